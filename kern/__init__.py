@@ -1,0 +1,1 @@
+"""Durable, human-in-the-loop runs of agents on Temporal and SQL."""

@@ -1,0 +1,66 @@
+"""The one way in which Kern writes JSON whose bytes matter, and the digests taken of it."""
+
+import hashlib
+import json
+
+from pydantic import JsonValue
+
+from kern.errors import InvalidInput
+
+
+def clean_text(text: str) -> str:
+    """Return `text` without what databases and JSON encoders refuse: lone surrogates and NUL."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "�")
+
+
+def clean_json(value: JsonValue) -> JsonValue:
+    """Return `value` with every text in it, keys included, passed through `clean_text`."""
+    match value:
+        case str():
+            return clean_text(value)
+        case list():
+            return [clean_json(item) for item in value]
+        case dict():
+            return {clean_text(key): clean_json(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+def canonical_json(value: JsonValue) -> str:
+    """Write `value` as JSON with sorted keys and no spaces, the same text for the same value.
+
+    Raises:
+        InvalidInput: a number that JSON does not have (NaN or an infinity).
+    """
+    try:
+        return json.dumps(
+            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        )
+    except ValueError as error:
+        message = f"The value cannot be written as JSON: {error}. Use finite numbers only."
+        raise InvalidInput(message) from error
+
+
+def _refuse_constant(name: str) -> JsonValue:
+    message = f"{name} is not a JSON number"
+    raise ValueError(message)
+
+
+def parse_json(text: str) -> JsonValue:
+    """Read JSON strictly and cleaned of what cannot be stored.
+
+    Raises:
+        ValueError: the text is no JSON, or holds NaN or an infinity.
+    """
+    value: JsonValue = json.loads(text, parse_constant=_refuse_constant)
+    return clean_json(value)
+
+
+def digest(value: JsonValue) -> str:
+    """Return the SHA-256 of the canonical JSON of `value`, in hex."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def arguments_digest(tool_name: str, arguments: dict[str, JsonValue]) -> str:
+    """Return what freezes a call: the digest of the tool's name and its arguments."""
+    return digest({"tool": tool_name, "arguments": arguments})

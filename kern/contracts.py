@@ -1,0 +1,120 @@
+"""What crosses Temporal: one frozen model for each message, ids and small facts only.
+
+Every new field needs a default, because histories written by older versions are replayed with these models.
+"""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Contract(BaseModel):
+    """A message to or from a workflow or an activity."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class RunCursor(Contract):
+    """Where a run's workflow begins: turn 1, or further on after it continued as new or was restarted.
+
+    Attributes:
+        run_id: The run, which is also the workflow's id.
+        turn: The first turn to take.
+        heartbeat: Seconds without a sign of life after which an attempt counts as dead.
+    """
+
+    run_id: str
+    turn: int = 1
+    heartbeat: float = 10.0
+
+
+class TurnInput(Contract):
+    """Ask for one answer of the model."""
+
+    run_id: str
+    turn: int
+
+
+class Gate(Contract):
+    """A requirement that somebody has to resolve, and when it expires (UTC)."""
+
+    requirement_id: str
+    due_at: datetime | None = None
+
+
+class PlannedCall(Contract):
+    """A tool call that a turn asked for and that is not done yet.
+
+    Attributes:
+        timeout: Seconds that one execution may take; None for no limit of its own.
+    """
+
+    tool_call_id: str
+    name: str = ""
+    gate: Gate | None = None
+    timeout: float | None = None
+
+
+class TurnOutcome(Contract):
+    """What a turn led to: the run has ended, or these calls are to be executed."""
+
+    ended: bool = False
+    calls: tuple[PlannedCall, ...] = ()
+
+
+class ToolCallInput(Contract):
+    """Ask for one tool call to be brought to its end."""
+
+    run_id: str
+    tool_call_id: str
+
+
+class ToolCallOutcome(Contract):
+    """The call is done, or a person must say what became of it, or it failed the whole run."""
+
+    gate: Gate | None = None
+    run_ended: bool = False
+
+
+class ExpiryInput(Contract):
+    """Ask SQL to expire a requirement whose deadline has passed."""
+
+    requirement_id: str
+
+
+class ExpiryOutcome(Contract):
+    """What the row says: still open (the deadline moved), or closed by whoever was first."""
+
+    gate: Gate | None = None
+    run_ended: bool = False
+
+
+class CloseInput(Contract):
+    """Ask for a run to be ended from outside its turns: it was cancelled, or an activity gave up."""
+
+    run_id: str
+    cancelled: bool = False
+    code: str = "error"
+    message: str = ""
+
+
+class Resolved(Contract):
+    """The signal that a requirement's row is resolved."""
+
+    requirement_id: str
+
+
+class StopQuery(Contract):
+    """Ask for the next stop of a run, once it has heard of these requirements' resolutions."""
+
+    resolved: tuple[str, ...] = ()
+
+
+class Stop(Contract):
+    """A run stands still: it is paused or has ended. `moved` means that it continued as new: ask again."""
+
+    moved: bool = False
+
+
+class Nothing(Contract):
+    """The empty answer."""

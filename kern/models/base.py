@@ -1,0 +1,100 @@
+"""What Kern asks of a model, whoever serves it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from kern.run import Message, RequestedCall
+
+
+class ToolSpec(BaseModel):
+    """A tool as the model sees it: its name, what it is for, and the JSON Schema of its arguments."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    description: str = ""
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class OutputSpec(BaseModel):
+    """The shape that the answer must have: a name and a JSON Schema."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    json_schema: dict[str, JsonValue]
+
+
+class ModelRequest(BaseModel):
+    """One call of a model: the whole conversation, since servers need not keep any."""
+
+    model_config = ConfigDict(frozen=True)
+
+    instructions: str | None = None
+    messages: Sequence[Message]
+    tools: Sequence[ToolSpec] = ()
+    output: OutputSpec | None = None
+    may_call_tools: bool = True
+
+
+class Usage(BaseModel):
+    """Tokens that one call used, as the provider reports them; zeros where it reports none."""
+
+    model_config = ConfigDict(frozen=True)
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+class ModelResponse(BaseModel):
+    """One answer: text, calls, and the provider's items as they must be sent back.
+
+    Text is clean: no lone surrogates, no NUL.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    content: str = ""
+    tool_calls: list[RequestedCall] = Field(default_factory=list)
+    provider: str
+    items: list[dict[str, JsonValue]] = Field(default_factory=list)
+    usage: Usage = Field(default_factory=Usage)
+
+
+class ProviderError(Exception):
+    """A call to a provider failed.
+
+    Attributes:
+        code: `rate_limited`, `server_error`, `timeout`, `connection`, `refused` or `insufficient_quota`.
+        retryable: Whether the same call may succeed later.
+        retry_after: Seconds that the provider asked to wait; None if it said nothing.
+    """
+
+    def __init__(
+        self, message: str, *, code: str, retryable: bool, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+Delta = Callable[[str], None]
+
+
+class Model(ABC):
+    """A model that answers one request at a time. It keeps no conversation and may be shared by components."""
+
+    id: str
+
+    @abstractmethod
+    async def respond(self, request: ModelRequest, on_delta: Delta | None = None) -> ModelResponse:
+        """Answer `request`; with `on_delta`, stream the answer and pass each piece of its text on.
+
+        Raises:
+            ProviderError: the provider failed or refused.
+        """

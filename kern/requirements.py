@@ -1,0 +1,228 @@
+"""What a run waits for from a person, and the decision that a person fills in."""
+
+from datetime import datetime
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr
+
+from kern.canonical import arguments_digest
+from kern.errors import AlreadyResolved, InvalidDecision
+from kern.states import OnExpiry, RequirementKind, RequirementStatus, Verdict
+
+
+class UserInputField(BaseModel):
+    """One value that a person is asked for: its name, JSON Schema, and whether it may be left out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    type: str = "string"
+    description: str = ""
+    required: bool = True
+    json_schema: dict[str, JsonValue] = Field(default_factory=dict)
+    default: JsonValue = None
+
+
+class DecisionDraft(BaseModel):
+    """A decision that was filled in and not yet submitted. Types are strict: `"yes"` is no boolean here."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    verdict: Verdict
+    by: str | None = None
+    note: str | None = None
+    edit: dict[str, JsonValue] | None = None
+    values: dict[str, JsonValue] | None = None
+    choices: tuple[str, ...] | None = None
+    result: JsonValue = None
+
+
+class Resolution(BaseModel):
+    """What closed a requirement: who, what, why and when (UTC)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    verdict: Verdict
+    by: str
+    note: str | None = None
+    at: datetime
+    edit: dict[str, JsonValue] | None = None
+
+
+class Requirement(BaseModel):
+    """Something that a run waits for from a person.
+
+    Its methods fill in a decision on this object; `Agent.continue_run` submits it. Nothing is sent before that, and the
+    database decides who was first. `digest` freezes `arguments`: an object whose arguments were changed other than by
+    `edit` is refused when it is submitted.
+    """
+
+    model_config = ConfigDict(validate_assignment=False)
+
+    id: str
+    run_id: str
+    session_id: str
+    user_id: str | None = None
+    kind: RequirementKind
+    status: RequirementStatus = RequirementStatus.pending
+    tool_call_id: str | None = None
+    tool_name: str | None = None
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    digest: str = ""
+    question: str | None = None
+    fields: list[UserInputField] = Field(default_factory=list)
+    choices: list[str] = Field(default_factory=list)
+    multiple: bool = False
+    candidates: list[str] = Field(default_factory=list)
+    excluded: list[str] = Field(default_factory=list)
+    quorum: int = 1
+    approvals: int = 0
+    created_at: datetime
+    due_at: datetime | None = None
+    on_expiry: OnExpiry = OnExpiry.reject
+    resolution: Resolution | None = None
+
+    _draft: DecisionDraft | None = PrivateAttr(default=None)
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether it is closed in the database, or a decision was filled in on this object."""
+        return self.status is not RequirementStatus.pending or self._draft is not None
+
+    @property
+    def needs_confirmation(self) -> bool:
+        """Whether it waits for `confirm`, `edit` or `reject`."""
+        return self._needs(RequirementKind.confirmation)
+
+    @property
+    def needs_user_input(self) -> bool:
+        """Whether it waits for `provide_user_input`."""
+        return self._needs(RequirementKind.user_input)
+
+    @property
+    def needs_user_feedback(self) -> bool:
+        """Whether it waits for `provide_user_feedback`."""
+        return self._needs(RequirementKind.user_feedback)
+
+    @property
+    def needs_external_execution(self) -> bool:
+        """Whether it waits for `set_external_execution_result`."""
+        return self._needs(RequirementKind.external_execution)
+
+    @property
+    def needs_outcome(self) -> bool:
+        """Whether it waits for `mark_happened`, `run_again`, `reject` or `fail`."""
+        return self._needs(RequirementKind.unknown_outcome)
+
+    @property
+    def draft(self) -> DecisionDraft | None:
+        """The decision that was filled in and not yet submitted."""
+        return self._draft
+
+    @property
+    def submitted_digest(self) -> str:
+        """The digest of the arguments as this object holds them now."""
+        return arguments_digest(self.tool_name or "", self.arguments)
+
+    def confirm(self, note: str | None = None, by: str | None = None) -> Self:
+        """Approve the call; after `edit`, with the edited arguments."""
+        self._expect("confirm", RequirementKind.confirmation)
+        edit = self._draft.edit if self._draft else None
+        return self._fill(DecisionDraft(verdict=Verdict.approve, note=note, by=by, edit=edit))
+
+    def edit(
+        self, arguments: dict[str, JsonValue], note: str | None = None, by: str | None = None
+    ) -> Self:
+        """Approve the call with other arguments: those named here replace the frozen ones, the rest stays.
+
+        The result is validated against the tool's schema when it is submitted, and recorded beside the original.
+        """
+        self._expect("edit", RequirementKind.confirmation)
+        draft = DecisionDraft(verdict=Verdict.approve, note=note, by=by, edit=dict(arguments))
+        return self._fill(draft)
+
+    def reject(self, note: str | None = None, by: str | None = None) -> Self:
+        """Refuse the call: it never runs, and the model is told so with the note."""
+        return self._fill(DecisionDraft(verdict=Verdict.reject, note=note, by=by))
+
+    def provide_user_input(
+        self, values: dict[str, JsonValue], note: str | None = None, by: str | None = None
+    ) -> Self:
+        """Give the values of the fields that the call asks a person for."""
+        self._expect("provide_user_input", RequirementKind.user_input)
+        draft = DecisionDraft(verdict=Verdict.answer, note=note, by=by, values=dict(values))
+        return self._fill(draft)
+
+    def provide_user_feedback(
+        self, choices: str | list[str], note: str | None = None, by: str | None = None
+    ) -> Self:
+        """Choose among the options: one, or several where `multiple` is set."""
+        self._expect("provide_user_feedback", RequirementKind.user_feedback)
+        chosen = (choices,) if isinstance(choices, str) else tuple(choices)
+        return self._fill(DecisionDraft(verdict=Verdict.choose, note=note, by=by, choices=chosen))
+
+    def set_external_execution_result(
+        self, result: JsonValue, note: str | None = None, by: str | None = None
+    ) -> Self:
+        """Give the result of a call that was executed outside Kern."""
+        self._expect("set_external_execution_result", RequirementKind.external_execution)
+        draft = DecisionDraft(verdict=Verdict.result, note=note, by=by, result=result)
+        return self._fill(draft)
+
+    def mark_happened(
+        self, result: JsonValue, note: str | None = None, by: str | None = None
+    ) -> Self:
+        """Say that a call with an unknown outcome did happen, with this result; it is not run again."""
+        self._expect("mark_happened", RequirementKind.unknown_outcome)
+        draft = DecisionDraft(verdict=Verdict.happened, note=note, by=by, result=result)
+        return self._fill(draft)
+
+    def run_again(self, note: str | None = None, by: str | None = None) -> Self:
+        """Have a call with an unknown outcome executed once more, with the approved arguments."""
+        self._expect("run_again", RequirementKind.unknown_outcome)
+        return self._fill(DecisionDraft(verdict=Verdict.run_again, note=note, by=by))
+
+    def fail(self, note: str | None = None, by: str | None = None) -> Self:
+        """End the run with an error because nobody can say what a call did."""
+        self._expect("fail", RequirementKind.unknown_outcome)
+        return self._fill(DecisionDraft(verdict=Verdict.fail, note=note, by=by))
+
+    def _needs(self, kind: RequirementKind) -> bool:
+        return self.kind is kind and not self.is_resolved
+
+    def _fill(self, draft: DecisionDraft) -> Self:
+        if self.status is not RequirementStatus.pending:
+            raise AlreadyResolved(self.closed_message())
+        self._draft = draft
+        return self
+
+    def _expect(self, method: str, kind: RequirementKind) -> None:
+        if self.kind is not kind:
+            message = (
+                f"Requirement {self.id!r} waits for {self.kind.value}, so {method}() does not fit it. "
+                f"Use {METHODS[self.kind]} or reject()."
+            )
+            raise InvalidDecision(message)
+
+    def closed_message(self) -> str:
+        """Say in one line who closed this requirement, how and when."""
+        if self.resolution is None:
+            return f"Requirement {self.id!r} is {self.status.value} and takes no decision."
+        done = self.resolution
+        note = f" ({done.note})" if done.note else ""
+        return (
+            f"Requirement {self.id!r} was already {self.status.value}: {done.by!r} decided "
+            f"{done.verdict.value!r} at {done.at.isoformat(timespec='seconds')}{note}. Nothing was changed."
+        )
+
+
+METHODS: dict[RequirementKind, str] = {
+    RequirementKind.confirmation: "confirm(), edit()",
+    RequirementKind.user_input: "provide_user_input()",
+    RequirementKind.user_feedback: "provide_user_feedback()",
+    RequirementKind.external_execution: "set_external_execution_result()",
+    RequirementKind.unknown_outcome: "mark_happened(), run_again(), fail()",
+    RequirementKind.output_review: "confirm(), edit()",
+    RequirementKind.error: "run_again(), fail()",
+}
+

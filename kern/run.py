@@ -1,0 +1,120 @@
+"""What a run returns: its ids, where it stands, what it said, what it waits for and what it used."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializeAsAny
+
+from kern.requirements import Requirement
+from kern.states import Effect, RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
+
+
+class Metrics(BaseModel):
+    """What a run used so far. Token counts are the provider's own; a provider that reports none leaves zeros."""
+
+    model_config = ConfigDict(frozen=True)
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    model_calls: int = 0
+    tool_calls: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        """Input and output tokens together."""
+        return self.input_tokens + self.output_tokens
+
+
+class RequestedCall(BaseModel):
+    """A tool call as the model asked for it: the provider's call id, the name and the arguments' raw text."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Message(BaseModel):
+    """One message of a run, in the order in which the model sees them.
+
+    Attributes:
+        role: `user`, `assistant` or `tool`.
+        tool_calls: What an assistant message asked for.
+        tool_call_id: For a tool message, the provider's id of the call that it answers.
+        provider: Which protocol `items` belongs to.
+        items: The provider's own items, to be sent back unchanged to the same protocol.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    role: str
+    content: str = ""
+    tool_calls: list[RequestedCall] = Field(default_factory=list)
+    tool_call_id: str | None = None
+    tool_name: str | None = None
+    provider: str | None = None
+    items: list[dict[str, JsonValue]] = Field(default_factory=list)
+    created_at: datetime | None = None
+
+
+class ToolExecution(BaseModel):
+    """A tool call of a run and what became of it. `arguments` are those that run: edited if a person edited them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    turn: int
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    status: ToolCallStatus
+    outcome: ToolOutcome | None = None
+    result: str | None = None
+    effect: Effect = Effect.once
+    attempts: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class RunError(BaseModel):
+    """Why a run ended with status `error`: a stable code and a sentence."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    message: str
+
+
+class RunOutput(BaseModel):
+    """A run as it stood when it was read. All times are UTC."""
+
+    run_id: str
+    session_id: str
+    user_id: str | None = None
+    parent_run_id: str | None = None
+    component_id: str
+    number: int = 0
+    status: RunStatus
+    input: str = ""
+    content: str | SerializeAsAny[BaseModel] | None = None
+    content_type: str = "str"
+    messages: list[Message] = Field(default_factory=list)
+    tools: list[ToolExecution] = Field(default_factory=list)
+    requirements: list[Requirement] = Field(default_factory=list)
+    metrics: Metrics = Field(default_factory=Metrics)
+    session_state: dict[str, JsonValue] = Field(default_factory=dict)
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    created_at: datetime
+    finished_at: datetime | None = None
+    error: RunError | None = None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the run stands still until a person decides."""
+        return self.status is RunStatus.paused
+
+    @property
+    def active_requirements(self) -> list[Requirement]:
+        """The requirements that still wait for a person."""
+        return [r for r in self.requirements if r.status is RequirementStatus.pending]

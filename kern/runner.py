@@ -1,0 +1,72 @@
+"""The seam between what users import and what executes runs.
+
+`Agent.run` must reach the client, which lies below it. So the client's runtime is loaded by name, the first time that a
+component needs it. This is the only place where code reaches against the direction of the layers.
+"""
+
+import importlib
+from collections.abc import Awaitable, Sequence
+from typing import Protocol, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from kern.component import Component
+from kern.requirements import Requirement
+from kern.run import RunOutput
+
+Result = TypeVar("Result")
+
+_RUNTIME = "kern.client.runtime"
+
+
+class RunRequest(BaseModel):
+    """What a caller asks for: the input as text, and the run's place and context."""
+
+    model_config = ConfigDict(frozen=True)
+
+    component_id: str
+    input: str
+    session_id: str | None = None
+    user_id: str | None = None
+    session_state: dict[str, JsonValue] = Field(default_factory=dict)
+    run_id: str | None = None
+    dependencies: dict[str, JsonValue] = Field(default_factory=dict)
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Runner(Protocol):
+    """What a component needs of the client. Every method may be awaited from any event loop or thread."""
+
+    def call(self, awaitable: Awaitable[Result]) -> Result:
+        """Wait for `awaitable` from synchronous code."""
+        ...
+
+    async def run(
+        self, component: Component, request: RunRequest, *, background: bool
+    ) -> RunOutput:
+        """Accept a run, and wait for its first stop unless it goes on in the background."""
+        ...
+
+    async def continue_run(
+        self,
+        component: Component,
+        run_id: str,
+        requirements: Sequence[Requirement],
+        user_id: str | None,
+    ) -> RunOutput:
+        """Submit what was filled in and wait for the next stop."""
+        ...
+
+    async def cancel_run(self, run_id: str, user_id: str | None) -> RunOutput:
+        """Cancel a run; it is stored when this returns."""
+        ...
+
+    async def get_run_output(self, run_id: str, user_id: str | None) -> RunOutput:
+        """Read a run."""
+        ...
+
+
+def runner_for(component: Component) -> Runner:
+    """Return this process's runtime, starting it for `component` if none runs yet."""
+    module = importlib.import_module(_RUNTIME)
+    return cast("Runner", module.runtime_for(component))

@@ -1,0 +1,99 @@
+"""The closed sets of words that code, tables, API and CLI share."""
+
+from enum import StrEnum
+
+
+class RunStatus(StrEnum):
+    """Where a run stands."""
+
+    pending = "pending"
+    running = "running"
+    paused = "paused"
+    completed = "completed"
+    cancelled = "cancelled"
+    error = "error"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a run in this status never changes again."""
+        return self in FINAL_RUN_STATUSES
+
+
+FINAL_RUN_STATUSES = frozenset({RunStatus.completed, RunStatus.cancelled, RunStatus.error})
+
+
+class RequirementKind(StrEnum):
+    """What a person is asked for."""
+
+    confirmation = "confirmation"
+    user_input = "user_input"
+    user_feedback = "user_feedback"
+    external_execution = "external_execution"
+    output_review = "output_review"
+    error = "error"
+    unknown_outcome = "unknown_outcome"
+
+
+class RequirementStatus(StrEnum):
+    """Where a requirement stands; everything but `pending` is final."""
+
+    pending = "pending"
+    resolved = "resolved"
+    expired = "expired"
+    cancelled = "cancelled"
+
+
+class Verdict(StrEnum):
+    """What was decided about a requirement.
+
+    `approve` and `reject` fit every kind that guards a call; `answer` carries a person's values, `choose` their
+    choices, `result` the result of a call that was executed elsewhere. For an unknown outcome: `happened` carries the
+    result, `run_again` repeats the call, `fail` ends the run.
+    """
+
+    approve = "approve"
+    reject = "reject"
+    answer = "answer"
+    choose = "choose"
+    result = "result"
+    happened = "happened"
+    run_again = "run_again"
+    fail = "fail"
+
+
+class ToolCallStatus(StrEnum):
+    """Where a tool call stands: `unknown` may or may not have happened, `done` is final."""
+
+    waiting = "waiting"
+    running = "running"
+    unknown = "unknown"
+    done = "done"
+
+
+class ToolOutcome(StrEnum):
+    """How a tool call that is done came out."""
+
+    result = "result"
+    error = "error"
+    rejected = "rejected"
+    cancelled = "cancelled"
+
+
+class Effect(StrEnum):
+    """What repeating a tool call would do.
+
+    `once`: it may do harm, so a call with an unknown outcome is put before a person. `idempotent`: the receiver
+    recognises the idempotency key. `read`: nothing outside changes.
+    """
+
+    once = "once"
+    idempotent = "idempotent"
+    read = "read"
+
+
+class OnExpiry(StrEnum):
+    """What silence until the deadline means."""
+
+    reject = "reject"
+    approve = "approve"
+    fail = "fail"
