@@ -1,0 +1,288 @@
+"""Agents: a model, what it is told, and the tools that it may call."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from kern.canonical import canonical_json, digest
+from kern.component import Component, slug
+from kern.db.engine import Database
+from kern.errors import InvalidDefinition, InvalidInput
+from kern.models.base import Model, OutputSpec
+from kern.requirements import Requirement
+from kern.run import RunOutput
+from kern.runner import Runner, RunRequest, runner_for
+from kern.tool_schema import schema_of
+from kern.tools import Function, Tool, as_tool
+
+Input = str | BaseModel | Mapping[str, JsonValue] | Sequence[JsonValue]
+
+
+class Agent(Component):
+    """A model with instructions and tools, whose runs are durable and wait for people where a tool says so.
+
+    An agent holds no conversation: it may be shared by threads, users and processes. Every method has an async twin
+    whose name begins with `a`.
+
+    Args:
+        id: Under which runs find this agent's code again, in this and in later processes. Default: made from `name`,
+            or from the declaration itself if there is no name.
+        name: What people call it.
+        model: Who answers.
+        instructions: What the model is told before the conversation; several become paragraphs.
+        tools: What the model may call: tools, or plain functions, which have no gates.
+        output_schema: A pydantic model that the answer must fit; `RunOutput.content` is then an instance of it.
+        session_state: The state with which a new session begins.
+        db: Where runs are kept; default: the runtime's database.
+        add_history_to_context: Whether the model sees earlier runs of the session.
+        num_history_runs: How many of them, at most.
+        tool_call_limit: How many tool calls one run may make; further ones are answered with an error.
+
+    Raises:
+        InvalidDefinition: two tools have one name, or a value makes no sense.
+    """
+
+    kind: ClassVar[str] = "agent"
+
+    def __init__(
+        self,
+        *,
+        model: Model,
+        id: str | None = None,  # noqa: A002  the public name
+        name: str | None = None,
+        instructions: str | Sequence[str] | None = None,
+        tools: Sequence[Tool | Function] = (),
+        output_schema: type[BaseModel] | None = None,
+        session_state: Mapping[str, JsonValue] | None = None,
+        db: Database | None = None,
+        add_history_to_context: bool = False,
+        num_history_runs: int = 3,
+        tool_call_limit: int | None = None,
+    ) -> None:
+        self.model = model
+        self.instructions = _paragraphs(instructions)
+        self.tools = _by_name([as_tool(candidate) for candidate in tools])
+        self.output_schema = output_schema
+        self.session_state = dict(session_state or {})
+        self.add_history_to_context = add_history_to_context
+        self.num_history_runs = _not_negative("num_history_runs", num_history_runs)
+        self.tool_call_limit = (
+            None if tool_call_limit is None else _not_negative("tool_call_limit", tool_call_limit)
+        )
+        given = id or (slug(name) if name else f"agent-{self.fingerprint[:12]}")
+        super().__init__(given, name or given, db)
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the declaration: two agents with the same one do the same."""
+        tools = [tool.spec.model_dump(mode="json") for tool in self.tools.values()]
+        output = self.output.model_dump(mode="json") if self.output else None
+        declared = [type(self.model).__name__, self.model.id, self.instructions, tools, output]
+        return digest(declared)
+
+    @property
+    def output(self) -> OutputSpec | None:
+        """The shape that the answer must have, as the model is told."""
+        if self.output_schema is None:
+            return None
+        return OutputSpec(
+            name=self.output_schema.__name__, json_schema=schema_of(self.output_schema)
+        )
+
+    def run(
+        self,
+        input: Input,  # noqa: A002  the public name
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        session_state: Mapping[str, JsonValue] | None = None,
+        background: bool = False,
+        run_id: str | None = None,
+        dependencies: Mapping[str, JsonValue] | None = None,
+        metadata: Mapping[str, JsonValue] | None = None,
+    ) -> RunOutput:
+        """Run the agent until its first stop: it has answered, failed, or waits for a person.
+
+        Once accepted, the run survives the death of any process, this one included.
+
+        Args:
+            input: What the user says; a pydantic model, dict or list becomes JSON.
+            session_id: The conversation; default: a new one.
+            user_id: Whose conversation it is. A session belongs to the user who began it.
+            session_state: Keys to set in the session's state before the run.
+            background: Return as soon as the run is accepted.
+            run_id: An id of your own: the same call again returns the same run and starts nothing.
+            dependencies: Passed on to tools as JSON.
+            metadata: Kept with the run as JSON.
+
+        Raises:
+            NotAllowed: the session belongs to somebody else.
+            InvalidInput: a value cannot be stored.
+            Conflict: `run_id` is taken by a run with another input.
+        """
+        request = self._request(
+            input, session_id, user_id, session_state, run_id, dependencies, metadata
+        )
+        runner = runner_for(self)
+        return self._typed(runner.call(runner.run(self, request, background=background)))
+
+    async def arun(
+        self,
+        input: Input,  # noqa: A002  the public name
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        session_state: Mapping[str, JsonValue] | None = None,
+        background: bool = False,
+        run_id: str | None = None,
+        dependencies: Mapping[str, JsonValue] | None = None,
+        metadata: Mapping[str, JsonValue] | None = None,
+    ) -> RunOutput:
+        """As `run`, for async callers."""
+        request = self._request(
+            input, session_id, user_id, session_state, run_id, dependencies, metadata
+        )
+        runner = await self._runner()
+        return self._typed(await runner.run(self, request, background=background))
+
+    def continue_run(
+        self,
+        run_id: str,
+        requirements: Sequence[Requirement] = (),
+        *,
+        user_id: str | None = None,
+    ) -> RunOutput:
+        """Submit the decisions that were filled in on `requirements`, and wait for the run's next stop.
+
+        With nothing filled in it only waits. Runs continue by themselves once a decision is accepted, so nobody needs to
+        call this for a run to go on.
+
+        Args:
+            run_id: The run.
+            requirements: Those of the run, as `RunOutput.requirements` gave them; they speak for the user who read them.
+            user_id: The session's owner; default: the one for whom `requirements` were read.
+
+        Raises:
+            AlreadyResolved: somebody decided first; nothing of this call was changed after that.
+            ArgumentsChanged: the arguments on the object are not those that were frozen.
+            InvalidDecision: the decision does not fit the requirement or its schema.
+            NotAllowed: the run belongs to somebody else, or this person may not decide.
+        """
+        runner = runner_for(self)
+        return self._typed(runner.call(runner.continue_run(self, run_id, requirements, user_id)))
+
+    async def acontinue_run(
+        self,
+        run_id: str,
+        requirements: Sequence[Requirement] = (),
+        *,
+        user_id: str | None = None,
+    ) -> RunOutput:
+        """As `continue_run`, for async callers."""
+        runner = await self._runner()
+        return self._typed(await runner.continue_run(self, run_id, requirements, user_id))
+
+    def cancel_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+        """Cancel a run: it is stored when this returns, and nothing new begins after it.
+
+        A tool call that is being executed and may not be repeated is let end, and what it did is kept.
+
+        Raises:
+            NotFound: there is no such run.
+            NotAllowed: the run belongs to somebody else.
+            RunEnded: the run has ended already.
+        """
+        runner = runner_for(self)
+        return self._typed(runner.call(runner.cancel_run(run_id, user_id)))
+
+    async def acancel_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+        """As `cancel_run`, for async callers."""
+        runner = await self._runner()
+        return self._typed(await runner.cancel_run(run_id, user_id))
+
+    def get_run_output(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+        """Read a run as it stands.
+
+        Raises:
+            NotFound: there is no such run.
+            NotAllowed: the run belongs to somebody else.
+        """
+        runner = runner_for(self)
+        return self._typed(runner.call(runner.get_run_output(run_id, user_id)))
+
+    async def aget_run_output(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+        """As `get_run_output`, for async callers."""
+        runner = await self._runner()
+        return self._typed(await runner.get_run_output(run_id, user_id))
+
+    async def _runner(self) -> Runner:
+        return await asyncio.to_thread(runner_for, self)
+
+    def _request(
+        self,
+        given: Input,
+        session_id: str | None,
+        user_id: str | None,
+        session_state: Mapping[str, JsonValue] | None,
+        run_id: str | None,
+        dependencies: Mapping[str, JsonValue] | None,
+        metadata: Mapping[str, JsonValue] | None,
+    ) -> RunRequest:
+        try:
+            return RunRequest(
+                component_id=self.id,
+                input=input_text(given),
+                session_id=session_id,
+                user_id=user_id,
+                session_state=dict(session_state or {}),
+                run_id=run_id,
+                dependencies=dict(dependencies or {}),
+                metadata=dict(metadata or {}),
+            )
+        except ValidationError as error:
+            message = f"The run was not accepted: {error}"
+            raise InvalidInput(message) from error
+
+    def _typed(self, output: RunOutput) -> RunOutput:
+        """Return the output with its content as an instance of `output_schema`."""
+        if self.output_schema is None or not isinstance(output.content, str):
+            return output
+        content = self.output_schema.model_validate_json(output.content)
+        return output.model_copy(
+            update={"content": content, "content_type": self.output_schema.__name__}
+        )
+
+
+def input_text(given: Input) -> str:
+    """Return an input as the text that the model reads."""
+    if isinstance(given, str):
+        return given
+    if isinstance(given, BaseModel):
+        return given.model_dump_json()
+    return canonical_json(dict(given) if isinstance(given, Mapping) else list(given))
+
+
+def _paragraphs(instructions: str | Sequence[str] | None) -> str | None:
+    if instructions is None or isinstance(instructions, str):
+        return instructions
+    return "\n\n".join(instructions)
+
+
+def _by_name(tools: list[Tool]) -> dict[str, Tool]:
+    names = [tool.name for tool in tools]
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        message = f"Two tools have the name {double[0]!r}: the model could not tell them apart. Pass name= to one."
+        raise InvalidDefinition(message)
+    return {tool.name: tool for tool in tools}
+
+
+def _not_negative(name: str, value: int) -> int:
+    if value < 0:
+        message = f"{name} is {value!r}: use 0 or more."
+        raise InvalidDefinition(message)
+    return value
+
+

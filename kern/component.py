@@ -1,0 +1,41 @@
+"""What agents, teams and pipelines have in common: an id under which runs find their code again."""
+
+import re
+from typing import ClassVar
+
+from kern.db.engine import Database
+from kern.errors import InvalidDefinition
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def slug(name: str) -> str:
+    """Turn a name that people read into an id: lower case, words joined by hyphens."""
+    return re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-.")[:100]
+
+
+class Component:
+    """Something that runs: it is registered under `id`, and holds no session."""
+
+    kind: ClassVar[str] = "component"
+
+    def __init__(self, component_id: str, name: str, db: Database | None) -> None:
+        if not _ID.fullmatch(component_id):
+            message = (
+                f"{component_id!r} cannot be the id of a component: use up to 100 letters, digits, dots, "
+                "underscores and hyphens, beginning with a letter or digit, or pass id= beside name=."
+            )
+            raise InvalidDefinition(message)
+        self.id = component_id
+        self.name = name
+        self.db = db
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the declaration: two objects with the same one do the same."""
+        raise NotImplementedError
+
+    @property
+    def parts(self) -> tuple["Component", ...]:
+        """The components inside this one, which are registered with it."""
+        return ()

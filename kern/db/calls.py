@@ -1,0 +1,254 @@
+"""Tool calls: who may execute one, and what became of it.
+
+A call moves `waiting → running → done` by compare and set under the run's lock. `token` names the attempt that holds it: an
+attempt that was frozen and wakes up after another one took over can write nothing.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pydantic import JsonValue
+from sqlmodel import Session, select
+
+from kern.canonical import arguments_digest
+from kern.contracts import Gate
+from kern.db import audit, outbox, runs
+from kern.db.audit import Decided
+from kern.db.events import record
+from kern.db.outbox import DeliveryKind
+from kern.db.tables import RequirementRow, RunRow, SessionRow, ToolCallRow
+from kern.db.turns import Question, open_requirement, pending_gate
+from kern.errors import NotFound
+from kern.session_state import StateChange, apply_changes
+from kern.states import (
+    Effect,
+    RequirementKind,
+    RequirementStatus,
+    RunStatus,
+    ToolCallStatus,
+    ToolOutcome,
+    Verdict,
+)
+from kern.tools import Approval
+
+KERN = "kern"
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A call that this attempt holds and has to execute."""
+
+    component_id: str
+    name: str
+    arguments: dict[str, JsonValue]
+    run_id: str
+    session_id: str
+    user_id: str | None
+    tool_call_id: str
+    attempt: int
+    timeout: float | None
+    retries: int
+    effect: Effect
+    state: dict[str, JsonValue] = field(default_factory=dict)
+    dependencies: dict[str, JsonValue] = field(default_factory=dict)
+    metadata: dict[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """There is nothing to execute: the call is done, or waits for a person, or its run has ended."""
+
+    gate: Gate | None = None
+    run_ended: bool = False
+
+
+class Kept(StrEnum):
+    """What the database made of a result: kept, or refused because another attempt holds the call."""
+
+    kept = "kept"
+    fenced = "fenced"
+
+
+def begin(tx: Session, tool_call_id: str, token: str, now: datetime) -> Execution | Settled:
+    """Take a call for execution, or say why it must not be executed.
+
+    Raises:
+        NotFound: there is no such call.
+    """
+    run, call = _lock(tx, tool_call_id)
+    if RunStatus(run.status).is_final:
+        return Settled(run_ended=True)
+    if call.status == ToolCallStatus.done.value:
+        return Settled()
+    gate = pending_gate(tx, call.id)
+    if gate is not None:
+        return Settled(gate=gate)
+    if call.status == ToolCallStatus.running.value and call.token != token:
+        if Effect(call.effect) is Effect.once:
+            return Settled(gate=_ask(tx, run, call, now))
+        record(tx, run, "tool_call_repeated", now, tool_call_id=call.id, tool=call.name)
+    if not _is_as_approved(call):
+        message = (
+            f"The arguments of {call.name!r} (tool call {call.id!r}) are not those that were frozen when the run paused: "
+            "somebody changed the row. Nothing was executed."
+        )
+        runs.fail(tx, run, "arguments_changed", message, now)
+        return Settled(run_ended=True)
+    return _take(tx, run, call, token, now)
+
+
+def finish(
+    tx: Session,
+    tool_call_id: str,
+    token: str,
+    outcome: ToolOutcome,
+    result: str,
+    changes: list[StateChange],
+    now: datetime,
+) -> Kept:
+    """Store what an attempt's execution came to, unless another attempt holds the call by now."""
+    run, call = _lock(tx, tool_call_id)
+    if call.status == ToolCallStatus.done.value and call.token == token:
+        return Kept.kept
+    if call.token != token or call.status == ToolCallStatus.done.value:
+        record(
+            tx, run, "late_result_refused", now, tool_call_id=call.id, tool=call.name, result=result[:500]
+        )
+        return Kept.fenced
+    asked = _open_question(tx, call)
+    if asked is not None:
+        _settle(tx, run, asked, result, now)
+    runs.finish_call(tx, call, outcome, result, now)
+    run.tool_calls += 1
+    _apply_state(tx, run, changes, now)
+    record(
+        tx, run, "tool_call_completed", now, tool_call_id=call.id, tool=call.name, outcome=outcome.value
+    )
+    runs.update_status(tx, run, now)
+    return Kept.kept
+
+
+def release(tx: Session, tool_call_id: str, token: str, reason: str, now: datetime) -> bool:
+    """Give a call back so that it is tried again; False when another attempt holds it."""
+    run, call = _lock(tx, tool_call_id)
+    if call.token != token or call.status != ToolCallStatus.running.value:
+        return False
+    call.status, call.token = ToolCallStatus.waiting.value, None
+    record(
+        tx, run, "tool_call_failed", now, tool_call_id=call.id, tool=call.name, reason=reason[:500]
+    )
+    return True
+
+
+def doubt(tx: Session, tool_call_id: str, token: str, now: datetime) -> Settled:
+    """Ask a person what became of a call that this attempt had to abandon half-way."""
+    run, call = _lock(tx, tool_call_id)
+    if RunStatus(run.status).is_final:
+        return Settled(run_ended=True)
+    if call.token != token or call.status != ToolCallStatus.running.value:
+        return Settled(gate=pending_gate(tx, call.id))
+    return Settled(gate=_ask(tx, run, call, now))
+
+
+def _lock(tx: Session, tool_call_id: str) -> tuple[RunRow, ToolCallRow]:
+    run_id = tx.exec(select(ToolCallRow.run_id).where(ToolCallRow.id == tool_call_id)).one_or_none()
+    if run_id is None:
+        message = f"There is no tool call with the id {tool_call_id!r}."
+        raise NotFound(message)
+    run = runs.lock(tx, run_id)
+    call = tx.get_one(ToolCallRow, tool_call_id, populate_existing=True)
+    return run, call
+
+
+def _is_as_approved(call: ToolCallRow) -> bool:
+    if arguments_digest(call.name, call.arguments) != call.digest:
+        return False
+    if call.approved_arguments is None:
+        return call.approved_digest in (None, call.digest)
+    return arguments_digest(call.name, call.approved_arguments) == call.approved_digest
+
+
+def _take(
+    tx: Session, run: RunRow, call: ToolCallRow, token: str, now: datetime
+) -> Execution:
+    if call.token != token:
+        call.attempt += 1
+        record(tx, run, "tool_call_started", now, tool_call_id=call.id, tool=call.name, attempt=call.attempt)
+    call.status, call.token = ToolCallStatus.running.value, token
+    call.started_at = call.started_at or now
+    session = tx.get_one(SessionRow, run.session_id)
+    runs.update_status(tx, run, now)
+    return Execution(
+        component_id=run.component_id,
+        name=call.name,
+        arguments=call.approved_arguments if call.approved_arguments is not None else call.arguments,
+        run_id=run.id,
+        session_id=run.session_id,
+        user_id=run.user_id,
+        tool_call_id=call.id,
+        attempt=call.attempt,
+        timeout=call.timeout,
+        retries=call.retries,
+        effect=Effect(call.effect),
+        state=session.state,
+        dependencies=run.dependencies,
+        metadata=run.run_metadata,
+    )
+
+
+def _ask(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Gate:
+    call.status = ToolCallStatus.unknown.value
+    row = open_requirement(tx, run, call, _unknown_outcome(tx, call), now)
+    runs.update_status(tx, run, now)
+    return Gate(requirement_id=row.id, due_at=row.due_at)
+
+
+def _unknown_outcome(tx: Session, call: ToolCallRow) -> Question:
+    """Whoever may decide about a call may also say what became of it, and nobody else."""
+    query = select(RequirementRow).where(RequirementRow.tool_call_id == call.id)
+    guarded = tx.exec(query).first()
+    approval = Approval()
+    if guarded is not None:
+        approval = Approval(
+            candidates=tuple(guarded.candidates), excluded=tuple(guarded.excluded)
+        )
+    return Question(kind=RequirementKind.unknown_outcome, approval=approval)
+
+
+def _open_question(tx: Session, call: ToolCallRow) -> RequirementRow | None:
+    return tx.exec(
+        select(RequirementRow).where(
+            RequirementRow.tool_call_id == call.id,
+            RequirementRow.kind == RequirementKind.unknown_outcome.value,
+            RequirementRow.status == RequirementStatus.pending.value,
+        )
+    ).first()
+
+
+def _settle(tx: Session, run: RunRow, asked: RequirementRow, result: str, now: datetime) -> None:
+    """Answer the question what became of a call by the attempt that was in it and has ended after all."""
+    note = "The attempt that was thought dead ended the call and reported its result."
+    decided = Decided(
+        verdict=Verdict.happened, actor=KERN, note=note, digest=asked.digest, given=result
+    )
+    audit.append(tx, asked, decided, now)
+    asked.status, asked.verdict = RequirementStatus.resolved.value, Verdict.happened.value
+    asked.resolved_by, asked.resolved_note, asked.resolved_at = KERN, note, now
+    record(tx, run, "requirement_resolved", now, requirement_id=asked.id, verdict="happened", by=KERN)
+    if not RunStatus(run.status).is_final:
+        outbox.enqueue(
+            tx, run, DeliveryKind.resolved, now, requirement_id=asked.id, grace=timedelta(0)
+        )
+
+
+def _apply_state(tx: Session, run: RunRow, changes: list[StateChange], now: datetime) -> None:
+    if not changes:
+        return
+    query = select(SessionRow).where(SessionRow.id == run.session_id).with_for_update()
+    session = tx.exec(query.execution_options(populate_existing=True)).one()
+    session.state = apply_changes(session.state, changes)
+    session.state_version += 1
+    session.updated_at = now
+    changed: list[JsonValue] = [change.model_dump(mode="json") for change in changes]
+    record(tx, run, "session_state_changed", now, changes=changed)

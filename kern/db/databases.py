@@ -1,0 +1,104 @@
+"""The databases that Kern can keep runs in."""
+
+import sqlite3
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Connection, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import StaticPool
+
+from kern.db.engine import Database
+from kern.errors import InvalidInput
+
+_BUSY_SECONDS = 30
+
+
+class SqliteDb(Database):
+    """Runs in one SQLite file, shared by the processes of one machine.
+
+    It is in WAL mode with `synchronous=FULL`: what was acknowledged survives the loss of power.
+
+    Args:
+        path: The file; it and its folder are made when they do not exist.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser().absolute()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(
+            URL.create("sqlite", database=str(self.path)),
+            connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None},
+        )
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+        super().__init__(engine, threads=4)
+
+
+class InMemoryDb(Database):
+    """Runs in the memory of this process, for tests: they are gone when it ends."""
+
+    def __init__(self) -> None:
+        engine = create_engine(
+            "sqlite://",
+            poolclass=StaticPool,
+            connect_args={"check_same_thread": False, "isolation_level": None},
+        )
+        event.listen(engine, "begin", _begin)
+        # One connection is one transaction at a time, so one thread.
+        super().__init__(engine, threads=1)
+
+
+class PostgresDb(Database):
+    """Runs in Postgres, through psycopg 3.
+
+    Args:
+        url: `postgresql://user:password@host:port/database`.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = make_url(url).set(drivername="postgresql+psycopg")
+        except ArgumentError as error:
+            message = "The database's URL cannot be read: use postgresql://user:password@host:port/database."
+            raise InvalidInput(message) from error
+        engine = create_engine(parsed, pool_size=10, max_overflow=10, pool_pre_ping=True)
+        super().__init__(engine, threads=10)
+
+
+def database_from_url(url: str) -> Database:
+    """Return the database that `KERN_DATABASE_URL` names.
+
+    Raises:
+        InvalidInput: it is neither `postgresql://…` nor `sqlite:///path`.
+    """
+    scheme, _, rest = url.partition("://")
+    match scheme.partition("+")[0]:
+        case "postgresql" | "postgres":
+            return PostgresDb(f"postgresql://{rest}")
+        case "sqlite" if rest.strip("/"):
+            return SqliteDb(rest.removeprefix("/"))
+        case _:
+            message = (
+                f"KERN_DATABASE_URL begins with {scheme[:20]!r}: use postgresql://user:password@host:port/database or "
+                "sqlite:///path/to/file.db."
+            )
+            raise InvalidInput(message)
+
+
+class _Cursor(Protocol):
+    def execute(self, statement: str, /) -> object: ...
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    cursor: _Cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that begins by reading and then writes fails at once when another wrote in between, and no
+    # timeout helps; so one that will write takes the lock at its beginning.
+    writes = connection.get_execution_options().get("kern_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

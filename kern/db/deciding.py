@@ -1,0 +1,232 @@
+"""Deciding: one transaction checks a decision, appends it to the chain, and does what follows from it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import JsonValue
+from sqlmodel import Session, col, select
+
+from kern.canonical import arguments_digest
+from kern.contracts import ExpiryOutcome, Gate
+from kern.db import audit, outbox, runs
+from kern.db.audit import Decided
+from kern.db.calls import KERN
+from kern.db.events import record
+from kern.db.outbox import Delivery, DeliveryKind
+from kern.db.outputs import find_requirement, requirement_of
+from kern.db.tables import DecisionRow, RequirementRow, RunRow, ToolCallRow
+from kern.db.verdicts import approved_arguments, check_fit, outcome_text
+from kern.db.viewer import Viewer
+from kern.errors import AlreadyResolved, ArgumentsChanged, NotAllowed
+from kern.requirements import DecisionDraft, Requirement
+from kern.states import (
+    OnExpiry,
+    RequirementStatus,
+    RunStatus,
+    ToolCallStatus,
+    ToolOutcome,
+    Verdict,
+)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A decision on its way in: about which requirement, seen with which arguments, by whom."""
+
+    requirement_id: str
+    digest: str
+    draft: DecisionDraft
+    actor: str
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A decision that was stored. `delivery` is there when it resolved the requirement and its run goes on."""
+
+    requirement: Requirement
+    delivery: Delivery | None
+
+
+def resolve(tx: Session, submission: Submission, viewer: Viewer, now: datetime) -> Accepted:
+    """Accept a decision: the first valid one wins.
+
+    Raises:
+        NotFound: there is no such requirement.
+        NotAllowed: it belongs to somebody else, or this person may not decide it.
+        AlreadyResolved: somebody was first; the message says who.
+        ArgumentsChanged: what the person saw is not what was frozen.
+        InvalidDecision: the decision does not fit.
+    """
+    seen = find_requirement(tx, submission.requirement_id, viewer)
+    run = runs.lock(tx, seen.run_id)
+    row = tx.get_one(RequirementRow, seen.id, populate_existing=True)
+    call = tx.get_one(ToolCallRow, row.tool_call_id, populate_existing=True)
+    _check(tx, row, call, submission)
+    arguments = approved_arguments(row, submission.draft)
+    decided = _decided(row, submission, arguments)
+    audit.append(tx, row, decided, now)
+    tx.flush()
+    delivery = None
+    if _is_enough(tx, row, decided):
+        _close(row, RequirementStatus.resolved, decided, now)
+        _act(tx, run, row, call, decided, arguments, now)
+        delivery = outbox.enqueue(tx, run, DeliveryKind.resolved, now, requirement_id=row.id)
+    _tell(tx, run, row, decided, now)
+    runs.update_status(tx, run, now)
+    tx.flush()
+    return Accepted(requirement_of(tx, row), delivery)
+
+
+def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:
+    """Close a requirement whose deadline has passed, unless somebody decided before."""
+    seen = find_requirement(tx, requirement_id, Viewer(is_operator=True))
+    run = runs.lock(tx, seen.run_id)
+    row = tx.get_one(RequirementRow, seen.id, populate_existing=True)
+    if RunStatus(run.status).is_final:
+        return ExpiryOutcome(run_ended=True)
+    if row.status != RequirementStatus.pending.value:
+        return ExpiryOutcome()
+    if row.due_at is None or now < row.due_at:
+        return ExpiryOutcome(gate=Gate(requirement_id=row.id, due_at=row.due_at))
+    call = tx.get_one(ToolCallRow, row.tool_call_id, populate_existing=True)
+    decided = _silence(row)
+    audit.append(tx, row, decided, now)
+    _close(row, RequirementStatus.expired, decided, now)
+    _act(tx, run, row, call, decided, None, now)
+    record(tx, run, "requirement_expired", now, requirement_id=row.id, verdict=decided.verdict.value)
+    runs.update_status(tx, run, now)
+    return ExpiryOutcome(run_ended=RunStatus(run.status).is_final)
+
+
+def _check(
+    tx: Session, row: RequirementRow, call: ToolCallRow, submission: Submission
+) -> None:
+    if row.status != RequirementStatus.pending.value:
+        raise AlreadyResolved(requirement_of(tx, row).closed_message())
+    actor = submission.actor
+    _check_person(tx, row, actor)
+    frozen = call.approved_arguments or call.arguments
+    if not submission.digest == row.digest == arguments_digest(call.name, frozen):
+        message = (
+            f"The arguments of requirement {row.id!r} ({row.tool_name}) are not those that were frozen when the run "
+            "paused. Nothing was decided. Read the requirement again, and use edit() to change arguments."
+        )
+        raise ArgumentsChanged(message)
+    check_fit(row, submission.draft)
+
+
+def _check_person(tx: Session, row: RequirementRow, actor: str) -> None:
+    if actor in row.excluded:
+        message = f"{actor!r} is excluded from deciding requirement {row.id!r}."
+        raise NotAllowed(message)
+    if row.candidates and actor not in row.candidates:
+        message = (
+            f"{actor!r} may not decide requirement {row.id!r}: its candidates are {', '.join(row.candidates)}."
+        )
+        raise NotAllowed(message)
+    query = select(DecisionRow).where(DecisionRow.requirement_id == row.id)
+    if any(decision.actor == actor for decision in tx.exec(query)):
+        message = (
+            f"{actor!r} has already decided requirement {row.id!r}; it needs {row.quorum} different people."
+        )
+        raise AlreadyResolved(message)
+
+
+def _decided(
+    row: RequirementRow, submission: Submission, arguments: dict[str, JsonValue] | None
+) -> Decided:
+    draft = submission.draft
+    given: JsonValue = draft.result
+    if draft.values is not None:
+        given = draft.values
+    elif draft.choices is not None:
+        given = list(draft.choices)
+    digest = row.digest if arguments is None else arguments_digest(row.tool_name or "", arguments)
+    return Decided(
+        verdict=draft.verdict,
+        actor=submission.actor,
+        note=draft.note,
+        digest=digest,
+        edit=draft.edit,
+        given=given,
+    )
+
+
+def _is_enough(tx: Session, row: RequirementRow, decided: Decided) -> bool:
+    """Whether the requirement closes now: everything but an approval closes it alone."""
+    if decided.verdict is not Verdict.approve:
+        return True
+    query = select(DecisionRow).where(
+        DecisionRow.requirement_id == row.id,
+        DecisionRow.verdict == Verdict.approve.value,
+        DecisionRow.digest == decided.digest,
+    )
+    return len(tx.exec(query).all()) >= row.quorum
+
+
+def _close(
+    row: RequirementRow, status: RequirementStatus, decided: Decided, now: datetime
+) -> None:
+    row.status, row.verdict = status.value, decided.verdict.value
+    row.resolved_by, row.resolved_note, row.resolved_at = decided.actor, decided.note, now
+
+
+def _act(
+    tx: Session,
+    run: RunRow,
+    row: RequirementRow,
+    call: ToolCallRow,
+    decided: Decided,
+    arguments: dict[str, JsonValue] | None,
+    now: datetime,
+) -> None:
+    match decided.verdict:
+        case Verdict.approve | Verdict.answer:
+            call.approved_digest = decided.digest
+            call.approved_arguments = arguments
+        case Verdict.run_again:
+            call.status = ToolCallStatus.waiting.value
+        case Verdict.fail:
+            reason = outcome_text(row, decided)
+            runs.fail(tx, run, "decided_to_fail", reason, now)
+        case Verdict.reject:
+            runs.finish_call(tx, call, ToolOutcome.rejected, outcome_text(row, decided), now)
+        case Verdict.choose | Verdict.result | Verdict.happened:
+            runs.finish_call(tx, call, ToolOutcome.result, outcome_text(row, decided), now)
+
+
+def _tell(
+    tx: Session, run: RunRow, row: RequirementRow, decided: Decided, now: datetime
+) -> None:
+    kind = (
+        "requirement_approved"
+        if row.status == RequirementStatus.pending.value
+        else "requirement_resolved"
+    )
+    record(
+        tx, run, kind, now, requirement_id=row.id, verdict=decided.verdict.value, by=decided.actor
+    )
+
+
+def _silence(row: RequirementRow) -> Decided:
+    due = row.due_at.isoformat(timespec="seconds") if row.due_at else ""
+    verdict = {
+        OnExpiry.approve: Verdict.approve,
+        OnExpiry.reject: Verdict.reject,
+        OnExpiry.fail: Verdict.fail,
+    }[OnExpiry(row.on_expiry)]
+    return Decided(
+        verdict=verdict, actor=KERN, note=f"Nobody decided until {due}.", digest=row.digest
+    )
+
+
+def pending(tx: Session, *, run_id: str | None = None) -> list[Requirement]:
+    """Return what waits for a person, oldest first."""
+    query = select(RequirementRow).where(
+        RequirementRow.status == RequirementStatus.pending.value
+    )
+    if run_id is not None:
+        query = query.where(RequirementRow.run_id == run_id)
+    rows = tx.exec(query.order_by(col(RequirementRow.created_at), col(RequirementRow.id)))
+    return [requirement_of(tx, row) for row in rows]
+

@@ -1,0 +1,100 @@
+"""One contract for every database: a transaction is a plain function that may be executed again."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlmodel import Session
+
+from kern.errors import Unavailable
+
+Result = TypeVar("Result")
+
+_ATTEMPTS = 8
+
+
+class Database:
+    """A database that keeps runs.
+
+    What reads or writes is a function of a `Session`; it is executed in one transaction, in a thread, and again from the
+    beginning when the database asks for that (a deadlock, a lost race for a unique key). So it must have no other effect.
+    """
+
+    def __init__(self, engine: Engine, *, threads: int) -> None:
+        self.engine = engine
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="kern-db")
+
+    @property
+    def name(self) -> str:
+        """The database as it may be shown: without secrets."""
+        return self.engine.url.render_as_string(hide_password=True)
+
+    async def write(self, transaction: Callable[[Session], Result]) -> Result:
+        """Execute a transaction that changes rows, and return what it returns once it is committed."""
+        return await self._in_thread(lambda: self.write_now(transaction))
+
+    async def read(self, transaction: Callable[[Session], Result]) -> Result:
+        """Execute a transaction that only reads, on one consistent state."""
+        return await self._in_thread(lambda: self.read_now(transaction))
+
+    def write_now(self, transaction: Callable[[Session], Result]) -> Result:
+        """As `write`, in the calling thread."""
+        return self._repeat(lambda: self._commit(transaction))
+
+    def read_now(self, transaction: Callable[[Session], Result]) -> Result:
+        """As `read`, in the calling thread."""
+        return self._repeat(lambda: self._look(transaction))
+
+    def migrate(self) -> None:
+        """Bring the tables up to date; safe to call from several processes at once."""
+        from kern.db.migrate import migrate  # noqa: PLC0415  alembic is slow to import
+
+        migrate(self)
+
+    def close(self) -> None:
+        """Give back threads and connections."""
+        self._pool.shutdown(wait=True)
+        self.engine.dispose()
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def _commit(self, transaction: Callable[[Session], Result]) -> Result:
+        with Session(self.engine, expire_on_commit=False) as session:
+            session.connection(execution_options={"kern_write": True})
+            result = transaction(session)
+            session.commit()
+            return result
+
+    def _look(self, transaction: Callable[[Session], Result]) -> Result:
+        with Session(self.engine, expire_on_commit=False, autoflush=False) as session:
+            return transaction(session)
+
+    def _repeat(self, work: Callable[[], Result]) -> Result:
+        for attempt in range(1, _ATTEMPTS):
+            try:
+                return work()
+            except DBAPIError as error:
+                if not _is_passing(error):
+                    raise
+                time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311  a jitter, no secret
+        try:
+            return work()
+        except OperationalError as error:
+            message = f"The database {self.name} does not answer: {error.orig}. It is safe to try again."
+            raise Unavailable(message) from error
+
+
+def _is_passing(error: DBAPIError) -> bool:
+    """Whether the same transaction may succeed at once: it lost a race, or its connection."""
+    state = getattr(error.orig, "sqlstate", None)
+    return (
+        isinstance(error, IntegrityError | OperationalError)
+        or error.connection_invalidated
+        or state in {"40001", "40P01", "55P03"}
+    )

@@ -1,0 +1,59 @@
+"""Brings a database's tables up to date."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, inspect, text
+
+from kern.db.engine import Database
+from kern.db.migrations import HEAD
+from kern.errors import Conflict
+
+_LOCK = 0x6B65726E  # "kern": the key of the advisory lock on Postgres
+
+
+def revision_of(database: Database) -> str | None:
+    """Return the revision that the tables are at; None for an empty database."""
+    with database.engine.connect() as connection:
+        return _revision(connection)
+
+
+def migrate(database: Database) -> None:
+    """Apply what is missing, in one transaction; several processes may call it at once.
+
+    Raises:
+        Conflict: the tables were made by a newer version of Kern.
+    """
+    if revision_of(database) == HEAD:
+        return
+    with database.engine.connect().execution_options(kern_write=True) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        _upgrade(database, connection)
+        connection.commit()
+
+
+def configuration(connection: Connection) -> Config:
+    """Return Alembic's configuration for a connection."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _upgrade(database: Database, connection: Connection) -> None:
+    revision = _revision(connection)
+    if revision is not None and revision > HEAD:
+        message = (
+            f"The database {database.name} is at revision {revision}, and this version of Kern knows only {HEAD}: it was "
+            "used by a newer version. Install that one."
+        )
+        raise Conflict(message)
+    command.upgrade(configuration(connection), "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

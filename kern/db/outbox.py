@@ -1,0 +1,92 @@
+"""The outbox: what was accepted in a transaction and has to reach Temporal after it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlmodel import Session, col, delete, select, update
+
+from kern.db.tables import OutboxRow, RunRow
+from kern.ids import new_id
+
+# Whoever accepted something delivers it at once; the relay comes after this time.
+GRACE = timedelta(seconds=2)
+_LONGEST_WAIT = 30.0
+
+
+class DeliveryKind(StrEnum):
+    """What Temporal has to be told."""
+
+    start = "start"
+    resolved = "resolved"
+    cancel = "cancel"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One thing to tell Temporal; telling it twice does no harm."""
+
+    id: str
+    kind: DeliveryKind
+    run_id: str
+    component_id: str
+    requirement_id: str | None = None
+
+
+def enqueue(
+    tx: Session,
+    run: RunRow,
+    kind: DeliveryKind,
+    now: datetime,
+    *,
+    requirement_id: str | None = None,
+    grace: timedelta = GRACE,
+) -> Delivery:
+    """Add a delivery in the transaction of what it tells."""
+    row = OutboxRow(
+        id=new_id(),
+        kind=kind.value,
+        run_id=run.id,
+        component_id=run.component_id,
+        requirement_id=requirement_id,
+        next_at=now + grace,
+        created_at=now,
+    )
+    tx.add(row)
+    return _delivery(row)
+
+
+def claim_due(tx: Session, now: datetime, limit: int = 100) -> list[Delivery]:
+    """Take what is due and move its next attempt on, so that another relay leaves it alone meanwhile."""
+    due = select(OutboxRow).where(col(OutboxRow.next_at) <= now)
+    query = due.order_by(col(OutboxRow.next_at)).limit(limit).with_for_update(skip_locked=True)
+    rows = list(tx.exec(query))
+    for row in rows:
+        row.attempts += 1
+        row.next_at = now + timedelta(seconds=min(_LONGEST_WAIT, 2.0**row.attempts))
+    return [_delivery(row) for row in rows]
+
+
+def make_due(tx: Session, now: datetime) -> None:
+    """Have everything that waits delivered at the next look, as when Temporal is back."""
+    tx.exec(update(OutboxRow).values(next_at=now))
+
+
+def confirm(tx: Session, delivery_id: str) -> None:
+    """Forget what Temporal has confirmed."""
+    tx.exec(delete(OutboxRow).where(col(OutboxRow.id) == delivery_id))
+
+
+def deliveries_of(tx: Session, run_id: str) -> list[Delivery]:
+    """Return what Temporal has not confirmed of one run."""
+    return [_delivery(row) for row in tx.exec(select(OutboxRow).where(OutboxRow.run_id == run_id))]
+
+
+def _delivery(row: OutboxRow) -> Delivery:
+    return Delivery(
+        id=row.id,
+        kind=DeliveryKind(row.kind),
+        run_id=row.run_id,
+        component_id=row.component_id,
+        requirement_id=row.requirement_id,
+    )

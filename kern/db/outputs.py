@@ -1,0 +1,209 @@
+"""Builds what users see of runs and requirements from their rows."""
+
+from typing import cast
+
+from pydantic import JsonValue
+from sqlmodel import Session, col, func, select
+
+from kern.db.tables import (
+    DecisionRow,
+    MessageRow,
+    RequirementRow,
+    RunRow,
+    SessionRow,
+    ToolCallRow,
+)
+from kern.db.viewer import Viewer
+from kern.errors import NotFound
+from kern.requirements import Requirement, Resolution, UserInputField
+from kern.run import Message, Metrics, RequestedCall, RunError, RunOutput, ToolExecution
+from kern.states import (
+    Effect,
+    OnExpiry,
+    RequirementKind,
+    RequirementStatus,
+    RunStatus,
+    ToolCallStatus,
+    ToolOutcome,
+    Verdict,
+)
+
+
+def run_output(tx: Session, run_id: str, viewer: Viewer) -> RunOutput:
+    """Read a run with its messages, calls and requirements.
+
+    Raises:
+        NotFound: there is no such run.
+        NotAllowed: it belongs to somebody else.
+    """
+    run = find_run(tx, run_id, viewer)
+    session = tx.get(SessionRow, run.session_id)
+    messages = select(MessageRow).where(MessageRow.run_id == run_id)
+    calls = select(ToolCallRow).where(ToolCallRow.run_id == run_id)
+    requirements = select(RequirementRow).where(RequirementRow.run_id == run_id)
+    ordered = messages.order_by(col(MessageRow.turn), col(MessageRow.position))
+    return summary_of(run).model_copy(
+        update={
+            "messages": [message_of(row) for row in tx.exec(ordered)],
+            "tools": [
+                tool_execution(row)
+                for row in tx.exec(
+                    calls.order_by(col(ToolCallRow.turn), col(ToolCallRow.position))
+                )
+            ],
+            "requirements": [
+                requirement_of(tx, row)
+                for row in tx.exec(requirements.order_by(col(RequirementRow.id)))
+            ],
+            "session_state": dict(session.state) if session else {},
+        }
+    )
+
+
+def find_run(tx: Session, run_id: str, viewer: Viewer) -> RunRow:
+    """Return a run that the viewer may see.
+
+    Raises:
+        NotFound: there is no such run.
+        NotAllowed: it belongs to somebody else.
+    """
+    row = tx.get(RunRow, run_id)
+    if row is None:
+        raise no_run(run_id)
+    viewer.check(f"Run {run_id!r}", row.user_id)
+    return row
+
+
+def no_run(run_id: str) -> NotFound:
+    """Return the error for an id that names no run."""
+    return NotFound(f"There is no run with the id {run_id!r}. `kern runs` lists those there are.")
+
+
+def summary_of(run: RunRow) -> RunOutput:
+    """Build a run's output without what lies in other tables."""
+    error = None
+    if run.error_code is not None:
+        error = RunError(code=run.error_code, message=run.error_message or "")
+    return RunOutput(
+        run_id=run.id,
+        session_id=run.session_id,
+        user_id=run.user_id,
+        parent_run_id=run.parent_run_id,
+        component_id=run.component_id,
+        number=run.number,
+        status=RunStatus(run.status),
+        input=run.input,
+        content=run.content,
+        metrics=Metrics(
+            input_tokens=run.input_tokens,
+            output_tokens=run.output_tokens,
+            cached_tokens=run.cached_tokens,
+            reasoning_tokens=run.reasoning_tokens,
+            model_calls=run.model_calls,
+            tool_calls=run.tool_calls,
+        ),
+        metadata=run.run_metadata,
+        created_at=run.created_at,
+        finished_at=run.finished_at,
+        error=error,
+    )
+
+
+def message_of(row: MessageRow) -> Message:
+    """Build a message."""
+    return Message(
+        role=row.role,
+        content=row.content,
+        tool_calls=[RequestedCall.model_validate(call) for call in row.requested or []],
+        tool_call_id=row.provider_call_id,
+        tool_name=row.tool_name,
+        provider=row.provider,
+        items=cast("list[dict[str, JsonValue]]", row.items or []),
+        created_at=row.created_at,
+    )
+
+
+def tool_execution(row: ToolCallRow) -> ToolExecution:
+    """Build a tool call."""
+    return ToolExecution(
+        id=row.id,
+        name=row.name,
+        turn=row.turn,
+        arguments=row.approved_arguments or row.arguments,
+        status=ToolCallStatus(row.status),
+        outcome=ToolOutcome(row.outcome) if row.outcome else None,
+        result=row.result,
+        effect=Effect(row.effect),
+        attempts=row.attempt,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+def find_requirement(tx: Session, requirement_id: str, viewer: Viewer) -> RequirementRow:
+    """Return a requirement that the viewer may see.
+
+    Raises:
+        NotFound: there is no such requirement.
+        NotAllowed: it belongs to somebody else's run.
+    """
+    row = tx.get(RequirementRow, requirement_id)
+    if row is None:
+        message = (
+            f"There is no requirement with the id {requirement_id!r}. `kern pending` lists those that wait."
+        )
+        raise NotFound(message)
+    viewer.check(f"Requirement {requirement_id!r}", row.user_id)
+    return row
+
+
+def requirement_of(tx: Session, row: RequirementRow) -> Requirement:
+    """Build a requirement."""
+    approvals = 0
+    if row.quorum > 1:
+        query = select(func.count()).where(
+            DecisionRow.requirement_id == row.id, DecisionRow.verdict == Verdict.approve.value
+        )
+        approvals = tx.exec(query).one()
+    return Requirement(
+        id=row.id,
+        run_id=row.run_id,
+        session_id=row.session_id,
+        user_id=row.user_id,
+        kind=RequirementKind(row.kind),
+        status=RequirementStatus(row.status),
+        tool_call_id=row.tool_call_id,
+        tool_name=row.tool_name,
+        arguments=dict(row.arguments),
+        digest=row.digest,
+        question=row.question,
+        fields=[UserInputField.model_validate(item) for item in row.fields],
+        choices=list(row.choices),
+        multiple=row.multiple,
+        candidates=list(row.candidates),
+        excluded=list(row.excluded),
+        quorum=row.quorum,
+        approvals=approvals,
+        created_at=row.created_at,
+        due_at=row.due_at,
+        on_expiry=OnExpiry(row.on_expiry),
+        resolution=_resolution(tx, row),
+    )
+
+
+def _resolution(tx: Session, row: RequirementRow) -> Resolution | None:
+    if row.verdict is None or row.resolved_at is None:
+        return None
+    last = tx.exec(
+        select(DecisionRow.edit)
+        .where(DecisionRow.requirement_id == row.id)
+        .order_by(col(DecisionRow.seq).desc())
+        .limit(1)
+    ).first()
+    return Resolution(
+        verdict=Verdict(row.verdict),
+        by=row.resolved_by or "",
+        note=row.resolved_note,
+        at=row.resolved_at,
+        edit=last,
+    )

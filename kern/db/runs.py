@@ -1,0 +1,258 @@
+"""Runs: accepting, ending and cancelling them, each in one transaction under the run's lock."""
+
+from datetime import datetime
+
+from pydantic import JsonValue
+from sqlmodel import Session, col, select
+
+from kern.db import outbox
+from kern.db.events import record
+from kern.db.outbox import Delivery, DeliveryKind
+from kern.db.outputs import no_run
+from kern.db.tables import (
+    MessageRow,
+    OutboxRow,
+    RequirementRow,
+    RunRow,
+    SessionRow,
+    ToolCallRow,
+)
+from kern.db.viewer import Viewer
+from kern.errors import Conflict, RunEnded
+from kern.runner import RunRequest
+from kern.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
+
+
+def accept(
+    tx: Session,
+    request: RunRequest,
+    *,
+    component_kind: str,
+    initial_state: dict[str, JsonValue],
+    now: datetime,
+    run_id: str,
+    session_id: str,
+) -> Delivery | None:
+    """Insert a run and what starts it; None when the same run was accepted before.
+
+    Raises:
+        NotAllowed: the session belongs to somebody else.
+        Conflict: the run's id is taken by another run.
+    """
+    known = tx.get(RunRow, run_id)
+    if known is not None:
+        _same_run(known, request)
+        return None
+    session = _session(tx, request, session_id, initial_state, now)
+    run = RunRow(
+        id=run_id,
+        session_id=session.id,
+        user_id=session.user_id,
+        component_id=request.component_id,
+        component_kind=component_kind,
+        number=session.next_number,
+        input=request.input,
+        dependencies=request.dependencies,
+        run_metadata=request.metadata,
+        created_at=now,
+        updated_at=now,
+    )
+    session.next_number += 1
+    session.updated_at = now
+    tx.add(run)
+    tx.flush()
+    tx.add(_message(run, request.input, now))
+    record(tx, run, "run_accepted", now, number=run.number)
+    return outbox.enqueue(tx, run, DeliveryKind.start, now)
+
+
+def lock(tx: Session, run_id: str) -> RunRow:
+    """Take a run's row for this transaction: everything in a run changes under it.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    query = select(RunRow).where(RunRow.id == run_id).with_for_update()
+    row = tx.exec(query.execution_options(populate_existing=True)).one_or_none()
+    if row is None:
+        raise no_run(run_id)
+    return row
+
+
+def update_status(tx: Session, run: RunRow, now: datetime) -> None:
+    """Derive whether a run stands still, from its calls and requirements; a run that has ended stays as it is."""
+    run.updated_at = now
+    if RunStatus(run.status).is_final:
+        return
+    tx.flush()
+    pending = set(
+        tx.exec(
+            select(RequirementRow.tool_call_id).where(
+                RequirementRow.run_id == run.id,
+                RequirementRow.status == RequirementStatus.pending.value,
+            )
+        )
+    )
+    unfinished = set(
+        tx.exec(
+            select(ToolCallRow.id).where(
+                ToolCallRow.run_id == run.id, ToolCallRow.status != ToolCallStatus.done.value
+            )
+        )
+    )
+    paused = bool(pending) and unfinished <= pending
+    status = RunStatus.paused if paused else RunStatus.running
+    if status.value != run.status:
+        record(tx, run, "run_paused" if paused else "run_continued", now)
+    run.status = status.value
+
+
+def complete(tx: Session, run: RunRow, content: str, now: datetime) -> None:
+    """End a run with its answer."""
+    run.content = content
+    _end(tx, run, RunStatus.completed, now)
+    record(tx, run, "run_completed", now)
+
+
+def fail(tx: Session, run: RunRow, code: str, message: str, now: datetime) -> None:
+    """End a run with an error, and close what it waited for."""
+    run.error_code, run.error_message = code, message
+    _end(tx, run, RunStatus.error, now)
+    _close_open(tx, run, f"The run ended with an error: {message}", now)
+    record(tx, run, "run_failed", now, code=code, message=message)
+
+
+def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:
+    """Cancel a run: its requirements close, calls that wait never run, and Temporal is told after.
+
+    Raises:
+        NotFound: there is no such run.
+        NotAllowed: it belongs to somebody else.
+        RunEnded: it has ended already.
+    """
+    run = lock(tx, run_id)
+    viewer.check(f"Run {run_id!r}", run.user_id)
+    if RunStatus(run.status).is_final:
+        message = f"Run {run_id!r} has already ended with the status {run.status!r}: there is nothing to cancel."
+        raise RunEnded(message)
+    cancel_now(tx, run, now)
+    return outbox.enqueue(tx, run, DeliveryKind.cancel, now)
+
+
+def cancel_now(tx: Session, run: RunRow, now: datetime) -> None:
+    """End a run as cancelled, and close what it waited for."""
+    _end(tx, run, RunStatus.cancelled, now)
+    _close_open(tx, run, "The run was cancelled before this call ran.", now)
+    record(tx, run, "run_cancelled", now)
+
+
+def tool_message(
+    call: ToolCallRow, content: str, now: datetime
+) -> MessageRow:
+    """Return the message that tells the model what became of a call."""
+    return MessageRow(
+        run_id=call.run_id,
+        turn=call.turn,
+        position=call.position,
+        role="tool",
+        content=content,
+        provider_call_id=call.provider_call_id,
+        tool_name=call.name,
+        created_at=now,
+    )
+
+
+def finish_call(
+    tx: Session, call: ToolCallRow, outcome: ToolOutcome, result: str, now: datetime
+) -> None:
+    """Bring a call to its end, and tell the model."""
+    call.status, call.outcome, call.result = ToolCallStatus.done.value, outcome.value, result
+    call.finished_at = now
+    tx.add(tool_message(call, result, now))
+
+
+def _end(tx: Session, run: RunRow, status: RunStatus, now: datetime) -> None:
+    run.status = status.value
+    run.finished_at = run.updated_at = now
+    # What was to be delivered to a run that has ended has no effect any more.
+    for row in tx.exec(select(OutboxRow).where(OutboxRow.run_id == run.id)):
+        tx.delete(row)
+
+
+def _close_open(tx: Session, run: RunRow, why: str, now: datetime) -> None:
+    for requirement in tx.exec(
+        select(RequirementRow).where(
+            RequirementRow.run_id == run.id,
+            RequirementRow.status == RequirementStatus.pending.value,
+        )
+    ):
+        requirement.status = RequirementStatus.cancelled.value
+        requirement.resolved_at = now
+        record(tx, run, "requirement_cancelled", now, requirement_id=requirement.id)
+    for call in tx.exec(
+        select(ToolCallRow).where(
+            ToolCallRow.run_id == run.id, ToolCallRow.status == ToolCallStatus.waiting.value
+        )
+    ):
+        finish_call(tx, call, ToolOutcome.cancelled, why, now)
+
+
+def _session(
+    tx: Session,
+    request: RunRequest,
+    session_id: str,
+    initial_state: dict[str, JsonValue],
+    now: datetime,
+) -> SessionRow:
+    query = select(SessionRow).where(SessionRow.id == session_id).with_for_update()
+    session = tx.exec(query).one_or_none()
+    if session is not None:
+        Viewer(request.user_id).check(f"Session {session_id!r}", session.user_id)
+        if request.session_state:
+            session.state = {**session.state, **request.session_state}
+            session.state_version += 1
+        return session
+    session = SessionRow(
+        id=session_id,
+        user_id=request.user_id,
+        component_id=request.component_id,
+        state={**initial_state, **request.session_state},
+        created_at=now,
+        updated_at=now,
+    )
+    tx.add(session)
+    tx.flush()
+    return session
+
+
+def _same_run(known: RunRow, request: RunRequest) -> None:
+    Viewer(request.user_id).check(f"Run {known.id!r}", known.user_id)
+    same_session = request.session_id in (None, known.session_id)
+    if same_session and (known.input, known.component_id) == (request.input, request.component_id):
+        return
+    message = (
+        f"The run id {known.id!r} is taken by another run of {known.component_id!r} with another input or session. "
+        "Use a new run_id, or none."
+    )
+    raise Conflict(message)
+
+
+def _message(run: RunRow, text: str, now: datetime) -> MessageRow:
+    return MessageRow(
+        run_id=run.id, turn=0, position=0, role="user", content=text, created_at=now
+    )
+
+
+def latest_numbers(tx: Session, session_id: str, before: int, count: int) -> list[str]:
+    """Return the ids of the last `count` completed runs of a session before a number, oldest first."""
+    query = (
+        select(RunRow.id)
+        .where(
+            RunRow.session_id == session_id,
+            RunRow.number < before,
+            RunRow.status == RunStatus.completed.value,
+        )
+        .order_by(col(RunRow.number).desc())
+        .limit(count)
+    )
+    return list(reversed(list(tx.exec(query))))

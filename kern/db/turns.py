@@ -1,0 +1,255 @@
+"""Turns: what the model sees, and the one transaction that stores what it answered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import cast
+
+from pydantic import JsonValue
+from sqlmodel import Session, col, func, select
+
+from kern.canonical import arguments_digest
+from kern.contracts import Gate, PlannedCall, TurnOutcome
+from kern.db import runs
+from kern.db.events import record
+from kern.db.outputs import message_of, no_run
+from kern.db.tables import MessageRow, RequirementRow, RunRow, ToolCallRow
+from kern.ids import new_id
+from kern.models.base import ModelResponse
+from kern.requirements import UserInputField
+from kern.run import Message
+from kern.states import RequirementKind, RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
+from kern.tools import Approval
+
+
+@dataclass(frozen=True)
+class Question:
+    """A requirement about to be opened: what is asked, of whom, and until when."""
+
+    kind: RequirementKind
+    arguments_schema: dict[str, JsonValue] = field(default_factory=dict)
+    question: str | None = None
+    fields: Sequence[UserInputField] = ()
+    choices: Sequence[str] = ()
+    multiple: bool = False
+    approval: Approval = field(default_factory=Approval)
+
+
+@dataclass(frozen=True)
+class NewCall:
+    """A call as the model asked for it, after its arguments were checked.
+
+    `error` is the answer that the model gets at once when the call cannot be made; such a call is never executed.
+    """
+
+    provider_call_id: str
+    name: str
+    arguments: dict[str, JsonValue] = field(default_factory=dict)
+    error: str | None = None
+    effect: str = "once"
+    retries: int = 0
+    timeout: float | None = None
+    question: Question | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A model's answer about to be stored. `correction` asks the model to answer again."""
+
+    response: ModelResponse
+    calls: Sequence[NewCall] = ()
+    correction: str | None = None
+    failure: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What a turn starts from; `outcome` is there when this turn was stored before."""
+
+    component_id: str
+    messages: list[Message]
+    calls_so_far: int
+    corrections: int
+    outcome: TurnOutcome | None = None
+
+
+def load(tx: Session, run_id: str, turn: int, history_runs: int) -> Conversation:
+    """Read what the model has to see for a turn: some earlier runs of the session, and this one.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    run = tx.get(RunRow, run_id)
+    if run is None:
+        raise no_run(run_id)
+    if RunStatus(run.status).is_final or _stored(tx, run_id, turn):
+        return Conversation(run.component_id, [], 0, 0, outcome_of(tx, run, turn))
+    earlier = (
+        runs.latest_numbers(tx, run.session_id, run.number, history_runs) if history_runs else []
+    )
+    order = {run_id: index for index, run_id in enumerate([*earlier, run_id])}
+    query = select(MessageRow).where(col(MessageRow.run_id).in_(list(order)))
+    rows = sorted(tx.exec(query), key=lambda row: (order[row.run_id], row.turn, row.position))
+    made = select(func.count()).where(ToolCallRow.run_id == run_id)
+    own = [row for row in rows if row.run_id == run_id]
+    corrections = sum(1 for row in own if row.turn > 0 and row.role == "user")
+    return Conversation(
+        run.component_id, [message_of(row) for row in rows], tx.exec(made).one(), corrections
+    )
+
+
+def outcome_of(tx: Session, run: RunRow, turn: int) -> TurnOutcome:
+    """Say what remains to be done of a turn that was stored."""
+    if RunStatus(run.status).is_final:
+        return TurnOutcome(ended=True)
+    calls = tx.exec(
+        select(ToolCallRow)
+        .where(
+            ToolCallRow.run_id == run.id,
+            ToolCallRow.turn == turn,
+            ToolCallRow.status != ToolCallStatus.done.value,
+        )
+        .order_by(col(ToolCallRow.position))
+    ).all()
+    return TurnOutcome(calls=tuple(_planned(call, pending_gate(tx, call.id)) for call in calls))
+
+
+def pending_gate(tx: Session, tool_call_id: str) -> Gate | None:
+    """Return the requirement that a call waits for."""
+    row = tx.exec(
+        select(RequirementRow).where(
+            RequirementRow.tool_call_id == tool_call_id,
+            RequirementRow.status == RequirementStatus.pending.value,
+        )
+    ).first()
+    return None if row is None else Gate(requirement_id=row.id, due_at=row.due_at)
+
+
+def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) -> TurnOutcome:
+    """Store an answer with its calls, requirements, metrics and events, or return what was stored before."""
+    run = runs.lock(tx, run_id)
+    if _stored(tx, run_id, turn):
+        return outcome_of(tx, run, turn)
+    _count(run, answer.response)
+    if RunStatus(run.status).is_final:
+        return TurnOutcome(ended=True)
+    run.turn = turn
+    tx.add(_assistant(run_id, turn, answer.response, now))
+    record(tx, run, "turn_completed", now, turn=turn, calls=len(answer.calls))
+    planned = [
+        _add_call(tx, run, position, call, now)
+        for position, call in enumerate(answer.calls, start=1)
+    ]
+    if answer.failure is not None:
+        runs.fail(tx, run, *answer.failure, now)
+        return TurnOutcome(ended=True)
+    if answer.correction is not None:
+        tx.add(_correction(run_id, turn, len(planned) + 1, answer.correction, now))
+    elif not answer.calls:
+        runs.complete(tx, run, answer.response.content, now)
+        return TurnOutcome(ended=True)
+    runs.update_status(tx, run, now)
+    return TurnOutcome(calls=tuple(call for call in planned if call is not None))
+
+
+def open_requirement(
+    tx: Session, run: RunRow, call: ToolCallRow, question: Question, now: datetime
+) -> RequirementRow:
+    """Open a requirement about a call, with the call's arguments frozen in it."""
+    due = question.approval.due
+    arguments = call.approved_arguments or call.arguments
+    row = RequirementRow(
+        id=new_id(),
+        run_id=run.id,
+        session_id=run.session_id,
+        user_id=run.user_id,
+        tool_call_id=call.id,
+        kind=question.kind.value,
+        tool_name=call.name,
+        arguments=arguments,
+        digest=arguments_digest(call.name, arguments),
+        arguments_schema=question.arguments_schema,
+        question=question.question,
+        fields=[item.model_dump(mode="json") for item in question.fields],
+        choices=list(question.choices),
+        multiple=question.multiple,
+        candidates=list(question.approval.candidates),
+        excluded=list(question.approval.excluded),
+        quorum=question.approval.quorum,
+        on_expiry=question.approval.on_expiry.value,
+        due_at=now + due if due is not None else None,
+        created_at=now,
+    )
+    tx.add(row)
+    tx.flush()
+    record(
+        tx, run, "requirement_opened", now, requirement_id=row.id, tool=call.name, ask=row.kind
+    )
+    return row
+
+
+def _stored(tx: Session, run_id: str, turn: int) -> bool:
+    return tx.get(MessageRow, (run_id, turn, 0)) is not None
+
+
+def _planned(call: ToolCallRow, gate: Gate | None) -> PlannedCall:
+    return PlannedCall(tool_call_id=call.id, name=call.name, gate=gate, timeout=call.timeout)
+
+
+def _count(run: RunRow, response: ModelResponse) -> None:
+    run.model_calls += 1
+    run.input_tokens += response.usage.input_tokens
+    run.output_tokens += response.usage.output_tokens
+    run.cached_tokens += response.usage.cached_tokens
+    run.reasoning_tokens += response.usage.reasoning_tokens
+
+
+def _assistant(run_id: str, turn: int, response: ModelResponse, now: datetime) -> MessageRow:
+    return MessageRow(
+        run_id=run_id,
+        turn=turn,
+        position=0,
+        role="assistant",
+        content=response.content,
+        provider=response.provider,
+        requested=[call.model_dump(mode="json") for call in response.tool_calls],
+        items=cast("list[JsonValue]", response.items),
+        usage=response.usage.model_dump(mode="json"),
+        created_at=now,
+    )
+
+
+def _correction(run_id: str, turn: int, position: int, text: str, now: datetime) -> MessageRow:
+    return MessageRow(
+        run_id=run_id, turn=turn, position=position, role="user", content=text, created_at=now
+    )
+
+
+def _add_call(
+    tx: Session, run: RunRow, position: int, new: NewCall, now: datetime
+) -> PlannedCall | None:
+    call = ToolCallRow(
+        id=new_id(),
+        run_id=run.id,
+        turn=run.turn,
+        position=position,
+        provider_call_id=new.provider_call_id,
+        name=new.name,
+        arguments=new.arguments,
+        digest=arguments_digest(new.name, new.arguments),
+        effect=new.effect,
+        retries=new.retries,
+        timeout=new.timeout,
+        created_at=now,
+    )
+    tx.add(call)
+    tx.flush()
+    if new.error is not None:
+        runs.finish_call(tx, call, ToolOutcome.error, new.error, now)
+        record(tx, run, "tool_call_refused", now, tool_call_id=call.id, tool=call.name)
+        return None
+    if new.question is None:
+        return _planned(call, None)
+    row = open_requirement(tx, run, call, new.question, now)
+    return _planned(call, Gate(requirement_id=row.id, due_at=row.due_at))
+

@@ -1,0 +1,120 @@
+"""What a decision must look like to fit its requirement, and what it says to the model."""
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from kern.canonical import canonical_json, clean_json
+from kern.db.audit import Decided
+from kern.db.tables import RequirementRow
+from kern.errors import InvalidDecision
+from kern.requirements import METHODS, DecisionDraft, UserInputField
+from kern.states import RequirementKind, Verdict
+
+_FITTING: Mapping[RequirementKind, frozenset[Verdict]] = {
+    RequirementKind.confirmation: frozenset({Verdict.approve, Verdict.reject}),
+    RequirementKind.user_input: frozenset({Verdict.answer, Verdict.reject}),
+    RequirementKind.user_feedback: frozenset({Verdict.choose, Verdict.reject}),
+    RequirementKind.external_execution: frozenset({Verdict.result, Verdict.reject}),
+    RequirementKind.unknown_outcome: frozenset(
+        {Verdict.happened, Verdict.run_again, Verdict.reject, Verdict.fail}
+    ),
+}
+
+
+def check_fit(row: RequirementRow, draft: DecisionDraft) -> None:
+    """Refuse a decision of another kind, or with values that do not fit.
+
+    Raises:
+        InvalidDecision: it does not fit; the message says what would.
+    """
+    kind = RequirementKind(row.kind)
+    if draft.verdict not in _FITTING[kind]:
+        message = (
+            f"Requirement {row.id!r} waits for {kind.value}; {draft.verdict.value!r} does not fit it. "
+            f"Use {METHODS[kind]} or reject()."
+        )
+        raise InvalidDecision(message)
+    if draft.verdict is Verdict.choose:
+        _check_choices(row, draft.choices or ())
+
+
+def approved_arguments(
+    row: RequirementRow, draft: DecisionDraft
+) -> dict[str, JsonValue] | None:
+    """Return the arguments that the decision puts in place of the frozen ones; None when it leaves them.
+
+    Raises:
+        InvalidDecision: the values do not fit the tool's schema.
+    """
+    if draft.verdict is Verdict.approve and draft.edit is not None:
+        changed = _clean({**row.arguments, **draft.edit})
+        _check_schema(row, changed, row.arguments_schema)
+        return changed
+    if draft.verdict is Verdict.answer:
+        fields = [UserInputField.model_validate(item) for item in row.fields]
+        values = draft.values or {}
+        _check_fields(row, fields, values)
+        given = {f.name: values.get(f.name, f.default) for f in fields if f.name in values or not f.required}
+        filled = _clean({**row.arguments, **given})
+        _check_schema(row, filled, row.arguments_schema)
+        return filled
+    return None
+
+
+def outcome_text(row: RequirementRow, decided: Decided) -> str:
+    """Return what the model is told of a call that a person settled."""
+    note = f" Their note: {decided.note}" if decided.note else ""
+    match decided.verdict:
+        case Verdict.reject:
+            who = "" if decided.actor == "kern" else f" by {decided.actor}"
+            return f"This call was rejected{who} and was not executed.{note} Do not repeat it unless asked to."
+        case Verdict.fail:
+            return f"{decided.actor!r} ended the run because of the call of {row.tool_name!r}.{note}"
+        case Verdict.choose:
+            chosen = decided.given if isinstance(decided.given, list) else []
+            return canonical_json(chosen if row.multiple else chosen[0])
+        case _:
+            given = clean_json(decided.given)
+            return given if isinstance(given, str) else canonical_json(given)
+
+
+def _clean(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    return {key: clean_json(value) for key, value in arguments.items()}
+
+
+def _check_choices(row: RequirementRow, choices: tuple[str, ...]) -> None:
+    offered = ", ".join(repr(choice) for choice in row.choices)
+    unknown = [choice for choice in choices if choice not in row.choices]
+    if unknown:
+        message = f"{unknown[0]!r} is none of the choices of requirement {row.id!r}: {offered}."
+        raise InvalidDecision(message)
+    if not choices or (len(choices) > 1 and not row.multiple):
+        wanted = "at least one" if row.multiple else "exactly one"
+        message = f"Requirement {row.id!r} takes {wanted} of {offered}; {len(choices)} were given."
+        raise InvalidDecision(message)
+
+
+def _check_fields(
+    row: RequirementRow, fields: list[UserInputField], values: dict[str, JsonValue]
+) -> None:
+    names = [item.name for item in fields]
+    unknown = sorted(set(values) - set(names))
+    missing = [item.name for item in fields if item.required and item.name not in values]
+    if unknown or missing:
+        problem = f"{unknown[0]!r} is not asked for" if unknown else f"{missing[0]!r} is missing"
+        message = f"The values for requirement {row.id!r} do not fit: {problem}. It asks for {', '.join(names)}."
+        raise InvalidDecision(message)
+
+
+def _check_schema(
+    row: RequirementRow, value: dict[str, JsonValue], schema: dict[str, JsonValue]
+) -> None:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  slow to import, seldom needed
+
+    error = next(iter(Draft202012Validator(schema).iter_errors(value)), None)
+    if error is None:
+        return
+    where = ".".join(str(part) for part in error.absolute_path) or "arguments"
+    message = f"The arguments for {row.tool_name!r} (requirement {row.id!r}) do not fit its schema: {where}: {error.message}. Nothing was decided."
+    raise InvalidDecision(message)

@@ -1,0 +1,38 @@
+"""Decides whether a tool call waits for a person before it may run."""
+
+import inspect
+from collections.abc import Mapping
+
+from kern.states import RequirementKind
+from kern.tools import Predicate, Tool
+
+
+def gate_of(tool: Tool, arguments: Mapping[str, object]) -> RequirementKind | None:
+    """Return what a call with these validated arguments waits for; None if it may run at once.
+
+    A predicate is trusted only when it returns False: whatever else it does, raising included, gates the call.
+    """
+    if tool.kind is not RequirementKind.confirmation:
+        return tool.kind
+    if not callable(tool.confirm_when):
+        return RequirementKind.confirmation
+    return None if _says_no(tool.confirm_when, arguments) else RequirementKind.confirmation
+
+
+def _says_no(predicate: Predicate, arguments: Mapping[str, object]) -> bool:
+    try:
+        return _ask(predicate, arguments) is False
+    except Exception:  # noqa: BLE001  the predicate is the user's code, and the gate fails closed
+        return False
+
+
+def _ask(predicate: Predicate, arguments: Mapping[str, object]) -> object:
+    """Call the predicate with the arguments that it names, or with all of them as one dict."""
+    parameters = inspect.signature(predicate).parameters
+    named = {key for key in parameters if key in arguments}
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    if takes_all:
+        return predicate(**arguments)
+    if named:
+        return predicate(**{key: arguments[key] for key in named})
+    return predicate(dict(arguments))

@@ -1,0 +1,65 @@
+"""Which components this process can execute, by id."""
+
+import sys
+
+from kern.component import Component
+from kern.errors import InvalidDefinition, NotFound
+
+
+class Registry:
+    """The components of one process. Runs name their component by id; code is looked up when it executes."""
+
+    def __init__(self) -> None:
+        self._components: dict[str, Component] = {}
+
+    def register(self, component: Component) -> None:
+        """Add a component and its parts; the same declaration again changes nothing.
+
+        Raises:
+            InvalidDefinition: another component with the same id is declared differently. In an interactive session
+                the later one replaces the earlier, because cells are executed again.
+        """
+        known = self._components.get(component.id)
+        if known is not None and known is not component and not _interactive():
+            _refuse_other(known, component)
+        self._components[component.id] = component
+        for part in component.parts:
+            self.register(part)
+
+    def get(self, component_id: str) -> Component:
+        """Return the component with this id.
+
+        Raises:
+            NotFound: this process has none; another worker may.
+        """
+        try:
+            return self._components[component_id]
+        except KeyError:
+            known = ", ".join(sorted(self._components)) or "none"
+            message = (
+                f"No component with the id {component_id!r} is registered in this process (there are: {known}). "
+                "Start a worker with the app that declares it."
+            )
+            raise NotFound(message) from None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all components, in the order in which they came."""
+        return tuple(self._components)
+
+
+def _refuse_other(known: Component, component: Component) -> None:
+    if known.fingerprint == component.fingerprint:
+        return
+    message = (
+        f"Two different components have the id {component.id!r}. Runs find their code by id, so give each its own: "
+        "pass id= or another name=."
+    )
+    raise InvalidDefinition(message)
+
+
+def _interactive() -> bool:
+    return hasattr(sys, "ps1") or "ipykernel" in sys.modules
+
+
+registry = Registry()

@@ -1,0 +1,28 @@
+"""What the environment says, read once per runtime: every variable begins with `KERN_`."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Kern's own settings. Temporal's are the SDK's: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, and so on.
+
+    Attributes:
+        home: The folder of the embedded runtime.
+        database_url: Where runs are kept, `postgresql://…` or `sqlite:///path`; default: SQLite in `home`.
+        heartbeat_seconds: After how many seconds without a sign of life an attempt counts as dead.
+        shutdown_grace_seconds: How long a stopping worker lets tool calls finish.
+        model_attempts: How often a failing provider is asked before the run ends with an error.
+        relay_seconds: How often a worker looks for what was accepted and not delivered.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="KERN_", frozen=True)
+
+    home: Path = Path(".kern")
+    database_url: SecretStr | None = None
+    heartbeat_seconds: float = Field(default=10.0, ge=0.5, le=600)
+    shutdown_grace_seconds: float = Field(default=30.0, ge=0, le=3600)
+    model_attempts: int = Field(default=6, ge=1, le=100)
+    relay_seconds: float = Field(default=1.0, ge=0.05, le=60)

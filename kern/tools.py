@@ -1,0 +1,229 @@
+"""Tools: functions that a model may call, with the gates that people put before them."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal, overload
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from kern.errors import InvalidDefinition
+from kern.models.base import ToolSpec
+from kern.session_state import SessionState
+from kern.states import Effect, OnExpiry, RequirementKind
+from kern.tool_schema import Signature, without_fields
+
+Function = Callable[..., object]
+Predicate = Callable[..., object]
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a tool may know of the run that calls it; taken by a parameter named `run_context`.
+
+    Attributes:
+        idempotency_key: The same for every execution of this call, whatever crashes: hand it to the receiver.
+        attempt: 1 for the first execution of this call.
+        session_state: Changes to it are stored with the call's result.
+    """
+
+    run_id: str
+    session_id: str
+    user_id: str | None
+    tool_call_id: str
+    idempotency_key: str
+    attempt: int = 1
+    session_state: SessionState = field(default_factory=lambda: SessionState({}))
+    dependencies: Mapping[str, JsonValue] = field(default_factory=dict)
+    metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+class Approval(BaseModel):
+    """Who may decide about a call, how many must agree, and what happens if nobody does.
+
+    Attributes:
+        candidates: Who may decide; empty for anybody.
+        excluded: Who may not, even if a candidate.
+        quorum: How many different people must approve the same arguments. One rejection is enough to reject.
+        due: Time until the deadline, counted from when the run paused; None for no deadline.
+        on_expiry: What silence until the deadline means: `reject` (the default), `approve` or `fail` (the run ends).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    candidates: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    quorum: int = 1
+    due: timedelta | None = None
+    on_expiry: OnExpiry = OnExpiry.reject
+
+
+class Tool:
+    """A function that a model may call. Made by `tool`; a plain function in `tools=[…]` becomes one as well."""
+
+    def __init__(
+        self,
+        function: Function,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        requires_confirmation: bool | Predicate = False,
+        requires_user_input: bool = False,
+        user_input_fields: Sequence[str] = (),
+        requires_user_feedback: bool = False,
+        external_execution: bool = False,
+        effect: Effect | Literal["once", "idempotent", "read"] = Effect.once,
+        retries: int = 0,
+        timeout: float | None = None,
+        approval: Approval | None = None,
+    ) -> None:
+        self.function = function
+        self.name = name or getattr(function, "__name__", "")
+        self.signature = Signature(function, self.name)
+        self.description = description or self.signature.description
+        self.confirm_when = requires_confirmation
+        self.user_input_fields = tuple(user_input_fields)
+        self.effect = _effect(effect, self.name)
+        self.retries = retries
+        self.timeout = timeout
+        self.approval = approval or Approval()
+        self.kinds = _kinds(
+            confirmation=requires_confirmation is not False,
+            user_input=requires_user_input or bool(user_input_fields),
+            user_feedback=requires_user_feedback,
+            external=external_execution,
+        )
+        self._check()
+
+    @property
+    def kind(self) -> RequirementKind | None:
+        """What a call of this tool may wait for."""
+        return self.kinds[0] if self.kinds else None
+
+    @property
+    def asked_fields(self) -> tuple[str, ...]:
+        """The arguments that a person fills in: those named, or all."""
+        if self.kind is not RequirementKind.user_input:
+            return ()
+        return self.user_input_fields or self.signature.names
+
+    @property
+    def spec(self) -> ToolSpec:
+        """The tool as the model sees it: without what a person fills in."""
+        schema = without_fields(self.signature.schema, self.asked_fields)
+        return ToolSpec(name=self.name, description=self.description, parameters=schema)
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        """Call the function itself, as tests of it do; no gate applies."""
+        return self.function(*args, **kwargs)
+
+    def _check(self) -> None:
+        for wrong, problem in (
+            (not _NAME.fullmatch(self.name), "needs a name of up to 64 letters, digits, - and _"),
+            (len(self.kinds) > 1, f"asks for {', '.join(self.kinds)} at once: choose one"),
+            (self.retries < 0, "has negative retries"),
+            (self.timeout is not None and self.timeout <= 0, "needs a timeout above 0 seconds"),
+            (self.approval.quorum < 1, "needs a quorum of at least 1"),
+            (
+                self.retries > 0 and self.effect is Effect.once,
+                "may not be repeated (effect='once'), so retries= needs effect='idempotent' or 'read'",
+            ),
+            (
+                bool(set(self.user_input_fields) - set(self.signature.names)),
+                f"asks for {', '.join(self.user_input_fields)}, not all of which it takes",
+            ),
+            (
+                self.approval.due is not None and self.approval.due <= timedelta(0),
+                "needs a deadline in the future",
+            ),
+            (
+                self.approval.on_expiry is OnExpiry.approve and self.kinds[:1] not in ((), (RequirementKind.confirmation,)),
+                "can only approve on expiry what waits for a confirmation",
+            ),
+        ):
+            if wrong:
+                message = f"The tool {self.name!r} {problem}."
+                raise InvalidDefinition(message)
+
+
+@overload
+def tool(function: Function, /) -> Tool: ...
+
+
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    requires_confirmation: bool | Predicate = False,
+    requires_user_input: bool = False,
+    user_input_fields: Sequence[str] = (),
+    requires_user_feedback: bool = False,
+    external_execution: bool = False,
+    effect: Effect | Literal["once", "idempotent", "read"] = Effect.once,
+    retries: int = 0,
+    timeout: float | None = None,
+    approval: Approval | None = None,
+) -> Callable[[Function], Tool]: ...
+
+
+def tool(function: Function | None = None, /, **options: object) -> Tool | Callable[[Function], Tool]:
+    """Make a function a tool; its schema comes from its signature and docstring.
+
+    Args:
+        function: The function, when used without parentheses. It may be sync or async.
+        **options: As `Tool` takes them:
+            `requires_confirmation`: True, or a predicate on the arguments (it takes a dict of them, or some of them by
+            name). A predicate that raises gates the call.
+            `requires_user_input`, `user_input_fields`: a person fills in these arguments.
+            `requires_user_feedback`: a person answers instead of the function; see `ask_user`.
+            `external_execution`: a person or program gives the result; the function never runs.
+            `effect`: what a repetition would do: `once` (default; never repeated blindly), `idempotent`, `read`.
+            `retries`: how often to try again when the function raises; needs an effect that allows it.
+            `timeout`: seconds that one execution may take.
+            `approval`: who decides, until when, and what silence means.
+
+    Raises:
+        InvalidDefinition: the options contradict each other, or the signature cannot be described.
+    """
+    if function is not None:
+        return Tool(function)
+    return lambda decorated: Tool(decorated, **options)  # type: ignore[arg-type]
+
+
+def as_tool(candidate: Tool | Function) -> Tool:
+    """Return a tool as it is, and a plain function as a tool without gates."""
+    return candidate if isinstance(candidate, Tool) else Tool(candidate)
+
+
+def _effect(effect: str, name: str) -> Effect:
+    try:
+        return Effect(effect)
+    except ValueError:
+        message = f"The tool {name!r} has the effect {effect!r}: use 'once', 'idempotent' or 'read'."
+        raise InvalidDefinition(message) from None
+
+
+def _kinds(
+    *, confirmation: bool, user_input: bool, user_feedback: bool, external: bool
+) -> tuple[RequirementKind, ...]:
+    chosen = {
+        RequirementKind.confirmation: confirmation,
+        RequirementKind.user_input: user_input,
+        RequirementKind.user_feedback: user_feedback,
+        RequirementKind.external_execution: external,
+    }
+    return tuple(kind for kind, wanted in chosen.items() if wanted)
+
+
+@tool(requires_user_feedback=True)
+def ask_user(question: str, options: list[str], multiple: bool = False) -> None:  # noqa: FBT001, FBT002, ARG001
+    """Ask the user to choose among options, and wait for the answer.
+
+    Args:
+        question: What to ask.
+        options: The answers to choose from.
+        multiple: Whether several may be chosen.
+    """
