@@ -83,6 +83,11 @@ class Agent(Component):
         return digest(declared)
 
     @property
+    def initial_state(self) -> dict[str, JsonValue]:
+        """The state with which a new session begins."""
+        return dict(self.session_state)
+
+    @property
     def output(self) -> OutputSpec | None:
         """The shape that the answer must have, as the model is told."""
         if self.output_schema is None:

@@ -3,6 +3,8 @@
 import re
 from typing import ClassVar
 
+from pydantic import JsonValue
+
 from kern.db.engine import Database
 from kern.errors import InvalidDefinition
 
@@ -34,6 +36,11 @@ class Component:
     def fingerprint(self) -> str:
         """A digest of the declaration: two objects with the same one do the same."""
         raise NotImplementedError
+
+    @property
+    def initial_state(self) -> dict[str, JsonValue]:
+        """The state with which a new session begins."""
+        return {}
 
     @property
     def parts(self) -> tuple["Component", ...]:

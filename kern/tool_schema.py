@@ -5,7 +5,15 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, get_origin, get_type_hints
 
 from docstring_parser import parse as parse_docstring
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PydanticUserError, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PydanticUserError,
+    ValidationError,
+    create_model,
+)
 from pydantic.fields import FieldInfo
 
 from kern.errors import InvalidDefinition

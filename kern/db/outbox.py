@@ -56,6 +56,12 @@ def enqueue(
     return _delivery(row)
 
 
+def is_any_due(tx: Session, now: datetime) -> bool:
+    """Whether anything is to be delivered, asked without taking a lock."""
+    query = select(OutboxRow.id).where(col(OutboxRow.next_at) <= now).limit(1)
+    return tx.exec(query).first() is not None
+
+
 def claim_due(tx: Session, now: datetime, limit: int = 100) -> list[Delivery]:
     """Take what is due and move its next attempt on, so that another relay leaves it alone meanwhile."""
     due = select(OutboxRow).where(col(OutboxRow.next_at) <= now)

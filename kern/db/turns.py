@@ -1,6 +1,6 @@
 """Turns: what the model sees, and the one transaction that stores what it answered."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
@@ -73,8 +73,12 @@ class Conversation:
     outcome: TurnOutcome | None = None
 
 
-def load(tx: Session, run_id: str, turn: int, history_runs: int) -> Conversation:
+def load(
+    tx: Session, run_id: str, turn: int, window: Callable[[str], int]
+) -> Conversation:
     """Read what the model has to see for a turn: some earlier runs of the session, and this one.
+
+    `window` says for a component's id how many earlier runs it wants.
 
     Raises:
         NotFound: there is no such run.
@@ -84,6 +88,7 @@ def load(tx: Session, run_id: str, turn: int, history_runs: int) -> Conversation
         raise no_run(run_id)
     if RunStatus(run.status).is_final or _stored(tx, run_id, turn):
         return Conversation(run.component_id, [], 0, 0, outcome_of(tx, run, turn))
+    history_runs = window(run.component_id)
     earlier = (
         runs.latest_numbers(tx, run.session_id, run.number, history_runs) if history_runs else []
     )

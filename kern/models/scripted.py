@@ -56,7 +56,7 @@ class ScriptedModel(Model):
         id: The model's name.
     """
 
-    def __init__(self, script: Script, id: str = "scripted") -> None:  # noqa: A002 (users write it)
+    def __init__(self, script: Script, id: str = "scripted") -> None:
         if not callable(script) and (isinstance(script, str) or not script):
             message = (
                 f"A script is a list of steps or a function, not {script!r}. Pass a step or more."

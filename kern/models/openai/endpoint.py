@@ -5,28 +5,20 @@ import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from json import JSONDecodeError
-from threading import Lock
-from typing import TYPE_CHECKING, cast
+from typing import cast
 from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
+from kern.models.openai.clients import client_for
 from kern.models.openai.errors import Target, openai_error, raised_error
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
 
 _DEFAULT_BASE_URL = "https://api.openai.com/v1"
 _PLACEHOLDER_KEY = "none-needed"
-_CONNECT_SECONDS = 10.0
 
 
 class Endpoint:
-    """One server and one model on it, with a connection pool per event loop.
-
-    A loop's pool is closed when the loop shuts down its asynchronous generators, as `asyncio.run`
-    does.
-    """
+    """One model on one server: where it is, with which key, and how long a call may take."""
 
     def __init__(
         self, model: str, base_url: str | None, api_key: str | None, timeout: float
@@ -35,10 +27,6 @@ class Endpoint:
         self._base_url = base_url
         self._api_key = api_key
         self._timeout = timeout
-        self._lock = Lock()
-        self._clients: dict[
-            asyncio.AbstractEventLoop, tuple[AsyncOpenAI, AsyncGenerator[None]]
-        ] = {}
 
     @property
     def target(self) -> Target:
@@ -55,7 +43,7 @@ class Endpoint:
         """
         target = self.target
         async with self._guard(target):
-            client = await self._client(target)
+            client = await client_for(target.base_url, _usable_key(target))
             # The typed methods would transform each item of the conversation and, for the answer,
             # drift from what servers really send; `post` passes the JSON on as it is.
             answer = await client.post(path, body=body, cast_to=object)
@@ -78,8 +66,8 @@ class Endpoint:
         """
         target = self.target
         async with self._guard(target):
-            client = await self._client(target)
-            from openai import AsyncStream  # noqa: PLC0415 (1.7 s; `_build` loaded it in a thread)
+            client = await client_for(target.base_url, _usable_key(target))
+            from openai import AsyncStream  # noqa: PLC0415 (1.7 s; `client_for` has loaded it)
 
             events = await client.post(
                 path, body=body, cast_to=object, stream=True, stream_cls=AsyncStream[object]
@@ -92,30 +80,12 @@ class Endpoint:
     @asynccontextmanager
     async def _guard(self, target: Target) -> AsyncGenerator[None]:
         try:
-            # The client's own timeout starts anew with each piece of data: a trickle never ends.
+            # The client's own timeout would start anew with each piece of data that trickles in.
             async with asyncio.timeout(self._timeout):
                 yield
         except (TimeoutError, JSONDecodeError, UnicodeDecodeError, openai_error()) as error:
             # Not chained: the original's text may hold the key.
             raise raised_error(target, error) from None
-
-    async def _client(self, target: Target) -> "AsyncOpenAI":
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            for known, (client, _) in list(self._clients.items()):
-                if known.is_closed() or client.is_closed():
-                    del self._clients[known]
-            if loop in self._clients:
-                return self._clients[loop][0]
-        key = _usable_key(target)
-        built = await asyncio.to_thread(_build, target.base_url, key, self._timeout)
-        life = _life(built)
-        with self._lock:
-            if loop in self._clients:
-                return self._clients[loop][0]
-            self._clients[loop] = (built, life)
-        await anext(life)
-        return built
 
 
 def _usable_key(target: Target) -> str:
@@ -134,24 +104,3 @@ def _usable_key(target: Target) -> str:
         step = "Copy the key again: `api_key=` or OPENAI_API_KEY."
         raise target.error(what, code="refused", retryable=False, next_step=step)
     return key or _PLACEHOLDER_KEY
-
-
-def _build(base_url: str, key: str, timeout: float) -> "AsyncOpenAI":
-    """Load openai and make a client; it runs in a thread, as loading takes 1.7 s."""
-    import openai  # noqa: PLC0415 (so that importing kern stays fast)
-
-    seconds = openai.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS))
-    # The client that openai would make by itself closes its sockets on whatever loop runs when it
-    # is collected; this one leaves that to `_life`.
-    http = openai.DefaultAsyncHttpxClient(base_url=base_url, timeout=seconds)
-    return openai.AsyncOpenAI(
-        base_url=base_url, api_key=key, timeout=seconds, max_retries=0, http_client=http
-    )
-
-
-async def _life(client: "AsyncOpenAI") -> AsyncGenerator[None]:
-    """Hold `client` open until the event loop that this was begun on shuts down."""
-    try:
-        yield
-    finally:
-        await client.close()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from kern.canonical import clean_text
@@ -76,7 +77,7 @@ class Target:
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Read how many seconds the provider asks to wait; dates are compared with the Unix time `now`."""
+    """Read how many seconds the provider asks to wait; `now` is the Unix time dates count from."""
     for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
         try:
             seconds = float(headers.get(name, "")) / divisor
@@ -116,11 +117,11 @@ def status_error(
     if "insufficient_quota" in (details.get("code"), details.get("type")):
         return target.error(what, code="insufficient_quota", retryable=False)
     code = "refused"
-    if status in {408, 504}:
+    if status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT}:
         code = "timeout"
-    elif status == 429:
+    elif status == HTTPStatus.TOO_MANY_REQUESTS:
         code = "rate_limited"
-    elif status == 409 or status >= 500:
+    elif status == HTTPStatus.CONFLICT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         code = "server_error"
     should = headers.get("x-should-retry")
     retryable = {"true": True, "false": False}.get(should or "", code != "refused")
@@ -139,11 +140,8 @@ def reported_error(target: Target, body: object) -> ProviderError:
     details = body if isinstance(body, dict) else {}
     marks = " ".join(str(details.get(key) or "") for key in ("code", "type")).lower()
     what = provider_message(body, "the provider reported an error without saying which")
-    number = details.get("code")
-    if isinstance(number, str) and number.isdecimal():
-        number = int(number)
-    if isinstance(number, int) and 400 <= number <= 599:
-        return status_error(target, number, {}, body, what)
+    if re.fullmatch(r"[45]\d\d", str(details.get("code"))):
+        return status_error(target, int(str(details["code"])), {}, body, what)
     if marks.strip():
         what = f"{marks.strip()}: {what}"
     if "insufficient_quota" in marks:

@@ -41,9 +41,9 @@ class OpenAIModel(Model):
 
     _path: str
 
-    def __init__(  # noqa: PLR0913 (each is a setting that users write by name)
+    def __init__(
         self,
-        id: str,  # noqa: A002 (the name that users write)
+        id: str,
         *,
         base_url: str | None = None,
         api_key: str | None = None,

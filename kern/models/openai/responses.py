@@ -18,7 +18,7 @@ Json = dict[str, JsonValue]
 
 
 class OpenAIResponses(OpenAIModel):
-    """A model over `/responses`: the whole conversation is sent each time, nothing is stored there."""
+    """A model over `/responses`: each call sends the whole conversation and has nothing stored."""
 
     _path = "/responses"
 

@@ -1,0 +1,55 @@
+"""The activities that end things from outside a turn: a deadline that passed, a run that is given up."""
+
+from datetime import UTC, datetime
+
+from sqlmodel import Session
+from temporalio import activity
+
+from kern.activities.failures import kern_failure
+from kern.checkpoints import reach
+from kern.contracts import CloseInput, ExpiryInput, ExpiryOutcome, Nothing
+from kern.db import deciding, runs
+from kern.db.engine import Database
+from kern.errors import KernError
+from kern.states import RunStatus
+
+
+class Endings:
+    """Writes deadlines and endings."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    @activity.defn(name="expire")
+    async def expire(self, ask: ExpiryInput) -> ExpiryOutcome:
+        """Expire a requirement, unless its row says that somebody decided."""
+        now = datetime.now(UTC)
+        reach("expire.before_store")
+        try:
+            outcome = await self._db.write(
+                lambda tx: deciding.expire(tx, ask.requirement_id, now)
+            )
+        except KernError as error:
+            raise kern_failure(error) from error
+        reach("expire.after_store")
+        return outcome
+
+    @activity.defn(name="close_run")
+    async def close_run(self, ask: CloseInput) -> Nothing:
+        """End a run as cancelled or failed; one that has ended stays as it is."""
+        now = datetime.now(UTC)
+
+        def close(tx: Session) -> None:
+            run = runs.lock(tx, ask.run_id)
+            if RunStatus(run.status).is_final:
+                return
+            if ask.cancelled:
+                runs.cancel_now(tx, run, now)
+            else:
+                runs.fail(tx, run, ask.code, ask.message, now)
+
+        try:
+            await self._db.write(close)
+        except KernError as error:
+            raise kern_failure(error) from error
+        return Nothing()

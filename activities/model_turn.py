@@ -1,0 +1,95 @@
+"""The activity that asks the model for one answer and stores it with all that follows from it."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from sqlmodel import Session
+from temporalio import activity
+
+from kern.activities.failures import kern_failure, provider_failure
+from kern.activities.heartbeat import beating
+from kern.agent import Agent
+from kern.checkpoints import reach
+from kern.contracts import TurnInput, TurnOutcome
+from kern.db import runs, turns
+from kern.db.engine import Database
+from kern.db.turns import Conversation
+from kern.errors import KernError, NotFound
+from kern.logs import get_logger
+from kern.models.base import ModelRequest, ModelResponse, ProviderError
+from kern.planning import plan
+from kern.registry import Registry
+
+_log = get_logger("kern.model_turn")
+
+
+class ModelTurn:
+    """Executes model turns for the components of one process."""
+
+    def __init__(self, db: Database, registry: Registry, model_attempts: int) -> None:
+        self._db = db
+        self._registry = registry
+        self._attempts = model_attempts
+
+    @activity.defn(name="model_turn")
+    async def model_turn(self, ask: TurnInput) -> TurnOutcome:
+        """Return the outcome of a turn; a stored answer is returned as it is and nobody is asked again."""
+        try:
+            async with beating(meanwhile=lambda: self._mark_running(ask.run_id)):
+                return await self._take(ask)
+        except KernError as error:
+            raise kern_failure(error) from error
+
+    async def _take(self, ask: TurnInput) -> TurnOutcome:
+        conversation = await self._db.read(
+            lambda tx: turns.load(tx, ask.run_id, ask.turn, self._window)
+        )
+        if conversation.outcome is not None:
+            return conversation.outcome
+        agent = self._agent(conversation.component_id)
+        reach("model_turn.before_call")
+        response = await self._ask(agent, conversation)
+        reach("model_turn.before_store")
+        answer = await asyncio.to_thread(
+            plan, agent, response, conversation.calls_so_far, conversation.corrections
+        )
+        now = datetime.now(UTC)
+        outcome = await self._db.write(
+            lambda tx: turns.store(tx, ask.run_id, ask.turn, answer, now)
+        )
+        reach("model_turn.after_store")
+        _log.info("turn_stored", run_id=ask.run_id, turn=ask.turn, calls=len(answer.calls))
+        return outcome
+
+    async def _ask(self, agent: Agent, conversation: Conversation) -> ModelResponse:
+        limit = agent.tool_call_limit
+        request = ModelRequest(
+            instructions=agent.instructions,
+            messages=conversation.messages,
+            tools=[tool.spec for tool in agent.tools.values()],
+            output=agent.output,
+            may_call_tools=limit is None or conversation.calls_so_far < limit,
+        )
+        try:
+            return await agent.model.respond(request)
+        except ProviderError as error:
+            is_last = activity.info().attempt >= self._attempts
+            _log.warning("provider_failed", model=agent.model.id, code=error.code, last=is_last)
+            raise provider_failure(error, is_last=is_last) from error
+
+    def _window(self, component_id: str) -> int:
+        agent = self._agent(component_id)
+        return agent.num_history_runs if agent.add_history_to_context else 0
+
+    def _agent(self, component_id: str) -> Agent:
+        component = self._registry.get(component_id)
+        if not isinstance(component, Agent):
+            message = f"The component {component_id!r} is a {component.kind}, but the run needs an agent."
+            raise NotFound(message)
+        return component
+
+    async def _mark_running(self, run_id: str) -> None:
+        def mark(tx: Session) -> None:
+            runs.update_status(tx, runs.lock(tx, run_id), datetime.now(UTC))
+
+        await self._db.write(mark)

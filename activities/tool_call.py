@@ -1,0 +1,175 @@
+"""The activity that brings one tool call to its end, and executes it at most as often as its effect allows."""
+
+import asyncio
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from kern.activities.failures import kern_failure
+from kern.activities.heartbeat import beating
+from kern.activities.tool_loop import Ended, Raised, Returned, ToolLoop
+from kern.activities.tool_result import error_text, result_text
+from kern.agent import Agent
+from kern.checkpoints import reach
+from kern.contracts import ToolCallInput, ToolCallOutcome
+from kern.db import calls
+from kern.db.calls import Execution, Kept, Settled
+from kern.db.engine import Database
+from kern.errors import KernError
+from kern.ids import new_id
+from kern.logs import get_logger
+from kern.registry import Registry
+from kern.session_state import SessionState
+from kern.states import Effect, ToolOutcome
+from kern.tools import RunContext, Tool
+
+_log = get_logger("kern.tool_call")
+
+_NOT_HERE = timedelta(seconds=5)
+
+
+class ToolCalls:
+    """Executes tool calls for the components of one process."""
+
+    def __init__(self, db: Database, registry: Registry) -> None:
+        self._db = db
+        self._registry = registry
+        self._tools = ToolLoop()
+        self._late: set[asyncio.Task[None]] = set()
+
+    @activity.defn(name="tool_call")
+    async def tool_call(self, ask: ToolCallInput) -> ToolCallOutcome:
+        """Bring a call to its end, or return the requirement that a person has to resolve first."""
+        try:
+            async with beating():
+                return await self._bring_to_end(ask)
+        except KernError as error:
+            raise kern_failure(error) from error
+
+    def close(self) -> None:
+        """Take no more tools."""
+        self._tools.close()
+
+    async def _bring_to_end(self, ask: ToolCallInput) -> ToolCallOutcome:
+        token, now = new_id(), datetime.now(UTC)
+        reach("tool_call.before_begin")
+        taken = await self._db.write(lambda tx: calls.begin(tx, ask.tool_call_id, token, now))
+        reach("tool_call.after_begin")
+        if isinstance(taken, Settled):
+            return ToolCallOutcome(gate=taken.gate, run_ended=taken.run_ended)
+        _log.info("tool_started", run_id=ask.run_id, tool=taken.name, attempt=taken.attempt)
+        attempt = _Attempt(self._db, taken, token)
+        tool = await self._tool(attempt)
+        try:
+            arguments = tool.signature.validate(taken.arguments)
+        except ValueError as error:
+            await attempt.keep(ToolOutcome.error, f"The arguments do not fit: {error}")
+            return ToolCallOutcome()
+        if tool.signature.takes_context:
+            arguments["run_context"] = attempt.context
+        reach("tool_call.before_effect")
+        return await self._wait(attempt, self._tools.submit(tool.function, arguments))
+
+    async def _tool(self, attempt: "_Attempt") -> Tool:
+        taken = attempt.taken
+        component = self._registry.get(taken.component_id)
+        tool = component.tools.get(taken.name) if isinstance(component, Agent) else None
+        if tool is None:
+            reason = f"The component {taken.component_id!r} has no tool {taken.name!r} in this worker."
+            await attempt.give_back(reason)
+            raise ApplicationError(reason, type="not_found", next_retry_delay=_NOT_HERE)
+        return tool
+
+    async def _wait(self, attempt: "_Attempt", execution: Future[Ended]) -> ToolCallOutcome:
+        """Wait for a tool's end. What may not be repeated is never torn in half: it is let end, however late."""
+        waiting = asyncio.wrap_future(execution)
+        is_once = attempt.taken.effect is Effect.once
+        try:
+            ended = await asyncio.wait_for(
+                asyncio.shield(waiting) if is_once else waiting, attempt.taken.timeout
+            )
+        except TimeoutError:
+            if is_once:
+                self._report_late(attempt, waiting)
+                doubted = await attempt.doubt()
+                return ToolCallOutcome(gate=doubted.gate, run_ended=doubted.run_ended)
+            ended = Raised(TimeoutError(f"no result within {attempt.taken.timeout:g} seconds"))
+        except asyncio.CancelledError:
+            if is_once:
+                await attempt.end(await waiting)
+            elif (details := activity.cancellation_details()) and details.cancel_requested:
+                await attempt.keep(ToolOutcome.cancelled, "The run was cancelled during this call.")
+            raise
+        reach("tool_call.after_effect")
+        await attempt.end(ended)
+        reach("tool_call.after_finish")
+        return ToolCallOutcome()
+
+    def _report_late(self, attempt: "_Attempt", waiting: asyncio.Future[Ended]) -> None:
+        """Store what the call comes to after its time: it settles the question that is asked meanwhile."""
+
+        async def report() -> None:
+            await attempt.end(await waiting)
+
+        task = asyncio.create_task(report())
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+
+class _Attempt:
+    """One attempt at a call, and what it may write of it."""
+
+    def __init__(self, db: Database, taken: Execution, token: str) -> None:
+        self.taken = taken
+        self._db = db
+        self._token = token
+        self.context = RunContext(
+            run_id=taken.run_id,
+            session_id=taken.session_id,
+            user_id=taken.user_id,
+            tool_call_id=taken.tool_call_id,
+            idempotency_key=taken.tool_call_id,
+            attempt=taken.attempt,
+            session_state=SessionState(taken.state),
+            dependencies=taken.dependencies,
+            metadata=taken.metadata,
+        )
+
+    async def end(self, ended: Ended) -> None:
+        """Store what the tool came to, or give the call back for another try."""
+        match ended:
+            case Returned(value):
+                await self.keep(ToolOutcome.result, result_text(value))
+            case Raised(error) if self.taken.attempt <= self.taken.retries:
+                await self.give_back(error_text(error))
+                raise ApplicationError(error_text(error), type="tool_failed")
+            case Raised(error):
+                await self.keep(ToolOutcome.error, error_text(error))
+
+    async def keep(self, outcome: ToolOutcome, result: str) -> None:
+        """Store the call's end; refused when another attempt holds the call."""
+        now = datetime.now(UTC)
+        changes = self.context.session_state.changes() if outcome is ToolOutcome.result else []
+        kept = await self._db.write(
+            lambda tx: calls.finish(
+                tx, self.taken.tool_call_id, self._token, outcome, result, changes, now
+            )
+        )
+        level = _log.warning if kept is Kept.fenced else _log.info
+        level("tool_ended", run_id=self.taken.run_id, tool=self.taken.name, outcome=outcome, kept=kept)
+
+    async def give_back(self, reason: str) -> None:
+        """Let another attempt execute the call."""
+        now = datetime.now(UTC)
+        await self._db.write(
+            lambda tx: calls.release(tx, self.taken.tool_call_id, self._token, reason, now)
+        )
+
+    async def doubt(self) -> Settled:
+        """Ask a person what became of the call."""
+        now = datetime.now(UTC)
+        return await self._db.write(
+            lambda tx: calls.doubt(tx, self.taken.tool_call_id, self._token, now)
+        )

@@ -1,0 +1,98 @@
+"""Where tools execute: away from the event loop that beats and dispatches, so that none can freeze a worker."""
+
+import asyncio
+import contextvars
+import inspect
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from kern.logs import get_logger
+
+_log = get_logger("kern.tools")
+
+_LAG_SECONDS = 1.0
+_THREADS = 64
+
+
+@dataclass(frozen=True)
+class Returned:
+    """A tool that came to its end with a value."""
+
+    value: object
+
+
+@dataclass(frozen=True)
+class Raised:
+    """A tool that raised; whatever it raised, it does not reach the worker."""
+
+    error: BaseException
+
+
+Ended = Returned | Raised
+
+
+class ToolLoop:
+    """Executes sync tools in threads, and async ones on an event loop of their own.
+
+    An async tool that blocks holds up that loop; the next call then gets a new one.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kern-tool")
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+
+    def submit(self, function: Callable[..., object], arguments: dict[str, object]) -> Future[Ended]:
+        """Begin to execute a tool."""
+        if inspect.iscoroutinefunction(function):
+            return asyncio.run_coroutine_threadsafe(_ended(function(**arguments)), self._live_loop())
+        context = contextvars.copy_context()
+        return self._threads.submit(context.run, self._call, function, arguments)
+
+    def close(self) -> None:
+        """Take no more tools; those that execute are left to end."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _call(self, function: Callable[..., object], arguments: dict[str, object]) -> Ended:
+        try:
+            value = function(**arguments)
+            if inspect.iscoroutine(value):
+                return asyncio.run_coroutine_threadsafe(_ended(value), self._live_loop()).result()
+            return Returned(value)
+        except BaseException as error:  # noqa: BLE001  SystemExit from a tool must not end the worker
+            return Raised(error)
+
+    def _live_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None or not _answers(self._loop):
+                if self._loop is not None:
+                    _log.warning("async_tool_blocks", seconds=_LAG_SECONDS)
+                self._loop = _new_loop()
+            return self._loop
+
+
+async def _ended(coroutine: Coroutine[object, object, object]) -> Ended:
+    try:
+        return Returned(await coroutine)
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001  SystemExit from a tool must not end the loop
+        return Raised(error)
+
+
+def _answers(loop: asyncio.AbstractEventLoop) -> bool:
+    answered = threading.Event()
+    loop.call_soon_threadsafe(answered.set)
+    return answered.wait(_LAG_SECONDS)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="kern-tool-loop", daemon=True).start()
+    return loop
+
+

@@ -1,0 +1,1 @@
+"""Everything that talks to runs from outside the worker."""

@@ -1,0 +1,111 @@
+"""Tells Temporal what SQL has accepted; telling it twice does no harm."""
+
+from datetime import timedelta
+
+from sqlmodel import Session
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+from kern.client.temporal import queue_of
+from kern.contracts import Resolved, RunCursor
+from kern.db import outbox
+from kern.db.engine import Database
+from kern.db.outbox import Delivery, DeliveryKind
+from kern.db.tables import RunRow
+from kern.errors import Unavailable
+from kern.logs import get_logger
+from kern.states import RunStatus
+
+_log = get_logger("kern.courier")
+
+_WORKFLOW = "AgentRun"
+_PATIENCE = timedelta(seconds=5)
+
+
+class Courier:
+    """Starts, signals and cancels workflows for what lies in the outbox."""
+
+    def __init__(self, db: Database, temporal: Client, heartbeat_seconds: float) -> None:
+        self._db = db
+        self._temporal = temporal
+        self._heartbeat = heartbeat_seconds
+
+    async def deliver(self, delivery: Delivery) -> bool:
+        """Tell Temporal, and forget the delivery; False when Temporal does not answer, and the relay tries again."""
+        try:
+            await self.tell(delivery)
+        except Unavailable as error:
+            _log.warning("delivery_waits", run_id=delivery.run_id, kind=delivery.kind, why=str(error))
+            return False
+        await self.confirm(delivery)
+        return True
+
+    async def confirm(self, delivery: Delivery) -> None:
+        """Forget a delivery that Temporal has heard."""
+        await self._db.write(lambda tx: outbox.confirm(tx, delivery.id))
+
+    async def tell(self, delivery: Delivery) -> None:
+        """Tell Temporal what was accepted.
+
+        Raises:
+            Unavailable: Temporal does not answer.
+        """
+        try:
+            match delivery.kind:
+                case DeliveryKind.start:
+                    await self.start(delivery.run_id)
+                case DeliveryKind.resolved:
+                    await self._signal(delivery)
+                case DeliveryKind.cancel:
+                    await self._cancel(delivery)
+        except (RPCError, RuntimeError) as error:
+            message = f"Temporal does not answer: {error}. What was accepted is kept and delivered later."
+            raise Unavailable(message) from error
+
+    async def start(self, run_id: str, heard: str | None = None) -> None:
+        """Start a run's workflow where its rows stand, also when an earlier one was lost."""
+        found = await self._db.read(lambda tx: _cursor(tx, run_id))
+        if found is None:
+            return
+        component_id, turn = found
+        await self._temporal.start_workflow(
+            _WORKFLOW,
+            RunCursor(run_id=run_id, turn=turn, heartbeat=self._heartbeat),
+            id=run_id,
+            task_queue=queue_of(component_id),
+            # SQL knows which runs have ended: their workflow finds that out in its first activity.
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            request_eager_start=heard is None,
+            start_signal=None if heard is None else "resolved",
+            start_signal_args=[] if heard is None else [Resolved(requirement_id=heard)],
+            rpc_timeout=_PATIENCE,
+        )
+
+    async def _signal(self, delivery: Delivery) -> None:
+        requirement_id = delivery.requirement_id or ""
+        handle = self._temporal.get_workflow_handle(delivery.run_id)
+        try:
+            await handle.signal(
+                "resolved", Resolved(requirement_id=requirement_id), rpc_timeout=_PATIENCE
+            )
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            await self.start(delivery.run_id, heard=requirement_id)
+
+    async def _cancel(self, delivery: Delivery) -> None:
+        handle = self._temporal.get_workflow_handle(delivery.run_id)
+        try:
+            await handle.cancel(rpc_timeout=_PATIENCE)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+
+
+def _cursor(tx: Session, run_id: str) -> tuple[str, int] | None:
+    run = tx.get(RunRow, run_id)
+    if run is None or RunStatus(run.status).is_final:
+        return None
+    return run.component_id, max(run.turn, 1)

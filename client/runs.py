@@ -1,0 +1,203 @@
+"""Runs from outside: accept them, wait for their stops, decide, cancel, read."""
+
+import asyncio
+import getpass
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sqlmodel import Session
+from temporalio.client import Client, RPCTimeoutOrCancelledError, WorkflowUpdateFailedError
+from temporalio.service import RPCError
+
+from kern.canonical import clean_json, clean_text
+from kern.client.courier import Courier
+from kern.component import Component
+from kern.contracts import Stop, StopQuery
+from kern.db import deciding, outputs, runs
+from kern.db.deciding import Accepted, Submission
+from kern.db.engine import Database
+from kern.db.outbox import Delivery
+from kern.db.tables import RunRow
+from kern.db.viewer import Viewer
+from kern.errors import InvalidDecision, Unavailable
+from kern.ids import new_id
+from kern.logs import get_logger
+from kern.requirements import Requirement
+from kern.run import RunOutput
+from kern.runner import RunRequest
+from kern.states import RunStatus
+
+_log = get_logger("kern.client")
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 2.0
+
+
+class Runs:
+    """Everything that talks to runs from outside, for one database and one Temporal."""
+
+    def __init__(self, db: Database, temporal: Client, courier: Courier) -> None:
+        self._db = db
+        self._temporal = temporal
+        self._courier = courier
+        self._errands: set[asyncio.Task[None]] = set()
+
+    async def run(
+        self, component: Component, request: RunRequest, *, background: bool
+    ) -> RunOutput:
+        """Accept a run, deliver it, and wait for its first stop unless it goes on in the background."""
+        run_id, delivery = await self.accept(component, request)
+        viewer = Viewer(request.user_id)
+        if delivery is not None:
+            await self._deliver(delivery)
+        if not background:
+            await self.wait(run_id)
+        return await self.output(run_id, viewer)
+
+    async def accept(
+        self, component: Component, request: RunRequest
+    ) -> tuple[str, Delivery | None]:
+        """Store that a run was asked for; from here on it cannot be lost."""
+        run_id, session_id = request.run_id or new_id(), request.session_id or new_id()
+        now = datetime.now(UTC)
+        cleaned = request.model_copy(
+            update={
+                "input": clean_text(request.input),
+                "metadata": clean_json(request.metadata),
+                "dependencies": clean_json(request.dependencies),
+            }
+        )
+        delivery = await self._db.write(
+            lambda tx: runs.accept(
+                tx,
+                cleaned,
+                component_kind=component.kind,
+                initial_state=component.initial_state,
+                now=now,
+                run_id=run_id,
+                session_id=session_id,
+            )
+        )
+        return run_id, delivery
+
+    async def continue_run(
+        self, run_id: str, requirements: Sequence[Requirement], user_id: str | None
+    ) -> RunOutput:
+        """Submit what was filled in, all of it or nothing, and wait for the run's next stop."""
+        viewer = _viewer(requirements, user_id)
+        await self.output(run_id, viewer)
+        strange = [item for item in requirements if item.run_id != run_id]
+        if strange:
+            message = f"Requirement {strange[0].id!r} belongs to run {strange[0].run_id!r}, not to {run_id!r}."
+            raise InvalidDecision(message)
+        accepted = await self.resolve(requirements, viewer)
+        resolved = [item.requirement.id for item in accepted if item.delivery is not None]
+        await self.wait(run_id, resolved)
+        return await self.output(run_id, viewer)
+
+    async def resolve(
+        self, requirements: Sequence[Requirement], viewer: Viewer
+    ) -> list[Accepted]:
+        """Accept the decisions that were filled in, in one transaction, and deliver them.
+
+        Raises:
+            KernError: one of them is refused, and then none was stored.
+        """
+        submissions = [_submission(item) for item in requirements if item.draft is not None]
+        if not submissions:
+            return []
+        now = datetime.now(UTC)
+
+        def decide(tx: Session) -> list[Accepted]:
+            return [deciding.resolve(tx, one, viewer, now) for one in submissions]
+
+        accepted = await self._db.write(decide)
+        for one in accepted:
+            if one.delivery is not None:
+                await self._deliver(one.delivery)
+        return accepted
+
+    async def cancel(self, run_id: str, viewer: Viewer) -> RunOutput:
+        """Cancel a run: it is stored first, and Temporal is told then."""
+        now = datetime.now(UTC)
+        delivery = await self._db.write(lambda tx: runs.cancel(tx, run_id, viewer, now))
+        await self._deliver(delivery)
+        return await self.output(run_id, viewer)
+
+    async def output(self, run_id: str, viewer: Viewer) -> RunOutput:
+        """Read a run as it stands."""
+        return await self._db.read(lambda tx: outputs.run_output(tx, run_id, viewer))
+
+    async def wait(self, run_id: str, resolved: Sequence[str] = ()) -> None:
+        """Wait until a run stands still, having heard of `resolved`.
+
+        The workflow answers; only while Temporal does not, or has not started the run yet, the row is looked at.
+        """
+        query, delay = StopQuery(resolved=tuple(resolved)), _FIRST_WAIT
+        while not await self._stops(run_id, query):
+            if await self._db.read(lambda tx: _stands_still(tx, run_id)):
+                return
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _LONGEST_WAIT)
+
+    async def _stops(self, run_id: str, query: StopQuery) -> bool:
+        handle = self._temporal.get_workflow_handle(run_id)
+        try:
+            stop = await handle.execute_update(
+                "wait_for_stop", query, id=new_id(), result_type=Stop
+            )
+        except (RPCError, RPCTimeoutOrCancelledError, WorkflowUpdateFailedError, RuntimeError) as error:
+            _log.debug("waiting", run_id=run_id, why=str(error))
+            return False
+        return not stop.moved
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        """Tell Temporal at once; that it was told is noted meanwhile, and the relay does what remains."""
+        try:
+            await self._courier.tell(delivery)
+        except Unavailable as error:
+            _log.warning("delivery_waits", run_id=delivery.run_id, why=str(error))
+            return
+        noted = asyncio.create_task(self._courier.confirm(delivery))
+        self._errands.add(noted)
+        noted.add_done_callback(self._errands.discard)
+
+    async def close(self) -> None:
+        """Finish what is still being noted."""
+        await asyncio.gather(*self._errands, return_exceptions=True)
+
+
+def _viewer(requirements: Sequence[Requirement], user_id: str | None) -> Viewer:
+    if user_id is None and requirements:
+        return Viewer(requirements[0].user_id)
+    return Viewer(user_id)
+
+
+def _submission(requirement: Requirement) -> Submission:
+    draft = requirement.draft
+    if draft is None:
+        message = f"No decision was filled in on requirement {requirement.id!r}."
+        raise InvalidDecision(message)
+    note = None if draft.note is None else clean_text(draft.note)
+    actor = draft.by or requirement.user_id or system_user()
+    return Submission(
+        requirement_id=requirement.id,
+        digest=requirement.submitted_digest,
+        draft=draft.model_copy(update={"note": note}),
+        actor=clean_text(actor),
+    )
+
+
+def system_user() -> str:
+    """Return the name of the user of this machine who runs the process."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _stands_still(tx: Session, run_id: str) -> bool:
+    run = tx.get(RunRow, run_id)
+    if run is None:
+        raise outputs.no_run(run_id)
+    status = RunStatus(run.status)
+    return status.is_final or status is RunStatus.paused

@@ -1,0 +1,182 @@
+"""This process's runtime: an event loop in a thread, with everything that executes and follows runs."""
+
+import asyncio
+import atexit
+import gc
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from kern.client import temporal
+from kern.client.services import Services
+from kern.client.workers import ComponentWorkers
+from kern.component import Component
+from kern.db import Database
+from kern.db.viewer import Viewer
+from kern.errors import InvalidDefinition, KernError
+from kern.registry import registry
+from kern.requirements import Requirement
+from kern.run import RunOutput
+from kern.runner import RunRequest
+from kern.settings import Settings
+
+Result = TypeVar("Result")
+
+_CLOSE_MARGIN = 15.0
+
+
+class Runtime:
+    """Runs components from this process, and executes them here unless a Temporal cluster is configured.
+
+    It has a thread and an event loop of its own, so that neither a caller's blocking code nor its event loop's end touches
+    runs. All methods may be called from any thread.
+    """
+
+    def __init__(self, settings: Settings, db: Database | None) -> None:
+        self._settings = settings
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="kern", daemon=True)
+        self._thread.start()
+        self._workers: ComponentWorkers | None = None
+        self._relay: asyncio.Task[None] | None = None
+        try:
+            self.services = self._submit(self._open(db)).result()
+        except BaseException:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            raise
+
+    def add(self, component: Component) -> None:
+        """Make a component known, and execute its runs here.
+
+        Raises:
+            InvalidDefinition: its id is taken, or it names another database than this runtime's.
+        """
+        if component.db is not None and component.db.name != self.services.db.name:
+            message = (
+                f"The component {component.id!r} names the database {component.db.name}, but this process already uses "
+                f"{self.services.db.name}: one process keeps its runs in one database. Leave db= out, or use one."
+            )
+            raise InvalidDefinition(message)
+        registry.register(component)
+        if self._workers is not None:
+            self._submit(self._serve()).result()
+
+    def call(self, awaitable: Awaitable[Result]) -> Result:
+        """Wait for `awaitable` from synchronous code.
+
+        Raises:
+            KernError: it was called from the runtime's own thread, which would wait for itself.
+        """
+        if threading.current_thread() is self._thread:
+            message = "A synchronous method of Kern was called inside its event loop: use the method that begins with 'a'."
+            raise KernError(message)
+        return self._submit(_as_coroutine(awaitable)).result()
+
+    async def run(
+        self, component: Component, request: RunRequest, *, background: bool
+    ) -> RunOutput:
+        """Accept a run, and wait for its first stop unless it goes on in the background."""
+        return await self._here(
+            lambda: self.services.runs.run(component, request, background=background)
+        )
+
+    async def continue_run(
+        self,
+        component: Component,  # noqa: ARG002  the seam names it; the run's rows know it too
+        run_id: str,
+        requirements: Sequence[Requirement],
+        user_id: str | None,
+    ) -> RunOutput:
+        """Submit what was filled in and wait for the next stop."""
+        return await self._here(
+            lambda: self.services.runs.continue_run(run_id, requirements, user_id)
+        )
+
+    async def cancel_run(self, run_id: str, user_id: str | None) -> RunOutput:
+        """Cancel a run; it is stored when this returns."""
+        return await self._here(lambda: self.services.runs.cancel(run_id, Viewer(user_id)))
+
+    async def get_run_output(self, run_id: str, user_id: str | None) -> RunOutput:
+        """Read a run."""
+        return await self._here(lambda: self.services.runs.output(run_id, Viewer(user_id)))
+
+    def close(self) -> None:
+        """Stop executing, let what executes come to its end, and leave the folder's server."""
+        if self._loop.is_closed() or not self._thread.is_alive():
+            return
+        try:
+            self._submit(self._close()).result(
+                self._settings.shutdown_grace_seconds + _CLOSE_MARGIN
+            )
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(_CLOSE_MARGIN)
+
+    async def _open(self, db: Database | None) -> Services:
+        services = await Services.open(self._settings, db, lazy=True)
+        if not temporal.is_configured():
+            self._workers = ComponentWorkers(
+                services.temporal, services.db, registry, self._settings
+            )
+            self._relay = asyncio.create_task(services.relay.run())
+        return services
+
+    async def _serve(self) -> None:
+        if self._workers is not None:
+            self._workers.serve(registry.ids)
+
+    async def _close(self) -> None:
+        if self._relay is not None:
+            self._relay.cancel()
+        if self._workers is not None:
+            await self._workers.stop()
+        await self.services.close()
+
+    async def _here(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """Do work on the runtime's loop, whatever loop the caller is on."""
+        if asyncio.get_running_loop() is self._loop:
+            return await work()
+        return await asyncio.wrap_future(self._submit(work()))
+
+    def _submit(self, coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+
+_lock = threading.Lock()
+_runtime: Runtime | None = None
+
+
+def runtime_for(component: Component) -> Runtime:
+    """Return this process's runtime with `component` in it, starting it at the first call."""
+    global _runtime  # noqa: PLW0603  a process has one runtime
+    with _lock:
+        if _runtime is None:
+            _runtime = Runtime(Settings(), component.db)
+            _at_exit(close_runtime)
+        _runtime.add(component)
+        return _runtime
+
+
+def close_runtime() -> None:
+    """Close this process's runtime; the next run starts another one."""
+    global _runtime  # noqa: PLW0603  a process has one runtime
+    with _lock:
+        closing, _runtime = _runtime, None
+    if closing is not None:
+        closing.close()
+        # Objects of the SDK that outlive the interpreter abort it (exit code 134).
+        del closing
+        gc.collect()
+        time.sleep(0.1)
+
+
+def _at_exit(close: Callable[[], None]) -> None:
+    """Close before the interpreter ends its thread pools, without which nothing can be closed any more."""
+    before_threads = getattr(threading, "_register_atexit", None)
+    (before_threads or atexit.register)(close)
+
+
+async def _as_coroutine(awaitable: Awaitable[Result]) -> Result:
+    return await awaitable

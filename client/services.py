@@ -1,0 +1,95 @@
+"""What one process opens to work with runs: its database, its connection to Temporal, and what stands on both."""
+
+import asyncio
+from pathlib import Path
+
+from temporalio.client import Client
+
+from kern.client import temporal
+from kern.client.courier import Courier
+from kern.client.embedded import EmbeddedServer
+from kern.client.relay import Relay
+from kern.client.runs import Runs
+from kern.db import Database, SqliteDb, database_from_url
+from kern.logs import get_logger
+from kern.settings import Settings
+
+_log = get_logger("kern.runtime")
+
+_DATABASE = "kern.db"
+_WATCH_SECONDS = 1.0
+
+
+class Services:
+    """The database, Temporal and the client of one process. `open` makes them, `close` gives them back."""
+
+    def __init__(
+        self, settings: Settings, db: Database, client: Client, server: EmbeddedServer | None
+    ) -> None:
+        self.settings = settings
+        self.db = db
+        self.temporal = client
+        self.server = server
+        self.courier = Courier(db, client, settings.heartbeat_seconds)
+        self.runs = Runs(db, client, self.courier)
+        self.relay = Relay(db, client, self.courier, settings.relay_seconds)
+        self._watch = asyncio.create_task(_keep_alive(server)) if server else None
+
+    @classmethod
+    async def open(
+        cls, settings: Settings, db: Database | None = None, *, ui: bool = False, lazy: bool = False
+    ) -> "Services":
+        """Open the database and Temporal: the one that the environment names, else the folder's own.
+
+        Args:
+            settings: Kern's settings.
+            db: The database, when the caller has one already.
+            ui: Also serve Temporal's web pages, when a server has to be started.
+            lazy: Do not connect to a configured Temporal before it is needed; workers need it at once.
+
+        Raises:
+            Unavailable: the database or Temporal does not answer.
+        """
+        database = db or open_database(settings)
+        await asyncio.to_thread(database.migrate)
+        if temporal.is_configured():
+            return cls(settings, database, await temporal.connect(lazy=lazy), None)
+        server = await asyncio.to_thread(EmbeddedServer.join, settings.home, ui=ui)
+        try:
+            client = await temporal.connect(server.address)
+        except BaseException:
+            await asyncio.to_thread(server.leave)
+            raise
+        return cls(settings, database, client, server)
+
+    async def close(self) -> None:
+        """Give everything back; the last process in a folder stops its server."""
+        await self.runs.close()
+        if self._watch is not None:
+            self._watch.cancel()
+        if self.server is not None:
+            await asyncio.to_thread(self.server.leave)
+        self.db.close()
+
+
+def open_database(settings: Settings) -> Database:
+    """Return the runtime's own database: `KERN_DATABASE_URL`, else SQLite in the folder."""
+    if settings.database_url is not None:
+        return database_from_url(settings.database_url.get_secret_value())
+    return SqliteDb(settings.home / _DATABASE)
+
+
+def database_path(home: Path) -> Path:
+    """Return where a folder's own database lies."""
+    return home / _DATABASE
+
+
+async def _keep_alive(server: EmbeddedServer) -> None:
+    """Bring the folder's server back when somebody killed it."""
+    while True:
+        await asyncio.sleep(_WATCH_SECONDS)
+        try:
+            if await asyncio.to_thread(server.ensure):
+                _log.warning("server_restarted", address=server.address)
+        except Exception as error:  # noqa: BLE001  the next look may succeed, and nobody else would look
+            _log.warning("server_not_restarted", why=str(error))

@@ -1,0 +1,75 @@
+"""How every part of Kern talks to Temporal: one plugin, one naming of queues, one way to connect."""
+
+import dataclasses
+import os
+import socket
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+from temporalio.plugin import SimplePlugin
+from temporalio.service import RPCError
+from temporalio.worker import WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from kern.errors import KernError, Unavailable
+from kern.sandbox import PASSED_THROUGH
+from kern.workflows.agent_run import AgentRun
+
+WORKFLOWS = (AgentRun,)
+_CONFIGURED_BY = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")
+
+
+class KernPlugin(SimplePlugin):
+    """Sets the converter, the sandbox's shared modules and the failure types, for clients, workers and replays alike."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "kern",
+            data_converter=pydantic_data_converter,
+            workflows=WORKFLOWS,
+            workflow_runner=_sandboxed,
+            workflow_failure_exception_types=[KernError],
+        )
+
+
+def queue_of(component_id: str) -> str:
+    """Return the task queue of a component: only workers that have its code listen there."""
+    return f"kern-{component_id}"
+
+
+def is_configured() -> bool:
+    """Whether the environment names a Temporal server, so that none has to be started."""
+    return any(os.environ.get(name) for name in _CONFIGURED_BY)
+
+
+async def connect(address: str | None = None, *, lazy: bool = False) -> Client:
+    """Connect to an embedded server's address, or to the one that the environment names.
+
+    Args:
+        address: Host and port of an embedded server.
+        lazy: Connect at the first call, so that what needs only SQL works while Temporal is away.
+
+    Raises:
+        Unavailable: nobody answers there.
+    """
+    config = {"target_host": address} if address else ClientConfig.load_client_connect_config()
+    try:
+        return await Client.connect(  # type: ignore[misc]
+            **config, plugins=[KernPlugin()], identity=_identity(), lazy=lazy
+        )
+    except (RPCError, RuntimeError) as error:
+        where = config.get("target_host", "")
+        message = f"Temporal does not answer at {where}: {error}. Check TEMPORAL_ADDRESS and that the server runs."
+        raise Unavailable(message) from error
+
+
+def _identity() -> str:
+    return f"{os.getpid()}@{socket.gethostname()}"
+
+
+def _sandboxed(runner: WorkflowRunner | None) -> WorkflowRunner:
+    if not isinstance(runner, SandboxedWorkflowRunner):
+        return runner or SandboxedWorkflowRunner()
+    shared = runner.restrictions.with_passthrough_modules(*PASSED_THROUGH)
+    return dataclasses.replace(runner, restrictions=shared)

@@ -1,0 +1,61 @@
+"""Kern's loggers: standard logging underneath, an event and key-value pairs on top.
+
+A library says nothing unless it is asked to: only warnings reach a script that configures no logging. Texts of models, people
+and tools are logged at DEBUG at most, and secrets never.
+"""
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import cast
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+_FIELDS = "kern_fields"
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """Return a logger whose calls take an event's name and key-value pairs."""
+    wrapped = structlog.wrap_logger(
+        logging.getLogger(name),
+        processors=[structlog.stdlib.filter_by_level, _hand_over],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    return cast("structlog.stdlib.BoundLogger", wrapped)
+
+
+def log_json(level: int = logging.INFO) -> None:
+    """Write every log record of this process as one line of JSON on standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (UTC), level, logger, event, and the event's pairs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as JSON."""
+        fields = getattr(record, _FIELDS, None)
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            **(fields or {"event": record.getMessage()}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def _hand_over(
+    _logger: WrappedLogger, _method: str, event: EventDict
+) -> tuple[tuple[str], dict[str, object]]:
+    fields = dict(event)
+    exc_info = fields.pop("exc_info", None)
+    name = fields.get("event", "")
+    pairs = " ".join(f"{key}={value!s}" for key, value in fields.items() if key != "event")
+    text = f"{name} {pairs}".strip()
+    return (text,), {"extra": {_FIELDS: fields}, "exc_info": exc_info}

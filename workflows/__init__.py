@@ -1,0 +1,1 @@
+"""The deterministic part: what comes next, what is waited for, and until when."""

@@ -1,0 +1,112 @@
+"""The life of one agent run: a turn, its calls, the next turn, until there is an answer."""
+
+import asyncio
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+from kern.contracts import CloseInput, PlannedCall, Resolved, RunCursor, Stop, StopQuery
+from kern.workflows import steps
+from kern.workflows.gate import Gates
+
+# The history of a run that never ends must not grow for ever; the cursor is all that is carried on.
+_TURNS_PER_HISTORY = 500
+
+
+@workflow.defn(name="AgentRun")
+class AgentRun:
+    """Runs turns and calls in their order, and parks while only people can go on.
+
+    Its id is the run's id. It carries ids and small facts; content and decisions are in SQL.
+    """
+
+    @workflow.init
+    def __init__(self, cursor: RunCursor) -> None:
+        self._cursor = cursor
+        self._gates = Gates()
+        self._moved = False
+
+    @workflow.run
+    async def run(self, cursor: RunCursor) -> None:
+        """Take turns from the cursor on until the run has ended."""
+        try:
+            await self._take_turns(cursor)
+        except (asyncio.CancelledError, ActivityError) as error:
+            await self._give_up(error)
+            await self._let_go()
+            if is_cancelled_exception(error):
+                raise
+        await self._let_go()
+
+    @workflow.signal(name="resolved")
+    def resolved(self, news: Resolved) -> None:
+        """Hear that a requirement's row is resolved."""
+        self._gates.resolved.add(news.requirement_id)
+
+    @workflow.update(name="wait_for_stop")
+    async def wait_for_stop(self, query: StopQuery) -> Stop:
+        """Answer when the run stands still, having heard of every resolution that the caller knows of."""
+        await workflow.wait_condition(lambda: self._moved or self._has_stopped(query))
+        return Stop(moved=self._moved)
+
+    def _has_stopped(self, query: StopQuery) -> bool:
+        heard = self._gates.resolved.issuperset(query.resolved)
+        return self._gates.ended or (heard and self._gates.stands_still)
+
+    async def _take_turns(self, cursor: RunCursor) -> None:
+        turn = cursor.turn
+        while await self._take_turn(turn):
+            turn += 1
+            if self._history_is_long(turn - cursor.turn):
+                await self._move_on(turn)
+
+    async def _take_turn(self, turn: int) -> bool:
+        """Take a turn and bring its calls to their ends; False when the run has ended."""
+        self._gates.busy += 1
+        try:
+            outcome = await steps.take_turn(self._cursor.run_id, turn, self._cursor.heartbeat)
+            calls = [asyncio.ensure_future(self._bring_to_end(call)) for call in outcome.calls]
+        finally:
+            self._gates.busy -= 1
+        goes_on = await asyncio.gather(*calls)
+        return not outcome.ended and all(goes_on)
+
+    async def _bring_to_end(self, call: PlannedCall) -> bool:
+        """Wait for people, execute, and ask people again if need be; False when that ended the run."""
+        gate = call.gate
+        while True:
+            if gate is not None and not await self._gates.wait(gate):
+                return False
+            self._gates.busy += 1
+            try:
+                done = await steps.execute_call(
+                    self._cursor.run_id, call, self._cursor.heartbeat
+                )
+            finally:
+                self._gates.busy -= 1
+            if done.run_ended or done.gate is None:
+                return not done.run_ended
+            gate = done.gate
+
+    def _history_is_long(self, turns: int) -> bool:
+        suggested = workflow.info().is_continue_as_new_suggested()
+        return suggested or turns >= _TURNS_PER_HISTORY
+
+    async def _move_on(self, turn: int) -> None:
+        self._moved = True
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        workflow.continue_as_new(self._cursor.model_copy(update={"turn": turn}))
+
+    async def _let_go(self) -> None:
+        """Answer everybody who waits for a stop, as the run ends."""
+        self._gates.ended = True
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    async def _give_up(self, error: BaseException) -> None:
+        """Store why the run ends, also while it is being cancelled."""
+        ending = CloseInput(run_id=self._cursor.run_id, cancelled=is_cancelled_exception(error))
+        if isinstance(error, ActivityError) and isinstance(error.cause, ApplicationError):
+            cause = error.cause
+            said = {"code": cause.type or "error", "message": cause.message}
+            ending = ending.model_copy(update=said)
+        await asyncio.shield(asyncio.ensure_future(steps.close(ending)))

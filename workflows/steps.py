@@ -1,0 +1,75 @@
+"""Calls of activities, each with its timeouts and its retry policy in one place."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+from kern.contracts import (
+    CloseInput,
+    ExpiryInput,
+    ExpiryOutcome,
+    Nothing,
+    PlannedCall,
+    ToolCallInput,
+    ToolCallOutcome,
+    TurnInput,
+    TurnOutcome,
+)
+
+# What fails for a passing reason is tried for ever: the activity itself says when to give up.
+_PATIENT = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(seconds=60),
+)
+_MODEL_LIMIT = timedelta(hours=2)
+_TOOL_LIMIT = timedelta(days=30)
+_WRITE_LIMIT = timedelta(minutes=2)
+
+
+async def take_turn(run_id: str, turn: int, heartbeat: float) -> TurnOutcome:
+    """Have the model answer, and its answer stored."""
+    return await workflow.execute_activity(
+        "model_turn",
+        TurnInput(run_id=run_id, turn=turn),
+        result_type=TurnOutcome,
+        start_to_close_timeout=_MODEL_LIMIT,
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=_PATIENT,
+    )
+
+
+async def execute_call(run_id: str, call: PlannedCall, heartbeat: float) -> ToolCallOutcome:
+    """Bring a tool call to its end."""
+    return await workflow.execute_activity(
+        "tool_call",
+        ToolCallInput(run_id=run_id, tool_call_id=call.tool_call_id),
+        result_type=ToolCallOutcome,
+        start_to_close_timeout=_TOOL_LIMIT,
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=_PATIENT,
+        summary=call.name,
+    )
+
+
+async def expire(requirement_id: str) -> ExpiryOutcome:
+    """Ask SQL whether a deadline that has passed closes its requirement."""
+    return await workflow.execute_activity(
+        "expire",
+        ExpiryInput(requirement_id=requirement_id),
+        result_type=ExpiryOutcome,
+        start_to_close_timeout=_WRITE_LIMIT,
+        retry_policy=_PATIENT,
+    )
+
+
+async def close(ending: CloseInput) -> None:
+    """End the run's row."""
+    await workflow.execute_activity(
+        "close_run",
+        ending,
+        result_type=Nothing,
+        start_to_close_timeout=_WRITE_LIMIT,
+        retry_policy=_PATIENT,
+    )
