@@ -72,7 +72,7 @@ $(BIN)/python:
 	@for python in $(if $(PYTHON),'$(PYTHON)',python3.13 python3.12 python3.11 python3 python); do \
 	  if "$$python" -c '$(SUPPORTED)' >/dev/null 2>&1; then \
 	    echo "Creating $(VENV) with $$python"; \
-	    "$$python" -m venv --without-pip $(VENV) && pwd -P > $(VENV)/.place; \
+	    "$$python" -m venv --without-pip $(VENV); \
 	    exit $$?; \
 	  fi; \
 	done; \
@@ -83,6 +83,7 @@ $(UV): | $(BIN)/python
 	rm -rf $(UV_HOME)
 	$(BIN)/python -m venv $(UV_HOME)/$(UV_VERSION)
 	$(UV_HOME)/$(UV_VERSION)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@pwd -P > $(VENV)/.place
 
 # --inexact: the demonstration takes nothing away from an environment that tests were run in.
 $(RUN): $(LOCK) | $(UV)
