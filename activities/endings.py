@@ -1,4 +1,7 @@
-"""The activities that end things from outside a turn: a deadline that passed, a run that is given up."""
+"""The activities that end things from outside a turn.
+
+A deadline that passed, a run that is given up.
+"""
 
 from datetime import UTC, datetime
 
@@ -26,9 +29,7 @@ class Endings:
         now = datetime.now(UTC)
         reach("expire.before_store")
         try:
-            outcome = await self._db.write(
-                lambda tx: deciding.expire(tx, ask.requirement_id, now)
-            )
+            outcome = await self._db.write(lambda tx: deciding.expire(tx, ask.requirement_id, now))
         except KernError as error:
             raise kern_failure(error) from error
         reach("expire.after_store")

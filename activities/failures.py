@@ -14,7 +14,10 @@ _NOT_HERE = timedelta(seconds=5)
 
 
 def provider_failure(error: ProviderError, *, is_last: bool) -> ApplicationError:
-    """Map a provider's failure: passing ones are tried again, after the time that the provider asked for."""
+    """Map a provider's failure.
+
+    Passing ones are tried again, after the time that the provider asked for.
+    """
     wait = None
     if error.retry_after is not None:
         wait = timedelta(seconds=min(error.retry_after, _LONGEST_WAIT))
@@ -27,7 +30,10 @@ def provider_failure(error: ProviderError, *, is_last: bool) -> ApplicationError
 
 
 def kern_failure(error: KernError) -> ApplicationError:
-    """Map an error of Kern's own. A component that is not registered here may be registered by the next worker."""
+    """Map an error of Kern's own.
+
+    A component that is not registered here may be registered by the next worker.
+    """
     missing = isinstance(error, NotFound)
     return ApplicationError(
         str(error)[:_TEXT],

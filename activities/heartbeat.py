@@ -11,7 +11,10 @@ _BEATS_PER_TIMEOUT = 3
 
 @asynccontextmanager
 async def beating(meanwhile: Callable[[], Awaitable[None]] | None = None) -> AsyncIterator[None]:
-    """Beat as long as the block runs; `meanwhile` is called once when it takes longer than one beat."""
+    """Beat as long as the block runs.
+
+    `meanwhile` is called once when it takes longer than one beat.
+    """
     timeout = activity.info().heartbeat_timeout
     if timeout is None:
         yield

@@ -33,7 +33,10 @@ class ModelTurn:
 
     @activity.defn(name="model_turn")
     async def model_turn(self, ask: TurnInput) -> TurnOutcome:
-        """Return the outcome of a turn; a stored answer is returned as it is and nobody is asked again."""
+        """Return the outcome of a turn.
+
+        A stored answer is returned as it is and nobody is asked again.
+        """
         try:
             async with beating(meanwhile=lambda: self._mark_running(ask.run_id)):
                 return await self._take(ask)
@@ -84,7 +87,9 @@ class ModelTurn:
     def _agent(self, component_id: str) -> Agent:
         component = self._registry.get(component_id)
         if not isinstance(component, Agent):
-            message = f"The component {component_id!r} is a {component.kind}, but the run needs an agent."
+            message = (
+                f"The component {component_id!r} is a {component.kind}, but the run needs an agent."
+            )
             raise NotFound(message)
         return component
 

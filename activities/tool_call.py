@@ -1,4 +1,4 @@
-"""The activity that brings one tool call to its end, and executes it at most as often as its effect allows."""
+"""The activity that ends one tool call, executing it no oftener than its effect allows."""
 
 import asyncio
 from concurrent.futures import Future
@@ -77,13 +77,18 @@ class ToolCalls:
         component = self._registry.get(taken.component_id)
         tool = component.tools.get(taken.name) if isinstance(component, Agent) else None
         if tool is None:
-            reason = f"The component {taken.component_id!r} has no tool {taken.name!r} in this worker."
+            reason = (
+                f"The component {taken.component_id!r} has no tool {taken.name!r} in this worker."
+            )
             await attempt.give_back(reason)
             raise ApplicationError(reason, type="not_found", next_retry_delay=_NOT_HERE)
         return tool
 
     async def _wait(self, attempt: "_Attempt", execution: Future[Ended]) -> ToolCallOutcome:
-        """Wait for a tool's end. What may not be repeated is never torn in half: it is let end, however late."""
+        """Wait for a tool's end.
+
+        What may not be repeated is never torn in half: it is let end, however late.
+        """
         waiting = asyncio.wrap_future(execution)
         is_once = attempt.taken.effect is Effect.once
         try:
@@ -108,7 +113,10 @@ class ToolCalls:
         return ToolCallOutcome()
 
     def _report_late(self, attempt: "_Attempt", waiting: asyncio.Future[Ended]) -> None:
-        """Store what the call comes to after its time: it settles the question that is asked meanwhile."""
+        """Store what the call comes to after its time.
+
+        It settles the question that is asked meanwhile.
+        """
 
         async def report() -> None:
             await attempt.end(await waiting)
@@ -154,11 +162,19 @@ class _Attempt:
         changes = self.context.session_state.changes() if outcome is ToolOutcome.result else []
         kept = await self._db.write(
             lambda tx: calls.finish(
-                tx, self.taken.tool_call_id, self._token, outcome, result, changes, now
+                tx,
+                self.taken.tool_call_id,
+                self._token,
+                outcome=outcome,
+                result=result,
+                changes=changes,
+                now=now,
             )
         )
         level = _log.warning if kept is Kept.fenced else _log.info
-        level("tool_ended", run_id=self.taken.run_id, tool=self.taken.name, outcome=outcome, kept=kept)
+        level(
+            "tool_ended", run_id=self.taken.run_id, tool=self.taken.name, outcome=outcome, kept=kept
+        )
 
     async def give_back(self, reason: str) -> None:
         """Let another attempt execute the call."""

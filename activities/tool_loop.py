@@ -1,4 +1,7 @@
-"""Where tools execute: away from the event loop that beats and dispatches, so that none can freeze a worker."""
+"""Where tools execute.
+
+Away from the event loop that beats and dispatches, so that none can freeze a worker.
+"""
 
 import asyncio
 import contextvars
@@ -44,10 +47,14 @@ class ToolLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
 
-    def submit(self, function: Callable[..., object], arguments: dict[str, object]) -> Future[Ended]:
+    def submit(
+        self, function: Callable[..., object], arguments: dict[str, object]
+    ) -> Future[Ended]:
         """Begin to execute a tool."""
         if inspect.iscoroutinefunction(function):
-            return asyncio.run_coroutine_threadsafe(_ended(function(**arguments)), self._live_loop())
+            return asyncio.run_coroutine_threadsafe(
+                _ended(function(**arguments)), self._live_loop()
+            )
         context = contextvars.copy_context()
         return self._threads.submit(context.run, self._call, function, arguments)
 
@@ -63,7 +70,7 @@ class ToolLoop:
             if inspect.iscoroutine(value):
                 return asyncio.run_coroutine_threadsafe(_ended(value), self._live_loop()).result()
             return Returned(value)
-        except BaseException as error:  # noqa: BLE001  SystemExit from a tool must not end the worker
+        except BaseException as error:  # noqa: BLE001  SystemExit must not end the worker
             return Raised(error)
 
     def _live_loop(self) -> asyncio.AbstractEventLoop:
@@ -80,7 +87,7 @@ async def _ended(coroutine: Coroutine[object, object, object]) -> Ended:
         return Returned(await coroutine)
     except asyncio.CancelledError:
         raise
-    except BaseException as error:  # noqa: BLE001  SystemExit from a tool must not end the loop
+    except BaseException as error:  # noqa: BLE001  SystemExit must not end the worker
         return Raised(error)
 
 
@@ -94,5 +101,3 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="kern-tool-loop", daemon=True).start()
     return loop
-
-

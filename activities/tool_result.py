@@ -12,7 +12,8 @@ _ERROR_TEXT = 4000
 def result_text(value: object) -> str:
     """Return a result as text: strings as they are, everything else as JSON.
 
-    It never fails: the effect has happened, and what cannot be written as JSON is described instead.
+    It never fails: the effect has happened, and what cannot be written as JSON is described
+    instead.
     """
     if isinstance(value, str):
         return clean_text(value)

@@ -32,11 +32,16 @@ class Courier:
         self._heartbeat = heartbeat_seconds
 
     async def deliver(self, delivery: Delivery) -> bool:
-        """Tell Temporal, and forget the delivery; False when Temporal does not answer, and the relay tries again."""
+        """Tell Temporal, and forget the delivery.
+
+        False when Temporal does not answer, and the relay tries again.
+        """
         try:
             await self.tell(delivery)
         except Unavailable as error:
-            _log.warning("delivery_waits", run_id=delivery.run_id, kind=delivery.kind, why=str(error))
+            _log.warning(
+                "delivery_waits", run_id=delivery.run_id, kind=delivery.kind, why=str(error)
+            )
             return False
         await self.confirm(delivery)
         return True
@@ -60,7 +65,9 @@ class Courier:
                 case DeliveryKind.cancel:
                     await self._cancel(delivery)
         except (RPCError, RuntimeError) as error:
-            message = f"Temporal does not answer: {error}. What was accepted is kept and delivered later."
+            message = (
+                f"Temporal does not answer: {error}. What was accepted is kept and delivered later."
+            )
             raise Unavailable(message) from error
 
     async def start(self, run_id: str, heard: str | None = None) -> None:

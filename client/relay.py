@@ -1,4 +1,7 @@
-"""The relay: delivers what was accepted while nobody could deliver it, and finds runs that Temporal lost."""
+"""The relay.
+
+Delivers what was accepted while nobody could deliver it, and finds runs that Temporal lost.
+"""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -52,13 +55,16 @@ class Relay:
             return 0
         due = await self._db.write(lambda tx: outbox.claim_due(tx, now))
         for start in range(0, len(due), _AT_ONCE):
-            await asyncio.gather(*(self._courier.deliver(one) for one in due[start : start + _AT_ONCE]))
+            await asyncio.gather(
+                *(self._courier.deliver(one) for one in due[start : start + _AT_ONCE])
+            )
         return len(due)
 
     async def find_lost(self) -> None:
         """Look after runs that should have moved and have not.
 
-        One whose workflow is gone is started where its rows stand. One whose workflow was ended from outside has failed.
+        One whose workflow is gone is started where its rows stand. One whose workflow was ended
+        from outside has failed.
         """
         now = datetime.now(UTC)
         for run_id in await self._db.read(lambda tx: _suspects(tx, now - _STALE)):
@@ -77,7 +83,9 @@ class Relay:
         if status is WorkflowExecutionStatus.RUNNING or status is None:
             return
         how = status.name.lower()
-        message = f"The run's workflow was ended from outside Kern ({how}). Nothing of it runs any more."
+        message = (
+            f"The run's workflow was ended from outside Kern ({how}). Nothing of it runs any more."
+        )
         _log.warning("run_ended_outside", run_id=run_id, how=how)
         await self._db.write(lambda tx: _end(tx, run_id, message))
 

@@ -44,7 +44,7 @@ class Runs:
     async def run(
         self, component: Component, request: RunRequest, *, background: bool
     ) -> RunOutput:
-        """Accept a run, deliver it, and wait for its first stop unless it goes on in the background."""
+        """Accept a run, deliver it, and wait for its first stop unless in the background."""
         run_id, delivery = await self.accept(component, request)
         viewer = Viewer(request.user_id)
         if delivery is not None:
@@ -87,16 +87,17 @@ class Runs:
         await self.output(run_id, viewer)
         strange = [item for item in requirements if item.run_id != run_id]
         if strange:
-            message = f"Requirement {strange[0].id!r} belongs to run {strange[0].run_id!r}, not to {run_id!r}."
+            message = (
+                f"Requirement {strange[0].id!r} belongs to run {strange[0].run_id!r}, not to "
+                f"{run_id!r}."
+            )
             raise InvalidDecision(message)
         accepted = await self.resolve(requirements, viewer)
         resolved = [item.requirement.id for item in accepted if item.delivery is not None]
         await self.wait(run_id, resolved)
         return await self.output(run_id, viewer)
 
-    async def resolve(
-        self, requirements: Sequence[Requirement], viewer: Viewer
-    ) -> list[Accepted]:
+    async def resolve(self, requirements: Sequence[Requirement], viewer: Viewer) -> list[Accepted]:
         """Accept the decisions that were filled in, in one transaction, and deliver them.
 
         Raises:
@@ -130,7 +131,8 @@ class Runs:
     async def wait(self, run_id: str, resolved: Sequence[str] = ()) -> None:
         """Wait until a run stands still, having heard of `resolved`.
 
-        The workflow answers; only while Temporal does not, or has not started the run yet, the row is looked at.
+        The workflow answers; only while Temporal does not, or has not started the run yet, the row
+        is looked at.
         """
         query, delay = StopQuery(resolved=tuple(resolved)), _FIRST_WAIT
         while not await self._stops(run_id, query):
@@ -145,13 +147,21 @@ class Runs:
             stop = await handle.execute_update(
                 "wait_for_stop", query, id=new_id(), result_type=Stop
             )
-        except (RPCError, RPCTimeoutOrCancelledError, WorkflowUpdateFailedError, RuntimeError) as error:
+        except (
+            RPCError,
+            RPCTimeoutOrCancelledError,
+            WorkflowUpdateFailedError,
+            RuntimeError,
+        ) as error:
             _log.debug("waiting", run_id=run_id, why=str(error))
             return False
         return not stop.moved
 
     async def _deliver(self, delivery: Delivery) -> None:
-        """Tell Temporal at once; that it was told is noted meanwhile, and the relay does what remains."""
+        """Tell Temporal at once.
+
+        That it was told is noted meanwhile, and the relay does what remains.
+        """
         try:
             await self._courier.tell(delivery)
         except Unavailable as error:

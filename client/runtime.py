@@ -1,4 +1,7 @@
-"""This process's runtime: an event loop in a thread, with everything that executes and follows runs."""
+"""This process's runtime.
+
+An event loop in a thread, with everything that executes and follows runs.
+"""
 
 import asyncio
 import atexit
@@ -28,9 +31,10 @@ _CLOSE_MARGIN = 15.0
 
 
 class Runtime:
-    """Runs components from this process, and executes them here unless a Temporal cluster is configured.
+    """Runs components, and executes them in this process unless a cluster is configured.
 
-    It has a thread and an event loop of its own, so that neither a caller's blocking code nor its event loop's end touches
+    It has a thread and an event loop of its own, so that neither a caller's blocking code nor its
+    event loop's end touches
     runs. All methods may be called from any thread.
     """
 
@@ -55,8 +59,10 @@ class Runtime:
         """
         if component.db is not None and component.db.name != self.services.db.name:
             message = (
-                f"The component {component.id!r} names the database {component.db.name}, but this process already uses "
-                f"{self.services.db.name}: one process keeps its runs in one database. Leave db= out, or use one."
+                f"The component {component.id!r} names the database {component.db.name}, but this "
+                "process already uses "
+                f"{self.services.db.name}: one process keeps its runs in one database. Leave db= "
+                "out, or use one."
             )
             raise InvalidDefinition(message)
         registry.register(component)
@@ -70,7 +76,10 @@ class Runtime:
             KernError: it was called from the runtime's own thread, which would wait for itself.
         """
         if threading.current_thread() is self._thread:
-            message = "A synchronous method of Kern was called inside its event loop: use the method that begins with 'a'."
+            message = (
+                "A synchronous method of Kern was called inside its event loop: use the method "
+                "that begins with 'a'."
+            )
             raise KernError(message)
         return self._submit(_as_coroutine(awaitable)).result()
 
@@ -161,7 +170,7 @@ def runtime_for(component: Component) -> Runtime:
 
 def close_runtime() -> None:
     """Close this process's runtime; the next run starts another one."""
-    global _runtime  # noqa: PLW0603  a process has one runtime
+    global _runtime
     with _lock:
         closing, _runtime = _runtime, None
     if closing is not None:
@@ -173,7 +182,7 @@ def close_runtime() -> None:
 
 
 def _at_exit(close: Callable[[], None]) -> None:
-    """Close before the interpreter ends its thread pools, without which nothing can be closed any more."""
+    """Close before the interpreter ends its thread pools, without which nothing closes."""
     before_threads = getattr(threading, "_register_atexit", None)
     (before_threads or atexit.register)(close)
 

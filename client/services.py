@@ -1,4 +1,7 @@
-"""What one process opens to work with runs: its database, its connection to Temporal, and what stands on both."""
+"""What one process opens to work with runs.
+
+Its database, its connection to Temporal, and what stands on both.
+"""
 
 import asyncio
 from pathlib import Path
@@ -21,7 +24,10 @@ _WATCH_SECONDS = 1.0
 
 
 class Services:
-    """The database, Temporal and the client of one process. `open` makes them, `close` gives them back."""
+    """The database, Temporal and the client of one process.
+
+    `open` makes them, `close` gives them back.
+    """
 
     def __init__(
         self, settings: Settings, db: Database, client: Client, server: EmbeddedServer | None
@@ -39,13 +45,14 @@ class Services:
     async def open(
         cls, settings: Settings, db: Database | None = None, *, ui: bool = False, lazy: bool = False
     ) -> "Services":
-        """Open the database and Temporal: the one that the environment names, else the folder's own.
+        """Open the database and Temporal: those that are configured, else the folder's own.
 
         Args:
             settings: Kern's settings.
             db: The database, when the caller has one already.
             ui: Also serve Temporal's web pages, when a server has to be started.
-            lazy: Do not connect to a configured Temporal before it is needed; workers need it at once.
+            lazy: Do not connect to a configured Temporal before it is needed; workers need it at
+            once.
 
         Raises:
             Unavailable: the database or Temporal does not answer.
@@ -91,5 +98,5 @@ async def _keep_alive(server: EmbeddedServer) -> None:
         try:
             if await asyncio.to_thread(server.ensure):
                 _log.warning("server_restarted", address=server.address)
-        except Exception as error:  # noqa: BLE001  the next look may succeed, and nobody else would look
+        except Exception as error:  # noqa: BLE001  the next look may succeed
             _log.warning("server_not_restarted", why=str(error))

@@ -1,4 +1,7 @@
-"""How every part of Kern talks to Temporal: one plugin, one naming of queues, one way to connect."""
+"""How every part of Kern talks to Temporal.
+
+One plugin, one naming of queues, one way to connect.
+"""
 
 import dataclasses
 import os
@@ -21,7 +24,7 @@ _CONFIGURED_BY = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE"
 
 
 class KernPlugin(SimplePlugin):
-    """Sets the converter, the sandbox's shared modules and the failure types, for clients, workers and replays alike."""
+    """Sets converter, sandbox and failure types, for clients, workers and replays alike."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -55,12 +58,15 @@ async def connect(address: str | None = None, *, lazy: bool = False) -> Client:
     """
     config = {"target_host": address} if address else ClientConfig.load_client_connect_config()
     try:
-        return await Client.connect(  # type: ignore[misc]
+        return await Client.connect(
             **config, plugins=[KernPlugin()], identity=_identity(), lazy=lazy
         )
     except (RPCError, RuntimeError) as error:
         where = config.get("target_host", "")
-        message = f"Temporal does not answer at {where}: {error}. Check TEMPORAL_ADDRESS and that the server runs."
+        message = (
+            f"Temporal does not answer at {where}: {error}. Check TEMPORAL_ADDRESS and that the "
+            "server runs."
+        )
         raise Unavailable(message) from error
 
 

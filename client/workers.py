@@ -41,7 +41,10 @@ class ComponentWorkers:
         self._running: dict[str, tuple[Worker, asyncio.Task[None]]] = {}
 
     def serve(self, component_ids: Iterable[str]) -> None:
-        """Begin to execute runs of these components; those that are served already stay as they are."""
+        """Begin to execute runs of these components.
+
+        Those that are served already stay as they are.
+        """
         for component_id in component_ids:
             if component_id not in self._running:
                 worker = self._worker(component_id)
@@ -54,7 +57,10 @@ class ComponentWorkers:
         return all(not task.done() for _, task in self._running.values())
 
     async def wait(self) -> None:
-        """Wait until a worker ends, which it does of itself only by an error; that error is raised."""
+        """Wait until a worker ends, which it does of itself only by an error.
+
+        That error is raised.
+        """
         if not self._running:
             await asyncio.Event().wait()
         tasks = [task for _, task in self._running.values()]

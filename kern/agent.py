@@ -21,24 +21,28 @@ Input = str | BaseModel | Mapping[str, JsonValue] | Sequence[JsonValue]
 
 
 class Agent(Component):
-    """A model with instructions and tools, whose runs are durable and wait for people where a tool says so.
+    """A model with instructions and tools, whose runs are durable and wait for people.
 
-    An agent holds no conversation: it may be shared by threads, users and processes. Every method has an async twin
+    An agent holds no conversation: it may be shared by threads, users and processes. Every method
+    has an async twin
     whose name begins with `a`.
 
     Args:
-        id: Under which runs find this agent's code again, in this and in later processes. Default: made from `name`,
+        id: Under which runs find this agent's code again, in this and in later processes. Default:
+        made from `name`,
             or from the declaration itself if there is no name.
         name: What people call it.
         model: Who answers.
         instructions: What the model is told before the conversation; several become paragraphs.
         tools: What the model may call: tools, or plain functions, which have no gates.
-        output_schema: A pydantic model that the answer must fit; `RunOutput.content` is then an instance of it.
+        output_schema: A pydantic model that the answer must fit; `RunOutput.content` is then an
+        instance of it.
         session_state: The state with which a new session begins.
         db: Where runs are kept; default: the runtime's database.
         add_history_to_context: Whether the model sees earlier runs of the session.
         num_history_runs: How many of them, at most.
-        tool_call_limit: How many tool calls one run may make; further ones are answered with an error.
+        tool_call_limit: How many tool calls one run may make; further ones are answered with an
+        error.
 
     Raises:
         InvalidDefinition: two tools have one name, or a value makes no sense.
@@ -50,7 +54,7 @@ class Agent(Component):
         self,
         *,
         model: Model,
-        id: str | None = None,  # noqa: A002  the public name
+        id: str | None = None,
         name: str | None = None,
         instructions: str | Sequence[str] | None = None,
         tools: Sequence[Tool | Function] = (),
@@ -77,9 +81,15 @@ class Agent(Component):
     @property
     def fingerprint(self) -> str:
         """A digest of the declaration: two agents with the same one do the same."""
-        tools = [tool.spec.model_dump(mode="json") for tool in self.tools.values()]
+        tools: list[JsonValue] = [tool.spec.model_dump(mode="json") for tool in self.tools.values()]
         output = self.output.model_dump(mode="json") if self.output else None
-        declared = [type(self.model).__name__, self.model.id, self.instructions, tools, output]
+        declared: list[JsonValue] = [
+            type(self.model).__name__,
+            self.model.id,
+            self.instructions,
+            tools,
+            output,
+        ]
         return digest(declared)
 
     @property
@@ -98,7 +108,7 @@ class Agent(Component):
 
     def run(
         self,
-        input: Input,  # noqa: A002  the public name
+        input: Input,
         *,
         session_id: str | None = None,
         user_id: str | None = None,
@@ -128,14 +138,20 @@ class Agent(Component):
             Conflict: `run_id` is taken by a run with another input.
         """
         request = self._request(
-            input, session_id, user_id, session_state, run_id, dependencies, metadata
+            input,
+            session_id=session_id,
+            user_id=user_id,
+            session_state=session_state,
+            run_id=run_id,
+            dependencies=dependencies,
+            metadata=metadata,
         )
         runner = runner_for(self)
         return self._typed(runner.call(runner.run(self, request, background=background)))
 
     async def arun(
         self,
-        input: Input,  # noqa: A002  the public name
+        input: Input,
         *,
         session_id: str | None = None,
         user_id: str | None = None,
@@ -147,7 +163,13 @@ class Agent(Component):
     ) -> RunOutput:
         """As `run`, for async callers."""
         request = self._request(
-            input, session_id, user_id, session_state, run_id, dependencies, metadata
+            input,
+            session_id=session_id,
+            user_id=user_id,
+            session_state=session_state,
+            run_id=run_id,
+            dependencies=dependencies,
+            metadata=metadata,
         )
         runner = await self._runner()
         return self._typed(await runner.run(self, request, background=background))
@@ -159,14 +181,16 @@ class Agent(Component):
         *,
         user_id: str | None = None,
     ) -> RunOutput:
-        """Submit the decisions that were filled in on `requirements`, and wait for the run's next stop.
+        """Submit the decisions filled in on `requirements`, and wait for the next stop.
 
-        With nothing filled in it only waits. Runs continue by themselves once a decision is accepted, so nobody needs to
+        With nothing filled in it only waits. Runs continue by themselves once a decision is
+        accepted, so nobody needs to
         call this for a run to go on.
 
         Args:
             run_id: The run.
-            requirements: Those of the run, as `RunOutput.requirements` gave them; they speak for the user who read them.
+            requirements: Those of the run, as `RunOutput.requirements` gave them; they speak for
+            the user who read them.
             user_id: The session's owner; default: the one for whom `requirements` were read.
 
         Raises:
@@ -192,7 +216,8 @@ class Agent(Component):
     def cancel_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
         """Cancel a run: it is stored when this returns, and nothing new begins after it.
 
-        A tool call that is being executed and may not be repeated is let end, and what it did is kept.
+        A tool call that is being executed and may not be repeated is let end, and what it did is
+        kept.
 
         Raises:
             NotFound: there is no such run.
@@ -228,6 +253,7 @@ class Agent(Component):
     def _request(
         self,
         given: Input,
+        *,
         session_id: str | None,
         user_id: str | None,
         session_state: Mapping[str, JsonValue] | None,
@@ -279,7 +305,10 @@ def _by_name(tools: list[Tool]) -> dict[str, Tool]:
     names = [tool.name for tool in tools]
     double = sorted({name for name in names if names.count(name) > 1})
     if double:
-        message = f"Two tools have the name {double[0]!r}: the model could not tell them apart. Pass name= to one."
+        message = (
+            f"Two tools have the name {double[0]!r}: the model could not tell them apart. Pass "
+            "name= to one."
+        )
         raise InvalidDefinition(message)
     return {tool.name: tool for tool in tools}
 
@@ -289,5 +318,3 @@ def _not_negative(name: str, value: int) -> int:
         message = f"{name} is {value!r}: use 0 or more."
         raise InvalidDefinition(message)
     return value
-
-

@@ -12,6 +12,9 @@ def reach(point: str) -> None:
 
 
 def arm(hook: Callable[[str], None] | None) -> None:
-    """Have `hook` called at every point; None disarms. Only tests call this: no setting reaches it."""
+    """Have `hook` called at every point.
+
+    None disarms. Only tests call this: no setting reaches it.
+    """
     global _hook  # noqa: PLW0603  the one switch, and it must cost nothing when it is off
     _hook = hook

@@ -24,8 +24,10 @@ class Component:
     def __init__(self, component_id: str, name: str, db: Database | None) -> None:
         if not _ID.fullmatch(component_id):
             message = (
-                f"{component_id!r} cannot be the id of a component: use up to 100 letters, digits, dots, "
-                "underscores and hyphens, beginning with a letter or digit, or pass id= beside name=."
+                f"{component_id!r} cannot be the id of a component: use up to 100 letters, digits, "
+                "dots, "
+                "underscores and hyphens, beginning with a letter or digit, or pass id= beside "
+                "name=."
             )
             raise InvalidDefinition(message)
         self.id = component_id

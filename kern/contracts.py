@@ -1,6 +1,7 @@
 """What crosses Temporal: one frozen model for each message, ids and small facts only.
 
-Every new field needs a default, because histories written by older versions are replayed with these models.
+Every new field needs a default, because histories written by older versions are replayed with these
+models.
 """
 
 from datetime import datetime
@@ -15,7 +16,7 @@ class Contract(BaseModel):
 
 
 class RunCursor(Contract):
-    """Where a run's workflow begins: turn 1, or further on after it continued as new or was restarted.
+    """Where a run's workflow begins: turn 1, or further on when it continues as new.
 
     Attributes:
         run_id: The run, which is also the workflow's id.
@@ -90,7 +91,10 @@ class ExpiryOutcome(Contract):
 
 
 class CloseInput(Contract):
-    """Ask for a run to be ended from outside its turns: it was cancelled, or an activity gave up."""
+    """Ask for a run to be ended from outside its turns.
+
+    It was cancelled, or an activity gave up.
+    """
 
     run_id: str
     cancelled: bool = False
@@ -111,7 +115,10 @@ class StopQuery(Contract):
 
 
 class Stop(Contract):
-    """A run stands still: it is paused or has ended. `moved` means that it continued as new: ask again."""
+    """A run stands still.
+
+    It is paused or has ended. `moved` means that it continued as new: ask again.
+    """
 
     moved: bool = False
 

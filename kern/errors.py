@@ -1,7 +1,8 @@
 """Every error that Kern raises at its callers.
 
     KernError
-    ├── InvalidInput            a value that a person or a program gave is refused; nothing was changed
+    ├── InvalidInput            a value that a person or a program gave is refused; nothing was
+    changed
     │   ├── InvalidDecision     a decision that does not fit its requirement
     │   └── InvalidDefinition   a component, tool or model that is declared wrongly
     ├── NotFound                no such run, requirement, session or component
@@ -15,7 +16,8 @@
     ├── RunFailed               a run ended with an error and its caller asked for the answer
     └── AuditBroken             the chain of decisions does not verify
 
-Each has a stable `code` for programs, an `exit_code` for the CLI, an `http_status`, and `retryable`: whether the
+Each has a stable `code` for programs, an `exit_code` for the CLI, an `http_status`, and
+`retryable`: whether the
 same call may succeed later without anything being changed.
 """
 

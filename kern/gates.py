@@ -10,7 +10,8 @@ from kern.tools import Predicate, Tool
 def gate_of(tool: Tool, arguments: Mapping[str, object]) -> RequirementKind | None:
     """Return what a call with these validated arguments waits for; None if it may run at once.
 
-    A predicate is trusted only when it returns False: whatever else it does, raising included, gates the call.
+    A predicate is trusted only when it returns False: whatever else it does, raising included,
+    gates the call.
     """
     if tool.kind is not RequirementKind.confirmation:
         return tool.kind
@@ -22,7 +23,7 @@ def gate_of(tool: Tool, arguments: Mapping[str, object]) -> RequirementKind | No
 def _says_no(predicate: Predicate, arguments: Mapping[str, object]) -> bool:
     try:
         return _ask(predicate, arguments) is False
-    except Exception:  # noqa: BLE001  the predicate is the user's code, and the gate fails closed
+    except Exception:  # noqa: BLE001  the user's code, and the gate fails closed
         return False
 
 

@@ -1,4 +1,7 @@
-"""Turns a model's answer into what is stored: checked and frozen calls, requirements, or a final content."""
+"""Turns a model's answer into what is stored.
+
+Checked and frozen calls, requirements, or a final content.
+"""
 
 import inspect
 
@@ -19,7 +22,10 @@ _CORRECTIONS = 3
 
 
 def plan(agent: Agent, response: ModelResponse, calls_so_far: int, corrections: int) -> Answer:
-    """Decide what follows from an answer. It calls the tools' predicates, which are the user's code."""
+    """Decide what follows from an answer.
+
+    It calls the tools' predicates, which are the user's code.
+    """
     calls = [
         plan_call(agent, requested, calls_so_far + index)
         for index, requested in enumerate(response.tool_calls)
@@ -38,7 +44,10 @@ def plan_call(agent: Agent, requested: RequestedCall, made: int) -> NewCall:
     name = clean_text(requested.name)
     tool = agent.tools.get(name)
     if agent.tool_call_limit is not None and made >= agent.tool_call_limit:
-        limit = f"This run may make {agent.tool_call_limit} tool calls and has made them. Answer without further calls."
+        limit = (
+            f"This run may make {agent.tool_call_limit} tool calls and has made them. Answer "
+            "without further calls."
+        )
         return _refused(requested, name, limit)
     if tool is None:
         there = ", ".join(sorted(agent.tools)) or "none"
@@ -46,22 +55,31 @@ def plan_call(agent: Agent, requested: RequestedCall, made: int) -> NewCall:
     try:
         given = parse_json(requested.arguments or "{}")
     except ValueError as error:
-        return _refused(requested, name, f"The arguments of {name!r} are not valid JSON: {error}. Call it again.")
+        return _refused(
+            requested,
+            name,
+            f"The arguments of {name!r} are not valid JSON: {error}. Call it again.",
+        )
     if not isinstance(given, dict):
-        return _refused(requested, name, f"The arguments of {name!r} must be a JSON object. Call it again.")
+        return _refused(
+            requested, name, f"The arguments of {name!r} must be a JSON object. Call it again."
+        )
     return _checked(tool, requested, given)
 
 
 def _checked(tool: Tool, requested: RequestedCall, given: dict[str, JsonValue]) -> NewCall:
     try:
-        if tool.kind is RequirementKind.user_input:
-            frozen, kind = _partial(tool, given), tool.kind
+        kind: RequirementKind | None = RequirementKind.user_input
+        if tool.kind is kind:
+            frozen = _partial(tool, given)
         else:
             frozen = tool.signature.freeze(given)
             kind = gate_of(tool, tool.signature.validate(frozen))
         question = None if kind is None else _question(tool, kind, frozen)
     except ValueError as error:
-        problem = f"The arguments of {tool.name!r} do not fit: {error}. Correct them and call it again."
+        problem = (
+            f"The arguments of {tool.name!r} do not fit: {error}. Correct them and call it again."
+        )
         return _refused(requested, tool.name, problem)
     return NewCall(
         provider_call_id=requested.id,
@@ -79,7 +97,7 @@ def _refused(requested: RequestedCall, name: str, problem: str) -> NewCall:
 
 
 def _partial(tool: Tool, given: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Check the arguments that the model gives, while those that a person gives are still missing."""
+    """Check the arguments that the model gives, while those of a person are still missing."""
     properties = _properties(tool)
     unknown = sorted(set(given) - set(properties))
     if unknown:
@@ -110,7 +128,9 @@ def _question(tool: Tool, kind: RequirementKind, frozen: dict[str, JsonValue]) -
 
 def _choices(tool: Tool, frozen: dict[str, JsonValue]) -> tuple[list[str], str | None]:
     options, text = frozen.get("options"), frozen.get("question")
-    offered = [item for item in options if isinstance(item, str)] if isinstance(options, list) else []
+    offered = (
+        [item for item in options if isinstance(item, str)] if isinstance(options, list) else []
+    )
     if not offered or len(set(offered)) != len(offered):
         message = f"options: {tool.name!r} needs a list of one or more different texts"
         raise ValueError(message)
@@ -140,7 +160,12 @@ def _properties(tool: Tool) -> dict[str, JsonValue]:
 def _unfit(agent: Agent, response: ModelResponse, problem: str, corrections: int) -> Answer:
     name = agent.output_schema.__name__ if agent.output_schema else ""
     if corrections >= _CORRECTIONS:
-        failure = f"The model's answer does not fit {name!r} after {corrections} corrections: {problem}."
+        failure = (
+            f"The model's answer does not fit {name!r} after {corrections} corrections: {problem}."
+        )
         return Answer(response, failure=("invalid_output", failure))
-    correction = f"Your answer does not fit the required JSON schema {name!r}: {problem}. Answer again with JSON only."
+    correction = (
+        f"Your answer does not fit the required JSON schema {name!r}: {problem}. Answer again with "
+        "JSON only."
+    )
     return Answer(response, correction=clean_text(correction))

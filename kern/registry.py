@@ -7,7 +7,10 @@ from kern.errors import InvalidDefinition, NotFound
 
 
 class Registry:
-    """The components of one process. Runs name their component by id; code is looked up when it executes."""
+    """The components of one process.
+
+    Runs name their component by id; code is looked up when it executes.
+    """
 
     def __init__(self) -> None:
         self._components: dict[str, Component] = {}
@@ -16,7 +19,8 @@ class Registry:
         """Add a component and its parts; the same declaration again changes nothing.
 
         Raises:
-            InvalidDefinition: another component with the same id is declared differently. In an interactive session
+            InvalidDefinition: another component with the same id is declared differently. In an
+            interactive session
                 the later one replaces the earlier, because cells are executed again.
         """
         known = self._components.get(component.id)
@@ -37,7 +41,8 @@ class Registry:
         except KeyError:
             known = ", ".join(sorted(self._components)) or "none"
             message = (
-                f"No component with the id {component_id!r} is registered in this process (there are: {known}). "
+                f"No component with the id {component_id!r} is registered in this process (there "
+                f"are: {known}). "
                 "Start a worker with the app that declares it."
             )
             raise NotFound(message) from None
@@ -52,7 +57,8 @@ def _refuse_other(known: Component, component: Component) -> None:
     if known.fingerprint == component.fingerprint:
         return
     message = (
-        f"Two different components have the id {component.id!r}. Runs find their code by id, so give each its own: "
+        f"Two different components have the id {component.id!r}. Runs find their code by id, so "
+        "give each its own: "
         "pass id= or another name=."
     )
     raise InvalidDefinition(message)

@@ -11,7 +11,10 @@ from kern.states import OnExpiry, RequirementKind, RequirementStatus, Verdict
 
 
 class UserInputField(BaseModel):
-    """One value that a person is asked for: its name, JSON Schema, and whether it may be left out."""
+    """One value that a person is asked for.
+
+    Its name, JSON Schema, and whether it may be left out.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,7 +27,10 @@ class UserInputField(BaseModel):
 
 
 class DecisionDraft(BaseModel):
-    """A decision that was filled in and not yet submitted. Types are strict: `"yes"` is no boolean here."""
+    """A decision that was filled in and not yet submitted.
+
+    Types are strict: `"yes"` is no boolean here.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -52,8 +58,10 @@ class Resolution(BaseModel):
 class Requirement(BaseModel):
     """Something that a run waits for from a person.
 
-    Its methods fill in a decision on this object; `Agent.continue_run` submits it. Nothing is sent before that, and the
-    database decides who was first. `digest` freezes `arguments`: an object whose arguments were changed other than by
+    Its methods fill in a decision on this object; `Agent.continue_run` submits it. Nothing is sent
+    before that, and the
+    database decides who was first. `digest` freezes `arguments`: an object whose arguments were
+    changed other than by
     `edit` is refused when it is submitted.
     """
 
@@ -133,9 +141,10 @@ class Requirement(BaseModel):
     def edit(
         self, arguments: dict[str, JsonValue], note: str | None = None, by: str | None = None
     ) -> Self:
-        """Approve the call with other arguments: those named here replace the frozen ones, the rest stays.
+        """Approve the call with other arguments: those named replace the frozen ones.
 
-        The result is validated against the tool's schema when it is submitted, and recorded beside the original.
+        The result is validated against the tool's schema when it is submitted, and recorded beside
+        the original.
         """
         self._expect("edit", RequirementKind.confirmation)
         draft = DecisionDraft(verdict=Verdict.approve, note=note, by=by, edit=dict(arguments))
@@ -172,7 +181,10 @@ class Requirement(BaseModel):
     def mark_happened(
         self, result: JsonValue, note: str | None = None, by: str | None = None
     ) -> Self:
-        """Say that a call with an unknown outcome did happen, with this result; it is not run again."""
+        """Say that a call with an unknown outcome did happen, with this result.
+
+        It is not run again.
+        """
         self._expect("mark_happened", RequirementKind.unknown_outcome)
         draft = DecisionDraft(verdict=Verdict.happened, note=note, by=by, result=result)
         return self._fill(draft)
@@ -199,7 +211,8 @@ class Requirement(BaseModel):
     def _expect(self, method: str, kind: RequirementKind) -> None:
         if self.kind is not kind:
             message = (
-                f"Requirement {self.id!r} waits for {self.kind.value}, so {method}() does not fit it. "
+                f"Requirement {self.id!r} waits for {self.kind.value}, so {method}() does not fit "
+                "it. "
                 f"Use {METHODS[self.kind]} or reject()."
             )
             raise InvalidDecision(message)
@@ -212,7 +225,8 @@ class Requirement(BaseModel):
         note = f" ({done.note})" if done.note else ""
         return (
             f"Requirement {self.id!r} was already {self.status.value}: {done.by!r} decided "
-            f"{done.verdict.value!r} at {done.at.isoformat(timespec='seconds')}{note}. Nothing was changed."
+            f"{done.verdict.value!r} at {done.at.isoformat(timespec='seconds')}{note}. Nothing was "
+            "changed."
         )
 
 
@@ -225,4 +239,3 @@ METHODS: dict[RequirementKind, str] = {
     RequirementKind.output_review: "confirm(), edit()",
     RequirementKind.error: "run_again(), fail()",
 }
-

@@ -1,4 +1,7 @@
-"""What a run returns: its ids, where it stands, what it said, what it waits for and what it used."""
+"""What a run returns.
+
+Its ids, where it stands, what it said, what it waits for and what it used.
+"""
 
 from datetime import datetime
 
@@ -9,7 +12,10 @@ from kern.states import Effect, RequirementStatus, RunStatus, ToolCallStatus, To
 
 
 class Metrics(BaseModel):
-    """What a run used so far. Token counts are the provider's own; a provider that reports none leaves zeros."""
+    """What a run used so far.
+
+    Token counts are the provider's own; a provider that reports none leaves zeros.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -27,7 +33,10 @@ class Metrics(BaseModel):
 
 
 class RequestedCall(BaseModel):
-    """A tool call as the model asked for it: the provider's call id, the name and the arguments' raw text."""
+    """A tool call as the model asked for it.
+
+    The provider's call id, the name and the arguments' raw text.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -60,7 +69,10 @@ class Message(BaseModel):
 
 
 class ToolExecution(BaseModel):
-    """A tool call of a run and what became of it. `arguments` are those that run: edited if a person edited them."""
+    """A tool call of a run and what became of it.
+
+    `arguments` are those that run: edited if a person edited them.
+    """
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,6 +1,7 @@
 """The seam between what users import and what executes runs.
 
-`Agent.run` must reach the client, which lies below it. So the client's runtime is loaded by name, the first time that a
+`Agent.run` must reach the client, which lies below it. So the client's runtime is loaded by name,
+the first time that a
 component needs it. This is the only place where code reaches against the direction of the layers.
 """
 
@@ -35,7 +36,10 @@ class RunRequest(BaseModel):
 
 
 class Runner(Protocol):
-    """What a component needs of the client. Every method may be awaited from any event loop or thread."""
+    """What a component needs of the client.
+
+    Every method may be awaited from any event loop or thread.
+    """
 
     def call(self, awaitable: Awaitable[Result]) -> Result:
         """Wait for `awaitable` from synchronous code."""

@@ -1,6 +1,7 @@
 """Which modules workflow code may share with the worker instead of loading its own copy of them.
 
-Names match by prefix, so `kern` itself must not be here: it would take the guard off `kern.workflows`.
+Names match by prefix, so `kern` itself must not be here: it would take the guard off
+`kern.workflows`.
 """
 
 PASSED_THROUGH = (

@@ -10,7 +10,10 @@ from kern.errors import InvalidInput
 
 
 class StateChange(BaseModel):
-    """One change of one key. `increment` and `append` commute, so concurrent runs lose none of them."""
+    """One change of one key.
+
+    `increment` and `append` commute, so concurrent runs lose none of them.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -20,9 +23,10 @@ class StateChange(BaseModel):
 
 
 class SessionState(dict[str, JsonValue]):
-    """The session's state, as it stood when the tool call began, with the changes that the tool makes to it.
+    """The session's state as it stood when the tool call began, with the tool's changes to it.
 
-    What is changed is stored when the call ends, in the same transaction as its result. Use `increment` and `append`
+    What is changed is stored when the call ends, in the same transaction as its result. Use
+    `increment` and `append`
     for values that several runs may change at once.
     """
 
@@ -51,7 +55,9 @@ class SessionState(dict[str, JsonValue]):
         return [*self._commuting, *plain, *gone]
 
     def _commute(self, change: StateChange) -> None:
-        self.update(apply_changes({change.key: self[change.key]} if change.key in self else {}, [change]))
+        self.update(
+            apply_changes({change.key: self[change.key]} if change.key in self else {}, [change])
+        )
         self._commuting.append(change)
 
 
@@ -80,7 +86,10 @@ def apply_changes(
 def _number(state: dict[str, JsonValue], key: str) -> float:
     value = state.get(key, 0)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        message = f"The session state's {key!r} is {value!r}, which is no number. Set it to one before incrementing."
+        message = (
+            f"The session state's {key!r} is {value!r}, which is no number. Set it to one before "
+            "incrementing."
+        )
         raise InvalidInput(message)
     return value
 
@@ -88,6 +97,9 @@ def _number(state: dict[str, JsonValue], key: str) -> float:
 def _items(state: dict[str, JsonValue], key: str) -> list[JsonValue]:
     value = state.get(key, [])
     if not isinstance(value, list):
-        message = f"The session state's {key!r} is {value!r}, which is no list. Set it to one before appending."
+        message = (
+            f"The session state's {key!r} is {value!r}, which is no list. Set it to one before "
+            "appending."
+        )
         raise InvalidInput(message)
     return value

@@ -7,11 +7,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Kern's own settings. Temporal's are the SDK's: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, and so on.
+    """Kern's own settings. Temporal's are the SDK's: `TEMPORAL_ADDRESS` and so on.
 
     Attributes:
         home: The folder of the embedded runtime.
-        database_url: Where runs are kept, `postgresql://…` or `sqlite:///path`; default: SQLite in `home`.
+        database_url: Where runs are kept, `postgresql://…` or `sqlite:///path`; default: SQLite in
+        `home`.
         heartbeat_seconds: After how many seconds without a sign of life an attempt counts as dead.
         shutdown_grace_seconds: How long a stopping worker lets tool calls finish.
         model_attempts: How often a failing provider is asked before the run ends with an error.

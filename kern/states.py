@@ -46,8 +46,10 @@ class RequirementStatus(StrEnum):
 class Verdict(StrEnum):
     """What was decided about a requirement.
 
-    `approve` and `reject` fit every kind that guards a call; `answer` carries a person's values, `choose` their
-    choices, `result` the result of a call that was executed elsewhere. For an unknown outcome: `happened` carries the
+    `approve` and `reject` fit every kind that guards a call; `answer` carries a person's values,
+    `choose` their
+    choices, `result` the result of a call that was executed elsewhere. For an unknown outcome:
+    `happened` carries the
     result, `run_again` repeats the call, `fail` ends the run.
     """
 
@@ -82,7 +84,8 @@ class ToolOutcome(StrEnum):
 class Effect(StrEnum):
     """What repeating a tool call would do.
 
-    `once`: it may do harm, so a call with an unknown outcome is put before a person. `idempotent`: the receiver
+    `once`: it may do harm, so a call with an unknown outcome is put before a person. `idempotent`:
+    the receiver
     recognises the idempotency key. `read`: nothing outside changes.
     """
 

@@ -1,4 +1,4 @@
-"""Reads a tool's signature and docstring into a pydantic model and the JSON Schema that the model sees."""
+"""Reads a tool's signature and docstring into a pydantic model and a JSON Schema."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -22,7 +22,10 @@ _CONTEXT = "run_context"
 
 
 class Signature:
-    """What a tool takes: its arguments as a pydantic model, and whether it wants the run's context."""
+    """What a tool takes.
+
+    Its arguments as a pydantic model, and whether it wants the run's context.
+    """
 
     def __init__(self, function: Callable[..., object], name: str) -> None:
         parameters = inspect.signature(function).parameters
@@ -35,7 +38,9 @@ class Signature:
         hints = _hints(function, name)
         self.names = tuple(key for key in parameters if key != _CONTEXT)
         fields = {
-            f"arg_{key}": _field(parameters[key], hints.get(key, JsonValue), described.get(key), name)
+            f"arg_{key}": _field(
+                parameters[key], hints.get(key, JsonValue), described.get(key), name
+            )
             for key in self.names
         }
         self.model = _build(name, fields)
@@ -54,7 +59,7 @@ class Signature:
         return {key: getattr(value, f"arg_{key}") for key in self.names}
 
     def freeze(self, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        """Return the arguments in full, defaults included, so that what is approved does not hang on later code.
+        """Return the arguments in full, defaults included: later code must not change them.
 
         Raises:
             ValueError: one or more do not fit; the message names each.
@@ -101,7 +106,10 @@ def _hints(function: Callable[..., object], name: str) -> dict[str, object]:
     try:
         return get_type_hints(function, include_extras=True)
     except NameError as error:
-        message = f"The tool {name!r} has an annotation that cannot be resolved: {error}. Define it at module level."
+        message = (
+            f"The tool {name!r} has an annotation that cannot be resolved: {error}. Define it at "
+            "module level."
+        )
         raise InvalidDefinition(message) from error
 
 
@@ -115,9 +123,11 @@ def _field(
         )
         raise InvalidDefinition(message)
     default = ... if parameter.default is parameter.empty else parameter.default
-    has_own = get_origin(hint) is Annotated
-    extra = {} if description is None or has_own else {"description": description}
-    return (hint, Field(default, alias=parameter.name, **extra))  # type: ignore[arg-type]
+    info: FieldInfo = Field(default, alias=parameter.name)
+    # An annotation's own description stays: it is the more deliberate one.
+    if description is not None and get_origin(hint) is not Annotated:
+        info.description = description
+    return (hint, info)
 
 
 def _build(name: str, fields: dict[str, tuple[object, FieldInfo]]) -> type[BaseModel]:
@@ -126,5 +136,7 @@ def _build(name: str, fields: dict[str, tuple[object, FieldInfo]]) -> type[BaseM
             name, __config__=ConfigDict(extra="forbid", validate_by_alias=True), **fields
         )
     except PydanticUserError as error:
-        message = f"The tool {name!r} has an argument that pydantic cannot describe: {error.message}"
+        message = (
+            f"The tool {name!r} has an argument that pydantic cannot describe: {error.message}"
+        )
         raise InvalidDefinition(message) from error

@@ -24,7 +24,8 @@ class RunContext:
     """What a tool may know of the run that calls it; taken by a parameter named `run_context`.
 
     Attributes:
-        idempotency_key: The same for every execution of this call, whatever crashes: hand it to the receiver.
+        idempotency_key: The same for every execution of this call, whatever crashes: hand it to the
+        receiver.
         attempt: 1 for the first execution of this call.
         session_state: Changes to it are stored with the call's result.
     """
@@ -46,9 +47,11 @@ class Approval(BaseModel):
     Attributes:
         candidates: Who may decide; empty for anybody.
         excluded: Who may not, even if a candidate.
-        quorum: How many different people must approve the same arguments. One rejection is enough to reject.
+        quorum: How many different people must approve the same arguments. One rejection is enough
+        to reject.
         due: Time until the deadline, counted from when the run paused; None for no deadline.
-        on_expiry: What silence until the deadline means: `reject` (the default), `approve` or `fail` (the run ends).
+        on_expiry: What silence until the deadline means: `reject` (the default), `approve` or
+        `fail` (the run ends).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,7 +64,10 @@ class Approval(BaseModel):
 
 
 class Tool:
-    """A function that a model may call. Made by `tool`; a plain function in `tools=[…]` becomes one as well."""
+    """A function that a model may call.
+
+    Made by `tool`; a plain function in `tools=[…]` becomes one as well.
+    """
 
     def __init__(
         self,
@@ -80,7 +86,7 @@ class Tool:
         approval: Approval | None = None,
     ) -> None:
         self.function = function
-        self.name = name or getattr(function, "__name__", "")
+        self.name: str = name or str(getattr(function, "__name__", ""))
         self.signature = Signature(function, self.name)
         self.description = description or self.signature.description
         self.confirm_when = requires_confirmation
@@ -128,7 +134,12 @@ class Tool:
             (self.approval.quorum < 1, "needs a quorum of at least 1"),
             (
                 self.retries > 0 and self.effect is Effect.once,
-                "may not be repeated (effect='once'), so retries= needs effect='idempotent' or 'read'",
+                "may not be repeated (effect='once'): retries= needs effect='idempotent' or 'read'",
+            ),
+            (
+                self.kind is RequirementKind.user_feedback
+                and "options" not in self.signature.names,
+                "asks a person to choose, so it needs an argument `options: list[str]`",
             ),
             (
                 bool(set(self.user_input_fields) - set(self.signature.names)),
@@ -139,7 +150,8 @@ class Tool:
                 "needs a deadline in the future",
             ),
             (
-                self.approval.on_expiry is OnExpiry.approve and self.kinds[:1] not in ((), (RequirementKind.confirmation,)),
+                self.approval.on_expiry is OnExpiry.approve
+                and self.kinds[:1] not in ((), (RequirementKind.confirmation,)),
                 "can only approve on expiry what waits for a confirmation",
             ),
         ):
@@ -169,19 +181,24 @@ def tool(
 ) -> Callable[[Function], Tool]: ...
 
 
-def tool(function: Function | None = None, /, **options: object) -> Tool | Callable[[Function], Tool]:
+def tool(
+    function: Function | None = None, /, **options: object
+) -> Tool | Callable[[Function], Tool]:
     """Make a function a tool; its schema comes from its signature and docstring.
 
     Args:
         function: The function, when used without parentheses. It may be sync or async.
         **options: As `Tool` takes them:
-            `requires_confirmation`: True, or a predicate on the arguments (it takes a dict of them, or some of them by
+            `requires_confirmation`: True, or a predicate on the arguments (it takes a dict of them,
+            or some of them by
             name). A predicate that raises gates the call.
             `requires_user_input`, `user_input_fields`: a person fills in these arguments.
             `requires_user_feedback`: a person answers instead of the function; see `ask_user`.
             `external_execution`: a person or program gives the result; the function never runs.
-            `effect`: what a repetition would do: `once` (default; never repeated blindly), `idempotent`, `read`.
-            `retries`: how often to try again when the function raises; needs an effect that allows it.
+            `effect`: what a repetition would do: `once` (default; never repeated blindly),
+            `idempotent`, `read`.
+            `retries`: how often to try again when the function raises; needs an effect that allows
+            it.
             `timeout`: seconds that one execution may take.
             `approval`: who decides, until when, and what silence means.
 
@@ -202,7 +219,9 @@ def _effect(effect: str, name: str) -> Effect:
     try:
         return Effect(effect)
     except ValueError:
-        message = f"The tool {name!r} has the effect {effect!r}: use 'once', 'idempotent' or 'read'."
+        message = (
+            f"The tool {name!r} has the effect {effect!r}: use 'once', 'idempotent' or 'read'."
+        )
         raise InvalidDefinition(message) from None
 
 
@@ -219,7 +238,7 @@ def _kinds(
 
 
 @tool(requires_user_feedback=True)
-def ask_user(question: str, options: list[str], multiple: bool = False) -> None:  # noqa: FBT001, FBT002, ARG001
+def ask_user(question: str, options: list[str], *, multiple: bool = False) -> None:
     """Ask the user to choose among options, and wait for the answer.
 
     Args:

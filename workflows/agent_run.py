@@ -45,7 +45,7 @@ class AgentRun:
 
     @workflow.update(name="wait_for_stop")
     async def wait_for_stop(self, query: StopQuery) -> Stop:
-        """Answer when the run stands still, having heard of every resolution that the caller knows of."""
+        """Answer when the run stands still, having heard of all that the caller knows of."""
         await workflow.wait_condition(lambda: self._moved or self._has_stopped(query))
         return Stop(moved=self._moved)
 
@@ -72,16 +72,17 @@ class AgentRun:
         return not outcome.ended and all(goes_on)
 
     async def _bring_to_end(self, call: PlannedCall) -> bool:
-        """Wait for people, execute, and ask people again if need be; False when that ended the run."""
+        """Wait for people, execute, and ask people again if need be.
+
+        False when that ended the run.
+        """
         gate = call.gate
         while True:
             if gate is not None and not await self._gates.wait(gate):
                 return False
             self._gates.busy += 1
             try:
-                done = await steps.execute_call(
-                    self._cursor.run_id, call, self._cursor.heartbeat
-                )
+                done = await steps.execute_call(self._cursor.run_id, call, self._cursor.heartbeat)
             finally:
                 self._gates.busy -= 1
             if done.run_ended or done.gate is None:

@@ -1,10 +1,13 @@
-"""Waiting for people: which requirements are open, which are resolved, and whether the run stands still."""
+"""Waiting for people.
+
+Which requirements are open, which are resolved, and whether the run stands still.
+"""
 
 from datetime import timedelta
 
 from temporalio import workflow
 
-from kern.contracts import Gate
+from kern.contracts import ExpiryOutcome, Gate
 from kern.workflows import steps
 
 # A row that is not due yet for the clock of its worker is looked at again after this time.
@@ -56,7 +59,7 @@ class Gates:
             self.waiting.discard(gate.requirement_id)
         return True
 
-    async def _look(self, gate: Gate) -> steps.ExpiryOutcome:
+    async def _look(self, gate: Gate) -> ExpiryOutcome:
         self.busy += 1
         try:
             return await steps.expire(gate.requirement_id)

@@ -30,7 +30,7 @@ _WRITE_LIMIT = timedelta(minutes=2)
 
 async def take_turn(run_id: str, turn: int, heartbeat: float) -> TurnOutcome:
     """Have the model answer, and its answer stored."""
-    return await workflow.execute_activity(
+    outcome: TurnOutcome = await workflow.execute_activity(
         "model_turn",
         TurnInput(run_id=run_id, turn=turn),
         result_type=TurnOutcome,
@@ -38,11 +38,12 @@ async def take_turn(run_id: str, turn: int, heartbeat: float) -> TurnOutcome:
         heartbeat_timeout=timedelta(seconds=heartbeat),
         retry_policy=_PATIENT,
     )
+    return outcome
 
 
 async def execute_call(run_id: str, call: PlannedCall, heartbeat: float) -> ToolCallOutcome:
     """Bring a tool call to its end."""
-    return await workflow.execute_activity(
+    outcome: ToolCallOutcome = await workflow.execute_activity(
         "tool_call",
         ToolCallInput(run_id=run_id, tool_call_id=call.tool_call_id),
         result_type=ToolCallOutcome,
@@ -51,17 +52,19 @@ async def execute_call(run_id: str, call: PlannedCall, heartbeat: float) -> Tool
         retry_policy=_PATIENT,
         summary=call.name,
     )
+    return outcome
 
 
 async def expire(requirement_id: str) -> ExpiryOutcome:
     """Ask SQL whether a deadline that has passed closes its requirement."""
-    return await workflow.execute_activity(
+    outcome: ExpiryOutcome = await workflow.execute_activity(
         "expire",
         ExpiryInput(requirement_id=requirement_id),
         result_type=ExpiryOutcome,
         start_to_close_timeout=_WRITE_LIMIT,
         retry_policy=_PATIENT,
     )
+    return outcome
 
 
 async def close(ending: CloseInput) -> None:

@@ -14,6 +14,10 @@ from kern.states import Verdict
 
 _CHAIN = "decisions"
 _GENESIS = "0" * 64
+_HASHED = (
+    *("seq", "id", "requirement_id", "position", "run_id", "kind", "verdict", "actor", "note"),
+    *("tool_name", "digest", "edit", "given", "previous_hash"),
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,9 @@ def lock_chain(tx: Session) -> ChainHeadRow:
     return tx.exec(query).one()
 
 
-def append(tx: Session, requirement: RequirementRow, decided: Decided, now: datetime) -> DecisionRow:
+def append(
+    tx: Session, requirement: RequirementRow, decided: Decided, now: datetime
+) -> DecisionRow:
     """Write a decision at the end of the chain."""
     head = lock_chain(tx)
     count = select(func.count()).where(DecisionRow.requirement_id == requirement.id)
@@ -72,12 +78,7 @@ def append(tx: Session, requirement: RequirementRow, decided: Decided, now: date
 
 def hash_of(row: DecisionRow) -> str:
     """Return the SHA-256 of a decision's content and the previous hash."""
-    content: dict[str, JsonValue] = {
-        name: getattr(row, name)
-        for name in (
-            "seq id requirement_id position run_id kind verdict actor note tool_name digest edit given previous_hash"
-        ).split()
-    }
+    content: dict[str, JsonValue] = {name: getattr(row, name) for name in _HASHED}
     return digest({**content, "at": row.at.isoformat()})
 
 
@@ -88,10 +89,13 @@ def verify(tx: Session, expected_head: str | None = None) -> ChainReport:
         expected_head: A hash that was noted elsewhere earlier: it must still be part of the chain.
 
     Raises:
-        AuditBroken: a decision was changed, removed, added or reordered; the message names the first one.
+        AuditBroken: a decision was changed, removed, added or reordered; the message names the
+        first one.
     """
     previous, count, seen = _GENESIS, 0, expected_head in (None, _GENESIS)
-    for row in tx.exec(select(DecisionRow).order_by(col(DecisionRow.seq)).execution_options(yield_per=500)):
+    for row in tx.exec(
+        select(DecisionRow).order_by(col(DecisionRow.seq)).execution_options(yield_per=500)
+    ):
         count += 1
         _check_row(row, count, previous)
         previous = row.hash
@@ -99,12 +103,16 @@ def verify(tx: Session, expected_head: str | None = None) -> ChainReport:
     head = tx.exec(select(ChainHeadRow).where(ChainHeadRow.name == _CHAIN)).one()
     if (head.seq, head.hash) != (count, previous):
         message = (
-            f"The chain should end at decision {head.seq} with the hash {head.hash[:12]}…, but ends at {count} with "
+            f"The chain should end at decision {head.seq} with the hash {head.hash[:12]}…, but "
+            f"ends at {count} with "
             f"{previous[:12]}…: decisions are missing at its end, or were added by hand."
         )
         raise AuditBroken(message)
     if not seen:
-        message = f"The hash {expected_head!r} is not part of the chain: it was rewritten since that hash was noted."
+        message = (
+            f"The hash {expected_head!r} is not part of the chain: it was rewritten since that "
+            "hash was noted."
+        )
         raise AuditBroken(message)
     return ChainReport(decisions=count, head=previous)
 
@@ -115,7 +123,9 @@ def _check_row(row: DecisionRow, expected_seq: int, previous: str) -> None:
         message = f"Decision {expected_seq} is missing before {where}."
         raise AuditBroken(message)
     if row.previous_hash != previous:
-        message = f"The chain is broken before {where}: it does not follow from the decision before it."
+        message = (
+            f"The chain is broken before {where}: it does not follow from the decision before it."
+        )
         raise AuditBroken(message)
     if row.hash != hash_of(row):
         message = f"The content of {where} was changed after it was written."

@@ -1,6 +1,7 @@
 """Tool calls: who may execute one, and what became of it.
 
-A call moves `waiting → running → done` by compare and set under the run's lock. `token` names the attempt that holds it: an
+A call moves `waiting → running → done` by compare and set under the run's lock. `token` names the
+attempt that holds it: an
 attempt that was frozen and wakes up after another one took over can write nothing.
 """
 
@@ -57,14 +58,20 @@ class Execution:
 
 @dataclass(frozen=True)
 class Settled:
-    """There is nothing to execute: the call is done, or waits for a person, or its run has ended."""
+    """There is nothing to execute.
+
+    The call is done, or waits for a person, or its run has ended.
+    """
 
     gate: Gate | None = None
     run_ended: bool = False
 
 
 class Kept(StrEnum):
-    """What the database made of a result: kept, or refused because another attempt holds the call."""
+    """What the database made of a result.
+
+    Kept, or refused because another attempt holds the call.
+    """
 
     kept = "kept"
     fenced = "fenced"
@@ -90,7 +97,8 @@ def begin(tx: Session, tool_call_id: str, token: str, now: datetime) -> Executio
         record(tx, run, "tool_call_repeated", now, tool_call_id=call.id, tool=call.name)
     if not _is_as_approved(call):
         message = (
-            f"The arguments of {call.name!r} (tool call {call.id!r}) are not those that were frozen when the run paused: "
+            f"The arguments of {call.name!r} (tool call {call.id!r}) are not those that were "
+            "frozen when the run paused: "
             "somebody changed the row. Nothing was executed."
         )
         runs.fail(tx, run, "arguments_changed", message, now)
@@ -102,6 +110,7 @@ def finish(
     tx: Session,
     tool_call_id: str,
     token: str,
+    *,
     outcome: ToolOutcome,
     result: str,
     changes: list[StateChange],
@@ -113,7 +122,13 @@ def finish(
         return Kept.kept
     if call.token != token or call.status == ToolCallStatus.done.value:
         record(
-            tx, run, "late_result_refused", now, tool_call_id=call.id, tool=call.name, result=result[:500]
+            tx,
+            run,
+            "late_result_refused",
+            now,
+            tool_call_id=call.id,
+            tool=call.name,
+            result=result[:500],
         )
         return Kept.fenced
     asked = _open_question(tx, call)
@@ -123,7 +138,13 @@ def finish(
     run.tool_calls += 1
     _apply_state(tx, run, changes, now)
     record(
-        tx, run, "tool_call_completed", now, tool_call_id=call.id, tool=call.name, outcome=outcome.value
+        tx,
+        run,
+        "tool_call_completed",
+        now,
+        tool_call_id=call.id,
+        tool=call.name,
+        outcome=outcome.value,
     )
     runs.update_status(tx, run, now)
     return Kept.kept
@@ -169,12 +190,18 @@ def _is_as_approved(call: ToolCallRow) -> bool:
     return arguments_digest(call.name, call.approved_arguments) == call.approved_digest
 
 
-def _take(
-    tx: Session, run: RunRow, call: ToolCallRow, token: str, now: datetime
-) -> Execution:
+def _take(tx: Session, run: RunRow, call: ToolCallRow, token: str, now: datetime) -> Execution:
     if call.token != token:
         call.attempt += 1
-        record(tx, run, "tool_call_started", now, tool_call_id=call.id, tool=call.name, attempt=call.attempt)
+        record(
+            tx,
+            run,
+            "tool_call_started",
+            now,
+            tool_call_id=call.id,
+            tool=call.name,
+            attempt=call.attempt,
+        )
     call.status, call.token = ToolCallStatus.running.value, token
     call.started_at = call.started_at or now
     session = tx.get_one(SessionRow, run.session_id)
@@ -182,7 +209,9 @@ def _take(
     return Execution(
         component_id=run.component_id,
         name=call.name,
-        arguments=call.approved_arguments if call.approved_arguments is not None else call.arguments,
+        arguments=call.approved_arguments
+        if call.approved_arguments is not None
+        else call.arguments,
         run_id=run.id,
         session_id=run.session_id,
         user_id=run.user_id,
@@ -210,9 +239,7 @@ def _unknown_outcome(tx: Session, call: ToolCallRow) -> Question:
     guarded = tx.exec(query).first()
     approval = Approval()
     if guarded is not None:
-        approval = Approval(
-            candidates=tuple(guarded.candidates), excluded=tuple(guarded.excluded)
-        )
+        approval = Approval(candidates=tuple(guarded.candidates), excluded=tuple(guarded.excluded))
     return Question(kind=RequirementKind.unknown_outcome, approval=approval)
 
 
@@ -227,7 +254,7 @@ def _open_question(tx: Session, call: ToolCallRow) -> RequirementRow | None:
 
 
 def _settle(tx: Session, run: RunRow, asked: RequirementRow, result: str, now: datetime) -> None:
-    """Answer the question what became of a call by the attempt that was in it and has ended after all."""
+    """Answer what became of a call by the attempt that was in it and has ended after all."""
     note = "The attempt that was thought dead ended the call and reported its result."
     decided = Decided(
         verdict=Verdict.happened, actor=KERN, note=note, digest=asked.digest, given=result
@@ -235,7 +262,9 @@ def _settle(tx: Session, run: RunRow, asked: RequirementRow, result: str, now: d
     audit.append(tx, asked, decided, now)
     asked.status, asked.verdict = RequirementStatus.resolved.value, Verdict.happened.value
     asked.resolved_by, asked.resolved_note, asked.resolved_at = KERN, note, now
-    record(tx, run, "requirement_resolved", now, requirement_id=asked.id, verdict="happened", by=KERN)
+    record(
+        tx, run, "requirement_resolved", now, requirement_id=asked.id, verdict="happened", by=KERN
+    )
     if not RunStatus(run.status).is_final:
         outbox.enqueue(
             tx, run, DeliveryKind.resolved, now, requirement_id=asked.id, grace=timedelta(0)

@@ -61,7 +61,10 @@ class PostgresDb(Database):
         try:
             parsed = make_url(url).set(drivername="postgresql+psycopg")
         except ArgumentError as error:
-            message = "The database's URL cannot be read: use postgresql://user:password@host:port/database."
+            message = (
+                "The database's URL cannot be read: use "
+                "postgresql://user:password@host:port/database."
+            )
             raise InvalidInput(message) from error
         engine = create_engine(parsed, pool_size=10, max_overflow=10, pool_pre_ping=True)
         super().__init__(engine, threads=10)
@@ -81,7 +84,8 @@ def database_from_url(url: str) -> Database:
             return SqliteDb(rest.removeprefix("/"))
         case _:
             message = (
-                f"KERN_DATABASE_URL begins with {scheme[:20]!r}: use postgresql://user:password@host:port/database or "
+                f"KERN_DATABASE_URL begins with {scheme[:20]!r}: use "
+                "postgresql://user:password@host:port/database or "
                 "sqlite:///path/to/file.db."
             )
             raise InvalidInput(message)
@@ -98,7 +102,8 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    # A transaction that begins by reading and then writes fails at once when another wrote in between, and no
+    # A transaction that begins by reading and then writes fails at once when another wrote in
+    # between, and no
     # timeout helps; so one that will write takes the lock at its beginning.
     writes = connection.get_execution_options().get("kern_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,4 +1,7 @@
-"""Deciding: one transaction checks a decision, appends it to the chain, and does what follows from it."""
+"""Deciding.
+
+One transaction checks a decision, appends it to the chain, and does what follows from it.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,7 +44,10 @@ class Submission:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A decision that was stored. `delivery` is there when it resolved the requirement and its run goes on."""
+    """A decision that was stored.
+
+    `delivery` is there when it resolved the requirement and its run goes on.
+    """
 
     requirement: Requirement
     delivery: Delivery | None
@@ -69,7 +75,7 @@ def resolve(tx: Session, submission: Submission, viewer: Viewer, now: datetime) 
     delivery = None
     if _is_enough(tx, row, decided):
         _close(row, RequirementStatus.resolved, decided, now)
-        _act(tx, run, row, call, decided, arguments, now)
+        _act(tx, run, row, call, decided=decided, now=now, arguments=arguments)
         delivery = outbox.enqueue(tx, run, DeliveryKind.resolved, now, requirement_id=row.id)
     _tell(tx, run, row, decided, now)
     runs.update_status(tx, run, now)
@@ -92,15 +98,15 @@ def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:
     decided = _silence(row)
     audit.append(tx, row, decided, now)
     _close(row, RequirementStatus.expired, decided, now)
-    _act(tx, run, row, call, decided, None, now)
-    record(tx, run, "requirement_expired", now, requirement_id=row.id, verdict=decided.verdict.value)
+    _act(tx, run, row, call, decided=decided, now=now)
+    record(
+        tx, run, "requirement_expired", now, requirement_id=row.id, verdict=decided.verdict.value
+    )
     runs.update_status(tx, run, now)
     return ExpiryOutcome(run_ended=RunStatus(run.status).is_final)
 
 
-def _check(
-    tx: Session, row: RequirementRow, call: ToolCallRow, submission: Submission
-) -> None:
+def _check(tx: Session, row: RequirementRow, call: ToolCallRow, submission: Submission) -> None:
     if row.status != RequirementStatus.pending.value:
         raise AlreadyResolved(requirement_of(tx, row).closed_message())
     actor = submission.actor
@@ -108,8 +114,10 @@ def _check(
     frozen = call.approved_arguments or call.arguments
     if not submission.digest == row.digest == arguments_digest(call.name, frozen):
         message = (
-            f"The arguments of requirement {row.id!r} ({row.tool_name}) are not those that were frozen when the run "
-            "paused. Nothing was decided. Read the requirement again, and use edit() to change arguments."
+            f"The arguments of requirement {row.id!r} ({row.tool_name}) are not those that were "
+            "frozen when the run "
+            "paused. Nothing was decided. Read the requirement again, and use edit() to change "
+            "arguments."
         )
         raise ArgumentsChanged(message)
     check_fit(row, submission.draft)
@@ -121,13 +129,15 @@ def _check_person(tx: Session, row: RequirementRow, actor: str) -> None:
         raise NotAllowed(message)
     if row.candidates and actor not in row.candidates:
         message = (
-            f"{actor!r} may not decide requirement {row.id!r}: its candidates are {', '.join(row.candidates)}."
+            f"{actor!r} may not decide requirement {row.id!r}: its candidates are "
+            f"{', '.join(row.candidates)}."
         )
         raise NotAllowed(message)
     query = select(DecisionRow).where(DecisionRow.requirement_id == row.id)
     if any(decision.actor == actor for decision in tx.exec(query)):
         message = (
-            f"{actor!r} has already decided requirement {row.id!r}; it needs {row.quorum} different people."
+            f"{actor!r} has already decided requirement {row.id!r}; it needs {row.quorum} "
+            "different people."
         )
         raise AlreadyResolved(message)
 
@@ -164,9 +174,7 @@ def _is_enough(tx: Session, row: RequirementRow, decided: Decided) -> bool:
     return len(tx.exec(query).all()) >= row.quorum
 
 
-def _close(
-    row: RequirementRow, status: RequirementStatus, decided: Decided, now: datetime
-) -> None:
+def _close(row: RequirementRow, status: RequirementStatus, decided: Decided, now: datetime) -> None:
     row.status, row.verdict = status.value, decided.verdict.value
     row.resolved_by, row.resolved_note, row.resolved_at = decided.actor, decided.note, now
 
@@ -176,9 +184,10 @@ def _act(
     run: RunRow,
     row: RequirementRow,
     call: ToolCallRow,
+    *,
     decided: Decided,
-    arguments: dict[str, JsonValue] | None,
     now: datetime,
+    arguments: dict[str, JsonValue] | None = None,
 ) -> None:
     match decided.verdict:
         case Verdict.approve | Verdict.answer:
@@ -195,9 +204,7 @@ def _act(
             runs.finish_call(tx, call, ToolOutcome.result, outcome_text(row, decided), now)
 
 
-def _tell(
-    tx: Session, run: RunRow, row: RequirementRow, decided: Decided, now: datetime
-) -> None:
+def _tell(tx: Session, run: RunRow, row: RequirementRow, decided: Decided, now: datetime) -> None:
     kind = (
         "requirement_approved"
         if row.status == RequirementStatus.pending.value
@@ -222,11 +229,8 @@ def _silence(row: RequirementRow) -> Decided:
 
 def pending(tx: Session, *, run_id: str | None = None) -> list[Requirement]:
     """Return what waits for a person, oldest first."""
-    query = select(RequirementRow).where(
-        RequirementRow.status == RequirementStatus.pending.value
-    )
+    query = select(RequirementRow).where(RequirementRow.status == RequirementStatus.pending.value)
     if run_id is not None:
         query = query.where(RequirementRow.run_id == run_id)
     rows = tx.exec(query.order_by(col(RequirementRow.created_at), col(RequirementRow.id)))
     return [requirement_of(tx, row) for row in rows]
-

@@ -21,8 +21,10 @@ _ATTEMPTS = 8
 class Database:
     """A database that keeps runs.
 
-    What reads or writes is a function of a `Session`; it is executed in one transaction, in a thread, and again from the
-    beginning when the database asks for that (a deadlock, a lost race for a unique key). So it must have no other effect.
+    What reads or writes is a function of a `Session`; it is executed in one transaction, in a
+    thread, and again from the
+    beginning when the database asks for that (a deadlock, a lost race for a unique key). So it must
+    have no other effect.
     """
 
     def __init__(self, engine: Engine, *, threads: int) -> None:
@@ -35,7 +37,7 @@ class Database:
         return self.engine.url.render_as_string(hide_password=True)
 
     async def write(self, transaction: Callable[[Session], Result]) -> Result:
-        """Execute a transaction that changes rows, and return what it returns once it is committed."""
+        """Execute a transaction that changes rows; return its result once it is committed."""
         return await self._in_thread(lambda: self.write_now(transaction))
 
     async def read(self, transaction: Callable[[Session], Result]) -> Result:
@@ -86,7 +88,9 @@ class Database:
         try:
             return work()
         except OperationalError as error:
-            message = f"The database {self.name} does not answer: {error.orig}. It is safe to try again."
+            message = (
+                f"The database {self.name} does not answer: {error.orig}. It is safe to try again."
+            )
             raise Unavailable(message) from error
 
 

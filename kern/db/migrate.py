@@ -46,7 +46,8 @@ def _upgrade(database: Database, connection: Connection) -> None:
     revision = _revision(connection)
     if revision is not None and revision > HEAD:
         message = (
-            f"The database {database.name} is at revision {revision}, and this version of Kern knows only {HEAD}: it was "
+            f"The database {database.name} is at revision {revision}, and this version of Kern "
+            f"knows only {HEAD}: it was "
             "used by a newer version. Install that one."
         )
         raise Conflict(message)

@@ -63,7 +63,7 @@ def is_any_due(tx: Session, now: datetime) -> bool:
 
 
 def claim_due(tx: Session, now: datetime, limit: int = 100) -> list[Delivery]:
-    """Take what is due and move its next attempt on, so that another relay leaves it alone meanwhile."""
+    """Take what is due, and move it on so that another relay leaves it alone meanwhile."""
     due = select(OutboxRow).where(col(OutboxRow.next_at) <= now)
     query = due.order_by(col(OutboxRow.next_at)).limit(limit).with_for_update(skip_locked=True)
     rows = list(tx.exec(query))

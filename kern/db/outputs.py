@@ -47,9 +47,7 @@ def run_output(tx: Session, run_id: str, viewer: Viewer) -> RunOutput:
             "messages": [message_of(row) for row in tx.exec(ordered)],
             "tools": [
                 tool_execution(row)
-                for row in tx.exec(
-                    calls.order_by(col(ToolCallRow.turn), col(ToolCallRow.position))
-                )
+                for row in tx.exec(calls.order_by(col(ToolCallRow.turn), col(ToolCallRow.position)))
             ],
             "requirements": [
                 requirement_of(tx, row)
@@ -150,7 +148,8 @@ def find_requirement(tx: Session, requirement_id: str, viewer: Viewer) -> Requir
     row = tx.get(RequirementRow, requirement_id)
     if row is None:
         message = (
-            f"There is no requirement with the id {requirement_id!r}. `kern pending` lists those that wait."
+            f"There is no requirement with the id {requirement_id!r}. `kern pending` lists those "
+            "that wait."
         )
         raise NotFound(message)
     viewer.check(f"Requirement {requirement_id!r}", row.user_id)

@@ -80,7 +80,10 @@ def lock(tx: Session, run_id: str) -> RunRow:
 
 
 def update_status(tx: Session, run: RunRow, now: datetime) -> None:
-    """Derive whether a run stands still, from its calls and requirements; a run that has ended stays as it is."""
+    """Derive whether a run stands still, from its calls and requirements.
+
+    A run that has ended stays as it is.
+    """
     run.updated_at = now
     if RunStatus(run.status).is_final:
         return
@@ -133,7 +136,10 @@ def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:
     run = lock(tx, run_id)
     viewer.check(f"Run {run_id!r}", run.user_id)
     if RunStatus(run.status).is_final:
-        message = f"Run {run_id!r} has already ended with the status {run.status!r}: there is nothing to cancel."
+        message = (
+            f"Run {run_id!r} has already ended with the status {run.status!r}: there is nothing to "
+            "cancel."
+        )
         raise RunEnded(message)
     cancel_now(tx, run, now)
     return outbox.enqueue(tx, run, DeliveryKind.cancel, now)
@@ -146,9 +152,7 @@ def cancel_now(tx: Session, run: RunRow, now: datetime) -> None:
     record(tx, run, "run_cancelled", now)
 
 
-def tool_message(
-    call: ToolCallRow, content: str, now: datetime
-) -> MessageRow:
+def tool_message(call: ToolCallRow, content: str, now: datetime) -> MessageRow:
     """Return the message that tells the model what became of a call."""
     return MessageRow(
         run_id=call.run_id,
@@ -231,20 +235,19 @@ def _same_run(known: RunRow, request: RunRequest) -> None:
     if same_session and (known.input, known.component_id) == (request.input, request.component_id):
         return
     message = (
-        f"The run id {known.id!r} is taken by another run of {known.component_id!r} with another input or session. "
+        f"The run id {known.id!r} is taken by another run of {known.component_id!r} with another "
+        "input or session. "
         "Use a new run_id, or none."
     )
     raise Conflict(message)
 
 
 def _message(run: RunRow, text: str, now: datetime) -> MessageRow:
-    return MessageRow(
-        run_id=run.id, turn=0, position=0, role="user", content=text, created_at=now
-    )
+    return MessageRow(run_id=run.id, turn=0, position=0, role="user", content=text, created_at=now)
 
 
 def latest_numbers(tx: Session, session_id: str, before: int, count: int) -> list[str]:
-    """Return the ids of the last `count` completed runs of a session before a number, oldest first."""
+    """Return the ids of a session's last `count` completed runs before a number, oldest first."""
     query = (
         select(RunRow.id)
         .where(

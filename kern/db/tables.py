@@ -66,7 +66,8 @@ class RunRow(SQLModel, table=True):
 class MessageRow(SQLModel, table=True):
     """One message, appended once and never rewritten.
 
-    Turn 0 is the input. In a turn, position 0 is the model's answer and the results of its calls follow in the order in
+    Turn 0 is the input. In a turn, position 0 is the model's answer and the results of its calls
+    follow in the order in
     which it asked for them, whenever they came.
     """
 
@@ -89,8 +90,10 @@ class MessageRow(SQLModel, table=True):
 class ToolCallRow(SQLModel, table=True):
     """One call that the model asked for.
 
-    `digest` freezes `arguments` when the call is stored. An edit or a person's values go to `approved_arguments` with
-    their own digest; what runs is checked against it. `token` names the attempt that may write the result.
+    `digest` freezes `arguments` when the call is stored. An edit or a person's values go to
+    `approved_arguments` with
+    their own digest; what runs is checked against it. `token` names the attempt that may write the
+    result.
     """
 
     __tablename__ = "tool_calls"
@@ -153,7 +156,10 @@ class RequirementRow(SQLModel, table=True):
 
 
 class DecisionRow(SQLModel, table=True):
-    """What a person, or a deadline, said about a requirement. Append-only; each row's hash covers the one before."""
+    """What a person, or a deadline, said about a requirement.
+
+    Append-only; each row's hash covers the one before.
+    """
 
     __tablename__ = "decisions"
     __table_args__ = (UniqueConstraint("requirement_id", "position"),)
@@ -187,7 +193,7 @@ class ChainHeadRow(SQLModel, table=True):
 
 
 class EventRow(SQLModel, table=True):
-    """What happened in a run, numbered without gaps, written in the transaction of what it tells."""
+    """What happened in a run, numbered without gaps, written with what it tells."""
 
     __tablename__ = "events"
 

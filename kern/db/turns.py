@@ -39,7 +39,8 @@ class Question:
 class NewCall:
     """A call as the model asked for it, after its arguments were checked.
 
-    `error` is the answer that the model gets at once when the call cannot be made; such a call is never executed.
+    `error` is the answer that the model gets at once when the call cannot be made; such a call is
+    never executed.
     """
 
     provider_call_id: str
@@ -73,9 +74,7 @@ class Conversation:
     outcome: TurnOutcome | None = None
 
 
-def load(
-    tx: Session, run_id: str, turn: int, window: Callable[[str], int]
-) -> Conversation:
+def load(tx: Session, run_id: str, turn: int, window: Callable[[str], int]) -> Conversation:
     """Read what the model has to see for a turn: some earlier runs of the session, and this one.
 
     `window` says for a component's id how many earlier runs it wants.
@@ -131,7 +130,7 @@ def pending_gate(tx: Session, tool_call_id: str) -> Gate | None:
 
 
 def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) -> TurnOutcome:
-    """Store an answer with its calls, requirements, metrics and events, or return what was stored before."""
+    """Store an answer with all that follows from it, or return what was stored before."""
     run = runs.lock(tx, run_id)
     if _stored(tx, run_id, turn):
         return outcome_of(tx, run, turn)
@@ -187,9 +186,7 @@ def open_requirement(
     )
     tx.add(row)
     tx.flush()
-    record(
-        tx, run, "requirement_opened", now, requirement_id=row.id, tool=call.name, ask=row.kind
-    )
+    record(tx, run, "requirement_opened", now, requirement_id=row.id, tool=call.name, ask=row.kind)
     return row
 
 
@@ -257,4 +254,3 @@ def _add_call(
         return _planned(call, None)
     row = open_requirement(tx, run, call, new.question, now)
     return _planned(call, Gate(requirement_id=row.id, due_at=row.due_at))
-

@@ -31,7 +31,8 @@ def check_fit(row: RequirementRow, draft: DecisionDraft) -> None:
     kind = RequirementKind(row.kind)
     if draft.verdict not in _FITTING[kind]:
         message = (
-            f"Requirement {row.id!r} waits for {kind.value}; {draft.verdict.value!r} does not fit it. "
+            f"Requirement {row.id!r} waits for {kind.value}; {draft.verdict.value!r} does not fit "
+            "it. "
             f"Use {METHODS[kind]} or reject()."
         )
         raise InvalidDecision(message)
@@ -39,10 +40,8 @@ def check_fit(row: RequirementRow, draft: DecisionDraft) -> None:
         _check_choices(row, draft.choices or ())
 
 
-def approved_arguments(
-    row: RequirementRow, draft: DecisionDraft
-) -> dict[str, JsonValue] | None:
-    """Return the arguments that the decision puts in place of the frozen ones; None when it leaves them.
+def approved_arguments(row: RequirementRow, draft: DecisionDraft) -> dict[str, JsonValue] | None:
+    """Return the arguments that replace the frozen ones; None when the decision leaves those.
 
     Raises:
         InvalidDecision: the values do not fit the tool's schema.
@@ -55,7 +54,11 @@ def approved_arguments(
         fields = [UserInputField.model_validate(item) for item in row.fields]
         values = draft.values or {}
         _check_fields(row, fields, values)
-        given = {f.name: values.get(f.name, f.default) for f in fields if f.name in values or not f.required}
+        given = {
+            f.name: values.get(f.name, f.default)
+            for f in fields
+            if f.name in values or not f.required
+        }
         filled = _clean({**row.arguments, **given})
         _check_schema(row, filled, row.arguments_schema)
         return filled
@@ -68,9 +71,12 @@ def outcome_text(row: RequirementRow, decided: Decided) -> str:
     match decided.verdict:
         case Verdict.reject:
             who = "" if decided.actor == "kern" else f" by {decided.actor}"
-            return f"This call was rejected{who} and was not executed.{note} Do not repeat it unless asked to."
+            said = f"This call was rejected{who} and was not executed.{note}"
+            return f"{said} Do not repeat it unless asked to."
         case Verdict.fail:
-            return f"{decided.actor!r} ended the run because of the call of {row.tool_name!r}.{note}"
+            return (
+                f"{decided.actor!r} ended the run because of the call of {row.tool_name!r}.{note}"
+            )
         case Verdict.choose:
             chosen = decided.given if isinstance(decided.given, list) else []
             return canonical_json(chosen if row.multiple else chosen[0])
@@ -103,7 +109,10 @@ def _check_fields(
     missing = [item.name for item in fields if item.required and item.name not in values]
     if unknown or missing:
         problem = f"{unknown[0]!r} is not asked for" if unknown else f"{missing[0]!r} is missing"
-        message = f"The values for requirement {row.id!r} do not fit: {problem}. It asks for {', '.join(names)}."
+        message = (
+            f"The values for requirement {row.id!r} do not fit: {problem}. It asks for "
+            f"{', '.join(names)}."
+        )
         raise InvalidDecision(message)
 
 
@@ -116,5 +125,8 @@ def _check_schema(
     if error is None:
         return
     where = ".".join(str(part) for part in error.absolute_path) or "arguments"
-    message = f"The arguments for {row.tool_name!r} (requirement {row.id!r}) do not fit its schema: {where}: {error.message}. Nothing was decided."
+    message = (
+        f"The arguments for {row.tool_name!r} (requirement {row.id!r}) do not fit its schema: "
+        f"{where}: {error.message}. Nothing was decided."
+    )
     raise InvalidDecision(message)

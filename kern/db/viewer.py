@@ -9,7 +9,8 @@ from kern.errors import NotAllowed
 class Viewer:
     """A user of the product, who reaches their own sessions; no `user_id` is a user like any other.
 
-    An operator of the installation reaches all sessions, as whoever holds the database's credentials does.
+    An operator of the installation reaches all sessions, as whoever holds the database's
+    credentials does.
     """
 
     user_id: str | None = None
@@ -23,8 +24,15 @@ class Viewer:
         """
         if self.is_operator or self.user_id == owner:
             return
-        asked = "no user_id was given" if self.user_id is None else f"user_id={self.user_id!r} was given"
-        message = f"{what} belongs to another user: {asked}. Pass the user_id with which the session was begun."
+        asked = (
+            "no user_id was given"
+            if self.user_id is None
+            else f"user_id={self.user_id!r} was given"
+        )
+        message = (
+            f"{what} belongs to another user: {asked}. Pass the user_id with which the session was "
+            "begun."
+        )
         raise NotAllowed(message)
 
 
