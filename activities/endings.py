@@ -49,8 +49,10 @@ class Endings:
             else:
                 runs.fail(tx, run, ask.code, ask.message, now)
 
+        reach("close_run.before_store")
         try:
             await self._db.write(close)
         except KernError as error:
             raise kern_failure(error) from error
+        reach("close_run.after_store")
         return Nothing()

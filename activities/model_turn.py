@@ -97,4 +97,6 @@ class ModelTurn:
         def mark(tx: Session) -> None:
             runs.update_status(tx, runs.lock(tx, run_id), datetime.now(UTC))
 
+        reach("mark_running.before_store")
         await self._db.write(mark)
+        reach("mark_running.after_store")

@@ -160,6 +160,7 @@ class _Attempt:
         """Store the call's end; refused when another attempt holds the call."""
         now = datetime.now(UTC)
         changes = self.context.session_state.changes() if outcome is ToolOutcome.result else []
+        reach("tool_call.before_store")
         kept = await self._db.write(
             lambda tx: calls.finish(
                 tx,
@@ -171,6 +172,7 @@ class _Attempt:
                 now=now,
             )
         )
+        reach("tool_call.after_store")
         level = _log.warning if kept is Kept.fenced else _log.info
         level(
             "tool_ended", run_id=self.taken.run_id, tool=self.taken.name, outcome=outcome, kept=kept
@@ -179,13 +181,18 @@ class _Attempt:
     async def give_back(self, reason: str) -> None:
         """Let another attempt execute the call."""
         now = datetime.now(UTC)
+        reach("tool_call.before_release")
         await self._db.write(
             lambda tx: calls.release(tx, self.taken.tool_call_id, self._token, reason, now)
         )
+        reach("tool_call.after_release")
 
     async def doubt(self) -> Settled:
         """Ask a person what became of the call."""
         now = datetime.now(UTC)
-        return await self._db.write(
+        reach("tool_call.before_doubt")
+        settled = await self._db.write(
             lambda tx: calls.doubt(tx, self.taken.tool_call_id, self._token, now)
         )
+        reach("tool_call.after_doubt")
+        return settled

@@ -7,6 +7,7 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
+from kern.checkpoints import reach
 from kern.client.temporal import queue_of
 from kern.contracts import Resolved, RunCursor
 from kern.db import outbox
@@ -49,6 +50,7 @@ class Courier:
     async def confirm(self, delivery: Delivery) -> None:
         """Forget a delivery that Temporal has heard."""
         await self._db.write(lambda tx: outbox.confirm(tx, delivery.id))
+        reach("deliver.after_confirm")
 
     async def tell(self, delivery: Delivery) -> None:
         """Tell Temporal what was accepted.
@@ -56,6 +58,7 @@ class Courier:
         Raises:
             Unavailable: Temporal does not answer.
         """
+        reach("deliver.before_tell")
         try:
             match delivery.kind:
                 case DeliveryKind.start:
@@ -69,6 +72,7 @@ class Courier:
                 f"Temporal does not answer: {error}. What was accepted is kept and delivered later."
             )
             raise Unavailable(message) from error
+        reach("deliver.after_tell")
 
     async def start(self, run_id: str, heard: str | None = None) -> None:
         """Start a run's workflow where its rows stand, also when an earlier one was lost."""

@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from kern.checkpoints import reach
 from kern.client.courier import Courier
 from kern.db import outbox, runs
 from kern.db.engine import Database
@@ -53,7 +54,9 @@ class Relay:
         now = datetime.now(UTC)
         if not await self._db.read(lambda tx: outbox.is_any_due(tx, now)):
             return 0
+        reach("relay.before_claim")
         due = await self._db.write(lambda tx: outbox.claim_due(tx, now))
+        reach("relay.after_claim")
         for start in range(0, len(due), _AT_ONCE):
             await asyncio.gather(
                 *(self._courier.deliver(one) for one in due[start : start + _AT_ONCE])

@@ -10,6 +10,7 @@ from temporalio.client import Client, RPCTimeoutOrCancelledError, WorkflowUpdate
 from temporalio.service import RPCError
 
 from kern.canonical import clean_json, clean_text
+from kern.checkpoints import reach
 from kern.client.courier import Courier
 from kern.component import Component
 from kern.contracts import Stop, StopQuery
@@ -66,6 +67,7 @@ class Runs:
                 "dependencies": clean_json(request.dependencies),
             }
         )
+        reach("accept.before_store")
         delivery = await self._db.write(
             lambda tx: runs.accept(
                 tx,
@@ -77,6 +79,7 @@ class Runs:
                 session_id=session_id,
             )
         )
+        reach("accept.after_store")
         return run_id, delivery
 
     async def continue_run(
@@ -111,7 +114,9 @@ class Runs:
         def decide(tx: Session) -> list[Accepted]:
             return [deciding.resolve(tx, one, viewer, now) for one in submissions]
 
+        reach("resolve.before_store")
         accepted = await self._db.write(decide)
+        reach("resolve.after_store")
         for one in accepted:
             if one.delivery is not None:
                 await self._deliver(one.delivery)
@@ -120,7 +125,9 @@ class Runs:
     async def cancel(self, run_id: str, viewer: Viewer) -> RunOutput:
         """Cancel a run: it is stored first, and Temporal is told then."""
         now = datetime.now(UTC)
+        reach("cancel.before_store")
         delivery = await self._db.write(lambda tx: runs.cancel(tx, run_id, viewer, now))
+        reach("cancel.after_store")
         await self._deliver(delivery)
         return await self.output(run_id, viewer)
 

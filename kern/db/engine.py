@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlmodel import Session
 
+from kern.checkpoints import reach
 from kern.errors import Unavailable
 
 Result = TypeVar("Result")
@@ -70,7 +71,10 @@ class Database:
         with Session(self.engine, expire_on_commit=False) as session:
             session.connection(execution_options={"kern_write": True})
             result = transaction(session)
+            session.flush()
+            reach("write.before_commit")
             session.commit()
+            reach("write.after_commit")
             return result
 
     def _look(self, transaction: Callable[[Session], Result]) -> Result:
