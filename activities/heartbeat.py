@@ -1,7 +1,7 @@
 """Signs of life: an attempt that stops beating counts as dead, and another one begins."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 from temporalio import activity
@@ -10,7 +10,7 @@ _BEATS_PER_TIMEOUT = 3
 
 
 @asynccontextmanager
-async def beating(meanwhile: Callable[[], Awaitable[None]] | None = None) -> AsyncIterator[None]:
+async def beating(meanwhile: Callable[[], Awaitable[None]] | None = None) -> AsyncGenerator[None]:
     """Beat as long as the block runs.
 
     `meanwhile` is called once when it takes longer than one beat.

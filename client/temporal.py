@@ -9,7 +9,7 @@ import socket
 
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.envconfig import ClientConfig
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.plugin import SimplePlugin
 from temporalio.service import RPCError
 from temporalio.worker import WorkflowRunner
@@ -56,7 +56,9 @@ async def connect(address: str | None = None, *, lazy: bool = False) -> Client:
     Raises:
         Unavailable: nobody answers there.
     """
-    config = {"target_host": address} if address else ClientConfig.load_client_connect_config()
+    config = ClientConnectConfig() if address else ClientConfig.load_client_connect_config()
+    if address:
+        config["target_host"] = address
     try:
         return await Client.connect(
             **config, plugins=[KernPlugin()], identity=_identity(), lazy=lazy

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Annotated, get_origin, get_type_hints
+from typing import Annotated, Any, cast, get_origin, get_type_hints
 
 from docstring_parser import parse as parse_docstring
 from pydantic import (
@@ -131,10 +131,11 @@ def _field(
 
 
 def _build(name: str, fields: dict[str, tuple[object, FieldInfo]]) -> type[BaseModel]:
+    config = ConfigDict(extra="forbid", validate_by_alias=True)
+    # Only known when the program runs: pydantic's declared type is for fields written out by hand.
+    declared = cast("dict[str, Any]", fields)
     try:
-        return create_model(  # type: ignore[call-overload,no-any-return]
-            name, __config__=ConfigDict(extra="forbid", validate_by_alias=True), **fields
-        )
+        return create_model(name, __config__=config, **declared)
     except PydanticUserError as error:
         message = (
             f"The tool {name!r} has an argument that pydantic cannot describe: {error.message}"

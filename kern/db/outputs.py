@@ -204,5 +204,5 @@ def _resolution(tx: Session, row: RequirementRow) -> Resolution | None:
         by=row.resolved_by or "",
         note=row.resolved_note,
         at=row.resolved_at,
-        edit=last,
+        edit=dict(last) if last is not None else None,
     )

@@ -1,5 +1,8 @@
 """The tables. Content and intent are here; Temporal keeps progress and clocks."""
 
+# SQLModel takes the name of a table as a plain string, and SQLAlchemy declares another type for it.
+# pyright: reportAssignmentType=false
+
 from datetime import datetime
 
 from pydantic import JsonValue

@@ -16,7 +16,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  SQLAlchemy's signature
         """Refuse naive times and turn the rest into UTC."""
         if value is None:
             return None
@@ -25,7 +25,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError(message)
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  SQLAlchemy's signature
         """Return the moment as aware UTC."""
         if value is None:
             return None
@@ -38,11 +38,11 @@ class JsonText(TypeDecorator[JsonValue]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: JsonValue, _dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: JsonValue, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
         """Write the value canonically."""
         return None if value is None else canonical_json(value)
 
-    def process_result_value(self, value: str | None, _dialect: Dialect) -> JsonValue:
+    def process_result_value(self, value: str | None, dialect: Dialect) -> JsonValue:  # noqa: ARG002  SQLAlchemy's signature
         """Read the value."""
         result: JsonValue = None if value is None else json.loads(value)
         return result

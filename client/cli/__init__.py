@@ -1,0 +1,1 @@
+"""The command line: prints for people, and JSON for programs."""

@@ -1,0 +1,98 @@
+"""The command `kern`: its entry, and the one place where errors become lines and exit codes."""
+
+import json
+import logging
+import os
+import sys
+
+import typer
+
+from kern.client.cli import commands_decide, commands_run, commands_system
+from kern.client.cli.printing import one_line
+from kern.errors import KernError, RunFailed
+
+_EXIT_CODES = """
+Exit codes: 0 done · 1 an error in Kern itself · 2 a value or option is refused, nothing was changed ·
+3 no such run, requirement, app or database · 4 not allowed · 5 in another state, such as decided already ·
+6 a part that Kern stands on does not answer · 7 the run ended with an error · 8 the chain of decisions is broken ·
+9 the run was cancelled · 10 the run waits for a person · 130 interrupted: the run goes on.
+"""
+_INTERRUPTED, _PIPE_CLOSED = 130, 141
+
+app = typer.Typer(
+    name="kern",
+    help="Durable runs of agents that wait for people. Runs are kept in .kern/, or where KERN_HOME and "
+    "KERN_DATABASE_URL say; TEMPORAL_ADDRESS names a Temporal cluster.",
+    epilog=" ".join(_EXIT_CODES.split()),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+commands_run.add_to(app)
+commands_decide.add_to(app)
+commands_system.add_to(app)
+
+
+def main() -> None:
+    """Run the command line and end the process.
+
+    The interpreter's own way out is not taken: objects of the Temporal SDK abort it now and then.
+    """
+    code = execute(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = code or _PIPE_CLOSED
+    os._exit(code)
+
+
+def execute(arguments: list[str]) -> int:
+    """Execute one command line and return its exit code; errors become one line on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        _never_fail_on_characters(stream)
+    logging.getLogger("kern").setLevel(logging.ERROR)
+    as_json = "--json" in arguments
+    try:
+        result = typer.main.get_command(app).main(
+            arguments, prog_name="kern", standalone_mode=False
+        )
+    except typer.TyperException as error:
+        return _usage_error(error, as_json=as_json)
+    except KernError as error:
+        return _report(error.code, str(error), error.exit_code, as_json=as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has gone; the flush at the end must not fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+    return result if isinstance(result, int) else 0
+
+
+def _usage_error(error: typer.TyperException, *, as_json: bool) -> int:
+    said = getattr(error, "format_message", lambda: str(error))()
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "kern"
+    if not said:
+        return RunFailed.exit_code
+    return _report("usage", f"{said} See '{command} --help'.", 2, as_json=as_json)
+
+
+def _report(code: str, message: str, exit_code: int, *, as_json: bool) -> int:
+    if as_json:
+        text = json.dumps({"error": {"code": code, "message": message}})
+    else:
+        text = f"kern: {one_line(message)}"
+    sys.stderr.write(f"{text}\n")
+    return exit_code
+
+
+def _never_fail_on_characters(stream: object) -> None:
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+if __name__ == "__main__":
+    main()

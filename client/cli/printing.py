@@ -1,0 +1,126 @@
+"""Prints for people and for programs, and lets no text from elsewhere steer the terminal."""
+
+import json
+import sys
+import unicodedata
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+    from rich.console import Console
+    from rich.text import Text
+
+# Characters that turn the direction of what follows: an amount could be shown backwards.
+_TURNING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_PIPE_WIDTH = 200
+_SHORT = 8
+_WIDE = 120
+
+
+def safe(text: str) -> str:
+    """Return a text in which whatever could steer a terminal is spelled out; lines and tabs stay."""
+    return "".join(_spelled(char) if _steers(char) else char for char in text)
+
+
+def one_line(text: str, limit: int | None = None) -> str:
+    """Return a text as one safe line, cut at `limit` characters."""
+    line = safe(" ".join(text.split()))
+    return line if limit is None or len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def _steers(char: str) -> bool:
+    return (unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} and char not in "\n\t") or (
+        char in _TURNING
+    )
+
+
+def _spelled(char: str) -> str:
+    return ascii(char)[1:-1]
+
+
+@cache
+def console() -> "Console":
+    """Return the console for standard output. It reads no markup in what it is given."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    return Console(markup=False, highlight=False, emoji=False, soft_wrap=True, width=width)
+
+
+def say(*parts: "str | Text", style: str | None = None) -> None:
+    """Print parts on one or more lines; texts are made safe."""
+    from rich.text import Text
+
+    line = Text()
+    for part in parts:
+        line.append_text(part if isinstance(part, Text) else Text(safe(part)))
+    if style is not None:
+        line.stylize(style)
+    console().print(line, soft_wrap=True)
+
+
+def styled(text: str, style: str) -> "Text":
+    """Return a safe text with a style."""
+    from rich.text import Text
+
+    return Text(safe(text), style)
+
+
+def say_json(value: "JsonValue") -> None:
+    """Print one JSON document, in ASCII, so that no terminal reads anything into it."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; the last column takes the room that is left."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, heading in enumerate(headings):
+        is_last = index == len(headings) - 1
+        table.add_column(heading, no_wrap=True, overflow="ellipsis" if is_last else "fold")
+    for row in rows:
+        table.add_row(*(one_line(cell) for cell in row))
+    console().print(table, soft_wrap=False)
+
+
+def show_id(identifier: str) -> str:
+    """Return an id as a table shows it: whole where there is room, else its end, which commands take too."""
+    whole = console().width >= _WIDE or len(identifier) <= _SHORT
+    return identifier if whole else f"…{identifier[-_SHORT:]}"
+
+
+def show_time(at: datetime) -> str:
+    """Return a time as people read it."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def show_age(since: datetime, until: datetime | None = None) -> str:
+    """Return how long something took, or has lasted until now."""
+    seconds = max(((until or datetime.now(UTC)) - since).total_seconds(), 0)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= _WHOLE else f"{seconds:.1f} s"
+
+
+def show_value(value: "JsonValue") -> str:
+    """Return a JSON value as one line."""
+    return one_line(json.dumps(value, ensure_ascii=False))
+
+
+def show_call(name: str | None, arguments: "dict[str, JsonValue]") -> str:
+    """Return a call as it would be written."""
+    given = ", ".join(f"{one_line(key)}={show_value(value)}" for key, value in arguments.items())
+    return f"{one_line(name or '')}({given})"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun in the right form."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+_WHOLE = 10
