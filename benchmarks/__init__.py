@@ -1,0 +1,1 @@
+"""Measurements of Kern beside a bare Temporal workflow; `python -m benchmarks` prints them."""

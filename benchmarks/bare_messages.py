@@ -1,0 +1,45 @@
+"""What crosses Temporal in the bare workflow: models as small as Kern's own."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Message(BaseModel):
+    """A message of the bare workflow."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Job(Message):
+    """What to do: one activity, or three with a wait for a signal after the first."""
+
+    job_id: str
+    gated: bool = False
+
+
+class Step(Message):
+    """What an activity is asked."""
+
+    job_id: str
+    number: int
+
+
+class Done(Message):
+    """What an activity says."""
+
+    calls: tuple[str, ...] = ()
+
+
+class Decided(Message):
+    """The signal."""
+
+    gate_id: str
+
+
+class StopQuery(Message):
+    """Wait for the next stop, having heard of these signals."""
+
+    heard: tuple[str, ...] = ()
+
+
+class Stop(Message):
+    """The workflow stands still."""

@@ -1,0 +1,61 @@
+"""The bare workflow: as many activities, signals and waits as a run of Kern has, all empty."""
+
+from datetime import timedelta
+
+from temporalio import activity, workflow
+
+from benchmarks.bare_messages import Decided, Done, Job, Step, Stop, StopQuery
+
+
+@activity.defn(name="step")
+async def step(ask: Step) -> Done:
+    """Do nothing."""
+    return Done(calls=(ask.job_id,))
+
+
+@workflow.defn(name="BareJob")
+class BareJob:
+    """One activity; when gated, a wait for the signal and two more."""
+
+    @workflow.init
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._heard: set[str] = set()
+        self._waiting = False
+        self._ended = False
+
+    @workflow.run
+    async def run(self, job: Job) -> None:
+        """Take the steps in their order."""
+        await self._step(1)
+        if job.gated:
+            await self._wait()
+            await self._step(2)
+            await self._step(3)
+        self._ended = True
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    @workflow.signal(name="decided")
+    def decided(self, news: Decided) -> None:
+        """Hear the signal."""
+        self._heard.add(news.gate_id)
+
+    @workflow.update(name="wait_for_stop")
+    async def wait_for_stop(self, query: StopQuery) -> Stop:
+        """Answer when the workflow stands still, having heard what the caller knows of."""
+        await workflow.wait_condition(
+            lambda: self._ended or (self._waiting and self._heard.issuperset(query.heard))
+        )
+        return Stop()
+
+    async def _wait(self) -> None:
+        self._waiting = True
+        await workflow.wait_condition(lambda: self._job.job_id in self._heard)
+        self._waiting = False
+
+    async def _step(self, number: int) -> None:
+        await workflow.execute_activity(
+            step,
+            Step(job_id=self._job.job_id, number=number),
+            start_to_close_timeout=timedelta(hours=1),
+        )

@@ -1,0 +1,87 @@
+"""Runs of Kern as a script has them: agents with a scripted model, on the embedded runtime."""
+
+import time
+
+from benchmarks.measure import Took
+from kern.agent import Agent
+from kern.client.runtime import Runtime, runtime_for
+from kern.models.scripted import Call, ScriptedModel
+from kern.run import RunOutput
+from kern.states import RunStatus
+from kern.tools import tool
+
+
+@tool(requires_confirmation=True)
+def refund(order_id: str, amount: float) -> str:
+    """Pay the customer back."""
+    return f"refunded {amount} of {order_id}"
+
+
+@tool
+def look_up(number: int) -> str:
+    """Look something up."""
+    return f"the answer to {number}"
+
+
+PLAIN = Agent(id="bench-plain", model=ScriptedModel(["Here is your answer."]))
+GATED = Agent(
+    id="bench-gated",
+    model=ScriptedModel([Call("refund", order_id="1042", amount=40.0), "Done, refunded."]),
+    tools=[refund],
+)
+TALKING = Agent(
+    id="bench-talking",
+    model=ScriptedModel(["Here is your answer."]),
+    add_history_to_context=True,
+    num_history_runs=3,
+)
+
+
+def long_agent(turns: int) -> Agent:
+    """Return an agent whose run has `turns` turns: a tool call in each, the answer in the last."""
+    calls = [Call("look_up", number=number) for number in range(turns - 1)]
+    return Agent(id=f"bench-long-{turns}", model=ScriptedModel([*calls, "Done."]), tools=[look_up])
+
+
+def start_runtime() -> Runtime:
+    """Start the embedded runtime with the agents in it."""
+    for agent in (PLAIN, GATED, TALKING):
+        runtime_for(agent)
+    return runtime_for(PLAIN)
+
+
+async def plain() -> Took:
+    """Run once without a gate."""
+    return await _timed(PLAIN, None)
+
+
+async def gated() -> Took:
+    """Run once with one approval."""
+    began = time.perf_counter()
+    paused = await GATED.arun("Refund order 1042")
+    stopped = time.perf_counter()
+    for requirement in paused.active_requirements:
+        requirement.confirm(by="dana")
+    output = await GATED.acontinue_run(paused.run_id, paused.requirements)
+    ended = time.perf_counter()
+    _check(output)
+    return Took(output.run_id, stopped - began, ended - stopped)
+
+
+async def talk(session_id: str | None) -> Took:
+    """Take one turn of a session, or the first of a new one."""
+    return await _timed(TALKING, session_id)
+
+
+async def _timed(agent: Agent, session_id: str | None) -> Took:
+    began = time.perf_counter()
+    output = await agent.arun("What is the answer?", session_id=session_id)
+    ended = time.perf_counter()
+    _check(output)
+    return Took(output.run_id, ended - began)
+
+
+def _check(output: RunOutput) -> None:
+    if output.status is not RunStatus.completed:
+        message = f"The run that was measured did not complete: {output!r}"
+        raise RuntimeError(message)
