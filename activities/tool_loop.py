@@ -44,7 +44,7 @@ class ToolLoop:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kern-tool")
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loops: list[asyncio.AbstractEventLoop] = []
         self._lock = threading.Lock()
 
     def submit(
@@ -61,8 +61,8 @@ class ToolLoop:
     def close(self) -> None:
         """Take no more tools; those that execute are left to end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        for loop in self._loops:
+            loop.call_soon_threadsafe(loop.stop)
 
     def _call(self, function: Callable[..., object], arguments: dict[str, object]) -> Ended:
         try:
@@ -75,11 +75,12 @@ class ToolLoop:
 
     def _live_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None or not _answers(self._loop):
-                if self._loop is not None:
-                    _log.warning("async_tool_blocks", seconds=_LAG_SECONDS)
-                self._loop = _new_loop()
-            return self._loop
+            if self._loops and _answers(self._loops[-1]):
+                return self._loops[-1]
+            if self._loops:
+                _log.warning("async_tool_blocks", seconds=_LAG_SECONDS)
+            self._loops.append(_new_loop())
+            return self._loops[-1]
 
 
 async def _ended(coroutine: Coroutine[object, object, object]) -> Ended:
@@ -99,5 +100,10 @@ def _answers(loop: asyncio.AbstractEventLoop) -> bool:
 
 def _new_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="kern-tool-loop", daemon=True).start()
+
+    def turn() -> None:
+        loop.run_forever()
+        loop.close()
+
+    threading.Thread(target=turn, name="kern-tool-loop", daemon=True).start()
     return loop

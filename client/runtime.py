@@ -41,7 +41,7 @@ class Runtime:
     def __init__(self, settings: Settings, db: Database | None) -> None:
         self._settings = settings
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="kern", daemon=True)
+        self._thread = threading.Thread(target=self._turn, name="kern", daemon=True)
         self._thread.start()
         self._workers: ComponentWorkers | None = None
         self._relay: asyncio.Task[None] | None = None
@@ -122,6 +122,12 @@ class Runtime:
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(_CLOSE_MARGIN)
+
+    def _turn(self) -> None:
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
 
     async def _open(self, db: Database | None) -> Services:
         services = await Services.open(self._settings, db, lazy=True)

@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from kern.errors import KernError, Unavailable
+from kern.errors import InvalidInput, KernError, Unavailable
 from kern.sandbox import PASSED_THROUGH
 from kern.workflows.agent_run import AgentRun
 
@@ -54,11 +54,10 @@ async def connect(address: str | None = None, *, lazy: bool = False) -> Client:
         lazy: Connect at the first call, so that what needs only SQL works while Temporal is away.
 
     Raises:
+        InvalidInput: the environment's settings cannot be used.
         Unavailable: nobody answers there.
     """
-    config = ClientConnectConfig() if address else ClientConfig.load_client_connect_config()
-    if address:
-        config["target_host"] = address
+    config = ClientConnectConfig(target_host=address) if address else _configured()
     try:
         return await Client.connect(
             **config, plugins=[KernPlugin()], identity=_identity(), lazy=lazy
@@ -70,6 +69,25 @@ async def connect(address: str | None = None, *, lazy: bool = False) -> Client:
             "server runs."
         )
         raise Unavailable(message) from error
+    except (ValueError, OSError) as error:
+        raise _unusable(error) from error
+
+
+def _configured() -> ClientConnectConfig:
+    try:
+        config = ClientConfig.load_client_connect_config()
+    except (RuntimeError, ValueError, OSError) as error:
+        raise _unusable(error) from error
+    if "target_host" not in config:
+        raise _unusable("they name no address")
+    return config
+
+
+def _unusable(why: object) -> InvalidInput:
+    return InvalidInput(
+        f"Temporal's settings cannot be used: {why}. Check the environment's TEMPORAL_ADDRESS, "
+        "TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE and TEMPORAL_TLS_*."
+    )
 
 
 def _identity() -> str:

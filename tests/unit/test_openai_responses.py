@@ -409,11 +409,10 @@ async def test_a_model_serves_many_loops_and_leaves_nothing_open() -> None:
 
 async def test_the_timeout_bounds_the_call(*, streamed: bool) -> None:
     with ModelServer(["hello"]) as server:
-        stall = server.stall()
+        server.stall()
         model = OpenAIResponses("m", base_url=server.base_url, timeout=0.3)
         with pytest.raises(ProviderError, match="`timeout`") as caught:
             await model.respond(
                 ModelRequest(messages=[USER]), (lambda _: None) if streamed else None
             )
-        assert stall.arrived.is_set()
     assert (caught.value.code, caught.value.retryable) == ("timeout", True)

@@ -1,0 +1,117 @@
+"""Decides, cancels and accepts for an operator: one transaction, then Temporal is told if it can be reached."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from kern.canonical import clean_json, clean_text
+from kern.client import temporal
+from kern.client.courier import Courier
+from kern.client.embedded import status
+from kern.component import Component
+from kern.db import deciding, runs
+from kern.db.deciding import Submission
+from kern.db.engine import Database
+from kern.db.outbox import Delivery
+from kern.db.viewer import OPERATOR
+from kern.errors import InvalidDecision, Unavailable
+from kern.ids import new_id
+from kern.requirements import Requirement
+from kern.runner import RunRequest
+from kern.settings import Settings
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A decision that was accepted; `delivered` is None when the requirement waits for more people."""
+
+    requirement: Requirement
+    delivered: bool | None
+
+
+def decide(settings: Settings, db: Database, requirement: Requirement, by: str) -> Decided:
+    """Accept the decision that was filled in on `requirement`.
+
+    Raises:
+        KernError: it is refused, and nothing was changed.
+    """
+    submission = _submission(requirement, by)
+    now = datetime.now(UTC)
+    accepted = db.write_now(lambda tx: deciding.resolve(tx, submission, OPERATOR, now))
+    delivered = None if accepted.delivery is None else deliver(settings, db, accepted.delivery)
+    return Decided(accepted.requirement, delivered)
+
+
+def cancel(settings: Settings, db: Database, run_id: str) -> bool:
+    """Cancel a run, and return whether Temporal was told.
+
+    Raises:
+        KernError: it is refused, and nothing was changed.
+    """
+    now = datetime.now(UTC)
+    delivery = db.write_now(lambda tx: runs.cancel(tx, run_id, OPERATOR, now))
+    return deliver(settings, db, delivery)
+
+
+def accept(settings: Settings, db: Database, component: Component, request: RunRequest) -> bool:
+    """Accept a run that a worker executes, and return whether Temporal was told.
+
+    Raises:
+        KernError: it is refused, and nothing was changed.
+    """
+    cleaned = request.model_copy(update={"input": clean_text(request.input)})
+    now = datetime.now(UTC)
+    run_id, session_id = request.run_id or new_id(), request.session_id or new_id()
+    delivery = db.write_now(
+        lambda tx: runs.accept(
+            tx,
+            cleaned,
+            component_kind=component.kind,
+            initial_state=component.initial_state,
+            now=now,
+            run_id=run_id,
+            session_id=session_id,
+        )
+    )
+    return delivery is None or deliver(settings, db, delivery)
+
+
+def deliver(settings: Settings, db: Database, delivery: Delivery) -> bool:
+    """Tell Temporal what was accepted; False when none can be reached, and the relay of the next worker does it.
+
+    It joins a server that runs and starts none.
+    """
+    address = None
+    if not temporal.is_configured():
+        server = status(settings.home)
+        if not server.answers:
+            return False
+        address = server.address
+    return asyncio.run(_deliver(settings, db, delivery, address))
+
+
+async def _deliver(
+    settings: Settings, db: Database, delivery: Delivery, address: str | None
+) -> bool:
+    try:
+        client = await temporal.connect(address)
+    except Unavailable:
+        return False
+    return await Courier(db, client, settings.heartbeat_seconds).deliver(delivery)
+
+
+def _submission(requirement: Requirement, by: str) -> Submission:
+    draft = requirement.draft
+    if draft is None:
+        message = f"No decision was given for requirement {requirement.id!r}."
+        raise InvalidDecision(message)
+    cleaned = {
+        "note": None if draft.note is None else clean_text(draft.note),
+        "result": clean_json(draft.result),
+    }
+    return Submission(
+        requirement_id=requirement.id,
+        digest=requirement.submitted_digest,
+        draft=draft.model_copy(update=cleaned),
+        actor=clean_text(by),
+    )

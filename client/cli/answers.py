@@ -1,0 +1,117 @@
+"""Turns what was given to `kern answer` into a decision on its requirement."""
+
+from dataclasses import dataclass, fields
+
+from pydantic import JsonValue
+
+from kern.canonical import parse_json
+from kern.errors import InvalidDecision, InvalidInput
+from kern.requirements import Requirement, UserInputField
+from kern.states import RequirementKind
+
+_FITTING = {
+    RequirementKind.user_input: ("value", "values"),
+    RequirementKind.user_feedback: ("choice",),
+    RequirementKind.external_execution: ("result",),
+    RequirementKind.unknown_outcome: ("happened", "run_again", "fail"),
+}
+
+
+@dataclass(frozen=True)
+class Given:
+    """The options of `kern answer`, as they were typed."""
+
+    value: tuple[str, ...] = ()
+    values: str | None = None
+    choice: tuple[str, ...] = ()
+    result: str | None = None
+    happened: str | None = None
+    run_again: bool = False
+    fail: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """Which options were given."""
+        return [one.name for one in fields(self) if getattr(self, one.name) not in (None, False, ())]
+
+
+def fill_in(item: Requirement, given: Given, note: str | None, by: str) -> None:
+    """Fill in the decision that was typed.
+
+    Raises:
+        InvalidInput: options contradict each other, or hold no JSON where JSON is needed.
+        InvalidDecision: the options do not fit what the requirement waits for.
+    """
+    _check(item, given)
+    match given.names[0]:
+        case "choice":
+            item.provide_user_feedback(list(given.choice), note, by)
+        case "result":
+            item.set_external_execution_result(json_or_text(given.result or ""), note, by)
+        case "happened":
+            item.mark_happened(json_or_text(given.happened or ""), note, by)
+        case "run_again":
+            item.run_again(note, by)
+        case "fail":
+            item.fail(note, by)
+        case _:
+            values = {} if given.values is None else json_object(given.values, "--values")
+            named = dict(_named(one, item.fields) for one in given.value)
+            item.provide_user_input({**values, **named}, note, by)
+
+
+def json_object(text: str, option: str) -> dict[str, JsonValue]:
+    """Read a JSON object.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    try:
+        value = parse_json(text)
+    except ValueError as error:
+        message = f"{option} is no JSON: {error}. Nothing was changed."
+        raise InvalidInput(message) from None
+    if not isinstance(value, dict):
+        message = f"{option} takes a JSON object such as '{{\"amount\": 30}}'. Nothing was changed."
+        raise InvalidInput(message)
+    return value
+
+
+def json_or_text(text: str) -> JsonValue:
+    """Read a value as JSON, or as the text that it is."""
+    try:
+        return parse_json(text)
+    except ValueError:
+        return text
+
+
+def field_value(text: str, field: UserInputField | None) -> JsonValue:
+    """Read a value for a field: digits stay text where text is asked for."""
+    value = json_or_text(text)
+    wants_text = field is not None and field.json_schema.get("type", field.type) == "string"
+    return text if wants_text and not isinstance(value, str) else value
+
+
+def _named(option: str, known: list[UserInputField]) -> tuple[str, JsonValue]:
+    name, equals, text = option.partition("=")
+    if not equals or not name:
+        message = f"--value takes NAME=VALUE, not {option!r}. Nothing was changed."
+        raise InvalidInput(message)
+    field = next((one for one in known if one.name == name), None)
+    return name, field_value(text, field)
+
+
+def _check(item: Requirement, given: Given) -> None:
+    fitting = _FITTING.get(item.kind, ())
+    options = " or ".join(f"--{name.replace('_', '-')}" for name in fitting)
+    wrong = [name for name in given.names if name not in fitting]
+    if not fitting:
+        message = f"Requirement {item.id!r} waits for {item.kind.value}: use `kern approve` or `kern reject`."
+        raise InvalidDecision(message)
+    if wrong or not given.names:
+        found = f"not --{wrong[0].replace('_', '-')}" if wrong else "and none was given"
+        message = f"Requirement {item.id!r} waits for {item.kind.value}: it takes {options}, {found}. Nothing was changed."
+        raise InvalidDecision(message)
+    if item.kind is RequirementKind.unknown_outcome and len(given.names) > 1:
+        message = f"Give one of {options}. Nothing was changed."
+        raise InvalidInput(message)

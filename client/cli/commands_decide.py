@@ -1,0 +1,100 @@
+"""The commands about what waits for people: list it, decide it."""
+
+from typing import Annotated
+
+import typer
+
+from kern.client.cli.options import After, AsJson, By, Limit, Note, RequirementId, UserFilter
+
+_PANEL = "Decisions"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (pending, approve, reject, answer):
+        app.command(rich_help_panel=_PANEL)(command)
+
+
+def pending(
+    user: UserFilter = None,
+    run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only of this run.")] = None,
+    limit: Limit = 50,
+    after: After = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what waits for a person, the oldest first."""
+    from kern.client.cli.inbox import print_pending
+
+    print_pending(user=user, run=run, limit=limit, after=after, as_json=as_json)
+
+
+def approve(
+    requirement_id: RequirementId,
+    edit: Annotated[
+        str | None,
+        typer.Option("--edit", metavar="JSON", help="Arguments to change, such as '{\"amount\": 30}'."),
+    ] = None,
+    note: Note = None,
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Approve a call, as it stands or with other arguments."""
+    from kern.client.cli.deciding import approve_call
+
+    approve_call(requirement_id, edit=edit, note=note, by=by, as_json=as_json)
+
+
+def reject(
+    requirement_id: RequirementId, note: Note = None, by: By = None, as_json: AsJson = False
+) -> None:
+    """Reject what waits, of whatever kind: the call never runs."""
+    from kern.client.cli.deciding import reject_call
+
+    reject_call(requirement_id, note=note, by=by, as_json=as_json)
+
+
+def answer(
+    requirement_id: RequirementId,
+    value: Annotated[
+        list[str] | None,
+        typer.Option("--value", metavar="NAME=VALUE", help="A value that was asked for: JSON or text."),
+    ] = None,
+    values: Annotated[
+        str | None, typer.Option("--values", metavar="JSON", help="All values as one JSON object.")
+    ] = None,
+    choice: Annotated[
+        list[str] | None, typer.Option("--choice", metavar="TEXT", help="One of the choices.")
+    ] = None,
+    result: Annotated[
+        str | None,
+        typer.Option("--result", metavar="VALUE", help="What the call gave that ran elsewhere: JSON or text."),
+    ] = None,
+    happened: Annotated[
+        str | None,
+        typer.Option("--happened", metavar="VALUE", help="The call did happen, and gave this: JSON or text."),
+    ] = None,
+    run_again: Annotated[
+        bool, typer.Option("--run-again", help="The call did not happen: run it again.")
+    ] = False,
+    fail: Annotated[bool, typer.Option("--fail", help="Nobody can tell: end the run.")] = False,
+    note: Note = None,
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give what was asked for: values, choices, a result, or what became of a call.
+
+    Without an option it asks, on a terminal.
+    """
+    from kern.client.cli.answers import Given
+    from kern.client.cli.deciding import answer_requirement
+
+    given = Given(
+        value=tuple(value or ()),
+        values=values,
+        choice=tuple(choice or ()),
+        result=result,
+        happened=happened,
+        run_again=run_again,
+        fail=fail,
+    )
+    answer_requirement(requirement_id, given, note=note, by=by, as_json=as_json)

@@ -1,0 +1,107 @@
+"""The commands about runs: start one, list them, tell the story of one, cancel one."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from kern.client.cli.options import After, AsJson, Limit, RunId, UserFilter
+from kern.states import RunStatus
+
+_PANEL = "Runs"
+
+
+class DemoDecision(StrEnum):
+    """What the demonstration decides off a terminal."""
+
+    approve = "approve"
+    reject = "reject"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command(rich_help_panel=_PANEL)(demo)
+    app.command(rich_help_panel=_PANEL)(run)
+    app.command(rich_help_panel=_PANEL)(runs)
+    app.command(rich_help_panel=_PANEL)(show)
+    app.command(rich_help_panel=_PANEL)(cancel)
+
+
+def demo(
+    request: Annotated[
+        str, typer.Argument(help="What to ask of the support agent.")
+    ] = "Refund order 1042, 40 EUR",
+    decision: Annotated[
+        DemoDecision | None, typer.Option(help="Decide this instead of asking; needed off a terminal.")
+    ] = None,
+    amount: Annotated[
+        float | None, typer.Option(help="With --decision approve: refund this amount instead.")
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="With --decision: why.")] = None,
+    crash: Annotated[
+        bool, typer.Option("--crash", help="Kill the worker after the approval, and see the run finish.")
+    ] = False,
+) -> int:
+    """Watch an agent ask to refund an order, and decide."""
+    from kern.client.cli.demo import Choice, run_demo
+    from kern.client.cli.demo_crash import run_crash_demo
+
+    if crash:
+        return run_crash_demo(request)
+    chosen = None if decision is None else Choice(decision is DemoDecision.approve, amount, note)
+    return run_demo(request, chosen)
+
+
+def run(
+    app: Annotated[
+        str, typer.Argument(metavar="APP", help="package.module:attribute or path/to/file.py:attribute")
+    ],
+    text: Annotated[str, typer.Argument(metavar="INPUT", help="What the user says.")],
+    user: Annotated[str | None, typer.Option(help="Whose run it is.")] = None,
+    session: Annotated[
+        str | None, typer.Option(help="The conversation to go on with. Default: a new one.")
+    ] = None,
+    background: Annotated[
+        bool, typer.Option("--background", help="Accept the run and leave it to a worker.")
+    ] = False,
+    by: Annotated[str | None, typer.Option(help="Who decides at the prompt.")] = None,
+    no_prompt: Annotated[
+        bool, typer.Option("--no-prompt", help="Do not ask for decisions, as off a terminal.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Run an agent until it has answered, and ask for the decisions that it waits for.
+
+    Off a terminal a run that waits for a person is left waiting, and the exit code is 10.
+    """
+    from kern.client.cli.running import Order, run_app
+
+    order = Order(text, user=user, session=session, background=background)
+    return run_app(app, order, by=by, prompts=not no_prompt, as_json=as_json)
+
+
+def runs(
+    status: Annotated[RunStatus | None, typer.Option(help="Only those that stand so.")] = None,
+    user: UserFilter = None,
+    limit: Limit = 20,
+    after: After = None,
+    as_json: AsJson = False,
+) -> None:
+    """List runs, the latest first."""
+    from kern.client.cli.inbox import print_runs
+
+    print_runs(status=status, user=user, limit=limit, after=after, as_json=as_json)
+
+
+def show(run_id: RunId, as_json: AsJson = False) -> None:
+    """Tell the story of a run: turns, calls, what people decided, what it cost."""
+    from kern.client.cli.story import print_story
+
+    print_story(run_id, as_json=as_json)
+
+
+def cancel(run_id: RunId, as_json: AsJson = False) -> None:
+    """Cancel a run: nothing new begins in it."""
+    from kern.client.cli.deciding import cancel_run
+
+    cancel_run(run_id, as_json=as_json)

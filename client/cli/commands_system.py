@@ -1,0 +1,67 @@
+"""The commands about the installation: servers, workers, tables, the chain of decisions."""
+
+from typing import Annotated
+
+import typer
+
+from kern.client.cli.options import App, AsJson
+
+_PANEL = "Operation"
+
+audit = typer.Typer(help="Look after the chain of decisions.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (up, worker, migrate, doctor):
+        app.command(rich_help_panel=_PANEL)(command)
+    audit.command()(verify)
+    app.add_typer(audit, name="audit", rich_help_panel=_PANEL)
+
+
+def up(
+    app: App,
+    ui: Annotated[bool, typer.Option("--ui", help="Also serve Temporal's web pages.")] = False,
+) -> int:
+    """Start the folder's server and a worker, until Ctrl-C."""
+    from kern.client.cli.serving import serve_app
+
+    return serve_app(app, ui=ui)
+
+
+def worker(app: App) -> int:
+    """Execute the runs of an app, until SIGTERM or Ctrl-C."""
+    from kern.client.cli.serving import serve_app
+
+    return serve_app(app, ui=False)
+
+
+def migrate(as_json: AsJson = False) -> None:
+    """Make the tables, or bring them up to date."""
+    from kern.client.cli.upkeep import migrate_database
+
+    migrate_database(as_json=as_json)
+
+
+def verify(
+    head: Annotated[
+        str | None, typer.Option("--head", metavar="HASH", help="A hash that was noted earlier.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check that no decision was changed, removed, added or reordered."""
+    from kern.client.cli.upkeep import verify_chain
+
+    verify_chain(head, as_json=as_json)
+
+
+def doctor(
+    app: Annotated[
+        str | None, typer.Option("--app", metavar="APP", help="Also check that this app can be imported.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Look at everything that Kern stands on; nothing is started or changed."""
+    from kern.client.cli.doctor import examine
+
+    return examine(app, as_json=as_json)

@@ -1,0 +1,140 @@
+"""Decides about requirements and cancels runs, for an operator, and says what came of it."""
+
+import sys
+
+from kern.client.cli import acting, prompts, store
+from kern.client.cli.acting import Decided
+from kern.client.cli.answers import Given, fill_in, json_object
+from kern.client.cli.printing import count, one_line, say, say_json, show_call
+from kern.client.runs import system_user
+from kern.db import listing, outputs
+from kern.db.engine import Database
+from kern.db.viewer import OPERATOR
+from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput
+from kern.requirements import Requirement
+from kern.states import RequirementKind, RequirementStatus, Verdict
+
+LATER = "Accepted and kept: it will be acted on when a worker runs (`kern up --app …`)."
+
+DONE: dict[Verdict, str] = {
+    Verdict.approve: "Approved",
+    Verdict.reject: "Rejected",
+    Verdict.answer: "Answered",
+    Verdict.choose: "Chosen",
+    Verdict.result: "Result given",
+    Verdict.happened: "Marked as happened",
+    Verdict.run_again: "To be run again",
+    Verdict.fail: "The run is ended",
+}
+
+
+def approve_call(
+    requirement_id: str, *, edit: str | None, note: str | None, by: str | None, as_json: bool
+) -> None:
+    """Approve a call, with an edit if one is given."""
+    changes = None if edit is None else json_object(edit, "--edit")
+    settings, who = store.read_settings(), decider(by)
+    with store.existing_database(settings) as db:
+        item = open_requirement(db, requirement_id)
+        if item.kind is not RequirementKind.confirmation:
+            message = f"Requirement {item.id!r} waits for {item.kind.value}, not for an approval: use `kern answer`."
+            raise InvalidDecision(message)
+        if changes is None:
+            item.confirm(note, who)
+        else:
+            item.edit(changes, note, who)
+        _report(acting.decide(settings, db, item, who), item, who, as_json=as_json)
+
+
+def reject_call(requirement_id: str, *, note: str | None, by: str | None, as_json: bool) -> None:
+    """Reject what waits."""
+    settings, who = store.read_settings(), decider(by)
+    with store.existing_database(settings) as db:
+        item = open_requirement(db, requirement_id).reject(note, who)
+        _report(acting.decide(settings, db, item, who), item, who, as_json=as_json)
+
+
+def answer_requirement(
+    requirement_id: str, given: Given, *, note: str | None, by: str | None, as_json: bool
+) -> None:
+    """Give what was asked for; on a terminal, ask for what was not given."""
+    settings, who = store.read_settings(), decider(by)
+    with store.existing_database(settings) as db:
+        item = open_requirement(db, requirement_id)
+        if not given.names and prompts.can_ask() and not as_json:
+            if not prompts.ask(item, who):
+                say("Nothing was decided.")
+                return
+        else:
+            fill_in(item, given, note, who)
+        _report(acting.decide(settings, db, item, who), item, who, as_json=as_json)
+
+
+def cancel_run(run_id: str, *, as_json: bool) -> None:
+    """Cancel a run."""
+    settings = store.read_settings()
+    with store.existing_database(settings) as db:
+        full = db.read_now(lambda tx: listing.full_run_id(tx, run_id))
+        delivered = acting.cancel(settings, db, full)
+    if as_json:
+        say_json({"run_id": full, "status": "cancelled", "delivered": delivered})
+        return
+    say(f"Cancelled: run {full}. Nothing new begins in it.")
+    if not delivered:
+        say("What executes it is told when a worker runs.")
+
+
+def decider(by: str | None) -> str:
+    """Return who decides.
+
+    Raises:
+        InvalidInput: the name given is empty.
+    """
+    if by is not None and not by.strip():
+        message = "--by needs a name: it is kept with the decision."
+        raise InvalidInput(message)
+    return by or system_user()
+
+
+def open_requirement(db: Database, given: str) -> Requirement:
+    """Read a requirement that still waits.
+
+    Raises:
+        NotFound: there is none with this id.
+        AlreadyResolved: somebody was first; the message says who.
+    """
+
+    def read(tx: listing.Session) -> Requirement:
+        full = listing.full_requirement_id(tx, given)
+        return outputs.requirement_of(tx, outputs.find_requirement(tx, full, OPERATOR))
+
+    item = db.read_now(read)
+    if item.status is not RequirementStatus.pending:
+        raise AlreadyResolved(item.closed_message())
+    return item
+
+
+def _report(decided: Decided, item: Requirement, who: str, *, as_json: bool) -> None:
+    after = decided.requirement
+    if as_json:
+        found = after.model_dump(mode="json")
+        say_json({"requirement": found, "accepted": True, "delivered": bool(decided.delivered)})
+        return
+    verdict = item.draft.verdict if item.draft else Verdict.approve
+    edit = (item.draft.edit if item.draft else None) or {}
+    call = show_call(after.tool_name, {**after.arguments, **edit})
+    say(f"{DONE[verdict]} by {one_line(who)}: {call} in run {after.run_id}.")
+    say(what_follows(decided))
+
+
+def what_follows(decided: Decided) -> str:
+    """Say what becomes of a decision that was accepted."""
+    if decided.delivered is None:
+        missing = decided.requirement.quorum - decided.requirement.approvals
+        return f"Accepted and kept: {count(missing, 'more approval')} of the same call needed."
+    return "Delivered: the run goes on." if decided.delivered else LATER
+
+
+def is_terminal() -> bool:
+    """Whether a person sits at both ends."""
+    return sys.stdin.isatty() and sys.stdout.isatty()

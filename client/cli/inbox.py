@@ -1,0 +1,129 @@
+"""Prints pages of runs and of what waits for people."""
+
+from kern.client.cli import store
+from kern.client.cli.printing import (
+    count,
+    say,
+    say_json,
+    say_table,
+    show_age,
+    show_call,
+    show_id,
+)
+from kern.db import listing
+from kern.db.listing import Page
+from kern.requirements import Requirement
+from kern.run import RunOutput
+from kern.states import RequirementKind, RunStatus
+
+# What a page of runs tells of each; `kern show` tells the rest.
+_OF_A_RUN = {
+    "run_id", "session_id", "user_id", "parent_run_id", "component_id", "number", "status", "input",
+    "content", "metrics", "metadata", "created_at", "finished_at", "error",
+}  # fmt: skip
+
+
+def print_runs(
+    *, status: RunStatus | None, user: str | None, limit: int, after: str | None, as_json: bool
+) -> None:
+    """Print a page of runs."""
+    with store.existing_database(store.read_settings()) as db:
+        page = db.read_now(
+            lambda tx: listing.list_runs(
+                tx,
+                limit=limit,
+                after=after and listing.full_run_id(tx, after),
+                status=status,
+                user_id=user,
+            )
+        )
+    if as_json:
+        found = [run.model_dump(mode="json", include=_OF_A_RUN) for run in page.items]
+        say_json({"runs": found, "next": page.next})
+        return
+    if not page.items:
+        say("No runs." if status is None and user is None else "No such runs.")
+        return
+    headings = ("RUN", "STATUS", "COMPONENT", "USER", "AGE", "INPUT")
+    say_table(headings, [_run_row(run) for run in page.items])
+    _say_more(page, "runs")
+
+
+def print_pending(
+    *, user: str | None, run: str | None, limit: int, after: str | None, as_json: bool
+) -> None:
+    """Print a page of what waits for people."""
+    with store.existing_database(store.read_settings()) as db:
+        page = db.read_now(
+            lambda tx: listing.list_pending(
+                tx,
+                limit=limit,
+                after=after and listing.full_requirement_id(tx, after),
+                user_id=user,
+                run_id=run and listing.full_run_id(tx, run),
+            )
+        )
+    if as_json:
+        found = [item.model_dump(mode="json") for item in page.items]
+        say_json({"requirements": found, "next": page.next})
+        return
+    if not page.items:
+        say("Nothing waits for a person.")
+        return
+    headings = ("ID", "RUN", "SINCE", "DUE", "WHAT")
+    say_table(headings, [_pending_row(item) for item in page.items])
+    _say_more(page, "pending")
+
+
+def what_waits(item: Requirement) -> str:
+    """Say in one line what a requirement asks of a person."""
+    call = show_call(item.tool_name, item.arguments)
+    match item.kind:
+        case RequirementKind.confirmation:
+            approvals = f" ({item.approvals} of {item.quorum} approvals)" if item.quorum > 1 else ""
+            return f"approve {call}?{approvals}"
+        case RequirementKind.user_input:
+            return f"fill in {', '.join(field.name for field in item.fields)} of {call}"
+        case RequirementKind.user_feedback:
+            return f"{item.question or 'choose'} [{' | '.join(item.choices)}]"
+        case RequirementKind.external_execution:
+            return f"execute {call} and give its result"
+        case RequirementKind.unknown_outcome:
+            return f"did {call} happen?"
+        case _:
+            return f"{item.kind.value}: {call}"
+
+
+def how_to_decide(item: Requirement) -> str:
+    """Return the command that decides a requirement."""
+    shown = show_id(item.id).removeprefix("…")
+    match item.kind:
+        case RequirementKind.confirmation:
+            return f"kern approve {shown}   or   kern reject {shown} --note '…'"
+        case RequirementKind.user_input:
+            wanted = " ".join(f"--value {field.name}=…" for field in item.fields)
+            return f"kern answer {shown} {wanted}"
+        case RequirementKind.user_feedback:
+            return f"kern answer {shown} --choice '…'"
+        case RequirementKind.external_execution:
+            return f"kern answer {shown} --result '…'"
+        case _:
+            return f"kern answer {shown} --happened '…' | --run-again | --fail"
+
+
+def _run_row(run: RunOutput) -> tuple[str, ...]:
+    age = show_age(run.created_at)
+    owner = run.user_id or "-"
+    return show_id(run.run_id), run.status.value, run.component_id, owner, age, run.input
+
+
+def _pending_row(item: Requirement) -> tuple[str, ...]:
+    due = "-" if item.due_at is None else f"{item.due_at:%m-%d %H:%M} UTC"
+    since = show_age(item.created_at)
+    return show_id(item.id), show_id(item.run_id), since, due, what_waits(item)
+
+
+def _say_more(page: Page[RunOutput] | Page[Requirement], command: str) -> None:
+    if page.next is not None:
+        shown = count(len(page.items), "row")
+        say(f"{shown}; go on with `kern {command} --after {page.next}` and the same filters.")

@@ -1,0 +1,97 @@
+"""Opens what a command reads and writes: the settings, and a database that exists."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
+
+from kern.client.services import database_path, open_database
+from kern.db.engine import Database
+from kern.db.migrate import revision_of
+from kern.db.migrations import HEAD
+from kern.errors import Conflict, InvalidInput, NotFound, Unavailable
+from kern.settings import Settings
+
+
+def read_settings() -> Settings:
+    """Return what the environment says.
+
+    Raises:
+        InvalidInput: a variable has a value that makes no sense.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        name = f"KERN_{'.'.join(str(part) for part in wrong['loc']).upper()}"
+        message = f"The environment variable {name} is refused: {wrong['msg']}."
+        raise InvalidInput(message) from None
+
+
+@contextmanager
+def existing_database(settings: Settings) -> Iterator[Database]:
+    """Open the database for a command that makes none.
+
+    Raises:
+        NotFound: nothing was ever kept there.
+        Conflict: its tables belong to another version of Kern.
+        Unavailable: it does not answer.
+    """
+    require_file(settings)
+    db = open_database(settings)
+    try:
+        _check(db, revision(db))
+        yield db
+    finally:
+        db.close()
+
+
+def revision(db: Database) -> str | None:
+    """Return the revision of a database's tables, None if it has none.
+
+    Raises:
+        Unavailable: it does not answer.
+    """
+    try:
+        return revision_of(db)
+    except DBAPIError as error:
+        message = f"The database {db.name} does not answer: {error.orig}"
+        raise Unavailable(message) from error
+
+
+def require_file(settings: Settings) -> None:
+    """Refuse to go on where the database would have to be made.
+
+    Raises:
+        NotFound: the file does not exist.
+    """
+    path = sqlite_file(settings)
+    if path is not None and not path.exists():
+        message = (
+            f"There is no database at {str(path.absolute())!r}: nothing was run here yet. Change to the folder in "
+            "which it was, or set KERN_HOME or KERN_DATABASE_URL."
+        )
+        raise NotFound(message)
+
+
+def sqlite_file(settings: Settings) -> Path | None:
+    """Return the file that holds the database; None for a server."""
+    if settings.database_url is None:
+        return database_path(settings.home)
+    scheme, _, rest = settings.database_url.get_secret_value().partition("://")
+    is_file = scheme.partition("+")[0] == "sqlite" and rest.strip("/")
+    return Path(rest.removeprefix("/")).expanduser() if is_file else None
+
+
+def _check(db: Database, found: str | None) -> None:
+    if found is None:
+        message = f"The database {db.name} has no tables: nothing was run with it yet. `kern migrate` makes them."
+        raise NotFound(message)
+    if found < HEAD:
+        message = f"The database {db.name} is at revision {found}, this version of Kern needs {HEAD}: run `kern migrate`."
+        raise Conflict(message)
+    if found > HEAD:
+        message = f"The database {db.name} is at revision {found}, this version of Kern knows only {HEAD}: install the newer one."
+        raise Conflict(message)

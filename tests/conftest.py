@@ -1,0 +1,70 @@
+"""What tests share: one Temporal server for each test process, and a fresh database for each test."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kern.client import runtime as runtime_module
+from kern.client.embedded import EmbeddedServer
+from kern.client.runtime import Runtime
+from kern.db import Database, PostgresDb, SqliteDb
+from kern.settings import Settings
+from tests.support.postgres import fresh_database
+
+_SETTINGS = ("KERN_", "TEMPORAL_", "OPENAI_")
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the person who runs the tests reaches them."""
+    for name in list(os.environ):
+        if name.startswith(_SETTINGS):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """A folder whose server runs as long as the test process."""
+    with tempfile.TemporaryDirectory(prefix="kern") as path:
+        server = EmbeddedServer.join(Path(path))
+        yield Path(path)
+        server.leave()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    """Each of the real databases."""
+    if request.param == "postgres":
+        return PostgresDb(fresh_database())
+    return SqliteDb(tmp_path / "kern.db")
+
+
+@pytest.fixture
+def settings(folder: Path) -> Settings:
+    """Settings under which crashes are noticed quickly."""
+    return Settings(home=folder, heartbeat_seconds=1.0, relay_seconds=0.1)
+
+
+@pytest.fixture
+def runtime(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Runtime]:
+    """This process's runtime, on SQLite."""
+    yield from _running(Runtime(settings, SqliteDb(tmp_path / "kern.db")), monkeypatch)
+
+
+@pytest.fixture
+def runtime_on_each(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Runtime]:
+    """This process's runtime, on each of the real databases."""
+    yield from _running(Runtime(settings, database), monkeypatch)
+
+
+def _running(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+    monkeypatch.setattr(runtime_module, "_runtime", runtime)
+    yield runtime
+    runtime.close()

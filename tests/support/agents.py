@@ -1,0 +1,36 @@
+"""Agents for tests, each under an id of its own, and a ledger that counts what their tools did."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kern.agent import Agent
+from kern.ids import new_id
+from kern.models.scripted import ScriptedModel, Script
+from kern.tools import Function, Tool
+
+
+def scripted(script: Script, tools: Sequence[Tool | Function] = (), **options: object) -> Agent:
+    """Return an agent that answers from a script, under an id that no other test uses."""
+    return Agent(
+        id=f"agent-{new_id()}",
+        model=ScriptedModel(script),
+        tools=tools,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+class Ledger:
+    """A file with one line for each thing that was done."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(self, line: str) -> None:
+        """Note that something was done."""
+        with self.path.open("a") as file:
+            file.write(line + "\n")
+
+    @property
+    def lines(self) -> list[str]:
+        """What was done so far."""
+        return self.path.read_text().splitlines() if self.path.exists() else []

@@ -1,0 +1,133 @@
+"""The agent whose runs are killed: tools of every effect, and the conversations that call them."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from kern.agent import Agent
+from kern.checkpoints import reach
+from kern.models.openai import OpenAIResponses
+from kern.models.scripted import Call
+from kern.states import OnExpiry
+from kern.tools import Approval, RunContext, Tool
+from tests.support.crash_spec import Line, Place
+from tests.support.model_server import Asked, Step
+from tests.support.waiting import wait_until
+
+SCRIPTS: dict[str, list[Step]] = {
+    "once": [Call("refund", order_id="1"), "Done."],
+    "idempotent": [Call("transfer", order_id="1"), "Done."],
+    "read": [Call("lookup", order_id="1"), "Done."],
+    "many": [
+        [
+            Call("refund", order_id="1"),
+            Call("notify", order_id="2"),
+            Call("refund", order_id="3"),
+        ],
+        "Done.",
+    ],
+    "twice": [Call("refund", order_id="1"), Call("refund", order_id="2"), "Done."],
+    "flaky": [Call("flaky", order_id="1"), "Done."],
+    "slow": [Call("slow", order_id="1"), "Done."],
+    "late": [Call("late", order_id="1"), "Done."],
+    "silent": [Call("silent", order_id="1"), "Done."],
+    "plain": ["Done."],
+}
+ONCE = frozenset({"refund", "notify", "slow", "late", "silent"})
+GATED = frozenset({"refund", "transfer", "lookup", "late", "silent"})
+_SOON = timedelta(milliseconds=300)
+
+
+def user_text(name: str, scenario: str) -> str:
+    """Return what the user says, by which the model server tells runs and their scripts apart."""
+    return f"[{name}] {scenario}"
+
+
+def script(asked: Asked) -> Step:
+    """Answer as the model, for the run that asks."""
+    steps = SCRIPTS[asked.user_text.rpartition(" ")[2]]
+    return steps[min(asked.turn, len(steps) - 1)]
+
+
+def build(place: Place) -> Agent:
+    """Make the agent, with tools that write into the place's ledger."""
+    ledger = Path(place.ledger)
+
+    def act(tool: str, order_id: str, context: RunContext) -> str:
+        reach("tool.before_effect")
+        line = Line(
+            tool=tool,
+            tool_call_id=context.tool_call_id,
+            key=context.idempotency_key,
+            attempt=context.attempt,
+            order_id=order_id,
+        )
+        write(ledger, line)
+        reach("tool.after_effect")
+        return f"{tool} of {order_id} done"
+
+    def refund(order_id: str, run_context: RunContext) -> str:
+        return act("refund", order_id, run_context)
+
+    def transfer(order_id: str, run_context: RunContext) -> str:
+        return act("transfer", order_id, run_context)
+
+    def lookup(order_id: str, run_context: RunContext) -> str:
+        return act("lookup", order_id, run_context)
+
+    async def notify(order_id: str, run_context: RunContext) -> str:
+        return act("notify", order_id, run_context)
+
+    def flaky(order_id: str, run_context: RunContext) -> str:
+        done = act("flaky", order_id, run_context)
+        if run_context.attempt == 1:
+            message = "not at once"
+            raise ConnectionError(message)
+        return done
+
+    def slow(order_id: str, run_context: RunContext) -> str:
+        done = act("slow", order_id, run_context)
+        wait_until((ledger.parent / "release").exists, timeout=120)
+        return done
+
+    def late(order_id: str, run_context: RunContext) -> str:
+        return act("late", order_id, run_context)
+
+    def silent(order_id: str, run_context: RunContext) -> str:
+        return act("silent", order_id, run_context)
+
+    return Agent(
+        id=place.component,
+        model=OpenAIResponses(id="scripted", base_url=place.model_url, api_key="none"),
+        tools=[
+            Tool(refund, requires_confirmation=True),
+            Tool(transfer, requires_confirmation=True, effect="idempotent"),
+            Tool(lookup, requires_confirmation=True, effect="read"),
+            Tool(notify),
+            Tool(flaky, effect="idempotent", retries=1),
+            Tool(slow, timeout=0.2),
+            Tool(late, requires_confirmation=True, approval=Approval(due=_SOON)),
+            Tool(
+                silent,
+                requires_confirmation=True,
+                approval=Approval(due=_SOON, on_expiry=OnExpiry.approve),
+            ),
+        ],
+    )
+
+
+def write(ledger: Path, line: Line) -> None:
+    """Add a line that survives the process, in one write so that none is cut by another."""
+    descriptor = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(descriptor, f"{line.model_dump_json()}\n".encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read(ledger: Path) -> list[Line]:
+    """Return what tools did so far."""
+    if not ledger.exists():
+        return []
+    return [Line.model_validate_json(line) for line in ledger.read_text("utf-8").splitlines()]

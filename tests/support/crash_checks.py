@@ -1,0 +1,96 @@
+"""What must hold after any death: the laws, checked on what the database, model and tools say."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from kern.db.tables import RequirementRow, ToolCallRow
+from tests.support.crash_app import ONCE
+from tests.support.crash_spec import Line
+from tests.support.crash_state import Rows, Snapshot
+
+FINAL = {"completed", "cancelled", "error"}
+
+
+def check_end(last: Snapshot) -> None:
+    """The run has ended, nothing of it is left open, and its story is whole."""
+    rows = last.rows
+    assert rows.run is not None
+    assert rows.run.status in FINAL, rows.run.status
+    assert not rows.outbox, "something was never delivered"
+    pending = [one.kind for one in rows.requirements if one.status == "pending"]
+    assert not pending, pending
+    assert [event.seq for event in rows.events] == list(range(1, len(rows.events) + 1))
+    assert rows.answers == set(range(1, len(rows.answers) + 1))
+    if rows.run.status != "completed":
+        return
+    assert rows.run.content == "Done."
+    assert rows.run.model_calls == len(rows.answers), "an answer was counted twice, or lost"
+    assert {call.status for call in rows.calls} <= {"done"}
+    told = sorted((one.turn, one.position) for one in rows.messages if one.role == "tool")
+    assert told == sorted((call.turn, call.position) for call in rows.calls)
+
+
+def check_effects(last: Snapshot) -> None:
+    """No tool ran twice that may not, none ran that was rejected, and what ran was approved."""
+    done = Counter(line.tool_call_id for line in last.lines)
+    for call in last.rows.calls:
+        times = done[call.id]
+        if call.name in ONCE:
+            assert times <= 1, f"{call.name} ran {times} times"
+        if call.outcome == "result":
+            assert times >= 1, f"{call.name} is said to have run and has not"
+        if call.outcome == "rejected":
+            assert times == 0, f"{call.name} was rejected and ran"
+        _check_lines(call, [line for line in last.lines if line.tool_call_id == call.id])
+
+
+def _check_lines(call: ToolCallRow, lines: Sequence[Line]) -> None:
+    assert {line.key for line in lines} <= {call.id}, "a repetition had another idempotency key"
+    assert {line.order_id for line in lines} <= {str(call.arguments["order_id"])}
+
+
+def check_answers(deaths: Sequence[Snapshot], last: Snapshot) -> None:
+    """No answer that was stored was asked for again; others, at most once for each death."""
+    for death in deaths:
+        for turn in death.rows.answers:
+            assert death.asked[turn] == last.asked[turn], f"turn {turn} was paid for again"
+    for turn, times in last.asked.items():
+        lost = sum(turn not in death.rows.answers for death in deaths)
+        assert times <= 1 + lost, f"turn {turn} was asked for {times} times, {lost} deaths"
+
+
+def check_questions(deaths: Sequence[Snapshot], last: Snapshot) -> None:
+    """A person was asked of a call once for each death in which it may have run, never otherwise.
+
+    A call of which the database said that it had not begun, or was done, is none of these.
+    """
+    for call in last.rows.calls:
+        doubtful = sum(call.id in death.running for death in deaths)
+        asked = len(questions(last.rows, call))
+        expected = doubtful if call.name in ONCE else 0
+        assert asked == expected, f"{call.name}: {asked} questions for {expected} doubtful deaths"
+        if call.name not in ONCE:
+            times = sum(line.tool_call_id == call.id for line in last.lines)
+            usual = 2 if call.name == "flaky" else 1
+            assert times <= usual + doubtful, f"{call.name} ran {times} times"
+
+
+def questions(rows: Rows, call: ToolCallRow) -> list[RequirementRow]:
+    """Return what people were asked about what became of a call."""
+    return [
+        one
+        for one in rows.requirements
+        if one.tool_call_id == call.id and one.kind == "unknown_outcome"
+    ]
+
+
+def check_decisions(rows: Rows, acknowledged: Sequence[tuple[str, str, str]]) -> None:
+    """Every decision that was acknowledged stands as it was given, and there are no others."""
+    kept = [(one.requirement_id, one.verdict, one.actor) for one in rows.decisions]
+    people = [one for one in kept if one[2] != "kern"]
+    assert sorted(people) == sorted(acknowledged)
+    assert len({one[0] for one in kept}) == len(kept), "a requirement was decided twice"
+    for requirement in rows.requirements:
+        if requirement.status in {"resolved", "expired"}:
+            decided = (requirement.id, requirement.verdict, requirement.resolved_by)
+            assert decided in kept

@@ -1,0 +1,95 @@
+"""The processes that are killed: a worker as `worker.py` is one, and clients that do one thing."""
+
+import asyncio
+import itertools
+import os
+import signal
+import threading
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from kern import checkpoints
+from kern.client.services import Services
+from kern.client.workers import ComponentWorkers
+from kern.db import outputs
+from kern.db.viewer import OPERATOR
+from kern.logs import log_json
+from kern.registry import Registry
+from kern.runner import RunRequest
+from kern.settings import Settings
+from tests.support.crash_app import build
+from tests.support.crash_spec import ANY_POINT, HEARTBEAT_SECONDS, Kill, Spec
+
+
+async def play(spec: Spec) -> int:
+    """Be the process that is asked for; return its exit code."""
+    if spec.place.address is not None:
+        os.environ["TEMPORAL_ADDRESS"] = spec.place.address
+    if spec.kill is not None:
+        arm(spec.kill)
+    services = await Services.open(settings_of(spec))
+    if spec.role == "worker":
+        return await _serve(spec, services)
+    await _act(spec, services)
+    await services.close()
+    return 0
+
+
+def arm(kill: Kill) -> None:
+    """Have this process killed when it comes to the point; whatever thread gets there first."""
+    reached, lock = itertools.count(1), threading.Lock()
+
+    def hook(point: str) -> None:
+        if kill.point not in {point, ANY_POINT}:
+            return
+        with lock:
+            if next(reached) == kill.occurrence:
+                os.kill(os.getpid(), signal.SIGKILL)
+                # The kernel may need a moment, in which nothing more may happen here.
+                threading.Event().wait()
+
+    checkpoints.arm(hook)
+
+
+def settings_of(spec: Spec) -> Settings:
+    """Return settings under which a death is noticed soon."""
+    return Settings(
+        home=Path(spec.place.home),
+        database_url=SecretStr(spec.place.database_url),
+        heartbeat_seconds=HEARTBEAT_SECONDS,
+        relay_seconds=0.2,
+    )
+
+
+async def _serve(spec: Spec, services: Services) -> int:
+    registry = Registry()
+    registry.register(build(spec.place))
+    workers = ComponentWorkers(services.temporal, services.db, registry, services.settings)
+    workers.serve(registry.ids)
+    parts = {asyncio.create_task(workers.wait()), asyncio.create_task(services.relay.run())}
+    ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+    for part in ended:
+        part.result()
+    return 1
+
+
+async def _act(spec: Spec, services: Services) -> None:
+    match spec.role:
+        case "accept":
+            request = RunRequest(
+                component_id=spec.place.component, input=spec.text, run_id=spec.run_id
+            )
+            await services.runs.run(build(spec.place), request, background=True)
+        case "resolve":
+            read = await services.db.read(
+                lambda tx: outputs.requirement_of(
+                    tx, outputs.find_requirement(tx, spec.requirement_id, OPERATOR)
+                )
+            )
+            decided = read.confirm(by=spec.by) if spec.verdict == "approve" else read.reject(by=spec.by)
+            await services.runs.resolve([decided], OPERATOR)
+        case "cancel":
+            await services.runs.cancel(spec.run_id, OPERATOR)
+        case "worker":
+            raise AssertionError(spec.role)

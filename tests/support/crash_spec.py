@@ -1,0 +1,79 @@
+"""What the process that tests and the processes that it kills say to each other."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+HEARTBEAT_SECONDS = 1.0
+ANY_POINT = "*"
+
+
+class Kill(BaseModel):
+    """Die at the `occurrence`-th time that `point` is reached; `*` counts every point."""
+
+    model_config = ConfigDict(frozen=True)
+
+    point: str
+    occurrence: int = 1
+
+
+class Place(BaseModel):
+    """Where a component's runs are kept, executed and counted.
+
+    Attributes:
+        home: The folder of the embedded server, which is joined where no `address` is given.
+        address: Where Temporal answers.
+        ledger: The file to which every execution of a tool adds a line.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    component: str
+    database_url: str
+    home: str
+    address: str | None
+    model_url: str
+    ledger: str
+
+
+class Spec(BaseModel):
+    """One process: a worker, or a client that accepts, resolves or cancels one thing and ends."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int = 0
+    role: Literal["worker", "accept", "resolve", "cancel"]
+    place: Place
+    log: str
+    kill: Kill | None = None
+    run_id: str = ""
+    text: str = ""
+    requirement_id: str = ""
+    verdict: Literal["approve", "reject"] = "approve"
+    by: str = ""
+
+
+class Born(BaseModel):
+    """The zygote forked a child."""
+
+    id: int
+    pid: int
+
+
+class Ended(BaseModel):
+    """A child ended; the code of one that a signal ended is negative."""
+
+    id: int
+    code: int
+
+
+class Line(BaseModel):
+    """One execution of a tool, as the tool itself wrote it down."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tool: str
+    tool_call_id: str
+    key: str
+    attempt: int
+    order_id: str

@@ -1,0 +1,102 @@
+"""What stood in the database, at the model and in the ledger at one moment, and after the end."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlmodel import Session, col, select
+
+from kern.db import runs
+from kern.db.engine import Database
+from kern.db.tables import (
+    DecisionRow,
+    EventRow,
+    MessageRow,
+    OutboxRow,
+    RequirementRow,
+    RunRow,
+    ToolCallRow,
+)
+from tests.support.crash_app import read
+from tests.support.crash_spec import Line
+from tests.support.model_server import ModelServer
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Everything that SQL holds of one run; `run` is None where it was never accepted."""
+
+    run: RunRow | None = None
+    messages: list[MessageRow] = field(default_factory=list)
+    calls: list[ToolCallRow] = field(default_factory=list)
+    requirements: list[RequirementRow] = field(default_factory=list)
+    decisions: list[DecisionRow] = field(default_factory=list)
+    events: list[EventRow] = field(default_factory=list)
+    outbox: list[OutboxRow] = field(default_factory=list)
+
+    @property
+    def answers(self) -> set[int]:
+        """The turns whose answers are stored."""
+        return {message.turn for message in self.messages if message.role == "assistant"}
+
+    def call(self, tool_call_id: str | None) -> ToolCallRow:
+        """Return one call."""
+        return next(call for call in self.calls if call.id == tool_call_id)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run as a death left it."""
+
+    rows: Rows
+    asked: Counter[int]
+    lines: list[Line]
+
+    @property
+    def running(self) -> set[str]:
+        """The calls that may or may not have been executed, as far as the database can tell."""
+        return {call.id for call in self.rows.calls if call.status == "running"}
+
+    @property
+    def unstored(self) -> set[int]:
+        """The turns that the model was asked for and whose answer is not stored."""
+        return set(self.asked) - self.rows.answers
+
+
+def rows_of(tx: Session, run_id: str) -> Rows:
+    """Read a run under its lock: a transaction that a death left behind has ended then."""
+    if tx.get(RunRow, run_id) is None:
+        return Rows()
+    return Rows(
+        run=runs.lock(tx, run_id),
+        messages=list(tx.exec(select(MessageRow).where(MessageRow.run_id == run_id))),
+        calls=list(tx.exec(select(ToolCallRow).where(ToolCallRow.run_id == run_id))),
+        requirements=list(tx.exec(select(RequirementRow).where(RequirementRow.run_id == run_id))),
+        decisions=list(
+            tx.exec(
+                select(DecisionRow)
+                .where(DecisionRow.run_id == run_id)
+                .order_by(col(DecisionRow.seq))
+            )
+        ),
+        events=list(
+            tx.exec(select(EventRow).where(EventRow.run_id == run_id).order_by(col(EventRow.seq)))
+        ),
+        outbox=list(tx.exec(select(OutboxRow).where(OutboxRow.run_id == run_id))),
+    )
+
+
+def asked(models: ModelServer, text: str) -> Counter[int]:
+    """Count how often the model was asked for each turn of the run that said `text`."""
+    # The list only grows, by appending.
+    return Counter(one.turn + 1 for one in list(models.requests) if one.user_text == text)
+
+
+async def snapshot(
+    db: Database, models: ModelServer, run_id: str, text: str, ledger: Path
+) -> Snapshot:
+    """Take down how a run stands."""
+    rows = await db.write(lambda tx: rows_of(tx, run_id))
+    mine = {call.id for call in rows.calls}
+    lines = [line for line in read(ledger) if line.tool_call_id in mine]
+    return Snapshot(rows, asked(models, text), lines)

@@ -1,0 +1,77 @@
+"""Forks workers and clients from a process that has imported everything: a kill costs no start."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from types import FrameType
+
+from tests.support.crash_roles import play
+from tests.support.crash_spec import Born, Ended, Spec
+
+_children: dict[int, int] = {}
+
+
+def main() -> None:
+    """Fork a child for each line that comes in, and tell when it ends; with our input it all ends."""
+    signal.signal(signal.SIGCHLD, _reap)
+    try:
+        for line in sys.stdin:
+            _fork(Spec.model_validate_json(line))
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+        for pid in _children:
+            os.kill(pid, signal.SIGKILL)
+
+
+def _fork(spec: Spec) -> None:
+    # A child that ends before it is known would be reported under no name.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    pid = os.fork()
+    if pid == 0:
+        _live(spec)
+    _children[pid] = spec.id
+    _tell(Born(id=spec.id, pid=pid))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+
+
+def _live(spec: Spec) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    log = os.open(spec.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(descriptor, target)
+    code = 1
+    try:
+        code = _run(play(spec))
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _run(role: Coroutine[None, None, int]) -> int:
+    try:
+        return asyncio.run(role)
+    except BaseException:
+        # `os._exit` follows and would swallow it.
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        return 1
+
+
+def _reap(_number: int, _frame: FrameType | None) -> None:
+    while _children:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        _tell(Ended(id=_children.pop(pid), code=os.waitstatus_to_exitcode(status)))
+
+
+def _tell(news: Born | Ended) -> None:
+    # One small write, so that the handler of a signal cannot cut another one's line.
+    os.write(1, f"{news.model_dump_json()}\n".encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""A real Temporal development server for tests, as a process of its own that can be killed and brought back."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kern.client.embedded import EmbeddedServer
+from kern.client.server_process import born
+from tests.support.waiting import wait_until
+
+
+class TemporalServer:
+    """A server on a file and a port that stay the same through `kill` and `restart`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = EmbeddedServer.join(folder)
+
+    @property
+    def address(self) -> str:
+        """What `TEMPORAL_ADDRESS` has to be."""
+        return self._server.address
+
+    def kill(self) -> None:
+        """End the server with SIGKILL."""
+        pid = self._server.pid
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: born(pid) is None)
+
+    def restart(self) -> None:
+        """Start the server again on the same file and port; return when it serves."""
+        self._server.ensure()
+
+    def stop(self) -> None:
+        """End the server for good."""
+        self._server.leave()
+
+
+@contextmanager
+def temporal_server() -> Iterator[TemporalServer]:
+    """Have a server for as long as the block runs."""
+    with tempfile.TemporaryDirectory(prefix="kern-temporal-") as folder:
+        server = TemporalServer(Path(folder))
+        try:
+            yield server
+        finally:
+            server.stop()
