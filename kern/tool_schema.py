@@ -1,8 +1,8 @@
 """Reads a tool's signature and docstring into a pydantic model and a JSON Schema."""
 
 import inspect
-from collections.abc import Callable, Iterable
-from typing import Annotated, Any, cast, get_origin, get_type_hints
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Annotated, Any, Optional, cast, get_origin, get_type_hints
 
 from docstring_parser import parse as parse_docstring
 from pydantic import (
@@ -16,7 +16,8 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from kern.errors import InvalidDefinition
+from kern.canonical import canonical_json
+from kern.errors import InvalidDefinition, InvalidInput
 
 _CONTEXT = "run_context"
 
@@ -28,7 +29,7 @@ class Signature:
     """
 
     def __init__(self, function: Callable[..., object], name: str) -> None:
-        parameters = inspect.signature(function).parameters
+        parameters = _parameters(function, name)
         doc = parse_docstring(inspect.getdoc(function) or "")
         self.description = "\n\n".join(
             part for part in (doc.short_description, doc.long_description) if part
@@ -37,14 +38,14 @@ class Signature:
         described = {param.arg_name: param.description or "" for param in doc.params}
         hints = _hints(function, name)
         self.names = tuple(key for key in parameters if key != _CONTEXT)
-        fields = {
-            f"arg_{key}": _field(
-                parameters[key], hints.get(key, JsonValue), described.get(key), name
-            )
+        self._tool = name
+        self._fields = {
+            key: _field(parameters[key], hints.get(key, JsonValue), described.get(key), name)
             for key in self.names
         }
-        self.model = _build(name, fields)
-        self.schema = schema_of(self.model)
+        self.model = _build(name, self._fields)
+        self.schema = _described(self.model, name)
+        self._check_defaults(parameters)
 
     def validate(self, arguments: dict[str, JsonValue]) -> dict[str, object]:
         """Return the arguments as the function takes them.
@@ -53,24 +54,53 @@ class Signature:
             ValueError: one or more do not fit; the message names each.
         """
         try:
-            value = self.model.model_validate(arguments)
+            value = _read(self.model, arguments)
         except ValidationError as error:
             raise ValueError(describe(error)) from error
         return {key: getattr(value, f"arg_{key}") for key in self.names}
 
-    def freeze(self, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    def freeze(
+        self, arguments: dict[str, JsonValue], without: Collection[str] = ()
+    ) -> dict[str, JsonValue]:
         """Return the arguments in full, defaults included: later code must not change them.
+
+        Args:
+            arguments: What the model gave.
+            without: Arguments that a person will give: they are neither checked nor in the result.
 
         Raises:
             ValueError: one or more do not fit; the message names each.
         """
+        fields = {key: field for key, field in self._fields.items() if key not in without}
+        model = _build(self._tool, fields) if without else self.model
         try:
-            value = self.model.model_validate(arguments)
-            full: dict[str, JsonValue] = value.model_dump(mode="json", by_alias=True)
-            again = self.model.model_validate(full)
+            value = _read(model, arguments)
         except ValidationError as error:
             raise ValueError(describe(error)) from error
-        return full if again == value else {**full, **arguments}
+        written: dict[str, JsonValue] = value.model_dump(mode="json", by_alias=True)
+        if _reads_as(value, written):
+            return written
+        kept = {**written, **arguments}
+        return {
+            key: kept[key]
+            for key in fields
+            if key in arguments or _reads_as(value, {**arguments, key: written[key]}, key)
+        }
+
+    def _check_defaults(self, parameters: Mapping[str, inspect.Parameter]) -> None:
+        """Refuse a default that the argument's own annotation refuses: no call could run."""
+        for key, parameter in parameters.items():
+            if key not in self._fields or parameter.default is parameter.empty:
+                continue
+            try:
+                only = _build(self._tool, {key: self._fields[key]})
+                canonical_json(_read(only, {}).model_dump(mode="json", by_alias=True))
+            except (ValueError, InvalidInput) as error:
+                message = (
+                    f"The tool {self._tool!r} has a default for {key!r} that does not fit: "
+                    f"{describe(error) if isinstance(error, ValidationError) else error}."
+                )
+                raise InvalidDefinition(message) from error
 
 
 def schema_of(model: type[BaseModel], without: Iterable[str] = ()) -> dict[str, JsonValue]:
@@ -102,9 +132,55 @@ def describe(error: ValidationError) -> str:
     )
 
 
+def _read(model: type[BaseModel], arguments: dict[str, JsonValue]) -> BaseModel:
+    """Validate as JSON: what is strict about its types takes an enum's or a date's text there."""
+    return model.model_validate_json(canonical_json(arguments))
+
+
+def _reads_as(value: BaseModel, written: dict[str, JsonValue], key: str | None = None) -> bool:
+    """Whether what was written leads back to the value; a secret that was masked does not."""
+    try:
+        again = _read(type(value), written)
+    except ValidationError:
+        return False
+    if key is None:
+        return again == value
+    return bool(getattr(again, f"arg_{key}") == getattr(value, f"arg_{key}"))
+
+
+def _described(model: type[BaseModel], name: str) -> dict[str, JsonValue]:
+    try:
+        schema = schema_of(model)
+    except PydanticUserError as error:
+        raise InvalidDefinition(_undescribable(name, error)) from error
+    properties = schema.get("properties")
+    for shape in properties.values() if isinstance(properties, dict) else ():
+        if isinstance(shape, dict) and shape.get("writeOnly"):
+            # The mask that stands for a secret is no default.
+            shape.pop("default", None)
+    return schema
+
+
+def _undescribable(name: str, error: PydanticUserError) -> str:
+    return f"The tool {name!r} has an argument that pydantic cannot describe: {error.message}"
+
+
+def _parameters(
+    function: Callable[..., object], name: str
+) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError) as error:
+        message = f"The tool {name!r} has no signature to read: {error}. Wrap it in a function."
+        raise InvalidDefinition(message) from error
+
+
 def _hints(function: Callable[..., object], name: str) -> dict[str, object]:
     try:
         return get_type_hints(function, include_extras=True)
+    except TypeError as error:
+        message = f"The tool {name!r} has no annotations to read: {error} Wrap it in a function."
+        raise InvalidDefinition(message) from error
     except NameError as error:
         message = (
             f"The tool {name!r} has an annotation that cannot be resolved: {error}. Define it at "
@@ -123,21 +199,20 @@ def _field(
         )
         raise InvalidDefinition(message)
     default = ... if parameter.default is parameter.empty else parameter.default
-    info: FieldInfo = Field(default, alias=parameter.name)
+    # `limit: int = None` means `int | None` to whoever writes it.
+    taken = Optional[cast("Any", hint)] if default is None else hint
     # An annotation's own description stays: it is the more deliberate one.
-    if description is not None and get_origin(hint) is not Annotated:
-        info.description = description
-    return (hint, info)
+    if description is None or get_origin(hint) is Annotated:
+        return (taken, Field(default, alias=parameter.name))
+    return (taken, Field(default, alias=parameter.name, description=description))
 
 
 def _build(name: str, fields: dict[str, tuple[object, FieldInfo]]) -> type[BaseModel]:
-    config = ConfigDict(extra="forbid", validate_by_alias=True)
+    config = ConfigDict(extra="forbid", validate_by_alias=True, validate_default=True)
     # Only known when the program runs: pydantic's declared type is for fields written out by hand.
-    declared = cast("dict[str, Any]", fields)
+    # Their own names keep clear of those that pydantic's models have.
+    declared = cast("dict[str, Any]", {f"arg_{key}": field for key, field in fields.items()})
     try:
         return create_model(name, __config__=config, **declared)
     except PydanticUserError as error:
-        message = (
-            f"The tool {name!r} has an argument that pydantic cannot describe: {error.message}"
-        )
-        raise InvalidDefinition(message) from error
+        raise InvalidDefinition(_undescribable(name, error)) from error
