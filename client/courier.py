@@ -16,6 +16,7 @@ from kern.db.outbox import Delivery, DeliveryKind
 from kern.db.tables import RunRow
 from kern.errors import Unavailable
 from kern.logs import get_logger
+from kern.settings import Settings
 from kern.states import RunStatus
 
 _log = get_logger("kern.courier")
@@ -27,10 +28,14 @@ _PATIENCE = timedelta(seconds=5)
 class Courier:
     """Starts, signals and cancels workflows for what lies in the outbox."""
 
-    def __init__(self, db: Database, temporal: Client, heartbeat_seconds: float) -> None:
+    def __init__(self, db: Database, temporal: Client, settings: Settings) -> None:
         self._db = db
         self._temporal = temporal
-        self._heartbeat = heartbeat_seconds
+        self._cursor = RunCursor(
+            run_id="",
+            heartbeat=settings.heartbeat_seconds,
+            turns_per_history=settings.turns_per_history,
+        )
 
     async def deliver(self, delivery: Delivery) -> bool:
         """Tell Temporal, and forget the delivery.
@@ -82,7 +87,7 @@ class Courier:
         component_id, turn = found
         await self._temporal.start_workflow(
             _WORKFLOW,
-            RunCursor(run_id=run_id, turn=turn, heartbeat=self._heartbeat),
+            self._cursor.model_copy(update={"run_id": run_id, "turn": turn}),
             id=run_id,
             task_queue=queue_of(component_id),
             # SQL knows which runs have ended: their workflow finds that out in its first activity.

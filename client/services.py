@@ -4,7 +4,6 @@ Its database, its connection to Temporal, and what stands on both.
 """
 
 import asyncio
-from pathlib import Path
 
 from temporalio.client import Client
 
@@ -13,13 +12,13 @@ from kern.client.courier import Courier
 from kern.client.embedded import EmbeddedServer
 from kern.client.relay import Relay
 from kern.client.runs import Runs
-from kern.db import Database, SqliteDb, database_from_url
+from kern.db import Database
+from kern.db.configured import open_database
 from kern.logs import get_logger
 from kern.settings import Settings
 
 _log = get_logger("kern.runtime")
 
-_DATABASE = "kern.db"
 _WATCH_SECONDS = 1.0
 
 
@@ -36,7 +35,7 @@ class Services:
         self.db = db
         self.temporal = client
         self.server = server
-        self.courier = Courier(db, client, settings.heartbeat_seconds)
+        self.courier = Courier(db, client, settings)
         self.runs = Runs(db, client, self.courier)
         self.relay = Relay(db, client, self.courier, settings.relay_seconds)
         self._watch = asyncio.create_task(_keep_alive(server)) if server else None
@@ -77,18 +76,6 @@ class Services:
         if self.server is not None:
             await asyncio.to_thread(self.server.leave)
         self.db.close()
-
-
-def open_database(settings: Settings) -> Database:
-    """Return the runtime's own database: `KERN_DATABASE_URL`, else SQLite in the folder."""
-    if settings.database_url is not None:
-        return database_from_url(settings.database_url.get_secret_value())
-    return SqliteDb(settings.home / _DATABASE)
-
-
-def database_path(home: Path) -> Path:
-    """Return where a folder's own database lies."""
-    return home / _DATABASE
 
 
 async def _keep_alive(server: EmbeddedServer) -> None:

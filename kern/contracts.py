@@ -22,11 +22,13 @@ class RunCursor(Contract):
         run_id: The run, which is also the workflow's id.
         turn: The first turn to take.
         heartbeat: Seconds without a sign of life after which an attempt counts as dead.
+        turns_per_history: After how many turns the workflow continues as new.
     """
 
     run_id: str
     turn: int = 1
     heartbeat: float = 10.0
+    turns_per_history: int = 500
 
 
 class TurnInput(Contract):

@@ -9,9 +9,6 @@ from kern.contracts import CloseInput, PlannedCall, Resolved, RunCursor, Stop, S
 from kern.workflows import steps
 from kern.workflows.gate import Gates
 
-# The history of a run that never ends must not grow for ever; the cursor is all that is carried on.
-_TURNS_PER_HISTORY = 500
-
 
 @workflow.defn(name="AgentRun")
 class AgentRun:
@@ -91,9 +88,10 @@ class AgentRun:
 
     def _history_is_long(self, turns: int) -> bool:
         suggested = workflow.info().is_continue_as_new_suggested()
-        return suggested or turns >= _TURNS_PER_HISTORY
+        return suggested or turns >= self._cursor.turns_per_history
 
     async def _move_on(self, turn: int) -> None:
+        """Continue with a new history: a run that never ends must not grow one for ever."""
         self._moved = True
         await workflow.wait_condition(workflow.all_handlers_finished)
         workflow.continue_as_new(self._cursor.model_copy(update={"turn": turn}))

@@ -97,7 +97,7 @@ async def _deliver(
         client = await temporal.connect(address)
     except Unavailable:
         return False
-    return await Courier(db, client, settings.heartbeat_seconds).deliver(delivery)
+    return await Courier(db, client, settings).deliver(delivery)
 
 
 def _submission(requirement: Requirement, by: str) -> Submission:

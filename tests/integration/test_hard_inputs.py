@@ -1,0 +1,219 @@
+"""What models, tools and providers do at their worst: every run still ends, and says why."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from kern.agent import Agent
+from kern.client.runtime import Runtime
+from kern.db import SqliteDb
+from kern.ids import new_id
+from kern.models.openai import OpenAIChat, OpenAIResponses
+from kern.models.scripted import Call
+from kern.settings import Settings
+from kern.states import RunStatus, ToolOutcome
+from kern.tools import tool
+from tests.support.agents import Ledger, scripted
+from tests.support.model_server import Failure, ModelServer
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "ledger")
+
+
+def over_http(server: ModelServer, *tools: object) -> Agent:
+    """Return an agent whose answers come through the real client."""
+    model = OpenAIResponses(id="gpt-test", base_url=server.base_url, api_key="sk-test")
+    return Agent(id=f"agent-{new_id()}", model=model, tools=tools)  # type: ignore[arg-type]
+
+
+def test_lone_surrogates_are_stored_and_sent_back(runtime_on_each: Runtime) -> None:
+    def echo(text: str) -> str:
+        """Echo."""
+        return text + "\ud801\x00"
+
+    script = [Call("echo", arguments_text='{"text": "a\\ud800b\\u0000"}'), "x\ud800y"]
+    with ModelServer(script) as server:
+        output = over_http(server, echo).run("Hi \udfff\x00")
+
+    assert output.status is RunStatus.completed
+    assert output.content == "x?y"
+    assert output.input == "Hi ?\ufffd"
+    assert output.tools[0].result == "a?b\ufffd?\ufffd"
+
+
+def test_a_result_of_megabytes_reaches_the_model_and_not_the_history(runtime: Runtime) -> None:
+    def dump() -> str:
+        """Return much."""
+        return "x" * 3_000_000
+
+    with ModelServer([Call("dump"), "Read."]) as server:
+        output = over_http(server, dump).run("Dump")
+        assert len(str(server.requests[-1].body)) > 3_000_000
+
+    assert output.content == "Read."
+    assert output.tools[0].result is not None
+    assert len(output.tools[0].result) == 3_000_000
+    history = runtime.call(
+        runtime.services.temporal.get_workflow_handle(output.run_id).fetch_history()
+    )
+    assert len(history.to_json()) < 50_000
+
+
+def test_invalid_calls_go_back_to_the_model_as_errors(runtime: Runtime, ledger: Ledger) -> None:
+    @tool(requires_confirmation=True)
+    def pay(amount: float) -> None:
+        """Pay."""
+        ledger.add(str(amount))
+
+    script = [
+        [
+            Call("pay", arguments_text='{"amount": '),
+            Call("pay", amount="much"),
+            Call("pay", arguments_text='{"amount": NaN}'),
+            Call("nothing"),
+        ],
+        "I give up.",
+    ]
+    with ModelServer(script) as server:
+        output = over_http(server, pay).run("Pay")
+
+    assert output.content == "I give up."
+    told = [message.content for message in output.messages[2:6]]
+    assert "not valid JSON" in told[0]
+    assert "amount" in told[1]
+    assert "NaN" in told[2]
+    assert "no tool 'nothing'" in told[3]
+    assert ledger.lines == []
+    assert output.requirements == []
+
+
+def test_a_tool_that_blocks_its_event_loop_freezes_nobody(runtime: Runtime, ledger: Ledger) -> None:
+    async def block() -> str:
+        """Block far beyond the heartbeat."""
+        ledger.add("blocked")
+        threading.Event().wait(2.5)
+        return "blocked"
+
+    blocking = scripted([Call("block"), "Done."], [block])
+    accepted = blocking.run("Block", background=True)
+
+    assert scripted(["Hello."]).run("Hi").content == "Hello."
+    output = blocking.continue_run(accepted.run_id)
+    assert output.content == "Done."
+    assert ledger.lines == ["blocked"]
+    assert output.requirements == []
+
+
+@pytest.mark.parametrize("leave", [SystemExit(3), KeyboardInterrupt(), BaseException("odd")])
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_tool_cannot_end_the_worker(
+    runtime: Runtime, leave: BaseException, *, is_async: bool
+) -> None:
+    async def quit_async() -> None:
+        """Leave."""
+        raise leave
+
+    def quit_sync() -> None:
+        """Leave."""
+        raise leave
+
+    function = quit_async if is_async else quit_sync
+    output = scripted([Call(function.__name__), "Still here."], [function]).run("Quit")
+
+    assert output.content == "Still here."
+    assert output.tools[0].outcome is ToolOutcome.error
+
+
+def test_passing_failures_of_a_provider_are_tried_again(runtime: Runtime) -> None:
+    with ModelServer(["Hello."]) as server:
+        server.fail(
+            Failure(
+                status=429, headers={"retry-after-ms": "20"}, body={"error": {"message": "slow"}}
+            ),
+            Failure(drop=True),
+        )
+        output = over_http(server).run("Hi")
+        assert len(server.requests) == 3
+
+    assert output.content == "Hello."
+    assert output.metrics.model_calls == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (400, {"error": {"message": "bad request"}}, "refused"),
+        (401, {"error": {"message": "bad key sk-test"}}, "refused"),
+        (429, {"error": {"message": "pay", "code": "insufficient_quota"}}, "insufficient_quota"),
+    ],
+)
+def test_a_final_failure_of_a_provider_ends_the_run(
+    runtime: Runtime, status: int, body: dict[str, dict[str, str]], code: str
+) -> None:
+    with ModelServer(["never"]) as server:
+        server.fail(*[Failure(status=status, body=body)] * 3)  # type: ignore[arg-type]
+        output = over_http(server).run("Hi")
+        assert len(server.requests) == 1
+
+    assert output.status is RunStatus.error
+    assert output.error is not None
+    assert output.error.code == code
+    assert "sk-test" not in output.error.message
+
+
+def test_chat_completions_run_the_same(runtime: Runtime, ledger: Ledger) -> None:
+    @tool(requires_confirmation=True)
+    def pay(amount: float) -> str:
+        """Pay."""
+        ledger.add(str(amount))
+        return "paid"
+
+    with ModelServer([Call("pay", amount=5), "Done."]) as server:
+        model = OpenAIChat(id="local", base_url=server.base_url)
+        agent = Agent(id=f"agent-{new_id()}", model=model, tools=[pay])
+        paused = agent.run("Pay 5")
+        output = agent.continue_run(paused.run_id, [paused.requirements[0].confirm()])
+
+    assert output.content == "Done."
+    assert ledger.lines == ["5.0"]
+
+
+def test_a_run_of_many_turns_continues_as_new_and_keeps_its_cursor(
+    settings: Settings, tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = settings.model_copy(update={"turns_per_history": 3})
+    runtime = Runtime(few, SqliteDb(tmp_path / "kern.db"))
+    monkeypatch.setattr("kern.client.runtime._runtime", runtime)
+
+    @tool(requires_confirmation=lambda number: number == 8)
+    def step(number: int) -> str:
+        """Step."""
+        ledger.add(str(number))
+        return f"did {number}"
+
+    script = [*[Call("step", number=number) for number in range(1, 11)], "Done."]
+    agent = scripted(script, [step])
+    paused = agent.run("Go")
+    output = agent.continue_run(paused.run_id, [paused.requirements[0].confirm()])
+
+    assert output.content == "Done."
+    assert ledger.lines == [str(number) for number in range(1, 11)]
+    handle = runtime.services.temporal.get_workflow_handle(output.run_id)
+    history = runtime.call(handle.fetch_history())
+    assert len(history.events) < 60
+    runtime.close()
+
+
+def test_a_limit_of_calls_is_kept(runtime: Runtime, ledger: Ledger) -> None:
+    def step() -> None:
+        """Step."""
+        ledger.add("step")
+
+    script = [[Call("step"), Call("step")], [Call("step"), Call("step")], "Done."]
+    output = scripted(script, [step], tool_call_limit=3).run("Go")
+
+    assert output.content == "Done."
+    assert len(ledger.lines) == 3
