@@ -1,7 +1,6 @@
 """Runs from outside: accept them, wait for their stops, decide, cancel, read."""
 
 import asyncio
-import getpass
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -19,7 +18,7 @@ from kern.db.deciding import Accepted, Submission
 from kern.db.engine import Database
 from kern.db.outbox import Delivery
 from kern.db.tables import RunRow
-from kern.db.viewer import Viewer
+from kern.db.viewer import Viewer, system_user
 from kern.errors import InvalidDecision, Unavailable
 from kern.ids import new_id
 from kern.logs import get_logger
@@ -202,14 +201,6 @@ def _submission(requirement: Requirement) -> Submission:
         draft=draft.model_copy(update={"note": note}),
         actor=clean_text(actor),
     )
-
-
-def system_user() -> str:
-    """Return the name of the user of this machine who runs the process."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def _stands_still(tx: Session, run_id: str) -> bool:

@@ -1,15 +1,19 @@
 """Brings a database's tables up to date."""
 
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, inspect, text
 
 from kern.db.engine import Database
 from kern.db.migrations import HEAD
 from kern.errors import Conflict
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_ALEMBIC = threading.Lock()
 _LOCK = 0x6B65726E  # "kern": the key of the advisory lock on Postgres
 
 
@@ -25,6 +29,12 @@ def migrate(database: Database) -> None:
     Raises:
         Conflict: the tables were made by a newer version of Kern.
     """
+    # Alembic keeps what it works on in globals, so one thread of a process at a time.
+    with _ALEMBIC:
+        _migrate(database)
+
+
+def _migrate(database: Database) -> None:
     if revision_of(database) == HEAD:
         return
     with database.engine.connect().execution_options(kern_write=True) as connection:
@@ -34,8 +44,10 @@ def migrate(database: Database) -> None:
         connection.commit()
 
 
-def configuration(connection: Connection) -> Config:
+def configuration(connection: Connection) -> "Config":
     """Return Alembic's configuration for a connection."""
+    from alembic.config import Config  # noqa: PLC0415  slow to import, seldom needed
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
@@ -51,6 +63,8 @@ def _upgrade(database: Database, connection: Connection) -> None:
             "used by a newer version. Install that one."
         )
         raise Conflict(message)
+    from alembic import command  # noqa: PLC0415  slow to import, seldom needed
+
     command.upgrade(configuration(connection), "head")
 
 

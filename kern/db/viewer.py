@@ -1,5 +1,6 @@
 """Who looks at a run or acts on it."""
 
+import getpass
 from dataclasses import dataclass
 
 from kern.errors import NotAllowed
@@ -37,3 +38,11 @@ class Viewer:
 
 
 OPERATOR = Viewer(is_operator=True)
+
+
+def system_user() -> str:
+    """Return the name of the user of this machine who runs the process."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
