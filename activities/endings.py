@@ -3,13 +3,12 @@
 A deadline that passed, a run that is given up.
 """
 
-from datetime import UTC, datetime
-
 from sqlmodel import Session
 from temporalio import activity
 
 from kern.activities.failures import kern_failure
 from kern.checkpoints import reach
+from kern.clock import Clock, utc_now
 from kern.contracts import CloseInput, ExpiryInput, ExpiryOutcome, Nothing
 from kern.db import deciding, runs
 from kern.db.engine import Database
@@ -20,13 +19,14 @@ from kern.states import RunStatus
 class Endings:
     """Writes deadlines and endings."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, clock: Clock = utc_now) -> None:
         self._db = db
+        self._clock = clock
 
     @activity.defn(name="expire")
     async def expire(self, ask: ExpiryInput) -> ExpiryOutcome:
         """Expire a requirement, unless its row says that somebody decided."""
-        now = datetime.now(UTC)
+        now = self._clock()
         reach("expire.before_store")
         try:
             outcome = await self._db.write(lambda tx: deciding.expire(tx, ask.requirement_id, now))
@@ -38,7 +38,7 @@ class Endings:
     @activity.defn(name="close_run")
     async def close_run(self, ask: CloseInput) -> Nothing:
         """End a run as cancelled or failed; one that has ended stays as it is."""
-        now = datetime.now(UTC)
+        now = self._clock()
 
         def close(tx: Session) -> None:
             run = runs.lock(tx, ask.run_id)

@@ -17,11 +17,11 @@ from kern.contracts import ToolCallInput, ToolCallOutcome
 from kern.db import calls
 from kern.db.calls import Execution, Kept, Settled
 from kern.db.engine import Database
-from kern.errors import KernError
+from kern.errors import InvalidInput, KernError
 from kern.ids import new_id
 from kern.logs import get_logger
 from kern.registry import Registry
-from kern.session_state import SessionState
+from kern.session_state import SessionState, StateChange
 from kern.states import Effect, ToolOutcome
 from kern.tools import RunContext, Tool
 
@@ -59,7 +59,13 @@ class ToolCalls:
         reach("tool_call.after_begin")
         if isinstance(taken, Settled):
             return ToolCallOutcome(gate=taken.gate, run_ended=taken.run_ended)
-        _log.info("tool_started", run_id=ask.run_id, tool=taken.name, attempt=taken.attempt)
+        _log.info(
+            "tool_started",
+            run_id=taken.run_id,
+            session_id=taken.session_id,
+            tool=taken.name,
+            attempt=taken.attempt,
+        )
         attempt = _Attempt(self._db, taken, token)
         tool = await self._tool(attempt)
         try:
@@ -104,8 +110,8 @@ class ToolCalls:
         except asyncio.CancelledError:
             if is_once:
                 await attempt.end(await waiting)
-            elif (details := activity.cancellation_details()) and details.cancel_requested:
-                await attempt.keep(ToolOutcome.cancelled, "The run was cancelled during this call.")
+            else:
+                await attempt.abandon()
             raise
         reach("tool_call.after_effect")
         await attempt.end(ended)
@@ -159,7 +165,13 @@ class _Attempt:
     async def keep(self, outcome: ToolOutcome, result: str) -> None:
         """Store the call's end; refused when another attempt holds the call."""
         now = datetime.now(UTC)
-        changes = self.context.session_state.changes() if outcome is ToolOutcome.result else []
+        changes: list[StateChange] = []
+        if outcome is ToolOutcome.result:
+            try:
+                changes = self.context.session_state.changes()
+            except InvalidInput as error:
+                # The effect has happened, so the call is done all the same.
+                result = f"{result}\n\nIts changes of the session's state were not kept: {error}"
         reach("tool_call.before_store")
         kept = await self._db.write(
             lambda tx: calls.finish(
@@ -175,7 +187,12 @@ class _Attempt:
         reach("tool_call.after_store")
         level = _log.warning if kept is Kept.fenced else _log.info
         level(
-            "tool_ended", run_id=self.taken.run_id, tool=self.taken.name, outcome=outcome, kept=kept
+            "tool_ended",
+            run_id=self.taken.run_id,
+            session_id=self.taken.session_id,
+            tool=self.taken.name,
+            outcome=outcome,
+            kept=kept,
         )
 
     async def give_back(self, reason: str) -> None:
@@ -186,6 +203,13 @@ class _Attempt:
             lambda tx: calls.release(tx, self.taken.tool_call_id, self._token, reason, now)
         )
         reach("tool_call.after_release")
+
+    async def abandon(self) -> None:
+        """Leave the call to the next attempt, or note that there is none."""
+        now = datetime.now(UTC)
+        await self._db.write(
+            lambda tx: calls.abandon(tx, self.taken.tool_call_id, self._token, now)
+        )
 
     async def doubt(self) -> Settled:
         """Ask a person what became of the call."""

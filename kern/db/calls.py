@@ -20,7 +20,7 @@ from kern.db.events import record
 from kern.db.outbox import DeliveryKind
 from kern.db.tables import RequirementRow, RunRow, SessionRow, ToolCallRow
 from kern.db.turns import Question, open_requirement, pending_gate
-from kern.errors import NotFound
+from kern.errors import InvalidInput, NotFound
 from kern.session_state import StateChange, apply_changes
 from kern.states import (
     Effect,
@@ -162,6 +162,15 @@ def release(tx: Session, tool_call_id: str, token: str, reason: str, now: dateti
     return True
 
 
+def abandon(tx: Session, tool_call_id: str, token: str, now: datetime) -> None:
+    """Note that an attempt was stopped, if its run has ended; otherwise another attempt follows."""
+    run, call = _lock(tx, tool_call_id)
+    held = call.token == token and call.status == ToolCallStatus.running.value
+    if held and RunStatus(run.status).is_final:
+        runs.finish_call(tx, call, ToolOutcome.cancelled, "The run ended during this call.", now)
+        record(tx, run, "tool_call_stopped", now, tool_call_id=call.id, tool=call.name)
+
+
 def doubt(tx: Session, tool_call_id: str, token: str, now: datetime) -> Settled:
     """Ask a person what became of a call that this attempt had to abandon half-way."""
     run, call = _lock(tx, tool_call_id)
@@ -276,8 +285,16 @@ def _apply_state(tx: Session, run: RunRow, changes: list[StateChange], now: date
         return
     query = select(SessionRow).where(SessionRow.id == run.session_id).with_for_update()
     session = tx.exec(query.execution_options(populate_existing=True)).one()
-    session.state = apply_changes(session.state, changes)
+    done: list[JsonValue] = []
+    for change in changes:
+        written = change.model_dump(mode="json")
+        try:
+            session.state = apply_changes(session.state, [change])
+        except InvalidInput as error:
+            # Another run made it a value of another type; the call has happened all the same.
+            record(tx, run, "session_state_refused", now, change=written, reason=str(error))
+        else:
+            done.append(written)
     session.state_version += 1
     session.updated_at = now
-    changed: list[JsonValue] = [change.model_dump(mode="json") for change in changes]
-    record(tx, run, "session_state_changed", now, changes=changed)
+    record(tx, run, "session_state_changed", now, changes=done)

@@ -164,7 +164,9 @@ def test_a_tool_knows_its_run_and_changes_the_state(runtime_on_each: Runtime) ->
         run_context.session_state.append("words", word)
         return "ok"
 
-    agent = scripted([Call("remember", word="sea"), "Done."], [remember], session_state={"count": 4})
+    agent = scripted(
+        [Call("remember", word="sea"), "Done."], [remember], session_state={"count": 4}
+    )
     output = agent.run("Go", dependencies={"tenant": "a"}, metadata={"source": "test"})
 
     (context,) = seen

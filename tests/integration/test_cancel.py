@@ -1,0 +1,142 @@
+"""Cancelling a run: stored before it is acknowledged, and nothing new begins after it."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from kern.client.runtime import Runtime
+from kern.errors import AlreadyResolved, RunEnded
+from kern.models.scripted import Call
+from kern.states import RunStatus, ToolCallStatus, ToolOutcome
+from kern.tools import tool
+from tests.support.agents import Ledger, scripted
+from tests.support.model_server import ModelServer
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "ledger")
+
+
+def test_a_paused_run_is_cancelled_with_its_requirements(
+    runtime_on_each: Runtime, ledger: Ledger
+) -> None:
+    @tool(requires_confirmation=True)
+    def pay() -> None:
+        """Pay."""
+        ledger.add("paid")
+
+    agent = scripted([Call("pay"), "Done."], [pay])
+    paused = agent.run("Pay")
+
+    cancelled = agent.cancel_run(paused.run_id)
+
+    assert cancelled.status is RunStatus.cancelled
+    assert [r.status for r in cancelled.requirements] == ["cancelled"]
+    assert cancelled.tools[0].outcome is ToolOutcome.cancelled
+    with pytest.raises(AlreadyResolved, match="is cancelled"):
+        agent.continue_run(paused.run_id, [paused.requirements[0].confirm()])
+    with pytest.raises(RunEnded):
+        agent.cancel_run(paused.run_id)
+    assert ledger.lines == []
+
+
+def test_whoever_waits_for_a_run_hears_that_it_was_cancelled(runtime: Runtime) -> None:
+    with ModelServer(["too late"]) as server:
+        from kern.models.openai import OpenAIResponses
+
+        stall = server.stall()
+        agent = scripted(["unused"])
+        agent.model = OpenAIResponses(id="m", base_url=server.base_url)
+        accepted = agent.run("Hi", background=True)
+        stall.arrived.wait()
+        heard: list[RunStatus] = []
+        waiting = threading.Thread(
+            target=lambda: heard.append(agent.continue_run(accepted.run_id).status)
+        )
+        waiting.start()
+
+        cancelled = agent.cancel_run(accepted.run_id)
+        waiting.join()
+        stall.release()
+
+    assert cancelled.status is RunStatus.cancelled
+    assert heard == [RunStatus.cancelled]
+    assert agent.get_run_output(accepted.run_id).content is None
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_call_with_an_effect_is_let_end_and_what_it_did_is_kept(
+    runtime: Runtime, ledger: Ledger, tmp_path: Path, *, is_async: bool
+) -> None:
+    gate = tmp_path / "gate"
+
+    def pay() -> str:
+        """Pay."""
+        ledger.add("began")
+        wait_until(gate.exists)
+        ledger.add("ended")
+        return "paid"
+
+    async def pay_async() -> str:
+        """Pay."""
+        return pay()
+
+    function = pay_async if is_async else pay
+    agent = scripted([Call(function.__name__), "Done."], [function])
+    accepted = agent.run("Pay", background=True)
+    wait_until(lambda: ledger.lines == ["began"])
+
+    assert agent.cancel_run(accepted.run_id).status is RunStatus.cancelled
+    gate.touch()
+
+    def call_is_done() -> bool:
+        return agent.get_run_output(accepted.run_id).tools[0].status is ToolCallStatus.done
+
+    wait_until(call_is_done)
+    output = agent.get_run_output(accepted.run_id)
+    assert output.tools[0].result == "paid"
+    assert output.status is RunStatus.cancelled
+    assert ledger.lines == ["began", "ended"]
+    assert output.metrics.model_calls == 1
+
+
+def test_a_call_that_only_reads_is_stopped(runtime: Runtime, ledger: Ledger) -> None:
+    @tool(effect="read")
+    async def read() -> str:
+        """Read for ever."""
+        import asyncio
+
+        ledger.add("began")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ledger.add("stopped")
+        return "never"
+
+    agent = scripted([Call("read"), "Done."], [read])
+    accepted = agent.run("Read", background=True)
+    wait_until(lambda: ledger.lines == ["began"])
+
+    agent.cancel_run(accepted.run_id)
+
+    wait_until(lambda: ledger.lines == ["began", "stopped"])
+    wait_until(
+        lambda: agent.get_run_output(accepted.run_id).tools[0].outcome is ToolOutcome.cancelled
+    )
+
+
+def test_a_workflow_that_is_cancelled_in_temporal_cancels_its_run(runtime: Runtime) -> None:
+    @tool(requires_confirmation=True)
+    def pay() -> None:
+        """Pay."""
+
+    agent = scripted([Call("pay"), "Done."], [pay])
+    paused = agent.run("Pay")
+
+    runtime.call(runtime.services.temporal.get_workflow_handle(paused.run_id).cancel())
+
+    wait_until(lambda: agent.get_run_output(paused.run_id).status is RunStatus.cancelled)
+    assert agent.get_run_output(paused.run_id).active_requirements == []

@@ -1,0 +1,247 @@
+"""One run under chosen deaths: who is killed where, what a person says, and how it ends."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGKILL
+from typing import Literal
+
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from kern.client.courier import Courier
+from kern.client.runs import Runs
+from kern.db import database_from_url
+from kern.db.outputs import requirement_of
+from kern.db.tables import RequirementRow
+from kern.db.viewer import OPERATOR
+from kern.errors import AlreadyResolved
+from kern.ids import new_id
+from kern.requirements import Requirement
+from kern.runner import RunRequest
+from kern.settings import Settings
+from tests.support.crash_app import build, read, user_text
+from tests.support.crash_processes import Child
+from tests.support.crash_spec import HEARTBEAT_SECONDS, Kill, Place, Spec
+from tests.support.crash_state import Rows, Snapshot, rows_of, snapshot
+from tests.support.crash_world import World
+
+_PATIENCE = 60.0
+_POLL_SECONDS = 0.05
+_DEADLINES = {"late", "silent"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A conversation, and the points at which its processes die.
+
+    Attributes:
+        workers: Where the first worker dies, then the second, and so on; the last one lives.
+        accept: Where the client that accepts the run dies; None for one that lives.
+        resolve: Where the client that submits the first decision dies.
+        cancel: Where the client that cancels the paused run dies; "" for one that lives.
+        stalled: Whether the model answers only after the first death.
+    """
+
+    scenario: str
+    workers: tuple[Kill, ...] = ()
+    accept: str | None = None
+    resolve: str | None = None
+    cancel: str | None = None
+    verdict: Literal["approve", "reject"] = "approve"
+    stalled: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the test is called."""
+        clients = [self.accept, self.resolve, self.cancel]
+        dead = [f"{kill.point}.{kill.occurrence}" for kill in self.workers]
+        said = [self.verdict] if self.verdict == "reject" else []
+        told = [one for one in clients if one is not None]
+        return "-".join([self.scenario, *said, *told, *dead])
+
+
+class CaseRun:
+    """A case that is being played."""
+
+    def __init__(self, world: World, case: Case, folder: Path, url: str) -> None:
+        self.case, self.world, self.folder = case, world, folder
+        self.id = new_id()
+        self.text = user_text(self.id, case.scenario)
+        self.place = Place(
+            component=f"crash-{self.id}",
+            database_url=url,
+            home=str(folder),
+            address=world.server.address,
+            model_url=world.models.base_url,
+            ledger=str(folder / "ledger"),
+        )
+        self.deaths: list[Snapshot] = []
+        self.acknowledged: list[tuple[str, str, str]] = []
+        self._db = database_from_url(url)
+        self._runs = Runs(
+            self._db,
+            world.temporal,
+            Courier(self._db, world.temporal, Settings(heartbeat_seconds=HEARTBEAT_SECONDS)),
+        )
+        self._worker: Child | None = None
+        self._all_died = asyncio.Event()
+
+    async def play(self) -> Snapshot:
+        """Play the case to its end; return what is left then."""
+        supervisor = asyncio.create_task(self._supervise())
+        story = asyncio.create_task(self._tell())
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await asyncio.wait({supervisor, story}, return_when=asyncio.FIRST_COMPLETED)
+                if supervisor.done():
+                    await supervisor
+                return await story
+        finally:
+            for task in (supervisor, story):
+                task.cancel()
+            await asyncio.gather(supervisor, story, return_exceptions=True)
+            if self._worker is not None:
+                await self._worker.kill()
+            await self._runs.close()
+            self._db.close()
+
+    async def rows(self) -> Rows:
+        """Read the run."""
+        return await self._db.write(lambda tx: rows_of(tx, self.id))
+
+    async def _supervise(self) -> None:
+        """Have workers die one after another; the one that comes after them must live."""
+        stall = self.world.models.stall(self.text) if self.case.stalled else None
+        for kill in self.case.workers:
+            self._worker = self._fork("worker", kill)
+            await self._dies(self._worker)
+            if stall is not None:
+                stall.release()
+        self._all_died.set()
+        self._worker = self._fork("worker", None)
+        code = await self._worker.ended()
+        raise AssertionError(f"the worker ended by itself with {code}: {self._worker.story}")
+
+    async def _dies(self, child: Child) -> None:
+        assert await child.ended() == -SIGKILL, child.story
+        ledger = Path(self.place.ledger)
+        left = await snapshot(self._db, self.world.models, self.id, self.text, ledger)
+        self.deaths.append(left)
+
+    async def _tell(self) -> Snapshot:
+        await self._accept()
+        await self._until(self._has_ended, "the run ends")
+        await self._until(self._is_quiet, "everything is delivered and every worker has died")
+        await self._until(self._is_closed, "the workflow closes")
+        ledger = Path(self.place.ledger)
+        return await snapshot(self._db, self.world.models, self.id, self.text, ledger)
+
+    async def _accept(self) -> None:
+        if self.case.accept is not None:
+            await self._dies(self._fork("accept", Kill(point=self.case.accept)))
+            if self.deaths[-1].rows.run is not None:
+                return
+        request = RunRequest(component_id=self.place.component, input=self.text, run_id=self.id)
+        await self._runs.run(build(self.place), request, background=True)
+
+    async def _has_ended(self) -> bool:
+        rows = await self.rows()
+        assert rows.run is not None, "what was accepted is gone"
+        if rows.run.status in {"completed", "cancelled", "error"}:
+            return True
+        if self.case.cancel is not None:
+            if rows.run.status == "paused":
+                await self._cancel()
+            return False
+        for row in rows.requirements:
+            if row.status == "pending":
+                await self._decide(row)
+        return False
+
+    async def _decide(self, row: RequirementRow) -> None:
+        seen = await self._db.read(lambda tx: requirement_of(tx, row))
+        if row.kind == "unknown_outcome":
+            await self._answer(seen)
+            return
+        if self.case.scenario in _DEADLINES:
+            return
+        if self.case.resolve is not None and not self.acknowledged:
+            child = self._fork("resolve", Kill(point=self.case.resolve), row.id)
+            await self._dies(child)
+            if any(one.requirement_id == row.id for one in self.deaths[-1].rows.decisions):
+                self.acknowledged.append((row.id, self.case.verdict, "dana"))
+                return
+        filled = (
+            seen.confirm(by="dana") if self.case.verdict == "approve" else seen.reject(by="dana")
+        )
+        await self._submit(filled)
+
+    async def _answer(self, seen: Requirement) -> None:
+        """Say truthfully what became of a call: the ledger knows."""
+        lines = read(Path(self.place.ledger))
+        if any(line.tool_call_id == seen.tool_call_id for line in lines):
+            seen.mark_happened(f"{seen.tool_name} happened", by="erin")
+        else:
+            seen.run_again(by="erin")
+        with contextlib.suppress(AlreadyResolved):
+            await self._submit(seen)
+
+    async def _submit(self, filled: Requirement) -> None:
+        assert filled.draft is not None
+        await self._runs.resolve([filled], OPERATOR)
+        said = (filled.id, filled.draft.verdict.value, filled.draft.by or "")
+        self.acknowledged.append(said)
+
+    async def _cancel(self) -> None:
+        if self.case.cancel:
+            await self._dies(self._fork("cancel", Kill(point=self.case.cancel)))
+            run = self.deaths[-1].rows.run
+            if run is not None and run.status == "cancelled":
+                return
+        await self._runs.cancel(self.id, OPERATOR)
+
+    async def _is_quiet(self) -> bool:
+        return self._all_died.is_set() and not (await self.rows()).outbox
+
+    async def _is_closed(self) -> bool:
+        try:
+            described = await self.world.temporal.get_workflow_handle(self.id).describe()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            # Cancelled before it was started.
+            return self.case.cancel is not None
+        wanted = WorkflowExecutionStatus.COMPLETED
+        if self.case.cancel is not None:
+            wanted = WorkflowExecutionStatus.CANCELED
+        return described.status is wanted
+
+    async def _until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+        try:
+            while not await condition():  # noqa: ASYNC110  other processes set no event
+                await asyncio.sleep(_POLL_SECONDS)
+        except asyncio.CancelledError as error:
+            told = self._worker.story if self._worker is not None else ""
+            raise AssertionError(f"not in time: {what}; the last worker said:\n{told}") from error
+
+    def _fork(
+        self,
+        role: Literal["worker", "accept", "resolve", "cancel"],
+        kill: Kill | None,
+        requirement_id: str = "",
+    ) -> Child:
+        spec = Spec(
+            role=role,
+            place=self.place,
+            log=str(self.folder / f"{role}.log"),
+            kill=kill,
+            run_id=self.id,
+            text=self.text,
+            requirement_id=requirement_id,
+            verdict=self.case.verdict,
+            by="dana",
+        )
+        return self.world.zygote.fork(spec)
