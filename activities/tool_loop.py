@@ -86,8 +86,12 @@ class ToolLoop:
 async def _ended(coroutine: Coroutine[object, object, object]) -> Ended:
     try:
         return Returned(await coroutine)
-    except asyncio.CancelledError:
-        raise
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        # Nobody cancelled it: something that the tool waited for was cancelled.
+        return Raised(error)
     except BaseException as error:  # noqa: BLE001  SystemExit must not end the worker
         return Raised(error)
 

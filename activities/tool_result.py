@@ -2,7 +2,7 @@
 
 import json
 
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import to_json
 
 from kern.canonical import clean_text
 
@@ -18,12 +18,23 @@ def result_text(value: object) -> str:
     if isinstance(value, str):
         return clean_text(value)
     try:
-        return clean_text(to_json(value, fallback=repr).decode())
-    except (PydanticSerializationError, ValueError, RecursionError):
-        return clean_text(json.dumps(repr(value)))
+        return clean_text(to_json(value, fallback=_described).decode())
+    except Exception:  # noqa: BLE001  a value's own code may raise anything
+        return clean_text(json.dumps(_described(value)))
 
 
 def error_text(error: BaseException) -> str:
     """Return what a tool raised as a sentence for the model."""
-    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  an error's own code may raise anything
+        text = ""
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return clean_text(f"The tool failed: {said}"[:_ERROR_TEXT])
+
+
+def _described(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  as above
+        return f"<a {type(value).__name__} that cannot be described>"

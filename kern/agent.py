@@ -10,6 +10,7 @@ from kern.canonical import canonical_json, digest
 from kern.component import Component, slug
 from kern.db.engine import Database
 from kern.errors import InvalidDefinition, InvalidInput
+from kern.gates import declared
 from kern.models.base import Model, OutputSpec
 from kern.requirements import Requirement
 from kern.run import RunOutput
@@ -81,16 +82,19 @@ class Agent(Component):
     @property
     def fingerprint(self) -> str:
         """A digest of the declaration: two agents with the same one do the same."""
-        tools: list[JsonValue] = [tool.spec.model_dump(mode="json") for tool in self.tools.values()]
+        tools: list[JsonValue] = [declared(tool) for tool in self.tools.values()]
         output = self.output.model_dump(mode="json") if self.output else None
-        declared: list[JsonValue] = [
+        declaration: list[JsonValue] = [
             type(self.model).__name__,
             self.model.id,
             self.instructions,
             tools,
             output,
+            self.session_state,
+            self.num_history_runs if self.add_history_to_context else 0,
+            self.tool_call_limit,
         ]
-        return digest(declared)
+        return digest(declaration)
 
     @property
     def initial_state(self) -> dict[str, JsonValue]:

@@ -2,10 +2,15 @@
 
 import hashlib
 import json
+import math
 
 from pydantic import JsonValue
 
 from kern.errors import InvalidInput
+
+# pydantic, and Python's own encoder, go some hundred levels down and no further.
+_LEVELS = 100
+_TOO_DEEP = f"it is nested deeper than {_LEVELS} levels"
 
 
 def clean_text(text: str) -> str:
@@ -30,15 +35,18 @@ def canonical_json(value: JsonValue) -> str:
     """Write `value` as JSON with sorted keys and no spaces, the same text for the same value.
 
     Raises:
-        InvalidInput: a number that JSON does not have (NaN or an infinity).
+        InvalidInput: it holds what JSON does not have: NaN, an infinity, a lone surrogate, an
+            object, or more levels than can be written.
     """
     try:
-        return json.dumps(
+        text = json.dumps(
             value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
         )
-    except ValueError as error:
-        message = f"The value cannot be written as JSON: {error}. Use finite numbers only."
+        text.encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        message = f"The value cannot be written as JSON: {error}."
         raise InvalidInput(message) from error
+    return text
 
 
 def _refuse_constant(name: str) -> JsonValue:
@@ -46,14 +54,33 @@ def _refuse_constant(name: str) -> JsonValue:
     raise ValueError(message)
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        _refuse_constant(text)
+    return number
+
+
 def parse_json(text: str) -> JsonValue:
     """Read JSON strictly and cleaned of what cannot be stored.
 
     Raises:
-        ValueError: the text is no JSON, or holds NaN or an infinity.
+        ValueError: the text is no JSON, holds NaN or an infinity, or is nested too deeply.
     """
-    value: JsonValue = json.loads(text, parse_constant=_refuse_constant)
+    try:
+        value: JsonValue = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    if _is_deeper(value, _LEVELS):
+        raise ValueError(_TOO_DEEP)
     return clean_json(value)
+
+
+def _is_deeper(value: JsonValue, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in inner)
 
 
 def digest(value: JsonValue) -> str:

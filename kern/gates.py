@@ -3,15 +3,31 @@
 import inspect
 from collections.abc import Mapping
 
+from pydantic import JsonValue
+
 from kern.states import RequirementKind
 from kern.tools import Predicate, Tool
+
+
+def declared(tool: Tool) -> dict[str, JsonValue]:
+    """Return what a tool's declaration says: what the model sees, its gate, how it executes."""
+    return {
+        "spec": tool.spec.model_dump(mode="json"),
+        "kind": tool.kind,
+        "asks": "sometimes" if callable(tool.confirm_when) else "always",
+        "fields": list(tool.asked_fields),
+        "effect": tool.effect.value,
+        "retries": tool.retries,
+        "timeout": tool.timeout,
+        "approval": tool.approval.model_dump(mode="json"),
+    }
 
 
 def gate_of(tool: Tool, arguments: Mapping[str, object]) -> RequirementKind | None:
     """Return what a call with these validated arguments waits for; None if it may run at once.
 
-    A predicate is trusted only when it returns False: whatever else it does, raising included,
-    gates the call.
+    A predicate is trusted only when it returns False: whatever else it does, raising or returning
+    a coroutine included, gates the call.
     """
     if tool.kind is not RequirementKind.confirmation:
         return tool.kind
@@ -22,9 +38,13 @@ def gate_of(tool: Tool, arguments: Mapping[str, object]) -> RequirementKind | No
 
 def _says_no(predicate: Predicate, arguments: Mapping[str, object]) -> bool:
     try:
-        return _ask(predicate, arguments) is False
-    except Exception:  # noqa: BLE001  the user's code, and the gate fails closed
+        answer = _ask(predicate, arguments)
+    except BaseException:  # noqa: BLE001  the user's code, and the gate fails closed
         return False
+    if inspect.iscoroutine(answer):
+        # An async predicate cannot be asked here; closed, it leaves no warning behind.
+        answer.close()
+    return answer is False
 
 
 def _ask(predicate: Predicate, arguments: Mapping[str, object]) -> object:

@@ -3,8 +3,6 @@
 Checked and frozen calls, requirements, or a final content.
 """
 
-import inspect
-
 from pydantic import JsonValue, ValidationError
 
 from kern.agent import Agent
@@ -71,7 +69,9 @@ def _checked(tool: Tool, requested: RequestedCall, given: dict[str, JsonValue]) 
     try:
         kind: RequirementKind | None = RequirementKind.user_input
         if tool.kind is kind:
-            frozen = _partial(tool, given)
+            asked = set(tool.asked_fields)
+            own = {key: value for key, value in given.items() if key not in asked}
+            frozen = tool.signature.freeze(own, without=asked)
         else:
             frozen = tool.signature.freeze(given)
             kind = gate_of(tool, tool.signature.validate(frozen))
@@ -94,23 +94,6 @@ def _checked(tool: Tool, requested: RequestedCall, given: dict[str, JsonValue]) 
 
 def _refused(requested: RequestedCall, name: str, problem: str) -> NewCall:
     return NewCall(provider_call_id=requested.id, name=name, error=clean_text(problem))
-
-
-def _partial(tool: Tool, given: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Check the arguments that the model gives, while those of a person are still missing."""
-    properties = _properties(tool)
-    unknown = sorted(set(given) - set(properties))
-    if unknown:
-        message = f"{unknown[0]}: there is no such argument"
-        raise ValueError(message)
-    asked = set(tool.asked_fields)
-    parameters = inspect.signature(tool.function).parameters
-    for name in tool.signature.names:
-        needed = name not in asked and parameters[name].default is inspect.Parameter.empty
-        if needed and name not in given:
-            message = f"{name}: it is missing"
-            raise ValueError(message)
-    return {key: value for key, value in given.items() if key not in asked}
 
 
 def _question(tool: Tool, kind: RequirementKind, frozen: dict[str, JsonValue]) -> Question:
@@ -139,8 +122,8 @@ def _choices(tool: Tool, frozen: dict[str, JsonValue]) -> tuple[list[str], str |
 
 def _asked(tool: Tool, name: str) -> UserInputField:
     schema = _properties(tool).get(name, {})
-    parameter = inspect.signature(tool.function).parameters[name]
-    required = parameter.default is parameter.empty
+    needed = tool.signature.schema.get("required")
+    required = isinstance(needed, list) and name in needed
     shape = schema if isinstance(schema, dict) else {}
     return UserInputField(
         name=name,

@@ -135,7 +135,10 @@ class Requirement(BaseModel):
     def confirm(self, note: str | None = None, by: str | None = None) -> Self:
         """Approve the call; after `edit`, with the edited arguments."""
         self._expect("confirm", RequirementKind.confirmation)
-        edit = self._draft.edit if self._draft else None
+        before = self._draft if self._draft is not None and self._draft.edit is not None else None
+        if before is not None:
+            note, by = note or before.note, by or before.by
+        edit = before.edit if before is not None else None
         return self._fill(DecisionDraft(verdict=Verdict.approve, note=note, by=by, edit=edit))
 
     def edit(

@@ -4,9 +4,12 @@ import copy
 from collections.abc import Mapping
 from typing import Literal, cast
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
+from kern.canonical import canonical_json, clean_json, clean_text
 from kern.errors import InvalidInput
+
+_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
 
 
 class StateChange(BaseModel):
@@ -37,28 +40,58 @@ class SessionState(dict[str, JsonValue]):
 
     def increment(self, key: str, by: float = 1) -> None:
         """Add `by` to a number; an absent key counts as 0."""
-        self._commute(StateChange(op="increment", key=key, value=by))
+        self._commute(StateChange(op="increment", key=clean_text(key), value=by))
 
     def append(self, key: str, value: JsonValue) -> None:
         """Add `value` at the end of a list; an absent key counts as an empty list."""
-        self._commute(StateChange(op="append", key=key, value=value))
+        change = StateChange(op="append", key=clean_text(key), value=value)
+        self._commute(change.model_copy(update={"value": clean_json(change.value)}))
 
     def changes(self) -> list[StateChange]:
-        """Return what was done, in an order that leads to the present value."""
-        base = apply_changes(self._before, self._commuting)
-        plain = [
-            StateChange(op="set", key=key, value=value)
-            for key, value in self.items()
-            if key not in base or base[key] != value
-        ]
-        gone = [StateChange(op="delete", key=key) for key in base if key not in self]
-        return [*self._commuting, *plain, *gone]
+        """Return what was done, in an order that leads to the present value.
+
+        A key that was set or deleted besides being incremented or appended to is set as a whole.
+
+        Raises:
+            InvalidInput: a value is not JSON.
+        """
+        commuting: list[StateChange] = []
+        plain: list[StateChange] = []
+        for key in [*self, *(key for key in self._before if key not in self)]:
+            steps = [change for change in self._commuting if change.key == key]
+            if self._explains(key, steps):
+                commuting += steps
+            elif key in self:
+                plain.append(StateChange(op="set", key=clean_text(key), value=self._json(key)))
+            else:
+                plain.append(StateChange(op="delete", key=key))
+        return [*commuting, *plain]
+
+    def _explains(self, key: str, steps: list[StateChange]) -> bool:
+        """Whether these changes alone lead from the value before to the present one."""
+        before = {key: self._before[key]} if key in self._before else {}
+        try:
+            after = apply_changes(before, steps)
+        except InvalidInput:
+            return False
+        if key not in self or key not in after:
+            return key not in self and key not in after
+        # As JSON: Python takes True, 1 and 1.0 for equal.
+        return canonical_json(clean_json(after[key])) == canonical_json(self._json(key))
+
+    def _json(self, key: str) -> JsonValue:
+        try:
+            value = clean_json(_JSON.validate_python(self[key]))
+            canonical_json(value)
+        except (ValidationError, InvalidInput, RecursionError) as error:
+            message = f"The session state's {key!r} holds what is not JSON: {self[key]!r:.200}."
+            raise InvalidInput(message) from error
+        return value
 
     def _commute(self, change: StateChange) -> None:
-        self.update(
-            apply_changes({change.key: self[change.key]} if change.key in self else {}, [change])
-        )
-        self._commuting.append(change)
+        now = {change.key: self[change.key]} if change.key in self else {}
+        self.update(apply_changes(now, [change]))
+        self._commuting.append(change.model_copy(deep=True))
 
 
 def apply_changes(

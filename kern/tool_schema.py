@@ -1,7 +1,7 @@
 """Reads a tool's signature and docstring into a pydantic model and a JSON Schema."""
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Optional, cast, get_origin, get_type_hints
 
 from docstring_parser import parse as parse_docstring
@@ -11,10 +11,12 @@ from pydantic import (
     Field,
     JsonValue,
     PydanticUserError,
+    TypeAdapter,
     ValidationError,
     create_model,
 )
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from kern.canonical import canonical_json
 from kern.errors import InvalidDefinition, InvalidInput
@@ -45,7 +47,6 @@ class Signature:
         }
         self.model = _build(name, self._fields)
         self.schema = _described(self.model, name)
-        self._check_defaults(parameters)
 
     def validate(self, arguments: dict[str, JsonValue]) -> dict[str, object]:
         """Return the arguments as the function takes them.
@@ -86,21 +87,6 @@ class Signature:
             for key in fields
             if key in arguments or _reads_as(value, {**arguments, key: written[key]}, key)
         }
-
-    def _check_defaults(self, parameters: Mapping[str, inspect.Parameter]) -> None:
-        """Refuse a default that the argument's own annotation refuses: no call could run."""
-        for key, parameter in parameters.items():
-            if key not in self._fields or parameter.default is parameter.empty:
-                continue
-            try:
-                only = _build(self._tool, {key: self._fields[key]})
-                canonical_json(_read(only, {}).model_dump(mode="json", by_alias=True))
-            except (ValueError, InvalidInput) as error:
-                message = (
-                    f"The tool {self._tool!r} has a default for {key!r} that does not fit: "
-                    f"{describe(error) if isinstance(error, ValidationError) else error}."
-                )
-                raise InvalidDefinition(message) from error
 
 
 def schema_of(model: type[BaseModel], without: Iterable[str] = ()) -> dict[str, JsonValue]:
@@ -144,8 +130,22 @@ def _reads_as(value: BaseModel, written: dict[str, JsonValue], key: str | None =
     except ValidationError:
         return False
     if key is None:
-        return again == value
-    return bool(getattr(again, f"arg_{key}") == getattr(value, f"arg_{key}"))
+        return again == value or _plain(again) == _plain(value)
+    attribute = f"arg_{key}"
+    return _plain(getattr(again, attribute)) == _plain(getattr(value, attribute))
+
+
+def _plain(value: object) -> object:
+    """Return a value in a form in which it equals what JSON made of it: a tuple comes as a list."""
+    match value:
+        case BaseModel():
+            return {key: _plain(item) for key, item in value}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 def _described(model: type[BaseModel], name: str) -> dict[str, JsonValue]:
@@ -165,9 +165,7 @@ def _undescribable(name: str, error: PydanticUserError) -> str:
     return f"The tool {name!r} has an argument that pydantic cannot describe: {error.message}"
 
 
-def _parameters(
-    function: Callable[..., object], name: str
-) -> Mapping[str, inspect.Parameter]:
+def _parameters(function: Callable[..., object], name: str) -> Mapping[str, inspect.Parameter]:
     try:
         return inspect.signature(function).parameters
     except (TypeError, ValueError) as error:
@@ -198,17 +196,42 @@ def _field(
             "Give every argument a name of its own."
         )
         raise InvalidDefinition(message)
-    default = ... if parameter.default is parameter.empty else parameter.default
-    # `limit: int = None` means `int | None` to whoever writes it.
-    taken = Optional[cast("Any", hint)] if default is None else hint
+    hint, default = _default(parameter, hint, tool)
     # An annotation's own description stays: it is the more deliberate one.
-    if description is None or get_origin(hint) is Annotated:
-        return (taken, Field(default, alias=parameter.name))
-    return (taken, Field(default, alias=parameter.name, description=description))
+    has_own = description is None or get_origin(hint) is Annotated
+    if has_own:
+        return (hint, Field(default, alias=parameter.name))
+    return (hint, Field(default, alias=parameter.name, description=description))
+
+
+def _default(parameter: inspect.Parameter, hint: object, tool: str) -> tuple[object, Any]:
+    """Return the annotation and the default as pydantic takes them; `...` where there is none."""
+    given: object = parameter.default
+    taken = cast("Any", hint)
+    if isinstance(given, FieldInfo):
+        taken, given = Annotated[taken, given], given.get_default(call_default_factory=True)
+    if any(given is nothing for nothing in (parameter.empty, PydanticUndefined, ...)):
+        return taken, ...
+    if given is None:
+        # `limit: int = None` means `int | None` to whoever writes it.
+        taken = Optional[taken]  # noqa: UP045  a hint that is a value, of whatever kind
+    try:
+        adapter: TypeAdapter[object] = TypeAdapter(taken)
+        fitting = adapter.validate_python(given)
+        canonical_json(adapter.dump_python(fitting, mode="json"))
+    except PydanticUserError as error:
+        raise InvalidDefinition(_undescribable(tool, error)) from error
+    except (ValueError, InvalidInput) as error:
+        problem = describe(error) if isinstance(error, ValidationError) else str(error)
+        message = (
+            f"The tool {tool!r} has a default for {parameter.name!r} that does not fit: {problem}"
+        )
+        raise InvalidDefinition(message) from error
+    return taken, given if isinstance(fitting, Iterator) else fitting
 
 
 def _build(name: str, fields: dict[str, tuple[object, FieldInfo]]) -> type[BaseModel]:
-    config = ConfigDict(extra="forbid", validate_by_alias=True, validate_default=True)
+    config = ConfigDict(extra="forbid", validate_by_alias=True)
     # Only known when the program runs: pydantic's declared type is for fields written out by hand.
     # Their own names keep clear of those that pydantic's models have.
     declared = cast("dict[str, Any]", {f"arg_{key}": field for key, field in fields.items()})

@@ -95,6 +95,7 @@ class Tool:
         self.retries = retries
         self.timeout = timeout
         self.approval = approval or Approval()
+        self._asks_whom = approval is not None
         self.kinds = _kinds(
             confirmation=requires_confirmation is not False,
             user_input=requires_user_input or bool(user_input_fields),
@@ -126,12 +127,26 @@ class Tool:
         return self.function(*args, **kwargs)
 
     def _check(self) -> None:
+        deciders = set(self.approval.candidates)
+        allowed = deciders - set(self.approval.excluded)
         for wrong, problem in (
             (not _NAME.fullmatch(self.name), "needs a name of up to 64 letters, digits, - and _"),
             (len(self.kinds) > 1, f"asks for {', '.join(self.kinds)} at once: choose one"),
             (self.retries < 0, "has negative retries"),
             (self.timeout is not None and self.timeout <= 0, "needs a timeout above 0 seconds"),
             (self.approval.quorum < 1, "needs a quorum of at least 1"),
+            (
+                self._asks_whom and not self.kinds,
+                "has an approval= but waits for nobody: add requires_confirmation=True",
+            ),
+            (
+                self.approval.quorum > 1 and self.kind is not RequirementKind.confirmation,
+                "can only have a quorum above 1 where it waits for a confirmation",
+            ),
+            (
+                bool(deciders) and self.approval.quorum > len(allowed),
+                "asks for more approvals than it has candidates who are not excluded",
+            ),
             (
                 self.retries > 0 and self.effect is Effect.once,
                 "may not be repeated (effect='once'): retries= needs effect='idempotent' or 'read'",
@@ -151,7 +166,7 @@ class Tool:
             ),
             (
                 self.approval.on_expiry is OnExpiry.approve
-                and self.kinds[:1] not in ((), (RequirementKind.confirmation,)),
+                and self.kind is not RequirementKind.confirmation,
                 "can only approve on expiry what waits for a confirmation",
             ),
         ):
@@ -191,7 +206,7 @@ def tool(
         **options: As `Tool` takes them:
             `requires_confirmation`: True, or a predicate on the arguments (it takes a dict of them,
             or some of them by
-            name). A predicate that raises gates the call.
+            name) that is no coroutine function. Only one that returns False lets the call run.
             `requires_user_input`, `user_input_fields`: a person fills in these arguments.
             `requires_user_feedback`: a person answers instead of the function; see `ask_user`.
             `external_execution`: a person or program gives the result; the function never runs.

@@ -3,7 +3,7 @@
 One transaction checks a decision, appends it to the chain, and does what follows from it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import JsonValue
@@ -18,7 +18,7 @@ from kern.db.events import record
 from kern.db.outbox import Delivery, DeliveryKind
 from kern.db.outputs import find_requirement, requirement_of
 from kern.db.tables import DecisionRow, RequirementRow, RunRow, ToolCallRow
-from kern.db.verdicts import approved_arguments, check_fit, outcome_text
+from kern.db.verdicts import approved_arguments, check_fit, cleaned, outcome_text
 from kern.db.viewer import Viewer
 from kern.errors import AlreadyResolved, ArgumentsChanged, NotAllowed
 from kern.requirements import DecisionDraft, Requirement
@@ -63,6 +63,7 @@ def resolve(tx: Session, submission: Submission, viewer: Viewer, now: datetime) 
         ArgumentsChanged: what the person saw is not what was frozen.
         InvalidDecision: the decision does not fit.
     """
+    submission = replace(submission, draft=cleaned(submission.draft))
     seen = find_requirement(tx, submission.requirement_id, viewer)
     run = runs.lock(tx, seen.run_id)
     row = tx.get_one(RequirementRow, seen.id, populate_existing=True)
@@ -112,7 +113,9 @@ def _check(tx: Session, row: RequirementRow, call: ToolCallRow, submission: Subm
     actor = submission.actor
     _check_person(tx, row, actor)
     frozen = call.approved_arguments or call.arguments
-    if not submission.digest == row.digest == arguments_digest(call.name, frozen):
+    shown = arguments_digest(row.tool_name or "", row.arguments)
+    frozen_digest = arguments_digest(call.name, frozen)
+    if not submission.digest == row.digest == shown == frozen_digest:
         message = (
             f"The arguments of requirement {row.id!r} ({row.tool_name}) are not those that were "
             "frozen when the run "
@@ -124,6 +127,9 @@ def _check(tx: Session, row: RequirementRow, call: ToolCallRow, submission: Subm
 
 
 def _check_person(tx: Session, row: RequirementRow, actor: str) -> None:
+    if actor == KERN:
+        message = f"{KERN!r} is Kern itself, in whose name nobody decides. Give the person's name."
+        raise NotAllowed(message)
     if actor in row.excluded:
         message = f"{actor!r} is excluded from deciding requirement {row.id!r}."
         raise NotAllowed(message)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from kern.canonical import canonical_json, clean_json
+from kern.canonical import canonical_json, clean_json, clean_text
 from kern.db.audit import Decided
 from kern.db.tables import RequirementRow
 from kern.errors import InvalidDecision
@@ -20,6 +20,18 @@ _FITTING: Mapping[RequirementKind, frozenset[Verdict]] = {
         {Verdict.happened, Verdict.run_again, Verdict.reject, Verdict.fail}
     ),
 }
+
+
+def cleaned(draft: DecisionDraft) -> DecisionDraft:
+    """Return a decision without what cannot be stored, so that what is hashed is what is kept."""
+    return draft.model_copy(
+        update={
+            "note": None if draft.note is None else clean_text(draft.note),
+            "edit": clean_json(draft.edit),
+            "values": clean_json(draft.values),
+            "result": clean_json(draft.result),
+        }
+    )
 
 
 def check_fit(row: RequirementRow, draft: DecisionDraft) -> None:
@@ -47,7 +59,7 @@ def approved_arguments(row: RequirementRow, draft: DecisionDraft) -> dict[str, J
         InvalidDecision: the values do not fit the tool's schema.
     """
     if draft.verdict is Verdict.approve and draft.edit is not None:
-        changed = _clean({**row.arguments, **draft.edit})
+        changed = {**row.arguments, **draft.edit}
         _check_schema(row, changed, row.arguments_schema)
         return changed
     if draft.verdict is Verdict.answer:
@@ -57,9 +69,9 @@ def approved_arguments(row: RequirementRow, draft: DecisionDraft) -> dict[str, J
         given = {
             f.name: values.get(f.name, f.default)
             for f in fields
-            if f.name in values or not f.required
+            if f.name in values or "default" in f.json_schema
         }
-        filled = _clean({**row.arguments, **given})
+        filled = {**row.arguments, **given}
         _check_schema(row, filled, row.arguments_schema)
         return filled
     return None
@@ -72,6 +84,8 @@ def outcome_text(row: RequirementRow, decided: Decided) -> str:
         case Verdict.reject:
             who = "" if decided.actor == "kern" else f" by {decided.actor}"
             said = f"This call was rejected{who} and was not executed.{note}"
+            if row.kind == RequirementKind.unknown_outcome.value:
+                said = f"It is unknown whether this call ran; another try was rejected{who}.{note}"
             return f"{said} Do not repeat it unless asked to."
         case Verdict.fail:
             return (
@@ -81,12 +95,8 @@ def outcome_text(row: RequirementRow, decided: Decided) -> str:
             chosen = decided.given if isinstance(decided.given, list) else []
             return canonical_json(chosen if row.multiple else chosen[0])
         case _:
-            given = clean_json(decided.given)
+            given = decided.given
             return given if isinstance(given, str) else canonical_json(given)
-
-
-def _clean(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    return {key: clean_json(value) for key, value in arguments.items()}
 
 
 def _check_choices(row: RequirementRow, choices: tuple[str, ...]) -> None:

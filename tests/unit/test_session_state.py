@@ -1,0 +1,183 @@
+"""Session state: what a tool did to it is told in full, and concurrent runs lose nothing."""
+
+import copy
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import JsonValue
+
+from kern.errors import InvalidInput
+from kern.session_state import SessionState, StateChange, apply_changes
+
+KEYS = st.sampled_from(["a", "b", "c"])
+VALUES: st.SearchStrategy[JsonValue] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=5,
+)
+STATES = st.dictionaries(KEYS, VALUES, max_size=3)
+Act = Callable[[SessionState], object]
+
+
+def incremented(key: str, by: int) -> Act:
+    return lambda state: state.increment(key, by)
+
+
+def appended(key: str, value: JsonValue) -> Act:
+    return lambda state: state.append(key, value)
+
+
+def set_to(key: str, value: JsonValue) -> Act:
+    return lambda state: state.update({key: value})
+
+
+def removed(key: str) -> Act:
+    return lambda state: state.pop(key, None)
+
+
+def mutated(key: str, value: JsonValue) -> Act:
+    def act(state: SessionState) -> None:
+        match state.get(key):
+            case list() as items:
+                items.append(value)
+            case dict() as entries:
+                entries["inner"] = value
+            case _:
+                pass
+
+    return act
+
+
+ACTS = st.one_of(
+    st.builds(incremented, KEYS, st.integers(-9, 9)),
+    st.builds(appended, KEYS, VALUES),
+    st.builds(set_to, KEYS, VALUES),
+    st.builds(removed, KEYS),
+    st.builds(mutated, KEYS, VALUES),
+)
+COMMUTING = st.lists(
+    st.one_of(
+        st.builds(incremented, st.just("n"), st.integers(-9, 9)),
+        st.builds(appended, st.just("log"), st.integers()),
+    )
+)
+
+
+def as_json(state: dict[str, JsonValue]) -> str:
+    return json.dumps(state, sort_keys=True)
+
+
+def stored(state: SessionState) -> list[StateChange]:
+    return [StateChange.model_validate_json(one.model_dump_json()) for one in state.changes()]
+
+
+@given(STATES, st.lists(ACTS, max_size=8))
+def test_the_changes_lead_from_the_state_before_to_the_state_after(
+    before: dict[str, JsonValue], acts: list[Act]
+) -> None:
+    state = SessionState(before)
+    for act in acts:
+        try:
+            act(state)
+        except InvalidInput:
+            continue
+    assert as_json(apply_changes(before, stored(state))) == as_json(state)
+
+
+@given(STATES)
+def test_nothing_done_is_nothing_to_store(before: dict[str, JsonValue]) -> None:
+    kept = copy.deepcopy(before)
+    state = SessionState(before)
+    assert state.changes() == []
+    state["a"] = 1
+    assert before == kept
+
+
+@given(COMMUTING, COMMUTING)
+def test_two_runs_at_once_lose_no_increment_and_no_append(one: list[Act], two: list[Act]) -> None:
+    before: dict[str, JsonValue] = {"n": 1, "log": [0]}
+    first, second = SessionState(before), SessionState(before)
+    for act in one:
+        act(first)
+    for act in two:
+        act(second)
+    both = apply_changes(apply_changes(before, first.changes()), second.changes())
+    turned = apply_changes(apply_changes(before, second.changes()), first.changes())
+    alone = SessionState(before)
+    for act in [*one, *two]:
+        act(alone)
+    assert both == alone
+    assert both["n"] == turned["n"]
+    assert sorted(map(repr, items(both))) == sorted(map(repr, items(turned)))
+
+
+def items(state: dict[str, JsonValue]) -> list[JsonValue]:
+    found = state["log"]
+    assert isinstance(found, list)
+    return found
+
+
+def test_two_runs_at_once_keep_each_others_keys() -> None:
+    before: dict[str, JsonValue] = {"mine": 1, "yours": 1, "gone": 1}
+    first, second = SessionState(before), SessionState(before)
+    first["mine"] = 2
+    del second["gone"]
+    second["yours"] = 2
+    after = apply_changes(apply_changes(before, first.changes()), second.changes())
+    assert after == {"mine": 2, "yours": 2}
+
+
+@pytest.mark.parametrize(("old", "new"), [(1, True), (0, False), (1, 1.0), ([1], [True])])
+def test_a_change_of_type_alone_is_a_change(old: JsonValue, new: JsonValue) -> None:
+    state = SessionState({"k": old})
+    state["k"] = new
+    after = apply_changes({"k": old}, state.changes())
+    assert as_json(after) == as_json({"k": new})
+
+
+def test_a_key_that_is_set_and_then_appended_to_is_set() -> None:
+    state = SessionState({"k": "text"})
+    state["k"] = []
+    state.append("k", 1)
+    assert state.changes() == [StateChange(op="set", key="k", value=[1])]
+
+
+def test_what_is_appended_does_not_change_afterwards() -> None:
+    entry: dict[str, JsonValue] = {"n": 1}
+    state = SessionState({})
+    state.append("log", entry)
+    entry["n"] = 2
+    assert apply_changes({}, state.changes()) == {"log": [{"n": 1}]}
+
+
+@pytest.mark.parametrize("value", ["text", None, True, [1], {}])
+def test_only_numbers_are_incremented(value: JsonValue) -> None:
+    state = SessionState({"k": value})
+    with pytest.raises(InvalidInput, match=r"'k'.*no number"):
+        state.increment("k")
+    assert state.changes() == []
+
+
+def test_only_lists_are_appended_to() -> None:
+    with pytest.raises(InvalidInput, match="'k' is 'text', which is no list"):
+        SessionState({"k": "text"}).append("k", 1)
+
+
+@pytest.mark.parametrize("value", [datetime.now(UTC), float("nan"), {1: 2}, {"a": {3}}, object()])
+def test_what_is_not_json_is_refused_by_the_name_of_its_key(value: object) -> None:
+    state = SessionState({})
+    state["when"] = value  # type: ignore[assignment]
+    with pytest.raises(InvalidInput, match="'when' holds what is not JSON"):
+        state.changes()
+
+
+def test_texts_are_cleaned_of_what_cannot_be_stored() -> None:
+    state = SessionState({})
+    state["te\x00xt"] = ["\ud800"]
+    assert state.changes() == [StateChange(op="set", key="te\ufffdxt", value=["?"])]
+    state.append("log", "\ud800")
+    assert stored(state)[0].value == "?"

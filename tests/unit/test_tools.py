@@ -1,0 +1,129 @@
+"""Tools: options that contradict each other are refused when the tool is declared."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import cast
+
+import pytest
+
+from kern.errors import InvalidDefinition
+from kern.states import Effect, OnExpiry, RequirementKind
+from kern.tools import Approval, Tool, as_tool, ask_user, tool
+
+
+def refund(order_id: str, amount: float = 1.0) -> str:
+    """Pay back."""
+    return f"{order_id}: {amount}"
+
+
+def ask(options: list[str]) -> None:
+    """Ask."""
+
+
+def made(**options: object) -> Tool:
+    return Tool(refund, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"name": "no spaces"}, "letters, digits"),
+        ({"name": "x" * 65}, "64"),
+        (
+            {"requires_confirmation": True, "external_execution": True},
+            "confirmation, external_execution at once",
+        ),
+        ({"requires_user_input": True, "requires_confirmation": len}, "at once: choose one"),
+        ({"retries": -1, "effect": "read"}, "negative retries"),
+        ({"retries": 1}, "may not be repeated.*idempotent"),
+        ({"effect": "twice"}, "'twice': use 'once', 'idempotent' or 'read'"),
+        ({"timeout": 0}, "timeout above 0"),
+        ({"requires_user_feedback": True}, "options: list"),
+        ({"user_input_fields": ["nope"]}, "asks for nope"),
+        ({"user_input_fields": ["run_context"]}, "asks for run_context"),
+        ({"approval": Approval(candidates=("dana",))}, "waits for nobody.*requires_confirmation"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(
+    options: Mapping[str, object], why: str
+) -> None:
+    with pytest.raises(InvalidDefinition, match=why):
+        made(**options)
+
+
+@pytest.mark.parametrize(
+    ("approval", "why"),
+    [
+        (Approval(quorum=0), "quorum of at least 1"),
+        (Approval(due=timedelta(0)), "deadline in the future"),
+        (Approval(candidates=("a", "b"), excluded=("b",), quorum=2), "more approvals"),
+        (Approval(candidates=("a",), excluded=("a",)), "more approvals"),
+        (Approval(candidates=("a", "a"), quorum=2), "more approvals"),
+    ],
+)
+def test_an_approval_that_nobody_can_give_is_refused(approval: Approval, why: str) -> None:
+    with pytest.raises(InvalidDefinition, match=why):
+        made(requires_confirmation=True, approval=approval)
+
+
+@pytest.mark.parametrize(
+    "approval", [Approval(due=timedelta(1), on_expiry=OnExpiry.approve), Approval(quorum=2)]
+)
+def test_silence_and_quorums_fit_confirmations_alone(approval: Approval) -> None:
+    assert made(requires_confirmation=True, approval=approval).approval is approval
+    for other in ("requires_user_input", "external_execution"):
+        with pytest.raises(InvalidDefinition, match="confirmation"):
+            made(approval=approval, **{other: True})
+
+
+def test_an_approval_takes_no_word_that_it_does_not_know() -> None:
+    with pytest.raises(ValueError, match="candidate"):
+        Approval(candidate=("dana",))  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({}, None),
+        ({"requires_confirmation": True}, RequirementKind.confirmation),
+        ({"requires_confirmation": lambda args: False}, RequirementKind.confirmation),
+        ({"requires_user_input": True}, RequirementKind.user_input),
+        ({"user_input_fields": ["amount"]}, RequirementKind.user_input),
+        ({"external_execution": True}, RequirementKind.external_execution),
+    ],
+)
+def test_what_a_call_may_wait_for(
+    options: Mapping[str, object], kind: RequirementKind | None
+) -> None:
+    assert made(**options).kind is kind
+
+
+def test_the_model_does_not_see_what_a_person_fills_in() -> None:
+    one = made(user_input_fields=["order_id"])
+    assert one.asked_fields == ("order_id",)
+    properties = cast("dict[str, object]", one.spec.parameters["properties"])
+    assert list(properties) == ["amount"]
+    assert one.spec.parameters["required"] == []
+    assert made(requires_user_input=True).asked_fields == ("order_id", "amount")
+
+
+def test_the_decorator_works_with_and_without_parentheses() -> None:
+    plain, named = tool(refund), tool(name="pay", effect="read", retries=2)(refund)
+    assert (plain.name, plain.description, plain.effect) == ("refund", "Pay back.", Effect.once)
+    assert (named.name, named.effect, named.retries) == ("pay", Effect.read, 2)
+    assert plain("7", amount=2.0) == "7: 2.0"
+
+
+def test_a_plain_function_becomes_a_tool_without_gates() -> None:
+    assert as_tool(refund).kind is None
+    assert as_tool(ask_user) is ask_user
+
+
+def test_a_lambda_needs_a_name() -> None:
+    with pytest.raises(InvalidDefinition, match="needs a name"):
+        Tool(lambda order_id: order_id)
+
+
+def test_ask_user_is_answered_by_a_person() -> None:
+    assert ask_user.kind is RequirementKind.user_feedback
+    assert set(ask_user.signature.names) == {"question", "options", "multiple"}
