@@ -100,7 +100,7 @@ def response_body(answer: Answer, turn: int) -> Json:
 
 def response_events(answer: Answer, turn: int) -> Iterator[Json]:
     """Write a streamed response."""
-    numbers = ("output_index", "content_index", "sequence_number")
+    numbers = ("output_index", "content_index", "sequence_number", "item_id")
     for sequence, event in enumerate(_numbered_events(answer, turn)):
         numbered: Json = event | {"sequence_number": sequence}
         if answer.bare:

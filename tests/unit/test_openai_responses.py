@@ -227,9 +227,15 @@ class Bill(BaseModel):
 
 
 class Free(BaseModel):
-    """What strict mode cannot express."""
+    """Strict mode has no free keys."""
 
     values: dict[str, int]
+
+
+class Open(BaseModel, extra="allow"):
+    """Strict mode has no further keys."""
+
+    name: str
 
 
 async def test_an_output_schema_is_strict_where_strict_mode_can_express_it() -> None:
@@ -245,13 +251,16 @@ async def test_an_output_schema_is_strict_where_strict_mode_can_express_it() -> 
     assert "default" not in json.dumps(schema)
 
 
-async def test_an_output_schema_beyond_strict_mode_is_sent_unchanged() -> None:
-    output = OutputSpec(name="Free", json_schema=Free.model_json_schema())
+@pytest.mark.parametrize("model", [Free, Open])
+async def test_an_output_schema_beyond_strict_mode_is_sent_unchanged(
+    model: type[BaseModel],
+) -> None:
+    output = OutputSpec(name="Shape", json_schema=model.model_json_schema())
     body = (await ask("{}", request=ModelRequest(messages=[USER], output=output))).body
     assert cast("dict[str, JsonValue]", body["text"])["format"] == {
         "type": "json_schema",
-        "name": "Free",
-        "schema": Free.model_json_schema(),
+        "name": "Shape",
+        "schema": model.model_json_schema(),
         "strict": False,
     }
 
