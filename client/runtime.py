@@ -8,8 +8,10 @@ import atexit
 import gc
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from kern.client import temporal
@@ -19,7 +21,7 @@ from kern.component import Component
 from kern.db import Database
 from kern.db.viewer import Viewer
 from kern.errors import InvalidDefinition, KernError
-from kern.registry import registry
+from kern.registry import Registry, registry
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.runner import RunRequest
@@ -38,8 +40,9 @@ class Runtime:
     runs. All methods may be called from any thread.
     """
 
-    def __init__(self, settings: Settings, db: Database | None) -> None:
+    def __init__(self, settings: Settings, db: Database | None, known: Registry = registry) -> None:
         self._settings = settings
+        self._registry = known
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._turn, name="kern", daemon=True)
         self._thread.start()
@@ -65,7 +68,7 @@ class Runtime:
                 "out, or use one."
             )
             raise InvalidDefinition(message)
-        registry.register(component)
+        self._registry.register(component)
         if self._workers is not None:
             self._submit(self._serve()).result()
 
@@ -133,14 +136,14 @@ class Runtime:
         services = await Services.open(self._settings, db, lazy=True)
         if not temporal.is_configured():
             self._workers = ComponentWorkers(
-                services.temporal, services.db, registry, self._settings
+                services.temporal, services.db, self._registry, self._settings
             )
             self._relay = asyncio.create_task(services.relay.run())
         return services
 
     async def _serve(self) -> None:
         if self._workers is not None:
-            self._workers.serve(registry.ids)
+            self._workers.serve(self._registry.ids)
 
     async def _close(self) -> None:
         if self._relay is not None:
@@ -172,6 +175,21 @@ def runtime_for(component: Component) -> Runtime:
             _at_exit(close_runtime)
         _runtime.add(component)
         return _runtime
+
+
+@contextmanager
+def isolated(home: Path, db: Database | None) -> Generator[None]:
+    """Put a runtime of its own in this process's place while the block lasts."""
+    global _runtime  # noqa: PLW0603  a process has one runtime
+    own = Runtime(Settings(home=home), db, Registry())
+    with _lock:
+        before, _runtime = _runtime, own
+    try:
+        yield
+    finally:
+        with _lock:
+            _runtime = before
+        own.close()
 
 
 def close_runtime() -> None:

@@ -9,7 +9,7 @@ from kern.run import Message, RequestedCall
 
 
 class ToolSpec(BaseModel):
-    """A tool as the model sees it: its name, what it is for, and the JSON Schema of its arguments."""
+    """A tool as the model sees it: name, purpose, and the JSON Schema of its arguments."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -69,7 +69,8 @@ class ProviderError(Exception):
     """A call to a provider failed.
 
     Attributes:
-        code: `rate_limited`, `server_error`, `timeout`, `connection`, `refused` or `insufficient_quota`.
+        code: `rate_limited`, `server_error`, `timeout`, `connection`, `refused` or
+            `insufficient_quota`.
         retryable: Whether the same call may succeed later.
         retry_after: Seconds that the provider asked to wait; None if it said nothing.
     """
@@ -87,7 +88,10 @@ Delta = Callable[[str], None]
 
 
 class Model(ABC):
-    """A model that answers one request at a time. It keeps no conversation and may be shared by components."""
+    """A model that answers one request at a time.
+
+    It keeps no conversation, and components may share it.
+    """
 
     id: str
 

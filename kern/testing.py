@@ -1,0 +1,37 @@
+"""The kit that Kern's own tests use, for yours: scripted models, and a runtime that leaves nothing behind."""
+
+import importlib
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kern.db.engine import Database
+from kern.models.scripted import Call, ScriptedModel
+
+__all__ = ["Call", "ScriptedModel", "isolated_runtime"]
+
+
+@contextmanager
+def isolated_runtime(home: Path | None = None, db: Database | None = None) -> Generator[Path]:
+    """Run agents on a real runtime of their own while the block lasts.
+
+    It has its own server and database, so nothing of other runs is seen, and its own registry.
+
+    Args:
+        home: The folder; default: a temporary one, which is removed at the end.
+        db: The database; default: SQLite in the folder.
+
+    Yields:
+        The folder.
+    """
+    if home is None:
+        with (
+            tempfile.TemporaryDirectory(prefix="kern") as folder,
+            isolated_runtime(Path(folder), db) as used,
+        ):
+            yield used
+        return
+    runtime = importlib.import_module("kern.client.runtime")
+    with runtime.isolated(home, db):
+        yield home
