@@ -1,4 +1,4 @@
-"""The process that executes runs: it opens what it stands on, works until it is told to stop, and ends."""
+"""The process that executes runs: it opens what it stands on, works until stopped, and ends."""
 
 import argparse
 import asyncio
@@ -7,24 +7,18 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
-from temporalio.runtime import (
-    LogForwardingConfig,
-    LoggingConfig,
-    Runtime,
-    TelemetryConfig,
-    TelemetryFilter,
-)
 
+from kern.client import temporal, temporal_logs
 from kern.client.app import database_of, load_app
 from kern.client.health import Health, HealthServer
-from kern.client.services import Services, open_database
+from kern.client.services import Services
 from kern.client.workers import ComponentWorkers
 from kern.component import Component
-from kern.db import Database
+from kern.db.configured import open_database
 from kern.errors import InvalidInput, KernError, Unavailable
 from kern.logs import get_logger, log_json
 from kern.registry import registry
@@ -101,7 +95,7 @@ def run_process(
 
     Temporal's own log lines go to the logger `temporalio`, as this process has set up logging.
     """
-    forward_temporal_logs()
+    temporal_logs.forward("WARN")
 
     async def work() -> None:
         settings = _settings()
@@ -120,27 +114,12 @@ def run_process(
 
 
 def end(code: int) -> NoReturn:
-    """Flush and end the process at once: what the SDK leaves behind may abort a normal exit (code 134)."""
+    """Flush and end the process at once: what the SDK leaves may abort a normal exit (code 134)."""
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(code)
-
-
-def forward_temporal_logs() -> None:
-    """Have the log lines of Temporal's native part take the way of all others, before any connection."""
-    logs = LoggingConfig(
-        TelemetryFilter(core_level="WARN", other_level="ERROR"),
-        forwarding=LogForwardingConfig(
-            logging.getLogger("temporalio.core"),
-            append_target_to_name=False,
-            prepend_target_on_message=False,
-        ),
-    )
-    with contextlib.suppress(RuntimeError):
-        # Somebody in this process has set up a runtime of their own.
-        Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=logs)))
 
 
 class _Work:
@@ -178,13 +157,16 @@ class _Work:
             await self._close(workers, services)
 
     async def _open(self, *, ui: bool) -> Services | None:
-        """Open the services, however long they are away; None when the worker is stopped meanwhile."""
+        """Open the services, however long they are away; None when it is stopped meanwhile."""
         wait = _FIRST_WAIT
         while not self._stop.is_set():
             try:
-                return await Services.open(self._settings, self._db, ui=ui)
+                services = await Services.open(self._settings, self._db, ui=ui)
+                await temporal.check_namespace(services.temporal)
             except Unavailable as error:
                 _log.warning("worker_waits", seconds=wait, why=str(error))
+            else:
+                return services
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), wait)
             wait = min(wait * 2, _LONGEST_WAIT)
@@ -215,7 +197,7 @@ async def _first_of(*awaitables: Coroutine[Any, Any, object] | asyncio.Task[None
 
 
 @contextlib.contextmanager
-def _stopping_by_signal(stop: asyncio.Event) -> Any:
+def _stopping_by_signal(stop: asyncio.Event) -> Iterator[None]:
     loop = asyncio.get_running_loop()
 
     def hear(number: signal.Signals) -> None:
@@ -239,7 +221,7 @@ async def _code_of(work: Coroutine[Any, Any, None]) -> int:
     except KernError as error:
         _log.error("worker_failed", code=error.code, why=str(error))
         return error.exit_code
-    except Exception:
+    except Exception:  # noqa: BLE001  the process ends here, and says why
         _log.exception("worker_failed", code="error")
         return 1
     return 0

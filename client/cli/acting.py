@@ -1,12 +1,11 @@
-"""Decides, cancels and accepts for an operator: one transaction, then Temporal is told if it can be reached."""
+"""Decides, cancels and accepts for an operator: one transaction, then Temporal is told."""
 
 import asyncio
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from kern.canonical import clean_json, clean_text
-from kern.client import temporal
-from kern.client.courier import Courier
 from kern.client.embedded import status
 from kern.component import Component
 from kern.db import deciding, runs
@@ -23,7 +22,7 @@ from kern.settings import Settings
 
 @dataclass(frozen=True)
 class Decided:
-    """A decision that was accepted; `delivered` is None when the requirement waits for more people."""
+    """A decision that was accepted; `delivered` is None when more people have to agree."""
 
     requirement: Requirement
     delivered: bool | None
@@ -77,22 +76,24 @@ def accept(settings: Settings, db: Database, component: Component, request: RunR
 
 
 def deliver(settings: Settings, db: Database, delivery: Delivery) -> bool:
-    """Tell Temporal what was accepted; False when none can be reached, and the relay of the next worker does it.
+    """Tell Temporal what was accepted; False when none answers, and the next worker tells it.
 
-    It joins a server that runs and starts none.
+    A server that runs is joined; none is started.
     """
-    address = None
-    if not temporal.is_configured():
-        server = status(settings.home)
-        if not server.answers:
-            return False
-        address = server.address
-    return asyncio.run(_deliver(settings, db, delivery, address))
+    server = status(settings.home)
+    if not server.answers and not any(name.startswith("TEMPORAL_") for name in os.environ):
+        return False
+    return asyncio.run(_deliver(settings, db, delivery, server.address))
 
 
-async def _deliver(
-    settings: Settings, db: Database, delivery: Delivery, address: str | None
-) -> bool:
+async def _deliver(settings: Settings, db: Database, delivery: Delivery, own: str | None) -> bool:
+    # Slow to import, and most decisions are made where no server runs.
+    from kern.client import temporal
+    from kern.client.courier import Courier
+
+    address = None if temporal.is_configured() else own
+    if address is None and not temporal.is_configured():
+        return False
     try:
         client = await temporal.connect(address)
     except Unavailable:

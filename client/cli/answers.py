@@ -32,7 +32,9 @@ class Given:
     @property
     def names(self) -> list[str]:
         """Which options were given."""
-        return [one.name for one in fields(self) if getattr(self, one.name) not in (None, False, ())]
+        return [
+            one.name for one in fields(self) if getattr(self, one.name) not in (None, False, ())
+        ]
 
 
 def fill_in(item: Requirement, given: Given, note: str | None, by: str) -> None:
@@ -106,11 +108,17 @@ def _check(item: Requirement, given: Given) -> None:
     options = " or ".join(f"--{name.replace('_', '-')}" for name in fitting)
     wrong = [name for name in given.names if name not in fitting]
     if not fitting:
-        message = f"Requirement {item.id!r} waits for {item.kind.value}: use `kern approve` or `kern reject`."
+        message = (
+            f"Requirement {item.id!r} waits for {item.kind.value}: use `kern approve` or `kern "
+            "reject`."
+        )
         raise InvalidDecision(message)
     if wrong or not given.names:
         found = f"not --{wrong[0].replace('_', '-')}" if wrong else "and none was given"
-        message = f"Requirement {item.id!r} waits for {item.kind.value}: it takes {options}, {found}. Nothing was changed."
+        message = (
+            f"Requirement {item.id!r} waits for {item.kind.value}: it takes {options}, {found}. "
+            "Nothing was changed."
+        )
         raise InvalidDecision(message)
     if item.kind is RequirementKind.unknown_outcome and len(given.names) > 1:
         message = f"Give one of {options}. Nothing was changed."

@@ -17,7 +17,9 @@ def add_to(app: typer.Typer) -> None:
 
 def pending(
     user: UserFilter = None,
-    run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only of this run.")] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="RUN", help="Only of this run.")
+    ] = None,
     limit: Limit = 50,
     after: After = None,
     as_json: AsJson = False,
@@ -32,7 +34,9 @@ def approve(
     requirement_id: RequirementId,
     edit: Annotated[
         str | None,
-        typer.Option("--edit", metavar="JSON", help="Arguments to change, such as '{\"amount\": 30}'."),
+        typer.Option(
+            "--edit", metavar="JSON", help="Arguments to change, such as '{\"amount\": 30}'."
+        ),
     ] = None,
     note: Note = None,
     by: By = None,
@@ -57,7 +61,9 @@ def answer(
     requirement_id: RequirementId,
     value: Annotated[
         list[str] | None,
-        typer.Option("--value", metavar="NAME=VALUE", help="A value that was asked for: JSON or text."),
+        typer.Option(
+            "--value", metavar="NAME=VALUE", help="A value that was asked for: JSON or text."
+        ),
     ] = None,
     values: Annotated[
         str | None, typer.Option("--values", metavar="JSON", help="All values as one JSON object.")
@@ -67,11 +73,15 @@ def answer(
     ] = None,
     result: Annotated[
         str | None,
-        typer.Option("--result", metavar="VALUE", help="What the call gave that ran elsewhere: JSON or text."),
+        typer.Option(
+            "--result", metavar="VALUE", help="What the call gave that ran elsewhere: JSON or text."
+        ),
     ] = None,
     happened: Annotated[
         str | None,
-        typer.Option("--happened", metavar="VALUE", help="The call did happen, and gave this: JSON or text."),
+        typer.Option(
+            "--happened", metavar="VALUE", help="The call did happen, and gave this: JSON or text."
+        ),
     ] = None,
     run_again: Annotated[
         bool, typer.Option("--run-again", help="The call did not happen: run it again.")

@@ -32,29 +32,36 @@ def demo(
         str, typer.Argument(help="What to ask of the support agent.")
     ] = "Refund order 1042, 40 EUR",
     decision: Annotated[
-        DemoDecision | None, typer.Option(help="Decide this instead of asking; needed off a terminal.")
+        DemoDecision | None,
+        typer.Option(help="Decide this instead of asking; needed off a terminal."),
     ] = None,
     amount: Annotated[
         float | None, typer.Option(help="With --decision approve: refund this amount instead.")
     ] = None,
     note: Annotated[str | None, typer.Option(help="With --decision: why.")] = None,
     crash: Annotated[
-        bool, typer.Option("--crash", help="Kill the worker after the approval, and see the run finish.")
+        bool,
+        typer.Option("--crash", help="Kill the worker after the approval, and see the run finish."),
     ] = False,
 ) -> int:
     """Watch an agent ask to refund an order, and decide."""
-    from kern.client.cli.demo import Choice, run_demo
-    from kern.client.cli.demo_crash import run_crash_demo
+    from kern.client.cli.demo_options import choice_of, say_model
 
+    choice = choice_of(decision and decision.value, amount, note)
+    say_model()
     if crash:
+        from kern.client.cli.demo_crash import run_crash_demo
+
         return run_crash_demo(request)
-    chosen = None if decision is None else Choice(decision is DemoDecision.approve, amount, note)
-    return run_demo(request, chosen)
+    from kern.client.cli.demo import run_demo
+
+    return run_demo(request, choice)
 
 
 def run(
     app: Annotated[
-        str, typer.Argument(metavar="APP", help="package.module:attribute or path/to/file.py:attribute")
+        str,
+        typer.Argument(metavar="APP", help="package.module:attribute or path/to/file.py:attribute"),
     ],
     text: Annotated[str, typer.Argument(metavar="INPUT", help="What the user says.")],
     user: Annotated[str | None, typer.Option(help="Whose run it is.")] = None,
@@ -77,7 +84,7 @@ def run(
     from kern.client.cli.running import Order, run_app
 
     order = Order(text, user=user, session=session, background=background)
-    return run_app(app, order, by=by, prompts=not no_prompt, as_json=as_json)
+    return run_app(app, order, by=by, may_ask=not no_prompt, as_json=as_json)
 
 
 def runs(

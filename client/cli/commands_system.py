@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kern.client.cli.options import App, AsJson
+from kern.client.cli.options import App, AsJson, HealthHost, HealthPort
 
 _PANEL = "Operation"
 
@@ -20,20 +20,23 @@ def add_to(app: typer.Typer) -> None:
 
 
 def up(
-    app: App,
+    app: App = None,
     ui: Annotated[bool, typer.Option("--ui", help="Also serve Temporal's web pages.")] = False,
-) -> int:
-    """Start the folder's server and a worker, until Ctrl-C."""
-    from kern.client.cli.serving import serve_app
+    health_host: HealthHost = None,
+    health_port: HealthPort = None,
+) -> None:
+    """Start the folder's server and a worker in one, until Ctrl-C."""
+    from kern.client.cli.serving import announce, serve_app
 
-    return serve_app(app, ui=ui)
+    announce(app)
+    serve_app(app, ui=ui, health_host=health_host, health_port=health_port)
 
 
-def worker(app: App) -> int:
+def worker(app: App = None, health_host: HealthHost = None, health_port: HealthPort = None) -> None:
     """Execute the runs of an app, until SIGTERM or Ctrl-C."""
     from kern.client.cli.serving import serve_app
 
-    return serve_app(app, ui=False)
+    serve_app(app, ui=False, health_host=health_host, health_port=health_port)
 
 
 def migrate(as_json: AsJson = False) -> None:
@@ -57,7 +60,8 @@ def verify(
 
 def doctor(
     app: Annotated[
-        str | None, typer.Option("--app", metavar="APP", help="Also check that this app can be imported.")
+        str | None,
+        typer.Option("--app", metavar="APP", help="Also check that this app can be imported."),
     ] = None,
     as_json: AsJson = False,
 ) -> int:

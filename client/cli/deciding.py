@@ -1,15 +1,14 @@
 """Decides about requirements and cancels runs, for an operator, and says what came of it."""
 
-import sys
+from sqlmodel import Session
 
 from kern.client.cli import acting, prompts, store
 from kern.client.cli.acting import Decided
 from kern.client.cli.answers import Given, fill_in, json_object
 from kern.client.cli.printing import count, one_line, say, say_json, show_call
-from kern.client.runs import system_user
 from kern.db import listing, outputs
 from kern.db.engine import Database
-from kern.db.viewer import OPERATOR
+from kern.db.viewer import OPERATOR, system_user
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput
 from kern.requirements import Requirement
 from kern.states import RequirementKind, RequirementStatus, Verdict
@@ -37,7 +36,10 @@ def approve_call(
     with store.existing_database(settings) as db:
         item = open_requirement(db, requirement_id)
         if item.kind is not RequirementKind.confirmation:
-            message = f"Requirement {item.id!r} waits for {item.kind.value}, not for an approval: use `kern answer`."
+            message = (
+                f"Requirement {item.id!r} waits for {item.kind.value}, not for an approval: use "
+                "`kern answer`."
+            )
             raise InvalidDecision(message)
         if changes is None:
             item.confirm(note, who)
@@ -104,7 +106,7 @@ def open_requirement(db: Database, given: str) -> Requirement:
         AlreadyResolved: somebody was first; the message says who.
     """
 
-    def read(tx: listing.Session) -> Requirement:
+    def read(tx: Session) -> Requirement:
         full = listing.full_requirement_id(tx, given)
         return outputs.requirement_of(tx, outputs.find_requirement(tx, full, OPERATOR))
 
@@ -133,8 +135,3 @@ def what_follows(decided: Decided) -> str:
         missing = decided.requirement.quorum - decided.requirement.approvals
         return f"Accepted and kept: {count(missing, 'more approval')} of the same call needed."
     return "Delivered: the run goes on." if decided.delivered else LATER
-
-
-def is_terminal() -> bool:
-    """Whether a person sits at both ends."""
-    return sys.stdin.isatty() and sys.stdout.isatty()

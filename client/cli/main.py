@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 
 import typer
 
@@ -12,20 +13,24 @@ from kern.client.cli.printing import one_line
 from kern.errors import KernError, RunFailed
 
 _EXIT_CODES = """
-Exit codes: 0 done · 1 an error in Kern itself · 2 a value or option is refused, nothing was changed ·
-3 no such run, requirement, app or database · 4 not allowed · 5 in another state, such as decided already ·
-6 a part that Kern stands on does not answer · 7 the run ended with an error · 8 the chain of decisions is broken ·
-9 the run was cancelled · 10 the run waits for a person · 130 interrupted: the run goes on.
+Exit codes: 0 done; 1 an error in Kern itself; 2 a value or option is refused, nothing was changed;
+3 no such run, requirement or database; 4 not allowed; 5 in another state, such as decided already;
+6 a part that Kern stands on does not answer; 7 the run ended with an error; 8 the chain of
+decisions is broken; 9 the run was cancelled; 10 the run waits for a person; 130 interrupted, and
+the run goes on.
 """
 _INTERRUPTED, _PIPE_CLOSED = 130, 141
 
 app = typer.Typer(
     name="kern",
-    help="Durable runs of agents that wait for people. Runs are kept in .kern/, or where KERN_HOME and "
-    "KERN_DATABASE_URL say; TEMPORAL_ADDRESS names a Temporal cluster.",
+    help="Durable runs of agents that wait for people. They are kept in .kern/, or where KERN_HOME "
+    "and KERN_DATABASE_URL say; TEMPORAL_ADDRESS names a Temporal cluster.",
     epilog=" ".join(_EXIT_CODES.split()),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # Rich's help takes longer to load than many commands to run.
+    rich_markup_mode=None,
+    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 commands_run.add_to(app)
@@ -38,7 +43,15 @@ def main() -> None:
 
     The interpreter's own way out is not taken: objects of the Temporal SDK abort it now and then.
     """
-    code = execute(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        _never_fail_on_characters(stream)
+    # What a command has to say it says itself; workers set up logging of their own.
+    logging.getLogger("kern").setLevel(logging.ERROR)
+    try:
+        code = execute(sys.argv[1:])
+    except Exception:  # noqa: BLE001  the edge of the process, which must end with its own code
+        traceback.print_exc()
+        code = 1
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -48,15 +61,12 @@ def main() -> None:
 
 
 def execute(arguments: list[str]) -> int:
-    """Execute one command line and return its exit code; errors become one line on standard error."""
-    for stream in (sys.stdout, sys.stderr):
-        _never_fail_on_characters(stream)
-    logging.getLogger("kern").setLevel(logging.ERROR)
+    """Execute one command line and return its exit code; an error becomes one line."""
     as_json = "--json" in arguments
     try:
-        result = typer.main.get_command(app).main(
-            arguments, prog_name="kern", standalone_mode=False
-        )
+        # What is no text, as file names may be, would be refused by the database.
+        given = [one.encode("utf-8", "replace").decode() for one in arguments]
+        result = typer.main.get_command(app).main(given, prog_name="kern", standalone_mode=False)
     except typer.TyperException as error:
         return _usage_error(error, as_json=as_json)
     except KernError as error:

@@ -10,17 +10,30 @@ By = Annotated[
 ]
 Note = Annotated[str | None, typer.Option("--note", help="Why; the model is told as well.")]
 RequirementId = Annotated[
-    str, typer.Argument(metavar="ID", help="The requirement's id, or its last 6 characters or more.")
+    str,
+    typer.Argument(metavar="ID", help="The requirement's id, or its last 6 characters or more."),
 ]
 RunId = Annotated[
     str, typer.Argument(metavar="RUN", help="The run's id, or its last 6 characters or more.")
 ]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most.")]
 After = Annotated[
-    str | None, typer.Option("--after", metavar="ID", help="Go on after this one, the last of a page.")
+    str | None,
+    typer.Option("--after", metavar="ID", help="Go on after this one, the last of a page."),
 ]
 UserFilter = Annotated[str | None, typer.Option("--user", help="Only what belongs to this user.")]
 App = Annotated[
-    str,
-    typer.Option("--app", metavar="APP", help="package.module:attribute or path/to/file.py:attribute"),
+    str | None,
+    typer.Option(
+        "--app",
+        metavar="APP",
+        help="package.module:attribute or path/to/file.py:attribute (KERN_APP)",
+    ),
+]
+HealthHost = Annotated[
+    str | None, typer.Option("--health-host", help="Where health is served (KERN_HEALTH_HOST).")
+]
+HealthPort = Annotated[
+    int | None,
+    typer.Option("--health-port", help="0 for any; none: not served (KERN_HEALTH_PORT)."),
 ]

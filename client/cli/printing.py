@@ -3,7 +3,7 @@
 import json
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
@@ -18,10 +18,12 @@ _TURNING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u20
 _PIPE_WIDTH = 200
 _SHORT = 8
 _WIDE = 120
+# From here on seconds are told without fractions.
+_WHOLE = 10
 
 
 def safe(text: str) -> str:
-    """Return a text in which whatever could steer a terminal is spelled out; lines and tabs stay."""
+    """Return a text in which what could steer a terminal is spelled out; lines and tabs stay."""
     return "".join(_spelled(char) if _steers(char) else char for char in text)
 
 
@@ -47,7 +49,7 @@ def console() -> "Console":
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    return Console(markup=False, highlight=False, emoji=False, soft_wrap=True, width=width)
+    return Console(markup=False, highlight=False, emoji=False, width=width)
 
 
 def say(*parts: "str | Text", style: str | None = None) -> None:
@@ -59,7 +61,7 @@ def say(*parts: "str | Text", style: str | None = None) -> None:
         line.append_text(part if isinstance(part, Text) else Text(safe(part)))
     if style is not None:
         line.stylize(style)
-    console().print(line, soft_wrap=True)
+    console().print(line, soft_wrap=not sys.stdout.isatty())
 
 
 def styled(text: str, style: str) -> "Text":
@@ -69,7 +71,7 @@ def styled(text: str, style: str) -> "Text":
     return Text(safe(text), style)
 
 
-def say_json(value: "JsonValue") -> None:
+def say_json(value: Mapping[str, object]) -> None:
     """Print one JSON document, in ASCII, so that no terminal reads anything into it."""
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
@@ -88,7 +90,7 @@ def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def show_id(identifier: str) -> str:
-    """Return an id as a table shows it: whole where there is room, else its end, which commands take too."""
+    """Return an id whole where there is room, else its end, which commands take too."""
     whole = console().width >= _WIDE or len(identifier) <= _SHORT
     return identifier if whole else f"…{identifier[-_SHORT:]}"
 
@@ -118,9 +120,6 @@ def show_call(name: str | None, arguments: "dict[str, JsonValue]") -> str:
     return f"{one_line(name or '')}({given})"
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, plural: str | None = None) -> str:
     """Return a number with its noun in the right form."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-_WHOLE = 10
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -1,13 +1,12 @@
 """Opens what a command reads and writes: the settings, and a database that exists."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
-from kern.client.services import database_path, open_database
+from kern.db.configured import database_file, open_database
 from kern.db.engine import Database
 from kern.db.migrate import revision_of
 from kern.db.migrations import HEAD
@@ -31,7 +30,7 @@ def read_settings() -> Settings:
 
 
 @contextmanager
-def existing_database(settings: Settings) -> Iterator[Database]:
+def existing_database(settings: Settings) -> Generator[Database]:
     """Open the database for a command that makes none.
 
     Raises:
@@ -67,31 +66,32 @@ def require_file(settings: Settings) -> None:
     Raises:
         NotFound: the file does not exist.
     """
-    path = sqlite_file(settings)
+    path = database_file(settings)
     if path is not None and not path.exists():
         message = (
-            f"There is no database at {str(path.absolute())!r}: nothing was run here yet. Change to the folder in "
+            f"There is no database at {str(path.absolute())!r}: nothing was run here yet. Change "
+            "to the folder in "
             "which it was, or set KERN_HOME or KERN_DATABASE_URL."
         )
         raise NotFound(message)
 
 
-def sqlite_file(settings: Settings) -> Path | None:
-    """Return the file that holds the database; None for a server."""
-    if settings.database_url is None:
-        return database_path(settings.home)
-    scheme, _, rest = settings.database_url.get_secret_value().partition("://")
-    is_file = scheme.partition("+")[0] == "sqlite" and rest.strip("/")
-    return Path(rest.removeprefix("/")).expanduser() if is_file else None
-
-
 def _check(db: Database, found: str | None) -> None:
     if found is None:
-        message = f"The database {db.name} has no tables: nothing was run with it yet. `kern migrate` makes them."
+        message = (
+            f"The database {db.name} has no tables: nothing was run with it yet. `kern migrate` "
+            "makes them."
+        )
         raise NotFound(message)
     if found < HEAD:
-        message = f"The database {db.name} is at revision {found}, this version of Kern needs {HEAD}: run `kern migrate`."
+        message = (
+            f"The database {db.name} is at revision {found}, this version of Kern needs {HEAD}: "
+            "run `kern migrate`."
+        )
         raise Conflict(message)
     if found > HEAD:
-        message = f"The database {db.name} is at revision {found}, this version of Kern knows only {HEAD}: install the newer one."
+        message = (
+            f"The database {db.name} is at revision {found}, this version of Kern knows only "
+            f"{HEAD}: install the newer one."
+        )
         raise Conflict(message)

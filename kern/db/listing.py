@@ -1,11 +1,11 @@
-"""Listings for people who look after runs: pages of runs and requirements, and ids by their ends."""
+"""Listings for operators: pages of runs and requirements, and ids found by their ends."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
-from sqlalchemy import tuple_
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -19,7 +19,7 @@ from kern.states import RequirementStatus, RunStatus, Verdict
 
 Item = TypeVar("Item")
 
-# UUIDv7 begin with the time, so ids of one day look alike at their beginning and differ at their end.
+# UUIDv7 begin with the time: ids of one day look alike at their beginning.
 SHORTEST_ENDING = 6
 
 
@@ -66,7 +66,7 @@ def list_runs(
     status: RunStatus | None = None,
     user_id: str | None = None,
 ) -> Page[RunOutput]:
-    """Return runs, the latest first; those that begin after a page was read do not move the next one.
+    """Return runs, the latest first; those that begin later do not move the next page.
 
     Raises:
         NotFound: there is no run `after`.
@@ -78,11 +78,14 @@ def list_runs(
         query = query.where(RunRow.user_id == user_id)
     if after is not None:
         last = find_run(tx, after, OPERATOR)
-        place = tuple_(col(RunRow.created_at), col(RunRow.id))
-        query = query.where(place < tuple_(last.created_at, last.id))
+        at = col(RunRow.created_at)
+        earlier = (at < last.created_at) | ((at == last.created_at) & (col(RunRow.id) < last.id))
+        query = query.where(earlier)
     query = query.order_by(col(RunRow.created_at).desc(), col(RunRow.id).desc())
     rows = _some(tx, query, limit)
-    return Page([summary_of(row) for row in rows[:limit]], rows[limit - 1].id if rows[limit:] else None)
+    return Page(
+        [summary_of(row) for row in rows[:limit]], rows[limit - 1].id if rows[limit:] else None
+    )
 
 
 def list_pending(
@@ -105,8 +108,8 @@ def list_pending(
         query = query.where(RequirementRow.run_id == run_id)
     if after is not None:
         last = find_requirement(tx, after, OPERATOR)
-        place = tuple_(col(RequirementRow.created_at), col(RequirementRow.id))
-        query = query.where(place > tuple_(last.created_at, last.id))
+        at, key = col(RequirementRow.created_at), col(RequirementRow.id)
+        query = query.where((at > last.created_at) | ((at == last.created_at) & (key > last.id)))
     query = query.order_by(col(RequirementRow.created_at), col(RequirementRow.id))
     rows = _some(tx, query, limit)
     found = [requirement_of(tx, row) for row in rows[:limit]]
@@ -147,7 +150,7 @@ def backlog(tx: Session, run_id: str | None = None) -> Backlog:
 
 
 def full_run_id(tx: Session, given: str) -> str:
-    """Return the id of the run that has the id `given`, or whose id alone ends with it; else `given` itself.
+    """Return the id of the run whose id is `given` or alone ends with it; else `given` itself.
 
     Raises:
         InvalidInput: several end with it.
@@ -158,7 +161,7 @@ def full_run_id(tx: Session, given: str) -> str:
 
 
 def full_requirement_id(tx: Session, given: str) -> str:
-    """Return the id of the requirement that has the id `given`, or whose id alone ends with it; else `given` itself.
+    """Return the id of the requirement whose id is or alone ends with `given`; else `given`.
 
     Raises:
         InvalidInput: several end with it.
@@ -169,8 +172,8 @@ def full_requirement_id(tx: Session, given: str) -> str:
     return _the_one(tx, query, given, "requirements")
 
 
-def _ends(column: str, ending: str):  # noqa: ANN202
-    return col(column).endswith(ending.removeprefix("…"), autoescape=True)
+def _ends(column: str, given: str) -> ColumnElement[bool]:
+    return col(column).endswith(given.removeprefix("…"), autoescape=True)
 
 
 def _the_one(tx: Session, query: SelectOfScalar[str], given: str, things: str) -> str:
@@ -178,7 +181,10 @@ def _the_one(tx: Session, query: SelectOfScalar[str], given: str, things: str) -
         return given
     found = list(tx.exec(query.limit(2)))
     if len(found) > 1:
-        message = f"Several {things} have an id that ends with {given!r}, such as {found[0]!r} and {found[1]!r}: give more of it."
+        message = (
+            f"Several {things} have an id that ends with {given!r}, such as {found[0]!r} and "
+            f"{found[1]!r}: give more of it."
+        )
         raise InvalidInput(message)
     return found[0] if found else given
 

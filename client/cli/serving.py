@@ -1,0 +1,27 @@
+"""Makes this process a worker, with the folder's server where none is configured."""
+
+import logging
+import sys
+from typing import NoReturn
+
+from kern.client import temporal
+from kern.client.cli import store
+from kern.client.worker_process import run_process
+from kern.logs import log_json
+
+
+def serve_app(
+    app: str | None, *, ui: bool, health_host: str | None, health_port: int | None
+) -> NoReturn:
+    """Execute the runs of an app until told to stop; the log is JSON on standard error."""
+    logging.getLogger("kern").setLevel(logging.NOTSET)
+    log_json()
+    run_process(app, ui=ui, health_host=health_host, health_port=health_port)
+
+
+def announce(app: str | None) -> None:
+    """Tell the person who started it what is about to run, and how it ends."""
+    settings = store.read_settings()
+    where = "the configured Temporal" if temporal.is_configured() else f"{settings.home.absolute()}"
+    named = app or settings.app or "no app"
+    sys.stderr.write(f"Serving {named} on {where}. Ctrl-C ends it; what waits stays kept.\n")

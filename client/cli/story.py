@@ -1,0 +1,206 @@
+"""Tells what happened in a run, in the order of its turns."""
+
+from dataclasses import dataclass
+
+from sqlmodel import Session
+
+from kern.client.cli import store
+from kern.client.cli.inbox import how_to_decide, what_waits
+from kern.client.cli.printing import (
+    count,
+    one_line,
+    safe,
+    say,
+    say_json,
+    show_age,
+    show_call,
+    show_time,
+    show_value,
+    styled,
+)
+from kern.db import listing, outputs
+from kern.db.listing import Decision
+from kern.db.viewer import OPERATOR
+from kern.requirements import Requirement
+from kern.run import Message, RunOutput, ToolExecution
+from kern.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
+
+_COLOURS = {
+    RunStatus.completed: "green",
+    RunStatus.paused: "yellow",
+    RunStatus.error: "red",
+    RunStatus.cancelled: "red",
+}
+_SAID = {
+    "approve": "approved",
+    "reject": "rejected",
+    "answer": "answered",
+    "choose": "chosen",
+    "result": "result given",
+    "happened": "it happened, said",
+    "run_again": "to be run again, said",
+    "fail": "run ended",
+}
+_LONGEST = 2000
+
+
+@dataclass(frozen=True)
+class Story:
+    """A run with what was decided in it; `undelivered` counts what Temporal has not heard of."""
+
+    run: RunOutput
+    decisions: list[Decision]
+    undelivered: int
+
+
+def read_story(tx: Session, given: str) -> Story:
+    """Read a run by its id or the end of it.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    run_id = listing.full_run_id(tx, given)
+    run = outputs.run_output(tx, run_id, OPERATOR)
+    waiting = listing.backlog(tx, run_id).undelivered
+    return Story(run, listing.decisions_of(tx, run_id), waiting)
+
+
+def print_story(given: str, *, as_json: bool) -> None:
+    """Print the story of a run."""
+    with store.existing_database(store.read_settings()) as db:
+        story = db.read_now(lambda tx: read_story(tx, given))
+    if as_json:
+        decided = [one.model_dump(mode="json") for one in story.decisions]
+        found = story.run.model_dump(mode="json")
+        say_json({**found, "decisions": decided, "undelivered": story.undelivered})
+        return
+    _head(story.run)
+    _turns(story)
+    _end(story)
+
+
+def _head(run: RunOutput) -> None:
+    say(
+        styled(f"Run {run.run_id}  ", "bold"),
+        styled(run.status.value, _COLOURS.get(run.status, "cyan")),
+    )
+    owner = f", user {one_line(run.user_id)}" if run.user_id else ""
+    say(
+        f"  {one_line(run.component_id)}{owner}, session {one_line(run.session_id)}, run "
+        f"{run.number} in it"
+    )
+    if run.parent_run_id:
+        say(f"  part of run {run.parent_run_id}")
+    took = f", took {show_age(run.created_at, run.finished_at)}" if run.finished_at else ""
+    say(f"  begun {show_time(run.created_at)}{took}")
+    say("")
+    _block("user", run.input)
+
+
+def _turns(story: Story) -> None:
+    turn = 0
+    for position, message in enumerate(story.run.messages):
+        if message.role == "assistant":
+            turn += 1
+            _turn(story, turn, message)
+        elif message.role == "user" and position > 0:
+            _block("told", message.content)
+
+
+def _turn(story: Story, turn: int, message: Message) -> None:
+    when = f"  {show_time(message.created_at)}" if message.created_at else ""
+    say(styled(f"Turn {turn}", "bold"), styled(when, "dim"))
+    if message.content:
+        _block("model", message.content)
+    for call in story.run.tools:
+        if call.turn == turn:
+            _call(story, call)
+
+
+def _call(story: Story, call: ToolExecution) -> None:
+    say("  call   ", styled(show_call(call.name, call.arguments), "cyan"))
+    for item in story.run.requirements:
+        if item.tool_call_id == call.id:
+            _requirement(story, item)
+    _result(call)
+
+
+def _requirement(story: Story, item: Requirement) -> None:
+    say(styled(f"         asked  {show_time(item.created_at)}  {what_waits(item)}", "dim"))
+    for decision in story.decisions:
+        if decision.requirement_id == item.id:
+            _decision(decision)
+    if item.status is RequirementStatus.pending:
+        due = f" until {show_time(item.due_at)}" if item.due_at else ""
+        say("         ", styled(f"waits for a person{due}", "yellow"), f": {how_to_decide(item)}")
+    elif item.status is not RequirementStatus.resolved:
+        at = f" {show_time(item.resolution.at)}" if item.resolution else ""
+        say(f"         {item.status.value}{at}")
+
+
+def _decision(decision: Decision) -> None:
+    said = _SAID.get(decision.verdict.value, decision.verdict.value)
+    note = f": {one_line(decision.note)}" if decision.note else ""
+    edit = f", changed to {show_value(decision.edit)}" if decision.edit else ""
+    given = f", {show_value(decision.given)}" if decision.given is not None else ""
+    say(
+        f"         {said} by ",
+        styled(one_line(decision.by), "bold"),
+        f"  {show_time(decision.at)}{edit}{given}{note}",
+    )
+
+
+def _result(call: ToolExecution) -> None:
+    if call.status is not ToolCallStatus.done:
+        if call.status is ToolCallStatus.running:
+            say(f"         executing, attempt {call.attempts}")
+        return
+    tries = f" at attempt {call.attempts}" if call.attempts > 1 else ""
+    took = (
+        f" in {show_age(call.started_at, call.finished_at)}"
+        if call.started_at and call.finished_at
+        else ""
+    )
+    outcome = call.outcome or ToolOutcome.result
+    colour = "green" if outcome is ToolOutcome.result else "red"
+    say(
+        "         ", styled(f"{outcome.value}{tries}{took}", colour), f": {_cut(call.result or '')}"
+    )
+
+
+def _end(story: Story) -> None:
+    run = story.run
+    if run.error is not None:
+        say(
+            styled("Error", "bold red"),
+            f"  {one_line(run.error.code)}: {one_line(run.error.message)}",
+        )
+    say("")
+    used = run.metrics
+    cached = f", {used.cached_tokens:,} of it cached" if used.cached_tokens else ""
+    reasoned = f", {used.reasoning_tokens:,} for reasoning" if used.reasoning_tokens else ""
+    say(
+        f"Cost: {count(used.model_calls, 'model call')}, {count(used.tool_calls, 'tool call')}, "
+        f"{count(used.total_tokens, 'token')} ({used.input_tokens:,} in{cached}, "
+        f"{used.output_tokens:,} out{reasoned})"
+    )
+    if story.undelivered:
+        say(
+            styled(
+                "Temporal has not heard of the latest yet: it will when a worker runs.", "yellow"
+            )
+        )
+
+
+def _block(who: str, text: str) -> None:
+    lines = safe(text).splitlines() or [""]
+    say(f"  {who:<5}  {lines[0]}")
+    for line in lines[1:]:
+        say(f"         {line}")
+
+
+def _cut(text: str) -> str:
+    whole = one_line(text)
+    if len(whole) <= _LONGEST:
+        return whole
+    return f"{whole[:_LONGEST]}… ({len(text):,} characters; all of it with --json)"
