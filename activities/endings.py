@@ -7,6 +7,7 @@ from sqlmodel import Session
 from temporalio import activity
 
 from kern.activities.failures import kern_failure
+from kern.activities.heartbeat import beating
 from kern.checkpoints import reach
 from kern.clock import Clock, utc_now
 from kern.contracts import CloseInput, ExpiryInput, ExpiryOutcome, Nothing
@@ -29,7 +30,10 @@ class Endings:
         now = self._clock()
         reach("expire.before_store")
         try:
-            outcome = await self._db.write(lambda tx: deciding.expire(tx, ask.requirement_id, now))
+            async with beating():
+                outcome = await self._db.write(
+                    lambda tx: deciding.expire(tx, ask.requirement_id, now)
+                )
         except KernError as error:
             raise kern_failure(error) from error
         reach("expire.after_store")
@@ -51,7 +55,8 @@ class Endings:
 
         reach("close_run.before_store")
         try:
-            await self._db.write(close)
+            async with beating():
+                await self._db.write(close)
         except KernError as error:
             raise kern_failure(error) from error
         reach("close_run.after_store")

@@ -20,7 +20,7 @@ class AgentRun:
     @workflow.init
     def __init__(self, cursor: RunCursor) -> None:
         self._cursor = cursor
-        self._gates = Gates()
+        self._gates = Gates(cursor.heartbeat)
         self._moved = False
 
     @workflow.run
@@ -108,4 +108,4 @@ class AgentRun:
             cause = error.cause
             said = {"code": cause.type or "error", "message": cause.message}
             ending = ending.model_copy(update=said)
-        await asyncio.shield(asyncio.ensure_future(steps.close(ending)))
+        await asyncio.shield(asyncio.ensure_future(steps.close(ending, self._cursor.heartbeat)))

@@ -17,7 +17,8 @@ _CLOCKS_DIFFER = timedelta(seconds=1)
 class Gates:
     """What a run knows of its requirements: ids, and nothing of what was decided."""
 
-    def __init__(self) -> None:
+    def __init__(self, heartbeat: float) -> None:
+        self._heartbeat = heartbeat
         self.resolved: set[str] = set()
         self.waiting: set[str] = set()
         self.busy = 0
@@ -62,6 +63,6 @@ class Gates:
     async def _look(self, gate: Gate) -> ExpiryOutcome:
         self.busy += 1
         try:
-            return await steps.expire(gate.requirement_id)
+            return await steps.expire(gate.requirement_id, self._heartbeat)
         finally:
             self.busy -= 1

@@ -55,24 +55,26 @@ async def execute_call(run_id: str, call: PlannedCall, heartbeat: float) -> Tool
     return outcome
 
 
-async def expire(requirement_id: str) -> ExpiryOutcome:
+async def expire(requirement_id: str, heartbeat: float) -> ExpiryOutcome:
     """Ask SQL whether a deadline that has passed closes its requirement."""
     outcome: ExpiryOutcome = await workflow.execute_activity(
         "expire",
         ExpiryInput(requirement_id=requirement_id),
         result_type=ExpiryOutcome,
         start_to_close_timeout=_WRITE_LIMIT,
+        heartbeat_timeout=timedelta(seconds=heartbeat),
         retry_policy=_PATIENT,
     )
     return outcome
 
 
-async def close(ending: CloseInput) -> None:
+async def close(ending: CloseInput, heartbeat: float) -> None:
     """End the run's row."""
     await workflow.execute_activity(
         "close_run",
         ending,
         result_type=Nothing,
         start_to_close_timeout=_WRITE_LIMIT,
+        heartbeat_timeout=timedelta(seconds=heartbeat),
         retry_policy=_PATIENT,
     )
