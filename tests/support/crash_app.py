@@ -1,6 +1,7 @@
 """The agent whose runs are killed: tools of every effect, and the conversations that call them."""
 
 import os
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from kern.states import OnExpiry
 from kern.tools import Approval, RunContext, Tool
 from tests.support.crash_spec import Line, Place
 from tests.support.model_server import Asked, Step
-from tests.support.waiting import wait_until
 
 SCRIPTS: dict[str, list[Step]] = {
     "once": [Call("refund", order_id="1"), "Done."],
@@ -49,11 +49,44 @@ def script(asked: Asked) -> Step:
     return steps[min(asked.turn, len(steps) - 1)]
 
 
-def build(place: Place) -> Agent:
-    """Make the agent, with tools that write into the place's ledger."""
-    ledger = Path(place.ledger)
+class Tools:
+    """What the agent can do: each tool writes a line into the ledger, and nothing else."""
 
-    def act(tool: str, order_id: str, context: RunContext) -> str:
+    def __init__(self, ledger: Path) -> None:
+        self._ledger = ledger
+
+    def refund(self, order_id: str, run_context: RunContext) -> str:
+        return self._act("refund", order_id, run_context)
+
+    def transfer(self, order_id: str, run_context: RunContext) -> str:
+        return self._act("transfer", order_id, run_context)
+
+    def lookup(self, order_id: str, run_context: RunContext) -> str:
+        return self._act("lookup", order_id, run_context)
+
+    async def notify(self, order_id: str, run_context: RunContext) -> str:
+        return self._act("notify", order_id, run_context)
+
+    def flaky(self, order_id: str, run_context: RunContext) -> str:
+        done = self._act("flaky", order_id, run_context)
+        if run_context.attempt == 1:
+            message = "not at once"
+            raise ConnectionError(message)
+        return done
+
+    def slow(self, order_id: str, run_context: RunContext) -> str:
+        done = self._act("slow", order_id, run_context)
+        # It outlives its timeout, and ends only with its worker.
+        threading.Event().wait()
+        return done
+
+    def late(self, order_id: str, run_context: RunContext) -> str:
+        return self._act("late", order_id, run_context)
+
+    def silent(self, order_id: str, run_context: RunContext) -> str:
+        return self._act("silent", order_id, run_context)
+
+    def _act(self, tool: str, order_id: str, context: RunContext) -> str:
         reach("tool.before_effect")
         line = Line(
             tool=tool,
@@ -62,56 +95,27 @@ def build(place: Place) -> Agent:
             attempt=context.attempt,
             order_id=order_id,
         )
-        write(ledger, line)
+        write(self._ledger, line)
         reach("tool.after_effect")
         return f"{tool} of {order_id} done"
 
-    def refund(order_id: str, run_context: RunContext) -> str:
-        return act("refund", order_id, run_context)
 
-    def transfer(order_id: str, run_context: RunContext) -> str:
-        return act("transfer", order_id, run_context)
-
-    def lookup(order_id: str, run_context: RunContext) -> str:
-        return act("lookup", order_id, run_context)
-
-    async def notify(order_id: str, run_context: RunContext) -> str:
-        return act("notify", order_id, run_context)
-
-    def flaky(order_id: str, run_context: RunContext) -> str:
-        done = act("flaky", order_id, run_context)
-        if run_context.attempt == 1:
-            message = "not at once"
-            raise ConnectionError(message)
-        return done
-
-    def slow(order_id: str, run_context: RunContext) -> str:
-        done = act("slow", order_id, run_context)
-        wait_until((ledger.parent / "release").exists, timeout=120)
-        return done
-
-    def late(order_id: str, run_context: RunContext) -> str:
-        return act("late", order_id, run_context)
-
-    def silent(order_id: str, run_context: RunContext) -> str:
-        return act("silent", order_id, run_context)
-
+def build(place: Place) -> Agent:
+    """Make the agent, with tools that write into the place's ledger."""
+    tools = Tools(Path(place.ledger))
+    silence = Approval(due=_SOON, on_expiry=OnExpiry.approve)
     return Agent(
         id=place.component,
         model=OpenAIResponses(id="scripted", base_url=place.model_url, api_key="none"),
         tools=[
-            Tool(refund, requires_confirmation=True),
-            Tool(transfer, requires_confirmation=True, effect="idempotent"),
-            Tool(lookup, requires_confirmation=True, effect="read"),
-            Tool(notify),
-            Tool(flaky, effect="idempotent", retries=1),
-            Tool(slow, timeout=0.2),
-            Tool(late, requires_confirmation=True, approval=Approval(due=_SOON)),
-            Tool(
-                silent,
-                requires_confirmation=True,
-                approval=Approval(due=_SOON, on_expiry=OnExpiry.approve),
-            ),
+            Tool(tools.refund, requires_confirmation=True),
+            Tool(tools.transfer, requires_confirmation=True, effect="idempotent"),
+            Tool(tools.lookup, requires_confirmation=True, effect="read"),
+            Tool(tools.notify),
+            Tool(tools.flaky, effect="idempotent", retries=1),
+            Tool(tools.slow, timeout=0.2),
+            Tool(tools.late, requires_confirmation=True, approval=Approval(due=_SOON)),
+            Tool(tools.silent, requires_confirmation=True, approval=silence),
         ],
     )
 

@@ -1,7 +1,6 @@
 """One run under chosen deaths: who is killed where, what a person says, and how it ends."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,26 +10,21 @@ from typing import Literal
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from kern.client.courier import Courier
-from kern.client.runs import Runs
+from kern.client.services import Services
 from kern.db import database_from_url
-from kern.db.outputs import requirement_of
 from kern.db.tables import RequirementRow
 from kern.db.viewer import OPERATOR
-from kern.errors import AlreadyResolved
 from kern.ids import new_id
-from kern.requirements import Requirement
 from kern.runner import RunRequest
-from kern.settings import Settings
-from tests.support.crash_app import build, read, user_text
+from tests.support.crash_app import build, user_text
+from tests.support.crash_person import Person
 from tests.support.crash_processes import Child
-from tests.support.crash_spec import HEARTBEAT_SECONDS, Kill, Place, Spec
-from tests.support.crash_state import Rows, Snapshot, rows_of, snapshot
+from tests.support.crash_spec import Kill, Place, Spec, settings_of
+from tests.support.crash_state import FINAL, Snapshot, look, snapshot
 from tests.support.crash_world import World
 
-_PATIENCE = 60.0
-_POLL_SECONDS = 0.05
-_DEADLINES = {"late", "silent"}
+_PATIENCE = 100.0
+_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -79,13 +73,10 @@ class CaseRun:
             ledger=str(folder / "ledger"),
         )
         self.deaths: list[Snapshot] = []
-        self.acknowledged: list[tuple[str, str, str]] = []
         self._db = database_from_url(url)
-        self._runs = Runs(
-            self._db,
-            world.temporal,
-            Courier(self._db, world.temporal, Settings(heartbeat_seconds=HEARTBEAT_SECONDS)),
-        )
+        services = Services(settings_of(self.place), self._db, world.temporal, None)
+        self._runs = services.runs
+        self.person = Person(services, Path(self.place.ledger), case.verdict)
         self._worker: Child | None = None
         self._all_died = asyncio.Event()
 
@@ -107,10 +98,6 @@ class CaseRun:
                 await self._worker.kill()
             await self._runs.close()
             self._db.close()
-
-    async def rows(self) -> Rows:
-        """Read the run."""
-        return await self._db.write(lambda tx: rows_of(tx, self.id))
 
     async def _supervise(self) -> None:
         """Have workers die one after another; the one that comes after them must live."""
@@ -148,52 +135,25 @@ class CaseRun:
         await self._runs.run(build(self.place), request, background=True)
 
     async def _has_ended(self) -> bool:
-        rows = await self.rows()
-        assert rows.run is not None, "what was accepted is gone"
-        if rows.run.status in {"completed", "cancelled", "error"}:
+        status, waiting, _ = await self._db.read(lambda tx: look(tx, self.id))
+        assert status is not None, "what was accepted is gone"
+        if status in FINAL:
             return True
         if self.case.cancel is not None:
-            if rows.run.status == "paused":
+            if status == "paused":
                 await self._cancel()
             return False
-        for row in rows.requirements:
-            if row.status == "pending":
-                await self._decide(row)
+        for row in waiting:
+            await self._decide(row)
         return False
 
     async def _decide(self, row: RequirementRow) -> None:
-        seen = await self._db.read(lambda tx: requirement_of(tx, row))
-        if row.kind == "unknown_outcome":
-            await self._answer(seen)
-            return
-        if self.case.scenario in _DEADLINES:
-            return
-        if self.case.resolve is not None and not self.acknowledged:
-            child = self._fork("resolve", Kill(point=self.case.resolve), row.id)
-            await self._dies(child)
+        if self.case.resolve is not None and not self.person.acknowledged:
+            await self._dies(self._fork("resolve", Kill(point=self.case.resolve), row.id))
             if any(one.requirement_id == row.id for one in self.deaths[-1].rows.decisions):
-                self.acknowledged.append((row.id, self.case.verdict, "dana"))
+                self.person.acknowledged.append((row.id, self.case.verdict, "dana"))
                 return
-        filled = (
-            seen.confirm(by="dana") if self.case.verdict == "approve" else seen.reject(by="dana")
-        )
-        await self._submit(filled)
-
-    async def _answer(self, seen: Requirement) -> None:
-        """Say truthfully what became of a call: the ledger knows."""
-        lines = read(Path(self.place.ledger))
-        if any(line.tool_call_id == seen.tool_call_id for line in lines):
-            seen.mark_happened(f"{seen.tool_name} happened", by="erin")
-        else:
-            seen.run_again(by="erin")
-        with contextlib.suppress(AlreadyResolved):
-            await self._submit(seen)
-
-    async def _submit(self, filled: Requirement) -> None:
-        assert filled.draft is not None
-        await self._runs.resolve([filled], OPERATOR)
-        said = (filled.id, filled.draft.verdict.value, filled.draft.by or "")
-        self.acknowledged.append(said)
+        await self.person.decide(row)
 
     async def _cancel(self) -> None:
         if self.case.cancel:
@@ -204,7 +164,8 @@ class CaseRun:
         await self._runs.cancel(self.id, OPERATOR)
 
     async def _is_quiet(self) -> bool:
-        return self._all_died.is_set() and not (await self.rows()).outbox
+        _, _, undelivered = await self._db.read(lambda tx: look(tx, self.id))
+        return self._all_died.is_set() and not undelivered
 
     async def _is_closed(self) -> bool:
         try:

@@ -11,6 +11,7 @@ from typing import Self
 
 from tests.support.crash_spec import Born, Ended, Spec
 
+_SETTINGS = ("KERN_", "TEMPORAL_", "OPENAI_")
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -55,7 +56,14 @@ class Zygote:
     async def start(cls) -> Self:
         """Start the process that is forked."""
         command = (sys.executable, "-m", "tests.support.crash_zygote")
-        return cls(await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, cwd=ROOT))
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)
+        }
+        return cls(
+            await asyncio.create_subprocess_exec(
+                *command, stdin=PIPE, stdout=PIPE, cwd=ROOT, env=environment
+            )
+        )
 
     def fork(self, spec: Spec) -> Child:
         """Start a process."""

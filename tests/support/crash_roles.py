@@ -5,9 +5,6 @@ import itertools
 import os
 import signal
 import threading
-from pathlib import Path
-
-from pydantic import SecretStr
 
 from kern import checkpoints
 from kern.client.services import Services
@@ -17,18 +14,18 @@ from kern.db.viewer import OPERATOR
 from kern.logs import log_json
 from kern.registry import Registry
 from kern.runner import RunRequest
-from kern.settings import Settings
 from tests.support.crash_app import build
-from tests.support.crash_spec import ANY_POINT, HEARTBEAT_SECONDS, Kill, Spec
+from tests.support.crash_spec import ANY_POINT, Kill, Spec, settings_of
 
 
 async def play(spec: Spec) -> int:
     """Be the process that is asked for; return its exit code."""
+    log_json()
     if spec.place.address is not None:
         os.environ["TEMPORAL_ADDRESS"] = spec.place.address
     if spec.kill is not None:
         arm(spec.kill)
-    services = await Services.open(settings_of(spec))
+    services = await Services.open(settings_of(spec.place))
     if spec.role == "worker":
         return await _serve(spec, services)
     await _act(spec, services)
@@ -50,16 +47,6 @@ def arm(kill: Kill) -> None:
                 threading.Event().wait()
 
     checkpoints.arm(hook)
-
-
-def settings_of(spec: Spec) -> Settings:
-    """Return settings under which a death is noticed soon."""
-    return Settings(
-        home=Path(spec.place.home),
-        database_url=SecretStr(spec.place.database_url),
-        heartbeat_seconds=HEARTBEAT_SECONDS,
-        relay_seconds=0.2,
-    )
 
 
 async def _serve(spec: Spec, services: Services) -> int:
@@ -87,7 +74,9 @@ async def _act(spec: Spec, services: Services) -> None:
                     tx, outputs.find_requirement(tx, spec.requirement_id, OPERATOR)
                 )
             )
-            decided = read.confirm(by=spec.by) if spec.verdict == "approve" else read.reject(by=spec.by)
+            decided = (
+                read.confirm(by=spec.by) if spec.verdict == "approve" else read.reject(by=spec.by)
+            )
             await services.runs.resolve([decided], OPERATOR)
         case "cancel":
             await services.runs.cancel(spec.run_id, OPERATOR)

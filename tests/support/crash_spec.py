@@ -1,10 +1,14 @@
 """What the process that tests and the processes that it kills say to each other."""
 
+from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr
 
-HEARTBEAT_SECONDS = 1.0
+from kern.settings import Settings
+
+# On a machine that is busy with other tests, a worker that lives may be silent for a second.
+HEARTBEAT_SECONDS = 2.0
 ANY_POINT = "*"
 
 
@@ -77,3 +81,13 @@ class Line(BaseModel):
     key: str
     attempt: int
     order_id: str
+
+
+def settings_of(place: Place) -> Settings:
+    """Return settings under which a death is noticed soon."""
+    return Settings(
+        home=Path(place.home),
+        database_url=SecretStr(place.database_url),
+        heartbeat_seconds=HEARTBEAT_SECONDS,
+        relay_seconds=0.2,
+    )

@@ -21,6 +21,8 @@ from tests.support.crash_app import read
 from tests.support.crash_spec import Line
 from tests.support.model_server import ModelServer
 
+FINAL = {"completed", "cancelled", "error"}
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -53,9 +55,9 @@ class Snapshot:
     lines: list[Line]
 
     @property
-    def running(self) -> set[str]:
-        """The calls that may or may not have been executed, as far as the database can tell."""
-        return {call.id for call in self.rows.calls if call.status == "running"}
+    def running(self) -> set[tuple[str, str]]:
+        """The calls, each with its attempt, of which the database says that they run."""
+        return {(call.id, call.token or "") for call in self.rows.calls if call.status == "running"}
 
     @property
     def unstored(self) -> set[int]:
@@ -84,6 +86,16 @@ def rows_of(tx: Session, run_id: str) -> Rows:
         ),
         outbox=list(tx.exec(select(OutboxRow).where(OutboxRow.run_id == run_id))),
     )
+
+
+def look(tx: Session, run_id: str) -> tuple[str | None, list[RequirementRow], bool]:
+    """Read where a run stands, what it waits for, and whether something is to be delivered."""
+    status = tx.exec(select(RunRow.status).where(RunRow.id == run_id)).first()
+    waiting = select(RequirementRow).where(
+        RequirementRow.run_id == run_id, RequirementRow.status == "pending"
+    )
+    undelivered = tx.exec(select(OutboxRow.id).where(OutboxRow.run_id == run_id)).first()
+    return status, list(tx.exec(waiting)), undelivered is not None
 
 
 def asked(models: ModelServer, text: str) -> Counter[int]:

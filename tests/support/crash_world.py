@@ -1,9 +1,13 @@
-"""What crash tests share: a Temporal server, a model, a zygote, and an event loop to run cases in."""
+"""What crash tests share: a Temporal server, a model, a zygote, and a loop to run cases in."""
 
 import asyncio
+import contextlib
+import os
 import shutil
+import signal
+import tempfile
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -11,13 +15,19 @@ from typing import Any, Self, TypeVar
 from temporalio.client import Client
 
 from kern.client import temporal
-from kern.client.embedded import EmbeddedServer
-from kern.db import Database, SqliteDb, database_from_url
+from kern.client.embedded import EmbeddedServer, status
+from kern.db import Database, PostgresDb, SqliteDb
+from kern.errors import Unavailable
 from tests.support.crash_app import script
 from tests.support.crash_processes import Zygote
 from tests.support.model_server import ModelServer
+from tests.support.postgres import Postgres, server
+from tests.support.waiting import wait_until
 
 Result = TypeVar("Result")
+
+# Most of a case is waiting: until a death is noticed, until a retry is due.
+_AT_ONCE = 10
 
 
 class World:
@@ -25,11 +35,13 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.server = EmbeddedServer.join(folder / "temporal")
+        self.home = folder / "temporal"
+        self.server = EmbeddedServer.join(self.home)
         self.models = ModelServer(script)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="crash")
         self._template = folder / "template.db"
+        self._guard = threading.Lock()
 
     def __enter__(self) -> Self:
         self.models.__enter__()
@@ -45,33 +57,48 @@ class World:
         self.models.__exit__(None, None, None)
         self.server.leave()
 
+    def crash_server(self) -> None:
+        """Kill the Temporal server, and have it back on the same files and port.
+
+        Workers that live do the same at the same time; one of them is the first.
+        """
+        os.kill(self.server.pid, signal.SIGKILL)
+        wait_until(self._is_back, timeout=60)
+
     def submit(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
         """Begin to do something on the world's event loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def sqlite(self, folder: Path) -> str:
-        """Return the URL of a new SQLite database that has its tables already."""
+    def fresh(self, kind: str) -> tuple[Path, str]:
+        """Return a new folder, and the URL of a new database that has its tables already."""
+        if kind == "postgres":
+            return self.fresh_on(server())
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
         path = folder / "kern.db"
         shutil.copy(self._template, path)
-        return f"sqlite:///{path}"
+        return folder, f"sqlite:///{path}"
+
+    def fresh_on(self, postgres: Postgres) -> tuple[Path, str]:
+        """As `fresh`, on a server that the caller started."""
+        with self._guard:
+            url = postgres.fresh_database()
+            migrate(PostgresDb(url))
+        return Path(tempfile.mkdtemp(dir=self.folder)), url
+
+    def _is_back(self) -> bool:
+        with contextlib.suppress(Unavailable):
+            self.server.ensure()
+            return status(self.home).answers
+        return False
 
     async def _open(self) -> None:
         self.zygote = await Zygote.start()
         self.temporal: Client = await temporal.connect(self.server.address)
         self.limit = asyncio.Semaphore(_AT_ONCE)
-        await asyncio.to_thread(migrate, lambda: SqliteDb(self._template))
+        await asyncio.to_thread(migrate, SqliteDb(self._template))
 
 
-_AT_ONCE = 6
-
-
-def migrate(make: Callable[[], Database]) -> None:
+def migrate(db: Database) -> None:
     """Make the tables of a database, and let go of it."""
-    db = make()
     db.migrate()
     db.close()
-
-
-def open_database(url: str) -> Database:
-    """Open a database as the processes do."""
-    return database_from_url(url)

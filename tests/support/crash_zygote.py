@@ -1,20 +1,37 @@
 """Forks workers and clients from a process that has imported everything: a kill costs no start."""
 
 import asyncio
+import gc
+import importlib
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+import traceback
 from types import FrameType
 
 from tests.support.crash_roles import play
 from tests.support.crash_spec import Born, Ended, Spec
 
+# What is loaded at first use would be loaded anew in every child.
+_USED_LATER = (
+    "openai",
+    "openai.resources.responses",
+    "httpcore2",
+    "h11",
+    "truststore",
+    "anyio._backends._asyncio",
+    "jsonschema",
+    "psycopg",
+    "sqlalchemy.dialects.postgresql.psycopg",
+)
 _children: dict[int, int] = {}
 
 
 def main() -> None:
-    """Fork a child for each line that comes in, and tell when it ends; with our input it all ends."""
+    """Fork a child for each line that comes in and tell when it ends; without input all ends."""
+    for name in _USED_LATER:
+        importlib.import_module(name)
+    gc.freeze()
     signal.signal(signal.SIGCHLD, _reap)
     try:
         for line in sys.stdin:
@@ -45,19 +62,13 @@ def _live(spec: Spec) -> None:
         os.dup2(descriptor, target)
     code = 1
     try:
-        code = _run(play(spec))
+        code = asyncio.run(play(spec))
     finally:
+        # What is raised here would unwind into the zygote's own loop.
+        if sys.exc_info()[1] is not None:
+            traceback.print_exc()
         sys.stderr.flush()
         os._exit(code)
-
-
-def _run(role: Coroutine[None, None, int]) -> int:
-    try:
-        return asyncio.run(role)
-    except BaseException:
-        # `os._exit` follows and would swallow it.
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
-        return 1
 
 
 def _reap(_number: int, _frame: FrameType | None) -> None:

@@ -1,0 +1,85 @@
+"""Every point before and after a write or a side effect, and a death at each of them."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from tests.support.crash_case import Case, CaseRun
+from tests.support.crash_checks import (
+    check_answers,
+    check_decisions,
+    check_effects,
+    check_end,
+    check_questions,
+)
+from tests.support.crash_points import AGAIN, ANYWHERE, CASES, CASES_ON_POSTGRES, DOUBTFUL, POINTS
+from tests.support.crash_state import Snapshot
+from tests.support.crash_world import World
+
+pytestmark = pytest.mark.timeout(400)
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FOLDERS = ("kern", "activities", "workflows", "client")
+Played = dict[str, Future[tuple[CaseRun, Snapshot]]]
+
+
+@pytest.fixture(scope="module")
+def played(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Played]:
+    """All cases that were selected, played at once: most of a case is waiting."""
+    names = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    chosen = [(one["case"], one["kind"]) for one in names if isinstance(one.get("case"), Case)]
+    with World(tmp_path_factory.mktemp("crash")) as world:
+        yield {
+            f"{kind}-{case.name}": world.submit(play(world, case, kind)) for case, kind in chosen
+        }
+
+
+async def play(world: World, case: Case, kind: str) -> tuple[CaseRun, Snapshot]:
+    async with world.limit:
+        folder, url = await asyncio.to_thread(world.fresh, kind)
+        run = CaseRun(world, case, folder, url)
+        return run, await run.play()
+
+
+def check(run: CaseRun, last: Snapshot) -> None:
+    """Hold what is left of a case against the laws."""
+    case, deaths = run.case, run.deaths
+    check_end(last)
+    check_effects(last)
+    check_answers(deaths, last)
+    check_questions(deaths, last)
+    check_decisions(last.rows, run.person.acknowledged)
+    if not any(kill.point in AGAIN for kill in case.workers):
+        assert set(last.asked.values()) <= {1}, "the model was asked again without need"
+    # Where the point alone tells whether the call was in doubt, the database is not believed.
+    points = {kill.point for kill in case.workers}
+    if case.scenario == "once" and len(points) == 1 and not points & ANYWHERE:
+        asked = sum(one.kind == "unknown_outcome" for one in last.rows.requirements)
+        assert asked == len(points & DOUBTFUL)
+    status = "cancelled" if case.cancel is not None else "completed"
+    assert last.rows.run is not None
+    assert last.rows.run.status == status
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_run_survives_a_death(played: Played, case: Case, kind: str) -> None:
+    check(*played[f"{kind}-{case.name}"].result(380))
+
+
+@pytest.mark.parametrize("kind", ["postgres"])
+@pytest.mark.parametrize("case", CASES_ON_POSTGRES, ids=[case.name for case in CASES_ON_POSTGRES])
+def test_run_survives_a_death_on_postgres(played: Played, case: Case, kind: str) -> None:
+    check(*played[f"{kind}-{case.name}"].result(380))
+
+
+def test_every_point_of_the_code_is_in_the_matrix() -> None:
+    texts = [path.read_text() for one in FOLDERS for path in sorted((ROOT / one).rglob("*.py"))]
+    in_code = {point for text in texts for point in re.findall(r'\breach\(\s*"([^"]+)"', text)}
+    assert in_code == POINTS

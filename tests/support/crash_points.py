@@ -1,0 +1,132 @@
+"""The matrix: for every point the cases in which a process dies there."""
+
+from tests.support.crash_case import Case
+from tests.support.crash_spec import Kill
+
+# From here to there the database says that a call runs: a death in between leaves it in doubt.
+DOUBTFUL = {
+    "tool_call.after_begin",
+    "tool_call.before_effect",
+    "tool.before_effect",
+    "tool.after_effect",
+    "tool_call.after_effect",
+    "tool_call.before_store",
+}
+# A death between an answer and the end of its storing: the model has to be asked again.
+AGAIN = {
+    "model_turn.before_store",
+    "mark_running.before_store",
+    "mark_running.after_store",
+    "write.before_commit",
+}
+_MODEL = ("model_turn.before_call", "model_turn.before_store", "model_turn.after_store")
+_CALL = (
+    "tool_call.before_begin",
+    "tool_call.after_begin",
+    "tool_call.before_effect",
+    "tool.before_effect",
+    "tool.after_effect",
+    "tool_call.after_effect",
+    "tool_call.before_store",
+    "tool_call.after_store",
+    "tool_call.after_finish",
+)
+_WRITE = ("write.before_commit", "write.after_commit")
+ANYWHERE = set(_WRITE)
+_DELIVER = ("deliver.before_tell", "deliver.after_tell", "deliver.after_confirm")
+_RELAY = ("relay.before_claim", "relay.after_claim", *_DELIVER)
+_BEFORE_AND_AFTER = ("before_store", "after_store")
+
+
+def _dying(scenario: str, *points: str, occurrences: int = 1) -> list[Case]:
+    return [
+        Case(scenario, workers=(Kill(point=point, occurrence=number),))
+        for point in points
+        for number in range(1, occurrences + 1)
+    ]
+
+
+def _twice(scenario: str, *points: tuple[str, str]) -> list[Case]:
+    return [
+        Case(scenario, workers=(Kill(point=first), Kill(point=second))) for first, second in points
+    ]
+
+
+WORKERS = [
+    *_dying("once", *_MODEL, occurrences=2),
+    *_dying("once", *_CALL),
+    *_dying("once", *_WRITE, occurrences=4),
+    *_dying("idempotent", *_CALL[1:]),
+    *_dying("read", "tool_call.after_begin", "tool.after_effect", "tool_call.before_store"),
+    *_dying("many", *_CALL, occurrences=3),
+    *_dying("many", *_MODEL),
+    *_dying("twice", "tool_call.after_begin", "tool.after_effect", occurrences=2),
+    *_dying("flaky", "tool_call.before_release", "tool_call.after_release"),
+    *_dying("slow", "tool_call.before_doubt", "tool_call.after_doubt"),
+    *_dying("late", *(f"expire.{when}" for when in _BEFORE_AND_AFTER)),
+    *_dying("silent", *(f"expire.{when}" for when in _BEFORE_AND_AFTER)),
+    *(
+        Case("plain", workers=(Kill(point=f"mark_running.{when}"),), stalled=True)
+        for when in _BEFORE_AND_AFTER
+    ),
+    *(
+        Case("once", workers=(Kill(point=f"close_run.{when}"),), cancel="")
+        for when in _BEFORE_AND_AFTER
+    ),
+    *(
+        Case("once", workers=(Kill(point=point),), verdict="reject")
+        for point in ("model_turn.after_store", "model_turn.before_store")
+    ),
+    *_twice(
+        "once",
+        ("tool.after_effect", "write.before_commit"),
+        ("tool.after_effect", "write.after_commit"),
+        ("tool_call.after_begin", "write.after_commit"),
+        ("tool_call.after_begin", "tool_call.before_effect"),
+        ("tool_call.before_effect", "tool.after_effect"),
+        ("model_turn.after_store", "tool_call.before_store"),
+        ("tool_call.after_store", "model_turn.before_store"),
+    ),
+]
+CLIENTS = [
+    *(
+        Case("once", accept=point)
+        for point in ("accept.before_store", "accept.after_store", *_DELIVER, *_WRITE)
+    ),
+    *(
+        Case("once", resolve=point)
+        for point in ("resolve.before_store", "resolve.after_store", *_DELIVER, *_WRITE)
+    ),
+    Case("once", resolve="resolve.after_store", verdict="reject"),
+    *(
+        Case("once", cancel=point)
+        for point in ("cancel.before_store", "cancel.after_store", *_DELIVER, *_WRITE)
+    ),
+]
+RELAYS = [
+    *(Case("once", accept="accept.after_store", workers=(Kill(point=point),)) for point in _RELAY),
+    *(
+        Case("once", resolve="resolve.after_store", workers=(Kill(point=point),))
+        for point in _RELAY
+    ),
+]
+CASES = [*WORKERS, *CLIENTS, *RELAYS]
+CASES_ON_POSTGRES = [
+    *_dying("once", *_MODEL[1:], *_CALL[1:], *_WRITE),
+    *_dying("idempotent", "tool.after_effect"),
+    *_dying("many", "tool.after_effect", occurrences=2),
+    *_dying("silent", "expire.after_store"),
+    *_twice("once", ("tool.after_effect", "write.before_commit")),
+    Case("once", accept="accept.after_store"),
+    Case("once", resolve="resolve.after_store", workers=(Kill(point="relay.after_claim"),)),
+    Case("once", cancel="cancel.after_store"),
+]
+POINTS = {
+    point
+    for case in CASES
+    for point in (
+        *(kill.point for kill in case.workers),
+        *(one for one in (case.accept, case.resolve, case.cancel) if one),
+    )
+    if not point.startswith("tool.")
+}
