@@ -29,7 +29,7 @@ async def beating(meanwhile: Callable[[], Awaitable[None]] | None = None) -> Asy
 
 
 async def _beat(interval: float, meanwhile: Callable[[], Awaitable[None]] | None) -> None:
-    activity.heartbeat()
+    # Most attempts end before this, and then cost the server no word.
     await asyncio.sleep(min(interval, 1.0))
     if meanwhile is not None:
         await meanwhile()
