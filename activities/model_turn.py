@@ -61,7 +61,13 @@ class ModelTurn:
             lambda tx: turns.store(tx, ask.run_id, ask.turn, answer, now)
         )
         reach("model_turn.after_store")
-        _log.info("turn_stored", run_id=ask.run_id, turn=ask.turn, calls=len(answer.calls))
+        _log.info(
+            "turn_stored",
+            run_id=ask.run_id,
+            session_id=conversation.session_id,
+            turn=ask.turn,
+            calls=len(answer.calls),
+        )
         return outcome
 
     async def _ask(self, agent: Agent, conversation: Conversation) -> ModelResponse:
@@ -77,7 +83,14 @@ class ModelTurn:
             return await agent.model.respond(request)
         except ProviderError as error:
             is_last = activity.info().attempt >= self._attempts
-            _log.warning("provider_failed", model=agent.model.id, code=error.code, last=is_last)
+            _log.warning(
+                "provider_failed",
+                run_id=activity.info().workflow_id,
+                session_id=conversation.session_id,
+                model=agent.model.id,
+                code=error.code,
+                last=is_last,
+            )
             raise provider_failure(error, is_last=is_last) from error
 
     def _window(self, component_id: str) -> int:

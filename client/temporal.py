@@ -7,14 +7,16 @@ import dataclasses
 import os
 import socket
 
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.plugin import SimplePlugin
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from kern.client import temporal_logs
 from kern.errors import InvalidInput, KernError, Unavailable
 from kern.sandbox import PASSED_THROUGH
 from kern.workflows.agent_run import AgentRun
@@ -57,6 +59,7 @@ async def connect(address: str | None = None, *, lazy: bool = False) -> Client:
         InvalidInput: the environment's settings cannot be used.
         Unavailable: nobody answers there.
     """
+    temporal_logs.forward()
     config = ClientConnectConfig(target_host=address) if address else _configured()
     try:
         return await Client.connect(
@@ -71,6 +74,27 @@ async def connect(address: str | None = None, *, lazy: bool = False) -> Client:
         raise Unavailable(message) from error
     except (ValueError, OSError) as error:
         raise _unusable(error) from error
+
+
+async def check_namespace(client: Client) -> None:
+    """Refuse to work in a namespace that does not exist.
+
+    Raises:
+        InvalidInput: it does not, and whoever runs the server has to create it.
+    """
+    try:
+        await client.workflow_service.describe_namespace(
+            DescribeNamespaceRequest(namespace=client.namespace)
+        )
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            # Workers ask too when they begin, and know better what this means.
+            return
+        message = (
+            f"Temporal has no namespace {client.namespace!r}. Create it with `temporal operator "
+            f"namespace create -n {client.namespace}`, or set TEMPORAL_NAMESPACE to another."
+        )
+        raise InvalidInput(message) from error
 
 
 def _configured() -> ClientConnectConfig:

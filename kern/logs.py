@@ -7,6 +7,8 @@ and tools are logged at DEBUG at most, and secrets never.
 
 import json
 import logging
+import traceback
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import cast
 
@@ -14,6 +16,7 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 _FIELDS = "kern_fields"
+_TEMPORAL = "temporalio"
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -32,6 +35,9 @@ def log_json(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
+    # It tells of every part of itself that it loads.
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
 
 
 class JsonFormatter(logging.Formatter):
@@ -44,11 +50,37 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            **(fields or {"event": record.getMessage()}),
+            "event": "",
+            **(fields or {"event": record.getMessage(), **_temporal_fields(record)}),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
+            if record.name.startswith(_TEMPORAL) and not logging.root.isEnabledFor(logging.DEBUG):
+                line["exception"] = _without_words(record.exc_info[1])
         return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def _temporal_fields(record: logging.LogRecord) -> dict[str, object]:
+    """Return what Temporal's own record tells of a run: its workflow's id is the run's."""
+    for attribute in ("temporal_activity", "temporal_workflow"):
+        details = getattr(record, attribute, None)
+        if isinstance(details, Mapping) and "workflow_id" in details:
+            return {"run_id": details["workflow_id"]}
+    return {}
+
+
+def _without_words(error: BaseException | None) -> str:
+    """Return kinds and places of an error and its causes: its words may be those of a model."""
+    lines: list[str] = []
+    while error is not None:
+        lines = [
+            *traceback.format_tb(error.__traceback__),
+            f"{type(error).__module__}.{type(error).__qualname__}\n",
+            *(["The cause of:\n"] if lines else []),
+            *lines,
+        ]
+        error = error.__cause__
+    return "".join(lines)
 
 
 def _hand_over(

@@ -68,6 +68,7 @@ class Conversation:
     """What a turn starts from; `outcome` is there when this turn was stored before."""
 
     component_id: str
+    session_id: str
     messages: list[Message]
     calls_so_far: int
     corrections: int
@@ -86,7 +87,9 @@ def load(tx: Session, run_id: str, turn: int, window: Callable[[str], int]) -> C
     if run is None:
         raise no_run(run_id)
     if RunStatus(run.status).is_final or _stored(tx, run_id, turn):
-        return Conversation(run.component_id, [], 0, 0, outcome_of(tx, run, turn))
+        return Conversation(
+            run.component_id, run.session_id, [], 0, 0, outcome_of(tx, run, turn)
+        )
     history_runs = window(run.component_id)
     earlier = (
         runs.latest_numbers(tx, run.session_id, run.number, history_runs) if history_runs else []
@@ -98,7 +101,11 @@ def load(tx: Session, run_id: str, turn: int, window: Callable[[str], int]) -> C
     own = [row for row in rows if row.run_id == run_id]
     corrections = sum(1 for row in own if row.turn > 0 and row.role == "user")
     return Conversation(
-        run.component_id, [message_of(row) for row in rows], tx.exec(made).one(), corrections
+        run.component_id,
+        run.session_id,
+        [message_of(row) for row in rows],
+        tx.exec(made).one(),
+        corrections,
     )
 
 
