@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -43,7 +43,7 @@ def load_app(reference: str) -> list[Component]:
     return found
 
 
-def database_of(components: list[Component]) -> Database | None:
+def database_of(components: Sequence[Component]) -> Database | None:
     """Return the database that an app's components name with `db=`; None if they name none.
 
     Raises:
@@ -153,8 +153,8 @@ def _components(value: object, reference: str) -> Iterator[Component]:
             yield from _components(item, reference)
     else:
         message = (
-            f"The app {reference!r} holds {value!r:.80}, which is no component. Name an Agent, or a "
-            "list, tuple or dict of them."
+            f"The app {reference!r} holds a value of type {type(value).__name__}, which is no "
+            "component. Name an Agent, or a list, tuple or dict of them."
         )
         raise InvalidInput(message)
 

@@ -1,4 +1,4 @@
-"""What an orchestrator asks a worker: `/healthz`, whether it lives, and `/readyz`, whether it can work."""
+"""What an orchestrator asks a worker: `/healthz`, if it lives, and `/readyz`, if it can work."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ _OK = "ok"
 
 
 class _Probe:
-    """Asks one part. However many want to know, it asks once at a time, so a dead part holds one thread."""
+    """Asks one part, once at a time whoever wants to know, so that a dead part holds one thread."""
 
     def __init__(self, part: str, ask: Callable[[], Awaitable[object]]) -> None:
         self._part = part
@@ -47,7 +47,7 @@ class _Probe:
 
 
 class Health:
-    """What is known of a worker's parts, while they come and go. It tells no addresses and no secrets."""
+    """What is known of a worker's parts, while they come and go: no addresses, no secrets."""
 
     def __init__(self) -> None:
         self.workers: ComponentWorkers | None = None
@@ -82,7 +82,7 @@ class Health:
 
 
 class HealthServer:
-    """A responder for a few small GET requests. Size, time and number of what it takes are bounded."""
+    """A responder for small GET requests; size, time and number of what it takes are bounded."""
 
     def __init__(self, health: Health) -> None:
         self._health = health

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Generator, Sequence
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
@@ -197,7 +197,7 @@ async def _first_of(*awaitables: Coroutine[Any, Any, object] | asyncio.Task[None
 
 
 @contextlib.contextmanager
-def _stopping_by_signal(stop: asyncio.Event) -> Iterator[None]:
+def _stopping_by_signal(stop: asyncio.Event) -> Generator[None]:
     loop = asyncio.get_running_loop()
 
     def hear(number: signal.Signals) -> None:

@@ -21,7 +21,7 @@ from psycopg import sql
 from tests.support.waiting import wait_until
 
 _USER = "kern"
-_PASSWORD = "kern-tests"
+PASSWORD = "kern-tests"
 # Postgres refuses to run as root, so it runs as somebody who owns nothing else.
 _NOBODY = "nobody"
 _SETTINGS = {
@@ -44,7 +44,7 @@ _PORTS = range(32000, 32700)
 
 
 class Postgres:
-    """A server on a port and a folder of its own. It ends with the process that started it, however that ends."""
+    """A server on a port and a folder of its own; it ends with the process that started it."""
 
     def __init__(self) -> None:
         self._user = _NOBODY if os.geteuid() == 0 else None
@@ -68,13 +68,13 @@ class Postgres:
         return self.url(name)
 
     def url(self, database: str) -> str:
-        return f"postgresql://{_USER}:{_PASSWORD}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{_USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
 
     def kill(self) -> None:
         """End the server with SIGKILL, and with it every connection."""
         pid = int((self._data / "postmaster.pid").read_text().split("\n")[0])
         os.kill(pid, signal.SIGKILL)
-        self._keeper.wait(30)
+        self._keeper.communicate(timeout=30)
 
     def restart(self) -> None:
         """Start the server again on the same port, after `kill`."""
@@ -89,7 +89,7 @@ class Postgres:
 
     def _initialise(self) -> None:
         password = self._folder / "password"
-        password.write_text(_PASSWORD)
+        password.write_text(PASSWORD)
         options = ("--locale=C", "--encoding=UTF8", "--no-sync", "--auth=scram-sha-256")
         subprocess.run(
             [
@@ -131,7 +131,7 @@ class Postgres:
         return True
 
     def _reachable(self, programs: Path) -> Path:
-        """Return programs that the server's user can execute: copies, when the checkout is private."""
+        """Return programs that the server's user can execute: copies, in a private checkout."""
         if self._user is None or all(_is_open(path) for path in (programs, *programs.parents)):
             return programs
         package = programs.parent.parent

@@ -1,9 +1,9 @@
-"""A real Temporal development server for tests, as a process of its own that can be killed and brought back."""
+"""A real Temporal development server for tests, which can be killed and brought back."""
 
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class TemporalServer:
 
 
 @contextmanager
-def temporal_server() -> Iterator[TemporalServer]:
+def temporal_server() -> Generator[TemporalServer]:
     """Have a server for as long as the block runs."""
     with tempfile.TemporaryDirectory(prefix="kern-temporal-") as folder:
         server = TemporalServer(Path(folder))

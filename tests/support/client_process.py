@@ -1,0 +1,57 @@
+"""A client that runs agents as it is told on its standard input, in one JSON object a line."""
+
+import json
+import os
+import sys
+
+from kern.client.runtime import runtime_for
+from kern.db.viewer import Viewer
+from kern.errors import KernError
+from kern.run import RunOutput
+from tests.support.apps import agents
+
+_AGENTS = {agent.id: agent for agent in agents}
+
+
+def main() -> None:
+    for line in sys.stdin:
+        order = json.loads(line)
+        try:
+            answer = _told(_obey(order))
+        except KernError as error:
+            answer = {"failed": error.code, "message": str(error)}
+        print(json.dumps(answer), flush=True)  # noqa: T201  the answer
+    os._exit(0)
+
+
+def _obey(order: dict[str, str]) -> RunOutput:
+    if order["do"] == "run":
+        agent = _AGENTS[order["agent"]]
+        return agent.run("please", background=bool(order["background"]))
+    agent = agents[0]
+    run = agent.get_run_output(order["run_id"])
+    if order["do"] == "output":
+        return run
+    for requirement in run.active_requirements:
+        requirement.confirm(by="dana")
+    if order["do"] == "approve":
+        return agent.continue_run(run.run_id, run.requirements)
+    runtime = runtime_for(agent)
+    runtime.call(runtime.services.runs.resolve(run.requirements, Viewer(None)))
+    return agent.get_run_output(run.run_id)
+
+
+def _told(run: RunOutput) -> dict[str, object]:
+    return {
+        "run_id": run.run_id,
+        "session_id": run.session_id,
+        "status": run.status.value,
+        "content": run.content,
+        "error": str(run.error) if run.error else None,
+        "waits_for": [item.kind.value for item in run.active_requirements],
+        "results": [call.result for call in run.tools],
+    }
+
+
+if __name__ == "__main__":
+    main()
