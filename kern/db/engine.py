@@ -54,10 +54,17 @@ class Database:
         return self._repeat(lambda: self._look(transaction))
 
     def migrate(self) -> None:
-        """Bring the tables up to date; safe to call from several processes at once."""
+        """Bring the tables up to date; safe to call from several processes at once.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
         from kern.db.migrate import migrate  # noqa: PLC0415  alembic is slow to import
 
-        migrate(self)
+        try:
+            migrate(self)
+        except OperationalError as error:
+            raise self._unavailable(error) from error
 
     def close(self) -> None:
         """Give back threads and connections."""
@@ -92,10 +99,13 @@ class Database:
         try:
             return work()
         except OperationalError as error:
-            message = (
-                f"The database {self.name} does not answer: {error.orig}. It is safe to try again."
-            )
-            raise Unavailable(message) from error
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: OperationalError) -> Unavailable:
+        why = str(error.orig).strip()
+        return Unavailable(
+            f"The database {self.name} does not answer: {why}. It is safe to try again."
+        )
 
 
 def _is_passing(error: DBAPIError) -> bool:
