@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from kern.errors import KernError, NotFound
 from kern.models.base import ProviderError
@@ -26,6 +26,8 @@ def provider_failure(error: ProviderError, *, is_last: bool) -> ApplicationError
         type=error.code,
         non_retryable=is_last or not error.retryable,
         next_retry_delay=wait,
+        # Our own log says it in one line; Temporal's would add a traceback.
+        category=ApplicationErrorCategory.BENIGN,
     )
 
 
