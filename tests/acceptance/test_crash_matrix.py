@@ -32,7 +32,8 @@ def played(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Played]:
     """All cases that were selected, played at once: most of a case is waiting."""
-    names = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    items = (item for item in request.session.items if isinstance(item, pytest.Function))
+    names = [item.callspec.params for item in items if hasattr(item, "callspec")]
     chosen = [(one["case"], one["kind"]) for one in names if isinstance(one.get("case"), Case)]
     with World(tmp_path_factory.mktemp("crash")) as world:
         yield {

@@ -144,10 +144,11 @@ class CaseRun:
                 await self._cancel()
             return False
         for row in waiting:
-            await self._decide(row)
+            await self.decide(row)
         return False
 
-    async def _decide(self, row: RequirementRow) -> None:
+    async def decide(self, row: RequirementRow) -> None:
+        """Say what the case has people say, with a client that dies if it is to."""
         if self.case.resolve is not None and not self.person.acknowledged:
             await self._dies(self._fork("resolve", Kill(point=self.case.resolve), row.id))
             if any(one.requirement_id == row.id for one in self.deaths[-1].rows.decisions):
@@ -194,7 +195,16 @@ class CaseRun:
         kill: Kill | None,
         requirement_id: str = "",
     ) -> Child:
-        spec = Spec(
+        return self.world.zygote.fork(self.spec(role, kill, requirement_id))
+
+    def spec(
+        self,
+        role: Literal["worker", "accept", "resolve", "cancel"],
+        kill: Kill | None = None,
+        requirement_id: str = "",
+    ) -> Spec:
+        """Describe a process that has to do with this run."""
+        return Spec(
             role=role,
             place=self.place,
             log=str(self.folder / f"{role}.log"),
@@ -205,4 +215,3 @@ class CaseRun:
             verdict=self.case.verdict,
             by="dana",
         )
-        return self.world.zygote.fork(spec)
