@@ -6,14 +6,13 @@ A deadline that passed, a run that is given up.
 from sqlmodel import Session
 from temporalio import activity
 
-from kern.activities.failures import kern_failure
+from kern.activities.failures import at_the_edge
 from kern.activities.heartbeat import beating
 from kern.checkpoints import reach
 from kern.clock import Clock, utc_now
 from kern.contracts import CloseInput, ExpiryInput, ExpiryOutcome, Nothing
 from kern.db import deciding, runs
 from kern.db.engine import Database
-from kern.errors import KernError
 from kern.states import RunStatus
 
 
@@ -29,13 +28,11 @@ class Endings:
         """Expire a requirement, unless its row says that somebody decided."""
         now = self._clock()
         reach("expire.before_store")
-        try:
+        with at_the_edge(activity.info().workflow_id or ""):
             async with beating():
                 outcome = await self._db.write(
                     lambda tx: deciding.expire(tx, ask.requirement_id, now)
                 )
-        except KernError as error:
-            raise kern_failure(error) from error
         reach("expire.after_store")
         return outcome
 
@@ -54,10 +51,8 @@ class Endings:
                 runs.fail(tx, run, ask.code, ask.message, now)
 
         reach("close_run.before_store")
-        try:
+        with at_the_edge(ask.run_id):
             async with beating():
                 await self._db.write(close)
-        except KernError as error:
-            raise kern_failure(error) from error
         reach("close_run.after_store")
         return Nothing()

@@ -1,45 +1,72 @@
-"""The one place that says what an error means to Temporal: try again, when, or never."""
+"""The one place that says what an error means to Temporal: try again, when, or never.
 
+Temporal's history keeps only a code and a fixed sentence. What an error says may hold secrets, or
+the texts of models and people: it goes to the run's row, or to the worker's log.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
 
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
 from kern.errors import KernError, NotFound
+from kern.logs import get_logger
 from kern.models.base import ProviderError
 
-# Longer texts only bloat the history; the whole of it is in the worker's log.
-_TEXT = 2000
+_log = get_logger("kern.activities")
+
 _LONGEST_WAIT = 3600.0
 _NOT_HERE = timedelta(seconds=5)
 
 
-def provider_failure(error: ProviderError, *, is_last: bool) -> ApplicationError:
-    """Map a provider's failure.
+@contextmanager
+def at_the_edge(run_id: str) -> Generator[None]:
+    """Turn whatever is raised inside into what Temporal may know of it."""
+    try:
+        yield
+    except FailureError:
+        raise
+    except KernError as error:
+        _log.warning("activity_failed", run_id=run_id, code=error.code, why=str(error))
+        raise _kern_failure(error) from None
+    except Exception as error:  # noqa: BLE001  an error in Kern, or in code of the user's
+        _log.exception("activity_broke", run_id=run_id)
+        raise try_again("broken", f"{type(error).__name__}; the worker's log has it") from None
 
-    Passing ones are tried again, after the time that the provider asked for.
-    """
+
+def provider_failure(error: ProviderError) -> ApplicationError:
+    """Map a provider's passing failure: it is tried again, after the time that it asked for."""
     wait = None
     if error.retry_after is not None:
         wait = timedelta(seconds=min(error.retry_after, _LONGEST_WAIT))
+    return try_again(error.code, "The provider failed and is asked again", wait)
+
+
+def not_here(what: str) -> ApplicationError:
+    """Map what this worker does not have: the next one may, or the next deployment."""
+    return try_again("not_found", what, _NOT_HERE)
+
+
+def try_again(code: str, text: str, wait: timedelta | None = None) -> ApplicationError:
+    """Return an error after which Temporal executes the activity once more."""
     return ApplicationError(
-        str(error)[:_TEXT],
-        type=error.code,
-        non_retryable=is_last or not error.retryable,
+        text,
+        type=code,
         next_retry_delay=wait,
         # Our own log says it in one line; Temporal's would add a traceback.
         category=ApplicationErrorCategory.BENIGN,
     )
 
 
-def kern_failure(error: KernError) -> ApplicationError:
-    """Map an error of Kern's own.
-
-    A component that is not registered here may be registered by the next worker.
-    """
-    missing = isinstance(error, NotFound)
+def _kern_failure(error: KernError) -> ApplicationError:
+    if isinstance(error, NotFound):
+        return not_here("What the run needs is not in this worker")
+    if error.retryable:
+        return try_again(error.code, "A part that Kern stands on does not answer")
     return ApplicationError(
-        str(error)[:_TEXT],
+        f"The run cannot go on ({error.code}); the worker's log says why",
         type=error.code,
-        non_retryable=not (error.retryable or missing),
-        next_retry_delay=_NOT_HERE if missing else None,
+        non_retryable=True,
+        category=ApplicationErrorCategory.BENIGN,
     )

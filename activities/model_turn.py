@@ -6,19 +6,21 @@ from datetime import UTC, datetime
 from sqlmodel import Session
 from temporalio import activity
 
-from kern.activities.failures import kern_failure, provider_failure
+from kern.activities.failures import at_the_edge, provider_failure
 from kern.activities.heartbeat import beating
 from kern.agent import Agent
+from kern.canonical import clean_text
 from kern.checkpoints import reach
 from kern.contracts import TurnInput, TurnOutcome
 from kern.db import runs, turns
 from kern.db.engine import Database
 from kern.db.turns import Conversation
-from kern.errors import KernError, NotFound
+from kern.errors import NotFound
 from kern.logs import get_logger
 from kern.models.base import ModelRequest, ModelResponse, ProviderError
 from kern.planning import plan
 from kern.registry import Registry
+from kern.states import RunStatus
 
 _log = get_logger("kern.model_turn")
 
@@ -37,11 +39,12 @@ class ModelTurn:
 
         A stored answer is returned as it is and nobody is asked again.
         """
-        try:
+        with at_the_edge(ask.run_id):
             async with beating(meanwhile=lambda: self._mark_running(ask.run_id)):
-                return await self._take(ask)
-        except KernError as error:
-            raise kern_failure(error) from error
+                try:
+                    return await self._take(ask)
+                except ProviderError as error:
+                    return await self._after(error, ask.run_id)
 
     async def _take(self, ask: TurnInput) -> TurnOutcome:
         conversation = await self._db.read(
@@ -81,17 +84,29 @@ class ModelTurn:
         )
         try:
             return await agent.model.respond(request)
-        except ProviderError as error:
-            is_last = activity.info().attempt >= self._attempts
-            _log.warning(
-                "provider_failed",
-                run_id=activity.info().workflow_id,
-                session_id=conversation.session_id,
-                model=agent.model.id,
-                code=error.code,
-                last=is_last,
-            )
-            raise provider_failure(error, is_last=is_last) from error
+        except (ProviderError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            _log.exception("model_broke", model=agent.model.id)
+            text = f"The model {agent.model.id!r} raised {type(error).__name__}: {error}"
+            raise ProviderError(text, code="model_broke", retryable=True) from error
+
+    async def _after(self, error: ProviderError, run_id: str) -> TurnOutcome:
+        """Have a provider asked again, or end the run when that is of no use."""
+        is_last = not error.retryable or activity.info().attempt >= self._attempts
+        why = str(error)
+        _log.warning("provider_failed", run_id=run_id, code=error.code, last=is_last, why=why)
+        if not is_last:
+            raise provider_failure(error) from None
+        now = datetime.now(UTC)
+
+        def fail(tx: Session) -> None:
+            run = runs.lock(tx, run_id)
+            if not RunStatus(run.status).is_final:
+                runs.fail(tx, run, error.code, clean_text(why), now)
+
+        await self._db.write(fail)
+        return TurnOutcome(ended=True)
 
     def _window(self, component_id: str) -> int:
         agent = self._agent(component_id)

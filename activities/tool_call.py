@@ -2,12 +2,11 @@
 
 import asyncio
 from concurrent.futures import Future
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
-from kern.activities.failures import kern_failure
+from kern.activities.failures import at_the_edge, not_here, try_again
 from kern.activities.heartbeat import beating
 from kern.activities.tool_loop import Ended, Raised, Returned, ToolLoop
 from kern.activities.tool_result import error_text, result_text
@@ -17,7 +16,7 @@ from kern.contracts import ToolCallInput, ToolCallOutcome
 from kern.db import calls
 from kern.db.calls import Execution, Kept, Settled
 from kern.db.engine import Database
-from kern.errors import InvalidInput, KernError
+from kern.errors import InvalidInput
 from kern.ids import new_id
 from kern.logs import get_logger
 from kern.registry import Registry
@@ -26,8 +25,6 @@ from kern.states import Effect, ToolOutcome
 from kern.tools import RunContext, Tool
 
 _log = get_logger("kern.tool_call")
-
-_NOT_HERE = timedelta(seconds=5)
 
 
 class ToolCalls:
@@ -42,11 +39,9 @@ class ToolCalls:
     @activity.defn(name="tool_call")
     async def tool_call(self, ask: ToolCallInput) -> ToolCallOutcome:
         """Bring a call to its end, or return the requirement that a person has to resolve first."""
-        try:
+        with at_the_edge(ask.run_id):
             async with beating():
                 return await self._bring_to_end(ask)
-        except KernError as error:
-            raise kern_failure(error) from error
 
     def close(self) -> None:
         """Take no more tools."""
@@ -87,7 +82,7 @@ class ToolCalls:
                 f"The component {taken.component_id!r} has no tool {taken.name!r} in this worker."
             )
             await attempt.give_back(reason)
-            raise ApplicationError(reason, type="not_found", next_retry_delay=_NOT_HERE)
+            raise not_here("The tool is not in this worker")
         return tool
 
     async def _wait(self, attempt: "_Attempt", execution: Future[Ended]) -> ToolCallOutcome:
@@ -158,7 +153,7 @@ class _Attempt:
                 await self.keep(ToolOutcome.result, result_text(value))
             case Raised(error) if self.taken.attempt <= self.taken.retries:
                 await self.give_back(error_text(error))
-                raise ApplicationError(error_text(error), type="tool_failed")
+                raise try_again("tool_failed", "The tool raised and is tried again")
             case Raised(error):
                 await self.keep(ToolOutcome.error, error_text(error))
 

@@ -53,7 +53,7 @@ class ToolLoop:
         """Begin to execute a tool."""
         if inspect.iscoroutinefunction(function):
             return asyncio.run_coroutine_threadsafe(
-                _ended(function(**arguments)), self._live_loop()
+                _ended(lambda: function(**arguments)), self._live_loop()
             )
         context = contextvars.copy_context()
         return self._threads.submit(context.run, self._call, function, arguments)
@@ -68,7 +68,8 @@ class ToolLoop:
         try:
             value = function(**arguments)
             if inspect.iscoroutine(value):
-                return asyncio.run_coroutine_threadsafe(_ended(value), self._live_loop()).result()
+                ended = _ended(lambda: value)
+                return asyncio.run_coroutine_threadsafe(ended, self._live_loop()).result()
             return Returned(value)
         except BaseException as error:  # noqa: BLE001  SystemExit must not end the worker
             return Raised(error)
@@ -83,9 +84,9 @@ class ToolLoop:
             return self._loops[-1]
 
 
-async def _ended(coroutine: Coroutine[object, object, object]) -> Ended:
+async def _ended(function: Callable[[], Coroutine[object, object, object]]) -> Ended:
     try:
-        return Returned(await coroutine)
+        return Returned(await function())
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():

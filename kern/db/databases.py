@@ -1,15 +1,19 @@
 """The databases that Kern can keep runs in."""
 
 import sqlite3
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from sqlalchemy import Connection, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import StaticPool
+from sqlmodel import Session
 
-from kern.db.engine import Database
+from kern.db.engine import Database, Result
 from kern.errors import InvalidInput
 
 _BUSY_SECONDS = 30
@@ -30,6 +34,7 @@ class SqliteDb(Database):
         engine = create_engine(
             URL.create("sqlite", database=str(self.path)),
             connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None},
+            hide_parameters=True,
         )
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
@@ -44,10 +49,22 @@ class InMemoryDb(Database):
             "sqlite://",
             poolclass=StaticPool,
             connect_args={"check_same_thread": False, "isolation_level": None},
+            hide_parameters=True,
         )
         event.listen(engine, "begin", _begin)
-        # One connection is one transaction at a time, so one thread.
+        # One connection is one transaction at a time, whichever thread it is in.
+        self._one = threading.RLock()
         super().__init__(engine, threads=1)
+
+    def write_now(self, transaction: Callable[[Session], Result]) -> Result:
+        """As `write`, in the calling thread."""
+        with self._one:
+            return super().write_now(transaction)
+
+    def read_now(self, transaction: Callable[[Session], Result]) -> Result:
+        """As `read`, in the calling thread."""
+        with self._one:
+            return super().read_now(transaction)
 
 
 class PostgresDb(Database):
@@ -56,6 +73,9 @@ class PostgresDb(Database):
     Args:
         url: `postgresql://user:password@host:port/database`.
     """
+
+    # By default each statement would see what was committed before it, so no two see one state.
+    _read_options = MappingProxyType({"isolation_level": "REPEATABLE READ"})
 
     def __init__(self, url: str) -> None:
         try:
@@ -66,7 +86,9 @@ class PostgresDb(Database):
                 "postgresql://user:password@host:port/database."
             )
             raise InvalidInput(message) from error
-        engine = create_engine(parsed, pool_size=10, max_overflow=10, pool_pre_ping=True)
+        engine = create_engine(
+            parsed, pool_size=10, max_overflow=10, pool_pre_ping=True, hide_parameters=True
+        )
         super().__init__(engine, threads=10)
 
 

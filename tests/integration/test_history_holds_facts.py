@@ -1,0 +1,79 @@
+"""Law 5: what models, tools, people and providers say is in SQL, never in Temporal's history."""
+
+import base64
+import json
+import re
+
+import pytest
+
+from kern.client.runtime import Runtime
+from kern.models.scripted import Call
+from kern.tools import tool
+from tests.integration.test_hard_inputs import over_http
+from tests.support.agents import scripted
+from tests.support.model_server import Failure, ModelServer
+
+WORD = "unmistakable"
+
+
+def told_to_temporal(runtime: Runtime, run_id: str) -> str:
+    """Return a run's history as text, its payloads decoded."""
+    handle = runtime.services.temporal.get_workflow_handle(run_id)
+    text = runtime.call(handle.fetch_history()).to_json()
+    payloads = re.findall(r'"data": ?"([^"]*)"', text)
+    return text + "".join(base64.b64decode(data).decode(errors="replace") for data in payloads)
+
+
+@tool(requires_confirmation=True)
+def pay(to: str) -> str:
+    """Pay."""
+    return f"{WORD} result for {to}"
+
+
+def test_no_text_of_anybody_is_in_the_history(runtime: Runtime) -> None:
+    agent = scripted([Call("pay", to=f"{WORD} argument"), f"{WORD} answer"], [pay])
+    paused = agent.run(f"{WORD} input", user_id=f"{WORD}-user", metadata={"key": WORD})
+    paused.requirements[0].confirm(note=f"{WORD} note", by=f"{WORD} person")
+    output = agent.continue_run(paused.run_id, paused.requirements)
+
+    assert WORD in json.dumps(output.model_dump(mode="json"))
+    told = told_to_temporal(runtime, output.run_id)
+    assert output.run_id in told
+    assert WORD not in told
+
+
+def test_no_text_of_a_provider_is_in_the_history(runtime: Runtime) -> None:
+    with ModelServer(["Hello."]) as server:
+        server.fail(
+            Failure(status=500, body={"error": {"message": f"{WORD} sk-test"}}),
+            Failure(status=400, body={"error": {"message": f"{WORD} sk-test"}}),
+        )
+        output = over_http(server).run("Hi")
+
+    assert output.error is not None
+    assert WORD in output.error.message
+    assert "sk-test" not in output.error.message
+    told = told_to_temporal(runtime, output.run_id)
+    assert WORD not in told
+    assert "sk-test" not in told
+
+
+def test_no_text_of_a_failing_tool_is_in_the_history(runtime: Runtime) -> None:
+    @tool(effect="read", retries=1)
+    def look() -> str:
+        """Look."""
+        raise LookupError(WORD)
+
+    output = scripted([Call("look"), "Done."], [look]).run("Look")
+
+    assert WORD in (output.tools[0].result or "")
+    assert WORD not in told_to_temporal(runtime, output.run_id)
+
+
+@pytest.mark.parametrize("error", [TypeError(WORD), KeyError(WORD)])
+def test_no_text_of_a_broken_model_is_in_the_history(runtime: Runtime, error: Exception) -> None:
+    agent = scripted(lambda _: (_ for _ in ()).throw(error))
+    accepted = agent.run("Hi", background=True)
+    agent.cancel_run(accepted.run_id)
+
+    assert WORD not in told_to_temporal(runtime, accepted.run_id)
