@@ -8,7 +8,7 @@ from kern.client.cli.options import App, AsJson, HealthHost, HealthPort
 
 _PANEL = "Operation"
 
-audit = typer.Typer(help="Look after the chain of decisions.", no_args_is_help=True)
+audit = typer.Typer(help="Look after the chain of decisions.")
 
 
 def add_to(app: typer.Typer) -> None:

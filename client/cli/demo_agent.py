@@ -66,20 +66,20 @@ def refund(
         run_context: The call's own key, by which the ledger shows that it happened.
         currency: The currency's code.
     """
-    paid = {
-        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "order_id": order_id,
-        "amount": amount,
-        "currency": currency,
-        "key": run_context.idempotency_key,
-    }
+    pay(order_id, amount, currency, key=run_context.idempotency_key)
+    return receipt(order_id, amount, currency)
+
+
+def pay(order_id: str, amount: float, currency: str, *, key: str) -> None:
+    """Write a line into the ledger: it is on the disk when this returns."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    paid = {"at": at, "order_id": order_id, "amount": amount, "currency": currency, "key": key}
     path = ledger()
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(paid) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    return receipt(order_id, amount, currency)
 
 
 def receipt(order_id: str, amount: float, currency: str) -> str:

@@ -105,25 +105,10 @@ class _Steps:
             if not output.active_requirements:
                 return output
             for item in output.active_requirements:
-                self._settle(item)
+                self._tell("The kill landed inside the call: it may have paid or not.")
+                self._tell(f"Kern does not guess, it asks a person. {settle(item)}")
             await runs.resolve(output.active_requirements, OPERATOR)
             known = [item.id for item in output.active_requirements]
-
-    def _settle(self, item: Requirement) -> None:
-        self._tell(
-            "The kill landed inside the call: it may have paid or not. Kern does not guess, it "
-            "asks a person."
-        )
-        paid = entries(key=item.tool_call_id)
-        if paid:
-            self._tell("The ledger holds the refund, so the person answers: it happened.")
-            done = receipt(
-                str(paid[0]["order_id"]), float(str(paid[0]["amount"])), str(paid[0]["currency"])
-            )
-            item.mark_happened(done, "The ledger holds it.", system_user())
-        else:
-            self._tell("The ledger does not hold it, so the person answers: run it again.")
-            item.run_again("The ledger does not hold it.", system_user())
 
     def _say_end(self, output: RunOutput) -> None:
         self._tell(f"The run is {output.status.value}: {one_line(text_of(output))}")
@@ -138,3 +123,15 @@ class _Steps:
     def _tell(self, text: str) -> None:
         self._number += 1
         say(styled(f"{self._number:>2}  ", "bold"), text)
+
+
+def settle(item: Requirement) -> str:
+    """Fill in what the ledger shows of a call with an unknown outcome, and say so."""
+    paid = entries(key=item.tool_call_id)
+    if not paid:
+        item.run_again("The ledger does not hold it.", system_user())
+        return "The ledger does not hold the refund: run it again."
+    order, amount, currency = (str(paid[0][name]) for name in ("order_id", "amount", "currency"))
+    done = receipt(order, float(amount), currency)
+    item.mark_happened(done, "The ledger holds it.", system_user())
+    return "The ledger holds the refund: it happened."

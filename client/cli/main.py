@@ -10,7 +10,7 @@ import typer
 
 from kern.client.cli import commands_decide, commands_run, commands_system
 from kern.client.cli.printing import one_line
-from kern.errors import KernError, RunFailed
+from kern.errors import KernError
 
 _EXIT_CODES = """
 Exit codes: 0 done; 1 an error in Kern itself; 2 a value or option is refused, nothing was changed;
@@ -26,7 +26,6 @@ app = typer.Typer(
     help="Durable runs of agents that wait for people. They are kept in .kern/, or where KERN_HOME "
     "and KERN_DATABASE_URL say; TEMPORAL_ADDRESS names a Temporal cluster.",
     epilog=" ".join(_EXIT_CODES.split()),
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     # Rich's help takes longer to load than many commands to run.
     rich_markup_mode=None,
@@ -65,7 +64,7 @@ def execute(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         # What is no text, as file names may be, would be refused by the database.
-        given = [one.encode("utf-8", "replace").decode() for one in arguments]
+        given = [one.encode("utf-8", "replace").decode() for one in arguments or ["--help"]]
         result = typer.main.get_command(app).main(given, prog_name="kern", standalone_mode=False)
     except typer.TyperException as error:
         return _usage_error(error, as_json=as_json)
@@ -73,8 +72,8 @@ def execute(arguments: list[str]) -> int:
         return _report(error.code, str(error), error.exit_code, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has gone; the flush at the end must not fail once more.
+    except (BrokenPipeError, SystemExit):
+        # Whoever read the output has gone, for which Typer exits; the last flush must not fail too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
     return result if isinstance(result, int) else 0
@@ -84,8 +83,6 @@ def _usage_error(error: typer.TyperException, *, as_json: bool) -> int:
     said = getattr(error, "format_message", lambda: str(error))()
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "kern"
-    if not said:
-        return RunFailed.exit_code
     return _report("usage", f"{said} See '{command} --help'.", 2, as_json=as_json)
 
 

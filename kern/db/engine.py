@@ -3,16 +3,22 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    OperationalError,
+    StatementError,
+)
 from sqlmodel import Session
 
 from kern.checkpoints import reach
-from kern.errors import Unavailable
+from kern.errors import InvalidInput, KernError, Unavailable
 
 Result = TypeVar("Result")
 
@@ -28,6 +34,9 @@ class Database:
     have no other effect.
     """
 
+    _write_options: ClassVar[Mapping[str, object]] = {"kern_write": True}
+    _read_options: ClassVar[Mapping[str, object]] = {}
+
     def __init__(self, engine: Engine, *, threads: int) -> None:
         self.engine = engine
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="kern-db")
@@ -35,7 +44,9 @@ class Database:
     @property
     def name(self) -> str:
         """The database as it may be shown: without secrets."""
-        return self.engine.url.render_as_string(hide_password=True)
+        url = self.engine.url
+        secrets = {key: "***" for key in url.query if "password" in key}
+        return url.update_query_dict(secrets).render_as_string(hide_password=True)
 
     async def write(self, transaction: Callable[[Session], Result]) -> Result:
         """Execute a transaction that changes rows; return its result once it is committed."""
@@ -47,11 +58,11 @@ class Database:
 
     def write_now(self, transaction: Callable[[Session], Result]) -> Result:
         """As `write`, in the calling thread."""
-        return self._repeat(lambda: self._commit(transaction))
+        return self._repeat(lambda: _checked(lambda: self._commit(transaction)))
 
     def read_now(self, transaction: Callable[[Session], Result]) -> Result:
         """As `read`, in the calling thread."""
-        return self._repeat(lambda: self._look(transaction))
+        return self._repeat(lambda: _checked(lambda: self._look(transaction)))
 
     def migrate(self) -> None:
         """Bring the tables up to date; safe to call from several processes at once.
@@ -76,7 +87,7 @@ class Database:
 
     def _commit(self, transaction: Callable[[Session], Result]) -> Result:
         with Session(self.engine, expire_on_commit=False) as session:
-            session.connection(execution_options={"kern_write": True})
+            session.connection(execution_options=self._write_options)
             result = transaction(session)
             session.flush()
             reach("write.before_commit")
@@ -86,6 +97,7 @@ class Database:
 
     def _look(self, transaction: Callable[[Session], Result]) -> Result:
         with Session(self.engine, expire_on_commit=False, autoflush=False) as session:
+            session.connection(execution_options=self._read_options)
             return transaction(session)
 
     def _repeat(self, work: Callable[[], Result]) -> Result:
@@ -106,6 +118,19 @@ class Database:
         return Unavailable(
             f"The database {self.name} does not answer: {why}. It is safe to try again."
         )
+
+
+def _checked(work: Callable[[], Result]) -> Result:
+    """Execute a transaction; what the database cannot keep becomes an error of Kern's own."""
+    try:
+        return work()
+    except (DataError, UnicodeEncodeError) as error:
+        why = error.orig if isinstance(error, DataError) else error
+        raise InvalidInput(f"A value cannot be stored: {why}.") from error
+    except StatementError as error:
+        if isinstance(error.orig, KernError):
+            raise error.orig from error
+        raise
 
 
 def _is_passing(error: DBAPIError) -> bool:

@@ -1,0 +1,371 @@
+"""What operators do with the command line, on runs that wait: list, decide, cancel, verify."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from kern.client.cli.printing import safe
+from kern.client.embedded import status
+from kern.db import SqliteDb
+from kern.db.configured import database_path
+from kern.models.scripted import Call
+from tests.support import seeds
+from tests.support.cli import Cli, command
+from tests.support.seeds import Seeded
+
+pytestmark = pytest.mark.timeout(120)
+
+REFUND = Call("refund", order_id="1042", amount=40.0)
+LATER = "will be acted on when a worker runs"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / ".kern"
+
+
+@pytest.fixture
+def db(home: Path) -> Iterator[SqliteDb]:
+    found = SqliteDb(database_path(home))
+    found.migrate()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def refund(db: SqliteDb) -> Seeded:
+    return seeds.waiting(db, REFUND, text="Refund order 1042, 40 EUR", user_id="mara")
+
+
+@pytest.fixture
+def kern(capsys: pytest.CaptureFixture[str]) -> Cli:
+    return Cli(capsys)
+
+
+def is_pending(kern: Cli, seeded: Seeded) -> bool:
+    found = kern("show", seeded.run_id, "--json").json
+    return found["requirements"][0]["status"] == "pending" and not found["decisions"]
+
+
+@pytest.mark.parametrize(
+    "words", [("runs",), ("pending",), ("show", "x"), ("approve", "x"), ("audit", "verify")]
+)
+def test_a_folder_without_a_database_is_told_of_and_left_as_it_is(
+    kern: Cli, home: Path, words: tuple[str, ...]
+) -> None:
+    said = kern(*words, code=3)
+    assert "There is no database" in said.err
+    assert said.err.count("\n") == 1
+    assert not home.exists()
+
+
+def test_runs_are_listed_in_pages(kern: Cli, db: SqliteDb) -> None:
+    ids = [seeds.waiting(db, REFUND, user_id=f"user-{i % 2}").run_id for i in range(5)]
+    first = kern("runs", "--limit", "2", "--json").json
+    assert [run["run_id"] for run in first["runs"]] == ids[:2:-1]
+    second = kern("runs", "--limit", "9", "--after", first["next"], "--json").json
+    assert [run["run_id"] for run in second["runs"]] == ids[2::-1]
+    assert second["next"] is None
+    assert first["runs"][0]["status"] == "paused"
+    assert first["runs"][0]["created_at"].endswith("Z")
+    mine = kern("runs", "--user", "user-1", "--json").json["runs"]
+    assert [run["run_id"] for run in mine] == [ids[3], ids[1]]
+    assert kern("runs", "--status", "completed", "--json").json == {"runs": [], "next": None}
+    assert ids[4] in kern("runs").out
+
+
+def test_pending_is_listed_oldest_first_and_in_pages(kern: Cli, db: SqliteDb) -> None:
+    found = [seeds.waiting(db, REFUND, user_id="mara") for _ in range(3)]
+    first = kern("pending", "--limit", "2", "--json").json
+    ids = [item["id"] for item in first["requirements"]]
+    assert ids == [one.requirement_id for one in found[:2]]
+    rest = kern("pending", "--after", first["next"], "--json").json["requirements"]
+    assert [item["id"] for item in rest] == [found[2].requirement_id]
+    of_one = kern("pending", "--run", found[1].run_id, "--json").json["requirements"]
+    assert [item["run_id"] for item in of_one] == [found[1].run_id]
+    assert kern("pending", "--user", "nobody", "--json").json["requirements"] == []
+    assert 'refund(amount=40.0, order_id="1042")' in kern("pending").out
+
+
+def test_an_approval_is_accepted_without_any_server(kern: Cli, home: Path, refund: Seeded) -> None:
+    said = kern("approve", refund.requirement_id, "--by", "dana", "--note", "fair enough")
+    assert "Approved by dana" in said.out
+    assert LATER in said.out
+    assert not status(home).running
+    assert sorted(path.name for path in home.iterdir() if "temporal" in path.name) == []
+    shown = kern("show", refund.run_id)
+    assert "approved by dana" in shown.out
+    assert "fair enough" in shown.out
+    assert "Temporal has not heard" in shown.out
+    assert kern("show", refund.run_id, "--json").json["undelivered"] == 2
+
+
+def test_the_second_to_decide_is_told_who_was_first(kern: Cli, refund: Seeded) -> None:
+    kern("approve", refund.requirement_id, "--by", "dana")
+    late = kern("reject", refund.requirement_id, "--by", "eli", code=5)
+    assert "'dana' decided 'approve'" in late.err
+    assert (
+        kern("reject", refund.requirement_id, "--json", code=5).error["code"] == "already_resolved"
+    )
+
+
+def test_ids_are_found_by_their_ends(kern: Cli, db: SqliteDb, refund: Seeded) -> None:
+    assert refund.run_id in kern("show", refund.run_id[-6:]).out
+    assert refund.run_id in kern("show", f"…{refund.run_id[-8:]}").out
+    kern("show", refund.run_id[-5:], code=3)
+    kern("show", "%" * 8, code=3)
+    seeds.waiting(db, REFUND, run_id="first_twins")
+    seeds.waiting(db, REFUND, run_id="other_twins")
+    said = kern("show", "_twins", code=2)
+    assert "'first_twins'" in said.err
+    assert "'other_twins'" in said.err
+    kern("reject", refund.requirement_id[-8:])
+
+
+def test_an_edit_is_validated_and_recorded(kern: Cli, refund: Seeded) -> None:
+    said = kern("approve", refund.requirement_id, "--edit", '{"amount": 30}', "--json").json
+    assert said["requirement"]["resolution"]["edit"] == {"amount": 30}
+    assert (said["accepted"], said["delivered"]) == (True, False)
+    assert 'changed to {"amount": 30}' in kern("show", refund.run_id).out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("approve", "--edit", "{"),
+        ("approve", "--edit", "[1]"),
+        ("approve", "--edit", '{"amount": "much"}'),
+        ("approve", "--edit", '{"amount": NaN}'),
+        ("approve", "--by", " "),
+        ("answer", "--value", "amount=3"),
+        ("answer",),
+    ],
+)
+def test_malformed_decisions_change_nothing(
+    kern: Cli, refund: Seeded, options: tuple[str, ...]
+) -> None:
+    name, *rest = options
+    said = kern(name, refund.requirement_id, *rest, code=2)
+    assert said.err.count("\n") == 1
+    assert is_pending(kern, refund)
+
+
+@pytest.mark.parametrize(
+    "words", [("approve",), ("reject",), ("answer", "--fail"), ("show",), ("cancel",)]
+)
+def test_unknown_ids(kern: Cli, db: SqliteDb, words: tuple[str, ...]) -> None:
+    name, *rest = words
+    assert kern(name, "no-such-thing", *rest, "--json", code=3).error["code"] == "not_found"
+
+
+def test_only_candidates_decide_and_all_of_a_quorum(kern: Cli, db: SqliteDb) -> None:
+    wire = seeds.waiting(db, Call("wire", amount=5.0))
+    assert (
+        "'mallory' may not decide"
+        in kern("approve", wire.requirement_id, "--by", "mallory", code=4).err
+    )
+    assert "1 more approval" in kern("approve", wire.requirement_id, "--by", "dana").out
+    assert "(1 of 2 approvals)" in kern("pending").out
+    kern("approve", wire.requirement_id, "--by", "dana", code=5)
+    assert LATER in kern("approve", wire.requirement_id, "--by", "eli").out
+
+
+def test_values_are_read_as_their_fields_want_them(kern: Cli, db: SqliteDb) -> None:
+    asked = seeds.waiting(db, Call("address"))
+    assert "zip_code" in kern("answer", asked.requirement_id, "--value", "street=Elm", code=2).err
+    bad = ("--value", "street=Elm", "--value", "zip_code=01234", "--value", "floor=up")
+    assert "floor" in kern("answer", asked.requirement_id, *bad, code=2).err
+    kern("answer", asked.requirement_id, "--value", "street", code=2)
+    assert is_pending(kern, asked)
+    good = (
+        "--values",
+        '{"street": "Elm", "floor": 1}',
+        "--value",
+        "zip_code=01234",
+        "--value",
+        "floor=3",
+    )
+    kern("answer", asked.requirement_id, *good)
+    call = kern("show", asked.run_id, "--json").json["tools"][0]
+    assert call["arguments"] == {"street": "Elm", "zip_code": "01234", "floor": 3, "lift": False}
+
+
+def test_choices_and_results(kern: Cli, db: SqliteDb) -> None:
+    asked = seeds.waiting(db, Call("ask_user", question="Which?", options=["red", "blue"]))
+    assert "Which? [red | blue]" in kern("pending").out
+    assert (
+        "none of the choices"
+        in kern("answer", asked.requirement_id, "--choice", "green", code=2).err
+    )
+    kern("answer", asked.requirement_id, "--choice", "blue")
+    assert kern("show", asked.run_id, "--json").json["tools"][0]["result"] == '["blue"]'.strip("[]")
+    outside = seeds.waiting(db, Call("look_up", name="x"))
+    kern("approve", outside.requirement_id, code=2)
+    kern("answer", outside.requirement_id, "--result", '{"found": 3}')
+    assert kern("show", outside.run_id, "--json").json["tools"][0]["result"] == '{"found":3}'
+
+
+def test_a_call_with_an_unknown_outcome_is_settled_in_three_ways(kern: Cli, db: SqliteDb) -> None:
+    happened, again, failed = (seeds.torn(db) for _ in range(3))
+    assert 'did send(text="hello") happen?' in kern("pending").out
+    kern("answer", happened.requirement_id, "--happened", "sent", "--run-again", code=2)
+    kern("answer", happened.requirement_id, "--happened", "sent")
+    kern("answer", again.requirement_id, "--run-again")
+    kern("answer", failed.requirement_id, "--fail", "--note", "nobody knows")
+    assert kern("show", happened.run_id, "--json").json["tools"][0]["result"] == "sent"
+    assert kern("show", again.run_id, "--json").json["tools"][0]["status"] == "waiting"
+    story = kern("show", failed.run_id).out
+    assert "Error  decided_to_fail" in story
+    assert "nobody knows" in story
+
+
+def test_a_run_is_cancelled_once(kern: Cli, refund: Seeded) -> None:
+    assert "Nothing new begins" in kern("cancel", refund.run_id[-8:]).out
+    assert "cancelled" in kern("show", refund.run_id).out
+    assert kern("cancel", refund.run_id, "--json", code=5).error["code"] == "run_ended"
+    kern("approve", refund.requirement_id, code=5)
+
+
+def test_the_chain_verifies_until_somebody_rewrites_it(
+    kern: Cli, db: SqliteDb, refund: Seeded
+) -> None:
+    kern("approve", refund.requirement_id, "--by", "dana")
+    head = kern("audit", "verify", "--json").json["head"]
+    assert "1 decision" in kern("audit", "verify", "--head", head).out
+    assert "not part of the chain" in kern("audit", "verify", "--head", "0" * 63 + "1", code=8).err
+    db.write_now(lambda tx: tx.connection().execute(text("UPDATE decisions SET actor = 'eli'")))
+    assert "was changed" in kern("audit", "verify", code=8).err
+
+
+def test_texts_of_others_steer_no_terminal(kern: Cli, db: SqliteDb) -> None:
+    nasty = "\x1b]0;owned\x07\x1b[31m[bold red]markup[/] \x9b2J \u202e04 RUE\rover"
+    seeded = seeds.waiting(
+        db, Call("refund", order_id=nasty, amount=1.0), text=nasty, user_id=nasty
+    )
+    for words in (("runs",), ("pending",), ("show", seeded.run_id)):
+        for flag in ((), ("--json",)):
+            said = kern(*words, *flag)
+            assert safe(said.out) == said.out
+    assert "[bold red]markup[/]" in kern("show", seeded.run_id).out
+    said = kern("approve", seeded.requirement_id, "--by", nasty, "--note", nasty)
+    assert safe(said.out) == said.out
+    again = kern("approve", seeded.requirement_id, code=5)
+    assert safe(again.err) == again.err
+    assert again.err.count("\n") == 1
+    missing = kern("show", nasty, code=3)
+    assert safe(missing.err) == missing.err
+
+
+def test_json_is_in_a_shape_that_stays(kern: Cli, refund: Seeded) -> None:
+    kern("approve", refund.requirement_id, "--by", "dana")
+    found = kern("show", refund.run_id, "--json").json
+    assert {"run_id", "status", "messages", "tools", "requirements", "decisions", "metrics"} <= set(
+        found
+    )
+    decision = found["decisions"][0]
+    assert (decision["by"], decision["verdict"], decision["seq"]) == ("dana", "approve", 1)
+    assert decision["at"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("aprove", "x"), ("audit",), ("runs", "--limit", "0"), ("show",), ("runs", "--status", "x")],
+)
+def test_wrong_options_are_one_line(kern: Cli, words: tuple[str, ...]) -> None:
+    said = kern(*words, code=2)
+    assert said.err.startswith("kern: ")
+    assert said.err.count("\n") == 1
+    assert kern(*words, "--json", code=2).error["code"] == "usage"
+
+
+def test_a_setting_that_makes_no_sense(kern: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERN_HEARTBEAT_SECONDS", "soon")
+    assert "KERN_HEARTBEAT_SECONDS" in kern("runs", code=2).err
+
+
+def test_a_database_that_does_not_answer(kern: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERN_DATABASE_URL", "postgresql://kern:sesame@127.0.0.1:9/kern")
+    said = kern("pending", code=6)
+    assert "sesame" not in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_an_older_database_waits_for_migrate(kern: Cli, home: Path) -> None:
+    home.mkdir()
+    database_path(home).touch()
+    assert "kern migrate" in kern("runs", code=3).err
+    assert kern("migrate", "--json").json["from"] is None
+    assert "already at" in kern("migrate").out
+    assert "No runs." in kern("runs").out
+
+
+def test_a_newer_database_is_left_alone(kern: Cli, db: SqliteDb) -> None:
+    db.write_now(
+        lambda tx: tx.connection().execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    )
+    assert "newer" in kern("runs", code=5).err
+    assert "newer" in kern("migrate", code=5).err
+
+
+def test_doctor_looks_and_leaves_everything_as_it_is(
+    kern: Cli, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = kern("doctor", "--json").json
+    assert found["ok"]
+    assert not home.exists()
+    monkeypatch.setenv(
+        "KERN_DATABASE_URL", "postgresql://kern:sesame@127.0.0.1:9/kern?password=sesame"
+    )
+    monkeypatch.setenv("TEMPORAL_API_KEY", "sesame")
+    monkeypatch.setenv("OPENAI_API_KEY", "sesame")
+    said = kern("doctor", "--app", "no_such_module:agent", code=6)
+    assert "sesame" not in said.out
+    assert "FAIL database" in said.out
+    assert "FAIL app" in said.out
+    assert "sesame" not in kern("doctor", "--json", code=6).out
+
+
+def test_doctor_counts_what_waits(kern: Cli, refund: Seeded) -> None:
+    kern("approve", refund.requirement_id)
+    checks = {one["name"]: one["text"] for one in kern("doctor", "--json").json["checks"]}
+    assert "revision 0001" in checks["database"]
+    assert "0 requirements" in checks["pending"]
+    assert "2 deliveries" in checks["outbox"]
+    assert "none runs" in checks["server"]
+
+
+def test_a_decision_is_accepted_while_temporal_is_down(
+    tmp_path: Path, db: SqliteDb, refund: Seeded
+) -> None:
+    said = command("approve", refund.requirement_id, cwd=tmp_path, TEMPORAL_ADDRESS="127.0.0.1:9")
+    assert (said.code, said.err) == (0, "")
+    assert LATER in said.out
+
+
+def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
+    heavy = ["openai", "temporalio", "sqlmodel", "sqlalchemy", "fastapi", "pydantic"]
+    code = (
+        "import sys; from kern.client.cli.main import execute; execute([]); "
+        f"sys.exit(str([name for name in {json.dumps(heavy)} if name in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == "[]\n"
+    assert "Exit codes" in done.stdout
+
+
+def test_nobody_runs_in_the_session_of_another(kern: Cli, db: SqliteDb, refund: Seeded) -> None:
+    session = kern("show", refund.run_id, "--json").json["session_id"]
+    words = ("run", "tests.support.cli_app:answers", "Hi", "--session", session, "--background")
+    assert "belongs to another user" in kern(*words, "--user", "eve", code=4).err
+    assert kern(*words, "--user", "mara", "--json").json["delivered"] is False
+
+
+def test_an_app_that_is_not_there(kern: Cli, db: SqliteDb) -> None:
+    assert "no_such_app" in kern("run", "no_such_app:agent", "Hi", code=2).err
+    assert "holds 3 agents" in kern("run", "tests.support.cli_app", "Hi", code=2).err

@@ -1,0 +1,123 @@
+"""`kern run` and the workers, as processes: exit codes, prompts, Ctrl-C, and who delivers what."""
+
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from sqlmodel import Session
+
+from kern.client.embedded import EmbeddedServer
+from kern.db import SqliteDb
+from kern.db.configured import database_path
+from kern.db.listing import list_pending
+from kern.db.tables import RunRow
+from kern.states import RunStatus
+from tests.support.cli import COMMAND, command, environment, terminal
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(240)
+
+APP = "tests.support.cli_app"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One folder for all, whose server runs: nobody waits for it to start."""
+    path = tmp_path_factory.mktemp("cli")
+    server = EmbeddedServer.join(path / ".kern")
+    yield path
+    server.leave()
+
+
+def test_an_answer_is_printed_and_nothing_else(folder: Path) -> None:
+    said = command("run", f"{APP}:answers", "What is it?", cwd=folder)
+    assert (said.code, said.out, said.err) == (0, "Forty-two.\n", "")
+
+
+def test_a_failed_run_has_its_own_exit_code(folder: Path) -> None:
+    said = command("run", f"{APP}:fails", "Go.", "--json", cwd=folder)
+    assert said.code == 7
+    assert said.json["status"] == "error"
+
+
+def test_what_waits_off_a_terminal_is_decided_and_finished_by_a_worker(folder: Path) -> None:
+    said = command("run", f"{APP}:asks", "Go.", "--user", "mara", cwd=folder)
+    assert said.code == 10
+    assert "waits for a person" in said.out
+    db = SqliteDb(database_path(folder / ".kern"))
+    [item] = db.read_now(lambda tx: list_pending(tx, limit=9, user_id="mara")).items
+    assert f"kern approve {item.id}" in said.out
+    approved = command("approve", item.id, cwd=folder)
+    assert (approved.code, "Delivered: the run goes on." in approved.out) == (0, True)
+    left = command("run", f"{APP}:answers", "Go.", "--background", "--json", cwd=folder)
+    assert (left.code, left.json["accepted"], left.json["delivered"]) == (0, True, True)
+    with worker(folder):
+        found = partial(list_pending, limit=9, user_id="mara")
+        wait_until(lambda: len(db.read_now(found).items) == 2, timeout=60)
+        wait_until(
+            lambda: db.read_now(lambda tx: is_completed(tx, left.json["run_id"])), timeout=60
+        )
+    db.close()
+
+
+def test_every_kind_of_requirement_is_asked_for_at_a_terminal(folder: Path) -> None:
+    with terminal("run", f"{APP}:asks", "Go.", cwd=folder) as screen:
+        screen.expect("a = approve")
+        screen.type("maybe")
+        screen.expect("a = approve")
+        screen.type("a")
+        screen.expect("zip_code:")
+        screen.type("01234")
+        screen.expect("2  blue")
+        screen.expect("Your choice")
+        screen.type("3")
+        screen.expect("Your choice")
+        screen.type("2")
+        screen.expect("All done.")
+        assert screen.end() == 0
+
+
+def test_an_interrupted_run_is_kept(folder: Path) -> None:
+    with terminal("run", f"{APP}:asks", "Go.", cwd=folder) as screen:
+        screen.expect("a = approve")
+        screen.interrupt()
+        screen.expect("is kept and goes on")
+        screen.expect("kern show ")
+        assert screen.end() == 130
+
+
+def test_a_reader_that_leaves_early_is_no_error(folder: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "--help"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def worker(folder: Path) -> "subprocess.Popen[bytes]":
+    """Return a worker of all agents; leaving the block ends it gracefully."""
+    return _Worker(
+        [*COMMAND, "worker", "--app", APP],
+        cwd=folder,
+        env=environment(),
+        stderr=subprocess.DEVNULL,
+    )
+
+
+class _Worker(subprocess.Popen[bytes]):
+    def __exit__(self, *ending: object) -> None:
+        self.terminate()
+        assert self.wait(60) == 0
+
+
+def is_completed(tx: Session, run_id: str) -> bool:
+    return tx.get_one(RunRow, run_id).status == RunStatus.completed.value

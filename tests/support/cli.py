@@ -1,0 +1,157 @@
+"""The command line as tests call it: in this process, as a process, and at a pseudo-terminal."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kern.client.cli.main import execute
+from tests.support.processes import ROOT
+
+COMMAND = [sys.executable, "-m", "kern.client.cli.main"]
+_SETTINGS = ("KERN_", "TEMPORAL_", "OPENAI_", "COV_", "PYTEST_")
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401  what it is, the test expects
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> Any:  # noqa: ANN401  as above
+        return json.loads(self.err)["error"]
+
+
+class Cli:
+    """Calls commands in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str, code: int = 0) -> Said:
+        self._capsys.readouterr()
+        got = execute(list(arguments))
+        out, err = self._capsys.readouterr()
+        assert got == code, f"{arguments}: exit code {got}\n{out}{err}"
+        return Said(got, out, err)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return what a process is given: no settings but these."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(_SETTINGS)}
+    return {**kept, "PYTHONPATH": str(ROOT), **more}
+
+
+def command(*arguments: str, cwd: Path, timeout: float = 100, **more: str) -> Said:
+    """Run a command as a process off a terminal, and wait for its end."""
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=cwd,
+        env=environment(**more),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+class Terminal:
+    """A command at a pseudo-terminal of 100 columns, with a person who types."""
+
+    def __init__(self, arguments: tuple[str, ...], cwd: Path, more: dict[str, str]) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+        self.process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=cwd,
+            env=environment(TERM="xterm-256color", **more),
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+        self.raw = ""
+        self._read_to = 0
+
+    @property
+    def text(self) -> str:
+        """What is on the screen, without colours, each paragraph as one line."""
+        return _STYLE.sub("", self.raw).replace("\r\n", "\n")
+
+    def expect(self, wanted: str, *, timeout: float = 100) -> None:
+        """Wait until a text appears after what was expected before."""
+        deadline = time.monotonic() + timeout
+        while (found := self.text.find(wanted, self._read_to)) < 0:
+            left = deadline - time.monotonic()
+            assert left > 0, f"{wanted!r} did not appear:\n{self.text}"
+            if not self._read(left):
+                raise AssertionError(f"the command ended before {wanted!r}:\n{self.text}")
+        self._read_to = found + len(wanted)
+
+    def type(self, line: str) -> None:
+        """Type a line."""
+        os.write(self._master, f"{line}\n".encode())
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self.process.send_signal(signal.SIGINT)
+
+    def end(self) -> int:
+        """Wait for the end and return the exit code."""
+        while self._read(100):
+            pass
+        return self.process.wait(30)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(30)
+        os.close(self._master)
+
+    def _read(self, timeout: float) -> bool:
+        ready, _, _ = select.select([self._master], [], [], timeout)
+        if not ready:
+            return True
+        try:
+            data = os.read(self._master, 65536)
+        except OSError:
+            return False
+        self.raw += data.decode(errors="replace")
+        return bool(data)
+
+
+@contextmanager
+def terminal(*arguments: str, cwd: Path, **more: str) -> Generator[Terminal]:
+    """Have a command at a terminal for as long as the block runs."""
+    started = Terminal(arguments, cwd, more)
+    try:
+        yield started
+    finally:
+        started.close()

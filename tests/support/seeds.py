@@ -1,0 +1,103 @@
+"""Runs that wait for people, written by Kern's own transactions; no server is needed for them."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from kern.agent import Agent
+from kern.contracts import TurnOutcome
+from kern.db import calls, runs, turns
+from kern.db.engine import Database
+from kern.ids import new_id
+from kern.models.base import ModelResponse
+from kern.models.scripted import Call, ScriptedModel
+from kern.planning import plan
+from kern.run import RequestedCall
+from kern.runner import RunRequest
+from kern.tools import Approval, ask_user, tool
+
+
+@tool(requires_confirmation=True)
+def refund(order_id: str, amount: float) -> str:
+    """Pay the customer back."""
+    return f"{order_id} {amount}"
+
+
+@tool(requires_confirmation=True, approval=Approval(candidates=("dana", "eli"), quorum=2))
+def wire(amount: float) -> str:
+    """Send money."""
+    return f"{amount}"
+
+
+@tool(requires_user_input=True)
+def address(street: str, zip_code: str, floor: int, lift: bool = False) -> str:  # noqa: FBT001, FBT002
+    """Note where somebody lives."""
+    return f"{street} {zip_code} {floor} {lift}"
+
+
+@tool(external_execution=True)
+def look_up(name: str) -> str:
+    """Ask another system."""
+    return name
+
+
+@tool
+def send(text: str) -> str:
+    """Do something that may not be repeated."""
+    return text
+
+
+agent = Agent(
+    id="seeded",
+    model=ScriptedModel(["Done."]),
+    tools=[refund, wire, address, look_up, send, ask_user],
+)
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """A run, and the requirement that it waits for."""
+
+    run_id: str
+    requirement_id: str
+
+
+def waiting(
+    db: Database, call: Call, *, text: str = "Do it.", user_id: str | None = None, run_id: str = ""
+) -> Seeded:
+    """Store a run whose model asked for a call that waits for a person."""
+    run_id = run_id or new_id()
+    outcome = _asked(db, call, text, user_id, run_id)
+    gate = outcome.calls[0].gate
+    assert gate is not None
+    return Seeded(run_id, gate.requirement_id)
+
+
+def torn(db: Database) -> Seeded:
+    """Store a run whose worker died in the middle of a call that may not be repeated."""
+    run_id = new_id()
+    call = _asked(db, Call("send", text="hello"), "Send it.", None, run_id).calls[0]
+    now = datetime.now(UTC)
+    db.write_now(lambda tx: calls.begin(tx, call.tool_call_id, "first", now))
+    found = db.write_now(lambda tx: calls.begin(tx, call.tool_call_id, "second", now))
+    assert isinstance(found, calls.Settled)
+    assert found.gate is not None
+    return Seeded(run_id, found.gate.requirement_id)
+
+
+def _asked(db: Database, call: Call, text: str, user_id: str | None, run_id: str) -> TurnOutcome:
+    request = RunRequest(component_id=agent.id, input=text, user_id=user_id)
+    requested = RequestedCall(id="call_0", name=call.name, arguments=call.arguments_text)
+    answer = plan(agent, ModelResponse(provider="scripted", tool_calls=[requested]), 0, 0)
+    now = datetime.now(UTC)
+    db.write_now(
+        lambda tx: runs.accept(
+            tx,
+            request,
+            component_kind="agent",
+            initial_state={},
+            now=now,
+            run_id=run_id,
+            session_id=new_id(),
+        )
+    )
+    return db.write_now(lambda tx: turns.store(tx, run_id, 1, answer, now))
