@@ -33,8 +33,12 @@ def played(
 ) -> Iterator[Played]:
     """All cases that were selected, played at once: most of a case is waiting."""
     items = (item for item in request.session.items if isinstance(item, pytest.Function))
-    names = [item.callspec.params for item in items if hasattr(item, "callspec")]
-    chosen = [(one["case"], one["kind"]) for one in names if isinstance(one.get("case"), Case)]
+    given = [item.callspec.params for item in items if hasattr(item, "callspec")]
+    chosen = [
+        (case, str(params["kind"]))
+        for params in given
+        if isinstance(case := params.get("case"), Case)
+    ]
     with World(tmp_path_factory.mktemp("crash")) as world:
         yield {
             f"{kind}-{case.name}": world.submit(play(world, case, kind)) for case, kind in chosen
