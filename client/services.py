@@ -20,6 +20,7 @@ from kern.settings import Settings
 _log = get_logger("kern.runtime")
 
 _WATCH_SECONDS = 1.0
+_LOOK_SECONDS = 20.0
 
 
 class Services:
@@ -80,10 +81,27 @@ class Services:
 
 async def _keep_alive(server: EmbeddedServer) -> None:
     """Bring the folder's server back when somebody killed it."""
+    loop = asyncio.get_running_loop()
+    looked = loop.time()
     while True:
         await asyncio.sleep(_WATCH_SECONDS)
+        # Whether the port is open costs next to nothing; whether all is well, much more.
+        if loop.time() - looked < _LOOK_SECONDS and await _is_open(server.address):
+            continue
+        looked = loop.time()
         try:
             if await asyncio.to_thread(server.ensure):
                 _log.warning("server_restarted", address=server.address)
         except Exception as error:  # noqa: BLE001  the next look may succeed
             _log.warning("server_not_restarted", why=str(error))
+
+
+async def _is_open(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.close()
+        await writer.wait_closed()
+    except OSError:
+        return False
+    return True
