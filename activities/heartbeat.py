@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager, suppress
 
 from temporalio import activity
 
+from kern.errors import KernError
+
 _BEATS_PER_TIMEOUT = 3
 
 
@@ -19,20 +21,29 @@ async def beating(meanwhile: Callable[[], Awaitable[None]] | None = None) -> Asy
     if timeout is None:
         yield
         return
-    task = asyncio.create_task(_beat(timeout.total_seconds() / _BEATS_PER_TIMEOUT, meanwhile))
+    interval = timeout.total_seconds() / _BEATS_PER_TIMEOUT
+    tasks = [asyncio.create_task(_beat(interval))]
+    if meanwhile is not None:
+        tasks.append(asyncio.create_task(_note(meanwhile, interval)))
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
-async def _beat(interval: float, meanwhile: Callable[[], Awaitable[None]] | None) -> None:
+async def _beat(interval: float) -> None:
     # Most attempts end before this, and then cost the server no word.
     await asyncio.sleep(min(interval, 1.0))
-    if meanwhile is not None:
-        await meanwhile()
     while True:
         activity.heartbeat()
         await asyncio.sleep(interval)
+
+
+async def _note(meanwhile: Callable[[], Awaitable[None]], interval: float) -> None:
+    """Call `meanwhile` beside the beats: a database that is away must not silence them."""
+    await asyncio.sleep(min(interval, 1.0))
+    with suppress(KernError):
+        await meanwhile()
