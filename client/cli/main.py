@@ -3,8 +3,10 @@
 import json
 import logging
 import os
+import signal
 import sys
 import traceback
+from types import FrameType
 
 import typer
 
@@ -46,6 +48,9 @@ def main() -> None:
         _never_fail_on_characters(stream)
     # What a command has to say it says itself; workers set up logging of their own.
     logging.getLogger("kern").setLevel(logging.ERROR)
+    # A run is let go, and a server left, in the same way as by Ctrl-C; workers stop in their own.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
         code = execute(sys.argv[1:])
     except Exception:  # noqa: BLE001  the edge of the process, which must end with its own code
@@ -77,6 +82,10 @@ def execute(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
     return result if isinstance(result, int) else 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _usage_error(error: typer.TyperException, *, as_json: bool) -> int:

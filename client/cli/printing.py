@@ -62,6 +62,8 @@ def say(*parts: "str | Text", style: str | None = None) -> None:
     if style is not None:
         line.stylize(style)
     console().print(line, soft_wrap=not sys.stdout.isatty())
+    # Whoever follows a pipe sees each step when it happens.
+    sys.stdout.flush()
 
 
 def styled(text: str, style: str) -> "Text":

@@ -110,8 +110,14 @@ def text_of(output: RunOutput) -> str:
 def say_interrupted(run_id: str, app: str) -> int:
     """Tell whoever pressed Ctrl-C what becomes of the run."""
     say("")
-    if not _was_accepted(run_id):
+    status = _status_of(run_id)
+    if status is None:
         say("Interrupted before the run was accepted: nothing was begun.")
+        return _INTERRUPTED
+    if status.is_final:
+        say(
+            f"Interrupted. Run {run_id} had ended: {status.value}. `kern show {run_id}` tells more."
+        )
         return _INTERRUPTED
     say(
         f"Interrupted. Run {run_id} is kept and goes on when a worker runs: `kern up --app "
@@ -126,13 +132,14 @@ def _say_waiting(item: Requirement) -> None:
     say(f"    {how_to_decide(item)}")
 
 
-def _was_accepted(run_id: str) -> bool:
+def _status_of(run_id: str) -> RunStatus | None:
     settings = store.read_settings()
     path = database_file(settings)
     if path is not None and not path.exists():
-        return False
+        return None
     with store.existing_database(settings) as db:
-        return db.read_now(lambda tx: tx.get(RunRow, run_id)) is not None
+        row = db.read_now(lambda tx: tx.get(RunRow, run_id))
+    return None if row is None else RunStatus(row.status)
 
 
 def _the_agent(app: str) -> Agent:
