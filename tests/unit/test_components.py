@@ -1,0 +1,181 @@
+"""Agents and the registry: ids that last, and no two agents behind one."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from kern.agent import Agent, input_text
+from kern.component import slug
+from kern.errors import InvalidDefinition, InvalidInput, NotFound
+from kern.models.scripted import ScriptedModel
+from kern.registry import Registry
+from kern.tools import Approval, Tool
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MODEL = ScriptedModel(["."])
+
+UNNAMED = """
+from kern.agent import Agent
+from kern.models.scripted import ScriptedModel
+def refund(order_id: str, tags: set[str] = frozenset()) -> str:
+    "Pay back."
+print(Agent(model=ScriptedModel(["."]), instructions="Help.", tools=[refund]).id)
+"""
+IMPORTS = """
+import sys
+import kern.agent, kern.tools, kern.requirements, kern.registry
+print([name for name in ("temporalio", "openai", "alembic", "typer") if name in sys.modules])
+"""
+
+
+class Order(BaseModel):
+    id: str
+    lines: list[int] = []
+
+
+def refund(order_id: str) -> str:
+    """Pay back."""
+    return order_id
+
+
+def agent(**options: object) -> Agent:
+    return Agent(**{"id": "a", "model": MODEL, **options})  # type: ignore[arg-type]
+
+
+def printed(code: str, seed: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"PYTHONHASHSEED": seed},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Support", "support"),
+        ("  Refunds & Co. ", "refunds-co"),
+        ("Größe 7", "gr-e-7"),
+        ("a/b\\c", "a-b-c"),
+        ("v1.2_x", "v1.2_x"),
+    ],
+)
+def test_a_name_becomes_an_id(name: str, expected: str) -> None:
+    assert slug(name) == expected
+    assert Agent(model=MODEL, name=name).id == expected
+    assert Agent(model=MODEL, name=name).name == name
+
+
+@pytest.mark.parametrize("options", [{"name": "日本"}, {"id": "../x"}, {"id": "a b"}, {"id": "-a"}])
+def test_an_id_that_cannot_be_a_queue_or_a_path_is_refused(options: dict[str, str]) -> None:
+    with pytest.raises(InvalidDefinition, match="cannot be the id"):
+        Agent(model=MODEL, **options)  # type: ignore[arg-type]
+
+
+def test_an_agent_without_a_name_has_the_same_id_in_every_process() -> None:
+    first, second = printed(UNNAMED, "1"), printed(UNNAMED, "2")
+    assert first.startswith("agent-")
+    assert first == second
+
+
+def test_what_users_import_loads_neither_temporal_nor_openai() -> None:
+    assert printed(IMPORTS, "0") == "[]"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"instructions": "Other."},
+        {"tools": []},
+        {"tools": [Tool(refund, requires_confirmation=True)]},
+        {"tools": [Tool(refund, effect="read")]},
+        {"tools": [Tool(refund, timeout=3)]},
+        {"tools": [Tool(refund, description="Other.")]},
+        {"output_schema": Order},
+        {"model": ScriptedModel(["."], id="other")},
+        {"tool_call_limit": 3},
+        {"session_state": {"a": 1}},
+        {"add_history_to_context": True},
+    ],
+)
+def test_two_agents_that_differ_cannot_share_an_id(other: Mapping[str, object]) -> None:
+    registry = Registry()
+    first = agent(tools=[refund])
+    registry.register(first)
+    with pytest.raises(InvalidDefinition, match="Two different components have the id 'a'"):
+        registry.register(agent(**{"tools": [refund], **other}))
+    assert registry.get("a") is first
+
+
+def test_a_gate_cannot_be_replaced_by_a_weaker_one() -> None:
+    def gated(quorum: int) -> Agent:
+        approval = Approval(quorum=quorum, due=timedelta(days=1))
+        return agent(tools=[Tool(refund, requires_confirmation=True, approval=approval)])
+
+    registry = Registry()
+    registry.register(gated(2))
+    with pytest.raises(InvalidDefinition):
+        registry.register(gated(1))
+
+
+def test_the_same_declaration_again_is_no_other_component() -> None:
+    registry = Registry()
+    for _ in range(2):
+        registry.register(agent(tools=[refund]))
+    assert registry.ids == ("a",)
+
+
+def test_in_an_interactive_session_the_later_declaration_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    registry, later = Registry(), agent(instructions="Later.")
+    registry.register(agent())
+    registry.register(later)
+    assert registry.get("a") is later
+
+
+def test_an_unknown_component_is_told_with_those_there_are() -> None:
+    registry = Registry()
+    with pytest.raises(NotFound, match="there are: none"):
+        registry.get("a")
+    registry.register(agent())
+    with pytest.raises(NotFound, match="the id 'b' is registered in this process"):
+        registry.get("b")
+
+
+def test_two_tools_of_one_name_are_refused() -> None:
+    with pytest.raises(InvalidDefinition, match="Two tools have the name 'refund'"):
+        agent(tools=[refund, Tool(refund)])
+
+
+@pytest.mark.parametrize("limit", ["tool_call_limit", "num_history_runs"])
+def test_negative_limits_are_refused(limit: str) -> None:
+    with pytest.raises(InvalidDefinition, match=f"{limit} is -1"):
+        agent(**{limit: -1})
+
+
+def test_instructions_become_paragraphs() -> None:
+    assert agent(instructions=["One.", "Two."]).instructions == "One.\n\nTwo."
+
+
+def test_inputs_become_the_text_that_the_model_reads() -> None:
+    assert input_text("as it is\n") == "as it is\n"
+    assert input_text(Order(id="1")) == '{"id":"1","lines":[]}'
+    assert input_text({"b": 1, "a": "ä"}) == '{"a":"ä","b":1}'
+    assert input_text([1, None, {"a": 2}]) == '[1,null,{"a":2}]'
+
+
+@pytest.mark.parametrize("given", [{"a": float("nan")}, {"a": object()}, [{1}]])
+def test_an_input_that_is_not_json_is_refused(given: object) -> None:
+    with pytest.raises(InvalidInput, match="cannot be written as JSON"):
+        input_text(given)  # type: ignore[arg-type]
