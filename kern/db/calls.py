@@ -182,11 +182,10 @@ def doubt(tx: Session, tool_call_id: str, token: str, now: datetime) -> Settled:
 
 
 def _lock(tx: Session, tool_call_id: str) -> tuple[RunRow, ToolCallRow]:
-    run_id = tx.exec(select(ToolCallRow.run_id).where(ToolCallRow.id == tool_call_id)).one_or_none()
-    if run_id is None:
+    run = runs.lock_owner(tx, select(ToolCallRow.run_id).where(ToolCallRow.id == tool_call_id))
+    if run is None:
         message = f"There is no tool call with the id {tool_call_id!r}."
         raise NotFound(message)
-    run = runs.lock(tx, run_id)
     call = tx.get_one(ToolCallRow, tool_call_id, populate_existing=True)
     return run, call
 

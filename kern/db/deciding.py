@@ -3,6 +3,7 @@
 One transaction checks a decision, appends it to the chain, and does what follows from it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,10 +17,10 @@ from kern.db.audit import Decided
 from kern.db.calls import KERN
 from kern.db.events import record
 from kern.db.outbox import Delivery, DeliveryKind
-from kern.db.outputs import find_requirement, requirement_of
+from kern.db.outputs import find_requirement, no_run, requirement_of
 from kern.db.tables import DecisionRow, RequirementRow, RunRow, ToolCallRow
 from kern.db.verdicts import approved_arguments, check_fit, cleaned, outcome_text
-from kern.db.viewer import Viewer
+from kern.db.viewer import OPERATOR, Viewer
 from kern.errors import AlreadyResolved, ArgumentsChanged, NotAllowed
 from kern.requirements import DecisionDraft, Requirement
 from kern.states import (
@@ -64,17 +65,15 @@ def resolve(tx: Session, submission: Submission, viewer: Viewer, now: datetime) 
         InvalidDecision: the decision does not fit.
     """
     submission = replace(submission, draft=cleaned(submission.draft))
-    seen = find_requirement(tx, submission.requirement_id, viewer)
-    run = runs.lock(tx, seen.run_id)
-    row = tx.get_one(RequirementRow, seen.id, populate_existing=True)
+    run, row = _lock(tx, submission.requirement_id, viewer)
     call = tx.get_one(ToolCallRow, row.tool_call_id, populate_existing=True)
-    _check(tx, row, call, submission)
+    earlier = tx.exec(select(DecisionRow).where(DecisionRow.requirement_id == row.id)).all()
+    _check(tx, row, call, submission, earlier)
     arguments = approved_arguments(row, submission.draft)
     decided = _decided(row, submission, arguments)
     audit.append(tx, row, decided, now)
-    tx.flush()
     delivery = None
-    if _is_enough(tx, row, decided):
+    if _is_enough(row, decided, earlier):
         _close(row, RequirementStatus.resolved, decided, now)
         _act(tx, run, row, call, decided=decided, now=now, arguments=arguments)
         delivery = outbox.enqueue(tx, run, DeliveryKind.resolved, now, requirement_id=row.id)
@@ -86,9 +85,7 @@ def resolve(tx: Session, submission: Submission, viewer: Viewer, now: datetime) 
 
 def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:
     """Close a requirement whose deadline has passed, unless somebody decided before."""
-    seen = find_requirement(tx, requirement_id, Viewer(is_operator=True))
-    run = runs.lock(tx, seen.run_id)
-    row = tx.get_one(RequirementRow, seen.id, populate_existing=True)
+    run, row = _lock(tx, requirement_id, OPERATOR)
     if RunStatus(run.status).is_final:
         return ExpiryOutcome(run_ended=True)
     if row.status != RequirementStatus.pending.value:
@@ -107,11 +104,26 @@ def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:
     return ExpiryOutcome(run_ended=RunStatus(run.status).is_final)
 
 
-def _check(tx: Session, row: RequirementRow, call: ToolCallRow, submission: Submission) -> None:
+def _lock(tx: Session, requirement_id: str, viewer: Viewer) -> tuple[RunRow, RequirementRow]:
+    owner = select(RequirementRow.run_id).where(RequirementRow.id == requirement_id)
+    run = runs.lock_owner(tx, owner)
+    row = find_requirement(tx, requirement_id, viewer)
+    if run is None:
+        raise no_run(row.run_id)
+    return run, row
+
+
+def _check(
+    tx: Session,
+    row: RequirementRow,
+    call: ToolCallRow,
+    submission: Submission,
+    earlier: Sequence[DecisionRow],
+) -> None:
     if row.status != RequirementStatus.pending.value:
         raise AlreadyResolved(requirement_of(tx, row).closed_message())
     actor = submission.actor
-    _check_person(tx, row, actor)
+    _check_person(row, actor, earlier)
     frozen = call.approved_arguments or call.arguments
     shown = arguments_digest(row.tool_name or "", row.arguments)
     frozen_digest = arguments_digest(call.name, frozen)
@@ -126,7 +138,7 @@ def _check(tx: Session, row: RequirementRow, call: ToolCallRow, submission: Subm
     check_fit(row, submission.draft)
 
 
-def _check_person(tx: Session, row: RequirementRow, actor: str) -> None:
+def _check_person(row: RequirementRow, actor: str, earlier: Sequence[DecisionRow]) -> None:
     if actor == KERN:
         message = f"{KERN!r} is Kern itself, in whose name nobody decides. Give the person's name."
         raise NotAllowed(message)
@@ -139,8 +151,7 @@ def _check_person(tx: Session, row: RequirementRow, actor: str) -> None:
             f"{', '.join(row.candidates)}."
         )
         raise NotAllowed(message)
-    query = select(DecisionRow).where(DecisionRow.requirement_id == row.id)
-    if any(decision.actor == actor for decision in tx.exec(query)):
+    if any(decision.actor == actor for decision in earlier):
         message = (
             f"{actor!r} has already decided requirement {row.id!r}; it needs {row.quorum} "
             "different people."
@@ -168,16 +179,16 @@ def _decided(
     )
 
 
-def _is_enough(tx: Session, row: RequirementRow, decided: Decided) -> bool:
+def _is_enough(row: RequirementRow, decided: Decided, earlier: Sequence[DecisionRow]) -> bool:
     """Whether the requirement closes now: everything but an approval closes it alone."""
     if decided.verdict is not Verdict.approve:
         return True
-    query = select(DecisionRow).where(
-        DecisionRow.requirement_id == row.id,
-        DecisionRow.verdict == Verdict.approve.value,
-        DecisionRow.digest == decided.digest,
-    )
-    return len(tx.exec(query).all()) >= row.quorum
+    same = [
+        decision
+        for decision in earlier
+        if decision.verdict == Verdict.approve.value and decision.digest == decided.digest
+    ]
+    return len(same) + 1 >= row.quorum
 
 
 def _close(row: RequirementRow, status: RequirementStatus, decided: Decided, now: datetime) -> None:

@@ -3,7 +3,9 @@
 from datetime import datetime
 
 from pydantic import JsonValue
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from kern.db import outbox
 from kern.db.events import record
@@ -21,6 +23,21 @@ from kern.db.viewer import Viewer
 from kern.errors import Conflict, RunEnded
 from kern.runner import RunRequest
 from kern.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
+
+# Built once: each write asks them.
+_PENDING = select(RequirementRow.tool_call_id).where(
+    RequirementRow.run_id == bindparam("run_id"),
+    RequirementRow.status == RequirementStatus.pending.value,
+)
+_UNFINISHED = select(ToolCallRow.id).where(
+    ToolCallRow.run_id == bindparam("run_id"), ToolCallRow.status != ToolCallStatus.done.value
+)
+_LOCKED = (
+    select(RunRow)
+    .where(RunRow.id == bindparam("run_id"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
 
 
 def accept(
@@ -44,21 +61,22 @@ def accept(
         _same_run(known, request)
         return None
     session = _session(tx, request, session_id, initial_state, now)
+    number = session.next_number
+    session.next_number, session.updated_at = number + 1, now
+    tx.flush()
     run = RunRow(
         id=run_id,
         session_id=session.id,
         user_id=session.user_id,
         component_id=request.component_id,
         component_kind=component_kind,
-        number=session.next_number,
+        number=number,
         input=request.input,
         dependencies=request.dependencies,
         run_metadata=request.metadata,
         created_at=now,
         updated_at=now,
     )
-    session.next_number += 1
-    session.updated_at = now
     tx.add(run)
     tx.flush()
     tx.add(_message(run, request.input, now))
@@ -72,11 +90,19 @@ def lock(tx: Session, run_id: str) -> RunRow:
     Raises:
         NotFound: there is no such run.
     """
-    query = select(RunRow).where(RunRow.id == run_id).with_for_update()
-    row = tx.exec(query.execution_options(populate_existing=True)).one_or_none()
+    row = tx.exec(_LOCKED, params={"run_id": run_id}).one_or_none()
     if row is None:
         raise no_run(run_id)
     return row
+
+
+def lock_owner(tx: Session, run_id: SelectOfScalar[str]) -> RunRow | None:
+    """As `lock`, for the run whose id the query finds, in the same statement.
+
+    Only for what never moves to another run.
+    """
+    query = select(RunRow).where(col(RunRow.id) == run_id.scalar_subquery()).with_for_update()
+    return tx.exec(query.execution_options(populate_existing=True)).one_or_none()
 
 
 def update_status(tx: Session, run: RunRow, now: datetime) -> None:
@@ -88,22 +114,10 @@ def update_status(tx: Session, run: RunRow, now: datetime) -> None:
     if RunStatus(run.status).is_final:
         return
     tx.flush()
-    pending = set(
-        tx.exec(
-            select(RequirementRow.tool_call_id).where(
-                RequirementRow.run_id == run.id,
-                RequirementRow.status == RequirementStatus.pending.value,
-            )
-        )
+    pending = set(tx.exec(_PENDING, params={"run_id": run.id}))
+    paused = bool(pending) and pending.issuperset(
+        tx.exec(_UNFINISHED, params={"run_id": run.id}).all()
     )
-    unfinished = set(
-        tx.exec(
-            select(ToolCallRow.id).where(
-                ToolCallRow.run_id == run.id, ToolCallRow.status != ToolCallStatus.done.value
-            )
-        )
-    )
-    paused = bool(pending) and unfinished <= pending
     status = RunStatus.paused if paused else RunStatus.running
     if status.value != run.status:
         record(tx, run, "run_paused" if paused else "run_continued", now)
@@ -209,7 +223,8 @@ def _session(
     now: datetime,
 ) -> SessionRow:
     query = select(SessionRow).where(SessionRow.id == session_id).with_for_update()
-    session = tx.exec(query).one_or_none()
+    # With no id asked for, this one was made for the run, and nobody else knows it.
+    session = None if request.session_id is None else tx.exec(query).one_or_none()
     if session is not None:
         Viewer(request.user_id).check(f"Session {session_id!r}", session.user_id)
         if request.session_state:
@@ -225,7 +240,6 @@ def _session(
         updated_at=now,
     )
     tx.add(session)
-    tx.flush()
     return session
 
 

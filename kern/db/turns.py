@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import cast
 
 from pydantic import JsonValue
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, select
 
 from kern.canonical import arguments_digest
 from kern.contracts import Gate, PlannedCall, TurnOutcome
@@ -86,27 +86,31 @@ def load(tx: Session, run_id: str, turn: int, window: Callable[[str], int]) -> C
     run = tx.get(RunRow, run_id)
     if run is None:
         raise no_run(run_id)
-    if RunStatus(run.status).is_final or _stored(tx, run_id, turn):
-        return Conversation(
-            run.component_id, run.session_id, [], 0, 0, outcome_of(tx, run, turn)
-        )
+    own = _messages(tx, [run_id])
+    is_stored = any((row.turn, row.position) == (turn, 0) for row in own)
+    if is_stored or RunStatus(run.status).is_final:
+        return Conversation(run.component_id, run.session_id, [], 0, 0, outcome_of(tx, run, turn))
     history_runs = window(run.component_id)
     earlier = (
         runs.latest_numbers(tx, run.session_id, run.number, history_runs) if history_runs else []
     )
-    order = {run_id: index for index, run_id in enumerate([*earlier, run_id])}
-    query = select(MessageRow).where(col(MessageRow.run_id).in_(list(order)))
-    rows = sorted(tx.exec(query), key=lambda row: (order[row.run_id], row.turn, row.position))
-    made = select(func.count()).where(ToolCallRow.run_id == run_id)
-    own = [row for row in rows if row.run_id == run_id]
+    rows = [*(_messages(tx, earlier) if earlier else []), *own]
+    calls_so_far = sum(len(row.requested or []) for row in own)
     corrections = sum(1 for row in own if row.turn > 0 and row.role == "user")
     return Conversation(
         run.component_id,
         run.session_id,
         [message_of(row) for row in rows],
-        tx.exec(made).one(),
+        calls_so_far,
         corrections,
     )
+
+
+def _messages(tx: Session, run_ids: Sequence[str]) -> list[MessageRow]:
+    """Return the messages of these runs, run by run."""
+    order = {run_id: index for index, run_id in enumerate(run_ids)}
+    query = select(MessageRow).where(col(MessageRow.run_id).in_(run_ids))
+    return sorted(tx.exec(query), key=lambda row: (order[row.run_id], row.turn, row.position))
 
 
 def outcome_of(tx: Session, run: RunRow, turn: int) -> TurnOutcome:
@@ -192,7 +196,6 @@ def open_requirement(
         created_at=now,
     )
     tx.add(row)
-    tx.flush()
     record(tx, run, "requirement_opened", now, requirement_id=row.id, tool=call.name, ask=row.kind)
     return row
 
