@@ -66,6 +66,8 @@ class Courier:
         reach("deliver.before_tell")
         try:
             match delivery.kind:
+                case DeliveryKind.start if delivery.is_new:
+                    await self._start(delivery.run_id, delivery.component_id, 1)
                 case DeliveryKind.start:
                     await self.start(delivery.run_id)
                 case DeliveryKind.resolved:
@@ -82,9 +84,12 @@ class Courier:
     async def start(self, run_id: str, heard: str | None = None) -> None:
         """Start a run's workflow where its rows stand, also when an earlier one was lost."""
         found = await self._db.read(lambda tx: _cursor(tx, run_id))
-        if found is None:
-            return
-        component_id, turn = found
+        if found is not None:
+            await self._start(run_id, *found, heard)
+
+    async def _start(
+        self, run_id: str, component_id: str, turn: int, heard: str | None = None
+    ) -> None:
         await self._temporal.start_workflow(
             _WORKFLOW,
             self._cursor.model_copy(update={"run_id": run_id, "turn": turn}),

@@ -24,13 +24,18 @@ class DeliveryKind(StrEnum):
 
 @dataclass(frozen=True)
 class Delivery:
-    """One thing to tell Temporal; telling it twice does no harm."""
+    """One thing to tell Temporal; telling it twice does no harm.
+
+    `is_new`: no relay has claimed it, so a start is told without reading where the run stands. Were
+    it further on, its stored turns would be returned one by one.
+    """
 
     id: str
     kind: DeliveryKind
     run_id: str
     component_id: str
     requirement_id: str | None = None
+    is_new: bool = False
 
 
 def enqueue(
@@ -95,4 +100,5 @@ def _delivery(row: OutboxRow) -> Delivery:
         run_id=row.run_id,
         component_id=row.component_id,
         requirement_id=row.requirement_id,
+        is_new=row.attempts == 0,
     )
