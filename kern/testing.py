@@ -1,4 +1,4 @@
-"""The kit that Kern's own tests use, for yours: scripted models, and a runtime that leaves nothing behind."""
+"""The kit for tests of agents: scripted models, and a runtime that leaves nothing behind."""
 
 import importlib
 import tempfile

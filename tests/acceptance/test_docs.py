@@ -1,0 +1,29 @@
+"""Every Python block of the documents is executed."""
+
+from pathlib import Path
+
+import pytest
+
+from kern.testing import isolated_runtime
+from tests.support.documents import ROOT, Block, blocks_of
+
+BLOCKS = [
+    pytest.param(block, id=f"{page.stem}-{number}")
+    for page in sorted((ROOT / "docs").glob("*.md"))
+    for number, block in enumerate(blocks_of(page))
+    if block.language == "python"
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_block_runs(block: Block, tmp_path: Path) -> None:
+    with isolated_runtime(tmp_path):
+        exec(compile(block.text, "docs", "exec"), {"__name__": "docs"})  # noqa: S102
+
+
+def test_links_between_the_documents_lead_somewhere() -> None:
+    import re
+
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

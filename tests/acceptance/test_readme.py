@@ -1,0 +1,132 @@
+"""What the README tells a newcomer to type, typed: each block in its order, in one folder."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kern.client.embedded import EmbeddedServer
+from tests.support.documents import ROOT, blocks_of
+from tests.support.model_server import Call, ModelServer
+from tests.support.postgres import fresh_database
+from tests.support.waiting import wait_until
+
+BIN = Path(sys.executable).parent
+README = blocks_of(ROOT / "README.md")
+SHOP = next(block.text for block in README if block.language == "python")
+MAKE, SCRIPT, DECIDE, PRODUCTION = [block.lines for block in README if block.language == "bash"]
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def answers() -> Iterator[ModelServer]:
+    with ModelServer([Call("refund", order_id="1042", amount=40), "Refunded."]) as server:
+        yield server
+
+
+class Shell:
+    """A newcomer's shell: the folder that they work in, and what they have exported."""
+
+    def __init__(self, folder: Path, server: ModelServer) -> None:
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "OPENAI_BASE_URL": server.base_url,
+        }
+        (folder / "shop.py").write_text(SHOP)
+
+    def type(self, line: str, code: int = 0) -> str:
+        """Type a line, and return what it prints."""
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, f"{line}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def background(self, line: str) -> subprocess.Popen[str]:
+        """Type a line that goes on until it is interrupted."""
+        return subprocess.Popen(
+            ["bash", "-c", f"exec {line}"],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+def ends(process: subprocess.Popen[str], how: signal.Signals) -> int:
+    process.send_signal(how)
+    process.communicate(timeout=60)
+    return process.returncode
+
+
+def test_make_knows_the_two_commands() -> None:
+    targets = (ROOT / "Makefile").read_text()
+    for line in MAKE:
+        assert re.search(rf"^{line.split()[1]}:", targets, re.MULTILINE), line
+
+
+def test_the_first_agent_runs(tmp_path: Path, answers: ModelServer) -> None:
+    shell = Shell(tmp_path, answers)
+
+    (line,) = SCRIPT
+    assert shell.type(line).splitlines() == [
+        "refund {'amount': 40.0, 'order_id': '1042'}",
+        "Refunded.",
+    ]
+
+
+def test_deciding_from_the_command_line(tmp_path: Path, answers: ModelServer) -> None:
+    shell = Shell(tmp_path, answers)
+    run, pending, approve, up, show, audit = DECIDE
+
+    shell.type(run, code=10)
+    assert "refund" in shell.type(pending)
+    (waiting,) = json.loads(shell.type("kern pending --json"))["requirements"]
+    shell.type(approve.replace("REQUIREMENT", waiting["id"]))
+    serving = shell.background(up)
+
+    def is_completed() -> bool:
+        shown = json.loads(shell.type(f"kern show {waiting['run_id']} --json"))
+        return bool(shown["status"] == "completed")
+
+    wait_until(is_completed, timeout=60)
+    assert ends(serving, signal.SIGINT) in {0, 130}
+    story = shell.type(show.replace("RUN", waiting["run_id"]))
+    assert "dana" in story
+    assert "checked the invoice" in story
+    assert "1 decision" in shell.type(audit)
+
+
+def test_going_to_production(tmp_path: Path, answers: ModelServer) -> None:
+    shell = Shell(tmp_path, answers)
+    exports, (migrate, worker) = PRODUCTION[:2], PRODUCTION[2:]
+    assert [line.split("=")[0] for line in exports] == [
+        "export TEMPORAL_ADDRESS",
+        "export KERN_DATABASE_URL",
+    ]
+    server = EmbeddedServer.join(tmp_path / "cluster")
+    shell.environment |= {
+        "TEMPORAL_ADDRESS": server.address,
+        "KERN_DATABASE_URL": fresh_database(),
+    }
+
+    shell.type(migrate)
+    serving = shell.background(worker.replace("8080", "0"))
+    assert shell.type("python shop.py").splitlines()[-1] == "Refunded."
+    assert ends(serving, signal.SIGTERM) == 0
+    server.leave()
