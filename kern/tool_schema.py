@@ -216,7 +216,7 @@ def _default(parameter: inspect.Parameter, hint: object, tool: str) -> tuple[obj
         # `limit: int = None` means `int | None` to whoever writes it.
         taken = Optional[taken]  # noqa: UP045  a hint that is a value, of whatever kind
     try:
-        adapter: TypeAdapter[object] = TypeAdapter(taken)
+        adapter: TypeAdapter[object] = TypeAdapter(cast("Any", taken))
         fitting = adapter.validate_python(given)
         canonical_json(adapter.dump_python(fitting, mode="json"))
     except PydanticUserError as error:

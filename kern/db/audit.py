@@ -93,13 +93,13 @@ def verify(tx: Session, expected_head: str | None = None) -> ChainReport:
         first one.
     """
     previous, count, seen = _GENESIS, 0, expected_head in (None, _GENESIS)
-    for row in tx.exec(
-        select(DecisionRow).order_by(col(DecisionRow.seq)).execution_options(yield_per=500)
-    ):
-        count += 1
-        _check_row(row, count, previous)
-        previous = row.hash
-        seen = seen or previous == expected_head
+    query = select(DecisionRow).order_by(col(DecisionRow.seq)).execution_options(yield_per=500)
+    with tx.exec(query) as rows:
+        for row in rows:
+            count += 1
+            _check_row(row, count, previous)
+            previous = row.hash
+            seen = seen or previous == expected_head
     head = tx.exec(select(ChainHeadRow).where(ChainHeadRow.name == _CHAIN)).one()
     if (head.seq, head.hash) != (count, previous):
         message = (

@@ -1,7 +1,9 @@
 """The databases that Kern can keep runs in."""
 
+import random
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
@@ -119,8 +121,23 @@ class _Cursor(Protocol):
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     cursor: _Cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    _into_wal(cursor)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
+
+
+def _into_wal(cursor: _Cursor) -> None:
+    """Change a new file's journal; SQLite's own timeout does not wait for others who do it now."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  a jitter, no secret
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:

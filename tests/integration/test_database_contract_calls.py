@@ -1,0 +1,247 @@
+"""The database contract: tool calls move by compare and set, on every database."""
+
+from collections.abc import Iterator
+
+import pytest
+from pydantic import JsonValue
+
+from kern.db import calls, runs
+from kern.db.calls import Execution, Kept, Settled
+from kern.db.viewer import Viewer
+from kern.errors import NotFound
+from kern.session_state import StateChange
+from kern.states import (
+    RequirementKind,
+    RequirementStatus,
+    RunStatus,
+    ToolCallStatus,
+    ToolOutcome,
+    Verdict,
+)
+from kern.tools import Approval
+from tests.support.stored_runs import ARGUMENTS, NAMES, Stored, after, at_once, opened, question
+
+NOW_TAKEN, GATED, NOTHING, ENDED = "taken", "gated", "nothing", "ended"
+STATES = ["waiting", "gated", "running", "unknown", "done", "cancelled"]
+
+
+@pytest.fixture(params=NAMES, scope="module")
+def stored(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stored]:
+    with opened(request.param, tmp_path_factory.mktemp("db")) as database:
+        yield database
+
+
+def brought_to(stored: Stored, state: str, effect: str) -> str:
+    """Make a call in a state, held by `mine` where somebody holds it."""
+    call_id = stored.call(question() if state == "gated" else None, effect, user_id="ann")
+    if state in {"running", "unknown", "done"}:
+        stored.begin(call_id, "mine")
+    if state == "unknown":
+        stored.do(lambda tx: calls.doubt(tx, call_id, "mine", after(0)))
+    if state == "done":
+        stored.finish(call_id, "mine", result="first")
+    if state == "cancelled":
+        run_id = stored.run_of(call_id)
+        stored.do(lambda tx: runs.cancel(tx, run_id, Viewer("ann"), after(0)))
+    return call_id
+
+
+def met(found: Execution | Settled) -> str:
+    if isinstance(found, Execution):
+        return NOW_TAKEN
+    if found.run_ended:
+        return ENDED
+    return GATED if found.gate is not None else NOTHING
+
+
+@pytest.mark.parametrize("effect", ["once", "idempotent", "read"])
+@pytest.mark.parametrize("token", ["mine", "other"])
+@pytest.mark.parametrize("state", STATES)
+def test_who_may_begin_a_call(stored: Stored, state: str, token: str, effect: str) -> None:
+    call_id = brought_to(stored, state, effect)
+    before = stored.execution(call_id).attempts
+    taken_over = effect != "once" and state == "running"
+    expected = {
+        "waiting": NOW_TAKEN,
+        "gated": GATED,
+        "running": NOW_TAKEN if token == "mine" or taken_over else GATED,
+        "unknown": GATED,
+        "done": NOTHING,
+        "cancelled": ENDED,
+    }[state]
+    assert met(stored.begin(call_id, token)) == expected
+    began = expected == NOW_TAKEN and not (state == "running" and token == "mine")
+    assert stored.execution(call_id).attempts == before + began
+
+
+@pytest.mark.parametrize("token", ["mine", "other"])
+@pytest.mark.parametrize("state", STATES)
+def test_whose_result_is_kept(stored: Stored, state: str, token: str) -> None:
+    call_id = brought_to(stored, state, "once")
+    held = state in {"running", "unknown", "done"} and token == "mine"
+    assert stored.finish(call_id, token, result="late") is (Kept.kept if held else Kept.fenced)
+    found = stored.execution(call_id)
+    if state == "done":
+        assert found.result == "first"
+    elif held:
+        assert (found.status, found.result) == (ToolCallStatus.done, "late")
+    else:
+        assert found.result != "late"
+    told = [m for m in stored.output(stored.run_of(call_id)).messages if m.role == "tool"]
+    assert len(told) == (found.status is ToolCallStatus.done)
+
+
+@pytest.mark.parametrize("token", ["mine", "other"])
+@pytest.mark.parametrize("state", STATES)
+def test_who_may_give_a_call_back(stored: Stored, state: str, token: str) -> None:
+    call_id = brought_to(stored, state, "read")
+    before = stored.execution(call_id).status
+    given = stored.do(lambda tx: calls.release(tx, call_id, token, "it raised", after(1)))
+    assert given is (state == "running" and token == "mine")
+    assert stored.execution(call_id).status is (ToolCallStatus.waiting if given else before)
+
+
+@pytest.mark.parametrize("token", ["mine", "other"])
+@pytest.mark.parametrize("state", STATES)
+def test_who_may_doubt_a_call(stored: Stored, state: str, token: str) -> None:
+    call_id = brought_to(stored, state, "once")
+    asked = stored.do(lambda tx: calls.doubt(tx, call_id, token, after(1)))
+    opens = state == "running" and token == "mine"
+    expected = ENDED if state == "cancelled" else GATED
+    assert met(asked) == (
+        expected if opens or state in {"gated", "unknown", "cancelled"} else NOTHING
+    )
+    if opens:
+        assert stored.requirement(call_id).kind is RequirementKind.unknown_outcome
+        assert stored.output(stored.run_of(call_id)).status is RunStatus.paused
+
+
+def test_eight_attempts_at_once_begin_a_call_once(stored: Stored) -> None:
+    call_id = stored.call()
+    found = at_once([lambda n=n: stored.begin(call_id, f"t{n}") for n in range(8)])  # type: ignore[misc]
+    assert [met(one) for one in found if not isinstance(one, Exception)].count(NOW_TAKEN) == 1
+    output = stored.output(stored.run_of(call_id))
+    assert [r.kind for r in output.requirements] == [RequirementKind.unknown_outcome]
+
+
+def test_what_an_attempt_is_given(stored: Stored) -> None:
+    call_id = stored.call(
+        user_id="ann", session_state={"a": 1}, dependencies={"d": 2}, metadata={"m": 3}
+    )
+    found = stored.begin(call_id)
+    assert isinstance(found, Execution)
+    assert found.arguments == ARGUMENTS
+    assert (found.state, found.dependencies, found.metadata) == ({"a": 1}, {"d": 2}, {"m": 3})
+    assert (found.user_id, found.attempt, found.tool_call_id) == ("ann", 1, call_id)
+
+
+def test_an_attempt_that_was_taken_over_writes_nothing(stored: Stored) -> None:
+    call_id = stored.call(effect="idempotent")
+    stored.begin(call_id, "frozen")
+    stored.begin(call_id, "second")
+    change = StateChange(op="set", key="k", value=1)
+    assert stored.finish(call_id, "frozen", change, result="stale") is Kept.fenced
+    assert stored.execution(call_id).status is ToolCallStatus.running
+    assert stored.finish(call_id, "second", result="fresh") is Kept.kept
+    run_id = stored.run_of(call_id)
+    assert stored.execution(call_id).result == "fresh"
+    assert stored.output(run_id).session_state == {}
+    assert "late_result_refused" in stored.events(run_id)
+
+
+def test_a_late_result_settles_what_became_of_its_call(stored: Stored) -> None:
+    asked = stored.doubtful()
+    assert asked.tool_call_id is not None
+    assert stored.finish(asked.tool_call_id, "first", result="paid", at=after(9)) is Kept.kept
+    settled = stored.requirement(asked.tool_call_id)
+    assert settled.status is RequirementStatus.resolved
+    assert settled.resolution is not None
+    assert (settled.resolution.verdict, settled.resolution.by) == (Verdict.happened, "kern")
+    assert stored.execution(asked.tool_call_id).result == "paid"
+    assert stored.output(asked.run_id).status is RunStatus.running
+
+
+def test_a_result_that_came_before_the_second_try_makes_it_needless(stored: Stored) -> None:
+    asked = stored.doubtful()
+    assert asked.tool_call_id is not None
+    stored.resolve(asked, Verdict.run_again)
+    assert stored.finish(asked.tool_call_id, "first", result="paid") is Kept.kept
+    assert met(stored.begin(asked.tool_call_id, "third")) == NOTHING
+
+
+def test_a_result_that_came_after_the_second_try_began_is_fenced(stored: Stored) -> None:
+    asked = stored.doubtful()
+    assert asked.tool_call_id is not None
+    stored.resolve(asked, Verdict.run_again)
+    assert met(stored.begin(asked.tool_call_id, "third")) == NOW_TAKEN
+    assert stored.finish(asked.tool_call_id, "first") is Kept.fenced
+    assert stored.execution(asked.tool_call_id).status is ToolCallStatus.running
+
+
+def test_who_may_decide_about_a_call_may_say_what_became_of_it(stored: Stored) -> None:
+    seen = stored.gated(approval=Approval(candidates=("dana",), excluded=("eve",)))
+    assert seen.tool_call_id is not None
+    stored.resolve(seen)
+    stored.begin(seen.tool_call_id, "first")
+    stored.begin(seen.tool_call_id, "second")
+    asked = stored.requirement(seen.tool_call_id)
+    assert (asked.kind, asked.candidates) == (RequirementKind.unknown_outcome, ["dana"])
+    assert asked.excluded == ["eve"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("arguments", '{"amount":9000.0,"order_id":"1042"}'),
+        ("name", "charge"),
+        ("digest", "other"),
+        ("approved_digest", "other"),
+        ("approved_arguments", '{"amount":9000.0}'),
+    ],
+)
+def test_a_call_whose_row_was_changed_after_the_approval_never_runs(
+    stored: Stored, column: str, value: str
+) -> None:
+    seen = stored.gated()
+    assert seen.tool_call_id is not None
+    stored.resolve(seen)
+    change = f"UPDATE tool_calls SET {column} = :value WHERE id = :id"  # noqa: S608
+    stored.sql(change, value=value, id=seen.tool_call_id)
+    assert met(stored.begin(seen.tool_call_id)) == ENDED
+    found = stored.output(seen.run_id)
+    assert found.status is RunStatus.error
+    assert found.error is not None
+    assert found.error.code == "arguments_changed"
+
+
+def test_concurrent_calls_lose_no_change_of_the_state(stored: Stored) -> None:
+    session: JsonValue = "shared-session"
+    ids = [stored.call(session_id=session, user_id="ann") for _ in range(8)]
+    for call_id in ids:
+        stored.begin(call_id)
+    plus, log = (
+        StateChange(op="increment", key="n", value=1),
+        StateChange(op="append", key="log", value="x"),
+    )
+    found = at_once([lambda one=one: stored.finish(one, "attempt", plus, log) for one in ids])  # type: ignore[misc]
+    assert found == [Kept.kept] * 8
+    assert stored.output(stored.run_of(ids[0])).session_state == {"n": 8, "log": ["x"] * 8}
+
+
+def test_a_change_that_no_longer_fits_does_not_lose_the_result(stored: Stored) -> None:
+    call_id = stored.call(session_state={"n": "text", "m": 1})
+    stored.begin(call_id)
+    changes = [StateChange(op="increment", key=key, value=1) for key in "nm"]
+    assert stored.finish(call_id, "attempt", *changes) is Kept.kept
+    run_id = stored.run_of(call_id)
+    assert stored.execution(call_id).outcome is ToolOutcome.result
+    assert stored.output(run_id).session_state == {"n": "text", "m": 2}
+    assert "session_state_refused" in stored.events(run_id)
+
+
+def test_an_unknown_call_is_not_found(stored: Stored) -> None:
+    for act in (stored.begin, stored.finish):
+        with pytest.raises(NotFound, match="no tool call with the id 'nope'"):
+            act("nope")

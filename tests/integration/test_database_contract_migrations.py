@@ -1,0 +1,31 @@
+"""The database contract: migrations on a real Postgres."""
+
+from contextlib import closing
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlmodel import SQLModel
+
+from kern.db import PostgresDb
+from kern.db.migrate import revision_of
+from kern.db.migrations import HEAD
+from tests.support.postgres import fresh_database
+from tests.support.stored_runs import at_once
+
+
+def test_the_tables_are_those_that_the_code_declares() -> None:
+    with closing(PostgresDb(fresh_database())) as database:
+        assert revision_of(database) is None
+        for _ in range(2):
+            database.migrate()
+        with database.engine.connect() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
+
+
+def test_eight_workers_may_begin_with_one_database_at_once() -> None:
+    url = fresh_database()
+    databases = [PostgresDb(url) for _ in range(8)]
+    assert at_once([database.migrate for database in databases]) == [None] * 8
+    assert revision_of(databases[0]) == HEAD
+    for database in databases:
+        database.close()
