@@ -111,6 +111,18 @@ def test_a_decision_added_behind_the_last_is_found(chain: Stored) -> None:
         chain.do(add)
 
 
+def test_an_end_that_does_not_follow_from_what_was_before_is_found(chain: Stored) -> None:
+    def unhinge(tx: Session) -> None:
+        last = tx.exec(select(DecisionRow).where(DecisionRow.seq == 3)).one()
+        last.previous_hash = "0" * 64
+        last.hash = tx.exec(select(ChainHeadRow)).one().hash = audit.hash_of(last)
+        tx.flush()
+        audit.verify(tx)
+
+    with pytest.raises(AuditBroken, match="does not follow from the decision before"):
+        chain.do(unhinge)
+
+
 def test_a_chain_rewritten_from_its_start_is_found_by_a_head_noted_elsewhere(
     chain: Stored,
 ) -> None:
