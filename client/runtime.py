@@ -178,14 +178,14 @@ def runtime_for(component: Component) -> Runtime:
 
 
 @contextmanager
-def isolated(home: Path, db: Database | None) -> Generator[None]:
+def isolated(home: Path, db: Database | None) -> Generator[Runtime]:
     """Put a runtime of its own in this process's place while the block lasts."""
     global _runtime  # noqa: PLW0603  a process has one runtime
     own = Runtime(Settings(home=home), db, Registry())
     with _lock:
         before, _runtime = _runtime, own
     try:
-        yield
+        yield own
     finally:
         with _lock:
             _runtime = before

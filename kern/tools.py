@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal, overload
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, field_validator
 
 from kern.errors import InvalidDefinition
 from kern.models.base import ToolSpec
@@ -60,7 +60,12 @@ class Approval(BaseModel):
     excluded: tuple[str, ...] = ()
     quorum: int = 1
     due: timedelta | None = None
-    on_expiry: OnExpiry = OnExpiry.reject
+    on_expiry: OnExpiry | Literal["reject", "approve", "fail"] = OnExpiry.reject
+
+    @field_validator("on_expiry")
+    @classmethod
+    def _as_member(cls, value: str) -> OnExpiry:
+        return OnExpiry(value)
 
 
 class Tool:

@@ -1,4 +1,4 @@
-"""What tests share: one Temporal server for each test process, and a fresh database for each test."""
+"""What tests share: a Temporal server for each test process, and a fresh database for each test."""
 
 import os
 import tempfile

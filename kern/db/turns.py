@@ -191,7 +191,7 @@ def open_requirement(
         candidates=list(question.approval.candidates),
         excluded=list(question.approval.excluded),
         quorum=question.approval.quorum,
-        on_expiry=question.approval.on_expiry.value,
+        on_expiry=str(question.approval.on_expiry),
         due_at=now + due if due is not None else None,
         created_at=now,
     )

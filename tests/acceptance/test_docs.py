@@ -1,5 +1,7 @@
 """Every Python block of the documents is executed."""
 
+import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -21,9 +23,16 @@ def test_the_block_runs(block: Block, tmp_path: Path) -> None:
         exec(compile(block.text, "docs", "exec"), {"__name__": "docs"})  # noqa: S102
 
 
-def test_links_between_the_documents_lead_somewhere() -> None:
-    import re
+@pytest.mark.parametrize("example", sorted(path.name for path in (ROOT / "examples").glob("*.py")))
+def test_the_example_runs(example: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with isolated_runtime(tmp_path):
+        runpy.run_path(str(ROOT / "examples" / example), run_name="__main__")
 
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said in {"The refund is on its way.", "Version 1.4 is live in eu."}
+
+
+def test_links_between_the_documents_lead_somewhere() -> None:
     for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"

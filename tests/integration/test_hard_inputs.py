@@ -9,13 +9,14 @@ from kern.agent import Agent
 from kern.client.runtime import Runtime
 from kern.db import SqliteDb
 from kern.ids import new_id
+from kern.models import scripted as scripts
 from kern.models.openai import OpenAIChat, OpenAIResponses
 from kern.models.scripted import Call
 from kern.settings import Settings
 from kern.states import RunStatus, ToolOutcome
 from kern.tools import tool
 from tests.support.agents import Ledger, scripted
-from tests.support.model_server import Failure, ModelServer
+from tests.support.model_server import Failure, ModelServer, Step
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_lone_surrogates_are_stored_and_sent_back(runtime_on_each: Runtime) -> N
         """Echo."""
         return text + "\ud801\x00"
 
-    script = [Call("echo", arguments_text='{"text": "a\\ud800b\\u0000"}'), "x\ud800y"]
+    script: list[Step] = [Call("echo", arguments_text='{"text": "a\\ud800b\\u0000"}'), "x\ud800y"]
     with ModelServer(script) as server:
         output = over_http(server, echo).run("Hi \udfff\x00")
 
@@ -68,7 +69,7 @@ def test_invalid_calls_go_back_to_the_model_as_errors(runtime: Runtime, ledger: 
         """Pay."""
         ledger.add(str(amount))
 
-    script = [
+    script: list[Step] = [
         [
             Call("pay", arguments_text='{"amount": '),
             Call("pay", amount="much"),
@@ -194,7 +195,10 @@ def test_a_run_of_many_turns_continues_as_new_and_keeps_its_cursor(
         ledger.add(str(number))
         return f"did {number}"
 
-    script = [*[Call("step", number=number) for number in range(1, 11)], "Done."]
+    script: list[scripts.Step] = [
+        *[Call("step", number=number) for number in range(1, 11)],
+        "Done.",
+    ]
     agent = scripted(script, [step])
     paused = agent.run("Go")
     output = agent.continue_run(paused.run_id, [paused.requirements[0].confirm()])
@@ -212,7 +216,11 @@ def test_a_limit_of_calls_is_kept(runtime: Runtime, ledger: Ledger) -> None:
         """Step."""
         ledger.add("step")
 
-    script = [[Call("step"), Call("step")], [Call("step"), Call("step")], "Done."]
+    script: list[scripts.Step] = [
+        [Call("step"), Call("step")],
+        [Call("step"), Call("step")],
+        "Done.",
+    ]
     output = scripted(script, [step], tool_call_limit=3).run("Go")
 
     assert output.content == "Done."

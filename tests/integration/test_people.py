@@ -1,5 +1,6 @@
 """Everything that a run can wait for from a person, and every way to resolve it."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from kern.client.runtime import Runtime
 from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotAllowed
 from kern.models.scripted import Call
+from kern.requirements import Requirement
 from kern.states import RequirementKind, RunStatus, ToolOutcome
 from kern.tools import Approval, ask_user, tool
 from tests.support.agents import Ledger, scripted
@@ -314,14 +316,14 @@ def test_every_answer_to_an_unknown_outcome(
     assert requirement.needs_outcome
     with pytest.raises(InvalidDecision, match="run_again"):
         requirement.confirm()
-    decided = {
+    answers: dict[str, Callable[[], Requirement]] = {
         "happened": lambda: requirement.mark_happened("it was paid"),
         "run_again": requirement.run_again,
         "reject": lambda: requirement.reject("leave it"),
         "fail": lambda: requirement.fail("nobody knows"),
-    }[answer]()
+    }
 
-    done = agent.continue_run(paused.run_id, [decided])
+    done = agent.continue_run(paused.run_id, [answers[answer]()])
     gate.touch()
 
     assert ledger.lines == ["tried"] * (2 if answer == "run_again" else 1)

@@ -14,12 +14,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from kern.agent import Agent
-from kern.client.runtime import Runtime
-from kern.client.services import open_database
+from kern.client.runtime import isolated
 from kern.models.base import ProviderError
 from kern.models.scripted import Call, Script, ScriptedModel
 from kern.run import RunOutput
-from kern.settings import Settings
 from kern.tools import Approval, Tool, tool
 from tests.support.waiting import wait_until
 
@@ -139,11 +137,8 @@ def record(version: str) -> None:
     """Write one file for each story."""
     folder = HISTORIES / version
     folder.mkdir(parents=True, exist_ok=False)
-    with tempfile.TemporaryDirectory(prefix="kern") as home:
-        settings = Settings(home=Path(home), turns_per_history=2)
-        from kern.client import runtime as module
-
-        module._runtime = runtime = Runtime(settings, open_database(settings))
+    os.environ["KERN_TURNS_PER_HISTORY"] = "2"
+    with tempfile.TemporaryDirectory(prefix="kern") as home, isolated(Path(home), None) as runtime:
         for story in STORIES:
             run_id = story().run_id
             handle = runtime.services.temporal.get_workflow_handle(run_id)
@@ -151,7 +146,6 @@ def record(version: str) -> None:
             text = json.dumps(json.loads(history.to_json()), indent=1)
             text = _STICKY.sub('"name": "sticky"', _PLACE.sub('"identity": "recorder"', text))
             (folder / f"{story.__name__}.json").write_text(text + "\n")
-        runtime.close()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kern.agent import Agent
 from kern.ids import new_id
-from kern.models.scripted import ScriptedModel, Script
+from kern.models.scripted import Script, ScriptedModel
 from kern.tools import Function, Tool
 
 

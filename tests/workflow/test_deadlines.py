@@ -56,8 +56,8 @@ class Story:
         self.now = datetime.now(UTC)
         self.run_id = new_id()
         self._environment = environment
-        self._db = SqliteDb(folder / "kern.db")
-        self._db.migrate()
+        self.db = SqliteDb(folder / "kern.db")
+        self.db.migrate()
         self._registry = Registry()
         self._agent = self._payer(on_expiry)
         self._registry.register(self._agent)
@@ -73,13 +73,13 @@ class Story:
 
     def worker(self) -> Worker:
         """Return a worker that executes the story's run."""
-        endings = Endings(self._db, clock=lambda: self.now)
+        endings = Endings(self.db, clock=lambda: self.now)
         return Worker(
             self._environment.client,
             task_queue=QUEUE,
             activities=[
-                ModelTurn(self._db, self._registry, 3).model_turn,
-                ToolCalls(self._db, self._registry).tool_call,
+                ModelTurn(self.db, self._registry, 3).model_turn,
+                ToolCalls(self.db, self._registry).tool_call,
                 endings.expire,
                 endings.close_run,
             ],
@@ -88,7 +88,7 @@ class Story:
     async def start(self) -> WorkflowHandle[object, None]:
         """Accept the run and start its workflow."""
         request = RunRequest(component_id="payer", input="Pay")
-        self._db.write_now(
+        self.db.write_now(
             lambda tx: runs.accept(
                 tx,
                 request,
@@ -109,13 +109,13 @@ class Story:
         draft = requirement.draft
         assert draft is not None
         submission = Submission(requirement.id, requirement.submitted_digest, draft, by)
-        self._db.write_now(lambda tx: deciding.resolve(tx, submission, OPERATOR, self.now))
+        self.db.write_now(lambda tx: deciding.resolve(tx, submission, OPERATOR, self.now))
         return requirement.id
 
     @property
     def output(self) -> RunOutput:
         """The run as its rows stand."""
-        return self._db.read_now(lambda tx: outputs.run_output(tx, self.run_id, OPERATOR))
+        return self.db.read_now(lambda tx: outputs.run_output(tx, self.run_id, OPERATOR))
 
 
 async def stops(handle: WorkflowHandle[object, None]) -> None:
@@ -170,7 +170,7 @@ async def test_after_the_row_expired_a_decision_is_told_so(
     assert draft is not None
     late = Submission(before.id, before.submitted_digest, draft, "dana")
     with pytest.raises(AlreadyResolved, match="'kern' decided 'reject'"):
-        story._db.write_now(lambda tx: deciding.resolve(tx, late, OPERATOR, story.now))
+        story.db.write_now(lambda tx: deciding.resolve(tx, late, OPERATOR, story.now))
     assert story.ledger.lines == []
 
 
