@@ -16,7 +16,15 @@ from tests.support.crash_checks import (
     check_end,
     check_questions,
 )
-from tests.support.crash_points import AGAIN, ANYWHERE, CASES, CASES_ON_POSTGRES, DOUBTFUL, POINTS
+from tests.support.crash_points import (
+    AGAIN,
+    ANYWHERE,
+    CASES,
+    CASES_ON_POSTGRES,
+    DOUBTFUL,
+    LONG,
+    POINTS,
+)
 from tests.support.crash_state import Snapshot
 from tests.support.crash_world import World
 
@@ -67,13 +75,22 @@ def check(run: CaseRun, last: Snapshot) -> None:
     if case.scenario == "once" and len(points) == 1 and not points & ANYWHERE:
         asked = sum(one.kind == "unknown_outcome" for one in last.rows.requirements)
         assert asked == len(points & DOUBTFUL)
+    if case.cancel is None:
+        refused = case.verdict == "reject" or case.scenario == "late"
+        assert {call.outcome for call in last.rows.calls} <= {"rejected" if refused else "result"}
     status = "cancelled" if case.cancel is not None else "completed"
     assert last.rows.run is not None
     assert last.rows.run.status == status
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
-@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case in LONG else [])
+        for case in CASES
+    ],
+)
 def test_run_survives_a_death(played: Played, case: Case, kind: str) -> None:
     check(*played[f"{kind}-{case.name}"].result(380))
 

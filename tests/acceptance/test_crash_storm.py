@@ -20,7 +20,7 @@ from tests.support.crash_world import World
 from tests.support.postgres import Postgres
 
 # `make proof` runs the long storms; these say how long, and repeat one that failed.
-KILLS = int(os.environ.get("CRASH_KILLS", "2000"))
+KILLS = int(os.environ.get("CRASH_KILLS", "1000"))
 SEED = int(os.environ.get("CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 
 

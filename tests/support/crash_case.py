@@ -24,7 +24,7 @@ from tests.support.crash_state import FINAL, Snapshot, look, snapshot
 from tests.support.crash_world import World
 
 _PATIENCE = 100.0
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.15
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class Case:
     @property
     def name(self) -> str:
         """What the test is called."""
-        clients = [self.accept, self.resolve, self.cancel]
+        clients = {"accept": self.accept, "resolve": self.resolve, "cancel": self.cancel}
         dead = [f"{kill.point}.{kill.occurrence}" for kill in self.workers]
         said = [self.verdict] if self.verdict == "reject" else []
-        told = [one for one in clients if one is not None]
+        told = [f"{who}-{point}" for who, point in clients.items() if point is not None]
         return "-".join([self.scenario, *said, *told, *dead])
 
 
@@ -104,7 +104,7 @@ class CaseRun:
         stall = self.world.models.stall(self.text) if self.case.stalled else None
         for kill in self.case.workers:
             self._worker = self._fork("worker", kill)
-            await self._dies(self._worker)
+            self.deaths.append(await self._dies(self._worker))
             if stall is not None:
                 stall.release()
         self._all_died.set()
@@ -112,11 +112,11 @@ class CaseRun:
         code = await self._worker.ended()
         raise AssertionError(f"the worker ended by itself with {code}: {self._worker.story}")
 
-    async def _dies(self, child: Child) -> None:
+    async def _dies(self, child: Child) -> Snapshot:
+        """Wait until it was killed, and take down what it left."""
         assert await child.ended() == -SIGKILL, child.story
         ledger = Path(self.place.ledger)
-        left = await snapshot(self._db, self.world.models, self.id, self.text, ledger)
-        self.deaths.append(left)
+        return await snapshot(self._db, self.world.models, self.id, self.text, ledger)
 
     async def _tell(self) -> Snapshot:
         await self._accept()
@@ -128,8 +128,8 @@ class CaseRun:
 
     async def _accept(self) -> None:
         if self.case.accept is not None:
-            await self._dies(self._fork("accept", Kill(point=self.case.accept)))
-            if self.deaths[-1].rows.run is not None:
+            left = await self._dies(self._fork("accept", Kill(point=self.case.accept)))
+            if left.rows.run is not None:
                 return
         request = RunRequest(component_id=self.place.component, input=self.text, run_id=self.id)
         await self._runs.run(build(self.place), request, background=True)
@@ -150,16 +150,16 @@ class CaseRun:
     async def decide(self, row: RequirementRow) -> None:
         """Say what the case has people say, with a client that dies if it is to."""
         if self.case.resolve is not None and not self.person.acknowledged:
-            await self._dies(self._fork("resolve", Kill(point=self.case.resolve), row.id))
-            if any(one.requirement_id == row.id for one in self.deaths[-1].rows.decisions):
+            left = await self._dies(self._fork("resolve", Kill(point=self.case.resolve), row.id))
+            if any(one.requirement_id == row.id for one in left.rows.decisions):
                 self.person.acknowledged.append((row.id, self.case.verdict, "dana"))
                 return
         await self.person.decide(row)
 
     async def _cancel(self) -> None:
         if self.case.cancel:
-            await self._dies(self._fork("cancel", Kill(point=self.case.cancel)))
-            run = self.deaths[-1].rows.run
+            left = await self._dies(self._fork("cancel", Kill(point=self.case.cancel)))
+            run = left.rows.run
             if run is not None and run.status == "cancelled":
                 return
         await self._runs.cancel(self.id, OPERATOR)

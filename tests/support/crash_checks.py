@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from kern.db.tables import RequirementRow, ToolCallRow
-from tests.support.crash_app import ONCE
+from tests.support.crash_app import ONCE, SCRIPTS
 from tests.support.crash_spec import Line
 from tests.support.crash_state import FINAL, Rows, Snapshot
 
@@ -23,6 +23,10 @@ def check_end(last: Snapshot) -> None:
         return
     assert rows.run.content == "Done."
     assert rows.run.model_calls == len(rows.answers), "an answer was counted twice, or lost"
+    assert len(rows.answers) == len(SCRIPTS[rows.run.input.rpartition(" ")[2]])
+    asked = {(one.turn, len(one.requested or [])) for one in rows.messages if one.requested}
+    stored = Counter(call.turn for call in rows.calls)
+    assert asked == set(stored.items()), "a call that the model asked for was lost"
     assert {call.status for call in rows.calls} <= {"done"}
     told = sorted((one.turn, one.position) for one in rows.messages if one.role == "tool")
     assert told == sorted((call.turn, call.position) for call in rows.calls)

@@ -83,11 +83,11 @@ class Line(BaseModel):
     order_id: str
 
 
+# Read once: pytest changes the environment while other threads would read it.
+_SETTINGS = Settings(heartbeat_seconds=HEARTBEAT_SECONDS, relay_seconds=0.2)
+
+
 def settings_of(place: Place) -> Settings:
     """Return settings under which a death is noticed soon."""
-    return Settings(
-        home=Path(place.home),
-        database_url=SecretStr(place.database_url),
-        heartbeat_seconds=HEARTBEAT_SECONDS,
-        relay_seconds=0.2,
-    )
+    own = {"home": Path(place.home), "database_url": SecretStr(place.database_url)}
+    return _SETTINGS.model_copy(update=own)
