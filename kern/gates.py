@@ -56,4 +56,22 @@ def _ask(predicate: Predicate, arguments: Mapping[str, object]) -> object:
         return predicate(**arguments)
     if named:
         return predicate(**{key: arguments[key] for key in named})
-    return predicate(dict(arguments))
+    return predicate(_Arguments(arguments))
+
+
+class _Arguments(dict[str, object]):
+    """All arguments as one dict, which cannot be taken for one of them.
+
+    A predicate whose only parameter is misspelled gets this instead of a value. Comparing it
+    raises, so the gate closes
+    instead of finding the value unequal to everything.
+    """
+
+    __hash__ = None
+
+    def __eq__(self, other: object) -> bool:
+        message = f"the arguments as a whole were compared with {other!r}"
+        raise TypeError(message)
+
+    def __ne__(self, other: object) -> bool:
+        return self == other

@@ -17,6 +17,8 @@ from kern.tool_schema import describe
 from kern.tools import Tool
 
 _CORRECTIONS = 3
+# How many calls beyond the limit are answered with an error before the run ends.
+_STUBBORN = 20
 
 
 def plan(agent: Agent, response: ModelResponse, calls_so_far: int, corrections: int) -> Answer:
@@ -28,6 +30,10 @@ def plan(agent: Agent, response: ModelResponse, calls_so_far: int, corrections: 
         plan_call(agent, requested, calls_so_far + index)
         for index, requested in enumerate(response.tool_calls)
     ]
+    limit = agent.tool_call_limit
+    if calls and limit is not None and calls_so_far >= limit + _STUBBORN:
+        failure = f"The model asks for calls beyond the limit of {limit} and does not answer."
+        return Answer(response, calls, failure=("tool_call_limit", failure))
     if calls or agent.output_schema is None:
         return Answer(response, calls)
     try:

@@ -1,6 +1,6 @@
 """The chain of decisions: each row's hash covers its content and the hash of the row before."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import JsonValue
@@ -30,6 +30,7 @@ class Decided:
     digest: str
     edit: dict[str, JsonValue] | None = None
     given: JsonValue = None
+    id: str = field(default_factory=new_id)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def append(
     count = select(func.count()).where(DecisionRow.requirement_id == requirement.id)
     row = DecisionRow(
         seq=head.seq + 1,
-        id=new_id(),
+        id=decided.id,
         requirement_id=requirement.id,
         position=tx.exec(count).one() + 1,
         run_id=requirement.run_id,

@@ -4,7 +4,7 @@ One transaction checks a decision, appends it to the chain, and does what follow
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pydantic import JsonValue
@@ -22,6 +22,7 @@ from kern.db.tables import DecisionRow, RequirementRow, RunRow, ToolCallRow
 from kern.db.verdicts import approved_arguments, check_fit, cleaned, outcome_text
 from kern.db.viewer import OPERATOR, Viewer
 from kern.errors import AlreadyResolved, ArgumentsChanged, NotAllowed
+from kern.ids import new_id
 from kern.requirements import DecisionDraft, Requirement
 from kern.states import (
     OnExpiry,
@@ -35,12 +36,16 @@ from kern.states import (
 
 @dataclass(frozen=True)
 class Submission:
-    """A decision on its way in: about which requirement, seen with which arguments, by whom."""
+    """A decision on its way in: about which requirement, seen with which arguments, by whom.
+
+    `id` becomes the decision's: a submission whose acknowledgement was lost is known by it.
+    """
 
     requirement_id: str
     digest: str
     draft: DecisionDraft
     actor: str
+    id: str = field(default_factory=new_id)
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ def resolve(tx: Session, submission: Submission, viewer: Viewer, now: datetime) 
     run, row = _lock(tx, submission.requirement_id, viewer)
     call = tx.get_one(ToolCallRow, row.tool_call_id, populate_existing=True)
     earlier = tx.exec(select(DecisionRow).where(DecisionRow.requirement_id == row.id)).all()
+    if any(decision.id == submission.id for decision in earlier):
+        return Accepted(requirement_of(tx, row), outbox.find(tx, row.id))
     _check(tx, row, call, submission, earlier)
     arguments = approved_arguments(row, submission.draft)
     decided = _decided(row, submission, arguments)
@@ -176,6 +183,7 @@ def _decided(
         digest=digest,
         edit=draft.edit,
         given=given,
+        id=submission.id,
     )
 
 

@@ -88,6 +88,13 @@ def confirm(tx: Session, delivery_id: str) -> None:
     tx.exec(delete(OutboxRow).where(col(OutboxRow.id) == delivery_id))
 
 
+def find(tx: Session, requirement_id: str) -> Delivery | None:
+    """Return what Temporal has not confirmed of one requirement."""
+    query = select(OutboxRow).where(OutboxRow.requirement_id == requirement_id)
+    row = tx.exec(query).first()
+    return None if row is None else _delivery(row)
+
+
 def deliveries_of(tx: Session, run_id: str) -> list[Delivery]:
     """Return what Temporal has not confirmed of one run."""
     return [_delivery(row) for row in tx.exec(select(OutboxRow).where(OutboxRow.run_id == run_id))]

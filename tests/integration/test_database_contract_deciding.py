@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from kern.db import runs
+from kern.db import audit, deciding, runs
 from kern.db.calls import Execution, Settled
-from kern.db.deciding import Accepted
+from kern.db.deciding import Accepted, Submission
 from kern.db.outbox import DeliveryKind
-from kern.db.viewer import Viewer
+from kern.db.viewer import OPERATOR, Viewer
 from kern.errors import (
     AlreadyResolved,
     ArgumentsChanged,
@@ -18,7 +18,7 @@ from kern.errors import (
     NotAllowed,
     NotFound,
 )
-from kern.requirements import Requirement, UserInputField
+from kern.requirements import DecisionDraft, Requirement, UserInputField
 from kern.states import (
     RequirementKind,
     RequirementStatus,
@@ -28,7 +28,7 @@ from kern.states import (
     Verdict,
 )
 from kern.tools import Approval
-from tests.support.stored_runs import ARGUMENTS, NAMES, Stored, after, at_once, opened
+from tests.support.stored_runs import ARGUMENTS, NAMES, NOW, Stored, after, at_once, opened
 
 AMOUNT = UserInputField(name="amount", type="number", json_schema={"type": "number"})
 KINDS = [
@@ -139,6 +139,19 @@ def test_the_second_to_decide_is_told_who_was_first(stored: Stored, kind: Requir
     stored.resolve(seen, Verdict.reject, by="dana")
     with pytest.raises(AlreadyResolved, match="'dana' decided 'reject' at 2026-05-04T03:02:01"):
         stored.resolve(seen, Verdict.reject, by="eve")
+
+
+def test_a_submission_whose_acknowledgement_was_lost_is_accepted_once(stored: Stored) -> None:
+    seen = waiting(stored, RequirementKind.confirmation)
+    draft = DecisionDraft(verdict=Verdict.approve)
+    submission = Submission(seen.id, seen.submitted_digest, draft, "dana")
+    before = stored.look(audit.verify).decisions
+
+    first = stored.do(lambda tx: deciding.resolve(tx, submission, OPERATOR, NOW))
+    again = stored.do(lambda tx: deciding.resolve(tx, submission, OPERATOR, after(5)))
+
+    assert again == first
+    assert stored.look(audit.verify).decisions == before + 1
 
 
 def test_of_eight_who_decide_at_once_one_wins(stored: Stored) -> None:

@@ -211,6 +211,21 @@ def test_a_run_of_many_turns_continues_as_new_and_keeps_its_cursor(
     runtime.close()
 
 
+def test_a_model_that_never_stops_calling_ends_with_its_run(
+    runtime: Runtime, ledger: Ledger
+) -> None:
+    def step() -> None:
+        """Step."""
+        ledger.add("step")
+
+    stubborn = scripted(lambda _: [Call("step")] * 9, [step], tool_call_limit=3)
+    output = stubborn.run("Go")
+
+    assert output.error is not None
+    assert output.error.code == "tool_call_limit"
+    assert len(ledger.lines) == 3
+
+
 def test_a_limit_of_calls_is_kept(runtime: Runtime, ledger: Ledger) -> None:
     def step() -> None:
         """Step."""

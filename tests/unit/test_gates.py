@@ -81,6 +81,10 @@ def test_a_predicate_with_a_misspelled_argument_gates() -> None:
     assert gates(lambda amuont: amuont > 100)
     assert gates(lambda amount, order: amount > 100)
     assert gates(lambda: False)
+    # An unequal value would say False to these, and let every call run.
+    assert gates(lambda amuont: amuont == 100)
+    assert gates(lambda order: order in {"1042", "1043"})
+    assert gates(lambda order: order != "1042")
 
 
 def test_an_async_predicate_gates_and_leaves_no_warning() -> None:

@@ -101,7 +101,7 @@ def test_the_predicate_sees_validated_arguments_with_defaults() -> None:
     seen: list[object] = []
 
     def watch(given: dict[str, object]) -> bool:
-        seen.append(given)
+        seen.append(dict(given))
         return False
 
     one = tool(requires_confirmation=watch)(refund)
