@@ -18,6 +18,7 @@ from kern.db import audit, outbox, runs
 from kern.db.audit import Decided
 from kern.db.events import record
 from kern.db.outbox import DeliveryKind
+from kern.db.outputs import session_state
 from kern.db.tables import RequirementRow, RunRow, SessionRow, ToolCallRow
 from kern.db.turns import Question, open_requirement, pending_gate
 from kern.errors import InvalidInput, NotFound
@@ -212,8 +213,8 @@ def _take(tx: Session, run: RunRow, call: ToolCallRow, token: str, now: datetime
         )
     call.status, call.token = ToolCallStatus.running.value, token
     call.started_at = call.started_at or now
-    session = tx.get_one(SessionRow, run.session_id)
-    runs.update_status(tx, run, now)
+    # This call waits for nobody.
+    runs.update_status(tx, run, now, paused=False)
     return Execution(
         component_id=run.component_id,
         name=call.name,
@@ -228,7 +229,7 @@ def _take(tx: Session, run: RunRow, call: ToolCallRow, token: str, now: datetime
         timeout=call.timeout,
         retries=call.retries,
         effect=Effect(call.effect),
-        state=session.state,
+        state=session_state(tx, run.session_id),
         dependencies=run.dependencies,
         metadata=run.run_metadata,
     )

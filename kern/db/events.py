@@ -3,19 +3,21 @@
 from datetime import datetime
 
 from pydantic import JsonValue
-from sqlmodel import Session, SQLModel, select
+from sqlmodel import Session, select
 
+from kern.db.rows import add
 from kern.db.tables import EventRow, RunRow
-
-_APPEND = SQLModel.metadata.tables["events"].insert()
 
 
 def record(tx: Session, run: RunRow, kind: str, now: datetime, **data: JsonValue) -> None:
     """Append an event to a run whose row this transaction holds."""
     run.last_event += 1
-    values = {"run_id": run.id, "seq": run.last_event, "kind": kind, "data": data}
-    # Events are only ever added: without the unit of work that costs a fifth.
-    tx.connection().execute(_APPEND, {**values, "created_at": now})
+    append(tx, run, kind, now, **data)
+
+
+def append(tx: Session, run: RunRow, kind: str, now: datetime, **data: JsonValue) -> None:
+    """Append the event whose number the run's row has already."""
+    add(tx, EventRow, run_id=run.id, seq=run.last_event, kind=kind, data=data, created_at=now)
 
 
 def events_of(tx: Session, run_id: str, after: int = 0) -> list[EventRow]:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from sqlmodel import Session, col, delete, select, update
 
+from kern.db.rows import add_row
 from kern.db.tables import OutboxRow, RunRow
 from kern.ids import new_id
 
@@ -57,7 +58,7 @@ def enqueue(
         next_at=now + grace,
         created_at=now,
     )
-    tx.add(row)
+    add_row(tx, row)
     return _delivery(row)
 
 

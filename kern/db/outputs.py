@@ -1,10 +1,13 @@
 """Builds what users see of runs and requirements from their rows."""
 
+from collections.abc import Iterator
 from typing import cast
 
 from pydantic import JsonValue
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, func, select
 
+from kern.db.rows import rows, table_of
 from kern.db.tables import (
     DecisionRow,
     MessageRow,
@@ -28,6 +31,28 @@ from kern.states import (
     Verdict,
 )
 
+_runs, _sessions, _calls, _requirements = (
+    table_of(kind) for kind in (RunRow, SessionRow, ToolCallRow, RequirementRow)
+)
+_RUN = _runs.select().where(_runs.c.id == bindparam("run_id"))
+_SESSION = _sessions.select().where(_sessions.c.id == bindparam("session_id"))
+_CALLS = (
+    _calls.select()
+    .where(_calls.c.run_id == bindparam("run_id"))
+    .order_by(_calls.c.turn, _calls.c.position)
+)
+_REQUIREMENTS = (
+    _requirements.select()
+    .where(_requirements.c.run_id == bindparam("run_id"))
+    .order_by(_requirements.c.id)
+)
+_messages = table_of(MessageRow)
+_MESSAGES = (
+    _messages.select()
+    .where(_messages.c.run_id == bindparam("run_id"))
+    .order_by(_messages.c.turn, _messages.c.position)
+)
+
 
 def run_output(tx: Session, run_id: str, viewer: Viewer) -> RunOutput:
     """Read a run with its messages, calls and requirements.
@@ -37,39 +62,42 @@ def run_output(tx: Session, run_id: str, viewer: Viewer) -> RunOutput:
         NotAllowed: it belongs to somebody else.
     """
     run = find_run(tx, run_id, viewer)
-    session = tx.get(SessionRow, run.session_id)
-    messages = select(MessageRow).where(MessageRow.run_id == run_id)
-    calls = select(ToolCallRow).where(ToolCallRow.run_id == run_id)
-    requirements = select(RequirementRow).where(RequirementRow.run_id == run_id)
-    ordered = messages.order_by(col(MessageRow.turn), col(MessageRow.position))
     return summary_of(run).model_copy(
         update={
-            "messages": [message_of(row) for row in tx.exec(ordered)],
-            "tools": [
-                tool_execution(row)
-                for row in tx.exec(calls.order_by(col(ToolCallRow.turn), col(ToolCallRow.position)))
-            ],
+            "messages": [message_of(row) for row in message_rows(tx, run_id)],
+            "tools": [tool_execution(row) for row in rows(tx, ToolCallRow, _CALLS, run_id=run_id)],
             "requirements": [
                 requirement_of(tx, row)
-                for row in tx.exec(requirements.order_by(col(RequirementRow.id)))
+                for row in rows(tx, RequirementRow, _REQUIREMENTS, run_id=run_id)
             ],
-            "session_state": dict(session.state) if session else {},
+            "session_state": session_state(tx, run.session_id),
         }
     )
 
 
 def find_run(tx: Session, run_id: str, viewer: Viewer) -> RunRow:
-    """Return a run that the viewer may see.
+    """Return a run that the viewer may see, only to look at.
 
     Raises:
         NotFound: there is no such run.
         NotAllowed: it belongs to somebody else.
     """
-    row = tx.get(RunRow, run_id)
+    row = run_row(tx, run_id)
     if row is None:
         raise no_run(run_id)
     viewer.check(f"Run {run_id!r}", row.user_id)
     return row
+
+
+def run_row(tx: Session, run_id: str) -> RunRow | None:
+    """Return a run, only to look at."""
+    return next(rows(tx, RunRow, _RUN, run_id=run_id), None)
+
+
+def session_state(tx: Session, session_id: str) -> dict[str, JsonValue]:
+    """Return the state of a session as it stands."""
+    session = next(rows(tx, SessionRow, _SESSION, session_id=session_id), None)
+    return {} if session is None else session.state
 
 
 def no_run(run_id: str) -> NotFound:
@@ -105,6 +133,11 @@ def summary_of(run: RunRow) -> RunOutput:
         finished_at=run.finished_at,
         error=error,
     )
+
+
+def message_rows(tx: Session, run_id: str) -> Iterator[MessageRow]:
+    """Return a run's messages in their order, only to look at."""
+    return rows(tx, MessageRow, _MESSAGES, run_id=run_id)
 
 
 def message_of(row: MessageRow) -> Message:

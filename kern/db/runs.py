@@ -2,15 +2,17 @@
 
 from datetime import datetime
 
+import sqlalchemy
 from pydantic import JsonValue
 from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from kern.db import outbox
-from kern.db.events import record
+from kern.db.events import append, record
 from kern.db.outbox import Delivery, DeliveryKind
-from kern.db.outputs import no_run
+from kern.db.outputs import no_run, run_row
+from kern.db.rows import add, add_row, table_of
 from kern.db.tables import (
     MessageRow,
     OutboxRow,
@@ -25,13 +27,17 @@ from kern.runner import RunRequest
 from kern.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
 # Built once: each write asks them.
-_PENDING = select(RequirementRow.tool_call_id).where(
-    RequirementRow.run_id == bindparam("run_id"),
-    RequirementRow.status == RequirementStatus.pending.value,
+_calls, _requirements, _outbox = (
+    table_of(kind).c for kind in (ToolCallRow, RequirementRow, OutboxRow)
 )
-_UNFINISHED = select(ToolCallRow.id).where(
-    ToolCallRow.run_id == bindparam("run_id"), ToolCallRow.status != ToolCallStatus.done.value
+_PENDING = sqlalchemy.select(_requirements.tool_call_id).where(
+    _requirements.run_id == bindparam("run_id"),
+    _requirements.status == RequirementStatus.pending.value,
 )
+_UNFINISHED = sqlalchemy.select(_calls.id).where(
+    _calls.run_id == bindparam("run_id"), _calls.status != ToolCallStatus.done.value
+)
+_FORGET = table_of(OutboxRow).delete().where(_outbox.run_id == bindparam("run_id"))
 _LOCKED = (
     select(RunRow)
     .where(RunRow.id == bindparam("run_id"))
@@ -56,31 +62,37 @@ def accept(
         NotAllowed: the session belongs to somebody else.
         Conflict: the run's id is taken by another run.
     """
-    known = tx.get(RunRow, run_id)
+    known = run_row(tx, run_id)
     if known is not None:
         _same_run(known, request)
         return None
     session = _session(tx, request, session_id, initial_state, now)
-    number = session.next_number
-    session.next_number, session.updated_at = number + 1, now
-    tx.flush()
     run = RunRow(
         id=run_id,
         session_id=session.id,
         user_id=session.user_id,
         component_id=request.component_id,
         component_kind=component_kind,
-        number=number,
+        number=session.next_number - 1,
+        last_event=1,
         input=request.input,
         dependencies=request.dependencies,
         run_metadata=request.metadata,
         created_at=now,
         updated_at=now,
     )
-    tx.add(run)
-    tx.flush()
-    tx.add(_message(run, request.input, now))
-    record(tx, run, "run_accepted", now, number=run.number)
+    add_row(tx, run)
+    add(
+        tx,
+        MessageRow,
+        run_id=run_id,
+        turn=0,
+        position=0,
+        role="user",
+        content=request.input,
+        created_at=now,
+    )
+    append(tx, run, "run_accepted", now, number=run.number)
     return outbox.enqueue(tx, run, DeliveryKind.start, now)
 
 
@@ -105,19 +117,21 @@ def lock_owner(tx: Session, run_id: SelectOfScalar[str]) -> RunRow | None:
     return tx.exec(query.execution_options(populate_existing=True)).one_or_none()
 
 
-def update_status(tx: Session, run: RunRow, now: datetime) -> None:
+def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | None = None) -> None:
     """Derive whether a run stands still, from its calls and requirements.
 
-    A run that has ended stays as it is.
+    A run that has ended stays as it is. `paused` spares the question where the transaction knows
+    the answer: a call that waits for nobody is enough for a run to go on.
     """
     run.updated_at = now
     if RunStatus(run.status).is_final:
         return
-    tx.flush()
-    pending = set(tx.exec(_PENDING, params={"run_id": run.id}))
-    paused = bool(pending) and pending.issuperset(
-        tx.exec(_UNFINISHED, params={"run_id": run.id}).all()
-    )
+    if paused is None:
+        tx.flush()
+        asked = tx.connection()
+        pending = set(asked.execute(_PENDING, {"run_id": run.id}).scalars())
+        unfinished = asked.execute(_UNFINISHED, {"run_id": run.id}).scalars()
+        paused = bool(pending) and pending.issuperset(unfinished)
     status = RunStatus.paused if paused else RunStatus.running
     if status.value != run.status:
         record(tx, run, "run_paused" if paused else "run_continued", now)
@@ -166,9 +180,11 @@ def cancel_now(tx: Session, run: RunRow, now: datetime) -> None:
     record(tx, run, "run_cancelled", now)
 
 
-def tool_message(call: ToolCallRow, content: str, now: datetime) -> MessageRow:
-    """Return the message that tells the model what became of a call."""
-    return MessageRow(
+def _add_tool_message(tx: Session, call: ToolCallRow, content: str, now: datetime) -> None:
+    """Tell the model what became of a call."""
+    add(
+        tx,
+        MessageRow,
         run_id=call.run_id,
         turn=call.turn,
         position=call.position,
@@ -186,15 +202,14 @@ def finish_call(
     """Bring a call to its end, and tell the model."""
     call.status, call.outcome, call.result = ToolCallStatus.done.value, outcome.value, result
     call.finished_at = now
-    tx.add(tool_message(call, result, now))
+    _add_tool_message(tx, call, result, now)
 
 
 def _end(tx: Session, run: RunRow, status: RunStatus, now: datetime) -> None:
     run.status = status.value
     run.finished_at = run.updated_at = now
     # What was to be delivered to a run that has ended has no effect any more.
-    for row in tx.exec(select(OutboxRow).where(OutboxRow.run_id == run.id)):
-        tx.delete(row)
+    tx.connection().execute(_FORGET, {"run_id": run.id})
 
 
 def _close_open(tx: Session, run: RunRow, why: str, now: datetime) -> None:
@@ -222,6 +237,7 @@ def _session(
     initial_state: dict[str, JsonValue],
     now: datetime,
 ) -> SessionRow:
+    """Return the run's session, with the run's number taken: the next one is one higher."""
     query = select(SessionRow).where(SessionRow.id == session_id).with_for_update()
     # With no id asked for, this one was made for the run, and nobody else knows it.
     session = None if request.session_id is None else tx.exec(query).one_or_none()
@@ -230,16 +246,18 @@ def _session(
         if request.session_state:
             session.state = {**session.state, **request.session_state}
             session.state_version += 1
+        session.next_number, session.updated_at = session.next_number + 1, now
         return session
     session = SessionRow(
         id=session_id,
         user_id=request.user_id,
         component_id=request.component_id,
         state={**initial_state, **request.session_state},
+        next_number=2,
         created_at=now,
         updated_at=now,
     )
-    tx.add(session)
+    add_row(tx, session)
     return session
 
 
@@ -254,10 +272,6 @@ def _same_run(known: RunRow, request: RunRequest) -> None:
         "Use a new run_id, or none."
     )
     raise Conflict(message)
-
-
-def _message(run: RunRow, text: str, now: datetime) -> MessageRow:
-    return MessageRow(run_id=run.id, turn=0, position=0, role="user", content=text, created_at=now)
 
 
 def latest_numbers(tx: Session, session_id: str, before: int, count: int) -> list[str]:

@@ -3,16 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import cast
 
 from pydantic import JsonValue
-from sqlmodel import Session, col, select
+from sqlalchemy import bindparam, select
+from sqlmodel import Session
 
 from kern.canonical import arguments_digest
 from kern.contracts import Gate, PlannedCall, TurnOutcome
 from kern.db import runs
 from kern.db.events import record
-from kern.db.outputs import message_of, no_run
+from kern.db.outputs import message_of, message_rows, no_run, run_row
+from kern.db.rows import add, add_row, rows, table_of
 from kern.db.tables import MessageRow, RequirementRow, RunRow, ToolCallRow
 from kern.ids import new_id
 from kern.models.base import ModelResponse
@@ -20,6 +21,28 @@ from kern.requirements import UserInputField
 from kern.run import Message
 from kern.states import RequirementKind, RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 from kern.tools import Approval
+
+_messages, _calls, _requirements = (
+    table_of(kind) for kind in (MessageRow, ToolCallRow, RequirementRow)
+)
+_STORED = select(_messages.c.turn).where(
+    _messages.c.run_id == bindparam("run_id"),
+    _messages.c.turn == bindparam("turn"),
+    _messages.c.position == 0,
+)
+_UNFINISHED = (
+    _calls.select()
+    .where(
+        _calls.c.run_id == bindparam("run_id"),
+        _calls.c.turn == bindparam("turn"),
+        _calls.c.status != ToolCallStatus.done.value,
+    )
+    .order_by(_calls.c.position)
+)
+_PENDING = _requirements.select().where(
+    _requirements.c.tool_call_id == bindparam("tool_call_id"),
+    _requirements.c.status == RequirementStatus.pending.value,
+)
 
 
 @dataclass(frozen=True)
@@ -83,10 +106,10 @@ def load(tx: Session, run_id: str, turn: int, window: Callable[[str], int]) -> C
     Raises:
         NotFound: there is no such run.
     """
-    run = tx.get(RunRow, run_id)
+    run = run_row(tx, run_id)
     if run is None:
         raise no_run(run_id)
-    own = _messages(tx, [run_id])
+    own = list(message_rows(tx, run_id))
     is_stored = any((row.turn, row.position) == (turn, 0) for row in own)
     if is_stored or RunStatus(run.status).is_final:
         return Conversation(run.component_id, run.session_id, [], 0, 0, outcome_of(tx, run, turn))
@@ -94,49 +117,29 @@ def load(tx: Session, run_id: str, turn: int, window: Callable[[str], int]) -> C
     earlier = (
         runs.latest_numbers(tx, run.session_id, run.number, history_runs) if history_runs else []
     )
-    rows = [*(_messages(tx, earlier) if earlier else []), *own]
+    seen = [*(row for past in earlier for row in message_rows(tx, past)), *own]
     calls_so_far = sum(len(row.requested or []) for row in own)
     corrections = sum(1 for row in own if row.turn > 0 and row.role == "user")
     return Conversation(
         run.component_id,
         run.session_id,
-        [message_of(row) for row in rows],
+        [message_of(row) for row in seen],
         calls_so_far,
         corrections,
     )
-
-
-def _messages(tx: Session, run_ids: Sequence[str]) -> list[MessageRow]:
-    """Return the messages of these runs, run by run."""
-    order = {run_id: index for index, run_id in enumerate(run_ids)}
-    query = select(MessageRow).where(col(MessageRow.run_id).in_(run_ids))
-    return sorted(tx.exec(query), key=lambda row: (order[row.run_id], row.turn, row.position))
 
 
 def outcome_of(tx: Session, run: RunRow, turn: int) -> TurnOutcome:
     """Say what remains to be done of a turn that was stored."""
     if RunStatus(run.status).is_final:
         return TurnOutcome(ended=True)
-    calls = tx.exec(
-        select(ToolCallRow)
-        .where(
-            ToolCallRow.run_id == run.id,
-            ToolCallRow.turn == turn,
-            ToolCallRow.status != ToolCallStatus.done.value,
-        )
-        .order_by(col(ToolCallRow.position))
-    ).all()
+    calls = list(rows(tx, ToolCallRow, _UNFINISHED, run_id=run.id, turn=turn))
     return TurnOutcome(calls=tuple(_planned(call, pending_gate(tx, call.id)) for call in calls))
 
 
 def pending_gate(tx: Session, tool_call_id: str) -> Gate | None:
     """Return the requirement that a call waits for."""
-    row = tx.exec(
-        select(RequirementRow).where(
-            RequirementRow.tool_call_id == tool_call_id,
-            RequirementRow.status == RequirementStatus.pending.value,
-        )
-    ).first()
+    row = next(rows(tx, RequirementRow, _PENDING, tool_call_id=tool_call_id), None)
     return None if row is None else Gate(requirement_id=row.id, due_at=row.due_at)
 
 
@@ -149,7 +152,7 @@ def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) ->
     if RunStatus(run.status).is_final:
         return TurnOutcome(ended=True)
     run.turn = turn
-    tx.add(_assistant(run_id, turn, answer.response, now))
+    _add_assistant(tx, run_id, turn, answer.response, now)
     record(tx, run, "turn_completed", now, turn=turn, calls=len(answer.calls))
     planned = [
         _add_call(tx, run, position, call, now)
@@ -159,12 +162,24 @@ def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) ->
         runs.fail(tx, run, *answer.failure, now)
         return TurnOutcome(ended=True)
     if answer.correction is not None:
-        tx.add(_correction(run_id, turn, len(planned) + 1, answer.correction, now))
+        add(
+            tx,
+            MessageRow,
+            run_id=run_id,
+            turn=turn,
+            position=len(planned) + 1,
+            role="user",
+            content=answer.correction,
+            created_at=now,
+        )
     elif not answer.calls:
         runs.complete(tx, run, answer.response.content, now)
         return TurnOutcome(ended=True)
-    runs.update_status(tx, run, now)
-    return TurnOutcome(calls=tuple(call for call in planned if call is not None))
+    waiting = [call for call in planned if call is not None]
+    # A turn is taken when all calls before it are done, so that these are all there are.
+    paused = bool(waiting) and all(call.gate is not None for call in waiting)
+    runs.update_status(tx, run, now, paused=paused)
+    return TurnOutcome(calls=tuple(waiting))
 
 
 def open_requirement(
@@ -195,13 +210,14 @@ def open_requirement(
         due_at=now + due if due is not None else None,
         created_at=now,
     )
-    tx.add(row)
+    add_row(tx, row)
     record(tx, run, "requirement_opened", now, requirement_id=row.id, tool=call.name, ask=row.kind)
     return row
 
 
 def _stored(tx: Session, run_id: str, turn: int) -> bool:
-    return tx.get(MessageRow, (run_id, turn, 0)) is not None
+    values = {"run_id": run_id, "turn": turn}
+    return tx.connection().execute(_STORED, values).first() is not None
 
 
 def _planned(call: ToolCallRow, gate: Gate | None) -> PlannedCall:
@@ -216,8 +232,12 @@ def _count(run: RunRow, response: ModelResponse) -> None:
     run.reasoning_tokens += response.usage.reasoning_tokens
 
 
-def _assistant(run_id: str, turn: int, response: ModelResponse, now: datetime) -> MessageRow:
-    return MessageRow(
+def _add_assistant(
+    tx: Session, run_id: str, turn: int, response: ModelResponse, now: datetime
+) -> None:
+    add(
+        tx,
+        MessageRow,
         run_id=run_id,
         turn=turn,
         position=0,
@@ -225,15 +245,9 @@ def _assistant(run_id: str, turn: int, response: ModelResponse, now: datetime) -
         content=response.content,
         provider=response.provider,
         requested=[call.model_dump(mode="json") for call in response.tool_calls],
-        items=cast("list[JsonValue]", response.items),
+        items=response.items,
         usage=response.usage.model_dump(mode="json"),
         created_at=now,
-    )
-
-
-def _correction(run_id: str, turn: int, position: int, text: str, now: datetime) -> MessageRow:
-    return MessageRow(
-        run_id=run_id, turn=turn, position=position, role="user", content=text, created_at=now
     )
 
 
@@ -254,10 +268,10 @@ def _add_call(
         timeout=new.timeout,
         created_at=now,
     )
-    tx.add(call)
-    tx.flush()
     if new.error is not None:
         runs.finish_call(tx, call, ToolOutcome.error, new.error, now)
+    add_row(tx, call)
+    if new.error is not None:
         record(tx, run, "tool_call_refused", now, tool_call_id=call.id, tool=call.name)
         return None
     if new.question is None:
