@@ -1,8 +1,7 @@
 """Every error that Kern raises at its callers.
 
     KernError
-    ├── InvalidInput            a value that a person or a program gave is refused; nothing was
-    changed
+    ├── InvalidInput            a value that was given is refused; nothing was changed
     │   ├── InvalidDecision     a decision that does not fit its requirement
     │   └── InvalidDefinition   a component, tool or model that is declared wrongly
     ├── NotFound                no such run, requirement, session or component
@@ -12,13 +11,10 @@
     │   ├── ArgumentsChanged    what is submitted is not what was frozen
     │   └── RunEnded            the run has ended and takes nothing more
     ├── Unavailable             a part that Kern stands on does not answer; try again later
-    ├── ModelFailed             the model's provider refused the call for good
-    ├── RunFailed               a run ended with an error and its caller asked for the answer
     └── AuditBroken             the chain of decisions does not verify
 
 Each has a stable `code` for programs, an `exit_code` for the CLI, an `http_status`, and
-`retryable`: whether the
-same call may succeed later without anything being changed.
+`retryable`: whether the same call may succeed later without anything being changed.
 """
 
 from typing import ClassVar
@@ -102,22 +98,6 @@ class Unavailable(KernError):
     exit_code = 6
     http_status = 503
     retryable = True
-
-
-class ModelFailed(KernError):
-    """The model's provider refused the call and would refuse it again."""
-
-    code = "model_failed"
-    exit_code = 7
-    http_status = 502
-
-
-class RunFailed(KernError):
-    """A run ended with an error."""
-
-    code = "run_failed"
-    exit_code = 7
-    http_status = 500
 
 
 class AuditBroken(KernError):

@@ -26,8 +26,8 @@ def declared(tool: Tool) -> dict[str, JsonValue]:
 def gate_of(tool: Tool, arguments: Mapping[str, object]) -> RequirementKind | None:
     """Return what a call with these validated arguments waits for; None if it may run at once.
 
-    A predicate is trusted only when it returns False: whatever else it does, raising or returning
-    a coroutine included, gates the call.
+    A predicate is trusted only when it returns False: whatever else it does, raising or returning a
+    coroutine included, gates the call.
     """
     if tool.kind is not RequirementKind.confirmation:
         return tool.kind
@@ -63,8 +63,7 @@ class _Arguments(dict[str, object]):
     """All arguments as one dict, which cannot be taken for one of them.
 
     A predicate whose only parameter is misspelled gets this instead of a value. Comparing it
-    raises, so the gate closes
-    instead of finding the value unequal to everything.
+    raises, so the gate closes instead of finding the value unequal to everything.
     """
 
     __hash__ = None

@@ -1,8 +1,7 @@
 """Kern's loggers: standard logging underneath, an event and key-value pairs on top.
 
 A library says nothing unless it is asked to: only warnings reach a script that configures no
-logging. Texts of models, people
-and tools are logged at DEBUG at most, and secrets never.
+logging. Texts of models, people and tools are logged at DEBUG at most, and secrets never.
 """
 
 import json

@@ -20,8 +20,8 @@ class Registry:
 
         Raises:
             InvalidDefinition: another component with the same id is declared differently. In an
-            interactive session
-                the later one replaces the earlier, because cells are executed again.
+                interactive session the later one replaces the earlier, because cells are executed
+                again.
         """
         known = self._components.get(component.id)
         if known is not None and known is not component and not _interactive():

@@ -59,10 +59,8 @@ class Requirement(BaseModel):
     """Something that a run waits for from a person.
 
     Its methods fill in a decision on this object; `Agent.continue_run` submits it. Nothing is sent
-    before that, and the
-    database decides who was first. `digest` freezes `arguments`: an object whose arguments were
-    changed other than by
-    `edit` is refused when it is submitted.
+    before that, and the database decides who was first. `digest` freezes `arguments`: an object
+    whose arguments were changed other than by `edit` is refused when it is submitted.
     """
 
     model_config = ConfigDict(validate_assignment=False)

@@ -29,8 +29,7 @@ class SessionState(dict[str, JsonValue]):
     """The session's state as it stood when the tool call began, with the tool's changes to it.
 
     What is changed is stored when the call ends, in the same transaction as its result. Use
-    `increment` and `append`
-    for values that several runs may change at once.
+    `increment` and `append` for values that several runs may change at once.
     """
 
     def __init__(self, values: Mapping[str, JsonValue]) -> None:

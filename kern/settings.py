@@ -12,7 +12,7 @@ class Settings(BaseSettings):
     Attributes:
         home: The folder of the embedded runtime.
         database_url: Where runs are kept, `postgresql://…` or `sqlite:///path`; default: SQLite in
-        `home`.
+            `home`.
         heartbeat_seconds: After how many seconds without a sign of life an attempt counts as dead.
         shutdown_grace_seconds: How long a stopping worker lets tool calls finish.
         turns_per_history: After how many turns a run's workflow continues with a new history.

@@ -47,10 +47,9 @@ class Verdict(StrEnum):
     """What was decided about a requirement.
 
     `approve` and `reject` fit every kind that guards a call; `answer` carries a person's values,
-    `choose` their
-    choices, `result` the result of a call that was executed elsewhere. For an unknown outcome:
-    `happened` carries the
-    result, `run_again` repeats the call, `fail` ends the run.
+    `choose` their choices, `result` the result of a call that was executed elsewhere. For an
+    unknown outcome: `happened` carries the result, `run_again` repeats the call, `fail` ends the
+    run.
     """
 
     approve = "approve"
@@ -85,8 +84,7 @@ class Effect(StrEnum):
     """What repeating a tool call would do.
 
     `once`: it may do harm, so a call with an unknown outcome is put before a person. `idempotent`:
-    the receiver
-    recognises the idempotency key. `read`: nothing outside changes.
+    the receiver recognises the idempotency key. `read`: nothing outside changes.
     """
 
     once = "once"

@@ -25,7 +25,7 @@ class RunContext:
 
     Attributes:
         idempotency_key: The same for every execution of this call, whatever crashes: hand it to the
-        receiver.
+            receiver.
         attempt: 1 for the first execution of this call.
         session_state: Changes to it are stored with the call's result.
     """
@@ -48,10 +48,10 @@ class Approval(BaseModel):
         candidates: Who may decide; empty for anybody.
         excluded: Who may not, even if a candidate.
         quorum: How many different people must approve the same arguments. One rejection is enough
-        to reject.
+            to reject.
         due: Time until the deadline, counted from when the run paused; None for no deadline.
         on_expiry: What silence until the deadline means: `reject` (the default), `approve` or
-        `fail` (the run ends).
+            `fail` (the run ends).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -208,19 +208,16 @@ def tool(
 
     Args:
         function: The function, when used without parentheses. It may be sync or async.
-        **options: As `Tool` takes them:
-            `requires_confirmation`: True, or a predicate on the arguments (it takes a dict of them,
-            or some of them by
-            name) that is no coroutine function. Only one that returns False lets the call run.
-            `requires_user_input`, `user_input_fields`: a person fills in these arguments.
-            `requires_user_feedback`: a person answers instead of the function; see `ask_user`.
-            `external_execution`: a person or program gives the result; the function never runs.
-            `effect`: what a repetition would do: `once` (default; never repeated blindly),
-            `idempotent`, `read`.
-            `retries`: how often to try again when the function raises; needs an effect that allows
-            it.
-            `timeout`: seconds that one execution may take.
-            `approval`: who decides, until when, and what silence means.
+        **options: As `Tool` takes them: `requires_confirmation`: True, or a predicate on the
+            arguments (it takes a dict of them, or some of them by name) that is no coroutine
+            function. Only one that returns False lets the call run. `requires_user_input`,
+            `user_input_fields`: a person fills in these arguments. `requires_user_feedback`: a
+            person answers instead of the function; see `ask_user`. `external_execution`: a person
+            or program gives the result; the function never runs. `effect`: what a repetition would
+            do: `once` (default; never repeated blindly), `idempotent`, `read`. `retries`: how often
+            to try again when the function raises; needs an effect that allows it. `timeout`:
+            seconds that one execution may take. `approval`: who decides, until when, and what
+            silence means.
 
     Raises:
         InvalidDefinition: the options contradict each other, or the signature cannot be described.
