@@ -14,7 +14,7 @@ from kern.checkpoints import reach
 from kern.contracts import TurnInput, TurnOutcome
 from kern.db import runs, turns
 from kern.db.engine import Database
-from kern.db.turns import Conversation
+from kern.db.turns import Answer, Conversation
 from kern.errors import NotFound
 from kern.logs import get_logger
 from kern.models.base import ModelRequest, ModelResponse, ProviderError
@@ -56,9 +56,7 @@ class ModelTurn:
         reach("model_turn.before_call")
         response = await self._ask(agent, conversation)
         reach("model_turn.before_store")
-        answer = await asyncio.to_thread(
-            plan, agent, response, conversation.calls_so_far, conversation.corrections
-        )
+        answer = await _planned(agent, response, conversation)
         now = datetime.now(UTC)
         outcome = await self._db.write(
             lambda tx: turns.store(tx, ask.run_id, ask.turn, answer, now)
@@ -128,3 +126,11 @@ class ModelTurn:
         reach("mark_running.before_store")
         await self._db.write(mark)
         reach("mark_running.after_store")
+
+
+async def _planned(agent: Agent, response: ModelResponse, conversation: Conversation) -> Answer:
+    """Plan an answer: in a thread where that may call the user's code, which may block."""
+    so_far = (conversation.calls_so_far, conversation.corrections)
+    if not response.tool_calls and agent.output_schema is None:
+        return plan(agent, response, *so_far)
+    return await asyncio.to_thread(plan, agent, response, *so_far)

@@ -1,5 +1,7 @@
 """Tells Temporal what SQL has accepted; telling it twice does no harm."""
 
+import asyncio
+import contextlib
 from datetime import timedelta
 
 from sqlmodel import Session
@@ -14,7 +16,7 @@ from kern.db import outbox
 from kern.db.engine import Database
 from kern.db.outbox import Delivery, DeliveryKind
 from kern.db.tables import RunRow
-from kern.errors import Unavailable
+from kern.errors import KernError, Unavailable
 from kern.logs import get_logger
 from kern.settings import Settings
 from kern.states import RunStatus
@@ -23,6 +25,8 @@ _log = get_logger("kern.courier")
 
 _WORKFLOW = "AgentRun"
 _PATIENCE = timedelta(seconds=5)
+# Well within the outbox's grace: what is noted later, the relay tells again.
+_NOTED_AFTER = 0.5
 
 
 class Courier:
@@ -31,6 +35,9 @@ class Courier:
     def __init__(self, db: Database, temporal: Client, settings: Settings) -> None:
         self._db = db
         self._temporal = temporal
+        self._told: list[str] = []
+        self._noting: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
         self._cursor = RunCursor(
             run_id="",
             heartbeat=settings.heartbeat_seconds,
@@ -55,6 +62,36 @@ class Courier:
     async def confirm(self, delivery: Delivery) -> None:
         """Forget a delivery that Temporal has heard."""
         await self._db.write(lambda tx: outbox.confirm(tx, delivery.id))
+        reach("deliver.after_confirm")
+
+    def note(self, delivery: Delivery) -> None:
+        """Forget a delivery that Temporal has heard, soon, and with others in one transaction."""
+        self._told.append(delivery.id)
+        if self._noting is None or self._noting.done():
+            self._noting = asyncio.create_task(self._note_soon())
+
+    async def close(self) -> None:
+        """Note at once what was told, and wait for what is being noted."""
+        self._closing.set()
+        if self._noting is not None:
+            await self._noting
+        await self._note_now()
+
+    async def _note_soon(self) -> None:
+        while self._told:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), _NOTED_AFTER)
+            await self._note_now()
+
+    async def _note_now(self) -> None:
+        told, self._told = self._told, []
+        if not told:
+            return
+        try:
+            await self._db.write(lambda tx: outbox.confirm(tx, *told))
+        except KernError as error:
+            _log.warning("deliveries_not_noted", why=str(error))
+            return
         reach("deliver.after_confirm")
 
     async def tell(self, delivery: Delivery) -> None:

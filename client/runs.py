@@ -39,7 +39,6 @@ class Runs:
         self._db = db
         self._temporal = temporal
         self._courier = courier
-        self._errands: set[asyncio.Task[None]] = set()
 
     async def run(
         self, component: Component, request: RunRequest, *, background: bool
@@ -166,20 +165,18 @@ class Runs:
     async def _deliver(self, delivery: Delivery) -> None:
         """Tell Temporal at once.
 
-        That it was told is noted meanwhile, and the relay does what remains.
+        That it was told is noted soon, and the relay does what remains.
         """
         try:
             await self._courier.tell(delivery)
         except Unavailable as error:
             _log.warning("delivery_waits", run_id=delivery.run_id, why=str(error))
             return
-        noted = asyncio.create_task(self._courier.confirm(delivery))
-        self._errands.add(noted)
-        noted.add_done_callback(self._errands.discard)
+        self._courier.note(delivery)
 
     async def close(self) -> None:
         """Finish what is still being noted."""
-        await asyncio.gather(*self._errands, return_exceptions=True)
+        await self._courier.close()
 
 
 def _viewer(requirements: Sequence[Requirement], user_id: str | None) -> Viewer:

@@ -36,13 +36,13 @@ class Runtime:
     """Runs components, and executes them in this process unless a cluster is configured.
 
     It has a thread and an event loop of its own, so that neither a caller's blocking code nor its
-    event loop's end touches
-    runs. All methods may be called from any thread.
+    event loop's end touches runs. All methods may be called from any thread.
     """
 
     def __init__(self, settings: Settings, db: Database | None, known: Registry = registry) -> None:
         self._settings = settings
         self._registry = known
+        self._known: dict[str, Component] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._turn, name="kern", daemon=True)
         self._thread.start()
@@ -71,6 +71,11 @@ class Runtime:
         self._registry.register(component)
         if self._workers is not None:
             self._submit(self._serve()).result()
+        self._known[component.id] = component
+
+    def knows(self, component: Component) -> bool:
+        """Whether this very component was added before."""
+        return self._known.get(component.id) is component
 
     def call(self, awaitable: Awaitable[Result]) -> Result:
         """Wait for `awaitable` from synchronous code.
@@ -169,12 +174,21 @@ _runtime: Runtime | None = None
 def runtime_for(component: Component) -> Runtime:
     """Return this process's runtime with `component` in it, starting it at the first call."""
     global _runtime  # noqa: PLW0603  a process has one runtime
+    running = running_for(component)
+    if running is not None:
+        return running
     with _lock:
         if _runtime is None:
             _runtime = Runtime(Settings(), component.db)
             _at_exit(close_runtime)
         _runtime.add(component)
         return _runtime
+
+
+def running_for(component: Component) -> Runtime | None:
+    """Return this process's runtime if `component` is in it already; never waits for anything."""
+    runtime = _runtime
+    return runtime if runtime is not None and runtime.knows(component) else None
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class Services:
             db: The database, when the caller has one already.
             ui: Also serve Temporal's web pages, when a server has to be started.
             lazy: Do not connect to a configured Temporal before it is needed; workers need it at
-            once.
+                once.
 
         Raises:
             Unavailable: the database or Temporal does not answer.

@@ -1,6 +1,5 @@
 """Agents: a model, what it is told, and the tools that it may call."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -14,7 +13,7 @@ from kern.gates import declared
 from kern.models.base import Model, OutputSpec
 from kern.requirements import Requirement
 from kern.run import RunOutput
-from kern.runner import Runner, RunRequest, runner_for
+from kern.runner import Runner, RunRequest, arunner_for, runner_for
 from kern.tool_schema import schema_of
 from kern.tools import Function, Tool, as_tool
 
@@ -25,25 +24,23 @@ class Agent(Component):
     """A model with instructions and tools, whose runs are durable and wait for people.
 
     An agent holds no conversation: it may be shared by threads, users and processes. Every method
-    has an async twin
-    whose name begins with `a`.
+    has an async twin whose name begins with `a`.
 
     Args:
         id: Under which runs find this agent's code again, in this and in later processes. Default:
-        made from `name`,
-            or from the declaration itself if there is no name.
+            made from `name`, or from the declaration itself if there is no name.
         name: What people call it.
         model: Who answers.
         instructions: What the model is told before the conversation; several become paragraphs.
         tools: What the model may call: tools, or plain functions, which have no gates.
         output_schema: A pydantic model that the answer must fit; `RunOutput.content` is then an
-        instance of it.
+            instance of it.
         session_state: The state with which a new session begins.
         db: Where runs are kept; default: the runtime's database.
         add_history_to_context: Whether the model sees earlier runs of the session.
         num_history_runs: How many of them, at most.
         tool_call_limit: How many tool calls one run may make; further ones are answered with an
-        error.
+            error.
 
     Raises:
         InvalidDefinition: two tools have one name, or a value makes no sense.
@@ -188,13 +185,12 @@ class Agent(Component):
         """Submit the decisions filled in on `requirements`, and wait for the next stop.
 
         With nothing filled in it only waits. Runs continue by themselves once a decision is
-        accepted, so nobody needs to
-        call this for a run to go on.
+        accepted, so nobody needs to call this for a run to go on.
 
         Args:
             run_id: The run.
             requirements: Those of the run, as `RunOutput.requirements` gave them; they speak for
-            the user who read them.
+                the user who read them.
             user_id: The session's owner; default: the one for whom `requirements` were read.
 
         Raises:
@@ -252,7 +248,7 @@ class Agent(Component):
         return self._typed(await runner.get_run_output(run_id, user_id))
 
     async def _runner(self) -> Runner:
-        return await asyncio.to_thread(runner_for, self)
+        return await arunner_for(self)
 
     def _request(
         self,

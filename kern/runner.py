@@ -1,11 +1,13 @@
 """The seam between what users import and what executes runs.
 
 `Agent.run` must reach the client, which lies below it. So the client's runtime is loaded by name,
-the first time that a
-component needs it. This is the only place where code reaches against the direction of the layers.
+the first time that a component needs it. This is the only place where code reaches against the
+direction of the layers.
 """
 
+import asyncio
 import importlib
+import sys
 from collections.abc import Awaitable, Sequence
 from typing import Protocol, TypeVar, cast
 
@@ -74,3 +76,12 @@ def runner_for(component: Component) -> Runner:
     """Return this process's runtime, starting it for `component` if none runs yet."""
     module = importlib.import_module(_RUNTIME)
     return cast("Runner", module.runtime_for(component))
+
+
+async def arunner_for(component: Component) -> Runner:
+    """As `runner_for`, in a thread where that may take long: not if `component` is in it yet."""
+    module = sys.modules.get(_RUNTIME)
+    running = None if module is None else module.running_for(component)
+    if running is not None:
+        return cast("Runner", running)
+    return await asyncio.to_thread(runner_for, component)

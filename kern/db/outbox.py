@@ -84,9 +84,9 @@ def make_due(tx: Session, now: datetime) -> None:
     tx.exec(update(OutboxRow).values(next_at=now))
 
 
-def confirm(tx: Session, delivery_id: str) -> None:
+def confirm(tx: Session, *delivery_ids: str) -> None:
     """Forget what Temporal has confirmed."""
-    tx.exec(delete(OutboxRow).where(col(OutboxRow.id) == delivery_id))
+    tx.exec(delete(OutboxRow).where(col(OutboxRow.id).in_(delivery_ids)))
 
 
 def find(tx: Session, requirement_id: str) -> Delivery | None:
