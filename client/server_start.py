@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import sysconfig
@@ -116,6 +117,7 @@ def _attempt(home: Path, binary: Path, ports: _Ports, deadline: float) -> Server
     if log.exists() and log.stat().st_size > _LOG_LIMIT:
         os.truncate(log, 0)
     begin = log.stat().st_size if log.exists() else 0
+    _discard_half_made(home / DATABASE)
     process = _spawn(home, binary, ports)
     try:
         record = ServerRecord(
@@ -134,6 +136,25 @@ def _attempt(home: Path, binary: Path, ports: _Ports, deadline: float) -> Server
         stop(process.pid, grace=0)
         (home / RECORD).unlink(missing_ok=True)
         raise
+
+
+def _discard_half_made(database: Path) -> None:
+    """Remove a file whose server was killed while it made its tables: it would never start again.
+
+    Nothing is lost: a namespace is what the server makes last, and nothing runs without one.
+    """
+    if database.exists() and not _has_a_namespace(database):
+        for name in (database, Path(f"{database}-wal"), Path(f"{database}-shm")):
+            name.unlink(missing_ok=True)
+
+
+def _has_a_namespace(database: Path) -> bool:
+    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=rw", uri=True)) as connection:
+        try:
+            found = connection.execute("SELECT 1 FROM namespaces LIMIT 1").fetchone()
+        except sqlite3.Error as error:
+            return "no such table" not in str(error)
+        return found is not None
 
 
 def _settled(home: Path, record: ServerRecord) -> ServerRecord:

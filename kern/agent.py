@@ -63,7 +63,7 @@ class Agent(Component):
         num_history_runs: int = 3,
         tool_call_limit: int | None = None,
     ) -> None:
-        self.model = model
+        self.model = _model(model)
         self.instructions = _paragraphs(instructions)
         self.tools = _by_name([as_tool(candidate) for candidate in tools])
         self.output_schema = output_schema
@@ -286,13 +286,31 @@ class Agent(Component):
         )
 
 
-def input_text(given: Input) -> str:
-    """Return an input as the text that the model reads."""
-    if isinstance(given, str):
-        return given
-    if isinstance(given, BaseModel):
-        return given.model_dump_json()
-    return canonical_json(dict(given) if isinstance(given, Mapping) else list(given))
+def input_text(given: object) -> str:
+    """Return an input as the text that the model reads.
+
+    Raises:
+        InvalidInput: it is neither a text nor anything that becomes JSON.
+    """
+    match given:
+        case str():
+            return given
+        case BaseModel():
+            return given.model_dump_json()
+        case Mapping():
+            return canonical_json(dict(given))
+        case Sequence() if not isinstance(given, bytes | bytearray):
+            return canonical_json(list(given))
+        case _:
+            message = f"{given!r} is no input: give a text, a pydantic model, a dict or a list."
+            raise InvalidInput(message)
+
+
+def _model(candidate: object) -> Model:
+    if isinstance(candidate, Model):
+        return candidate
+    message = f"{candidate!r} is no model: use one such as OpenAIResponses(id=…) of kern.models."
+    raise InvalidDefinition(message)
 
 
 def _paragraphs(instructions: str | Sequence[str] | None) -> str | None:

@@ -1,5 +1,6 @@
 """What a run waits for from a person, and the decision that a person fills in."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Self
 
@@ -148,7 +149,7 @@ class Requirement(BaseModel):
         the original.
         """
         self._expect("edit", RequirementKind.confirmation)
-        draft = DecisionDraft(verdict=Verdict.approve, note=note, by=by, edit=dict(arguments))
+        draft = DecisionDraft(verdict=Verdict.approve, note=note, by=by, edit=_changes(arguments))
         return self._fill(draft)
 
     def reject(self, note: str | None = None, by: str | None = None) -> Self:
@@ -223,12 +224,19 @@ class Requirement(BaseModel):
         if self.resolution is None:
             return f"Requirement {self.id!r} is {self.status.value} and takes no decision."
         done = self.resolution
-        note = f" ({done.note})" if done.note else ""
+        note = f" ({done.note.rstrip('.')})" if done.note else ""
         return (
             f"Requirement {self.id!r} was already {self.status.value}: {done.by!r} decided "
             f"{done.verdict.value!r} at {done.at.isoformat(timespec='seconds')}{note}. Nothing was "
             "changed."
         )
+
+
+def _changes(given: object) -> dict[str, JsonValue]:
+    if isinstance(given, Mapping):
+        return dict(given)
+    message = f"edit() takes a dict of the arguments to change; {given!r} is none."
+    raise InvalidDecision(message)
 
 
 METHODS: dict[RequirementKind, str] = {

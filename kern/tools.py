@@ -1,5 +1,6 @@
 """Tools: functions that a model may call, with the gates that people put before them."""
 
+import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -138,6 +139,10 @@ class Tool:
             (not _NAME.fullmatch(self.name), "needs a name of up to 64 letters, digits, - and _"),
             (len(self.kinds) > 1, f"asks for {', '.join(self.kinds)} at once: choose one"),
             (self.retries < 0, "has negative retries"),
+            (
+                inspect.isasyncgenfunction(self.function),
+                "is an async generator, whose body nobody would run: return a value instead",
+            ),
             (self.timeout is not None and self.timeout <= 0, "needs a timeout above 0 seconds"),
             (self.approval.quorum < 1, "needs a quorum of at least 1"),
             (

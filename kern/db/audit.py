@@ -12,6 +12,8 @@ from kern.errors import AuditBroken
 from kern.ids import new_id
 from kern.states import Verdict
 
+# Who decides where a deadline or a late result does.
+KERN = "kern"
 _CHAIN = "decisions"
 _GENESIS = "0" * 64
 _HASHED = (

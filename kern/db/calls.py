@@ -12,10 +12,10 @@ from enum import StrEnum
 from pydantic import JsonValue
 from sqlmodel import Session, select
 
-from kern.canonical import arguments_digest
 from kern.contracts import Gate
 from kern.db import audit, outbox, runs
-from kern.db.audit import Decided
+from kern.db.approved import is_as_approved
+from kern.db.audit import KERN, Decided
 from kern.db.events import record
 from kern.db.outbox import DeliveryKind
 from kern.db.outputs import session_state
@@ -33,8 +33,6 @@ from kern.states import (
     Verdict,
 )
 from kern.tools import Approval
-
-KERN = "kern"
 
 
 @dataclass(frozen=True)
@@ -96,11 +94,10 @@ def begin(tx: Session, tool_call_id: str, token: str, now: datetime) -> Executio
         if Effect(call.effect) is Effect.once:
             return Settled(gate=_ask(tx, run, call, now))
         record(tx, run, "tool_call_repeated", now, tool_call_id=call.id, tool=call.name)
-    if not _is_as_approved(call):
+    if not is_as_approved(tx, call):
         message = (
             f"The arguments of {call.name!r} (tool call {call.id!r}) are not those that were "
-            "frozen when the run paused: "
-            "somebody changed the row. Nothing was executed."
+            "frozen and approved: somebody changed the rows. Nothing was executed."
         )
         runs.fail(tx, run, "arguments_changed", message, now)
         return Settled(run_ended=True)
@@ -189,14 +186,6 @@ def _lock(tx: Session, tool_call_id: str) -> tuple[RunRow, ToolCallRow]:
         raise NotFound(message)
     call = tx.get_one(ToolCallRow, tool_call_id, populate_existing=True)
     return run, call
-
-
-def _is_as_approved(call: ToolCallRow) -> bool:
-    if arguments_digest(call.name, call.arguments) != call.digest:
-        return False
-    if call.approved_arguments is None:
-        return call.approved_digest in (None, call.digest)
-    return arguments_digest(call.name, call.approved_arguments) == call.approved_digest
 
 
 def _take(tx: Session, run: RunRow, call: ToolCallRow, token: str, now: datetime) -> Execution:

@@ -13,8 +13,7 @@ from sqlmodel import Session, col, select
 from kern.canonical import arguments_digest
 from kern.contracts import ExpiryOutcome, Gate
 from kern.db import audit, outbox, runs
-from kern.db.audit import Decided
-from kern.db.calls import KERN
+from kern.db.audit import KERN, Decided
 from kern.db.events import record
 from kern.db.outbox import Delivery, DeliveryKind
 from kern.db.outputs import find_requirement, no_run, requirement_of
@@ -32,6 +31,9 @@ from kern.states import (
     ToolOutcome,
     Verdict,
 )
+
+# What lets nothing run needs no arguments to agree on.
+_REFUSING = frozenset({Verdict.reject, Verdict.fail})
 
 
 @dataclass(frozen=True)
@@ -134,12 +136,13 @@ def _check(
     frozen = call.approved_arguments or call.arguments
     shown = arguments_digest(row.tool_name or "", row.arguments)
     frozen_digest = arguments_digest(call.name, frozen)
-    if not submission.digest == row.digest == shown == frozen_digest:
+    refuses = submission.draft.verdict in _REFUSING
+    if not refuses and not submission.digest == row.digest == shown == frozen_digest:
         message = (
             f"The arguments of requirement {row.id!r} ({row.tool_name}) are not those that were "
-            "frozen when the run "
-            "paused. Nothing was decided. Read the requirement again, and use edit() to change "
-            "arguments."
+            "frozen when the run paused. Nothing was decided. Read the requirement again, and use "
+            "edit() to change arguments. If they still differ, somebody changed the rows: reject "
+            "it, or cancel the run."
         )
         raise ArgumentsChanged(message)
     check_fit(row, submission.draft)

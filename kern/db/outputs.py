@@ -193,10 +193,11 @@ def requirement_of(tx: Session, row: RequirementRow) -> Requirement:
     """Build a requirement."""
     approvals = 0
     if row.quorum > 1:
+        # Approvals of other arguments do not add up.
         query = select(func.count()).where(
             DecisionRow.requirement_id == row.id, DecisionRow.verdict == Verdict.approve.value
         )
-        approvals = tx.exec(query).one()
+        approvals = max(tx.exec(query.group_by(DecisionRow.digest)), default=0)
     return Requirement(
         id=row.id,
         run_id=row.run_id,

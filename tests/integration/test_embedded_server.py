@@ -299,6 +299,22 @@ def test_a_server_killed_half_way_is_started_again(home: Path, enter: Enter) -> 
     assert pid != killed
 
 
+@pytest.mark.parametrize(
+    "statement", ["", "CREATE TABLE namespaces (id)", "CREATE TABLE other (id)"]
+)
+def test_a_file_whose_tables_were_half_made_is_made_anew(
+    home: Path, join: Join, statement: str
+) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(home / "temporal.db")) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(statement)
+        connection.commit()
+    server = join()
+    assert running(home) == [server.pid]
+    assert status(home).answers
+
+
 def test_a_stopped_server_is_replaced_on_its_port(home: Path, enter: Enter, join: Join) -> None:
     pid, address, _ = enter().joined()
     os.kill(pid, signal.SIGSTOP)

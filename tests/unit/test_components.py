@@ -178,4 +178,4 @@ def test_inputs_become_the_text_that_the_model_reads() -> None:
 @pytest.mark.parametrize("given", [{"a": float("nan")}, {"a": object()}, [{1}]])
 def test_an_input_that_is_not_json_is_refused(given: object) -> None:
     with pytest.raises(InvalidInput, match="cannot be written as JSON"):
-        input_text(given)  # type: ignore[arg-type]
+        input_text(given)
