@@ -7,6 +7,7 @@ from typing import NoReturn
 from kern.client import temporal
 from kern.client.cli import store
 from kern.client.worker_process import run_process
+from kern.errors import InvalidInput
 from kern.logs import log_json
 
 
@@ -14,6 +15,9 @@ def serve_app(
     app: str | None, *, ui: bool, health_host: str | None, health_port: int | None
 ) -> NoReturn:
     """Execute the runs of an app until told to stop; the log is JSON on standard error."""
+    if not (app or store.read_settings().app):
+        message = "No app was named. Pass --app package.module:attribute, or set KERN_APP."
+        raise InvalidInput(message)
     logging.getLogger("kern").setLevel(logging.NOTSET)
     log_json()
     run_process(app, ui=ui, health_host=health_host, health_port=health_port)
