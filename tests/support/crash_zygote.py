@@ -73,7 +73,11 @@ def _live(spec: Spec) -> None:
 
 def _reap(_number: int, _frame: FrameType | None) -> None:
     while _children:
-        pid, status = os.waitpid(-1, os.WNOHANG)
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            # This call interrupted another one that has reaped the last child and not told it yet.
+            return
         if pid == 0:
             return
         _tell(Ended(id=_children.pop(pid), code=os.waitstatus_to_exitcode(status)))
