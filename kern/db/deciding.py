@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pydantic import JsonValue
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from kern.canonical import arguments_digest
 from kern.contracts import ExpiryOutcome, Gate
@@ -253,12 +253,3 @@ def _silence(row: RequirementRow) -> Decided:
     return Decided(
         verdict=verdict, actor=KERN, note=f"Nobody decided until {due}.", digest=row.digest
     )
-
-
-def pending(tx: Session, *, run_id: str | None = None) -> list[Requirement]:
-    """Return what waits for a person, oldest first."""
-    query = select(RequirementRow).where(RequirementRow.status == RequirementStatus.pending.value)
-    if run_id is not None:
-        query = query.where(RequirementRow.run_id == run_id)
-    rows = tx.exec(query.order_by(col(RequirementRow.created_at), col(RequirementRow.id)))
-    return [requirement_of(tx, row) for row in rows]
