@@ -6,7 +6,16 @@
 from datetime import datetime
 
 from pydantic import JsonValue
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlmodel import Field, SQLModel
 
 from kern.db.types import JsonText, UtcDateTime
@@ -14,9 +23,13 @@ from kern.states import RequirementStatus, RunStatus, ToolCallStatus
 
 
 class SessionRow(SQLModel, table=True):
-    """A conversation and its owner; no `user_id` is an owner like any other."""
+    """A conversation and its owner; no `user_id` is an owner like any other.
+
+    `summary` tells of the runs up to number `summary_number`.
+    """
 
     __tablename__ = "sessions"
+    __table_args__ = (Index("sessions_by_time", "updated_at", "id"),)
 
     id: str = Field(primary_key=True)
     user_id: str | None = Field(default=None, index=True)
@@ -25,18 +38,27 @@ class SessionRow(SQLModel, table=True):
     state: dict[str, JsonValue] = Field(sa_type=JsonText)
     state_version: int = 0
     next_number: int = 1
+    summary: str | None = Field(default=None, sa_type=Text)
+    summary_number: int = 0
+    forked_from: str | None = None
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class RunRow(SQLModel, table=True):
-    """One interaction. Its row is the lock under which everything in it changes."""
+    """One interaction. Its row is the lock under which everything in it changes.
+
+    `is_queued` says that it is pending because another run of its session comes first. The time
+    from `started_at` to the end is split: `waiting_seconds` were spent paused, until `paused_at`
+    or, if that is empty, in all.
+    """
 
     __tablename__ = "runs"
     __table_args__ = (
         UniqueConstraint("session_id", "number"),
         Index("runs_by_status", "status", "updated_at"),
         Index("runs_by_time", "created_at", "id"),
+        Index("runs_of_session", "session_id", "status"),
     )
 
     id: str = Field(primary_key=True)
@@ -47,6 +69,8 @@ class RunRow(SQLModel, table=True):
     component_kind: str
     number: int
     status: str = RunStatus.pending.value
+    is_queued: bool = False
+    is_streamed: bool = False
     input: str = Field(sa_type=Text)
     content: str | None = Field(default=None, sa_type=Text)
     error_code: str | None = None
@@ -59,10 +83,14 @@ class RunRow(SQLModel, table=True):
     reasoning_tokens: int = 0
     model_calls: int = 0
     tool_calls: int = 0
+    first_token_seconds: float | None = None
+    waiting_seconds: float = 0.0
     dependencies: dict[str, JsonValue] = Field(sa_type=JsonText)
     run_metadata: dict[str, JsonValue] = Field(sa_type=JsonText)
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    paused_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
@@ -87,6 +115,23 @@ class MessageRow(SQLModel, table=True):
     requested: list[JsonValue] | None = Field(default=None, sa_type=JsonText)
     items: list[JsonValue] | None = Field(default=None, sa_type=JsonText)
     usage: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
+    files: list[str] | None = Field(default=None, sa_type=JsonText)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class FileRow(SQLModel, table=True):
+    """A file or an image that came with a run's input, kept once in a session."""
+
+    __tablename__ = "files"
+    __table_args__ = (UniqueConstraint("session_id", "digest", "media_type", "name"),)
+
+    id: str = Field(primary_key=True)
+    session_id: str = Field(foreign_key="sessions.id")
+    name: str
+    media_type: str
+    size: int
+    digest: str
+    data: bytes = Field(sa_type=LargeBinary)
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 

@@ -1,3 +1,3 @@
 """The history of the tables."""
 
-HEAD = "0001"
+HEAD = "0002"

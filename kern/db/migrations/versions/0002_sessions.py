@@ -1,0 +1,78 @@
+"""Sessions: their order, times, summaries and files."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply the change."""
+    with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("summary", sa.Text(), nullable=True))
+        batch_op.add_column(
+            sa.Column("summary_number", sa.Integer(), nullable=False, server_default="0")
+        )
+        batch_op.add_column(sa.Column("forked_from", sa.String(), nullable=True))
+        batch_op.create_index("sessions_by_time", ["updated_at", "id"], unique=False)
+
+    with op.batch_alter_table("runs", schema=None) as batch_op:
+        for name in ("is_queued", "is_streamed"):
+            batch_op.add_column(
+                sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false())
+            )
+        batch_op.add_column(sa.Column("first_token_seconds", sa.Float(), nullable=True))
+        batch_op.add_column(
+            sa.Column("waiting_seconds", sa.Float(), nullable=False, server_default="0")
+        )
+        for name in ("started_at", "paused_at"):
+            batch_op.add_column(sa.Column(name, sa.DateTime(timezone=True), nullable=True))
+        batch_op.create_index("runs_of_session", ["session_id", "status"], unique=False)
+    # What was measured before is not known better than this.
+    op.execute("UPDATE runs SET started_at = created_at WHERE status <> 'pending'")
+    op.execute("UPDATE runs SET paused_at = updated_at WHERE status = 'paused'")
+
+    with op.batch_alter_table("messages", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("files", sa.Text(), nullable=True))
+
+    op.create_table(
+        "files",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("session_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("media_type", sa.String(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["session_id"], ["sessions.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("session_id", "digest", "media_type", "name"),
+    )
+
+
+def downgrade() -> None:
+    """Take the change back."""
+    op.drop_table("files")
+    with op.batch_alter_table("messages", schema=None) as batch_op:
+        batch_op.drop_column("files")
+
+    with op.batch_alter_table("runs", schema=None) as batch_op:
+        batch_op.drop_index("runs_of_session")
+        for name in (
+            "paused_at",
+            "started_at",
+            "waiting_seconds",
+            "first_token_seconds",
+            "is_streamed",
+            "is_queued",
+        ):
+            batch_op.drop_column(name)
+
+    with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.drop_index("sessions_by_time")
+        for name in ("forked_from", "summary_number", "summary"):
+            batch_op.drop_column(name)
