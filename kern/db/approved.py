@@ -1,29 +1,29 @@
 """Whether a call that is about to run is the one that was approved."""
 
-from sqlmodel import Session, col, select
+from collections.abc import Sequence
+
+from sqlmodel import Session
 
 from kern.canonical import arguments_digest
-from kern.db.audit import KERN, hash_of
-from kern.db.tables import DecisionRow, RequirementRow, ToolCallRow
+from kern.db.audit import KERN, decisions_of, hash_of
+from kern.db.tables import RequirementRow, ToolCallRow
 from kern.states import RequirementKind, Verdict
 
 _GUARDS = (RequirementKind.confirmation.value, RequirementKind.user_input.value)
 _ALLOWING = (Verdict.approve.value, Verdict.answer.value)
 
 
-def is_as_approved(tx: Session, call: ToolCallRow) -> bool:
+def is_as_approved(tx: Session, call: ToolCallRow, asked: Sequence[RequirementRow]) -> bool:
     """Whether a call's arguments are those that were frozen, and decided if they had to be.
+
+    `asked` are the requirements about the call.
 
     The digests beside the arguments find a change of one of them. A row that was forged with its
     digests is found by the decisions: their chain holds what was approved.
     """
     if arguments_digest(call.name, call.arguments) != call.digest:
         return False
-    guard = tx.exec(
-        select(RequirementRow).where(
-            RequirementRow.tool_call_id == call.id, col(RequirementRow.kind).in_(_GUARDS)
-        )
-    ).first()
+    guard = next((row for row in asked if row.kind in _GUARDS), None)
     if guard is None:
         return call.approved_arguments is None and call.approved_digest is None
     runs_with = call.arguments if call.approved_arguments is None else call.approved_arguments
@@ -32,10 +32,9 @@ def is_as_approved(tx: Session, call: ToolCallRow) -> bool:
 
 
 def _was_decided(tx: Session, guard: RequirementRow, digest: str) -> bool:
-    query = select(DecisionRow).where(DecisionRow.requirement_id == guard.id)
     allowing = [
         decision
-        for decision in tx.exec(query)
+        for decision in decisions_of(tx, guard.id)
         if decision.verdict in _ALLOWING
         and decision.digest == digest
         and decision.hash == hash_of(decision)

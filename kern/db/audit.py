@@ -1,12 +1,16 @@
 """The chain of decisions: each row's hash covers its content and the hash of the row before."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import JsonValue
-from sqlmodel import Session, col, func, select
+from sqlalchemy import bindparam
+from sqlmodel import Session, col, select
 
 from kern.canonical import digest
+from kern.db.held import hold
+from kern.db.rows import add_row, new_row, rows, table_of
 from kern.db.tables import ChainHeadRow, DecisionRow, RequirementRow
 from kern.errors import AuditBroken
 from kern.ids import new_id
@@ -16,6 +20,13 @@ from kern.states import Verdict
 KERN = "kern"
 _CHAIN = "decisions"
 _GENESIS = "0" * 64
+_heads, _decisions = (table_of(kind) for kind in (ChainHeadRow, DecisionRow))
+_DECISIONS = (
+    _decisions.select()
+    .where(_decisions.c.requirement_id == bindparam("requirement_id"))
+    .order_by(_decisions.c.position)
+)
+_LOCKED = _heads.select().where(_heads.c.name == bindparam("name")).with_for_update()
 _HASHED = (
     *("seq", "id", "requirement_id", "position", "run_id", "kind", "verdict", "actor", "note"),
     *("tool_name", "digest", "edit", "given", "previous_hash"),
@@ -45,21 +56,33 @@ class ChainReport:
 
 def lock_chain(tx: Session) -> ChainHeadRow:
     """Take the chain's end for this transaction. The migration made its row."""
-    query = select(ChainHeadRow).where(ChainHeadRow.name == _CHAIN).with_for_update()
-    return tx.exec(query).one()
+    head = hold(tx, ChainHeadRow, _LOCKED, name=_CHAIN)
+    if head is None:
+        message = "The chain's end is missing from the table chain_heads: somebody removed it."
+        raise AuditBroken(message)
+    return head
+
+
+def decisions_of(tx: Session, requirement_id: str) -> list[DecisionRow]:
+    """Return what was decided about a requirement, in order, only to look at."""
+    return list(rows(tx, DecisionRow, _DECISIONS, requirement_id=requirement_id))
 
 
 def append(
-    tx: Session, requirement: RequirementRow, decided: Decided, now: datetime
-) -> DecisionRow:
-    """Write a decision at the end of the chain."""
+    tx: Session,
+    requirement: RequirementRow,
+    decided: Decided,
+    earlier: Sequence[DecisionRow],
+    now: datetime,
+) -> None:
+    """Write a decision at the end of the chain; `earlier` are those about its requirement."""
     head = lock_chain(tx)
-    count = select(func.count()).where(DecisionRow.requirement_id == requirement.id)
-    row = DecisionRow(
+    row = new_row(
+        DecisionRow,
         seq=head.seq + 1,
         id=decided.id,
         requirement_id=requirement.id,
-        position=tx.exec(count).one() + 1,
+        position=len(earlier) + 1,
         run_id=requirement.run_id,
         kind=requirement.kind,
         verdict=decided.verdict.value,
@@ -75,8 +98,7 @@ def append(
     )
     row.hash = hash_of(row)
     head.seq, head.hash = row.seq, row.hash
-    tx.add(row)
-    return row
+    add_row(tx, DecisionRow, row)
 
 
 def hash_of(row: DecisionRow) -> str:
@@ -97,8 +119,8 @@ def verify(tx: Session, expected_head: str | None = None) -> ChainReport:
     """
     previous, count, seen = _GENESIS, 0, expected_head in (None, _GENESIS)
     query = select(DecisionRow).order_by(col(DecisionRow.seq)).execution_options(yield_per=500)
-    with tx.exec(query) as rows:
-        for row in rows:
+    with tx.exec(query) as found:
+        for row in found:
             count += 1
             _check_row(row, count, previous)
             previous = row.hash

@@ -10,16 +10,19 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import JsonValue
-from sqlmodel import Session, select
+from sqlalchemy import bindparam, select
+from sqlmodel import Session
 
 from kern.contracts import Gate
 from kern.db import audit, outbox, runs
 from kern.db.approved import is_as_approved
 from kern.db.audit import KERN, Decided
 from kern.db.events import record
+from kern.db.held import hold
 from kern.db.outbox import DeliveryKind
-from kern.db.outputs import session_state
-from kern.db.tables import RequirementRow, RunRow, SessionRow, ToolCallRow
+from kern.db.outputs import no_run, session_state
+from kern.db.rows import rows, table_of
+from kern.db.tables import RequirementRow, RunRow, ToolCallRow
 from kern.db.turns import Question, open_requirement, pending_gate
 from kern.errors import InvalidInput, NotFound
 from kern.session_state import StateChange, apply_changes
@@ -33,6 +36,22 @@ from kern.states import (
     Verdict,
 )
 from kern.tools import Approval
+
+_calls, _requirements = (table_of(kind) for kind in (ToolCallRow, RequirementRow))
+_CALL = _calls.select().where(_calls.c.id == bindparam("tool_call_id"))
+_RUN_OF = runs.locking(
+    select(_calls.c.run_id).where(_calls.c.id == bindparam("tool_call_id")).scalar_subquery()
+)
+_REQUIREMENTS = (
+    _requirements.select()
+    .where(_requirements.c.tool_call_id == bindparam("tool_call_id"))
+    .order_by(_requirements.c.id)
+)
+_DOUBT = _requirements.select().where(
+    _requirements.c.tool_call_id == bindparam("tool_call_id"),
+    _requirements.c.kind == RequirementKind.unknown_outcome.value,
+    _requirements.c.status == RequirementStatus.pending.value,
+)
 
 
 @dataclass(frozen=True)
@@ -87,14 +106,15 @@ def begin(tx: Session, tool_call_id: str, token: str, now: datetime) -> Executio
         return Settled(run_ended=True)
     if call.status == ToolCallStatus.done.value:
         return Settled()
-    gate = pending_gate(tx, call.id)
-    if gate is not None:
-        return Settled(gate=gate)
+    asked = list(rows(tx, RequirementRow, _REQUIREMENTS, tool_call_id=call.id))
+    for row in asked:
+        if row.status == RequirementStatus.pending.value:
+            return Settled(gate=Gate(requirement_id=row.id, due_at=row.due_at))
     if call.status == ToolCallStatus.running.value and call.token != token:
         if Effect(call.effect) is Effect.once:
             return Settled(gate=_ask(tx, run, call, now))
         record(tx, run, "tool_call_repeated", now, tool_call_id=call.id, tool=call.name)
-    if not is_as_approved(tx, call):
+    if not is_as_approved(tx, call, asked):
         message = (
             f"The arguments of {call.name!r} (tool call {call.id!r}) are not those that were "
             "frozen and approved: somebody changed the rows. Nothing was executed."
@@ -180,11 +200,11 @@ def doubt(tx: Session, tool_call_id: str, token: str, now: datetime) -> Settled:
 
 
 def _lock(tx: Session, tool_call_id: str) -> tuple[RunRow, ToolCallRow]:
-    run = runs.lock_owner(tx, select(ToolCallRow.run_id).where(ToolCallRow.id == tool_call_id))
-    if run is None:
+    run = hold(tx, RunRow, _RUN_OF, tool_call_id=tool_call_id)
+    call = hold(tx, ToolCallRow, _CALL, tool_call_id=tool_call_id)
+    if run is None or call is None:
         message = f"There is no tool call with the id {tool_call_id!r}."
         raise NotFound(message)
-    call = tx.get_one(ToolCallRow, tool_call_id, populate_existing=True)
     return run, call
 
 
@@ -233,8 +253,7 @@ def _ask(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Gate:
 
 def _unknown_outcome(tx: Session, call: ToolCallRow) -> Question:
     """Whoever may decide about a call may also say what became of it, and nobody else."""
-    query = select(RequirementRow).where(RequirementRow.tool_call_id == call.id)
-    guarded = tx.exec(query).first()
+    guarded = next(rows(tx, RequirementRow, _REQUIREMENTS, tool_call_id=call.id), None)
     approval = Approval()
     if guarded is not None:
         approval = Approval(candidates=tuple(guarded.candidates), excluded=tuple(guarded.excluded))
@@ -242,13 +261,9 @@ def _unknown_outcome(tx: Session, call: ToolCallRow) -> Question:
 
 
 def _open_question(tx: Session, call: ToolCallRow) -> RequirementRow | None:
-    return tx.exec(
-        select(RequirementRow).where(
-            RequirementRow.tool_call_id == call.id,
-            RequirementRow.kind == RequirementKind.unknown_outcome.value,
-            RequirementRow.status == RequirementStatus.pending.value,
-        )
-    ).first()
+    if call.status != ToolCallStatus.unknown.value:
+        return None
+    return hold(tx, RequirementRow, _DOUBT, tool_call_id=call.id)
 
 
 def _settle(tx: Session, run: RunRow, asked: RequirementRow, result: str, now: datetime) -> None:
@@ -257,7 +272,7 @@ def _settle(tx: Session, run: RunRow, asked: RequirementRow, result: str, now: d
     decided = Decided(
         verdict=Verdict.happened, actor=KERN, note=note, digest=asked.digest, given=result
     )
-    audit.append(tx, asked, decided, now)
+    audit.append(tx, asked, decided, audit.decisions_of(tx, asked.id), now)
     asked.status, asked.verdict = RequirementStatus.resolved.value, Verdict.happened.value
     asked.resolved_by, asked.resolved_note, asked.resolved_at = KERN, note, now
     record(
@@ -272,8 +287,9 @@ def _settle(tx: Session, run: RunRow, asked: RequirementRow, result: str, now: d
 def _apply_state(tx: Session, run: RunRow, changes: list[StateChange], now: datetime) -> None:
     if not changes:
         return
-    query = select(SessionRow).where(SessionRow.id == run.session_id).with_for_update()
-    session = tx.exec(query.execution_options(populate_existing=True)).one()
+    session = runs.lock_session(tx, run.session_id)
+    if session is None:
+        raise no_run(run.id)
     done: list[JsonValue] = []
     for change in changes:
         written = change.model_dump(mode="json")

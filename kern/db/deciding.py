@@ -8,15 +8,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pydantic import JsonValue
-from sqlmodel import Session, select
+from sqlalchemy import bindparam, select
+from sqlmodel import Session
 
 from kern.canonical import arguments_digest
 from kern.contracts import ExpiryOutcome, Gate
 from kern.db import audit, outbox, runs
 from kern.db.audit import KERN, Decided
 from kern.db.events import record
+from kern.db.held import hold
 from kern.db.outbox import Delivery, DeliveryKind
-from kern.db.outputs import find_requirement, no_run, requirement_of
+from kern.db.outputs import no_requirement, requirement_of
+from kern.db.rows import table_of
 from kern.db.tables import DecisionRow, RequirementRow, RunRow, ToolCallRow
 from kern.db.verdicts import approved_arguments, check_fit, cleaned, outcome_text
 from kern.db.viewer import OPERATOR, Viewer
@@ -32,7 +35,16 @@ from kern.states import (
     Verdict,
 )
 
+_requirements, _calls = (table_of(kind) for kind in (RequirementRow, ToolCallRow))
+_REQUIREMENT = _requirements.select().where(_requirements.c.id == bindparam("requirement_id"))
+_RUN_OF = runs.locking(
+    select(_requirements.c.run_id)
+    .where(_requirements.c.id == bindparam("requirement_id"))
+    .scalar_subquery()
+)
+_CALL = _calls.select().where(_calls.c.id == bindparam("tool_call_id"))
 # What lets nothing run needs no arguments to agree on.
+_EXECUTING = frozenset({Verdict.approve, Verdict.answer, Verdict.run_again})
 _REFUSING = frozenset({Verdict.reject, Verdict.fail})
 
 
@@ -72,38 +84,37 @@ def resolve(tx: Session, submission: Submission, viewer: Viewer, now: datetime) 
         InvalidDecision: the decision does not fit.
     """
     submission = replace(submission, draft=cleaned(submission.draft))
-    run, row = _lock(tx, submission.requirement_id, viewer)
-    call = tx.get_one(ToolCallRow, row.tool_call_id, populate_existing=True)
-    earlier = tx.exec(select(DecisionRow).where(DecisionRow.requirement_id == row.id)).all()
+    run, row, call = _lock(tx, submission.requirement_id, viewer)
+    earlier = audit.decisions_of(tx, row.id)
     if any(decision.id == submission.id for decision in earlier):
         return Accepted(requirement_of(tx, row), outbox.find(tx, row.id))
     _check(tx, row, call, submission, earlier)
     arguments = approved_arguments(row, submission.draft)
     decided = _decided(row, submission, arguments)
-    audit.append(tx, row, decided, now)
+    audit.append(tx, row, decided, earlier, now)
     delivery = None
     if _is_enough(row, decided, earlier):
         _close(row, RequirementStatus.resolved, decided, now)
         _act(tx, run, row, call, decided=decided, now=now, arguments=arguments)
         delivery = outbox.enqueue(tx, run, DeliveryKind.resolved, now, requirement_id=row.id)
     _tell(tx, run, row, decided, now)
-    runs.update_status(tx, run, now)
-    tx.flush()
+    # An approved call waits for nobody any more.
+    goes_on = delivery is not None and decided.verdict in _EXECUTING
+    runs.update_status(tx, run, now, paused=False if goes_on else None)
     return Accepted(requirement_of(tx, row), delivery)
 
 
 def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:
     """Close a requirement whose deadline has passed, unless somebody decided before."""
-    run, row = _lock(tx, requirement_id, OPERATOR)
+    run, row, call = _lock(tx, requirement_id, OPERATOR)
     if RunStatus(run.status).is_final:
         return ExpiryOutcome(run_ended=True)
     if row.status != RequirementStatus.pending.value:
         return ExpiryOutcome()
     if row.due_at is None or now < row.due_at:
         return ExpiryOutcome(gate=Gate(requirement_id=row.id, due_at=row.due_at))
-    call = tx.get_one(ToolCallRow, row.tool_call_id, populate_existing=True)
     decided = _silence(row)
-    audit.append(tx, row, decided, now)
+    audit.append(tx, row, decided, audit.decisions_of(tx, row.id), now)
     _close(row, RequirementStatus.expired, decided, now)
     _act(tx, run, row, call, decided=decided, now=now)
     record(
@@ -113,13 +124,18 @@ def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:
     return ExpiryOutcome(run_ended=RunStatus(run.status).is_final)
 
 
-def _lock(tx: Session, requirement_id: str, viewer: Viewer) -> tuple[RunRow, RequirementRow]:
-    owner = select(RequirementRow.run_id).where(RequirementRow.id == requirement_id)
-    run = runs.lock_owner(tx, owner)
-    row = find_requirement(tx, requirement_id, viewer)
-    if run is None:
-        raise no_run(row.run_id)
-    return run, row
+def _lock(
+    tx: Session, requirement_id: str, viewer: Viewer
+) -> tuple[RunRow, RequirementRow, ToolCallRow]:
+    run = hold(tx, RunRow, _RUN_OF, requirement_id=requirement_id)
+    row = hold(tx, RequirementRow, _REQUIREMENT, requirement_id=requirement_id)
+    if run is None or row is None:
+        raise no_requirement(requirement_id)
+    viewer.check(f"Requirement {requirement_id!r}", row.user_id)
+    call = hold(tx, ToolCallRow, _CALL, tool_call_id=row.tool_call_id)
+    if call is None:
+        raise no_requirement(requirement_id)
+    return run, row, call
 
 
 def _check(

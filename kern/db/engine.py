@@ -18,6 +18,7 @@ from sqlalchemy.exc import (
 from sqlmodel import Session
 
 from kern.checkpoints import reach
+from kern.db.held import save
 from kern.errors import InvalidInput, KernError, Unavailable
 
 Result = TypeVar("Result")
@@ -90,6 +91,7 @@ class Database:
             session.connection(execution_options=self._write_options)
             result = transaction(session)
             session.flush()
+            save(session)
             reach("write.before_commit")
             session.commit()
             reach("write.after_commit")

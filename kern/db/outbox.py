@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from sqlmodel import Session, col, delete, select, update
 
-from kern.db.rows import add_row
+from kern.db.rows import add_row, new_row
 from kern.db.tables import OutboxRow, RunRow
 from kern.ids import new_id
 
@@ -49,7 +49,8 @@ def enqueue(
     grace: timedelta = GRACE,
 ) -> Delivery:
     """Add a delivery in the transaction of what it tells."""
-    row = OutboxRow(
+    row = new_row(
+        OutboxRow,
         id=new_id(),
         kind=kind.value,
         run_id=run.id,
@@ -58,7 +59,7 @@ def enqueue(
         next_at=now + grace,
         created_at=now,
     )
-    add_row(tx, row)
+    add_row(tx, OutboxRow, row)
     return _delivery(row)
 
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import cast
 
 from pydantic import JsonValue
-from sqlalchemy import bindparam
-from sqlmodel import Session, col, func, select
+from sqlalchemy import bindparam, func, select
+from sqlmodel import Session
 
-from kern.db.rows import rows, table_of
+from kern.db.rows import execute, rows, table_of
 from kern.db.tables import (
     DecisionRow,
     MessageRow,
@@ -45,6 +45,21 @@ _REQUIREMENTS = (
     _requirements.select()
     .where(_requirements.c.run_id == bindparam("run_id"))
     .order_by(_requirements.c.id)
+)
+_decisions = table_of(DecisionRow)
+_APPROVALS = (
+    select(func.count())
+    .where(
+        _decisions.c.requirement_id == bindparam("requirement_id"),
+        _decisions.c.verdict == Verdict.approve.value,
+    )
+    .group_by(_decisions.c.digest)
+)
+_LAST_EDIT = (
+    select(_decisions.c.edit)
+    .where(_decisions.c.requirement_id == bindparam("requirement_id"))
+    .order_by(_decisions.c.position.desc())
+    .limit(1)
 )
 _messages = table_of(MessageRow)
 _MESSAGES = (
@@ -103,6 +118,14 @@ def session_state(tx: Session, session_id: str) -> dict[str, JsonValue]:
 def no_run(run_id: str) -> NotFound:
     """Return the error for an id that names no run."""
     return NotFound(f"There is no run with the id {run_id!r}. `kern runs` lists those there are.")
+
+
+def no_requirement(requirement_id: str) -> NotFound:
+    """Return the error for an id that names no requirement."""
+    return NotFound(
+        f"There is no requirement with the id {requirement_id!r}. `kern pending` lists those that "
+        "wait."
+    )
 
 
 def summary_of(run: RunRow) -> RunOutput:
@@ -180,11 +203,7 @@ def find_requirement(tx: Session, requirement_id: str, viewer: Viewer) -> Requir
     """
     row = tx.get(RequirementRow, requirement_id)
     if row is None:
-        message = (
-            f"There is no requirement with the id {requirement_id!r}. `kern pending` lists those "
-            "that wait."
-        )
-        raise NotFound(message)
+        raise no_requirement(requirement_id)
     viewer.check(f"Requirement {requirement_id!r}", row.user_id)
     return row
 
@@ -194,10 +213,8 @@ def requirement_of(tx: Session, row: RequirementRow) -> Requirement:
     approvals = 0
     if row.quorum > 1:
         # Approvals of other arguments do not add up.
-        query = select(func.count()).where(
-            DecisionRow.requirement_id == row.id, DecisionRow.verdict == Verdict.approve.value
-        )
-        approvals = max(tx.exec(query.group_by(DecisionRow.digest)), default=0)
+        asked = execute(tx, _APPROVALS, requirement_id=row.id)
+        approvals = max(asked.scalars(), default=0)
     return Requirement(
         id=row.id,
         run_id=row.run_id,
@@ -227,12 +244,7 @@ def requirement_of(tx: Session, row: RequirementRow) -> Requirement:
 def _resolution(tx: Session, row: RequirementRow) -> Resolution | None:
     if row.verdict is None or row.resolved_at is None:
         return None
-    last = tx.exec(
-        select(DecisionRow.edit)
-        .where(DecisionRow.requirement_id == row.id)
-        .order_by(col(DecisionRow.seq).desc())
-        .limit(1)
-    ).first()
+    last = execute(tx, _LAST_EDIT, requirement_id=row.id).scalars().first()
     return Resolution(
         verdict=Verdict(row.verdict),
         by=row.resolved_by or "",

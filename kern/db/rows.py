@@ -1,16 +1,24 @@
 """Rows without the ORM's unit of work, which takes five times as long for the same statement.
 
-For what is only added or only read. Rows that are read and then changed stay with the session.
+For what is only added or only read; `kern.db.held` has those that are read and then changed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Executable, Insert, Table
+from sqlalchemy import Connection, CursorResult, Executable, Insert, Table
 from sqlmodel import Session, SQLModel
 
 Kind = TypeVar("Kind", bound=SQLModel)
+_CONNECTION = "kern_connection"
+
+
+class PlainRow:
+    """A row's attributes, with nothing behind them."""
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        vars(self).update(values)
 
 
 def table_of(kind: type[SQLModel]) -> Table:
@@ -18,20 +26,36 @@ def table_of(kind: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[_name(kind)]
 
 
+def execute(tx: Session, query: Executable, /, **values: object) -> CursorResult[Any]:
+    """Execute a statement.
+
+    It is built once, with parameters, since building and hashing it takes longer than asking it.
+    """
+    connection: Connection | None = tx.info.get(_CONNECTION)
+    if connection is None:
+        connection = tx.info[_CONNECTION] = tx.connection()
+    return connection.execute(query, values)
+
+
+def new_row(kind: type[Kind], /, **values: object) -> Kind:
+    """Return a row that is not in its table yet, with the defaults of its kind.
+
+    It has the attributes of `kind`; `add_row` puts it into the table.
+    """
+    return cast("Kind", PlainRow({**_defaults(kind), **values}))
+
+
+def add_row(tx: Session, kind: type[Kind], row: Kind) -> None:
+    """Insert a row that was filled in and is not changed any more."""
+    execute(tx, _insertion(_name(kind)), **vars(row))
+
+
 def add(tx: Session, kind: type[SQLModel], /, **values: object) -> None:
     """Insert a row of which this transaction needs nothing more.
 
     Not with the row of what it refers to still unflushed.
     """
-    tx.connection().execute(_insertion(_name(kind)), values)
-
-
-def add_row(tx: Session, row: SQLModel) -> None:
-    """Insert a row that was filled in and is not changed any more."""
-    names = table_of(type(row)).c.keys()
-    tx.connection().execute(
-        _insertion(_name(type(row))), {name: getattr(row, name) for name in names}
-    )
+    execute(tx, _insertion(_name(kind)), **values)
 
 
 def rows(
@@ -43,15 +67,20 @@ def rows(
 ) -> Iterator[Kind]:
     """Read rows only to look at them: they have the attributes of `kind`, and cannot be changed.
 
-    `query` selects the table's columns (`table_of(kind).select()`). It is built once, with
-    parameters, since building and hashing it takes longer than asking it.
+    `query` selects the table's columns (`table_of(kind).select()`).
     """
-    found: Any = tx.connection().execute(query, values)
+    found: Any = execute(tx, query, **values)
     return cast("Iterator[Kind]", iter(found))
 
 
 def _name(kind: type[SQLModel]) -> str:
     return str(kind.__tablename__)
+
+
+@cache
+def _defaults(kind: type[SQLModel]) -> dict[str, object]:
+    fields = kind.model_fields
+    return {name: field.default for name, field in fields.items() if not field.is_required()}
 
 
 @cache

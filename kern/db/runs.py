@@ -1,18 +1,18 @@
 """Runs: accepting, ending and cancelling them, each in one transaction under the run's lock."""
 
 from datetime import datetime
+from typing import Any
 
-import sqlalchemy
 from pydantic import JsonValue
-from sqlalchemy import bindparam
-from sqlmodel import Session, col, select
-from sqlmodel.sql.expression import SelectOfScalar
+from sqlalchemy import ColumnElement, Select, bindparam, select
+from sqlmodel import Session
 
 from kern.db import outbox
 from kern.db.events import append, record
+from kern.db.held import hold, hold_all, save
 from kern.db.outbox import Delivery, DeliveryKind
 from kern.db.outputs import no_run, run_row
-from kern.db.rows import add, add_row, table_of
+from kern.db.rows import add, add_row, execute, new_row, table_of
 from kern.db.tables import (
     MessageRow,
     OutboxRow,
@@ -27,23 +27,45 @@ from kern.runner import RunRequest
 from kern.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
 # Built once: each write asks them.
-_calls, _requirements, _outbox = (
-    table_of(kind).c for kind in (ToolCallRow, RequirementRow, OutboxRow)
+_runs, _sessions, _calls, _requirements, _outbox = (
+    table_of(kind) for kind in (RunRow, SessionRow, ToolCallRow, RequirementRow, OutboxRow)
 )
-_PENDING = sqlalchemy.select(_requirements.tool_call_id).where(
-    _requirements.run_id == bindparam("run_id"),
-    _requirements.status == RequirementStatus.pending.value,
+# Only a run's latest turn can have calls that are not done.
+_UNFINISHED = (
+    select(_requirements.c.id)
+    .select_from(
+        _calls.outerjoin(
+            _requirements,
+            (_requirements.c.tool_call_id == _calls.c.id)
+            & (_requirements.c.status == RequirementStatus.pending.value),
+        )
+    )
+    .where(
+        _calls.c.run_id == bindparam("run_id"),
+        _calls.c.turn == bindparam("turn"),
+        _calls.c.status != ToolCallStatus.done.value,
+    )
 )
-_UNFINISHED = sqlalchemy.select(_calls.id).where(
-    _calls.run_id == bindparam("run_id"), _calls.status != ToolCallStatus.done.value
+_OPEN = _requirements.select().where(
+    _requirements.c.run_id == bindparam("run_id"),
+    _requirements.c.status == RequirementStatus.pending.value,
 )
-_FORGET = table_of(OutboxRow).delete().where(_outbox.run_id == bindparam("run_id"))
-_LOCKED = (
-    select(RunRow)
-    .where(RunRow.id == bindparam("run_id"))
-    .with_for_update()
-    .execution_options(populate_existing=True)
+_WAITING = _calls.select().where(
+    _calls.c.run_id == bindparam("run_id"), _calls.c.status == ToolCallStatus.waiting.value
 )
+_FORGET = _outbox.delete().where(_outbox.c.run_id == bindparam("run_id"))
+_SESSION = _sessions.select().where(_sessions.c.id == bindparam("session_id")).with_for_update()
+
+
+def locking(run_id: ColumnElement[Any]) -> Select[Any]:
+    """Return the statement that locks the run with this id, which may be a subquery.
+
+    A subquery must find by what never moves to another run.
+    """
+    return _runs.select().where(_runs.c.id == run_id).with_for_update()
+
+
+_LOCKED = locking(bindparam("run_id"))
 
 
 def accept(
@@ -67,7 +89,8 @@ def accept(
         _same_run(known, request)
         return None
     session = _session(tx, request, session_id, initial_state, now)
-    run = RunRow(
+    run = new_row(
+        RunRow,
         id=run_id,
         session_id=session.id,
         user_id=session.user_id,
@@ -81,7 +104,7 @@ def accept(
         created_at=now,
         updated_at=now,
     )
-    add_row(tx, run)
+    add_row(tx, RunRow, run)
     add(
         tx,
         MessageRow,
@@ -102,19 +125,10 @@ def lock(tx: Session, run_id: str) -> RunRow:
     Raises:
         NotFound: there is no such run.
     """
-    row = tx.exec(_LOCKED, params={"run_id": run_id}).one_or_none()
+    row = hold(tx, RunRow, _LOCKED, run_id=run_id)
     if row is None:
         raise no_run(run_id)
     return row
-
-
-def lock_owner(tx: Session, run_id: SelectOfScalar[str]) -> RunRow | None:
-    """As `lock`, for the run whose id the query finds, in the same statement.
-
-    Only for what never moves to another run.
-    """
-    query = select(RunRow).where(col(RunRow.id) == run_id.scalar_subquery()).with_for_update()
-    return tx.exec(query.execution_options(populate_existing=True)).one_or_none()
 
 
 def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | None = None) -> None:
@@ -127,11 +141,10 @@ def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | Non
     if RunStatus(run.status).is_final:
         return
     if paused is None:
-        tx.flush()
-        asked = tx.connection()
-        pending = set(asked.execute(_PENDING, {"run_id": run.id}).scalars())
-        unfinished = asked.execute(_UNFINISHED, {"run_id": run.id}).scalars()
-        paused = bool(pending) and pending.issuperset(unfinished)
+        save(tx)
+        asked = execute(tx, _UNFINISHED, run_id=run.id, turn=run.turn)
+        waits_for = asked.scalars().all()
+        paused = bool(waits_for) and None not in waits_for
     status = RunStatus.paused if paused else RunStatus.running
     if status.value != run.status:
         record(tx, run, "run_paused" if paused else "run_continued", now)
@@ -209,25 +222,21 @@ def _end(tx: Session, run: RunRow, status: RunStatus, now: datetime) -> None:
     run.status = status.value
     run.finished_at = run.updated_at = now
     # What was to be delivered to a run that has ended has no effect any more.
-    tx.connection().execute(_FORGET, {"run_id": run.id})
+    execute(tx, _FORGET, run_id=run.id)
 
 
 def _close_open(tx: Session, run: RunRow, why: str, now: datetime) -> None:
-    for requirement in tx.exec(
-        select(RequirementRow).where(
-            RequirementRow.run_id == run.id,
-            RequirementRow.status == RequirementStatus.pending.value,
-        )
-    ):
+    for requirement in hold_all(tx, RequirementRow, _OPEN, run_id=run.id):
         requirement.status = RequirementStatus.cancelled.value
         requirement.resolved_at = now
         record(tx, run, "requirement_cancelled", now, requirement_id=requirement.id)
-    for call in tx.exec(
-        select(ToolCallRow).where(
-            ToolCallRow.run_id == run.id, ToolCallRow.status == ToolCallStatus.waiting.value
-        )
-    ):
+    for call in hold_all(tx, ToolCallRow, _WAITING, run_id=run.id):
         finish_call(tx, call, ToolOutcome.cancelled, why, now)
+
+
+def lock_session(tx: Session, session_id: str) -> SessionRow | None:
+    """Take a session's row for this transaction, after its run's if that is needed too."""
+    return hold(tx, SessionRow, _SESSION, session_id=session_id)
 
 
 def _session(
@@ -238,9 +247,8 @@ def _session(
     now: datetime,
 ) -> SessionRow:
     """Return the run's session, with the run's number taken: the next one is one higher."""
-    query = select(SessionRow).where(SessionRow.id == session_id).with_for_update()
     # With no id asked for, this one was made for the run, and nobody else knows it.
-    session = None if request.session_id is None else tx.exec(query).one_or_none()
+    session = None if request.session_id is None else lock_session(tx, session_id)
     if session is not None:
         Viewer(request.user_id).check(f"Session {session_id!r}", session.user_id)
         if request.session_state:
@@ -248,7 +256,8 @@ def _session(
             session.state_version += 1
         session.next_number, session.updated_at = session.next_number + 1, now
         return session
-    session = SessionRow(
+    session = new_row(
+        SessionRow,
         id=session_id,
         user_id=request.user_id,
         component_id=request.component_id,
@@ -257,7 +266,7 @@ def _session(
         created_at=now,
         updated_at=now,
     )
-    add_row(tx, session)
+    add_row(tx, SessionRow, session)
     return session
 
 
@@ -274,16 +283,19 @@ def _same_run(known: RunRow, request: RunRequest) -> None:
     raise Conflict(message)
 
 
+_LATEST = (
+    select(_runs.c.id)
+    .where(
+        _runs.c.session_id == bindparam("session_id"),
+        _runs.c.number < bindparam("before"),
+        _runs.c.status == RunStatus.completed.value,
+    )
+    .order_by(_runs.c.number.desc())
+    .limit(bindparam("count"))
+)
+
+
 def latest_numbers(tx: Session, session_id: str, before: int, count: int) -> list[str]:
     """Return the ids of a session's last `count` completed runs before a number, oldest first."""
-    query = (
-        select(RunRow.id)
-        .where(
-            RunRow.session_id == session_id,
-            RunRow.number < before,
-            RunRow.status == RunStatus.completed.value,
-        )
-        .order_by(col(RunRow.number).desc())
-        .limit(count)
-    )
-    return list(reversed(list(tx.exec(query))))
+    found = execute(tx, _LATEST, session_id=session_id, before=before, count=count)
+    return list(reversed(found.scalars().all()))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import JsonValue
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam
 from sqlmodel import Session
 
 from kern.canonical import arguments_digest
@@ -13,7 +13,7 @@ from kern.contracts import Gate, PlannedCall, TurnOutcome
 from kern.db import runs
 from kern.db.events import record
 from kern.db.outputs import message_of, message_rows, no_run, run_row
-from kern.db.rows import add, add_row, rows, table_of
+from kern.db.rows import add, add_row, new_row, rows, table_of
 from kern.db.tables import MessageRow, RequirementRow, RunRow, ToolCallRow
 from kern.ids import new_id
 from kern.models.base import ModelResponse
@@ -22,14 +22,7 @@ from kern.run import Message
 from kern.states import RequirementKind, RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 from kern.tools import Approval
 
-_messages, _calls, _requirements = (
-    table_of(kind) for kind in (MessageRow, ToolCallRow, RequirementRow)
-)
-_STORED = select(_messages.c.turn).where(
-    _messages.c.run_id == bindparam("run_id"),
-    _messages.c.turn == bindparam("turn"),
-    _messages.c.position == 0,
-)
+_calls, _requirements = (table_of(kind) for kind in (ToolCallRow, RequirementRow))
 _UNFINISHED = (
     _calls.select()
     .where(
@@ -109,10 +102,9 @@ def load(tx: Session, run_id: str, turn: int, window: Callable[[str], int]) -> C
     run = run_row(tx, run_id)
     if run is None:
         raise no_run(run_id)
-    own = list(message_rows(tx, run_id))
-    is_stored = any((row.turn, row.position) == (turn, 0) for row in own)
-    if is_stored or RunStatus(run.status).is_final:
+    if turn <= run.turn or RunStatus(run.status).is_final:
         return Conversation(run.component_id, run.session_id, [], 0, 0, outcome_of(tx, run, turn))
+    own = list(message_rows(tx, run_id))
     history_runs = window(run.component_id)
     earlier = (
         runs.latest_numbers(tx, run.session_id, run.number, history_runs) if history_runs else []
@@ -146,7 +138,7 @@ def pending_gate(tx: Session, tool_call_id: str) -> Gate | None:
 def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) -> TurnOutcome:
     """Store an answer with all that follows from it, or return what was stored before."""
     run = runs.lock(tx, run_id)
-    if _stored(tx, run_id, turn):
+    if turn <= run.turn:
         return outcome_of(tx, run, turn)
     _count(run, answer.response)
     if RunStatus(run.status).is_final:
@@ -188,7 +180,8 @@ def open_requirement(
     """Open a requirement about a call, with the call's arguments frozen in it."""
     due = question.approval.due
     arguments = call.approved_arguments or call.arguments
-    row = RequirementRow(
+    row = new_row(
+        RequirementRow,
         id=new_id(),
         run_id=run.id,
         session_id=run.session_id,
@@ -210,14 +203,9 @@ def open_requirement(
         due_at=now + due if due is not None else None,
         created_at=now,
     )
-    add_row(tx, row)
+    add_row(tx, RequirementRow, row)
     record(tx, run, "requirement_opened", now, requirement_id=row.id, tool=call.name, ask=row.kind)
     return row
-
-
-def _stored(tx: Session, run_id: str, turn: int) -> bool:
-    values = {"run_id": run_id, "turn": turn}
-    return tx.connection().execute(_STORED, values).first() is not None
 
 
 def _planned(call: ToolCallRow, gate: Gate | None) -> PlannedCall:
@@ -254,7 +242,8 @@ def _add_assistant(
 def _add_call(
     tx: Session, run: RunRow, position: int, new: NewCall, now: datetime
 ) -> PlannedCall | None:
-    call = ToolCallRow(
+    call = new_row(
+        ToolCallRow,
         id=new_id(),
         run_id=run.id,
         turn=run.turn,
@@ -270,7 +259,7 @@ def _add_call(
     )
     if new.error is not None:
         runs.finish_call(tx, call, ToolOutcome.error, new.error, now)
-    add_row(tx, call)
+    add_row(tx, ToolCallRow, call)
     if new.error is not None:
         record(tx, run, "tool_call_refused", now, tool_call_id=call.id, tool=call.name)
         return None
