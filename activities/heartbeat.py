@@ -9,6 +9,7 @@ from temporalio import activity
 from kern.errors import KernError
 
 _BEATS_PER_TIMEOUT = 3
+_FIRST_SECONDS = 1.0
 
 
 @asynccontextmanager
@@ -22,12 +23,20 @@ async def beating(meanwhile: Callable[[], Awaitable[None]] | None = None) -> Asy
         yield
         return
     interval = timeout.total_seconds() / _BEATS_PER_TIMEOUT
-    tasks = [asyncio.create_task(_beat(interval))]
-    if meanwhile is not None:
-        tasks.append(asyncio.create_task(_note(meanwhile, interval)))
+    tasks: list[asyncio.Task[None]] = []
+
+    def begin() -> None:
+        tasks.append(asyncio.create_task(_beat(interval)))
+        if meanwhile is not None:
+            # Beside the beats: a database that is away must not silence them.
+            tasks.append(asyncio.create_task(_quietly(meanwhile)))
+
+    # Most attempts end before this, and then cost neither a task nor a word to the server.
+    timer = asyncio.get_running_loop().call_later(min(interval, _FIRST_SECONDS), begin)
     try:
         yield
     finally:
+        timer.cancel()
         for task in tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -35,15 +44,11 @@ async def beating(meanwhile: Callable[[], Awaitable[None]] | None = None) -> Asy
 
 
 async def _beat(interval: float) -> None:
-    # Most attempts end before this, and then cost the server no word.
-    await asyncio.sleep(min(interval, 1.0))
     while True:
         activity.heartbeat()
         await asyncio.sleep(interval)
 
 
-async def _note(meanwhile: Callable[[], Awaitable[None]], interval: float) -> None:
-    """Call `meanwhile` beside the beats: a database that is away must not silence them."""
-    await asyncio.sleep(min(interval, 1.0))
+async def _quietly(meanwhile: Callable[[], Awaitable[None]]) -> None:
     with suppress(KernError):
         await meanwhile()

@@ -19,6 +19,7 @@ from sqlmodel import Session
 
 from kern.checkpoints import reach
 from kern.db.held import save
+from kern.db.rows import add_what_waits
 from kern.errors import InvalidInput, KernError, Unavailable
 
 Result = TypeVar("Result")
@@ -92,6 +93,7 @@ class Database:
             result = transaction(session)
             session.flush()
             save(session)
+            add_what_waits(session)
             reach("write.before_commit")
             session.commit()
             reach("write.after_commit")

@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import JsonValue
 from sqlmodel import Session, select
 
-from kern.db.rows import add
+from kern.db.rows import add_later
 from kern.db.tables import EventRow, RunRow
 
 
@@ -17,7 +17,7 @@ def record(tx: Session, run: RunRow, kind: str, now: datetime, **data: JsonValue
 
 def append(tx: Session, run: RunRow, kind: str, now: datetime, **data: JsonValue) -> None:
     """Append the event whose number the run's row has already."""
-    add(tx, EventRow, run_id=run.id, seq=run.last_event, kind=kind, data=data, created_at=now)
+    add_later(tx, EventRow, run_id=run.id, seq=run.last_event, kind=kind, data=data, created_at=now)
 
 
 def events_of(tx: Session, run_id: str, after: int = 0) -> list[EventRow]:

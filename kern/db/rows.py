@@ -11,7 +11,7 @@ from sqlalchemy import Connection, CursorResult, Executable, Insert, Table
 from sqlmodel import Session, SQLModel
 
 Kind = TypeVar("Kind", bound=SQLModel)
-_CONNECTION = "kern_connection"
+_CONNECTION, _LATER = "kern_connection", "kern_later"
 
 
 class PlainRow:
@@ -56,6 +56,22 @@ def add(tx: Session, kind: type[SQLModel], /, **values: object) -> None:
     Not with the row of what it refers to still unflushed.
     """
     execute(tx, _insertion(_name(kind)), **values)
+
+
+def add_later(tx: Session, kind: type[SQLModel], /, **values: object) -> None:
+    """Insert a row at the transaction's end, all of a kind in one statement.
+
+    Nothing in the transaction reads it or refers to it.
+    """
+    later: dict[str, list[dict[str, object]]] = tx.info.setdefault(_LATER, {})
+    later.setdefault(_name(kind), []).append(values)
+
+
+def add_what_waits(tx: Session) -> None:
+    """Insert what `add_later` was given."""
+    later: dict[str, list[dict[str, object]]] = tx.info.pop(_LATER, {})
+    for name, values in later.items():
+        tx.connection().execute(_insertion(name), values)
 
 
 def rows(
