@@ -4,6 +4,7 @@ Delivers what was accepted while nobody could deliver it, and finds runs that Te
 """
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
 
 from sqlmodel import Session, col, select
@@ -12,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from kern.checkpoints import reach
 from kern.client.courier import Courier
-from kern.db import outbox, runs
+from kern.db import order, outbox, runs
 from kern.db.engine import Database
 from kern.db.tables import RequirementRow, RunRow
 from kern.errors import KernError
@@ -38,16 +39,20 @@ class Relay:
     async def run(self) -> None:
         """Work until cancelled; a database or a Temporal that is away is waited for."""
         searched = 0.0
-        clock = asyncio.get_running_loop().time
-        while True:
-            try:
-                await self.deliver_due()
-                if clock() - searched >= _SEARCH_EVERY:
-                    searched = clock()
-                    await self.find_lost()
-            except (KernError, RPCError) as error:
-                _log.warning("relay_waits", why=str(error))
-            await asyncio.sleep(self._seconds)
+        loop = asyncio.get_running_loop()
+        due = asyncio.Event()
+        with self._db.when_due(lambda: loop.call_soon_threadsafe(due.set)):
+            while True:
+                due.clear()
+                try:
+                    await self.deliver_due()
+                    if loop.time() - searched >= _SEARCH_EVERY:
+                        searched = loop.time()
+                        await self.find_lost()
+                except (KernError, RPCError) as error:
+                    _log.warning("relay_waits", why=str(error))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(due.wait(), self._seconds)
 
     async def deliver_due(self) -> int:
         """Deliver what is due; return how much there was."""
@@ -72,6 +77,11 @@ class Relay:
         now = datetime.now(UTC)
         for run_id in await self._db.read(lambda tx: _suspects(tx, now - _STALE)):
             await self._look_after(run_id)
+        for session_id in await self._db.read(lambda tx: order.stuck_sessions(tx, now - _STALE)):
+            await self._let_next_begin(session_id, now)
+
+    async def _let_next_begin(self, session_id: str, now: datetime) -> None:
+        await self._db.write(lambda tx: order.let_next_begin(tx, session_id, "", now))
 
     async def _look_after(self, run_id: str) -> None:
         try:
@@ -97,6 +107,7 @@ def _suspects(tx: Session, before: datetime) -> list[str]:
     moving = select(RunRow.id).where(
         col(RunRow.status).in_([RunStatus.pending.value, RunStatus.running.value]),
         RunRow.updated_at < before,
+        col(RunRow.is_queued).is_(False),
     )
     overdue = select(RequirementRow.run_id).where(
         RequirementRow.status == RequirementStatus.pending.value,

@@ -29,7 +29,7 @@ from kern.states import RunStatus
 
 _log = get_logger("kern.client")
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.1, 2.0
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 1.0
 
 
 class Runs:

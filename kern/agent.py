@@ -1,9 +1,9 @@
 """Agents: a model, what it is told, and the tools that it may call."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue
 
 from kern.canonical import canonical_json, digest
 from kern.component import Component, slug
@@ -14,6 +14,7 @@ from kern.models.base import Model, OutputSpec
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.runner import Runner, RunRequest, arunner_for, runner_for
+from kern.states import OnBusy
 from kern.tool_schema import schema_of
 from kern.tools import Function, Tool, as_tool
 
@@ -116,6 +117,7 @@ class Agent(Component):
         session_state: Mapping[str, JsonValue] | None = None,
         background: bool = False,
         run_id: str | None = None,
+        on_busy: Literal["queue", "parallel", "reject"] = "queue",
         dependencies: Mapping[str, JsonValue] | None = None,
         metadata: Mapping[str, JsonValue] | None = None,
     ) -> RunOutput:
@@ -130,6 +132,9 @@ class Agent(Component):
             session_state: Keys to set in the session's state before the run.
             background: Return as soon as the run is accepted.
             run_id: An id of your own: the same call again returns the same run and starts nothing.
+            on_busy: What becomes of it while another run of the session moves: it waits for its
+                turn (`queue`), goes on beside it (`parallel`), or is refused (`reject`). Nobody
+                waits behind a paused run.
             dependencies: Passed on to tools as JSON.
             metadata: Kept with the run as JSON.
 
@@ -137,6 +142,7 @@ class Agent(Component):
             NotAllowed: the session belongs to somebody else.
             InvalidInput: a value cannot be stored.
             Conflict: `run_id` is taken by a run with another input.
+            SessionBusy: another run of the session moves, and `on_busy` is `reject`.
         """
         request = self._request(
             input,
@@ -144,6 +150,7 @@ class Agent(Component):
             user_id=user_id,
             session_state=session_state,
             run_id=run_id,
+            on_busy=on_busy,
             dependencies=dependencies,
             metadata=metadata,
         )
@@ -159,6 +166,7 @@ class Agent(Component):
         session_state: Mapping[str, JsonValue] | None = None,
         background: bool = False,
         run_id: str | None = None,
+        on_busy: Literal["queue", "parallel", "reject"] = "queue",
         dependencies: Mapping[str, JsonValue] | None = None,
         metadata: Mapping[str, JsonValue] | None = None,
     ) -> RunOutput:
@@ -169,6 +177,7 @@ class Agent(Component):
             user_id=user_id,
             session_state=session_state,
             run_id=run_id,
+            on_busy=on_busy,
             dependencies=dependencies,
             metadata=metadata,
         )
@@ -258,6 +267,7 @@ class Agent(Component):
         user_id: str | None,
         session_state: Mapping[str, JsonValue] | None,
         run_id: str | None,
+        on_busy: str,
         dependencies: Mapping[str, JsonValue] | None,
         metadata: Mapping[str, JsonValue] | None,
     ) -> RunRequest:
@@ -269,10 +279,11 @@ class Agent(Component):
                 user_id=user_id,
                 session_state=dict(session_state or {}),
                 run_id=run_id,
+                on_busy=OnBusy(on_busy),
                 dependencies=dict(dependencies or {}),
                 metadata=dict(metadata or {}),
             )
-        except ValidationError as error:
+        except ValueError as error:
             message = f"The run was not accepted: {error}"
             raise InvalidInput(message) from error
 

@@ -9,7 +9,8 @@
     ├── Conflict                the thing is in another state than the caller believes
     │   ├── AlreadyResolved     somebody decided first
     │   ├── ArgumentsChanged    what is submitted is not what was frozen
-    │   └── RunEnded            the run has ended and takes nothing more
+    │   ├── RunEnded            the run has ended and takes nothing more
+    │   └── SessionBusy         another run of the session moves, and none was to be queued
     ├── Unavailable             a part that Kern stands on does not answer; try again later
     └── AuditBroken             the chain of decisions does not verify
 
@@ -89,6 +90,13 @@ class RunEnded(Conflict):
     """The run has ended and takes nothing more."""
 
     code = "run_ended"
+
+
+class SessionBusy(Conflict):
+    """Another run of the session has not ended, and the caller asked not to wait for it."""
+
+    code = "session_busy"
+    retryable = True
 
 
 class Unavailable(KernError):

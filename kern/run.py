@@ -99,7 +99,10 @@ class RunError(BaseModel):
 
 
 class RunOutput(BaseModel):
-    """A run as it stood when it was read. All times are UTC."""
+    """A run as it stood when it was read. All times are UTC.
+
+    `is_queued`: it is pending because another run of its session comes first.
+    """
 
     run_id: str
     session_id: str
@@ -108,6 +111,7 @@ class RunOutput(BaseModel):
     component_id: str
     number: int = 0
     status: RunStatus
+    is_queued: bool = False
     input: str = ""
     content: str | SerializeAsAny[BaseModel] | None = None
     content_type: str = "str"

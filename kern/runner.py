@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from kern.component import Component
 from kern.requirements import Requirement
 from kern.run import RunOutput
+from kern.states import OnBusy
 
 Result = TypeVar("Result")
 
@@ -33,6 +34,7 @@ class RunRequest(BaseModel):
     user_id: str | None = None
     session_state: dict[str, JsonValue] = Field(default_factory=dict)
     run_id: str | None = None
+    on_busy: OnBusy = OnBusy.queue
     dependencies: dict[str, JsonValue] = Field(default_factory=dict)
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
 

@@ -19,6 +19,14 @@ class RunStatus(StrEnum):
         return self in FINAL_RUN_STATUSES
 
 
+class OnBusy(StrEnum):
+    """What becomes of a run that is asked for while another one of its session moves."""
+
+    queue = "queue"
+    parallel = "parallel"
+    reject = "reject"
+
+
 FINAL_RUN_STATUSES = frozenset({RunStatus.completed, RunStatus.cancelled, RunStatus.error})
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts import Gate
-from kern.db import audit, outbox, runs
+from kern.db import audit, order, outbox, runs
 from kern.db.approved import is_as_approved
 from kern.db.audit import KERN, Decided
 from kern.db.events import record
@@ -287,7 +287,7 @@ def _settle(tx: Session, run: RunRow, asked: RequirementRow, result: str, now: d
 def _apply_state(tx: Session, run: RunRow, changes: list[StateChange], now: datetime) -> None:
     if not changes:
         return
-    session = runs.lock_session(tx, run.session_id)
+    session = order.lock_session(tx, run.session_id)
     if session is None:
         raise no_run(run.id)
     done: list[JsonValue] = []

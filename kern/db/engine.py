@@ -3,8 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import ClassVar, TypeVar
 
 from sqlalchemy import Engine
@@ -19,6 +20,7 @@ from sqlmodel import Session
 
 from kern.checkpoints import reach
 from kern.db.held import save
+from kern.db.outbox import is_due
 from kern.db.rows import add_what_waits
 from kern.errors import InvalidInput, KernError, Unavailable
 
@@ -42,6 +44,7 @@ class Database:
     def __init__(self, engine: Engine, *, threads: int) -> None:
         self.engine = engine
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="kern-db")
+        self._when_due: Callable[[], object] = bool
 
     @property
     def name(self) -> str:
@@ -49,6 +52,15 @@ class Database:
         url = self.engine.url
         secrets = {key: "***" for key in url.query if "password" in key}
         return url.update_query_dict(secrets).render_as_string(hide_password=True)
+
+    @contextmanager
+    def when_due(self, act: Callable[[], object]) -> Generator[None]:
+        """Have `act` called, in some thread, when a transaction has left something to deliver."""
+        self._when_due = act
+        try:
+            yield
+        finally:
+            self._when_due = bool
 
     async def write(self, transaction: Callable[[Session], Result]) -> Result:
         """Execute a transaction that changes rows; return its result once it is committed."""
@@ -97,6 +109,8 @@ class Database:
             reach("write.before_commit")
             session.commit()
             reach("write.after_commit")
+            if is_due(session):
+                self._when_due()
             return result
 
     def _look(self, transaction: Callable[[Session], Result]) -> Result:

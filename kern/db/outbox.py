@@ -13,6 +13,7 @@ from kern.ids import new_id
 # Whoever accepted something delivers it at once; the relay comes after this time.
 GRACE = timedelta(seconds=2)
 _LONGEST_WAIT = 30.0
+_DUE = "kern_due"
 
 
 class DeliveryKind(StrEnum):
@@ -60,7 +61,14 @@ def enqueue(
         created_at=now,
     )
     add_row(tx, OutboxRow, row)
+    if not grace:
+        tx.info[_DUE] = True
     return _delivery(row)
+
+
+def is_due(tx: Session) -> bool:
+    """Whether this transaction has left something to the relay alone."""
+    return bool(tx.info.get(_DUE))
 
 
 def is_any_due(tx: Session, now: datetime) -> bool:

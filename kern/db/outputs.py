@@ -141,6 +141,7 @@ def summary_of(run: RunRow) -> RunOutput:
         component_id=run.component_id,
         number=run.number,
         status=RunStatus(run.status),
+        is_queued=run.is_queued,
         input=run.input,
         content=run.content,
         metrics=Metrics(

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlmodel import Session
 
-from kern.db import outbox
+from kern.db import order, outbox
 from kern.db.events import append, record
 from kern.db.held import hold, hold_all, save
 from kern.db.outbox import Delivery, DeliveryKind
@@ -27,8 +27,8 @@ from kern.runner import RunRequest
 from kern.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
 # Built once: each write asks them.
-_runs, _sessions, _calls, _requirements, _outbox = (
-    table_of(kind) for kind in (RunRow, SessionRow, ToolCallRow, RequirementRow, OutboxRow)
+_runs, _calls, _requirements, _outbox = (
+    table_of(kind) for kind in (RunRow, ToolCallRow, RequirementRow, OutboxRow)
 )
 # Only a run's latest turn can have calls that are not done.
 _UNFINISHED = (
@@ -54,7 +54,8 @@ _WAITING = _calls.select().where(
     _calls.c.run_id == bindparam("run_id"), _calls.c.status == ToolCallStatus.waiting.value
 )
 _FORGET = _outbox.delete().where(_outbox.c.run_id == bindparam("run_id"))
-_SESSION = _sessions.select().where(_sessions.c.id == bindparam("session_id")).with_for_update()
+# The number that a session gives next once it has a run.
+_SECOND = 2
 
 
 def locking(run_id: ColumnElement[Any]) -> Select[Any]:
@@ -78,17 +79,22 @@ def accept(
     run_id: str,
     session_id: str,
 ) -> Delivery | None:
-    """Insert a run and what starts it; None when the same run was accepted before.
+    """Insert a run and what starts it.
+
+    None when the same run was accepted before, or waits for another run of its session.
 
     Raises:
         NotAllowed: the session belongs to somebody else.
         Conflict: the run's id is taken by another run.
+        SessionBusy: another run of the session moves, and the request wants no queue.
     """
     known = run_row(tx, run_id)
     if known is not None:
         _same_run(known, request)
         return None
     session = _session(tx, request, session_id, initial_state, now)
+    is_first = session.next_number == _SECOND
+    is_queued = not is_first and order.has_to_wait(tx, session_id, run_id, request.on_busy)
     run = new_row(
         RunRow,
         id=run_id,
@@ -97,6 +103,7 @@ def accept(
         component_id=request.component_id,
         component_kind=component_kind,
         number=session.next_number - 1,
+        is_queued=is_queued,
         last_event=1,
         input=request.input,
         dependencies=request.dependencies,
@@ -115,7 +122,9 @@ def accept(
         content=request.input,
         created_at=now,
     )
-    append(tx, run, "run_accepted", now, number=run.number)
+    append(tx, run, "run_accepted", now, number=run.number, queued=is_queued)
+    if is_queued:
+        return None
     return outbox.enqueue(tx, run, DeliveryKind.start, now)
 
 
@@ -146,9 +155,12 @@ def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | Non
         waits_for = asked.scalars().all()
         paused = bool(waits_for) and None not in waits_for
     status = RunStatus.paused if paused else RunStatus.running
-    if status.value != run.status:
-        record(tx, run, "run_paused" if paused else "run_continued", now)
+    if status.value == run.status:
+        return
+    record(tx, run, "run_paused" if paused else "run_continued", now)
     run.status = status.value
+    if paused:
+        order.let_next_begin(tx, run.session_id, run.id, now)
 
 
 def complete(tx: Session, run: RunRow, content: str, now: datetime) -> None:
@@ -221,8 +233,10 @@ def finish_call(
 def _end(tx: Session, run: RunRow, status: RunStatus, now: datetime) -> None:
     run.status = status.value
     run.finished_at = run.updated_at = now
+    run.is_queued = False
     # What was to be delivered to a run that has ended has no effect any more.
     execute(tx, _FORGET, run_id=run.id)
+    order.let_next_begin(tx, run.session_id, run.id, now)
 
 
 def _close_open(tx: Session, run: RunRow, why: str, now: datetime) -> None:
@@ -234,11 +248,6 @@ def _close_open(tx: Session, run: RunRow, why: str, now: datetime) -> None:
         finish_call(tx, call, ToolOutcome.cancelled, why, now)
 
 
-def lock_session(tx: Session, session_id: str) -> SessionRow | None:
-    """Take a session's row for this transaction, after its run's if that is needed too."""
-    return hold(tx, SessionRow, _SESSION, session_id=session_id)
-
-
 def _session(
     tx: Session,
     request: RunRequest,
@@ -248,7 +257,7 @@ def _session(
 ) -> SessionRow:
     """Return the run's session, with the run's number taken: the next one is one higher."""
     # With no id asked for, this one was made for the run, and nobody else knows it.
-    session = None if request.session_id is None else lock_session(tx, session_id)
+    session = None if request.session_id is None else order.lock_session(tx, session_id)
     if session is not None:
         Viewer(request.user_id).check(f"Session {session_id!r}", session.user_id)
         if request.session_state:

@@ -1,0 +1,182 @@
+"""The database contract: a session's runs go one after another, on every database."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from kern.db import order, outbox, runs
+from kern.db.outbox import Delivery, DeliveryKind
+from kern.db.turns import NewCall
+from kern.db.viewer import OPERATOR
+from kern.errors import SessionBusy
+from kern.ids import new_id
+from kern.states import OnBusy, RunStatus, Verdict
+from tests.support.stored_runs import NAMES, NOW, Stored, after, at_once, opened, question
+
+
+@pytest.fixture(params=NAMES, scope="module")
+def stored(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stored]:
+    with opened(request.param, tmp_path_factory.mktemp("db")) as database:
+        yield database
+
+
+def starts(stored: Stored, run_id: str) -> list[Delivery]:
+    found = stored.look(lambda tx: outbox.deliveries_of(tx, run_id))
+    return [one for one in found if one.kind is DeliveryKind.start]
+
+
+def is_queued(stored: Stored, run_id: str) -> bool:
+    return stored.output(run_id).is_queued
+
+
+def pause(stored: Stored, run_id: str) -> None:
+    stored.answer(run_id, NewCall("c", "refund", {}, question=question()))
+    assert stored.output(run_id).status is RunStatus.paused
+
+
+def fail(stored: Stored, run_id: str) -> None:
+    stored.do(lambda tx: runs.fail(tx, runs.lock(tx, run_id), "code", "why", NOW))
+
+
+def cancel(stored: Stored, run_id: str) -> None:
+    stored.do(lambda tx: runs.cancel(tx, run_id, OPERATOR, NOW))
+
+
+STOPS: list[Callable[[Stored, str], object]] = [
+    lambda stored, run_id: stored.answer(run_id, content="Done"),
+    pause,
+    fail,
+    cancel,
+]
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=["completed", "paused", "failed", "cancelled"])
+def test_a_run_waits_for_the_one_before_it_and_begins_when_that_stops(
+    stored: Stored, stop: Callable[[Stored, str], object]
+) -> None:
+    session_id = new_id()
+    first, delivery = stored.accept(session_id=session_id)
+    assert delivery is not None
+    second, none = stored.accept(session_id=session_id)
+    third, _ = stored.accept(session_id=session_id)
+    assert none is None
+    assert [is_queued(stored, one) for one in (first, second, third)] == [False, True, True]
+    assert starts(stored, second) == []
+    stop(stored, first)
+    assert [is_queued(stored, one) for one in (second, third)] == [False, True]
+    assert len(starts(stored, second)) == 1
+    assert stored.events(second) == ["run_accepted", "run_dequeued"]
+    stored.answer(second, content="Done")
+    assert not is_queued(stored, third)
+
+
+def test_nobody_waits_behind_a_paused_run(stored: Stored) -> None:
+    session_id = new_id()
+    first, _ = stored.accept(session_id=session_id)
+    pause(stored, first)
+    second, delivery = stored.accept(session_id=session_id)
+    assert delivery is not None
+    assert not is_queued(stored, second)
+
+
+def test_a_run_that_was_resolved_moves_again_and_is_waited_for(stored: Stored) -> None:
+    session_id = new_id()
+    first, _ = stored.accept(session_id=session_id)
+    pause(stored, first)
+    stored.resolve(stored.output(first).requirements[0])
+    second, delivery = stored.accept(session_id=session_id)
+    assert delivery is None
+    assert is_queued(stored, second)
+
+
+def test_two_that_move_at_once_are_both_waited_for(stored: Stored) -> None:
+    session_id = new_id()
+    first, _ = stored.accept(session_id=session_id)
+    second, delivery = stored.accept(session_id=session_id, on_busy=OnBusy.parallel)
+    assert delivery is not None
+    third, _ = stored.accept(session_id=session_id)
+    stored.answer(second, content="Done")
+    assert is_queued(stored, third)
+    stored.answer(first, content="Done")
+    assert not is_queued(stored, third)
+
+
+def test_a_busy_session_may_be_refused_and_nothing_is_kept(stored: Stored) -> None:
+    session_id = new_id()
+    first, _ = stored.accept(session_id=session_id)
+    with pytest.raises(SessionBusy, match=first):
+        stored.accept(session_id=session_id, on_busy=OnBusy.reject)
+    stored.answer(first, content="Done")
+    second, delivery = stored.accept(session_id=session_id, on_busy=OnBusy.reject)
+    assert delivery is not None
+    assert stored.output(second).number == 2
+
+
+def test_the_same_run_again_while_it_is_queued_stays_queued(stored: Stored) -> None:
+    session_id = new_id()
+    stored.accept(session_id=session_id)
+    second, _ = stored.accept(session_id=session_id)
+    assert stored.accept(run_id=second, session_id=session_id) == (second, None)
+    assert is_queued(stored, second)
+
+
+def test_a_queued_run_that_is_cancelled_is_passed_over(stored: Stored) -> None:
+    session_id = new_id()
+    first, _ = stored.accept(session_id=session_id)
+    second, _ = stored.accept(session_id=session_id)
+    third, _ = stored.accept(session_id=session_id)
+    cancel(stored, second)
+    assert is_queued(stored, third)
+    stored.answer(first, content="Done")
+    assert not is_queued(stored, third)
+    assert stored.output(second).status is RunStatus.cancelled
+    assert starts(stored, second) == []
+
+
+def test_another_session_is_not_waited_for(stored: Stored) -> None:
+    stored.accept(session_id=new_id())
+    _, delivery = stored.accept(session_id=new_id())
+    assert delivery is not None
+
+
+def test_a_rejection_that_ends_a_run_lets_the_next_begin(stored: Stored) -> None:
+    session_id = new_id()
+    first, _ = stored.accept(session_id=session_id)
+    pause(stored, first)
+    stored.resolve(stored.output(first).requirements[0], Verdict.reject)
+    second, _ = stored.accept(session_id=session_id)
+    assert is_queued(stored, second)
+    stored.answer(first, turn=2, content="Then not.")
+    assert not is_queued(stored, second)
+
+
+def test_runs_that_end_and_come_at_once_leave_none_behind(stored: Stored) -> None:
+    session_id = new_id()
+    begun, _ = stored.accept(session_id=session_id)
+    work: list[Callable[[], object]] = [lambda: stored.answer(begun, content="Done")]
+    work += [lambda: stored.accept(session_id=session_id) for _ in range(5)]
+    found = at_once(work)
+    ids = [one[0] for one in found[1:] if isinstance(one, tuple)]
+    assert len(ids) == 5, found
+    for _round in ids:
+        free = [one for one in ids if not is_queued(stored, one)]
+        moving = [one for one in free if not stored.output(one).status.is_final]
+        assert len(moving) == 1, "one goes on, and only one"
+        stored.answer(moving[0], content="Done")
+    numbers = {one: stored.output(one) for one in ids}
+    ended = sorted(ids, key=lambda one: numbers[one].number)
+    assert all(numbers[one].status is RunStatus.completed for one in ended)
+
+
+def test_what_was_left_behind_is_found(stored: Stored) -> None:
+    session_id = new_id()
+    first, _ = stored.accept(session_id=session_id)
+    second, _ = stored.accept(session_id=session_id)
+    stored.sql("UPDATE runs SET status = 'completed' WHERE id = :id", id=first)
+    assert session_id in stored.look(lambda tx: order.stuck_sessions(tx, after(60)))
+    assert session_id not in stored.look(lambda tx: order.stuck_sessions(tx, NOW))
+    stored.do(lambda tx: order.let_next_begin(tx, session_id, "", NOW))
+    assert not is_queued(stored, second)
+    assert len(starts(stored, second)) == 1
