@@ -1,6 +1,7 @@
 """The activity that asks the model for one answer and stores it with all that follows from it."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlmodel import Session
@@ -47,6 +48,7 @@ class ModelTurn:
                     return await self._after(error, ask.run_id)
 
     async def _take(self, ask: TurnInput) -> TurnOutcome:
+        began = datetime.now(UTC)
         conversation = await self._db.read(
             lambda tx: turns.load(tx, ask.run_id, ask.turn, self._window)
         )
@@ -56,7 +58,8 @@ class ModelTurn:
         reach("model_turn.before_call")
         response = await self._ask(agent, conversation)
         reach("model_turn.before_store")
-        answer = await _planned(agent, response, conversation)
+        planned = await _planned(agent, response, conversation)
+        answer = replace(planned, began=began)
         now = datetime.now(UTC)
         outcome = await self._db.write(
             lambda tx: turns.store(tx, ask.run_id, ask.turn, answer, now)

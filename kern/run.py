@@ -15,6 +15,12 @@ class Metrics(BaseModel):
     """What a run used so far.
 
     Token counts are the provider's own; a provider that reports none leaves zeros.
+
+    Attributes:
+        first_token_seconds: From the first question to the model to the first of its answer; None
+            before there is one.
+        working_seconds: How long it worked: models and tools, and what lies between.
+        waiting_seconds: How long it stood still and waited for people.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -25,6 +31,9 @@ class Metrics(BaseModel):
     reasoning_tokens: int = 0
     model_calls: int = 0
     tool_calls: int = 0
+    first_token_seconds: float | None = None
+    working_seconds: float = 0.0
+    waiting_seconds: float = 0.0
 
     @property
     def total_tokens(self) -> int:

@@ -7,6 +7,7 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam, func, select
 from sqlmodel import Session
 
+from kern.clock import utc_now
 from kern.db.rows import execute, rows, table_of
 from kern.db.tables import (
     DecisionRow,
@@ -16,6 +17,7 @@ from kern.db.tables import (
     SessionRow,
     ToolCallRow,
 )
+from kern.db.timing import spent
 from kern.db.viewer import Viewer
 from kern.errors import NotFound
 from kern.requirements import Requirement, Resolution, UserInputField
@@ -133,6 +135,7 @@ def summary_of(run: RunRow) -> RunOutput:
     error = None
     if run.error_code is not None:
         error = RunError(code=run.error_code, message=run.error_message or "")
+    working, waiting = spent(run, utc_now())
     return RunOutput(
         run_id=run.id,
         session_id=run.session_id,
@@ -151,6 +154,9 @@ def summary_of(run: RunRow) -> RunOutput:
             reasoning_tokens=run.reasoning_tokens,
             model_calls=run.model_calls,
             tool_calls=run.tool_calls,
+            first_token_seconds=run.first_token_seconds,
+            working_seconds=working,
+            waiting_seconds=waiting,
         ),
         metadata=run.run_metadata,
         created_at=run.created_at,

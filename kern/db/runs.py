@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlmodel import Session
 
-from kern.db import order, outbox
+from kern.db import order, outbox, timing
 from kern.db.events import append, record
 from kern.db.held import hold, hold_all, save
 from kern.db.outbox import Delivery, DeliveryKind
@@ -157,7 +157,10 @@ def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | Non
     status = RunStatus.paused if paused else RunStatus.running
     if status.value == run.status:
         return
-    record(tx, run, "run_paused" if paused else "run_continued", now)
+    goes_on = "run_began" if run.started_at is None else "run_continued"
+    record(tx, run, "run_paused" if paused else goes_on, now)
+    timing.begin(run, now)
+    timing.count(run, now)
     run.status = status.value
     if paused:
         order.let_next_begin(tx, run.session_id, run.id, now)
@@ -231,6 +234,7 @@ def finish_call(
 
 
 def _end(tx: Session, run: RunRow, status: RunStatus, now: datetime) -> None:
+    timing.count(run, now)
     run.status = status.value
     run.finished_at = run.updated_at = now
     run.is_queued = False

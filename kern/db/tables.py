@@ -49,8 +49,8 @@ class RunRow(SQLModel, table=True):
     """One interaction. Its row is the lock under which everything in it changes.
 
     `is_queued` says that it is pending because another run of its session comes first. The time
-    from `started_at` to the end is split: `waiting_seconds` were spent paused, until `paused_at`
-    or, if that is empty, in all.
+    from `started_at` on is split: working, and waiting for people; `counted_at` is the moment up to
+    which both are counted.
     """
 
     __tablename__ = "runs"
@@ -84,13 +84,14 @@ class RunRow(SQLModel, table=True):
     model_calls: int = 0
     tool_calls: int = 0
     first_token_seconds: float | None = None
+    working_seconds: float = 0.0
     waiting_seconds: float = 0.0
     dependencies: dict[str, JsonValue] = Field(sa_type=JsonText)
     run_metadata: dict[str, JsonValue] = Field(sa_type=JsonText)
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    paused_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    counted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 

@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from kern.canonical import arguments_digest
 from kern.contracts import Gate, PlannedCall, TurnOutcome
-from kern.db import runs
+from kern.db import runs, timing
 from kern.db.events import record
 from kern.db.outputs import message_of, message_rows, no_run, run_row
 from kern.db.rows import add, add_row, new_row, rows, table_of
@@ -71,12 +71,16 @@ class NewCall:
 
 @dataclass(frozen=True)
 class Answer:
-    """A model's answer about to be stored. `correction` asks the model to answer again."""
+    """A model's answer about to be stored. `correction` asks the model to answer again.
+
+    `began` is when the turn did.
+    """
 
     response: ModelResponse
     calls: Sequence[NewCall] = ()
     correction: str | None = None
     failure: tuple[str, str] | None = None
+    began: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,7 @@ def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) ->
     if RunStatus(run.status).is_final:
         return TurnOutcome(ended=True)
     run.turn = turn
+    timing.begin(run, answer.began or now)
     _add_assistant(tx, run_id, turn, answer.response, now)
     record(tx, run, "turn_completed", now, turn=turn, calls=len(answer.calls))
     planned = [

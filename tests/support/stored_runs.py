@@ -134,7 +134,13 @@ class Stored:
         return run_id, delivery
 
     def answer(
-        self, run_id: str, *new: NewCall, turn: int = 1, content: str = "", at: datetime = NOW
+        self,
+        run_id: str,
+        *new: NewCall,
+        turn: int = 1,
+        content: str = "",
+        at: datetime = NOW,
+        began: datetime | None = None,
     ) -> TurnOutcome:
         response = ModelResponse(
             content=content,
@@ -143,7 +149,9 @@ class Stored:
                 RequestedCall(id=c.provider_call_id, name=c.name, arguments="") for c in new
             ],
         )
-        return self.do(lambda tx: turns.store(tx, run_id, turn, Answer(response, new), at))
+        return self.do(
+            lambda tx: turns.store(tx, run_id, turn, Answer(response, new, began=began), at)
+        )
 
     def call(self, gate: Question | None = None, effect: str = "once", **request: object) -> str:
         """Make a run that has asked for one call of `refund`; return the call's id."""

@@ -25,15 +25,14 @@ def upgrade() -> None:
                 sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false())
             )
         batch_op.add_column(sa.Column("first_token_seconds", sa.Float(), nullable=True))
-        batch_op.add_column(
-            sa.Column("waiting_seconds", sa.Float(), nullable=False, server_default="0")
-        )
-        for name in ("started_at", "paused_at"):
+        for name in ("working_seconds", "waiting_seconds"):
+            batch_op.add_column(sa.Column(name, sa.Float(), nullable=False, server_default="0"))
+        for name in ("started_at", "counted_at"):
             batch_op.add_column(sa.Column(name, sa.DateTime(timezone=True), nullable=True))
         batch_op.create_index("runs_of_session", ["session_id", "status"], unique=False)
     # What was measured before is not known better than this.
     op.execute("UPDATE runs SET started_at = created_at WHERE status <> 'pending'")
-    op.execute("UPDATE runs SET paused_at = updated_at WHERE status = 'paused'")
+    op.execute("UPDATE runs SET counted_at = updated_at WHERE status IN ('running', 'paused')")
 
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.add_column(sa.Column("files", sa.Text(), nullable=True))
@@ -63,9 +62,10 @@ def downgrade() -> None:
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.drop_index("runs_of_session")
         for name in (
-            "paused_at",
+            "counted_at",
             "started_at",
             "waiting_seconds",
+            "working_seconds",
             "first_token_seconds",
             "is_streamed",
             "is_queued",
