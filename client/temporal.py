@@ -9,7 +9,8 @@ import socket
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.contrib.pydantic import PydanticPayloadConverter, ToJsonOptions
+from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.plugin import SimplePlugin
 from temporalio.service import RPCError, RPCStatusCode
@@ -25,13 +26,20 @@ WORKFLOWS = (AgentRun,)
 _CONFIGURED_BY = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")
 
 
+class _Payloads(PydanticPayloadConverter):
+    """Leaves out what is at its default: a history keeps every message for good."""
+
+    def __init__(self) -> None:
+        super().__init__(ToJsonOptions(exclude_unset=True))
+
+
 class KernPlugin(SimplePlugin):
     """Sets converter, sandbox and failure types, for clients, workers and replays alike."""
 
     def __init__(self) -> None:
         super().__init__(
             "kern",
-            data_converter=pydantic_data_converter,
+            data_converter=DataConverter(payload_converter_class=_Payloads),
             workflows=WORKFLOWS,
             workflow_runner=_sandboxed,
             workflow_failure_exception_types=[KernError],
