@@ -21,8 +21,9 @@ from kern.client import temporal_logs
 from kern.errors import InvalidInput, KernError, Unavailable
 from kern.sandbox import PASSED_THROUGH
 from kern.workflows.agent_run import AgentRun
+from kern.workflows.session_naming import NameSession
 
-WORKFLOWS = (AgentRun,)
+WORKFLOWS = (AgentRun, NameSession)
 _CONFIGURED_BY = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")
 
 

@@ -10,6 +10,7 @@ from temporalio.worker import Worker
 
 from kern.activities.endings import Endings
 from kern.activities.model_turn import ModelTurn
+from kern.activities.session_texts import SessionTexts
 from kern.activities.tool_call import ToolCalls
 from kern.client.temporal import queue_of
 from kern.db.engine import Database
@@ -37,6 +38,8 @@ class ComponentWorkers:
             self._tool_calls.tool_call,
             Endings(db).expire,
             Endings(db).close_run,
+            SessionTexts(db, registry).summarise,
+            SessionTexts(db, registry).name_session,
         )
         self._running: dict[str, tuple[Worker, asyncio.Task[None]]] = {}
 

@@ -59,10 +59,15 @@ class PlannedCall(Contract):
 
 
 class TurnOutcome(Contract):
-    """What a turn led to: the run has ended, or these calls are to be executed."""
+    """What a turn led to: the run has ended, or these calls are to be executed.
+
+    Attributes:
+        summarise: The run has ended, and its session's summary is to tell of it.
+    """
 
     ended: bool = False
     calls: tuple[PlannedCall, ...] = ()
+    summarise: bool = False
 
 
 class ToolCallInput(Contract):
@@ -102,6 +107,18 @@ class CloseInput(Contract):
     cancelled: bool = False
     code: str = "error"
     message: str = ""
+
+
+class SummaryInput(Contract):
+    """Ask for a session's summary to tell of a run that has ended."""
+
+    run_id: str
+
+
+class NameInput(Contract):
+    """Ask for a session to be named after what is said in it."""
+
+    session_id: str
 
 
 class Resolved(Contract):

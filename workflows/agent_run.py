@@ -1,6 +1,7 @@
 """The life of one agent run: a turn, its calls, the next turn, until there is an answer."""
 
 import asyncio
+from contextlib import suppress
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
@@ -22,6 +23,7 @@ class AgentRun:
         self._cursor = cursor
         self._gates = Gates(cursor.heartbeat)
         self._moved = False
+        self._summarise = False
 
     @workflow.run
     async def run(self, cursor: RunCursor) -> None:
@@ -34,6 +36,10 @@ class AgentRun:
             if is_cancelled_exception(error):
                 raise
         await self._let_go()
+        if self._summarise:
+            # Nobody waits for it any more, and the run has ended whatever becomes of it.
+            with suppress(ActivityError):
+                await steps.summarise(self._cursor.run_id, self._cursor.heartbeat)
 
     @workflow.signal(name="resolved")
     def resolved(self, news: Resolved) -> None:
@@ -65,6 +71,7 @@ class AgentRun:
             calls = [asyncio.ensure_future(self._bring_to_end(call)) for call in outcome.calls]
         finally:
             self._gates.busy -= 1
+        self._summarise = outcome.summarise
         goes_on = await asyncio.gather(*calls)
         return not outcome.ended and all(goes_on)
 

@@ -9,8 +9,10 @@ from kern.contracts import (
     CloseInput,
     ExpiryInput,
     ExpiryOutcome,
+    NameInput,
     Nothing,
     PlannedCall,
+    SummaryInput,
     ToolCallInput,
     ToolCallOutcome,
     TurnInput,
@@ -23,9 +25,14 @@ _PATIENT = RetryPolicy(
     backoff_coefficient=2.0,
     maximum_interval=timedelta(seconds=60),
 )
+# What the run does without if it cannot be had.
+_MODEST = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_attempts=4
+)
 _MODEL_LIMIT = timedelta(hours=2)
 _TOOL_LIMIT = timedelta(days=30)
 _WRITE_LIMIT = timedelta(minutes=2)
+_TEXT_LIMIT = timedelta(minutes=10)
 
 
 async def take_turn(run_id: str, turn: int, heartbeat: float) -> TurnOutcome:
@@ -66,6 +73,29 @@ async def expire(requirement_id: str, heartbeat: float) -> ExpiryOutcome:
         retry_policy=_PATIENT,
     )
     return outcome
+
+
+async def summarise(run_id: str, heartbeat: float) -> None:
+    """Have the session's summary tell of a run."""
+    await workflow.execute_activity(
+        "summarise",
+        SummaryInput(run_id=run_id),
+        result_type=Nothing,
+        start_to_close_timeout=_TEXT_LIMIT,
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=_MODEST,
+    )
+
+
+async def name_session(ask: NameInput) -> None:
+    """Have a session named by the model."""
+    await workflow.execute_activity(
+        "name_session",
+        ask,
+        result_type=Nothing,
+        start_to_close_timeout=_TEXT_LIMIT,
+        retry_policy=_MODEST,
+    )
 
 
 async def close(ending: CloseInput, heartbeat: float) -> None:

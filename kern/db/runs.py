@@ -23,6 +23,7 @@ from kern.db.tables import (
 )
 from kern.db.viewer import Viewer
 from kern.errors import Conflict, RunEnded
+from kern.models.base import Usage
 from kern.runner import RunRequest
 from kern.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
@@ -164,6 +165,15 @@ def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | Non
     run.status = status.value
     if paused:
         order.let_next_begin(tx, run.session_id, run.id, now)
+
+
+def count(run: RunRow, usage: Usage) -> None:
+    """Count an answer of the model."""
+    run.model_calls += 1
+    run.input_tokens += usage.input_tokens
+    run.output_tokens += usage.output_tokens
+    run.cached_tokens += usage.cached_tokens
+    run.reasoning_tokens += usage.reasoning_tokens
 
 
 def complete(tx: Session, run: RunRow, content: str, now: datetime) -> None:

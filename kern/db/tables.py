@@ -25,7 +25,7 @@ from kern.states import RequirementStatus, RunStatus, ToolCallStatus
 class SessionRow(SQLModel, table=True):
     """A conversation and its owner; no `user_id` is an owner like any other.
 
-    `summary` tells of the runs up to number `summary_number`.
+    `summary` tells of runs up to number `summary_number`, those that say `is_summarised`.
     """
 
     __tablename__ = "sessions"
@@ -71,6 +71,7 @@ class RunRow(SQLModel, table=True):
     status: str = RunStatus.pending.value
     is_queued: bool = False
     is_streamed: bool = False
+    is_summarised: bool = False
     input: str = Field(sa_type=Text)
     content: str | None = Field(default=None, sa_type=Text)
     error_code: str | None = None

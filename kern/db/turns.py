@@ -144,7 +144,7 @@ def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) ->
     run = runs.lock(tx, run_id)
     if turn <= run.turn:
         return outcome_of(tx, run, turn)
-    _count(run, answer.response)
+    runs.count(run, answer.response.usage)
     if RunStatus(run.status).is_final:
         return TurnOutcome(ended=True)
     run.turn = turn
@@ -215,14 +215,6 @@ def open_requirement(
 
 def _planned(call: ToolCallRow, gate: Gate | None) -> PlannedCall:
     return PlannedCall(tool_call_id=call.id, name=call.name, gate=gate, timeout=call.timeout)
-
-
-def _count(run: RunRow, response: ModelResponse) -> None:
-    run.model_calls += 1
-    run.input_tokens += response.usage.input_tokens
-    run.output_tokens += response.usage.output_tokens
-    run.cached_tokens += response.usage.cached_tokens
-    run.reasoning_tokens += response.usage.reasoning_tokens
 
 
 def _add_assistant(

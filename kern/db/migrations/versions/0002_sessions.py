@@ -20,7 +20,7 @@ def upgrade() -> None:
         batch_op.create_index("sessions_by_time", ["updated_at", "id"], unique=False)
 
     with op.batch_alter_table("runs", schema=None) as batch_op:
-        for name in ("is_queued", "is_streamed"):
+        for name in ("is_queued", "is_streamed", "is_summarised"):
             batch_op.add_column(
                 sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false())
             )
@@ -67,6 +67,7 @@ def downgrade() -> None:
             "waiting_seconds",
             "working_seconds",
             "first_token_seconds",
+            "is_summarised",
             "is_streamed",
             "is_queued",
         ):

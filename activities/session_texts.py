@@ -1,0 +1,100 @@
+"""The activities that have the model tell what a session is about: its summary and its name."""
+
+from datetime import UTC, datetime
+
+from temporalio import activity
+
+from kern.activities.failures import at_the_edge, not_here, provider_failure, try_again
+from kern.activities.heartbeat import beating
+from kern.agent import Agent
+from kern.canonical import clean_text
+from kern.checkpoints import reach
+from kern.contracts import NameInput, Nothing, SummaryInput
+from kern.db import naming, summaries
+from kern.db.engine import Database
+from kern.models.base import ModelRequest, ModelResponse, ProviderError
+from kern.registry import Registry
+from kern.run import Message
+
+_SUMMARISE = (
+    "Sum up the conversation below in a few sentences, for somebody who has to go on with it: what "
+    "was asked, what was found, decided and done, and what is open. Write the summary only."
+)
+_NAME = (
+    "Give the conversation below a title of at most six words, in its own language, without "
+    "quotation marks. Write the title only."
+)
+_LONGEST_TEXT = 60_000
+_LONGEST_NAME = 80
+
+
+class SessionTexts:
+    """Writes summaries and names for the sessions of the components of one process."""
+
+    def __init__(self, db: Database, registry: Registry) -> None:
+        self._db = db
+        self._registry = registry
+
+    @activity.defn(name="summarise")
+    async def summarise(self, ask: SummaryInput) -> Nothing:
+        """Have a session's summary tell of a run; once it does, nobody is asked again."""
+        with at_the_edge(ask.run_id):
+            async with beating():
+                await self._summarise(ask.run_id)
+        return Nothing()
+
+    @activity.defn(name="name_session")
+    async def name_session(self, ask: NameInput) -> Nothing:
+        """Name a session after its first runs."""
+        with at_the_edge(ask.session_id):
+            async with beating():
+                await self._name(ask.session_id)
+        return Nothing()
+
+    async def _summarise(self, run_id: str) -> None:
+        material = await self._db.read(lambda tx: summaries.load(tx, run_id))
+        if material is None:
+            return
+        text = transcript(material.messages)
+        if material.before:
+            text = f"Summary of what came before:\n{material.before}\n\nSince then:\n{text}"
+        response = await self._ask(material.component_id, _SUMMARISE, text)
+        summary = response.content.strip()
+        now = datetime.now(UTC)
+        reach("summarise.before_store")
+        kept = await self._db.write(
+            lambda tx: summaries.store(tx, material, summary, response.usage, now)
+        )
+        reach("summarise.after_store")
+        if not kept:
+            raise try_again("conflict", "Another run's summary was first")
+
+    async def _name(self, session_id: str) -> None:
+        component_id, messages = await self._db.read(lambda tx: naming.load(tx, session_id))
+        response = await self._ask(component_id, _NAME, transcript(messages))
+        name = " ".join(response.content.split()).strip("\"'“”„ .")[:_LONGEST_NAME]
+        now = datetime.now(UTC)
+        await self._db.write(lambda tx: naming.store(tx, session_id, name, now))
+
+    async def _ask(self, component_id: str, instructions: str, text: str) -> ModelResponse:
+        component = self._registry.get(component_id)
+        if not isinstance(component, Agent):
+            raise not_here("The component has no model in this worker")
+        request = ModelRequest(
+            instructions=instructions,
+            messages=[Message(role="user", content=text)],
+            may_call_tools=False,
+        )
+        try:
+            response = await component.model.respond(request)
+        except ProviderError as error:
+            raise provider_failure(error) from None
+        if not response.content.strip():
+            raise try_again("empty", "The model wrote nothing")
+        return response
+
+
+def transcript(messages: tuple[Message, ...]) -> str:
+    """Return what was said, a paragraph each; of a very long conversation, its end."""
+    said = "\n\n".join(f"{one.role}: {one.content}" for one in messages if one.content)
+    return clean_text(said[-_LONGEST_TEXT:])
