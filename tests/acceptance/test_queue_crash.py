@@ -1,0 +1,47 @@
+"""The order of a session's runs outlives the process that asked for them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.processes import ROOT
+from tests.support.waiting import wait_until
+
+SCRIPT = [sys.executable, "-m", "tests.support.queue_client"]
+
+
+def test_queued_runs_begin_by_themselves_in_order_after_the_process_was_killed(
+    tmp_path: Path,
+) -> None:
+    environment = {
+        "KERN_HOME": str(tmp_path / "kern"),
+        "KERN_HEARTBEAT_SECONDS": "1",
+        "PATH": "/usr/bin:/bin",
+    }
+    asking = subprocess.Popen(
+        [*SCRIPT, "ask", str(tmp_path)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert asking.stdout is not None
+    with asking.stdout as said:
+        assert said.readline() == "asked\n"
+        wait_until((tmp_path / "entered").exists, timeout=30)
+        asking.kill()
+        asking.wait(30)
+    assert not (tmp_path / "ledger").exists()
+    (tmp_path / "release").touch()
+    finished = subprocess.run(
+        [*SCRIPT, "finish", str(tmp_path)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    assert json.loads(finished.stdout) == ["heard released", "heard two", "heard three"]
+    assert (tmp_path / "ledger").read_text().split() == ["released", "two", "three"]
