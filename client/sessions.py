@@ -47,7 +47,7 @@ class Sessions:
         """Change the state, and return the new one."""
         now = datetime.now(UTC)
         return await self._db.write(
-            lambda tx: sessions.update_state(tx, session_id, changes, viewer, now)
+            lambda tx: sessions.update_state(tx, session_id, viewer, changes, now)
         )
 
     async def metrics(self, session_id: str, viewer: Viewer) -> SessionMetrics:
@@ -58,7 +58,7 @@ class Sessions:
     async def rename(self, session_id: str, viewer: Viewer, name: str) -> Session:
         """Give a session a name."""
         now = datetime.now(UTC)
-        return await self._db.write(lambda tx: sessions.rename(tx, session_id, name, viewer, now))
+        return await self._db.write(lambda tx: sessions.rename(tx, session_id, viewer, name, now))
 
     async def fork(self, session_id: str, viewer: Viewer, run_id: str | None) -> str:
         """Copy a session, and return the id of the copy."""

@@ -90,7 +90,7 @@ def page(
     return SessionPage(sessions=found[:limit], next_cursor=_end(found, limit))
 
 
-def rename(tx: Session, session_id: str, name: str, viewer: Viewer, now: datetime) -> SessionOutput:
+def rename(tx: Session, session_id: str, viewer: Viewer, name: str, now: datetime) -> SessionOutput:
     """Give a session a name. Raises as `find`, and if the name is empty."""
     row = lock(tx, session_id, viewer)
     row.name, row.updated_at = clean_text(not_empty("name", name)).strip(), now
@@ -98,7 +98,7 @@ def rename(tx: Session, session_id: str, name: str, viewer: Viewer, now: datetim
 
 
 def update_state(
-    tx: Session, session_id: str, changes: Sequence[StateChange], viewer: Viewer, now: datetime
+    tx: Session, session_id: str, viewer: Viewer, changes: Sequence[StateChange], now: datetime
 ) -> dict[str, JsonValue]:
     """Apply changes to a session's state, all of them or none, and return the new state.
 

@@ -1,6 +1,7 @@
 """The database contract: reading, listing, naming and changing sessions, on every database."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def said(stored: Stored, session_id: str, text: str, answer: str, at: float = 0)
 
 
 def patch(stored: Stored, session_id: str, *changes: StateChange) -> dict[str, JsonValue]:
-    return stored.do(lambda tx: sessions.update_state(tx, session_id, changes, ANN, after(60)))
+    return stored.do(lambda tx: sessions.update_state(tx, session_id, ANN, changes, after(60)))
 
 
 def test_a_session_is_read_as_it_stands(stored: Stored) -> None:
@@ -56,13 +57,13 @@ def test_a_session_is_read_as_it_stands(stored: Stored) -> None:
     assert (found.created_at, found.updated_at) == (NOW, after(9))
 
 
-PATHS: dict[str, Callable[[Session, str, Viewer], object]] = {
+PATHS: dict[str, Callable[..., object]] = {
     "read": sessions.read,
-    "rename": lambda tx, found, viewer: sessions.rename(tx, found, "Name", viewer, NOW),
-    "state": lambda tx, found, viewer: sessions.update_state(tx, found, [], viewer, NOW),
+    "rename": partial(sessions.rename, name="Name", now=NOW),
+    "state": partial(sessions.update_state, changes=[], now=NOW),
     "messages": sessions.messages,
     "chat": sessions.chat_history,
-    "metrics": lambda tx, found, viewer: session_metrics.metrics(tx, found, viewer, NOW),
+    "metrics": partial(session_metrics.metrics, now=NOW),
 }
 
 
@@ -75,18 +76,18 @@ def test_only_its_owner_and_component_reach_a_session(
     stored.accept(session_id=session_id, user_id=owner)
     for other in {"ann", "eve", None} - {owner}:
         with pytest.raises(NotAllowed, match="belongs to another user"):
-            stored.do(lambda tx, viewer=Viewer(other): act(tx, session_id, viewer))
+            stored.do(partial(act, session_id=session_id, viewer=Viewer(other)))
     with pytest.raises(InvalidInput, match="belongs to the component 'agent', not to 'other'"):
         stored.do(lambda tx: act(tx, session_id, Viewer(owner, component_id="other")))
     for viewer in (Viewer(owner), Viewer(owner, component_id="agent"), OPERATOR):
-        stored.do(lambda tx, viewer=viewer: act(tx, session_id, viewer))
+        stored.do(partial(act, session_id=session_id, viewer=viewer))
 
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("unknown", ["nope", "", " ", "with\x00nul", "with\ud800surrogate"])
 def test_an_unknown_session_is_one_clear_error(stored: Stored, path: str, unknown: str) -> None:
     with pytest.raises((NotFound, InvalidInput)):
-        stored.do(lambda tx: PATHS[path](tx, unknown, ANN))
+        stored.do(lambda tx: PATHS[path](tx, session_id=unknown, viewer=ANN))
 
 
 def test_a_run_of_another_component_never_enters_a_session(stored: Stored) -> None:
@@ -99,23 +100,24 @@ def test_a_run_of_another_component_never_enters_a_session(stored: Stored) -> No
 def test_a_name_is_kept_and_an_empty_one_refused(stored: Stored) -> None:
     session_id = new_id()
     stored.accept(session_id=session_id, user_id="ann")
-    stored.do(lambda tx: sessions.rename(tx, session_id, " Refund of 1042\n", ANN, after(5)))
-    for empty in ("", " \n"):
+    stored.do(lambda tx: sessions.rename(tx, session_id, ANN, " Refund of 1042\n", after(5)))
+    for name in ("", " \n"):
         with pytest.raises(InvalidInput, match="name is empty"):
-            stored.do(lambda tx, name=empty: sessions.rename(tx, session_id, name, ANN, NOW))
+            stored.do(
+                partial(sessions.rename, session_id=session_id, viewer=ANN, name=name, now=NOW)
+            )
     found = stored.look(lambda tx: sessions.read(tx, session_id, ANN))
     assert (found.name, found.updated_at) == ("Refund of 1042", after(5))
 
 
-def turn_pages(fresh: Stored, viewer: Viewer, limit: int, **filters: str) -> list[list[str]]:
+def turn_pages(
+    fresh: Stored, viewer: Viewer, limit: int, user_id: str | None = None
+) -> list[list[str]]:
     pages: list[list[str]] = []
     cursor: str | None = None
     while True:
-        page: SessionPage = fresh.look(
-            lambda tx, cursor=cursor: sessions.page(
-                tx, viewer, limit=limit, cursor=cursor, **filters
-            )
-        )
+        turn = partial(sessions.page, viewer=viewer, limit=limit, cursor=cursor, user_id=user_id)
+        page = fresh.look(turn)
         pages.append([one.session_id for one in page.sessions])
         cursor = page.next_cursor
         if cursor is None:
