@@ -360,6 +360,6 @@ def test_copies_know_every_column_of_what_they_copy() -> None:
         *("component_kind", "number", "status", "is_queued", "is_streamed", "input", "content"),
         *("error_code", "error_message", "turn", "last_event", "input_tokens", "output_tokens"),
         *("cached_tokens", "reasoning_tokens", "model_calls", "tool_calls"),
-        *("first_token_seconds", "waiting_seconds", "dependencies", "run_metadata"),
-        *("created_at", "updated_at", "started_at", "paused_at", "finished_at"),
+        *("first_token_seconds", "working_seconds", "waiting_seconds", "dependencies"),
+        *("run_metadata", "created_at", "updated_at", "started_at", "counted_at", "finished_at"),
     }

@@ -14,7 +14,7 @@ from kern.db.turns import NewCall
 from kern.db.viewer import OPERATOR, Viewer
 from kern.errors import InvalidInput, NotAllowed, NotFound
 from kern.ids import new_id
-from kern.session import SessionPage
+from kern.session import SessionMetrics, SessionPage
 from kern.session_state import StateChange, changes_of
 from tests.support.stored_runs import NAMES, NOW, Stored, after, at_once, opened, question
 
@@ -304,18 +304,27 @@ def test_metrics_are_the_sums_of_the_runs(stored: Stored) -> None:
 
 def test_time_is_split_in_working_and_waiting(stored: Stored) -> None:
     session_id = new_id()
-    # Ended after 10 seconds, 4 of them waiting; works for 90; worked for 20 and waits for 50.
+    # Ended after 10 seconds, 4 of them waiting; works since 10; worked until 50, and waits since;
+    # waits for its turn.
     times: list[dict[str, object]] = [
-        {"started_at": NOW, "finished_at": after(10), "waiting_seconds": 4.0},
-        {"started_at": after(10), "finished_at": None},
-        {"started_at": after(30), "paused_at": after(50), "finished_at": None},
+        {"status": "completed", "working_seconds": 6.0, "waiting_seconds": 4.0, "counted_at": NOW},
+        {"status": "running", "counted_at": after(10)},
+        {"status": "paused", "working_seconds": 20.0, "counted_at": after(50)},
+        {"status": "pending"},
     ]
     for values in times:
         run_id, _ = stored.accept(session_id=session_id, user_id="ann")
         fill(stored, run_id, **values)
-    found = stored.look(lambda tx: session_metrics.metrics(tx, session_id, ANN, after(100)))
-    assert found.waiting_seconds == pytest.approx(54, abs=0.001)
-    assert found.working_seconds == pytest.approx(6 + 90 + 20, abs=0.001)
+
+    def used(seconds: float) -> SessionMetrics:
+        now = after(seconds)
+        return stored.look(lambda tx: session_metrics.metrics(tx, session_id, ANN, now))
+
+    assert used(100).working_seconds == pytest.approx(6 + 90 + 20, abs=0.001)
+    assert used(100).waiting_seconds == pytest.approx(4 + 50, abs=0.001)
+    # A clock that is behind takes nothing away.
+    assert used(-100).working_seconds == pytest.approx(6 + 20, abs=0.001)
+    assert used(-100).waiting_seconds == pytest.approx(4, abs=0.001)
 
 
 def fill(stored: Stored, run_id: str, **values: object) -> None:
