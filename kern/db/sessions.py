@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import cast
 
 from pydantic import JsonValue
 from sqlalchemy import bindparam, literal, select, tuple_
@@ -139,7 +140,7 @@ def chat_history(
     said: list[Message] = []
     for row in reversed(execute(tx, query).all()):
         answer = Message(role="assistant", content=row.answer or "", created_at=row.finished_at)
-        said += [message_of(row), answer]
+        said += [message_of(cast("MessageRow", row)), answer]
     return said if limit is None else said[-limit:]
 
 
