@@ -6,6 +6,7 @@ A deadline that passed, a run that is given up.
 from sqlmodel import Session
 from temporalio import activity
 
+from kern.activities.deleted import is_deleted
 from kern.activities.failures import at_the_edge
 from kern.activities.heartbeat import beating
 from kern.checkpoints import reach
@@ -13,6 +14,7 @@ from kern.clock import Clock, utc_now
 from kern.contracts import CloseInput, ExpiryInput, ExpiryOutcome, Nothing
 from kern.db import deciding, runs
 from kern.db.engine import Database
+from kern.errors import NotFound
 from kern.states import RunStatus
 
 
@@ -30,9 +32,14 @@ class Endings:
         reach("expire.before_store")
         with at_the_edge(activity.info().workflow_id or ""):
             async with beating():
-                outcome = await self._db.write(
-                    lambda tx: deciding.expire(tx, ask.requirement_id, now)
-                )
+                try:
+                    outcome = await self._db.write(
+                        lambda tx: deciding.expire(tx, ask.requirement_id, now)
+                    )
+                except NotFound:
+                    if not await is_deleted(self._db, activity.info().workflow_id or ""):
+                        raise
+                    outcome = ExpiryOutcome(run_ended=True)
         reach("expire.after_store")
         return outcome
 
@@ -53,6 +60,10 @@ class Endings:
         reach("close_run.before_store")
         with at_the_edge(ask.run_id):
             async with beating():
-                await self._db.write(close)
+                try:
+                    await self._db.write(close)
+                except NotFound:
+                    if not await is_deleted(self._db, ask.run_id):
+                        raise
         reach("close_run.after_store")
         return Nothing()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlmodel import Session
 from temporalio import activity
 
+from kern.activities.deleted import is_deleted
 from kern.activities.failures import at_the_edge, provider_failure
 from kern.activities.heartbeat import beating
 from kern.agent import Agent
@@ -46,6 +47,10 @@ class ModelTurn:
                     return await self._take(ask)
                 except ProviderError as error:
                     return await self._after(error, ask.run_id)
+                except NotFound:
+                    if await is_deleted(self._db, ask.run_id):
+                        return TurnOutcome(ended=True)
+                    raise
 
     async def _take(self, ask: TurnInput) -> TurnOutcome:
         began = datetime.now(UTC)

@@ -2,10 +2,12 @@
 
 import asyncio
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from temporalio import activity
 
+from kern.activities.deleted import is_deleted
 from kern.activities.failures import at_the_edge, not_here, try_again
 from kern.activities.heartbeat import beating
 from kern.activities.tool_loop import Ended, Raised, Returned, ToolLoop
@@ -16,7 +18,7 @@ from kern.contracts import ToolCallInput, ToolCallOutcome
 from kern.db import calls
 from kern.db.calls import Execution, Kept, Settled
 from kern.db.engine import Database
-from kern.errors import InvalidInput
+from kern.errors import InvalidInput, NotFound
 from kern.ids import new_id
 from kern.logs import get_logger
 from kern.registry import Registry
@@ -41,7 +43,12 @@ class ToolCalls:
         """Bring a call to its end, or return the requirement that a person has to resolve first."""
         with at_the_edge(ask.run_id):
             async with beating():
-                return await self._bring_to_end(ask)
+                try:
+                    return await self._bring_to_end(ask)
+                except NotFound:
+                    if await is_deleted(self._db, ask.run_id):
+                        return ToolCallOutcome(run_ended=True)
+                    raise
 
     def close(self) -> None:
         """Take no more tools."""
@@ -120,7 +127,8 @@ class ToolCalls:
         """
 
         async def report() -> None:
-            await attempt.end(await waiting)
+            with suppress(NotFound):
+                await attempt.end(await waiting)
 
         task = asyncio.create_task(report())
         self._late.add(task)

@@ -59,6 +59,18 @@ class Courier:
         await self.confirm(delivery)
         return True
 
+    async def tell_at_once(self, delivery: Delivery) -> None:
+        """Tell Temporal what was just accepted.
+
+        That it was told is noted soon, and the relay does what remains.
+        """
+        try:
+            await self.tell(delivery)
+        except Unavailable as error:
+            _log.warning("delivery_waits", run_id=delivery.run_id, why=str(error))
+            return
+        self.note(delivery)
+
     async def confirm(self, delivery: Delivery) -> None:
         """Forget a delivery that Temporal has heard."""
         await self._db.write(lambda tx: outbox.confirm(tx, delivery.id))

@@ -19,8 +19,8 @@ from kern.db.engine import Database
 from kern.db.outbox import Delivery
 from kern.db.tables import RunRow
 from kern.db.viewer import Viewer, system_user
-from kern.errors import InvalidDecision, Unavailable
-from kern.ids import new_id
+from kern.errors import InvalidDecision
+from kern.ids import new_id, not_empty
 from kern.logs import get_logger
 from kern.requirements import Requirement
 from kern.run import RunOutput
@@ -47,7 +47,7 @@ class Runs:
         run_id, delivery = await self.accept(component, request)
         viewer = Viewer(request.user_id)
         if delivery is not None:
-            await self._deliver(delivery)
+            await self._courier.tell_at_once(delivery)
         if not background:
             await self.wait(run_id)
         return await self.output(run_id, viewer)
@@ -81,10 +81,15 @@ class Runs:
         return run_id, delivery
 
     async def continue_run(
-        self, run_id: str, requirements: Sequence[Requirement], user_id: str | None
+        self,
+        run_id: str,
+        requirements: Sequence[Requirement],
+        user_id: str | None,
+        component_id: str | None = None,
     ) -> RunOutput:
         """Submit what was filled in, all of it or nothing, and wait for the run's next stop."""
-        viewer = _viewer(requirements, user_id)
+        viewer = _viewer(requirements, user_id, component_id)
+        not_empty("run_id", run_id)
         if all(item.draft is None for item in requirements):
             # Otherwise the transaction that decides finds out.
             await self._db.read(lambda tx: outputs.find_run(tx, run_id, viewer))
@@ -119,20 +124,22 @@ class Runs:
         reach("resolve.after_store")
         for one in accepted:
             if one.delivery is not None:
-                await self._deliver(one.delivery)
+                await self._courier.tell_at_once(one.delivery)
         return accepted
 
     async def cancel(self, run_id: str, viewer: Viewer) -> RunOutput:
         """Cancel a run: it is stored first, and Temporal is told then."""
         now = datetime.now(UTC)
+        not_empty("run_id", run_id)
         reach("cancel.before_store")
         delivery = await self._db.write(lambda tx: runs.cancel(tx, run_id, viewer, now))
         reach("cancel.after_store")
-        await self._deliver(delivery)
+        await self._courier.tell_at_once(delivery)
         return await self.output(run_id, viewer)
 
     async def output(self, run_id: str, viewer: Viewer) -> RunOutput:
         """Read a run as it stands."""
+        not_empty("run_id", run_id)
         return await self._db.read(lambda tx: outputs.run_output(tx, run_id, viewer))
 
     async def wait(self, run_id: str, resolved: Sequence[str] = ()) -> None:
@@ -164,27 +171,17 @@ class Runs:
             return False
         return not stop.moved
 
-    async def _deliver(self, delivery: Delivery) -> None:
-        """Tell Temporal at once.
-
-        That it was told is noted soon, and the relay does what remains.
-        """
-        try:
-            await self._courier.tell(delivery)
-        except Unavailable as error:
-            _log.warning("delivery_waits", run_id=delivery.run_id, why=str(error))
-            return
-        self._courier.note(delivery)
-
     async def close(self) -> None:
         """Finish what is still being noted."""
         await self._courier.close()
 
 
-def _viewer(requirements: Sequence[Requirement], user_id: str | None) -> Viewer:
+def _viewer(
+    requirements: Sequence[Requirement], user_id: str | None, component_id: str | None
+) -> Viewer:
     if user_id is None and requirements:
-        return Viewer(requirements[0].user_id)
-    return Viewer(user_id)
+        return Viewer(requirements[0].user_id, component_id=component_id)
+    return Viewer(user_id, component_id=component_id)
 
 
 def _submission(requirement: Requirement) -> Submission:

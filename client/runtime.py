@@ -25,6 +25,7 @@ from kern.registry import Registry, registry
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.runner import RunRequest
+from kern.session_runner import SessionRunner
 from kern.settings import Settings
 
 Result = TypeVar("Result")
@@ -60,7 +61,7 @@ class Runtime:
         Raises:
             InvalidDefinition: its id is taken, or it names another database than this runtime's.
         """
-        if component.db is not None and component.db.name != self.services.db.name:
+        if component.db is not None and not component.db.is_same(self.services.db):
             message = (
                 f"The component {component.id!r} names the database {component.db.name}, but this "
                 "process already uses "
@@ -101,23 +102,32 @@ class Runtime:
 
     async def continue_run(
         self,
-        component: Component,  # noqa: ARG002  the seam names it; the run's rows know it too
+        component: Component,
         run_id: str,
         requirements: Sequence[Requirement],
         user_id: str | None,
     ) -> RunOutput:
         """Submit what was filled in and wait for the next stop."""
+        runs = self.services.runs
         return await self._here(
-            lambda: self.services.runs.continue_run(run_id, requirements, user_id)
+            lambda: runs.continue_run(run_id, requirements, user_id, component.id)
         )
 
-    async def cancel_run(self, run_id: str, user_id: str | None) -> RunOutput:
+    async def cancel_run(self, component: Component, run_id: str, user_id: str | None) -> RunOutput:
         """Cancel a run; it is stored when this returns."""
-        return await self._here(lambda: self.services.runs.cancel(run_id, Viewer(user_id)))
+        viewer = Viewer(user_id, component_id=component.id)
+        return await self._here(lambda: self.services.runs.cancel(run_id, viewer))
 
-    async def get_run_output(self, run_id: str, user_id: str | None) -> RunOutput:
+    async def get_run_output(
+        self, component: Component, run_id: str, user_id: str | None
+    ) -> RunOutput:
         """Read a run."""
-        return await self._here(lambda: self.services.runs.output(run_id, Viewer(user_id)))
+        viewer = Viewer(user_id, component_id=component.id)
+        return await self._here(lambda: self.services.runs.output(run_id, viewer))
+
+    async def with_sessions(self, work: Callable[[SessionRunner], Awaitable[Result]]) -> Result:
+        """Do something with sessions."""
+        return await self._here(lambda: _as_coroutine(work(self.services.sessions)))
 
     def close(self) -> None:
         """Stop executing, let what executes come to its end, and leave the folder's server."""

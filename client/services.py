@@ -12,6 +12,7 @@ from kern.client.courier import Courier
 from kern.client.embedded import EmbeddedServer
 from kern.client.relay import Relay
 from kern.client.runs import Runs
+from kern.client.sessions import Sessions
 from kern.db import Database
 from kern.db.configured import open_database
 from kern.logs import get_logger
@@ -38,6 +39,7 @@ class Services:
         self.server = server
         self.courier = Courier(db, client, settings)
         self.runs = Runs(db, client, self.courier)
+        self.sessions = Sessions(db, self.courier)
         self.relay = Relay(db, client, self.courier, settings.relay_seconds)
         self._watch = asyncio.create_task(_keep_alive(server)) if server else None
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, JsonValue
 
 from kern.canonical import canonical_json, digest
-from kern.component import Component, slug
+from kern.component import slug
 from kern.db.engine import Database
 from kern.errors import InvalidDefinition, InvalidInput
 from kern.gates import declared
@@ -14,6 +14,7 @@ from kern.models.base import Model, OutputSpec
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.runner import Runner, RunRequest, arunner_for, runner_for
+from kern.session_component import SessionComponent
 from kern.states import OnBusy
 from kern.tool_schema import schema_of
 from kern.tools import Function, Tool, as_tool
@@ -21,7 +22,7 @@ from kern.tools import Function, Tool, as_tool
 Input = str | BaseModel | Mapping[str, JsonValue] | Sequence[JsonValue]
 
 
-class Agent(Component):
+class Agent(SessionComponent):
     """A model with instructions and tools, whose runs are durable and wait for people.
 
     An agent holds no conversation: it may be shared by threads, users and processes. Every method
@@ -74,6 +75,7 @@ class Agent(Component):
         self.tool_call_limit = (
             None if tool_call_limit is None else _not_negative("tool_call_limit", tool_call_limit)
         )
+        _not_empty(id=id, name=name)
         given = id or (slug(name) if name else f"agent-{self.fingerprint[:12]}")
         super().__init__(given, name or given, db)
 
@@ -140,7 +142,7 @@ class Agent(Component):
 
         Raises:
             NotAllowed: the session belongs to somebody else.
-            InvalidInput: a value cannot be stored.
+            InvalidInput: a value cannot be stored, or the session is another component's.
             Conflict: `run_id` is taken by a run with another input.
             SessionBusy: another run of the session moves, and `on_busy` is `reject`.
         """
@@ -234,12 +236,12 @@ class Agent(Component):
             RunEnded: the run has ended already.
         """
         runner = runner_for(self)
-        return self._typed(runner.call(runner.cancel_run(run_id, user_id)))
+        return self._typed(runner.call(runner.cancel_run(self, run_id, user_id)))
 
     async def acancel_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
         """As `cancel_run`, for async callers."""
         runner = await self._runner()
-        return self._typed(await runner.cancel_run(run_id, user_id))
+        return self._typed(await runner.cancel_run(self, run_id, user_id))
 
     def get_run_output(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
         """Read a run as it stands.
@@ -249,12 +251,12 @@ class Agent(Component):
             NotAllowed: the run belongs to somebody else.
         """
         runner = runner_for(self)
-        return self._typed(runner.call(runner.get_run_output(run_id, user_id)))
+        return self._typed(runner.call(runner.get_run_output(self, run_id, user_id)))
 
     async def aget_run_output(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
         """As `get_run_output`, for async callers."""
         runner = await self._runner()
-        return self._typed(await runner.get_run_output(run_id, user_id))
+        return self._typed(await runner.get_run_output(self, run_id, user_id))
 
     async def _runner(self) -> Runner:
         return await arunner_for(self)
@@ -340,6 +342,13 @@ def _by_name(tools: list[Tool]) -> dict[str, Tool]:
         )
         raise InvalidDefinition(message)
     return {tool.name: tool for tool in tools}
+
+
+def _not_empty(**given: str | None) -> None:
+    for name, value in given.items():
+        if value is not None and not value.strip():
+            message = f"An agent's {name} is empty: give one, or leave it out."
+            raise InvalidDefinition(message)
 
 
 def _not_negative(name: str, value: int) -> int:

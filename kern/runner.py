@@ -8,14 +8,16 @@ direction of the layers.
 import asyncio
 import importlib
 import sys
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
 from kern.component import Component
+from kern.ids import not_empty
 from kern.requirements import Requirement
 from kern.run import RunOutput
+from kern.session_runner import SessionRunner
 from kern.states import OnBusy
 
 Result = TypeVar("Result")
@@ -37,6 +39,11 @@ class RunRequest(BaseModel):
     on_busy: OnBusy = OnBusy.queue
     dependencies: dict[str, JsonValue] = Field(default_factory=dict)
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @field_validator("run_id", "session_id", "user_id")
+    @classmethod
+    def _not_empty(cls, given: str | None, info: ValidationInfo) -> str | None:
+        return given if given is None else not_empty(str(info.field_name), given)
 
 
 class Runner(Protocol):
@@ -65,12 +72,18 @@ class Runner(Protocol):
         """Submit what was filled in and wait for the next stop."""
         ...
 
-    async def cancel_run(self, run_id: str, user_id: str | None) -> RunOutput:
+    async def cancel_run(self, component: Component, run_id: str, user_id: str | None) -> RunOutput:
         """Cancel a run; it is stored when this returns."""
         ...
 
-    async def get_run_output(self, run_id: str, user_id: str | None) -> RunOutput:
+    async def get_run_output(
+        self, component: Component, run_id: str, user_id: str | None
+    ) -> RunOutput:
         """Read a run."""
+        ...
+
+    async def with_sessions(self, work: Callable[[SessionRunner], Awaitable[Result]]) -> Result:
+        """Do something with sessions."""
         ...
 
 

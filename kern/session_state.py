@@ -1,7 +1,7 @@
 """Session state as tools see it: a dict that remembers how it was changed."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationEr
 from kern.canonical import canonical_json, clean_json, clean_text
 from kern.errors import InvalidInput
 
+_Op = Literal["set", "delete", "increment", "append"]
 _JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
 
 
@@ -20,7 +21,7 @@ class StateChange(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    op: Literal["set", "delete", "increment", "append"]
+    op: _Op
     key: str
     value: JsonValue = None
 
@@ -109,10 +110,38 @@ def apply_changes(
             case "delete":
                 result.pop(change.key, None)
             case "increment":
-                result[change.key] = _number(result, change.key) + cast("float", change.value)
+                result[change.key] = _number(result, change.key) + _amount(change)
             case "append":
                 result[change.key] = [*_items(result, change.key), change.value]
     return result
+
+
+def changes_of(given: Mapping[str, JsonValue] | Sequence[StateChange]) -> list[StateChange]:
+    """Return the changes that a caller asks for: a mapping sets each of its keys.
+
+    Raises:
+        InvalidInput: it is neither a mapping of JSON values nor a list of changes.
+    """
+    if isinstance(given, Mapping):
+        return [_change("set", key, value) for key, value in given.items()]
+    changes: list[StateChange] = []
+    for one in cast("Sequence[object]", given):
+        if not isinstance(one, StateChange):
+            message = f"{one!r:.200} changes no state: give a dict of keys to set, or StateChanges."
+            raise InvalidInput(message)
+        changes.append(_change(one.op, one.key, one.value))
+    return changes
+
+
+def _change(op: _Op, key: str, value: JsonValue) -> StateChange:
+    try:
+        change = StateChange(op=op, key=key, value=value)
+        cleaned = {"key": clean_text(change.key), "value": clean_json(change.value)}
+        canonical_json(cleaned["value"])
+    except (ValidationError, InvalidInput, RecursionError) as error:
+        message = f"The session state's {key!r} would hold what is not JSON: {value!r:.200}."
+        raise InvalidInput(message) from error
+    return change.model_copy(update=cleaned)
 
 
 def _number(state: dict[str, JsonValue], key: str) -> float:
@@ -124,6 +153,14 @@ def _number(state: dict[str, JsonValue], key: str) -> float:
         )
         raise InvalidInput(message)
     return value
+
+
+def _amount(change: StateChange) -> float:
+    by = change.value
+    if isinstance(by, bool) or not isinstance(by, int | float):
+        message = f"{change.key!r} cannot be incremented by {by!r}, which is no number."
+        raise InvalidInput(message)
+    return by
 
 
 def _items(state: dict[str, JsonValue], key: str) -> list[JsonValue]:

@@ -10,7 +10,7 @@ import pytest
 from kern.client import runtime as runtime_module
 from kern.client.embedded import EmbeddedServer
 from kern.client.runtime import Runtime
-from kern.db import Database, PostgresDb, SqliteDb
+from kern.db import Database, InMemoryDb, PostgresDb, SqliteDb
 from kern.settings import Settings
 from tests.support.postgres import fresh_database
 
@@ -34,11 +34,13 @@ def folder() -> Iterator[Path]:
         server.leave()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "memory"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
-    """Each of the real databases."""
+    """Each of the databases."""
     if request.param == "postgres":
         return PostgresDb(fresh_database())
+    if request.param == "memory":
+        return InMemoryDb()
     return SqliteDb(tmp_path / "kern.db")
 
 
@@ -60,7 +62,7 @@ def runtime(
 def runtime_on_each(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Runtime]:
-    """This process's runtime, on each of the real databases."""
+    """This process's runtime, on each of the databases."""
     yield from _running(Runtime(settings, database), monkeypatch)
 
 

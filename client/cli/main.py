@@ -10,14 +10,14 @@ from types import FrameType
 
 import typer
 
-from kern.client.cli import commands_decide, commands_run, commands_system
+from kern.client.cli import commands_decide, commands_run, commands_sessions, commands_system
 from kern.client.cli.printing import one_line
 from kern.errors import KernError
 
 _EXIT_CODES = """
 Exit codes: 0 done; 1 an error in Kern itself; 2 a value or option is refused, nothing was changed;
-3 no such run, requirement or database; 4 not allowed; 5 in another state, such as decided already;
-6 a part that Kern stands on does not answer; 7 the run ended with an error; 8 the chain of
+3 no such run, session, requirement or database; 4 not allowed; 5 in another state, such as decided
+already; 6 a part that Kern stands on does not answer; 7 the run ended with an error; 8 the chain of
 decisions is broken; 9 the run was cancelled; 10 the run waits for a person; 130 interrupted, and
 the run goes on.
 """
@@ -35,6 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 commands_run.add_to(app)
+commands_sessions.add_to(app)
 commands_decide.add_to(app)
 commands_system.add_to(app)
 

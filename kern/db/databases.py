@@ -31,7 +31,8 @@ class SqliteDb(Database):
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).expanduser().absolute()
+        # One file has one name, however it is reached.
+        self.path = Path(path).expanduser().resolve()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(
             URL.create("sqlite", database=str(self.path)),
@@ -44,7 +45,10 @@ class SqliteDb(Database):
 
 
 class InMemoryDb(Database):
-    """Runs in the memory of this process, for tests: they are gone when it ends."""
+    """Runs in the memory of this process, for tests: they are gone when it ends.
+
+    Each object is a database of its own.
+    """
 
     def __init__(self) -> None:
         engine = create_engine(
@@ -53,10 +57,16 @@ class InMemoryDb(Database):
             connect_args={"check_same_thread": False, "isolation_level": None},
             hide_parameters=True,
         )
+        event.listen(engine, "connect", _check_keys)
         event.listen(engine, "begin", _begin)
         # One connection is one transaction at a time, whichever thread it is in.
         self._one = threading.RLock()
         super().__init__(engine, threads=1)
+
+    @property
+    def name(self) -> str:
+        """The database as it may be shown: memory has no address, so each has a number."""
+        return f"{super().name} in memory ({id(self):x})"
 
     def write_now(self, transaction: Callable[[Session], Result]) -> Result:
         """As `write`, in the calling thread."""
@@ -122,8 +132,13 @@ class _Cursor(Protocol):
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     cursor: _Cursor = connection.cursor()
     _into_wal(cursor)
-    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
+    cursor.execute("PRAGMA synchronous=FULL")
+    _check_keys(connection, _record)
+
+
+def _check_keys(connection: sqlite3.Connection, _record: object) -> None:
+    cursor: _Cursor = connection.cursor()
+    cursor.execute("PRAGMA foreign_keys=ON")
 
 
 def _into_wal(cursor: _Cursor) -> None:

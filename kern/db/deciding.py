@@ -131,7 +131,7 @@ def _lock(
     row = hold(tx, RequirementRow, _REQUIREMENT, requirement_id=requirement_id)
     if run is None or row is None:
         raise no_requirement(requirement_id)
-    viewer.check(f"Requirement {requirement_id!r}", row.user_id)
+    viewer.check(f"Requirement {requirement_id!r}", row.user_id, run.component_id)
     call = hold(tx, ToolCallRow, _CALL, tool_call_id=row.tool_call_id)
     if call is None:
         raise no_requirement(requirement_id)

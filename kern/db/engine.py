@@ -62,6 +62,10 @@ class Database:
         finally:
             self._when_due = bool
 
+    def is_same(self, other: "Database") -> bool:
+        """Whether the rows of both are the same rows."""
+        return self is other or self.name == other.name
+
     async def write(self, transaction: Callable[[Session], Result]) -> Result:
         """Execute a transaction that changes rows; return its result once it is committed."""
         return await self._in_thread(lambda: self.write_now(transaction))

@@ -10,7 +10,7 @@ from sqlmodel import Session, col, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from kern.db.outputs import find_requirement, find_run, requirement_of, summary_of
-from kern.db.tables import DecisionRow, OutboxRow, RequirementRow, RunRow
+from kern.db.tables import DecisionRow, OutboxRow, RequirementRow, RunRow, SessionRow
 from kern.db.viewer import OPERATOR
 from kern.errors import InvalidInput
 from kern.requirements import Requirement
@@ -158,6 +158,18 @@ def full_run_id(tx: Session, given: str) -> str:
     if tx.get(RunRow, given) is not None:
         return given
     return _the_one(tx, select(RunRow.id).where(_ends(RunRow.id, given)), given, "runs")
+
+
+def full_session_id(tx: Session, given: str) -> str:
+    """Return the id of the session whose id is `given` or alone ends with it; else `given` itself.
+
+    Raises:
+        InvalidInput: several end with it.
+    """
+    if tx.get(SessionRow, given) is not None:
+        return given
+    query = select(SessionRow.id).where(_ends(SessionRow.id, given))
+    return _the_one(tx, query, given, "sessions")
 
 
 def full_requirement_id(tx: Session, given: str) -> str:

@@ -102,7 +102,7 @@ def find_run(tx: Session, run_id: str, viewer: Viewer) -> RunRow:
     row = run_row(tx, run_id)
     if row is None:
         raise no_run(run_id)
-    viewer.check(f"Run {run_id!r}", row.user_id)
+    viewer.check(f"Run {run_id!r}", row.user_id, row.component_id)
     return row
 
 

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlmodel import Session
 
-from kern.db import order, outbox, timing
+from kern.db import deletions, order, outbox, timing
 from kern.db.events import append, record
 from kern.db.held import hold, hold_all, save
 from kern.db.outbox import Delivery, DeliveryKind
@@ -86,13 +86,16 @@ def accept(
 
     Raises:
         NotAllowed: the session belongs to somebody else.
-        Conflict: the run's id is taken by another run.
+        InvalidInput: the session belongs to another component.
+        Conflict: the run's id is taken by another run, or by one that was deleted.
         SessionBusy: another run of the session moves, and the request wants no queue.
     """
     known = run_row(tx, run_id)
     if known is not None:
         _same_run(known, request)
         return None
+    if request.run_id is not None:
+        _not_deleted(tx, run_id)
     session = _session(tx, request, session_id, initial_state, now)
     is_first = session.next_number == _SECOND
     is_queued = not is_first and order.has_to_wait(tx, session_id, run_id, request.on_busy)
@@ -200,7 +203,7 @@ def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:
         RunEnded: it has ended already.
     """
     run = lock(tx, run_id)
-    viewer.check(f"Run {run_id!r}", run.user_id)
+    viewer.check(f"Run {run_id!r}", run.user_id, run.component_id)
     if RunStatus(run.status).is_final:
         message = (
             f"Run {run_id!r} has already ended with the status {run.status!r}: there is nothing to "
@@ -273,7 +276,8 @@ def _session(
     # With no id asked for, this one was made for the run, and nobody else knows it.
     session = None if request.session_id is None else order.lock_session(tx, session_id)
     if session is not None:
-        Viewer(request.user_id).check(f"Session {session_id!r}", session.user_id)
+        viewer = Viewer(request.user_id, component_id=request.component_id)
+        viewer.check(f"Session {session_id!r}", session.user_id, session.component_id)
         if request.session_state:
             session.state = {**session.state, **request.session_state}
             session.state_version += 1
@@ -304,6 +308,16 @@ def _same_run(known: RunRow, request: RunRequest) -> None:
         "Use a new run_id, or none."
     )
     raise Conflict(message)
+
+
+def _not_deleted(tx: Session, run_id: str) -> None:
+    """Refuse to do again what was deleted after it was done: the same call may have been late."""
+    if deletions.is_deleted(tx, run_id):
+        message = (
+            f"The run id {run_id!r} was used by a run that was deleted with its session. Use a new "
+            "run_id, or none."
+        )
+        raise Conflict(message)
 
 
 _LATEST = (

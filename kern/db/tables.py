@@ -29,7 +29,10 @@ class SessionRow(SQLModel, table=True):
     """
 
     __tablename__ = "sessions"
-    __table_args__ = (Index("sessions_by_time", "updated_at", "id"),)
+    __table_args__ = (
+        Index("sessions_by_time", "updated_at", "id"),
+        Index("sessions_of_user", "user_id", "updated_at", "id"),
+    )
 
     id: str = Field(primary_key=True)
     user_id: str | None = Field(default=None, index=True)
@@ -50,7 +53,7 @@ class RunRow(SQLModel, table=True):
 
     `is_queued` says that it is pending because another run of its session comes first. The time
     from `started_at` on is split: working, and waiting for people; `counted_at` is the moment up to
-    which both are counted.
+    which both are counted. `forked_from` names the run of which this one is a copy.
     """
 
     __tablename__ = "runs"
@@ -64,6 +67,7 @@ class RunRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     session_id: str = Field(foreign_key="sessions.id")
     parent_run_id: str | None = Field(default=None, index=True)
+    forked_from: str | None = None
     user_id: str | None = None
     component_id: str
     component_kind: str
@@ -208,7 +212,8 @@ class RequirementRow(SQLModel, table=True):
 class DecisionRow(SQLModel, table=True):
     """What a person, or a deadline, said about a requirement.
 
-    Append-only; each row's hash covers the one before.
+    Append-only; each row's hash covers the one before. So it outlives its requirement when the
+    session is deleted.
     """
 
     __tablename__ = "decisions"
@@ -216,7 +221,7 @@ class DecisionRow(SQLModel, table=True):
 
     seq: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     id: str = Field(unique=True)
-    requirement_id: str = Field(foreign_key="requirements.id")
+    requirement_id: str
     position: int
     run_id: str = Field(index=True)
     kind: str
@@ -268,3 +273,12 @@ class OutboxRow(SQLModel, table=True):
     attempts: int = 0
     next_at: datetime = Field(sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class DeletedRunRow(SQLModel, table=True):
+    """A run that was deleted with its session: what still executes for it ends."""
+
+    __tablename__ = "deleted_runs"
+
+    id: str = Field(primary_key=True)
+    deleted_at: datetime = Field(sa_type=UtcDateTime, index=True)

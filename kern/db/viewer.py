@@ -3,7 +3,8 @@
 import getpass
 from dataclasses import dataclass
 
-from kern.errors import NotAllowed
+from kern.errors import InvalidInput, NotAllowed
+from kern.ids import not_empty
 
 
 @dataclass(frozen=True)
@@ -11,30 +12,48 @@ class Viewer:
     """A user of the product, who reaches their own sessions; no `user_id` is a user like any other.
 
     An operator of the installation reaches all sessions, as whoever holds the database's
-    credentials does.
+    credentials does. With a `component_id`, only what belongs to that component is reached.
+
+    Raises:
+        InvalidInput: `user_id` is empty, which is neither a user nor none.
     """
 
     user_id: str | None = None
     is_operator: bool = False
+    component_id: str | None = None
 
-    def check(self, what: str, owner: str | None) -> None:
-        """Refuse what belongs to somebody else.
+    def __post_init__(self) -> None:
+        if self.user_id is not None:
+            not_empty("user_id", self.user_id)
+
+    def check(self, what: str, owner: str | None, component_id: str | None = None) -> None:
+        """Refuse what belongs to somebody else, or to another component.
 
         Raises:
             NotAllowed: the owner is another one.
+            InvalidInput: the component is another one.
         """
-        if self.is_operator or self.user_id == owner:
+        if not self.is_operator and self.user_id != owner:
+            raise NotAllowed(self._not_yours(what))
+        if self.component_id is None or component_id in (None, self.component_id):
             return
+        message = (
+            f"{what} belongs to the component {component_id!r}, not to {self.component_id!r}: use "
+            "that one. A component without id= or name= gets another id whenever its declaration "
+            "changes."
+        )
+        raise InvalidInput(message)
+
+    def _not_yours(self, what: str) -> str:
         asked = (
             "no user_id was given"
             if self.user_id is None
             else f"user_id={self.user_id!r} was given"
         )
-        message = (
+        return (
             f"{what} belongs to another user: {asked}. Pass the user_id with which the session was "
             "begun."
         )
-        raise NotAllowed(message)
 
 
 OPERATOR = Viewer(is_operator=True)

@@ -53,7 +53,7 @@ def test_an_id_that_is_taken_by_another_run_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("owner", "other"), [("ann", "eve"), ("ann", None), (None, "eve"), ("", None), (None, "")]
+    ("owner", "other"), [("ann", "eve"), ("ann", None), (None, "eve"), ("ann", "Ann")]
 )
 def test_a_session_is_its_owners(stored: Stored, owner: str | None, other: str | None) -> None:
     session_id = new_id()
@@ -68,6 +68,17 @@ def test_a_session_is_its_owners(stored: Stored, owner: str | None, other: str |
         stored.do(lambda tx: runs.cancel(tx, run_id, Viewer(other), NOW))
     second, _ = stored.accept(session_id=session_id, user_id=owner)
     assert stored.output(second).number == 2
+
+
+@pytest.mark.parametrize("name", ["run_id", "session_id", "user_id"])
+@pytest.mark.parametrize("empty", ["", " \n"])
+def test_an_empty_id_is_refused_and_not_taken_for_none(
+    stored: Stored, name: str, empty: str
+) -> None:
+    with pytest.raises(InvalidInput, match=f"{name} is empty"):
+        stored.accept(**{name: empty})  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="user_id is empty"):
+        Viewer(empty)
 
 
 def test_a_session_is_begun_once_by_eight_at_once_and_its_runs_are_numbered(

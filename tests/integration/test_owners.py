@@ -6,7 +6,7 @@ import pytest
 
 from kern.agent import Agent
 from kern.client.runtime import Runtime
-from kern.errors import NotAllowed
+from kern.errors import InvalidInput, NotAllowed
 from kern.models.scripted import Call
 from kern.run import RunOutput
 from kern.tools import tool
@@ -23,7 +23,21 @@ PATHS: dict[str, Path] = {
     ),
     "wait": lambda agent, run, user: agent.continue_run(run.run_id, user_id=user),
     "cancel": lambda agent, run, user: agent.cancel_run(run.run_id, user_id=user),
+    "session": lambda agent, run, user: agent.get_session(run.session_id, user_id=user),
+    "chat": lambda agent, run, user: agent.get_chat_history(run.session_id, user_id=user),
+    "messages": lambda agent, run, user: agent.get_session_messages(run.session_id, user_id=user),
+    "state": lambda agent, run, user: agent.get_session_state(run.session_id, user_id=user),
+    "change state": lambda agent, run, user: agent.update_session_state(
+        run.session_id, {"a": 1}, user_id=user
+    ),
+    "metrics": lambda agent, run, user: agent.get_session_metrics(run.session_id, user_id=user),
+    "summary": lambda agent, run, user: agent.get_session_summary(run.session_id, user_id=user),
+    "name": lambda agent, run, user: agent.set_session_name(run.session_id, "Name", user_id=user),
+    "fork": lambda agent, run, user: agent.fork_session(run.session_id, user_id=user),
+    "delete": lambda agent, run, user: agent.delete_session(run.session_id, user_id=user),
 }
+# What an object of the owner's does not come with.
+BY_ID = sorted(set(PATHS) - {"resolve"})
 
 
 @tool(requires_confirmation=True)
@@ -33,7 +47,7 @@ def pay() -> str:
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize(("owner", "other"), [("ann", "eve"), (None, "eve"), ("ann", "")])
+@pytest.mark.parametrize(("owner", "other"), [("ann", "eve"), (None, "eve")])
 def test_another_user_is_refused(
     runtime: Runtime, path: str, owner: str | None, other: str
 ) -> None:
@@ -46,9 +60,11 @@ def test_another_user_is_refused(
     untouched = agent.get_run_output(paused.run_id, user_id=owner)
     assert untouched.is_paused
     assert untouched.requirements[0].resolution is None
+    session = agent.get_session(paused.session_id, user_id=owner)
+    assert (session.name, session.session_state, session.run_count) == (None, {}, 1)
 
 
-@pytest.mark.parametrize("path", ["read", "run", "same run", "wait", "cancel"])
+@pytest.mark.parametrize("path", BY_ID)
 def test_leaving_the_user_out_reaches_nobodys_session(runtime: Runtime, path: str) -> None:
     agent = scripted([Call("pay"), "Done."], [pay])
     paused = agent.run("Pay", user_id="ann")
@@ -67,3 +83,43 @@ def test_the_objects_that_the_owner_read_speak_for_the_owner(runtime: Runtime) -
     assert done.content == "Done."
     assert done.requirements[0].resolution is not None
     assert done.requirements[0].resolution.by == "ann"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_an_empty_user_is_refused_and_not_taken_for_none(runtime: Runtime, path: str) -> None:
+    agent = scripted([Call("pay"), "Done."], [pay])
+    paused = agent.run("Pay")
+
+    with pytest.raises(InvalidInput, match="user_id is empty"):
+        PATHS[path](agent, paused, "")
+
+
+@pytest.mark.parametrize("path", sorted(set(PATHS) - {"same run"}))
+def test_a_component_reaches_its_own_runs_and_sessions_only(runtime: Runtime, path: str) -> None:
+    agent, other = scripted([Call("pay"), "Done."], [pay]), scripted(["Hello."])
+    paused = agent.run("Pay", user_id="ann")
+
+    with pytest.raises(InvalidInput, match=f"component '{agent.id}', not to '{other.id}'"):
+        PATHS[path](other, paused, "ann")
+
+    untouched = agent.get_run_output(paused.run_id, user_id="ann")
+    assert untouched.is_paused
+    assert untouched.requirements[0].resolution is None
+    assert other.get_sessions(user_id="ann").sessions == []
+
+
+def test_a_listing_holds_the_sessions_of_one_user_and_one_component(runtime: Runtime) -> None:
+    agent, other = scripted(["Hello."]), scripted(["Hello."])
+    of_ann = [agent.run("Hi", user_id="ann").session_id for _ in range(3)]
+    anonymous = agent.run("Hi").session_id
+    other.run("Hi", user_id="ann")
+
+    first = agent.get_sessions(user_id="ann", limit=2)
+    rest = agent.get_sessions(user_id="ann", limit=2, cursor=first.next_cursor)
+
+    found = [session.session_id for session in [*first.sessions, *rest.sessions]]
+    assert found == list(reversed(of_ann))
+    assert rest.next_cursor is None
+    assert [one.session_id for one in agent.get_sessions().sessions] == [anonymous]
+    with pytest.raises(InvalidInput, match="user_id is empty"):
+        agent.get_sessions(user_id="")

@@ -117,7 +117,13 @@ class Stored:
         **request: object,
     ) -> tuple[str, Delivery | None]:
         asked = RunRequest.model_validate(
-            {"component_id": "agent", "input": "Hi", "session_id": session_id, **request}
+            {
+                "component_id": "agent",
+                "input": "Hi",
+                "session_id": session_id,
+                "run_id": run_id,
+                **request,
+            }
         )
         run_id = run_id or new_id()
         delivery = self.do(

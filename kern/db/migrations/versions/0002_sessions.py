@@ -18,6 +18,7 @@ def upgrade() -> None:
         )
         batch_op.add_column(sa.Column("forked_from", sa.String(), nullable=True))
         batch_op.create_index("sessions_by_time", ["updated_at", "id"], unique=False)
+        batch_op.create_index("sessions_of_user", ["user_id", "updated_at", "id"], unique=False)
 
     with op.batch_alter_table("runs", schema=None) as batch_op:
         for name in ("is_queued", "is_streamed", "is_summarised"):
@@ -29,6 +30,7 @@ def upgrade() -> None:
             batch_op.add_column(sa.Column(name, sa.Float(), nullable=False, server_default="0"))
         for name in ("started_at", "counted_at"):
             batch_op.add_column(sa.Column(name, sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("forked_from", sa.String(), nullable=True))
         batch_op.create_index("runs_of_session", ["session_id", "status"], unique=False)
     # What was measured before is not known better than this.
     op.execute("UPDATE runs SET started_at = created_at WHERE status <> 'pending'")
@@ -51,10 +53,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("session_id", "digest", "media_type", "name"),
     )
+    op.create_table(
+        "deleted_runs",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_deleted_runs_deleted_at", "deleted_runs", ["deleted_at"], unique=False)
+    # Decisions outlive the sessions that are deleted. Postgres names a key in this way by itself.
+    with op.batch_alter_table(
+        "decisions", naming_convention={"fk": "%(table_name)s_%(column_0_name)s_fkey"}
+    ) as batch_op:
+        batch_op.drop_constraint("decisions_requirement_id_fkey", type_="foreignkey")
 
 
 def downgrade() -> None:
-    """Take the change back."""
+    """Take the change back, but for the key of decisions: some have no requirement any more."""
+    op.drop_table("deleted_runs")
     op.drop_table("files")
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.drop_column("files")
@@ -70,10 +85,12 @@ def downgrade() -> None:
             "is_summarised",
             "is_streamed",
             "is_queued",
+            "forked_from",
         ):
             batch_op.drop_column(name)
 
     with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.drop_index("sessions_of_user")
         batch_op.drop_index("sessions_by_time")
         for name in ("forked_from", "summary_number", "summary"):
             batch_op.drop_column(name)

@@ -1,0 +1,162 @@
+"""Prints sessions, and renames and deletes them, for an operator."""
+
+from datetime import UTC, datetime
+
+import typer
+
+from kern.client.cli import acting, prompts, store
+from kern.client.cli.printing import (
+    count,
+    one_line,
+    say,
+    say_json,
+    say_table,
+    show_age,
+    show_id,
+    show_time,
+    show_value,
+    styled,
+)
+from kern.db import listing, session_metrics, sessions
+from kern.db.engine import Database
+from kern.db.viewer import OPERATOR
+from kern.run import RunOutput
+from kern.session import Session, SessionMetrics
+
+_OF_A_RUN = {"run_id", "number", "status", "input", "content", "created_at", "finished_at"}
+
+
+def print_sessions(*, user: str | None, limit: int, after: str | None, as_json: bool) -> None:
+    """Print a page of sessions."""
+    with store.existing_database(store.read_settings()) as db:
+        page = db.read_now(
+            lambda tx: sessions.page(tx, OPERATOR, limit=limit, cursor=after, user_id=user)
+        )
+    if as_json:
+        found = [one.model_dump(mode="json") for one in page.sessions]
+        say_json({"sessions": found, "next": page.next_cursor})
+        return
+    if not page.sessions:
+        say("No sessions." if user is None else "No such sessions.")
+        return
+    headings = ("SESSION", "COMPONENT", "USER", "RUNS", "CHANGED", "NAME")
+    say_table(headings, [_row(one) for one in page.sessions])
+    if page.next_cursor is not None:
+        shown = count(len(page.sessions), "row")
+        say(
+            f"{shown}; go on with `kern sessions list --after {page.next_cursor}` and the same "
+            "filters."
+        )
+
+
+def print_session(given: str, *, limit: int, as_json: bool) -> None:
+    """Print a session, what it used, and its last runs."""
+    now = datetime.now(UTC)
+    with store.existing_database(store.read_settings()) as db:
+        full = _full_id(db, given)
+        session = db.read_now(lambda tx: sessions.read(tx, full, OPERATOR))
+        used = db.read_now(lambda tx: session_metrics.metrics(tx, full, OPERATOR, now))
+        runs = db.read_now(lambda tx: sessions.latest_runs(tx, full, limit))
+    if as_json:
+        say_json(
+            {
+                **session.model_dump(mode="json"),
+                "metrics": used.model_dump(mode="json"),
+                "runs": [run.model_dump(mode="json", include=_OF_A_RUN) for run in runs],
+            }
+        )
+        return
+    _say_session(session)
+    _say_metrics(used)
+    _say_runs(session, runs)
+
+
+def rename_session(given: str, name: str, *, as_json: bool) -> None:
+    """Give a session a name."""
+    now = datetime.now(UTC)
+    with store.existing_database(store.read_settings()) as db:
+        full = _full_id(db, given)
+        session = db.write_now(lambda tx: sessions.rename(tx, full, OPERATOR, name, now))
+    if as_json:
+        say_json(session.model_dump(mode="json"))
+        return
+    say(f"Session {one_line(full)} is called {one_line(session.name or '')}.")
+
+
+def delete_session(given: str, *, may_ask: bool, as_json: bool) -> None:
+    """Delete a session; on a terminal, ask before."""
+    settings = store.read_settings()
+    with store.existing_database(settings) as db:
+        full = _full_id(db, given)
+        session = db.read_now(lambda tx: sessions.read(tx, full, OPERATOR))
+        if may_ask and prompts.can_ask() and not _is_meant(session):
+            say("Nothing was deleted.")
+            return
+        cancelled = acting.delete_session(settings, db, full)
+    delivered = all(cancelled)
+    if as_json:
+        done = {"session_id": full, "deleted": True, "cancelled_runs": len(cancelled)}
+        say_json({**done, "delivered": delivered})
+        return
+    say(f"Deleted: session {one_line(full)} with {count(session.run_count, 'run')}.")
+    if not delivered:
+        say("What executes its runs is told when a worker runs.")
+
+
+def _is_meant(session: Session) -> bool:
+    called = f" ({one_line(session.name)})" if session.name else ""
+    what = f"session {one_line(session.session_id)}{called} with"
+    return typer.confirm(f"Delete {what} {count(session.run_count, 'run')} for good?")
+
+
+def _full_id(db: Database, given: str) -> str:
+    return db.read_now(lambda tx: listing.full_session_id(tx, given))
+
+
+def _row(session: Session) -> tuple[str, ...]:
+    return (
+        show_id(session.session_id),
+        session.component_id,
+        session.user_id or "-",
+        str(session.run_count),
+        show_age(session.updated_at),
+        session.name or "-",
+    )
+
+
+def _say_session(session: Session) -> None:
+    say(styled("Session ", "bold"), session.session_id)
+    if session.name:
+        say(f"  called {one_line(session.name)}")
+    owner = f"of {one_line(session.user_id)}" if session.user_id else "of no user"
+    say(f"  {owner} with {one_line(session.component_id)}")
+    say(f"  begun {show_time(session.created_at)}, changed {show_time(session.updated_at)}")
+    if session.forked_from:
+        say(f"  a copy of session {one_line(session.forked_from)}")
+    if session.session_state:
+        say(f"  state {show_value(session.session_state)}")
+    if session.summary:
+        say(f"  summary {one_line(session.summary)}")
+
+
+def _say_metrics(used: SessionMetrics) -> None:
+    say(
+        f"Cost: {count(used.run_count, 'run')}, {count(used.model_calls, 'model call')}, "
+        f"{count(used.tool_calls, 'tool call')}, {count(used.total_tokens, 'token')}; "
+        f"{used.working_seconds:,.1f} s working, {used.waiting_seconds:,.1f} s waiting for people"
+    )
+
+
+def _say_runs(session: Session, runs: list[RunOutput]) -> None:
+    if not runs:
+        return
+    say("")
+    headings = ("NUMBER", "RUN", "STATUS", "AGE", "INPUT")
+    say_table(headings, [_run_row(run) for run in runs])
+    if session.run_count > len(runs):
+        say(f"{len(runs)} of {count(session.run_count, 'run')}; more with --limit.")
+
+
+def _run_row(run: RunOutput) -> tuple[str, ...]:
+    age = show_age(run.created_at)
+    return str(run.number), show_id(run.run_id), run.status.value, age, run.input

@@ -1,0 +1,74 @@
+"""Sessions from outside: read, list, name, change, copy and delete them."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+
+from kern.client.courier import Courier
+from kern.db import deletions, forks, session_metrics, sessions
+from kern.db.engine import Database
+from kern.db.viewer import Viewer
+from kern.ids import new_id
+from kern.run import Message
+from kern.session import Session, SessionMetrics, SessionPage
+from kern.session_state import StateChange
+
+
+class Sessions:
+    """Everything that talks to sessions from outside, for one database and one Temporal."""
+
+    def __init__(self, db: Database, courier: Courier) -> None:
+        self._db = db
+        self._courier = courier
+
+    async def read(self, session_id: str, viewer: Viewer) -> Session:
+        """Read a session."""
+        return await self._db.read(lambda tx: sessions.read(tx, session_id, viewer))
+
+    async def page(self, viewer: Viewer, limit: int, cursor: str | None) -> SessionPage:
+        """List the viewer's sessions."""
+        return await self._db.read(lambda tx: sessions.page(tx, viewer, limit=limit, cursor=cursor))
+
+    async def chat_history(
+        self, session_id: str, viewer: Viewer, limit: int | None
+    ) -> list[Message]:
+        """Read what was asked and answered."""
+        return await self._db.read(lambda tx: sessions.chat_history(tx, session_id, viewer, limit))
+
+    async def messages(self, session_id: str, viewer: Viewer, limit: int | None) -> list[Message]:
+        """Read the messages of all runs."""
+        return await self._db.read(lambda tx: sessions.messages(tx, session_id, viewer, limit))
+
+    async def update_state(
+        self, session_id: str, viewer: Viewer, changes: Sequence[StateChange]
+    ) -> dict[str, JsonValue]:
+        """Change the state, and return the new one."""
+        now = datetime.now(UTC)
+        return await self._db.write(
+            lambda tx: sessions.update_state(tx, session_id, viewer, changes, now)
+        )
+
+    async def metrics(self, session_id: str, viewer: Viewer) -> SessionMetrics:
+        """Sum up what the runs used."""
+        now = datetime.now(UTC)
+        return await self._db.read(lambda tx: session_metrics.metrics(tx, session_id, viewer, now))
+
+    async def rename(self, session_id: str, viewer: Viewer, name: str) -> Session:
+        """Give a session a name."""
+        now = datetime.now(UTC)
+        return await self._db.write(lambda tx: sessions.rename(tx, session_id, viewer, name, now))
+
+    async def fork(self, session_id: str, viewer: Viewer, run_id: str | None) -> str:
+        """Copy a session, and return the id of the copy."""
+        now, fork_id = datetime.now(UTC), new_id()
+        return await self._db.write(
+            lambda tx: forks.fork(tx, session_id, viewer, now, fork_id=fork_id, run_id=run_id)
+        )
+
+    async def delete(self, session_id: str, viewer: Viewer) -> None:
+        """Delete a session: it is gone when this returns, and what executes in it is told then."""
+        now = datetime.now(UTC)
+        deliveries = await self._db.write(lambda tx: deletions.delete(tx, session_id, viewer, now))
+        await asyncio.gather(*(self._courier.tell_at_once(one) for one in deliveries))

@@ -1,0 +1,94 @@
+"""Deleting a session with everything in it, but for the decisions, whose chain stays whole."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, literal, select
+from sqlmodel import Session
+
+from kern.db import outbox, sessions
+from kern.db.outbox import Delivery, DeliveryKind
+from kern.db.outputs import run_row
+from kern.db.rows import execute, table_of
+from kern.db.tables import (
+    DeletedRunRow,
+    EventRow,
+    FileRow,
+    MessageRow,
+    OutboxRow,
+    RequirementRow,
+    RunRow,
+    SessionRow,
+    ToolCallRow,
+)
+from kern.db.types import UtcDateTime
+from kern.db.viewer import Viewer
+from kern.states import FINAL_RUN_STATUSES
+
+# By then nothing executes any more for a run that was deleted.
+_REMEMBERED = timedelta(days=90)
+
+_runs, _sessions, _files, _outbox, _deleted = (
+    table_of(kind) for kind in (RunRow, SessionRow, FileRow, OutboxRow, DeletedRunRow)
+)
+_of_session = select(_runs.c.id).where(_runs.c.session_id == bindparam("session_id"))
+_LOCK_RUNS = (
+    select(_runs.c.id, _runs.c.status)
+    .where(_runs.c.session_id == bindparam("session_id"))
+    .order_by(_runs.c.number)
+    .with_for_update()
+)
+_REMEMBER = _deleted.insert().from_select(
+    ["id", "deleted_at"],
+    select(_runs.c.id, bindparam("now", type_=UtcDateTime)).where(
+        _runs.c.session_id == bindparam("session_id")
+    ),
+)
+# In the order in which one refers to the next.
+_DELETE = (
+    _outbox.delete().where(
+        _outbox.c.run_id.in_(_of_session), _outbox.c.kind != DeliveryKind.cancel.value
+    ),
+    *(
+        table_of(kind).delete().where(table_of(kind).c.run_id.in_(_of_session))
+        for kind in (EventRow, MessageRow, RequirementRow, ToolCallRow)
+    ),
+    _files.delete().where(_files.c.session_id == bindparam("session_id")),
+    _runs.delete().where(_runs.c.session_id == bindparam("session_id")),
+    _sessions.delete().where(_sessions.c.id == bindparam("session_id")),
+)
+_IS_DELETED = select(_deleted.c.id).where(_deleted.c.id == bindparam("run_id"))
+
+
+def delete(tx: Session, session_id: str, viewer: Viewer, now: datetime) -> list[Delivery]:
+    """Delete a session; return what Temporal has to be told so that nothing goes on in it.
+
+    Decisions stay, because each one's hash covers the one before. The ids of the runs stay for a
+    while, so that what still executes for them knows why it finds nothing.
+
+    Raises as `sessions.find`.
+    """
+    sessions.find(tx, session_id, viewer)
+    # Whoever writes takes a run before its session. Runs that began meanwhile are seen only with
+    # the session's row in hand.
+    execute(tx, _LOCK_RUNS, session_id=session_id)
+    sessions.lock(tx, session_id, viewer)
+    unfinished = [
+        run_row(tx, run.id)
+        for run in execute(tx, _LOCK_RUNS, session_id=session_id).all()
+        if run.status not in FINAL_RUN_STATUSES
+    ]
+    execute(tx, _REMEMBER, session_id=session_id, now=now)
+    for statement in _DELETE:
+        execute(tx, statement, session_id=session_id)
+    _forget_old(tx, now)
+    return [outbox.enqueue(tx, run, DeliveryKind.cancel, now) for run in unfinished if run]
+
+
+def is_deleted(tx: Session, run_id: str) -> bool:
+    """Whether a run was deleted with its session, not long ago."""
+    return execute(tx, _IS_DELETED, run_id=run_id).first() is not None
+
+
+def _forget_old(tx: Session, now: datetime) -> None:
+    before = literal(now - _REMEMBERED, UtcDateTime)
+    execute(tx, _deleted.delete().where(_deleted.c.deleted_at < before))

@@ -1,0 +1,152 @@
+"""Forks: a new session that goes on from a copy of what was said in another one."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, literal, select, update
+from sqlmodel import Session, SQLModel
+
+from kern.db import sessions
+from kern.db.outputs import find_run
+from kern.db.rows import add_row, execute, new_row, table_of
+from kern.db.tables import FileRow, MessageRow, RunRow, SessionRow
+from kern.db.viewer import Viewer
+from kern.errors import InvalidInput
+from kern.ids import new_id, not_empty
+from kern.states import RunStatus
+
+_runs, _messages, _files = (table_of(kind) for kind in (RunRow, MessageRow, FileRow))
+# What a copy neither cost nor went through.
+_NOTHING: dict[str, object] = {
+    "last_event": 0,
+    "input_tokens": 0,
+    "output_tokens": 0,
+    "cached_tokens": 0,
+    "reasoning_tokens": 0,
+    "model_calls": 0,
+    "tool_calls": 0,
+    "first_token_seconds": None,
+    "working_seconds": 0.0,
+    "waiting_seconds": 0.0,
+    "started_at": None,
+    "counted_at": None,
+}
+
+
+def fork(
+    tx: Session,
+    session_id: str,
+    viewer: Viewer,
+    now: datetime,
+    *,
+    fork_id: str,
+    run_id: str | None = None,
+) -> str:
+    """Copy a session's completed runs, or those up to one, into a new session of the same owner.
+
+    The messages, the files and the present state are copied. What was decided, the tool calls and
+    the events stay with the runs in which they happened.
+
+    Raises:
+        InvalidInput: the run is not of this session; else as `sessions.find`.
+    """
+    source = sessions.lock(tx, session_id, viewer)
+    until = None if run_id is None else _number_of(tx, source, run_id, viewer)
+    copied = _copied(tx, session_id, until)
+    told = sum(1 for run in copied if run.number <= source.summary_number)
+    # A summary that tells of what is not copied would tell of another conversation.
+    fits = until is None or source.summary_number <= until
+    row = new_row(
+        SessionRow,
+        id=fork_id,
+        user_id=source.user_id,
+        component_id=source.component_id,
+        name=source.name,
+        state=source.state,
+        next_number=len(copied) + 1,
+        summary=source.summary if fits else None,
+        summary_number=told if fits else 0,
+        forked_from=session_id,
+        created_at=now,
+        updated_at=now,
+    )
+    add_row(tx, SessionRow, row)
+    files = _copy_files(tx, session_id, fork_id)
+    ids: dict[str, str] = {}
+    for number, run in enumerate(copied, start=1):
+        ids[run.id] = new_id()
+        parent = ids.get(run.parent_run_id or "")
+        changed: dict[str, object] = {
+            "session_id": fork_id,
+            "number": number,
+            "parent_run_id": parent,
+        }
+        _copy_run(tx, run.id, ids[run.id], changed, files)
+    return fork_id
+
+
+def _number_of(tx: Session, source: SessionRow, run_id: str, viewer: Viewer) -> int:
+    run = find_run(tx, not_empty("run_id", run_id), viewer)
+    if run.session_id != source.id:
+        message = f"Run {run_id!r} is not of session {source.id!r}, but of {run.session_id!r}."
+        raise InvalidInput(message)
+    return run.number
+
+
+class _Run(NamedTuple):
+    id: str
+    number: int
+    parent_run_id: str | None
+
+
+def _copied(tx: Session, session_id: str, until: int | None) -> list[_Run]:
+    """Return the completed runs, without those of which the run above them did not complete."""
+    query = select(_runs.c.id, _runs.c.number, _runs.c.parent_run_id).where(
+        _runs.c.session_id == session_id, _runs.c.status == RunStatus.completed.value
+    )
+    if until is not None:
+        query = query.where(_runs.c.number <= until)
+    found: dict[str, _Run] = {}
+    for row in execute(tx, query.order_by(_runs.c.number)):
+        run = _Run(row.id, row.number, row.parent_run_id)
+        if run.parent_run_id is None or run.parent_run_id in found:
+            found[run.id] = run
+    return list(found.values())
+
+
+def _copy_files(tx: Session, session_id: str, fork_id: str) -> dict[str, str]:
+    query = select(_files.c.id).where(_files.c.session_id == session_id)
+    ids = {old: new_id() for old in execute(tx, query).scalars()}
+    for old, new in ids.items():
+        _copy(tx, FileRow, _files.c.id == old, {"id": new, "session_id": fork_id})
+    return ids
+
+
+def _copy_run(
+    tx: Session, old: str, new: str, changed: dict[str, object], files: dict[str, str]
+) -> None:
+    values = {**_NOTHING, **changed, "id": new, "forked_from": old}
+    _copy(tx, RunRow, _runs.c.id == old, values)
+    _copy(tx, MessageRow, _messages.c.run_id == old, {"run_id": new})
+    if not files:
+        return
+    of_run = _messages.c.run_id == new
+    query = select(_messages.c.turn, _messages.c.position, _messages.c.files)
+    for row in execute(tx, query.where(of_run)).all():
+        if row.files:
+            place = (_messages.c.turn == row.turn) & (_messages.c.position == row.position)
+            theirs = [files.get(one, one) for one in row.files]
+            execute(tx, update(_messages).where(of_run, place).values(files=theirs))
+
+
+def _copy(
+    tx: Session, kind: type[SQLModel], where: ColumnElement[bool], changed: dict[str, object]
+) -> None:
+    """Copy rows inside the database, with some of their columns changed."""
+    table = table_of(kind)
+    taken = [
+        literal(changed[column.name], column.type) if column.name in changed else column
+        for column in table.c
+    ]
+    copied = table.insert().from_select(table.c.keys(), select(*taken).where(where))
+    execute(tx, copied)

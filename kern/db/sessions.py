@@ -1,0 +1,212 @@
+"""Sessions: reading, listing, naming them, and changing their state, each for its owner alone."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import cast
+
+from pydantic import JsonValue
+from sqlalchemy import bindparam, literal, select, tuple_
+from sqlmodel import Session
+
+from kern.canonical import clean_text
+from kern.db import cursors, order
+from kern.db.outputs import message_of, summary_of
+from kern.db.rows import execute, rows, table_of
+from kern.db.tables import MessageRow, RunRow, SessionRow
+from kern.db.types import UtcDateTime
+from kern.db.viewer import Viewer
+from kern.errors import InvalidInput, NotFound
+from kern.ids import not_empty
+from kern.run import Message, RunOutput
+from kern.session import Session as SessionOutput
+from kern.session import SessionPage
+from kern.session_state import StateChange, apply_changes
+from kern.states import RunStatus
+
+LONGEST_PAGE = 1000
+
+_sessions, _runs, _messages = (table_of(kind) for kind in (SessionRow, RunRow, MessageRow))
+_SESSION = _sessions.select().where(_sessions.c.id == bindparam("session_id"))
+
+
+def find(tx: Session, session_id: str, viewer: Viewer) -> SessionRow:
+    """Return a session that the viewer may see, only to look at.
+
+    Raises:
+        NotFound: there is no such session.
+        NotAllowed: it belongs to somebody else.
+        InvalidInput: the id is empty, or the session is another component's.
+    """
+    query = rows(tx, SessionRow, _SESSION, session_id=not_empty("session_id", session_id))
+    return _checked(next(query, None), session_id, viewer)
+
+
+def lock(tx: Session, session_id: str, viewer: Viewer) -> SessionRow:
+    """Take a session's row for this transaction: its state changes under it. Raises as `find`."""
+    row = order.lock_session(tx, not_empty("session_id", session_id))
+    return _checked(row, session_id, viewer)
+
+
+def read(tx: Session, session_id: str, viewer: Viewer) -> SessionOutput:
+    """Read a session. Raises as `find`."""
+    return session_of(find(tx, session_id, viewer))
+
+
+def page(
+    tx: Session,
+    viewer: Viewer,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    user_id: str | None = None,
+) -> SessionPage:
+    """Return the viewer's sessions, the latest first. No message is loaded.
+
+    One that changes while somebody turns pages moves to the front.
+
+    Args:
+        tx: The transaction.
+        viewer: Whose sessions; an operator sees all, or those of `user_id`.
+        limit: How many at most.
+        cursor: Where the page before ended.
+        user_id: A filter for operators.
+
+    Raises:
+        InvalidInput: the limit or the cursor makes no sense.
+    """
+    _check_limit(limit, LONGEST_PAGE)
+    query = _sessions.select()
+    if not viewer.is_operator:
+        query = query.where(_sessions.c.user_id.is_not_distinct_from(viewer.user_id))
+    elif user_id is not None:
+        query = query.where(_sessions.c.user_id == user_id)
+    if viewer.component_id is not None:
+        query = query.where(_sessions.c.component_id == viewer.component_id)
+    if cursor is not None:
+        last = cursors.read(cursor)
+        place = tuple_(literal(last.at, UtcDateTime), literal(last.id))
+        query = query.where(tuple_(_sessions.c.updated_at, _sessions.c.id) < place)
+    query = query.order_by(_sessions.c.updated_at.desc(), _sessions.c.id.desc()).limit(limit + 1)
+    found = [session_of(row) for row in rows(tx, SessionRow, query)]
+    return SessionPage(sessions=found[:limit], next_cursor=_end(found, limit))
+
+
+def rename(tx: Session, session_id: str, viewer: Viewer, name: str, now: datetime) -> SessionOutput:
+    """Give a session a name. Raises as `find`, and if the name is empty."""
+    row = lock(tx, session_id, viewer)
+    row.name, row.updated_at = clean_text(not_empty("name", name)).strip(), now
+    return session_of(row)
+
+
+def update_state(
+    tx: Session, session_id: str, viewer: Viewer, changes: Sequence[StateChange], now: datetime
+) -> dict[str, JsonValue]:
+    """Apply changes to a session's state, all of them or none, and return the new state.
+
+    Raises:
+        InvalidInput: a value cannot be incremented or appended to; else as `find`.
+    """
+    row = lock(tx, session_id, viewer)
+    if changes:
+        row.state = apply_changes(row.state, list(changes))
+        row.state_version += 1
+        row.updated_at = now
+    return row.state
+
+
+def chat_history(
+    tx: Session, session_id: str, viewer: Viewer, limit: int | None = None
+) -> list[Message]:
+    """Return what was said in a session's completed runs: each input, and each answer.
+
+    What happened in between is left out. Raises as `find`.
+    """
+    _check_limit(limit)
+    find(tx, session_id, viewer)
+    query = (
+        select(_messages, _runs.c.content.label("answer"), _runs.c.finished_at)
+        .join_from(_runs, _messages, _runs.c.id == _messages.c.run_id)
+        .where(
+            _runs.c.session_id == session_id,
+            _runs.c.status == RunStatus.completed.value,
+            # What members of a team were told is not what the user said.
+            _runs.c.parent_run_id.is_(None),
+            _messages.c.turn == 0,
+            _messages.c.position == 0,
+        )
+        .order_by(_runs.c.number.desc())
+        .limit(None if limit is None else (limit + 1) // 2)
+    )
+    said: list[Message] = []
+    for row in reversed(execute(tx, query).all()):
+        answer = Message(role="assistant", content=row.answer or "", created_at=row.finished_at)
+        said += [message_of(cast("MessageRow", row)), answer]
+    return said if limit is None else said[-limit:]
+
+
+def messages(
+    tx: Session, session_id: str, viewer: Viewer, limit: int | None = None
+) -> list[Message]:
+    """Return the messages of all runs of a session, or the latest of them, in their order.
+
+    Raises as `find`.
+    """
+    _check_limit(limit)
+    find(tx, session_id, viewer)
+    query = (
+        _messages.select()
+        .join_from(_messages, _runs, _runs.c.id == _messages.c.run_id)
+        .where(_runs.c.session_id == session_id)
+        .order_by(_runs.c.number.desc(), _messages.c.turn.desc(), _messages.c.position.desc())
+        .limit(limit)
+    )
+    return [message_of(row) for row in reversed(list(rows(tx, MessageRow, query)))]
+
+
+def latest_runs(tx: Session, session_id: str, limit: int) -> list[RunOutput]:
+    """Return the last runs of a session, the latest first, without what lies in other tables."""
+    query = _runs.select().where(_runs.c.session_id == session_id)
+    query = query.order_by(_runs.c.number.desc()).limit(limit)
+    return [summary_of(row) for row in rows(tx, RunRow, query)]
+
+
+def session_of(row: SessionRow) -> SessionOutput:
+    """Build what is told of a session."""
+    return SessionOutput(
+        session_id=row.id,
+        user_id=row.user_id,
+        component_id=row.component_id,
+        name=row.name,
+        session_state=row.state,
+        summary=row.summary,
+        run_count=row.next_number - 1,
+        forked_from=row.forked_from,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _checked(row: SessionRow | None, session_id: str, viewer: Viewer) -> SessionRow:
+    if row is None:
+        message = (
+            f"There is no session with the id {session_id!r}. `kern sessions list` lists those "
+            "there are."
+        )
+        raise NotFound(message)
+    viewer.check(f"Session {session_id!r}", row.user_id, row.component_id)
+    return row
+
+
+def _check_limit(limit: int | None, most: int | None = None) -> None:
+    if limit is None or (limit >= 1 and (most is None or limit <= most)):
+        return
+    wanted = "1 or more" if most is None else f"1 to {most}"
+    message = f"limit is {limit!r}: use {wanted}."
+    raise InvalidInput(message)
+
+
+def _end(found: list[SessionOutput], limit: int) -> str | None:
+    if len(found) <= limit:
+        return None
+    last = found[limit - 1]
+    return cursors.written(cursors.Place(last.updated_at, last.session_id))

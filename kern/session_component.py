@@ -1,0 +1,214 @@
+"""What every component offers for its sessions; it holds none of them itself."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+from pydantic import JsonValue
+
+from kern.component import Component
+from kern.db.viewer import Viewer
+from kern.run import Message
+from kern.runner import arunner_for, runner_for
+from kern.session import Session, SessionMetrics, SessionPage
+from kern.session_runner import SessionRunner
+from kern.session_state import StateChange, changes_of
+
+Result = TypeVar("Result")
+Changes = Mapping[str, JsonValue] | Sequence[StateChange]
+
+
+class SessionComponent(Component):
+    """A component whose sessions can be read, changed, copied and deleted.
+
+    Each method reaches the sessions of this component and of one owner: pass the `user_id` with
+    which the session was begun, or none if it was begun without one. All raise `NotFound` where
+    there is no such session, `NotAllowed` where it belongs to somebody else, and `InvalidInput`
+    where it belongs to another component.
+    """
+
+    def get_session(self, session_id: str, *, user_id: str | None = None) -> Session:
+        """Read a session: its name, owner, state, summary and times."""
+        return self._do(lambda do: do.read(session_id, self._viewer(user_id)))
+
+    async def aget_session(self, session_id: str, *, user_id: str | None = None) -> Session:
+        """As `get_session`, for async callers."""
+        return await self._ado(lambda do: do.read(session_id, self._viewer(user_id)))
+
+    def get_sessions(
+        self, *, user_id: str | None = None, limit: int = 20, cursor: str | None = None
+    ) -> SessionPage:
+        """List a user's sessions with this component, the latest first.
+
+        A session that changes while somebody turns pages moves to the front.
+
+        Args:
+            user_id: Whose sessions; none lists those that were begun without a user.
+            limit: How many at most, up to 1,000.
+            cursor: `SessionPage.next_cursor` of the page before.
+        """
+        return self._do(lambda do: do.page(self._viewer(user_id), limit, cursor))
+
+    async def aget_sessions(
+        self, *, user_id: str | None = None, limit: int = 20, cursor: str | None = None
+    ) -> SessionPage:
+        """As `get_sessions`, for async callers."""
+        return await self._ado(lambda do: do.page(self._viewer(user_id), limit, cursor))
+
+    def get_chat_history(
+        self, session_id: str, *, user_id: str | None = None, limit: int | None = None
+    ) -> list[Message]:
+        """Return what the user said and what was answered, in the completed runs of a session.
+
+        Args:
+            session_id: The session.
+            user_id: Its owner.
+            limit: Only the latest messages, so many of them.
+        """
+        return self._do(lambda do: do.chat_history(session_id, self._viewer(user_id), limit))
+
+    async def aget_chat_history(
+        self, session_id: str, *, user_id: str | None = None, limit: int | None = None
+    ) -> list[Message]:
+        """As `get_chat_history`, for async callers."""
+        return await self._ado(lambda do: do.chat_history(session_id, self._viewer(user_id), limit))
+
+    def get_session_messages(
+        self, session_id: str, *, user_id: str | None = None, limit: int | None = None
+    ) -> list[Message]:
+        """Return the messages of all runs of a session: inputs, answers, calls and their results.
+
+        Args:
+            session_id: The session.
+            user_id: Its owner.
+            limit: Only the latest messages, so many of them.
+        """
+        return self._do(lambda do: do.messages(session_id, self._viewer(user_id), limit))
+
+    async def aget_session_messages(
+        self, session_id: str, *, user_id: str | None = None, limit: int | None = None
+    ) -> list[Message]:
+        """As `get_session_messages`, for async callers."""
+        return await self._ado(lambda do: do.messages(session_id, self._viewer(user_id), limit))
+
+    def get_session_state(
+        self, session_id: str, *, user_id: str | None = None
+    ) -> dict[str, JsonValue]:
+        """Return a session's state as it stands."""
+        return self.get_session(session_id, user_id=user_id).session_state
+
+    async def aget_session_state(
+        self, session_id: str, *, user_id: str | None = None
+    ) -> dict[str, JsonValue]:
+        """As `get_session_state`, for async callers."""
+        return (await self.aget_session(session_id, user_id=user_id)).session_state
+
+    def update_session_state(
+        self, session_id: str, changes: Changes, *, user_id: str | None = None
+    ) -> dict[str, JsonValue]:
+        """Change a session's state, all or nothing, and return the new state.
+
+        Runs that change it at the same time lose nothing: changes are applied one after another.
+
+        Args:
+            session_id: The session.
+            changes: A dict sets its keys and leaves the others. A list of `StateChange` may also
+                delete keys, increment numbers and append to lists.
+            user_id: The session's owner.
+
+        Raises:
+            InvalidInput: a value is not JSON, or cannot be incremented or appended to.
+        """
+        asked = changes_of(changes)
+        return self._do(lambda do: do.update_state(session_id, self._viewer(user_id), asked))
+
+    async def aupdate_session_state(
+        self, session_id: str, changes: Changes, *, user_id: str | None = None
+    ) -> dict[str, JsonValue]:
+        """As `update_session_state`, for async callers."""
+        asked = changes_of(changes)
+        return await self._ado(lambda do: do.update_state(session_id, self._viewer(user_id), asked))
+
+    def get_session_metrics(self, session_id: str, *, user_id: str | None = None) -> SessionMetrics:
+        """Return what the runs of a session used together, until now."""
+        return self._do(lambda do: do.metrics(session_id, self._viewer(user_id)))
+
+    async def aget_session_metrics(
+        self, session_id: str, *, user_id: str | None = None
+    ) -> SessionMetrics:
+        """As `get_session_metrics`, for async callers."""
+        return await self._ado(lambda do: do.metrics(session_id, self._viewer(user_id)))
+
+    def get_session_summary(self, session_id: str, *, user_id: str | None = None) -> str | None:
+        """Return a session's summary; None if none was made."""
+        return self.get_session(session_id, user_id=user_id).summary
+
+    async def aget_session_summary(
+        self, session_id: str, *, user_id: str | None = None
+    ) -> str | None:
+        """As `get_session_summary`, for async callers."""
+        return (await self.aget_session(session_id, user_id=user_id)).summary
+
+    def set_session_name(
+        self, session_id: str, name: str, *, user_id: str | None = None
+    ) -> Session:
+        """Give a session a name that people read.
+
+        Raises:
+            InvalidInput: the name is empty.
+        """
+        return self._do(lambda do: do.rename(session_id, self._viewer(user_id), name))
+
+    async def aset_session_name(
+        self, session_id: str, name: str, *, user_id: str | None = None
+    ) -> Session:
+        """As `set_session_name`, for async callers."""
+        return await self._ado(lambda do: do.rename(session_id, self._viewer(user_id), name))
+
+    def fork_session(
+        self, session_id: str, *, user_id: str | None = None, run_id: str | None = None
+    ) -> str:
+        """Copy a session, so that another conversation goes on from it; return the copy's id.
+
+        The completed runs are copied with their messages and files, and the state as it is now.
+        Decisions, tool calls and costs stay with the runs in which they happened.
+
+        Args:
+            session_id: The session.
+            user_id: Its owner, who owns the copy too.
+            run_id: The last run to copy; default: all completed ones.
+
+        Raises:
+            NotFound: there is no such run.
+            InvalidInput: the run is of another session.
+        """
+        return self._do(lambda do: do.fork(session_id, self._viewer(user_id), run_id))
+
+    async def afork_session(
+        self, session_id: str, *, user_id: str | None = None, run_id: str | None = None
+    ) -> str:
+        """As `fork_session`, for async callers."""
+        return await self._ado(lambda do: do.fork(session_id, self._viewer(user_id), run_id))
+
+    def delete_session(self, session_id: str, *, user_id: str | None = None) -> None:
+        """Delete a session with its runs, messages, state and files.
+
+        Runs that wait or go on in it are cancelled. Nothing new begins in them; a tool call that is
+        being executed ends, and its result is kept nowhere. What people decided stays in the chain
+        of decisions.
+        """
+        self._do(lambda do: do.delete(session_id, self._viewer(user_id)))
+
+    async def adelete_session(self, session_id: str, *, user_id: str | None = None) -> None:
+        """As `delete_session`, for async callers."""
+        await self._ado(lambda do: do.delete(session_id, self._viewer(user_id)))
+
+    def _do(self, work: Callable[[SessionRunner], Awaitable[Result]]) -> Result:
+        runner = runner_for(self)
+        return runner.call(runner.with_sessions(work))
+
+    async def _ado(self, work: Callable[[SessionRunner], Awaitable[Result]]) -> Result:
+        runner = await arunner_for(self)
+        return await runner.with_sessions(work)
+
+    def _viewer(self, user_id: str | None) -> Viewer:
+        return Viewer(user_id, component_id=self.id)
