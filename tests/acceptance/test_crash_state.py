@@ -14,6 +14,7 @@ from kern.db import Database, database_from_url, outputs
 from kern.db.viewer import OPERATOR
 from kern.ids import new_id
 from kern.runner import RunRequest
+from kern.states import OnBusy
 from tests.support.crash_app import build, read, user_text
 from tests.support.crash_processes import Child
 from tests.support.crash_spec import Kill, Place, Spec, settings_of
@@ -71,6 +72,7 @@ async def _play(world: World, place: Place, db: Database) -> tuple[list[str], di
                 input=user_text(run_id, "remember"),
                 run_id=run_id,
                 session_id=session,
+                on_busy=OnBusy.parallel,
             )
             await services.runs.run(build(place), request, background=True)
         for number, kill in enumerate(KILLS):

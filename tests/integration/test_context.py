@@ -165,7 +165,10 @@ def test_fifty_runs_in_the_background_lose_nothing_of_the_state(runtime_on_each:
 
     agent = scripted(script, [note])
     session = agent.run("0").session_id
-    rest = [agent.run(str(n), session_id=session, background=True) for n in range(1, RUNS)]
+    rest = [
+        agent.run(str(n), session_id=session, on_busy="parallel", background=True)
+        for n in range(1, RUNS)
+    ]
     for run in rest:
         wait_until(partial(_is_completed, agent, run.run_id), timeout=90)
     state = agent.get_run_output(rest[0].run_id).session_state

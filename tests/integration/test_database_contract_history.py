@@ -36,7 +36,7 @@ def stored(
 
 def ended(stored: Stored, session_id: str, text: str, calls: int = 0) -> str:
     """Make a run that has answered, after a turn with so many calls if there are any."""
-    run_id, _ = stored.accept(session_id=session_id, input=text)
+    run_id, _ = stored.accept(session_id=session_id, input=text, on_busy="parallel")
     turn = 1
     if calls:
         new = [NewCall(f"c{n}", "look", {"n": n}) for n in range(calls)]

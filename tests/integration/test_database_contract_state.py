@@ -25,7 +25,7 @@ def stored(
 
 
 def call_in(stored: Stored, session_id: str, **request: object) -> str:
-    run_id, _ = stored.accept(session_id=session_id, **request)  # type: ignore[arg-type]
+    run_id, _ = stored.accept(session_id=session_id, on_busy="parallel", **request)  # type: ignore[arg-type]
     return stored.answer(run_id, NewCall("c", "note", effect="idempotent")).calls[0].tool_call_id
 
 
