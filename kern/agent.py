@@ -10,7 +10,7 @@ from kern.canonical import canonical_json, digest
 from kern.component import Component, slug
 from kern.context import DEFAULT_RUNS, Context, window_of
 from kern.db.engine import Database
-from kern.definitions import a_model, by_name, not_negative, paragraphs
+from kern.definitions import a_model, by_name, limit, not_negative, paragraphs
 from kern.errors import InvalidInput
 from kern.gates import declared
 from kern.models.base import Model, OutputSpec
@@ -96,15 +96,15 @@ class Agent(Component):
         self.session_state = dict(session_state or {})
         self.add_history_to_context = add_history_to_context
         self.num_history_runs = not_negative("num_history_runs", num_history_runs)
-        self.num_history_messages = not_negative("num_history_messages", num_history_messages)
+        self.num_history_messages = limit("num_history_messages", num_history_messages)
         window = window_of(
             shown=add_history_to_context,
             runs=num_history_runs,
             messages=num_history_messages,
-            tool_calls=not_negative("max_tool_calls_from_history", max_tool_calls_from_history),
+            tool_calls=limit("max_tool_calls_from_history", max_tool_calls_from_history),
         )
         self.context = Context(self.instructions, window, add_session_state_to_context)
-        self.tool_call_limit = not_negative("tool_call_limit", tool_call_limit)
+        self.tool_call_limit = limit("tool_call_limit", tool_call_limit)
         given = id or (slug(name) if name else f"agent-{self.fingerprint[:12]}")
         super().__init__(given, name or given, db)
 

@@ -1,7 +1,6 @@
 """Checks of what is declared, so that a mistake is told where it was made."""
 
 from collections.abc import Sequence
-from typing import overload
 
 from kern.errors import InvalidDefinition
 from kern.models.base import Model
@@ -44,21 +43,18 @@ def by_name(tools: list[Tool]) -> dict[str, Tool]:
     return {tool.name: tool for tool in tools}
 
 
-@overload
-def not_negative(name: str, value: int) -> int: ...
-
-
-@overload
-def not_negative(name: str, value: int | None) -> int | None: ...
-
-
-def not_negative(name: str, value: int | None) -> int | None:
-    """Return a limit.
+def not_negative(name: str, value: int) -> int:
+    """Return a number.
 
     Raises:
         InvalidDefinition: it is below 0.
     """
-    if value is not None and value < 0:
+    if value < 0:
         message = f"{name} is {value!r}: use 0 or more."
         raise InvalidDefinition(message)
     return value
+
+
+def limit(name: str, value: int | None) -> int | None:
+    """As `not_negative`, for what may be None: no limit."""
+    return None if value is None else not_negative(name, value)

@@ -9,7 +9,6 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Label,
-    Select,
     Subquery,
     bindparam,
     cast,
@@ -50,7 +49,7 @@ def earlier(tx: Session, session_id: str, before: int, window: Window) -> list[M
     Completed runs have their messages; what a paused run waits for is one line, also where it is
     older than the window. Others are left out.
     """
-    found: Any = execute(tx, _query(window), session_id=session_id, before=before)
+    found: Any = execute(tx, window_query(window), session_id=session_id, before=before)
     seen: list[Message] = []
     for _, group in groupby(found, key=lambda row: row.number):
         rows = list(group)
@@ -62,7 +61,7 @@ def earlier(tx: Session, session_id: str, before: int, window: Window) -> list[M
 
 
 @cache
-def _query(window: Window) -> CompoundSelect[Any]:
+def window_query(window: Window) -> CompoundSelect[Any]:
     """Build the statement of a window, once.
 
     Its limits stand in its text: a plan that is made for any limit would read the whole session.
@@ -108,7 +107,7 @@ def _waiting() -> Subquery:
 
 
 def _latest(status: RunStatus, most: int) -> Subquery:
-    query: Select[Any] = (
+    query = (
         select(_runs.c.id, _runs.c.number, _runs.c.turn, _runs.c.input)
         .where(
             _runs.c.session_id == bindparam("session_id"),

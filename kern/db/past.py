@@ -89,7 +89,7 @@ def _holds(word: str) -> ColumnElement[bool]:
     )
 
 
-def _past() -> Select[Any]:
+def _past() -> Select[*tuple[Any, ...]]:
     return (
         select(*_COLUMNS)
         .join_from(table_of(RunRow), table_of(SessionRow), _sessions.id == _runs.session_id)
@@ -97,7 +97,7 @@ def _past() -> Select[Any]:
     )
 
 
-def _found(tx: Session, query: Select[Any]) -> Sequence[Any]:
+def _found(tx: Session, query: Select[*tuple[Any, ...]]) -> Sequence[Any]:
     return execute(tx, query).all()
 
 

@@ -251,7 +251,7 @@ def test_no_table_is_scanned_for_a_window(long: tuple[Stored, str], window: Wind
 
 def _plan(stored: Stored, session: str, window: Window) -> list[str]:
     dialect = stored.database.engine.dialect
-    compiled = history._query(window).compile(dialect=dialect)
+    compiled = history.window_query(window).compile(dialect=dialect)
     prefix = "EXPLAIN QUERY PLAN " if dialect.name == "sqlite" else "EXPLAIN "
     given = {**compiled.params, "session_id": session, "before": LONG}
     values: Any = given
@@ -278,7 +278,7 @@ def _cost(stored: Stored, session: str, window: Window, before: int) -> int:
     """Return what the database itself says that a window took: steps, or pages."""
     if isinstance(stored.database, SqliteDb | InMemoryDb):
         return _steps(stored, session, window, before)
-    statement = history._query(window).compile(dialect=stored.database.engine.dialect)
+    statement = history.window_query(window).compile(dialect=stored.database.engine.dialect)
     values = {**statement.params, "session_id": session, "before": before}
     explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
     (found,) = stored.look(lambda tx: tx.connection().exec_driver_sql(explain, values).one())

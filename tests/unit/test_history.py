@@ -1,5 +1,8 @@
 """History: whatever a window cuts, every call keeps its result, and no result lacks its call."""
 
+# What is sent is looked at without a server: hypothesis asks hundreds of times.
+# pyright: reportPrivateUsage=false
+
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
