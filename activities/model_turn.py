@@ -13,6 +13,7 @@ from kern.activities.heartbeat import beating
 from kern.agent import Agent
 from kern.canonical import clean_text
 from kern.checkpoints import reach
+from kern.context import Context
 from kern.contracts import TurnInput, TurnOutcome
 from kern.db import runs, turns
 from kern.db.engine import Database
@@ -55,7 +56,7 @@ class ModelTurn:
     async def _take(self, ask: TurnInput) -> TurnOutcome:
         began = datetime.now(UTC)
         conversation = await self._db.read(
-            lambda tx: turns.load(tx, ask.run_id, ask.turn, self._window)
+            lambda tx: turns.load(tx, ask.run_id, ask.turn, self._context)
         )
         if conversation.outcome is not None:
             return conversation.outcome
@@ -82,7 +83,7 @@ class ModelTurn:
     async def _ask(self, agent: Agent, conversation: Conversation) -> ModelResponse:
         limit = agent.tool_call_limit
         request = ModelRequest(
-            instructions=agent.instructions,
+            instructions=agent.context.told(conversation.state),
             messages=conversation.messages,
             tools=[tool.spec for tool in agent.tools.values()],
             output=agent.output,
@@ -114,9 +115,8 @@ class ModelTurn:
         await self._db.write(fail)
         return TurnOutcome(ended=True)
 
-    def _window(self, component_id: str) -> int:
-        agent = self._agent(component_id)
-        return agent.num_history_runs if agent.add_history_to_context else 0
+    def _context(self, component_id: str) -> Context:
+        return self._agent(component_id).context
 
     def _agent(self, component_id: str) -> Agent:
         component = self._registry.get(component_id)

@@ -18,13 +18,15 @@ from kern.contracts import ToolCallInput, ToolCallOutcome
 from kern.db import calls
 from kern.db.calls import Execution, Kept, Settled
 from kern.db.engine import Database
+from kern.db.past import StoredPast
 from kern.errors import InvalidInput, NotFound
 from kern.ids import new_id
 from kern.logs import get_logger
+from kern.past import PastContext
 from kern.registry import Registry
 from kern.session_state import SessionState, StateChange
 from kern.states import Effect, ToolOutcome
-from kern.tools import RunContext, Tool
+from kern.tools import Tool
 
 _log = get_logger("kern.tool_call")
 
@@ -142,7 +144,7 @@ class _Attempt:
         self.taken = taken
         self._db = db
         self._token = token
-        self.context = RunContext(
+        self.context = PastContext(
             run_id=taken.run_id,
             session_id=taken.session_id,
             user_id=taken.user_id,
@@ -152,6 +154,7 @@ class _Attempt:
             session_state=SessionState(taken.state),
             dependencies=taken.dependencies,
             metadata=taken.metadata,
+            past=StoredPast(db, taken.run_id),
         )
 
     async def end(self, ended: Ended) -> None:

@@ -5,10 +5,13 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, JsonValue
 
+from kern.built_in_tools import built_in_tools
 from kern.canonical import canonical_json, digest
 from kern.component import slug
+from kern.context import DEFAULT_RUNS, Context, window_of
 from kern.db.engine import Database
-from kern.errors import InvalidDefinition, InvalidInput
+from kern.definitions import a_model, by_name, limit, not_empty, not_negative, paragraphs
+from kern.errors import InvalidInput
 from kern.gates import declared
 from kern.models.base import Model, OutputSpec
 from kern.requirements import Requirement
@@ -34,13 +37,24 @@ class Agent(SessionComponent):
         name: What people call it.
         model: Who answers.
         instructions: What the model is told before the conversation; several become paragraphs.
+            A name in braces stands for the value of that key of the session's state, if there is
+            one.
         tools: What the model may call: tools, or plain functions, which have no gates.
         output_schema: A pydantic model that the answer must fit; `RunOutput.content` is then an
             instance of it.
         session_state: The state with which a new session begins.
         db: Where runs are kept; default: the runtime's database.
-        add_history_to_context: Whether the model sees earlier runs of the session.
-        num_history_runs: How many of them, at most.
+        add_history_to_context: Whether the model sees earlier runs of the session: completed ones,
+            and a line for each that is paused.
+        num_history_runs: How many completed runs, at most.
+        num_history_messages: How many messages of them, at most, instead.
+        max_tool_calls_from_history: How many tool calls of earlier runs are shown, the latest ones.
+        read_chat_history: Whether the model has a tool that reads the session beyond that.
+        search_past_sessions: Whether the model has a tool that searches the user's other sessions
+            with this agent; without a `user_id` it searches the session itself.
+        add_session_state_to_context: Whether the model sees the session's state, as it stands at
+            each turn.
+        enable_agentic_state: Whether the model has a tool that changes the session's state.
         tool_call_limit: How many tool calls one run may make; further ones are answered with an
             error.
 
@@ -62,20 +76,37 @@ class Agent(SessionComponent):
         session_state: Mapping[str, JsonValue] | None = None,
         db: Database | None = None,
         add_history_to_context: bool = False,
-        num_history_runs: int = 3,
+        num_history_runs: int = DEFAULT_RUNS,
+        num_history_messages: int | None = None,
+        max_tool_calls_from_history: int | None = None,
+        read_chat_history: bool = False,
+        search_past_sessions: bool = False,
+        add_session_state_to_context: bool = False,
+        enable_agentic_state: bool = False,
         tool_call_limit: int | None = None,
     ) -> None:
-        self.model = _model(model)
-        self.instructions = _paragraphs(instructions)
-        self.tools = _by_name([as_tool(candidate) for candidate in tools])
+        self.model = a_model(model)
+        self.instructions = paragraphs(instructions)
+        built_in = built_in_tools(
+            reads_history=read_chat_history,
+            searches=search_past_sessions,
+            changes_state=enable_agentic_state,
+        )
+        self.tools = by_name([*(as_tool(candidate) for candidate in tools), *built_in])
         self.output_schema = output_schema
         self.session_state = dict(session_state or {})
         self.add_history_to_context = add_history_to_context
-        self.num_history_runs = _not_negative("num_history_runs", num_history_runs)
-        self.tool_call_limit = (
-            None if tool_call_limit is None else _not_negative("tool_call_limit", tool_call_limit)
+        self.num_history_runs = not_negative("num_history_runs", num_history_runs)
+        self.num_history_messages = limit("num_history_messages", num_history_messages)
+        window = window_of(
+            shown=add_history_to_context,
+            runs=num_history_runs,
+            messages=num_history_messages,
+            tool_calls=limit("max_tool_calls_from_history", max_tool_calls_from_history),
         )
-        _not_empty(id=id, name=name)
+        self.context = Context(self.instructions, window, add_session_state_to_context)
+        self.tool_call_limit = limit("tool_call_limit", tool_call_limit)
+        not_empty(id=id, name=name)
         given = id or (slug(name) if name else f"agent-{self.fingerprint[:12]}")
         super().__init__(given, name or given, db)
 
@@ -93,6 +124,7 @@ class Agent(SessionComponent):
             self.session_state,
             self.num_history_runs if self.add_history_to_context else 0,
             self.tool_call_limit,
+            *self.context.declared,
         ]
         return digest(declaration)
 
@@ -317,42 +349,3 @@ def input_text(given: object) -> str:
         case _:
             message = f"{given!r} is no input: give a text, a pydantic model, a dict or a list."
             raise InvalidInput(message)
-
-
-def _model(candidate: object) -> Model:
-    if isinstance(candidate, Model):
-        return candidate
-    message = f"{candidate!r} is no model: use one such as OpenAIResponses(id=…) of kern.models."
-    raise InvalidDefinition(message)
-
-
-def _paragraphs(instructions: str | Sequence[str] | None) -> str | None:
-    if instructions is None or isinstance(instructions, str):
-        return instructions
-    return "\n\n".join(instructions)
-
-
-def _by_name(tools: list[Tool]) -> dict[str, Tool]:
-    names = [tool.name for tool in tools]
-    double = sorted({name for name in names if names.count(name) > 1})
-    if double:
-        message = (
-            f"Two tools have the name {double[0]!r}: the model could not tell them apart. Pass "
-            "name= to one."
-        )
-        raise InvalidDefinition(message)
-    return {tool.name: tool for tool in tools}
-
-
-def _not_empty(**given: str | None) -> None:
-    for name, value in given.items():
-        if value is not None and not value.strip():
-            message = f"An agent's {name} is empty: give one, or leave it out."
-            raise InvalidDefinition(message)
-
-
-def _not_negative(name: str, value: int) -> int:
-    if value < 0:
-        message = f"{name} is {value!r}: use 0 or more."
-        raise InvalidDefinition(message)
-    return value

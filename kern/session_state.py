@@ -6,7 +6,7 @@ from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
-from kern.canonical import canonical_json, clean_json, clean_text
+from kern.canonical import canonical_json, clean_json, clean_text, digest
 from kern.errors import InvalidInput
 
 _Op = Literal["set", "delete", "increment", "append"]
@@ -17,6 +17,10 @@ class StateChange(BaseModel):
     """One change of one key.
 
     `increment` and `append` commute, so concurrent runs lose none of them.
+
+    Attributes:
+        seen: What a set or delete was based on: the digest of the key's value when it was read,
+            "" if there was none; None if nothing was read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -24,6 +28,7 @@ class StateChange(BaseModel):
     op: _Op
     key: str
     value: JsonValue = None
+    seen: str | None = None
 
 
 class SessionState(dict[str, JsonValue]):
@@ -62,9 +67,9 @@ class SessionState(dict[str, JsonValue]):
             if self._explains(key, steps):
                 commuting += steps
             elif key in self:
-                plain.append(StateChange(op="set", key=clean_text(key), value=self._json(key)))
+                plain.append(self._plain("set", key, self._json(key)))
             else:
-                plain.append(StateChange(op="delete", key=key))
+                plain.append(self._plain("delete", key))
         return [*commuting, *plain]
 
     def _explains(self, key: str, steps: list[StateChange]) -> bool:
@@ -78,6 +83,12 @@ class SessionState(dict[str, JsonValue]):
             return key not in self and key not in after
         # As JSON: Python takes True, 1 and 1.0 for equal.
         return canonical_json(clean_json(after[key])) == canonical_json(self._json(key))
+
+    def _plain(
+        self, op: Literal["set", "delete"], key: str, value: JsonValue = None
+    ) -> StateChange:
+        key = clean_text(key)
+        return StateChange(op=op, key=key, value=value, seen=_seen(self._before, key))
 
     def _json(self, key: str) -> JsonValue:
         try:
@@ -142,6 +153,18 @@ def _change(op: _Op, key: str, value: JsonValue) -> StateChange:
         message = f"The session state's {key!r} would hold what is not JSON: {value!r:.200}."
         raise InvalidInput(message) from error
     return change.model_copy(update=cleaned)
+
+
+def overwrites(state: Mapping[str, JsonValue], change: StateChange) -> bool:
+    """Whether a set or delete ends a value that it did not know: one stored since it was read."""
+    now = _seen(state, change.key)
+    if change.op not in {"set", "delete"} or change.seen in {None, now}:
+        return False
+    return now != _seen(apply_changes(state, [change]), change.key)
+
+
+def _seen(state: Mapping[str, JsonValue], key: str) -> str:
+    return digest(state[key]) if key in state else ""
 
 
 def _number(state: dict[str, JsonValue], key: str) -> float:

@@ -14,18 +14,19 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts import Gate
-from kern.db import audit, order, outbox, runs
+from kern.db import audit, outbox, runs
 from kern.db.approved import is_as_approved
 from kern.db.audit import KERN, Decided
 from kern.db.events import record
 from kern.db.held import hold
 from kern.db.outbox import DeliveryKind
-from kern.db.outputs import no_run, session_state
+from kern.db.outputs import session_state
 from kern.db.rows import rows, table_of
+from kern.db.state import change_state
 from kern.db.tables import RequirementRow, RunRow, ToolCallRow
 from kern.db.turns import Question, open_requirement, pending_gate
-from kern.errors import InvalidInput, NotFound
-from kern.session_state import StateChange, apply_changes
+from kern.errors import NotFound
+from kern.session_state import StateChange
 from kern.states import (
     Effect,
     RequirementKind,
@@ -154,7 +155,7 @@ def finish(
         _settle(tx, run, asked, result, now)
     runs.finish_call(tx, call, outcome, result, now)
     run.tool_calls += 1
-    _apply_state(tx, run, changes, now)
+    change_state(tx, run, changes, now)
     record(
         tx,
         run,
@@ -282,24 +283,3 @@ def _settle(tx: Session, run: RunRow, asked: RequirementRow, result: str, now: d
         outbox.enqueue(
             tx, run, DeliveryKind.resolved, now, requirement_id=asked.id, grace=timedelta(0)
         )
-
-
-def _apply_state(tx: Session, run: RunRow, changes: list[StateChange], now: datetime) -> None:
-    if not changes:
-        return
-    session = order.lock_session(tx, run.session_id)
-    if session is None:
-        raise no_run(run.id)
-    done: list[JsonValue] = []
-    for change in changes:
-        written = change.model_dump(mode="json")
-        try:
-            session.state = apply_changes(session.state, [change])
-        except InvalidInput as error:
-            # Another run made it a value of another type; the call has happened all the same.
-            record(tx, run, "session_state_refused", now, change=written, reason=str(error))
-        else:
-            done.append(written)
-    session.state_version += 1
-    session.updated_at = now
-    record(tx, run, "session_state_changed", now, changes=done)

@@ -13,6 +13,7 @@ from kern.db.held import hold, hold_all, save
 from kern.db.outbox import Delivery, DeliveryKind
 from kern.db.outputs import no_run, run_row
 from kern.db.rows import add, add_row, execute, new_row, table_of
+from kern.db.state import change_state
 from kern.db.tables import (
     MessageRow,
     OutboxRow,
@@ -25,6 +26,7 @@ from kern.db.viewer import Viewer
 from kern.errors import Conflict, RunEnded
 from kern.models.base import Usage
 from kern.runner import RunRequest
+from kern.session_state import StateChange
 from kern.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
 # Built once: each write asks them.
@@ -127,6 +129,10 @@ def accept(
         created_at=now,
     )
     append(tx, run, "run_accepted", now, number=run.number, queued=is_queued)
+    if request.session_state:
+        given = request.session_state.items()
+        changes = [StateChange(op="set", key=key, value=value) for key, value in given]
+        change_state(tx, lock(tx, run_id), changes, now)
     if is_queued:
         return None
     return outbox.enqueue(tx, run, DeliveryKind.start, now)
@@ -278,9 +284,6 @@ def _session(
     if session is not None:
         viewer = Viewer(request.user_id, component_id=request.component_id)
         viewer.check(f"Session {session_id!r}", session.user_id, session.component_id)
-        if request.session_state:
-            session.state = {**session.state, **request.session_state}
-            session.state_version += 1
         session.next_number, session.updated_at = session.next_number + 1, now
         return session
     session = new_row(
@@ -288,7 +291,7 @@ def _session(
         id=session_id,
         user_id=request.user_id,
         component_id=request.component_id,
-        state={**initial_state, **request.session_state},
+        state=initial_state,
         next_number=2,
         created_at=now,
         updated_at=now,
@@ -318,21 +321,3 @@ def _not_deleted(tx: Session, run_id: str) -> None:
             "run_id, or none."
         )
         raise Conflict(message)
-
-
-_LATEST = (
-    select(_runs.c.id)
-    .where(
-        _runs.c.session_id == bindparam("session_id"),
-        _runs.c.number < bindparam("before"),
-        _runs.c.status == RunStatus.completed.value,
-    )
-    .order_by(_runs.c.number.desc())
-    .limit(bindparam("count"))
-)
-
-
-def latest_numbers(tx: Session, session_id: str, before: int, count: int) -> list[str]:
-    """Return the ids of a session's last `count` completed runs before a number, oldest first."""
-    found = execute(tx, _LATEST, session_id=session_id, before=before, count=count)
-    return list(reversed(found.scalars().all()))

@@ -61,7 +61,7 @@ class RunRow(SQLModel, table=True):
         UniqueConstraint("session_id", "number"),
         Index("runs_by_status", "status", "updated_at"),
         Index("runs_by_time", "created_at", "id"),
-        Index("runs_of_session", "session_id", "status"),
+        Index("runs_of_session", "session_id", "status", "number"),
     )
 
     id: str = Field(primary_key=True)

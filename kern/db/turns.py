@@ -9,10 +9,11 @@ from sqlalchemy import bindparam
 from sqlmodel import Session
 
 from kern.canonical import arguments_digest
+from kern.context import Context
 from kern.contracts import Gate, PlannedCall, TurnOutcome
-from kern.db import runs, timing
+from kern.db import history, runs, timing
 from kern.db.events import record
-from kern.db.outputs import message_of, message_rows, no_run, run_row
+from kern.db.outputs import message_of, message_rows, no_run, run_row, session_state
 from kern.db.rows import add, add_row, new_row, rows, table_of
 from kern.db.tables import MessageRow, RequirementRow, RunRow, ToolCallRow
 from kern.ids import new_id
@@ -93,12 +94,13 @@ class Conversation:
     calls_so_far: int
     corrections: int
     outcome: TurnOutcome | None = None
+    state: dict[str, JsonValue] = field(default_factory=dict)
 
 
-def load(tx: Session, run_id: str, turn: int, window: Callable[[str], int]) -> Conversation:
+def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -> Conversation:
     """Read what the model has to see for a turn: some earlier runs of the session, and this one.
 
-    `window` says for a component's id how many earlier runs it wants.
+    `shown` says for a component's id what its model is shown of the session.
 
     Raises:
         NotFound: there is no such run.
@@ -109,19 +111,19 @@ def load(tx: Session, run_id: str, turn: int, window: Callable[[str], int]) -> C
     if turn <= run.turn or RunStatus(run.status).is_final:
         return Conversation(run.component_id, run.session_id, [], 0, 0, outcome_of(tx, run, turn))
     own = list(message_rows(tx, run_id))
-    history_runs = window(run.component_id)
+    context = shown(run.component_id)
     earlier = (
-        runs.latest_numbers(tx, run.session_id, run.number, history_runs) if history_runs else []
+        history.earlier(tx, run.session_id, run.number, context.window) if context.window else []
     )
-    seen = [*(row for past in earlier for row in message_rows(tx, past)), *own]
     calls_so_far = sum(len(row.requested or []) for row in own)
     corrections = sum(1 for row in own if row.turn > 0 and row.role == "user")
     return Conversation(
         run.component_id,
         run.session_id,
-        [message_of(row) for row in seen],
+        [*earlier, *(message_of(row) for row in own)],
         calls_so_far,
         corrections,
+        state=session_state(tx, run.session_id) if context.reads_state else {},
     )
 
 

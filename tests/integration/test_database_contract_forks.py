@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from sqlmodel import Session, SQLModel, col, func, select
 
-from kern.db import audit, deletions, forks, outbox, runs, session_metrics, sessions
+from kern.db import audit, deletions, forks, history, outbox, runs, session_metrics, sessions
 from kern.db.outbox import Delivery, DeliveryKind
 from kern.db.rows import add, table_of
 from kern.db.tables import (
@@ -20,6 +20,7 @@ from kern.db.tables import (
 from kern.db.turns import NewCall
 from kern.db.viewer import OPERATOR, Viewer
 from kern.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from kern.history import Window
 from kern.ids import new_id
 from kern.session_state import StateChange
 from kern.states import RunStatus
@@ -251,9 +252,10 @@ def test_a_fork_goes_on_from_a_copy_of_what_was_said(stored: Stored) -> None:
     said(stored, fork_id, "Thanks")
     next_run, _ = stored.accept(session_id=fork_id, user_id="ann")
     assert stored.output(next_run).number == 4
-    assert stored.look(lambda tx: runs.latest_numbers(tx, fork_id, 4, 9))[:2] == [
-        earlier.run_id,
-        latest.run_id,
+    shown = stored.look(lambda tx: history.earlier(tx, fork_id, 4, Window(runs=9)))
+    assert [message.content for message in shown][-2:] == ["Thanks", "Yes."]
+    assert [message.content for message in shown][: len(copied)] == [
+        message.content for message in copied
     ]
     assert stored.look(lambda tx: sessions.messages(tx, session_id, ANN)) == before
     stored.look(audit.verify)

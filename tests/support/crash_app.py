@@ -31,6 +31,7 @@ SCRIPTS: dict[str, list[Step]] = {
     "slow": [Call("slow", order_id="1"), "Done."],
     "late": [Call("late", order_id="1"), "Done."],
     "silent": [Call("silent", order_id="1"), "Done."],
+    "remember": [Call("remember", order_id="1"), "Done."],
     "plain": ["Done."],
 }
 ONCE = frozenset({"refund", "notify", "slow", "late", "silent"})
@@ -66,6 +67,14 @@ class Tools:
 
     async def notify(self, order_id: str, run_context: RunContext) -> str:
         return self._act("notify", order_id, run_context)
+
+    def remember(self, order_id: str, run_context: RunContext) -> str:
+        done = self._act("remember", order_id, run_context)
+        state, own = run_context.session_state, run_context.run_id
+        state.append("log", own)
+        state.increment("count")
+        state[own] = run_context.attempt
+        return done
 
     def flaky(self, order_id: str, run_context: RunContext) -> str:
         done = self._act("flaky", order_id, run_context)
@@ -112,6 +121,7 @@ def build(place: Place) -> Agent:
             Tool(tools.transfer, requires_confirmation=True, effect="idempotent"),
             Tool(tools.lookup, requires_confirmation=True, effect="read"),
             Tool(tools.notify),
+            Tool(tools.remember, effect="idempotent"),
             Tool(tools.flaky, effect="idempotent", retries=1),
             Tool(tools.slow, timeout=0.2),
             Tool(tools.late, requires_confirmation=True, approval=Approval(due=_SOON)),

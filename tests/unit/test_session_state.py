@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
+from kern.canonical import digest
 from kern.errors import InvalidInput
-from kern.session_state import SessionState, StateChange, apply_changes
+from kern.session_state import SessionState, StateChange, apply_changes, overwrites
 
 KEYS = st.sampled_from(["a", "b", "c"])
 VALUES: st.SearchStrategy[JsonValue] = st.recursive(
@@ -143,7 +144,7 @@ def test_a_key_that_is_set_and_then_appended_to_is_set() -> None:
     state = SessionState({"k": "text"})
     state["k"] = []
     state.append("k", 1)
-    assert state.changes() == [StateChange(op="set", key="k", value=[1])]
+    assert state.changes() == [StateChange(op="set", key="k", value=[1], seen=digest("text"))]
 
 
 def test_what_is_appended_does_not_change_afterwards() -> None:
@@ -178,6 +179,35 @@ def test_what_is_not_json_is_refused_by_the_name_of_its_key(value: object) -> No
 def test_texts_are_cleaned_of_what_cannot_be_stored() -> None:
     state = SessionState({})
     state["te\x00xt"] = ["\ud800"]
-    assert state.changes() == [StateChange(op="set", key="te\ufffdxt", value=["?"])]
+    assert state.changes() == [StateChange(op="set", key="te\ufffdxt", value=["?"], seen="")]
     state.append("log", "\ud800")
     assert stored(state)[0].value == "?"
+
+
+# What is stored when a change arrives that read `{"k": 1}`, and which changes then end something.
+MET: list[tuple[dict[str, JsonValue], set[str]]] = [
+    ({"k": 1}, set()),
+    ({"k": 2}, {"set", "delete"}),
+    ({"k": 1.0}, {"set", "delete"}),
+    ({"k": 9}, {"delete"}),
+    ({}, {"set"}),
+]
+
+
+@pytest.mark.parametrize(("stored", "ended_by"), MET)
+def test_a_plain_change_knows_whether_it_meets_what_it_read(
+    stored: dict[str, JsonValue], ended_by: set[str]
+) -> None:
+    state = SessionState({"k": 1})
+    state["k"] = 9
+    (change,) = state.changes()
+    assert overwrites(stored, change) is ("set" in ended_by)
+    del state["k"]
+    (change,) = state.changes()
+    assert overwrites(stored, change) is ("delete" in ended_by)
+
+
+def test_a_change_that_was_stored_before_it_told_what_it_read_overwrites_nothing() -> None:
+    old = StateChange.model_validate({"op": "set", "key": "k", "value": 1})
+    assert not overwrites({"k": 5}, old)
+    assert not overwrites({"k": 5}, StateChange(op="increment", key="k", value=1))

@@ -31,7 +31,7 @@ def upgrade() -> None:
         for name in ("started_at", "counted_at"):
             batch_op.add_column(sa.Column(name, sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("forked_from", sa.String(), nullable=True))
-        batch_op.create_index("runs_of_session", ["session_id", "status"], unique=False)
+        batch_op.create_index("runs_of_session", ["session_id", "status", "number"], unique=False)
     # What was measured before is not known better than this.
     op.execute("UPDATE runs SET started_at = created_at WHERE status <> 'pending'")
     op.execute("UPDATE runs SET counted_at = updated_at WHERE status IN ('running', 'paused')")

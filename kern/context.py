@@ -1,0 +1,86 @@
+"""What a model is shown of its session, beside the messages of the run itself."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from kern.canonical import canonical_json
+from kern.errors import InvalidDefinition
+from kern.history import Window
+
+DEFAULT_RUNS = 3
+
+# What stands in doubled braces is somebody else's placeholder, and passed over as a whole.
+_PLACEHOLDER = re.compile(r"\{\{[^{}]*\}\}|\{([^\W\d]\w*)\}")
+
+
+@dataclass(frozen=True)
+class Context:
+    """The part of an agent's declaration that says what its model sees.
+
+    Attributes:
+        window: The history that is shown; None for none.
+        shows_state: Whether the session's state is shown as JSON.
+    """
+
+    instructions: str | None = None
+    window: Window | None = None
+    shows_state: bool = False
+
+    @property
+    def reads_state(self) -> bool:
+        """Whether a turn has to read the session's state."""
+        return self.shows_state or any(
+            found.group(1) for found in _PLACEHOLDER.finditer(self.instructions or "")
+        )
+
+    @property
+    def declared(self) -> list[JsonValue]:
+        """What the declaration says beyond the first version's, which had no more to say."""
+        window = self.window or Window()
+        said: list[tuple[str, JsonValue]] = [
+            ("num_history_messages", window.messages),
+            ("max_tool_calls_from_history", window.tool_calls),
+            ("add_session_state_to_context", self.shows_state or None),
+        ]
+        return [[name, value] for name, value in said if value is not None]
+
+    def told(self, state: Mapping[str, JsonValue]) -> str | None:
+        """Return the instructions with the state's values in place of the names in braces."""
+        filled = None if self.instructions is None else _filled(self.instructions, state)
+        if not self.shows_state:
+            return filled
+        shown = f"The state of this session, as JSON:\n{canonical_json(dict(state))}"
+        return f"{filled}\n\n{shown}" if filled else shown
+
+
+def window_of(
+    *, shown: bool, runs: int, messages: int | None, tool_calls: int | None
+) -> Window | None:
+    """Return the history that an agent shows its model.
+
+    Raises:
+        InvalidDefinition: it is counted in runs and in messages at once.
+    """
+    if messages is not None and runs != DEFAULT_RUNS:
+        message = (
+            f"num_history_runs is {runs!r} and num_history_messages is {messages!r}: give one of "
+            "them."
+        )
+        raise InvalidDefinition(message)
+    if not shown:
+        return None
+    return Window(runs if messages is None else None, messages, tool_calls)
+
+
+def _filled(instructions: str, state: Mapping[str, JsonValue]) -> str:
+    def value(found: re.Match[str]) -> str:
+        name = found.group(1)
+        if name is None or name not in state:
+            return found.group()
+        given = state[name]
+        return given if isinstance(given, str) else canonical_json(given)
+
+    return _PLACEHOLDER.sub(value, instructions)

@@ -1,0 +1,60 @@
+"""What Kern's own tools may read of the past: what the run's owner may."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from kern.states import RunStatus
+from kern.tools import RunContext
+
+
+class PastRun(BaseModel):
+    """An earlier run as a model is told of it; long texts are cut.
+
+    Attributes:
+        number: Its number in its session.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    session_id: str
+    session_name: str | None = None
+    number: int
+    at: AwareDatetime
+    status: RunStatus
+    user: str
+    assistant: str | None = None
+
+
+class Past(Protocol):
+    """The runs before one run, of its session and of its owner's other sessions."""
+
+    def chat_history(self, runs: int, before: int | None) -> list[PastRun]:
+        """Return the session's runs that come before this one, or before a number, in order."""
+        ...
+
+    def search(self, words: str, limit: int) -> list[PastRun]:
+        """Return the owner's completed runs that hold all of the words, the newest first."""
+        ...
+
+
+class _NoPast:
+    """The past of a context that no run made."""
+
+    def chat_history(self, runs: int, before: int | None) -> list[PastRun]:
+        """Return nothing."""
+        del runs, before
+        return []
+
+    def search(self, words: str, limit: int) -> list[PastRun]:
+        """Return nothing."""
+        del words, limit
+        return []
+
+
+@dataclass(frozen=True)
+class PastContext(RunContext):
+    """The context of a call with the past beside it, for the tools that come with Kern."""
+
+    past: Past = field(default_factory=_NoPast, repr=False)
