@@ -43,6 +43,16 @@ def provider_failure(error: ProviderError) -> ApplicationError:
     return try_again(error.code, "The provider failed and is asked again", wait)
 
 
+def provider_refusal(error: ProviderError) -> ApplicationError:
+    """Map a provider's final refusal, where no run's row takes it."""
+    return ApplicationError(
+        "The provider refused; the worker's log says why",
+        type=error.code,
+        non_retryable=True,
+        category=ApplicationErrorCategory.BENIGN,
+    )
+
+
 def not_here(what: str) -> ApplicationError:
     """Map what this worker does not have: the next one may, or the next deployment."""
     return try_again("not_found", what, _NOT_HERE)

@@ -58,9 +58,9 @@ class ModelTurn:
         conversation = await self._db.read(
             lambda tx: turns.load(tx, ask.run_id, ask.turn, self._context)
         )
-        if conversation.outcome is not None:
-            return conversation.outcome
         agent = self._agent(conversation.component_id)
+        if conversation.outcome is not None:
+            return _with_summary(agent, conversation.outcome)
         reach("model_turn.before_call")
         response = await self._ask(agent, conversation)
         reach("model_turn.before_store")
@@ -78,12 +78,12 @@ class ModelTurn:
             turn=ask.turn,
             calls=len(answer.calls),
         )
-        return outcome
+        return _with_summary(agent, outcome)
 
     async def _ask(self, agent: Agent, conversation: Conversation) -> ModelResponse:
         limit = agent.tool_call_limit
         request = ModelRequest(
-            instructions=agent.context.told(conversation.state),
+            instructions=agent.context.told(conversation.state, conversation.summary),
             messages=conversation.messages,
             tools=[tool.spec for tool in agent.tools.values()],
             output=agent.output,
@@ -134,6 +134,13 @@ class ModelTurn:
         reach("mark_running.before_store")
         await self._db.write(mark)
         reach("mark_running.after_store")
+
+
+def _with_summary(agent: Agent, outcome: TurnOutcome) -> TurnOutcome:
+    """Have the session's summary made once the run has ended, if the agent keeps one."""
+    if outcome.ended and agent.enable_session_summaries:
+        return outcome.model_copy(update={"summarise": True})
+    return outcome
 
 
 async def _planned(agent: Agent, response: ModelResponse, conversation: Conversation) -> Answer:

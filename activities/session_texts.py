@@ -4,7 +4,13 @@ from datetime import UTC, datetime
 
 from temporalio import activity
 
-from kern.activities.failures import at_the_edge, not_here, provider_failure, try_again
+from kern.activities.failures import (
+    at_the_edge,
+    not_here,
+    provider_failure,
+    provider_refusal,
+    try_again,
+)
 from kern.activities.heartbeat import beating
 from kern.agent import Agent
 from kern.canonical import clean_text
@@ -12,9 +18,12 @@ from kern.checkpoints import reach
 from kern.contracts import NameInput, Nothing, SummaryInput
 from kern.db import naming, summaries
 from kern.db.engine import Database
+from kern.logs import get_logger
 from kern.models.base import ModelRequest, ModelResponse, ProviderError
 from kern.registry import Registry
 from kern.run import Message
+
+_log = get_logger("kern.session_texts")
 
 _SUMMARISE = (
     "Sum up the conversation below in a few sentences, for somebody who has to go on with it: what "
@@ -88,7 +97,9 @@ class SessionTexts:
         try:
             response = await component.model.respond(request)
         except ProviderError as error:
-            raise provider_failure(error) from None
+            _log.warning("provider_failed", code=error.code, why=str(error))
+            failure = provider_failure if error.retryable else provider_refusal
+            raise failure(error) from None
         if not response.content.strip():
             raise try_again("empty", "The model wrote nothing")
         return response

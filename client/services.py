@@ -39,7 +39,7 @@ class Services:
         self.server = server
         self.courier = Courier(db, client, settings)
         self.runs = Runs(db, client, self.courier)
-        self.sessions = Sessions(db, self.courier)
+        self.sessions = Sessions(db, client, self.courier)
         self.relay = Relay(db, client, self.courier, settings.relay_seconds)
         self._watch = asyncio.create_task(_keep_alive(server)) if server else None
 

@@ -2,25 +2,34 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pydantic import JsonValue
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.service import RPCError
 
 from kern.client.courier import Courier
+from kern.client.temporal import queue_of
+from kern.contracts import NameInput
 from kern.db import deletions, forks, session_metrics, sessions
 from kern.db.engine import Database
 from kern.db.viewer import Viewer
+from kern.errors import Unavailable
 from kern.ids import new_id
 from kern.run import Message
 from kern.session import Session, SessionMetrics, SessionPage
 from kern.session_state import StateChange
 
+_NAMED_WITHIN = timedelta(seconds=60)
+
 
 class Sessions:
     """Everything that talks to sessions from outside, for one database and one Temporal."""
 
-    def __init__(self, db: Database, courier: Courier) -> None:
+    def __init__(self, db: Database, temporal: Client, courier: Courier) -> None:
         self._db = db
+        self._temporal = temporal
         self._courier = courier
 
     async def read(self, session_id: str, viewer: Viewer) -> Session:
@@ -59,6 +68,31 @@ class Sessions:
         """Give a session a name."""
         now = datetime.now(UTC)
         return await self._db.write(lambda tx: sessions.rename(tx, session_id, viewer, name, now))
+
+    async def name_by_model(self, session_id: str, viewer: Viewer) -> Session:
+        """Have the model give a session a name, and wait for it.
+
+        Raises:
+            Unavailable: Temporal, the worker or the model did not answer.
+        """
+        session = await self.read(session_id, viewer)
+        try:
+            await self._temporal.execute_workflow(
+                "NameSession",
+                NameInput(session_id=session_id),
+                id=f"name-{session_id}",
+                task_queue=queue_of(session.component_id),
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                execution_timeout=_NAMED_WITHIN,
+            )
+        except (WorkflowFailureError, RPCError, RuntimeError) as error:
+            message = (
+                f"Session {session_id!r} was not named: the model of {session.component_id!r} gave "
+                f"no name within {_NAMED_WITHIN.total_seconds():g} seconds. See that a worker of "
+                "it runs and what it logs, or give a name."
+            )
+            raise Unavailable(message) from error
+        return await self.read(session_id, viewer)
 
     async def fork(self, session_id: str, viewer: Viewer, run_id: str | None) -> str:
         """Copy a session, and return the id of the copy."""

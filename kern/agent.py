@@ -55,6 +55,9 @@ class Agent(SessionComponent):
         add_session_state_to_context: Whether the model sees the session's state, as it stands at
             each turn.
         enable_agentic_state: Whether the model has a tool that changes the session's state.
+        enable_session_summaries: Whether the model sums up the session after each run that ended
+            with an answer. Nobody waits for it, and a run does not fail with it.
+        add_session_summary_to_context: Whether the model sees that summary.
         tool_call_limit: How many tool calls one run may make; further ones are answered with an
             error.
 
@@ -83,6 +86,8 @@ class Agent(SessionComponent):
         search_past_sessions: bool = False,
         add_session_state_to_context: bool = False,
         enable_agentic_state: bool = False,
+        enable_session_summaries: bool = False,
+        add_session_summary_to_context: bool = False,
         tool_call_limit: int | None = None,
     ) -> None:
         self.model = a_model(model)
@@ -104,7 +109,10 @@ class Agent(SessionComponent):
             messages=num_history_messages,
             tool_calls=limit("max_tool_calls_from_history", max_tool_calls_from_history),
         )
-        self.context = Context(self.instructions, window, add_session_state_to_context)
+        self.context = Context(
+            self.instructions, window, add_session_state_to_context, add_session_summary_to_context
+        )
+        self.enable_session_summaries = enable_session_summaries
         self.tool_call_limit = limit("tool_call_limit", tool_call_limit)
         not_empty(id=id, name=name)
         given = id or (slug(name) if name else f"agent-{self.fingerprint[:12]}")
@@ -125,6 +133,7 @@ class Agent(SessionComponent):
             self.num_history_runs if self.add_history_to_context else 0,
             self.tool_call_limit,
             *self.context.declared,
+            *(["enable_session_summaries"] if self.enable_session_summaries else []),
         ]
         return digest(declaration)
 

@@ -23,17 +23,21 @@ class Context:
     Attributes:
         window: The history that is shown; None for none.
         shows_state: Whether the session's state is shown as JSON.
+        shows_summary: Whether the session's summary is shown.
     """
 
     instructions: str | None = None
     window: Window | None = None
     shows_state: bool = False
+    shows_summary: bool = False
 
     @property
-    def reads_state(self) -> bool:
-        """Whether a turn has to read the session's state."""
-        return self.shows_state or any(
-            found.group(1) for found in _PLACEHOLDER.finditer(self.instructions or "")
+    def reads_session(self) -> bool:
+        """Whether a turn has to read the session's state or summary."""
+        return (
+            self.shows_state
+            or self.shows_summary
+            or any(found.group(1) for found in _PLACEHOLDER.finditer(self.instructions or ""))
         )
 
     @property
@@ -44,16 +48,18 @@ class Context:
             ("num_history_messages", window.messages),
             ("max_tool_calls_from_history", window.tool_calls),
             ("add_session_state_to_context", self.shows_state or None),
+            ("add_session_summary_to_context", self.shows_summary or None),
         ]
         return [[name, value] for name, value in said if value is not None]
 
-    def told(self, state: Mapping[str, JsonValue]) -> str | None:
+    def told(self, state: Mapping[str, JsonValue], summary: str | None = None) -> str | None:
         """Return the instructions with the state's values in place of the names in braces."""
-        filled = None if self.instructions is None else _filled(self.instructions, state)
-        if not self.shows_state:
-            return filled
-        shown = f"The state of this session, as JSON:\n{canonical_json(dict(state))}"
-        return f"{filled}\n\n{shown}" if filled else shown
+        parts = [] if self.instructions is None else [_filled(self.instructions, state)]
+        if self.shows_summary and summary:
+            parts.append(f"Summary of the conversation so far:\n{summary}")
+        if self.shows_state:
+            parts.append(f"The state of this session, as JSON:\n{canonical_json(dict(state))}")
+        return "\n\n".join(part for part in parts if part) or self.instructions
 
 
 def window_of(

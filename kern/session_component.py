@@ -7,6 +7,7 @@ from pydantic import JsonValue
 
 from kern.component import Component
 from kern.db.viewer import Viewer
+from kern.errors import InvalidInput
 from kern.run import Message
 from kern.runner import arunner_for, runner_for
 from kern.session import Session, SessionMetrics, SessionPage
@@ -149,20 +150,40 @@ class SessionComponent(Component):
         return (await self.aget_session(session_id, user_id=user_id)).summary
 
     def set_session_name(
-        self, session_id: str, name: str, *, user_id: str | None = None
+        self,
+        session_id: str,
+        name: str | None = None,
+        *,
+        autogenerate: bool = False,
+        user_id: str | None = None,
     ) -> Session:
         """Give a session a name that people read.
 
+        Args:
+            session_id: The session.
+            name: The name.
+            autogenerate: Have the model name it after what was said first, and wait for that; a
+                worker of this component must run.
+            user_id: Its owner.
+
         Raises:
-            InvalidInput: the name is empty.
+            InvalidInput: the name is empty, or there is none and the model is not to make one.
+            Unavailable: the model or its worker did not answer; the name is as it was.
         """
-        return self._do(lambda do: do.rename(session_id, self._viewer(user_id), name))
+        named = _named(session_id, self._viewer(user_id), name, autogenerate=autogenerate)
+        return self._do(named)
 
     async def aset_session_name(
-        self, session_id: str, name: str, *, user_id: str | None = None
+        self,
+        session_id: str,
+        name: str | None = None,
+        *,
+        autogenerate: bool = False,
+        user_id: str | None = None,
     ) -> Session:
         """As `set_session_name`, for async callers."""
-        return await self._ado(lambda do: do.rename(session_id, self._viewer(user_id), name))
+        named = _named(session_id, self._viewer(user_id), name, autogenerate=autogenerate)
+        return await self._ado(named)
 
     def fork_session(
         self, session_id: str, *, user_id: str | None = None, run_id: str | None = None
@@ -212,3 +233,14 @@ class SessionComponent(Component):
 
     def _viewer(self, user_id: str | None) -> Viewer:
         return Viewer(user_id, component_id=self.id)
+
+
+def _named(
+    session_id: str, viewer: Viewer, name: str | None, *, autogenerate: bool
+) -> Callable[[SessionRunner], Awaitable[Session]]:
+    if name is not None and not autogenerate:
+        return lambda do: do.rename(session_id, viewer, name)
+    if name is None and autogenerate:
+        return lambda do: do.name_by_model(session_id, viewer)
+    message = f"name is {name!r} and autogenerate is {autogenerate!r}: give one of them."
+    raise InvalidInput(message)

@@ -50,6 +50,10 @@ class SessionRunner(Protocol):
         """Give a session a name."""
         ...
 
+    async def name_by_model(self, session_id: str, viewer: Viewer) -> Session:
+        """Have the model give a session a name, and wait for it."""
+        ...
+
     async def fork(self, session_id: str, viewer: Viewer, run_id: str | None) -> str:
         """Copy a session, and return the id of the copy."""
         ...

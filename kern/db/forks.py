@@ -80,6 +80,7 @@ def fork(
             "session_id": fork_id,
             "number": number,
             "parent_run_id": parent,
+            **({} if fits else {"is_summarised": False}),
         }
         _copy_run(tx, run.id, ids[run.id], changed, files)
     return fork_id

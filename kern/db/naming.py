@@ -6,16 +6,15 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.db import order
-from kern.db.outputs import message_of, message_rows
-from kern.db.rows import execute, rows, table_of
-from kern.db.tables import RunRow, SessionRow
+from kern.db.outputs import message_of, message_rows, session_row
+from kern.db.rows import execute, table_of
+from kern.db.tables import RunRow
 from kern.errors import NotFound
 from kern.run import Message
 
 _FIRST_RUNS = 3
 
-_runs, _sessions = (table_of(kind) for kind in (RunRow, SessionRow))
-_SESSION = _sessions.select().where(_sessions.c.id == bindparam("session_id"))
+_runs = table_of(RunRow)
 _FIRST = (
     select(_runs.c.id)
     .where(_runs.c.session_id == bindparam("session_id"), _runs.c.parent_run_id.is_(None))
@@ -30,7 +29,7 @@ def load(tx: Session, session_id: str) -> tuple[str, tuple[Message, ...]]:
     Raises:
         NotFound: there is no such session.
     """
-    session = next(rows(tx, SessionRow, _SESSION, session_id=session_id), None)
+    session = session_row(tx, session_id)
     if session is None:
         raise _no_session(session_id)
     run_ids = execute(tx, _FIRST, session_id=session_id).scalars().all()

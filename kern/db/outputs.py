@@ -113,8 +113,13 @@ def run_row(tx: Session, run_id: str) -> RunRow | None:
 
 def session_state(tx: Session, session_id: str) -> dict[str, JsonValue]:
     """Return the state of a session as it stands."""
-    session = next(rows(tx, SessionRow, _SESSION, session_id=session_id), None)
+    session = session_row(tx, session_id)
     return {} if session is None else session.state
+
+
+def session_row(tx: Session, session_id: str) -> SessionRow | None:
+    """Return a session, only to look at."""
+    return next(rows(tx, SessionRow, _SESSION, session_id=session_id), None)
 
 
 def no_run(run_id: str) -> NotFound:

@@ -7,9 +7,9 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.db import order, runs
-from kern.db.outputs import message_of, message_rows, run_row
-from kern.db.rows import execute, rows, table_of
-from kern.db.tables import RunRow, SessionRow
+from kern.db.outputs import message_of, message_rows, run_row, session_row
+from kern.db.rows import execute, table_of
+from kern.db.tables import RunRow
 from kern.models.base import Usage
 from kern.run import Message
 from kern.states import RunStatus
@@ -17,8 +17,7 @@ from kern.states import RunStatus
 # So many runs before the one that ended are told of too, if their own summaries failed.
 _REACH = 20
 
-_runs, _sessions = (table_of(kind) for kind in (RunRow, SessionRow))
-_SESSION = _sessions.select().where(_sessions.c.id == bindparam("session_id"))
+_runs = table_of(RunRow)
 _UNTOLD = (
     select(_runs.c.id)
     .where(
@@ -55,7 +54,7 @@ def load(tx: Session, run_id: str) -> Material | None:
     run = run_row(tx, run_id)
     if run is None or run.is_summarised or run.status != RunStatus.completed.value:
         return None
-    session = next(rows(tx, SessionRow, _SESSION, session_id=run.session_id))
+    session = session_row(tx, run.session_id)
     found = execute(
         tx,
         _UNTOLD,
@@ -69,7 +68,7 @@ def load(tx: Session, run_id: str) -> Material | None:
         component_id=run.component_id,
         session_id=run.session_id,
         run_id=run_id,
-        before=session.summary,
+        before=session.summary if session else None,
         run_ids=run_ids,
         messages=tuple(message for message in messages if message.role != "tool"),
     )

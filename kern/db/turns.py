@@ -13,7 +13,7 @@ from kern.context import Context
 from kern.contracts import Gate, PlannedCall, TurnOutcome
 from kern.db import history, runs, timing
 from kern.db.events import record
-from kern.db.outputs import message_of, message_rows, no_run, run_row, session_state
+from kern.db.outputs import message_of, message_rows, no_run, run_row, session_row
 from kern.db.rows import add, add_row, new_row, rows, table_of
 from kern.db.tables import MessageRow, RequirementRow, RunRow, ToolCallRow
 from kern.ids import new_id
@@ -95,6 +95,7 @@ class Conversation:
     corrections: int
     outcome: TurnOutcome | None = None
     state: dict[str, JsonValue] = field(default_factory=dict)
+    summary: str | None = None
 
 
 def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -> Conversation:
@@ -115,6 +116,7 @@ def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -
     earlier = (
         history.earlier(tx, run.session_id, run.number, context.window) if context.window else []
     )
+    session = session_row(tx, run.session_id) if context.reads_session else None
     calls_so_far = sum(len(row.requested or []) for row in own)
     corrections = sum(1 for row in own if row.turn > 0 and row.role == "user")
     return Conversation(
@@ -123,7 +125,8 @@ def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -
         [*earlier, *(message_of(row) for row in own)],
         calls_so_far,
         corrections,
-        state=session_state(tx, run.session_id) if context.reads_state else {},
+        state=session.state if session else {},
+        summary=session.summary if session else None,
     )
 
 

@@ -359,7 +359,8 @@ def test_copies_know_every_column_of_what_they_copy() -> None:
     """A new column of a run says whether a copy has it, too: look at `forks.fork`."""
     assert set(table_of(RunRow).c.keys()) == {
         *("id", "session_id", "parent_run_id", "forked_from", "user_id", "component_id"),
-        *("component_kind", "number", "status", "is_queued", "is_streamed", "input", "content"),
+        *("component_kind", "number", "status", "is_queued", "is_streamed", "is_summarised"),
+        *("input", "content"),
         *("error_code", "error_message", "turn", "last_event", "input_tokens", "output_tokens"),
         *("cached_tokens", "reasoning_tokens", "model_calls", "tool_calls"),
         *("first_token_seconds", "working_seconds", "waiting_seconds", "dependencies"),

@@ -60,7 +60,7 @@ def test_the_state_is_shown_as_json() -> None:
     ],
 )
 def test_the_state_is_read_only_where_it_is_shown(context: Context, *, reads: bool) -> None:
-    assert context.reads_state is reads
+    assert context.reads_session is reads
 
 
 def agent(**options: object) -> Agent:

@@ -32,7 +32,7 @@ def test_every_error_has_a_code_of_its_own() -> None:
 def test_every_error_ends_commands_and_requests_sensibly(error: type[KernError]) -> None:
     assert 1 <= error.exit_code < 64
     assert 400 <= error.http_status < 600
-    assert error.retryable is (error is errors.Unavailable)
+    assert error.retryable is (error in {errors.Unavailable, errors.SessionBusy})
     assert inspect.getdoc(error)
     blamed = issubclass(error, errors.InvalidInput | errors.NotFound | errors.Conflict)
     assert (error.http_status < 500) is (blamed or error is errors.NotAllowed)

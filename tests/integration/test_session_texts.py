@@ -1,0 +1,112 @@
+"""Summaries and names that the model writes, as an agent's user sees them."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from kern.client.runtime import Runtime
+from kern.errors import InvalidInput, NotAllowed, Unavailable
+from kern.ids import new_id
+from kern.models.base import ModelRequest, ProviderError
+from kern.models.scripted import Step
+from kern.states import RunStatus
+from tests.support.agents import Ledger, scripted
+from tests.support.waiting import wait_until
+
+
+def is_summary(request: ModelRequest) -> bool:
+    return (request.instructions or "").startswith("Sum up")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "ledger")
+
+
+def test_a_summary_is_made_after_the_answer_and_shown_to_the_model(
+    runtime_on_each: Runtime, ledger: Ledger
+) -> None:
+    may_sum_up = threading.Event()
+
+    def script(request: ModelRequest) -> Step:
+        last = request.messages[-1].content
+        if is_summary(request):
+            if not may_sum_up.is_set():
+                return ProviderError("later", code="timeout", retryable=True)
+            ledger.add(last.replace("\n", " "))
+            return f"Summary {len(ledger.lines)}."
+        return f"{request.instructions} / {last}"
+
+    agent = scripted(
+        script,
+        instructions="Be kind.",
+        enable_session_summaries=True,
+        add_session_summary_to_context=True,
+    )
+    first = agent.run("one", session_id=new_id())
+    assert first.content == "Be kind. / one", "the answer does not wait for the summary"
+    assert agent.get_session_summary(first.session_id) is None
+    may_sum_up.set()
+    wait_until(lambda: agent.get_session_summary(first.session_id) == "Summary 1.")
+    second = agent.run("two", session_id=first.session_id)
+    assert second.content == ("Be kind.\n\nSummary of the conversation so far:\nSummary 1. / two")
+    wait_until(lambda: agent.get_session_summary(first.session_id) == "Summary 2.")
+    assert "Summary 1." in ledger.lines[1]
+    assert "user: two" in ledger.lines[1]
+    assert agent.get_run_output(first.run_id).metrics.model_calls == 2
+    assert agent.get_session_metrics(first.session_id).model_calls == 4
+
+
+def test_a_summary_that_fails_fails_nothing(runtime: Runtime, ledger: Ledger) -> None:
+    def script(request: ModelRequest) -> Step:
+        if not is_summary(request):
+            return "Hello."
+        ledger.add("asked")
+        return ProviderError("no", code="refused", retryable=False)
+
+    agent = scripted(script, enable_session_summaries=True)
+    done = agent.run("one", session_id=new_id())
+    wait_until(lambda: ledger.lines)
+    assert agent.get_run_output(done.run_id).status is RunStatus.completed
+    assert agent.run("two", session_id=done.session_id).content == "Hello."
+
+
+def test_no_summary_is_made_unless_asked_for(runtime: Runtime, ledger: Ledger) -> None:
+    def script(request: ModelRequest) -> Step:
+        ledger.add("summary" if is_summary(request) else "answer")
+        return "Hello."
+
+    agent = scripted(script)
+    agent.run("one")
+    agent.run("two")
+    assert ledger.lines == ["answer", "answer"]
+
+
+def test_a_session_is_named_by_the_model_or_by_hand(runtime_on_each: Runtime) -> None:
+    def script(request: ModelRequest) -> Step:
+        is_name = "title" in (request.instructions or "")
+        return '"Refund of\norder 1042."' if is_name else "Hello."
+
+    agent = scripted(script)
+    done = agent.run("Refund order 1042", user_id="ann")
+    with pytest.raises(NotAllowed):
+        agent.set_session_name(done.session_id, autogenerate=True)
+    named = agent.set_session_name(done.session_id, autogenerate=True, user_id="ann")
+    assert named.name == "Refund of order 1042"
+    assert agent.set_session_name(done.session_id, "Mine", user_id="ann").name == "Mine"
+    for given in ({}, {"name": "Mine", "autogenerate": True}):
+        with pytest.raises(InvalidInput, match="give one"):
+            agent.set_session_name(done.session_id, user_id="ann", **given)  # type: ignore[arg-type]
+
+
+def test_a_name_that_the_model_does_not_give_is_an_error(runtime: Runtime) -> None:
+    def script(request: ModelRequest) -> Step:
+        is_name = "title" in (request.instructions or "")
+        return ProviderError("no", code="refused", retryable=False) if is_name else "Hello."
+
+    agent = scripted(script)
+    done = agent.run("Hi")
+    with pytest.raises(Unavailable, match="was not named"):
+        agent.set_session_name(done.session_id, autogenerate=True)
+    assert agent.get_session(done.session_id).name is None
