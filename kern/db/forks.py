@@ -81,6 +81,8 @@ def fork(
             "number": number,
             "parent_run_id": parent,
         }
+        if not fits:
+            changed["is_summarised"] = False
         _copy_run(tx, run.id, ids[run.id], changed, files)
     return fork_id
 
