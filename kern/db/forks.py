@@ -82,6 +82,8 @@ def fork(
             "parent_run_id": parent,
             **({} if fits else {"is_summarised": False}),
         }
+        if not fits:
+            changed["is_summarised"] = False
         _copy_run(tx, run.id, ids[run.id], changed, files)
     return fork_id
 

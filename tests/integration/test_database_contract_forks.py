@@ -104,10 +104,10 @@ def test_a_deleted_session_leaves_only_what_was_decided(stored: Stored) -> None:
     neighbour = said(stored, new_id(), "Hi")
     before = stored.look(audit.verify)
 
-    told = delete(stored, session_id)
+    deliveries = delete(stored, session_id)
 
-    assert sorted(one.run_id for one in told) == sorted(run_ids[1:])
-    assert {one.kind for one in told} == {DeliveryKind.cancel}
+    assert sorted(one.run_id for one in deliveries) == sorted(run_ids[1:])
+    assert {one.kind for one in deliveries} == {DeliveryKind.cancel}
     assert left_of(stored, session_id, run_ids) == {"decisions": 1, "outbox": 2}
     assert stored.look(audit.verify) == before
     assert stored.output(neighbour).content == "Yes."
@@ -127,9 +127,9 @@ def test_what_cancels_the_runs_of_a_deleted_session_is_delivered_later(stored: S
     session_id = new_id()
     call = stored.call(question(), session_id=session_id, user_id="ann")
     run_id = stored.run_of(call)
-    [told] = delete(stored, session_id)
+    [delivery] = delete(stored, session_id)
     due = stored.do(lambda tx: outbox.claim_due(tx, after(60)))
-    assert [(one.kind, one.id) for one in due if one.run_id == run_id] == [("cancel", told.id)]
+    assert [(one.kind, one.id) for one in due if one.run_id == run_id] == [("cancel", delivery.id)]
 
 
 def test_only_its_owner_and_component_delete_or_copy_a_session(stored: Stored) -> None:
@@ -284,7 +284,10 @@ def test_a_fork_up_to_a_run_ends_with_it(stored: Stored) -> None:
     fork_id = fork(stored, session_id, run_ids[1])
     assert chat(stored, fork_id)[::2] == ["Question 0", "Question 1"]
     assert summary_of(stored, fork_id) == ("So far.", 2)
-    assert summary_of(stored, fork(stored, session_id, run_ids[0])) == (None, 0)
+    assert told(stored, fork_id) == [True, True]
+    shorter = fork(stored, session_id, run_ids[0])
+    assert summary_of(stored, shorter) == (None, 0)
+    assert told(stored, shorter) == [False]
     other = said(stored, new_id(), "Hi")
     with pytest.raises(InvalidInput, match=f"is not of session '{session_id}'"):
         fork(stored, session_id, other)
@@ -297,6 +300,9 @@ def summarised(stored: Stored, session_id: str, number: int) -> None:
     def write(tx: Session) -> None:
         row = tx.get_one(SessionRow, session_id)
         row.summary, row.summary_number = "So far.", number
+        query = select(RunRow).where(RunRow.session_id == session_id, RunRow.number <= number)
+        for run in tx.exec(query):
+            run.is_summarised = True
 
     stored.do(write)
 
@@ -304,6 +310,11 @@ def summarised(stored: Stored, session_id: str, number: int) -> None:
 def summary_of(stored: Stored, session_id: str) -> tuple[str | None, int]:
     row = stored.look(lambda tx: tx.get_one(SessionRow, session_id))
     return row.summary, row.summary_number
+
+
+def told(stored: Stored, session_id: str) -> list[bool]:
+    query = select(RunRow.is_summarised).where(RunRow.session_id == session_id)
+    return stored.look(lambda tx: list(tx.exec(query)))
 
 
 def test_runs_that_did_not_complete_are_not_copied_and_numbers_close_up(stored: Stored) -> None:
