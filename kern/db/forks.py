@@ -80,7 +80,6 @@ def fork(
             "session_id": fork_id,
             "number": number,
             "parent_run_id": parent,
-            **({} if fits else {"is_summarised": False}),
         }
         if not fits:
             changed["is_summarised"] = False
