@@ -82,6 +82,7 @@ class Answer:
     correction: str | None = None
     failure: tuple[str, str] | None = None
     began: datetime | None = None
+    first_token_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class Conversation:
     corrections: int
     outcome: TurnOutcome | None = None
     state: dict[str, JsonValue] = field(default_factory=dict)
+    is_streamed: bool = False
 
 
 def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -> Conversation:
@@ -124,6 +126,7 @@ def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -
         calls_so_far,
         corrections,
         state=session_state(tx, run.session_id) if context.reads_state else {},
+        is_streamed=run.is_streamed,
     )
 
 
@@ -147,6 +150,8 @@ def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) ->
     if turn <= run.turn:
         return outcome_of(tx, run, turn)
     runs.count(run, answer.response.usage)
+    if run.first_token_seconds is None:
+        run.first_token_seconds = answer.first_token_seconds
     if RunStatus(run.status).is_final:
         return TurnOutcome(ended=True)
     run.turn = turn
