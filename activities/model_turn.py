@@ -1,6 +1,8 @@
 """The activity that asks the model for one answer and stores it with all that follows from it."""
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,8 +11,10 @@ from temporalio import activity
 
 from kern.activities.deleted import is_deleted
 from kern.activities.failures import at_the_edge, provider_failure
+from kern.activities.first_token import FirstToken
 from kern.activities.heartbeat import beating
 from kern.agent import Agent
+from kern.broadcast import LiveText, Publisher
 from kern.canonical import clean_text
 from kern.checkpoints import reach
 from kern.context import Context
@@ -20,7 +24,7 @@ from kern.db.engine import Database
 from kern.db.turns import Answer, Conversation
 from kern.errors import NotFound
 from kern.logs import get_logger
-from kern.models.base import ModelRequest, ModelResponse, ProviderError
+from kern.models.base import Delta, ModelRequest, ModelResponse, ProviderError
 from kern.planning import plan
 from kern.registry import Registry
 from kern.states import RunStatus
@@ -31,10 +35,13 @@ _log = get_logger("kern.model_turn")
 class ModelTurn:
     """Executes model turns for the components of one process."""
 
-    def __init__(self, db: Database, registry: Registry, model_attempts: int) -> None:
+    def __init__(
+        self, db: Database, registry: Registry, model_attempts: int, publisher: Publisher
+    ) -> None:
         self._db = db
         self._registry = registry
         self._attempts = model_attempts
+        self._publisher = publisher
 
     @activity.defn(name="model_turn")
     async def model_turn(self, ask: TurnInput) -> TurnOutcome:
@@ -62,14 +69,17 @@ class ModelTurn:
         if conversation.outcome is not None:
             return _with_summary(agent, conversation.outcome)
         reach("model_turn.before_call")
-        response = await self._ask(agent, conversation)
-        reach("model_turn.before_store")
-        planned = await _planned(agent, response, conversation)
-        answer = replace(planned, began=began)
-        now = datetime.now(UTC)
-        outcome = await self._db.write(
-            lambda tx: turns.store(tx, ask.run_id, ask.turn, answer, now)
-        )
+        with self._published(ask, conversation) as text:
+            watch = FirstToken(text)
+            response = await self._ask(agent, conversation, watch.delta)
+            seconds = watch.seconds
+            reach("model_turn.before_store")
+            planned = await _planned(agent, response, conversation)
+            answer = replace(planned, began=began, first_token_seconds=seconds)
+            now = datetime.now(UTC)
+            outcome = await self._db.write(
+                lambda tx: turns.store(tx, ask.run_id, ask.turn, answer, now)
+            )
         reach("model_turn.after_store")
         _log.info(
             "turn_stored",
@@ -80,7 +90,21 @@ class ModelTurn:
         )
         return _with_summary(agent, outcome)
 
-    async def _ask(self, agent: Agent, conversation: Conversation) -> ModelResponse:
+    @contextmanager
+    def _published(self, ask: TurnInput, conversation: Conversation) -> Generator[LiveText | None]:
+        """Pass the text on while it comes, if somebody may read it, until it is stored."""
+        if not conversation.is_streamed:
+            yield None
+            return
+        text = self._publisher.begin(ask.run_id, ask.turn, activity.info().attempt)
+        try:
+            yield text
+        finally:
+            text.close()
+
+    async def _ask(
+        self, agent: Agent, conversation: Conversation, on_delta: Delta | None
+    ) -> ModelResponse:
         limit = agent.tool_call_limit
         request = ModelRequest(
             instructions=agent.context.told(conversation.state, conversation.summary),
@@ -90,7 +114,7 @@ class ModelTurn:
             may_call_tools=limit is None or conversation.calls_so_far < limit,
         )
         try:
-            return await agent.model.respond(request)
+            return await agent.model.respond(request, on_delta)
         except (ProviderError, asyncio.CancelledError):
             raise
         except Exception as error:

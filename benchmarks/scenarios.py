@@ -12,6 +12,7 @@ from benchmarks.measure import Meter, Sample, Series, Took, alternate, median, p
 from benchmarks.report import Row
 from benchmarks.sessions import session_with
 from benchmarks.statements import asked_by
+from benchmarks.streaming import latencies
 from kern.client.runtime import runtime_for
 from kern.db import Database
 
@@ -77,7 +78,23 @@ async def session(bench: Bench) -> list[Row]:
     ]
 
 
-SCENARIOS = {"plain": plain, "gated": gated, "history": history, "session": session}
+async def deltas(bench: Bench) -> list[Row]:
+    """Measure how long text takes from the model to its reader, in one process."""
+    await latencies()
+    took = [1000 * value for _ in range(bench.runs) for value in await latencies()]
+    return [
+        Row("streamed text", "from model to reader p50, ms", median(took)),
+        Row("streamed text", "from model to reader p95, ms", p95(took)),
+    ]
+
+
+SCENARIOS = {
+    "plain": plain,
+    "gated": gated,
+    "history": history,
+    "session": session,
+    "deltas": deltas,
+}
 
 
 async def _beside(bench: Bench, name: str, kern: Run, bare: Run) -> list[Row]:

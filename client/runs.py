@@ -44,13 +44,17 @@ class Runs:
         self, component: Component, request: RunRequest, *, background: bool
     ) -> RunOutput:
         """Accept a run, deliver it, and wait for its first stop unless in the background."""
-        run_id, delivery = await self.accept(component, request)
-        viewer = Viewer(request.user_id)
-        if delivery is not None:
-            await self._courier.tell_at_once(delivery)
+        run_id = await self.start(component, request)
         if not background:
             await self.wait(run_id)
-        return await self.output(run_id, viewer)
+        return await self.output(run_id, Viewer(request.user_id))
+
+    async def start(self, component: Component, request: RunRequest) -> str:
+        """Accept a run and deliver it; return its id."""
+        run_id, delivery = await self.accept(component, request)
+        if delivery is not None:
+            await self._courier.tell_at_once(delivery)
+        return run_id
 
     async def accept(
         self, component: Component, request: RunRequest
@@ -88,7 +92,14 @@ class Runs:
         component_id: str | None = None,
     ) -> RunOutput:
         """Submit what was filled in, all of it or nothing, and wait for the run's next stop."""
-        viewer = _viewer(requirements, user_id, component_id)
+        viewer = viewer_of(requirements, user_id, component_id)
+        await self.wait(run_id, await self.submit(run_id, requirements, viewer))
+        return await self.output(run_id, viewer)
+
+    async def submit(
+        self, run_id: str, requirements: Sequence[Requirement], viewer: Viewer
+    ) -> list[str]:
+        """Submit what was filled in, all of it or nothing; return what was resolved by it."""
         not_empty("run_id", run_id)
         if all(item.draft is None for item in requirements):
             # Otherwise the transaction that decides finds out.
@@ -101,9 +112,7 @@ class Runs:
             )
             raise InvalidDecision(message)
         accepted = await self.resolve(requirements, viewer)
-        resolved = [item.requirement.id for item in accepted if item.delivery is not None]
-        await self.wait(run_id, resolved)
-        return await self.output(run_id, viewer)
+        return [item.requirement.id for item in accepted if item.delivery is not None]
 
     async def resolve(self, requirements: Sequence[Requirement], viewer: Viewer) -> list[Accepted]:
         """Accept the decisions that were filled in, in one transaction, and deliver them.
@@ -176,9 +185,10 @@ class Runs:
         await self._courier.close()
 
 
-def _viewer(
+def viewer_of(
     requirements: Sequence[Requirement], user_id: str | None, component_id: str | None
 ) -> Viewer:
+    """Return who speaks: the owner who is named, else the one for whom these were read."""
     if user_id is None and requirements:
         return Viewer(requirements[0].user_id, component_id=component_id)
     return Viewer(user_id, component_id=component_id)

@@ -15,16 +15,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kern.client import temporal
+from kern.client.reading import RunReader
+from kern.client.runs import viewer_of
 from kern.client.services import Services
 from kern.client.workers import ComponentWorkers
 from kern.component import Component
 from kern.db import Database
 from kern.db.viewer import Viewer
 from kern.errors import InvalidDefinition, KernError
+from kern.events import RunEvent
 from kern.registry import Registry, registry
 from kern.requirements import Requirement
 from kern.run import RunOutput
-from kern.runner import RunRequest
+from kern.runner import EventReader, RunRequest, Show
 from kern.session_runner import SessionRunner
 from kern.settings import Settings
 
@@ -129,6 +132,33 @@ class Runtime:
         """Do something with sessions."""
         return await self._here(lambda: _as_coroutine(work(self.services.sessions)))
 
+    async def stream(self, component: Component, request: RunRequest, show: Show) -> EventReader:
+        """Accept a run, and read its events until it stands still."""
+        return await self._reader(lambda: self.services.streams.run(component, request, show))
+
+    async def stream_continued(
+        self,
+        component: Component,
+        run_id: str,
+        requirements: Sequence[Requirement],
+        user_id: str | None,
+        show: Show,
+    ) -> EventReader:
+        """Submit what was filled in, and read what follows until the run stands still."""
+        viewer = viewer_of(requirements, user_id, component.id)
+        streams = self.services.streams
+        return await self._reader(lambda: streams.continue_run(run_id, requirements, viewer, show))
+
+    async def stream_run(
+        self, component: Component, run_id: str, after: int, user_id: str | None, show: Show
+    ) -> EventReader:
+        """Read a run's events after a number until it stands still."""
+        viewer = Viewer(user_id, component_id=component.id)
+        return await self._reader(lambda: self.services.readers.open(run_id, viewer, after, show))
+
+    async def _reader(self, opening: Callable[[], Coroutine[Any, Any, RunReader]]) -> EventReader:
+        return _Bridged(await self._here(opening), self._here)
+
     def close(self) -> None:
         """Stop executing, let what executes come to its end, and leave the folder's server."""
         if self._loop.is_closed() or not self._thread.is_alive():
@@ -175,6 +205,26 @@ class Runtime:
 
     def _submit(self, coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+
+class _Bridged:
+    """A reader on the runtime's loop, for callers on any other."""
+
+    def __init__(
+        self,
+        reader: RunReader,
+        here: Callable[
+            [Callable[[], Coroutine[Any, Any, Sequence[RunEvent]]]],
+            Coroutine[Any, Any, Sequence[RunEvent]],
+        ],
+    ) -> None:
+        self._reader, self._here = reader, here
+
+    async def read(self) -> Sequence[RunEvent]:
+        return await self._here(self._reader.read)
+
+    def close(self) -> None:
+        self._reader.close()
 
 
 _lock = threading.Lock()

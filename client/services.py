@@ -13,6 +13,7 @@ from kern.client.embedded import EmbeddedServer
 from kern.client.relay import Relay
 from kern.client.runs import Runs
 from kern.client.sessions import Sessions
+from kern.client.streams import Readers, Streams
 from kern.db import Database
 from kern.db.configured import open_database
 from kern.logs import get_logger
@@ -40,6 +41,8 @@ class Services:
         self.courier = Courier(db, client, settings)
         self.runs = Runs(db, client, self.courier)
         self.sessions = Sessions(db, client, self.courier)
+        self.readers = Readers(db)
+        self.streams = Streams(self.readers, self.runs)
         self.relay = Relay(db, client, self.courier, settings.relay_seconds)
         self._watch = asyncio.create_task(_keep_alive(server)) if server else None
 
@@ -73,6 +76,7 @@ class Services:
 
     async def close(self) -> None:
         """Give everything back; the last process in a folder stops its server."""
+        await self.readers.close()
         await self.runs.close()
         if self._watch is not None:
             self._watch.cancel()

@@ -14,6 +14,7 @@ from kern.activities.session_texts import SessionTexts
 from kern.activities.tool_call import ToolCalls
 from kern.client.temporal import queue_of
 from kern.db.engine import Database
+from kern.db.publishing import publisher_for
 from kern.logs import get_logger
 from kern.registry import Registry
 from kern.settings import Settings
@@ -34,7 +35,7 @@ class ComponentWorkers:
         self._settings = settings
         self._tool_calls = ToolCalls(db, registry)
         self._activities = (
-            ModelTurn(db, registry, settings.model_attempts).model_turn,
+            ModelTurn(db, registry, settings.model_attempts, publisher_for(db)).model_turn,
             self._tool_calls.tool_call,
             Endings(db).expire,
             Endings(db).close_run,

@@ -1,31 +1,25 @@
 """Agents: a model, what it is told, and the tools that it may call."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import BaseModel, JsonValue
 
 from kern.built_in_tools import built_in_tools
-from kern.canonical import canonical_json, digest
+from kern.canonical import digest
 from kern.component import slug
 from kern.context import DEFAULT_RUNS, Context, window_of
 from kern.db.engine import Database
 from kern.definitions import a_model, by_name, limit, not_empty, not_negative, paragraphs
-from kern.errors import InvalidInput
 from kern.gates import declared
 from kern.models.base import Model, OutputSpec
-from kern.requirements import Requirement
 from kern.run import RunOutput
-from kern.runner import Runner, RunRequest, arunner_for, runner_for
-from kern.session_component import SessionComponent
-from kern.states import OnBusy
+from kern.runnable import Runnable
 from kern.tool_schema import schema_of
 from kern.tools import Function, Tool, as_tool
 
-Input = str | BaseModel | Mapping[str, JsonValue] | Sequence[JsonValue]
 
-
-class Agent(SessionComponent):
+class Agent(Runnable):
     """A model with instructions and tools, whose runs are durable and wait for people.
 
     An agent holds no conversation: it may be shared by threads, users and processes. Every method
@@ -151,185 +145,6 @@ class Agent(SessionComponent):
             name=self.output_schema.__name__, json_schema=schema_of(self.output_schema)
         )
 
-    def run(
-        self,
-        input: Input,
-        *,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        session_state: Mapping[str, JsonValue] | None = None,
-        background: bool = False,
-        run_id: str | None = None,
-        on_busy: Literal["queue", "parallel", "reject"] = "queue",
-        dependencies: Mapping[str, JsonValue] | None = None,
-        metadata: Mapping[str, JsonValue] | None = None,
-    ) -> RunOutput:
-        """Run the agent until its first stop: it has answered, failed, or waits for a person.
-
-        Once accepted, the run survives the death of any process, this one included.
-
-        Args:
-            input: What the user says; a pydantic model, dict or list becomes JSON.
-            session_id: The conversation; default: a new one.
-            user_id: Whose conversation it is. A session belongs to the user who began it.
-            session_state: Keys to set in the session's state before the run.
-            background: Return as soon as the run is accepted.
-            run_id: An id of your own: the same call again returns the same run and starts nothing.
-            on_busy: What becomes of it while another run of the session moves: it waits for its
-                turn (`queue`), goes on beside it (`parallel`), or is refused (`reject`). Nobody
-                waits behind a paused run.
-            dependencies: Passed on to tools as JSON.
-            metadata: Kept with the run as JSON.
-
-        Raises:
-            NotAllowed: the session belongs to somebody else.
-            InvalidInput: a value cannot be stored, or the session is another component's.
-            Conflict: `run_id` is taken by a run with another input.
-            SessionBusy: another run of the session moves, and `on_busy` is `reject`.
-        """
-        request = self._request(
-            input,
-            session_id=session_id,
-            user_id=user_id,
-            session_state=session_state,
-            run_id=run_id,
-            on_busy=on_busy,
-            dependencies=dependencies,
-            metadata=metadata,
-        )
-        runner = runner_for(self)
-        return self._typed(runner.call(runner.run(self, request, background=background)))
-
-    async def arun(
-        self,
-        input: Input,
-        *,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        session_state: Mapping[str, JsonValue] | None = None,
-        background: bool = False,
-        run_id: str | None = None,
-        on_busy: Literal["queue", "parallel", "reject"] = "queue",
-        dependencies: Mapping[str, JsonValue] | None = None,
-        metadata: Mapping[str, JsonValue] | None = None,
-    ) -> RunOutput:
-        """As `run`, for async callers."""
-        request = self._request(
-            input,
-            session_id=session_id,
-            user_id=user_id,
-            session_state=session_state,
-            run_id=run_id,
-            on_busy=on_busy,
-            dependencies=dependencies,
-            metadata=metadata,
-        )
-        runner = await self._runner()
-        return self._typed(await runner.run(self, request, background=background))
-
-    def continue_run(
-        self,
-        run_id: str,
-        requirements: Sequence[Requirement] = (),
-        *,
-        user_id: str | None = None,
-    ) -> RunOutput:
-        """Submit the decisions filled in on `requirements`, and wait for the next stop.
-
-        With nothing filled in it only waits. Runs continue by themselves once a decision is
-        accepted, so nobody needs to call this for a run to go on.
-
-        Args:
-            run_id: The run.
-            requirements: Those of the run, as `RunOutput.requirements` gave them; they speak for
-                the user who read them.
-            user_id: The session's owner; default: the one for whom `requirements` were read.
-
-        Raises:
-            AlreadyResolved: somebody decided first; nothing of this call was changed after that.
-            ArgumentsChanged: the arguments on the object are not those that were frozen.
-            InvalidDecision: the decision does not fit the requirement or its schema.
-            NotAllowed: the run belongs to somebody else, or this person may not decide.
-        """
-        runner = runner_for(self)
-        return self._typed(runner.call(runner.continue_run(self, run_id, requirements, user_id)))
-
-    async def acontinue_run(
-        self,
-        run_id: str,
-        requirements: Sequence[Requirement] = (),
-        *,
-        user_id: str | None = None,
-    ) -> RunOutput:
-        """As `continue_run`, for async callers."""
-        runner = await self._runner()
-        return self._typed(await runner.continue_run(self, run_id, requirements, user_id))
-
-    def cancel_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
-        """Cancel a run: it is stored when this returns, and nothing new begins after it.
-
-        A tool call that is being executed and may not be repeated is let end, and what it did is
-        kept.
-
-        Raises:
-            NotFound: there is no such run.
-            NotAllowed: the run belongs to somebody else.
-            RunEnded: the run has ended already.
-        """
-        runner = runner_for(self)
-        return self._typed(runner.call(runner.cancel_run(self, run_id, user_id)))
-
-    async def acancel_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
-        """As `cancel_run`, for async callers."""
-        runner = await self._runner()
-        return self._typed(await runner.cancel_run(self, run_id, user_id))
-
-    def get_run_output(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
-        """Read a run as it stands.
-
-        Raises:
-            NotFound: there is no such run.
-            NotAllowed: the run belongs to somebody else.
-        """
-        runner = runner_for(self)
-        return self._typed(runner.call(runner.get_run_output(self, run_id, user_id)))
-
-    async def aget_run_output(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
-        """As `get_run_output`, for async callers."""
-        runner = await self._runner()
-        return self._typed(await runner.get_run_output(self, run_id, user_id))
-
-    async def _runner(self) -> Runner:
-        return await arunner_for(self)
-
-    def _request(
-        self,
-        given: Input,
-        *,
-        session_id: str | None,
-        user_id: str | None,
-        session_state: Mapping[str, JsonValue] | None,
-        run_id: str | None,
-        on_busy: str,
-        dependencies: Mapping[str, JsonValue] | None,
-        metadata: Mapping[str, JsonValue] | None,
-    ) -> RunRequest:
-        try:
-            return RunRequest(
-                component_id=self.id,
-                input=input_text(given),
-                session_id=session_id,
-                user_id=user_id,
-                session_state=dict(session_state or {}),
-                run_id=run_id,
-                on_busy=OnBusy(on_busy),
-                dependencies=dict(dependencies or {}),
-                metadata=dict(metadata or {}),
-            )
-        except ValueError as error:
-            message = f"The run was not accepted: {error}"
-            raise InvalidInput(message) from error
-
     def _typed(self, output: RunOutput) -> RunOutput:
         """Return the output with its content as an instance of `output_schema`."""
         if self.output_schema is None or not isinstance(output.content, str):
@@ -338,23 +153,3 @@ class Agent(SessionComponent):
         return output.model_copy(
             update={"content": content, "content_type": self.output_schema.__name__}
         )
-
-
-def input_text(given: object) -> str:
-    """Return an input as the text that the model reads.
-
-    Raises:
-        InvalidInput: it is neither a text nor anything that becomes JSON.
-    """
-    match given:
-        case str():
-            return given
-        case BaseModel():
-            return given.model_dump_json()
-        case Mapping():
-            return canonical_json(dict(given))
-        case Sequence() if not isinstance(given, bytes | bytearray):
-            return canonical_json(list(given))
-        case _:
-            message = f"{given!r} is no input: give a text, a pydantic model, a dict or a list."
-            raise InvalidInput(message)

@@ -9,11 +9,12 @@ import asyncio
 import importlib
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar, cast
+from typing import Literal, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
 from kern.component import Component
+from kern.events import RunEvent
 from kern.ids import not_empty
 from kern.requirements import Requirement
 from kern.run import RunOutput
@@ -21,6 +22,9 @@ from kern.session_runner import SessionRunner
 from kern.states import OnBusy
 
 Result = TypeVar("Result")
+
+# What a reader wants: text and the end, or every event.
+Show = Literal["content", "everything"]
 
 _RUNTIME = "kern.client.runtime"
 
@@ -39,11 +43,24 @@ class RunRequest(BaseModel):
     on_busy: OnBusy = OnBusy.queue
     dependencies: dict[str, JsonValue] = Field(default_factory=dict)
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    stream: bool = False
 
     @field_validator("run_id", "session_id", "user_id")
     @classmethod
     def _not_empty(cls, given: str | None, info: ValidationInfo) -> str | None:
         return given if given is None else not_empty(str(info.field_name), given)
+
+
+class EventReader(Protocol):
+    """Reads a run's events. Every method may be called from any thread."""
+
+    async def read(self) -> Sequence[RunEvent]:
+        """Wait for the next events; none when the run stands still and all were read."""
+        ...
+
+    def close(self) -> None:
+        """Read no more, which the run does not notice."""
+        ...
 
 
 class Runner(Protocol):
@@ -84,6 +101,27 @@ class Runner(Protocol):
 
     async def with_sessions(self, work: Callable[[SessionRunner], Awaitable[Result]]) -> Result:
         """Do something with sessions."""
+        ...
+
+    async def stream(self, component: Component, request: RunRequest, show: Show) -> EventReader:
+        """Accept a run, and read its events until it stands still."""
+        ...
+
+    async def stream_continued(
+        self,
+        component: Component,
+        run_id: str,
+        requirements: Sequence[Requirement],
+        user_id: str | None,
+        show: Show,
+    ) -> EventReader:
+        """Submit what was filled in, and read what follows until the run stands still."""
+        ...
+
+    async def stream_run(
+        self, component: Component, run_id: str, after: int, user_id: str | None, show: Show
+    ) -> EventReader:
+        """Read a run's events after a number until it stands still."""
         ...
 
 

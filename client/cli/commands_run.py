@@ -24,6 +24,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel=_PANEL)(run)
     app.command(rich_help_panel=_PANEL)(runs)
     app.command(rich_help_panel=_PANEL)(show)
+    app.command(rich_help_panel=_PANEL)(events)
     app.command(rich_help_panel=_PANEL)(cancel)
 
 
@@ -105,6 +106,22 @@ def show(run_id: RunId, as_json: AsJson = False) -> None:
     from kern.client.cli.story import print_story
 
     print_story(run_id, as_json=as_json)
+
+
+def events(
+    run_id: RunId,
+    after: Annotated[
+        int, typer.Option("--after", min=0, metavar="N", help="Only those after number N.")
+    ] = 0,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the run stands still.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List what happened in a run, with the text of each turn; --json prints one object a line."""
+    from kern.client.cli.happenings import print_events
+
+    print_events(run_id, after=after, follow=follow, as_json=as_json)
 
 
 def cancel(run_id: RunId, as_json: AsJson = False) -> None:

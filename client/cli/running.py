@@ -7,6 +7,7 @@ from kern.client.app import database_of, load_app
 from kern.client.cli import acting, prompts, store
 from kern.client.cli.deciding import decider
 from kern.client.cli.inbox import how_to_decide, what_waits
+from kern.client.cli.live import Screen
 from kern.client.cli.printing import one_line, safe, say, say_json, styled
 from kern.client.runtime import close_runtime
 from kern.db.configured import database_file, open_database
@@ -46,29 +47,34 @@ def run_app(app: str, order: Order, *, by: str | None, may_ask: bool, as_json: b
     if order.background:
         return _leave_to_a_worker(settings, app, agent, order, run_id, as_json=as_json)
     asks = may_ask and not as_json and prompts.can_ask()
+    screen = Screen() if not as_json and Screen.is_of_use_for(agent) else None
     try:
-        output = agent.run(order.text, user_id=order.user, session_id=order.session, run_id=run_id)
+        output = _begin(agent, order, run_id, screen)
         if asks:
-            output = ask_until_done(agent, output, who)
+            output = ask_until_done(agent, output, who, screen=screen)
     except KeyboardInterrupt:
         return say_interrupted(run_id, app)
     finally:
         close_runtime()
     if as_json:
         say_json(output.model_dump(mode="json"))
-    else:
+    elif screen is None or not screen.shows_answer_of(output):
         say_outcome(output, app)
     return EXIT_CODES.get(output.status, 0)
 
 
 def ask_until_done(
-    agent: Agent, output: RunOutput, by: str, editable: tuple[str, ...] | None = None
+    agent: Agent,
+    output: RunOutput,
+    by: str,
+    editable: tuple[str, ...] | None = None,
+    screen: Screen | None = None,
 ) -> RunOutput:
     """Ask for what the run waits for, until it has ended or the person leaves something open."""
     while output.active_requirements:
         asked = [prompts.ask(item, by, editable=editable) for item in output.active_requirements]
         try:
-            after = agent.continue_run(output.run_id, output.requirements, user_id=output.user_id)
+            after = _go_on(agent, output, screen)
         except (AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed) as error:
             say(styled(one_line(str(error)), "red"))
             after = agent.get_run_output(output.run_id, user_id=output.user_id)
@@ -78,6 +84,22 @@ def ask_until_done(
             return after
         output = after
     return output
+
+
+def _begin(agent: Agent, order: Order, run_id: str, screen: Screen | None) -> RunOutput:
+    who, where = order.user, order.session
+    if screen is None:
+        return agent.run(order.text, user_id=who, session_id=where, run_id=run_id)
+    return screen.follow(
+        agent.run(order.text, user_id=who, session_id=where, run_id=run_id, stream=True)
+    )
+
+
+def _go_on(agent: Agent, output: RunOutput, screen: Screen | None) -> RunOutput:
+    run_id, decided, owner = output.run_id, output.requirements, output.user_id
+    if screen is None:
+        return agent.continue_run(run_id, decided, user_id=owner)
+    return screen.follow(agent.continue_run(run_id, decided, user_id=owner, stream=True))
 
 
 def say_outcome(output: RunOutput, app: str) -> None:

@@ -4,7 +4,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import StaticPool
 from sqlmodel import Session
 
+from kern.db import notices
 from kern.db.engine import Database, Result
 from kern.errors import InvalidInput
 
@@ -102,6 +103,9 @@ class PostgresDb(Database):
             parsed, pool_size=10, max_overflow=10, pool_pre_ping=True, hide_parameters=True
         )
         super().__init__(engine, threads=10)
+
+    def _announce(self, session: Session, news: Mapping[str, int]) -> None:
+        notices.send(session, [notices.news(run_id, seq) for run_id, seq in news.items()])
 
 
 def database_from_url(url: str) -> Database:

@@ -18,7 +18,9 @@ from sqlalchemy.exc import (
 )
 from sqlmodel import Session
 
+from kern.broadcast import Broadcaster
 from kern.checkpoints import reach
+from kern.db.events import news_of
 from kern.db.held import save
 from kern.db.outbox import is_due
 from kern.db.rows import add_what_waits
@@ -43,6 +45,7 @@ class Database:
 
     def __init__(self, engine: Engine, *, threads: int) -> None:
         self.engine = engine
+        self.broadcaster = Broadcaster()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="kern-db")
         self._when_due: Callable[[], object] = bool
 
@@ -100,6 +103,9 @@ class Database:
         self._pool.shutdown(wait=True)
         self.engine.dispose()
 
+    def _announce(self, session: Session, news: Mapping[str, int]) -> None:
+        """Tell other processes, when the transaction is committed, what it has news of."""
+
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
@@ -110,8 +116,12 @@ class Database:
             session.flush()
             save(session)
             add_what_waits(session)
+            news = news_of(session)
+            if news:
+                self._announce(session, news)
             reach("write.before_commit")
             session.commit()
+            self.broadcaster.committed(news)
             reach("write.after_commit")
             if is_due(session):
                 self._when_due()

@@ -1,5 +1,6 @@
 """Events: what happened in a run, numbered without gaps under the run's lock."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from pydantic import JsonValue
@@ -7,6 +8,8 @@ from sqlmodel import Session, select
 
 from kern.db.rows import add_later
 from kern.db.tables import EventRow, RunRow
+
+_NEWS = "kern.news"
 
 
 def record(tx: Session, run: RunRow, kind: str, now: datetime, **data: JsonValue) -> None:
@@ -18,6 +21,17 @@ def record(tx: Session, run: RunRow, kind: str, now: datetime, **data: JsonValue
 def append(tx: Session, run: RunRow, kind: str, now: datetime, **data: JsonValue) -> None:
     """Append the event whose number the run's row has already."""
     add_later(tx, EventRow, run_id=run.id, seq=run.last_event, kind=kind, data=data, created_at=now)
+    if run.is_streamed:
+        tx.info.setdefault(_NEWS, {})[run.id] = run.last_event
+
+
+def news_of(tx: Session) -> Mapping[str, int]:
+    """Return the runs that somebody may read and that this transaction tells of.
+
+    Each with the number of its last event.
+    """
+    found: dict[str, int] = tx.info.get(_NEWS, {})
+    return found
 
 
 def events_of(tx: Session, run_id: str, after: int = 0) -> list[EventRow]:

@@ -111,6 +111,7 @@ def accept(
         number=session.next_number - 1,
         is_queued=is_queued,
         last_event=1,
+        is_streamed=request.stream,
         input=request.input,
         dependencies=request.dependencies,
         run_metadata=request.metadata,
@@ -167,7 +168,7 @@ def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | Non
     status = RunStatus.paused if paused else RunStatus.running
     if status.value == run.status:
         return
-    goes_on = "run_began" if run.started_at is None else "run_continued"
+    goes_on = "run_continued" if run.status == RunStatus.paused.value else "run_began"
     record(tx, run, "run_paused" if paused else goes_on, now)
     timing.begin(run, now)
     timing.count(run, now)

@@ -82,6 +82,7 @@ class Answer:
     correction: str | None = None
     failure: tuple[str, str] | None = None
     began: datetime | None = None
+    first_token_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class Conversation:
     outcome: TurnOutcome | None = None
     state: dict[str, JsonValue] = field(default_factory=dict)
     summary: str | None = None
+    is_streamed: bool = False
 
 
 def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -> Conversation:
@@ -127,6 +129,7 @@ def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -
         corrections,
         state=session.state if session else {},
         summary=session.summary if session else None,
+        is_streamed=run.is_streamed,
     )
 
 
@@ -150,6 +153,8 @@ def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) ->
     if turn <= run.turn:
         return outcome_of(tx, run, turn)
     runs.count(run, answer.response.usage)
+    if run.first_token_seconds is None:
+        run.first_token_seconds = answer.first_token_seconds
     if RunStatus(run.status).is_final:
         return TurnOutcome(ended=True)
     run.turn = turn

@@ -117,4 +117,4 @@ def test_a_queued_run_may_be_cancelled(runtime: Runtime, ledger: Ledger) -> None
 
 def test_an_unknown_way_to_be_busy_is_refused(runtime: Runtime) -> None:
     with pytest.raises(InvalidInput, match="sometimes"):
-        scripted(["Hi"]).run("Hi", on_busy="sometimes")  # type: ignore[arg-type]
+        scripted(["Hi"]).run("Hi", on_busy="sometimes")  # type: ignore[call-overload]

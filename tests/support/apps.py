@@ -8,6 +8,7 @@ from kern.agent import Agent
 from kern.models.scripted import Call, ScriptedModel
 from kern.tools import RunContext, tool
 from tests.support.agents import Ledger
+from tests.support.speaking import Speaking, Spoken
 from tests.support.waiting import wait_until
 
 FOLDER = "KERN_TEST_FOLDER"
@@ -73,6 +74,14 @@ publishing = Agent(
 breaking = Agent(
     id="breaking", model=ScriptedModel([Call("break_down"), SECRET]), tools=[break_down]
 )
-agents = [refunds, transfers, publishing, breaking]
+
+
+def _story(_asked: int) -> Spoken:
+    Ledger(_folder() / LEDGER).add(json.dumps({"what": "tells", "pid": os.getpid()}))
+    return [["Once upon ", _folder() / RELEASE, "a time."]]
+
+
+stories = Agent(id="stories", model=Speaking(_story))
+agents = [refunds, transfers, publishing, breaking, stories]
 nothing: list[Agent] = []
 number = 42

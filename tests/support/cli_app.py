@@ -1,9 +1,12 @@
 """An app for the command line's tests: each agent ends another way."""
 
+from pathlib import Path
+
 from kern.agent import Agent
 from kern.models.base import ProviderError
 from kern.models.scripted import Call, ScriptedModel
 from kern.tools import ask_user, tool
+from tests.support.speaking import Speaking
 
 
 @tool(requires_confirmation=True)
@@ -37,3 +40,5 @@ fails = Agent(
     id="fails",
     model=ScriptedModel([ProviderError("no such model", code="refused", retryable=False)]),
 )
+# What it says second waits for a file in the folder in which the command runs.
+tells = Agent(id="tells", model=Speaking([["Once upon ", Path("go"), "a time."]]))

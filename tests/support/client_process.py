@@ -3,25 +3,41 @@
 import json
 import os
 import sys
+from collections.abc import Generator
 
 from kern.client.runtime import runtime_for
 from kern.db.viewer import Viewer
 from kern.errors import KernError
+from kern.events import RunEvent
 from kern.run import RunOutput
 from tests.support.apps import agents
 
 _AGENTS = {agent.id: agent for agent in agents}
+_streams: dict[str, Generator[RunEvent]] = {}
 
 
 def main() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         try:
-            answer = _told(_obey(order))
+            answer = _read(order) if order["do"] == "read" else _told(_obey(order))
         except KernError as error:
             answer = {"failed": error.code, "message": str(error)}
         print(json.dumps(answer), flush=True)  # noqa: T201  the answer
     os._exit(0)
+
+
+def _read(order: dict[str, str]) -> dict[str, object]:
+    """Go on with a stream, or begin one, until an event of some kind was read."""
+    if order["agent"] not in _streams:
+        agent = _AGENTS[order["agent"]]
+        _streams[agent.id] = agent.run("please", stream=True, stream_events=True)
+    events = list[object]()
+    for event in _streams[order["agent"]]:
+        events.append(event.model_dump(mode="json", exclude={"output"}))
+        if event.kind == order["until"]:
+            break
+    return {"events": events}
 
 
 def _obey(order: dict[str, str]) -> RunOutput:

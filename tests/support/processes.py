@@ -154,6 +154,10 @@ class ClientProcess(Process):
         """Approve whatever the run waits for, and wait for nothing."""
         return self.ask(do="decide", run_id=run["run_id"])
 
+    def read(self, agent: str, until: str) -> list[Json]:
+        """Stream a run of an agent, or go on with it, until an event of this kind was read."""
+        return cast("list[Json]", self.ask(do="read", agent=agent, until=until)["events"])
+
     def until(self, run: Json, status: str) -> Json:
         """Wait until the run has a status, and return its output."""
         wait_until(lambda: self.output(run)["status"] == status, timeout=READY_SECONDS)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from kern.agent import Agent, input_text
+from kern.agent import Agent
 from kern.component import slug
 from kern.errors import InvalidDefinition, InvalidInput, NotFound
+from kern.input import input_text
 from kern.models.scripted import ScriptedModel
 from kern.registry import Registry
 from kern.tools import Approval, Tool

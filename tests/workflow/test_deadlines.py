@@ -78,7 +78,7 @@ class Story:
             self._environment.client,
             task_queue=QUEUE,
             activities=[
-                ModelTurn(self.db, self._registry, 3).model_turn,
+                ModelTurn(self.db, self._registry, 3, self.db.broadcaster).model_turn,
                 ToolCalls(self.db, self._registry).tool_call,
                 endings.expire,
                 endings.close_run,
