@@ -26,7 +26,7 @@ from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.runner import RunRequest
 from kern.session_runner import SessionRunner
-from kern.settings import Settings
+from kern.settings import Settings, read_settings
 
 Result = TypeVar("Result")
 
@@ -189,7 +189,7 @@ def runtime_for(component: Component) -> Runtime:
         return running
     with _lock:
         if _runtime is None:
-            _runtime = Runtime(Settings(), component.db)
+            _runtime = Runtime(read_settings(), component.db)
             _at_exit(close_runtime)
         _runtime.add(component)
         return _runtime

@@ -10,8 +10,6 @@ import sys
 from collections.abc import Coroutine, Generator, Sequence
 from typing import Any, NoReturn
 
-from pydantic import ValidationError
-
 from kern.client import temporal, temporal_logs
 from kern.client.app import database_of, load_app
 from kern.client.health import Health, HealthServer
@@ -22,7 +20,7 @@ from kern.db.configured import open_database
 from kern.errors import InvalidInput, KernError, Unavailable
 from kern.logs import get_logger, log_json
 from kern.registry import registry
-from kern.settings import Settings
+from kern.settings import Settings, read_settings
 
 _log = get_logger("kern.worker")
 
@@ -98,7 +96,7 @@ def run_process(
     temporal_logs.forward("WARN")
 
     async def work() -> None:
-        settings = _settings()
+        settings = read_settings()
         named = app or settings.app
         if named is None:
             message = "No app was named. Pass --app package.module:attribute, or set KERN_APP."
@@ -225,17 +223,6 @@ async def _code_of(work: Coroutine[Any, Any, None]) -> int:
         _log.exception("worker_failed", code="error")
         return 1
     return 0
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"KERN_{str(item['loc'][0]).upper()} is {item['input']!r}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise InvalidInput(f"The environment cannot be used. {wrong}") from error
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -16,7 +16,7 @@ from kern.ids import new_id
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.runner import RunRequest
-from kern.settings import Settings
+from kern.settings import Settings, read_settings
 from kern.states import RunStatus
 
 EXIT_CODES = {
@@ -40,7 +40,7 @@ class Order:
 
 def run_app(app: str, order: Order, *, by: str | None, may_ask: bool, as_json: bool) -> int:
     """Run the one agent that `app` names; return the exit code that says where the run stands."""
-    settings, who = store.read_settings(), decider(by)
+    settings, who = read_settings(), decider(by)
     agent = _the_agent(app)
     run_id = new_id()
     if order.background:
@@ -133,7 +133,7 @@ def _say_waiting(item: Requirement) -> None:
 
 
 def _status_of(run_id: str) -> RunStatus | None:
-    settings = store.read_settings()
+    settings = read_settings()
     path = database_file(settings)
     if path is not None and not path.exists():
         return None
