@@ -14,12 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kern.agent import Agent
 from kern.client import temporal
 from kern.client.services import Services
 from kern.client.workers import ComponentWorkers
 from kern.component import Component
 from kern.db import Database
 from kern.db.viewer import Viewer
+from kern.edits import check_edits
 from kern.errors import InvalidDefinition, KernError
 from kern.registry import Registry, registry
 from kern.requirements import Requirement
@@ -109,6 +111,8 @@ class Runtime:
     ) -> RunOutput:
         """Submit what was filled in and wait for the next stop."""
         runs = self.services.runs
+        if isinstance(component, Agent):
+            check_edits(component.tools, requirements)
         return await self._here(
             lambda: runs.continue_run(run_id, requirements, user_id, component.id)
         )

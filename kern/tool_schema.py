@@ -181,8 +181,9 @@ def _is_describable(hint: object) -> bool:
 
 
 def _type_name(hint: object) -> str:
-    is_plain = isinstance(hint, type) and get_origin(hint) is None
-    return repr(f"{hint.__module__}.{hint.__qualname__}" if is_plain else str(hint))
+    if isinstance(hint, type) and get_origin(hint) is None:
+        return repr(f"{hint.__module__}.{hint.__qualname__}")
+    return repr(str(hint))
 
 
 def _parameters(function: Callable[..., object], name: str) -> Mapping[str, inspect.Parameter]:

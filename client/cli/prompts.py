@@ -1,14 +1,17 @@
 """Asks a person at a terminal for the decision that a requirement waits for."""
 
 import sys
+from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from kern.client.cli.answers import field_value, json_or_text
 from kern.client.cli.inbox import what_waits
 from kern.client.cli.printing import console, one_line, say, show_value, styled
+from kern.edits import misfit
 from kern.requirements import Requirement, UserInputField
 from kern.states import RequirementKind
+from kern.tools import Tool
 
 
 def can_ask() -> bool:
@@ -16,26 +19,42 @@ def can_ask() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def ask(item: Requirement, by: str, *, editable: tuple[str, ...] | None = None) -> bool:
+@dataclass(frozen=True)
+class Edits:
+    """What an edit may be.
+
+    Attributes:
+        names: Which arguments it asks for; None for all.
+        tool: The tool, where its code is at hand: what does not fit it is asked for again.
+    """
+
+    names: tuple[str, ...] | None = None
+    tool: Tool | None = None
+
+
+_ANY = Edits()
+
+
+def ask(item: Requirement, by: str, edits: Edits = _ANY) -> bool:
     """Ask for a decision and fill it in; False when the person leaves it open.
 
     Args:
         item: What waits.
         by: Who decides.
-        editable: Which arguments an edit asks for; None for all.
+        edits: What an edit may be.
     """
     say(styled("Waiting for you: ", "bold yellow"), one_line(what_waits(item)))
     while True:
-        done = _ask_once(item, by, editable)
+        done = _ask_once(item, by, edits)
         if done is not None:
             return done
 
 
-def _ask_once(item: Requirement, by: str, editable: tuple[str, ...] | None) -> bool | None:
+def _ask_once(item: Requirement, by: str, edits: Edits) -> bool | None:
     """Ask one time; None when the answer was no answer."""
     match item.kind:
         case RequirementKind.confirmation:
-            return _confirmation(item, by, editable)
+            return _confirmation(item, by, edits)
         case RequirementKind.user_input:
             return _user_input(item, by)
         case RequirementKind.user_feedback:
@@ -49,15 +68,15 @@ def _ask_once(item: Requirement, by: str, editable: tuple[str, ...] | None) -> b
             return False
 
 
-def _confirmation(item: Requirement, by: str, editable: tuple[str, ...] | None) -> bool | None:
-    what = "edit" if editable is None else f"edit the {' and '.join(editable)}"
+def _confirmation(item: Requirement, by: str, edits: Edits) -> bool | None:
+    what = "edit" if edits.names is None else f"edit the {' and '.join(edits.names)}"
     match _choose(f"a = approve, r = reject, e = {what}, s = leave it open"):
         case "a" | "approve":
             item.confirm(by=by)
         case "r" | "reject":
             item.reject(_line("Why (Enter for no note): ") or None, by)
         case "e" | "edit":
-            return _edit(item, by, editable)
+            return _edit(item, by, edits)
         case "s" | "":
             return False
         case _:
@@ -65,18 +84,27 @@ def _confirmation(item: Requirement, by: str, editable: tuple[str, ...] | None) 
     return True
 
 
-def _edit(item: Requirement, by: str, editable: tuple[str, ...] | None) -> bool | None:
+def _edit(item: Requirement, by: str, edits: Edits) -> bool | None:
+    while True:
+        changes = _changes(item, edits)
+        if not changes:
+            say("Nothing was changed.")
+            return None
+        problem = edits.tool and misfit(edits.tool, {**item.arguments, **changes})
+        if not problem:
+            item.edit(changes, by=by)
+            return True
+        say(styled(f"That does not fit: {one_line(problem)}.", "red"), " Enter changes nothing.")
+
+
+def _changes(item: Requirement, edits: Edits) -> dict[str, JsonValue]:
     changes: dict[str, JsonValue] = {}
-    for name in editable or tuple(item.arguments):
+    for name in edits.names or tuple(item.arguments):
         old = item.arguments.get(name)
         text = _line(f"{one_line(name)} [{_plain(old)}]: ")
         if text:
             changes[name] = text if isinstance(old, str) else json_or_text(text)
-    if not changes:
-        say("Nothing was changed.")
-        return None
-    item.edit(changes, by=by)
-    return True
+    return changes
 
 
 def _user_input(item: Requirement, by: str) -> bool | None:

@@ -66,7 +66,10 @@ def ask_until_done(
 ) -> RunOutput:
     """Ask for what the run waits for, until it has ended or the person leaves something open."""
     while output.active_requirements:
-        asked = [prompts.ask(item, by, editable=editable) for item in output.active_requirements]
+        asked = [
+            prompts.ask(item, by, prompts.Edits(editable, agent.tools.get(item.tool_name or "")))
+            for item in output.active_requirements
+        ]
         try:
             after = agent.continue_run(output.run_id, output.requirements, user_id=output.user_id)
         except (AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed) as error:
