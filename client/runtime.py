@@ -51,10 +51,11 @@ class Runtime:
         self._thread.start()
         self._workers: ComponentWorkers | None = None
         self._relay: asyncio.Task[None] | None = None
+        opening = self._submit(self._open(db))
         try:
-            self.services = self._submit(self._open(db)).result()
+            opening.result()
         except BaseException:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._give_up(opening)
             raise
 
     def add(self, component: Component) -> None:
@@ -142,8 +143,11 @@ class Runtime:
                 self._settings.shutdown_grace_seconds + _CLOSE_MARGIN
             )
         finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(_CLOSE_MARGIN)
+            self._end_thread()
+
+    def _end_thread(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_CLOSE_MARGIN)
 
     def _turn(self) -> None:
         self._loop.run_forever()
@@ -151,14 +155,24 @@ class Runtime:
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
-    async def _open(self, db: Database | None) -> Services:
+    async def _open(self, db: Database | None) -> None:
         services = await Services.open(self._settings, db, lazy=True)
         if not temporal.is_configured():
             self._workers = ComponentWorkers(
                 services.temporal, services.db, self._registry, self._settings
             )
             self._relay = asyncio.create_task(services.relay.run())
-        return services
+        self.services = services
+
+    def _give_up(self, opening: Future[None]) -> None:
+        """Let what was begun come to its end, also when a Ctrl-C interrupted whoever waited.
+
+        An interpreter that ends inside a call of the SDK makes the SDK's native part panic.
+        """
+        if opening.exception() is None:
+            self.close()
+        else:
+            self._end_thread()
 
     async def _serve(self) -> None:
         if self._workers is not None:

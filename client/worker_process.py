@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from kern.client import temporal, temporal_logs
 from kern.client.app import database_of, load_app
+from kern.client.embedded import EmbeddedServer
 from kern.client.health import Health, HealthServer
 from kern.client.services import Services
 from kern.client.workers import ComponentWorkers
@@ -146,6 +147,8 @@ class _Work:
         self._health.workers = workers
         relay = asyncio.create_task(services.relay.run())
         _log.info("worker_ready", components=registry.ids, database=services.db.name)
+        if ui and services.server is not None:
+            _say_ui(services.server)
         try:
             await _first_of(self._stop.wait(), workers.wait(), relay)
         finally:
@@ -182,6 +185,14 @@ class _Work:
             return
         await services.close()
         _log.info("worker_stopped")
+
+
+def _say_ui(server: EmbeddedServer) -> None:
+    if server.ui_url is not None:
+        _log.info("ui_served", url=server.ui_url)
+        return
+    why = "The folder's server was started without it: end the processes that use it, and try again"
+    _log.warning("ui_not_served", why=why)
 
 
 async def _first_of(*awaitables: Coroutine[Any, Any, object] | asyncio.Task[None]) -> None:

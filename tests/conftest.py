@@ -10,9 +10,9 @@ import pytest
 from kern.client import runtime as runtime_module
 from kern.client.embedded import EmbeddedServer
 from kern.client.runtime import Runtime
-from kern.db import Database, InMemoryDb, PostgresDb, SqliteDb
+from kern.db import Database, InMemoryDb, PostgresDb
 from kern.settings import Settings
-from tests.support.postgres import fresh_database
+from tests.support.templates import postgres_with_tables, sqlite_with_tables
 
 _SETTINGS = ("KERN_", "TEMPORAL_", "OPENAI_")
 
@@ -36,12 +36,12 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(params=["sqlite", "postgres", "memory"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
-    """Each of the databases."""
+    """Each of the databases; those that outlive a process have their tables."""
     if request.param == "postgres":
-        return PostgresDb(fresh_database())
+        return PostgresDb(postgres_with_tables())
     if request.param == "memory":
         return InMemoryDb()
-    return SqliteDb(tmp_path / "kern.db")
+    return sqlite_with_tables(tmp_path / "kern.db")
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def runtime(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Runtime]:
     """This process's runtime, on SQLite."""
-    yield from _running(Runtime(settings, SqliteDb(tmp_path / "kern.db")), monkeypatch)
+    yield from _running(Runtime(settings, sqlite_with_tables(tmp_path / "kern.db")), monkeypatch)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from kern.models.scripted import Call
 from tests.support import seeds
 from tests.support.cli import Cli, command
 from tests.support.seeds import Seeded
+from tests.support.templates import sqlite_with_tables
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -33,8 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def db(home: Path) -> Iterator[SqliteDb]:
-    found = SqliteDb(database_path(home))
-    found.migrate()
+    found = sqlite_with_tables(database_path(home))
     yield found
     found.close()
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kern.client.embedded import EmbeddedServer
-from kern.client.server_process import born
+from kern.client.server_process import born, stop
 from tests.support.waiting import wait_until
 
 
@@ -34,7 +34,8 @@ class TemporalServer:
         self._server.ensure()
 
     def stop(self) -> None:
-        """End the server for good."""
+        """End the server for good; politely would take more than a second."""
+        stop(self._server.pid, grace=0)
         self._server.leave()
 
 
