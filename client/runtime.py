@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from kern.agent import Agent
 from kern.client import temporal
 from kern.client.services import Services
+from kern.client.supervision import kept_alive
 from kern.client.workers import ComponentWorkers
 from kern.component import Component
 from kern.db import Database
@@ -159,9 +160,9 @@ class Runtime:
         services = await Services.open(self._settings, db, lazy=True)
         if not temporal.is_configured():
             self._workers = ComponentWorkers(
-                services.temporal, services.db, self._registry, self._settings
+                services.temporal, services.db, self._registry, self._settings, lasting=True
             )
-            self._relay = asyncio.create_task(services.relay.run())
+            self._relay = asyncio.create_task(kept_alive("the relay", services.relay.run))
         self.services = services
 
     def _give_up(self, opening: Future[None]) -> None:
