@@ -1,6 +1,7 @@
 """What tests share: a Temporal server for each test process, and a fresh database for each test."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from kern.client.runtime import Runtime
 from kern.db import Database, InMemoryDb, PostgresDb
 from kern.settings import Settings
 from tests.support.templates import postgres_with_tables, sqlite_with_tables
+from tests.support.temporal_server import stop_servers_below
 
 _SETTINGS = ("KERN_", "TEMPORAL_", "OPENAI_")
 
@@ -23,6 +25,21 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_SETTINGS):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c() -> None:
+    """Ctrl-C works in what tests start, though a shell ignores it in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_server_stays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A test that leaves a Temporal server behind fails the session, which ends the server."""
+    yield
+    left = stop_servers_below(tmp_path_factory.getbasetemp())
+    assert not left, f"these servers were left running: {left}"
 
 
 @pytest.fixture(scope="session")
