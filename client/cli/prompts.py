@@ -1,5 +1,8 @@
 """Asks a person at a terminal for the decision that a requirement waits for."""
 
+import os
+import select
+import signal
 import sys
 from dataclasses import dataclass
 
@@ -175,7 +178,26 @@ def _line(question: str) -> str:
     """Read a line; the end of the input counts as an empty one."""
     console().print(question, end="", soft_wrap=True)
     sys.stdout.flush()
+    _wait_for_line()
     line = sys.stdin.readline()
     if not line.endswith("\n"):
         say("")
     return line.strip()
+
+
+def _wait_for_line() -> None:
+    """Wait until a line was typed, so that Ctrl-C always ends the wait.
+
+    A signal may be taken by another thread, and then it interrupts no read of this one.
+    """
+    woken, waking = os.pipe()
+    try:
+        os.set_blocking(waking, False)
+        before = signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+        try:
+            select.select([sys.stdin, woken], [], [])
+        finally:
+            signal.set_wakeup_fd(before)
+    finally:
+        os.close(woken)
+        os.close(waking)
