@@ -17,6 +17,18 @@ from tests.support.templates import postgres_with_tables, sqlite_with_tables
 from tests.support.temporal_server import stop_servers_below
 
 _SETTINGS = ("KERN_", "TEMPORAL_", "OPENAI_")
+# Modules are handed to test processes in this order: what takes longest must not come last.
+_LONGEST_FIRST = ("acceptance", "integration", "workflow")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the folders whose modules take longest; within a folder the order stays random."""
+
+    def rank(item: pytest.Item) -> int:
+        name = item.path.parent.name
+        return _LONGEST_FIRST.index(name) if name in _LONGEST_FIRST else len(_LONGEST_FIRST)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(autouse=True)
