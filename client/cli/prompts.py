@@ -77,7 +77,7 @@ def _confirmation(item: Requirement, by: str, edits: Edits) -> bool | None:
         case "a" | "approve":
             item.confirm(by=by)
         case "r" | "reject":
-            item.reject(_line("Why (Enter for no note): ") or None, by)
+            item.reject(read_line("Why (Enter for no note): ") or None, by)
         case "e" | "edit":
             return _edit(item, by, edits)
         case "s" | "":
@@ -104,7 +104,7 @@ def _changes(item: Requirement, edits: Edits) -> dict[str, JsonValue]:
     changes: dict[str, JsonValue] = {}
     for name in edits.names or tuple(item.arguments):
         old = item.arguments.get(name)
-        text = _line(f"{one_line(name)} [{_plain(old)}]: ")
+        text = read_line(f"{one_line(name)} [{_plain(old)}]: ")
         if text:
             changes[name] = text if isinstance(old, str) else json_or_text(text)
     return changes
@@ -113,7 +113,7 @@ def _changes(item: Requirement, edits: Edits) -> dict[str, JsonValue]:
 def _user_input(item: Requirement, by: str) -> bool | None:
     values: dict[str, JsonValue] = {}
     for field in item.fields:
-        text = _line(f"{_asks_for(field)}: ")
+        text = read_line(f"{_asks_for(field)}: ")
         if text:
             values[field.name] = field_value(text, field)
     if not values:
@@ -126,7 +126,7 @@ def _user_feedback(item: Requirement, by: str) -> bool | None:
     for number, choice in enumerate(item.choices, start=1):
         say(f"  {number}  {one_line(choice)}")
     several = "numbers with commas" if item.multiple else "number"
-    text = _line(f"Your choice ({several}, Enter to leave it open): ")
+    text = read_line(f"Your choice ({several}, Enter to leave it open): ")
     if not text:
         return False
     picked = [part.strip() for part in text.split(",")]
@@ -137,7 +137,7 @@ def _user_feedback(item: Requirement, by: str) -> bool | None:
 
 
 def _external_execution(item: Requirement, by: str) -> bool:
-    text = _line("Its result, JSON or text (Enter to leave it open): ")
+    text = read_line("Its result, JSON or text (Enter to leave it open): ")
     if text:
         item.set_external_execution_result(json_or_text(text), by=by)
     return bool(text)
@@ -147,11 +147,11 @@ def _unknown_outcome(item: Requirement, by: str) -> bool | None:
     say("The worker died in the middle of this call. Only you can find out whether it happened.")
     match _choose("h = it happened, a = run it again, f = fail the run, s = leave it open"):
         case "h":
-            item.mark_happened(json_or_text(_line("What did it return? ")), by=by)
+            item.mark_happened(json_or_text(read_line("What did it return? ")), by=by)
         case "a":
             item.run_again(by=by)
         case "f":
-            item.fail(_line("Why (Enter for no note): ") or None, by)
+            item.fail(read_line("Why (Enter for no note): ") or None, by)
         case "s" | "":
             return False
         case _:
@@ -171,10 +171,10 @@ def _plain(value: JsonValue) -> str:
 
 
 def _choose(text: str) -> str:
-    return _line(f"{text}: ").lower()
+    return read_line(f"{text}: ").lower()
 
 
-def _line(question: str) -> str:
+def read_line(question: str) -> str:
     """Read a line; the end of the input counts as an empty one."""
     console().print(question, end="", soft_wrap=True)
     sys.stdout.flush()

@@ -7,9 +7,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kern.client import server_process
 from kern.client.embedded import EmbeddedServer
-from kern.client.server_process import born, stop
+from kern.client.server_process import born, servers_below, stop
 from tests.support.waiting import wait_until
 
 
@@ -42,13 +41,10 @@ class TemporalServer:
 
 def stop_servers_below(folder: Path) -> list[Path]:
     """End the servers whose files lie anywhere below a folder, and return these files."""
-    found: list[Path] = []
-    for pid, command in list(server_process._processes()):
-        served = server_process._parse(command)
-        if served is not None and Path(served[0]).is_relative_to(folder):
-            found.append(Path(served[0]))
-            server_process.stop(pid, grace=0)
-    return found
+    found = list(servers_below(folder))
+    for pid, _ in found:
+        stop(pid, grace=0)
+    return [file for _, file in found]
 
 
 @contextmanager

@@ -30,7 +30,8 @@ def interrupt_once_it_waits() -> None:
 
 def is_waiting() -> bool:
     main = threading.main_thread()
-    frame = sys._current_frames()[main.ident or 0]
+    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  there is no other way
+    frame = frames[main.ident or 0]
     state = Path(f"/proc/self/task/{main.native_id}/stat").read_text().rpartition(") ")[2][0]
     return frame.f_code.co_filename == prompts.__file__ and state == "S"
 
@@ -45,7 +46,7 @@ def test_a_signal_that_another_thread_takes_ends_the_wait(
         monkeypatch.setattr(sys, "stdin", stdin)
         thread.start()
         with pytest.raises(KeyboardInterrupt):
-            prompts._line("What? ")
+            prompts.read_line("What? ")
         thread.join()
 
 
@@ -55,4 +56,4 @@ def test_a_line_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stdin", stdin)
         keyboard.write("  yes \n")
         keyboard.flush()
-        assert prompts._line("What? ") == "yes"
+        assert prompts.read_line("What? ") == "yes"
