@@ -19,6 +19,8 @@ LOCK := pyproject.toml uv.lock
 # The interpreter is the project's own, and nothing outside decides otherwise.
 unexport VIRTUAL_ENV
 unexport PYTHONHOME
+# Compiling what is imported takes seconds, which every process that a test starts would spend again.
+unexport PYTHONDONTWRITEBYTECODE
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON := $(BIN)/python
 export UV_PYTHON_DOWNLOADS := never
@@ -91,5 +93,5 @@ $(RUN): $(LOCK) | $(UV)
 	@touch $@
 
 $(DEV): $(LOCK) | $(UV)
-	$(UV) sync --locked
+	$(UV) sync --locked --compile-bytecode
 	@touch $(RUN) $@

@@ -11,6 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from kern.checkpoints import reach
 from kern.client.temporal import queue_of
+from kern.client.transport import reason
 from kern.contracts import Resolved, RunCursor
 from kern.db import outbox
 from kern.db.engine import Database
@@ -125,7 +126,8 @@ class Courier:
                     await self._cancel(delivery)
         except (RPCError, RuntimeError) as error:
             message = (
-                f"Temporal does not answer: {error}. What was accepted is kept and delivered later."
+                f"Temporal does not answer: {reason(error)}. What was accepted is kept and "
+                "delivered later."
             )
             raise Unavailable(message) from error
         reach("deliver.after_tell")

@@ -14,14 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kern.agent import Agent
 from kern.client import temporal
 from kern.client.reading import RunReader
 from kern.client.runs import viewer_of
 from kern.client.services import Services
+from kern.client.supervision import kept_alive
 from kern.client.workers import ComponentWorkers
 from kern.component import Component
 from kern.db import Database
 from kern.db.viewer import Viewer
+from kern.edits import check_edits
 from kern.errors import InvalidDefinition, KernError
 from kern.events import RunEvent
 from kern.registry import Registry, registry
@@ -29,7 +32,7 @@ from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.runner import EventReader, RunRequest, Show
 from kern.session_runner import SessionRunner
-from kern.settings import Settings
+from kern.settings import Settings, read_settings
 
 Result = TypeVar("Result")
 
@@ -52,10 +55,11 @@ class Runtime:
         self._thread.start()
         self._workers: ComponentWorkers | None = None
         self._relay: asyncio.Task[None] | None = None
+        opening = self._submit(self._open(db))
         try:
-            self.services = self._submit(self._open(db)).result()
+            opening.result()
         except BaseException:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._give_up(opening)
             raise
 
     def add(self, component: Component) -> None:
@@ -112,6 +116,8 @@ class Runtime:
     ) -> RunOutput:
         """Submit what was filled in and wait for the next stop."""
         runs = self.services.runs
+        if isinstance(component, Agent):
+            check_edits(component.tools, requirements)
         return await self._here(
             lambda: runs.continue_run(run_id, requirements, user_id, component.id)
         )
@@ -168,8 +174,11 @@ class Runtime:
                 self._settings.shutdown_grace_seconds + _CLOSE_MARGIN
             )
         finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(_CLOSE_MARGIN)
+            self._end_thread()
+
+    def _end_thread(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_CLOSE_MARGIN)
 
     def _turn(self) -> None:
         self._loop.run_forever()
@@ -177,14 +186,24 @@ class Runtime:
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
-    async def _open(self, db: Database | None) -> Services:
+    async def _open(self, db: Database | None) -> None:
         services = await Services.open(self._settings, db, lazy=True)
         if not temporal.is_configured():
             self._workers = ComponentWorkers(
-                services.temporal, services.db, self._registry, self._settings
+                services.temporal, services.db, self._registry, self._settings, lasting=True
             )
-            self._relay = asyncio.create_task(services.relay.run())
-        return services
+            self._relay = asyncio.create_task(kept_alive("the relay", services.relay.run))
+        self.services = services
+
+    def _give_up(self, opening: Future[None]) -> None:
+        """Let what was begun come to its end, also when a Ctrl-C interrupted whoever waited.
+
+        An interpreter that ends inside a call of the SDK makes the SDK's native part panic.
+        """
+        if opening.exception() is None:
+            self.close()
+        else:
+            self._end_thread()
 
     async def _serve(self) -> None:
         if self._workers is not None:
@@ -239,7 +258,7 @@ def runtime_for(component: Component) -> Runtime:
         return running
     with _lock:
         if _runtime is None:
-            _runtime = Runtime(Settings(), component.db)
+            _runtime = Runtime(read_settings(), component.db)
             _at_exit(close_runtime)
         _runtime.add(component)
         return _runtime

@@ -108,6 +108,14 @@ def servers_of(home: Path) -> Iterator[tuple[int, int]]:
                 yield pid, parsed[1]
 
 
+def servers_below(folder: Path) -> Iterator[tuple[int, Path]]:
+    """Find the pid and the file of each server whose file lies anywhere below a folder."""
+    for pid, command in _processes():
+        parsed = _parse(command)
+        if parsed is not None and Path(parsed[0]).is_relative_to(folder):
+            yield pid, Path(parsed[0])
+
+
 def process_ids() -> list[int]:
     """Return the running processes; Linux only."""
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]

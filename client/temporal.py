@@ -3,6 +3,7 @@
 One plugin, one naming of queues, one way to connect.
 """
 
+import asyncio
 import dataclasses
 import os
 import socket
@@ -18,12 +19,14 @@ from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from kern.client import temporal_logs
+from kern.client.transport import reason
 from kern.errors import InvalidInput, KernError, Unavailable
 from kern.sandbox import PASSED_THROUGH
 from kern.workflows.agent_run import AgentRun
 from kern.workflows.session_naming import NameSession
 
 WORKFLOWS = (AgentRun, NameSession)
+_CONNECT_SECONDS = 10.0
 _CONFIGURED_BY = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")
 
 
@@ -71,14 +74,16 @@ async def connect(address: str | None = None, *, lazy: bool = False) -> Client:
     temporal_logs.forward()
     config = ClientConnectConfig(target_host=address) if address else _configured()
     try:
-        return await Client.connect(
-            **config, plugins=[KernPlugin()], identity=_identity(), lazy=lazy
-        )
-    except (RPCError, RuntimeError) as error:
+        # The SDK waits for ever for a server that takes the connection and says nothing.
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            return await Client.connect(
+                **config, plugins=[KernPlugin()], identity=_identity(), lazy=lazy
+            )
+    except (RPCError, RuntimeError, TimeoutError) as error:
         where = config.get("target_host", "")
         message = (
-            f"Temporal does not answer at {where}: {error}. Check TEMPORAL_ADDRESS and that the "
-            "server runs."
+            f"Temporal does not answer at {where!r}: {reason(error)}. Check TEMPORAL_ADDRESS and "
+            "that the server runs."
         )
         raise Unavailable(message) from error
     except (ValueError, OSError) as error:

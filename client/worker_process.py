@@ -10,10 +10,9 @@ import sys
 from collections.abc import Coroutine, Generator, Sequence
 from typing import Any, NoReturn
 
-from pydantic import ValidationError
-
 from kern.client import temporal, temporal_logs
 from kern.client.app import database_of, load_app
+from kern.client.embedded import EmbeddedServer
 from kern.client.health import Health, HealthServer
 from kern.client.services import Services
 from kern.client.workers import ComponentWorkers
@@ -22,7 +21,7 @@ from kern.db.configured import open_database
 from kern.errors import InvalidInput, KernError, Unavailable
 from kern.logs import get_logger, log_json
 from kern.registry import registry
-from kern.settings import Settings
+from kern.settings import Settings, read_settings
 
 _log = get_logger("kern.worker")
 
@@ -98,7 +97,7 @@ def run_process(
     temporal_logs.forward("WARN")
 
     async def work() -> None:
-        settings = _settings()
+        settings = read_settings()
         named = app or settings.app
         if named is None:
             message = "No app was named. Pass --app package.module:attribute, or set KERN_APP."
@@ -148,6 +147,8 @@ class _Work:
         self._health.workers = workers
         relay = asyncio.create_task(services.relay.run())
         _log.info("worker_ready", components=registry.ids, database=services.db.name)
+        if ui and services.server is not None:
+            _say_ui(services.server)
         try:
             await _first_of(self._stop.wait(), workers.wait(), relay)
         finally:
@@ -184,6 +185,14 @@ class _Work:
             return
         await services.close()
         _log.info("worker_stopped")
+
+
+def _say_ui(server: EmbeddedServer) -> None:
+    if server.ui_url is not None:
+        _log.info("ui_served", url=server.ui_url)
+        return
+    why = "The folder's server was started without it: end the processes that use it, and try again"
+    _log.warning("ui_not_served", why=why)
 
 
 async def _first_of(*awaitables: Coroutine[Any, Any, object] | asyncio.Task[None]) -> None:
@@ -225,17 +234,6 @@ async def _code_of(work: Coroutine[Any, Any, None]) -> int:
         _log.exception("worker_failed", code="error")
         return 1
     return 0
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"KERN_{str(item['loc'][0]).upper()} is {item['input']!r}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise InvalidInput(f"The environment cannot be used. {wrong}") from error
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

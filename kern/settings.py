@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from kern.errors import InvalidInput
 
 
 class Settings(BaseSettings):
@@ -35,3 +37,21 @@ class Settings(BaseSettings):
     app: str | None = None
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65535)
+
+
+def read_settings() -> Settings:
+    """Return what the environment says.
+
+    Raises:
+        InvalidInput: a variable has a value that makes no sense; the message names both.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"KERN_{'.'.join(str(part) for part in item['loc']).upper()} is {item['input']!r}: "
+            f"{item['msg']}"
+            for item in error.errors(include_url=False)
+        )
+        message = f"The environment cannot be used. {wrong}. Correct it or unset it."
+        raise InvalidInput(message) from None

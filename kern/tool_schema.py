@@ -45,8 +45,11 @@ class Signature:
             key: _field(parameters[key], hints.get(key, JsonValue), described.get(key), name)
             for key in self.names
         }
-        self.model = _build(name, self._fields)
-        self.schema = _described(self.model, name)
+        try:
+            self.model = _build(name, self._fields)
+            self.schema = _described(self.model)
+        except PydanticUserError as error:
+            raise InvalidDefinition(_undescribable(name, hints, self.names)) from error
 
     def validate(self, arguments: dict[str, JsonValue]) -> dict[str, object]:
         """Return the arguments as the function takes them.
@@ -148,11 +151,8 @@ def _plain(value: object) -> object:
             return value
 
 
-def _described(model: type[BaseModel], name: str) -> dict[str, JsonValue]:
-    try:
-        schema = schema_of(model)
-    except PydanticUserError as error:
-        raise InvalidDefinition(_undescribable(name, error)) from error
+def _described(model: type[BaseModel]) -> dict[str, JsonValue]:
+    schema = schema_of(model)
     properties = schema.get("properties")
     for shape in properties.values() if isinstance(properties, dict) else ():
         if isinstance(shape, dict) and shape.get("writeOnly"):
@@ -161,8 +161,29 @@ def _described(model: type[BaseModel], name: str) -> dict[str, JsonValue]:
     return schema
 
 
-def _undescribable(name: str, error: PydanticUserError) -> str:
-    return f"The tool {name!r} has an argument that pydantic cannot describe: {error.message}"
+def _undescribable(tool: str, hints: Mapping[str, object], names: Iterable[str]) -> str:
+    """Say which argument is at fault; what pydantic says of it is advice for models' authors."""
+    wrong = [name for name in names if not _is_describable(hints.get(name, JsonValue))]
+    what = " and ".join(f"{name!r} of type {_type_name(hints[name])}" for name in wrong)
+    return (
+        f"The tool {tool!r} takes {what or 'an argument'}, which no JSON Schema describes, so a "
+        "model cannot fill it in. Take what JSON can carry (text, numbers, lists, dicts, enums, "
+        "dataclasses, pydantic models), such as the id of what is meant."
+    )
+
+
+def _is_describable(hint: object) -> bool:
+    try:
+        TypeAdapter(cast("Any", hint)).json_schema()
+    except PydanticUserError:
+        return False
+    return True
+
+
+def _type_name(hint: object) -> str:
+    if isinstance(hint, type) and get_origin(hint) is None:
+        return repr(f"{hint.__module__}.{hint.__qualname__}")
+    return repr(str(hint))
 
 
 def _parameters(function: Callable[..., object], name: str) -> Mapping[str, inspect.Parameter]:
@@ -177,7 +198,11 @@ def _hints(function: Callable[..., object], name: str) -> dict[str, object]:
     try:
         return get_type_hints(function, include_extras=True)
     except TypeError as error:
-        message = f"The tool {name!r} has no annotations to read: {error} Wrap it in a function."
+        kind = type(function).__name__
+        message = (
+            f"The tool {name!r} is an object of type {kind!r}, whose annotations cannot be read. "
+            "Wrap it in a function."
+        )
         raise InvalidDefinition(message) from error
     except NameError as error:
         message = (
@@ -220,7 +245,8 @@ def _default(parameter: inspect.Parameter, hint: object, tool: str) -> tuple[obj
         fitting = adapter.validate_python(given)
         canonical_json(adapter.dump_python(fitting, mode="json"))
     except PydanticUserError as error:
-        raise InvalidDefinition(_undescribable(tool, error)) from error
+        hints = {parameter.name: hint}
+        raise InvalidDefinition(_undescribable(tool, hints, hints)) from error
     except (ValueError, InvalidInput) as error:
         problem = describe(error) if isinstance(error, ValidationError) else str(error)
         message = (
@@ -235,7 +261,4 @@ def _build(name: str, fields: dict[str, tuple[object, FieldInfo]]) -> type[BaseM
     # Only known when the program runs: pydantic's declared type is for fields written out by hand.
     # Their own names keep clear of those that pydantic's models have.
     declared = cast("dict[str, Any]", {f"arg_{key}": field for key, field in fields.items()})
-    try:
-        return create_model(name, __config__=config, **declared)
-    except PydanticUserError as error:
-        raise InvalidDefinition(_undescribable(name, error)) from error
+    return create_model(name, __config__=config, **declared)

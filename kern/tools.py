@@ -92,7 +92,7 @@ class Tool:
         approval: Approval | None = None,
     ) -> None:
         self.function = function
-        self.name: str = name or str(getattr(function, "__name__", ""))
+        self.name: str = name or str(getattr(function, "__name__", type(function).__name__))
         self.signature = Signature(function, self.name)
         self.description = description or self.signature.description
         self.confirm_when = requires_confirmation

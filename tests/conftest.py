@@ -1,6 +1,7 @@
 """What tests share: a Temporal server for each test process, and a fresh database for each test."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +11,24 @@ import pytest
 from kern.client import runtime as runtime_module
 from kern.client.embedded import EmbeddedServer
 from kern.client.runtime import Runtime
-from kern.db import Database, InMemoryDb, PostgresDb, SqliteDb
+from kern.db import Database, InMemoryDb, PostgresDb
 from kern.settings import Settings
-from tests.support.postgres import fresh_database
+from tests.support.templates import postgres_with_tables, sqlite_with_tables
+from tests.support.temporal_server import stop_servers_below
 
 _SETTINGS = ("KERN_", "TEMPORAL_", "OPENAI_")
+# Modules are handed to test processes in this order: what takes longest must not come last.
+_LONGEST_FIRST = ("acceptance", "integration", "workflow")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the folders whose modules take longest; within a folder the order stays random."""
+
+    def rank(item: pytest.Item) -> int:
+        name = item.path.parent.name
+        return _LONGEST_FIRST.index(name) if name in _LONGEST_FIRST else len(_LONGEST_FIRST)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +37,21 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_SETTINGS):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c() -> None:
+    """Ctrl-C works in what tests start, though a shell ignores it in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_server_stays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A test that leaves a Temporal server behind fails the session, which ends the server."""
+    yield
+    left = stop_servers_below(tmp_path_factory.getbasetemp())
+    assert not left, f"these servers were left running: {left}"
 
 
 @pytest.fixture(scope="session")
@@ -36,12 +65,12 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(params=["sqlite", "postgres", "memory"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
-    """Each of the databases."""
+    """Each of the databases; those that outlive a process have their tables."""
     if request.param == "postgres":
-        return PostgresDb(fresh_database())
+        return PostgresDb(postgres_with_tables())
     if request.param == "memory":
         return InMemoryDb()
-    return SqliteDb(tmp_path / "kern.db")
+    return sqlite_with_tables(tmp_path / "kern.db")
 
 
 @pytest.fixture
@@ -55,7 +84,7 @@ def runtime(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Runtime]:
     """This process's runtime, on SQLite."""
-    yield from _running(Runtime(settings, SqliteDb(tmp_path / "kern.db")), monkeypatch)
+    yield from _running(Runtime(settings, sqlite_with_tables(tmp_path / "kern.db")), monkeypatch)
 
 
 @pytest.fixture

@@ -22,13 +22,14 @@ from kern.db.engine import Database
 from kern.db.viewer import OPERATOR
 from kern.run import RunOutput
 from kern.session import Session, SessionMetrics
+from kern.settings import read_settings
 
 _OF_A_RUN = {"run_id", "number", "status", "input", "content", "created_at", "finished_at"}
 
 
 def print_sessions(*, user: str | None, limit: int, after: str | None, as_json: bool) -> None:
     """Print a page of sessions."""
-    with store.existing_database(store.read_settings()) as db:
+    with store.existing_database(read_settings()) as db:
         page = db.read_now(
             lambda tx: sessions.page(tx, OPERATOR, limit=limit, cursor=after, user_id=user)
         )
@@ -52,7 +53,7 @@ def print_sessions(*, user: str | None, limit: int, after: str | None, as_json: 
 def print_session(given: str, *, limit: int, as_json: bool) -> None:
     """Print a session, what it used, and its last runs."""
     now = datetime.now(UTC)
-    with store.existing_database(store.read_settings()) as db:
+    with store.existing_database(read_settings()) as db:
         full = _full_id(db, given)
         session = db.read_now(lambda tx: sessions.read(tx, full, OPERATOR))
         used = db.read_now(lambda tx: session_metrics.metrics(tx, full, OPERATOR, now))
@@ -74,7 +75,7 @@ def print_session(given: str, *, limit: int, as_json: bool) -> None:
 def rename_session(given: str, name: str, *, as_json: bool) -> None:
     """Give a session a name."""
     now = datetime.now(UTC)
-    with store.existing_database(store.read_settings()) as db:
+    with store.existing_database(read_settings()) as db:
         full = _full_id(db, given)
         session = db.write_now(lambda tx: sessions.rename(tx, full, OPERATOR, name, now))
     if as_json:
@@ -85,7 +86,7 @@ def rename_session(given: str, name: str, *, as_json: bool) -> None:
 
 def delete_session(given: str, *, may_ask: bool, as_json: bool) -> None:
     """Delete a session; on a terminal, ask before."""
-    settings = store.read_settings()
+    settings = read_settings()
     with store.existing_database(settings) as db:
         full = _full_id(db, given)
         session = db.read_now(lambda tx: sessions.read(tx, full, OPERATOR))

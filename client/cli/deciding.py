@@ -11,6 +11,7 @@ from kern.db.engine import Database
 from kern.db.viewer import OPERATOR, system_user
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput
 from kern.requirements import Requirement
+from kern.settings import read_settings
 from kern.states import RequirementKind, RequirementStatus, Verdict
 
 LATER = "Accepted and kept: it will be acted on when a worker runs (`kern up --app …`)."
@@ -32,7 +33,7 @@ def approve_call(
 ) -> None:
     """Approve a call, with an edit if one is given."""
     changes = None if edit is None else json_object(edit, "--edit")
-    settings, who = store.read_settings(), decider(by)
+    settings, who = read_settings(), decider(by)
     with store.existing_database(settings) as db:
         item = open_requirement(db, requirement_id)
         if item.kind is not RequirementKind.confirmation:
@@ -50,7 +51,7 @@ def approve_call(
 
 def reject_call(requirement_id: str, *, note: str | None, by: str | None, as_json: bool) -> None:
     """Reject what waits."""
-    settings, who = store.read_settings(), decider(by)
+    settings, who = read_settings(), decider(by)
     with store.existing_database(settings) as db:
         item = open_requirement(db, requirement_id).reject(note, who)
         _report(acting.decide(settings, db, item, who), item, who, as_json=as_json)
@@ -60,7 +61,7 @@ def answer_requirement(
     requirement_id: str, given: Given, *, note: str | None, by: str | None, as_json: bool
 ) -> None:
     """Give what was asked for; on a terminal, ask for what was not given."""
-    settings, who = store.read_settings(), decider(by)
+    settings, who = read_settings(), decider(by)
     with store.existing_database(settings) as db:
         item = open_requirement(db, requirement_id)
         if not given.names and prompts.can_ask() and not as_json:
@@ -74,7 +75,7 @@ def answer_requirement(
 
 def cancel_run(run_id: str, *, as_json: bool) -> None:
     """Cancel a run."""
-    settings = store.read_settings()
+    settings = read_settings()
     with store.existing_database(settings) as db:
         full = db.read_now(lambda tx: listing.full_run_id(tx, run_id))
         delivered = acting.cancel(settings, db, full)

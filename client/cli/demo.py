@@ -16,11 +16,11 @@ from kern.client.cli.running import (
     say_outcome,
     text_of,
 )
-from kern.client.cli.store import read_settings
 from kern.client.runtime import close_runtime
 from kern.db.viewer import system_user
 from kern.ids import new_id
 from kern.run import RunOutput
+from kern.settings import read_settings
 from kern.states import RunStatus
 
 

@@ -17,7 +17,7 @@ from kern.client.cli.demo_options import model_name, uses_openai
 from kern.models.base import Model, ModelRequest
 from kern.models.openai import OpenAIResponses
 from kern.models.scripted import Call, ScriptedModel, Step
-from kern.settings import Settings
+from kern.settings import read_settings
 from kern.tools import RunContext, tool
 
 APP = "kern.client.cli.demo_agent:agent"
@@ -38,7 +38,7 @@ _REJECTED = "This call was rejected"
 
 def ledger() -> Path:
     """Return the file with one line for each refund that was paid."""
-    return Settings().home / _LEDGER
+    return read_settings().home / _LEDGER
 
 
 def entries(order_id: str | None = None, key: str | None = None) -> list[dict[str, object]]:

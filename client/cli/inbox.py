@@ -14,6 +14,7 @@ from kern.db import listing
 from kern.db.listing import Page
 from kern.requirements import Requirement
 from kern.run import RunOutput
+from kern.settings import read_settings
 from kern.states import RequirementKind, RunStatus
 
 # What a page of runs tells of each; `kern show` tells the rest.
@@ -27,7 +28,7 @@ def print_runs(
     *, status: RunStatus | None, user: str | None, limit: int, after: str | None, as_json: bool
 ) -> None:
     """Print a page of runs."""
-    with store.existing_database(store.read_settings()) as db:
+    with store.existing_database(read_settings()) as db:
         page = db.read_now(
             lambda tx: listing.list_runs(
                 tx,
@@ -53,7 +54,7 @@ def print_pending(
     *, user: str | None, run: str | None, limit: int, after: str | None, as_json: bool
 ) -> None:
     """Print a page of what waits for people."""
-    with store.existing_database(store.read_settings()) as db:
+    with store.existing_database(read_settings()) as db:
         page = db.read_now(
             lambda tx: listing.list_pending(
                 tx,

@@ -4,7 +4,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -104,7 +104,12 @@ def show_time(at: datetime) -> str:
 
 def show_age(since: datetime, until: datetime | None = None) -> str:
     """Return how long something took, or has lasted until now."""
-    seconds = max(((until or datetime.now(UTC)) - since).total_seconds(), 0)
+    return show_length((until or datetime.now(UTC)) - since)
+
+
+def show_length(length: timedelta) -> str:
+    """Return a length of time in the unit that fits it."""
+    seconds = max(length.total_seconds(), 0)
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"

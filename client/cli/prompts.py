@@ -1,14 +1,20 @@
 """Asks a person at a terminal for the decision that a requirement waits for."""
 
+import os
+import select
+import signal
 import sys
+from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from kern.client.cli.answers import field_value, json_or_text
 from kern.client.cli.inbox import what_waits
 from kern.client.cli.printing import console, one_line, say, show_value, styled
+from kern.edits import misfit
 from kern.requirements import Requirement, UserInputField
 from kern.states import RequirementKind
+from kern.tools import Tool
 
 
 def can_ask() -> bool:
@@ -16,26 +22,42 @@ def can_ask() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def ask(item: Requirement, by: str, *, editable: tuple[str, ...] | None = None) -> bool:
+@dataclass(frozen=True)
+class Edits:
+    """What an edit may be.
+
+    Attributes:
+        names: Which arguments it asks for; None for all.
+        tool: The tool, where its code is at hand: what does not fit it is asked for again.
+    """
+
+    names: tuple[str, ...] | None = None
+    tool: Tool | None = None
+
+
+_ANY = Edits()
+
+
+def ask(item: Requirement, by: str, edits: Edits = _ANY) -> bool:
     """Ask for a decision and fill it in; False when the person leaves it open.
 
     Args:
         item: What waits.
         by: Who decides.
-        editable: Which arguments an edit asks for; None for all.
+        edits: What an edit may be.
     """
     say(styled("Waiting for you: ", "bold yellow"), one_line(what_waits(item)))
     while True:
-        done = _ask_once(item, by, editable)
+        done = _ask_once(item, by, edits)
         if done is not None:
             return done
 
 
-def _ask_once(item: Requirement, by: str, editable: tuple[str, ...] | None) -> bool | None:
+def _ask_once(item: Requirement, by: str, edits: Edits) -> bool | None:
     """Ask one time; None when the answer was no answer."""
     match item.kind:
         case RequirementKind.confirmation:
-            return _confirmation(item, by, editable)
+            return _confirmation(item, by, edits)
         case RequirementKind.user_input:
             return _user_input(item, by)
         case RequirementKind.user_feedback:
@@ -49,15 +71,15 @@ def _ask_once(item: Requirement, by: str, editable: tuple[str, ...] | None) -> b
             return False
 
 
-def _confirmation(item: Requirement, by: str, editable: tuple[str, ...] | None) -> bool | None:
-    what = "edit" if editable is None else f"edit the {' and '.join(editable)}"
+def _confirmation(item: Requirement, by: str, edits: Edits) -> bool | None:
+    what = "edit" if edits.names is None else f"edit the {' and '.join(edits.names)}"
     match _choose(f"a = approve, r = reject, e = {what}, s = leave it open"):
         case "a" | "approve":
             item.confirm(by=by)
         case "r" | "reject":
-            item.reject(_line("Why (Enter for no note): ") or None, by)
+            item.reject(read_line("Why (Enter for no note): ") or None, by)
         case "e" | "edit":
-            return _edit(item, by, editable)
+            return _edit(item, by, edits)
         case "s" | "":
             return False
         case _:
@@ -65,24 +87,33 @@ def _confirmation(item: Requirement, by: str, editable: tuple[str, ...] | None) 
     return True
 
 
-def _edit(item: Requirement, by: str, editable: tuple[str, ...] | None) -> bool | None:
+def _edit(item: Requirement, by: str, edits: Edits) -> bool | None:
+    while True:
+        changes = _changes(item, edits)
+        if not changes:
+            say("Nothing was changed.")
+            return None
+        problem = edits.tool and misfit(edits.tool, {**item.arguments, **changes})
+        if not problem:
+            item.edit(changes, by=by)
+            return True
+        say(styled(f"That does not fit: {one_line(problem)}.", "red"), " Enter changes nothing.")
+
+
+def _changes(item: Requirement, edits: Edits) -> dict[str, JsonValue]:
     changes: dict[str, JsonValue] = {}
-    for name in editable or tuple(item.arguments):
+    for name in edits.names or tuple(item.arguments):
         old = item.arguments.get(name)
-        text = _line(f"{one_line(name)} [{_plain(old)}]: ")
+        text = read_line(f"{one_line(name)} [{_plain(old)}]: ")
         if text:
             changes[name] = text if isinstance(old, str) else json_or_text(text)
-    if not changes:
-        say("Nothing was changed.")
-        return None
-    item.edit(changes, by=by)
-    return True
+    return changes
 
 
 def _user_input(item: Requirement, by: str) -> bool | None:
     values: dict[str, JsonValue] = {}
     for field in item.fields:
-        text = _line(f"{_asks_for(field)}: ")
+        text = read_line(f"{_asks_for(field)}: ")
         if text:
             values[field.name] = field_value(text, field)
     if not values:
@@ -95,7 +126,7 @@ def _user_feedback(item: Requirement, by: str) -> bool | None:
     for number, choice in enumerate(item.choices, start=1):
         say(f"  {number}  {one_line(choice)}")
     several = "numbers with commas" if item.multiple else "number"
-    text = _line(f"Your choice ({several}, Enter to leave it open): ")
+    text = read_line(f"Your choice ({several}, Enter to leave it open): ")
     if not text:
         return False
     picked = [part.strip() for part in text.split(",")]
@@ -106,7 +137,7 @@ def _user_feedback(item: Requirement, by: str) -> bool | None:
 
 
 def _external_execution(item: Requirement, by: str) -> bool:
-    text = _line("Its result, JSON or text (Enter to leave it open): ")
+    text = read_line("Its result, JSON or text (Enter to leave it open): ")
     if text:
         item.set_external_execution_result(json_or_text(text), by=by)
     return bool(text)
@@ -116,11 +147,11 @@ def _unknown_outcome(item: Requirement, by: str) -> bool | None:
     say("The worker died in the middle of this call. Only you can find out whether it happened.")
     match _choose("h = it happened, a = run it again, f = fail the run, s = leave it open"):
         case "h":
-            item.mark_happened(json_or_text(_line("What did it return? ")), by=by)
+            item.mark_happened(json_or_text(read_line("What did it return? ")), by=by)
         case "a":
             item.run_again(by=by)
         case "f":
-            item.fail(_line("Why (Enter for no note): ") or None, by)
+            item.fail(read_line("Why (Enter for no note): ") or None, by)
         case "s" | "":
             return False
         case _:
@@ -140,14 +171,33 @@ def _plain(value: JsonValue) -> str:
 
 
 def _choose(text: str) -> str:
-    return _line(f"{text}: ").lower()
+    return read_line(f"{text}: ").lower()
 
 
-def _line(question: str) -> str:
+def read_line(question: str) -> str:
     """Read a line; the end of the input counts as an empty one."""
     console().print(question, end="", soft_wrap=True)
     sys.stdout.flush()
+    _wait_for_line()
     line = sys.stdin.readline()
     if not line.endswith("\n"):
         say("")
     return line.strip()
+
+
+def _wait_for_line() -> None:
+    """Wait until a line was typed, so that Ctrl-C always ends the wait.
+
+    A signal may be taken by another thread, and then it interrupts no read of this one.
+    """
+    woken, waking = os.pipe()
+    try:
+        os.set_blocking(waking, False)
+        before = signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+        try:
+            select.select([sys.stdin, woken], [], [])
+        finally:
+            signal.set_wakeup_fd(before)
+    finally:
+        os.close(woken)
+        os.close(waking)

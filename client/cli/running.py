@@ -17,7 +17,7 @@ from kern.ids import new_id
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.runner import RunRequest
-from kern.settings import Settings
+from kern.settings import Settings, read_settings
 from kern.states import RunStatus
 
 EXIT_CODES = {
@@ -41,7 +41,7 @@ class Order:
 
 def run_app(app: str, order: Order, *, by: str | None, may_ask: bool, as_json: bool) -> int:
     """Run the one agent that `app` names; return the exit code that says where the run stands."""
-    settings, who = store.read_settings(), decider(by)
+    settings, who = read_settings(), decider(by)
     agent = _the_agent(app)
     run_id = new_id()
     if order.background:
@@ -72,7 +72,10 @@ def ask_until_done(
 ) -> RunOutput:
     """Ask for what the run waits for, until it has ended or the person leaves something open."""
     while output.active_requirements:
-        asked = [prompts.ask(item, by, editable=editable) for item in output.active_requirements]
+        asked = [
+            prompts.ask(item, by, prompts.Edits(editable, agent.tools.get(item.tool_name or "")))
+            for item in output.active_requirements
+        ]
         try:
             after = _go_on(agent, output, screen)
         except (AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed) as error:
@@ -155,7 +158,7 @@ def _say_waiting(item: Requirement) -> None:
 
 
 def _status_of(run_id: str) -> RunStatus | None:
-    settings = store.read_settings()
+    settings = read_settings()
     path = database_file(settings)
     if path is not None and not path.exists():
         return None

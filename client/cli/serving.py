@@ -5,17 +5,17 @@ import sys
 from typing import NoReturn
 
 from kern.client import temporal
-from kern.client.cli import store
 from kern.client.worker_process import run_process
 from kern.errors import InvalidInput
 from kern.logs import log_json
+from kern.settings import read_settings
 
 
 def serve_app(
     app: str | None, *, ui: bool, health_host: str | None, health_port: int | None
 ) -> NoReturn:
     """Execute the runs of an app until told to stop; the log is JSON on standard error."""
-    if not (app or store.read_settings().app):
+    if not (app or read_settings().app):
         message = "No app was named. Pass --app package.module:attribute, or set KERN_APP."
         raise InvalidInput(message)
     logging.getLogger("kern").setLevel(logging.NOTSET)
@@ -25,7 +25,7 @@ def serve_app(
 
 def announce(app: str | None) -> None:
     """Tell the person who started it what is about to run, and how it ends."""
-    settings = store.read_settings()
+    settings = read_settings()
     where = "the configured Temporal" if temporal.is_configured() else f"{settings.home.absolute()}"
     named = app or settings.app or "no app"
     sys.stderr.write(f"Serving {named} on {where}. Ctrl-C ends it; what waits stays kept.\n")

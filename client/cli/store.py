@@ -3,30 +3,14 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from kern.db.configured import database_file, open_database
 from kern.db.engine import Database
 from kern.db.migrate import revision_of
 from kern.db.migrations import HEAD
-from kern.errors import Conflict, InvalidInput, NotFound, Unavailable
+from kern.errors import Conflict, NotFound, Unavailable
 from kern.settings import Settings
-
-
-def read_settings() -> Settings:
-    """Return what the environment says.
-
-    Raises:
-        InvalidInput: a variable has a value that makes no sense.
-    """
-    try:
-        return Settings()
-    except ValidationError as error:
-        wrong = error.errors(include_url=False)[0]
-        name = f"KERN_{'.'.join(str(part) for part in wrong['loc']).upper()}"
-        message = f"The environment variable {name} is refused: {wrong['msg']}."
-        raise InvalidInput(message) from None
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlmodel import Session
 
-from kern.client.cli import store
+from kern.client.cli import spans, store
 from kern.client.cli.inbox import how_to_decide, what_waits
 from kern.client.cli.printing import (
     count,
@@ -14,6 +14,7 @@ from kern.client.cli.printing import (
     say_json,
     show_age,
     show_call,
+    show_length,
     show_time,
     show_value,
     styled,
@@ -23,6 +24,7 @@ from kern.db.listing import Decision
 from kern.db.viewer import OPERATOR
 from kern.requirements import Requirement
 from kern.run import Message, RunOutput, ToolExecution
+from kern.settings import read_settings
 from kern.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
 _COLOURS = {
@@ -67,7 +69,7 @@ def read_story(tx: Session, given: str) -> Story:
 
 def print_story(given: str, *, as_json: bool) -> None:
     """Print the story of a run."""
-    with store.existing_database(store.read_settings()) as db:
+    with store.existing_database(read_settings()) as db:
         story = db.read_now(lambda tx: read_story(tx, given))
     if as_json:
         decided = [one.model_dump(mode="json") for one in story.decisions]
@@ -92,7 +94,9 @@ def _head(run: RunOutput) -> None:
     if run.parent_run_id:
         say(f"  part of run {run.parent_run_id}")
     took = f", took {show_age(run.created_at, run.finished_at)}" if run.finished_at else ""
-    say(f"  begun {show_time(run.created_at)}{took}")
+    asking = spans.asking(run)
+    asked = f", a person being asked for {show_length(asking)} of it" if asking else ""
+    say(f"  begun {show_time(run.created_at)}{took}{asked}")
     say("")
     _block("user", run.input)
 
@@ -122,7 +126,7 @@ def _call(story: Story, call: ToolExecution) -> None:
     for item in story.run.requirements:
         if item.tool_call_id == call.id:
             _requirement(story, item)
-    _result(call)
+    _result(story, call)
 
 
 def _requirement(story: Story, item: Requirement) -> None:
@@ -150,21 +154,22 @@ def _decision(decision: Decision) -> None:
     )
 
 
-def _result(call: ToolExecution) -> None:
+def _result(story: Story, call: ToolExecution) -> None:
     if call.status is not ToolCallStatus.done:
         if call.status is ToolCallStatus.running:
             say(f"         executing, attempt {call.attempts}")
         return
     tries = f" at attempt {call.attempts}" if call.attempts > 1 else ""
-    took = (
-        f" in {show_age(call.started_at, call.finished_at)}"
-        if call.started_at and call.finished_at
-        else ""
-    )
+    worked = spans.execution(call, story.run.requirements)
+    waited = spans.waiting(call, story.run.requirements)
+    took = "" if worked is None else f" in {show_length(worked)}"
+    asked = f" (asked about for {show_length(waited)})" if waited else ""
     outcome = call.outcome or ToolOutcome.result
     colour = "green" if outcome is ToolOutcome.result else "red"
     say(
-        "         ", styled(f"{outcome.value}{tries}{took}", colour), f": {_cut(call.result or '')}"
+        "         ",
+        styled(f"{outcome.value}{tries}{took}{asked}", colour),
+        f": {_cut(call.result or '')}",
     )
 
 
@@ -177,10 +182,12 @@ def _end(story: Story) -> None:
         )
     say("")
     used = run.metrics
+    # The metrics count what reported its end; a call of which a person says so was executed too.
+    executed = sum(1 for call in run.tools if call.attempts)
     cached = f", {used.cached_tokens:,} of it cached" if used.cached_tokens else ""
     reasoned = f", {used.reasoning_tokens:,} for reasoning" if used.reasoning_tokens else ""
     say(
-        f"Cost: {count(used.model_calls, 'model call')}, {count(used.tool_calls, 'tool call')}, "
+        f"Cost: {count(used.model_calls, 'model call')}, {count(executed, 'tool call')}, "
         f"{count(used.total_tokens, 'token')} ({used.input_tokens:,} in{cached}, "
         f"{used.output_tokens:,} out{reasoned})"
     )

@@ -5,11 +5,12 @@ from kern.client.cli.printing import count, say, say_json
 from kern.db import audit
 from kern.db.configured import open_database
 from kern.db.migrations import HEAD
+from kern.settings import read_settings
 
 
 def migrate_database(*, as_json: bool) -> None:
     """Make the tables, or bring them up to date."""
-    db = open_database(store.read_settings())
+    db = open_database(read_settings())
     try:
         before = store.revision(db)
         db.migrate()
@@ -28,7 +29,7 @@ def verify_chain(head: str | None, *, as_json: bool) -> None:
     Raises:
         AuditBroken: it does not verify; the message names the first decision that does not.
     """
-    with store.existing_database(store.read_settings()) as db:
+    with store.existing_database(read_settings()) as db:
         report = db.read_now(lambda tx: audit.verify(tx, head))
     if as_json:
         say_json({"decisions": report.decisions, "head": report.head, "verified": True})

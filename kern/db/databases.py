@@ -20,6 +20,18 @@ from kern.db.engine import Database, Result
 from kern.errors import InvalidInput
 
 _BUSY_SECONDS = 30
+# libpq's own: it would wait for ever for a server that the network swallows, and the system's
+# keep-alive would notice a dead one after two hours. The last is in milliseconds.
+_PATIENCE: Mapping[str, int] = MappingProxyType(
+    {
+        "connect_timeout": 5,
+        "keepalives": 1,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
+    }
+)
 
 
 class SqliteDb(Database):
@@ -83,8 +95,12 @@ class InMemoryDb(Database):
 class PostgresDb(Database):
     """Runs in Postgres, through psycopg 3.
 
+    A server that does not take a connection within 5 seconds counts as away, and one that vanished
+    from the network is noticed within a minute.
+
     Args:
-        url: `postgresql://user:password@host:port/database`.
+        url: `postgresql://user:password@host:port/database`. Parameters of libpq may follow, such
+            as `?connect_timeout=20&keepalives_idle=60`; they replace those of Kern.
     """
 
     # By default each statement would see what was committed before it, so no two see one state.
@@ -99,8 +115,14 @@ class PostgresDb(Database):
                 "postgresql://user:password@host:port/database."
             )
             raise InvalidInput(message) from error
+        unsaid = {name: value for name, value in _PATIENCE.items() if name not in parsed.query}
         engine = create_engine(
-            parsed, pool_size=10, max_overflow=10, pool_pre_ping=True, hide_parameters=True
+            parsed,
+            connect_args=unsaid,
+            pool_size=10,
+            max_overflow=10,
+            pool_pre_ping=True,
+            hide_parameters=True,
         )
         super().__init__(engine, threads=10)
 

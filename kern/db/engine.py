@@ -29,6 +29,7 @@ from kern.errors import InvalidInput, KernError, Unavailable
 Result = TypeVar("Result")
 
 _ATTEMPTS = 8
+_PATIENCE_SECONDS = 10.0
 
 
 class Database:
@@ -133,12 +134,15 @@ class Database:
             return transaction(session)
 
     def _repeat(self, work: Callable[[], Result]) -> Result:
+        begun = time.monotonic()
         for attempt in range(1, _ATTEMPTS):
             try:
                 return work()
             except DBAPIError as error:
                 if not _is_passing(error):
                     raise
+                if isinstance(error, OperationalError) and _has_waited(error, begun):
+                    raise self._unavailable(error) from error
                 time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311  a jitter, no secret
         try:
             return work()
@@ -163,6 +167,12 @@ def _checked(work: Callable[[], Result]) -> Result:
         if isinstance(error.orig, KernError):
             raise error.orig from error
         raise
+
+
+def _has_waited(error: OperationalError, begun: float) -> bool:
+    """Whether a server that says nothing, not even why it refuses, was waited for long enough."""
+    said = getattr(error.orig, "sqlstate", None)
+    return said is None and time.monotonic() - begun > _PATIENCE_SECONDS
 
 
 def _is_passing(error: DBAPIError) -> bool:

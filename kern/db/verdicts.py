@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
+from kern import formats
 from kern.canonical import canonical_json, clean_json, clean_text
 from kern.db.audit import Decided
 from kern.db.tables import RequirementRow
@@ -131,7 +132,8 @@ def _check_schema(
 ) -> None:
     from jsonschema import Draft202012Validator  # noqa: PLC0415  slow to import, seldom needed
 
-    error = next(iter(Draft202012Validator(schema).iter_errors(value)), None)
+    validator = Draft202012Validator(schema, format_checker=formats.checker())
+    error = next(iter(validator.iter_errors(value)), None)
     if error is None:
         return
     where = ".".join(str(part) for part in error.absolute_path) or "arguments"

@@ -13,10 +13,12 @@ from kern.client.cli.printing import safe
 from kern.client.embedded import status
 from kern.db import SqliteDb
 from kern.db.configured import database_path
+from kern.db.migrations import HEAD
 from kern.models.scripted import Call
 from tests.support import seeds
 from tests.support.cli import Cli, command
 from tests.support.seeds import Seeded
+from tests.support.templates import sqlite_with_tables
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -32,8 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def db(home: Path) -> Iterator[SqliteDb]:
-    found = SqliteDb(database_path(home))
-    found.migrate()
+    found = sqlite_with_tables(database_path(home))
     yield found
     found.close()
 
@@ -219,6 +220,7 @@ def test_a_call_with_an_unknown_outcome_is_settled_in_three_ways(kern: Cli, db: 
     kern("answer", again.requirement_id, "--run-again")
     kern("answer", failed.requirement_id, "--fail", "--note", "nobody knows")
     assert kern("show", happened.run_id, "--json").json["tools"][0]["result"] == "sent"
+    assert "1 tool call," in kern("show", happened.run_id).out
     assert kern("show", again.run_id, "--json").json["tools"][0]["status"] == "waiting"
     story = kern("show", failed.run_id).out
     assert "Error  decided_to_fail" in story
@@ -296,6 +298,15 @@ def test_a_database_that_does_not_answer(kern: Cli, monkeypatch: pytest.MonkeyPa
     assert said.err.count("\n") == 1
 
 
+def test_a_wrong_setting_is_told_with_its_value(
+    kern: Cli, db: SqliteDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERN_HEARTBEAT_SECONDS", "often")
+    said = kern("runs", code=2)
+    assert "KERN_HEARTBEAT_SECONDS is 'often': Input should be a valid number" in said.err
+    assert said.err.count("\n") == 1
+
+
 def test_an_older_database_waits_for_migrate(kern: Cli, home: Path) -> None:
     home.mkdir()
     database_path(home).touch()
@@ -334,7 +345,7 @@ def test_doctor_looks_and_leaves_everything_as_it_is(
 def test_doctor_counts_what_waits(kern: Cli, refund: Seeded) -> None:
     kern("approve", refund.requirement_id)
     checks = {one["name"]: one["text"] for one in kern("doctor", "--json").json["checks"]}
-    assert "revision 0001" in checks["database"]
+    assert f"revision {HEAD}" in checks["database"]
     assert "0 requirements" in checks["pending"]
     assert "2 deliveries" in checks["outbox"]
     assert "none runs" in checks["server"]

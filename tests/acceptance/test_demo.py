@@ -11,12 +11,14 @@ from kern.client.cli import demo_agent
 from kern.client.cli.demo_agent import answer, read_amount, read_order
 from kern.client.cli.demo_crash import settle
 from kern.client.embedded import EmbeddedServer
+from kern.client.server_process import born
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call
 from kern.requirements import Requirement
 from kern.run import Message
 from kern.states import RequirementKind, Verdict
 from tests.support.cli import command, terminal
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -88,9 +90,14 @@ def test_a_person_changes_the_amount_and_is_told_what_does_not_fit(folder: Path)
         screen.type("e")
         screen.expect("amount [40.0]:")
         screen.type("-3")
-        screen.expect("Nothing was decided")
+        screen.expect("amount: Input should be greater than 0 (got '-3')")
+        screen.expect("amount [40.0]:")
+        screen.type("")
+        screen.expect("Nothing was changed.")
         screen.expect("a = approve")
         screen.type("e")
+        screen.expect("amount [40.0]:")
+        screen.type("much")
         screen.expect("amount [40.0]:")
         screen.type("30")
         screen.expect("Refunded 30.00 EUR for order 1042")
@@ -122,6 +129,16 @@ def test_a_killed_worker_pays_once(folder: Path) -> None:
     assert "killed with SIGKILL" in said.out
     assert "The run is completed: Done. Refunded 6.00 EUR for order 5." in said.out
     assert "The ledger holds exactly 1 refund of this run" in said.out
+
+
+def test_a_killed_demonstration_leaves_no_worker(folder: Path) -> None:
+    with terminal("demo", "--crash", cwd=folder) as screen:
+        screen.expect("A worker runs as process ")
+        screen.expect(".")
+        worker = int(re.findall(r"runs as process (\d+)\.", screen.text)[0])
+        assert born(worker)
+        screen.process.kill()
+        wait_until(lambda: born(worker) is None, timeout=60)
 
 
 @pytest.mark.parametrize("paid", [1, 0])

@@ -8,6 +8,7 @@ import pytest
 
 from kern.testing import isolated_runtime
 from tests.support.documents import ROOT, Block, blocks_of
+from tests.support.templates import sqlite_with_tables
 
 BLOCKS = [
     pytest.param(block, id=f"{page.stem}-{number}")
@@ -18,14 +19,16 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_the_block_runs(block: Block, tmp_path: Path) -> None:
-    with isolated_runtime(tmp_path):
+def test_the_block_runs(block: Block, folder: Path, tmp_path: Path) -> None:
+    with isolated_runtime(folder, sqlite_with_tables(tmp_path / "kern.db")):
         exec(compile(block.text, "docs", "exec"), {"__name__": "docs"})  # noqa: S102
 
 
 @pytest.mark.parametrize("example", sorted(path.name for path in (ROOT / "examples").glob("*.py")))
-def test_the_example_runs(example: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with isolated_runtime(tmp_path):
+def test_the_example_runs(
+    example: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with isolated_runtime(folder, sqlite_with_tables(tmp_path / "kern.db")):
         runpy.run_path(str(ROOT / "examples" / example), run_name="__main__")
 
     said = capsys.readouterr().out.splitlines()[-1]

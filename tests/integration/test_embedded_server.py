@@ -134,6 +134,9 @@ def join(home: Path) -> Iterator[Join]:
         return servers[-1]
 
     yield join_once
+    # Politely it takes more than a second, and only tests that leave by themselves are about that.
+    for pid in running(home):
+        stop(pid, grace=0)
     for server in servers:
         server.leave()
 

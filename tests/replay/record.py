@@ -39,6 +39,12 @@ def hurry() -> str:
     return "paid"
 
 
+@tool(requires_confirmation=True, approval=Approval(due=timedelta(days=30)))
+def consider() -> str:
+    """Pay within a month."""
+    return "paid"
+
+
 @tool(timeout=0.05)
 def hang() -> str:
     """Pay slowly."""
@@ -52,7 +58,7 @@ def look(order_id: str = "1") -> str:
     return f"seen {order_id}"
 
 
-TOOLS = [pay, hurry, hang, look]
+TOOLS = [pay, hurry, consider, hang, look]
 
 
 def agent(name: str, script: Script, tools: list[Tool] = TOOLS) -> Agent:
@@ -68,6 +74,11 @@ def completed_plain() -> RunOutput:
 def paused() -> RunOutput:
     """A run that waits."""
     return agent("paused", [Call("pay"), "Done."]).run("Pay")
+
+
+def paused_with_a_deadline() -> RunOutput:
+    """A run whose timer runs, with an ungated call beside it: their order is in the history."""
+    return agent("deadline", [[Call("consider"), Call("look")], "Done."]).run("Pay")
 
 
 def completed_approved() -> RunOutput:
@@ -117,6 +128,7 @@ def paused_moved() -> RunOutput:
 STORIES: list[Callable[[], RunOutput]] = [
     completed_plain,
     paused,
+    paused_with_a_deadline,
     completed_approved,
     paused_after_one_of_three,
     completed_expired,

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import tempfile
 import threading
@@ -16,12 +15,14 @@ from temporalio.client import Client
 
 from kern.client import temporal
 from kern.client.embedded import EmbeddedServer, status
-from kern.db import Database, PostgresDb, SqliteDb
+from kern.client.server_process import stop
+from kern.db import Database, PostgresDb
 from kern.errors import Unavailable
 from tests.support.crash_app import script
 from tests.support.crash_processes import Zygote
 from tests.support.model_server import ModelServer
-from tests.support.postgres import Postgres, server
+from tests.support.postgres import Postgres
+from tests.support.templates import postgres_with_tables, sqlite_with_tables
 from tests.support.waiting import wait_until
 
 Result = TypeVar("Result")
@@ -40,7 +41,6 @@ class World:
         self.models = ModelServer(script)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="crash")
-        self._template = folder / "template.db"
         self._guard = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -55,6 +55,7 @@ class World:
         self._thread.join()
         self._loop.close()
         self.models.__exit__(None, None, None)
+        stop(self.server.pid, grace=0)
         self.server.leave()
 
     def crash_server(self) -> None:
@@ -71,12 +72,13 @@ class World:
 
     def fresh(self, kind: str) -> tuple[Path, str]:
         """Return a new folder, and the URL of a new database that has its tables already."""
-        if kind == "postgres":
-            return self.fresh_on(server())
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        path = folder / "kern.db"
-        shutil.copy(self._template, path)
-        return folder, f"sqlite:///{path}"
+        with self._guard:
+            if kind == "postgres":
+                return folder, postgres_with_tables()
+            path = folder / "kern.db"
+            sqlite_with_tables(path).close()
+            return folder, f"sqlite:///{path}"
 
     def fresh_on(self, postgres: Postgres) -> tuple[Path, str]:
         """As `fresh`, on a server that the caller started."""
@@ -95,7 +97,6 @@ class World:
         self.zygote = await Zygote.start()
         self.temporal: Client = await temporal.connect(self.server.address)
         self.limit = asyncio.Semaphore(_AT_ONCE)
-        await asyncio.to_thread(migrate, SqliteDb(self._template))
 
 
 def migrate(db: Database) -> None:

@@ -60,11 +60,12 @@ class Postgres:
         self._initialise()
         assert self._starts(), (self._folder / "log").read_text()
 
-    def fresh_database(self) -> str:
-        """Make an empty database and return its URL."""
+    def fresh_database(self, template: str = "template1") -> str:
+        """Make a database, empty or as another one is that nobody uses, and return its URL."""
         name = f"kern_{secrets.token_hex(8)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            command = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            connection.execute(command.format(sql.Identifier(name), sql.Identifier(template)))
         return self.url(name)
 
     def url(self, database: str) -> str:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
+from tests.support.temporal_server import stop_servers_below
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -193,9 +194,14 @@ class Processes:
         return found
 
     def close(self) -> None:
-        """Kill what still runs, and print what all of them logged."""
+        """Kill what still runs, and print what all of them logged.
+
+        A server that they shared has lost its users by that, who would have stopped it.
+        """
         for process in self._all:
             process.kill()
+        stop_servers_below(self.folder)
+        for process in self._all:
             print(f"--- {process.log.name}\n{process.log.read_text()}")  # noqa: T201  shown on failure
 
     def _log(self, kind: str) -> Path:

@@ -16,7 +16,6 @@ from kern.db import (
     Database,
     InMemoryDb,
     PostgresDb,
-    SqliteDb,
     calls,
     deciding,
     outputs,
@@ -38,7 +37,7 @@ from kern.session_state import StateChange
 from kern.states import RequirementKind, ToolOutcome, Verdict
 from kern.tool_schema import Signature
 from kern.tools import Approval
-from tests.support.postgres import fresh_database
+from tests.support.templates import postgres_with_tables, sqlite_with_tables
 
 TOKEN = "attempt"
 NAMES = ("sqlite", "memory", "postgres")
@@ -65,9 +64,9 @@ def after(seconds: float) -> datetime:
 def opened(name: str, folder: Path) -> Generator["Stored"]:
     """Open an empty database of the given sort."""
     kinds: dict[str, Callable[[], Database]] = {
-        "sqlite": lambda: SqliteDb(folder / "kern.db"),
+        "sqlite": lambda: sqlite_with_tables(folder / "kern.db"),
         "memory": InMemoryDb,
-        "postgres": lambda: PostgresDb(fresh_database()),
+        "postgres": lambda: PostgresDb(postgres_with_tables()),
     }
     with closing(kinds[name]()) as database:
         database.migrate()

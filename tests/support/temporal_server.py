@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kern.client.embedded import EmbeddedServer
-from kern.client.server_process import born
+from kern.client.server_process import born, servers_below, stop
 from tests.support.waiting import wait_until
 
 
@@ -34,8 +34,17 @@ class TemporalServer:
         self._server.ensure()
 
     def stop(self) -> None:
-        """End the server for good."""
+        """End the server for good; politely would take more than a second."""
+        stop(self._server.pid, grace=0)
         self._server.leave()
+
+
+def stop_servers_below(folder: Path) -> list[Path]:
+    """End the servers whose files lie anywhere below a folder, and return these files."""
+    found = list(servers_below(folder))
+    for pid, _ in found:
+        stop(pid, grace=0)
+    return [file for _, file in found]
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from typing import cast
 
 from tests.support.agents import Ledger
 from tests.support.apps import FOLDER, LEDGER, RELEASE
-from tests.support.postgres import fresh_database
 from tests.support.processes import Json, Processes, processes
+from tests.support.templates import postgres_with_tables
 from tests.support.temporal_server import TemporalServer, temporal_server
 
 
@@ -41,7 +41,7 @@ def topology(folder: Path) -> Generator[Topology]:
     with temporal_server() as temporal:
         environment = {
             "TEMPORAL_ADDRESS": temporal.address,
-            "KERN_DATABASE_URL": fresh_database(),
+            "KERN_DATABASE_URL": postgres_with_tables(),
             "KERN_HEARTBEAT_SECONDS": "1",
             "KERN_RELAY_SECONDS": "0.1",
             FOLDER: str(folder),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 POLL_SECONDS = 0.02
 
 
-def wait_until(condition: Callable[[], object], *, timeout: float = 10.0) -> None:
+def wait_until(condition: Callable[[], object], *, timeout: float = 60.0) -> None:
     """Return as soon as the condition holds.
 
     Raises:

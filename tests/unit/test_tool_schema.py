@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import sqlite3
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from enum import Enum, StrEnum
@@ -265,6 +266,16 @@ def unresolvable(value: "Nowhere") -> None: ...  # type: ignore[name-defined]  #
 def undescribable(value: Callable[[], int]) -> None: ...
 
 
+def connected(query: str, connection: sqlite3.Connection) -> None: ...
+
+
+def not_connected(connection: sqlite3.Connection | None = None) -> None: ...
+
+
+class Caller:
+    def __call__(self, value: int) -> None: ...
+
+
 def wrong_default(value: int = "many") -> None: ...  # type: ignore[assignment]
 
 
@@ -281,7 +292,9 @@ def binary_default(value: bytes = b"\xff") -> None: ...
         (takes_any, r"'t' takes \*\*kwargs.* name of its own"),
         (positional, "which a model cannot fill in"),
         (unresolvable, "'Nowhere' is not defined.*module level"),
-        (undescribable, "pydantic cannot describe"),
+        (undescribable, r"'t' takes 'value' of type .*Callable.*, which no JSON Schema describes"),
+        (connected, r"'t' takes 'connection' of type 'sqlite3.Connection', which .* the id of"),
+        (not_connected, r"takes 'connection' of type 'sqlite3.Connection | None', which"),
         (wrong_default, "default for 'value' that does not fit"),
         (infinite_default, "default for 'value' that does not fit"),
         (binary_default, "default for 'value' that does not fit"),
@@ -293,5 +306,11 @@ def binary_default(value: bytes = b"\xff") -> None: ...
 def test_a_function_that_no_model_could_call_is_refused(
     function: Callable[..., object], why: str
 ) -> None:
-    with pytest.raises(InvalidDefinition, match=why):
+    with pytest.raises(InvalidDefinition, match=why) as refused:
         Tool(function, name="t")
+    assert "\n" not in str(refused.value)
+
+
+def test_an_object_that_is_called_is_refused_by_the_name_of_its_type() -> None:
+    with pytest.raises(InvalidDefinition, match=r"'Caller' is an object of type 'Caller'.*Wrap"):
+        Tool(Caller())

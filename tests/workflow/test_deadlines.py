@@ -16,7 +16,7 @@ from kern.agent import Agent
 from kern.client.server_start import find_binary
 from kern.client.temporal import KernPlugin
 from kern.contracts import Resolved, RunCursor, Stop, StopQuery
-from kern.db import SqliteDb, deciding, outputs, runs
+from kern.db import deciding, outputs, runs
 from kern.db.deciding import Submission
 from kern.db.viewer import OPERATOR
 from kern.errors import AlreadyResolved
@@ -28,6 +28,7 @@ from kern.runner import RunRequest
 from kern.states import OnExpiry, RunStatus
 from kern.tools import Approval, tool
 from tests.support.agents import Ledger
+from tests.support.templates import sqlite_with_tables
 
 DUE = timedelta(days=30)
 QUEUE = "deadlines"
@@ -56,8 +57,7 @@ class Story:
         self.now = datetime.now(UTC)
         self.run_id = new_id()
         self._environment = environment
-        self.db = SqliteDb(folder / "kern.db")
-        self.db.migrate()
+        self.db = sqlite_with_tables(folder / "kern.db")
         self._registry = Registry()
         self._agent = self._payer(on_expiry)
         self._registry.register(self._agent)

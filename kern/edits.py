@@ -1,0 +1,61 @@
+"""Holds what a person fills in against the code of the tool, where that is at hand.
+
+The tool's schema is checked wherever a decision is accepted. Code can say more than a schema: a
+validator of its own, a path that has to exist.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import JsonValue
+
+from kern.errors import InvalidDecision
+from kern.requirements import Requirement
+from kern.tools import Tool
+
+
+def check_edits(tools: Mapping[str, Tool], requirements: Sequence[Requirement]) -> None:
+    """Refuse arguments that were filled in and that a tool's code would not take.
+
+    Raises:
+        InvalidDecision: they do not fit; the message names each.
+    """
+    for item in requirements:
+        tool, arguments = tools.get(item.tool_name or ""), _filled_in(item)
+        if tool is None or arguments is None:
+            continue
+        problem = misfit(tool, arguments)
+        if problem is not None:
+            message = (
+                f"The arguments for {item.tool_name!r} (requirement {item.id!r}) do not fit: "
+                f"{problem}. Nothing was decided."
+            )
+            raise InvalidDecision(message)
+
+
+def misfit(tool: Tool, arguments: dict[str, JsonValue]) -> str | None:
+    """Return why a tool does not take these arguments; None if it does."""
+    try:
+        tool.signature.validate(arguments)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _filled_in(item: Requirement) -> dict[str, JsonValue] | None:
+    """Return the arguments as they would run; None where nothing was filled in, or not all of it.
+
+    What is missing or was not asked for is refused where the decision is accepted.
+    """
+    draft = item.draft
+    if draft is None:
+        return None
+    if draft.edit is not None:
+        return {**item.arguments, **draft.edit}
+    names = {field.name for field in item.fields}
+    needed = {field.name for field in item.fields if field.required}
+    if draft.values is None or not needed <= set(draft.values) <= names:
+        return None
+    defaults = {
+        field.name: field.default for field in item.fields if "default" in field.json_schema
+    }
+    return {**item.arguments, **defaults, **draft.values}

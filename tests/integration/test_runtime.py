@@ -1,0 +1,97 @@
+"""The embedded runtime looks after itself: what ends in it begins again, and no Ctrl-C tears it."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+from temporalio.bridge.worker import Worker
+from temporalio.client import Client
+
+from kern.client import server_process, temporal
+from kern.client.relay import Relay
+from kern.client.runtime import Runtime
+from kern.db import SqliteDb
+from kern.registry import Registry
+from kern.settings import Settings
+from tests.support.agents import scripted
+from tests.support.templates import sqlite_with_tables
+from tests.support.waiting import wait_until
+
+
+class Breaking:
+    """Has the native part of workers refuse to begin, as often as it is told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+        self.count = 0
+        validate = Worker.validate
+
+        async def refusing(worker: Worker) -> object:
+            self.count += 1
+            if self.count <= times:
+                message = "the poller broke"
+                raise RuntimeError(message)
+            return await validate(worker)
+
+        monkeypatch.setattr(Worker, "validate", refusing)
+
+
+def test_a_worker_that_an_error_ends_is_begun_again(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = Breaking(monkeypatch, times=1)
+
+    assert scripted(["Hello."]).run("Hi").content == "Hello."
+    assert broken.count == 2
+    assert "the poller broke" in caplog.text
+
+
+def test_a_relay_that_an_error_ends_is_begun_again(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver, asked = Relay.deliver_due, list[int]()
+
+    async def failing_once(relay: Relay) -> int:
+        asked.append(1)
+        if len(asked) == 1:
+            message = "the relay broke"
+            raise RuntimeError(message)
+        return await deliver(relay)
+
+    monkeypatch.setattr(Relay, "deliver_due", failing_once)
+    runtime = Runtime(settings, sqlite_with_tables(tmp_path / "kern.db"))
+    wait_until(lambda: len(asked) > 1)
+    runtime.close()
+
+
+def test_a_runtime_closes_while_a_worker_is_about_to_begin_again(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Breaking(monkeypatch, times=1000)
+    runtime = Runtime(settings, sqlite_with_tables(tmp_path / "kern.db"), Registry())
+    runtime.add(scripted(["Hello."]))
+    wait_until(lambda: broken.count)
+
+    runtime.close()
+    assert "kern" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_ctrl_c_while_it_opens_lets_the_opening_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, connected = temporal.connect, list[Client]()
+
+    async def interrupted(address: str | None = None, *, lazy: bool = False) -> Client:
+        os.kill(os.getpid(), signal.SIGINT)
+        connected.append(await connect(address, lazy=lazy))
+        return connected[-1]
+
+    monkeypatch.setattr(temporal, "connect", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        Runtime(Settings(home=tmp_path), SqliteDb(tmp_path / "kern.db"))
+
+    assert connected
+    assert "kern" not in {thread.name for thread in threading.enumerate()}
+    assert list(server_process.servers_of(tmp_path)) == []
