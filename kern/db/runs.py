@@ -26,7 +26,7 @@ from kern.db.viewer import Viewer
 from kern.errors import Conflict, RunEnded
 from kern.models.base import Usage
 from kern.runner import RunRequest
-from kern.session_state import StateChange
+from kern.session_state import changes_of
 from kern.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
 # Built once: each write asks them.
@@ -131,9 +131,7 @@ def accept(
     )
     append(tx, run, "run_accepted", now, number=run.number, queued=is_queued)
     if request.session_state:
-        given = request.session_state.items()
-        changes = [StateChange(op="set", key=key, value=value) for key, value in given]
-        change_state(tx, lock(tx, run_id), changes, now)
+        change_state(tx, lock(tx, run_id), changes_of(request.session_state), now)
     if is_queued:
         return None
     return outbox.enqueue(tx, run, DeliveryKind.start, now)
