@@ -18,13 +18,14 @@ from kern.events import (
     TurnCompleted,
     TurnStarted,
 )
+from kern.settings import read_settings
 
 _LONGEST = 160
 
 
 def print_events(given: str, *, after: int, follow: bool, as_json: bool) -> None:
     """Print a run's events after a number."""
-    with store.existing_database(store.read_settings()) as db:
+    with store.existing_database(read_settings()) as db:
         run_id = db.read_now(lambda tx: listing.full_run_id(tx, given))
         asyncio.run(_print(db, run_id, after=after, follow=follow, as_json=as_json))
 

@@ -42,7 +42,7 @@ def new_row(kind: type[Kind], /, **values: object) -> Kind:
 
     It has the attributes of `kind`; `add_row` puts it into the table.
     """
-    return cast("Kind", PlainRow({**_defaults(kind), **values}))
+    return cast("Kind", PlainRow({**_defaults(_name(kind)), **values}))
 
 
 def add_row(tx: Session, kind: type[Kind], row: Kind) -> None:
@@ -94,7 +94,10 @@ def _name(kind: type[SQLModel]) -> str:
 
 
 @cache
-def _defaults(kind: type[SQLModel]) -> dict[str, object]:
+def _defaults(name: str) -> dict[str, object]:
+    # By name, since a kind does not count as hashable; users may have tables of their own.
+    ours = (one for one in SQLModel.__subclasses__() if one.__module__ == "kern.db.tables")
+    kind = next(one for one in ours if _name(one) == name)
     fields = kind.model_fields
     return {name: field.default for name, field in fields.items() if not field.is_required()}
 
