@@ -70,6 +70,7 @@ async def rest_of(reader: RunReader) -> list[RunEvent]:
     return seen
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
 async def test_another_process_reads_every_event_and_the_whole_text(
     runtime_on_each: Runtime, tmp_path: Path
 ) -> None:

@@ -5,8 +5,9 @@ import os
 import sys
 from collections.abc import Generator
 
+from kern.agent import Agent
 from kern.client.runtime import runtime_for
-from kern.db.viewer import Viewer
+from kern.db.viewer import OPERATOR, Viewer
 from kern.errors import KernError
 from kern.events import RunEvent
 from kern.run import RunOutput
@@ -44,7 +45,7 @@ def _obey(order: dict[str, str]) -> RunOutput:
     if order["do"] == "run":
         agent = _AGENTS[order["agent"]]
         return agent.run("please", background=bool(order["background"]))
-    agent = agents[0]
+    agent = _agent_of(order["run_id"])
     run = agent.get_run_output(order["run_id"])
     if order["do"] == "output":
         return run
@@ -55,6 +56,12 @@ def _obey(order: dict[str, str]) -> RunOutput:
     runtime = runtime_for(agent)
     runtime.call(runtime.services.runs.resolve(run.requirements, Viewer(None)))
     return agent.get_run_output(run.run_id)
+
+
+def _agent_of(run_id: str) -> Agent:
+    runtime = runtime_for(agents[0])
+    run = runtime.call(runtime.services.runs.output(run_id, OPERATOR))
+    return _AGENTS[run.component_id]
 
 
 def _told(run: RunOutput) -> dict[str, object]:
