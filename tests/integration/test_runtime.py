@@ -40,6 +40,7 @@ class Breaking:
 def test_a_worker_that_an_error_ends_is_begun_again(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING", logger="kern.runtime")
     broken = Breaking(monkeypatch, times=1)
 
     assert scripted(["Hello."]).run("Hi").content == "Hello."
