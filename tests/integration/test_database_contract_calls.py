@@ -1,7 +1,5 @@
 """The database contract: tool calls move by compare and set, on every database."""
 
-from collections.abc import Iterator
-
 import pytest
 from pydantic import JsonValue
 
@@ -19,18 +17,10 @@ from kern.states import (
     Verdict,
 )
 from kern.tools import Approval
-from tests.support.stored_runs import ARGUMENTS, NAMES, Stored, after, at_once, opened, question
+from tests.support.stored_runs import ARGUMENTS, Stored, after, at_once, question
 
 NOW_TAKEN, GATED, NOTHING, ENDED = "taken", "gated", "nothing", "ended"
 STATES = ["waiting", "gated", "running", "unknown", "done", "cancelled"]
-
-
-@pytest.fixture(params=NAMES, scope="module")
-def stored(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stored]:
-    with opened(request.param, tmp_path_factory.mktemp("db")) as database:
-        yield database
 
 
 def brought_to(stored: Stored, state: str, effect: str) -> str:

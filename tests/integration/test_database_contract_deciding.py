@@ -1,6 +1,5 @@
 """The database contract: decisions about every kind of requirement, on every database."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -28,7 +27,7 @@ from kern.states import (
     Verdict,
 )
 from kern.tools import Approval
-from tests.support.stored_runs import ARGUMENTS, NAMES, NOW, Stored, after, at_once, opened
+from tests.support.stored_runs import ARGUMENTS, NOW, Stored, after, at_once
 
 AMOUNT = UserInputField(name="amount", type="number", json_schema={"type": "number"})
 KINDS = [
@@ -61,14 +60,6 @@ TOLD = {
     Verdict.result: '{"paid":1}',
     Verdict.happened: "paid",
 }
-
-
-@pytest.fixture(params=NAMES, scope="module")
-def stored(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stored]:
-    with opened(request.param, tmp_path_factory.mktemp("db")) as database:
-        yield database
 
 
 def waiting(stored: Stored, kind: RequirementKind) -> Requirement:

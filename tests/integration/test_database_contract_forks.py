@@ -1,6 +1,6 @@
 """The database contract: deleting and copying whole sessions, on every database."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
@@ -24,17 +24,9 @@ from kern.history import Window
 from kern.ids import new_id
 from kern.session_state import StateChange
 from kern.states import RunStatus
-from tests.support.stored_runs import NAMES, NOW, Stored, after, at_once, opened, question
+from tests.support.stored_runs import NOW, Stored, after, at_once, question
 
 ANN = Viewer("ann")
-
-
-@pytest.fixture(params=NAMES, scope="module")
-def stored(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stored]:
-    with opened(request.param, tmp_path_factory.mktemp("db")) as database:
-        yield database
 
 
 def delete(stored: Stored, session_id: str, viewer: Viewer = ANN) -> list[Delivery]:

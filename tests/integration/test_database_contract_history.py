@@ -1,7 +1,6 @@
 """The database contract: a window of history is one statement, by index, on every database."""
 
 import sqlite3
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, cast
 
@@ -19,19 +18,11 @@ from kern.history import Window
 from kern.ids import new_id
 from kern.run import Message
 from kern.states import RequirementKind
-from tests.support.stored_runs import NAMES, NOW, Stored, after, opened, question
+from tests.support.stored_runs import NOW, Stored, after, question
 
 LONG = 1000
 STATUSES = ["cancelled", "paused", *["completed"] * 8]
 WINDOWS = [Window(runs=3), Window(messages=6), Window(messages=7, tool_calls=1)]
-
-
-@pytest.fixture(params=NAMES, scope="module")
-def stored(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stored]:
-    with opened(request.param, tmp_path_factory.mktemp("db")) as database:
-        yield database
 
 
 def ended(stored: Stored, session_id: str, text: str, calls: int = 0) -> str:

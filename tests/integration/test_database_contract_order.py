@@ -1,6 +1,6 @@
 """The database contract: a session's runs go one after another, on every database."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -11,15 +11,7 @@ from kern.db.viewer import OPERATOR
 from kern.errors import SessionBusy
 from kern.ids import new_id
 from kern.states import OnBusy, RunStatus, Verdict
-from tests.support.stored_runs import NAMES, NOW, Stored, after, at_once, opened, question
-
-
-@pytest.fixture(params=NAMES, scope="module")
-def stored(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stored]:
-    with opened(request.param, tmp_path_factory.mktemp("db")) as database:
-        yield database
+from tests.support.stored_runs import NOW, Stored, after, at_once, question
 
 
 def starts(stored: Stored, run_id: str) -> list[Delivery]:

@@ -1,21 +1,11 @@
 """The database contract: what a model may read of the past is its owner's, on every database."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from kern.db.past import StoredPast
 from kern.ids import new_id
 from kern.past import PastRun
-from tests.support.stored_runs import NAMES, Stored, after, opened
-
-
-@pytest.fixture(params=NAMES, scope="module")
-def stored(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stored]:
-    with opened(request.param, tmp_path_factory.mktemp("db")) as database:
-        yield database
+from tests.support.stored_runs import Stored, after
 
 
 def ended(stored: Stored, text: str, session_id: str | None = None, **request: object) -> str:

@@ -1,6 +1,5 @@
 """The database contract: accepting and ending runs, on every database."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -15,15 +14,7 @@ from kern.db.viewer import Viewer
 from kern.errors import Conflict, InvalidInput, NotAllowed, NotFound, RunEnded, Unavailable
 from kern.ids import new_id
 from kern.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
-from tests.support.stored_runs import NAMES, NOW, Stored, after, at_once, opened, question
-
-
-@pytest.fixture(params=NAMES, scope="module")
-def stored(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stored]:
-    with opened(request.param, tmp_path_factory.mktemp("db")) as database:
-        yield database
+from tests.support.stored_runs import NOW, Stored, after, at_once, question
 
 
 def test_a_run_is_accepted_with_what_starts_it(stored: Stored) -> None:

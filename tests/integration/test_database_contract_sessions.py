@@ -21,14 +21,6 @@ from tests.support.stored_runs import NAMES, NOW, Stored, after, at_once, opened
 ANN = Viewer("ann")
 
 
-@pytest.fixture(params=NAMES, scope="module")
-def stored(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stored]:
-    with opened(request.param, tmp_path_factory.mktemp("db")) as database:
-        yield database
-
-
 @pytest.fixture(params=NAMES)
 def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stored]:
     with opened(request.param, tmp_path) as database:

@@ -1,9 +1,7 @@
 """The database contract: concurrent runs lose nothing of a session's state, on every database."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from pydantic import JsonValue
 
 from kern.db.calls import Kept
@@ -11,17 +9,9 @@ from kern.db.events import events_of
 from kern.db.turns import NewCall
 from kern.ids import new_id
 from kern.session_state import SessionState, StateChange
-from tests.support.stored_runs import NAMES, Stored, at_once, opened
+from tests.support.stored_runs import Stored, at_once
 
 RUNS = 50
-
-
-@pytest.fixture(params=NAMES, scope="module")
-def stored(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stored]:
-    with opened(request.param, tmp_path_factory.mktemp("db")) as database:
-        yield database
 
 
 def call_in(stored: Stored, session_id: str, **request: object) -> str:

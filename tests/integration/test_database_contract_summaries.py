@@ -1,7 +1,5 @@
 """The database contract: a session's summary tells of each run once, on every database."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from kern.db import naming, summaries
@@ -9,17 +7,9 @@ from kern.db.summaries import Material
 from kern.errors import NotFound
 from kern.ids import new_id
 from kern.models.base import Usage
-from tests.support.stored_runs import NAMES, NOW, Stored, opened
+from tests.support.stored_runs import NOW, Stored
 
 USAGE = Usage(input_tokens=5, output_tokens=2)
-
-
-@pytest.fixture(params=NAMES, scope="module")
-def stored(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stored]:
-    with opened(request.param, tmp_path_factory.mktemp("db")) as database:
-        yield database
 
 
 def said(stored: Stored, session_id: str, text: str) -> str:

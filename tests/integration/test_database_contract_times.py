@@ -1,20 +1,8 @@
 """The database contract: a run's time is split in working and waiting for people."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from kern.db.turns import NewCall
 from kern.states import RunStatus, Verdict
-from tests.support.stored_runs import NAMES, Stored, after, opened, question
-
-
-@pytest.fixture(params=NAMES, scope="module")
-def stored(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stored]:
-    with opened(request.param, tmp_path_factory.mktemp("db")) as database:
-        yield database
+from tests.support.stored_runs import Stored, after, question
 
 
 def spent(stored: Stored, run_id: str) -> tuple[float, float]:
