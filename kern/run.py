@@ -11,16 +11,14 @@ from kern.requirements import Requirement
 from kern.states import Effect, RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
 
-class Metrics(BaseModel):
-    """What a run used so far.
+class Used(BaseModel):
+    """What was used so far.
 
     Token counts are the provider's own; a provider that reports none leaves zeros.
 
     Attributes:
-        first_token_seconds: From the first question to the model to the first of its answer; None
-            before there is one.
-        working_seconds: How long it worked: models and tools, and what lies between.
-        waiting_seconds: How long it stood still and waited for people.
+        working_seconds: How long models and tools worked, with what lies between.
+        waiting_seconds: How long nothing went on but waiting for people.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,7 +29,6 @@ class Metrics(BaseModel):
     reasoning_tokens: int = 0
     model_calls: int = 0
     tool_calls: int = 0
-    first_token_seconds: float | None = None
     working_seconds: float = 0.0
     waiting_seconds: float = 0.0
 
@@ -39,6 +36,17 @@ class Metrics(BaseModel):
     def total_tokens(self) -> int:
         """Input and output tokens together."""
         return self.input_tokens + self.output_tokens
+
+
+class Metrics(Used):
+    """What a run used so far.
+
+    Attributes:
+        first_token_seconds: From the first question to the model to the first of its answer; None
+            before there is one.
+    """
+
+    first_token_seconds: float | None = None
 
 
 class RequestedCall(BaseModel):

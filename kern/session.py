@@ -4,6 +4,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from kern.run import Used
+
 
 class Session(BaseModel):
     """A conversation as it stood when it was read. All times are UTC.
@@ -43,27 +45,7 @@ class SessionPage(BaseModel):
     next_cursor: str | None = None
 
 
-class SessionMetrics(BaseModel):
-    """What the runs of a session used together. What a fork copied is not counted again.
-
-    Attributes:
-        working_seconds: Time in which runs were not waiting for people.
-        waiting_seconds: Time in which runs did nothing but wait for people.
-    """
-
-    model_config = ConfigDict(frozen=True)
+class SessionMetrics(Used):
+    """What the runs of a session used together. What a fork copied is not counted again."""
 
     run_count: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    model_calls: int = 0
-    tool_calls: int = 0
-    working_seconds: float = 0.0
-    waiting_seconds: float = 0.0
-
-    @property
-    def total_tokens(self) -> int:
-        """Input and output tokens together."""
-        return self.input_tokens + self.output_tokens
