@@ -16,6 +16,7 @@ from kern.client.cli.printing import (
     show_time,
     show_value,
     styled,
+    where_it_stands,
 )
 from kern.db import listing, session_metrics, sessions
 from kern.db.engine import Database
@@ -160,4 +161,4 @@ def _say_runs(session: Session, runs: list[RunOutput]) -> None:
 
 def _run_row(run: RunOutput) -> tuple[str, ...]:
     age = show_age(run.created_at)
-    return str(run.number), show_id(run.run_id), run.status.value, age, run.input
+    return str(run.number), show_id(run.run_id), where_it_stands(run), age, run.input

@@ -9,6 +9,7 @@ from kern.client.cli.printing import (
     show_age,
     show_call,
     show_id,
+    where_it_stands,
 )
 from kern.db import listing
 from kern.db.listing import Page
@@ -115,7 +116,7 @@ def how_to_decide(item: Requirement) -> str:
 def _run_row(run: RunOutput) -> tuple[str, ...]:
     age = show_age(run.created_at)
     owner = run.user_id or "-"
-    return show_id(run.run_id), run.status.value, run.component_id, owner, age, run.input
+    return show_id(run.run_id), where_it_stands(run), run.component_id, owner, age, run.input
 
 
 def _pending_row(item: Requirement) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from kern.run import RunOutput
+
 # Characters that turn the direction of what follows: an amount could be shown backwards.
 _TURNING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _PIPE_WIDTH = 200
@@ -130,3 +132,8 @@ def show_call(name: str | None, arguments: "dict[str, JsonValue]") -> str:
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """Return a number with its noun in the right form."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def where_it_stands(run: "RunOutput") -> str:
+    """Return a run's status, and whether it waits for another run of its session."""
+    return f"{run.status.value}, queued" if run.is_queued else run.status.value

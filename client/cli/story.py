@@ -18,6 +18,7 @@ from kern.client.cli.printing import (
     show_time,
     show_value,
     styled,
+    where_it_stands,
 )
 from kern.db import listing, outputs
 from kern.db.listing import Decision
@@ -84,7 +85,7 @@ def print_story(given: str, *, as_json: bool) -> None:
 def _head(run: RunOutput) -> None:
     say(
         styled(f"Run {run.run_id}  ", "bold"),
-        styled(run.status.value, _COLOURS.get(run.status, "cyan")),
+        styled(where_it_stands(run), _COLOURS.get(run.status, "cyan")),
     )
     owner = f", user {one_line(run.user_id)}" if run.user_id else ""
     say(

@@ -38,9 +38,9 @@ def kern(capsys: pytest.CaptureFixture[str]) -> Cli:
     return Cli(capsys)
 
 
-def begun(db: SqliteDb, user: str | None = None) -> str:
+def begun(db: SqliteDb, user: str | None = None, session_id: str | None = None) -> str:
     """Store a session with a run that has not begun; return its id."""
-    session_id = new_id()
+    session_id = session_id or new_id()
     request = RunRequest(component_id="shop", input="Hi", user_id=user, session_id=session_id)
     db.write_now(
         lambda tx: runs.accept(
@@ -133,3 +133,10 @@ def test_on_a_terminal_a_deletion_is_asked_about(db: SqliteDb, tmp_path: Path) -
         asked.type("y")
         asked.expect("Deleted: session")
         assert asked.end() == 0
+
+
+def test_a_run_that_waits_for_another_says_so(kern: Cli, db: SqliteDb) -> None:
+    session_id = begun(db, session_id="trip-oslo")
+    begun(db, session_id="trip-oslo")
+    assert "pending, queued" in kern("runs").out
+    assert "pending, queued" in kern("sessions", "show", session_id).out
