@@ -372,7 +372,7 @@ def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
 
 def test_nobody_runs_in_the_session_of_another(kern: Cli, db: SqliteDb, refund: Seeded) -> None:
     session = kern("show", refund.run_id, "--json").json["session_id"]
-    words = ("run", "tests.support.cli_app:answers", "Hi", "--session", session, "--background")
+    words = ("run", "tests.support.seeds:agent", "Hi", "--session", session, "--background")
     assert "belongs to another user" in kern(*words, "--user", "eve", code=4).err
     assert kern(*words, "--user", "mara", "--json").json["delivered"] is False
 
