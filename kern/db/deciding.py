@@ -245,6 +245,8 @@ def _act(
         case Verdict.reject:
             runs.finish_call(tx, call, ToolOutcome.rejected, outcome_text(row, decided), now)
         case Verdict.choose | Verdict.result | Verdict.happened:
+            # What was done elsewhere, or by an attempt that died, was done too.
+            run.tool_calls += decided.verdict is not Verdict.choose
             runs.finish_call(tx, call, ToolOutcome.result, outcome_text(row, decided), now)
 
 

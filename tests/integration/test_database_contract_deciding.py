@@ -119,6 +119,7 @@ def test_each_kind_takes_the_verdicts_that_fit_it_and_no_other(
             assert run.status is RunStatus.error
         case _:
             assert (call.status, call.result) == (ToolCallStatus.done, TOLD[verdict])
+            assert run.metrics.tool_calls == (0 if verdict is Verdict.choose else 1)
     if verdict is not Verdict.fail:
         assert run.status is RunStatus.running
     stored.events(seen.run_id)
