@@ -39,7 +39,7 @@ class TurnInput(Contract):
 
 
 class Gate(Contract):
-    """A requirement that somebody has to resolve, and when it expires (UTC)."""
+    """A requirement that somebody has to resolve, and when to look at it if nobody did (UTC)."""
 
     requirement_id: str
     due_at: datetime | None = None

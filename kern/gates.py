@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from kern.states import RequirementKind
-from kern.tools import Predicate, Tool
+from kern.tools import Approval, Predicate, Tool
 
 
 def declared(tool: Tool) -> dict[str, JsonValue]:
@@ -19,8 +19,13 @@ def declared(tool: Tool) -> dict[str, JsonValue]:
         "effect": tool.effect.value,
         "retries": tool.retries,
         "timeout": tool.timeout,
-        "approval": tool.approval.model_dump(mode="json"),
+        "approval": tool.approval.model_dump(mode="json", exclude=_unsaid(tool.approval)),
     }
+
+
+def _unsaid(approval: Approval) -> set[str]:
+    """Return what the first version could not say: without it, an agent keeps its id."""
+    return {name for name in ("remind", "escalate") if getattr(approval, name) is None}
 
 
 def gate_of(tool: Tool, arguments: Mapping[str, object]) -> RequirementKind | None:

@@ -5,9 +5,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal, overload
+from typing import Literal, Self, overload
 
-from pydantic import BaseModel, ConfigDict, JsonValue, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
 
 from kern.errors import InvalidDefinition
 from kern.models.base import ToolSpec
@@ -42,6 +49,20 @@ class RunContext:
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
+class Escalation(BaseModel):
+    """Whom else to ask when nobody has decided for a while.
+
+    Attributes:
+        after: Time from when the run paused.
+        to: Who may then decide, beside the candidates.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    after: timedelta = Field(gt=timedelta(0))
+    to: tuple[str, ...] = Field(min_length=1)
+
+
 class Approval(BaseModel):
     """Who may decide about a call, how many must agree, and what happens if nobody does.
 
@@ -51,6 +72,10 @@ class Approval(BaseModel):
         quorum: How many different people must approve the same arguments. One rejection is enough
             to reject.
         due: Time until the deadline, counted from when the run paused; None for no deadline.
+        remind: How often to remind while nobody has decided, 100 times at most: each reminder is
+            an event of the run, `requirement_reminded`. At least a second.
+        escalate: Whom else to ask, and when; it needs candidates, since without any everybody may
+            decide. The event is `requirement_escalated`.
         on_expiry: What silence until the deadline means: `reject` (the default), `approve` or
             `fail` (the run ends).
     """
@@ -61,12 +86,27 @@ class Approval(BaseModel):
     excluded: tuple[str, ...] = ()
     quorum: int = 1
     due: timedelta | None = None
+    remind: timedelta | None = Field(default=None, ge=timedelta(seconds=1))
+    escalate: Escalation | None = None
     on_expiry: OnExpiry | Literal["reject", "approve", "fail"] = OnExpiry.reject
 
     @field_validator("on_expiry")
     @classmethod
     def _as_member(cls, value: str) -> OnExpiry:
         return OnExpiry(value)
+
+    @model_validator(mode="after")
+    def _can_escalate(self) -> Self:
+        if self.escalate is None:
+            return self
+        if not self.candidates:
+            message = "escalate needs candidates: without any, everybody may decide already"
+            raise ValueError(message)
+        both = sorted(set(self.escalate.to) & set(self.excluded))
+        if both:
+            message = f"escalate asks {both[0]!r}, who is excluded"
+            raise ValueError(message)
+        return self
 
 
 class Tool:

@@ -21,6 +21,7 @@ from kern.db.events import record
 from kern.db.held import hold
 from kern.db.outbox import DeliveryKind
 from kern.db.outputs import session_state
+from kern.db.patience import gate_of
 from kern.db.rows import rows, table_of
 from kern.db.state import change_state
 from kern.db.tables import RequirementRow, RunRow, ToolCallRow
@@ -110,7 +111,7 @@ def begin(tx: Session, tool_call_id: str, token: str, now: datetime) -> Executio
     asked = list(rows(tx, RequirementRow, _REQUIREMENTS, tool_call_id=call.id))
     for row in asked:
         if row.status == RequirementStatus.pending.value:
-            return Settled(gate=Gate(requirement_id=row.id, due_at=row.due_at))
+            return Settled(gate=gate_of(row))
     if call.status == ToolCallStatus.running.value and call.token != token:
         if Effect(call.effect) is Effect.once:
             return Settled(gate=_ask(tx, run, call, now))
@@ -249,7 +250,7 @@ def _ask(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Gate:
     call.status = ToolCallStatus.unknown.value
     row = open_requirement(tx, run, call, _unknown_outcome(tx, call), now)
     runs.update_status(tx, run, now)
-    return Gate(requirement_id=row.id, due_at=row.due_at)
+    return gate_of(row)
 
 
 def _unknown_outcome(tx: Session, call: ToolCallRow) -> Question:

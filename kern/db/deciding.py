@@ -12,8 +12,8 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.canonical import arguments_digest
-from kern.contracts import ExpiryOutcome, Gate
-from kern.db import audit, outbox, runs
+from kern.contracts import ExpiryOutcome
+from kern.db import audit, outbox, patience, runs
 from kern.db.audit import KERN, Decided
 from kern.db.events import record
 from kern.db.held import hold
@@ -105,14 +105,18 @@ def resolve(tx: Session, submission: Submission, viewer: Viewer, now: datetime) 
 
 
 def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:
-    """Close a requirement whose deadline has passed, unless somebody decided before."""
+    """Close a requirement whose deadline has passed, unless somebody decided before.
+
+    Before the deadline, people are reminded and others asked, when it is time for that.
+    """
     run, row, call = _lock(tx, requirement_id, OPERATOR)
     if RunStatus(run.status).is_final:
         return ExpiryOutcome(run_ended=True)
     if row.status != RequirementStatus.pending.value:
         return ExpiryOutcome()
     if row.due_at is None or now < row.due_at:
-        return ExpiryOutcome(gate=Gate(requirement_id=row.id, due_at=row.due_at))
+        patience.look(tx, run, row, now)
+        return ExpiryOutcome(gate=patience.gate_of(row))
     decided = _silence(row)
     audit.append(tx, row, decided, audit.decisions_of(tx, row.id), now)
     _close(row, RequirementStatus.expired, decided, now)

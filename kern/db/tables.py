@@ -177,7 +177,11 @@ class ToolCallRow(SQLModel, table=True):
 
 
 class RequirementRow(SQLModel, table=True):
-    """Something that a run waits for from a person."""
+    """Something that a run waits for from a person.
+
+    `remind_at` and `escalate_at` are the next moments at which somebody is reminded or asked
+    besides, and empty when there is none any more.
+    """
 
     __tablename__ = "requirements"
     __table_args__ = (Index("requirements_by_status", "status", "created_at"),)
@@ -202,6 +206,11 @@ class RequirementRow(SQLModel, table=True):
     quorum: int = 1
     on_expiry: str = "reject"
     due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    remind_seconds: float | None = None
+    reminders: int = 0
+    remind_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    escalate_to: list[str] | None = Field(default=None, sa_type=JsonText)
+    escalate_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     verdict: str | None = None
     resolved_by: str | None = None
     resolved_note: str | None = Field(default=None, sa_type=Text)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 from sqlalchemy import bindparam
@@ -14,6 +14,7 @@ from kern.contracts import Gate, PlannedCall, TurnOutcome
 from kern.db import history, runs, timing
 from kern.db.events import record
 from kern.db.outputs import message_of, message_rows, no_run, run_row, session_row
+from kern.db.patience import gate_of
 from kern.db.rows import add, add_row, new_row, rows, table_of
 from kern.db.tables import MessageRow, RequirementRow, RunRow, ToolCallRow
 from kern.ids import new_id
@@ -144,7 +145,7 @@ def outcome_of(tx: Session, run: RunRow, turn: int) -> TurnOutcome:
 def pending_gate(tx: Session, tool_call_id: str) -> Gate | None:
     """Return the requirement that a call waits for."""
     row = next(rows(tx, RequirementRow, _PENDING, tool_call_id=tool_call_id), None)
-    return None if row is None else Gate(requirement_id=row.id, due_at=row.due_at)
+    return None if row is None else gate_of(row)
 
 
 def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) -> TurnOutcome:
@@ -193,7 +194,7 @@ def open_requirement(
     tx: Session, run: RunRow, call: ToolCallRow, question: Question, now: datetime
 ) -> RequirementRow:
     """Open a requirement about a call, with the call's arguments frozen in it."""
-    due = question.approval.due
+    approval = question.approval
     arguments = call.approved_arguments or call.arguments
     row = new_row(
         RequirementRow,
@@ -211,16 +212,24 @@ def open_requirement(
         fields=[item.model_dump(mode="json") for item in question.fields],
         choices=list(question.choices),
         multiple=question.multiple,
-        candidates=list(question.approval.candidates),
-        excluded=list(question.approval.excluded),
-        quorum=question.approval.quorum,
-        on_expiry=str(question.approval.on_expiry),
-        due_at=now + due if due is not None else None,
+        candidates=list(approval.candidates),
+        excluded=list(approval.excluded),
+        quorum=approval.quorum,
+        on_expiry=str(approval.on_expiry),
+        due_at=_later(now, approval.due),
+        remind_seconds=approval.remind.total_seconds() if approval.remind else None,
+        remind_at=_later(now, approval.remind),
+        escalate_to=list(approval.escalate.to) if approval.escalate else None,
+        escalate_at=_later(now, approval.escalate.after) if approval.escalate else None,
         created_at=now,
     )
     add_row(tx, RequirementRow, row)
     record(tx, run, "requirement_opened", now, requirement_id=row.id, tool=call.name, ask=row.kind)
     return row
+
+
+def _later(now: datetime, after: timedelta | None) -> datetime | None:
+    return None if after is None else now + after
 
 
 def _planned(call: ToolCallRow, gate: Gate | None) -> PlannedCall:
@@ -273,4 +282,4 @@ def _add_call(
     if new.question is None:
         return _planned(call, None)
     row = open_requirement(tx, run, call, new.question, now)
-    return _planned(call, Gate(requirement_id=row.id, due_at=row.due_at))
+    return _planned(call, gate_of(row))

@@ -7,13 +7,15 @@ from typing import Annotated
 
 import pytest
 from pydantic import AfterValidator
+from sqlmodel import select
 
 from kern.client.runtime import Runtime
+from kern.db.tables import EventRow
 from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotAllowed
 from kern.models.scripted import Call
 from kern.requirements import Requirement
 from kern.states import RequirementKind, RunStatus, ToolOutcome
-from kern.tools import Approval, ask_user, tool
+from kern.tools import Approval, Escalation, ask_user, tool
 from tests.support.agents import Ledger, scripted
 from tests.support.waiting import wait_until
 
@@ -304,6 +306,34 @@ def test_silence_until_the_deadline_means_what_the_author_wrote(
     assert output.status == ("error" if on_expiry == "fail" else "completed")
     with pytest.raises(AlreadyResolved, match="'kern' decided"):
         agent.continue_run(paused.run_id, [paused.requirements[0].confirm()])
+
+
+def test_others_are_asked_and_all_reminded_while_nobody_decides(
+    runtime: Runtime, ledger: Ledger
+) -> None:
+    second = timedelta(seconds=1)
+    policy = Approval(
+        candidates=("dana",), remind=second, escalate=Escalation(after=second, to=("boss",))
+    )
+
+    @tool(requires_confirmation=True, approval=policy)
+    def pay() -> None:
+        """Pay."""
+        ledger.add("paid")
+
+    agent = scripted([Call("pay"), "Done."], [pay])
+    run_id = agent.run("Pay").run_id
+
+    def told() -> set[str]:
+        with runtime.services.db.engine.connect() as connection:
+            rows = connection.execute(select(EventRow.kind).where(EventRow.run_id == run_id))
+            return set(rows.scalars())
+
+    wait_until(lambda: {"requirement_reminded", "requirement_escalated"} <= told())
+    seen = agent.get_run_output(run_id).active_requirements
+    assert seen[0].candidates == ["dana", "boss"]
+    done = agent.continue_run(run_id, [seen[0].confirm(by="boss")])
+    assert (done.content, ledger.lines) == ("Done.", ["paid"])
 
 
 def test_a_call_that_takes_too_long_is_asked_about_and_answers_for_itself(

@@ -36,6 +36,15 @@ def upgrade() -> None:
     op.execute("UPDATE runs SET started_at = created_at WHERE status <> 'pending'")
     op.execute("UPDATE runs SET counted_at = updated_at WHERE status IN ('running', 'paused')")
 
+    with op.batch_alter_table("requirements", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("remind_seconds", sa.Float(), nullable=True))
+        batch_op.add_column(
+            sa.Column("reminders", sa.Integer(), nullable=False, server_default="0")
+        )
+        batch_op.add_column(sa.Column("escalate_to", sa.Text(), nullable=True))
+        for name in ("remind_at", "escalate_at"):
+            batch_op.add_column(sa.Column(name, sa.DateTime(timezone=True), nullable=True))
+
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.add_column(sa.Column("files", sa.Text(), nullable=True))
 
@@ -73,6 +82,10 @@ def downgrade() -> None:
     op.drop_table("files")
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.drop_column("files")
+
+    with op.batch_alter_table("requirements", schema=None) as batch_op:
+        for name in ("remind_at", "escalate_at", "escalate_to", "reminders", "remind_seconds"):
+            batch_op.drop_column(name)
 
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.drop_index("runs_of_session")
