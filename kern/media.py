@@ -15,6 +15,8 @@ from kern.canonical import clean_text
 from kern.errors import InvalidInput
 from kern.run import FileReference
 
+__all__ = ["File", "FileContent", "Image"]
+
 LARGEST = 20_000_000
 _LONGEST_NAME = 255
 _LONGEST_URL = 8_000

@@ -1,7 +1,7 @@
 """The database contract: files and images of messages, on every database."""
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import pytest
@@ -18,19 +18,11 @@ from kern.ids import new_id
 from kern.media import File, FileContent, Image
 from kern.run import FileReference, Message
 from tests.support.pictures import PDF, png
-from tests.support.stored_runs import NAMES, NOW, Stored, at_once, opened
+from tests.support.stored_runs import NOW, Stored, at_once
 
 ANN = Viewer("ann")
 BILL = File(data=PDF, name="bill.pdf")
 CHART = Image(data=png(), name="chart.png")
-
-
-@pytest.fixture(params=NAMES, scope="module")
-def stored(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stored]:
-    with opened(request.param, tmp_path_factory.mktemp("db")) as database:
-        yield database
 
 
 def said(stored: Stored, session_id: str, *media: Image | File, run_id: str | None = None) -> str:

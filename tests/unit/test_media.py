@@ -112,7 +112,7 @@ def test_what_cannot_be_read_is_refused_with_the_reason(tmp_path: Path) -> None:
         File(path=tmp_path).read()
     with pytest.raises(InvalidInput, match="cannot be read"):
         File(path=Path("a\x00b")).read()
-    with pytest.raises(InvalidInput, match="File 'empty.txt' is empty"):
+    with pytest.raises(InvalidInput, match=r"File 'empty\.txt' is empty"):
         File(path=on_disk(tmp_path, "empty.txt", b"")).read()
     with pytest.raises(InvalidInput, match="neither from its name nor from its bytes"):
         File(path=on_disk(tmp_path, "blob", b"\x00\xff")).read()
