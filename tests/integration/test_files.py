@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kern.activities.session_texts import transcript
 from kern.agent import Agent
 from kern.client.runtime import Runtime
 from kern.errors import Conflict, InvalidInput, NotAllowed
@@ -15,6 +16,7 @@ from kern.media import File, FileContent, Image
 from kern.models.base import ModelRequest
 from kern.models.openai import OpenAIChat, OpenAIResponses
 from kern.models.scripted import Call
+from kern.run import FileReference, Message
 from kern.states import RunStatus
 from kern.tools import tool
 from tests.support.agents import scripted
@@ -172,3 +174,9 @@ def test_a_server_is_sent_the_image_in_each_turn_that_shows_it(
     assert sent[0] == sent[1]
     assert isinstance(sent[0], list)
     assert "image_url" in str(sent[0][1])
+
+
+def test_summaries_and_names_are_told_what_came_with_a_message() -> None:
+    bill = FileReference(id="1", name="bill.pdf", media_type="application/pdf", size=7)
+    said = (Message(role="user", files=[bill]), Message(role="user", content="And?", files=[bill]))
+    assert transcript(said) == "user: [bill.pdf]\n\nuser: And?\n[bill.pdf]"
