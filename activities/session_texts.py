@@ -107,5 +107,10 @@ class SessionTexts:
 
 def transcript(messages: tuple[Message, ...]) -> str:
     """Return what was said, a paragraph each; of a very long conversation, its end."""
-    said = "\n\n".join(f"{one.role}: {one.content}" for one in messages if one.content)
+    said = "\n\n".join(f"{one.role}: {text}" for one in messages if (text := _text_of(one)))
     return clean_text(said[-_LONGEST_TEXT:])
+
+
+def _text_of(message: Message) -> str:
+    """Return what a message says, with the names of what came with it."""
+    return "\n".join(filter(None, [message.content, *(f"[{one.name}]" for one in message.files)]))

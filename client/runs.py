@@ -22,6 +22,7 @@ from kern.db.viewer import Viewer, system_user
 from kern.errors import InvalidDecision
 from kern.ids import new_id, not_empty
 from kern.logs import get_logger
+from kern.media import read_all
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.runner import RunRequest
@@ -69,6 +70,7 @@ class Runs:
                 "dependencies": clean_json(request.dependencies),
             }
         )
+        attachments = await asyncio.to_thread(read_all, request.media) if request.media else []
         reach("accept.before_store")
         delivery = await self._db.write(
             lambda tx: runs.accept(
@@ -79,6 +81,7 @@ class Runs:
                 now=now,
                 run_id=run_id,
                 session_id=session_id,
+                attachments=attachments,
             )
         )
         reach("accept.after_store")

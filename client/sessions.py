@@ -12,11 +12,12 @@ from temporalio.service import RPCError
 from kern.client.courier import Courier
 from kern.client.temporal import queue_of
 from kern.contracts import NameInput
-from kern.db import deletions, forks, session_metrics, sessions
+from kern.db import deletions, files, forks, session_metrics, sessions
 from kern.db.engine import Database
 from kern.db.viewer import Viewer
 from kern.errors import Unavailable
 from kern.ids import new_id
+from kern.media import FileContent
 from kern.run import Message
 from kern.session import Session, SessionMetrics, SessionPage
 from kern.session_state import StateChange
@@ -100,6 +101,10 @@ class Sessions:
         return await self._db.write(
             lambda tx: forks.fork(tx, session_id, viewer, now, fork_id=fork_id, run_id=run_id)
         )
+
+    async def file(self, file_id: str, viewer: Viewer) -> FileContent:
+        """Read a file with its bytes."""
+        return await self._db.read(lambda tx: files.read(tx, file_id, viewer))
 
     async def delete(self, session_id: str, viewer: Viewer) -> None:
         """Delete a session: it is gone when this returns, and what executes in it is told then."""

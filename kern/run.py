@@ -62,6 +62,25 @@ class RequestedCall(BaseModel):
     arguments: str
 
 
+class FileReference(BaseModel):
+    """An image or a file that came with a message; `get_file(id)` reads its bytes.
+
+    Attributes:
+        name: What it is called.
+        media_type: What it is, such as `image/png`.
+        size: How many bytes it has; 0 where only its address is known.
+        url: Where an image is on the web, if it was given so.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    media_type: str
+    size: int
+    url: str | None = None
+
+
 class Message(BaseModel):
     """One message of a run, in the order in which the model sees them.
 
@@ -71,6 +90,8 @@ class Message(BaseModel):
         tool_call_id: For a tool message, the provider's id of the call that it answers.
         provider: Which protocol `items` belongs to.
         items: The provider's own items, to be sent back unchanged to the same protocol.
+        files: The images and files that came with a user's message. A model is given them with
+            their bytes (`kern.media.FileContent`).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -82,6 +103,7 @@ class Message(BaseModel):
     tool_name: str | None = None
     provider: str | None = None
     items: list[dict[str, JsonValue]] = Field(default_factory=list)
+    files: list[FileReference] = Field(default_factory=list)
     created_at: datetime | None = None
 
 

@@ -7,36 +7,20 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from typing import Any, Literal, TypedDict, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 
 from pydantic import JsonValue
 
-from kern import streams
+from kern import media, streams
 from kern.errors import InvalidInput
 from kern.events import RunEvent
 from kern.input import Input, input_text
+from kern.media import File, Image
+from kern.options import RequestOptions, RunOptions
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.runner import EventReader, RunRequest, Show, arunner_for, runner_for
 from kern.session_component import SessionComponent
-
-
-class RequestOptions(TypedDict, total=False):
-    """What a run is asked for with, beside its input; `run` tells what each means."""
-
-    session_id: str | None
-    user_id: str | None
-    session_state: Mapping[str, JsonValue] | None
-    run_id: str | None
-    on_busy: Literal["queue", "parallel", "reject"]
-    dependencies: Mapping[str, JsonValue] | None
-    metadata: Mapping[str, JsonValue] | None
-
-
-class RunOptions(RequestOptions, total=False):
-    """As `RequestOptions`, and how the caller waits."""
-
-    background: bool
 
 
 class Runnable(SessionComponent):
@@ -64,6 +48,8 @@ class Runnable(SessionComponent):
         self,
         input: Input,
         *,
+        images: Sequence[Image] = (),
+        files: Sequence[File] = (),
         session_id: str | None = None,
         user_id: str | None = None,
         session_state: Mapping[str, JsonValue] | None = None,
@@ -81,6 +67,8 @@ class Runnable(SessionComponent):
 
         Args:
             input: What the user says; a pydantic model, dict or list becomes JSON.
+            images: What the model is to look at, up to 20 MB each.
+            files: What it is to read, up to 20 MB each.
             session_id: The conversation; default: a new one.
             user_id: Whose conversation it is. A session belongs to the user who began it.
             session_state: Keys to set in the session's state before the run.
@@ -98,13 +86,16 @@ class Runnable(SessionComponent):
 
         Raises:
             NotAllowed: the session belongs to somebody else.
-            InvalidInput: a value cannot be stored, or the session is another component's.
-            Conflict: `run_id` is taken by a run with another input.
+            InvalidInput: a value cannot be stored, a file cannot be read, or the session is another
+                component's.
+            Conflict: `run_id` is taken by a run with another input or other files.
             SessionBusy: another run of the session moves, and `on_busy` is `reject`.
         """
         show = _show(stream=stream, stream_events=stream_events, background=background)
         request = self._request(
             input,
+            images=images,
+            files=files,
             session_id=session_id,
             user_id=user_id,
             session_state=session_state,
@@ -138,6 +129,8 @@ class Runnable(SessionComponent):
         self,
         input: Input,
         *,
+        images: Sequence[Image] = (),
+        files: Sequence[File] = (),
         session_id: str | None = None,
         user_id: str | None = None,
         session_state: Mapping[str, JsonValue] | None = None,
@@ -156,6 +149,8 @@ class Runnable(SessionComponent):
         show = _show(stream=stream, stream_events=stream_events, background=background)
         request = self._request(
             input,
+            images=images,
+            files=files,
             session_id=session_id,
             user_id=user_id,
             session_state=session_state,
@@ -359,8 +354,10 @@ class Runnable(SessionComponent):
         return self._typed(await runner.continue_run(self, run_id, requirements, user_id))
 
     def _request(self, given: Input, **options: Unpack[RequestOptions]) -> RunRequest:
+        images, files = options.pop("images", ()), options.pop("files", ())
         said = {name: value for name, value in options.items() if value is not None}
-        told = {"component_id": self.id, "input": input_text(given), **said}
+        came = media.given(images, files)
+        told = {"component_id": self.id, "input": input_text(given), "media": came, **said}
         try:
             return RunRequest.model_validate(told)
         except ValueError as error:

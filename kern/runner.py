@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, fi
 from kern.component import Component
 from kern.events import RunEvent
 from kern.ids import not_empty
+from kern.media import File, Image
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.session_runner import SessionRunner
@@ -30,7 +31,7 @@ _RUNTIME = "kern.client.runtime"
 
 
 class RunRequest(BaseModel):
-    """What a caller asks for: the input as text, and the run's place and context."""
+    """What a caller asks for: the input as text with its files, and the run's place and context."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -43,6 +44,7 @@ class RunRequest(BaseModel):
     on_busy: OnBusy = OnBusy.queue
     dependencies: dict[str, JsonValue] = Field(default_factory=dict)
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    media: tuple[Image | File, ...] = ()
     stream: bool = False
 
     @field_validator("run_id", "session_id", "user_id")

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from kern.component import Component
 from kern.db.viewer import Viewer
 from kern.errors import InvalidInput
+from kern.media import FileContent
 from kern.run import Message
 from kern.runner import arunner_for, runner_for
 from kern.session import Session, SessionMetrics, SessionPage
@@ -184,6 +185,17 @@ class SessionComponent(Component):
         """As `set_session_name`, for async callers."""
         named = _named(session_id, self._viewer(user_id), name, autogenerate=autogenerate)
         return await self._ado(named)
+
+    def get_file(self, file_id: str, *, user_id: str | None = None) -> FileContent:
+        """Read an image or a file that came with a run's input; `Message.files` tells the ids.
+
+        An image that was given by a URL has no bytes.
+        """
+        return self._do(lambda do: do.file(file_id, self._viewer(user_id)))
+
+    async def aget_file(self, file_id: str, *, user_id: str | None = None) -> FileContent:
+        """As `get_file`, for async callers."""
+        return await self._ado(lambda do: do.file(file_id, self._viewer(user_id)))
 
     def fork_session(
         self, session_id: str, *, user_id: str | None = None, run_id: str | None = None

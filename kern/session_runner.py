@@ -6,6 +6,7 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from kern.db.viewer import Viewer
+from kern.media import FileContent
 from kern.run import Message
 from kern.session import Session, SessionMetrics, SessionPage
 from kern.session_state import StateChange
@@ -56,6 +57,10 @@ class SessionRunner(Protocol):
 
     async def fork(self, session_id: str, viewer: Viewer, run_id: str | None) -> str:
         """Copy a session, and return the id of the copy."""
+        ...
+
+    async def file(self, file_id: str, viewer: Viewer) -> FileContent:
+        """Read a file with its bytes."""
         ...
 
     async def delete(self, session_id: str, viewer: Viewer) -> None:

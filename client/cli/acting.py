@@ -15,6 +15,7 @@ from kern.db.outbox import Delivery
 from kern.db.viewer import OPERATOR
 from kern.errors import InvalidDecision, Unavailable
 from kern.ids import new_id
+from kern.media import read_all
 from kern.requirements import Requirement
 from kern.runner import RunRequest
 from kern.settings import Settings
@@ -70,6 +71,7 @@ def accept(settings: Settings, db: Database, component: Component, request: RunR
         KernError: it is refused, and nothing was changed.
     """
     cleaned = request.model_copy(update={"input": clean_text(request.input)})
+    attachments = read_all(request.media)
     now = datetime.now(UTC)
     run_id, session_id = request.run_id or new_id(), request.session_id or new_id()
     delivery = db.write_now(
@@ -81,6 +83,7 @@ def accept(settings: Settings, db: Database, component: Component, request: RunR
             now=now,
             run_id=run_id,
             session_id=session_id,
+            attachments=attachments,
         )
     )
     return delivery is None or deliver(settings, db, delivery)

@@ -1,6 +1,7 @@
 """The commands about runs: start one, list them, tell the story of one, cancel one."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -65,6 +66,14 @@ def run(
         typer.Argument(metavar="APP", help="package.module:attribute or path/to/file.py:attribute"),
     ],
     text: Annotated[str, typer.Argument(metavar="INPUT", help="What the user says.")],
+    image: Annotated[
+        list[Path] | None,
+        typer.Option("--image", metavar="PATH", help="What the model is to look at; repeatable."),
+    ] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option("--file", metavar="PATH", help="What it is to read; repeatable."),
+    ] = None,
     user: Annotated[str | None, typer.Option(help="Whose run it is.")] = None,
     session: Annotated[
         str | None, typer.Option(help="The conversation to go on with. Default: a new one.")
@@ -83,8 +92,16 @@ def run(
     Off a terminal a run that waits for a person is left waiting, and the exit code is 10.
     """
     from kern.client.cli.running import Order, run_app
+    from kern.media import File, Image
 
-    order = Order(text, user=user, session=session, background=background)
+    order = Order(
+        text,
+        images=tuple(Image(path=path) for path in image or ()),
+        files=tuple(File(path=path) for path in file or ()),
+        user=user,
+        session=session,
+        background=background,
+    )
     return run_app(app, order, by=by, may_ask=not no_prompt, as_json=as_json)
 
 

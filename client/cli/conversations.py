@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import typer
+from pydantic import JsonValue
 
 from kern.client.cli import acting, prompts, store
 from kern.client.cli.printing import (
@@ -18,10 +19,10 @@ from kern.client.cli.printing import (
     styled,
     where_it_stands,
 )
-from kern.db import listing, session_metrics, sessions
+from kern.db import files, listing, session_metrics, sessions
 from kern.db.engine import Database
 from kern.db.viewer import OPERATOR
-from kern.run import RunOutput
+from kern.run import FileReference, RunOutput
 from kern.session import Session, SessionMetrics
 from kern.settings import read_settings
 
@@ -59,18 +60,19 @@ def print_session(given: str, *, limit: int, as_json: bool) -> None:
         session = db.read_now(lambda tx: sessions.read(tx, full, OPERATOR))
         used = db.read_now(lambda tx: session_metrics.metrics(tx, full, OPERATOR, now))
         runs = db.read_now(lambda tx: sessions.latest_runs(tx, full, limit))
+        came = db.read_now(lambda tx: files.of_runs(tx, [run.run_id for run in runs]))
     if as_json:
         say_json(
             {
                 **session.model_dump(mode="json"),
                 "metrics": used.model_dump(mode="json"),
-                "runs": [run.model_dump(mode="json", include=_OF_A_RUN) for run in runs],
+                "runs": [_told(run, came.get(run.run_id, [])) for run in runs],
             }
         )
         return
     _say_session(session)
     _say_metrics(used)
-    _say_runs(session, runs)
+    _say_runs(session, runs, came)
 
 
 def rename_session(given: str, name: str, *, as_json: bool) -> None:
@@ -149,16 +151,24 @@ def _say_metrics(used: SessionMetrics) -> None:
     )
 
 
-def _say_runs(session: Session, runs: list[RunOutput]) -> None:
+def _told(run: RunOutput, came: list[FileReference]) -> dict[str, JsonValue]:
+    told = run.model_dump(mode="json", include=_OF_A_RUN)
+    return {**told, "files": [one.model_dump(mode="json") for one in came]}
+
+
+def _say_runs(
+    session: Session, runs: list[RunOutput], came: dict[str, list[FileReference]]
+) -> None:
     if not runs:
         return
     say("")
     headings = ("NUMBER", "RUN", "STATUS", "AGE", "INPUT")
-    say_table(headings, [_run_row(run) for run in runs])
+    say_table(headings, [_run_row(run, came.get(run.run_id, [])) for run in runs])
     if session.run_count > len(runs):
         say(f"{len(runs)} of {count(session.run_count, 'run')}; more with --limit.")
 
 
-def _run_row(run: RunOutput) -> tuple[str, ...]:
+def _run_row(run: RunOutput, came: list[FileReference]) -> tuple[str, ...]:
     age = show_age(run.created_at)
-    return str(run.number), show_id(run.run_id), where_it_stands(run), age, run.input
+    said = " ".join([run.input, *(f"[{one.name}]" for one in came)]).strip()
+    return str(run.number), show_id(run.run_id), where_it_stands(run), age, said

@@ -14,6 +14,8 @@ from kern.db.configured import database_file, open_database
 from kern.db.tables import RunRow
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed
 from kern.ids import new_id
+from kern.media import File, Image
+from kern.options import RunOptions
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.runner import RunRequest
@@ -34,9 +36,21 @@ class Order:
     """What was asked for on the command line."""
 
     text: str
+    images: tuple[Image, ...] = ()
+    files: tuple[File, ...] = ()
     user: str | None = None
     session: str | None = None
     background: bool = False
+
+    @property
+    def options(self) -> RunOptions:
+        """As `Agent.run` takes it."""
+        return {
+            "images": self.images,
+            "files": self.files,
+            "user_id": self.user,
+            "session_id": self.session,
+        }
 
 
 def run_app(app: str, order: Order, *, by: str | None, may_ask: bool, as_json: bool) -> int:
@@ -90,12 +104,10 @@ def ask_until_done(
 
 
 def _begin(agent: Agent, order: Order, run_id: str, screen: Screen | None) -> RunOutput:
-    who, where = order.user, order.session
+    options: RunOptions = {**order.options, "run_id": run_id}
     if screen is None:
-        return agent.run(order.text, user_id=who, session_id=where, run_id=run_id)
-    return screen.follow(
-        agent.run(order.text, user_id=who, session_id=where, run_id=run_id, stream=True)
-    )
+        return agent.run(order.text, **options)
+    return screen.follow(agent.run(order.text, stream=True, **options))
 
 
 def _go_on(agent: Agent, output: RunOutput, screen: Screen | None) -> RunOutput:
@@ -187,6 +199,7 @@ def _leave_to_a_worker(
         user_id=order.user,
         session_id=order.session,
         run_id=run_id,
+        media=(*order.images, *order.files),
     )
     db = database_of([agent]) or open_database(settings)
     db.migrate()

@@ -100,6 +100,9 @@ def _head(run: RunOutput) -> None:
     say(f"  begun {show_time(run.created_at)}{took}{asked}")
     say("")
     _block("user", run.input)
+    for file in (one for message in run.messages[:1] for one in message.files):
+        size = f", {file.size:,} bytes" if file.url is None else f", {one_line(file.url)}"
+        say(f"  file   {one_line(file.name)}  ({file.media_type}{size})")
 
 
 def _turns(story: Story) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Session
 
+from kern.db import files
 from kern.db.outputs import message_of
 from kern.db.rows import execute, table_of
 from kern.db.tables import MessageRow, RequirementRow, RunRow
@@ -49,12 +50,14 @@ def earlier(tx: Session, session_id: str, before: int, window: Window) -> list[M
     Completed runs have their messages; what a paused run waits for is one line, also where it is
     older than the window. Others are left out.
     """
-    found: Any = execute(tx, window_query(window), session_id=session_id, before=before)
+    query = window_query(window)
+    found: Any = execute(tx, query, session_id=session_id, before=before).all()
+    known = files.references(tx, (one for row in found for one in row.files or ()))
     seen: list[Message] = []
     for _, group in groupby(found, key=lambda row: row.number):
         rows = list(group)
         if rows[0].asked_id is None:
-            seen += [message_of(row) for row in rows]
+            seen += [message_of(row, known) for row in rows]
         else:
             seen.append(_paused(rows))
     return fitted(seen, window.tool_calls)

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.db import order
-from kern.db.outputs import message_of, message_rows, session_row
+from kern.db.outputs import message_rows, messages_of, session_row
 from kern.db.rows import execute, table_of
 from kern.db.tables import RunRow
 from kern.errors import NotFound
@@ -33,7 +33,7 @@ def load(tx: Session, session_id: str) -> tuple[str, tuple[Message, ...]]:
     if session is None:
         raise _no_session(session_id)
     run_ids = execute(tx, _FIRST, session_id=session_id).scalars().all()
-    found = (message_of(row) for one in run_ids for row in message_rows(tx, one))
+    found = messages_of(tx, (row for one in run_ids for row in message_rows(tx, one)))
     return session.component_id, tuple(message for message in found if message.role != "tool")
 
 

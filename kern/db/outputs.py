@@ -1,6 +1,7 @@
 """Builds what users see of runs and requirements from their rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import cast
 
 from pydantic import JsonValue
@@ -8,6 +9,7 @@ from sqlalchemy import bindparam, func, select
 from sqlmodel import Session
 
 from kern.clock import utc_now
+from kern.db import files
 from kern.db.rows import execute, rows, table_of
 from kern.db.tables import (
     DecisionRow,
@@ -21,7 +23,15 @@ from kern.db.timing import spent
 from kern.db.viewer import Viewer
 from kern.errors import NotFound
 from kern.requirements import Requirement, Resolution, UserInputField
-from kern.run import Message, Metrics, RequestedCall, RunError, RunOutput, ToolExecution
+from kern.run import (
+    FileReference,
+    Message,
+    Metrics,
+    RequestedCall,
+    RunError,
+    RunOutput,
+    ToolExecution,
+)
 from kern.states import (
     Effect,
     OnExpiry,
@@ -81,7 +91,7 @@ def run_output(tx: Session, run_id: str, viewer: Viewer) -> RunOutput:
     run = find_run(tx, run_id, viewer)
     return summary_of(run).model_copy(
         update={
-            "messages": [message_of(row) for row in message_rows(tx, run_id)],
+            "messages": messages_of(tx, message_rows(tx, run_id)),
             "tools": [tool_execution(row) for row in rows(tx, ToolCallRow, _CALLS, run_id=run_id)],
             "requirements": [
                 requirement_of(tx, row)
@@ -175,8 +185,17 @@ def message_rows(tx: Session, run_id: str) -> Iterator[MessageRow]:
     return rows(tx, MessageRow, _MESSAGES, run_id=run_id)
 
 
-def message_of(row: MessageRow) -> Message:
-    """Build a message."""
+def messages_of(tx: Session, found: Iterable[MessageRow]) -> list[Message]:
+    """Build messages, which name their files and hold no bytes of them."""
+    kept = list(found)
+    known = files.references(tx, (one for row in kept for one in row.files or ()))
+    return [message_of(row, known) for row in kept]
+
+
+def message_of(
+    row: MessageRow, known: Mapping[str, FileReference] = MappingProxyType({})
+) -> Message:
+    """Build a message, with those of its files that are known."""
     return Message(
         role=row.role,
         content=row.content,
@@ -185,6 +204,7 @@ def message_of(row: MessageRow) -> Message:
         tool_name=row.tool_name,
         provider=row.provider,
         items=cast("list[dict[str, JsonValue]]", row.items or []),
+        files=[known[one] for one in row.files or () if one in known],
         created_at=row.created_at,
     )
 

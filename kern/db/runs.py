@@ -1,5 +1,6 @@
 """Runs: accepting, ending and cancelling them, each in one transaction under the run's lock."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -7,7 +8,7 @@ from pydantic import JsonValue
 from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlmodel import Session
 
-from kern.db import deletions, order, outbox, timing
+from kern.db import deletions, files, order, outbox, timing
 from kern.db.events import append, record
 from kern.db.held import hold, hold_all, save
 from kern.db.outbox import Delivery, DeliveryKind
@@ -24,6 +25,7 @@ from kern.db.tables import (
 )
 from kern.db.viewer import Viewer
 from kern.errors import Conflict, RunEnded
+from kern.media import Attachment
 from kern.models.base import Usage
 from kern.runner import RunRequest
 from kern.session_state import changes_of
@@ -81,8 +83,9 @@ def accept(
     now: datetime,
     run_id: str,
     session_id: str,
+    attachments: Sequence[Attachment] = (),
 ) -> Delivery | None:
-    """Insert a run and what starts it.
+    """Insert a run with what came with its input, and what starts it.
 
     None when the same run was accepted before, or waits for another run of its session.
 
@@ -94,7 +97,7 @@ def accept(
     """
     known = run_row(tx, run_id)
     if known is not None:
-        _same_run(known, request)
+        _same_run(tx, known, request, attachments)
         return None
     if request.run_id is not None:
         _not_deleted(tx, run_id)
@@ -127,6 +130,7 @@ def accept(
         position=0,
         role="user",
         content=request.input,
+        files=files.keep(tx, session.id, attachments, now),
         created_at=now,
     )
     append(tx, run, "run_accepted", now, number=run.number, queued=is_queued)
@@ -299,14 +303,17 @@ def _session(
     return session
 
 
-def _same_run(known: RunRow, request: RunRequest) -> None:
+def _same_run(
+    tx: Session, known: RunRow, request: RunRequest, attachments: Sequence[Attachment]
+) -> None:
     Viewer(request.user_id).check(f"Run {known.id!r}", known.user_id)
     same_session = request.session_id in (None, known.session_id)
-    if same_session and (known.input, known.component_id) == (request.input, request.component_id):
+    same_input = (known.input, known.component_id) == (request.input, request.component_id)
+    if same_session and same_input and files.are_those(tx, known.id, attachments):
         return
     message = (
         f"The run id {known.id!r} is taken by another run of {known.component_id!r} with another "
-        "input or session. "
+        "input, other files or another session. "
         "Use a new run_id, or none."
     )
     raise Conflict(message)

@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from kern.canonical import clean_text
 from kern.db import cursors, order
-from kern.db.outputs import message_of, summary_of
+from kern.db.outputs import messages_of, summary_of
 from kern.db.rows import execute, rows, table_of
 from kern.db.tables import MessageRow, RunRow, SessionRow
 from kern.db.types import UtcDateTime
@@ -137,10 +137,11 @@ def chat_history(
         .order_by(_runs.c.number.desc())
         .limit(None if limit is None else (limit + 1) // 2)
     )
+    found = execute(tx, query).all()[::-1]
     said: list[Message] = []
-    for row in reversed(execute(tx, query).all()):
+    for row, asked in zip(found, messages_of(tx, cast("list[MessageRow]", found)), strict=True):
         answer = Message(role="assistant", content=row.answer or "", created_at=row.finished_at)
-        said += [message_of(cast("MessageRow", row)), answer]
+        said += [asked, answer]
     return said if limit is None else said[-limit:]
 
 
@@ -160,7 +161,7 @@ def messages(
         .order_by(_runs.c.number.desc(), _messages.c.turn.desc(), _messages.c.position.desc())
         .limit(limit)
     )
-    return [message_of(row) for row in reversed(list(rows(tx, MessageRow, query)))]
+    return messages_of(tx, reversed(list(rows(tx, MessageRow, query))))
 
 
 def latest_runs(tx: Session, session_id: str, limit: int) -> list[RunOutput]:

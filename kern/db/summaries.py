@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.db import order, runs
-from kern.db.outputs import message_of, message_rows, run_row, session_row
+from kern.db.outputs import message_rows, messages_of, run_row, session_row
 from kern.db.rows import execute, table_of
 from kern.db.tables import RunRow
 from kern.models.base import Usage
@@ -63,7 +63,7 @@ def load(tx: Session, run_id: str) -> Material | None:
         after=run.number - _REACH,
     )
     run_ids = tuple(found.scalars())
-    messages = (message_of(row) for one in run_ids for row in message_rows(tx, one))
+    messages = messages_of(tx, (row for one in run_ids for row in message_rows(tx, one)))
     return Material(
         component_id=run.component_id,
         session_id=run.session_id,

@@ -126,7 +126,10 @@ class MessageRow(SQLModel, table=True):
 
 
 class FileRow(SQLModel, table=True):
-    """A file or an image that came with a run's input, kept once in a session."""
+    """A file or an image that came with a run's input, kept once in a session.
+
+    An image that has a `url` is not here: it has no bytes.
+    """
 
     __tablename__ = "files"
     __table_args__ = (UniqueConstraint("session_id", "digest", "media_type", "name"),)
@@ -138,6 +141,7 @@ class FileRow(SQLModel, table=True):
     size: int
     digest: str
     data: bytes = Field(sa_type=LargeBinary)
+    url: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 

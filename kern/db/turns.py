@@ -11,9 +11,9 @@ from sqlmodel import Session
 from kern.canonical import arguments_digest
 from kern.context import Context
 from kern.contracts import Gate, PlannedCall, TurnOutcome
-from kern.db import history, runs, timing
+from kern.db import files, history, runs, timing
 from kern.db.events import record
-from kern.db.outputs import message_of, message_rows, no_run, run_row, session_row
+from kern.db.outputs import message_rows, messages_of, no_run, run_row, session_row
 from kern.db.patience import gate_of
 from kern.db.rows import add, add_row, new_row, rows, table_of
 from kern.db.tables import MessageRow, RequirementRow, RunRow, ToolCallRow
@@ -104,6 +104,8 @@ class Conversation:
 def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -> Conversation:
     """Read what the model has to see for a turn: some earlier runs of the session, and this one.
 
+    The messages come with the bytes of their files.
+
     `shown` says for a component's id what its model is shown of the session.
 
     Raises:
@@ -125,7 +127,7 @@ def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -
     return Conversation(
         run.component_id,
         run.session_id,
-        [*earlier, *(message_of(row) for row in own)],
+        files.with_contents(tx, [*earlier, *messages_of(tx, own)]),
         calls_so_far,
         corrections,
         state=session.state if session else {},

@@ -17,6 +17,7 @@ from kern.db.migrations import HEAD
 from kern.models.scripted import Call
 from tests.support import seeds
 from tests.support.cli import Cli, command
+from tests.support.pictures import PDF, png
 from tests.support.seeds import Seeded
 from tests.support.templates import sqlite_with_tables
 
@@ -375,6 +376,31 @@ def test_nobody_runs_in_the_session_of_another(kern: Cli, db: SqliteDb, refund: 
     words = ("run", "tests.support.seeds:agent", "Hi", "--session", session, "--background")
     assert "belongs to another user" in kern(*words, "--user", "eve", code=4).err
     assert kern(*words, "--user", "mara", "--json").json["delivered"] is False
+
+
+def test_files_are_given_and_named(kern: Cli, db: SqliteDb, tmp_path: Path) -> None:
+    chart, bill = tmp_path / "chart.png", tmp_path / "bill.pdf"
+    chart.write_bytes(png())
+    bill.write_bytes(PDF)
+    words = ("run", "tests.support.cli_app:answers", "Look", "--background", "--json")
+    run_id = kern(*words, "--file", str(bill), "--image", str(chart)).json["run_id"]
+
+    shown = kern("show", run_id).out
+    assert f"file   chart.png  (image/png, {len(png())} bytes)" in shown
+    assert "file   bill.pdf  (application/pdf" in shown
+    found = kern("show", run_id, "--json").json
+    assert [one["name"] for one in found["messages"][0]["files"]] == ["chart.png", "bill.pdf"]
+    assert "Look [chart.png] [bill.pdf]" in kern("sessions", "show", found["session_id"]).out
+    [run] = kern("sessions", "show", found["session_id"], "--json").json["runs"]
+    assert [one["media_type"] for one in run["files"]] == ["image/png", "application/pdf"]
+
+
+def test_a_file_that_is_not_there_is_one_line(kern: Cli, db: SqliteDb) -> None:
+    words = ("run", "tests.support.cli_app:answers", "Look", "--file", "gone.pdf", "--background")
+    said = kern(*words, code=2)
+    assert "File 'gone.pdf' cannot be read" in said.err
+    assert said.err.count("\n") == 1
+    assert kern("runs", "--json").json["runs"] == []
 
 
 def test_an_app_that_is_not_there(kern: Cli, db: SqliteDb) -> None:

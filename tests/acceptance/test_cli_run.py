@@ -15,6 +15,7 @@ from kern.db.listing import list_pending
 from kern.db.tables import RunRow
 from kern.states import RunStatus
 from tests.support.cli import COMMAND, command, environment, terminal
+from tests.support.pictures import png
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(240)
@@ -34,6 +35,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_an_answer_is_printed_and_nothing_else(folder: Path) -> None:
     said = command("run", f"{APP}:answers", "What is it?", cwd=folder)
     assert (said.code, said.out, said.err) == (0, "Forty-two.\n", "")
+
+
+def test_a_run_is_given_an_image(folder: Path, tmp_path: Path) -> None:
+    chart = tmp_path / "chart.png"
+    chart.write_bytes(png())
+    said = command("run", f"{APP}:answers", "", "--image", str(chart), "--json", cwd=folder)
+    assert said.json["status"] == "completed"
+    assert [one["name"] for one in said.json["messages"][0]["files"]] == ["chart.png"]
 
 
 def test_a_failed_run_has_its_own_exit_code(folder: Path) -> None:

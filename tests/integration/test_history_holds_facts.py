@@ -7,6 +7,7 @@ import re
 import pytest
 
 from kern.client.runtime import Runtime
+from kern.media import File, Image
 from kern.models.scripted import Call
 from kern.tools import tool
 from tests.integration.test_hard_inputs import over_http
@@ -40,6 +41,23 @@ def test_no_text_of_anybody_is_in_the_history(runtime: Runtime) -> None:
     told = told_to_temporal(runtime, output.run_id)
     assert output.run_id in told
     assert WORD not in told
+
+
+def test_no_bytes_of_files_are_in_the_history_events_or_logs(
+    runtime: Runtime, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = File(data=WORD.encode(), name=f"{WORD}.txt")
+    agent = scripted(["Seen."])
+    output = agent.run("Read", files=[file], images=[Image(url=f"https://x.org/{WORD}.png")])
+
+    assert [one.name for one in output.messages[0].files] == [f"{WORD}.png", f"{WORD}.txt"]
+    assert WORD not in told_to_temporal(runtime, output.run_id)
+    events = list(agent.stream_run(output.run_id))
+    told = [one.model_dump_json(exclude={"output"}) for one in events]
+    assert told
+    assert not [one for one in told if WORD in one]
+    logged = capfd.readouterr()
+    assert WORD not in logged.out + logged.err
 
 
 def test_no_text_of_a_provider_is_in_the_history(runtime: Runtime) -> None:

@@ -29,6 +29,7 @@ from kern.db.outbox import Delivery
 from kern.db.turns import Answer, NewCall, Question
 from kern.db.viewer import OPERATOR, Viewer
 from kern.ids import new_id
+from kern.media import File, Image, read_all
 from kern.models.base import ModelResponse
 from kern.requirements import DecisionDraft, Requirement
 from kern.run import RequestedCall, RunOutput, ToolExecution
@@ -113,6 +114,7 @@ class Stored:
         run_id: str | None = None,
         session_id: str | None = None,
         at: datetime = NOW,
+        media: Sequence[Image | File] = (),
         **request: object,
     ) -> tuple[str, Delivery | None]:
         asked = RunRequest.model_validate(
@@ -134,6 +136,7 @@ class Stored:
                 now=at,
                 run_id=run_id,
                 session_id=session_id or new_id(),
+                attachments=read_all(media),
             )
         )
         return run_id, delivery
