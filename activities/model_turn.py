@@ -19,7 +19,7 @@ from kern.canonical import clean_text
 from kern.checkpoints import reach
 from kern.context import Context
 from kern.contracts import TurnInput, TurnOutcome
-from kern.db import runs, turns
+from kern.db import runs, timing, turns
 from kern.db.engine import Database
 from kern.db.turns import Answer, Conversation
 from kern.errors import NotFound
@@ -49,10 +49,11 @@ class ModelTurn:
 
         A stored answer is returned as it is and nobody is asked again.
         """
+        began = datetime.now(UTC)
         with at_the_edge(ask.run_id):
-            async with beating(meanwhile=lambda: self._mark_running(ask.run_id)):
+            async with beating(meanwhile=lambda: self._mark_running(ask.run_id, began)):
                 try:
-                    return await self._take(ask)
+                    return await self._take(ask, began)
                 except ProviderError as error:
                     return await self._after(error, ask.run_id)
                 except NotFound:
@@ -60,8 +61,7 @@ class ModelTurn:
                         return TurnOutcome(ended=True)
                     raise
 
-    async def _take(self, ask: TurnInput) -> TurnOutcome:
-        began = datetime.now(UTC)
+    async def _take(self, ask: TurnInput, began: datetime) -> TurnOutcome:
         conversation = await self._db.read(
             lambda tx: turns.load(tx, ask.run_id, ask.turn, self._context)
         )
@@ -151,9 +151,12 @@ class ModelTurn:
             raise NotFound(message)
         return component
 
-    async def _mark_running(self, run_id: str) -> None:
+    async def _mark_running(self, run_id: str, began: datetime) -> None:
         def mark(tx: Session) -> None:
-            runs.update_status(tx, runs.lock(tx, run_id), datetime.now(UTC))
+            run = runs.lock(tx, run_id)
+            if not RunStatus(run.status).is_final:
+                timing.begin(run, began)
+            runs.update_status(tx, run, datetime.now(UTC))
 
         reach("mark_running.before_store")
         await self._db.write(mark)

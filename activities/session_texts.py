@@ -82,6 +82,8 @@ class SessionTexts:
         component_id, messages = await self._db.read(lambda tx: naming.load(tx, session_id))
         response = await self._ask(component_id, _NAME, transcript(messages))
         name = " ".join(response.content.split()).strip("\"'“”„ .")[:_LONGEST_NAME]
+        if not name:
+            raise try_again("empty", "The model gave no name")
         now = datetime.now(UTC)
         await self._db.write(lambda tx: naming.store(tx, session_id, name, now))
 

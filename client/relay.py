@@ -76,7 +76,13 @@ class Relay:
         """
         now = datetime.now(UTC)
         for run_id in await self._db.read(lambda tx: _suspects(tx, now - _STALE)):
-            await self._look_after(run_id)
+            try:
+                await self._look_after(run_id)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+                    raise
+                # One that Temporal cannot even name must not hold up the others.
+                _log.warning("run_not_looked_after", run_id=run_id, why=str(error))
         for session_id in await self._db.read(lambda tx: order.stuck_sessions(tx, now - _STALE)):
             await self._let_next_begin(session_id, now)
 

@@ -81,16 +81,17 @@ class Sessions:
             await self._temporal.execute_workflow(
                 "NameSession",
                 NameInput(session_id=session_id),
-                id=f"name-{session_id}",
+                id=f"kern:name:{session_id}",
                 task_queue=queue_of(session.component_id),
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 execution_timeout=_NAMED_WITHIN,
             )
         except (WorkflowFailureError, RPCError, RuntimeError) as error:
             message = (
-                f"Session {session_id!r} was not named: the model of {session.component_id!r} gave "
-                f"no name within {_NAMED_WITHIN.total_seconds():g} seconds. See that a worker of "
-                "it runs and what it logs, or give a name."
+                f"Session {session_id!r} was not named: the model of {session.component_id!r} "
+                "refused, failed, or did not answer within "
+                f"{_NAMED_WITHIN.total_seconds():g} seconds. See that a worker of it runs and what "
+                "it logs, or give a name."
             )
             raise Unavailable(message) from error
         return await self.read(session_id, viewer)

@@ -26,6 +26,7 @@ def plan(agent: Agent, response: ModelResponse, calls_so_far: int, corrections: 
 
     It calls the tools' predicates, which are the user's code.
     """
+    response = _storable(response)
     calls = [
         plan_call(agent, requested, calls_so_far + index)
         for index, requested in enumerate(response.tool_calls)
@@ -41,6 +42,19 @@ def plan(agent: Agent, response: ModelResponse, calls_so_far: int, corrections: 
     except ValidationError as error:
         return _unfit(agent, response, describe(error), corrections)
     return Answer(response.model_copy(update={"content": content.model_dump_json()}))
+
+
+def _storable(response: ModelResponse) -> ModelResponse:
+    """Return an answer whose calls hold nothing that a database refuses."""
+    if not response.tool_calls:
+        return response
+    cleaned = [
+        RequestedCall(
+            id=clean_text(one.id), name=clean_text(one.name), arguments=clean_text(one.arguments)
+        )
+        for one in response.tool_calls
+    ]
+    return response.model_copy(update={"tool_calls": cleaned})
 
 
 def plan_call(agent: Agent, requested: RequestedCall, made: int) -> NewCall:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, fi
 
 from kern.component import Component
 from kern.events import RunEvent
-from kern.ids import not_empty
+from kern.ids import an_id
 from kern.media import File, Image
 from kern.requirements import Requirement
 from kern.run import RunOutput
@@ -50,7 +50,7 @@ class RunRequest(BaseModel):
     @field_validator("run_id", "session_id", "user_id")
     @classmethod
     def _not_empty(cls, given: str | None, info: ValidationInfo) -> str | None:
-        return given if given is None else not_empty(str(info.field_name), given)
+        return given if given is None else an_id(str(info.field_name), given)
 
 
 class EventReader(Protocol):
@@ -136,7 +136,9 @@ def runner_for(component: Component) -> Runner:
 async def arunner_for(component: Component) -> Runner:
     """As `runner_for`, in a thread where that may take long: not if `component` is in it yet."""
     module = sys.modules.get(_RUNTIME)
-    running = None if module is None else module.running_for(component)
+    # While another thread imports the module, it is there and has nothing in it yet.
+    running_for = getattr(module, "running_for", None)
+    running = None if running_for is None else running_for(component)
     if running is not None:
         return cast("Runner", running)
     return await asyncio.to_thread(runner_for, component)

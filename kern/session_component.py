@@ -198,7 +198,7 @@ class SessionComponent(Component):
         return await self._ado(lambda do: do.file(file_id, self._viewer(user_id)))
 
     def fork_session(
-        self, session_id: str, *, user_id: str | None = None, run_id: str | None = None
+        self, session_id: str, run_id: str | None = None, *, user_id: str | None = None
     ) -> str:
         """Copy a session, so that another conversation goes on from it; return the copy's id.
 
@@ -207,8 +207,8 @@ class SessionComponent(Component):
 
         Args:
             session_id: The session.
-            user_id: Its owner, who owns the copy too.
             run_id: The last run to copy; default: all completed ones.
+            user_id: Its owner, who owns the copy too.
 
         Raises:
             NotFound: there is no such run.
@@ -217,7 +217,7 @@ class SessionComponent(Component):
         return self._do(lambda do: do.fork(session_id, self._viewer(user_id), run_id))
 
     async def afork_session(
-        self, session_id: str, *, user_id: str | None = None, run_id: str | None = None
+        self, session_id: str, run_id: str | None = None, *, user_id: str | None = None
     ) -> str:
         """As `fork_session`, for async callers."""
         return await self._ado(lambda do: do.fork(session_id, self._viewer(user_id), run_id))

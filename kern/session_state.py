@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Literal, cast
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
@@ -121,7 +121,7 @@ def apply_changes(
             case "delete":
                 result.pop(change.key, None)
             case "increment":
-                result[change.key] = _number(result, change.key) + _amount(change)
+                result[change.key] = _sum(result, change)
             case "append":
                 result[change.key] = [*_items(result, change.key), change.value]
     return result
@@ -136,7 +136,7 @@ def changes_of(given: Mapping[str, JsonValue] | Sequence[StateChange]) -> list[S
     if isinstance(given, Mapping):
         return [_change("set", key, value) for key, value in given.items()]
     changes: list[StateChange] = []
-    for one in cast("Sequence[object]", given):
+    for one in _several(given):
         if not isinstance(one, StateChange):
             message = f"{one!r:.200} changes no state: give a dict of keys to set, or StateChanges."
             raise InvalidInput(message)
@@ -144,13 +144,20 @@ def changes_of(given: Mapping[str, JsonValue] | Sequence[StateChange]) -> list[S
     return changes
 
 
+def _several(given: object) -> Sequence[object]:
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        return given
+    message = f"{given!r:.200} changes no state: give a dict of keys to set, or StateChanges."
+    raise InvalidInput(message)
+
+
 def _change(op: _Op, key: str, value: JsonValue) -> StateChange:
     try:
         change = StateChange(op=op, key=key, value=value)
         cleaned = {"key": clean_text(change.key), "value": clean_json(change.value)}
         canonical_json(cleaned["value"])
-    except (ValidationError, InvalidInput, RecursionError) as error:
-        message = f"The session state's {key!r} would hold what is not JSON: {value!r:.200}."
+    except (ValueError, InvalidInput, RecursionError) as error:
+        message = f"The session state's {key!r} would hold what cannot be kept as JSON: {error}"
         raise InvalidInput(message) from error
     return change.model_copy(update=cleaned)
 
@@ -165,6 +172,20 @@ def overwrites(state: Mapping[str, JsonValue], change: StateChange) -> bool:
 
 def _seen(state: Mapping[str, JsonValue], key: str) -> str:
     return digest(state[key]) if key in state else ""
+
+
+def _sum(state: dict[str, JsonValue], change: StateChange) -> float:
+    before, by = _number(state, change.key), _amount(change)
+    try:
+        after = before + by
+        canonical_json(after)
+    except (InvalidInput, OverflowError, ValueError) as error:
+        message = (
+            f"The session state's {change.key!r} cannot be incremented so far: the sum is no "
+            "number that can be kept."
+        )
+        raise InvalidInput(message) from error
+    return after
 
 
 def _number(state: dict[str, JsonValue], key: str) -> float:

@@ -55,12 +55,14 @@ class Signature:
         """Return the arguments as the function takes them.
 
         Raises:
-            ValueError: one or more do not fit; the message names each.
+            ValueError: one or more do not fit, or a number would become another one; the message
+                names each.
         """
         try:
             value = _read(self.model, arguments)
         except ValidationError as error:
             raise ValueError(describe(error)) from error
+        check_exact(arguments, value.model_dump(mode="json", by_alias=True))
         return {key: getattr(value, f"arg_{key}") for key in self.names}
 
     def freeze(
@@ -119,6 +121,26 @@ def describe(error: ValidationError) -> str:
         f" (got {str(item['input'])[:200]!r})"
         for item in error.errors(include_url=False, include_context=False)
     )
+
+
+def check_exact(given: JsonValue, read: JsonValue, where: str = "arguments") -> None:
+    """Refuse a number that was read as another one, as a float reads a very large integer.
+
+    Raises:
+        ValueError: one was; the message names it.
+    """
+    match given, read:
+        case dict(), dict():
+            for key in given.keys() & read.keys():
+                check_exact(given[key], read[key], f"{where}.{key}")
+        case list(), list():
+            for index, (one, other) in enumerate(zip(given, read, strict=False)):
+                check_exact(one, other, f"{where}.{index}")
+        case int() | float(), int() | float() | None if given != read:
+            message = f"{where}: {str(given)[:60]} cannot be held exactly; it would become {read}"
+            raise ValueError(message)
+        case _:
+            pass
 
 
 def _read(model: type[BaseModel], arguments: dict[str, JsonValue]) -> BaseModel:

@@ -59,7 +59,7 @@ def rename(
 
 def delete(
     session_id: SessionId,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, as off a terminal.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; needed off a terminal.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete a session with its runs and messages; runs that go on in it are cancelled.

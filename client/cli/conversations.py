@@ -22,6 +22,7 @@ from kern.client.cli.printing import (
 from kern.db import files, listing, session_metrics, sessions
 from kern.db.engine import Database
 from kern.db.viewer import OPERATOR
+from kern.errors import InvalidInput
 from kern.run import FileReference, RunOutput
 from kern.session import Session, SessionMetrics
 from kern.settings import read_settings
@@ -88,12 +89,19 @@ def rename_session(given: str, name: str, *, as_json: bool) -> None:
 
 
 def delete_session(given: str, *, may_ask: bool, as_json: bool) -> None:
-    """Delete a session; on a terminal, ask before."""
+    """Delete a session; on a terminal, ask before.
+
+    Raises:
+        InvalidInput: nobody can be asked.
+    """
     settings = read_settings()
     with store.existing_database(settings) as db:
         full = _full_id(db, given)
         session = db.read_now(lambda tx: sessions.read(tx, full, OPERATOR))
-        if may_ask and prompts.can_ask() and not _is_meant(session):
+        if may_ask and not prompts.can_ask():
+            message = f"Session {full!r} was not deleted: off a terminal, pass --yes."
+            raise InvalidInput(message)
+        if may_ask and not _is_meant(session):
             say("Nothing was deleted.")
             return
         cancelled = acting.delete_session(settings, db, full)

@@ -19,13 +19,15 @@ def is_as_approved(tx: Session, call: ToolCallRow, asked: Sequence[RequirementRo
     `asked` are the requirements about the call.
 
     The digests beside the arguments find a change of one of them. A row that was forged with its
-    digests is found by the decisions: their chain holds what was approved.
+    digests is found by the decisions: their chain holds what was approved. A gated call whose
+    requirement is gone, or has become another kind, does not run.
     """
     if arguments_digest(call.name, call.arguments) != call.digest:
         return False
     guard = next((row for row in asked if row.kind in _GUARDS), None)
     if guard is None:
-        return call.approved_arguments is None and call.approved_digest is None
+        changed = (call.gate, call.approved_arguments, call.approved_digest)
+        return changed == (None, None, None)
     runs_with = call.arguments if call.approved_arguments is None else call.approved_arguments
     digest = arguments_digest(call.name, runs_with)
     return call.approved_digest == digest and _was_decided(tx, guard, digest)

@@ -47,6 +47,9 @@ class SqliteDb(Database):
         # One file has one name, however it is reached.
         self.path = Path(path).expanduser().resolve()
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        # It holds all that was said: only its user reads it. SQLite's own files beside it follow.
+        if not self.path.exists():
+            self.path.touch(mode=0o600, exist_ok=True)
         engine = create_engine(
             URL.create("sqlite", database=str(self.path)),
             connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None},

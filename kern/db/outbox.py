@@ -24,6 +24,10 @@ class DeliveryKind(StrEnum):
     cancel = "cancel"
 
 
+# What a newer version has left is delivered by its own workers.
+_KNOWN = col(OutboxRow.kind).in_([kind.value for kind in DeliveryKind])
+
+
 @dataclass(frozen=True)
 class Delivery:
     """One thing to tell Temporal; telling it twice does no harm.
@@ -73,13 +77,13 @@ def is_due(tx: Session) -> bool:
 
 def is_any_due(tx: Session, now: datetime) -> bool:
     """Whether anything is to be delivered, asked without taking a lock."""
-    query = select(OutboxRow.id).where(col(OutboxRow.next_at) <= now).limit(1)
+    query = select(OutboxRow.id).where(col(OutboxRow.next_at) <= now, _KNOWN).limit(1)
     return tx.exec(query).first() is not None
 
 
 def claim_due(tx: Session, now: datetime, limit: int = 100) -> list[Delivery]:
     """Take what is due, and move it on so that another relay leaves it alone meanwhile."""
-    due = select(OutboxRow).where(col(OutboxRow.next_at) <= now)
+    due = select(OutboxRow).where(col(OutboxRow.next_at) <= now, _KNOWN)
     query = due.order_by(col(OutboxRow.next_at)).limit(limit).with_for_update(skip_locked=True)
     rows = list(tx.exec(query))
     for row in rows:

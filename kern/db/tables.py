@@ -150,7 +150,8 @@ class ToolCallRow(SQLModel, table=True):
 
     `digest` freezes `arguments` when the call is stored. An edit or a person's values go to
     `approved_arguments` with
-    their own digest; what runs is checked against it. `token` names the attempt that may write the
+    their own digest; what runs is checked against it. `gate` is the kind of requirement that came
+    with the call, without which it does not run. `token` names the attempt that may write the
     result.
     """
 
@@ -167,6 +168,7 @@ class ToolCallRow(SQLModel, table=True):
     digest: str
     approved_arguments: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
     approved_digest: str | None = None
+    gate: str | None = None
     effect: str
     retries: int = 0
     timeout: float | None = None

@@ -270,6 +270,7 @@ def _add_call(
         name=new.name,
         arguments=new.arguments,
         digest=arguments_digest(new.name, new.arguments),
+        gate=None if new.question is None else new.question.kind.value,
         effect=new.effect,
         retries=new.retries,
         timeout=new.timeout,

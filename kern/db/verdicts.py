@@ -12,6 +12,7 @@ from kern.errors import InvalidDecision
 from kern.requirements import METHODS, DecisionDraft, UserInputField
 from kern.states import RequirementKind, Verdict
 
+_LONG_BITS = 256
 _FITTING: Mapping[RequirementKind, frozenset[Verdict]] = {
     RequirementKind.confirmation: frozenset({Verdict.approve, Verdict.reject}),
     RequirementKind.user_input: frozenset({Verdict.answer, Verdict.reject}),
@@ -134,11 +135,37 @@ def _check_schema(
 
     validator = Draft202012Validator(schema, format_checker=formats.checker())
     error = next(iter(validator.iter_errors(value)), None)
-    if error is None:
+    problem = _inexact(value, schema)
+    if error is not None:
+        where = ".".join(str(part) for part in error.absolute_path) or "arguments"
+        problem = f"{where}: {error.message}"
+    if problem is None:
         return
-    where = ".".join(str(part) for part in error.absolute_path) or "arguments"
     message = (
         f"The arguments for {row.tool_name!r} (requirement {row.id!r}) do not fit its schema: "
-        f"{where}: {error.message}. Nothing was decided."
+        f"{problem}. Nothing was decided."
     )
     raise InvalidDecision(message)
+
+
+def _inexact(value: dict[str, JsonValue], schema: dict[str, JsonValue]) -> str | None:
+    """Name an integer that a field of floats would make another number of.
+
+    What lies deeper is found when the call is about to run.
+    """
+    properties = schema.get("properties")
+    for name, given in value.items():
+        shape = properties.get(name) if isinstance(properties, dict) else None
+        is_float = isinstance(shape, dict) and shape.get("type") == "number"
+        if is_float and isinstance(given, int) and not _is_exact(given):
+            # Python writes no number of thousands of digits.
+            shown = given if given.bit_length() < _LONG_BITS else "a number that long"
+            return f"{name}: {shown} cannot be held exactly by a float"
+    return None
+
+
+def _is_exact(number: int) -> bool:
+    try:
+        return float(number) == number
+    except OverflowError:
+        return False

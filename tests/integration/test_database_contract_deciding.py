@@ -306,3 +306,15 @@ def test_a_run_that_ended_takes_no_decision(stored: Stored) -> None:
     stored.do(lambda tx: runs.cancel(tx, seen.run_id, Viewer("ann"), after(1)))
     with pytest.raises(AlreadyResolved, match="is cancelled and takes no decision"):
         stored.resolve(seen)
+
+
+@pytest.mark.parametrize("amount", [10**5000, 2**53 + 1], ids=["endless", "odd"])
+def test_an_edit_that_the_tool_would_read_as_another_number_is_refused(
+    stored: Stored, amount: int
+) -> None:
+    seen = stored.gated()
+    with pytest.raises(InvalidDecision, match="cannot be held exactly"):
+        stored.resolve(seen, edit={"amount": amount})
+    untouched(stored, seen)
+    stored.resolve(seen, edit={"amount": 2**53})
+    assert runs_with(stored, seen) == {**ARGUMENTS, "amount": 2**53}

@@ -101,3 +101,17 @@ def test_approvals_of_other_arguments_do_not_count(stored: Stored) -> None:
 
     assert (first.approvals, other.approvals) == (1, 1)
     assert other.status is RequirementStatus.pending
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        "DELETE FROM requirements WHERE id = :id",
+        "UPDATE requirements SET kind = 'user_feedback', status = 'resolved' WHERE id = :id",
+    ],
+)
+def test_a_gated_call_whose_requirement_is_gone_never_runs(stored: Stored, forgery: str) -> None:
+    seen = stored.gated()
+    stored.sql(forgery, id=seen.id)
+    assert stored.begin(seen.tool_call_id or "") == Settled(run_ended=True)
+    assert stored.output(seen.run_id).status is RunStatus.error

@@ -1,5 +1,6 @@
 """What models, tools and providers do at their worst: every run still ends, and says why."""
 
+import asyncio
 import threading
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from kern.client.runtime import Runtime
 from kern.db import SqliteDb
 from kern.ids import new_id
 from kern.models import scripted as scripts
+from kern.models.base import Delta, ModelRequest, ModelResponse
 from kern.models.openai import OpenAIChat, OpenAIResponses
-from kern.models.scripted import Call
+from kern.models.scripted import Call, ScriptedModel
 from kern.settings import Settings
 from kern.states import RunStatus, ToolOutcome
 from kern.tools import tool
@@ -240,3 +242,27 @@ def test_a_limit_of_calls_is_kept(runtime: Runtime, ledger: Ledger) -> None:
 
     assert output.content == "Done."
     assert len(ledger.lines) == 3
+
+
+def test_lone_surrogates_in_what_a_model_asks_for_are_replaced(runtime: Runtime) -> None:
+    def look_up(order_id: str) -> str:
+        """Look it up."""
+        return f"found {order_id!a}"
+
+    done = scripted([Call("look_up", order_id="10\ud80042"), "Done."], [look_up]).run("Hi")
+    assert done.content == "Done."
+    assert done.tools[0].result is not None
+    assert "ud800" not in done.tools[0].result
+
+
+class Slow(ScriptedModel):
+    """A model that takes its time."""
+
+    async def respond(self, request: ModelRequest, on_delta: Delta | None = None) -> ModelResponse:
+        await asyncio.sleep(1.3)
+        return await super().respond(request, on_delta)
+
+
+def test_all_of_a_slow_first_answer_counts_as_work(runtime: Runtime) -> None:
+    done = Agent(id=f"slow-{new_id()}", model=Slow(["Hello."])).run("Hi")
+    assert done.metrics.working_seconds >= 1.3

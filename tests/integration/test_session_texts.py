@@ -110,3 +110,15 @@ def test_a_name_that_the_model_does_not_give_is_an_error(runtime: Runtime) -> No
     with pytest.raises(Unavailable, match="was not named"):
         agent.set_session_name(done.session_id, autogenerate=True)
     assert agent.get_session(done.session_id).name is None
+
+
+def test_a_name_of_nothing_but_dots_is_none(runtime: Runtime) -> None:
+    def script(request: ModelRequest) -> Step:
+        return ".." if "title" in (request.instructions or "") else "Hello."
+
+    agent = scripted(script)
+    done = agent.run("Hi")
+    agent.set_session_name(done.session_id, "Mine")
+    with pytest.raises(Unavailable, match="was not named"):
+        agent.set_session_name(done.session_id, autogenerate=True)
+    assert agent.get_session(done.session_id).name == "Mine"

@@ -12,7 +12,13 @@ from pydantic import JsonValue
 
 from kern.canonical import digest
 from kern.errors import InvalidInput
-from kern.session_state import SessionState, StateChange, apply_changes, overwrites
+from kern.session_state import (
+    SessionState,
+    StateChange,
+    apply_changes,
+    changes_of,
+    overwrites,
+)
 
 KEYS = st.sampled_from(["a", "b", "c"])
 VALUES: st.SearchStrategy[JsonValue] = st.recursive(
@@ -211,3 +217,24 @@ def test_a_change_that_was_stored_before_it_told_what_it_read_overwrites_nothing
     old = StateChange.model_validate({"op": "set", "key": "k", "value": 1})
     assert not overwrites({"k": 5}, old)
     assert not overwrites({"k": 5}, StateChange(op="increment", key="k", value=1))
+
+
+@pytest.mark.parametrize(
+    ("before", "by"),
+    [(1e308, 1e308), (0.5, 10**400), (10**5000, 1)],
+    ids=["infinite", "no float", "too long"],
+)
+def test_a_sum_that_cannot_be_kept_is_refused(before: float, by: float) -> None:
+    change = StateChange(op="increment", key="k", value=by)
+    with pytest.raises(InvalidInput, match="cannot be incremented so far"):
+        apply_changes({"k": before}, [change])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [None, "text", 5, {"k": 10**5000}, {"k": float("nan")}],
+    ids=["none", "text", "number", "too long", "nan"],
+)
+def test_changes_that_are_none_are_refused(asked: object) -> None:
+    with pytest.raises(InvalidInput):
+        changes_of(asked)  # type: ignore[arg-type]

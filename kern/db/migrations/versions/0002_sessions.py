@@ -36,6 +36,13 @@ def upgrade() -> None:
     op.execute("UPDATE runs SET started_at = created_at WHERE status <> 'pending'")
     op.execute("UPDATE runs SET counted_at = updated_at WHERE status IN ('running', 'paused')")
 
+    with op.batch_alter_table("tool_calls", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("gate", sa.String(), nullable=True))
+    op.execute(
+        "UPDATE tool_calls SET gate = (SELECT MIN(kind) FROM requirements "
+        "WHERE requirements.tool_call_id = tool_calls.id AND kind <> 'unknown_outcome')"
+    )
+
     with op.batch_alter_table("requirements", schema=None) as batch_op:
         batch_op.add_column(sa.Column("remind_seconds", sa.Float(), nullable=True))
         batch_op.add_column(
@@ -83,6 +90,9 @@ def downgrade() -> None:
     op.drop_table("files")
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.drop_column("files")
+
+    with op.batch_alter_table("tool_calls", schema=None) as batch_op:
+        batch_op.drop_column("gate")
 
     with op.batch_alter_table("requirements", schema=None) as batch_op:
         for name in ("remind_at", "escalate_at", "escalate_to", "reminders", "remind_seconds"):

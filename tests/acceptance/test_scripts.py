@@ -1,4 +1,4 @@
-"""The order of a session's runs outlives the process that asked for them."""
+"""Scripts as processes of their own: one that is killed, and one that begins with several runs."""
 
 import json
 import subprocess
@@ -45,3 +45,16 @@ def test_queued_runs_begin_by_themselves_in_order_after_the_process_was_killed(
     )
     assert json.loads(finished.stdout) == ["heard released", "heard two", "heard three"]
     assert (tmp_path / "ledger").read_text().split() == ["released", "two", "three"]
+
+
+def test_the_first_use_may_be_several_async_runs_at_once(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.gathering"],
+        cwd=ROOT,
+        env={"KERN_HOME": str(tmp_path / "kern"), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    assert done.stdout == f"{['Hello.'] * 5}\n"
