@@ -53,6 +53,10 @@ class Call:
     def ask(self) -> Ask | None:
         return next((ask for ask in self.asks if ask.status == "pending"), None)
 
+    @property
+    def may_begin(self) -> bool:
+        return self.status == "waiting" and self.ask is None and not self.run.has_ended
+
     def end(self, result: str) -> None:
         self.status, self.result = "done", result
 

@@ -29,13 +29,19 @@ _ops: st.SearchStrategy[Change] = st.one_of(
     ),
 )
 changes_of_state = st.lists(_ops, max_size=3)
-_questions = st.none() | st.builds(
-    Approval,
-    quorum=st.integers(1, 2),
-    due=st.none() | st.just(timedelta(seconds=DUE)),
-    on_expiry=st.sampled_from(OnExpiry),
+# A call that is asked for: who has to approve it, and its effect.
+AskedFor = tuple[Approval | None, str]
+_effects = st.sampled_from(["once", "read"])
+ungated: st.SearchStrategy[AskedFor] = st.tuples(st.none(), _effects)
+gated: st.SearchStrategy[AskedFor] = st.tuples(
+    st.builds(
+        Approval,
+        quorum=st.integers(1, 2),
+        due=st.none() | st.just(timedelta(seconds=DUE)),
+        on_expiry=st.sampled_from(OnExpiry),
+    ),
+    _effects,
 )
-asked_for_calls = st.lists(st.tuples(_questions, st.sampled_from(["once", "read"])), max_size=2)
 
 
 def told(done: Execution | Settled) -> tuple[object, ...]:
