@@ -87,11 +87,11 @@ class Interleavings(SessionSteps):
         self.do_finish(self.call_that(_is_held, place), token, changes, again=again)
 
     @precondition(lambda self: self.calls_that(lambda call: call.may_begin))
-    @rule(place=picks, changes=changes_of_state)
-    def execute_call(self, place: int, changes: list[Change]) -> None:
+    @rule(place=picks, changes=changes_of_state, again=st.booleans())
+    def execute_call(self, place: int, changes: list[Change], *, again: bool) -> None:
         call = self.call_that(lambda call: call.may_begin, place)
-        self.do_begin(call, "only attempt", again=False)
-        self.do_finish(call, "only attempt", changes, again=False)
+        self.do_begin(call, "only attempt", again=again)
+        self.do_finish(call, "only attempt", changes, again=again)
 
     @precondition(lambda self: self.asks_that(_is_asked))
     @rule(
