@@ -36,9 +36,13 @@ class Interleavings(SessionSteps):
         self.sessions = [ModelSession(new_id())]
         self.do_accept(self.sessions[0], OnBusy.reject, [], again=False)
 
+    @rule(place=picks, again=st.booleans())
+    def queue(self, place: int, *, again: bool) -> None:
+        self.do_accept(one_of(self.sessions, place), OnBusy.queue, [], again=again)
+
     @rule(
         place=picks,
-        on_busy=st.sampled_from([OnBusy.queue, *OnBusy]),
+        on_busy=st.sampled_from(OnBusy),
         state=changes_of_state,
         again=st.booleans(),
     )

@@ -257,6 +257,7 @@ class Run:
             call.end(REJECTED)
         elif verdict == "happened":
             call.end(HAPPENED)
+            self.tool_calls += 1
         elif verdict == "run_again":
             call.status = "waiting"
         elif verdict == "fail":
