@@ -5,13 +5,11 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from kern.contracts import ExpiryOutcome
 from kern.db import deciding, forks, order, runs, sessions
-from kern.db.deciding import Submission
 from kern.db.viewer import OPERATOR
-from kern.errors import AlreadyResolved, RunEnded
+from kern.errors import RunEnded
 from kern.ids import new_id
-from kern.requirements import DecisionDraft
-from kern.states import OnBusy, Verdict
-from tests.support.session_model import HAPPENED, Ask, Call, Change, ModelSession
+from kern.states import OnBusy
+from tests.support.session_model import Ask, Call, Change, ModelSession
 from tests.support.session_steps import SELDOM, SessionSteps, one_of
 from tests.support.session_strategies import (
     DUE,
@@ -80,6 +78,16 @@ class Interleavings(SessionSteps):
         run = one_of(self.runs_that(lambda run: run.ended_early), place)
         self.do_answer(run, [], "Late.", "well", again=again)
 
+    @precondition(lambda self: self.ready())
+    @rule(place=picks, changes=changes_of_state, again=st.booleans())
+    def use_a_tool(self, place: int, changes: list[Change], *, again: bool) -> None:
+        """Three steps at once, since few lives would take them one by one."""
+        run = one_of(self.ready(), place)
+        self.do_answer(run, [(None, "once")], "", "well", again=again)
+        call = run.calls()[-1]
+        self.do_begin(call, "only attempt", again=again)
+        self.do_finish(call, "only attempt", changes, again=again)
+
     @precondition(lambda self: self.calls_that(_is_open))
     @rule(place=picks, token=attempts, again=st.booleans())
     def begin_call(self, place: int, token: str, *, again: bool) -> None:
@@ -111,24 +119,17 @@ class Interleavings(SessionSteps):
     ) -> None:
         call, ask = one_of(self.asks_that(bool if place > SELDOM else _is_asked), place)
         verdict = "reject" if not allows else rest if ask.is_doubt else "approve"
-        edit = None if amount is None or verdict != "approve" else {"amount": amount}
-        runs_with = amount if edit is not None and amount is not None else ask.amount
-        draft = DecisionDraft(
-            verdict=Verdict(verdict),
-            edit=dict(edit) if edit else None,
-            result=HAPPENED if verdict == "happened" else None,
-        )
-        digest = self.stored.requirement(call.id).digest if ask is call.asks[-1] else ""
-        submission, now = Submission(ask.id, digest, draft, by), self.tick(call.run.session)
-        taken = call.run.resolve(call, ask, verdict, (by, runs_with), now)
-        try:
-            self.write(
-                lambda tx: deciding.resolve(tx, submission, OPERATOR, after(now)), again=again
-            )
-        except AlreadyResolved:
-            assert not taken
-        else:
-            assert taken
+        given = (by, amount if verdict == "approve" and amount is not None else ask.amount)
+        self.do_resolve(call, ask, verdict, given, again=again)
+
+    @precondition(lambda self: self.asks_that(_is_asked))
+    @rule(place=picks, amounts=st.lists(st.sampled_from([50, 60]), min_size=2, max_size=3))
+    def agree(self, place: int, amounts: list[int]) -> None:
+        """Several people approve one call, perhaps with different edits."""
+        call, ask = one_of(self.asks_that(_is_asked), place)
+        if not ask.is_doubt:
+            for person, amount in zip(("dana", "eli", "fay"), amounts, strict=False):
+                self.do_resolve(call, ask, "approve", (person, amount), again=False)
 
     @precondition(lambda self: self.asks_that(_is_asked))
     @rule(place=picks, passed=st.integers(0, DUE), again=st.booleans())

@@ -7,19 +7,21 @@ from typing import ClassVar, TypeVar
 from hypothesis.stateful import RuleBasedStateMachine
 from sqlmodel import Session
 
-from kern.db import calls, outbox, runs, sessions, turns
+from kern.db import calls, deciding, outbox, runs, sessions, turns
 from kern.db.calls import Settled
+from kern.db.deciding import Submission
 from kern.db.outbox import Delivery
 from kern.db.turns import Answer
 from kern.db.viewer import OPERATOR
-from kern.errors import InvalidInput, SessionBusy
+from kern.errors import AlreadyResolved, InvalidInput, SessionBusy
 from kern.ids import new_id
 from kern.models.base import ModelResponse, Usage
+from kern.requirements import DecisionDraft
 from kern.run import RequestedCall
 from kern.runner import RunRequest
-from kern.states import OnBusy, ToolOutcome
+from kern.states import OnBusy, ToolOutcome, Verdict
 from tests.support.session_checks import expected, found
-from tests.support.session_model import Ask, Call, Change, ModelSession, Run, Turn
+from tests.support.session_model import HAPPENED, Ask, Call, Change, ModelSession, Run, Turn
 from tests.support.session_strategies import DUE, AskedFor, new_call, operations, told
 from tests.support.stored_runs import Stored, after
 
@@ -64,6 +66,27 @@ class SessionSteps(RuleBasedStateMachine):
             again=again,
         )
         assert call.run.finish(call, token, result, changes, now) == kept.value
+
+    def do_resolve(
+        self, call: Call, ask: Ask, verdict: str, given: tuple[str, int], *, again: bool
+    ) -> None:
+        person, amount = given
+        draft = DecisionDraft(
+            verdict=Verdict(verdict),
+            edit={"amount": amount} if amount != ask.amount else None,
+            result=HAPPENED if verdict == "happened" else None,
+        )
+        digest = self.stored.requirement(call.id).digest if ask is call.asks[-1] else ""
+        submission, now = Submission(ask.id, digest, draft, person), self.tick(call.run.session)
+        taken = call.run.resolve(call, ask, verdict, given, now)
+        try:
+            self.write(
+                lambda tx: deciding.resolve(tx, submission, OPERATOR, after(now)), again=again
+            )
+        except AlreadyResolved:
+            assert not taken
+        else:
+            assert taken
 
     def do_change(self, session: ModelSession, changes: list[Change], now: int) -> None:
         asked = operations(changes)
