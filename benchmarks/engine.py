@@ -35,6 +35,13 @@ TALKING = Agent(
     add_history_to_context=True,
     num_history_runs=3,
 )
+# Without a bound that a session of the measurements reaches.
+REMEMBERING = Agent(
+    id="bench-remembering",
+    model=ScriptedModel(["Here is your answer."]),
+    add_history_to_context=True,
+    num_history_runs=100_000,
+)
 
 
 def long_agent(turns: int) -> Agent:
@@ -45,7 +52,7 @@ def long_agent(turns: int) -> Agent:
 
 def start_runtime() -> Runtime:
     """Start the embedded runtime with the agents in it."""
-    for agent in (PLAIN, GATED, TALKING):
+    for agent in (PLAIN, GATED, TALKING, REMEMBERING):
         runtime_for(agent)
     return runtime_for(PLAIN)
 
@@ -68,9 +75,18 @@ async def gated() -> Took:
     return Took(output.run_id, stopped - began, ended - stopped)
 
 
-async def talk(session_id: str | None) -> Took:
+async def talk(agent: Agent, session_id: str | None) -> Took:
     """Take one turn of a session, or the first of a new one."""
-    return await _timed(TALKING, session_id)
+    return await _timed(agent, session_id)
+
+
+async def list_sessions(user_id: str, limit: int) -> int:
+    """List all of a user's sessions, page by page; return how many pages there are."""
+    pages, cursor = 0, None
+    while pages == 0 or cursor is not None:
+        page = await PLAIN.aget_sessions(user_id=user_id, limit=limit, cursor=cursor)
+        pages, cursor = pages + 1, page.next_cursor
+    return pages
 
 
 async def _timed(agent: Agent, session_id: str | None) -> Took:

@@ -1,7 +1,8 @@
 """What is measured: each scenario runs what it compares in turn and returns its rows."""
 
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from temporalio.client import Client
 
@@ -10,9 +11,10 @@ from benchmarks.bare import Bare
 from benchmarks.histories import history_of
 from benchmarks.measure import Meter, Sample, Series, Took, alternate, median, p95
 from benchmarks.report import Row
-from benchmarks.sessions import session_with
+from benchmarks.sessions import many_sessions, session_with
 from benchmarks.statements import asked_by
 from benchmarks.streaming import latencies
+from kern.agent import Agent
 from kern.client.runtime import runtime_for
 from kern.db import Database
 
@@ -21,6 +23,7 @@ CPU_AIM = 1.5
 HISTORY_AIM_KB = 150
 LONG_TURNS = 100
 LONG_SESSION = 999
+SESSIONS, RUNS_IN_EACH, PAGE = 1000, 3, 100
 
 Run = Callable[[], Awaitable[Took]]
 
@@ -61,20 +64,50 @@ async def history(bench: Bench) -> list[Row]:
 
 
 async def session(bench: Bench) -> list[Row]:
-    """Measure turn 1,000 of a session beside turn 1, and beside one that sees as much history."""
-    short = await session_with(bench.db, engine.TALKING.num_history_runs)
-    long = await session_with(bench.db, LONG_SESSION)
-    thousandth, first, fourth = await alternate(
+    """Measure turns 100 and 1,000 of a session beside turn 1: with a window of 3, and with all."""
+    windowed = await _turns(bench, engine.TALKING, "a window of 3 runs")
+    fourth = await session_with(bench.db, engine.TALKING, engine.TALKING.num_history_runs)
+    long = await session_with(bench.db, engine.TALKING, LONG_SESSION)
+    late, early = await alternate(
         bench.meter,
         bench.runs,
-        lambda: engine.talk(long),
-        lambda: engine.talk(None),
-        lambda: engine.talk(short),
+        lambda: engine.talk(engine.TALKING, long),
+        lambda: engine.talk(engine.TALKING, fourth),
     )
-    name = "turn 1,000 of a session"
     return [
-        *_compared(name, "beside turn 1", thousandth, first),
-        *_compared(name, "beside turn 4", thousandth, fourth),
+        *windowed,
+        *_compared("turn 1,000, a window of 3 runs", "beside turn 4", late, early),
+        # More is shown each time, so nothing is aimed at.
+        *(
+            replace(row, ratio_aim=None)
+            for row in await _turns(bench, engine.REMEMBERING, "all history")
+        ),
+    ]
+
+
+async def listing(bench: Bench) -> list[Row]:
+    """Measure the pages in which a user's 1,000 sessions are listed, beside those of 10."""
+    many = await many_sessions(bench.db, engine.PLAIN, SESSIONS, RUNS_IN_EACH)
+    few = await many_sessions(bench.db, engine.PLAIN, PAGE // 10, RUNS_IN_EACH)
+    pages, one = [list[float](), list[float]()]
+    count = 0
+    for _ in range(bench.runs):
+        for user_id, took in ((many, pages), (few, one)):
+            began = time.perf_counter()
+            count = max(count, await engine.list_sessions(user_id, PAGE))
+            took.append(1000 * (time.perf_counter() - began))
+    asked = await asked_by(bench.db.engine, lambda: engine.list_sessions(many, PAGE))
+    name = f"{SESSIONS:,} sessions listed"
+    return [
+        Row(name, "pages", count),
+        Row(name, "all pages p50, ms", median(pages)),
+        Row(
+            name,
+            "a page, beside one of 10 sessions, ms",
+            median(pages) / count,
+            median(one),
+        ),
+        Row(name, "SQL statements", asked.statements),
     ]
 
 
@@ -93,8 +126,29 @@ SCENARIOS = {
     "gated": gated,
     "history": history,
     "session": session,
+    "listing": listing,
     "deltas": deltas,
 }
+
+
+async def _turns(bench: Bench, agent: Agent, shown: str) -> list[Row]:
+    hundredth = await session_with(bench.db, agent, LONG_SESSION // 10)
+    thousandth = await session_with(bench.db, agent, LONG_SESSION)
+    later, latest, first = await alternate(
+        bench.meter,
+        bench.runs,
+        lambda: engine.talk(agent, hundredth),
+        lambda: engine.talk(agent, thousandth),
+        lambda: engine.talk(agent, None),
+    )
+    asked = await asked_by(bench.db.engine, lambda: engine.talk(agent, thousandth))
+    beside = await asked_by(bench.db.engine, lambda: engine.talk(agent, hundredth))
+    name = f"turn 1,000, {shown}"
+    return [
+        *_compared(f"turn 100, {shown}", "beside turn 1", later, first),
+        *_compared(name, "beside turn 1", latest, first),
+        Row(name, "SQL statements, beside turn 100", asked.statements, beside.statements),
+    ]
 
 
 async def _beside(bench: Bench, name: str, kern: Run, bare: Run) -> list[Row]:

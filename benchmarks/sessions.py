@@ -5,7 +5,7 @@ from functools import partial
 
 from sqlmodel import Session
 
-from benchmarks.engine import TALKING
+from kern.agent import Agent
 from kern.db import Database, runs, turns
 from kern.db.turns import Answer
 from kern.ids import new_id
@@ -15,22 +15,41 @@ from kern.runner import RunRequest
 _AT_ONCE = 100
 
 
-async def session_with(db: Database, completed: int) -> str:
+async def session_with(db: Database, agent: Agent, completed: int) -> str:
     """Store a session with that many completed runs; return its id."""
     session_id = new_id()
-    for first in range(0, completed, _AT_ONCE):
-        count = min(_AT_ONCE, completed - first)
-        await db.write(partial(_store, session_id=session_id, count=count))
+    await _store_all(db, agent, [session_id] * completed)
     return session_id
 
 
-def _store(tx: Session, *, session_id: str, count: int) -> None:
-    for _ in range(count):
+async def many_sessions(db: Database, agent: Agent, count: int, runs_in_each: int) -> str:
+    """Store that many sessions of one user with as many runs each; return the user's id."""
+    user_id = new_id()
+    ids = [new_id() for _ in range(count)]
+    await _store_all(db, agent, ids * runs_in_each, user_id)
+    return user_id
+
+
+async def _store_all(
+    db: Database, agent: Agent, session_ids: list[str], user_id: str | None = None
+) -> None:
+    for first in range(0, len(session_ids), _AT_ONCE):
+        these = session_ids[first : first + _AT_ONCE]
+        await db.write(partial(_store, agent=agent, session_ids=these, user_id=user_id))
+
+
+def _store(tx: Session, *, agent: Agent, session_ids: list[str], user_id: str | None) -> None:
+    for session_id in session_ids:
         run_id, now = new_id(), datetime.now(UTC)
         runs.accept(
             tx,
-            RunRequest(component_id=TALKING.id, input="What is the answer?", session_id=session_id),
-            component_kind=TALKING.kind,
+            RunRequest(
+                component_id=agent.id,
+                input="What is the answer?",
+                session_id=session_id,
+                user_id=user_id,
+            ),
+            component_kind=agent.kind,
             initial_state={},
             now=now,
             run_id=run_id,

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, literal, select, update
 from sqlmodel import Session, SQLModel
 
 from kern.db import sessions
-from kern.db.outputs import find_run
+from kern.db.outputs import find_run, session_row
 from kern.db.rows import add_row, execute, new_row, table_of
 from kern.db.tables import FileRow, MessageRow, RunRow, SessionRow
 from kern.db.viewer import Viewer
@@ -51,6 +51,10 @@ def fork(
         InvalidInput: the run is not of this session; else as `sessions.find`.
     """
     source = sessions.lock(tx, session_id, viewer)
+    known = session_row(tx, fork_id)
+    if known is not None and known.forked_from == session_id:
+        # Nobody heard of the commit, so this is executed again.
+        return fork_id
     until = None if run_id is None else _number_of(tx, source, run_id, viewer)
     copied = _copied(tx, session_id, until)
     told = sum(1 for run in copied if run.number <= source.summary_number)

@@ -1,6 +1,8 @@
 """Brings a database's tables up to date."""
 
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,11 +39,32 @@ def migrate(database: Database) -> None:
 def _migrate(database: Database) -> None:
     if revision_of(database) == HEAD:
         return
-    with database.engine.connect().execution_options(kern_write=True) as connection:
+    with changing(database) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         _upgrade(database, connection)
-        connection.commit()
+
+
+@contextmanager
+def changing(database: Database) -> Generator[Connection]:
+    """Open the transaction in which tables change; it is committed at the block's end.
+
+    On SQLite, some changes copy a table and drop the old one, which its own rows' references would
+    forbid. They are not checked meanwhile: the copy has the same rows.
+    """
+    with database.engine.connect().execution_options(kern_write=True) as connection:
+        is_sqlite = connection.dialect.name == "sqlite"
+        raw = connection.connection
+        if is_sqlite:
+            # It has no effect inside a transaction.
+            raw.cursor().execute("PRAGMA foreign_keys=OFF")
+        try:
+            yield connection
+            connection.commit()
+        finally:
+            connection.rollback()
+            if is_sqlite:
+                raw.cursor().execute("PRAGMA foreign_keys=ON")
 
 
 def configuration(connection: Connection) -> "Config":

@@ -155,12 +155,13 @@ def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) ->
     run = runs.lock(tx, run_id)
     if turn <= run.turn:
         return outcome_of(tx, run, turn)
+    # Also of a run that ended meanwhile: its answer was paid for, and is counted once.
+    run.turn = turn
     runs.count(run, answer.response.usage)
     if run.first_token_seconds is None:
         run.first_token_seconds = answer.first_token_seconds
     if RunStatus(run.status).is_final:
         return TurnOutcome(ended=True)
-    run.turn = turn
     timing.begin(run, answer.began or now)
     _add_assistant(tx, run_id, turn, answer.response, now)
     record(tx, run, "turn_completed", now, turn=turn, calls=len(answer.calls))

@@ -64,13 +64,20 @@ def after(seconds: float) -> datetime:
 @contextmanager
 def opened(name: str, folder: Path) -> Generator["Stored"]:
     """Open an empty database of the given sort."""
+    with unmigrated(name, folder) as stored:
+        stored.database.migrate()
+        yield stored
+
+
+@contextmanager
+def unmigrated(name: str, folder: Path) -> Generator["Stored"]:
+    """Open a database without any tables."""
     kinds: dict[str, Callable[[], Database]] = {
         "sqlite": lambda: sqlite_with_tables(folder / "kern.db"),
         "memory": InMemoryDb,
         "postgres": lambda: PostgresDb(postgres_with_tables()),
     }
     with closing(kinds[name]()) as database:
-        database.migrate()
         yield Stored(database)
 
 

@@ -22,9 +22,9 @@ def upgrade() -> None:
 
     with op.batch_alter_table("runs", schema=None) as batch_op:
         for name in ("is_queued", "is_streamed", "is_summarised"):
-            batch_op.add_column(
-                sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false())
-            )
+            # As a text, which both databases read as false: for an expression, Alembic would copy
+            # the whole table on SQLite.
+            batch_op.add_column(sa.Column(name, sa.Boolean(), nullable=False, server_default="0"))
         batch_op.add_column(sa.Column("first_token_seconds", sa.Float(), nullable=True))
         for name in ("working_seconds", "waiting_seconds"):
             batch_op.add_column(sa.Column(name, sa.Float(), nullable=False, server_default="0"))
@@ -77,7 +77,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_deleted_runs_deleted_at", "deleted_runs", ["deleted_at"], unique=False)
-    # Decisions outlive the sessions that are deleted. Postgres names a key in this way by itself.
+    # Decisions outlive the sessions that are deleted. A downgrade does not bring the key back.
+    if sa.inspect(op.get_bind()).get_foreign_keys("decisions"):
+        _drop_key_of_decisions()
+
+
+def _drop_key_of_decisions() -> None:
+    # Postgres names a key in this way by itself.
     with op.batch_alter_table(
         "decisions", naming_convention={"fk": "%(table_name)s_%(column_0_name)s_fkey"}
     ) as batch_op:

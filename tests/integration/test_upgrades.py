@@ -1,0 +1,173 @@
+"""A database of the first revision, with data: it is upgraded, reads as before, and goes on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import JsonValue
+from sqlalchemy import MetaData, Table, select
+from sqlalchemy.exc import IntegrityError
+
+from kern.context import Context
+from kern.db import audit, history, order, outbox, session_metrics, turns
+from kern.db.audit import ChainReport
+from kern.db.migrate import revision_of
+from kern.db.migrations import HEAD
+from kern.db.outbox import DeliveryKind
+from kern.db.viewer import OPERATOR
+from kern.history import Window
+from kern.states import OnBusy, RunStatus
+from tests.support.stored_runs import Stored, after, unmigrated
+from tests.support.upgrades import downgrade, fill, told
+
+TABLES = (
+    *("sessions", "runs", "messages", "tool_calls", "requirements"),
+    *("decisions", "events", "outbox", "chain_heads"),
+)
+WEEK = 7 * 24 * 3600.0
+
+Rows = dict[str, list[dict[str, object]]]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stored]:
+    with unmigrated(request.param, tmp_path) as stored:
+        fill(stored.database, "0001")
+        assert revision_of(stored.database) == "0001"
+        yield stored
+
+
+def rows(stored: Stored, like: Rows | None = None) -> Rows:
+    """Read every row, in the columns of `like` where that is given."""
+    found: Rows = {}
+    with stored.database.engine.connect() as connection:
+        for name in TABLES:
+            table = Table(name, MetaData(), autoload_with=connection)
+            all_of_them = connection.execute(select(table).order_by(*table.primary_key)).mappings()
+            kept = [dict(row) for row in all_of_them]
+            if like is not None:
+                columns = set(like[name][0])
+                kept = [{key: row[key] for key in row if key in columns} for row in kept]
+            found[name] = kept
+    return found
+
+
+def check_part(part: JsonValue, whole: JsonValue) -> None:
+    """See that whatever was told then is told now; more may be told."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        for key, value in part.items():
+            check_part(value, whole[key])
+    elif isinstance(part, list) and isinstance(whole, list):
+        assert len(part) == len(whole)
+        for one, other in zip(part, whole, strict=True):
+            check_part(one, other)
+    else:
+        assert part == whole
+
+
+def check_reads_as_before(stored: Stored) -> None:
+    before = told("0001")["runs"]
+    assert isinstance(before, dict)
+    for run_id, output in before.items():
+        check_part(output, stored.output(run_id).model_dump(mode="json"))
+        stored.events(run_id)
+
+
+def check_references(stored: Stored) -> None:
+    """See that a row which refers to nothing is refused, as before."""
+    with pytest.raises(IntegrityError):
+        stored.sql("INSERT INTO events VALUES ('nobody', 1, 'kind', '{}', '2026-05-04')")
+
+
+def chain(stored: Stored) -> ChainReport:
+    return stored.look(audit.verify)
+
+
+def test_every_row_is_kept_and_everything_reads_as_before(stored: Stored) -> None:
+    before = rows(stored)
+    stored.database.migrate()
+    assert revision_of(stored.database) == HEAD
+    assert rows(stored, before) == before
+    check_reads_as_before(stored)
+    noted = told("0001")["audit"]
+    assert isinstance(noted, dict)
+    assert chain(stored) == ChainReport(**noted)  # type: ignore[arg-type]
+
+
+def test_a_run_that_was_paused_is_decided_and_goes_on(stored: Stored) -> None:
+    stored.database.migrate()
+    first, second = stored.output("run-paused").requirements
+    stored.resolve(first, by="eli", at=after(WEEK))
+    assert stored.output("run-paused").requirements[0].resolution is not None, "the second of two"
+    stored.resolve(second, by="eli", at=after(WEEK), edit={"amount": 5.0})
+    output = stored.output("run-paused")
+    assert output.status is RunStatus.running
+    assert output.metrics.waiting_seconds == pytest.approx(WEEK - 40, abs=1)
+    for call in output.tools:
+        stored.begin(call.id)
+        stored.finish(call.id, at=after(WEEK))
+    stored.answer("run-paused", turn=2, content="Done.", at=after(WEEK))
+    assert stored.output("run-paused").status is RunStatus.completed
+    assert chain(stored).decisions == 7
+
+
+def test_the_one_that_runs_is_counted_and_the_next_waits_for_it_and_sees_the_past(
+    stored: Stored,
+) -> None:
+    stored.database.migrate()
+    used = stored.look(lambda tx: session_metrics.metrics(tx, "talk", OPERATOR, after(63)))
+    assert (used.run_count, used.input_tokens, used.tool_calls) == (4, 506, 2)
+    assert used.working_seconds == pytest.approx(10, abs=2), "since it was last written to"
+    new, delivery = stored.accept(session_id="talk", user_id="ann", input="And?", at=after(60))
+    assert delivery is None
+    assert stored.output(new).is_queued
+    (call,) = stored.output("run-running").tools
+    stored.finish(call.id, "attempt", result="written", at=after(63))
+    stored.answer("run-running", turn=2, content="I wrote to them.", at=after(64))
+    assert not stored.output(new).is_queued
+    context = Context(window=Window(runs=3))
+    shown = stored.look(lambda tx: turns.load(tx, new, 1, lambda _id: context)).messages
+    texts = [message.content for message in shown]
+    assert texts[:2] == ["Hello, who are you?", "I am Ärgernis, at your service."]
+    assert texts[2:7] == [
+        *("Refund order 1042", "Let me see.", "1042: 40.0", "looked", "Refunded 40."),
+    ]
+    assert '"Refund it all", is paused: waiting for approval of refund(' in texts[7]
+    assert texts[8:] == ["Write to them", "", "written", "I wrote to them.", "And?"]
+    stored.answer(new, content="That is all.", at=after(65))
+    assert stored.output(new).number == 5
+
+
+def test_what_was_not_delivered_is_delivered(stored: Stored) -> None:
+    stored.database.migrate()
+    due = stored.do(lambda tx: outbox.claim_due(tx, after(WEEK)))
+    assert {(one.kind, one.run_id) for one in due} == {
+        (DeliveryKind.start, "run-accepted"),
+        (DeliveryKind.resolved, "run-resolved"),
+        (DeliveryKind.cancel, "run-cancelled"),
+    }
+    assert stored.look(lambda tx: order.stuck_sessions(tx, after(WEEK))) == []
+
+
+def test_a_downgrade_keeps_the_data_and_it_is_upgraded_again(stored: Stored) -> None:
+    before = rows(stored)
+    stored.database.migrate()
+    downgrade(stored.database, "0001")
+    assert rows(stored) == before
+    check_references(stored)
+    stored.database.migrate()
+    assert rows(stored, before) == before
+    check_reads_as_before(stored)
+
+
+def test_what_was_written_since_survives_a_downgrade(stored: Stored) -> None:
+    stored.database.migrate()
+    run_id, _ = stored.accept(
+        session_id="quiet", user_id=None, on_busy=OnBusy.parallel, at=after(200)
+    )
+    stored.answer(run_id, content="New.", at=after(201))
+    downgrade(stored.database, "0001")
+    stored.database.migrate()
+    assert stored.output(run_id).content == "New."
+    seen = stored.look(lambda tx: history.earlier(tx, "quiet", 9, Window(runs=1)))
+    assert [message.content for message in seen] == ["Hi", "New."]
