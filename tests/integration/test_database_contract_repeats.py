@@ -3,24 +3,12 @@
 The lives in `test_session_interleavings` repeat nearly everything; these are the cases by name.
 """
 
-from collections.abc import Iterator
-
-import pytest
-
 from kern.db import forks, runs, sessions, turns
 from kern.db.turns import Answer
 from kern.db.viewer import OPERATOR
 from kern.ids import new_id
 from kern.models.base import ModelResponse, Usage
-from tests.support.stored_runs import NAMES, NOW, Stored, opened
-
-
-@pytest.fixture(params=NAMES, scope="module")
-def stored(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stored]:
-    with opened(request.param, tmp_path_factory.mktemp("db")) as database:
-        yield database
+from tests.support.stored_runs import NOW, Stored
 
 
 def test_an_answer_that_came_too_late_is_paid_for_once(stored: Stored) -> None:

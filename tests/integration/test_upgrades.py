@@ -1,6 +1,7 @@
 """A database of the first revision, with data: it is upgraded, reads as before, and goes on."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import MetaData, Table, select
 from sqlalchemy.exc import IntegrityError
 
 from kern.context import Context
-from kern.db import audit, history, order, outbox, session_metrics, turns
+from kern.db import PostgresDb, SqliteDb, audit, history, order, outbox, session_metrics, turns
 from kern.db.audit import ChainReport
 from kern.db.migrate import revision_of
 from kern.db.migrations import HEAD
@@ -17,7 +18,8 @@ from kern.db.outbox import DeliveryKind
 from kern.db.viewer import OPERATOR
 from kern.history import Window
 from kern.states import OnBusy, RunStatus
-from tests.support.stored_runs import Stored, after, unmigrated
+from tests.support.postgres import fresh_database
+from tests.support.stored_runs import Stored, after
 from tests.support.upgrades import downgrade, fill, told
 
 TABLES = (
@@ -31,10 +33,12 @@ Rows = dict[str, list[dict[str, object]]]
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stored]:
-    with unmigrated(request.param, tmp_path) as stored:
-        fill(stored.database, "0001")
-        assert revision_of(stored.database) == "0001"
-        yield stored
+    is_sqlite = request.param == "sqlite"
+    old = SqliteDb(tmp_path / "kern.db") if is_sqlite else PostgresDb(fresh_database())
+    with closing(old) as database:
+        fill(database, "0001")
+        assert revision_of(database) == "0001"
+        yield Stored(database)
 
 
 def rows(stored: Stored, like: Rows | None = None) -> Rows:
