@@ -84,7 +84,7 @@ def runtime(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Runtime]:
     """This process's runtime, on SQLite."""
-    yield from _running(Runtime(settings, sqlite_with_tables(tmp_path / "kern.db")), monkeypatch)
+    yield from running(Runtime(settings, sqlite_with_tables(tmp_path / "kern.db")), monkeypatch)
 
 
 @pytest.fixture
@@ -92,10 +92,11 @@ def runtime_on_each(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Runtime]:
     """This process's runtime, on each of the databases."""
-    yield from _running(Runtime(settings, database), monkeypatch)
+    yield from running(Runtime(settings, database), monkeypatch)
 
 
-def _running(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+def running(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+    """Put a runtime in this process's place, and close it afterwards."""
     monkeypatch.setattr(runtime_module, "_runtime", runtime)
     yield runtime
     runtime.close()

@@ -1,6 +1,7 @@
 """Law 7: a user who does not own a session neither reads it nor acts in it, on any path."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path as FilePath
 
 import pytest
 
@@ -9,8 +10,11 @@ from kern.client.runtime import Runtime
 from kern.errors import InvalidInput, NotAllowed
 from kern.models.scripted import Call
 from kern.run import RunOutput
+from kern.settings import Settings
 from kern.tools import tool
+from tests.conftest import running
 from tests.support.agents import scripted
+from tests.support.templates import sqlite_with_tables
 
 Path = Callable[[Agent, RunOutput, str | None], object]
 
@@ -46,12 +50,24 @@ def pay() -> str:
     return "paid"
 
 
+@pytest.fixture(scope="module")
+def runtime(folder: FilePath, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
+    """One runtime for all of these tests: they look at runs of their own."""
+    settings = Settings(home=folder, heartbeat_seconds=1.0, relay_seconds=0.1)
+    database = sqlite_with_tables(tmp_path_factory.mktemp("owners") / "kern.db")
+    with pytest.MonkeyPatch.context() as patch:
+        yield from running(Runtime(settings, database), patch)
+
+
+@pytest.fixture(scope="module")
+def agent(runtime: Runtime) -> Agent:
+    """An agent that asks before it pays."""
+    return scripted([Call("pay"), "Done."], [pay])
+
+
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(("owner", "other"), [("ann", "eve"), (None, "eve")])
-def test_another_user_is_refused(
-    runtime: Runtime, path: str, owner: str | None, other: str
-) -> None:
-    agent = scripted([Call("pay"), "Done."], [pay])
+def test_another_user_is_refused(agent: Agent, path: str, owner: str | None, other: str) -> None:
     paused = agent.run("Pay", user_id=owner)
 
     with pytest.raises(NotAllowed, match="another user"):
@@ -65,16 +81,14 @@ def test_another_user_is_refused(
 
 
 @pytest.mark.parametrize("path", BY_ID)
-def test_leaving_the_user_out_reaches_nobodys_session(runtime: Runtime, path: str) -> None:
-    agent = scripted([Call("pay"), "Done."], [pay])
+def test_leaving_the_user_out_reaches_nobodys_session(agent: Agent, path: str) -> None:
     paused = agent.run("Pay", user_id="ann")
 
     with pytest.raises(NotAllowed, match="no user_id was given"):
         PATHS[path](agent, paused, None)
 
 
-def test_the_objects_that_the_owner_read_speak_for_the_owner(runtime: Runtime) -> None:
-    agent = scripted([Call("pay"), "Done."], [pay])
+def test_the_objects_that_the_owner_read_speak_for_the_owner(agent: Agent) -> None:
     paused = agent.run("Pay", user_id="ann")
     paused.requirements[0].confirm()
 
@@ -86,17 +100,23 @@ def test_the_objects_that_the_owner_read_speak_for_the_owner(runtime: Runtime) -
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_an_empty_user_is_refused_and_not_taken_for_none(runtime: Runtime, path: str) -> None:
-    agent = scripted([Call("pay"), "Done."], [pay])
+def test_an_empty_user_is_refused_and_not_taken_for_none(agent: Agent, path: str) -> None:
     paused = agent.run("Pay")
 
     with pytest.raises(InvalidInput, match="user_id is empty"):
         PATHS[path](agent, paused, "")
 
 
+@pytest.fixture(scope="module")
+def other(runtime: Runtime) -> Agent:
+    """Another agent of the same people."""
+    return scripted(["Hello."])
+
+
 @pytest.mark.parametrize("path", sorted(set(PATHS) - {"same run"}))
-def test_a_component_reaches_its_own_runs_and_sessions_only(runtime: Runtime, path: str) -> None:
-    agent, other = scripted([Call("pay"), "Done."], [pay]), scripted(["Hello."])
+def test_a_component_reaches_its_own_runs_and_sessions_only(
+    agent: Agent, other: Agent, path: str
+) -> None:
     paused = agent.run("Pay", user_id="ann")
 
     with pytest.raises(InvalidInput, match=f"component '{agent.id}', not to '{other.id}'"):
