@@ -14,7 +14,6 @@ from kern.activities.failures import (
 from kern.activities.heartbeat import beating
 from kern.agent import Agent
 from kern.canonical import clean_text
-from kern.checkpoints import reach
 from kern.contracts import NameInput, Nothing, SummaryInput
 from kern.db import naming, summaries
 from kern.db.engine import Database
@@ -70,11 +69,9 @@ class SessionTexts:
         response = await self._ask(material.component_id, _SUMMARISE, text)
         summary = response.content.strip()
         now = datetime.now(UTC)
-        reach("summarise.before_store")
         kept = await self._db.write(
             lambda tx: summaries.store(tx, material, summary, response.usage, now)
         )
-        reach("summarise.after_store")
         if not kept:
             raise try_again("conflict", "Another run's summary was first")
 

@@ -249,7 +249,7 @@ def test_the_chain_verifies_until_somebody_rewrites_it(
 def test_texts_of_others_steer_no_terminal(kern: Cli, db: SqliteDb) -> None:
     nasty = "\x1b]0;owned\x07\x1b[31m[bold red]markup[/] \x9b2J \u202e04 RUE\rover"
     seeded = seeds.waiting(
-        db, Call("refund", order_id=nasty, amount=1.0), text=nasty, user_id=nasty
+        db, Call("refund", order_id=nasty, amount=1.0), text=nasty, user_id="[bold red]markup[/]"
     )
     for words in (("runs",), ("pending",), ("show", seeded.run_id)):
         for flag in ((), ("--json",)):
