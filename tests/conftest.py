@@ -12,6 +12,7 @@ from kern.client import runtime as runtime_module
 from kern.client.embedded import EmbeddedServer
 from kern.client.runtime import Runtime
 from kern.db import Database, InMemoryDb, PostgresDb
+from kern.registry import Registry
 from kern.settings import Settings
 from tests.support.templates import postgres_with_tables, sqlite_with_tables
 from tests.support.temporal_server import stop_servers_below
@@ -84,7 +85,9 @@ def runtime(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Runtime]:
     """This process's runtime, on SQLite."""
-    yield from running(Runtime(settings, sqlite_with_tables(tmp_path / "kern.db")), monkeypatch)
+    yield from running(
+        Runtime(settings, sqlite_with_tables(tmp_path / "kern.db"), Registry()), monkeypatch
+    )
 
 
 @pytest.fixture
@@ -92,7 +95,7 @@ def runtime_on_each(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Runtime]:
     """This process's runtime, on each of the databases."""
-    yield from running(Runtime(settings, database), monkeypatch)
+    yield from running(Runtime(settings, database, Registry()), monkeypatch)
 
 
 def running(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:

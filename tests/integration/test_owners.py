@@ -9,6 +9,7 @@ from kern.agent import Agent
 from kern.client.runtime import Runtime
 from kern.errors import InvalidInput, NotAllowed
 from kern.models.scripted import Call
+from kern.registry import Registry
 from kern.run import RunOutput
 from kern.settings import Settings
 from kern.tools import tool
@@ -56,7 +57,7 @@ def runtime(folder: FilePath, tmp_path_factory: pytest.TempPathFactory) -> Itera
     settings = Settings(home=folder, heartbeat_seconds=1.0, relay_seconds=0.1)
     database = sqlite_with_tables(tmp_path_factory.mktemp("owners") / "kern.db")
     with pytest.MonkeyPatch.context() as patch:
-        yield from running(Runtime(settings, database), patch)
+        yield from running(Runtime(settings, database, Registry()), patch)
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ from kern.contracts import RunCursor
 from kern.db import InMemoryDb, SqliteDb, audit
 from kern.db.deletions import is_deleted
 from kern.errors import InvalidDefinition, InvalidInput, NotFound
+from kern.ids import new_id
+from kern.models.base import Delta, ModelRequest, ModelResponse
 from kern.models.scripted import Call, ScriptedModel
 from kern.session_state import StateChange
 from kern.settings import Settings
@@ -218,22 +220,23 @@ def test_a_call_that_executes_while_its_session_is_deleted_ends_cleanly(
     assert not agent.run("Hi", background=True).status.is_final
 
 
-def test_a_turn_that_is_taken_while_its_session_is_deleted_ends_cleanly(
-    runtime: Runtime, tmp_path: Path
-) -> None:
-    asked, gate = threading.Event(), tmp_path / "gate"
+def test_a_turn_that_is_taken_while_its_session_is_deleted_ends_cleanly(runtime: Runtime) -> None:
+    asked, gate = threading.Event(), threading.Event()
 
-    def answer(request: object) -> str:
-        asked.set()
-        wait_until(gate.exists)
-        return "Too late."
+    class Thinking(ScriptedModel):
+        async def respond(
+            self, request: ModelRequest, on_delta: Delta | None = None
+        ) -> ModelResponse:
+            asked.set()
+            await asyncio.to_thread(gate.wait, 30)
+            return await super().respond(request, on_delta)
 
-    agent = scripted(answer)
+    agent = Agent(id=f"thinking-{new_id()}", model=Thinking(["Too late."]))
     accepted = agent.run("Hi", background=True)
     asked.wait(10)
 
     agent.delete_session(accepted.session_id)
-    gate.touch()
+    gate.set()
 
     wait_until(has_ended(runtime, accepted.run_id))
     with pytest.raises(NotFound):
