@@ -15,8 +15,9 @@ from kern.activities.heartbeat import beating
 from kern.agent import Agent
 from kern.canonical import clean_text
 from kern.contracts import NameInput, Nothing, SummaryInput
-from kern.db import naming, summaries
+from kern.db import naming, sessions, summaries
 from kern.db.engine import Database
+from kern.db.viewer import OPERATOR
 from kern.logs import get_logger
 from kern.models.base import ModelRequest, ModelResponse, ProviderError
 from kern.registry import Registry
@@ -82,7 +83,7 @@ class SessionTexts:
         if not name:
             raise try_again("empty", "The model gave no name")
         now = datetime.now(UTC)
-        await self._db.write(lambda tx: naming.store(tx, session_id, name, now))
+        await self._db.write(lambda tx: sessions.rename(tx, session_id, OPERATOR, name, now))
 
     async def _ask(self, component_id: str, instructions: str, text: str) -> ModelResponse:
         component = self._registry.get(component_id)

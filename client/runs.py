@@ -8,7 +8,7 @@ from sqlmodel import Session
 from temporalio.client import Client, RPCTimeoutOrCancelledError, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
-from kern.canonical import clean_json, clean_text
+from kern.canonical import clean_text
 from kern.checkpoints import reach
 from kern.client.courier import Courier
 from kern.component import Component
@@ -63,19 +63,12 @@ class Runs:
         """Store that a run was asked for; from here on it cannot be lost."""
         run_id, session_id = request.run_id or new_id(), request.session_id or new_id()
         now = datetime.now(UTC)
-        cleaned = request.model_copy(
-            update={
-                "input": clean_text(request.input),
-                "metadata": clean_json(request.metadata),
-                "dependencies": clean_json(request.dependencies),
-            }
-        )
         attachments = await asyncio.to_thread(read_all, request.media) if request.media else []
         reach("accept.before_store")
         delivery = await self._db.write(
             lambda tx: runs.accept(
                 tx,
-                cleaned,
+                request,
                 component_kind=component.kind,
                 initial_state=component.initial_state,
                 now=now,

@@ -1,10 +1,9 @@
 """The tools that come with Kern: a model reads the past, and changes the session's state."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from kern.errors import InvalidInput
 from kern.past import PastContext, PastRun
 from kern.tools import RunContext, Tool
 
@@ -76,14 +75,7 @@ def update_session_state(changes: list[Edit], run_context: RunContext) -> str:
             case "delete":
                 state.pop(change.key, None)
             case "increment":
-                state.increment(change.key, _number(change))
+                state.increment(change.key, cast("float", change.value))
             case "append":
                 state.append(change.key, change.value)
     return f"Changed: {', '.join(dict.fromkeys(change.key for change in changes)) or 'nothing'}."
-
-
-def _number(change: Edit) -> float:
-    if isinstance(change.value, bool) or not isinstance(change.value, int | float):
-        message = f"{change.key!r} cannot be incremented by {change.value!r}: give a number."
-        raise InvalidInput(message)
-    return change.value

@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
+from kern.canonical import clean_json, clean_text
 from kern.component import Component
 from kern.events import RunEvent
 from kern.ids import an_id
@@ -31,7 +32,10 @@ _RUNTIME = "kern.client.runtime"
 
 
 class RunRequest(BaseModel):
-    """What a caller asks for: the input as text with its files, and the run's place and context."""
+    """What a caller asks for: the input as text with its files, and the run's place and context.
+
+    What databases refuse in texts is replaced.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,6 +55,16 @@ class RunRequest(BaseModel):
     @classmethod
     def _not_empty(cls, given: str | None, info: ValidationInfo) -> str | None:
         return given if given is None else an_id(str(info.field_name), given)
+
+    @field_validator("input")
+    @classmethod
+    def _clean_input(cls, given: str) -> str:
+        return clean_text(given)
+
+    @field_validator("dependencies", "metadata")
+    @classmethod
+    def _clean(cls, given: JsonValue) -> JsonValue:
+        return clean_json(given)
 
 
 class EventReader(Protocol):

@@ -202,7 +202,7 @@ def _number(state: dict[str, JsonValue], key: str) -> float:
 def _amount(change: StateChange) -> float:
     by = change.value
     if isinstance(by, bool) or not isinstance(by, int | float):
-        message = f"{change.key!r} cannot be incremented by {by!r}, which is no number."
+        message = f"{change.key!r} cannot be incremented by {by!r}: give a number."
         raise InvalidInput(message)
     return by
 

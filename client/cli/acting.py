@@ -70,14 +70,13 @@ def accept(settings: Settings, db: Database, component: Component, request: RunR
     Raises:
         KernError: it is refused, and nothing was changed.
     """
-    cleaned = request.model_copy(update={"input": clean_text(request.input)})
     attachments = read_all(request.media)
     now = datetime.now(UTC)
     run_id, session_id = request.run_id or new_id(), request.session_id or new_id()
     delivery = db.write_now(
         lambda tx: runs.accept(
             tx,
-            cleaned,
+            request,
             component_kind=component.kind,
             initial_state=component.initial_state,
             now=now,

@@ -40,7 +40,6 @@ from kern.states import (
 from kern.tools import Approval
 
 _calls, _requirements = (table_of(kind) for kind in (ToolCallRow, RequirementRow))
-_CALL = _calls.select().where(_calls.c.id == bindparam("tool_call_id"))
 _RUN_OF = runs.locking(
     select(_calls.c.run_id).where(_calls.c.id == bindparam("tool_call_id")).scalar_subquery()
 )
@@ -203,7 +202,7 @@ def doubt(tx: Session, tool_call_id: str, token: str, now: datetime) -> Settled:
 
 def _lock(tx: Session, tool_call_id: str) -> tuple[RunRow, ToolCallRow]:
     run = hold(tx, RunRow, _RUN_OF, tool_call_id=tool_call_id)
-    call = hold(tx, ToolCallRow, _CALL, tool_call_id=tool_call_id)
+    call = runs.hold_call(tx, tool_call_id)
     if run is None or call is None:
         message = f"There is no tool call with the id {tool_call_id!r}."
         raise NotFound(message)

@@ -35,14 +35,13 @@ from kern.states import (
     Verdict,
 )
 
-_requirements, _calls = (table_of(kind) for kind in (RequirementRow, ToolCallRow))
+_requirements = table_of(RequirementRow)
 _REQUIREMENT = _requirements.select().where(_requirements.c.id == bindparam("requirement_id"))
 _RUN_OF = runs.locking(
     select(_requirements.c.run_id)
     .where(_requirements.c.id == bindparam("requirement_id"))
     .scalar_subquery()
 )
-_CALL = _calls.select().where(_calls.c.id == bindparam("tool_call_id"))
 # What lets nothing run needs no arguments to agree on.
 _EXECUTING = frozenset({Verdict.approve, Verdict.answer, Verdict.run_again})
 _REFUSING = frozenset({Verdict.reject, Verdict.fail})
@@ -136,7 +135,7 @@ def _lock(
     if run is None or row is None:
         raise no_requirement(requirement_id)
     viewer.check(f"Requirement {requirement_id!r}", row.user_id, run.component_id)
-    call = hold(tx, ToolCallRow, _CALL, tool_call_id=row.tool_call_id)
+    call = runs.hold_call(tx, row.tool_call_id)
     if call is None:
         raise no_requirement(requirement_id)
     return run, row, call

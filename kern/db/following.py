@@ -6,9 +6,9 @@ from itertools import starmap
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.db.outputs import find_run, run_output, tool_execution
+from kern.db.outputs import find_run, run_output, tool_executions
 from kern.db.rows import rows, table_of
-from kern.db.tables import EventRow, MessageRow, RunRow, ToolCallRow
+from kern.db.tables import EventRow, MessageRow, RunRow
 from kern.db.viewer import Viewer
 from kern.run import RunOutput, ToolExecution
 from kern.states import RunStatus
@@ -16,9 +16,7 @@ from kern.states import RunStatus
 STOPS = ("run_paused", "run_completed", "run_failed", "run_cancelled")
 _AT_ONCE = 200
 
-_runs, _events, _messages, _calls = (
-    table_of(kind) for kind in (RunRow, EventRow, MessageRow, ToolCallRow)
-)
+_runs, _events, _messages = (table_of(kind) for kind in (RunRow, EventRow, MessageRow))
 _AFTER = (
     _events.select()
     .where(_events.c.run_id == bindparam("run_id"), _events.c.seq > bindparam("after"))
@@ -36,11 +34,6 @@ _TEXTS = select(_messages.c.turn, _messages.c.content).where(
     _messages.c.position == 0,
     _messages.c.turn >= bindparam("first"),
     _messages.c.turn <= bindparam("last"),
-)
-_TOOLS = (
-    _calls.select()
-    .where(_calls.c.run_id == bindparam("run_id"))
-    .order_by(_calls.c.turn, _calls.c.position)
 )
 _FOLLOW = (
     _runs.update()
@@ -147,4 +140,4 @@ def _pair(turn: int, content: str) -> tuple[int, str]:
 
 
 def _tools(tx: Session, run_id: str) -> dict[str, ToolExecution]:
-    return {row.id: tool_execution(row) for row in rows(tx, ToolCallRow, _TOOLS, run_id=run_id)}
+    return {one.id: one for one in tool_executions(tx, run_id)}

@@ -92,7 +92,7 @@ def run_output(tx: Session, run_id: str, viewer: Viewer) -> RunOutput:
     return summary_of(run).model_copy(
         update={
             "messages": messages_of(tx, message_rows(tx, run_id)),
-            "tools": [tool_execution(row) for row in rows(tx, ToolCallRow, _CALLS, run_id=run_id)],
+            "tools": tool_executions(tx, run_id),
             "requirements": [
                 requirement_of(tx, row)
                 for row in rows(tx, RequirementRow, _REQUIREMENTS, run_id=run_id)
@@ -207,6 +207,11 @@ def message_of(
         files=[known[one] for one in row.files or () if one in known],
         created_at=row.created_at,
     )
+
+
+def tool_executions(tx: Session, run_id: str) -> list[ToolExecution]:
+    """Return a run's tool calls in their order."""
+    return [tool_execution(row) for row in rows(tx, ToolCallRow, _CALLS, run_id=run_id)]
 
 
 def tool_execution(row: ToolCallRow) -> ToolExecution:

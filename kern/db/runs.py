@@ -58,6 +58,7 @@ _OPEN = _requirements.select().where(
 _WAITING = _calls.select().where(
     _calls.c.run_id == bindparam("run_id"), _calls.c.status == ToolCallStatus.waiting.value
 )
+_CALL = _calls.select().where(_calls.c.id == bindparam("tool_call_id"))
 _FORGET = _outbox.delete().where(_outbox.c.run_id == bindparam("run_id"))
 # The number that a session gives next once it has a run.
 _SECOND = 2
@@ -151,6 +152,11 @@ def lock(tx: Session, run_id: str) -> RunRow:
     if row is None:
         raise no_run(run_id)
     return row
+
+
+def hold_call(tx: Session, tool_call_id: str | None) -> ToolCallRow | None:
+    """Return a call to be changed, under its run's lock."""
+    return hold(tx, ToolCallRow, _CALL, tool_call_id=tool_call_id)
 
 
 def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | None = None) -> None:

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ from tests.support import seeds
 from tests.support.cli import Cli, command
 from tests.support.pictures import PDF, png
 from tests.support.seeds import Seeded
-from tests.support.templates import sqlite_with_tables
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -28,26 +26,8 @@ LATER = "will be acted on when a worker runs"
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / ".kern"
-
-
-@pytest.fixture
-def db(home: Path) -> Iterator[SqliteDb]:
-    found = sqlite_with_tables(database_path(home))
-    yield found
-    found.close()
-
-
-@pytest.fixture
 def refund(db: SqliteDb) -> Seeded:
     return seeds.waiting(db, REFUND, text="Refund order 1042, 40 EUR", user_id="mara")
-
-
-@pytest.fixture
-def kern(capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(capsys)
 
 
 def is_pending(kern: Cli, seeded: Seeded) -> bool:

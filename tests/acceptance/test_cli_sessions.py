@@ -1,13 +1,11 @@
 """What operators do with sessions on the command line: list, show, rename, delete."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from kern.db import SqliteDb, runs
-from kern.db.configured import database_path
 from kern.ids import new_id
 from kern.models.scripted import Call
 from kern.runner import RunRequest
@@ -17,25 +15,6 @@ from tests.support.cli import Cli, terminal
 pytestmark = pytest.mark.timeout(120)
 
 REFUND = Call("refund", order_id="1042", amount=40.0)
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / ".kern"
-
-
-@pytest.fixture
-def db(home: Path) -> Iterator[SqliteDb]:
-    found = SqliteDb(database_path(home))
-    found.migrate()
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def kern(capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(capsys)
 
 
 def begun(db: SqliteDb, user: str | None = None, session_id: str | None = None) -> str:

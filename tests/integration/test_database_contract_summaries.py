@@ -2,8 +2,9 @@
 
 import pytest
 
-from kern.db import naming, summaries
+from kern.db import naming, sessions, summaries
 from kern.db.summaries import Material
+from kern.db.viewer import OPERATOR
 from kern.errors import NotFound
 from kern.ids import new_id
 from kern.models.base import Usage
@@ -86,6 +87,6 @@ def test_a_session_is_named_after_its_first_runs(stored: Stored) -> None:
     assert [one.content for one in messages if one.role == "user"] == [
         f"text {number}" for number in range(3)
     ]
-    stored.do(lambda tx: naming.store(tx, session_id, "Texts", NOW))
+    stored.do(lambda tx: sessions.rename(tx, session_id, OPERATOR, "Texts", NOW))
     with pytest.raises(NotFound):
-        stored.do(lambda tx: naming.store(tx, new_id(), "Texts", NOW))
+        stored.do(lambda tx: sessions.rename(tx, new_id(), OPERATOR, "Texts", NOW))

@@ -11,7 +11,7 @@ from kern.models.openai import payload, schema
 from kern.models.openai.chat_stream import ChatAssembler
 from kern.models.openai.errors import Target, reported_error
 from kern.models.openai.model import OpenAIModel
-from kern.models.openai.parts import Document, Part, Picture, Text, parts_of
+from kern.models.openai.parts import Document, Part, Picture, Text, said
 from kern.run import Message, RequestedCall
 
 PROVIDER = "openai.chat"
@@ -98,14 +98,7 @@ def _conversation(request: ModelRequest) -> Iterator[JsonValue]:
                     "content": clean_text(message.content),
                 }
             case role:
-                yield {"role": role, "content": _said(message)}
-
-
-def _said(message: Message) -> JsonValue:
-    """Return what a user said: a text, or where files came with it, parts."""
-    if not message.files:
-        return clean_text(message.content)
-    return [_part(one) for one in parts_of(message)]
+                yield {"role": role, "content": said(message, _part)}
 
 
 def _part(part: Part) -> Json:

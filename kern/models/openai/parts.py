@@ -2,8 +2,10 @@
 
 import base64
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+from pydantic import JsonValue
 
 from kern.canonical import clean_text
 from kern.media import FileContent
@@ -34,6 +36,13 @@ class Document:
 
 
 Part = Text | Picture | Document
+
+
+def said(message: Message, written: Callable[[Part], dict[str, JsonValue]]) -> JsonValue:
+    """Return what a user said: a text, or where files came with it, parts as they are written."""
+    if not message.files:
+        return clean_text(message.content)
+    return [written(one) for one in parts_of(message)]
 
 
 def parts_of(message: Message) -> Iterator[Part]:

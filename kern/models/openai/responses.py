@@ -9,7 +9,7 @@ from kern.models.base import Delta, ModelRequest, ModelResponse, OutputSpec
 from kern.models.openai import payload, schema
 from kern.models.openai.errors import Target, reported_error
 from kern.models.openai.model import OpenAIModel
-from kern.models.openai.parts import Document, Part, Picture, Text, parts_of
+from kern.models.openai.parts import Document, Part, Picture, Text, said
 from kern.models.openai.responses_stream import ResponseAssembler
 from kern.run import Message, RequestedCall
 
@@ -87,14 +87,7 @@ def _conversation(messages: Sequence[Message]) -> Iterator[JsonValue]:
                     "output": clean_text(message.content),
                 }
             case role:
-                yield {"role": role, "content": _said(message)}
-
-
-def _said(message: Message) -> JsonValue:
-    """Return what a user said: a text, or where files came with it, parts."""
-    if not message.files:
-        return clean_text(message.content)
-    return [_part(one) for one in parts_of(message)]
+                yield {"role": role, "content": said(message, _part)}
 
 
 def _part(part: Part) -> Json:

@@ -1,0 +1,32 @@
+"""What tests of the command line share: a folder with tables and no rows, and the command."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kern.db import SqliteDb
+from kern.db.configured import database_path
+from tests.support.cli import Cli
+from tests.support.templates import sqlite_with_tables
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which the command works."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / ".kern"
+
+
+@pytest.fixture
+def db(home: Path) -> Iterator[SqliteDb]:
+    """The folder's database."""
+    found = sqlite_with_tables(database_path(home))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def kern(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """The command, in this process."""
+    return Cli(capsys)
