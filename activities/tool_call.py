@@ -12,7 +12,6 @@ from kern.activities.failures import at_the_edge, not_here, try_again
 from kern.activities.heartbeat import beating
 from kern.activities.tool_loop import Ended, Raised, Returned, ToolLoop
 from kern.activities.tool_result import error_text, result_text
-from kern.agent import Agent
 from kern.checkpoints import reach
 from kern.contracts import ToolCallInput, ToolCallOutcome
 from kern.db import calls
@@ -22,6 +21,7 @@ from kern.db.past import StoredPast
 from kern.errors import InvalidInput, NotFound
 from kern.ids import new_id
 from kern.logs import get_logger
+from kern.model_component import ModelComponent
 from kern.past import PastContext
 from kern.registry import Registry
 from kern.session_state import SessionState, StateChange
@@ -87,7 +87,7 @@ class ToolCalls:
     async def _tool(self, attempt: "_Attempt") -> Tool:
         taken = attempt.taken
         component = self._registry.get(taken.component_id)
-        tool = component.tools.get(taken.name) if isinstance(component, Agent) else None
+        tool = component.tools.get(taken.name) if isinstance(component, ModelComponent) else None
         if tool is None:
             reason = (
                 f"The component {taken.component_id!r} has no tool {taken.name!r} in this worker."
