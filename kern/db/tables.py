@@ -25,7 +25,8 @@ from kern.states import RequirementStatus, RunStatus, ToolCallStatus
 class SessionRow(SQLModel, table=True):
     """A conversation and its owner; no `user_id` is an owner like any other.
 
-    `summary` tells of runs up to number `summary_number`, those that say `is_summarised`.
+    `summary` tells of runs up to number `summary_number`, those that say `is_summarised`. `parts`
+    counts the runs inside other runs, which have numbers of their own, below 0.
     """
 
     __tablename__ = "sessions"
@@ -41,6 +42,7 @@ class SessionRow(SQLModel, table=True):
     state: dict[str, JsonValue] = Field(sa_type=JsonText)
     state_version: int = 0
     next_number: int = 1
+    parts: int = 0
     summary: str | None = Field(default=None, sa_type=Text)
     summary_number: int = 0
     forked_from: str | None = None
@@ -54,6 +56,10 @@ class RunRow(SQLModel, table=True):
     `is_queued` says that it is pending because another run of its session comes first. The time
     from `started_at` on is split: working, and waiting for people; `counted_at` is the moment up to
     which both are counted. `forked_from` names the run of which this one is a copy.
+
+    A run inside another one, such as a member's in a team's, has a `parent_run_id`, the
+    `root_run_id` of the whole, and the ids of all above it, from the root on, in `ancestors`;
+    `path` has the names from the root's to its own. A run at the root has none of these.
     """
 
     __tablename__ = "runs"
@@ -67,6 +73,9 @@ class RunRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     session_id: str = Field(foreign_key="sessions.id")
     parent_run_id: str | None = Field(default=None, index=True)
+    root_run_id: str | None = Field(default=None, index=True)
+    ancestors: list[str] = Field(default=[], sa_type=JsonText)
+    path: list[str] = Field(default=[], sa_type=JsonText)
     forked_from: str | None = None
     user_id: str | None = None
     component_id: str
@@ -152,7 +161,8 @@ class ToolCallRow(SQLModel, table=True):
     `approved_arguments` with
     their own digest; what runs is checked against it. `gate` is the kind of requirement that came
     with the call, without which it does not run. `token` names the attempt that may write the
-    result.
+    result. A call with a `child_run_id` is executed by that run; where it `is_answer`, what that
+    run answers is the answer of the whole.
     """
 
     __tablename__ = "tool_calls"
@@ -169,6 +179,8 @@ class ToolCallRow(SQLModel, table=True):
     approved_arguments: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
     approved_digest: str | None = None
     gate: str | None = None
+    child_run_id: str | None = None
+    is_answer: bool = False
     effect: str
     retries: int = 0
     timeout: float | None = None
@@ -185,6 +197,7 @@ class ToolCallRow(SQLModel, table=True):
 class RequirementRow(SQLModel, table=True):
     """Something that a run waits for from a person.
 
+    In a run inside another one, `path` says where: the names from the root's on, and the tool's.
     `remind_at` and `escalate_at` are the next moments at which somebody is reminded or asked
     besides, and empty when there is none any more.
     """
@@ -194,6 +207,8 @@ class RequirementRow(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     run_id: str = Field(foreign_key="runs.id", index=True)
+    root_run_id: str | None = Field(default=None, index=True)
+    path: list[str] = Field(default=[], sa_type=JsonText)
     session_id: str
     user_id: str | None = None
     tool_call_id: str | None = Field(default=None, foreign_key="tool_calls.id", index=True)
@@ -284,6 +299,7 @@ class OutboxRow(SQLModel, table=True):
     kind: str
     run_id: str = Field(index=True)
     component_id: str
+    component_kind: str = "agent"
     requirement_id: str | None = None
     attempts: int = 0
     next_at: datetime = Field(sa_type=UtcDateTime)
