@@ -36,7 +36,13 @@ SCRIPTS: dict[str, list[Step]] = {
 }
 ONCE = frozenset({"refund", "notify", "slow", "late", "silent"})
 GATED = frozenset({"refund", "transfer", "lookup", "late", "silent"})
+SUMMARY = "They said it, and it was done."
 _SOON = timedelta(milliseconds=300)
+
+
+def is_summary(asked: Asked) -> bool:
+    """Whether it is asked for a summary, in which the texts of the run stand."""
+    return str(asked.body.get("instructions", "")).startswith("Sum up")
 
 
 def user_text(name: str, scenario: str) -> str:
@@ -45,7 +51,9 @@ def user_text(name: str, scenario: str) -> str:
 
 
 def script(asked: Asked) -> Step:
-    """Answer as the model, for the run that asks."""
+    """Answer as the model, for the run that asks, or for the summary after it."""
+    if is_summary(asked):
+        return SUMMARY
     steps = SCRIPTS[asked.user_text.rpartition(" ")[2]]
     return steps[min(asked.turn, len(steps) - 1)]
 
@@ -116,6 +124,7 @@ def build(place: Place) -> Agent:
     return Agent(
         id=place.component,
         model=OpenAIResponses(id="scripted", base_url=place.model_url, api_key="none"),
+        enable_session_summaries=place.summarises,
         tools=[
             Tool(tools.refund, requires_confirmation=True),
             Tool(tools.transfer, requires_confirmation=True, effect="idempotent"),

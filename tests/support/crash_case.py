@@ -1,8 +1,10 @@
 """One run under chosen deaths: who is killed where, what a person says, and how it ends."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from signal import SIGKILL
 from typing import Literal
@@ -20,7 +22,7 @@ from tests.support.crash_app import build, user_text
 from tests.support.crash_person import Person
 from tests.support.crash_processes import Child
 from tests.support.crash_spec import Kill, Place, Spec, settings_of
-from tests.support.crash_state import FINAL, Snapshot, look, snapshot
+from tests.support.crash_state import FINAL, Rows, Snapshot, look, snapshot
 from tests.support.crash_world import World
 
 _PATIENCE = 100.0
@@ -37,6 +39,8 @@ class Case:
         resolve: Where the client that submits the first decision dies.
         cancel: Where the client that cancels the paused run dies; "" for one that lives.
         stalled: Whether the model answers only after the first death.
+        behind: How many runs wait in the session for this one to move on.
+        summarises: Whether the session is summed up after the run.
     """
 
     scenario: str
@@ -46,15 +50,29 @@ class Case:
     cancel: str | None = None
     verdict: Literal["approve", "reject"] = "approve"
     stalled: bool = False
+    behind: int = 0
+    summarises: bool = False
 
     @property
     def name(self) -> str:
         """What the test is called."""
         clients = {"accept": self.accept, "resolve": self.resolve, "cancel": self.cancel}
         dead = [f"{kill.point}.{kill.occurrence}" for kill in self.workers]
-        said = [self.verdict] if self.verdict == "reject" else []
+        said: list[str] = [self.verdict] if self.verdict == "reject" else []
+        said += [f"{self.behind}-behind"] if self.behind else []
+        said += ["summary"] if self.summarises else []
         told = [f"{who}-{point}" for who, point in clients.items() if point is not None]
         return "-".join([self.scenario, *said, *told, *dead])
+
+
+class Follower:
+    """A run that waits for its turn in the session of the run that the case is about."""
+
+    def __init__(self) -> None:
+        self.id = new_id()
+        self.text = user_text(self.id, "plain")
+        self.deaths: list[Snapshot] = []
+        self.last = Snapshot(Rows(), Counter(), [])
 
 
 class CaseRun:
@@ -71,8 +89,11 @@ class CaseRun:
             address=world.server.address,
             model_url=world.models.base_url,
             ledger=str(folder / "ledger"),
+            summarises=case.summarises,
         )
+        self.followers = [Follower() for _ in range(case.behind)]
         self.deaths: list[Snapshot] = []
+        self._session_id = new_id() if case.behind else None
         self._db = database_from_url(url)
         services = Services(settings_of(self.place), self._db, world.temporal, None)
         self._runs = services.runs
@@ -105,6 +126,8 @@ class CaseRun:
         for kill in self.case.workers:
             self._worker = self._fork("worker", kill)
             self.deaths.append(await self._dies(self._worker))
+            for one in self.followers:
+                one.deaths.append(await self._look(one.id, one.text))
             if stall is not None:
                 stall.release()
         self._all_died.set()
@@ -115,23 +138,50 @@ class CaseRun:
     async def _dies(self, child: Child) -> Snapshot:
         """Wait until it was killed, and take down what it left."""
         assert await child.ended() == -SIGKILL, child.story
-        ledger = Path(self.place.ledger)
-        return await snapshot(self._db, self.world.models, self.id, self.text, ledger)
+        return await self._look(self.id, self.text)
+
+    async def _look(self, run_id: str, text: str) -> Snapshot:
+        return await snapshot(self._db, self.world.models, run_id, text, Path(self.place.ledger))
 
     async def _tell(self) -> Snapshot:
+        stall = self.world.models.stall(self.text) if self.followers else None
         await self._accept()
+        await self._queue_up()
+        if stall is not None:
+            stall.release()
         await self._until(self._has_ended, "the run ends")
+        await self._until(self._have_followed, "the runs behind it end")
         await self._until(self._is_quiet, "everything is delivered and every worker has died")
         await self._until(self._is_closed, "the workflow closes")
-        ledger = Path(self.place.ledger)
-        return await snapshot(self._db, self.world.models, self.id, self.text, ledger)
+        for one in self.followers:
+            one.last = await self._look(one.id, one.text)
+        return await self._look(self.id, self.text)
+
+    async def _queue_up(self) -> None:
+        for one in self.followers:
+            request = RunRequest(
+                component_id=self.place.component,
+                input=one.text,
+                run_id=one.id,
+                session_id=self._session_id,
+            )
+            await self._runs.run(build(self.place), request, background=True)
+
+    async def _have_followed(self) -> bool:
+        found = [await self._db.read(partial(look, run_id=one.id)) for one in self.followers]
+        return all(status in FINAL for status, _, _ in found)
 
     async def _accept(self) -> None:
         if self.case.accept is not None:
             left = await self._dies(self._fork("accept", Kill(point=self.case.accept)))
             if left.rows.run is not None:
                 return
-        request = RunRequest(component_id=self.place.component, input=self.text, run_id=self.id)
+        request = RunRequest(
+            component_id=self.place.component,
+            input=self.text,
+            run_id=self.id,
+            session_id=self._session_id,
+        )
         await self._runs.run(build(self.place), request, background=True)
 
     async def _has_ended(self) -> bool:
@@ -165,8 +215,9 @@ class CaseRun:
         await self._runs.cancel(self.id, OPERATOR)
 
     async def _is_quiet(self) -> bool:
-        _, _, undelivered = await self._db.read(lambda tx: look(tx, self.id))
-        return self._all_died.is_set() and not undelivered
+        ids = [self.id, *(one.id for one in self.followers)]
+        found = [await self._db.read(partial(look, run_id=one)) for one in ids]
+        return self._all_died.is_set() and not any(undelivered for _, _, undelivered in found)
 
     async def _is_closed(self) -> bool:
         try:

@@ -28,6 +28,7 @@ class Place(BaseModel):
         home: The folder of the embedded server, which is joined where no `address` is given.
         address: Where Temporal answers.
         ledger: The file to which every execution of a tool adds a line.
+        summarises: Whether the component has sessions summed up.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,6 +39,7 @@ class Place(BaseModel):
     address: str | None
     model_url: str
     ledger: str
+    summarises: bool = False
 
 
 class Spec(BaseModel):

@@ -15,9 +15,10 @@ from kern.db.tables import (
     OutboxRow,
     RequirementRow,
     RunRow,
+    SessionRow,
     ToolCallRow,
 )
-from tests.support.crash_app import read
+from tests.support.crash_app import is_summary, read
 from tests.support.crash_spec import Line
 from tests.support.model_server import ModelServer
 
@@ -29,6 +30,7 @@ class Rows:
     """Everything that SQL holds of one run; `run` is None where it was never accepted."""
 
     run: RunRow | None = None
+    session: SessionRow | None = None
     messages: list[MessageRow] = field(default_factory=list)
     calls: list[ToolCallRow] = field(default_factory=list)
     requirements: list[RequirementRow] = field(default_factory=list)
@@ -48,11 +50,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run as a death left it."""
+    """A run as a death left it; `summaries` counts how often one was asked for."""
 
     rows: Rows
     asked: Counter[int]
     lines: list[Line]
+    summaries: int = 0
 
     @property
     def running(self) -> set[tuple[str, str]]:
@@ -69,8 +72,10 @@ def rows_of(tx: Session, run_id: str) -> Rows:
     """Read a run under its lock: a transaction that a death left behind has ended then."""
     if tx.get(RunRow, run_id) is None:
         return Rows()
+    run = runs.lock(tx, run_id)
     return Rows(
-        run=runs.lock(tx, run_id),
+        run=run,
+        session=tx.get(SessionRow, run.session_id),
         messages=list(tx.exec(select(MessageRow).where(MessageRow.run_id == run_id))),
         calls=list(tx.exec(select(ToolCallRow).where(ToolCallRow.run_id == run_id))),
         requirements=list(tx.exec(select(RequirementRow).where(RequirementRow.run_id == run_id))),
@@ -111,4 +116,5 @@ async def snapshot(
     rows = await db.write(lambda tx: rows_of(tx, run_id))
     mine = {call.id for call in rows.calls}
     lines = [line for line in read(ledger) if line.tool_call_id in mine]
-    return Snapshot(rows, asked(models, text), lines)
+    summaries = sum(is_summary(one) and text in one.user_text for one in list(models.requests))
+    return Snapshot(rows, asked(models, text), lines, summaries)
