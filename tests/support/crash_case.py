@@ -22,7 +22,7 @@ from tests.support.crash_app import build, user_text
 from tests.support.crash_person import Person
 from tests.support.crash_processes import Child
 from tests.support.crash_spec import Kill, Place, Spec, settings_of
-from tests.support.crash_state import FINAL, Rows, Snapshot, look, snapshot
+from tests.support.crash_state import FINAL, Rows, Snapshot, child_of, look, snapshot
 from tests.support.crash_world import World
 
 _PATIENCE = 100.0
@@ -41,6 +41,7 @@ class Case:
         stalled: Whether the model answers only after the first death.
         behind: How many runs wait in the session for this one to move on.
         summarises: Whether the session is summed up after the run.
+        led: Whether the run is a member's, inside a team's.
     """
 
     scenario: str
@@ -52,6 +53,7 @@ class Case:
     stalled: bool = False
     behind: int = 0
     summarises: bool = False
+    led: bool = False
 
     @property
     def name(self) -> str:
@@ -61,16 +63,16 @@ class Case:
         said: list[str] = [self.verdict] if self.verdict == "reject" else []
         said += [f"{self.behind}-behind"] if self.behind else []
         said += ["summary"] if self.summarises else []
+        said += ["led"] if self.led else []
         told = [f"{who}-{point}" for who, point in clients.items() if point is not None]
         return "-".join([self.scenario, *said, *told, *dead])
 
 
-class Follower:
-    """A run that waits for its turn in the session of the run that the case is about."""
+class Other:
+    """Another run of the case: one that waits for its turn behind the first, or its team's."""
 
-    def __init__(self) -> None:
-        self.id = new_id()
-        self.text = user_text(self.id, "plain")
+    def __init__(self, run_id: str, text: str) -> None:
+        self.id, self.text = run_id, text
         self.deaths: list[Snapshot] = []
         self.last = Snapshot(Rows(), Counter(), [])
 
@@ -82,6 +84,7 @@ class CaseRun:
         self.case, self.world, self.folder = case, world, folder
         self.id = new_id()
         self.text = user_text(self.id, case.scenario)
+        self.said = user_text(self.id, f"lead-{case.scenario}") if case.led else self.text
         self.place = Place(
             component=f"crash-{self.id}",
             database_url=url,
@@ -90,8 +93,11 @@ class CaseRun:
             model_url=world.models.base_url,
             ledger=str(folder / "ledger"),
             summarises=case.summarises,
+            led=case.led,
         )
-        self.followers = [Follower() for _ in range(case.behind)]
+        ids = [new_id() for _ in range(case.behind)]
+        self.followers = [Other(one, user_text(one, "plain")) for one in ids]
+        self.leaders = [Other(self.id, self.said)] if case.led else []
         self.deaths: list[Snapshot] = []
         self._session_id = new_id() if case.behind else None
         self._db = database_from_url(url)
@@ -100,6 +106,11 @@ class CaseRun:
         self.person = Person(services, Path(self.place.ledger), case.verdict)
         self._worker: Child | None = None
         self._all_died = asyncio.Event()
+
+    @property
+    def others(self) -> list[Other]:
+        """The runs of the case beside the one that it is about."""
+        return [*self.leaders, *self.followers]
 
     async def play(self) -> Snapshot:
         """Play the case to its end; return what is left then."""
@@ -126,7 +137,7 @@ class CaseRun:
         for kill in self.case.workers:
             self._worker = self._fork("worker", kill)
             self.deaths.append(await self._dies(self._worker))
-            for one in self.followers:
+            for one in self.others:
                 one.deaths.append(await self._look(one.id, one.text))
             if stall is not None:
                 stall.release()
@@ -138,7 +149,14 @@ class CaseRun:
     async def _dies(self, child: Child) -> Snapshot:
         """Wait until it was killed, and take down what it left."""
         assert await child.ended() == -SIGKILL, child.story
-        return await self._look(self.id, self.text)
+        return await self._look_at_run()
+
+    async def _look_at_run(self) -> Snapshot:
+        """Take down the run that the case is about: the member's, where a team leads it."""
+        run_id: str | None = self.id
+        if self.case.led:
+            run_id = await self._db.read(partial(child_of, run_id=self.id))
+        return await self._look(run_id or "", self.text)
 
     async def _look(self, run_id: str, text: str) -> Snapshot:
         return await snapshot(self._db, self.world.models, run_id, text, Path(self.place.ledger))
@@ -153,9 +171,9 @@ class CaseRun:
         await self._until(self._have_followed, "the runs behind it end")
         await self._until(self._is_quiet, "everything is delivered and every worker has died")
         await self._until(self._is_closed, "the workflow closes")
-        for one in self.followers:
+        for one in self.others:
             one.last = await self._look(one.id, one.text)
-        return await self._look(self.id, self.text)
+        return await self._look_at_run()
 
     async def _queue_up(self) -> None:
         for one in self.followers:
@@ -178,7 +196,7 @@ class CaseRun:
                 return
         request = RunRequest(
             component_id=self.place.component,
-            input=self.text,
+            input=self.said,
             run_id=self.id,
             session_id=self._session_id,
         )
@@ -192,6 +210,9 @@ class CaseRun:
         if self.case.cancel is not None:
             if status == "paused":
                 await self._cancel()
+            return False
+        if self.case.led and status != "paused":
+            # What the team's pause is about has to happen before it is over.
             return False
         for row in waiting:
             await self.decide(row)
@@ -227,10 +248,14 @@ class CaseRun:
                 raise
             # Cancelled before it was started.
             return self.case.cancel is not None
-        wanted = WorkflowExecutionStatus.COMPLETED
+        completed = WorkflowExecutionStatus.COMPLETED
+        wanted = {completed}
         if self.case.cancel is not None:
-            wanted = WorkflowExecutionStatus.CANCELED
-        return described.status is wanted
+            wanted = {WorkflowExecutionStatus.CANCELED}
+            if self.case.led:
+                # The member's may hear of it first, and the team's then finds its row cancelled.
+                wanted.add(completed)
+        return described.status in wanted
 
     async def _until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
         try:
@@ -261,7 +286,7 @@ class CaseRun:
             log=str(self.folder / f"{role}.log"),
             kill=kill,
             run_id=self.id,
-            text=self.text,
+            text=self.said,
             requirement_id=requirement_id,
             verdict=self.case.verdict,
             by="dana",

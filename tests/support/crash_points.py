@@ -136,6 +136,40 @@ SUMMARIES = [
     Case("plain", workers=(Kill(point=f"summarise.{when}"),), summarises=True)
     for when in ("before_call", *_BEFORE_AND_AFTER)
 ]
+# A member's run inside a team's: both take turns, and the team's ends the call of the member's.
+LED = [
+    *(
+        Case("once", workers=(Kill(point=point, occurrence=number),), led=True)
+        for point, occurrences in (
+            ("model_turn.before_store", (1, 2, 4)),
+            ("model_turn.after_store", (1, 2, 3)),
+            ("tool_call.after_begin", (1, 2)),
+            ("tool.after_effect", (1,)),
+            ("tool_call.after_store", (1,)),
+            ("pause_run.before_store", (1,)),
+            ("pause_run.after_store", (1,)),
+            ("write.before_commit", (1, 2, 4)),
+            ("write.after_commit", (2, 3, 6)),
+        )
+        for number in occurrences
+    ),
+    Case(
+        "once", workers=(Kill(point="model_turn.after_store", occurrence=2),), led=True, cancel=""
+    ),
+    Case("once", led=True, cancel="cancel.after_store"),
+    Case("once", led=True, resolve="resolve.after_store"),
+    Case(
+        "once",
+        workers=(Kill(point="pause_run.after_store"), Kill(point="tool.after_effect")),
+        led=True,
+    ),
+    Case(
+        "once",
+        workers=(Kill(point="model_turn.before_store", occurrence=3),),
+        led=True,
+        verdict="reject",
+    ),
+]
 # The same points again, where more of a run is open or another process holds it: `make proof`.
 LONG = [
     *_dying("idempotent", *(point for point in _CALL if "before" in point)),
@@ -157,7 +191,7 @@ LONG = [
         for number in (1, 2)
     ),
 ]
-CASES = [*WORKERS, *CLIENTS, *RELAYS, *QUEUES, *SUMMARIES, *LONG]
+CASES = [*WORKERS, *CLIENTS, *RELAYS, *QUEUES, *SUMMARIES, *LED, *LONG]
 CASES_ON_POSTGRES = [
     *_dying("once", "model_turn.before_store", "model_turn.after_store", *_WRITE),
     *_dying("once", "tool_call.after_begin", "tool.after_effect", "tool_call.after_store"),

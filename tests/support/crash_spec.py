@@ -29,6 +29,7 @@ class Place(BaseModel):
         address: Where Temporal answers.
         ledger: The file to which every execution of a tool adds a line.
         summarises: Whether the component has sessions summed up.
+        led: Whether the component is a team, whose only member is the agent.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,6 +41,7 @@ class Place(BaseModel):
     model_url: str
     ledger: str
     summarises: bool = False
+    led: bool = False
 
 
 class Spec(BaseModel):

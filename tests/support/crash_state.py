@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
 from kern.db import runs
 from kern.db.engine import Database
@@ -94,13 +94,22 @@ def rows_of(tx: Session, run_id: str) -> Rows:
 
 
 def look(tx: Session, run_id: str) -> tuple[str | None, list[RequirementRow], bool]:
-    """Read where a run stands, what it waits for, and whether something is to be delivered."""
+    """Read where a run stands, what it waits for, and whether something is to be delivered.
+
+    With all of the runs inside it.
+    """
     status = tx.exec(select(RunRow.status).where(RunRow.id == run_id)).first()
     waiting = select(RequirementRow).where(
-        RequirementRow.run_id == run_id, RequirementRow.status == "pending"
+        RequirementRow.root_run_id == run_id, RequirementRow.status == "pending"
     )
-    undelivered = tx.exec(select(OutboxRow.id).where(OutboxRow.run_id == run_id)).first()
+    inside = select(RunRow.id).where(or_(RunRow.id == run_id, RunRow.root_run_id == run_id))
+    undelivered = tx.exec(select(OutboxRow.id).where(col(OutboxRow.run_id).in_(inside))).first()
     return status, list(tx.exec(waiting)), undelivered is not None
+
+
+def child_of(tx: Session, run_id: str) -> str | None:
+    """Return the run inside a run, if there is one."""
+    return tx.exec(select(RunRow.id).where(RunRow.parent_run_id == run_id)).first()
 
 
 def asked(models: ModelServer, text: str) -> Counter[int]:
