@@ -53,7 +53,8 @@ class RunRow(SQLModel, table=True):
 
     `is_queued` says that it is pending because another run of its session comes first. The time
     from `started_at` on is split: working, and waiting for people; `counted_at` is the moment up to
-    which both are counted. `forked_from` names the run of which this one is a copy.
+    which both are counted. `forked_from` names the run of which this one is a copy. `shape` is that
+    of a workflow's run: of the steps that it is known to take, so many are done.
     """
 
     __tablename__ = "runs"
@@ -81,6 +82,10 @@ class RunRow(SQLModel, table=True):
     error_code: str | None = None
     error_message: str | None = Field(default=None, sa_type=Text)
     turn: int = 0
+    shape: str | None = None
+    steps_opened: int = 0
+    steps_known: int = 0
+    steps_done: int = 0
     last_event: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -145,8 +150,72 @@ class FileRow(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class ShapeRow(SQLModel, table=True):
+    """The shape of a workflow, under the digest that names it; runs of one shape share it."""
+
+    __tablename__ = "shapes"
+
+    digest: str = Field(primary_key=True)
+    shape: dict[str, JsonValue] = Field(sa_type=JsonText)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class StepRow(SQLModel, table=True):
+    """One instance of a node of a run's shape: a step, or a container with what it has opened.
+
+    `phase` says what it needs next, and `version` counts its phases, so that what was found out for
+    one of them is not taken for another. `lane` is the activity that serves it. `source` says where
+    its input is: `run`, `out:` and the step whose content it is, or `in:` and the step in whose
+    `given` it is. `last_id` is the step that holds its content, if that is not itself. A step that
+    is done again opens what it holds in its next `round`.
+    """
+
+    __tablename__ = "steps"
+    __table_args__ = (
+        UniqueConstraint("parent_id", "parent_round", "place"),
+        Index("steps_by_phase", "run_id", "phase", "waits"),
+        Index("steps_by_lane", "lane", "phase"),
+        Index("steps_by_number", "run_id", "number"),
+    )
+
+    id: str = Field(primary_key=True)
+    run_id: str = Field(foreign_key="runs.id")
+    number: int
+    node: str
+    name: str
+    parent_id: str | None = None
+    parent_round: int = 0
+    place: int = 0
+    lane: str | None = None
+    phase: str
+    version: int = 0
+    waits: bool = False
+    outcome: str | None = None
+    is_stopped: bool = False
+    source: str
+    given: JsonValue = Field(default=None, sa_column=Column(JsonText, nullable=True))
+    values: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
+    chosen: list[int] | None = Field(default=None, sa_type=JsonText)
+    feedback: str | None = Field(default=None, sa_type=Text)
+    round: int = 0
+    revisions: int = 0
+    tries: int = 0
+    cursor: int = 0
+    open_children: int = 0
+    width: int = 0
+    last_id: str | None = None
+    content: JsonValue = Field(default=None, sa_column=Column(JsonText, nullable=True))
+    error_code: str | None = None
+    error_message: str | None = Field(default=None, sa_type=Text)
+    call_id: str | None = None
+    gate_id: str | None = None
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
 class ToolCallRow(SQLModel, table=True):
-    """One call that the model asked for.
+    """One call that the model asked for, or a pipeline: `step_id` names the step for which it is.
 
     `digest` freezes `arguments` when the call is stored. An edit or a person's values go to
     `approved_arguments` with
@@ -169,6 +238,7 @@ class ToolCallRow(SQLModel, table=True):
     approved_arguments: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
     approved_digest: str | None = None
     gate: str | None = None
+    step_id: str | None = Field(default=None, index=True)
     effect: str
     retries: int = 0
     timeout: float | None = None
