@@ -1,6 +1,6 @@
-"""The activities that end things from outside a turn.
+"""The activities that end or pause things from outside a turn.
 
-A deadline that passed, a run that is given up.
+A deadline that passed, a run that is given up, or one that waits for the runs inside it.
 """
 
 from sqlmodel import Session
@@ -11,15 +11,22 @@ from kern.activities.failures import at_the_edge
 from kern.activities.heartbeat import beating
 from kern.checkpoints import reach
 from kern.clock import Clock, utc_now
-from kern.contracts import CloseInput, ExpiryInput, ExpiryOutcome, Nothing
-from kern.db import deciding, runs
+from kern.contracts import (
+    CloseInput,
+    ExpiryInput,
+    ExpiryOutcome,
+    Nothing,
+    PauseInput,
+    PauseOutcome,
+)
+from kern.db import deciding, pausing, runs
 from kern.db.engine import Database
 from kern.errors import NotFound
 from kern.states import RunStatus
 
 
 class Endings:
-    """Writes deadlines and endings."""
+    """Writes deadlines, pauses and endings."""
 
     def __init__(self, db: Database, clock: Clock = utc_now) -> None:
         self._db = db
@@ -42,6 +49,22 @@ class Endings:
                     outcome = ExpiryOutcome(run_ended=True)
         reach("expire.after_store")
         return outcome
+
+    @activity.defn(name="pause_run")
+    async def pause_run(self, ask: PauseInput) -> PauseOutcome:
+        """Pause a run that waits for nothing but people, also in the runs inside it."""
+        now = self._clock()
+        reach("pause_run.before_store")
+        with at_the_edge(ask.run_id):
+            async with beating():
+                try:
+                    stands = await self._db.write(lambda tx: pausing.pause(tx, ask.run_id, now))
+                except NotFound:
+                    if not await is_deleted(self._db, ask.run_id):
+                        raise
+                    stands = True
+        reach("pause_run.after_store")
+        return PauseOutcome(stands_still=stands)
 
     @activity.defn(name="close_run")
     async def close_run(self, ask: CloseInput) -> Nothing:

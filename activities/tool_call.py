@@ -62,6 +62,8 @@ class ToolCalls:
         taken = await self._db.write(lambda tx: calls.begin(tx, ask.tool_call_id, token, now))
         reach("tool_call.after_begin")
         if isinstance(taken, Settled):
+            if taken.goes_on:
+                raise not_here("The run that executes the call has not ended")
             return ToolCallOutcome(gate=taken.gate, run_ended=taken.run_ended)
         _log.info(
             "tool_started",

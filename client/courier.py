@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlmodel import Session
@@ -12,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from kern.checkpoints import reach
 from kern.client.temporal import queue_of
 from kern.client.transport import reason
-from kern.contracts import Resolved, RunCursor
+from kern.contracts import WORKFLOWS, Resolved, RunCursor
 from kern.db import outbox
 from kern.db.engine import Database
 from kern.db.outbox import Delivery, DeliveryKind
@@ -24,7 +25,6 @@ from kern.states import RunStatus
 
 _log = get_logger("kern.courier")
 
-_WORKFLOW = "AgentRun"
 _PATIENCE = timedelta(seconds=5)
 # Well within the outbox's grace: what is noted later, the relay tells again.
 _NOTED_AFTER = 0.5
@@ -117,7 +117,7 @@ class Courier:
         try:
             match delivery.kind:
                 case DeliveryKind.start if delivery.is_new:
-                    await self._start(delivery.run_id, delivery.component_id, 1)
+                    await self._start(_fresh(delivery))
                 case DeliveryKind.start:
                     await self.start(delivery.run_id)
                 case DeliveryKind.resolved:
@@ -134,18 +134,17 @@ class Courier:
 
     async def start(self, run_id: str, heard: str | None = None) -> None:
         """Start a run's workflow where its rows stand, also when an earlier one was lost."""
-        found = await self._db.read(lambda tx: _cursor(tx, run_id))
+        found = await self._db.read(lambda tx: _beginning(tx, run_id))
         if found is not None:
-            await self._start(run_id, *found, heard)
+            await self._start(found, heard)
 
-    async def _start(
-        self, run_id: str, component_id: str, turn: int, heard: str | None = None
-    ) -> None:
+    async def _start(self, at: "_Beginning", heard: str | None = None) -> None:
+        given = {"run_id": at.run_id, "turn": at.turn, "parent_run_id": at.parent_run_id}
         await self._temporal.start_workflow(
-            _WORKFLOW,
-            self._cursor.model_copy(update={"run_id": run_id, "turn": turn}),
-            id=run_id,
-            task_queue=queue_of(component_id),
+            WORKFLOWS[at.component_kind],
+            self._cursor.model_copy(update={k: v for k, v in given.items() if v is not None}),
+            id=at.run_id,
+            task_queue=queue_of(at.component_id),
             # SQL knows which runs have ended: their workflow finds that out in its first activity.
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -176,8 +175,25 @@ class Courier:
                 raise
 
 
-def _cursor(tx: Session, run_id: str) -> tuple[str, int] | None:
+@dataclass(frozen=True)
+class _Beginning:
+    """Where a run's workflow has to begin."""
+
+    run_id: str
+    component_id: str
+    component_kind: str
+    turn: int = 1
+    parent_run_id: str | None = None
+
+
+def _fresh(delivery: Delivery) -> _Beginning:
+    return _Beginning(delivery.run_id, delivery.component_id, delivery.component_kind)
+
+
+def _beginning(tx: Session, run_id: str) -> _Beginning | None:
     run = tx.get(RunRow, run_id)
     if run is None or RunStatus(run.status).is_final:
         return None
-    return run.component_id, max(run.turn, 1)
+    return _Beginning(
+        run_id, run.component_id, run.component_kind, max(run.turn, 1), run.parent_run_id
+    )

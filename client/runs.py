@@ -94,24 +94,21 @@ class Runs:
 
     async def submit(
         self, run_id: str, requirements: Sequence[Requirement], viewer: Viewer
-    ) -> list[str]:
-        """Submit what was filled in, all of it or nothing; return what was resolved by it."""
+    ) -> StopQuery:
+        """Submit what was filled in, all of it or nothing; return what the run has to hear of."""
         not_empty("run_id", run_id)
         if all(item.draft is None for item in requirements):
             # Otherwise the transaction that decides finds out.
             await self._db.read(lambda tx: outputs.find_run(tx, run_id, viewer))
-        strange = [item for item in requirements if item.run_id != run_id]
-        if strange:
-            message = (
-                f"Requirement {strange[0].id!r} belongs to run {strange[0].run_id!r}, not to "
-                f"{run_id!r}."
-            )
-            raise InvalidDecision(message)
-        accepted = await self.resolve(requirements, viewer)
-        return [item.requirement.id for item in accepted if item.delivery is not None]
+        accepted = await self.resolve(requirements, viewer, within=run_id)
+        return _to_hear(run_id, [one for one in accepted if one.delivery is not None])
 
-    async def resolve(self, requirements: Sequence[Requirement], viewer: Viewer) -> list[Accepted]:
+    async def resolve(
+        self, requirements: Sequence[Requirement], viewer: Viewer, *, within: str | None = None
+    ) -> list[Accepted]:
         """Accept the decisions that were filled in, in one transaction, and deliver them.
+
+        `within` is the run in which, or in the runs inside which, all of them have to be.
 
         Raises:
             KernError: one of them is refused, and then none was stored.
@@ -122,7 +119,7 @@ class Runs:
         now = datetime.now(UTC)
 
         def decide(tx: Session) -> list[Accepted]:
-            return [deciding.resolve(tx, one, viewer, now) for one in submissions]
+            return [deciding.resolve(tx, one, viewer, now, within=within) for one in submissions]
 
         reach("resolve.before_store")
         accepted = await self._db.write(decide)
@@ -147,13 +144,13 @@ class Runs:
         not_empty("run_id", run_id)
         return await self._db.read(lambda tx: outputs.run_output(tx, run_id, viewer))
 
-    async def wait(self, run_id: str, resolved: Sequence[str] = ()) -> None:
-        """Wait until a run stands still, having heard of `resolved`.
+    async def wait(self, run_id: str, heard: StopQuery | None = None) -> None:
+        """Wait until a run stands still, having heard of what the query names.
 
         The workflow answers; only while Temporal does not, or has not started the run yet, the row
         is looked at.
         """
-        query, delay = StopQuery(resolved=tuple(resolved)), _FIRST_WAIT
+        query, delay = heard or StopQuery(), _FIRST_WAIT
         while not await self._stops(run_id, query):
             if await self._db.read(lambda tx: _stands_still(tx, run_id)):
                 return
@@ -188,6 +185,18 @@ def viewer_of(
     if user_id is None and requirements:
         return Viewer(requirements[0].user_id, component_id=component_id)
     return Viewer(user_id, component_id=component_id)
+
+
+def _to_hear(run_id: str, accepted: Sequence[Accepted]) -> StopQuery:
+    resolved = tuple(one.requirement.id for one in accepted)
+    through: dict[str, str] = {}
+    for one in accepted:
+        inside = one.run_ids[one.run_ids.index(run_id) + 1 :]
+        if inside:
+            through[one.requirement.id] = inside[0]
+    return (
+        StopQuery(resolved=resolved, through=through) if through else StopQuery(resolved=resolved)
+    )
 
 
 def _submission(requirement: Requirement) -> Submission:

@@ -50,6 +50,7 @@ class ComponentWorkers:
             ModelTurn(db, registry, settings.model_attempts, publisher_for(db)).model_turn,
             self._tool_calls.tool_call,
             Endings(db).expire,
+            Endings(db).pause_run,
             Endings(db).close_run,
             SessionTexts(db, registry).summarise,
             SessionTexts(db, registry).name_session,

@@ -8,6 +8,9 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
+# The type of the workflow that runs a component of each kind.
+WORKFLOWS = {"agent": "AgentRun", "team": "TeamRun", "workflow": "PipelineRun"}
+
 
 class Contract(BaseModel):
     """A message to or from a workflow or an activity."""
@@ -23,12 +26,15 @@ class RunCursor(Contract):
         turn: The first turn to take.
         heartbeat: Seconds without a sign of life after which an attempt counts as dead.
         turns_per_history: After how many turns the workflow continues as new.
+        parent_run_id: The run of which this one is a part, and whose workflow is told where this
+            one stands.
     """
 
     run_id: str
     turn: int = 1
     heartbeat: float = 10.0
     turns_per_history: int = 500
+    parent_run_id: str | None = None
 
 
 class TurnInput(Contract):
@@ -45,10 +51,18 @@ class Gate(Contract):
     due_at: datetime | None = None
 
 
+class Child(Contract):
+    """A run inside another one, whose row is there and whose workflow is to be started."""
+
+    run_id: str
+    component_kind: str = "agent"
+
+
 class PlannedCall(Contract):
     """A tool call that a turn asked for and that is not done yet.
 
     Attributes:
+        child: The run that executes the call; None where a tool does.
         timeout: Seconds that one execution may take; None for no limit of its own.
     """
 
@@ -56,6 +70,7 @@ class PlannedCall(Contract):
     name: str = ""
     gate: Gate | None = None
     timeout: float | None = None
+    child: Child | None = None
 
 
 class TurnOutcome(Contract):
@@ -127,10 +142,45 @@ class Resolved(Contract):
     requirement_id: str
 
 
+class PauseInput(Contract):
+    """Ask for a run to be paused whose workflow knows nothing that goes on."""
+
+    run_id: str
+
+
+class PauseOutcome(Contract):
+    """Whether the run stands still, as its rows say."""
+
+    stands_still: bool = False
+
+
+class Told(Contract):
+    """The signal by which a run tells the one above it where it stands.
+
+    Attributes:
+        run_id: Who tells.
+        stands_still: Whether it waits for nothing but people.
+        heard: The requirements of whose resolutions it has heard since it told last.
+        ended: Whether it has ended; told only to a run that asked for it.
+    """
+
+    run_id: str
+    stands_still: bool = False
+    heard: tuple[str, ...] = ()
+    ended: bool = False
+
+
 class StopQuery(Contract):
-    """Ask for the next stop of a run, once it has heard of these requirements' resolutions."""
+    """Ask for the next stop of a run, once it has heard of these requirements' resolutions.
+
+    Attributes:
+        resolved: The requirements.
+        through: For a requirement of a run inside this one: the run right below this one in which
+            it lies. Once that has ended, nobody hears of it any more.
+    """
 
     resolved: tuple[str, ...] = ()
+    through: dict[str, str] = {}
 
 
 class Stop(Contract):

@@ -61,7 +61,8 @@ class Requirement(BaseModel):
 
     Its methods fill in a decision on this object; `Agent.continue_run` submits it. Nothing is sent
     before that, and the database decides who was first. `digest` freezes `arguments`: an object
-    whose arguments were changed other than by `edit` is refused when it is submitted.
+    whose arguments were changed other than by `edit` is refused when it is submitted. `path` says
+    where it came up: the names of the runs from the root's on, and the tool's.
     """
 
     model_config = ConfigDict(validate_assignment=False)
@@ -72,6 +73,7 @@ class Requirement(BaseModel):
     user_id: str | None = None
     kind: RequirementKind
     status: RequirementStatus = RequirementStatus.pending
+    path: list[str] = Field(default_factory=list)
     tool_call_id: str | None = None
     tool_name: str | None = None
     arguments: dict[str, JsonValue] = Field(default_factory=dict)

@@ -110,7 +110,8 @@ class Message(BaseModel):
 class ToolExecution(BaseModel):
     """A tool call of a run and what became of it.
 
-    `arguments` are those that run: edited if a person edited them.
+    `arguments` are those that run: edited if a person edited them. `child_run_id` is the run of the
+    member that executes it, in a team.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -118,6 +119,7 @@ class ToolExecution(BaseModel):
     id: str
     name: str
     turn: int
+    child_run_id: str | None = None
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     status: ToolCallStatus
     outcome: ToolOutcome | None = None

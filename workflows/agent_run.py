@@ -6,9 +6,20 @@ from contextlib import suppress
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from kern.contracts import CloseInput, PlannedCall, Resolved, RunCursor, Stop, StopQuery
+from kern.contracts import (
+    CloseInput,
+    Nothing,
+    PlannedCall,
+    Resolved,
+    RunCursor,
+    Stop,
+    StopQuery,
+    Told,
+)
 from kern.workflows import steps
+from kern.workflows.children import Children
 from kern.workflows.gate import Gates
+from kern.workflows.report import Report
 
 
 @workflow.defn(name="AgentRun")
@@ -22,12 +33,18 @@ class AgentRun:
     def __init__(self, cursor: RunCursor) -> None:
         self._cursor = cursor
         self._gates = Gates(cursor.heartbeat)
+        self._children = Children(cursor, self._gates)
+        self._report: Report | None = None
         self._moved = False
         self._summarise = False
 
     @workflow.run
     async def run(self, cursor: RunCursor) -> None:
         """Take turns from the cursor on until the run has ended."""
+        if cursor.parent_run_id is not None:
+            self._report = Report(
+                cursor.run_id, cursor.parent_run_id, self._gates, lambda: self._stands_still
+            )
         try:
             await self._take_turns(cursor)
         except (asyncio.CancelledError, ActivityError) as error:
@@ -52,9 +69,23 @@ class AgentRun:
         await workflow.wait_condition(lambda: self._moved or self._has_stopped(query))
         return Stop(moved=self._moved)
 
+    @workflow.signal(name="told")
+    def told(self, news: Told) -> None:
+        """Hear where a run right below this one stands."""
+        self._gates.told(news)
+
+    @workflow.signal(name="watched")
+    def watched(self, ask: Nothing) -> None:  # noqa: ARG002  every message has one
+        """Hear that the run above waits for this one's end."""
+        if self._report is not None:
+            self._report.watch()
+
+    @property
+    def _stands_still(self) -> bool:
+        return self._gates.stands_still and (self._gates.ended or self._children.are_settled)
+
     def _has_stopped(self, query: StopQuery) -> bool:
-        heard = self._gates.resolved.issuperset(query.resolved)
-        return self._gates.ended or (heard and self._gates.stands_still)
+        return self._gates.ended or (self._gates.has_heard(query) and self._stands_still)
 
     async def _take_turns(self, cursor: RunCursor) -> None:
         turn = cursor.turn
@@ -84,6 +115,8 @@ class AgentRun:
         while True:
             if gate is not None and not await self._gates.wait(gate):
                 return False
+            if call.child is not None:
+                await self._children.run(call.child)
             self._gates.busy += 1
             try:
                 done = await steps.execute_call(self._cursor.run_id, call, self._cursor.heartbeat)
@@ -106,6 +139,9 @@ class AgentRun:
     async def _let_go(self) -> None:
         """Answer everybody who waits for a stop, as the run ends."""
         self._gates.ended = True
+        self._children.close()
+        if self._report is not None:
+            await self._report.close()
         await workflow.wait_condition(workflow.all_handlers_finished)
 
     async def _give_up(self, error: BaseException) -> None:

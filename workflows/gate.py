@@ -1,13 +1,14 @@
 """Waiting for people.
 
-Which requirements are open, which are resolved, and whether the run stands still.
+Which requirements are open, which are resolved, which runs inside this one wait, and whether the
+run stands still.
 """
 
 from datetime import timedelta
 
 from temporalio import workflow
 
-from kern.contracts import ExpiryOutcome, Gate
+from kern.contracts import ExpiryOutcome, Gate, StopQuery, Told
 from kern.workflows import steps
 
 # A row that is not due yet for the clock of its worker is looked at again after this time.
@@ -23,6 +24,10 @@ class Gates:
         self.waiting: set[str] = set()
         self.busy = 0
         self.ended = False
+        # The runs right below this one that have not ended, and whether each stands still.
+        self.below: dict[str, bool] = {}
+        # Counts what those tell, so that what was stored of an earlier state is known as such.
+        self.news = 0
 
     @property
     def stands_still(self) -> bool:
@@ -30,7 +35,25 @@ class Gates:
         if self.ended:
             return True
         # Somebody who waits for what is resolved has not woken up yet, but will.
-        return self.busy == 0 and bool(self.waiting) and self.waiting.isdisjoint(self.resolved)
+        waits = bool(self.waiting) or bool(self.below)
+        woken = not self.waiting.isdisjoint(self.resolved) or not all(self.below.values())
+        return self.busy == 0 and waits and not woken
+
+    def has_heard(self, query: StopQuery) -> bool:
+        """Whether the run knows of all resolutions of which the caller knows."""
+        return all(
+            one in self.resolved or (one in query.through and query.through[one] not in self.below)
+            for one in query.resolved
+        )
+
+    def told(self, news: Told) -> None:
+        """Take in where a run below stands."""
+        self.news += 1
+        self.resolved.update(news.heard)
+        if news.run_id in self.below:
+            self.below[news.run_id] = news.stands_still
+            if news.ended:
+                del self.below[news.run_id]
 
     async def wait(self, gate: Gate) -> bool:
         """Wait until a requirement is resolved or expired; False when that ended the run.

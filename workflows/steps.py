@@ -11,6 +11,8 @@ from kern.contracts import (
     ExpiryOutcome,
     NameInput,
     Nothing,
+    PauseInput,
+    PauseOutcome,
     PlannedCall,
     SummaryInput,
     ToolCallInput,
@@ -73,6 +75,19 @@ async def expire(requirement_id: str, heartbeat: float) -> ExpiryOutcome:
         retry_policy=_PATIENT,
     )
     return outcome
+
+
+async def pause(run_id: str, heartbeat: float) -> bool:
+    """Have a run paused that waits for nothing but people; False when its rows say otherwise."""
+    outcome: PauseOutcome = await workflow.execute_activity(
+        "pause_run",
+        PauseInput(run_id=run_id),
+        result_type=PauseOutcome,
+        start_to_close_timeout=_WRITE_LIMIT,
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=_PATIENT,
+    )
+    return outcome.stands_still
 
 
 async def summarise(run_id: str, heartbeat: float) -> None:

@@ -14,9 +14,10 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts import Gate
-from kern.db import audit, outbox, runs
+from kern.db import audit, delegated, outbox, runs
 from kern.db.approved import is_as_approved
 from kern.db.audit import KERN, Decided
+from kern.db.delegated import Delegated
 from kern.db.events import record
 from kern.db.held import hold
 from kern.db.outbox import DeliveryKind
@@ -79,11 +80,13 @@ class Execution:
 class Settled:
     """There is nothing to execute.
 
-    The call is done, or waits for a person, or its run has ended.
+    The call is done, or waits for a person, or its run has ended, or the run that executes it
+    `goes_on`.
     """
 
     gate: Gate | None = None
     run_ended: bool = False
+    goes_on: bool = False
 
 
 class Kept(StrEnum):
@@ -103,10 +106,11 @@ def begin(tx: Session, tool_call_id: str, token: str, now: datetime) -> Executio
         NotFound: there is no such call.
     """
     run, call = _lock(tx, tool_call_id)
-    if RunStatus(run.status).is_final:
-        return Settled(run_ended=True)
-    if call.status == ToolCallStatus.done.value:
-        return Settled()
+    if RunStatus(run.status).is_final or call.status == ToolCallStatus.done.value:
+        return Settled(run_ended=RunStatus(run.status).is_final)
+    if call.child_run_id is not None:
+        became = delegated.finish(tx, run, call, now)
+        return Settled(run_ended=became is Delegated.answered, goes_on=became is Delegated.goes_on)
     asked = list(rows(tx, RequirementRow, _REQUIREMENTS, tool_call_id=call.id))
     for row in asked:
         if row.status == RequirementStatus.pending.value:

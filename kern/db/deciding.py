@@ -18,12 +18,13 @@ from kern.db.audit import KERN, Decided
 from kern.db.events import record
 from kern.db.held import hold
 from kern.db.outbox import Delivery, DeliveryKind
-from kern.db.outputs import no_requirement, requirement_of
+from kern.db.outputs import check, no_requirement, requirement_of
 from kern.db.rows import table_of
 from kern.db.tables import DecisionRow, RequirementRow, RunRow, ToolCallRow
+from kern.db.trees import is_within
 from kern.db.verdicts import approved_arguments, check_fit, cleaned, outcome_text
 from kern.db.viewer import OPERATOR, Viewer
-from kern.errors import AlreadyResolved, ArgumentsChanged, NotAllowed
+from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotAllowed
 from kern.ids import new_id
 from kern.requirements import DecisionDraft, Requirement
 from kern.states import (
@@ -65,28 +66,43 @@ class Submission:
 class Accepted:
     """A decision that was stored.
 
-    `delivery` is there when it resolved the requirement and its run goes on.
+    `delivery` is there when it resolved the requirement and its run goes on. `run_ids` names that
+    run and those above it, from the root on.
     """
 
     requirement: Requirement
     delivery: Delivery | None
+    run_ids: tuple[str, ...] = ()
 
 
-def resolve(tx: Session, submission: Submission, viewer: Viewer, now: datetime) -> Accepted:
+def resolve(
+    tx: Session,
+    submission: Submission,
+    viewer: Viewer,
+    now: datetime,
+    *,
+    within: str | None = None,
+) -> Accepted:
     """Accept a decision: the first valid one wins.
+
+    `within` is the run in which, or in the runs inside which, the requirement has to be.
 
     Raises:
         NotFound: there is no such requirement.
         NotAllowed: it belongs to somebody else, or this person may not decide it.
         AlreadyResolved: somebody was first; the message says who.
         ArgumentsChanged: what the person saw is not what was frozen.
-        InvalidDecision: the decision does not fit.
+        InvalidDecision: the decision does not fit, or the requirement is another run's.
     """
     submission = replace(submission, draft=cleaned(submission.draft))
     run, row, call = _lock(tx, submission.requirement_id, viewer)
+    if within is not None and not is_within(run, within):
+        message = f"Requirement {row.id!r} belongs to run {row.run_id!r}, not to {within!r}."
+        raise InvalidDecision(message)
+    above = (*run.ancestors, run.id)
     earlier = audit.decisions_of(tx, row.id)
     if any(decision.id == submission.id for decision in earlier):
-        return Accepted(requirement_of(tx, row), outbox.find(tx, row.id))
+        return Accepted(requirement_of(tx, row), outbox.find(tx, row.id), above)
     _check(tx, row, call, submission, earlier)
     arguments = approved_arguments(row, submission.draft)
     decided = _decided(row, submission, arguments)
@@ -100,7 +116,7 @@ def resolve(tx: Session, submission: Submission, viewer: Viewer, now: datetime) 
     # An approved call waits for nobody any more.
     goes_on = delivery is not None and decided.verdict in _EXECUTING
     runs.update_status(tx, run, now, paused=False if goes_on else None)
-    return Accepted(requirement_of(tx, row), delivery)
+    return Accepted(requirement_of(tx, row), delivery, above)
 
 
 def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:
@@ -134,7 +150,7 @@ def _lock(
     row = hold(tx, RequirementRow, _REQUIREMENT, requirement_id=requirement_id)
     if run is None or row is None:
         raise no_requirement(requirement_id)
-    viewer.check(f"Requirement {requirement_id!r}", row.user_id, run.component_id)
+    check(tx, viewer, f"Requirement {requirement_id!r}", run)
     call = runs.hold_call(tx, row.tool_call_id)
     if call is None:
         raise no_requirement(requirement_id)

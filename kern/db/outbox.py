@@ -40,6 +40,7 @@ class Delivery:
     kind: DeliveryKind
     run_id: str
     component_id: str
+    component_kind: str
     requirement_id: str | None = None
     is_new: bool = False
 
@@ -60,6 +61,7 @@ def enqueue(
         kind=kind.value,
         run_id=run.id,
         component_id=run.component_id,
+        component_kind=run.component_kind,
         requirement_id=requirement_id,
         next_at=now + grace,
         created_at=now,
@@ -120,6 +122,7 @@ def _delivery(row: OutboxRow) -> Delivery:
         kind=DeliveryKind(row.kind),
         run_id=row.run_id,
         component_id=row.component_id,
+        component_kind=row.component_kind,
         requirement_id=row.requirement_id,
         is_new=row.attempts == 0,
     )

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, func, select
 from sqlmodel import Session
 
 from kern.clock import utc_now
-from kern.db import files
+from kern.db import files, trees
 from kern.db.rows import execute, rows, table_of
 from kern.db.tables import (
     DecisionRow,
@@ -82,21 +82,30 @@ _MESSAGES = (
 
 
 def run_output(tx: Session, run_id: str, viewer: Viewer) -> RunOutput:
-    """Read a run with its messages, calls and requirements.
+    """Read a run with its messages, its calls, and what it and the runs inside it ask of people.
+
+    What those used is counted with it.
 
     Raises:
         NotFound: there is no such run.
         NotAllowed: it belongs to somebody else.
     """
     run = find_run(tx, run_id, viewer)
-    return summary_of(run).model_copy(
+    asked = list(rows(tx, RequirementRow, _REQUIREMENTS, run_id=run_id))
+    output = summary_of(run)
+    metrics = output.metrics
+    if run.component_kind != "agent":
+        asked += trees.asked_inside(tx, run)
+        used = trees.used_inside(tx, run)
+        metrics = metrics.model_copy(
+            update={name: getattr(metrics, name) + count for name, count in used.items()}
+        )
+    return output.model_copy(
         update={
+            "metrics": metrics,
             "messages": messages_of(tx, message_rows(tx, run_id)),
             "tools": tool_executions(tx, run_id),
-            "requirements": [
-                requirement_of(tx, row)
-                for row in rows(tx, RequirementRow, _REQUIREMENTS, run_id=run_id)
-            ],
+            "requirements": [requirement_of(tx, row) for row in asked],
             "session_state": session_state(tx, run.session_id),
         }
     )
@@ -112,8 +121,24 @@ def find_run(tx: Session, run_id: str, viewer: Viewer) -> RunRow:
     row = run_row(tx, run_id)
     if row is None:
         raise no_run(run_id)
-    viewer.check(f"Run {run_id!r}", row.user_id, row.component_id)
+    check(tx, viewer, f"Run {run_id!r}", row)
     return row
+
+
+def check(tx: Session, viewer: Viewer, what: str, run: RunRow) -> None:
+    """Refuse a run, or something in it, to whoever does not own it.
+
+    A run inside another one is reached through its own component and through the session's.
+
+    Raises:
+        NotAllowed: the owner is another one.
+        InvalidInput: the component is another one.
+    """
+    component_id = run.component_id
+    if run.parent_run_id is not None and viewer.component_id not in (None, component_id):
+        session = session_row(tx, run.session_id)
+        component_id = component_id if session is None else session.component_id
+    viewer.check(what, run.user_id, component_id)
 
 
 def run_row(tx: Session, run_id: str) -> RunRow | None:
@@ -220,6 +245,7 @@ def tool_execution(row: ToolCallRow) -> ToolExecution:
         id=row.id,
         name=row.name,
         turn=row.turn,
+        child_run_id=row.child_run_id,
         arguments=row.approved_arguments or row.arguments,
         status=ToolCallStatus(row.status),
         outcome=ToolOutcome(row.outcome) if row.outcome else None,
@@ -259,6 +285,7 @@ def requirement_of(tx: Session, row: RequirementRow) -> Requirement:
         user_id=row.user_id,
         kind=RequirementKind(row.kind),
         status=RequirementStatus(row.status),
+        path=list(row.path),
         tool_call_id=row.tool_call_id,
         tool_name=row.tool_name,
         arguments=dict(row.arguments),

@@ -1,18 +1,18 @@
 """Runs: accepting, ending and cancelling them, each in one transaction under the run's lock."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import JsonValue
 from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlmodel import Session
 
-from kern.db import deletions, files, order, outbox, timing
+from kern.db import children, deletions, files, order, outbox, timing
 from kern.db.events import append, record
 from kern.db.held import hold, hold_all, save
 from kern.db.outbox import Delivery, DeliveryKind
-from kern.db.outputs import no_run, run_row
+from kern.db.outputs import check, no_run, run_row
 from kern.db.rows import add, add_row, execute, new_row, table_of
 from kern.db.state import change_state
 from kern.db.tables import (
@@ -176,13 +176,18 @@ def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | Non
     status = RunStatus.paused if paused else RunStatus.running
     if status.value == run.status:
         return
-    goes_on = "run_continued" if run.status == RunStatus.paused.value else "run_began"
+    was_paused = run.status == RunStatus.paused.value
+    goes_on = "run_continued" if was_paused else "run_began"
     record(tx, run, "run_paused" if paused else goes_on, now)
     timing.begin(run, now)
     timing.count(run, now)
     run.status = status.value
     if paused:
-        order.let_next_begin(tx, run.session_id, run.id, now)
+        _let_next_begin(tx, run, now)
+    elif was_paused and run.parent_run_id is not None:
+        above = lock(tx, run.parent_run_id)
+        if above.status == RunStatus.paused.value:
+            update_status(tx, above, now, paused=False)
 
 
 def count(run: RunRow, usage: Usage) -> None:
@@ -204,8 +209,10 @@ def complete(tx: Session, run: RunRow, content: str, now: datetime) -> None:
 def fail(tx: Session, run: RunRow, code: str, message: str, now: datetime) -> None:
     """End a run with an error, and close what it waited for."""
     run.error_code, run.error_message = code, message
+    inside = children.hold_open_inside(tx, run)
     _end(tx, run, RunStatus.error, now)
     _close_open(tx, run, f"The run ended with an error: {message}", now)
+    _cancel_all(tx, inside, now)
     record(tx, run, "run_failed", now, code=code, message=message)
 
 
@@ -218,7 +225,7 @@ def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:
         RunEnded: it has ended already.
     """
     run = lock(tx, run_id)
-    viewer.check(f"Run {run_id!r}", run.user_id, run.component_id)
+    check(tx, viewer, f"Run {run_id!r}", run)
     if RunStatus(run.status).is_final:
         message = (
             f"Run {run_id!r} has already ended with the status {run.status!r}: there is nothing to "
@@ -230,7 +237,19 @@ def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:
 
 
 def cancel_now(tx: Session, run: RunRow, now: datetime) -> None:
-    """End a run as cancelled, and close what it waited for."""
+    """End a run as cancelled, with the runs inside it, and close what they waited for."""
+    inside = children.hold_open_inside(tx, run)
+    _cancel_one(tx, run, now)
+    _cancel_all(tx, inside, now)
+
+
+def _cancel_all(tx: Session, inside: Sequence[RunRow], now: datetime) -> None:
+    for one in inside:
+        _cancel_one(tx, one, now)
+        outbox.enqueue(tx, one, DeliveryKind.cancel, now, grace=timedelta(0))
+
+
+def _cancel_one(tx: Session, run: RunRow, now: datetime) -> None:
     _end(tx, run, RunStatus.cancelled, now)
     _close_open(tx, run, "The run was cancelled before this call ran.", now)
     record(tx, run, "run_cancelled", now)
@@ -268,7 +287,12 @@ def _end(tx: Session, run: RunRow, status: RunStatus, now: datetime) -> None:
     run.is_queued = False
     # What was to be delivered to a run that has ended has no effect any more.
     execute(tx, _FORGET, run_id=run.id)
-    order.let_next_begin(tx, run.session_id, run.id, now)
+    _let_next_begin(tx, run, now)
+
+
+def _let_next_begin(tx: Session, run: RunRow, now: datetime) -> None:
+    if run.parent_run_id is None:
+        order.let_next_begin(tx, run.session_id, run.id, now)
 
 
 def _close_open(tx: Session, run: RunRow, why: str, now: datetime) -> None:

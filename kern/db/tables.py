@@ -25,7 +25,8 @@ from kern.states import RequirementStatus, RunStatus, ToolCallStatus
 class SessionRow(SQLModel, table=True):
     """A conversation and its owner; no `user_id` is an owner like any other.
 
-    `summary` tells of runs up to number `summary_number`, those that say `is_summarised`.
+    `summary` tells of runs up to number `summary_number`, those that say `is_summarised`. `parts`
+    counts the runs inside other runs, which have numbers of their own, below 0.
     """
 
     __tablename__ = "sessions"
@@ -41,6 +42,7 @@ class SessionRow(SQLModel, table=True):
     state: dict[str, JsonValue] = Field(sa_type=JsonText)
     state_version: int = 0
     next_number: int = 1
+    parts: int = 0
     summary: str | None = Field(default=None, sa_type=Text)
     summary_number: int = 0
     forked_from: str | None = None
@@ -53,8 +55,14 @@ class RunRow(SQLModel, table=True):
 
     `is_queued` says that it is pending because another run of its session comes first. The time
     from `started_at` on is split: working, and waiting for people; `counted_at` is the moment up to
-    which both are counted. `forked_from` names the run of which this one is a copy. `shape` is that
-    of a workflow's run: of the steps that it is known to take, so many are done.
+    which both are counted. `forked_from` names the run of which this one is a copy.
+
+    A run inside another one, such as a member's in a team's, has a `parent_run_id`, the
+    `root_run_id` of the whole, and the ids of all above it, from the root on, in `ancestors`;
+    `path` has the names from the root's to its own. A run at the root has none of these.
+
+    A workflow's run has the digest of its `shape`, and counts of the steps that it opened, is known
+    to take, and has done.
     """
 
     __tablename__ = "runs"
@@ -68,6 +76,9 @@ class RunRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     session_id: str = Field(foreign_key="sessions.id")
     parent_run_id: str | None = Field(default=None, index=True)
+    root_run_id: str | None = Field(default=None, index=True)
+    ancestors: list[str] = Field(default=[], sa_type=JsonText)
+    path: list[str] = Field(default=[], sa_type=JsonText)
     forked_from: str | None = None
     user_id: str | None = None
     component_id: str
@@ -150,70 +161,6 @@ class FileRow(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class ShapeRow(SQLModel, table=True):
-    """The shape of a workflow, under the digest that names it; runs of one shape share it."""
-
-    __tablename__ = "shapes"
-
-    digest: str = Field(primary_key=True)
-    shape: dict[str, JsonValue] = Field(sa_type=JsonText)
-    created_at: datetime = Field(sa_type=UtcDateTime)
-
-
-class StepRow(SQLModel, table=True):
-    """One instance of a node of a run's shape: a step, or a container with what it has opened.
-
-    `phase` says what it needs next, and `version` counts its phases, so that what was found out for
-    one of them is not taken for another. `lane` is the activity that serves it. `source` says where
-    its input is: `run`, `out:` and the step whose content it is, or `in:` and the step in whose
-    `given` it is. `last_id` is the step that holds its content, if that is not itself. A step that
-    is done again opens what it holds in its next `round`.
-    """
-
-    __tablename__ = "steps"
-    __table_args__ = (
-        UniqueConstraint("parent_id", "parent_round", "place"),
-        Index("steps_by_phase", "run_id", "phase", "waits"),
-        Index("steps_by_lane", "lane", "phase"),
-        Index("steps_by_number", "run_id", "number"),
-    )
-
-    id: str = Field(primary_key=True)
-    run_id: str = Field(foreign_key="runs.id")
-    number: int
-    node: str
-    name: str
-    parent_id: str | None = None
-    parent_round: int = 0
-    place: int = 0
-    lane: str | None = None
-    phase: str
-    version: int = 0
-    waits: bool = False
-    outcome: str | None = None
-    is_stopped: bool = False
-    source: str
-    given: JsonValue = Field(default=None, sa_column=Column(JsonText, nullable=True))
-    values: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
-    chosen: list[int] | None = Field(default=None, sa_type=JsonText)
-    feedback: str | None = Field(default=None, sa_type=Text)
-    round: int = 0
-    revisions: int = 0
-    tries: int = 0
-    cursor: int = 0
-    open_children: int = 0
-    width: int = 0
-    last_id: str | None = None
-    content: JsonValue = Field(default=None, sa_column=Column(JsonText, nullable=True))
-    error_code: str | None = None
-    error_message: str | None = Field(default=None, sa_type=Text)
-    call_id: str | None = None
-    gate_id: str | None = None
-    created_at: datetime = Field(sa_type=UtcDateTime)
-    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-
-
 class ToolCallRow(SQLModel, table=True):
     """One call that the model asked for, or a pipeline: `step_id` names the step for which it is.
 
@@ -221,7 +168,8 @@ class ToolCallRow(SQLModel, table=True):
     `approved_arguments` with
     their own digest; what runs is checked against it. `gate` is the kind of requirement that came
     with the call, without which it does not run. `token` names the attempt that may write the
-    result.
+    result. A call with a `child_run_id` is executed by that run; where it `is_answer`, what that
+    run answers is the answer of the whole.
     """
 
     __tablename__ = "tool_calls"
@@ -238,6 +186,8 @@ class ToolCallRow(SQLModel, table=True):
     approved_arguments: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
     approved_digest: str | None = None
     gate: str | None = None
+    child_run_id: str | None = None
+    is_answer: bool = False
     step_id: str | None = Field(default=None, index=True)
     effect: str
     retries: int = 0
@@ -255,6 +205,7 @@ class ToolCallRow(SQLModel, table=True):
 class RequirementRow(SQLModel, table=True):
     """Something that a run waits for from a person.
 
+    In a run inside another one, `path` says where: the names from the root's on, and the tool's.
     `remind_at` and `escalate_at` are the next moments at which somebody is reminded or asked
     besides, and empty when there is none any more.
     """
@@ -264,6 +215,8 @@ class RequirementRow(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     run_id: str = Field(foreign_key="runs.id", index=True)
+    root_run_id: str | None = Field(default=None, index=True)
+    path: list[str] = Field(default=[], sa_type=JsonText)
     session_id: str
     user_id: str | None = None
     tool_call_id: str | None = Field(default=None, foreign_key="tool_calls.id", index=True)
@@ -354,6 +307,7 @@ class OutboxRow(SQLModel, table=True):
     kind: str
     run_id: str = Field(index=True)
     component_id: str
+    component_kind: str = "agent"
     requirement_id: str | None = None
     attempts: int = 0
     next_at: datetime = Field(sa_type=UtcDateTime)

@@ -10,13 +10,15 @@ from sqlmodel import Session
 
 from kern.canonical import arguments_digest
 from kern.context import Context
-from kern.contracts import Gate, PlannedCall, TurnOutcome
-from kern.db import files, history, runs, timing
+from kern.contracts import Child, Gate, PlannedCall, TurnOutcome
+from kern.db import children, files, history, runs, timing
+from kern.db.children import NewChild
 from kern.db.events import record
 from kern.db.outputs import message_rows, messages_of, no_run, run_row, session_row
 from kern.db.patience import gate_of
 from kern.db.rows import add, add_row, new_row, rows, table_of
 from kern.db.tables import MessageRow, RequirementRow, RunRow, ToolCallRow
+from kern.db.trees import path_of
 from kern.ids import new_id
 from kern.models.base import ModelResponse
 from kern.requirements import UserInputField
@@ -58,7 +60,8 @@ class NewCall:
     """A call as the model asked for it, after its arguments were checked.
 
     `error` is the answer that the model gets at once when the call cannot be made; such a call is
-    never executed.
+    never executed. `child` is the run that executes it; where it `is_answer`, what that run answers
+    is the answer of the whole.
     """
 
     provider_call_id: str
@@ -69,6 +72,8 @@ class NewCall:
     retries: int = 0
     timeout: float | None = None
     question: Question | None = None
+    child: NewChild | None = None
+    is_answer: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,7 @@ def outcome_of(tx: Session, run: RunRow, turn: int) -> TurnOutcome:
     if RunStatus(run.status).is_final:
         return TurnOutcome(ended=True)
     calls = list(rows(tx, ToolCallRow, _UNFINISHED, run_id=run.id, turn=turn))
-    return TurnOutcome(calls=tuple(_planned(call, pending_gate(tx, call.id)) for call in calls))
+    return TurnOutcome(calls=tuple(_planned(tx, call, pending_gate(tx, call.id)) for call in calls))
 
 
 def pending_gate(tx: Session, tool_call_id: str) -> Gate | None:
@@ -203,6 +208,8 @@ def open_requirement(
         RequirementRow,
         id=new_id(),
         run_id=run.id,
+        root_run_id=run.root_run_id,
+        path=[*path_of(run), call.name],
         session_id=run.session_id,
         user_id=run.user_id,
         tool_call_id=call.id,
@@ -235,8 +242,15 @@ def _later(now: datetime, after: timedelta | None) -> datetime | None:
     return None if after is None else now + after
 
 
-def _planned(call: ToolCallRow, gate: Gate | None) -> PlannedCall:
-    return PlannedCall(tool_call_id=call.id, name=call.name, gate=gate, timeout=call.timeout)
+def _planned(tx: Session, call: ToolCallRow, gate: Gate | None) -> PlannedCall:
+    planned = PlannedCall(tool_call_id=call.id, name=call.name, gate=gate, timeout=call.timeout)
+    if call.child_run_id is None:
+        return planned
+    run = run_row(tx, call.child_run_id)
+    if run is None:
+        raise no_run(call.child_run_id)
+    child = Child(run_id=run.id, component_kind=run.component_kind)
+    return planned.model_copy(update={"child": child})
 
 
 def _add_assistant(
@@ -275,8 +289,21 @@ def _add_call(
         effect=new.effect,
         retries=new.retries,
         timeout=new.timeout,
+        is_answer=new.is_answer,
         created_at=now,
     )
+    if new.child is not None:
+        call.child_run_id = children.accept_child(tx, run, new.child, now)
+        record(
+            tx,
+            run,
+            "tool_call_started",
+            now,
+            tool_call_id=call.id,
+            tool=call.name,
+            attempt=1,
+            child_run_id=call.child_run_id,
+        )
     if new.error is not None:
         runs.finish_call(tx, call, ToolOutcome.error, new.error, now)
     add_row(tx, ToolCallRow, call)
@@ -284,6 +311,6 @@ def _add_call(
         record(tx, run, "tool_call_refused", now, tool_call_id=call.id, tool=call.name)
         return None
     if new.question is None:
-        return _planned(call, None)
+        return _planned(tx, call, None)
     row = open_requirement(tx, run, call, new.question, now)
-    return _planned(call, gate_of(row))
+    return _planned(tx, call, gate_of(row))

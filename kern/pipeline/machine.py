@@ -12,7 +12,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from kern.db.tables import StepRow
+from kern.db.step_tables import StepRow
 from kern.pipeline.nodes import Node, NodeKind, OnError, OnRefusal, Shape
 
 RUN = "run"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 
 from kern.db.rows import new_row
-from kern.db.tables import StepRow
+from kern.db.step_tables import StepRow
 from kern.pipeline.machine import RUN, Phase
 from kern.pipeline.nodes import Node, NodeKind, Shape
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from kern.db.tables import StepRow
+from kern.db.step_tables import StepRow
 from kern.pipeline.blocks import Steps
 from kern.pipeline.laying import lay_out
 from kern.pipeline.machine import SERVED, Ending, Machine, Outcome, Phase

@@ -1,3 +1,3 @@
 """The history of the tables."""
 
-HEAD = "0002"
+HEAD = "0004"

@@ -1,0 +1,105 @@
+"""Runs inside other runs: a member's in a team's, a step's in a pipeline's.
+
+Whoever writes to several runs of a tree takes the lower ones first. Numbers of children fall with
+time, so that in their order every run comes before those above it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam
+from sqlmodel import Session
+
+from kern.db import order
+from kern.db.events import append
+from kern.db.held import hold_all
+from kern.db.outputs import no_run
+from kern.db.rows import add, add_row, new_row, table_of
+from kern.db.tables import MessageRow, RunRow
+from kern.db.trees import path_of, root_of
+from kern.ids import new_id
+from kern.states import FINAL_RUN_STATUSES
+
+_runs = table_of(RunRow)
+_FINAL = [status.value for status in FINAL_RUN_STATUSES]
+_OPEN_IN_TREE = (
+    _runs.select()
+    .where(_runs.c.root_run_id == bindparam("root"), _runs.c.status.not_in(_FINAL))
+    .order_by(_runs.c.number)
+    .with_for_update()
+)
+_TREE = (
+    _runs.select()
+    .where(_runs.c.root_run_id == bindparam("root"), _runs.c.status.not_in(_FINAL))
+    .order_by(_runs.c.number)
+    .with_for_update()
+)
+
+
+@dataclass(frozen=True)
+class NewChild:
+    """A run to be opened inside another one.
+
+    Attributes:
+        label: What it is called in the path of what it asks of people.
+        input: What it is asked.
+        told: What it is told before that.
+    """
+
+    component_id: str
+    component_kind: str
+    label: str
+    input: str
+    told: str = ""
+
+
+def accept_child(tx: Session, parent: RunRow, child: NewChild, now: datetime) -> str:
+    """Insert a run inside one that this transaction holds and that has not ended; return its id.
+
+    It has the session, the owner and the dependencies of the run above it, whose workflow starts
+    it.
+    """
+    session = order.lock_session(tx, parent.session_id)
+    if session is None:
+        raise no_run(parent.id)
+    session.parts += 1
+    run = new_row(
+        RunRow,
+        id=new_id(),
+        session_id=parent.session_id,
+        parent_run_id=parent.id,
+        root_run_id=root_of(parent),
+        ancestors=[*parent.ancestors, parent.id],
+        path=[*path_of(parent), child.label],
+        user_id=parent.user_id,
+        component_id=child.component_id,
+        component_kind=child.component_kind,
+        number=-session.parts,
+        last_event=1,
+        is_streamed=parent.is_streamed,
+        input=child.input,
+        dependencies=parent.dependencies,
+        run_metadata=parent.run_metadata,
+        created_at=now,
+        updated_at=now,
+    )
+    add_row(tx, RunRow, run)
+    said = "\n\n".join(filter(None, [child.told, child.input]))
+    add(
+        tx,
+        MessageRow,
+        run_id=run.id,
+        turn=0,
+        position=0,
+        role="user",
+        content=said,
+        created_at=now,
+    )
+    append(tx, run, "run_accepted", now, number=run.number, parent=parent.id, path=[*run.path])
+    return run.id
+
+
+def hold_open_inside(tx: Session, run: RunRow) -> list[RunRow]:
+    """Take the runs inside a run that have not ended, the lowest first."""
+    found = hold_all(tx, RunRow, _OPEN_IN_TREE, root=root_of(run))
+    return [one for one in found if run.id in one.ancestors]

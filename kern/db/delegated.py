@@ -1,0 +1,61 @@
+"""Ends a call that a run of its own executed, with what that run's row says and nothing else."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlmodel import Session
+
+from kern.db import outbox, runs
+from kern.db.events import record
+from kern.db.outbox import DeliveryKind
+from kern.db.outputs import run_row
+from kern.db.tables import RunRow, ToolCallRow
+from kern.states import RunStatus, ToolOutcome
+
+
+class Delegated(StrEnum):
+    """What became of such a call: it is done, was the answer of the whole, or goes on."""
+
+    done = "done"
+    answered = "answered"
+    goes_on = "goes_on"
+
+
+def finish(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Delegated:
+    """End a call by its child's end; `run` is the one that asked for it, and is held."""
+    child = run_row(tx, call.child_run_id or "")
+    if child is not None and not RunStatus(child.status).is_final:
+        # Its workflow was lost: it goes on where its rows stand.
+        outbox.enqueue(tx, child, DeliveryKind.start, now, grace=timedelta(0))
+        return Delegated.goes_on
+    outcome, result = _came_to(child)
+    runs.finish_call(tx, call, outcome, result, now)
+    run.tool_calls += 1
+    record(
+        tx,
+        run,
+        "tool_call_completed",
+        now,
+        tool_call_id=call.id,
+        tool=call.name,
+        outcome=outcome.value,
+        child_run_id=call.child_run_id,
+    )
+    if call.is_answer and outcome is ToolOutcome.result:
+        runs.complete(tx, run, result, now)
+        return Delegated.answered
+    runs.update_status(tx, run, now)
+    return Delegated.done
+
+
+def _came_to(child: RunRow | None) -> tuple[ToolOutcome, str]:
+    if child is None:
+        return ToolOutcome.cancelled, "The run that was to do this was deleted."
+    who = child.path[-1] if child.path else child.component_id
+    match RunStatus(child.status):
+        case RunStatus.completed:
+            return ToolOutcome.result, child.content or ""
+        case RunStatus.cancelled:
+            return ToolOutcome.cancelled, f"{who} did not do this: its run was cancelled."
+        case _:
+            return ToolOutcome.error, f"{who} failed: {child.error_message or child.error_code}"

@@ -1,0 +1,58 @@
+"""Pausing a run with runs inside it, of which its own rows do not tell whether they wait."""
+
+from datetime import datetime
+
+from sqlalchemy import bindparam, or_, select
+from sqlmodel import Session
+
+from kern.db import runs
+from kern.db.rows import execute, table_of
+from kern.db.tables import RequirementRow, RunRow, ToolCallRow
+from kern.states import FINAL_RUN_STATUSES, RequirementStatus, RunStatus, ToolCallStatus
+
+_runs, _calls, _requirements = (table_of(kind) for kind in (RunRow, ToolCallRow, RequirementRow))
+_FINAL = [status.value for status in FINAL_RUN_STATUSES]
+_MOVING_CHILD = (
+    select(_runs.c.id)
+    .where(
+        _runs.c.parent_run_id == bindparam("run_id"),
+        _runs.c.status.not_in([*_FINAL, RunStatus.paused.value]),
+    )
+    .limit(1)
+)
+# A call that waits neither for a person nor for a run of its own that goes on.
+_WORKED_ON = (
+    select(_calls.c.id)
+    .select_from(
+        _calls.outerjoin(
+            _requirements,
+            (_requirements.c.tool_call_id == _calls.c.id)
+            & (_requirements.c.status == RequirementStatus.pending.value),
+        ).outerjoin(_runs, _runs.c.id == _calls.c.child_run_id)
+    )
+    .where(
+        _calls.c.run_id == bindparam("run_id"),
+        _calls.c.status != ToolCallStatus.done.value,
+        _requirements.c.id.is_(None),
+        or_(_calls.c.child_run_id.is_(None), _runs.c.status.in_(_FINAL)),
+    )
+    .limit(1)
+)
+
+
+def pause(tx: Session, run_id: str, now: datetime) -> bool:
+    """Pause a run if it waits for nothing but people, in itself and in the runs inside it.
+
+    Its workflow asks, which knows of work that no row tells of. Return whether it stands still.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    run = runs.lock(tx, run_id)
+    if RunStatus(run.status).is_final:
+        return True
+    # A run inside that goes on again takes its own row and then this one.
+    if any(execute(tx, query, run_id=run_id).first() for query in (_MOVING_CHILD, _WORKED_ON)):
+        return False
+    runs.update_status(tx, run, now, paused=True)
+    return True

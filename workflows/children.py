@@ -1,0 +1,89 @@
+"""The runs right below a run: started as child workflows, and heard of until they end."""
+
+import asyncio
+from contextlib import suppress
+
+from temporalio import workflow
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError, is_cancelled_exception
+from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
+
+from kern.contracts import WORKFLOWS, Child, Nothing, RunCursor
+from kern.workflows import steps
+from kern.workflows.gate import Gates
+
+
+class Children:
+    """What a run does for those below it, and what it knows of them.
+
+    Args:
+        cursor: Where the run's own workflow began.
+        gates: What it waits for.
+    """
+
+    def __init__(self, cursor: RunCursor, gates: Gates) -> None:
+        self._cursor = cursor
+        self._gates = gates
+        self._stored = -1
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def are_settled(self) -> bool:
+        """Whether the run's row says that it is paused, if it waits for runs below it."""
+        return not self._gates.below or self._stored == self._gates.news
+
+    async def run(self, child: Child) -> None:
+        """Have a child run, and wait until it has ended, in whatever way: its row says how."""
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep())
+        self._gates.below[child.run_id] = False
+        try:
+            await self._start(child)
+        except WorkflowAlreadyStartedError:
+            # Of an earlier history of this run, or brought back because it was lost.
+            await self._watch(child.run_id)
+        except FailureError as error:
+            # However it ended, the activity that follows reads it from the child's row.
+            if is_cancelled_exception(error) and workflow.cancellation_reason() is not None:
+                raise asyncio.CancelledError from error
+        finally:
+            self._gates.below.pop(child.run_id, None)
+            self._gates.news += 1
+
+    def close(self) -> None:
+        """Look after nobody any more."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+
+    async def _start(self, child: Child) -> None:
+        await workflow.execute_child_workflow(
+            WORKFLOWS[child.component_kind],
+            self._cursor.model_copy(
+                update={"run_id": child.run_id, "turn": 1, "parent_run_id": self._cursor.run_id}
+            ),
+            id=child.run_id,
+            result_type=Nothing,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            # SQL has cancelled it with this run, and the outbox tells it.
+            parent_close_policy=ParentClosePolicy.ABANDON,
+            cancellation_type=ChildWorkflowCancellationType.TRY_CANCEL,
+        )
+
+    async def _watch(self, run_id: str) -> None:
+        with suppress(FailureError):
+            await workflow.get_external_workflow_handle(run_id).signal("watched", Nothing())
+            await workflow.wait_condition(lambda: run_id not in self._gates.below)
+
+    async def _keep(self) -> None:
+        """Have the run's row say that it is paused, each time that nothing but people is left."""
+        gates = self._gates
+        while True:
+            await workflow.wait_condition(
+                lambda: bool(gates.below) and gates.stands_still and not self.are_settled
+            )
+            seen = gates.news
+            if await steps.pause(self._cursor.run_id, self._cursor.heartbeat):
+                self._stored = seen
+            else:
+                # Somebody has decided, and the run below is about to tell.
+                await workflow.wait_condition(lambda: gates.news != seen)  # noqa: B023

@@ -1,0 +1,64 @@
+"""Tells the run above where this one stands."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from temporalio import workflow
+from temporalio.exceptions import FailureError
+
+from kern.contracts import Told
+from kern.workflows.gate import Gates
+
+
+class Report:
+    """Signals the workflow of the run above, whenever this run stops, goes on or hears something.
+
+    Args:
+        run_id: This run.
+        parent_run_id: The one above.
+        gates: What this run waits for.
+        stands_still: Whether it stands still, as its row says too.
+    """
+
+    def __init__(
+        self, run_id: str, parent_run_id: str, gates: Gates, stands_still: Callable[[], bool]
+    ) -> None:
+        self._run_id = run_id
+        self._parent = parent_run_id
+        self._gates = gates
+        self._stands_still = stands_still
+        self._stood = False
+        self._told: set[str] = set()
+        self._is_watched = self._is_asked = False
+        self._task = asyncio.create_task(self._tell_all())
+
+    def watch(self) -> None:
+        """Tell anew where this run stands, and in time that it has ended."""
+        self._is_watched = self._is_asked = True
+
+    async def close(self) -> None:
+        """Tell no more, but for the end, if the run above asked for that."""
+        self._task.cancel()
+        if self._is_watched:
+            await self._tell(Told(run_id=self._run_id, ended=True))
+
+    async def _tell_all(self) -> None:
+        while True:
+            await workflow.wait_condition(
+                lambda: (
+                    self._is_asked
+                    or self._stands_still() != self._stood
+                    or not self._gates.resolved <= self._told
+                )
+            )
+            heard = sorted(self._gates.resolved - self._told)
+            self._stood, self._is_asked = self._stands_still(), False
+            self._told.update(heard)
+            news = Told(run_id=self._run_id, stands_still=self._stood, heard=tuple(heard))
+            await self._tell(news)
+
+    async def _tell(self, news: Told) -> None:
+        # The run above has ended: nobody waits for this one.
+        with suppress(FailureError):
+            await workflow.get_external_workflow_handle(self._parent).signal("told", news)
