@@ -85,6 +85,42 @@ class TurnOutcome(Contract):
     summarise: bool = False
 
 
+class PipelineInput(Contract):
+    """Ask for a pipeline's steps to be executed, as far as they go by themselves.
+
+    Attributes:
+        lane: Where to go on; None for the beginning, or after a history was left: everything that
+            is open is then named anew.
+    """
+
+    run_id: str
+    lane: str | None = None
+
+
+class Work(Contract):
+    """Something in a pipeline that goes on beside the rest.
+
+    Attributes:
+        lane: What to ask the activity for, once what it waits for has come.
+        gate: What a person has to resolve first.
+        child: The run that has to end first.
+        delay: Seconds to wait before that run begins.
+    """
+
+    lane: str
+    name: str = ""
+    gate: Gate | None = None
+    child: Child | None = None
+    delay: float = 0.0
+
+
+class PipelineOutcome(Contract):
+    """What a pipeline's steps led to: the run has ended, or this goes on."""
+
+    ended: bool = False
+    work: tuple[Work, ...] = ()
+
+
 class ToolCallInput(Contract):
     """Ask for one tool call to be brought to its end."""
 

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from kern.db.rows import new_row
 from kern.db.step_tables import StepRow
-from kern.pipeline.machine import RUN, Phase
+from kern.pipeline.frames import RUN, Phase
 from kern.pipeline.nodes import Node, NodeKind, Shape
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)

@@ -9,8 +9,9 @@ from pydantic import JsonValue
 
 from kern.db.step_tables import StepRow
 from kern.pipeline.blocks import Steps
+from kern.pipeline.frames import SERVED, Ending, Outcome, Phase
 from kern.pipeline.laying import lay_out
-from kern.pipeline.machine import SERVED, Ending, Machine, Outcome, Phase
+from kern.pipeline.machine import Machine
 from tests.support.pipeline_frames import MemoryFrames
 from tests.support.pipeline_specs import (
     Interpreter,
