@@ -13,7 +13,6 @@ from kern.activities.deleted import is_deleted
 from kern.activities.failures import at_the_edge, provider_failure
 from kern.activities.first_token import FirstToken
 from kern.activities.heartbeat import beating
-from kern.agent import Agent
 from kern.broadcast import LiveText, Publisher
 from kern.canonical import clean_text
 from kern.checkpoints import reach
@@ -24,8 +23,9 @@ from kern.db.engine import Database
 from kern.db.turns import Answer, Conversation
 from kern.errors import NotFound
 from kern.logs import get_logger
+from kern.model_component import ModelComponent
 from kern.models.base import Delta, ModelRequest, ModelResponse, ProviderError
-from kern.planning import plan
+from kern.planning import SoFar, plan
 from kern.registry import Registry
 from kern.states import RunStatus
 
@@ -67,15 +67,18 @@ class ModelTurn:
         )
         agent = self._agent(conversation.component_id)
         if conversation.outcome is not None:
-            return _with_summary(agent, conversation.outcome)
+            return _with_summary(agent, conversation, conversation.outcome)
         reach("model_turn.before_call")
         with self._published(ask, conversation) as text:
             watch = FirstToken(text)
-            response = await self._ask(agent, conversation, watch.delta)
-            seconds = watch.seconds
+            own = agent.opening() if ask.turn == 1 else None
+            response = own or await self._ask(agent, conversation, watch.delta)
+            seconds = watch.seconds if own is None else None
             reach("model_turn.before_store")
             planned = await _planned(agent, response, conversation)
-            answer = replace(planned, began=began, first_token_seconds=seconds)
+            answer = replace(
+                planned, began=began, first_token_seconds=seconds, is_own=own is not None
+            )
             now = datetime.now(UTC)
             outcome = await self._db.write(
                 lambda tx: turns.store(tx, ask.run_id, ask.turn, answer, now)
@@ -88,7 +91,7 @@ class ModelTurn:
             turn=ask.turn,
             calls=len(answer.calls),
         )
-        return _with_summary(agent, outcome)
+        return _with_summary(agent, conversation, outcome)
 
     @contextmanager
     def _published(self, ask: TurnInput, conversation: Conversation) -> Generator[LiveText | None]:
@@ -103,13 +106,15 @@ class ModelTurn:
             text.close()
 
     async def _ask(
-        self, agent: Agent, conversation: Conversation, on_delta: Delta | None
+        self, agent: ModelComponent, conversation: Conversation, on_delta: Delta | None
     ) -> ModelResponse:
         limit = agent.tool_call_limit
+        told = agent.context.told(conversation.state, conversation.summary)
+        briefing = agent.briefing(conversation.made)
         request = ModelRequest(
-            instructions=agent.context.told(conversation.state, conversation.summary),
+            instructions=told if briefing is None else f"{told or ''}\n\n{briefing}".strip(),
             messages=conversation.messages,
-            tools=[tool.spec for tool in agent.tools.values()],
+            tools=[tool.spec for tool in agent.offered],
             output=agent.output,
             may_call_tools=limit is None or conversation.calls_so_far < limit,
         )
@@ -140,11 +145,12 @@ class ModelTurn:
         return TurnOutcome(ended=True)
 
     def _context(self, component_id: str) -> Context:
-        return self._agent(component_id).context
-
-    def _agent(self, component_id: str) -> Agent:
         component = self._registry.get(component_id)
-        if not isinstance(component, Agent):
+        return component.context if isinstance(component, ModelComponent) else Context()
+
+    def _agent(self, component_id: str) -> ModelComponent:
+        component = self._registry.get(component_id)
+        if not isinstance(component, ModelComponent):
             message = (
                 f"The component {component_id!r} is a {component.kind}, but the run needs an agent."
             )
@@ -163,16 +169,22 @@ class ModelTurn:
         reach("mark_running.after_store")
 
 
-def _with_summary(agent: Agent, outcome: TurnOutcome) -> TurnOutcome:
-    """Have the session's summary made once the run has ended, if the agent keeps one."""
-    if outcome.ended and agent.enable_session_summaries:
+def _with_summary(
+    agent: ModelComponent, conversation: Conversation, outcome: TurnOutcome
+) -> TurnOutcome:
+    """Have the session's summary made once the run has ended, if its component keeps one."""
+    if outcome.ended and agent.enable_session_summaries and not conversation.is_inside:
         return outcome.model_copy(update={"summarise": True})
     return outcome
 
 
-async def _planned(agent: Agent, response: ModelResponse, conversation: Conversation) -> Answer:
+async def _planned(
+    agent: ModelComponent, response: ModelResponse, conversation: Conversation
+) -> Answer:
     """Plan an answer: in a thread where that may call the user's code, which may block."""
-    so_far = (conversation.calls_so_far, conversation.corrections)
+    so_far = SoFar(
+        conversation.calls_so_far, conversation.corrections, conversation.said, conversation.made
+    )
     if not response.tool_calls and agent.output_schema is None:
-        return plan(agent, response, *so_far)
-    return await asyncio.to_thread(plan, agent, response, *so_far)
+        return plan(agent, response, so_far)
+    return await asyncio.to_thread(plan, agent, response, so_far)

@@ -12,13 +12,13 @@ from kern.activities.failures import (
     try_again,
 )
 from kern.activities.heartbeat import beating
-from kern.agent import Agent
 from kern.canonical import clean_text
 from kern.contracts import NameInput, Nothing, SummaryInput
 from kern.db import naming, sessions, summaries
 from kern.db.engine import Database
 from kern.db.viewer import OPERATOR
 from kern.logs import get_logger
+from kern.model_component import ModelComponent
 from kern.models.base import ModelRequest, ModelResponse, ProviderError
 from kern.registry import Registry
 from kern.run import Message
@@ -87,7 +87,7 @@ class SessionTexts:
 
     async def _ask(self, component_id: str, instructions: str, text: str) -> ModelResponse:
         component = self._registry.get(component_id)
-        if not isinstance(component, Agent):
+        if not isinstance(component, ModelComponent):
             raise not_here("The component has no model in this worker")
         request = ModelRequest(
             instructions=instructions,

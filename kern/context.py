@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
@@ -24,12 +24,27 @@ class Context:
         window: The history that is shown; None for none.
         shows_state: Whether the session's state is shown as JSON.
         shows_summary: Whether the session's summary is shown.
+        members_window: The history that is shown to the members of a team; None for their own.
+        shows_calls: Whether the calls that the run has made are told of in the instructions.
     """
 
     instructions: str | None = None
     window: Window | None = None
     shows_state: bool = False
     shows_summary: bool = False
+    members_window: Window | None = None
+    shows_calls: bool = False
+
+    def leading(
+        self, instructions: str, members_window: Window | None, *, shows_calls: bool
+    ) -> "Context":
+        """Return what the leader of a team is shown, and its members."""
+        return replace(
+            self,
+            instructions=instructions,
+            members_window=members_window,
+            shows_calls=shows_calls,
+        )
 
     @property
     def reads_session(self) -> bool:

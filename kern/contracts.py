@@ -28,6 +28,7 @@ class RunCursor(Contract):
         turns_per_history: After how many turns the workflow continues as new.
         parent_run_id: The run of which this one is a part, and whose workflow is told where this
             one stands.
+        heard: Requirements of whose resolutions an earlier history heard.
     """
 
     run_id: str
@@ -35,6 +36,7 @@ class RunCursor(Contract):
     heartbeat: float = 10.0
     turns_per_history: int = 500
     parent_run_id: str | None = None
+    heard: tuple[str, ...] = ()
 
 
 class TurnInput(Contract):

@@ -3,15 +3,19 @@
 Checked and frozen calls, requirements, or a final content.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from pydantic import JsonValue, ValidationError
 
-from kern.agent import Agent
 from kern.canonical import clean_text, parse_json
 from kern.db.turns import Answer, NewCall, Question
+from kern.delegation import Delegation
 from kern.gates import gate_of
+from kern.model_component import ModelComponent
 from kern.models.base import ModelResponse
 from kern.requirements import UserInputField
-from kern.run import RequestedCall
+from kern.run import RequestedCall, ToolExecution
 from kern.states import RequirementKind
 from kern.tool_schema import describe
 from kern.tools import Tool
@@ -21,26 +25,54 @@ _CORRECTIONS = 3
 _STUBBORN = 20
 
 
-def plan(agent: Agent, response: ModelResponse, calls_so_far: int, corrections: int) -> Answer:
+@dataclass(frozen=True)
+class SoFar:
+    """What came before an answer in its run.
+
+    Attributes:
+        calls: How many calls were asked for.
+        corrections: How often the model was told to answer again.
+        said: What the run was asked.
+        made: The calls, where the component looks at them.
+    """
+
+    calls: int = 0
+    corrections: int = 0
+    said: str = ""
+    made: Sequence[ToolExecution] = ()
+
+
+def plan(agent: ModelComponent, response: ModelResponse, so_far: SoFar) -> Answer:
     """Decide what follows from an answer.
 
     It calls the tools' predicates, which are the user's code.
     """
     response = _storable(response)
+    calls_so_far = so_far.calls
     calls = [
-        plan_call(agent, requested, calls_so_far + index)
+        plan_call(agent, requested, calls_so_far + index, so_far)
         for index, requested in enumerate(response.tool_calls)
     ]
+    if len(calls) > 1:
+        calls = [
+            _alone(requested, call)
+            for requested, call in zip(response.tool_calls, calls, strict=True)
+        ]
     limit = agent.tool_call_limit
     if calls and limit is not None and calls_so_far >= limit + _STUBBORN:
         failure = f"The model asks for calls beyond the limit of {limit} and does not answer."
         return Answer(response, calls, failure=("tool_call_limit", failure))
-    if calls or agent.output_schema is None:
+    if calls:
         return Answer(response, calls)
+    objection = agent.objection(so_far.made)
+    if objection is not None:
+        return _corrected(response, objection, "unfinished", so_far.corrections)
+    if agent.output_schema is None:
+        return Answer(response)
     try:
         content = agent.output_schema.model_validate_json(response.content)
     except ValidationError as error:
-        return _unfit(agent, response, describe(error), corrections)
+        return _unfit(agent, response, describe(error), so_far.corrections)
     return Answer(response.model_copy(update={"content": content.model_dump_json()}))
 
 
@@ -57,7 +89,9 @@ def _storable(response: ModelResponse) -> ModelResponse:
     return response.model_copy(update={"tool_calls": cleaned})
 
 
-def plan_call(agent: Agent, requested: RequestedCall, made: int) -> NewCall:
+def plan_call(
+    agent: ModelComponent, requested: RequestedCall, made: int, so_far: SoFar | None = None
+) -> NewCall:
     """Check one call that the model asked for, and freeze its arguments in full."""
     name = clean_text(requested.name)
     tool = agent.tools.get(name)
@@ -82,10 +116,12 @@ def plan_call(agent: Agent, requested: RequestedCall, made: int) -> NewCall:
         return _refused(
             requested, name, f"The arguments of {name!r} must be a JSON object. Call it again."
         )
-    return _checked(tool, requested, given)
+    return _checked(tool, requested, given, so_far or SoFar())
 
 
-def _checked(tool: Tool, requested: RequestedCall, given: dict[str, JsonValue]) -> NewCall:
+def _checked(
+    tool: Tool, requested: RequestedCall, given: dict[str, JsonValue], so_far: SoFar
+) -> NewCall:
     try:
         kind: RequirementKind | None = RequirementKind.user_input
         if tool.kind is kind:
@@ -96,6 +132,9 @@ def _checked(tool: Tool, requested: RequestedCall, given: dict[str, JsonValue]) 
             frozen = tool.signature.freeze(given)
             kind = gate_of(tool, tool.signature.validate(frozen))
         question = None if kind is None else _question(tool, kind, frozen)
+        child = None
+        if isinstance(tool, Delegation):
+            child = tool.child(frozen, so_far.said, so_far.made)
     except ValueError as error:
         problem = (
             f"The arguments of {tool.name!r} do not fit: {error}. Correct them and call it again."
@@ -109,7 +148,17 @@ def _checked(tool: Tool, requested: RequestedCall, given: dict[str, JsonValue]) 
         retries=tool.retries,
         timeout=tool.timeout,
         question=question,
+        child=child,
+        is_answer=isinstance(tool, Delegation) and tool.is_answer,
     )
+
+
+def _alone(requested: RequestedCall, call: NewCall) -> NewCall:
+    """Refuse a call whose result would be the answer while others are still being made."""
+    if not call.is_answer:
+        return call
+    problem = f"{call.name!r} ends the run with one member's answer: call it once, and alone."
+    return _refused(requested, call.name, problem)
 
 
 def _refused(requested: RequestedCall, name: str, problem: str) -> NewCall:
@@ -160,15 +209,20 @@ def _properties(tool: Tool) -> dict[str, JsonValue]:
     return properties if isinstance(properties, dict) else {}
 
 
-def _unfit(agent: Agent, response: ModelResponse, problem: str, corrections: int) -> Answer:
+def _unfit(
+    agent: ModelComponent, response: ModelResponse, problem: str, corrections: int
+) -> Answer:
     name = agent.output_schema.__name__ if agent.output_schema else ""
-    if corrections >= _CORRECTIONS:
-        failure = (
-            f"The model's answer does not fit {name!r} after {corrections} corrections: {problem}."
-        )
-        return Answer(response, failure=("invalid_output", failure))
     correction = (
         f"Your answer does not fit the required JSON schema {name!r}: {problem}. Answer again with "
         "JSON only."
     )
+    return _corrected(response, correction, "invalid_output", corrections)
+
+
+def _corrected(response: ModelResponse, correction: str, code: str, corrections: int) -> Answer:
+    """Have the model answer again, unless it was told so often enough."""
+    if corrections >= _CORRECTIONS:
+        failure = f"The model did not answer as it must after {corrections} corrections. The last: "
+        return Answer(response, failure=(code, clean_text(failure + correction)))
     return Answer(response, correction=clean_text(correction))

@@ -7,20 +7,20 @@ time, so that in their order every run comes before those above it.
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.db import order
 from kern.db.events import append
 from kern.db.held import hold_all
 from kern.db.outputs import no_run
-from kern.db.rows import add, add_row, new_row, table_of
+from kern.db.rows import add, add_row, execute, new_row, table_of
 from kern.db.tables import MessageRow, RunRow
 from kern.db.trees import path_of, root_of
 from kern.ids import new_id
-from kern.states import FINAL_RUN_STATUSES
+from kern.states import FINAL_RUN_STATUSES, RunStatus
 
-_runs = table_of(RunRow)
+_runs, _messages = (table_of(kind) for kind in (RunRow, MessageRow))
 _FINAL = [status.value for status in FINAL_RUN_STATUSES]
 _OPEN_IN_TREE = (
     _runs.select()
@@ -35,6 +35,17 @@ _TREE = (
     .with_for_update()
 )
 
+_DONE_INSIDE = (
+    select(_runs.c.path, _runs.c.input, _runs.c.content)
+    .where(
+        _runs.c.parent_run_id == bindparam("run_id"), _runs.c.status == RunStatus.completed.value
+    )
+    .order_by(_runs.c.number.desc())
+)
+_FILES = select(_messages.c.files).where(
+    _messages.c.run_id == bindparam("run_id"), _messages.c.turn == 0
+)
+
 
 @dataclass(frozen=True)
 class NewChild:
@@ -43,14 +54,16 @@ class NewChild:
     Attributes:
         label: What it is called in the path of what it asks of people.
         input: What it is asked.
-        told: What it is told before that.
+        shares: Whether it is told what others have done inside the same run.
+        takes_files: Whether it is given the files that came with the input of the run above.
     """
 
     component_id: str
     component_kind: str
     label: str
     input: str
-    told: str = ""
+    shares: bool = False
+    takes_files: bool = False
 
 
 def accept_child(tx: Session, parent: RunRow, child: NewChild, now: datetime) -> str:
@@ -84,7 +97,7 @@ def accept_child(tx: Session, parent: RunRow, child: NewChild, now: datetime) ->
         updated_at=now,
     )
     add_row(tx, RunRow, run)
-    said = "\n\n".join(filter(None, [child.told, child.input]))
+    told = _interactions(tx, parent) if child.shares else ""
     add(
         tx,
         MessageRow,
@@ -92,11 +105,26 @@ def accept_child(tx: Session, parent: RunRow, child: NewChild, now: datetime) ->
         turn=0,
         position=0,
         role="user",
-        content=said,
+        content="\n\n".join(filter(None, [told, child.input])),
+        files=_files_of(tx, parent) if child.takes_files else None,
         created_at=now,
     )
     append(tx, run, "run_accepted", now, number=run.number, parent=parent.id, path=[*run.path])
     return run.id
+
+
+def _interactions(tx: Session, parent: RunRow) -> str:
+    """Return what others have done inside a run, as a member is told."""
+    done = [
+        f"{row.path[-1]} was asked: {row.input}\n{row.path[-1]} answered: {row.content or ''}"
+        for row in execute(tx, _DONE_INSIDE, run_id=parent.id)
+    ]
+    return "\n\n".join(["What other members have done so far:", *done]) if done else ""
+
+
+def _files_of(tx: Session, parent: RunRow) -> list[str] | None:
+    files: list[str] | None = execute(tx, _FILES, run_id=parent.id).scalars().first()
+    return files
 
 
 def hold_open_inside(tx: Session, run: RunRow) -> list[RunRow]:

@@ -44,8 +44,8 @@ def fork(
 ) -> str:
     """Copy a session's completed runs, or those up to one, into a new session of the same owner.
 
-    The messages, the files and the present state are copied. What was decided, the tool calls and
-    the events stay with the runs in which they happened.
+    The messages, the files and the present state are copied. What was decided, the tool calls, the
+    events and the runs of members stay with the runs in which they happened.
 
     Raises:
         InvalidInput: the run is not of this session; else as `sessions.find`.
@@ -76,18 +76,11 @@ def fork(
     )
     add_row(tx, SessionRow, row)
     files = _copy_files(tx, session_id, fork_id)
-    ids: dict[str, str] = {}
     for number, run in enumerate(copied, start=1):
-        ids[run.id] = new_id()
-        parent = ids.get(run.parent_run_id or "")
-        changed: dict[str, object] = {
-            "session_id": fork_id,
-            "number": number,
-            "parent_run_id": parent,
-        }
+        changed: dict[str, object] = {"session_id": fork_id, "number": number}
         if not fits:
             changed["is_summarised"] = False
-        _copy_run(tx, run.id, ids[run.id], changed, files)
+        _copy_run(tx, run.id, new_id(), changed, files)
     return fork_id
 
 
@@ -102,22 +95,18 @@ def _number_of(tx: Session, source: SessionRow, run_id: str, viewer: Viewer) -> 
 class _Run(NamedTuple):
     id: str
     number: int
-    parent_run_id: str | None
 
 
 def _copied(tx: Session, session_id: str, until: int | None) -> list[_Run]:
-    """Return the completed runs, without those of which the run above them did not complete."""
-    query = select(_runs.c.id, _runs.c.number, _runs.c.parent_run_id).where(
-        _runs.c.session_id == session_id, _runs.c.status == RunStatus.completed.value
+    """Return the completed runs. Those inside them stay with the originals, as their calls do."""
+    query = select(_runs.c.id, _runs.c.number).where(
+        _runs.c.session_id == session_id,
+        _runs.c.status == RunStatus.completed.value,
+        _runs.c.parent_run_id.is_(None),
     )
     if until is not None:
         query = query.where(_runs.c.number <= until)
-    found: dict[str, _Run] = {}
-    for row in execute(tx, query.order_by(_runs.c.number)):
-        run = _Run(row.id, row.number, row.parent_run_id)
-        if run.parent_run_id is None or run.parent_run_id in found:
-            found[run.id] = run
-    return list(found.values())
+    return [_Run(row.id, row.number) for row in execute(tx, query.order_by(_runs.c.number))]
 
 
 def _copy_files(tx: Session, session_id: str, fork_id: str) -> dict[str, str]:

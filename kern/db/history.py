@@ -102,7 +102,7 @@ def _waiting() -> Subquery:
         select(
             halted.c.number, *(_nothing(column.name, column) for column in _messages.c), *columns
         )
-        .join_from(halted, _requirements, _asked.run_id == halted.c.id)
+        .join_from(halted, _requirements, _asked.root_run_id == halted.c.id)
         .where(_asked.status == RequirementStatus.pending.value)
         .limit(literal_column(str(_PAUSED_QUESTIONS)))
     )
@@ -116,6 +116,8 @@ def _latest(status: RunStatus, most: int) -> Subquery:
             _runs.c.session_id == bindparam("session_id"),
             _runs.c.status == status.value,
             _runs.c.number < bindparam("before"),
+            # What members of a team said is in the team's runs.
+            _runs.c.number > 0,
         )
         .order_by(_runs.c.number.desc())
         .limit(literal_column(str(most)))

@@ -102,7 +102,10 @@ def _found(tx: Session, query: Select[*tuple[Any, ...]]) -> Sequence[Any]:
 
 
 def _run(tx: Session, run_id: str) -> RunRow:
+    """Return the run, or the one at the root above it, whose past is that of all inside it."""
     run = run_row(tx, run_id)
+    if run is not None and run.root_run_id is not None:
+        run = run_row(tx, run.root_run_id)
     if run is None:
         raise no_run(run_id)
     return run

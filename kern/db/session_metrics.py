@@ -21,6 +21,7 @@ _SUMS = (
 )
 # What has passed since a run's time was last counted belongs to its present status, as in `timing`.
 _passed = func.coalesce(Seconds(_runs.counted_at, bindparam("now", type_=UtcDateTime)), 0.0)
+_is_root = _runs.parent_run_id.is_(None)
 _is_waiting = _runs.status == RunStatus.paused.value
 _is_working = _runs.status.in_((RunStatus.pending.value, RunStatus.running.value))
 
@@ -28,11 +29,12 @@ _is_working = _runs.status.in_((RunStatus.pending.value, RunStatus.running.value
 def _spent(counted: ColumnElement[float], goes_on: ColumnElement[bool]) -> ColumnElement[float]:
     # The clocks of two machines may differ.
     so_far = counted + case((goes_on & (_passed > 0), _passed), else_=0.0)
-    return func.coalesce(func.sum(so_far), 0.0)
+    # While a member of a team works, so does the team.
+    return func.coalesce(func.sum(so_far).filter(_is_root), 0.0)
 
 
 _METRICS = select(
-    func.count().label("run_count"),
+    func.count().filter(_is_root).label("run_count"),
     *(func.coalesce(func.sum(_runs[name]), 0).label(name) for name in _SUMS),
     _spent(_runs.working_seconds, _is_working).label("working_seconds"),
     _spent(_runs.waiting_seconds, _is_waiting).label("waiting_seconds"),

@@ -157,7 +157,7 @@ def messages(
     query = (
         _messages.select()
         .join_from(_messages, _runs, _runs.c.id == _messages.c.run_id)
-        .where(_runs.c.session_id == session_id)
+        .where(_runs.c.session_id == session_id, _runs.c.parent_run_id.is_(None))
         .order_by(_runs.c.number.desc(), _messages.c.turn.desc(), _messages.c.position.desc())
         .limit(limit)
     )
@@ -166,7 +166,7 @@ def messages(
 
 def latest_runs(tx: Session, session_id: str, limit: int) -> list[RunOutput]:
     """Return the last runs of a session, the latest first, without what lies in other tables."""
-    query = _runs.select().where(_runs.c.session_id == session_id)
+    query = _runs.select().where(_runs.c.session_id == session_id, _runs.c.parent_run_id.is_(None))
     query = query.order_by(_runs.c.number.desc()).limit(limit)
     return [summary_of(row) for row in rows(tx, RunRow, query)]
 

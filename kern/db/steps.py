@@ -123,14 +123,12 @@ def take(tx: Session, run_id: str, lane: str, token: str, now: datetime) -> Task
             return PipelineOutcome(ended=True)
 
 
-def answer(
-    tx: Session, run_id: str, asked: Evaluate, answered: Sequence[JsonValue], now: datetime
-) -> None:
+def answer(tx: Session, asked: Evaluate, answered: Sequence[JsonValue], now: datetime) -> None:
     """Store what code of the user's answered, unless the question has been settled since.
 
     `answered` are the places or items that it chose, or the one truth that it told.
     """
-    found = _asked(tx, run_id, asked, now)
+    found = _asked(tx, asked, now)
     if found is None:
         return
     frames, machine, frame = found
@@ -144,9 +142,9 @@ def answer(
     advance(frames, machine)
 
 
-def broke(tx: Session, run_id: str, asked: Evaluate, message: str, now: datetime) -> None:
+def broke(tx: Session, asked: Evaluate, message: str, now: datetime) -> None:
     """Store that code of the user's failed to answer."""
-    found = _asked(tx, run_id, asked, now)
+    found = _asked(tx, asked, now)
     if found is not None:
         frames, machine, frame = found
         machine.failed(frame, "evaluation_failed", message)
@@ -184,20 +182,10 @@ def finish(tx: Session, taken: Execute, token: str, ended: Finished, now: dateti
     return kept
 
 
-def doubt(tx: Session, taken: Execute, token: str, now: datetime) -> None:
-    """Ask a person what became of an execution that had to be abandoned half-way."""
-    settled = calls.doubt(tx, taken.execution.tool_call_id, token, now)
-    if settled.gate is not None:
-        run = runs.lock(tx, taken.facts.run_id)
-        frames = StoredFrames(tx, run, now)
-        frames.get(taken.step_id).waits = True
-        update_status(frames)
-
-
 def _asked(
-    tx: Session, run_id: str, asked: Evaluate, now: datetime
+    tx: Session, asked: Evaluate, now: datetime
 ) -> tuple[StoredFrames, Machine, StepRow] | None:
-    run = runs.lock(tx, run_id)
+    run = runs.lock(tx, asked.facts.run_id)
     if RunStatus(run.status).is_final:
         return None
     frames = StoredFrames(tx, run, now)

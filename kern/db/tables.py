@@ -205,7 +205,8 @@ class ToolCallRow(SQLModel, table=True):
 class RequirementRow(SQLModel, table=True):
     """Something that a run waits for from a person.
 
-    In a run inside another one, `path` says where: the names from the root's on, and the tool's.
+    `root_run_id` names the run at the root of the tree, its own without one above it. `path` says
+    where it came up: the names from the root's on, and the tool's.
     `remind_at` and `escalate_at` are the next moments at which somebody is reminded or asked
     besides, and empty when there is none any more.
     """

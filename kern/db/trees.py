@@ -59,7 +59,7 @@ def asked_inside(tx: Session, run: RunRow) -> Iterator[RequirementRow]:
     """Return what was asked of people in the runs inside a run, in the order in which it was."""
     asked = rows(tx, RequirementRow, _ASKED, root=root_of(run))
     if run.parent_run_id is None:
-        return asked
+        return (row for row in asked if row.run_id != run.id)
     above: Any = execute(tx, _ANCESTORS, root=root_of(run)).all()
     inside = {row.id for row in above if run.id in row.ancestors}
     return (row for row in asked if row.run_id in inside)

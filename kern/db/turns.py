@@ -14,15 +14,23 @@ from kern.contracts import Child, Gate, PlannedCall, TurnOutcome
 from kern.db import children, files, history, runs, timing
 from kern.db.children import NewChild
 from kern.db.events import record
-from kern.db.outputs import message_rows, messages_of, no_run, run_row, session_row
+from kern.db.outputs import (
+    message_rows,
+    messages_of,
+    no_run,
+    run_row,
+    session_row,
+    tool_executions,
+)
 from kern.db.patience import gate_of
 from kern.db.rows import add, add_row, new_row, rows, table_of
 from kern.db.tables import MessageRow, RequirementRow, RunRow, ToolCallRow
-from kern.db.trees import path_of
+from kern.db.trees import path_of, root_of
+from kern.history import Window
 from kern.ids import new_id
 from kern.models.base import ModelResponse
 from kern.requirements import UserInputField
-from kern.run import Message
+from kern.run import Message, ToolExecution
 from kern.states import RequirementKind, RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 from kern.tools import Approval
 
@@ -84,7 +92,7 @@ class NewCall:
 class Answer:
     """A model's answer about to be stored. `correction` asks the model to answer again.
 
-    `began` is when the turn did.
+    `began` is when the turn did. `is_own`: no model was asked for it.
     """
 
     response: ModelResponse
@@ -93,11 +101,15 @@ class Answer:
     failure: tuple[str, str] | None = None
     began: datetime | None = None
     first_token_seconds: float | None = None
+    is_own: bool = False
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """What a turn starts from; `outcome` is there when this turn was stored before."""
+    """What a turn starts from; `outcome` is there when this turn was stored before.
+
+    `said` is the run's input, and `made` the calls so far, where the component looks at them.
+    """
 
     component_id: str
     session_id: str
@@ -108,6 +120,9 @@ class Conversation:
     state: dict[str, JsonValue] = field(default_factory=dict)
     summary: str | None = None
     is_streamed: bool = False
+    said: str = ""
+    made: Sequence[ToolExecution] = ()
+    is_inside: bool = False
 
 
 def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -> Conversation:
@@ -124,12 +139,21 @@ def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -
     if run is None:
         raise no_run(run_id)
     if turn <= run.turn or RunStatus(run.status).is_final:
-        return Conversation(run.component_id, run.session_id, [], 0, 0, outcome_of(tx, run, turn))
+        return Conversation(
+            run.component_id,
+            run.session_id,
+            [],
+            0,
+            0,
+            outcome_of(tx, run, turn),
+            is_inside=run.parent_run_id is not None,
+        )
     own = list(message_rows(tx, run_id))
     context = shown(run.component_id)
-    earlier = (
-        history.earlier(tx, run.session_id, run.number, context.window) if context.window else []
-    )
+    window, before = context.window, run.number
+    if run.parent_run_id is not None:
+        window, before = _from_above(tx, run, shown)
+    earlier = history.earlier(tx, run.session_id, before, window) if window else []
     session = session_row(tx, run.session_id) if context.reads_session else None
     calls_so_far = sum(len(row.requested or []) for row in own)
     corrections = sum(1 for row in own if row.turn > 0 and row.role == "user")
@@ -142,7 +166,20 @@ def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -
         state=session.state if session else {},
         summary=session.summary if session else None,
         is_streamed=run.is_streamed,
+        said=run.input,
+        made=tool_executions(tx, run_id) if context.shows_calls else (),
+        is_inside=run.parent_run_id is not None,
     )
+
+
+def _from_above(
+    tx: Session, run: RunRow, shown: Callable[[str], Context]
+) -> tuple[Window | None, int]:
+    """Return the history that is shown in a run inside another one: that before the whole."""
+    above, root = run_row(tx, run.parent_run_id or ""), run_row(tx, root_of(run))
+    if above is None or root is None:
+        raise no_run(run.id)
+    return shown(above.component_id).members_window or shown(run.component_id).window, root.number
 
 
 def outcome_of(tx: Session, run: RunRow, turn: int) -> TurnOutcome:
@@ -166,7 +203,8 @@ def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) ->
         return outcome_of(tx, run, turn)
     # Also of a run that ended meanwhile: its answer was paid for, and is counted once.
     run.turn = turn
-    runs.count(run, answer.response.usage)
+    if not answer.is_own:
+        runs.count(run, answer.response.usage)
     if run.first_token_seconds is None:
         run.first_token_seconds = answer.first_token_seconds
     if RunStatus(run.status).is_final:
@@ -212,7 +250,7 @@ def open_requirement(
         RequirementRow,
         id=new_id(),
         run_id=run.id,
-        root_run_id=run.root_run_id,
+        root_run_id=root_of(run),
         path=[*path_of(run), *(question.where or [call.name])],
         session_id=run.session_id,
         user_id=run.user_id,

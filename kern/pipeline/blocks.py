@@ -73,7 +73,7 @@ class Block:
             not inspect.isasyncgenfunction(code) and not inspect.isgeneratorfunction(code),
             f"has a generator as its {what}: return a value instead",
         )
-        self.require(_takes_one(code), f"has a {what} that takes more than a StepInput")
+        self.require(_fits(code), f"has a {what} that takes more than a StepInput")
 
 
 StepLike = Block | Component | StepFunction | Sequence["StepLike"]
@@ -197,16 +197,24 @@ def distinct(owner: Block, blocks: Iterable[Block], what: str) -> None:
     owner.require(not double, f"has two {what} named {double[0] if double else ''!r}: rename one")
 
 
-def _takes_one(code: Callable[..., object]) -> bool:
+def takes_input(code: Callable[..., object]) -> bool:
+    """Whether code takes what it is given, rather than nothing."""
+    return _binds(code, object()) is not False
+
+
+def _fits(code: Callable[..., object]) -> bool:
     """Whether something can be called with one argument or with none."""
+    return _binds(code, object()) is not False or _binds(code) is not False
+
+
+def _binds(code: Callable[..., object], *given: object) -> bool | None:
+    """Whether code can be called so; None if it does not tell."""
     try:
         signature = inspect.signature(code)
     except (TypeError, ValueError):
-        return True
-    for given in ((object(),), ()):
-        try:
-            signature.bind(*given)
-        except TypeError:
-            continue
-        return True
-    return False
+        return None
+    try:
+        signature.bind(*given)
+    except TypeError:
+        return False
+    return True

@@ -10,7 +10,7 @@ from kern.db.engine import Database
 from kern.ids import new_id
 from kern.models.base import ModelResponse
 from kern.models.scripted import Call, ScriptedModel
-from kern.planning import plan
+from kern.planning import SoFar, plan
 from kern.run import RequestedCall
 from kern.runner import RunRequest
 from kern.tools import Approval, ask_user, tool
@@ -87,7 +87,7 @@ def torn(db: Database) -> Seeded:
 def _asked(db: Database, call: Call, text: str, user_id: str | None, run_id: str) -> TurnOutcome:
     request = RunRequest(component_id=agent.id, input=text, user_id=user_id)
     requested = RequestedCall(id="call_0", name=call.name, arguments=call.arguments_text)
-    answer = plan(agent, ModelResponse(provider="scripted", tool_calls=[requested]), 0, 0)
+    answer = plan(agent, ModelResponse(provider="scripted", tool_calls=[requested]), SoFar())
     now = datetime.now(UTC)
     db.write_now(
         lambda tx: runs.accept(

@@ -9,7 +9,7 @@ from kern.agent import Agent
 from kern.db.turns import Answer, NewCall, Question
 from kern.models.base import ModelResponse
 from kern.models.scripted import ScriptedModel
-from kern.planning import plan, plan_call
+from kern.planning import SoFar, plan, plan_call
 from kern.run import RequestedCall
 from kern.states import RequirementKind
 from kern.tools import Function, Tool, ask_user, tool
@@ -43,7 +43,7 @@ def asked(arguments: str, one: Tool) -> tuple[dict[str, JsonValue], Question]:
 def answered(content: str, corrections: int = 0, calls: Sequence[RequestedCall] = ()) -> Answer:
     response = ModelResponse(content=content, provider="scripted", tool_calls=list(calls))
     typed = Agent(id="a", model=ScriptedModel(["."]), tools=[refund], output_schema=Verdict)
-    return plan(typed, response, 0, corrections)
+    return plan(typed, response, SoFar(corrections=corrections))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_an_unknown_tool_is_answered_with_those_there_are() -> None:
 def test_calls_above_the_limit_are_refused_one_by_one() -> None:
     wanted = [RequestedCall(id=str(n), name="refund", arguments='{"order_id": "1"}') for n in "ab"]
     response = ModelResponse(provider="scripted", tool_calls=wanted)
-    calls = plan(agent(refund, limit=3), response, 2, 0).calls
+    calls = plan(agent(refund, limit=3), response, SoFar(calls=2)).calls
     assert [call.error is None for call in calls] == [True, False]
     assert "may make 3 tool calls" in str(calls[1].error)
 

@@ -31,6 +31,8 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("path", sa.Text(), nullable=False, server_default="[]"))
         batch_op.create_index("ix_requirements_root_run_id", ["root_run_id"], unique=False)
 
+    op.execute("UPDATE requirements SET root_run_id = run_id")
+
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.add_column(
             sa.Column("component_kind", sa.String(), nullable=False, server_default="agent")

@@ -1,0 +1,184 @@
+"""The tools by which a team's leader gives work to members: calls that members' runs execute."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from kern.db.children import NewChild
+from kern.errors import InvalidInput
+from kern.model_component import ModelComponent
+from kern.run import ToolExecution
+from kern.task_list import NewTask, check_assignable
+from kern.tools import Function, Tool
+
+Assigned = Callable[[Mapping[str, JsonValue], str], str]
+
+
+class Delegation(Tool):
+    """A tool of a leader whose calls are executed by a member.
+
+    Args:
+        function: Its name, arguments and description; it is never called.
+        members: Who may be asked, by id; a call names one as `member_id`.
+        asks: Makes of a call's arguments, and of what the team was asked, what the member is asked.
+        is_answer: Whether the member's answer is the team's.
+        shares: Whether a member is told what others of the team have done in this run.
+        checks: Whether a call names a task of the leader's list.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        members: Mapping[str, ModelComponent],
+        asks: Assigned,
+        *,
+        is_answer: bool = False,
+        shares: bool = False,
+        checks: bool = False,
+    ) -> None:
+        super().__init__(function)
+        self.is_answer = is_answer
+        self._members = members
+        self._asks = asks
+        self._shares = shares
+        self._checks = checks
+
+    def child(
+        self, arguments: Mapping[str, JsonValue], said: str, made: Sequence[ToolExecution]
+    ) -> NewChild:
+        """Return the run that a call is to be executed by.
+
+        Args:
+            arguments: The call's.
+            said: What the team was asked.
+            made: The calls that the run has made before.
+
+        Raises:
+            ValueError: the call makes no sense; the message is for the model.
+        """
+        number = arguments.get("task_number")
+        if self._checks and isinstance(number, int):
+            try:
+                check_assignable(made, number)
+            except InvalidInput as error:
+                raise ValueError(str(error)) from error
+        member = self._members[str(arguments["member_id"])]
+        return NewChild(
+            component_id=member.id,
+            component_kind=member.kind,
+            label=member.id,
+            input=self._asks(arguments, said),
+            shares=self._shares,
+            takes_files=self.is_answer,
+        )
+
+
+def delegate(members: Mapping[str, ModelComponent], *, shares: bool) -> Delegation:
+    """Return the tool that gives a member a task."""
+
+    def delegate_task_to_member(member_id: str, task: str) -> str:
+        """Have a member of the team do something, and get its answer.
+
+        Several calls at once are done at the same time.
+
+        Args:
+            member_id: Who is to do it.
+            task: What is to be done, with all that the member needs to know.
+        """
+        return _never(member_id, task)
+
+    return Delegation(
+        _choosing(delegate_task_to_member, members),
+        members,
+        lambda arguments, _: str(arguments["task"]),
+        shares=shares,
+    )
+
+
+def forward(members: Mapping[str, ModelComponent]) -> Delegation:
+    """Return the tool that hands the whole request to a member, whose answer is the answer."""
+
+    def forward_to_member(member_id: str) -> str:
+        """Hand the request as it is to the member who is to answer it. Call it once, and alone.
+
+        Args:
+            member_id: Who is to answer.
+        """
+        return _never(member_id)
+
+    return Delegation(
+        _choosing(forward_to_member, members), members, lambda _, said: said, is_answer=True
+    )
+
+
+def ask_all(members: Mapping[str, ModelComponent], *, shares: bool) -> Delegation:
+    """Return the tool by which every member is asked at once; no model is told of it."""
+
+    def ask_member(member_id: str) -> str:
+        """Ask a member what the team was asked.
+
+        Args:
+            member_id: Who is asked.
+        """
+        return _never(member_id)
+
+    return Delegation(_choosing(ask_member, members), members, lambda _, said: said, shares=shares)
+
+
+def task_tools(members: Mapping[str, ModelComponent], *, shares: bool) -> list[Tool]:
+    """Return the tools by which a leader keeps a list of tasks."""
+
+    def assign_task(
+        task_number: Annotated[int, Field(ge=1)], member_id: str, instructions: str
+    ) -> str:
+        """Have a member do a task of the list. It is done when the member has answered.
+
+        Several calls at once are done at the same time.
+
+        Args:
+            task_number: Its number in the list.
+            member_id: Who is to do it.
+            instructions: What is to be done, with all that the member needs to know.
+        """
+        return _never(task_number, member_id, instructions)
+
+    assigned = Delegation(
+        _choosing(assign_task, members),
+        members,
+        lambda arguments, _: str(arguments["instructions"]),
+        shares=shares,
+        checks=True,
+    )
+    return [Tool(add_tasks, effect="idempotent"), assigned, Tool(drop_task, effect="idempotent")]
+
+
+def add_tasks(tasks: Annotated[list[NewTask], Field(min_length=1)]) -> str:
+    """Add tasks to the list, in the order in which they are to be done.
+
+    Args:
+        tasks: What is to be done, each by one member.
+    """
+    return f"Added {len(tasks)} to the list, which your instructions show with their numbers."
+
+
+def drop_task(task_number: Annotated[int, Field(ge=1)], reason: str) -> str:
+    """Take a task off the list that is not to be done any more, or cannot be.
+
+    Args:
+        task_number: Its number in the list.
+        reason: Why.
+    """
+    return f"Task {task_number} is dropped: {reason}"
+
+
+def _choosing(function: Function, members: Mapping[str, ModelComponent]) -> Function:
+    """Have the schema of a function's `member_id` name the members."""
+    ids = tuple(members)
+    function.__annotations__["member_id"] = Literal[ids]
+    return function
+
+
+def _never(*given: object) -> str:
+    message = f"A member's run executes this call, not a function: {given!r}."
+    raise InvalidInput(message)

@@ -1,0 +1,216 @@
+"""Teams: a leader that gives work to members, each of whom has a run of its own."""
+
+from collections.abc import Collection, Sequence
+from typing import ClassVar, Literal, Unpack
+
+from pydantic import JsonValue
+
+from kern.canonical import canonical_json, digest
+from kern.context import Context, window_of
+from kern.definitions import not_empty
+from kern.delegation import Delegation, ask_all, delegate, forward, task_tools
+from kern.errors import InvalidDefinition
+from kern.model_component import ModelComponent, ModelOptions
+from kern.models.base import Model, ModelResponse
+from kern.run import RequestedCall, ToolExecution
+from kern.task_list import listed, tasks_of
+from kern.tools import Function, Tool
+
+Mode = Literal["coordinate", "route", "broadcast", "tasks"]
+
+_RULES: dict[str, str] = {
+    "coordinate": (
+        "Give the members what they are to do, each with all that it needs to know, and answer "
+        "from what they return. What a member has not returned has not been done: never say "
+        "otherwise."
+    ),
+    "route": (
+        "Hand the request to the one member who is to answer it: the member's answer goes to the "
+        "user as it is. Answer yourself only when no member can."
+    ),
+    "broadcast": (
+        "Every member has been asked what you were asked. Answer from what they returned, and say "
+        "where they differ. What a member has not returned has not been done: never say otherwise."
+    ),
+    "tasks": (
+        "Break the request down into tasks on your list, give each to a member, and go on until "
+        "all are done or dropped; then answer from what the members returned. What a member has "
+        "not returned has not been done: never say otherwise."
+    ),
+}
+# Who wrote an answer that no model gave.
+_OWN = "kern"
+
+
+class Team(ModelComponent):
+    """A leader with members, who are agents or teams; its runs are runs like any other.
+
+    A member's run is part of the team's: in the same session, with its own row, and waiting for
+    people by itself while the others go on. What the leader is told of it is what is stored. Every
+    method has an async twin whose name begins with `a`.
+
+    Args:
+        members: Who does the work: agents and teams, each with an id of its own. What a member is
+            for, the leader is told by its `role`.
+        model: Who leads.
+        mode: `coordinate`: the leader gives tasks to members and sums up. `route`: it chooses one
+            member, whose answer is the answer. `broadcast`: all members are asked at once, and the
+            leader sums up. `tasks`: it keeps a list of tasks until all are done or dropped.
+        tools: What the leader may call beside asking members.
+        share_member_interactions: Whether a member is told what others have done in the run before.
+        add_team_history_to_members: Whether members see the earlier runs of the team's session, as
+            many as the settings of history say.
+        options: As for an `Agent`, and for the leader.
+
+    Raises:
+        InvalidDefinition: there are no members, two have one id, one is no agent or team, or a
+            value makes no sense.
+    """
+
+    kind: ClassVar[str] = "team"
+
+    def __init__(
+        self,
+        *,
+        members: Sequence[ModelComponent],
+        model: Model,
+        mode: Mode = "coordinate",
+        tools: Sequence[Tool | Function] = (),
+        share_member_interactions: bool = False,
+        add_team_history_to_members: bool = False,
+        **options: Unpack[ModelOptions],
+    ) -> None:
+        self.members = {member.id: member for member in _members(members)}
+        self.mode: Mode = _a_mode(mode)
+        self.share_member_interactions = share_member_interactions
+        self.add_team_history_to_members = add_team_history_to_members
+        if mode == "route" and options.get("output_schema") is not None:
+            message = (
+                "A team that routes gives a member's answer: pass output_schema to the members, "
+                "not to the team."
+            )
+            raise InvalidDefinition(message)
+        not_empty(id=options.get("id"), name=options.get("name"))
+        super().__init__(model=model, tools=[*tools, *self._delegations()], **options)
+        self.context = self._shown()
+        self._check_databases()
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the declaration: two teams with the same one do the same."""
+        declaration: list[JsonValue] = [
+            super().fingerprint,
+            self.mode,
+            self.share_member_interactions,
+            self.add_team_history_to_members,
+        ]
+        declaration.extend([member.id, member.fingerprint] for member in self.members.values())
+        return digest(declaration)
+
+    @property
+    def parts(self) -> tuple[ModelComponent, ...]:
+        """The members."""
+        return tuple(self.members.values())
+
+    @property
+    def offered(self) -> Collection[Tool]:
+        """The tools of which the leader is told."""
+        if self.mode != "broadcast":
+            return self.tools.values()
+        return [one for one in self.tools.values() if not isinstance(one, Delegation)]
+
+    def opening(self) -> ModelResponse | None:
+        """Return a first answer that asks all members, if that is the team's way."""
+        if self.mode != "broadcast":
+            return None
+        calls = [
+            RequestedCall(
+                id=f"ask-{number}",
+                name="ask_member",
+                arguments=canonical_json({"member_id": member}),
+            )
+            for number, member in enumerate(self.members, start=1)
+        ]
+        return ModelResponse(tool_calls=calls, provider=_OWN)
+
+    def briefing(self, made: Sequence[ToolExecution]) -> str | None:
+        """Return the list of tasks as it stands, if the leader keeps one."""
+        if self.mode != "tasks":
+            return None
+        return f"Your list of tasks:\n{listed(tasks_of(made))}"
+
+    def objection(self, made: Sequence[ToolExecution]) -> str | None:
+        """Return which tasks remain; None if none do."""
+        if self.mode != "tasks":
+            return None
+        open_ones = [task for task in tasks_of(made) if not task.is_settled]
+        if not open_ones:
+            return None
+        return (
+            "These tasks of your list are neither done nor dropped:\n"
+            f"{listed(open_ones)}\nAssign each to a member or drop it, and answer then."
+        )
+
+    def _delegations(self) -> list[Tool]:
+        shares = self.share_member_interactions
+        match self.mode:
+            case "coordinate":
+                return [delegate(self.members, shares=shares)]
+            case "route":
+                return [forward(self.members)]
+            case "broadcast":
+                return [ask_all(self.members, shares=shares)]
+            case "tasks":
+                return task_tools(self.members, shares=shares)
+
+    def _shown(self) -> Context:
+        """Return what the leader is shown, with who the members are."""
+        lines = [f"- {member.id}: {member.role or member.name}" for member in self.members.values()]
+        brief = "\n".join(["You lead a team. Its members:", *lines])
+        told = "\n\n".join(filter(None, [self.instructions, brief, _RULES[self.mode]]))
+        window = None
+        if self.add_team_history_to_members:
+            window = window_of(
+                shown=True,
+                runs=self.num_history_runs,
+                messages=self.num_history_messages,
+                tool_calls=None,
+            )
+        return self.context.leading(told, window, shows_calls=self.mode == "tasks")
+
+    def _check_databases(self) -> None:
+        for member in self.members.values():
+            if member.db is not None and (self.db is None or not self.db.is_same(member.db)):
+                message = (
+                    f"The member {member.id!r} names a database of its own, but its runs are kept "
+                    f"with the team's: pass db= to the team {self.id!r}, and to no member."
+                )
+                raise InvalidDefinition(message)
+
+
+def _members(given: Sequence[object]) -> list[ModelComponent]:
+    found: list[ModelComponent] = []
+    for member in given:
+        if not isinstance(member, ModelComponent):
+            message = f"{member!r} cannot be a member of a team: use an Agent or a Team."
+            raise InvalidDefinition(message)
+        found.append(member)
+    if not found:
+        message = "A team needs members: pass members=[…] with one agent or more."
+        raise InvalidDefinition(message)
+    ids = [member.id for member in found]
+    double = sorted({one for one in ids if ids.count(one) > 1})
+    if double:
+        message = (
+            f"Two members have the id {double[0]!r}: the leader could not tell them apart. Pass "
+            "another id= or name= to one."
+        )
+        raise InvalidDefinition(message)
+    return found
+
+
+def _a_mode(mode: Mode) -> Mode:
+    if mode in _RULES:
+        return mode
+    message = f"mode is {mode!r}: use one of {', '.join(_RULES)}."
+    raise InvalidDefinition(message)
