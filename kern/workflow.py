@@ -15,7 +15,9 @@ from kern.pipeline.containers import Condition, Loop, Parallel, Router
 from kern.pipeline.laying import lay_out
 from kern.pipeline.review import HumanReview
 from kern.pipeline.values import StepInput, StepOutput
+from kern.run import RunOutput
 from kern.runnable import Runnable
+from kern.runner import arunner_for, runner_for
 
 __all__ = [
     "Condition",
@@ -79,6 +81,25 @@ class Workflow(Runnable):
         if any(part.id == self.id for part in self.layout.parts):
             message = f"The workflow {self.id!r} has a step of the same id: give each its own."
             raise InvalidDefinition(message)
+
+    def retry_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+        """Have a run that failed go on where it failed, and wait for its next stop.
+
+        Steps that have ended are not done again. Those that failed begin once more, and those that
+        were stopped because of it go on.
+
+        Raises:
+            NotFound: there is no such run.
+            NotAllowed: the run belongs to somebody else.
+            Conflict: the run has not failed, or is a part of another run.
+        """
+        runner = runner_for(self)
+        return self._typed(runner.call(runner.retry_run(self, run_id, user_id)))
+
+    async def aretry_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+        """As `retry_run`, for async callers."""
+        runner = await arunner_for(self)
+        return self._typed(await runner.retry_run(self, run_id, user_id))
 
     @property
     def fingerprint(self) -> str:

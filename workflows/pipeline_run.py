@@ -6,7 +6,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from kern.contracts import PipelineOutcome, RunCursor, Work
+from kern.contracts import Nothing, PipelineOutcome, RunCursor, Work
 from kern.workflows import steps
 from kern.workflows.agent_run import AgentRun
 
@@ -30,6 +30,7 @@ class PipelineRun(AgentRun):
         self._tasks: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None
         self._over = False
+        self._is_reopened = False
         self._executing = 0
         self._executed = 0
 
@@ -38,7 +39,19 @@ class PipelineRun(AgentRun):
         """Serve what is open until the run has ended."""
         await super().run(cursor)
 
+    @workflow.signal(name="reopened")
+    def reopened(self, ask: Nothing) -> None:  # noqa: ARG002  every message has one
+        """Hear that the run goes on again, maybe while this workflow was about to end."""
+        self._is_reopened = True
+
     async def _take_turns(self, cursor: RunCursor) -> None:
+        self._is_reopened = False
+        await self._serve_all(cursor)
+        while self._is_reopened:
+            self._is_reopened, self._over = False, False
+            await self._serve_all(cursor)
+
+    async def _serve_all(self, cursor: RunCursor) -> None:
         try:
             self._begin(await self._execute(None))
             await workflow.wait_condition(lambda: self._over or self._may_move_on())

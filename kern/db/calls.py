@@ -122,7 +122,9 @@ def begin(tx: Session, tool_call_id: str, token: str, now: datetime) -> Executio
     for row in asked:
         if row.status == RequirementStatus.pending.value:
             return Settled(gate=gate_of(row))
-    if call.status == ToolCallStatus.running.value and call.token != token:
+    # One of which nobody said what became of it, and whose run goes on again, is such a one too.
+    begun = {ToolCallStatus.running.value, ToolCallStatus.unknown.value}
+    if call.status in begun and call.token != token:
         if Effect(call.effect) is Effect.once:
             return Settled(gate=_ask(tx, run, call, now))
         _record(tx, run, call, "repeated", now)

@@ -240,23 +240,33 @@ def _said(row: RequirementRow, did: str) -> str:
 
 def is_what_passed(frames: StoredFrames, frame: StepRow) -> bool:
     """Whether a step would begin with what a person let pass, if one was asked."""
-    gate = frames.shape.by_id[frame.node].gate
     call = runs.hold_call(frames.tx, frame.call_id)
-    if gate is None or call is None:
+    if call is None or frames.shape.by_id[frame.node].gate is None:
         return True
-    passed = [
-        one
-        for one in rows(frames.tx, ToolCallRow, _GATES, step_id=frame.id, gate=gate.kind.value)
-        if _let_pass(frames, one)
-    ]
-    if not passed:
+    passed = _passed(frames, frame)
+    if passed is None:
         return False
-    runs_with = passed[-1].approved_arguments or passed[-1].arguments
+    runs_with = passed.approved_arguments or passed.arguments
     values = {name: value for name, value in runs_with.items() if name != "input"}
     given = call.arguments.get("values")
     own = given if isinstance(given, dict) else {}
     is_same = {name: own.get(name) for name in values} == values
     return is_same and call.arguments.get("input") == runs_with.get("input")
+
+
+def has_passed(frames: StoredFrames, frame: StepRow) -> bool:
+    """Whether a person let a frame begin, if one was to be asked."""
+    is_gated = frames.shape.by_id[frame.node].gate is not None
+    return not is_gated or _passed(frames, frame) is not None
+
+
+def _passed(frames: StoredFrames, frame: StepRow) -> ToolCallRow | None:
+    """Return the last question to which a person said yes, if that is what the chain says too."""
+    gate = frames.shape.by_id[frame.node].gate
+    if gate is None:
+        return None
+    asked = list(rows(frames.tx, ToolCallRow, _GATES, step_id=frame.id, gate=gate.kind.value))
+    return next((one for one in reversed(asked) if _let_pass(frames, one)), None)
 
 
 def _let_pass(frames: StoredFrames, call: ToolCallRow) -> bool:

@@ -23,7 +23,7 @@ from kern.db.step_inputs import arguments_of
 from kern.db.step_tables import StepRow
 from kern.db.tables import RunRow
 from kern.pipeline.frames import Phase
-from kern.pipeline.machine import Machine
+from kern.pipeline.machine import EVALUATION_FAILED, Machine
 from kern.pipeline.nodes import Shape
 from kern.session_state import StateChange
 from kern.states import RunStatus, ToolCallStatus, ToolOutcome
@@ -147,7 +147,7 @@ def broke(tx: Session, asked: Evaluate, message: str, now: datetime) -> None:
     found = _asked(tx, asked, now)
     if found is not None:
         frames, machine, frame = found
-        machine.failed(frame, "evaluation_failed", message)
+        machine.failed(frame, EVALUATION_FAILED, message)
         advance(frames, machine)
 
 

@@ -13,6 +13,7 @@ from kern.db.step_tables import StepRow
 from kern.pipeline.frames import RUN, Ending, Frames, Outcome, Phase
 from kern.pipeline.nodes import Node, NodeKind, OnError, OnRefusal
 
+EVALUATION_FAILED = "evaluation_failed"
 _WITHOUT_END = "A step ended that holds others which have not"
 
 
@@ -144,6 +145,10 @@ class Machine:
                 self._serve(frame, Phase.trouble)
             case _:
                 self._finish(frame, Outcome.failed)
+
+    def resumed(self, frame: StepRow, phase: Phase) -> None:
+        """Bring a frame that had ended back into a phase, from which it goes on."""
+        self._phase(frame, phase)
 
     def node(self, frame: StepRow) -> Node:
         """Return a frame's node."""
