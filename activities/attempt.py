@@ -35,7 +35,7 @@ class Attempt(ABC):
         self._token = token
 
     @abstractmethod
-    async def end(self, ended: Ended) -> None:
+    async def end(self, ended: Ended, *, may_retry: bool = True) -> None:
         """Store what the code came to, or give the call back for another try."""
 
     async def give_back(self, reason: str) -> None:
@@ -107,7 +107,7 @@ class Executions:
             ended = Raised(TimeoutError(f"no result within {attempt.taken.timeout:g} seconds"))
         except asyncio.CancelledError:
             if is_once:
-                await attempt.end(await waiting)
+                await attempt.end(await waiting, may_retry=False)
             else:
                 await attempt.abandon()
             raise

@@ -4,10 +4,12 @@ Temporal's history keeps only a code and a fixed sentence. What an error says ma
 the texts of models and people: it goes to the run's row, or to the worker's log.
 """
 
+import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
 from kern.errors import KernError, NotFound
@@ -27,6 +29,10 @@ def at_the_edge(run_id: str) -> Generator[None]:
         yield
     except FailureError:
         raise
+    except asyncio.CancelledError:
+        if _is_awaited():
+            raise
+        raise try_again("stopped", "Nobody waits for this attempt any more") from None
     except KernError as error:
         _log.warning("activity_failed", run_id=run_id, code=error.code, why=str(error))
         raise _kern_failure(error) from None
@@ -67,6 +73,16 @@ def try_again(code: str, text: str, wait: timedelta | None = None) -> Applicatio
         # Our own log says it in one line; Temporal's would add a traceback.
         category=ApplicationErrorCategory.BENIGN,
     )
+
+
+def _is_awaited() -> bool:
+    """Whether Temporal takes the end of this attempt, which was cancelled.
+
+    It was over for Temporal before it heard of that, if its workflow has ended or its time was up.
+    The SDK takes such a cancellation for a failure, and would print it with a traceback.
+    """
+    details = activity.cancellation_details()
+    return details is None or not (details.not_found or details.timed_out)
 
 
 def _kern_failure(error: KernError) -> ApplicationError:

@@ -31,6 +31,20 @@ from kern.states import RunStatus
 
 _log = get_logger("kern.model_turn")
 
+_BROKE = "model_broke"
+# What code raises that is wrong, and no provider that fails: asking again and again mends nothing.
+# Once more, since an answer that is cut short may look like this too.
+_BUGS = (
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    NotImplementedError,
+    TypeError,
+)
+_BUG_ATTEMPTS = 2
+
 
 class ModelTurn:
     """Executes model turns for the components of one process."""
@@ -123,15 +137,18 @@ class ModelTurn:
         except (ProviderError, asyncio.CancelledError):
             raise
         except Exception as error:
-            _log.exception("model_broke", model=agent.model.id)
             text = f"The model {agent.model.id!r} raised {type(error).__name__}: {error}"
-            raise ProviderError(text, code="model_broke", retryable=True) from error
+            raise ProviderError(text, code=_BROKE, retryable=True) from error
 
     async def _after(self, error: ProviderError, run_id: str) -> TurnOutcome:
         """Have a provider asked again, or end the run when that is of no use."""
-        is_last = not error.retryable or activity.info().attempt >= self._attempts
+        bug = error.__cause__ if error.code == _BROKE else None
+        attempts = min(self._attempts, _BUG_ATTEMPTS if isinstance(bug, _BUGS) else self._attempts)
+        is_last = not error.retryable or activity.info().attempt >= attempts
         why = str(error)
-        _log.warning("provider_failed", run_id=run_id, code=error.code, last=is_last, why=why)
+        said = {"run_id": run_id, "code": error.code, "last": is_last, "why": why}
+        # One traceback, beside the error that the run ends with.
+        _log.warning("provider_failed", exc_info=bug if is_last else None, **said)
         if not is_last:
             raise provider_failure(error) from None
         now = datetime.now(UTC)

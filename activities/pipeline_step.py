@@ -165,12 +165,12 @@ class _StepAttempt(Attempt):
         self.backoff = 0.0
         self._task = task
 
-    async def end(self, ended: Ended) -> None:
+    async def end(self, ended: Ended, *, may_retry: bool = True) -> None:
         """Store what the function came to, or give the call back for another try."""
         match ended:
             case Returned(value):
                 await self._keep(self._finished(value))
-            case Raised(error) if self.taken.attempt <= self.taken.retries:
+            case Raised(error) if may_retry and self.taken.attempt <= self.taken.retries:
                 await self.give_back(error_text(error))
                 wait = timedelta(seconds=backoff(self.backoff, self.taken.attempt))
                 raise try_again("step_failed", "The step raised and is tried again", wait)

@@ -13,6 +13,7 @@ from kern.activities.failures import (
 )
 from kern.activities.heartbeat import beating
 from kern.canonical import clean_text
+from kern.checkpoints import reach
 from kern.contracts import NameInput, Nothing, SummaryInput
 from kern.db import naming, sessions, summaries
 from kern.db.engine import Database
@@ -67,12 +68,15 @@ class SessionTexts:
         text = transcript(material.messages)
         if material.before:
             text = f"Summary of what came before:\n{material.before}\n\nSince then:\n{text}"
+        reach("summarise.before_call")
         response = await self._ask(material.component_id, _SUMMARISE, text)
         summary = response.content.strip()
         now = datetime.now(UTC)
+        reach("summarise.before_store")
         kept = await self._db.write(
             lambda tx: summaries.store(tx, material, summary, response.usage, now)
         )
+        reach("summarise.after_store")
         if not kept:
             raise try_again("conflict", "Another run's summary was first")
 

@@ -58,6 +58,10 @@ class Runtime:
         opening = self._submit(self._open(db))
         try:
             opening.result()
+        except KernError as error:
+            self._give_up(opening)
+            # It says what to do; the way that it came, through two threads, says nothing.
+            raise error.with_traceback(None) from None
         except BaseException:
             self._give_up(opening)
             raise

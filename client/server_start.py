@@ -32,6 +32,7 @@ _SETTLE_SECONDS = 10.0
 # Below the range from which Linux and macOS number outgoing connections: while a server is being
 # restarted, no connection can take its port, not even that of a client which tries to reach it.
 _PORTS = range(20000, 32000)
+_UNREADABLE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN}
 # Kept away from the server: secrets, and Temporal and proxy settings that are meant for clients.
 _ENVIRONMENT = ("PATH", "TMPDIR", "TZ", "LANG", "LC_ALL", "GOMAXPROCS", "GOMEMLIMIT")
 
@@ -149,12 +150,20 @@ def _discard_half_made(database: Path) -> None:
 
 
 def _has_a_namespace(database: Path) -> bool:
-    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=rw", uri=True)) as connection:
-        try:
-            found = connection.execute("SELECT 1 FROM namespaces LIMIT 1").fetchone()
-        except sqlite3.Error as error:
-            return "no such table" not in str(error)
-        return found is not None
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=rw", uri=True)) as file:
+            return file.execute("SELECT 1 FROM namespaces LIMIT 1").fetchone() is not None
+    except sqlite3.Error as error:
+        if "no such table" in str(error):
+            return False
+        # The extended codes that SQLite may give have the plain one in their lowest byte.
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _UNREADABLE:
+            return True
+        raise Unavailable(
+            f"{str(database)!r} cannot be read as the Temporal server's database ({error}). Move "
+            "it away and start again: a new one is made, and runs go on from what Kern's own "
+            "database says of them"
+        ) from error
 
 
 def _settled(home: Path, record: ServerRecord) -> ServerRecord:

@@ -55,9 +55,11 @@ class Sessions:
         self, session_id: str, viewer: Viewer, changes: Sequence[StateChange]
     ) -> dict[str, JsonValue]:
         """Change the state, and return the new one."""
-        now = datetime.now(UTC)
+        now, update_id = datetime.now(UTC), new_id()
         return await self._db.write(
-            lambda tx: sessions.update_state(tx, session_id, viewer, changes, now)
+            lambda tx: sessions.update_state(
+                tx, session_id, viewer, changes, now, update_id=update_id
+            )
         )
 
     async def metrics(self, session_id: str, viewer: Viewer) -> SessionMetrics:

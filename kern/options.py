@@ -26,3 +26,9 @@ class RunOptions(RequestOptions, total=False):
     """As `RequestOptions`, and how the caller waits."""
 
     background: bool
+
+
+class StreamOptions(RunOptions, total=False):
+    """As `RunOptions`, and what a stream shows."""
+
+    stream_events: bool

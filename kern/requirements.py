@@ -1,14 +1,16 @@
 """What a run waits for from a person, and the decision that a person fills in."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, ValidationError
 
-from kern.canonical import arguments_digest
-from kern.errors import AlreadyResolved, InvalidDecision
+from kern.canonical import arguments_digest, canonical_json, clean_json
+from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput
 from kern.states import OnExpiry, RequirementKind, RequirementStatus, Verdict
+
+_LONGEST_PATH = 5
 
 
 class UserInputField(BaseModel):
@@ -150,7 +152,7 @@ class Requirement(BaseModel):
         if before is not None:
             note, by = note or before.note, by or before.by
         edit = before.edit if before is not None else None
-        return self._fill(DecisionDraft(verdict=Verdict.approve, note=note, by=by, edit=edit))
+        return self._fill(Verdict.approve, note=note, by=by, edit=edit)
 
     def edit(
         self, arguments: dict[str, JsonValue], note: str | None = None, by: str | None = None
@@ -163,39 +165,37 @@ class Requirement(BaseModel):
         the original.
         """
         self._expect("edit", RequirementKind.confirmation, RequirementKind.output_review)
-        draft = DecisionDraft(verdict=Verdict.approve, note=note, by=by, edit=_changes(arguments))
-        return self._fill(draft)
+        changes = _dict_of(arguments, "edit() takes a dict of the arguments to change")
+        return self._fill(Verdict.approve, note=note, by=by, edit=changes)
 
     def reject(self, note: str | None = None, by: str | None = None) -> Self:
         """Refuse the call: it never runs, and the model is told so with the note.
 
         An output that is reviewed is done again with the note, unless its author said otherwise.
         """
-        return self._fill(DecisionDraft(verdict=Verdict.reject, note=note, by=by))
+        return self._fill(Verdict.reject, note=note, by=by)
 
     def provide_user_input(
         self, values: dict[str, JsonValue], note: str | None = None, by: str | None = None
     ) -> Self:
         """Give the values of the fields that the call asks a person for."""
         self._expect("provide_user_input", RequirementKind.user_input)
-        draft = DecisionDraft(verdict=Verdict.answer, note=note, by=by, values=dict(values))
-        return self._fill(draft)
+        given = _dict_of(values, "provide_user_input() takes a dict of the values asked for")
+        return self._fill(Verdict.answer, note=note, by=by, values=given)
 
     def provide_user_feedback(
         self, choices: str | list[str], note: str | None = None, by: str | None = None
     ) -> Self:
         """Choose among the options: one, or several where `multiple` is set."""
         self._expect("provide_user_feedback", RequirementKind.user_feedback)
-        chosen = (choices,) if isinstance(choices, str) else tuple(choices)
-        return self._fill(DecisionDraft(verdict=Verdict.choose, note=note, by=by, choices=chosen))
+        return self._fill(Verdict.choose, note=note, by=by, choices=_chosen(choices))
 
     def set_external_execution_result(
         self, result: JsonValue, note: str | None = None, by: str | None = None
     ) -> Self:
         """Give the result of a call that was executed outside Kern."""
         self._expect("set_external_execution_result", RequirementKind.external_execution)
-        draft = DecisionDraft(verdict=Verdict.result, note=note, by=by, result=result)
-        return self._fill(draft)
+        return self._fill(Verdict.result, note=note, by=by, result=result)
 
     def mark_happened(
         self, result: JsonValue, note: str | None = None, by: str | None = None
@@ -205,8 +205,7 @@ class Requirement(BaseModel):
         It is not run again.
         """
         self._expect("mark_happened", RequirementKind.unknown_outcome)
-        draft = DecisionDraft(verdict=Verdict.happened, note=note, by=by, result=result)
-        return self._fill(draft)
+        return self._fill(Verdict.happened, note=note, by=by, result=result)
 
     def run_again(self, note: str | None = None, by: str | None = None) -> Self:
         """Have a call with an unknown outcome executed once more, with the approved arguments.
@@ -214,12 +213,12 @@ class Requirement(BaseModel):
         A step that failed is done once more from its beginning.
         """
         self._expect("run_again", RequirementKind.unknown_outcome, RequirementKind.error)
-        return self._fill(DecisionDraft(verdict=Verdict.run_again, note=note, by=by))
+        return self._fill(Verdict.run_again, note=note, by=by)
 
     def skip(self, note: str | None = None, by: str | None = None) -> Self:
         """Go on without a step that failed."""
         self._expect("skip", RequirementKind.error)
-        return self._fill(DecisionDraft(verdict=Verdict.skip, note=note, by=by))
+        return self._fill(Verdict.skip, note=note, by=by)
 
     def fail(self, note: str | None = None, by: str | None = None) -> Self:
         """End the run with an error because nobody can say what a call did.
@@ -228,14 +227,22 @@ class Requirement(BaseModel):
         """
         kinds = (RequirementKind.error, RequirementKind.output_review)
         self._expect("fail", RequirementKind.unknown_outcome, *kinds)
-        return self._fill(DecisionDraft(verdict=Verdict.fail, note=note, by=by))
+        return self._fill(Verdict.fail, note=note, by=by)
 
     def _needs(self, kind: RequirementKind) -> bool:
         return self.kind is kind and not self.is_resolved
 
-    def _fill(self, draft: DecisionDraft) -> Self:
+    def _fill(self, verdict: Verdict, **given: object) -> Self:
         if self.status is not RequirementStatus.pending:
             raise AlreadyResolved(self.closed_message())
+        try:
+            draft = DecisionDraft.model_validate({"verdict": verdict, **given})
+            for value in (draft.edit, draft.values, draft.result):
+                canonical_json(clean_json(value))
+        except (ValidationError, InvalidInput) as error:
+            why = _first_problem(error) if isinstance(error, ValidationError) else str(error)
+            message = f"The decision about requirement {self.id!r} was not filled in: {why}"
+            raise InvalidDecision(message) from None
         self._draft = draft
         return self
 
@@ -261,11 +268,39 @@ class Requirement(BaseModel):
         )
 
 
-def _changes(given: object) -> dict[str, JsonValue]:
+def _dict_of(given: object, wanted: str) -> dict[str, JsonValue]:
     if isinstance(given, Mapping):
         return dict(given)
-    message = f"edit() takes a dict of the arguments to change; {given!r} is none."
+    message = f"{wanted}; {_kind_of(given)} is none."
     raise InvalidDecision(message)
+
+
+def _chosen(given: object) -> tuple[object, ...]:
+    if isinstance(given, str):
+        return (given,)
+    if isinstance(given, Iterable):
+        return tuple(given)
+    message = f"provide_user_feedback() takes a choice or a list of them; {_kind_of(given)} is none"
+    raise InvalidDecision(f"{message}.")
+
+
+def _first_problem(error: ValidationError) -> str:
+    """Say what is wrong in one line.
+
+    pydantic would name its own types, show values that may be secret, and take many lines.
+    """
+    # What is nested too deeply has no representation either.
+    [first, *_] = error.errors(include_input=False, include_url=False)
+    name, *path = [str(part) for part in first["loc"] if part not in {"dict", "list", "[key]"}]
+    where = f", at {'.'.join(path[:_LONGEST_PATH])}," if path else ""
+    wanted = "text" if first["type"] == "string_type" else "JSON"
+    if "recursion" in first["type"]:
+        wanted = "JSON of a depth that can be kept"
+    return f"its {name!r}{where} is not {wanted}."
+
+
+def _kind_of(given: object) -> str:
+    return f"a value of type {type(given).__name__!r}"
 
 
 METHODS: dict[RequirementKind, str] = {

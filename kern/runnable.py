@@ -16,10 +16,10 @@ from kern.errors import InvalidInput
 from kern.events import RunEvent
 from kern.input import Input, input_text
 from kern.media import File, Image
-from kern.options import RequestOptions, RunOptions
+from kern.options import RequestOptions, RunOptions, StreamOptions
 from kern.requirements import Requirement
 from kern.run import RunOutput
-from kern.runner import EventReader, RunRequest, Show, arunner_for, runner_for
+from kern.runner import EventReader, RunRequest, arunner_for, runner_for
 from kern.session_component import SessionComponent
 
 
@@ -36,13 +36,13 @@ class Runnable(SessionComponent):
 
     @overload
     def run(
-        self,
-        input: Input,
-        *,
-        stream: Literal[True],
-        stream_events: bool = False,
-        **options: Unpack[RunOptions],
+        self, input: Input, *, stream: Literal[True], **options: Unpack[StreamOptions]
     ) -> Generator[RunEvent]: ...
+
+    @overload
+    def run(
+        self, input: Input, *, stream: bool, **options: Unpack[StreamOptions]
+    ) -> RunOutput | Generator[RunEvent]: ...
 
     def run(
         self,
@@ -91,7 +91,7 @@ class Runnable(SessionComponent):
             Conflict: `run_id` is taken by a run with another input or other files.
             SessionBusy: another run of the session moves, and `on_busy` is `reject`.
         """
-        show = _show(stream=stream, stream_events=stream_events, background=background)
+        show = streams.shown(stream=stream, stream_events=stream_events, background=background)
         request = self._request(
             input,
             images=images,
@@ -117,13 +117,13 @@ class Runnable(SessionComponent):
 
     @overload
     def arun(
-        self,
-        input: Input,
-        *,
-        stream: Literal[True],
-        stream_events: bool = False,
-        **options: Unpack[RunOptions],
+        self, input: Input, *, stream: Literal[True], **options: Unpack[StreamOptions]
     ) -> AsyncGenerator[RunEvent]: ...
+
+    @overload
+    def arun(
+        self, input: Input, *, stream: bool, **options: Unpack[StreamOptions]
+    ) -> Coroutine[Any, Any, RunOutput] | AsyncGenerator[RunEvent]: ...
 
     def arun(
         self,
@@ -146,7 +146,7 @@ class Runnable(SessionComponent):
 
         A streamed run is accepted when its first event is asked for.
         """
-        show = _show(stream=stream, stream_events=stream_events, background=background)
+        show = streams.shown(stream=stream, stream_events=stream_events, background=background)
         request = self._request(
             input,
             images=images,
@@ -188,6 +188,17 @@ class Runnable(SessionComponent):
         stream_events: bool = False,
     ) -> Generator[RunEvent]: ...
 
+    @overload
+    def continue_run(
+        self,
+        run_id: str,
+        requirements: Sequence[Requirement] = (),
+        *,
+        user_id: str | None = None,
+        stream: bool,
+        stream_events: bool = False,
+    ) -> RunOutput | Generator[RunEvent]: ...
+
     def continue_run(
         self,
         run_id: str,
@@ -217,7 +228,7 @@ class Runnable(SessionComponent):
             InvalidDecision: the decision does not fit the requirement or its schema.
             NotAllowed: the run belongs to somebody else, or this person may not decide.
         """
-        show = _show(stream=stream, stream_events=stream_events)
+        show = streams.shown(stream=stream, stream_events=stream_events)
         runner = runner_for(self)
         if show is not None:
             opening = runner.stream_continued(self, run_id, requirements, user_id, show)
@@ -245,6 +256,17 @@ class Runnable(SessionComponent):
         stream_events: bool = False,
     ) -> AsyncGenerator[RunEvent]: ...
 
+    @overload
+    def acontinue_run(
+        self,
+        run_id: str,
+        requirements: Sequence[Requirement] = (),
+        *,
+        user_id: str | None = None,
+        stream: bool,
+        stream_events: bool = False,
+    ) -> Coroutine[Any, Any, RunOutput] | AsyncGenerator[RunEvent]: ...
+
     def acontinue_run(
         self,
         run_id: str,
@@ -255,7 +277,7 @@ class Runnable(SessionComponent):
         stream_events: bool = False,
     ) -> Coroutine[Any, Any, RunOutput] | AsyncGenerator[RunEvent]:
         """As `continue_run`, for async callers; with `stream=True` iterate over it."""
-        show = _show(stream=stream, stream_events=stream_events)
+        show = streams.shown(stream=stream, stream_events=stream_events)
         if show is None:
             return self._acontinue(run_id, requirements, user_id)
 
@@ -290,7 +312,7 @@ class Runnable(SessionComponent):
             NotAllowed: the run belongs to somebody else.
         """
         runner = runner_for(self)
-        opening = runner.stream_run(self, run_id, after, user_id, _chosen(stream_events))
+        opening = runner.stream_run(self, run_id, after, user_id, streams.chosen(stream_events))
         return streams.events(runner, runner.call(opening), self._typed)
 
     def astream_run(
@@ -302,10 +324,11 @@ class Runnable(SessionComponent):
         stream_events: bool = True,
     ) -> AsyncGenerator[RunEvent]:
         """As `stream_run`, for async callers."""
+        show = streams.chosen(stream_events)
 
         async def opened() -> EventReader:
             runner = await arunner_for(self)
-            return await runner.stream_run(self, run_id, after, user_id, _chosen(stream_events))
+            return await runner.stream_run(self, run_id, after, user_id, show)
 
         return streams.aevents(opened, self._typed)
 
@@ -367,22 +390,3 @@ class Runnable(SessionComponent):
     def _typed(self, output: RunOutput) -> RunOutput:
         """Return the output with its content in the component's own type."""
         return output
-
-
-def _chosen(everything: bool) -> Show:  # noqa: FBT001  one value, named by what calls it
-    return "everything" if everything else "content"
-
-
-def _show(*, stream: bool, stream_events: bool, background: bool = False) -> Show | None:
-    if not stream:
-        if stream_events:
-            message = "stream_events=True is for stream=True: pass both."
-            raise InvalidInput(message)
-        return None
-    if background:
-        message = (
-            "stream=True reads a run and background=True leaves it: choose one. A run that was "
-            "left is read with stream_run."
-        )
-        raise InvalidInput(message)
-    return _chosen(stream_events)

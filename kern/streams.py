@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
+from kern.errors import InvalidInput
 from kern.events import RunEvent, RunStop
 from kern.run import RunOutput
-from kern.runner import EventReader, Runner
+from kern.runner import EventReader, Runner, Show
 
 Typed = Callable[[RunOutput], RunOutput]
 
@@ -30,6 +31,31 @@ async def aevents(
                 yield _typed(event, typed)
     finally:
         reader.close()
+
+
+def chosen(everything: bool) -> Show:  # noqa: FBT001  one value, named by what calls it
+    """Say what of a run is shown."""
+    return "everything" if everything else "content"
+
+
+def shown(*, stream: bool, stream_events: bool, background: bool = False) -> Show | None:
+    """Say what of a run is shown; None if it is not streamed.
+
+    Raises:
+        InvalidInput: the options do not go together.
+    """
+    if not stream:
+        if stream_events:
+            message = "stream_events=True is for stream=True: pass both."
+            raise InvalidInput(message)
+        return None
+    if background:
+        message = (
+            "stream=True reads a run and background=True leaves it: choose one. A run that was "
+            "left is read with stream_run."
+        )
+        raise InvalidInput(message)
+    return chosen(stream_events)
 
 
 def _typed(event: RunEvent, typed: Typed) -> RunEvent:

@@ -20,7 +20,8 @@ from kern.client.cli.printing import (
     styled,
     where_it_stands,
 )
-from kern.db import listing, outputs
+from kern.db import late, listing, outputs
+from kern.db.late import LateResult
 from kern.db.listing import Decision
 from kern.db.viewer import OPERATOR
 from kern.requirements import Requirement
@@ -53,6 +54,7 @@ class Story:
 
     run: RunOutput
     decisions: list[Decision]
+    late: list[LateResult]
     undelivered: int
 
 
@@ -65,7 +67,7 @@ def read_story(tx: Session, given: str) -> Story:
     run_id = listing.full_run_id(tx, given)
     run = outputs.run_output(tx, run_id, OPERATOR)
     waiting = listing.backlog(tx, run_id).undelivered
-    return Story(run, listing.decisions_of(tx, run_id), waiting)
+    return Story(run, listing.decisions_of(tx, run_id), late.results_of(tx, run_id), waiting)
 
 
 def print_story(given: str, *, as_json: bool) -> None:
@@ -75,7 +77,9 @@ def print_story(given: str, *, as_json: bool) -> None:
     if as_json:
         decided = [one.model_dump(mode="json") for one in story.decisions]
         found = story.run.model_dump(mode="json")
-        say_json({**found, "decisions": decided, "undelivered": story.undelivered})
+        too_late = [one.model_dump(mode="json") for one in story.late]
+        told = {"decisions": decided, "late_results": too_late, "undelivered": story.undelivered}
+        say_json({**found, **told})
         return
     _head(story.run)
     _turns(story)
@@ -131,6 +135,9 @@ def _call(story: Story, call: ToolExecution) -> None:
         if item.tool_call_id == call.id:
             _requirement(story, item)
     _result(story, call)
+    for one in story.late:
+        if one.tool_call_id == call.id:
+            _late(one)
 
 
 def _requirement(story: Story, item: Requirement) -> None:
@@ -174,6 +181,14 @@ def _result(story: Story, call: ToolExecution) -> None:
         "         ",
         styled(f"{outcome.value}{tries}{took}{asked}", colour),
         f": {_cut(call.result or '')}",
+    )
+
+
+def _late(found: LateResult) -> None:
+    say(
+        "         ",
+        styled(f"too late  {show_time(found.at)}, and not kept", "yellow"),
+        f": an earlier attempt came to a {found.outcome.value} after all: {_cut(found.result)}",
     )
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts import Gate
-from kern.db import audit, delegated, outbox, runs
+from kern.db import audit, delegated, late, outbox, runs
 from kern.db.approved import is_as_approved
 from kern.db.audit import KERN, Decided
 from kern.db.delegated import Delegated
@@ -99,7 +99,7 @@ class Settled:
 class Kept(StrEnum):
     """What the database made of a result.
 
-    Kept, or refused because another attempt holds the call.
+    Kept, or refused because another attempt holds the call, or a person said what became of it.
     """
 
     kept = "kept"
@@ -148,13 +148,17 @@ def finish(
     changes: list[StateChange],
     now: datetime,
 ) -> Kept:
-    """Store what an attempt's execution came to, unless another attempt holds the call by now."""
+    """Store what an attempt's execution came to.
+
+    If another attempt holds the call by now, or a person said that something else became of it, an
+    event tells what this one came to.
+    """
     run, call = _lock(tx, tool_call_id)
-    if call.status == ToolCallStatus.done.value and call.token == token:
+    is_done, is_mine = call.status == ToolCallStatus.done.value, call.token == token
+    if is_done and is_mine and not late.is_denied(tx, call, outcome, result):
         return Kept.kept
-    if call.token != token or call.status == ToolCallStatus.done.value:
-        told = {"tool_call_id": call.id, "tool": call.name, "result": result[:500]}
-        record(tx, run, "late_result_refused", now, **told)
+    if is_done or not is_mine:
+        late.refuse(tx, run, call, token, outcome=outcome, result=result, now=now)
         return Kept.fenced
     asked = _open_question(tx, call)
     if asked is not None:

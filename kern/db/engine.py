@@ -10,6 +10,7 @@ from typing import ClassVar, TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import (
+    DatabaseError,
     DataError,
     DBAPIError,
     IntegrityError,
@@ -98,6 +99,15 @@ class Database:
             migrate(self)
         except OperationalError as error:
             raise self._unavailable(error) from error
+        except DatabaseError as error:
+            # Those of other kinds are errors in a migration.
+            if type(error) is not DatabaseError:
+                raise
+            message = (
+                f"The database {self.name} cannot be read: {error.orig}. Put a copy of it in its "
+                "place, or move it away to begin without what it holds."
+            )
+            raise Unavailable(message) from error
 
     def close(self) -> None:
         """Give back threads and connections."""

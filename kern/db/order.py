@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
+from kern.checkpoints import reach
 from kern.db import outbox
 from kern.db.events import record
 from kern.db.held import hold
@@ -90,10 +91,13 @@ def let_next_begin(tx: Session, session_id: str, stopped: str, now: datetime) ->
     run = hold(tx, RunRow, _NEXT, session_id=session_id)
     if run is None:
         return
+    # What ends the run before it, releases this one: neither is there without the other.
+    reach("order.before_release")
     run.is_queued = False
     run.updated_at = now
     record(tx, run, "run_dequeued", now)
     outbox.enqueue(tx, run, DeliveryKind.start, now, grace=timedelta(0))
+    reach("order.after_release")
 
 
 def stuck_sessions(tx: Session, before: datetime) -> list[str]:

@@ -24,6 +24,8 @@ from kern.session_state import StateChange, apply_changes
 from kern.states import RunStatus
 
 LONGEST_PAGE = 1000
+# Far more than can be applied while one of them is tried again.
+_UPDATES_REMEMBERED = 100
 
 _sessions, _runs, _messages = (table_of(kind) for kind in (SessionRow, RunRow, MessageRow))
 _SESSION = _sessions.select().where(_sessions.c.id == bindparam("session_id"))
@@ -99,17 +101,28 @@ def rename(tx: Session, session_id: str, viewer: Viewer, name: str, now: datetim
 
 
 def update_state(
-    tx: Session, session_id: str, viewer: Viewer, changes: Sequence[StateChange], now: datetime
+    tx: Session,
+    session_id: str,
+    viewer: Viewer,
+    changes: Sequence[StateChange],
+    now: datetime,
+    *,
+    update_id: str,
 ) -> dict[str, JsonValue]:
     """Apply changes to a session's state, all of them or none, and return the new state.
+
+    With an `update_id` that was applied before they are not applied again, as when nobody heard of
+    the commit; the latest are remembered.
 
     Raises:
         InvalidInput: a value cannot be incremented or appended to; else as `find`.
     """
     row = lock(tx, session_id, viewer)
-    if changes:
+    known = row.state_updates or []
+    if changes and update_id not in known:
         row.state = apply_changes(row.state, list(changes))
         row.state_version += 1
+        row.state_updates = [*known, update_id][-_UPDATES_REMEMBERED:]
         row.updated_at = now
     return row.state
 

@@ -25,6 +25,7 @@ from kern.states import RequirementStatus, RunStatus, ToolCallStatus
 class SessionRow(SQLModel, table=True):
     """A conversation and its owner; no `user_id` is an owner like any other.
 
+    `state_updates` are the latest changes of the state from outside of runs, by their ids.
     `summary` tells of runs up to number `summary_number`, those that say `is_summarised`. `parts`
     counts the runs inside other runs, which have numbers of their own, below 0.
     """
@@ -41,6 +42,7 @@ class SessionRow(SQLModel, table=True):
     name: str | None = None
     state: dict[str, JsonValue] = Field(sa_type=JsonText)
     state_version: int = 0
+    state_updates: list[str] | None = Field(default=None, sa_type=JsonText)
     next_number: int = 1
     parts: int = 0
     summary: str | None = Field(default=None, sa_type=Text)

@@ -1,10 +1,11 @@
-"""What tests of the command line share: a folder with tables and no rows, and the command."""
+"""What tests of the command line share: folders, and the command."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from kern.client.embedded import EmbeddedServer
 from kern.db import SqliteDb
 from kern.db.configured import database_path
 from tests.support.cli import Cli
@@ -30,3 +31,12 @@ def db(home: Path) -> Iterator[SqliteDb]:
 def kern(capsys: pytest.CaptureFixture[str]) -> Cli:
     """The command, in this process."""
     return Cli(capsys)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for the processes of a module, whose server runs: nobody waits for it to start."""
+    path = tmp_path_factory.mktemp("cli")
+    server = EmbeddedServer.join(path / ".kern")
+    yield path
+    server.leave()

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,11 @@ from sqlalchemy import text
 
 from kern.client.cli.printing import safe
 from kern.client.embedded import status
-from kern.db import SqliteDb
+from kern.db import SqliteDb, calls
 from kern.db.configured import database_path
 from kern.db.migrations import HEAD
 from kern.models.scripted import Call
+from kern.states import ToolOutcome
 from tests.support import seeds
 from tests.support.cli import Cli, command
 from tests.support.pictures import PDF, png
@@ -206,6 +209,23 @@ def test_a_call_with_an_unknown_outcome_is_settled_in_three_ways(kern: Cli, db: 
     story = kern("show", failed.run_id).out
     assert "Error  decided_to_fail" in story
     assert "nobody knows" in story
+
+
+def test_what_an_attempt_came_to_after_a_person_said_otherwise_is_shown(
+    kern: Cli, db: SqliteDb
+) -> None:
+    torn = seeds.torn(db)
+    kern("reject", torn.requirement_id, "--by", "dana")
+    call_id = kern("show", torn.run_id, "--json").json["tools"][0]["id"]
+    sent = partial(calls.finish, outcome=ToolOutcome.result, result="sent", changes=[])
+    now = datetime.now(UTC)
+    assert db.write_now(lambda tx: sent(tx, call_id, "first", now=now)) is calls.Kept.fenced
+    shown = kern("show", torn.run_id)
+    assert "another try was rejected by dana" in shown.out
+    assert "too late" in shown.out
+    assert "came to a result after all: sent" in shown.out
+    [told] = kern("show", torn.run_id, "--json").json["late_results"]
+    assert (told["tool_call_id"], told["outcome"], told["result"]) == (call_id, "result", "sent")
 
 
 def test_a_run_is_cancelled_once(kern: Cli, refund: Seeded) -> None:

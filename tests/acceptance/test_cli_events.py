@@ -1,26 +1,15 @@
 """Text that comes on a terminal, and the events of a run, at the command line."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kern.client.embedded import EmbeddedServer
 from tests.support.cli import Cli, command, terminal
 
 pytestmark = pytest.mark.timeout(240)
 
 APP = "tests.support.cli_app"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One folder for all, whose server runs: nobody waits for it to start."""
-    path = tmp_path_factory.mktemp("cli")
-    server = EmbeddedServer.join(path / ".kern")
-    yield path
-    server.leave()
 
 
 def test_text_comes_on_a_terminal_while_it_is_written(folder: Path) -> None:

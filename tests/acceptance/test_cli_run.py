@@ -1,14 +1,12 @@
 """`kern run` and the workers, as processes: exit codes, prompts, Ctrl-C, and who delivers what."""
 
 import subprocess
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlmodel import Session
 
-from kern.client.embedded import EmbeddedServer
 from kern.db import SqliteDb
 from kern.db.configured import database_path
 from kern.db.listing import list_pending
@@ -21,15 +19,6 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.timeout(240)
 
 APP = "tests.support.cli_app"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One folder for all, whose server runs: nobody waits for it to start."""
-    path = tmp_path_factory.mktemp("cli")
-    server = EmbeddedServer.join(path / ".kern")
-    yield path
-    server.leave()
 
 
 def test_an_answer_is_printed_and_nothing_else(folder: Path) -> None:

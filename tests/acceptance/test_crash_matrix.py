@@ -14,7 +14,9 @@ from tests.support.crash_checks import (
     check_decisions,
     check_effects,
     check_end,
+    check_order,
     check_questions,
+    check_summary,
 )
 from tests.support.crash_points import (
     AGAIN,
@@ -68,11 +70,19 @@ def check(run: CaseRun, last: Snapshot) -> None:
     check_answers(deaths, last)
     check_questions(deaths, last)
     check_decisions(last.rows, run.person.acknowledged)
+    if run.followers:
+        check_order(last, [one.last for one in run.followers])
+    for one in run.others:
+        check_end(one.last)
+        check_answers(one.deaths, one.last)
+    if case.summarises:
+        check_summary(deaths, last)
     if not any(kill.point in AGAIN for kill in case.workers):
-        assert set(last.asked.values()) <= {1}, "the model was asked again without need"
+        counts = [last.asked, *(one.last.asked for one in run.others)]
+        assert {times for one in counts for times in one.values()} <= {1}, "asked without need"
     # Where the point alone tells whether the call was in doubt, the database is not believed.
     points = {kill.point for kill in case.workers}
-    if case.scenario == "once" and len(points) == 1 and not points & ANYWHERE:
+    if case.scenario == "once" and not case.led and len(points) == 1 and not points & ANYWHERE:
         asked = sum(one.kind == "unknown_outcome" for one in last.rows.requirements)
         assert asked == len(points & DOUBTFUL)
     if case.cancel is None:

@@ -1,7 +1,6 @@
 """The demonstration, as a person sees it at a terminal, as CI runs it, and through a crash."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 from kern.client.cli import demo_agent
 from kern.client.cli.demo_agent import answer, read_amount, read_order
 from kern.client.cli.demo_crash import settle
-from kern.client.embedded import EmbeddedServer
 from kern.client.server_process import born
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call
@@ -21,15 +19,6 @@ from tests.support.cli import command, terminal
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(240)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One folder for all, whose server runs: nobody waits for it to start."""
-    path = tmp_path_factory.mktemp("demo")
-    server = EmbeddedServer.join(path / ".kern")
-    yield path
-    server.leave()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Cancelling a run: stored before it is acknowledged, and nothing new begins after it."""
 
+import logging
 import threading
 from pathlib import Path
 
@@ -126,6 +127,40 @@ def test_a_call_that_only_reads_is_stopped(runtime: Runtime, ledger: Ledger) -> 
     wait_until(
         lambda: agent.get_run_output(accepted.run_id).tools[0].outcome is ToolOutcome.cancelled
     )
+
+
+@pytest.mark.parametrize("effect", ["once", "read"])
+def test_cancelling_in_the_middle_of_a_call_prints_nothing(
+    runtime: Runtime, ledger: Ledger, caplog: pytest.LogCaptureFixture, effect: str
+) -> None:
+    caplog.set_level(logging.DEBUG, "temporalio")
+    gone = threading.Event()
+
+    async def work() -> str:
+        """Work until the cancellation has come."""
+        import asyncio
+
+        ledger.add("began")
+        try:
+            await asyncio.to_thread(gone.wait, 60)
+        except asyncio.CancelledError:
+            ledger.add("stopped")
+            raise
+        return "done"
+
+    agent = scripted([Call("work"), "Done."], [tool(effect=effect)(work)])  # type: ignore[call-overload]
+    accepted = agent.run("Work", background=True)
+    wait_until(lambda: ledger.lines == ["began"])
+    agent.cancel_run(accepted.run_id)
+    if effect == "read":
+        wait_until(lambda: ledger.lines == ["began", "stopped"])
+    else:
+        wait_until(lambda: "Cancelling activity" in caplog.text)
+    gone.set()
+    # Whatever executes has ended, and said what it has to say, when this returns.
+    runtime.close()
+    said = [one for one in caplog.records if one.levelno >= logging.WARNING]
+    assert not said, said
 
 
 def test_a_workflow_that_is_cancelled_in_temporal_cancels_its_run(runtime: Runtime) -> None:

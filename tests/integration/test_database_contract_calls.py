@@ -3,7 +3,7 @@
 import pytest
 from pydantic import JsonValue
 
-from kern.db import calls, runs
+from kern.db import calls, late, runs
 from kern.db.calls import Execution, Kept, Settled
 from kern.db.viewer import Viewer
 from kern.errors import NotFound
@@ -168,6 +168,33 @@ def test_a_result_that_came_after_the_second_try_began_is_fenced(stored: Stored)
     assert met(stored.begin(asked.tool_call_id, "third")) == NOW_TAKEN
     assert stored.finish(asked.tool_call_id, "first") is Kept.fenced
     assert stored.execution(asked.tool_call_id).status is ToolCallStatus.running
+
+
+@pytest.mark.parametrize("verdict", [Verdict.happened, Verdict.reject])
+def test_a_late_result_that_a_person_denied_is_recorded_once_and_changes_nothing(
+    stored: Stored, verdict: Verdict
+) -> None:
+    asked = stored.doubtful()
+    call_id = asked.tool_call_id
+    assert call_id is not None
+    stored.resolve(asked, verdict, result="not paid" if verdict is Verdict.happened else None)
+    before, said = stored.execution(call_id), stored.requirement(call_id)
+    for _ in range(2):
+        # As when the connection is lost after the commit, and the transaction is executed again.
+        assert stored.finish(call_id, "first", result="paid", at=after(9)) is Kept.fenced
+    assert (stored.execution(call_id), stored.requirement(call_id)) == (before, said)
+    run_id = stored.run_of(call_id)
+    assert stored.events(run_id).count("late_result_refused") == 1
+    [found] = stored.look(lambda tx: late.results_of(tx, run_id))
+    assert (found.tool_call_id, found.outcome, found.result) == (call_id, "result", "paid")
+
+
+def test_a_late_result_that_a_person_foresaw_is_nothing_new(stored: Stored) -> None:
+    asked = stored.doubtful()
+    assert asked.tool_call_id is not None
+    stored.resolve(asked, Verdict.happened, result="paid")
+    assert stored.finish(asked.tool_call_id, "first", result="paid") is Kept.kept
+    assert "late_result_refused" not in stored.events(asked.run_id)
 
 
 def test_who_may_decide_about_a_call_may_say_what_became_of_it(stored: Stored) -> None:

@@ -334,8 +334,12 @@ def test_runs_inside_runs_stay_with_the_originals(stored: Stored) -> None:
     stored.do(place)
     fork_id = fork(stored, session_id)
     assert chat(stored, fork_id) == ["Team", "Yes."]
-    copies = stored.look(lambda tx: tx.exec(select(RunRow).where(RunRow.session_id == fork_id)))
-    assert [copy.parent_run_id for copy in copies] == [None]
+
+    def parents(tx: Session) -> list[str | None]:
+        query = select(RunRow.parent_run_id).where(RunRow.session_id == fork_id)
+        return list(tx.exec(query))
+
+    assert stored.look(parents) == [None]
 
 
 def test_a_fork_keeps_its_files_when_the_session_is_deleted(stored: Stored) -> None:

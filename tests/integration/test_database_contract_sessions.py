@@ -35,7 +35,12 @@ def said(stored: Stored, session_id: str, text: str, answer: str, at: float = 0)
 
 
 def patch(stored: Stored, session_id: str, *changes: StateChange) -> dict[str, JsonValue]:
-    return stored.do(lambda tx: sessions.update_state(tx, session_id, ANN, changes, after(60)))
+    update_id = new_id()
+    return stored.do(
+        lambda tx: sessions.update_state(
+            tx, session_id, ANN, changes, after(60), update_id=update_id
+        )
+    )
 
 
 def test_a_session_is_read_as_it_stands(stored: Stored) -> None:
@@ -52,7 +57,7 @@ def test_a_session_is_read_as_it_stands(stored: Stored) -> None:
 PATHS: dict[str, Callable[..., object]] = {
     "read": sessions.read,
     "rename": partial(sessions.rename, name="Name", now=NOW),
-    "state": partial(sessions.update_state, changes=[], now=NOW),
+    "state": partial(sessions.update_state, changes=[], now=NOW, update_id="u"),
     "messages": sessions.messages,
     "chat": sessions.chat_history,
     "metrics": partial(session_metrics.metrics, now=NOW),
@@ -329,3 +334,22 @@ def fill(stored: Stored, run_id: str, **values: object) -> None:
             setattr(run, name, value)
 
     stored.do(write)
+
+
+def test_a_change_of_the_state_is_applied_once_by_its_id_and_few_ids_are_kept(
+    stored: Stored,
+) -> None:
+    session_id = new_id()
+    said(stored, session_id, "Hi", "Hello")
+    plus = [StateChange(op="increment", key="n", value=1)]
+
+    def update(update_id: str) -> object:
+        return stored.do(
+            lambda tx: sessions.update_state(tx, session_id, ANN, plus, NOW, update_id=update_id)
+        )
+
+    for number in range(130):
+        assert update(f"u{number}") == update(f"u{number}") == {"n": number + 1}
+    row = stored.look(lambda tx: tx.get_one(SessionRow, session_id))
+    assert (len(row.state_updates or []), row.state_version) == (100, 130)
+    assert at_once([lambda: update("one")] * 8) == [{"n": 131}] * 8

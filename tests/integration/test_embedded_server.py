@@ -318,6 +318,49 @@ def test_a_file_whose_tables_were_half_made_is_made_anew(
     assert status(home).answers
 
 
+def spoil(path: Path, how: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if how == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(os.urandom(100_000))
+
+
+@pytest.mark.parametrize("how", ["bytes", "folder"])
+def test_a_file_that_is_no_database_is_refused_with_what_to_do(
+    home: Path, join: Join, how: str
+) -> None:
+    path = home / "temporal.db"
+    spoil(path, how)
+    with pytest.raises(
+        Unavailable, match=r"temporal\.db' cannot be read .* Move it away"
+    ) as caught:
+        join()
+    assert "\n" not in str(caught.value)
+    assert (path.exists(), running(home)) == (True, [])
+    path.rename(home / "spoiled")
+    assert join().started
+
+
+@pytest.mark.parametrize("name", ["temporal.db", "kern.db"])
+def test_a_script_in_a_spoiled_folder_ends_with_one_error(tmp_path: Path, name: str) -> None:
+    spoil(tmp_path / ".kern" / name, "bytes")
+    script = (
+        "from kern.agent import Agent\nfrom kern.models.scripted import ScriptedModel\n"
+        "Agent(id='a', model=ScriptedModel(['Hi'])).run('Hi')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("kern.errors.Unavailable: ")
+    assert f"{name}" in last
+    assert "ove it away" in last
+    assert done.stderr.count("Traceback") == 1
+    assert len(done.stderr.splitlines()) < 20
+
+
 def test_a_stopped_server_is_replaced_on_its_port(home: Path, enter: Enter, join: Join) -> None:
     pid, address, _ = enter().joined()
     os.kill(pid, signal.SIGSTOP)

@@ -145,6 +145,36 @@ def test_passing_failures_of_a_provider_are_tried_again(runtime: Runtime) -> Non
     assert output.metrics.model_calls == 1
 
 
+def test_a_bug_in_a_model_ends_the_run_soon_and_is_told_once(
+    runtime: Runtime, ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    def script(request: ModelRequest) -> scripts.Step:
+        ledger.add("asked")
+        return request.no_such_thing  # type: ignore[attr-defined, no-any-return]
+
+    output = scripted(script).run("Hi")
+
+    assert output.status is RunStatus.error
+    assert output.error is not None
+    assert output.error.code == "model_broke"
+    assert "AttributeError" in output.error.message
+    assert "no_such_thing" in output.error.message
+    assert ledger.lines == ["asked"] * 2
+    assert sum(record.exc_info is not None for record in caplog.records) == 1
+
+
+def test_what_may_pass_is_tried_again_whoever_raised_it(runtime: Runtime, ledger: Ledger) -> None:
+    def script(request: ModelRequest) -> scripts.Step:
+        ledger.add("asked")
+        if len(ledger.lines) <= 2:
+            message = "away"
+            raise ConnectionError(message)
+        return "Hello."
+
+    assert scripted(script).run("Hi").content == "Hello."
+    assert len(ledger.lines) == 3
+
+
 @pytest.mark.parametrize(
     ("status", "body", "code"),
     [

@@ -10,6 +10,7 @@ from pydantic import AfterValidator
 from sqlmodel import select
 
 from kern.client.runtime import Runtime
+from kern.db import late
 from kern.db.tables import EventRow
 from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotAllowed
 from kern.models.scripted import Call
@@ -398,3 +399,8 @@ def test_every_answer_to_an_unknown_outcome(
     expected = {"happened": "it was paid", "run_again": "paid"}.get(answer)
     if expected:
         assert done.tools[0].result == expected
+    if answer != "fail":
+        # What the first attempt came to after all is recorded, and nothing else changes.
+        db = runtime.services.db
+        wait_until(lambda: db.read_now(lambda tx: late.results_of(tx, done.run_id)))
+        assert agent.get_run_output(done.run_id).tools == done.tools

@@ -8,8 +8,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
+from sqlmodel import select
 from temporalio.client import WorkflowExecutionStatus
 
+from kern import checkpoints
 from kern.agent import Agent
 from kern.client import runtime as runtime_module
 from kern.client.runtime import Runtime
@@ -17,6 +20,7 @@ from kern.client.temporal import queue_of
 from kern.contracts import RunCursor
 from kern.db import InMemoryDb, SqliteDb, audit
 from kern.db.deletions import is_deleted
+from kern.db.tables import OutboxRow
 from kern.errors import InvalidDefinition, InvalidInput, NotFound
 from kern.ids import new_id
 from kern.models.base import Delta, ModelRequest, ModelResponse
@@ -48,6 +52,31 @@ def status_of(runtime: Runtime, run_id: str) -> WorkflowExecutionStatus | None:
 
 def has_ended(runtime: Runtime, run_id: str) -> Callable[[], bool]:
     return lambda: status_of(runtime, run_id) is not WorkflowExecutionStatus.RUNNING
+
+
+def test_a_change_of_the_state_whose_commit_nobody_heard_of_is_applied_once(
+    runtime_on_each: Runtime,
+) -> None:
+    agent = scripted(["Hello."])
+    session_id = agent.run("Hi").session_id
+    db = runtime_on_each.services.db
+    wait_until(lambda: not db.read_now(lambda tx: tx.exec(select(OutboxRow)).all()))
+    lost = 0
+
+    def lose_the_connection(point: str) -> None:
+        nonlocal lost
+        if point == "write.after_commit" and lost < 2:
+            lost += 1
+            raise OperationalError("COMMIT", None, ConnectionError("reset"))
+
+    checkpoints.arm(lose_the_connection)
+    try:
+        plus = [StateChange(op="increment", key="visits", value=1)]
+        assert agent.update_session_state(session_id, plus) == {"visits": 1}
+    finally:
+        checkpoints.arm(None)
+    assert lost == 2
+    assert agent.update_session_state(session_id, plus) == {"visits": 2}
 
 
 def test_the_surface_tells_of_a_session(runtime_on_each: Runtime) -> None:

@@ -10,6 +10,7 @@ from kern.checkpoints import reach
 from kern.models.openai import OpenAIResponses
 from kern.models.scripted import Call
 from kern.states import OnExpiry
+from kern.team import Team
 from kern.tools import Approval, RunContext, Tool
 from tests.support.crash_spec import Line, Place
 from tests.support.model_server import Asked, Step
@@ -33,10 +34,24 @@ SCRIPTS: dict[str, list[Step]] = {
     "silent": [Call("silent", order_id="1"), "Done."],
     "remember": [Call("remember", order_id="1"), "Done."],
     "plain": ["Done."],
+    # The leader of a team, whose member is told to do this.
+    "lead-once": ["(gives it to the member)", "Done."],
 }
 ONCE = frozenset({"refund", "notify", "slow", "late", "silent"})
 GATED = frozenset({"refund", "transfer", "lookup", "late", "silent"})
+SUMMARY = "They said it, and it was done."
+_LEAD = "lead-"
 _SOON = timedelta(milliseconds=300)
+
+
+def member_of(component: str) -> str:
+    """Return the id of the only member of a team."""
+    return f"{component}-member"
+
+
+def is_summary(asked: Asked) -> bool:
+    """Whether it is asked for a summary, in which the texts of the run stand."""
+    return str(asked.body.get("instructions", "")).startswith("Sum up")
 
 
 def user_text(name: str, scenario: str) -> str:
@@ -45,8 +60,15 @@ def user_text(name: str, scenario: str) -> str:
 
 
 def script(asked: Asked) -> Step:
-    """Answer as the model, for the run that asks."""
-    steps = SCRIPTS[asked.user_text.rpartition(" ")[2]]
+    """Answer as the model, for the run that asks, or for the summary after it."""
+    if is_summary(asked):
+        return SUMMARY
+    told, _, scenario = asked.user_text.rpartition(" ")
+    steps = SCRIPTS[scenario]
+    if scenario.startswith(_LEAD) and asked.turn == 0:
+        task = f"{told} {scenario.removeprefix(_LEAD)}"
+        member = member_of(f"crash-{told.strip('[]')}")
+        return Call("delegate_task_to_member", member_id=member, task=task)
     return steps[min(asked.turn, len(steps) - 1)]
 
 
@@ -109,13 +131,25 @@ class Tools:
         return f"{tool} of {order_id} done"
 
 
-def build(place: Place) -> Agent:
-    """Make the agent, with tools that write into the place's ledger."""
+def build(place: Place) -> Agent | Team:
+    """Make the agent, with tools that write into the place's ledger, or the team that has it."""
+    if place.led:
+        member = _agent(place, member_of(place.component))
+        return Team(id=place.component, members=[member], model=_model(place))
+    return _agent(place, place.component)
+
+
+def _model(place: Place) -> OpenAIResponses:
+    return OpenAIResponses(id="scripted", base_url=place.model_url, api_key="none")
+
+
+def _agent(place: Place, name: str) -> Agent:
     tools = Tools(Path(place.ledger))
     silence = Approval(due=_SOON, on_expiry=OnExpiry.approve)
     return Agent(
-        id=place.component,
+        id=name,
         model=OpenAIResponses(id="scripted", base_url=place.model_url, api_key="none"),
+        enable_session_summaries=place.summarises,
         tools=[
             Tool(tools.refund, requires_confirmation=True),
             Tool(tools.transfer, requires_confirmation=True, effect="idempotent"),

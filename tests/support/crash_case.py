@@ -1,8 +1,10 @@
 """One run under chosen deaths: who is killed where, what a person says, and how it ends."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from signal import SIGKILL
 from typing import Literal
@@ -20,7 +22,7 @@ from tests.support.crash_app import build, user_text
 from tests.support.crash_person import Person
 from tests.support.crash_processes import Child
 from tests.support.crash_spec import Kill, Place, Spec, settings_of
-from tests.support.crash_state import FINAL, Snapshot, look, snapshot
+from tests.support.crash_state import FINAL, Rows, Snapshot, child_of, look, snapshot
 from tests.support.crash_world import World
 
 _PATIENCE = 100.0
@@ -37,6 +39,9 @@ class Case:
         resolve: Where the client that submits the first decision dies.
         cancel: Where the client that cancels the paused run dies; "" for one that lives.
         stalled: Whether the model answers only after the first death.
+        behind: How many runs wait in the session for this one to move on.
+        summarises: Whether the session is summed up after the run.
+        led: Whether the run is a member's, inside a team's.
     """
 
     scenario: str
@@ -46,15 +51,30 @@ class Case:
     cancel: str | None = None
     verdict: Literal["approve", "reject"] = "approve"
     stalled: bool = False
+    behind: int = 0
+    summarises: bool = False
+    led: bool = False
 
     @property
     def name(self) -> str:
         """What the test is called."""
         clients = {"accept": self.accept, "resolve": self.resolve, "cancel": self.cancel}
         dead = [f"{kill.point}.{kill.occurrence}" for kill in self.workers]
-        said = [self.verdict] if self.verdict == "reject" else []
+        said: list[str] = [self.verdict] if self.verdict == "reject" else []
+        said += [f"{self.behind}-behind"] if self.behind else []
+        said += ["summary"] if self.summarises else []
+        said += ["led"] if self.led else []
         told = [f"{who}-{point}" for who, point in clients.items() if point is not None]
         return "-".join([self.scenario, *said, *told, *dead])
+
+
+class Other:
+    """Another run of the case: one that waits for its turn behind the first, or its team's."""
+
+    def __init__(self, run_id: str, text: str) -> None:
+        self.id, self.text = run_id, text
+        self.deaths: list[Snapshot] = []
+        self.last = Snapshot(Rows(), Counter(), [])
 
 
 class CaseRun:
@@ -64,6 +84,7 @@ class CaseRun:
         self.case, self.world, self.folder = case, world, folder
         self.id = new_id()
         self.text = user_text(self.id, case.scenario)
+        self.said = user_text(self.id, f"lead-{case.scenario}") if case.led else self.text
         self.place = Place(
             component=f"crash-{self.id}",
             database_url=url,
@@ -71,14 +92,25 @@ class CaseRun:
             address=world.server.address,
             model_url=world.models.base_url,
             ledger=str(folder / "ledger"),
+            summarises=case.summarises,
+            led=case.led,
         )
+        ids = [new_id() for _ in range(case.behind)]
+        self.followers = [Other(one, user_text(one, "plain")) for one in ids]
+        self.leaders = [Other(self.id, self.said)] if case.led else []
         self.deaths: list[Snapshot] = []
+        self._session_id = new_id() if case.behind else None
         self._db = database_from_url(url)
         services = Services(settings_of(self.place), self._db, world.temporal, None)
         self._runs = services.runs
         self.person = Person(services, Path(self.place.ledger), case.verdict)
         self._worker: Child | None = None
         self._all_died = asyncio.Event()
+
+    @property
+    def others(self) -> list[Other]:
+        """The runs of the case beside the one that it is about."""
+        return [*self.leaders, *self.followers]
 
     async def play(self) -> Snapshot:
         """Play the case to its end; return what is left then."""
@@ -105,6 +137,8 @@ class CaseRun:
         for kill in self.case.workers:
             self._worker = self._fork("worker", kill)
             self.deaths.append(await self._dies(self._worker))
+            for one in self.others:
+                one.deaths.append(await self._look(one.id, one.text))
             if stall is not None:
                 stall.release()
         self._all_died.set()
@@ -115,23 +149,57 @@ class CaseRun:
     async def _dies(self, child: Child) -> Snapshot:
         """Wait until it was killed, and take down what it left."""
         assert await child.ended() == -SIGKILL, child.story
-        ledger = Path(self.place.ledger)
-        return await snapshot(self._db, self.world.models, self.id, self.text, ledger)
+        return await self._look_at_run()
+
+    async def _look_at_run(self) -> Snapshot:
+        """Take down the run that the case is about: the member's, where a team leads it."""
+        run_id: str | None = self.id
+        if self.case.led:
+            run_id = await self._db.read(partial(child_of, run_id=self.id))
+        return await self._look(run_id or "", self.text)
+
+    async def _look(self, run_id: str, text: str) -> Snapshot:
+        return await snapshot(self._db, self.world.models, run_id, text, Path(self.place.ledger))
 
     async def _tell(self) -> Snapshot:
+        stall = self.world.models.stall(self.text) if self.followers else None
         await self._accept()
+        await self._queue_up()
+        if stall is not None:
+            stall.release()
         await self._until(self._has_ended, "the run ends")
+        await self._until(self._have_followed, "the runs behind it end")
         await self._until(self._is_quiet, "everything is delivered and every worker has died")
         await self._until(self._is_closed, "the workflow closes")
-        ledger = Path(self.place.ledger)
-        return await snapshot(self._db, self.world.models, self.id, self.text, ledger)
+        for one in self.others:
+            one.last = await self._look(one.id, one.text)
+        return await self._look_at_run()
+
+    async def _queue_up(self) -> None:
+        for one in self.followers:
+            request = RunRequest(
+                component_id=self.place.component,
+                input=one.text,
+                run_id=one.id,
+                session_id=self._session_id,
+            )
+            await self._runs.run(build(self.place), request, background=True)
+
+    async def _have_followed(self) -> bool:
+        found = [await self._db.read(partial(look, run_id=one.id)) for one in self.followers]
+        return all(status in FINAL for status, _, _ in found)
 
     async def _accept(self) -> None:
         if self.case.accept is not None:
             left = await self._dies(self._fork("accept", Kill(point=self.case.accept)))
             if left.rows.run is not None:
                 return
-        request = RunRequest(component_id=self.place.component, input=self.text, run_id=self.id)
+        request = RunRequest(
+            component_id=self.place.component,
+            input=self.said,
+            run_id=self.id,
+            session_id=self._session_id,
+        )
         await self._runs.run(build(self.place), request, background=True)
 
     async def _has_ended(self) -> bool:
@@ -142,6 +210,9 @@ class CaseRun:
         if self.case.cancel is not None:
             if status == "paused":
                 await self._cancel()
+            return False
+        if self.case.led and status != "paused":
+            # What the team's pause is about has to happen before it is over.
             return False
         for row in waiting:
             await self.decide(row)
@@ -165,8 +236,9 @@ class CaseRun:
         await self._runs.cancel(self.id, OPERATOR)
 
     async def _is_quiet(self) -> bool:
-        _, _, undelivered = await self._db.read(lambda tx: look(tx, self.id))
-        return self._all_died.is_set() and not undelivered
+        ids = [self.id, *(one.id for one in self.followers)]
+        found = [await self._db.read(partial(look, run_id=one)) for one in ids]
+        return self._all_died.is_set() and not any(undelivered for _, _, undelivered in found)
 
     async def _is_closed(self) -> bool:
         try:
@@ -176,10 +248,14 @@ class CaseRun:
                 raise
             # Cancelled before it was started.
             return self.case.cancel is not None
-        wanted = WorkflowExecutionStatus.COMPLETED
+        completed = WorkflowExecutionStatus.COMPLETED
+        wanted = {completed}
         if self.case.cancel is not None:
-            wanted = WorkflowExecutionStatus.CANCELED
-        return described.status is wanted
+            wanted = {WorkflowExecutionStatus.CANCELED}
+            if self.case.led:
+                # The member's may hear of it first, and the team's then finds its row cancelled.
+                wanted.add(completed)
+        return described.status in wanted
 
     async def _until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
         try:
@@ -210,7 +286,7 @@ class CaseRun:
             log=str(self.folder / f"{role}.log"),
             kill=kill,
             run_id=self.id,
-            text=self.text,
+            text=self.said,
             requirement_id=requirement_id,
             verdict=self.case.verdict,
             by="dana",

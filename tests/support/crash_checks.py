@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 
 from kern.db.tables import RequirementRow, ToolCallRow
-from tests.support.crash_app import ONCE, SCRIPTS
+from tests.support.crash_app import ONCE, SCRIPTS, SUMMARY
 from tests.support.crash_spec import Line
 from tests.support.crash_state import FINAL, Rows, Snapshot
 
@@ -22,7 +23,8 @@ def check_end(last: Snapshot) -> None:
     if rows.run.status != "completed":
         return
     assert rows.run.content == "Done."
-    assert rows.run.model_calls == len(rows.answers), "an answer was counted twice, or lost"
+    paid = len(rows.answers) + rows.run.is_summarised
+    assert rows.run.model_calls == paid, "an answer was counted twice, or lost"
     assert len(rows.answers) == len(SCRIPTS[rows.run.input.rpartition(" ")[2]])
     asked = {(one.turn, len(one.requested or [])) for one in rows.messages if one.requested}
     stored = Counter(call.turn for call in rows.calls)
@@ -64,6 +66,43 @@ def check_answers(deaths: Sequence[Snapshot], last: Snapshot, *, spurious: bool 
             break
         lost = sum(turn not in death.rows.answers for death in deaths)
         assert times <= 1 + lost, f"turn {turn} was asked for {times} times, {lost} deaths"
+
+
+def check_summary(deaths: Sequence[Snapshot], last: Snapshot) -> None:
+    """The session is summed up, once, and was not asked for again once that was stored."""
+    run, session = last.rows.run, last.rows.session
+    assert run is not None
+    assert session is not None
+    assert run.is_summarised
+    assert (session.summary, session.summary_number) == (SUMMARY, run.number)
+    lost = 0
+    for death in deaths:
+        if death.rows.run is not None and death.rows.run.is_summarised:
+            assert death.summaries == last.summaries, "the summary was paid for again"
+        else:
+            lost += 1
+    assert 1 <= last.summaries <= 1 + lost, f"{last.summaries} summaries, {lost} deaths"
+
+
+def check_order(first: Snapshot, behind: Sequence[Snapshot]) -> None:
+    """Each run that waited was released once, and began when the one before it had moved on."""
+    moved_on = [_moved_on(one) for one in (first, *behind)]
+    for before, one in zip(moved_on, behind, strict=False):
+        assert one.rows.run is not None
+        kinds = [event.kind for event in one.rows.events]
+        assert kinds.count("run_dequeued") == 1, kinds
+        assert one.rows.run.started_at is not None
+        assert before <= one.rows.run.started_at, "a run began before its turn"
+    numbers = [one.rows.run.number for one in (first, *behind) if one.rows.run is not None]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def _moved_on(one: Snapshot) -> datetime:
+    return next(
+        event.created_at
+        for event in one.rows.events
+        if event.kind in {"run_paused", "run_completed", "run_cancelled"}
+    )
 
 
 def check_questions(deaths: Sequence[Snapshot], last: Snapshot) -> None:

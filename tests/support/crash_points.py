@@ -19,6 +19,8 @@ AGAIN = {
     "mark_running.after_store",
     "write.before_commit",
     "write.after_commit",
+    "order.before_release",
+    "order.after_release",
 }
 _MODEL = ("model_turn.before_call", "model_turn.before_store", "model_turn.after_store")
 _CALL = (
@@ -111,6 +113,63 @@ RELAYS = [
     *(Case("once", accept="accept.after_store", workers=(Kill(point=point),)) for point in _RELAY),
     Case("once", resolve="resolve.after_store", workers=(Kill(point="deliver.after_tell"),)),
 ]
+# A run ends, or pauses, and the next one of its session goes on.
+_RELEASE = ("order.before_release", "order.after_release")
+QUEUES = [
+    *(
+        Case("plain", workers=(Kill(point=point, occurrence=number),), behind=2)
+        for point in _RELEASE
+        for number in (1, 2)
+    ),
+    Case("once", workers=(Kill(point="order.after_release"),), behind=1),
+    *(
+        Case("plain", workers=(Kill(point=point),), behind=1)
+        for point in ("model_turn.after_store", "relay.before_claim", "relay.after_claim")
+    ),
+    Case(
+        "plain",
+        workers=(Kill(point="order.after_release"), Kill(point="deliver.after_tell")),
+        behind=2,
+    ),
+]
+SUMMARIES = [
+    Case("plain", workers=(Kill(point=f"summarise.{when}"),), summarises=True)
+    for when in ("before_call", *_BEFORE_AND_AFTER)
+]
+# A member's run inside a team's: both take turns, and the team's ends the call of the member's.
+LED = [
+    *(
+        Case("once", workers=(Kill(point=point, occurrence=number),), led=True)
+        for point, occurrences in (
+            ("model_turn.before_store", (1, 2, 4)),
+            ("model_turn.after_store", (1, 2, 3)),
+            ("tool_call.after_begin", (1, 2)),
+            ("tool.after_effect", (1,)),
+            ("tool_call.after_store", (1,)),
+            ("pause_run.before_store", (1,)),
+            ("pause_run.after_store", (1,)),
+            ("write.before_commit", (1, 2, 4)),
+            ("write.after_commit", (2, 3, 6)),
+        )
+        for number in occurrences
+    ),
+    Case(
+        "once", workers=(Kill(point="model_turn.after_store", occurrence=2),), led=True, cancel=""
+    ),
+    Case("once", led=True, cancel="cancel.after_store"),
+    Case("once", led=True, resolve="resolve.after_store"),
+    Case(
+        "once",
+        workers=(Kill(point="pause_run.after_store"), Kill(point="tool.after_effect")),
+        led=True,
+    ),
+    Case(
+        "once",
+        workers=(Kill(point="model_turn.before_store", occurrence=3),),
+        led=True,
+        verdict="reject",
+    ),
+]
 # The same points again, where more of a run is open or another process holds it: `make proof`.
 LONG = [
     *_dying("idempotent", *(point for point in _CALL if "before" in point)),
@@ -125,8 +184,14 @@ LONG = [
         for point in _RELAY
         if point != "deliver.after_tell"
     ),
+    *(Case("plain", workers=(Kill(point=point),), behind=2) for point in _DELIVER),
+    *(
+        Case("plain", workers=(Kill(point=point, occurrence=number),), summarises=True)
+        for point in _WRITE
+        for number in (1, 2)
+    ),
 ]
-CASES = [*WORKERS, *CLIENTS, *RELAYS, *LONG]
+CASES = [*WORKERS, *CLIENTS, *RELAYS, *QUEUES, *SUMMARIES, *LED, *LONG]
 CASES_ON_POSTGRES = [
     *_dying("once", "model_turn.before_store", "model_turn.after_store", *_WRITE),
     *_dying("once", "tool_call.after_begin", "tool.after_effect", "tool_call.after_store"),
@@ -137,6 +202,8 @@ CASES_ON_POSTGRES = [
     Case("once", accept="accept.after_store"),
     Case("once", resolve="resolve.after_store", workers=(Kill(point="relay.after_claim"),)),
     Case("once", cancel="cancel.after_store"),
+    Case("plain", workers=(Kill(point="order.after_release"),), behind=2),
+    Case("plain", workers=(Kill(point="summarise.after_store"),), summarises=True),
 ]
 POINTS = {
     point

@@ -28,6 +28,8 @@ class Place(BaseModel):
         home: The folder of the embedded server, which is joined where no `address` is given.
         address: Where Temporal answers.
         ledger: The file to which every execution of a tool adds a line.
+        summarises: Whether the component has sessions summed up.
+        led: Whether the component is a team, whose only member is the agent.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,6 +40,8 @@ class Place(BaseModel):
     address: str | None
     model_url: str
     ledger: str
+    summarises: bool = False
+    led: bool = False
 
 
 class Spec(BaseModel):

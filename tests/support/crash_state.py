@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
 from kern.db import runs
 from kern.db.engine import Database
@@ -15,9 +15,10 @@ from kern.db.tables import (
     OutboxRow,
     RequirementRow,
     RunRow,
+    SessionRow,
     ToolCallRow,
 )
-from tests.support.crash_app import read
+from tests.support.crash_app import is_summary, read
 from tests.support.crash_spec import Line
 from tests.support.model_server import ModelServer
 
@@ -29,6 +30,7 @@ class Rows:
     """Everything that SQL holds of one run; `run` is None where it was never accepted."""
 
     run: RunRow | None = None
+    session: SessionRow | None = None
     messages: list[MessageRow] = field(default_factory=list)
     calls: list[ToolCallRow] = field(default_factory=list)
     requirements: list[RequirementRow] = field(default_factory=list)
@@ -48,11 +50,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run as a death left it."""
+    """A run as a death left it; `summaries` counts how often one was asked for."""
 
     rows: Rows
     asked: Counter[int]
     lines: list[Line]
+    summaries: int = 0
 
     @property
     def running(self) -> set[tuple[str, str]]:
@@ -69,8 +72,10 @@ def rows_of(tx: Session, run_id: str) -> Rows:
     """Read a run under its lock: a transaction that a death left behind has ended then."""
     if tx.get(RunRow, run_id) is None:
         return Rows()
+    run = runs.lock(tx, run_id)
     return Rows(
-        run=runs.lock(tx, run_id),
+        run=run,
+        session=tx.get(SessionRow, run.session_id),
         messages=list(tx.exec(select(MessageRow).where(MessageRow.run_id == run_id))),
         calls=list(tx.exec(select(ToolCallRow).where(ToolCallRow.run_id == run_id))),
         requirements=list(tx.exec(select(RequirementRow).where(RequirementRow.run_id == run_id))),
@@ -89,13 +94,22 @@ def rows_of(tx: Session, run_id: str) -> Rows:
 
 
 def look(tx: Session, run_id: str) -> tuple[str | None, list[RequirementRow], bool]:
-    """Read where a run stands, what it waits for, and whether something is to be delivered."""
+    """Read where a run stands, what it waits for, and whether something is to be delivered.
+
+    With all of the runs inside it.
+    """
     status = tx.exec(select(RunRow.status).where(RunRow.id == run_id)).first()
     waiting = select(RequirementRow).where(
-        RequirementRow.run_id == run_id, RequirementRow.status == "pending"
+        RequirementRow.root_run_id == run_id, RequirementRow.status == "pending"
     )
-    undelivered = tx.exec(select(OutboxRow.id).where(OutboxRow.run_id == run_id)).first()
+    inside = select(RunRow.id).where(or_(RunRow.id == run_id, RunRow.root_run_id == run_id))
+    undelivered = tx.exec(select(OutboxRow.id).where(col(OutboxRow.run_id).in_(inside))).first()
     return status, list(tx.exec(waiting)), undelivered is not None
+
+
+def child_of(tx: Session, run_id: str) -> str | None:
+    """Return the run inside a run, if there is one."""
+    return tx.exec(select(RunRow.id).where(RunRow.parent_run_id == run_id)).first()
 
 
 def asked(models: ModelServer, text: str) -> Counter[int]:
@@ -111,4 +125,5 @@ async def snapshot(
     rows = await db.write(lambda tx: rows_of(tx, run_id))
     mine = {call.id for call in rows.calls}
     lines = [line for line in read(ledger) if line.tool_call_id in mine]
-    return Snapshot(rows, asked(models, text), lines)
+    summaries = sum(is_summary(one) and text in one.user_text for one in list(models.requests))
+    return Snapshot(rows, asked(models, text), lines, summaries)

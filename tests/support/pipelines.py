@@ -10,7 +10,7 @@ from kern.workflow import StepInput, Workflow
 
 def pipeline(*steps: Any, **options: Any) -> Workflow:  # noqa: ANN401  whatever a workflow takes
     """Return a workflow under an id that no other test uses."""
-    return Workflow(id=f"workflow-{new_id()}", steps=list(steps), **options)
+    return Workflow(steps=list(steps), **{"id": f"workflow-{new_id()}", **options})
 
 
 def upper(told: StepInput) -> str:

@@ -91,10 +91,9 @@ class SessionSteps(RuleBasedStateMachine):
     def do_change(self, session: ModelSession, changes: list[Change], now: int) -> None:
         asked = operations(changes)
         fits = session.change(changes)
+        update = partial(sessions.update_state, changes=asked, now=after(now), update_id=new_id())
         try:
-            self.stored.do(
-                lambda tx: sessions.update_state(tx, session.id, OPERATOR, asked, after(now))
-            )
+            self.stored.do(lambda tx: update(tx, session.id, OPERATOR))
         except InvalidInput:
             assert not fits
         else:

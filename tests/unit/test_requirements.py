@@ -152,3 +152,50 @@ def test_a_decision_does_not_leave_the_object_with_its_json() -> None:
     again = Requirement.model_validate_json(one.model_dump_json())
     assert again.draft is None
     assert "dana" not in one.model_dump_json()
+
+
+def too_deep() -> list[object]:
+    outer: list[object] = []
+    inner = outer
+    for _ in range(3000):
+        inner.append([])
+        inner = inner[0]  # type: ignore[assignment]
+    return outer
+
+
+@pytest.mark.parametrize(
+    ("kind", "fill", "why"),
+    [
+        ("external_execution", lambda r: r.set_external_execution_result(object()), "its 'result'"),
+        ("external_execution", lambda r: r.set_external_execution_result(too_deep()), "depth"),
+        ("external_execution", lambda r: r.set_external_execution_result(float("nan")), "JSON"),
+        ("unknown_outcome", lambda r: r.mark_happened({"a": [1, {"b": b"x"}]}), "at a.1.b, is not"),
+        ("unknown_outcome", lambda r: r.mark_happened({1: 2}), "its 'result', at 1, is not text"),
+        ("unknown_outcome", lambda r: r.run_again(note=7), "its 'note' is not text"),
+        ("unknown_outcome", lambda r: r.fail(by=["dana"]), "its 'by' is not text"),
+        ("user_input", lambda r: r.provide_user_input({"zip": object()}), "its 'values', at zip,"),
+        ("user_input", lambda r: r.provide_user_input(None), "takes a dict .* 'NoneType' is none"),
+        ("user_feedback", lambda r: r.provide_user_feedback(3), "takes a choice or a list"),
+        (
+            "user_feedback",
+            lambda r: r.provide_user_feedback([3]),
+            "its 'choices', at 0, is not text",
+        ),
+        ("confirmation", lambda r: r.edit({"amount": object()}), "its 'edit', at amount, is not"),
+        ("confirmation", lambda r: r.edit("amount"), "takes a dict .* 'str' is none"),
+        ("confirmation", lambda r: r.confirm(by=7), "its 'by' is not text"),
+        ("confirmation", lambda r: r.reject(note=b"no"), "its 'note' is not text"),
+    ],
+)
+def test_what_no_decision_can_hold_is_refused_in_one_line(
+    kind: str, fill: Callable[[Requirement], Requirement], why: str
+) -> None:
+    one = requirement(RequirementKind(kind))
+    with pytest.raises(InvalidDecision, match=why) as caught:
+        fill(one)
+    said = str(caught.value)
+    assert "\n" not in said
+    assert len(said) < 200
+    assert "pydantic" not in said
+    assert caught.value.__cause__ is None
+    assert one.draft is None

@@ -12,6 +12,7 @@ depends_on = None
 def upgrade() -> None:
     """Apply the change."""
     with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("state_updates", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("summary", sa.Text(), nullable=True))
         batch_op.add_column(
             sa.Column("summary_number", sa.Integer(), nullable=False, server_default="0")
@@ -122,5 +123,5 @@ def downgrade() -> None:
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.drop_index("sessions_of_user")
         batch_op.drop_index("sessions_by_time")
-        for name in ("forked_from", "summary_number", "summary"):
+        for name in ("forked_from", "summary_number", "summary", "state_updates"):
             batch_op.drop_column(name)
