@@ -29,6 +29,7 @@ class RunCursor(Contract):
         parent_run_id: The run of which this one is a part, and whose workflow is told where this
             one stands.
         heard: Requirements of whose resolutions an earlier history heard.
+        watched: Whether the run above asked an earlier history to be told of this one's end.
     """
 
     run_id: str
@@ -37,6 +38,7 @@ class RunCursor(Contract):
     turns_per_history: int = 500
     parent_run_id: str | None = None
     heard: tuple[str, ...] = ()
+    watched: bool = False
 
 
 class TurnInput(Contract):

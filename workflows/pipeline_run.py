@@ -103,7 +103,8 @@ class PipelineRun(AgentRun):
         try:
             await workflow.wait_condition(lambda: not self._is_long(_FAR_TOO_LONG))
             self._executing += 1
-            self._executed += 1
+            # Asking what is open is no progress: a history that only did this must go on.
+            self._executed += lane is not None
             try:
                 return await steps.pipeline_step(self._cursor.run_id, lane, self._cursor.heartbeat)
             finally:
