@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import cast
 
 import pytest
 from pydantic import ValidationError
@@ -159,7 +160,7 @@ def too_deep() -> list[object]:
     inner = outer
     for _ in range(3000):
         inner.append([])
-        inner = inner[0]  # type: ignore[assignment]
+        inner = cast("list[object]", inner[0])
     return outer
 
 
