@@ -203,6 +203,7 @@ def block_of(spec: Spec, work: Doer) -> Block:  # noqa: PLR0911
             requires_confirmation=spec.gate != "none",
             requires_output_review=spec.review != "none",
             on_reject=spec.on_reject,
+            max_revisions=0 if spec.review == "no" else 10,
         ),
     }
     inside = [block_of(one, work) for one in spec.inside]
