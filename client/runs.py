@@ -13,7 +13,7 @@ from kern.checkpoints import reach
 from kern.client.courier import Courier
 from kern.component import Component
 from kern.contracts import Stop, StopQuery
-from kern.db import deciding, outputs, runs
+from kern.db import deciding, outputs, retrying, runs
 from kern.db.deciding import Accepted, Submission
 from kern.db.engine import Database
 from kern.db.outbox import Delivery
@@ -136,6 +136,18 @@ class Runs:
         delivery = await self._db.write(lambda tx: runs.cancel(tx, run_id, viewer, now))
         reach("cancel.after_store")
         await self._courier.tell_at_once(delivery)
+        return await self.output(run_id, viewer)
+
+    async def retry(self, run_id: str, viewer: Viewer) -> RunOutput:
+        """Have a pipeline that failed go on where it failed, and wait for its next stop."""
+        now = datetime.now(UTC)
+        not_empty("run_id", run_id)
+        reach("retry.before_store")
+        delivery = await self._db.write(lambda tx: retrying.retry(tx, run_id, viewer, now))
+        reach("retry.after_store")
+        if delivery is not None:
+            await self._courier.tell_at_once(delivery)
+        await self.wait(run_id)
         return await self.output(run_id, viewer)
 
     async def output(self, run_id: str, viewer: Viewer) -> RunOutput:
