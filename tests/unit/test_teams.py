@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import cast
 
 import pytest
+from pydantic import JsonValue
 
 from kern.agent import Agent
 from kern.db import InMemoryDb
@@ -33,7 +34,7 @@ def call(
     status: str = "done",
     outcome: str | None = "result",
     child: str | None = None,
-    **arguments: object,
+    **arguments: JsonValue,
 ) -> ToolExecution:
     return ToolExecution(
         id="c",
