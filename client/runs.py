@@ -13,7 +13,7 @@ from kern.checkpoints import reach
 from kern.client.courier import Courier
 from kern.component import Component
 from kern.contracts import Stop, StopQuery
-from kern.db import deciding, outputs, retrying, runs
+from kern.db import deciding, outputs, retrying, runs, step_listing
 from kern.db.deciding import Accepted, Submission
 from kern.db.engine import Database
 from kern.db.outbox import Delivery
@@ -24,7 +24,7 @@ from kern.ids import new_id, not_empty
 from kern.logs import get_logger
 from kern.media import read_all
 from kern.requirements import Requirement
-from kern.run import RunOutput
+from kern.run import RunOutput, StepExecution
 from kern.runner import RunRequest
 from kern.states import RunStatus
 
@@ -155,9 +155,7 @@ class Runs:
         not_empty("run_id", run_id)
         return await self._db.read(lambda tx: outputs.run_output(tx, run_id, viewer))
 
-    async def _stop(
-        self, run_id: str, viewer: Viewer, heard: StopQuery | None = None
-    ) -> RunOutput:
+    async def _stop(self, run_id: str, viewer: Viewer, heard: StopQuery | None = None) -> RunOutput:
         """Wait until a run stands still, and read it.
 
         Where a run inside it was decided about by somebody else, its row knows of it before its
@@ -171,6 +169,18 @@ class Runs:
                 return output
             await asyncio.sleep(delay)
             delay = min(delay * 2, _LONGEST_WAIT)
+
+    async def steps(
+        self, run_id: str, viewer: Viewer, limit: int, after: int
+    ) -> list[StepExecution]:
+        """Read the steps that a pipeline has opened."""
+
+        def read(tx: Session) -> list[StepExecution]:
+            outputs.find_run(tx, run_id, viewer)
+            return step_listing.steps_of(tx, run_id, limit, after)
+
+        not_empty("run_id", run_id)
+        return await self._db.read(read)
 
     async def wait(self, run_id: str, heard: StopQuery | None = None) -> None:
         """Wait until a run stands still, having heard of what the query names.
