@@ -145,18 +145,22 @@ class _Visit:
 
     async def take(self) -> Task:
         """Return what is to be done next."""
-        return await self.store(lambda _tx, _now: None, "take")
+        return await self.store(lambda _tx, _now: None, "step.before_take", "step.after_take")
 
     async def answer(self, task: Evaluate, answer: Sequence[JsonValue]) -> Task:
         """Store an answer, and return what is to be done next."""
-        return await self.store(lambda tx, now: steps.answer(tx, task, answer, now), "answer")
+        points = ("step.before_answer", "step.after_answer")
+        return await self.store(lambda tx, now: steps.answer(tx, task, answer, now), *points)
 
     async def give_up(self, task: Evaluate, why: str) -> Task:
         """Store that there is no answer, and return what is to be done next."""
-        return await self.store(lambda tx, now: steps.broke(tx, task, why, now), "answer")
+        points = ("step.before_answer", "step.after_answer")
+        return await self.store(lambda tx, now: steps.broke(tx, task, why, now), *points)
 
-    async def store(self, write: Callable[[Session, datetime], object], what: str) -> Task:
-        """Store something, and return what is to be done next."""
+    async def store(
+        self, write: Callable[[Session, datetime], object], before: str, after: str
+    ) -> Task:
+        """Store something between two points, and return what is to be done next."""
         token, now = new_id(), datetime.now(UTC)
         is_last = time.monotonic() > self._until or activity.is_worker_shutdown()
 
@@ -166,9 +170,9 @@ class _Visit:
                 return PipelineOutcome(work=(Work(lane=self._lane),))
             return steps.take(tx, self._run_id, self._lane, token, now)
 
-        reach(f"step.before_{what}")
+        reach(before)
         task = await self._db.write(both)
-        reach(f"step.after_{what}")
+        reach(after)
         self.token = token
         return task
 
@@ -210,7 +214,8 @@ class _StepAttempt(Attempt):
             steps.finish(tx, self._task, self._token, finished, now)
 
         if goes_on:
-            self.following = await self._visit.store(write, "store")
+            points = ("step.before_store", "step.after_store")
+            self.following = await self._visit.store(write, *points)
         else:
             now = datetime.now(UTC)
             await self._db.write(lambda tx: write(tx, now))

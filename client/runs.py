@@ -142,9 +142,7 @@ class Runs:
         """Have a pipeline that failed go on where it failed, and wait for its next stop."""
         now = datetime.now(UTC)
         not_empty("run_id", run_id)
-        reach("retry.before_store")
         delivery = await self._db.write(lambda tx: retrying.retry(tx, run_id, viewer, now))
-        reach("retry.after_store")
         if delivery is not None:
             await self._courier.tell_at_once(delivery)
         await self.wait(run_id)
