@@ -200,7 +200,7 @@ def test_the_leader_is_told_of_a_member_that_is_not_there(runtime: Runtime) -> N
         return returned[0] if returned else Call("delegate_task_to_member", member_id="x", task="y")
 
     done = team([scripted(["-"])], lead).run("Hi")
-    assert "member_id" in (done.content or "")
+    assert "member_id" in str(done.content)
     assert done.tools[0].outcome is ToolOutcome.error
 
 
