@@ -2,9 +2,10 @@
 
 import json
 
+from pydantic import JsonValue
 from pydantic_core import to_json
 
-from kern.canonical import clean_text
+from kern.canonical import clean_text, parse_json
 
 _ERROR_TEXT = 4000
 
@@ -21,6 +22,16 @@ def result_text(value: object) -> str:
         return clean_text(to_json(value, fallback=_described).decode())
     except Exception:  # noqa: BLE001  a value's own code may raise anything
         return clean_text(json.dumps(_described(value)))
+
+
+def result_json(value: object) -> JsonValue:
+    """Return a result as JSON; like `result_text`, it never fails."""
+    if isinstance(value, str):
+        return clean_text(value)
+    try:
+        return parse_json(to_json(value, fallback=_described).decode())
+    except Exception:  # noqa: BLE001  a value's own code may raise anything
+        return clean_text(_described(value))
 
 
 def error_text(error: BaseException) -> str:

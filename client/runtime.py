@@ -129,6 +129,11 @@ class Runtime:
         viewer = Viewer(user_id, component_id=component.id)
         return await self._here(lambda: self.services.runs.cancel(run_id, viewer))
 
+    async def retry_run(self, component: Component, run_id: str, user_id: str | None) -> RunOutput:
+        """Have a pipeline that failed go on where it failed, and wait for its next stop."""
+        viewer = Viewer(user_id, component_id=component.id)
+        return await self._here(lambda: self.services.runs.retry(run_id, viewer))
+
     async def get_run_output(
         self, component: Component, run_id: str, user_id: str | None
     ) -> RunOutput:
