@@ -155,9 +155,7 @@ class Runs:
         not_empty("run_id", run_id)
         return await self._db.read(lambda tx: outputs.run_output(tx, run_id, viewer))
 
-    async def _stop(
-        self, run_id: str, viewer: Viewer, heard: StopQuery | None = None
-    ) -> RunOutput:
+    async def _stop(self, run_id: str, viewer: Viewer, heard: StopQuery | None = None) -> RunOutput:
         """Wait until a run stands still, and read it.
 
         Where a run inside it was decided about by somebody else, its row knows of it before its
