@@ -110,12 +110,12 @@ class _Attempt(Attempt):
             past=StoredPast(db, taken.run_id),
         )
 
-    async def end(self, ended: Ended, *, may_retry: bool = True) -> None:
+    async def end(self, ended: Ended, *, goes_on: bool = True) -> None:
         """Store what the tool came to, or give the call back for another try."""
         match ended:
             case Returned(value):
                 await self.keep(ToolOutcome.result, result_text(value))
-            case Raised(error) if may_retry and self.taken.attempt <= self.taken.retries:
+            case Raised(error) if goes_on and self.taken.attempt <= self.taken.retries:
                 await self.give_back(error_text(error))
                 raise try_again("tool_failed", "The tool raised and is tried again")
             case Raised(error):
