@@ -1,13 +1,13 @@
-"""Pipelines: steps in a second, one after another and in a loop, and the cost of many items."""
+"""Pipelines of functions that do nothing, so that what is left is what the steps cost themselves."""
 
 import time
-from collections.abc import Sequence
 
-from benchmarks.report import Row
+from benchmarks.measure import Took
 from kern.client.runtime import runtime_for
-from kern.workflow import Loop, Parallel, Step, StepInput, StepLike, Workflow
+from kern.states import RunStatus
+from kern.workflow import Loop, Parallel, Step, StepInput, Workflow
 
-STEPS, ITERATIONS, ITEMS, AT_ONCE = 300, 300, 1000, 10
+STEPS, ITERATIONS, ITEMS, AT_ONCE = 100, 300, 1000, 10
 
 
 def count(told: StepInput) -> int:
@@ -22,28 +22,37 @@ def is_over(told: StepInput) -> bool:
     return int(str(told.previous_content)) < 0
 
 
-async def pipelines() -> list[Row]:
-    """Measure functions that do nothing, so that what is left is Kern's own."""
-    await _seconds("warm", [count])
-    sequence = await _seconds("sequence", [Step(f"step {one}", count) for one in range(STEPS)])
-    loop = await _seconds("loop", [Loop([count], is_over, ITERATIONS)])
-    each = Parallel(item, for_each=lambda: list(range(ITEMS)), max_concurrency=AT_ONCE)
-    many = await _seconds("many", [each])
-    return [
-        Row(f"a pipeline of {STEPS} steps", "steps per second", STEPS / sequence),
-        Row(f"a loop of {ITERATIONS} iterations", "iterations per second", ITERATIONS / loop),
-        Row(f"{ITEMS:,} items, {AT_ONCE} at once", "items per second", ITEMS / many),
-        Row(f"{ITEMS:,} items, {AT_ONCE} at once", "seconds", many),
-    ]
+SEQUENCE = Workflow(
+    id="bench-sequence", steps=[Step(f"step {number}", count) for number in range(STEPS)]
+)
+LOOP = Workflow(id="bench-loop", steps=[Loop([count], is_over, ITERATIONS)])
+MANY = Workflow(
+    id="bench-many",
+    steps=[Parallel(item, for_each=lambda: list(range(ITEMS)), max_concurrency=AT_ONCE)],
+)
 
 
-async def _seconds(name: str, steps: Sequence[StepLike]) -> float:
-    workflow = Workflow(id=f"bench-{name}", steps=steps)
+async def sequence() -> Took:
+    """Run steps one after another."""
+    return await _timed(SEQUENCE)
+
+
+async def loop() -> Took:
+    """Run iterations of one step, after each of which code is asked whether it was the last."""
+    return await _timed(LOOP)
+
+
+async def many() -> Took:
+    """Run a step for each item, some at once."""
+    return await _timed(MANY)
+
+
+async def _timed(workflow: Workflow) -> Took:
     runtime_for(workflow)
-    begun = time.perf_counter()
+    began = time.perf_counter()
     output = await workflow.arun("0")
-    took = time.perf_counter() - begun
-    if output.status != "completed":
-        message = f"the pipeline {name} is {output.status}: {output.error}"
+    took = time.perf_counter() - began
+    if output.status is not RunStatus.completed:
+        message = f"The run that was measured did not complete: {output!r}"
         raise RuntimeError(message)
-    return took
+    return Took(output.run_id, took)
