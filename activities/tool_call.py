@@ -1,17 +1,14 @@
 """The activity that ends one tool call, executing it no oftener than its effect allows."""
 
-import asyncio
-from concurrent.futures import Future
-from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 
 from temporalio import activity
 
+from kern.activities.attempt import Attempt, Executions
 from kern.activities.deleted import is_deleted
 from kern.activities.failures import at_the_edge, not_here, try_again
 from kern.activities.heartbeat import beating
-from kern.activities.tool_loop import Ended, Raised, Returned, ToolLoop
+from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.activities.tool_result import Outcome, error_text, outcome_of
 from kern.checkpoints import reach
 from kern.contracts import ToolCallInput, ToolCallOutcome
@@ -19,14 +16,14 @@ from kern.db import calls
 from kern.db.calls import Execution, Kept, Settled
 from kern.db.engine import Database
 from kern.db.past import StoredPast
-from kern.errors import InvalidInput, NotFound, Unavailable
+from kern.errors import NotFound, Unavailable
 from kern.ids import new_id
 from kern.logs import get_logger
 from kern.model_component import ModelComponent
 from kern.past import PastContext
 from kern.registry import Registry
 from kern.session_state import SessionState
-from kern.states import Effect, ToolOutcome
+from kern.states import ToolOutcome
 from kern.tools import Tool
 
 _log = get_logger("kern.tool_call")
@@ -35,11 +32,10 @@ _log = get_logger("kern.tool_call")
 class ToolCalls:
     """Executes tool calls for the components of one process."""
 
-    def __init__(self, db: Database, registry: Registry) -> None:
+    def __init__(self, db: Database, registry: Registry, executions: Executions) -> None:
         self._db = db
         self._registry = registry
-        self._tools = ToolLoop()
-        self._late: set[asyncio.Task[None]] = set()
+        self._executions = executions
 
     @activity.defn(name="tool_call")
     async def tool_call(self, ask: ToolCallInput) -> ToolCallOutcome:
@@ -52,10 +48,6 @@ class ToolCalls:
                     if await is_deleted(self._db, ask.run_id):
                         return ToolCallOutcome(run_ended=True)
                     raise
-
-    def close(self) -> None:
-        """Take no more tools."""
-        self._tools.close()
 
     async def _bring_to_end(self, ask: ToolCallInput) -> ToolCallOutcome:
         token, now = new_id(), datetime.now(UTC)
@@ -83,9 +75,10 @@ class ToolCalls:
             return ToolCallOutcome()
         if tool.signature.takes_context:
             arguments["run_context"] = attempt.context
-        reach("tool_call.before_effect")
-        keep = partial(outcome_of, state=attempt.context.session_state)
-        return await self._wait(attempt, self._tools.submit(tool.function, arguments, keep))
+        doubted = await self._executions.wait(attempt, tool.function, arguments)
+        if doubted is not None:
+            return ToolCallOutcome(gate=doubted.gate, run_ended=doubted.run_ended)
+        return ToolCallOutcome()
 
     async def _tool(self, attempt: "_Attempt") -> Tool:
         taken = attempt.taken
@@ -99,58 +92,12 @@ class ToolCalls:
             raise not_here("The tool is not in this worker")
         return tool
 
-    async def _wait(
-        self, attempt: "_Attempt", execution: Future[Ended[Outcome]]
-    ) -> ToolCallOutcome:
-        """Wait for a tool's end.
 
-        What may not be repeated is never torn in half: it is let end, however late.
-        """
-        waiting = asyncio.wrap_future(execution)
-        is_once = attempt.taken.effect is Effect.once
-        try:
-            ended = await asyncio.wait_for(
-                asyncio.shield(waiting) if is_once else waiting, attempt.taken.timeout
-            )
-        except TimeoutError:
-            if is_once:
-                self._report_late(attempt, waiting)
-                doubted = await attempt.doubt()
-                return ToolCallOutcome(gate=doubted.gate, run_ended=doubted.run_ended)
-            ended = Raised(TimeoutError(f"no result within {attempt.taken.timeout:g} seconds"))
-        except asyncio.CancelledError:
-            if is_once:
-                await attempt.end(await waiting)
-            else:
-                await attempt.abandon()
-            raise
-        reach("tool_call.after_effect")
-        await attempt.end(ended)
-        reach("tool_call.after_finish")
-        return ToolCallOutcome()
-
-    def _report_late(self, attempt: "_Attempt", waiting: asyncio.Future[Ended[Outcome]]) -> None:
-        """Store what the call comes to after its time.
-
-        It settles the question that is asked meanwhile.
-        """
-
-        async def report() -> None:
-            with suppress(NotFound):
-                await attempt.end(await waiting, may_retry=False)
-
-        task = asyncio.create_task(report())
-        self._late.add(task)
-        task.add_done_callback(self._late.discard)
-
-
-class _Attempt:
-    """One attempt at a call, and what it may write of it."""
+class _Attempt(Attempt[Outcome]):
+    """One attempt at a tool's call, and what it may write of it."""
 
     def __init__(self, db: Database, taken: Execution, token: str) -> None:
-        self.taken = taken
-        self._db = db
-        self._token = token
+        super().__init__(db, taken, token, "tool_call")
         self.context = PastContext(
             run_id=taken.run_id,
             session_id=taken.session_id,
@@ -163,6 +110,10 @@ class _Attempt:
             metadata=taken.metadata,
             past=StoredPast(db, taken.run_id),
         )
+
+    def outcome_of(self, value: object) -> Outcome:
+        """Return what is kept of a value that the tool returned."""
+        return outcome_of(value, self.context.session_state)
 
     async def end(self, ended: Ended[Outcome], *, may_retry: bool = True) -> None:
         """Store what the tool came to, or give the call back for another try."""
@@ -211,31 +162,4 @@ class _Attempt:
                 raise
             # The effect has happened: the call is done, whatever the database says to the changes.
             _log.exception("state_not_kept", run_id=self.taken.run_id, tool=self.taken.name)
-            refusal = InvalidInput("the database does not take them.")
-            return await self._store(outcome, told.without_changes(refusal))
-
-    async def give_back(self, reason: str) -> None:
-        """Let another attempt execute the call."""
-        now = datetime.now(UTC)
-        reach("tool_call.before_release")
-        await self._db.write(
-            lambda tx: calls.release(tx, self.taken.tool_call_id, self._token, reason, now)
-        )
-        reach("tool_call.after_release")
-
-    async def abandon(self) -> None:
-        """Leave the call to the next attempt, or note that there is none."""
-        now = datetime.now(UTC)
-        await self._db.write(
-            lambda tx: calls.abandon(tx, self.taken.tool_call_id, self._token, now)
-        )
-
-    async def doubt(self) -> Settled:
-        """Ask a person what became of the call."""
-        now = datetime.now(UTC)
-        reach("tool_call.before_doubt")
-        settled = await self._db.write(
-            lambda tx: calls.doubt(tx, self.taken.tool_call_id, self._token, now)
-        )
-        reach("tool_call.after_doubt")
-        return settled
+            return await self._store(outcome, told.without_changes("the database refuses them."))

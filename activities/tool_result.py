@@ -4,9 +4,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import JsonValue
 from pydantic_core import to_json
 
-from kern.canonical import clean_text
+from kern.canonical import clean_text, parse_json
 from kern.errors import InvalidInput
 from kern.session_state import SessionState, StateChange
 
@@ -20,19 +21,29 @@ class Outcome:
     result: str
     changes: Sequence[StateChange] = ()
 
-    def without_changes(self, error: BaseException) -> "Outcome":
-        """Return the outcome without what it did to the state, and why."""
-        why = f"Its changes of the session's state were not kept: {_said(error)}"
-        return Outcome(f"{self.result}\n\n{why}")
+    def without_changes(self, why: str) -> "Outcome":
+        """Return the outcome without what it did to the state."""
+        note = f"Its changes of the session's state were not kept: {why}"
+        return Outcome(f"{self.result}\n\n{note}")
 
 
 def outcome_of(value: object, state: SessionState) -> Outcome:
     """Return what is kept. It never fails: the effect has happened, so the call is done."""
     outcome = Outcome(result_text(value))
+    changes = changes_of(state)
+    if isinstance(changes, str):
+        return outcome.without_changes(changes)
+    return Outcome(outcome.result, changes)
+
+
+def changes_of(state: SessionState) -> list[StateChange] | str:
+    """Return what code did to the state, or why that cannot be kept; it never fails either."""
     try:
-        return Outcome(outcome.result, state.changes())
+        return state.changes()
+    except InvalidInput as error:
+        return str(error)
     except BaseException as error:  # noqa: BLE001  what is in the state may be the user's code
-        return outcome.without_changes(error)
+        return _raised(error)
 
 
 def result_text(value: object) -> str:
@@ -49,13 +60,19 @@ def result_text(value: object) -> str:
         return clean_text(json.dumps(_described(value)))
 
 
+def result_json(value: object) -> JsonValue:
+    """Return a result as JSON; like `result_text`, it never fails."""
+    try:
+        if isinstance(value, str):
+            return clean_text(value)
+        return parse_json(to_json(value, fallback=_described).decode())
+    except BaseException:  # noqa: BLE001  a value's own code may raise anything
+        return clean_text(_described(value))
+
+
 def error_text(error: BaseException) -> str:
     """Return what a tool raised as a sentence for the model."""
     return f"The tool failed: {_raised(error)}"[:_ERROR_TEXT]
-
-
-def _said(error: BaseException) -> str:
-    return str(error) if isinstance(error, InvalidInput) else _raised(error)
 
 
 def _raised(error: BaseException) -> str:

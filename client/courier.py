@@ -13,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from kern.checkpoints import reach
 from kern.client.temporal import queue_of
 from kern.client.transport import reason
-from kern.contracts import WORKFLOWS, Resolved, RunCursor
+from kern.contracts import WORKFLOWS, Nothing, Resolved, RunCursor
 from kern.db import outbox
 from kern.db.engine import Database
 from kern.db.outbox import Delivery, DeliveryKind
@@ -120,6 +120,8 @@ class Courier:
                     await self._start(_fresh(delivery))
                 case DeliveryKind.start:
                     await self.start(delivery.run_id)
+                case DeliveryKind.reopen:
+                    await self.start(delivery.run_id, reopened=True)
                 case DeliveryKind.resolved:
                     await self._signal(delivery)
                 case DeliveryKind.cancel:
@@ -132,13 +134,17 @@ class Courier:
             raise Unavailable(message) from error
         reach("deliver.after_tell")
 
-    async def start(self, run_id: str, heard: str | None = None) -> None:
-        """Start a run's workflow where its rows stand, also when an earlier one was lost."""
+    async def start(self, run_id: str, heard: str | None = None, *, reopened: bool = False) -> None:
+        """Start a run's workflow where its rows stand, also when an earlier one was lost.
+
+        With `reopened`, one that is just about to end goes on instead.
+        """
         found = await self._db.read(lambda tx: _beginning(tx, run_id))
         if found is not None:
-            await self._start(found, heard)
+            signal = None if heard is None else Resolved(requirement_id=heard)
+            await self._start(found, Nothing() if reopened else signal)
 
-    async def _start(self, at: "_Beginning", heard: str | None = None) -> None:
+    async def _start(self, at: "_Beginning", signal: Resolved | Nothing | None = None) -> None:
         given = {"run_id": at.run_id, "turn": at.turn, "parent_run_id": at.parent_run_id}
         await self._temporal.start_workflow(
             WORKFLOWS[at.component_kind],
@@ -148,9 +154,9 @@ class Courier:
             # SQL knows which runs have ended: their workflow finds that out in its first activity.
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            request_eager_start=heard is None,
-            start_signal=None if heard is None else "resolved",
-            start_signal_args=[] if heard is None else [Resolved(requirement_id=heard)],
+            request_eager_start=signal is None,
+            start_signal=None if signal is None else _name_of(signal),
+            start_signal_args=[] if signal is None else [signal],
             rpc_timeout=_PATIENCE,
         )
 
@@ -173,6 +179,10 @@ class Courier:
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
+
+
+def _name_of(signal: Resolved | Nothing) -> str:
+    return "resolved" if isinstance(signal, Resolved) else "reopened"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The embedded Temporal server: one for each folder, shared by the processes that work in it.
 
-The server outlives any of them and ends with the last. Whatever a `kill -9` leaves behind, of a
-user or of the server, is repaired by the next `join`.
+The server outlives any of them and ends with the last, some seconds later if that one was killed
+(`server_watch`). Whatever a `kill -9` leaves behind, of a user or of the server, is repaired by the
+next `join`.
 """
 
 import errno
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kern.client import server_start
-from kern.client.folder_locks import Share, exclusive
+from kern.client.folder_locks import SERVER_LOCK, USERS_LOCK, Share, exclusive
 from kern.client.server_process import (
     DATABASE,
     ServerRecord,
@@ -26,8 +27,6 @@ from kern.client.server_process import (
 from kern.errors import Conflict, InvalidInput, Unavailable
 
 _RECORD = server_start.RECORD
-_SERVER_LOCK = "server.lock"
-_USERS_LOCK = "users.lock"
 # A holder of the lock may need the whole time to start a server, after killing a stuck one.
 _LOCK_SECONDS = server_start.START_SECONDS * 2
 _ANSWER_SECONDS = 5.0
@@ -58,8 +57,8 @@ class ServerStatus:
 class EmbeddedServer:
     """One process's share in a folder's Temporal server.
 
-    The kernel ends the share with the process, so none is needed to stay correct, but only
-    `leave` stops a server that nobody else uses. All calls block: run them in a thread.
+    The kernel ends the share with the process, so none is needed to stay correct; `leave` stops
+    a server that nobody else uses at once. All calls block: run them in a thread.
     """
 
     def __init__(self, home: Path, share: Share, record: ServerRecord, *, started: bool) -> None:
@@ -87,8 +86,8 @@ class EmbeddedServer:
             Unavailable: The server cannot be started or the folder not be used; the text says why.
         """
         folder = _prepare(home)
-        share = Share(folder / _USERS_LOCK)
-        with exclusive(folder / _SERVER_LOCK, timeout=_LOCK_SECONDS):
+        share = Share(folder / USERS_LOCK)
+        with exclusive(folder / SERVER_LOCK, timeout=_LOCK_SECONDS):
             alone = share.take()
             try:
                 record, started = _running_or_new(folder, alone=alone, ui=ui)
@@ -130,7 +129,7 @@ class EmbeddedServer:
                 raise Conflict(f"this process left the server of {str(self._home)!r}; join it anew")
             if not self._share.is_current():
                 raise Unavailable(f"the folder {str(self._home)!r} was deleted while it was used")
-            with exclusive(self._home / _SERVER_LOCK, timeout=_LOCK_SECONDS):
+            with exclusive(self._home / SERVER_LOCK, timeout=_LOCK_SECONDS):
                 return self._ensure_locked()
 
     def leave(self) -> None:
@@ -148,7 +147,7 @@ class EmbeddedServer:
                     stop(self._record.pid, grace=_GRACE_SECONDS)
                 return
             try:
-                with exclusive(self._home / _SERVER_LOCK, timeout=_LOCK_SECONDS):
+                with exclusive(self._home / SERVER_LOCK, timeout=_LOCK_SECONDS):
                     if self._share.give_back():
                         _stop_all(self._home, grace=_GRACE_SECONDS)
             finally:
@@ -172,6 +171,19 @@ class EmbeddedServer:
             ui=self._record.ui_port is not None,
         )
         return True
+
+
+def stop_unused(home: Path) -> None:
+    """Stop a folder's server if nobody uses it; one that somebody joins meanwhile goes on.
+
+    Raises:
+        Unavailable: The folder is gone, or the server cannot be ended.
+    """
+    with exclusive(home / SERVER_LOCK, timeout=_LOCK_SECONDS):
+        share = Share(home / USERS_LOCK)
+        share.take()
+        if share.give_back():
+            _stop_all(home, grace=_GRACE_SECONDS)
 
 
 def status(home: Path) -> ServerStatus:
@@ -276,5 +288,5 @@ def _stop_all(home: Path, *, grace: float) -> int | None:
 def _users(home: Path) -> tuple[int, ...] | None:
     if sys.platform != "linux":
         return None
-    lock = str(home / _USERS_LOCK)
+    lock = str(home / USERS_LOCK)
     return tuple(sorted(pid for pid in process_ids() if lock in open_files(pid)))

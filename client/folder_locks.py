@@ -12,6 +12,10 @@ from kern.errors import Unavailable
 if sys.platform != "win32":
     import fcntl
 
+# Held while somebody joins or leaves, and by all who have joined.
+SERVER_LOCK = "server.lock"
+USERS_LOCK = "users.lock"
+
 _POLL_SECONDS = 0.02
 
 

@@ -13,7 +13,7 @@ from kern.checkpoints import reach
 from kern.client.courier import Courier
 from kern.component import Component
 from kern.contracts import Stop, StopQuery
-from kern.db import deciding, outputs, runs
+from kern.db import deciding, outputs, retrying, runs
 from kern.db.deciding import Accepted, Submission
 from kern.db.engine import Database
 from kern.db.outbox import Delivery
@@ -45,10 +45,10 @@ class Runs:
         self, component: Component, request: RunRequest, *, background: bool
     ) -> RunOutput:
         """Accept a run, deliver it, and wait for its first stop unless in the background."""
-        run_id = await self.start(component, request)
-        if not background:
-            await self.wait(run_id)
-        return await self.output(run_id, Viewer(request.user_id))
+        run_id, viewer = await self.start(component, request), Viewer(request.user_id)
+        if background:
+            return await self.output(run_id, viewer)
+        return await self._stop(run_id, viewer)
 
     async def start(self, component: Component, request: RunRequest) -> str:
         """Accept a run and deliver it; return its id."""
@@ -89,8 +89,7 @@ class Runs:
     ) -> RunOutput:
         """Submit what was filled in, all of it or nothing, and wait for the run's next stop."""
         viewer = viewer_of(requirements, user_id, component_id)
-        await self.wait(run_id, await self.submit(run_id, requirements, viewer))
-        return await self.output(run_id, viewer)
+        return await self._stop(run_id, viewer, await self.submit(run_id, requirements, viewer))
 
     async def submit(
         self, run_id: str, requirements: Sequence[Requirement], viewer: Viewer
@@ -139,10 +138,37 @@ class Runs:
         await self._courier.tell_at_once(delivery)
         return await self.output(run_id, viewer)
 
+    async def retry(self, run_id: str, viewer: Viewer) -> RunOutput:
+        """Have a pipeline that failed go on where it failed, and wait for its next stop."""
+        now = datetime.now(UTC)
+        not_empty("run_id", run_id)
+        reach("retry.before_store")
+        delivery = await self._db.write(lambda tx: retrying.retry(tx, run_id, viewer, now))
+        reach("retry.after_store")
+        if delivery is not None:
+            await self._courier.tell_at_once(delivery)
+        await self.wait(run_id)
+        return await self.output(run_id, viewer)
+
     async def output(self, run_id: str, viewer: Viewer) -> RunOutput:
         """Read a run as it stands."""
         not_empty("run_id", run_id)
         return await self._db.read(lambda tx: outputs.run_output(tx, run_id, viewer))
+
+    async def _stop(self, run_id: str, viewer: Viewer, heard: StopQuery | None = None) -> RunOutput:
+        """Wait until a run stands still, and read it.
+
+        Where a run inside it was decided about by somebody else, its row knows of it before its
+        workflow does.
+        """
+        delay = _FIRST_WAIT
+        while True:
+            await self.wait(run_id, heard)
+            output = await self.output(run_id, viewer)
+            if output.is_paused or output.status.is_final:
+                return output
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _LONGEST_WAIT)
 
     async def wait(self, run_id: str, heard: StopQuery | None = None) -> None:
         """Wait until a run stands still, having heard of what the query names.

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kern.agent import Agent
 from kern.client import temporal
 from kern.client.reading import RunReader
 from kern.client.runs import viewer_of
@@ -120,8 +119,7 @@ class Runtime:
     ) -> RunOutput:
         """Submit what was filled in and wait for the next stop."""
         runs = self.services.runs
-        if isinstance(component, Agent):
-            check_edits(component.tools, requirements)
+        check_edits(component, requirements)
         return await self._here(
             lambda: runs.continue_run(run_id, requirements, user_id, component.id)
         )
@@ -130,6 +128,11 @@ class Runtime:
         """Cancel a run; it is stored when this returns."""
         viewer = Viewer(user_id, component_id=component.id)
         return await self._here(lambda: self.services.runs.cancel(run_id, viewer))
+
+    async def retry_run(self, component: Component, run_id: str, user_id: str | None) -> RunOutput:
+        """Have a pipeline that failed go on where it failed, and wait for its next stop."""
+        viewer = Viewer(user_id, component_id=component.id)
+        return await self._here(lambda: self.services.runs.retry(run_id, viewer))
 
     async def get_run_output(
         self, component: Component, run_id: str, user_id: str | None

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from kern.client import server_probe
+from kern.client import server_probe, server_watch
 from kern.client.server_process import DATABASE, ServerRecord, born, here, remember_child, stop
 from kern.errors import Unavailable
 
@@ -132,11 +132,13 @@ def _attempt(home: Path, binary: Path, ports: _Ports, deadline: float) -> Server
         )
         record.write(home / RECORD)
         _wait_until_serving(process, record, log, begin, deadline)
-        return _settled(home, record)
+        settled = _settled(home, record)
     except BaseException:
         stop(process.pid, grace=0)
         (home / RECORD).unlink(missing_ok=True)
         raise
+    server_watch.begin(home / RECORD, settled.pid)
+    return settled
 
 
 def _discard_half_made(database: Path) -> None:

@@ -23,10 +23,11 @@ from kern.client.transport import reason
 from kern.errors import InvalidInput, KernError, Unavailable
 from kern.sandbox import PASSED_THROUGH
 from kern.workflows.agent_run import AgentRun
+from kern.workflows.pipeline_run import PipelineRun
 from kern.workflows.session_naming import NameSession
 from kern.workflows.team_run import TeamRun
 
-WORKFLOWS = (AgentRun, TeamRun, NameSession)
+WORKFLOWS = (AgentRun, TeamRun, PipelineRun, NameSession)
 _CONNECT_SECONDS = 10.0
 _CONFIGURED_BY = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")
 

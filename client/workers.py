@@ -9,8 +9,10 @@ from importlib.metadata import version
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from kern.activities.attempt import Executions
 from kern.activities.endings import Endings
 from kern.activities.model_turn import ModelTurn
+from kern.activities.pipeline_step import PipelineSteps
 from kern.activities.session_texts import SessionTexts
 from kern.activities.tool_call import ToolCalls
 from kern.client.supervision import kept_alive
@@ -45,10 +47,11 @@ class ComponentWorkers:
         self._temporal = temporal
         self._settings = settings
         self._lasting = lasting
-        self._tool_calls = ToolCalls(db, registry)
+        self._executions = Executions()
         self._activities = (
             ModelTurn(db, registry, settings.model_attempts, publisher_for(db)).model_turn,
-            self._tool_calls.tool_call,
+            ToolCalls(db, registry, self._executions).tool_call,
+            PipelineSteps(db, registry, self._executions).pipeline_step,
             Endings(db).expire,
             Endings(db).pause_run,
             Endings(db).close_run,
@@ -93,7 +96,7 @@ class ComponentWorkers:
         await asyncio.gather(*(worker.shutdown() for worker in self._workers.values()))
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._tasks.clear()
-        self._tool_calls.close()
+        self._executions.close()
 
     async def _execute(self, component_id: str) -> None:
         if not self._lasting:

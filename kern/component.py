@@ -48,3 +48,7 @@ class Component:
     def parts(self) -> tuple["Component", ...]:
         """The components inside this one, which are registered with it."""
         return ()
+
+    def part(self, label: str) -> "Component | None":
+        """Return the component that runs inside this one under a label of its path."""
+        return next((one for one in self.parts if one.id == label), None)

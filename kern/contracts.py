@@ -28,6 +28,8 @@ class RunCursor(Contract):
         turns_per_history: After how many turns the workflow continues as new.
         parent_run_id: The run of which this one is a part, and whose workflow is told where this
             one stands.
+        heard: Requirements of whose resolutions an earlier history heard.
+        watched: Whether the run above asked an earlier history to be told of this one's end.
     """
 
     run_id: str
@@ -35,6 +37,8 @@ class RunCursor(Contract):
     heartbeat: float = 10.0
     turns_per_history: int = 500
     parent_run_id: str | None = None
+    heard: tuple[str, ...] = ()
+    watched: bool = False
 
 
 class TurnInput(Contract):
@@ -83,6 +87,42 @@ class TurnOutcome(Contract):
     ended: bool = False
     calls: tuple[PlannedCall, ...] = ()
     summarise: bool = False
+
+
+class PipelineInput(Contract):
+    """Ask for a pipeline's steps to be executed, as far as they go by themselves.
+
+    Attributes:
+        lane: Where to go on; None for the beginning, or after a history was left: everything that
+            is open is then named anew.
+    """
+
+    run_id: str
+    lane: str | None = None
+
+
+class Work(Contract):
+    """Something in a pipeline that goes on beside the rest.
+
+    Attributes:
+        lane: What to ask the activity for, once what it waits for has come.
+        gate: What a person has to resolve first.
+        child: The run that has to end first.
+        delay: Seconds to wait before that run begins.
+    """
+
+    lane: str
+    name: str = ""
+    gate: Gate | None = None
+    child: Child | None = None
+    delay: float = 0.0
+
+
+class PipelineOutcome(Contract):
+    """What a pipeline's steps led to: the run has ended, or this goes on."""
+
+    ended: bool = False
+    work: tuple[Work, ...] = ()
 
 
 class ToolCallInput(Contract):

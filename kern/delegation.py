@@ -59,10 +59,7 @@ class Delegation(Tool):
         """
         number = arguments.get("task_number")
         if self._checks and isinstance(number, int):
-            try:
-                check_assignable(made, number)
-            except InvalidInput as error:
-                raise ValueError(str(error)) from error
+            check_assignable(made, number)
         member = self._members[str(arguments["member_id"])]
         return NewChild(
             component_id=member.id,

@@ -4,23 +4,33 @@ The tool's schema is checked wherever a decision is accepted. Code can say more 
 validator of its own, a path that has to exist.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pydantic import JsonValue
 
+from kern.component import Component
 from kern.errors import InvalidDecision
+from kern.model_component import ModelComponent
 from kern.requirements import Requirement
 from kern.tools import Tool
 
 
-def check_edits(tools: Mapping[str, Tool], requirements: Sequence[Requirement]) -> None:
+def tool_of(component: Component, item: Requirement) -> Tool | None:
+    """Return the tool that a requirement is about, of a component or of a part of it."""
+    at: Component | None = component
+    for label in item.path[1:-1]:
+        at = None if at is None else at.part(label)
+    return at.tools.get(item.tool_name or "") if isinstance(at, ModelComponent) else None
+
+
+def check_edits(component: Component, requirements: Sequence[Requirement]) -> None:
     """Refuse arguments that were filled in and that a tool's code would not take.
 
     Raises:
         InvalidDecision: they do not fit; the message names each.
     """
     for item in requirements:
-        tool, arguments = tools.get(item.tool_name or ""), _filled_in(item)
+        tool, arguments = tool_of(component, item), _filled_in(item)
         if tool is None or arguments is None:
             continue
         problem = misfit(tool, arguments)

@@ -126,6 +126,16 @@ class Requirement(BaseModel):
         return self._needs(RequirementKind.unknown_outcome)
 
     @property
+    def needs_output_review(self) -> bool:
+        """Whether it waits for `confirm`, `edit`, `reject` or `fail`, about what a step came to."""
+        return self._needs(RequirementKind.output_review)
+
+    @property
+    def needs_error_decision(self) -> bool:
+        """Whether it waits for `run_again`, `skip` or `fail`, because a step failed."""
+        return self._needs(RequirementKind.error)
+
+    @property
     def draft(self) -> DecisionDraft | None:
         """The decision that was filled in and not yet submitted."""
         return self._draft
@@ -136,8 +146,8 @@ class Requirement(BaseModel):
         return arguments_digest(self.tool_name or "", self.arguments)
 
     def confirm(self, note: str | None = None, by: str | None = None) -> Self:
-        """Approve the call; after `edit`, with the edited arguments."""
-        self._expect("confirm", RequirementKind.confirmation)
+        """Approve the call or the output; after `edit`, with what was edited."""
+        self._expect("confirm", RequirementKind.confirmation, RequirementKind.output_review)
         before = self._draft if self._draft is not None and self._draft.edit is not None else None
         if before is not None:
             note, by = note or before.note, by or before.by
@@ -149,15 +159,20 @@ class Requirement(BaseModel):
     ) -> Self:
         """Approve the call with other arguments: those named replace the frozen ones.
 
+        Of an output that is reviewed, `output` is what is replaced.
+
         The result is validated against the tool's schema when it is submitted, and recorded beside
         the original.
         """
-        self._expect("edit", RequirementKind.confirmation)
+        self._expect("edit", RequirementKind.confirmation, RequirementKind.output_review)
         changes = _dict_of(arguments, "edit() takes a dict of the arguments to change")
         return self._fill(Verdict.approve, note=note, by=by, edit=changes)
 
     def reject(self, note: str | None = None, by: str | None = None) -> Self:
-        """Refuse the call: it never runs, and the model is told so with the note."""
+        """Refuse the call: it never runs, and the model is told so with the note.
+
+        An output that is reviewed is done again with the note, unless its author said otherwise.
+        """
         return self._fill(Verdict.reject, note=note, by=by)
 
     def provide_user_input(
@@ -193,13 +208,25 @@ class Requirement(BaseModel):
         return self._fill(Verdict.happened, note=note, by=by, result=result)
 
     def run_again(self, note: str | None = None, by: str | None = None) -> Self:
-        """Have a call with an unknown outcome executed once more, with the approved arguments."""
-        self._expect("run_again", RequirementKind.unknown_outcome)
+        """Have a call with an unknown outcome executed once more, with the approved arguments.
+
+        A step that failed is done once more from its beginning.
+        """
+        self._expect("run_again", RequirementKind.unknown_outcome, RequirementKind.error)
         return self._fill(Verdict.run_again, note=note, by=by)
 
+    def skip(self, note: str | None = None, by: str | None = None) -> Self:
+        """Go on without a step that failed."""
+        self._expect("skip", RequirementKind.error)
+        return self._fill(Verdict.skip, note=note, by=by)
+
     def fail(self, note: str | None = None, by: str | None = None) -> Self:
-        """End the run with an error because nobody can say what a call did."""
-        self._expect("fail", RequirementKind.unknown_outcome)
+        """End the run with an error because nobody can say what a call did.
+
+        A step that failed, or whose output is reviewed, fails for good.
+        """
+        kinds = (RequirementKind.error, RequirementKind.output_review)
+        self._expect("fail", RequirementKind.unknown_outcome, *kinds)
         return self._fill(Verdict.fail, note=note, by=by)
 
     def _needs(self, kind: RequirementKind) -> bool:
@@ -219,12 +246,12 @@ class Requirement(BaseModel):
         self._draft = draft
         return self
 
-    def _expect(self, method: str, kind: RequirementKind) -> None:
-        if self.kind is not kind:
+    def _expect(self, method: str, *kinds: RequirementKind) -> None:
+        if self.kind not in kinds:
             message = (
                 f"Requirement {self.id!r} waits for {self.kind.value}, so {method}() does not fit "
                 "it. "
-                f"Use {METHODS[self.kind]} or reject()."
+                f"Use {METHODS[self.kind]}."
             )
             raise InvalidDecision(message)
 
@@ -277,11 +304,11 @@ def _kind_of(given: object) -> str:
 
 
 METHODS: dict[RequirementKind, str] = {
-    RequirementKind.confirmation: "confirm(), edit()",
-    RequirementKind.user_input: "provide_user_input()",
-    RequirementKind.user_feedback: "provide_user_feedback()",
-    RequirementKind.external_execution: "set_external_execution_result()",
-    RequirementKind.unknown_outcome: "mark_happened(), run_again(), fail()",
-    RequirementKind.output_review: "confirm(), edit()",
-    RequirementKind.error: "run_again(), fail()",
+    RequirementKind.confirmation: "confirm(), edit() or reject()",
+    RequirementKind.user_input: "provide_user_input() or reject()",
+    RequirementKind.user_feedback: "provide_user_feedback() or reject()",
+    RequirementKind.external_execution: "set_external_execution_result() or reject()",
+    RequirementKind.unknown_outcome: "mark_happened(), run_again(), fail() or reject()",
+    RequirementKind.output_review: "confirm(), edit(), fail() or reject()",
+    RequirementKind.error: "run_again(), skip() or fail()",
 }

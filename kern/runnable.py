@@ -9,7 +9,7 @@ from collections.abc import (
 )
 from typing import Any, Literal, Unpack, overload
 
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
 from kern import media, streams
 from kern.errors import InvalidInput
@@ -28,6 +28,8 @@ class Runnable(SessionComponent):
 
     Every method has an async twin whose name begins with `a`.
     """
+
+    output_schema: type[BaseModel] | None = None
 
     @overload
     def run(

@@ -109,6 +109,10 @@ class Runner(Protocol):
         """Cancel a run; it is stored when this returns."""
         ...
 
+    async def retry_run(self, component: Component, run_id: str, user_id: str | None) -> RunOutput:
+        """Have a pipeline that failed go on where it failed, and wait for its next stop."""
+        ...
+
     async def get_run_output(
         self, component: Component, run_id: str, user_id: str | None
     ) -> RunOutput:

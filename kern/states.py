@@ -57,7 +57,8 @@ class Verdict(StrEnum):
     `approve` and `reject` fit every kind that guards a call; `answer` carries a person's values,
     `choose` their choices, `result` the result of a call that was executed elsewhere. For an
     unknown outcome: `happened` carries the result, `run_again` repeats the call, `fail` ends the
-    run.
+    run. A step that failed is done again (`run_again`), left out (`skip`), or fails (`fail`), and
+    so does one whose output was reviewed.
     """
 
     approve = "approve"
@@ -67,6 +68,7 @@ class Verdict(StrEnum):
     result = "result"
     happened = "happened"
     run_again = "run_again"
+    skip = "skip"
     fail = "fail"
 
 

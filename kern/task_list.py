@@ -10,7 +10,6 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from kern.errors import InvalidInput
 from kern.run import ToolExecution
 from kern.states import ToolCallStatus, ToolOutcome
 
@@ -86,18 +85,18 @@ def check_assignable(made: Sequence[ToolExecution], number: int) -> None:
     """Refuse to give a task to a member that is not there to be done.
 
     Raises:
-        InvalidInput: there is no such task, or it is being done or settled; the message is for the
+        ValueError: there is no such task, or it is being done or settled; the message is for the
             model.
     """
     tasks = tasks_of(made)
     if not 1 <= number <= len(tasks):
         there = f"the tasks are numbered 1 to {len(tasks)}" if tasks else "there are no tasks yet"
         message = f"There is no task {number}: {there}."
-        raise InvalidInput(message)
+        raise ValueError(message)
     status = tasks[number - 1].status
     if status not in (TaskStatus.open, TaskStatus.failed):
         message = f"Task {number} is {status.value} already."
-        raise InvalidInput(message)
+        raise ValueError(message)
 
 
 def _added(call: ToolExecution) -> list[NewTask]:

@@ -45,6 +45,8 @@ class AgentRun:
             self._report = Report(
                 cursor.run_id, cursor.parent_run_id, self._gates, lambda: self._stands_still
             )
+            if cursor.watched:
+                self._report.watch()
         try:
             await self._take_turns(cursor)
         except (asyncio.CancelledError, ActivityError) as error:
@@ -134,7 +136,10 @@ class AgentRun:
         """Continue with a new history: a run that never ends must not grow one for ever."""
         self._moved = True
         await workflow.wait_condition(workflow.all_handlers_finished)
-        workflow.continue_as_new(self._cursor.model_copy(update={"turn": turn}))
+        told: dict[str, object] = {"turn": turn}
+        if self._report is not None and self._report.is_watched:
+            told["watched"] = True
+        workflow.continue_as_new(self._cursor.model_copy(update=told))
 
     async def _let_go(self) -> None:
         """Answer everybody who waits for a stop, as the run ends."""

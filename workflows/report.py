@@ -33,6 +33,11 @@ class Report:
         self._is_watched = self._is_asked = False
         self._task = asyncio.create_task(self._tell_all())
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether the run above asked to be told of the end."""
+        return self._is_watched
+
     def watch(self) -> None:
         """Tell anew where this run stands, and in time that it has ended."""
         self._is_watched = self._is_asked = True

@@ -13,6 +13,8 @@ from kern.contracts import (
     Nothing,
     PauseInput,
     PauseOutcome,
+    PipelineInput,
+    PipelineOutcome,
     PlannedCall,
     SummaryInput,
     ToolCallInput,
@@ -60,6 +62,19 @@ async def execute_call(run_id: str, call: PlannedCall, heartbeat: float) -> Tool
         heartbeat_timeout=timedelta(seconds=heartbeat),
         retry_policy=_PATIENT,
         summary=call.name,
+    )
+    return outcome
+
+
+async def pipeline_step(run_id: str, lane: str | None, heartbeat: float) -> PipelineOutcome:
+    """Have a pipeline's steps executed, as far as they go by themselves."""
+    outcome: PipelineOutcome = await workflow.execute_activity(
+        "pipeline_step",
+        PipelineInput(run_id=run_id, lane=lane),
+        result_type=PipelineOutcome,
+        start_to_close_timeout=_TOOL_LIMIT,
+        heartbeat_timeout=timedelta(seconds=heartbeat),
+        retry_policy=_PATIENT,
     )
     return outcome
 

@@ -122,7 +122,9 @@ def _run_row(run: RunOutput) -> tuple[str, ...]:
 def _pending_row(item: Requirement) -> tuple[str, ...]:
     due = "-" if item.due_at is None else f"{item.due_at:%m-%d %H:%M} UTC"
     since = show_age(item.created_at)
-    return show_id(item.id), show_id(item.run_id), since, due, what_waits(item)
+    # A run that is nobody's part has a path of its own name and the tool's, which say nothing new.
+    inside = f"{' → '.join(item.path[:-1])}: " if len(item.path) > len(("run", "tool")) else ""
+    return show_id(item.id), show_id(item.run_id), since, due, f"{inside}{what_waits(item)}"
 
 
 def _say_more(page: Page[RunOutput] | Page[Requirement], command: str) -> None:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterable
 
-from kern.agent import Agent
 from kern.client.cli.printing import safe, say, styled
 from kern.errors import KernError
 from kern.events import (
@@ -16,6 +15,7 @@ from kern.events import (
     RunPaused,
 )
 from kern.run import RunOutput
+from kern.runnable import Runnable
 from kern.states import RunStatus
 
 
@@ -28,9 +28,9 @@ class Screen:
         self._is_mid_line = False
 
     @staticmethod
-    def is_of_use_for(agent: Agent) -> bool:
+    def is_of_use_for(component: Runnable) -> bool:
         """Whether somebody sees text come, and wants to: pieces of JSON are not for people."""
-        return sys.stdout.isatty() and agent.output_schema is None
+        return sys.stdout.isatty() and component.output_schema is None
 
     def follow(self, events: Iterable[RunEvent]) -> RunOutput:
         """Print text as it comes, and return the run as it stands at the end."""

@@ -3,7 +3,9 @@
 import json
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
@@ -22,6 +24,7 @@ _SHORT = 8
 _WIDE = 120
 # From here on seconds are told without fractions.
 _WHOLE = 10
+_indent: ContextVar[int] = ContextVar("indent", default=0)
 
 
 def safe(text: str) -> str:
@@ -58,7 +61,7 @@ def say(*parts: "str | Text", style: str | None = None) -> None:
     """Print parts on one or more lines; texts are made safe."""
     from rich.text import Text
 
-    line = Text()
+    line = Text(" " * _indent.get())
     for part in parts:
         line.append_text(part if isinstance(part, Text) else Text(safe(part)))
     if style is not None:
@@ -66,6 +69,16 @@ def say(*parts: "str | Text", style: str | None = None) -> None:
     console().print(line, soft_wrap=not sys.stdout.isatty())
     # Whoever follows a pipe sees each step when it happens.
     sys.stdout.flush()
+
+
+@contextmanager
+def indented(width: int) -> Generator[None]:
+    """Have what `say` prints inside begin further to the right."""
+    token = _indent.set(_indent.get() + width)
+    try:
+        yield
+    finally:
+        _indent.reset(token)
 
 
 def styled(text: str, style: str) -> "Text":

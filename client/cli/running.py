@@ -1,8 +1,7 @@
-"""Runs an agent of an app from the command line, and asks for the decisions that it waits for."""
+"""Runs what an app declares from the command line, and asks for the decisions that it needs."""
 
 from dataclasses import dataclass
 
-from kern.agent import Agent
 from kern.client.app import database_of, load_app
 from kern.client.cli import acting, prompts, store
 from kern.client.cli.deciding import decider
@@ -12,12 +11,14 @@ from kern.client.cli.printing import one_line, safe, say, say_json, styled
 from kern.client.runtime import close_runtime
 from kern.db.configured import database_file, open_database
 from kern.db.tables import RunRow
+from kern.edits import tool_of
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed
 from kern.ids import new_id
 from kern.media import File, Image
 from kern.options import RunOptions
 from kern.requirements import Requirement
 from kern.run import RunOutput
+from kern.runnable import Runnable
 from kern.runner import RunRequest
 from kern.settings import Settings, read_settings
 from kern.states import RunStatus
@@ -54,18 +55,18 @@ class Order:
 
 
 def run_app(app: str, order: Order, *, by: str | None, may_ask: bool, as_json: bool) -> int:
-    """Run the one agent that `app` names; return the exit code that says where the run stands."""
+    """Run the component that `app` names; return the code that says where the run stands."""
     settings, who = read_settings(), decider(by)
-    agent = _the_agent(app)
+    component = _the_component(app)
     run_id = new_id()
     if order.background:
-        return _leave_to_a_worker(settings, app, agent, order, run_id, as_json=as_json)
+        return _leave_to_a_worker(settings, app, component, order, run_id, as_json=as_json)
     asks = may_ask and not as_json and prompts.can_ask()
-    screen = Screen() if not as_json and Screen.is_of_use_for(agent) else None
+    screen = Screen() if not as_json and Screen.is_of_use_for(component) else None
     try:
-        output = _begin(agent, order, run_id, screen)
+        output = _begin(component, order, run_id, screen)
         if asks:
-            output = ask_until_done(agent, output, who, screen=screen)
+            output = ask_until_done(component, output, who, screen=screen)
     except KeyboardInterrupt:
         return say_interrupted(run_id, app)
     finally:
@@ -78,7 +79,7 @@ def run_app(app: str, order: Order, *, by: str | None, may_ask: bool, as_json: b
 
 
 def ask_until_done(
-    agent: Agent,
+    component: Runnable,
     output: RunOutput,
     by: str,
     editable: tuple[str, ...] | None = None,
@@ -87,34 +88,34 @@ def ask_until_done(
     """Ask for what the run waits for, until it has ended or the person leaves something open."""
     while output.active_requirements:
         asked = [
-            prompts.ask(item, by, prompts.Edits(editable, agent.tools.get(item.tool_name or "")))
+            prompts.ask(item, by, prompts.Edits(editable, tool_of(component, item)))
             for item in output.active_requirements
         ]
         try:
-            after = _go_on(agent, output, screen)
+            after = _go_on(component, output, screen)
         except (AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed) as error:
             say(styled(one_line(str(error)), "red"))
-            after = agent.get_run_output(output.run_id, user_id=output.user_id)
+            after = component.get_run_output(output.run_id, user_id=output.user_id)
             if isinstance(error, AlreadyResolved):
-                after = agent.continue_run(output.run_id, user_id=output.user_id)
+                after = component.continue_run(output.run_id, user_id=output.user_id)
         if not all(asked):
             return after
         output = after
     return output
 
 
-def _begin(agent: Agent, order: Order, run_id: str, screen: Screen | None) -> RunOutput:
+def _begin(component: Runnable, order: Order, run_id: str, screen: Screen | None) -> RunOutput:
     options: RunOptions = {**order.options, "run_id": run_id}
     if screen is None:
-        return agent.run(order.text, **options)
-    return screen.follow(agent.run(order.text, stream=True, **options))
+        return component.run(order.text, **options)
+    return screen.follow(component.run(order.text, stream=True, **options))
 
 
-def _go_on(agent: Agent, output: RunOutput, screen: Screen | None) -> RunOutput:
+def _go_on(component: Runnable, output: RunOutput, screen: Screen | None) -> RunOutput:
     run_id, decided, owner = output.run_id, output.requirements, output.user_id
     if screen is None:
-        return agent.continue_run(run_id, decided, user_id=owner)
-    return screen.follow(agent.continue_run(run_id, decided, user_id=owner, stream=True))
+        return component.continue_run(run_id, decided, user_id=owner)
+    return screen.follow(component.continue_run(run_id, decided, user_id=owner, stream=True))
 
 
 def say_outcome(output: RunOutput, app: str) -> None:
@@ -179,31 +180,35 @@ def _status_of(run_id: str) -> RunStatus | None:
     return None if row is None else RunStatus(row.status)
 
 
-def _the_agent(app: str) -> Agent:
-    agents = [item for item in load_app(app) if isinstance(item, Agent)]
-    if len(agents) != 1:
-        names = ", ".join(f"{item.id!r}" for item in agents) or "none"
+def _the_component(app: str) -> Runnable:
+    """Return what the app has to run: members of a team are run by it."""
+    loaded = [item for item in load_app(app) if isinstance(item, Runnable)]
+    parts = {part.id for item in loaded for part in item.parts}
+    found = [item for item in loaded if item.id not in parts]
+    if len(found) != 1:
+        names = ", ".join(f"{item.id!r}" for item in found) or "none"
         message = (
-            f"{app!r} holds {len(agents)} agents ({names}): name one as package.module:attribute."
+            f"{app!r} holds {len(found)} components ({names}): name one as "
+            "package.module:attribute."
         )
         raise InvalidInput(message)
-    return agents[0]
+    return found[0]
 
 
 def _leave_to_a_worker(
-    settings: Settings, app: str, agent: Agent, order: Order, run_id: str, *, as_json: bool
+    settings: Settings, app: str, component: Runnable, order: Order, run_id: str, *, as_json: bool
 ) -> int:
     request = RunRequest(
-        component_id=agent.id,
+        component_id=component.id,
         input=order.text,
         user_id=order.user,
         session_id=order.session,
         run_id=run_id,
         media=(*order.images, *order.files),
     )
-    db = database_of([agent]) or open_database(settings)
+    db = database_of([component]) or open_database(settings)
     db.migrate()
-    delivered = acting.accept(settings, db, agent, request)
+    delivered = acting.accept(settings, db, component, request)
     if as_json:
         say_json({"run_id": run_id, "accepted": True, "delivered": delivered})
         return 0

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+from pydantic import JsonValue
 from sqlmodel import Session
 
 from kern.client.cli import spans, store
 from kern.client.cli.inbox import how_to_decide, what_waits
 from kern.client.cli.printing import (
     count,
+    indented,
     one_line,
     safe,
     say,
@@ -46,16 +48,21 @@ _SAID = {
     "fail": "run ended",
 }
 _LONGEST = 2000
+_STEP = 9
 
 
 @dataclass(frozen=True)
 class Story:
-    """A run with what was decided in it; `undelivered` counts what Temporal has not heard of."""
+    """A run with what was decided in it; `undelivered` counts what Temporal has not heard of.
+
+    `inside` holds the stories of the runs that executed calls of this one, by their ids.
+    """
 
     run: RunOutput
     decisions: list[Decision]
     late: list[LateResult]
     undelivered: int
+    inside: dict[str, "Story"]
 
 
 def read_story(tx: Session, given: str) -> Story:
@@ -64,10 +71,20 @@ def read_story(tx: Session, given: str) -> Story:
     Raises:
         NotFound: there is no such run.
     """
-    run_id = listing.full_run_id(tx, given)
+    return _read(tx, listing.full_run_id(tx, given))
+
+
+def _read(tx: Session, run_id: str) -> Story:
     run = outputs.run_output(tx, run_id, OPERATOR)
     waiting = listing.backlog(tx, run_id).undelivered
-    return Story(run, listing.decisions_of(tx, run_id), late.results_of(tx, run_id), waiting)
+    inside = [call.child_run_id for call in run.tools if call.child_run_id]
+    return Story(
+        run,
+        listing.decisions_of(tx, run_id),
+        late.results_of(tx, run_id),
+        waiting,
+        {one: _read(tx, one) for one in inside},
+    )
 
 
 def print_story(given: str, *, as_json: bool) -> None:
@@ -75,15 +92,21 @@ def print_story(given: str, *, as_json: bool) -> None:
     with store.existing_database(read_settings()) as db:
         story = db.read_now(lambda tx: read_story(tx, given))
     if as_json:
-        decided = [one.model_dump(mode="json") for one in story.decisions]
-        found = story.run.model_dump(mode="json")
-        too_late = [one.model_dump(mode="json") for one in story.late]
-        told = {"decisions": decided, "late_results": too_late, "undelivered": story.undelivered}
-        say_json({**found, **told})
+        say_json(_as_json(story))
         return
     _head(story.run)
     _turns(story)
     _end(story)
+
+
+def _as_json(story: Story) -> dict[str, JsonValue]:
+    return {
+        **story.run.model_dump(mode="json"),
+        "decisions": [one.model_dump(mode="json") for one in story.decisions],
+        "late_results": [one.model_dump(mode="json") for one in story.late],
+        "undelivered": story.undelivered,
+        "inside": {run_id: _as_json(one) for run_id, one in story.inside.items()},
+    }
 
 
 def _head(run: RunOutput) -> None:
@@ -92,10 +115,8 @@ def _head(run: RunOutput) -> None:
         styled(where_it_stands(run), _COLOURS.get(run.status, "cyan")),
     )
     owner = f", user {one_line(run.user_id)}" if run.user_id else ""
-    say(
-        f"  {one_line(run.component_id)}{owner}, session {one_line(run.session_id)}, run "
-        f"{run.number} in it"
-    )
+    number = "" if run.parent_run_id else f", run {run.number} in it"
+    say(f"  {one_line(run.component_id)}{owner}, session {one_line(run.session_id)}{number}")
     if run.parent_run_id:
         say(f"  part of run {run.parent_run_id}")
     took = f", took {show_age(run.created_at, run.finished_at)}" if run.finished_at else ""
@@ -134,10 +155,26 @@ def _call(story: Story, call: ToolExecution) -> None:
     for item in story.run.requirements:
         if item.tool_call_id == call.id:
             _requirement(story, item)
+    if call.child_run_id is not None:
+        _inside(story.inside[call.child_run_id])
     _result(story, call)
     for one in story.late:
         if one.tool_call_id == call.id:
             _late(one)
+
+
+def _inside(story: Story) -> None:
+    """Tell what happened in a run that executed a call."""
+    run = story.run
+    with indented(_STEP):
+        say(
+            styled(f"{one_line(run.component_id)}  ", "bold"),
+            styled(where_it_stands(run), _COLOURS.get(run.status, "cyan")),
+            styled(f"  run {run.run_id}", "dim"),
+        )
+        _block("asked", run.input)
+        _turns(story)
+        _error(run)
 
 
 def _requirement(story: Story, item: Requirement) -> None:
@@ -194,15 +231,10 @@ def _late(found: LateResult) -> None:
 
 def _end(story: Story) -> None:
     run = story.run
-    if run.error is not None:
-        say(
-            styled("Error", "bold red"),
-            f"  {one_line(run.error.code)}: {one_line(run.error.message)}",
-        )
+    _error(run)
     say("")
     used = run.metrics
-    # The metrics count what reported its end; a call of which a person says so was executed too.
-    executed = sum(1 for call in run.tools if call.attempts)
+    executed = _executed(story)
     cached = f", {used.cached_tokens:,} of it cached" if used.cached_tokens else ""
     reasoned = f", {used.reasoning_tokens:,} for reasoning" if used.reasoning_tokens else ""
     say(
@@ -216,6 +248,20 @@ def _end(story: Story) -> None:
                 "Temporal has not heard of the latest yet: it will when a worker runs.", "yellow"
             )
         )
+
+
+def _error(run: RunOutput) -> None:
+    if run.error is not None:
+        say(
+            styled("Error", "bold red"),
+            f"  {one_line(run.error.code)}: {one_line(run.error.message)}",
+        )
+
+
+def _executed(story: Story) -> int:
+    # The metrics count what reported its end; a call of which a person says so was executed too.
+    own = sum(1 for call in story.run.tools if call.attempts)
+    return own + sum(_executed(one) for one in story.inside.values())
 
 
 def _block(who: str, text: str) -> None:

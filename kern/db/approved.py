@@ -9,7 +9,11 @@ from kern.db.audit import KERN, decisions_of, hash_of
 from kern.db.tables import RequirementRow, ToolCallRow
 from kern.states import RequirementKind, Verdict
 
-_GUARDS = (RequirementKind.confirmation.value, RequirementKind.user_input.value)
+_GUARDS = (
+    RequirementKind.confirmation.value,
+    RequirementKind.user_input.value,
+    RequirementKind.output_review.value,
+)
 _ALLOWING = (Verdict.approve.value, Verdict.answer.value)
 
 

@@ -49,6 +49,13 @@ _REQUIREMENTS = (
     .where(_requirements.c.tool_call_id == bindparam("tool_call_id"))
     .order_by(_requirements.c.id)
 )
+_OF_STEP = (
+    _requirements.select()
+    .join(_calls, _calls.c.id == _requirements.c.tool_call_id)
+    .where(_calls.c.step_id == bindparam("step_id"))
+    .order_by(_requirements.c.id)
+    .limit(1)
+)
 _DOUBT = _requirements.select().where(
     _requirements.c.tool_call_id == bindparam("tool_call_id"),
     _requirements.c.kind == RequirementKind.unknown_outcome.value,
@@ -115,10 +122,12 @@ def begin(tx: Session, tool_call_id: str, token: str, now: datetime) -> Executio
     for row in asked:
         if row.status == RequirementStatus.pending.value:
             return Settled(gate=gate_of(row))
-    if call.status == ToolCallStatus.running.value and call.token != token:
+    # One of which nobody said what became of it, and whose run goes on again, is such a one too.
+    begun = {ToolCallStatus.running.value, ToolCallStatus.unknown.value}
+    if call.status in begun and call.token != token:
         if Effect(call.effect) is Effect.once:
             return Settled(gate=_ask(tx, run, call, now))
-        record(tx, run, "tool_call_repeated", now, tool_call_id=call.id, tool=call.name)
+        _record(tx, run, call, "repeated", now)
     if not is_as_approved(tx, call, asked):
         message = (
             f"The arguments of {call.name!r} (tool call {call.id!r}) are not those that were "
@@ -155,17 +164,10 @@ def finish(
     if asked is not None:
         _settle(tx, run, asked, result, now)
     runs.finish_call(tx, call, outcome, result, now)
-    run.tool_calls += 1
+    run.tool_calls += call.step_id is None
     change_state(tx, run, changes, now)
-    record(
-        tx,
-        run,
-        "tool_call_completed",
-        now,
-        tool_call_id=call.id,
-        tool=call.name,
-        outcome=outcome.value,
-    )
+    if call.step_id is None:
+        _record(tx, run, call, "completed", now, outcome=outcome.value)
     runs.update_status(tx, run, now)
     return Kept.kept
 
@@ -176,9 +178,7 @@ def release(tx: Session, tool_call_id: str, token: str, reason: str, now: dateti
     if call.token != token or call.status != ToolCallStatus.running.value:
         return False
     call.status, call.token = ToolCallStatus.waiting.value, None
-    record(
-        tx, run, "tool_call_failed", now, tool_call_id=call.id, tool=call.name, reason=reason[:500]
-    )
+    _record(tx, run, call, "failed", now, reason=reason[:500])
     return True
 
 
@@ -188,7 +188,7 @@ def abandon(tx: Session, tool_call_id: str, token: str, now: datetime) -> None:
     held = call.token == token and call.status == ToolCallStatus.running.value
     if held and RunStatus(run.status).is_final:
         runs.finish_call(tx, call, ToolOutcome.cancelled, "The run ended during this call.", now)
-        record(tx, run, "tool_call_stopped", now, tool_call_id=call.id, tool=call.name)
+        _record(tx, run, call, "stopped", now)
 
 
 def doubt(tx: Session, tool_call_id: str, token: str, now: datetime) -> Settled:
@@ -199,6 +199,18 @@ def doubt(tx: Session, tool_call_id: str, token: str, now: datetime) -> Settled:
     if call.token != token or call.status != ToolCallStatus.running.value:
         return Settled(gate=pending_gate(tx, call.id))
     return Settled(gate=_ask(tx, run, call, now))
+
+
+def _record(
+    tx: Session, run: RunRow, call: ToolCallRow, what: str, now: datetime, **data: JsonValue
+) -> None:
+    """Tell of a call; of a step's, as an attempt at the step."""
+    if call.step_id is None:
+        told: dict[str, JsonValue] = {"tool_call_id": call.id, "tool": call.name, **data}
+        record(tx, run, f"tool_call_{what}", now, **told)
+    else:
+        told = {"step_id": call.step_id, "step": call.name, **data}
+        record(tx, run, f"step_attempt_{what}", now, **told)
 
 
 def _lock(tx: Session, tool_call_id: str) -> tuple[RunRow, ToolCallRow]:
@@ -213,15 +225,8 @@ def _lock(tx: Session, tool_call_id: str) -> tuple[RunRow, ToolCallRow]:
 def _take(tx: Session, run: RunRow, call: ToolCallRow, token: str, now: datetime) -> Execution:
     if call.token != token:
         call.attempt += 1
-        record(
-            tx,
-            run,
-            "tool_call_started",
-            now,
-            tool_call_id=call.id,
-            tool=call.name,
-            attempt=call.attempt,
-        )
+        if call.step_id is None:
+            _record(tx, run, call, "started", now, attempt=call.attempt)
     call.status, call.token = ToolCallStatus.running.value, token
     call.started_at = call.started_at or now
     # This call waits for nobody.
@@ -256,6 +261,8 @@ def _ask(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Gate:
 def _unknown_outcome(tx: Session, call: ToolCallRow) -> Question:
     """Whoever may decide about a call may also say what became of it, and nobody else."""
     guarded = next(rows(tx, RequirementRow, _REQUIREMENTS, tool_call_id=call.id), None)
+    if guarded is None and call.step_id is not None:
+        guarded = next(rows(tx, RequirementRow, _OF_STEP, step_id=call.step_id), None)
     approval = Approval()
     if guarded is not None:
         approval = Approval(candidates=tuple(guarded.candidates), excluded=tuple(guarded.excluded))

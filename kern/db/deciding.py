@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.canonical import arguments_digest
+from kern.canonical import arguments_digest, canonical_json
 from kern.contracts import ExpiryOutcome
 from kern.db import audit, outbox, patience, runs
 from kern.db.audit import KERN, Decided
@@ -20,6 +20,7 @@ from kern.db.held import hold
 from kern.db.outbox import Delivery, DeliveryKind
 from kern.db.outputs import check, no_requirement, requirement_of
 from kern.db.rows import table_of
+from kern.db.step_waits import steps_on
 from kern.db.tables import DecisionRow, RequirementRow, RunRow, ToolCallRow
 from kern.db.trees import is_within
 from kern.db.verdicts import approved_arguments, check_fit, cleaned, outcome_text
@@ -114,7 +115,8 @@ def resolve(
         delivery = outbox.enqueue(tx, run, DeliveryKind.resolved, now, requirement_id=row.id)
     _tell(tx, run, row, decided, now)
     # An approved call waits for nobody any more.
-    goes_on = delivery is not None and decided.verdict in _EXECUTING
+    is_closed = delivery is not None
+    goes_on = is_closed and (steps_on(tx, call) or decided.verdict in _EXECUTING)
     runs.update_status(tx, run, now, paused=False if goes_on else None)
     return Accepted(requirement_of(tx, row), delivery, above)
 
@@ -139,7 +141,7 @@ def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:
     record(
         tx, run, "requirement_expired", now, requirement_id=row.id, verdict=decided.verdict.value
     )
-    runs.update_status(tx, run, now)
+    runs.update_status(tx, run, now, paused=False if steps_on(tx, call) else None)
     return ExpiryOutcome(run_ended=RunStatus(run.status).is_final)
 
 
@@ -258,14 +260,20 @@ def _act(
             call.approved_arguments = arguments
         case Verdict.run_again:
             call.status = ToolCallStatus.waiting.value
-        case Verdict.fail:
+        case Verdict.fail | Verdict.skip if call.step_id is not None:
+            runs.finish_call(tx, call, ToolOutcome.error, outcome_text(row, decided), now)
+        case Verdict.happened if call.step_id is not None:
+            # As a step's function would have told it.
+            told = canonical_json({"content": decided.given, "stop": False})
+            runs.finish_call(tx, call, ToolOutcome.result, told, now)
+        case Verdict.fail | Verdict.skip:
             reason = outcome_text(row, decided)
             runs.fail(tx, run, "decided_to_fail", reason, now)
         case Verdict.reject:
             runs.finish_call(tx, call, ToolOutcome.rejected, outcome_text(row, decided), now)
         case Verdict.choose | Verdict.result | Verdict.happened:
             # What was done elsewhere, or by an attempt that died, was done too.
-            run.tool_calls += decided.verdict is not Verdict.choose
+            run.tool_calls += decided.verdict is not Verdict.choose and call.step_id is None
             runs.finish_call(tx, call, ToolOutcome.result, outcome_text(row, decided), now)
 
 

@@ -28,7 +28,7 @@ def finish(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Delega
         # Its workflow was lost: it goes on where its rows stand.
         outbox.enqueue(tx, child, DeliveryKind.start, now, grace=timedelta(0))
         return Delegated.goes_on
-    outcome, result = _came_to(child)
+    outcome, result = came_to(child)
     runs.finish_call(tx, call, outcome, result, now)
     run.tool_calls += 1
     record(
@@ -48,7 +48,8 @@ def finish(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Delega
     return Delegated.done
 
 
-def _came_to(child: RunRow | None) -> tuple[ToolOutcome, str]:
+def came_to(child: RunRow | None) -> tuple[ToolOutcome, str]:
+    """Say how a run that has ended ended, for the one above it."""
     if child is None:
         return ToolOutcome.cancelled, "The run that was to do this was deleted."
     who = child.path[-1] if child.path else child.component_id

@@ -9,6 +9,7 @@ from kern.db import outbox, sessions
 from kern.db.outbox import Delivery, DeliveryKind
 from kern.db.outputs import run_row
 from kern.db.rows import execute, table_of
+from kern.db.step_tables import StepRow
 from kern.db.tables import (
     DeletedRunRow,
     EventRow,
@@ -50,7 +51,7 @@ _DELETE = (
     ),
     *(
         table_of(kind).delete().where(table_of(kind).c.run_id.in_(_of_session))
-        for kind in (EventRow, MessageRow, RequirementRow, ToolCallRow)
+        for kind in (EventRow, MessageRow, RequirementRow, ToolCallRow, StepRow)
     ),
     _files.delete().where(_files.c.session_id == bindparam("session_id")),
     _runs.delete().where(_runs.c.session_id == bindparam("session_id")),

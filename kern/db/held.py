@@ -19,12 +19,13 @@ _Key = tuple[object, ...]
 _PLACE = "kern_held"
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Entry:
     row: PlainRow
     table: Table
     key: _Key
     before: dict[str, object]
+    is_new: bool = False
 
 
 def hold(
@@ -55,8 +56,18 @@ def hold_all(
     return [_held(tx, kind, found) for found in execute(tx, query, **values).mappings()]
 
 
+def hold_new(tx: Session, kind: type[Kind], row: Kind) -> Kind:
+    """Have a new row inserted by the next `save`, with what it has become by then."""
+    table, values = table_of(kind), dict(vars(row))
+    key = tuple(values[column.name] for column in table.primary_key)
+    plain = cast("PlainRow", row)
+    _entries(tx)[table.name, *key] = _Entry(plain, table, key, values, is_new=True)
+    return row
+
+
 def save(tx: Session) -> None:
     """Write what was changed, so that the statements that follow see it."""
+    _insert(tx)
     for entry in _entries(tx).values():
         changed = dict(_changes(entry))
         if not changed:
@@ -65,6 +76,17 @@ def save(tx: Session) -> None:
         keys = {f"key_{column.name}": value for column, value in _keyed(entry)}
         execute(tx, _update(entry.table, names), **changed, **keys)
         entry.before.update(changed)
+
+
+def _insert(tx: Session) -> None:
+    new: dict[str, list[_Entry]] = {}
+    for entry in _entries(tx).values():
+        if entry.is_new:
+            new.setdefault(entry.table.name, []).append(entry)
+    for entries in new.values():
+        for entry in entries:
+            entry.before, entry.is_new = dict(vars(entry.row)), False
+        tx.connection().execute(entries[0].table.insert(), [entry.before for entry in entries])
 
 
 def _held(tx: Session, kind: type[Kind], found: RowMapping) -> Kind:

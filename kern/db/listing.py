@@ -68,10 +68,12 @@ def list_runs(
 ) -> Page[RunOutput]:
     """Return runs, the latest first; those that begin later do not move the next page.
 
+    What runs inside them is told with each of them, and not listed.
+
     Raises:
         NotFound: there is no run `after`.
     """
-    query = select(RunRow)
+    query = select(RunRow).where(col(RunRow.parent_run_id).is_(None))
     if status is not None:
         query = query.where(RunRow.status == status.value)
     if user_id is not None:
@@ -105,7 +107,8 @@ def list_pending(
     if user_id is not None:
         query = query.where(RequirementRow.user_id == user_id)
     if run_id is not None:
-        query = query.where(RequirementRow.run_id == run_id)
+        inside = col(RequirementRow.root_run_id) == run_id
+        query = query.where((col(RequirementRow.run_id) == run_id) | inside)
     if after is not None:
         last = find_requirement(tx, after, OPERATOR)
         at, key = col(RequirementRow.created_at), col(RequirementRow.id)

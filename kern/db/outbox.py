@@ -22,6 +22,7 @@ class DeliveryKind(StrEnum):
     start = "start"
     resolved = "resolved"
     cancel = "cancel"
+    reopen = "reopen"
 
 
 # What a newer version has left is delivered by its own workers.

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, or_, select
 from sqlmodel import Session
 
-from kern.db import runs
+from kern.db import runs, step_waits
 from kern.db.rows import execute, table_of
 from kern.db.tables import RequirementRow, RunRow, ToolCallRow
 from kern.states import FINAL_RUN_STATUSES, RequirementStatus, RunStatus, ToolCallStatus
@@ -51,6 +51,8 @@ def pause(tx: Session, run_id: str, now: datetime) -> bool:
     run = runs.lock(tx, run_id)
     if RunStatus(run.status).is_final:
         return True
+    if run.component_kind == "workflow" and step_waits.is_moving(tx, run_id):
+        return False
     # A run inside that goes on again takes its own row and then this one.
     if any(execute(tx, query, run_id=run_id).first() for query in (_MOVING_CHILD, _WORKED_ON)):
         return False

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, CursorResult, Executable, Insert, Table
 from sqlmodel import Session, SQLModel
 
 Kind = TypeVar("Kind", bound=SQLModel)
+_OURS = ("kern.db.tables", "kern.db.step_tables")
 _CONNECTION, _LATER = "kern_connection", "kern_later"
 
 
@@ -96,7 +97,7 @@ def _name(kind: type[SQLModel]) -> str:
 @cache
 def _defaults(name: str) -> dict[str, object]:
     # By name, since a kind does not count as hashable; users may have tables of their own.
-    ours = (one for one in SQLModel.__subclasses__() if one.__module__ == "kern.db.tables")
+    ours = (one for one in SQLModel.__subclasses__() if one.__module__ in _OURS)
     kind = next(one for one in ours if _name(one) == name)
     fields = kind.model_fields
     return {name: field.default for name, field in fields.items() if not field.is_required()}

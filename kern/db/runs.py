@@ -243,6 +243,14 @@ def cancel_now(tx: Session, run: RunRow, now: datetime) -> None:
     _cancel_all(tx, inside, now)
 
 
+def cancel_inside(tx: Session, run: RunRow, now: datetime) -> None:
+    """Cancel a run inside another one that goes on without it; Temporal is told after."""
+    if RunStatus(run.status).is_final:
+        return
+    cancel_now(tx, run, now)
+    outbox.enqueue(tx, run, DeliveryKind.cancel, now, grace=timedelta(0))
+
+
 def _cancel_all(tx: Session, inside: Sequence[RunRow], now: datetime) -> None:
     for one in inside:
         _cancel_one(tx, one, now)
@@ -274,10 +282,11 @@ def _add_tool_message(tx: Session, call: ToolCallRow, content: str, now: datetim
 def finish_call(
     tx: Session, call: ToolCallRow, outcome: ToolOutcome, result: str, now: datetime
 ) -> None:
-    """Bring a call to its end, and tell the model."""
+    """Bring a call to its end, and tell the model if it was one that asked for it."""
     call.status, call.outcome, call.result = ToolCallStatus.done.value, outcome.value, result
     call.finished_at = now
-    _add_tool_message(tx, call, result, now)
+    if call.step_id is None:
+        _add_tool_message(tx, call, result, now)
 
 
 def _end(tx: Session, run: RunRow, status: RunStatus, now: datetime) -> None:

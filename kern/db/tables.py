@@ -62,6 +62,9 @@ class RunRow(SQLModel, table=True):
     A run inside another one, such as a member's in a team's, has a `parent_run_id`, the
     `root_run_id` of the whole, and the ids of all above it, from the root on, in `ancestors`;
     `path` has the names from the root's to its own. A run at the root has none of these.
+
+    A workflow's run has the digest of its `shape`, and counts of the steps that it opened, is known
+    to take, and has done.
     """
 
     __tablename__ = "runs"
@@ -92,6 +95,10 @@ class RunRow(SQLModel, table=True):
     error_code: str | None = None
     error_message: str | None = Field(default=None, sa_type=Text)
     turn: int = 0
+    shape: str | None = None
+    steps_opened: int = 0
+    steps_known: int = 0
+    steps_done: int = 0
     last_event: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -157,7 +164,7 @@ class FileRow(SQLModel, table=True):
 
 
 class ToolCallRow(SQLModel, table=True):
-    """One call that the model asked for.
+    """One call that the model asked for, or a pipeline: `step_id` names the step for which it is.
 
     `digest` freezes `arguments` when the call is stored. An edit or a person's values go to
     `approved_arguments` with
@@ -183,6 +190,7 @@ class ToolCallRow(SQLModel, table=True):
     gate: str | None = None
     child_run_id: str | None = None
     is_answer: bool = False
+    step_id: str | None = Field(default=None, index=True)
     effect: str
     retries: int = 0
     timeout: float | None = None

@@ -52,7 +52,10 @@ _PENDING = _requirements.select().where(
 
 @dataclass(frozen=True)
 class Question:
-    """A requirement about to be opened: what is asked, of whom, and until when."""
+    """A requirement about to be opened: what is asked, of whom, and until when.
+
+    `where` names what it is about within its run, from the outside in; default: the call.
+    """
 
     kind: RequirementKind
     arguments_schema: dict[str, JsonValue] = field(default_factory=dict)
@@ -61,6 +64,7 @@ class Question:
     choices: Sequence[str] = ()
     multiple: bool = False
     approval: Approval = field(default_factory=Approval)
+    where: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -247,7 +251,7 @@ def open_requirement(
         id=new_id(),
         run_id=run.id,
         root_run_id=root_of(run),
-        path=[*path_of(run), call.name],
+        path=[*path_of(run), *(question.where or [call.name])],
         session_id=run.session_id,
         user_id=run.user_id,
         tool_call_id=call.id,

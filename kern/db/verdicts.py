@@ -21,6 +21,8 @@ _FITTING: Mapping[RequirementKind, frozenset[Verdict]] = {
     RequirementKind.unknown_outcome: frozenset(
         {Verdict.happened, Verdict.run_again, Verdict.reject, Verdict.fail}
     ),
+    RequirementKind.output_review: frozenset({Verdict.approve, Verdict.reject, Verdict.fail}),
+    RequirementKind.error: frozenset({Verdict.run_again, Verdict.skip, Verdict.fail}),
 }
 
 
@@ -47,7 +49,7 @@ def check_fit(row: RequirementRow, draft: DecisionDraft) -> None:
         message = (
             f"Requirement {row.id!r} waits for {kind.value}; {draft.verdict.value!r} does not fit "
             "it. "
-            f"Use {METHODS[kind]} or reject()."
+            f"Use {METHODS[kind]}."
         )
         raise InvalidDecision(message)
     if draft.verdict is Verdict.choose:

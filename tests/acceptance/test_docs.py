@@ -17,6 +17,9 @@ BLOCKS = [
     if block.language == "python"
 ]
 
+# With what an example's last line begins.
+ENDS = ("The refund is on its way.", "Version 1.4 is live in eu.", "The team is done. Published:")
+
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_the_block_runs(block: Block, folder: Path, tmp_path: Path) -> None:
@@ -32,7 +35,7 @@ def test_the_example_runs(
         runpy.run_path(str(ROOT / "examples" / example), run_name="__main__")
 
     said = capsys.readouterr().out.splitlines()[-1]
-    assert said in {"The refund is on its way.", "Version 1.4 is live in eu."}
+    assert said.startswith(ENDS)
 
 
 def test_links_between_the_documents_lead_somewhere() -> None:

@@ -17,10 +17,18 @@ import pytest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from kern.client import server_start
+from kern.client import server_start, server_watch
 from kern.client.embedded import EmbeddedServer, status
 from kern.client.folder_locks import Share, exclusive
-from kern.client.server_process import ServerRecord, born, here, open_files, servers_of, stop
+from kern.client.server_process import (
+    ServerRecord,
+    born,
+    here,
+    open_files,
+    process_ids,
+    servers_of,
+    stop,
+)
 from kern.errors import Conflict, InvalidInput, Unavailable
 from tests.support.waiting import wait_until
 
@@ -153,6 +161,19 @@ def running(home: Path) -> list[int]:
     return [pid for pid, _ in servers_of(home)]
 
 
+def watchers(home: Path) -> list[int]:
+    """Return the processes that watch the folder's server; none where the system does not tell."""
+    if sys.platform != "linux":
+        return []
+    found = []
+    for pid in process_ids():
+        with contextlib.suppress(OSError):
+            command = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+            if "server_watch" in command and str(home) in command and "os.fork" in command:
+                found.append(pid)
+    return found
+
+
 def port_of(server: EmbeddedServer) -> int:
     return int(server.address.rpartition(":")[2])
 
@@ -212,6 +233,41 @@ def test_the_orphan_of_a_killed_user_is_joined_and_then_stopped(enter: Enter) ->
     assert heir.joined() == (pid, address, False)
     heir.leave()
     assert born(pid) is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_server_ends_soon_after_its_last_user_was_ended_by_a_signal(
+    home: Path, enter: Enter, number: signal.Signals
+) -> None:
+    first, last = enter(), enter()
+    pid, _, _ = first.joined()
+    last.joined()
+    for user in (first, last):
+        assert born(pid) is not None
+        assert server_watch.is_used(home)
+        user.process.send_signal(number)
+        assert user.process.wait(30) == -number
+    assert not server_watch.is_used(home)
+    wait_until(lambda: born(pid) is None, timeout=60)
+    wait_until(lambda: not (home / "server.json").exists())
+    wait_until(lambda: not watchers(home))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+def test_each_server_has_one_watcher_which_goes_with_it(
+    home: Path, enter: Enter, join: Join
+) -> None:
+    user = enter()
+    killed, _, _ = user.joined()
+    server = join()
+    [first] = watchers(home)
+    kill_server(killed)
+    assert server.ensure()
+    wait_until(lambda: watchers(home) and first not in watchers(home))
+    assert len(watchers(home)) == 1
+    user.leave()
+    server.leave()
+    wait_until(lambda: not watchers(home))
 
 
 async def test_what_was_accepted_survives_a_kill_of_server_and_user(

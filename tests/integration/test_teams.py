@@ -129,6 +129,20 @@ def test_a_gate_in_a_member_of_a_member(runtime_on_each: Runtime, ledger: Ledger
     assert [item.id for item in middle.requirements] == [asked.id]
 
 
+def test_a_team_is_waited_for_while_its_member_is_decided_about(
+    runtime_on_each: Runtime, ledger: Ledger
+) -> None:
+    """The member's run has heard of the decision by then, and the team's has not."""
+    payer = scripted([Call("pay", amount=5), "Paid."], [paying(ledger)])
+    office = team([payer], delegating((payer, "Pay 5")))
+    firm = team([office], delegating((office, "Pay")))
+    for _ in range(5):
+        paused = firm.run("Pay")
+        (asked,) = paused.active_requirements
+        assert payer.continue_run(asked.run_id, [asked.confirm()]).content == "Paid."
+        assert firm.continue_run(paused.run_id).content == "Paid."
+
+
 def test_a_member_that_waits_does_not_hold_up_the_others(runtime: Runtime, ledger: Ledger) -> None:
     asked = threading.Event()
 
@@ -200,7 +214,7 @@ def test_the_leader_is_told_of_a_member_that_is_not_there(runtime: Runtime) -> N
         return returned[0] if returned else Call("delegate_task_to_member", member_id="x", task="y")
 
     done = team([scripted(["-"])], lead).run("Hi")
-    assert "member_id" in (done.content or "")
+    assert "member_id" in str(done.content)
     assert done.tools[0].outcome is ToolOutcome.error
 
 

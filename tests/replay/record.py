@@ -1,7 +1,7 @@
 """Records histories of runs in every state: `python -m tests.replay.record VERSION`.
 
-Run it once for each release and commit what it writes. Never record over an older release's files:
-runs that paused under that release are still waiting somewhere.
+Run it for each release and commit what it writes. It never writes over a file: runs that paused
+under a release are still waiting somewhere.
 """
 
 import json
@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from kern.agent import Agent
 from kern.client.runtime import isolated
 from kern.models.base import ProviderError
 from kern.models.scripted import Call, Script, ScriptedModel
-from kern.run import RunOutput
+from kern.run import Message, RunOutput
+from kern.team import Team
 from kern.tools import Approval, Tool, tool
 from tests.support.waiting import wait_until
 
@@ -125,6 +126,47 @@ def paused_moved() -> RunOutput:
     )
 
 
+def desk(name: str, member: Agent, *, times: int = 1) -> Team:
+    """Return a team that gives its only member so many tasks, one after another."""
+    give = Call("delegate_task_to_member", member_id=member.id, task="Pay")
+    return Team(
+        name=name,
+        members=[member],
+        model=ScriptedModel([*[give] * times, "Done."]),
+        share_member_interactions=True,
+    )
+
+
+def paused_team() -> RunOutput:
+    """A team whose member waits."""
+    return desk("paused-team", agent("waiting-member", [Call("pay"), "Paid."])).run("Pay")
+
+
+def paused_member() -> RunOutput:
+    """The run of a member that waits."""
+    member = agent("asking-member", [Call("pay"), "Paid."])
+    (asked,) = desk("asking-team", member).run("Pay").active_requirements
+    return member.get_run_output(asked.run_id)
+
+
+def completed_team() -> RunOutput:
+    """A team that went on when its member's call was approved."""
+    team = desk("approved-team", agent("approved-member", [Call("pay"), "Paid."]))
+    output = team.run("Pay")
+    return team.continue_run(output.run_id, [output.requirements[0].confirm()])
+
+
+def paused_team_moved() -> RunOutput:
+    """A team that continued as new between its turns."""
+    payer = agent("third-member", lambda request: _third(request.messages))
+    return desk("moved-team", payer, times=3).run("Pay")
+
+
+def _third(messages: Sequence[Message]) -> Call | str:
+    before = messages[0].content.count("answered:")
+    return Call("pay") if before > 1 and messages[-1].role == "user" else "Paid."
+
+
 STORIES: list[Callable[[], RunOutput]] = [
     completed_plain,
     paused,
@@ -136,6 +178,10 @@ STORIES: list[Callable[[], RunOutput]] = [
     completed_cancelled,
     completed_failed,
     paused_moved,
+    paused_team,
+    paused_member,
+    completed_team,
+    paused_team_moved,
 ]
 
 
@@ -146,18 +192,23 @@ def _until_final(payer: Agent, text: str) -> RunOutput:
 
 
 def record(version: str) -> None:
-    """Write one file for each story."""
+    """Write a file for each story that has none."""
     folder = HISTORIES / version
-    folder.mkdir(parents=True, exist_ok=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [one for one in STORIES if not _file(folder, one).exists()]
     os.environ["KERN_TURNS_PER_HISTORY"] = "2"
     with tempfile.TemporaryDirectory(prefix="kern") as home, isolated(Path(home), None) as runtime:
-        for story in STORIES:
+        for story in missing:
             run_id = story().run_id
             handle = runtime.services.temporal.get_workflow_handle(run_id)
             history = runtime.call(handle.fetch_history())
             text = json.dumps(json.loads(history.to_json()), indent=1)
             text = _STICKY.sub('"name": "sticky"', _PLACE.sub('"identity": "recorder"', text))
-            (folder / f"{story.__name__}.json").write_text(text + "\n")
+            _file(folder, story).write_text(text + "\n")
+
+
+def _file(folder: Path, story: Callable[[], RunOutput]) -> Path:
+    return folder / f"{story.__name__}.json"
 
 
 if __name__ == "__main__":

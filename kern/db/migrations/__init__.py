@@ -1,3 +1,3 @@
 """The history of the tables."""
 
-HEAD = "0003"
+HEAD = "0004"

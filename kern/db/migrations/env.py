@@ -3,9 +3,9 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from kern.db import tables
+from kern.db import step_tables, tables
 
-_ = tables
+_ = tables, step_tables
 connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,

@@ -1,0 +1,140 @@
+"""Attempts at calls: code of the user's is executed, and what it came to is stored by one of them.
+
+What may not be repeated is never torn in half: it is let end, however late.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Generic
+
+from kern.activities.tool_loop import Ended, Kept, Raised, ToolLoop
+from kern.checkpoints import reach
+from kern.db import calls
+from kern.db.calls import Execution, Settled
+from kern.db.engine import Database
+from kern.errors import NotFound
+from kern.states import Effect
+
+
+class Attempt(ABC, Generic[Kept]):
+    """One attempt at a call, and what it may write of it.
+
+    Args:
+        db: Where the call is kept.
+        taken: The call.
+        token: Names the attempt.
+        what: Under which name its points are reached.
+    """
+
+    def __init__(self, db: Database, taken: Execution, token: str, what: str) -> None:
+        self.taken = taken
+        self.what = what
+        self._db = db
+        self._token = token
+
+    @abstractmethod
+    def outcome_of(self, value: object) -> Kept:
+        """Return what is kept of a value that the code returned, and of what it left in the state.
+
+        It is called where the code executes, since it may call code of the user's, and never fails:
+        the effect has happened.
+        """
+
+    @abstractmethod
+    async def end(self, ended: Ended[Kept], *, may_retry: bool = True) -> None:
+        """Store what the code came to, or give the call back for another try."""
+
+    async def give_back(self, reason: str) -> None:
+        """Let another attempt execute the call."""
+        now = datetime.now(UTC)
+        reach(f"{self.what}.before_release")
+        await self._db.write(
+            lambda tx: calls.release(tx, self.taken.tool_call_id, self._token, reason, now)
+        )
+        reach(f"{self.what}.after_release")
+
+    async def abandon(self) -> None:
+        """Leave the call to the next attempt, or note that there is none."""
+        now = datetime.now(UTC)
+        await self._db.write(
+            lambda tx: calls.abandon(tx, self.taken.tool_call_id, self._token, now)
+        )
+
+    async def doubt(self) -> Settled:
+        """Ask a person what became of the call."""
+        now = datetime.now(UTC)
+        reach(f"{self.what}.before_doubt")
+        settled = await self._db.write(
+            lambda tx: calls.doubt(tx, self.taken.tool_call_id, self._token, now)
+        )
+        reach(f"{self.what}.after_doubt")
+        return settled
+
+
+class Executions:
+    """Executes the code of calls in one process."""
+
+    def __init__(self) -> None:
+        self._tools = ToolLoop()
+        self._late: set[asyncio.Task[None]] = set()
+
+    def close(self) -> None:
+        """Take no more."""
+        self._tools.close()
+
+    async def call(
+        self, function: Callable[..., object], arguments: dict[str, object], seconds: float
+    ) -> Ended[object]:
+        """Execute what may be repeated, and wait for it no longer than so many seconds."""
+        waiting = asyncio.wrap_future(self._tools.submit(function, arguments, lambda value: value))
+        try:
+            return await asyncio.wait_for(waiting, seconds)
+        except TimeoutError:
+            return Raised(TimeoutError(f"no result within {seconds:g} seconds"))
+
+    async def wait(
+        self, attempt: Attempt[Kept], function: Callable[..., object], arguments: dict[str, object]
+    ) -> Settled | None:
+        """Execute a call to its end.
+
+        Return what a person is asked if the end is not known.
+        """
+        reach(f"{attempt.what}.before_effect")
+        waiting = asyncio.wrap_future(self._tools.submit(function, arguments, attempt.outcome_of))
+        is_once = attempt.taken.effect is Effect.once
+        try:
+            ended = await asyncio.wait_for(
+                asyncio.shield(waiting) if is_once else waiting, attempt.taken.timeout
+            )
+        except TimeoutError:
+            if is_once:
+                self._report_late(attempt, waiting)
+                return await attempt.doubt()
+            ended = Raised(TimeoutError(f"no result within {attempt.taken.timeout:g} seconds"))
+        except asyncio.CancelledError:
+            if is_once:
+                await attempt.end(await waiting, may_retry=False)
+            else:
+                await attempt.abandon()
+            raise
+        reach(f"{attempt.what}.after_effect")
+        await attempt.end(ended)
+        reach(f"{attempt.what}.after_finish")
+        return None
+
+    def _report_late(self, attempt: Attempt[Kept], waiting: asyncio.Future[Ended[Kept]]) -> None:
+        """Store what the call comes to after its time.
+
+        It settles the question that is asked meanwhile.
+        """
+
+        async def report() -> None:
+            with suppress(NotFound):
+                await attempt.end(await waiting, may_retry=False)
+
+        task = asyncio.create_task(report())
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)

@@ -1,0 +1,128 @@
+"""What a step's code is called with, and what is made of what it returns."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from pydantic import JsonValue
+
+from kern.activities.tool_result import error_text, result_json
+from kern.db.engine import Database
+from kern.db.step_reading import StoredReader
+from kern.db.steps import Evaluate, Execute
+from kern.past import PastRun
+from kern.pipeline.blocks import takes_input
+from kern.pipeline.frames import Phase
+from kern.pipeline.nodes import NodeKind
+from kern.pipeline.values import StepInput, StepOutput
+from kern.session_state import SessionState
+
+Function = Callable[..., object]
+
+
+async def step_input(db: Database, task: Execute | Evaluate) -> StepInput:
+    """Return what a step's code is given: what was frozen, and the run that it is in."""
+    facts = task.facts
+    if isinstance(task, Execute):
+        arguments, name = task.execution.arguments, task.execution.name
+        key, attempt = task.execution.tool_call_id, task.execution.attempt
+    else:
+        arguments, name, key, attempt = task.arguments, task.name, task.step_id, 1
+    history: Sequence[PastRun] = ()
+    reader = StoredReader(db, facts.run_id)
+    if facts.history_runs:
+        history = await asyncio.to_thread(reader.workflow_history, facts.history_runs)
+    values, feedback = arguments.get("values"), arguments.get("feedback")
+    return StepInput(
+        input=facts.input,
+        previous_content=arguments.get("input"),
+        step=name,
+        item=arguments.get("item"),
+        index=_number(arguments.get("index")),
+        iteration=_number(arguments.get("iteration")),
+        feedback=feedback if isinstance(feedback, str) else None,
+        values=values if isinstance(values, dict) else {},
+        session_state=SessionState(facts.state),
+        run_id=facts.run_id,
+        session_id=facts.session_id,
+        user_id=facts.user_id,
+        step_id=task.step_id,
+        idempotency_key=key,
+        attempt=attempt,
+        dependencies=facts.dependencies,
+        metadata=facts.metadata,
+        history=history,
+        reader=reader,
+    )
+
+
+def called_with(function: Function, given: object) -> Function:
+    """Return a call of code that takes what it is given, or nothing."""
+    return partial(function, given) if takes_input(function) else function
+
+
+def as_output(value: object) -> StepOutput:
+    """Return what a function returned as the step's output.
+
+    It never fails: the effect has happened, and what is no JSON is described instead.
+    """
+    if isinstance(value, StepOutput):
+        return value.model_copy(update={"content": result_json(value.content)})
+    return StepOutput(content=result_json(value))
+
+
+def as_answer(
+    phase: Phase, kind: NodeKind, names: Sequence[str], value: object
+) -> Sequence[JsonValue]:
+    """Return what code of the user's answered: the places or items it chose, or the truth it told.
+
+    Raises:
+        ValueError: the answer is none.
+    """
+    if phase is Phase.judge:
+        return [value is not False]
+    if phase is Phase.until:
+        return [_truth(value)]
+    match kind:
+        case NodeKind.condition if _truth(value):
+            return [0]
+        case NodeKind.condition:
+            return [1] if len(names) > 1 else []
+        case NodeKind.router:
+            return [_place(one, names) for one in _several(value)]
+        case _ if isinstance(value, list | tuple):
+            return [result_json(one) for one in value]
+        case _:
+            message = f"for_each returned {value!r:.200}: return a list"
+            raise ValueError(message)
+
+
+def told_of(error: BaseException) -> str:
+    """Return why code of the user's gave no answer."""
+    return error_text(error).replace("The tool", "It", 1)
+
+
+def _truth(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    message = f"{value!r:.200} was returned: return True or False"
+    raise ValueError(message)
+
+
+def _several(value: object) -> Sequence[object]:
+    if value is None:
+        return ()
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _place(route: object, names: Sequence[str]) -> int:
+    name = route if isinstance(route, str) else getattr(route, "name", route)
+    if name in names:
+        return list(names).index(str(name))
+    there = ", ".join(repr(one) for one in names)
+    message = f"the selector returned {name!r:.200}, which is none of the choices: {there}"
+    raise ValueError(message)
+
+
+def _number(value: JsonValue) -> int | None:
+    return value if isinstance(value, int) else None

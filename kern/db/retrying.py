@@ -1,0 +1,156 @@
+"""Opens a pipeline again that failed: where it failed, and where that stopped others."""
+
+from datetime import datetime
+
+from sqlalchemy import bindparam
+from sqlmodel import Session
+
+from kern.db import order, outbox, runs
+from kern.db.events import record
+from kern.db.frames import StoredFrames
+from kern.db.held import hold_all
+from kern.db.outbox import Delivery, DeliveryKind
+from kern.db.outputs import check
+from kern.db.rows import table_of
+from kern.db.step_advance import advance
+from kern.db.step_asking import has_passed
+from kern.db.step_tables import StepRow
+from kern.db.tables import RunRow, ToolCallRow
+from kern.db.viewer import Viewer
+from kern.errors import Conflict
+from kern.pipeline.frames import Outcome, Phase
+from kern.pipeline.machine import EVALUATION_FAILED, Machine
+from kern.states import OnBusy, RunStatus, ToolCallStatus
+
+_steps = table_of(StepRow)
+_UNDONE = _steps.select().where(
+    _steps.c.parent_id == bindparam("parent_id"),
+    _steps.c.parent_round == bindparam("round"),
+    _steps.c.phase != Phase.pending.value,
+    (_steps.c.phase != Phase.done.value)
+    | _steps.c.outcome.in_([Outcome.failed.value, Outcome.cancelled.value]),
+)
+_ENDED_BADLY = {RunStatus.error.value, RunStatus.cancelled.value}
+
+
+def retry(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery | None:
+    """Have a run that failed go on where it failed; steps that have ended are not done again.
+
+    None when another run of its session moves, behind which it waits.
+
+    Raises:
+        NotFound: there is no such run.
+        NotAllowed: it belongs to somebody else.
+        Conflict: it has not failed, or is no workflow's, or is a part of another run.
+    """
+    run = runs.lock(tx, run_id)
+    check(tx, viewer, f"Run {run_id!r}", run)
+    _check_failed(run)
+    order.lock_session(tx, run.session_id)
+    waits = order.has_to_wait(tx, run.session_id, run.id, OnBusy.queue)
+    _reopen_run(tx, run, now)
+    run.is_queued = waits
+    return None if waits else outbox.enqueue(tx, run, DeliveryKind.reopen, now)
+
+
+def _check_failed(run: RunRow) -> None:
+    problem = None
+    if run.component_kind != "workflow":
+        problem = f"is the run of a {run.component_kind}: only a workflow's can be retried"
+    elif run.parent_run_id is not None:
+        problem = f"is a part of run {run.root_run_id!r}: retry that one"
+    elif run.status != RunStatus.error.value:
+        problem = f"has the status {run.status!r}: only one that failed can be retried"
+    if problem is not None:
+        message = f"Run {run.id!r} {problem}."
+        raise Conflict(message)
+
+
+def _reopen_run(tx: Session, run: RunRow, now: datetime) -> None:
+    run.status = RunStatus.pending.value
+    run.error_code = run.error_message = run.finished_at = None
+    run.counted_at = run.updated_at = now
+    record(tx, run, "run_retried", now)
+    if run.shape is None:
+        # It failed before anything of it was opened.
+        return
+    frames = StoredFrames(tx, run, now)
+    root, machine = frames.root(), Machine(frames)
+    if root is not None:
+        _Reopening(frames, machine).reopen(root)
+        advance(frames, machine)
+    # Its workflow says when it has begun again.
+    run.status = RunStatus.pending.value
+
+
+class _Reopening:
+    """Opens frames of one run again."""
+
+    def __init__(self, frames: StoredFrames, machine: Machine) -> None:
+        self._frames = frames
+        self._machine = machine
+
+    def reopen(self, frame: StepRow) -> None:
+        """Have a frame go on that failed, was stopped, or was open when its run ended."""
+        node = self._frames.shape.by_id[frame.node]
+        was = Phase(frame.phase)
+        undone = [] if node.is_leaf else self._undone(frame)
+        if was not in {Phase.open, Phase.done}:
+            # Whoever serves it finds what it needs, and asks again what was closed.
+            frame.lane, frame.waits = frame.id, False
+            self._mend(frame)
+            return
+        code = frame.error_code
+        frame.outcome = frame.error_code = frame.error_message = frame.finished_at = None
+        if undone:
+            self._machine.resumed(frame, Phase.open)
+            frame.open_children = len(undone)
+            for child in undone:
+                self.reopen(child)
+        elif not has_passed(self._frames, frame):
+            self._serve(frame, Phase.gate)
+        elif node.is_leaf:
+            self._serve_leaf(frame, failed=code is not None)
+        elif code == EVALUATION_FAILED:
+            self._serve(frame, Phase.until if frame.cursor else Phase.ask)
+        else:
+            self._machine.again(frame)
+            self._own_lanes()
+
+    def _serve_leaf(self, frame: StepRow, *, failed: bool) -> None:
+        if not self._mend(frame) and failed:
+            frame.call_id, frame.tries = None, 0
+        self._serve(frame, Phase.work)
+
+    def _mend(self, frame: StepRow) -> bool:
+        """Open the run of a nested workflow again, which keeps what it has done."""
+        call = runs.hold_call(self._frames.tx, frame.call_id)
+        if call is None or call.child_run_id is None:
+            return False
+        child = runs.lock(self._frames.tx, call.child_run_id)
+        if child.component_kind != "workflow" or child.status not in _ENDED_BADLY:
+            return False
+        _reopen_run(self._frames.tx, child, self._frames.now)
+        self._wait_again(call)
+        return True
+
+    @staticmethod
+    def _wait_again(call: ToolCallRow) -> None:
+        call.status, call.outcome, call.result = ToolCallStatus.waiting.value, None, None
+        call.finished_at = None
+
+    def _serve(self, frame: StepRow, phase: Phase) -> None:
+        """Have a frame served in a lane of its own; its call is made when it is."""
+        self._machine.resumed(frame, phase)
+        frame.lane = frame.id
+        if phase is Phase.gate:
+            frame.gate_id = None
+
+    def _own_lanes(self) -> None:
+        for frame in self._machine.served:
+            frame.lane = frame.id
+        self._frames.lane = None
+
+    def _undone(self, frame: StepRow) -> list[StepRow]:
+        where = {"parent_id": frame.id, "round": frame.round}
+        return hold_all(self._frames.tx, StepRow, _UNDONE, **where)

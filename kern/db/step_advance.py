@@ -1,0 +1,66 @@
+"""What follows from what a machine did: calls, questions and events, and the run's own status."""
+
+from pydantic import JsonValue
+
+from kern.db import runs, step_asking, step_work
+from kern.db.events import record
+from kern.db.frames import StoredFrames
+from kern.db.step_inputs import as_text
+from kern.db.step_tables import StepRow
+from kern.db.step_waits import only_people
+from kern.pipeline.frames import Ending, Outcome, Phase
+from kern.pipeline.machine import Machine
+from kern.states import RunStatus
+
+
+def advance(frames: StoredFrames, machine: Machine) -> None:
+    """Store what a machine did to the frames of a run."""
+    for frame in frames.cancelled:
+        step_asking.drop(frames, frame)
+    for frame in machine.ended:
+        frame.finished_at = frames.now
+        _tell(frames, frame)
+    gone = {frame.id for frame in frames.cancelled}
+    for frame in machine.served:
+        if frame.id in gone:
+            continue
+        frame.lane = frames.lane
+        if Phase(frame.phase).needs_person:
+            step_asking.ask(frames, frame)
+        elif frame.phase == Phase.work.value:
+            step_work.equip(frames, frame)
+    if machine.ending is not None:
+        _end(frames, machine.ending)
+    else:
+        update_status(frames)
+
+
+def update_status(frames: StoredFrames) -> None:
+    """Derive whether the run stands still from its steps."""
+    if not RunStatus(frames.run.status).is_final:
+        paused = only_people(frames.tx, frames.run.id)
+        runs.update_status(frames.tx, frames.run, frames.now, paused=paused)
+
+
+def _end(frames: StoredFrames, ending: Ending) -> None:
+    tx, run, now = frames.tx, frames.run, frames.now
+    if ending.outcome is Outcome.failed:
+        runs.fail(tx, run, ending.code, ending.message, now)
+        return
+    content = None if ending.holder is None else frames.get(ending.holder).content
+    run.steps_known = run.steps_done
+    runs.complete(tx, run, as_text(content), now)
+
+
+def _tell(frames: StoredFrames, frame: StepRow) -> None:
+    node = frames.shape.by_id[frame.node]
+    if not node.is_leaf:
+        return
+    told: dict[str, JsonValue] = {"step_id": frame.id, "step": frame.name, "node": frame.node}
+    if frame.error_code is not None:
+        told |= {"code": frame.error_code, "message": frame.error_message}
+    progress: dict[str, JsonValue] = {
+        "done": frames.run.steps_done,
+        "known": frames.run.steps_known,
+    }
+    record(frames.tx, frames.run, f"step_{frame.outcome}", frames.now, **told, **progress)

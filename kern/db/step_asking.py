@@ -1,0 +1,274 @@
+"""What people are asked about steps, and what becomes of a step by what they say."""
+
+from datetime import timedelta
+
+from pydantic import JsonValue
+from sqlalchemy import bindparam
+from sqlmodel import Session
+
+from kern.canonical import arguments_digest, parse_json
+from kern.contracts import Gate
+from kern.db import outbox, runs
+from kern.db.approved import is_as_approved
+from kern.db.events import record
+from kern.db.frames import StoredFrames
+from kern.db.held import hold_all
+from kern.db.outbox import DeliveryKind
+from kern.db.patience import gate_of
+from kern.db.rows import add_row, new_row, rows, table_of
+from kern.db.step_inputs import path_within
+from kern.db.step_tables import StepRow
+from kern.db.tables import RequirementRow, ToolCallRow
+from kern.db.turns import Question, open_requirement
+from kern.ids import new_id
+from kern.pipeline.frames import Phase
+from kern.pipeline.machine import Machine
+from kern.pipeline.nodes import Ask
+from kern.states import (
+    Effect,
+    OnExpiry,
+    RequirementKind,
+    RequirementStatus,
+    ToolCallStatus,
+    ToolOutcome,
+    Verdict,
+)
+from kern.tools import Approval
+
+_calls, _requirements = table_of(ToolCallRow), table_of(RequirementRow)
+_ABOUT = (
+    _requirements.select()
+    .where(_requirements.c.tool_call_id == bindparam("call_id"))
+    .order_by(_requirements.c.id)
+)
+_OPEN_CALLS = _calls.select().where(
+    _calls.c.step_id == bindparam("step_id"), _calls.c.status != ToolCallStatus.done.value
+)
+_OPEN_ABOUT = _requirements.select().where(
+    _requirements.c.tool_call_id == bindparam("call_id"),
+    _requirements.c.status == RequirementStatus.pending.value,
+)
+_GATES = (
+    _calls.select()
+    .where(_calls.c.step_id == bindparam("step_id"), _calls.c.gate == bindparam("gate"))
+    .order_by(_calls.c.position)
+)
+_CHANGED = "arguments_changed"
+
+
+def new_call(frames: StoredFrames, frame: StepRow, arguments: dict[str, JsonValue]) -> ToolCallRow:
+    """Return a call for a step, with its arguments frozen; it is to be added."""
+    node = frames.shape.by_id[frame.node]
+    return new_row(
+        ToolCallRow,
+        id=new_id(),
+        run_id=frame.run_id,
+        turn=frame.number,
+        # Each phase of a step has one.
+        position=frame.version,
+        provider_call_id="",
+        name=node.name,
+        arguments=arguments,
+        digest=arguments_digest(node.name, arguments),
+        effect=node.effect.value,
+        retries=node.retries,
+        timeout=node.timeout,
+        step_id=frame.id,
+        created_at=frames.now,
+    )
+
+
+def ask(frames: StoredFrames, frame: StepRow) -> None:
+    """Open what a person has to say in a frame's phase."""
+    frame.version += 1
+    asked, arguments = _asked(frames, frame)
+    call = new_call(frames, frame, arguments)
+    call.gate, call.effect = asked.kind.value, Effect.read.value
+    add_row(frames.tx, ToolCallRow, call)
+    question = Question(
+        kind=asked.kind,
+        arguments_schema=_schema(asked, arguments),
+        question=asked.message,
+        fields=asked.fields,
+        choices=asked.choices,
+        multiple=asked.multiple,
+        approval=asked.approval,
+        where=path_within(frames, frame),
+    )
+    open_requirement(frames.tx, frames.run, call, question, frames.now)
+    frame.gate_id, frame.waits = call.id, True
+
+
+def gate_about(tx: Session, call_id: str) -> Gate | None:
+    """Return what a call waits for."""
+    found = next(rows(tx, RequirementRow, _OPEN_ABOUT, call_id=call_id), None)
+    return None if found is None else gate_of(found)
+
+
+def hear(frames: StoredFrames, machine: Machine, frame: StepRow) -> bool:
+    """Let a frame go on with what a person said; False while nobody has.
+
+    What was asked and closed with a run that goes on again is asked anew.
+    """
+    call = runs.hold_call(frames.tx, frame.gate_id)
+    asked = [] if call is None else list(rows(frames.tx, RequirementRow, _ABOUT, call_id=call.id))
+    if call is None or not asked or asked[-1].status == RequirementStatus.cancelled.value:
+        ask(frames, frame)
+        return False
+    row = asked[-1]
+    if row.status == RequirementStatus.pending.value:
+        frame.waits = True
+        return False
+    verdict = Verdict(row.verdict or Verdict.reject.value)
+    allows = verdict in {Verdict.approve, Verdict.answer}
+    if allows and not is_as_approved(frames.tx, call, asked):
+        message = (
+            f"What was frozen about the step {frame.name!r} (call {call.id!r}) is not what was "
+            "approved: somebody changed the rows. Nothing was executed."
+        )
+        runs.fail(frames.tx, frames.run, _CHANGED, message, frames.now)
+        return False
+    if call.status != ToolCallStatus.done.value:
+        runs.finish_call(frames.tx, call, ToolOutcome.result, "", frames.now)
+    frame.waits = False
+    match Phase(frame.phase):
+        case Phase.gate:
+            _pass(machine, frame, call, row, verdict)
+        case Phase.review:
+            _review(machine, frame, call, row, verdict)
+        case _:
+            _recover(machine, frame, verdict)
+    return True
+
+
+def drop(frames: StoredFrames, frame: StepRow) -> None:
+    """Stop what goes on for a frame that was cancelled; a call that executes is let end."""
+    tx, run, now = frames.tx, frames.run, frames.now
+    frame.waits = False
+    for call in hold_all(tx, ToolCallRow, _OPEN_CALLS, step_id=frame.id):
+        for row in hold_all(tx, RequirementRow, _OPEN_ABOUT, call_id=call.id):
+            row.status, row.resolved_at = RequirementStatus.cancelled.value, now
+            record(tx, run, "requirement_cancelled", now, requirement_id=row.id)
+            # Its workflow waits for it and has to hear that nobody will decide.
+            none = timedelta(0)
+            outbox.enqueue(tx, run, DeliveryKind.resolved, now, requirement_id=row.id, grace=none)
+        if call.child_run_id is not None:
+            child = runs.lock(tx, call.child_run_id)
+            runs.cancel_inside(tx, child, now)
+        if call.status == ToolCallStatus.waiting.value:
+            why = "The step was stopped, because one beside it failed."
+            runs.finish_call(tx, call, ToolOutcome.cancelled, why, now)
+
+
+def _asked(frames: StoredFrames, frame: StepRow) -> tuple[Ask, dict[str, JsonValue]]:
+    node = frames.shape.by_id[frame.node]
+    match Phase(frame.phase):
+        case Phase.gate if node.gate is not None:
+            return node.gate, {"input": frames.given(frame)}
+        case Phase.review if node.review is not None:
+            return node.review, {"output": frames.content(frame)}
+        case _:
+            approval = node.on_trouble
+            if approval.on_expiry is OnExpiry.approve or approval.quorum > 1:
+                # Nothing of a failure could be approved.
+                told = {"on_expiry": OnExpiry.reject, "quorum": 1}
+                approval = Approval.model_validate({**approval.model_dump(), **told})
+            asked = Ask(kind=RequirementKind.error, approval=approval, message=frame.error_message)
+            return asked, {"error": frame.error_message, "code": frame.error_code}
+
+
+def _schema(asked: Ask, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Say what may stand in the place of what was frozen: anything, under the same names."""
+    properties: dict[str, JsonValue] = {name: {} for name in arguments}
+    properties |= {field.name: field.json_schema for field in asked.fields}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _pass(
+    machine: Machine, frame: StepRow, call: ToolCallRow, row: RequirementRow, verdict: Verdict
+) -> None:
+    runs_with = call.arguments if call.approved_arguments is None else call.approved_arguments
+    match verdict:
+        case Verdict.approve:
+            if call.approved_arguments is not None:
+                machine.edited(frame, runs_with.get("input"))
+            machine.passed(frame)
+        case Verdict.answer:
+            values = {name: value for name, value in runs_with.items() if name != "input"}
+            machine.passed(frame, values)
+        case Verdict.choose:
+            chosen = parse_json(call.result or "[]") if row.multiple else call.result
+            routes = chosen if isinstance(chosen, list) else [parse_json(call.result or "")]
+            machine.passed(frame, routes=[str(one) for one in routes])
+        case Verdict.fail:
+            machine.failed(frame, "decided_to_fail", _said(row, "ended"), final=True)
+        case _:
+            machine.refused(frame, _said(row, "rejected"))
+
+
+def _review(
+    machine: Machine, frame: StepRow, call: ToolCallRow, row: RequirementRow, verdict: Verdict
+) -> None:
+    match verdict:
+        case Verdict.approve if call.approved_arguments is not None:
+            machine.replaced(frame, call.approved_arguments.get("output"))
+        case Verdict.approve:
+            machine.approved(frame)
+        case Verdict.fail:
+            machine.failed(frame, "decided_to_fail", _said(row, "ended"), final=True)
+        case _:
+            silent = row.status == RequirementStatus.expired.value
+            message = _said(row, "rejected what came of")
+            machine.disapproved(frame, row.resolved_note or "", message, silent=silent)
+
+
+def _recover(machine: Machine, frame: StepRow, verdict: Verdict) -> None:
+    match verdict:
+        case Verdict.run_again:
+            machine.again(frame)
+        case Verdict.skip:
+            machine.skipped(frame)
+        case _:
+            code, message = frame.error_code or "error", frame.error_message or ""
+            machine.failed(frame, code, message, final=True)
+
+
+def _said(row: RequirementRow, did: str) -> str:
+    note = f" Their note: {row.resolved_note}" if row.resolved_note else ""
+    return f"{row.resolved_by!r} {did} the step {row.tool_name!r}.{note}"
+
+
+def is_what_passed(frames: StoredFrames, frame: StepRow) -> bool:
+    """Whether a step would begin with what a person let pass, if one was asked."""
+    call = runs.hold_call(frames.tx, frame.call_id)
+    if call is None or frames.shape.by_id[frame.node].gate is None:
+        return True
+    passed = _passed(frames, frame)
+    if passed is None:
+        return False
+    runs_with = passed.approved_arguments or passed.arguments
+    values = {name: value for name, value in runs_with.items() if name != "input"}
+    given = call.arguments.get("values")
+    own = given if isinstance(given, dict) else {}
+    is_same = {name: own.get(name) for name in values} == values
+    return is_same and call.arguments.get("input") == runs_with.get("input")
+
+
+def has_passed(frames: StoredFrames, frame: StepRow) -> bool:
+    """Whether a person let a frame begin, if one was to be asked."""
+    is_gated = frames.shape.by_id[frame.node].gate is not None
+    return not is_gated or _passed(frames, frame) is not None
+
+
+def _passed(frames: StoredFrames, frame: StepRow) -> ToolCallRow | None:
+    """Return the last question to which a person said yes, if that is what the chain says too."""
+    gate = frames.shape.by_id[frame.node].gate
+    if gate is None:
+        return None
+    asked = list(rows(frames.tx, ToolCallRow, _GATES, step_id=frame.id, gate=gate.kind.value))
+    return next((one for one in reversed(asked) if _let_pass(frames, one)), None)
+
+
+def _let_pass(frames: StoredFrames, call: ToolCallRow) -> bool:
+    asked = list(rows(frames.tx, RequirementRow, _ABOUT, call_id=call.id))
+    return call.outcome == ToolOutcome.result.value and is_as_approved(frames.tx, call, asked)

@@ -1,0 +1,66 @@
+"""What a step is given, frozen as the arguments of its call, and where it stands in the whole."""
+
+from pydantic import JsonValue
+
+from kern.canonical import canonical_json
+from kern.db.frames import StoredFrames
+from kern.db.step_tables import StepRow
+from kern.pipeline.nodes import NodeKind
+
+
+def arguments_of(frames: StoredFrames, frame: StepRow) -> dict[str, JsonValue]:
+    """Return what a step begins with, and what it has from those that hold it."""
+    given: dict[str, JsonValue] = {"input": frames.given(frame)}
+    values: dict[str, JsonValue] = {}
+    for one in (frame, *frames.above(frame)):
+        kind = _held_by(frames, one)
+        if kind is NodeKind.each and "index" not in given:
+            given |= {"item": one.given, "index": one.place}
+        if kind is NodeKind.loop and "iteration" not in given:
+            given["iteration"] = one.place
+        if one.feedback is not None and "feedback" not in given:
+            given["feedback"] = one.feedback
+        values = {**(one.values or {}), **values}
+    return {**given, "values": values} if values else given
+
+
+def path_within(frames: StoredFrames, frame: StepRow) -> list[str]:
+    """Return the names from the outermost container's to the step's own."""
+    path: list[str] = []
+    for one in reversed((frame, *frames.above(frame))):
+        match _held_by(frames, one):
+            case None | NodeKind.condition:
+                continue
+            case NodeKind.each | NodeKind.loop:
+                path[-1] = f"{path[-1]}[{one.place}]"
+            case _:
+                path.append(one.name)
+    return path or [frame.name]
+
+
+def as_text(content: JsonValue) -> str:
+    """Return a content as a model, or a person, reads it."""
+    if content is None:
+        return ""
+    return content if isinstance(content, str) else canonical_json(content)
+
+
+def question_for_run(arguments: dict[str, JsonValue], before: JsonValue) -> str:
+    """Return what a run is asked that executes a step.
+
+    `before` is what it answered when a person had it done again.
+    """
+    parts = [as_text(arguments.get("input"))]
+    if "values" in arguments:
+        parts.append(f"What a person filled in: {as_text(arguments['values'])}")
+    if "feedback" in arguments:
+        if before is not None:
+            parts.append(f"What you answered before: {as_text(before)}")
+        said = as_text(arguments["feedback"]) or "It has to be done again."
+        parts.append(f"That was not accepted. What a person said about it: {said}")
+    return "\n\n".join(parts)
+
+
+def _held_by(frames: StoredFrames, frame: StepRow) -> NodeKind | None:
+    parent = frames.shape.by_id[frame.node].parent
+    return None if parent is None else frames.shape.by_id[parent].kind

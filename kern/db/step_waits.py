@@ -1,0 +1,48 @@
+"""Whether steps wait for people, which their runs' rows are derived from."""
+
+from sqlalchemy import bindparam, select
+from sqlmodel import Session
+
+from kern.db.held import hold, save
+from kern.db.rows import execute, table_of
+from kern.db.step_tables import StepRow
+from kern.db.tables import ToolCallRow
+from kern.pipeline.frames import SERVED
+
+_steps, _calls = table_of(StepRow), table_of(ToolCallRow)
+_SERVED = [phase.value for phase in sorted(SERVED)]
+_STEP = _steps.select().where(_steps.c.id == bindparam("step_id"))
+_WAITING = select(_steps.c.id).where(
+    _steps.c.run_id == bindparam("run_id"), _steps.c.phase.in_(_SERVED), _steps.c.waits
+)
+_MOVING = select(_steps.c.id).where(
+    _steps.c.run_id == bindparam("run_id"), _steps.c.phase.in_(_SERVED), _steps.c.waits.is_(False)
+)
+# Of what a run of its own executes, that run tells whether it moves.
+_MOVING_ITSELF = (
+    _MOVING.add_columns(_calls.c.id)
+    .select_from(_steps.outerjoin(_calls, _calls.c.id == _steps.c.call_id))
+    .where((_steps.c.phase != "work") | _calls.c.child_run_id.is_(None))
+)
+
+
+def steps_on(tx: Session, call: ToolCallRow) -> bool:
+    """Have the step of a call that was decided go on; False for a call that is no step's."""
+    if call.step_id is None:
+        return False
+    frame = hold(tx, StepRow, _STEP, step_id=call.step_id)
+    if frame is not None:
+        frame.waits = False
+    return True
+
+
+def only_people(tx: Session, run_id: str) -> bool:
+    """Whether a run's steps wait for nothing but people."""
+    save(tx)
+    moves = execute(tx, _MOVING.limit(1), run_id=run_id).first()
+    return moves is None and execute(tx, _WAITING.limit(1), run_id=run_id).first() is not None
+
+
+def is_moving(tx: Session, run_id: str) -> bool:
+    """Whether a step goes on that neither waits for a person nor is executed by a run."""
+    return execute(tx, _MOVING_ITSELF.limit(1), run_id=run_id).first() is not None

@@ -1,0 +1,135 @@
+"""The work of a step: the call that executes it, or the run that does, and what that came to."""
+
+from typing import cast
+
+from pydantic import JsonValue
+from sqlalchemy import bindparam
+from sqlmodel import Session
+
+from kern.canonical import parse_json
+from kern.contracts import Child
+from kern.db import children, delegated, runs
+from kern.db.children import NewChild
+from kern.db.events import record
+from kern.db.frames import StoredFrames
+from kern.db.outputs import run_row
+from kern.db.rows import add_row, rows, table_of
+from kern.db.step_asking import new_call
+from kern.db.step_inputs import arguments_of, question_for_run
+from kern.db.step_tables import StepRow
+from kern.db.tables import RunRow, ToolCallRow
+from kern.pipeline.machine import Machine
+from kern.states import RunStatus, ToolOutcome
+
+_LONGEST_BACKOFF = 3600.0
+_steps, _calls = table_of(StepRow), table_of(ToolCallRow)
+_CALL = _calls.select().where(_calls.c.id == bindparam("call_id"))
+_ROOT = _steps.select().where(_steps.c.run_id == bindparam("run_id"), _steps.c.number == 1)
+_STEP = _steps.select().where(_steps.c.id == bindparam("step_id"))
+
+
+def equip(frames: StoredFrames, frame: StepRow) -> None:
+    """Give a frame the call that executes it, with what it begins with frozen in it."""
+    node, arguments = frames.shape.by_id[frame.node], arguments_of(frames, frame)
+    frame.version += 1
+    call = new_call(frames, frame, arguments)
+    if node.component_id is not None:
+        child = NewChild(
+            component_id=node.component_id,
+            component_kind=node.component_kind or "agent",
+            label=node.name,
+            input=question_for_run(arguments, _answered_before(frames.tx, frame)),
+        )
+        call.child_run_id = children.accept_child(frames.tx, frames.run, child, frames.now)
+    add_row(frames.tx, ToolCallRow, call)
+    frame.call_id = call.id
+    frame.started_at = frame.started_at or frames.now
+    record(
+        frames.tx,
+        frames.run,
+        "step_started",
+        frames.now,
+        step_id=frame.id,
+        step=frame.name,
+        node=frame.node,
+        child_run_id=call.child_run_id,
+    )
+
+
+def child_of(tx: Session, frame: StepRow) -> Child | None:
+    """Return the run that executes a frame's work and has not ended."""
+    call = _call(tx, frame)
+    child = None if call is None else run_row(tx, call.child_run_id or "")
+    if child is None or RunStatus(child.status).is_final:
+        return None
+    return Child(run_id=child.id, component_kind=child.component_kind)
+
+
+def backoff_of(frames: StoredFrames, frame: StepRow) -> float:
+    """Return how long to wait before a run that is another try."""
+    if frame.tries == 0:
+        return 0.0
+    return backoff(frames.shape.by_id[frame.node].backoff, frame.tries)
+
+
+def backoff(first: float, tries: int) -> float:
+    """Return the seconds to wait after so many tries that failed."""
+    return min(first * 2.0 ** (tries - 1), _LONGEST_BACKOFF)
+
+
+def settle_child(frames: StoredFrames, machine: Machine, frame: StepRow, call: ToolCallRow) -> bool:
+    """Let a frame go on with what the run that executes it came to; False while that goes on."""
+    child = run_row(frames.tx, call.child_run_id or "")
+    if child is not None and not RunStatus(child.status).is_final:
+        return False
+    outcome, result = delegated.came_to(child)
+    runs.finish_call(frames.tx, call, outcome, result, frames.now)
+    node = frames.shape.by_id[frame.node]
+    if child is not None and outcome is ToolOutcome.result:
+        machine.worked(frame, _content(frames, child, structured=node.structured))
+    elif outcome is ToolOutcome.error and frame.tries < node.retries:
+        frame.tries += 1
+        equip(frames, frame)
+    else:
+        machine.failed(frame, "step_failed", result)
+    return True
+
+
+def settle_done(frames: StoredFrames, machine: Machine, frame: StepRow, call: ToolCallRow) -> None:
+    """Let a frame go on with a call that was ended by a person, or after its run had ended."""
+    match ToolOutcome(call.outcome or ToolOutcome.cancelled.value):
+        case ToolOutcome.result if call.child_run_id is None:
+            told = cast("dict[str, JsonValue]", parse_json(call.result or "{}"))
+            machine.worked(frame, told.get("content"), stop=told.get("stop") is True)
+        case ToolOutcome.result:
+            machine.worked(frame, call.result)
+        case ToolOutcome.error | ToolOutcome.rejected:
+            machine.failed(frame, "step_failed", call.result or "", final=call.outcome != "error")
+        case ToolOutcome.cancelled:
+            # Its run had ended before it was executed, and goes on again.
+            equip(frames, frame)
+
+
+def _call(tx: Session, frame: StepRow) -> ToolCallRow | None:
+    return next(rows(tx, ToolCallRow, _CALL, call_id=frame.call_id), None)
+
+
+def _answered_before(tx: Session, frame: StepRow) -> JsonValue:
+    call = _call(tx, frame)
+    child = None if call is None else run_row(tx, call.child_run_id or "")
+    return None if child is None else child.content
+
+
+def _content(frames: StoredFrames, child: RunRow, *, structured: bool) -> JsonValue:
+    """Return what a run answered: a workflow's content is in its own steps."""
+    if child.component_kind == "workflow":
+        root = next(rows(frames.tx, StepRow, _ROOT, run_id=child.id), None)
+        if root is None or root.last_id is None:
+            return None if root is None else root.content
+        return frames.get(root.last_id).content
+    if structured:
+        try:
+            return parse_json(child.content or "null")
+        except ValueError:
+            return child.content
+    return child.content

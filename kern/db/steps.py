@@ -1,0 +1,305 @@
+"""A pipeline's transactions: each stores what came of a step, and opens what follows from it.
+
+An activity serves a lane: one step after another, as long as only one thing follows. What else is
+opened is named to the workflow, which has other activities serve it. All of this is found again in
+the rows, so that an activity that died is simply executed again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import JsonValue
+from sqlmodel import Session
+
+from kern.canonical import canonical_json
+from kern.contracts import PipelineOutcome, Work
+from kern.db import calls, runs, step_asking, step_work, timing
+from kern.db.calls import Execution, Kept, Settled
+from kern.db.frames import StoredFrames, pin
+from kern.db.outputs import session_state
+from kern.db.step_advance import advance, update_status
+from kern.db.step_inputs import arguments_of
+from kern.db.step_tables import StepRow
+from kern.db.tables import RunRow
+from kern.pipeline.frames import Phase
+from kern.pipeline.machine import EVALUATION_FAILED, Machine
+from kern.pipeline.nodes import Shape
+from kern.session_state import StateChange
+from kern.states import RunStatus, ToolCallStatus, ToolOutcome
+
+_CHANGED = "arguments_changed"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a step's code may know of the run that it is in."""
+
+    component_id: str
+    run_id: str
+    session_id: str
+    user_id: str | None
+    input: str
+    state: dict[str, JsonValue] = field(default_factory=dict)
+    dependencies: dict[str, JsonValue] = field(default_factory=dict)
+    metadata: dict[str, JsonValue] = field(default_factory=dict)
+    history_runs: int = 0
+
+
+@dataclass(frozen=True)
+class Execute:
+    """A step's function is to be executed; the attempt holds its call."""
+
+    step_id: str
+    node: str
+    execution: Execution
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Code of the user's is to be asked; `version` is that of the question."""
+
+    step_id: str
+    node: str
+    name: str
+    phase: Phase
+    version: int
+    arguments: dict[str, JsonValue]
+    content: JsonValue
+    facts: Facts
+
+
+Task = Execute | Evaluate | PipelineOutcome
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How an execution of a step's function ended."""
+
+    outcome: ToolOutcome
+    content: JsonValue = None
+    stop: bool = False
+    error: str = ""
+    changes: list[StateChange] = field(default_factory=list)
+
+
+def begin(tx: Session, run_id: str, shape: Shape, now: datetime) -> PipelineOutcome:
+    """Open a run's pipeline, or name everything that is open in it."""
+    run = runs.lock(tx, run_id)
+    if RunStatus(run.status).is_final:
+        return PipelineOutcome(ended=True)
+    timing.begin(run, now)
+    pin(tx, run, shape, now)
+    frames = StoredFrames(tx, run, now)
+    if frames.root() is None:
+        machine = Machine(frames)
+        machine.begin()
+        advance(frames, machine)
+    return _outcome(frames, frames.in_run())
+
+
+def take(tx: Session, run_id: str, lane: str, token: str, now: datetime) -> Task:
+    """Return what is to be done next in a lane.
+
+    Raises:
+        NotFound: there is no such run or step.
+    """
+    run = runs.lock(tx, run_id)
+    if RunStatus(run.status).is_final:
+        return PipelineOutcome(ended=True)
+    frames = StoredFrames(tx, run, now, lane)
+    first = frames.get(lane)
+    if first.lane != lane:
+        first.lane = lane
+    while True:
+        served = frames.in_lane(lane)
+        if len(served) != 1:
+            return _outcome(frames, served)
+        task = _serve(frames, served[0], token)
+        if task is not None:
+            return task
+        if RunStatus(run.status).is_final:
+            return PipelineOutcome(ended=True)
+
+
+def answer(tx: Session, asked: Evaluate, answered: Sequence[JsonValue], now: datetime) -> None:
+    """Store what code of the user's answered, unless the question has been settled since.
+
+    `answered` are the places or items that it chose, or the one truth that it told.
+    """
+    found = _asked(tx, asked, now)
+    if found is None:
+        return
+    frames, machine, frame = found
+    match asked.phase:
+        case Phase.until:
+            machine.asked(frame, is_over=answered[0] is True)
+        case Phase.judge:
+            machine.judged(frame, needs_review=answered[0] is not False)
+        case _:
+            machine.answered(frame, answered)
+    advance(frames, machine)
+
+
+def broke(tx: Session, asked: Evaluate, message: str, now: datetime) -> None:
+    """Store that code of the user's failed to answer."""
+    found = _asked(tx, asked, now)
+    if found is not None:
+        frames, machine, frame = found
+        machine.failed(frame, EVALUATION_FAILED, message)
+        advance(frames, machine)
+
+
+def finish(tx: Session, taken: Execute, token: str, ended: Finished, now: datetime) -> Kept:
+    """Store how an execution ended, unless another one holds the call, and open what follows."""
+    call_id = taken.execution.tool_call_id
+    told = canonical_json({"content": ended.content, "stop": ended.stop})
+    kept = calls.finish(
+        tx,
+        call_id,
+        token,
+        outcome=ended.outcome,
+        result=ended.error if ended.outcome is ToolOutcome.error else told,
+        changes=ended.changes,
+        now=now,
+    )
+    run = runs.lock(tx, taken.facts.run_id)
+    if kept is Kept.fenced or RunStatus(run.status).is_final:
+        return kept
+    frames = StoredFrames(tx, run, now)
+    frame = frames.get(taken.step_id)
+    if frame.call_id != call_id or frame.phase != Phase.work.value:
+        return kept
+    frames.lane = frame.lane
+    frame.waits = False
+    machine = Machine(frames)
+    if ended.outcome is ToolOutcome.result:
+        machine.worked(frame, ended.content, stop=ended.stop)
+    else:
+        machine.failed(frame, "step_failed", ended.error)
+    advance(frames, machine)
+    return kept
+
+
+def _asked(
+    tx: Session, asked: Evaluate, now: datetime
+) -> tuple[StoredFrames, Machine, StepRow] | None:
+    run = runs.lock(tx, asked.facts.run_id)
+    if RunStatus(run.status).is_final:
+        return None
+    frames = StoredFrames(tx, run, now)
+    frame = frames.get(asked.step_id)
+    if (frame.phase, frame.version) != (asked.phase.value, asked.version):
+        return None
+    frames.lane = frame.lane
+    return frames, Machine(frames), frame
+
+
+def _serve(frames: StoredFrames, frame: StepRow, token: str) -> Task | None:
+    """Do for a frame what needs nobody else; None if the lane is to be looked at again."""
+    machine = Machine(frames)
+    phase = Phase(frame.phase)
+    if phase.needs_person:
+        if not step_asking.hear(frames, machine, frame):
+            update_status(frames)
+            return _outcome(frames, [frame]) if _is_open(frames.run) else None
+    elif phase is not Phase.work:
+        return _evaluation(frames, frame, phase)
+    else:
+        task = _work(frames, machine, frame, token)
+        if task is not None:
+            return task
+    if _is_open(frames.run):
+        advance(frames, machine)
+    return None
+
+
+def _work(frames: StoredFrames, machine: Machine, frame: StepRow, token: str) -> Task | None:
+    call = runs.hold_call(frames.tx, frame.call_id)
+    if call is None:
+        step_work.equip(frames, frame)
+    elif call.status == ToolCallStatus.done.value:
+        step_work.settle_done(frames, machine, frame, call)
+    elif call.child_run_id is not None:
+        if not step_work.settle_child(frames, machine, frame, call):
+            return _outcome(frames, [frame])
+    else:
+        return _execution(frames, frame, token)
+    return None
+
+
+def _execution(frames: StoredFrames, frame: StepRow, token: str) -> Task | None:
+    tx, run, now = frames.tx, frames.run, frames.now
+    if not step_asking.is_what_passed(frames, frame):
+        message = (
+            f"The step {frame.name!r} ({frame.id!r}) would begin with something else than what was "
+            "approved: somebody changed the rows. Nothing was executed."
+        )
+        runs.fail(tx, run, _CHANGED, message, now)
+        return None
+    taken = calls.begin(tx, frame.call_id or "", token, now)
+    if isinstance(taken, Settled):
+        if taken.gate is None:
+            return None
+        frame.waits = True
+        update_status(frames)
+        return _outcome(frames, [frame])
+    frame.waits = False
+    return Execute(frame.id, frame.node, taken, _facts(frames))
+
+
+def _evaluation(frames: StoredFrames, frame: StepRow, phase: Phase) -> Evaluate:
+    arguments = arguments_of(frames, frame)
+    if phase is Phase.until:
+        held = frame.last_id is not None
+        arguments["input"] = frames.content(frame) if held else frames.given(frame)
+        arguments["iteration"] = frame.cursor - 1
+    return Evaluate(
+        step_id=frame.id,
+        node=frame.node,
+        name=frame.name,
+        phase=phase,
+        version=frame.version,
+        arguments=arguments,
+        content=frames.content(frame) if phase is Phase.judge else None,
+        facts=_facts(frames),
+    )
+
+
+def _facts(frames: StoredFrames) -> Facts:
+    run = frames.run
+    return Facts(
+        component_id=run.component_id,
+        run_id=run.id,
+        session_id=run.session_id,
+        user_id=run.user_id,
+        input=run.input,
+        state=session_state(frames.tx, run.session_id),
+        dependencies=run.dependencies,
+        metadata=run.run_metadata,
+        history_runs=frames.shape.history_runs,
+    )
+
+
+def _outcome(frames: StoredFrames, served: Sequence[StepRow]) -> PipelineOutcome:
+    return PipelineOutcome(work=tuple(_named(frames, frame) for frame in served))
+
+
+def _named(frames: StoredFrames, frame: StepRow) -> Work:
+    """Say to the workflow what a frame waits for."""
+    work = Work(lane=frame.id, name=frame.name)
+    if frame.waits:
+        call_id = frame.gate_id if Phase(frame.phase).needs_person else frame.call_id
+        return work.model_copy(update={"gate": step_asking.gate_about(frames.tx, call_id or "")})
+    if frame.phase != Phase.work.value:
+        return work
+    child = step_work.child_of(frames.tx, frame)
+    if child is None:
+        return work
+    delay = step_work.backoff_of(frames, frame)
+    return work.model_copy(update={"child": child, "delay": delay} if delay else {"child": child})
+
+
+def _is_open(run: RunRow) -> bool:
+    return not RunStatus(run.status).is_final

@@ -1,0 +1,220 @@
+"""What a workflow is made of, as users declare it; mistakes are told where they are made."""
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, Literal
+
+from kern.component import Component, slug
+from kern.errors import InvalidDefinition
+from kern.pipeline.nodes import NodeKind, OnError
+from kern.pipeline.review import HumanReview
+from kern.states import Effect
+from kern.tools import Approval
+
+StepFunction = Callable[..., object]
+OnErrorWord = Literal["fail", "skip", "pause"]
+EffectWord = Literal["once", "idempotent", "read"]
+
+
+class Block:
+    """A step or a container. `StepLike` is what may stand for one in a list of steps."""
+
+    kind: ClassVar[NodeKind]
+
+    def __init__(
+        self, name: str, id: str | None, on_error: str, human_review: HumanReview | None
+    ) -> None:
+        self.name = name
+        self.id = id
+        self.human_review = human_review or HumanReview()
+        self.on_error = OnError.fail
+        self.require(bool(name.strip()), "needs a name")
+        self.require(id is None or id == slug(id), "needs an id of lower case, digits and hyphens")
+        self.require(
+            on_error in list(OnError), f"has on_error={on_error!r}: use 'fail', 'skip' or 'pause'"
+        )
+        self.on_error = OnError(on_error)
+        review = self.human_review
+        self.require(
+            review.requires_iteration_review is False or self.kind is NodeKind.loop,
+            "has no iterations that could be reviewed: only a Loop has",
+        )
+        self.require(
+            not review.requires_route_choice or self.kind is NodeKind.router,
+            "has no routes to choose from: only a Router has",
+        )
+        asks = review.asks_anything or self.on_error is OnError.pause
+        self.require(
+            asks or review.approval == Approval(),
+            "has an approval= but waits for nobody: say in human_review what is asked",
+        )
+
+    @property
+    def inside(self) -> tuple["Block", ...]:
+        """What it holds."""
+        return ()
+
+    def require(self, fine: bool, problem: str) -> None:  # noqa: FBT001  what was just compared
+        """Refuse a declaration that cannot work.
+
+        Raises:
+            InvalidDefinition: it is not `fine`.
+        """
+        if not fine:
+            message = f"The {type(self).__name__} {self.name!r} {problem}."
+            raise InvalidDefinition(message)
+
+    def require_code(self, code: object, what: str) -> None:
+        """Refuse what cannot be called with a `StepInput` or with nothing."""
+        self.require(callable(code), f"needs a function as its {what}; {code!r} is none")
+        if not callable(code):
+            return
+        self.require(
+            not inspect.isasyncgenfunction(code) and not inspect.isgeneratorfunction(code),
+            f"has a generator as its {what}: return a value instead",
+        )
+        self.require(_fits(code), f"has a {what} that takes more than a StepInput")
+
+
+StepLike = Block | Component | StepFunction | Sequence["StepLike"]
+
+
+class Step(Block):
+    """One piece of work: an agent, a team, a workflow, or a function.
+
+    A function takes a `StepInput`, or nothing, and returns JSON, a pydantic model or a
+    `StepOutput`. What it did is kept when it ends, and never done again after that.
+
+    Args:
+        name: What people call it; under it, other steps find what it came to.
+        executor: What does the work. A function may be sync or async.
+        retries: How often to try again when it fails. A function needs an effect that allows it.
+        backoff: Seconds before the first of these tries; each further one waits twice as long.
+        timeout: Seconds that one execution of a function may take.
+        effect: What repeating a function would do, as for tools: with `once`, one that may or may
+            not have been executed is put before a person.
+        on_error: When it failed for good: the run fails (`fail`), goes on without it (`skip`), or
+            a person decides (`pause`): again, skip, or fail.
+        human_review: What people are asked about it.
+        id: Its place in the id under which runs find its code again; default: made from `name`.
+
+    Raises:
+        InvalidDefinition: the options contradict each other.
+    """
+
+    kind = NodeKind.step
+
+    def __init__(
+        self,
+        name: str,
+        executor: Component | StepFunction,
+        *,
+        retries: int = 0,
+        backoff: float = 1.0,
+        timeout: float | None = None,
+        effect: Effect | EffectWord = Effect.once,
+        on_error: OnErrorWord = "fail",
+        human_review: HumanReview | None = None,
+        id: str | None = None,
+    ) -> None:
+        super().__init__(name, id, on_error, human_review)
+        self.executor = executor
+        self.retries, self.backoff, self.timeout = retries, backoff, timeout
+        self.require(
+            effect in list(Effect),
+            f"has the effect {effect!r}: use 'once', 'idempotent' or 'read'",
+        )
+        self.effect = Effect(effect)
+        self.require(retries >= 0, "has negative retries")
+        self.require(backoff >= 0, "has a negative backoff")
+        self.require(timeout is None or timeout > 0, "needs a timeout above 0 seconds")
+        if isinstance(executor, Component):
+            self.require(timeout is None, "is executed by a run, which has no timeout=")
+            self.require(
+                self.effect is Effect.once, "is executed by a run, whose tools say their effects"
+            )
+            return
+        self.require_code(executor, "executor")
+        self.require(
+            retries == 0 or self.effect is not Effect.once,
+            "may not be repeated (effect='once'): retries= needs effect='idempotent' or 'read'",
+        )
+
+
+class Steps(Block):
+    """Steps one after another, each with what the one before came to."""
+
+    kind = NodeKind.steps
+
+    def __init__(
+        self,
+        steps: Sequence[StepLike],
+        *,
+        name: str = "steps",
+        on_error: OnErrorWord = "fail",
+        human_review: HumanReview | None = None,
+        id: str | None = None,
+    ) -> None:
+        super().__init__(name, id, on_error, human_review)
+        self.steps = blocks_of(self, steps)
+
+    @property
+    def inside(self) -> tuple[Block, ...]:
+        """What it holds."""
+        return self.steps
+
+
+def as_block(candidate: StepLike) -> Block:
+    """Return what stands for a block: a function, a component or a list becomes one.
+
+    Raises:
+        InvalidDefinition: it is something else.
+    """
+    if isinstance(candidate, Block):
+        return candidate
+    if isinstance(candidate, Component):
+        return Step(candidate.name, candidate)
+    if isinstance(candidate, list | tuple):
+        return Steps(candidate)
+    if callable(candidate):
+        return Step(str(getattr(candidate, "__name__", type(candidate).__name__)), candidate)
+    message = f"{candidate!r} is no step: use a function, an agent, a team, a workflow or a Step."
+    raise InvalidDefinition(message)
+
+
+def blocks_of(owner: Block, steps: Sequence[StepLike]) -> tuple[Block, ...]:
+    """Return what a container holds, in order."""
+    given: object = steps
+    owner.require(isinstance(given, list | tuple), "needs a list of steps")
+    owner.require(bool(steps), "has no steps")
+    return tuple(as_block(one) for one in steps)
+
+
+def distinct(owner: Block, blocks: Iterable[Block], what: str) -> None:
+    """Refuse two blocks of one name, where names tell them apart."""
+    names = [one.name for one in blocks]
+    double = sorted({name for name in names if names.count(name) > 1})
+    owner.require(not double, f"has two {what} named {double[0] if double else ''!r}: rename one")
+
+
+def takes_input(code: Callable[..., object]) -> bool:
+    """Whether code takes what it is given, rather than nothing."""
+    return _binds(code, object()) is not False
+
+
+def _fits(code: Callable[..., object]) -> bool:
+    """Whether something can be called with one argument or with none."""
+    return _binds(code, object()) is not False or _binds(code) is not False
+
+
+def _binds(code: Callable[..., object], *given: object) -> bool | None:
+    """Whether code can be called so; None if it does not tell."""
+    try:
+        signature = inspect.signature(code)
+    except (TypeError, ValueError):
+        return None
+    try:
+        signature.bind(*given)
+    except TypeError:
+        return False
+    return True

@@ -1,0 +1,103 @@
+"""Frames: instances of a pipeline's nodes, the phases that they go through, and how they end."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from kern.db.step_tables import StepRow
+from kern.pipeline.nodes import Node, Shape
+
+RUN = "run"
+
+
+class Phase(StrEnum):
+    """What a frame needs next.
+
+    `pending`: nothing yet, its turn will come. `gate`: a person, before it begins. `ask`: the
+    code that says what it opens. `work`: to be executed. `open`: its children. `until`: the code
+    that says whether a loop is over. `judge`: the code that says whether a person reviews.
+    `review`: a person, about its output. `trouble`: a person, about its failure.
+    """
+
+    pending = "pending"
+    gate = "gate"
+    ask = "ask"
+    work = "work"
+    open = "open"
+    until = "until"
+    judge = "judge"
+    review = "review"
+    trouble = "trouble"
+    done = "done"
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether a person has to say something."""
+        return self in {Phase.gate, Phase.review, Phase.trouble}
+
+
+# Phases in which somebody has to act on the frame itself.
+SERVED = frozenset(Phase) - {Phase.pending, Phase.open, Phase.done}
+
+
+class Outcome(StrEnum):
+    """How a frame ended. One that was skipped has no content: what follows gets what it got."""
+
+    completed = "completed"
+    skipped = "skipped"
+    failed = "failed"
+    cancelled = "cancelled"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the whole pipeline ended; `holder` is the frame that holds its content."""
+
+    outcome: Outcome
+    holder: str | None = None
+    code: str = ""
+    message: str = ""
+
+
+class Frames(Protocol):
+    """The frames of one run, wherever they are kept."""
+
+    @property
+    def shape(self) -> Shape:
+        """The pinned shape."""
+        ...
+
+    def get(self, frame_id: str) -> StepRow:
+        """Return a frame, to be changed."""
+        ...
+
+    def add(self, node: Node, parent: StepRow | None, place: int, source: str) -> StepRow:
+        """Add a frame, which is pending."""
+        ...
+
+    def prepared(self, parent: StepRow, place: int) -> StepRow:
+        """Return the frame of an item, to be opened."""
+        ...
+
+    def prepare(self, parent: StepRow, node: Node, items: Sequence[JsonValue]) -> None:
+        """Add a pending frame for each item, which is what it begins with."""
+        ...
+
+    def contents(self, parent: StepRow) -> list[JsonValue]:
+        """Return what the children came to, in their places."""
+        ...
+
+    def unfinished(self, parent: StepRow) -> Iterable[StepRow]:
+        """Return the children that were opened and have not ended."""
+        ...
+
+    def dropped(self, frame: StepRow) -> None:
+        """Stop what goes on for a frame that was cancelled."""
+        ...
+
+    def count(self, *, known: int = 0, done: int = 0) -> None:
+        """Count steps for the run's progress."""
+        ...

@@ -1,0 +1,331 @@
+"""What a pipeline does next: which frames open when something ends. No database, no clock.
+
+A frame is one instance of a node. It goes from phase to phase; each phase but `open` needs somebody
+from outside, who says what came of it by calling the method that is named after it. Everything is
+found in the frame itself, what holds it, and its children's ends: never in all frames of a run.
+"""
+
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+
+from kern.db.step_tables import StepRow
+from kern.pipeline.frames import RUN, Ending, Frames, Outcome, Phase
+from kern.pipeline.nodes import Node, NodeKind, OnError, OnRefusal
+
+EVALUATION_FAILED = "evaluation_failed"
+_WITHOUT_END = "A step ended that holds others which have not"
+
+
+class Machine:
+    """Moves the frames of one run on; `served` are those that need somebody because of it."""
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+        self.served: list[StepRow] = []
+        self.ended: list[StepRow] = []
+        self.ending: Ending | None = None
+
+    def begin(self) -> StepRow:
+        """Open the root."""
+        shape = self._frames.shape
+        root = self._frames.add(shape.root, None, 0, RUN)
+        self._frames.count(known=shape.leaves(shape.root.id))
+        self._arrive(root)
+        return root
+
+    def passed(
+        self,
+        frame: StepRow,
+        values: dict[str, JsonValue] | None = None,
+        routes: Sequence[str] | None = None,
+    ) -> None:
+        """A person let the frame begin, with what they filled in, or with the routes they chose."""
+        if values is not None:
+            frame.values = values
+        self._enter(frame, routes)
+
+    def edited(self, frame: StepRow, given: JsonValue) -> None:
+        """Have the frame begin with another input."""
+        frame.given, frame.source = given, f"in:{frame.id}"
+
+    def refused(self, frame: StepRow, message: str) -> None:
+        """A person said no before the frame began."""
+        gate = self.node(frame).gate
+        self._frames.count(known=-self._frames.shape.leaves(frame.node))
+        if gate is not None and gate.on_reject is OnRefusal.skip:
+            self._finish(frame, Outcome.skipped)
+        else:
+            # Nobody may have it begin after that but whoever is asked at its gate again.
+            self.failed(frame, "rejected", message, final=True)
+
+    def answered(self, frame: StepRow, answer: Sequence[JsonValue]) -> None:
+        """The code of a condition or router chose these places, or gave these items."""
+        node = self.node(frame)
+        if node.kind is not NodeKind.each:
+            self._choose(frame, [place for place in answer if isinstance(place, int)])
+            return
+        body = self._child(node, 0)
+        self._frames.count(known=len(answer) * self._frames.shape.leaves(body.id))
+        self._frames.prepare(frame, body, answer)
+        self._phase(frame, Phase.open)
+        frame.width = len(answer)
+        self._fill(frame)
+
+    def worked(self, frame: StepRow, content: JsonValue, *, stop: bool = False) -> None:
+        """The frame was executed."""
+        frame.content, frame.last_id, frame.is_stopped = content, None, stop
+        self._settle(frame)
+
+    def asked(self, frame: StepRow, *, is_over: bool) -> None:
+        """The code of a loop said whether it is over."""
+        if is_over:
+            self._settle(frame)
+        else:
+            self._phase(frame, Phase.open)
+            self._iterate(frame)
+
+    def judged(self, frame: StepRow, *, needs_review: bool) -> None:
+        """The code of a review said whether a person has to look."""
+        if needs_review:
+            self._serve(frame, Phase.review)
+        else:
+            self._finish(frame, Outcome.completed)
+
+    def approved(self, frame: StepRow) -> None:
+        """A person kept the output."""
+        self._finish(frame, Outcome.completed)
+
+    def replaced(self, frame: StepRow, content: JsonValue) -> None:
+        """A person put another output in the place of the frame's."""
+        frame.content, frame.last_id = content, None
+        self._finish(frame, Outcome.completed)
+
+    def disapproved(self, frame: StepRow, note: str | None, message: str, *, silent: bool) -> None:
+        """A person did not want the output; `silent`: nobody said anything in time."""
+        review = self.node(frame).review
+        refusal = OnRefusal.fail if review is None else review.on_reject
+        left = 0 if review is None else review.revisions - frame.revisions
+        if refusal is OnRefusal.skip:
+            self._finish(frame, Outcome.skipped)
+        elif refusal is OnRefusal.retry and left > 0 and not silent:
+            frame.revisions += 1
+            frame.feedback = note
+            self.again(frame)
+        else:
+            self.failed(frame, "rejected", message)
+
+    def again(self, frame: StepRow) -> None:
+        """Have a frame done once more, from behind its gate."""
+        node = self.node(frame)
+        if not node.is_leaf:
+            self._frames.count(known=self._frames.shape.leaves(node.id))
+        frame.round += 1
+        frame.tries = frame.cursor = frame.open_children = frame.width = 0
+        frame.content = frame.last_id = frame.error_code = frame.error_message = None
+        frame.outcome, frame.is_stopped = None, False
+        routes = frame.chosen if node.gate and node.gate.choices else None
+        if routes is not None:
+            self._choose(frame, routes)
+        else:
+            self._enter(frame, None)
+
+    def skipped(self, frame: StepRow) -> None:
+        """Go on without a frame."""
+        self._finish(frame, Outcome.skipped)
+
+    def failed(self, frame: StepRow, code: str, message: str, *, final: bool = False) -> None:
+        """A frame failed; what goes on inside it stops. `final`: nobody is asked about it."""
+        self._stop_inside(frame)
+        frame.error_code, frame.error_message = code, message
+        match self.node(frame).on_error:
+            case OnError.skip:
+                self._finish(frame, Outcome.skipped)
+            case OnError.pause if not final:
+                self._serve(frame, Phase.trouble)
+            case _:
+                self._finish(frame, Outcome.failed)
+
+    def resumed(self, frame: StepRow, phase: Phase) -> None:
+        """Bring a frame that had ended back into a phase, from which it goes on."""
+        self._phase(frame, phase)
+
+    def node(self, frame: StepRow) -> Node:
+        """Return a frame's node."""
+        return self._frames.shape.by_id[frame.node]
+
+    def _arrive(self, frame: StepRow) -> None:
+        if self.node(frame).gate is not None:
+            self._serve(frame, Phase.gate)
+        else:
+            self._enter(frame, None)
+
+    def _enter(self, frame: StepRow, routes: Sequence[str] | None) -> None:
+        node = self.node(frame)
+        if routes is not None:
+            names = [self._child(node, place).name for place in range(len(node.children))]
+            self._choose(frame, [names.index(route) for route in routes])
+        elif node.kind is NodeKind.step:
+            self._serve(frame, Phase.work)
+        elif node.kind.asks_first:
+            self._serve(frame, Phase.ask)
+        elif node.kind is NodeKind.parallel:
+            self._phase(frame, Phase.open)
+            frame.width = len(node.children)
+            self._fill(frame)
+        elif node.kind is NodeKind.loop:
+            self._phase(frame, Phase.open)
+            self._iterate(frame)
+        else:
+            self._choose(frame, list(range(len(node.children))))
+
+    def _choose(self, frame: StepRow, places: list[int]) -> None:
+        """Begin with the children at these places, one after another."""
+        node = self.node(frame)
+        if node.kind is not NodeKind.steps:
+            # All of them are the default, which a thousand steps need not spell out.
+            frame.chosen = places
+            leaves = (self._frames.shape.leaves(node.children[place]) for place in places)
+            self._frames.count(known=sum(leaves))
+        self._phase(frame, Phase.open)
+        self._go_on(frame)
+
+    def _go_on(self, frame: StepRow) -> None:
+        """Open the next one of a sequence, or end it."""
+        node = self.node(frame)
+        count = len(node.children) if frame.chosen is None else len(frame.chosen)
+        if frame.cursor >= count:
+            self._settle(frame)
+            return
+        place = frame.cursor if frame.chosen is None else frame.chosen[frame.cursor]
+        self._open(frame, self._child(node, place), frame.cursor)
+
+    def _iterate(self, frame: StepRow) -> None:
+        node = self.node(frame)
+        body = self._child(node, 0)
+        if frame.cursor > 0:
+            self._frames.count(known=self._frames.shape.leaves(body.id))
+        self._open(frame, body, frame.cursor)
+
+    def _open(self, frame: StepRow, node: Node, place: int) -> None:
+        source = frame.source if frame.last_id is None else f"out:{frame.last_id}"
+        frame.cursor += 1
+        frame.open_children += 1
+        self._arrive(self._frames.add(node, frame, place, source))
+
+    def _fill(self, frame: StepRow) -> None:
+        """Open branches up to the bound, or gather what they came to."""
+        node = self.node(frame)
+        bound = node.bound or frame.width
+        while frame.open_children < bound and frame.cursor < frame.width:
+            place = frame.cursor
+            frame.cursor += 1
+            frame.open_children += 1
+            if node.kind is NodeKind.each:
+                self._arrive(self._frames.prepared(frame, place))
+            else:
+                child = self._child(node, place)
+                self._arrive(self._frames.add(child, frame, place, frame.source))
+        if frame.open_children == 0:
+            self._gather(frame)
+
+    def _gather(self, frame: StepRow) -> None:
+        node = self.node(frame)
+        contents = self._frames.contents(frame)
+        if node.kind is NodeKind.each:
+            frame.content = contents
+        else:
+            names = (self._child(node, place).name for place in range(len(contents)))
+            frame.content = dict(zip(names, contents, strict=True))
+        self._settle(frame)
+
+    def _settle(self, frame: StepRow) -> None:
+        """End a frame with its content, once a person has seen it if that is wanted."""
+        node = self.node(frame)
+        if frame.is_stopped and not node.is_leaf:
+            self._leave_out_rest(frame)
+        is_sequence = node.kind not in {NodeKind.step, NodeKind.parallel, NodeKind.each}
+        if is_sequence and frame.last_id is None:
+            self._finish(frame, Outcome.skipped)
+        elif node.review is None:
+            self._finish(frame, Outcome.completed)
+        else:
+            self._serve(frame, Phase.review if node.review.always else Phase.judge)
+
+    def _leave_out_rest(self, frame: StepRow) -> None:
+        node = self.node(frame)
+        if node.kind is NodeKind.loop:
+            return
+        places = range(len(node.children)) if frame.chosen is None else frame.chosen
+        rest = [node.children[place] for place in list(places)[frame.cursor :]]
+        self._frames.count(known=-sum(self._frames.shape.leaves(child) for child in rest))
+
+    def _finish(self, frame: StepRow, outcome: Outcome) -> None:
+        self._phase(frame, Phase.done)
+        frame.outcome = outcome.value
+        frame.is_stopped = frame.is_stopped and outcome is Outcome.completed
+        self.ended.append(frame)
+        if self.node(frame).is_leaf and outcome in {Outcome.completed, Outcome.skipped}:
+            # One that was refused at its gate is not known any more.
+            self._frames.count(done=int(outcome is Outcome.completed or frame.call_id is not None))
+        if frame.parent_id is None:
+            holder = (frame.last_id or frame.id) if outcome is Outcome.completed else None
+            self.ending = Ending(
+                outcome, holder, frame.error_code or "error", frame.error_message or ""
+            )
+            return
+        parent = self._frames.get(frame.parent_id)
+        if parent.phase != Phase.open.value:
+            raise RuntimeError(_WITHOUT_END)
+        self._child_ended(parent, frame, outcome)
+
+    def _child_ended(self, parent: StepRow, child: StepRow, outcome: Outcome) -> None:
+        parent.open_children -= 1
+        parent.is_stopped = parent.is_stopped or child.is_stopped
+        kind = self.node(parent).kind
+        if outcome is Outcome.failed:
+            self.failed(parent, child.error_code or "error", child.error_message or "")
+            return
+        if kind in {NodeKind.parallel, NodeKind.each}:
+            self._fill(parent)
+            return
+        if outcome is Outcome.completed:
+            parent.last_id = child.last_id or child.id
+        if parent.is_stopped:
+            self._settle(parent)
+        elif kind is NodeKind.loop:
+            self._after_iteration(parent)
+        else:
+            self._go_on(parent)
+
+    def _after_iteration(self, frame: StepRow) -> None:
+        node = self.node(frame)
+        if frame.cursor >= node.max_iterations:
+            self._settle(frame)
+        elif node.asks_end:
+            self._serve(frame, Phase.until)
+        else:
+            self._iterate(frame)
+
+    def _stop_inside(self, frame: StepRow) -> None:
+        if self.node(frame).is_leaf:
+            return
+        for child in list(self._frames.unfinished(frame)):
+            self._stop_inside(child)
+            self._phase(child, Phase.done)
+            child.outcome = Outcome.cancelled.value
+            self._frames.dropped(child)
+        frame.open_children = 0
+
+    def _child(self, node: Node, place: int) -> Node:
+        return self._frames.shape.by_id[node.children[place]]
+
+    def _serve(self, frame: StepRow, phase: Phase) -> None:
+        self._phase(frame, phase)
+        self.served.append(frame)
+
+    @staticmethod
+    def _phase(frame: StepRow, phase: Phase) -> None:
+        frame.phase = phase.value
+        frame.version += 1
+        frame.waits = False

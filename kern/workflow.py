@@ -1,0 +1,121 @@
+"""Workflows: steps in a fixed order, each an agent, a team, a function or another workflow."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from pydantic import JsonValue
+
+from kern.canonical import digest
+from kern.component import Component, slug
+from kern.db.engine import Database
+from kern.definitions import not_empty, not_negative
+from kern.errors import InvalidDefinition
+from kern.pipeline.blocks import Step, StepLike, Steps
+from kern.pipeline.containers import Condition, Loop, Parallel, Router
+from kern.pipeline.laying import lay_out
+from kern.pipeline.review import HumanReview
+from kern.pipeline.values import StepInput, StepOutput
+from kern.run import RunOutput
+from kern.runnable import Runnable
+from kern.runner import arunner_for, runner_for
+
+__all__ = [
+    "Condition",
+    "HumanReview",
+    "Loop",
+    "Parallel",
+    "Router",
+    "Step",
+    "StepInput",
+    "StepOutput",
+    "Steps",
+    "Workflow",
+]
+
+_DEFAULT_RUNS = 3
+
+
+class Workflow(Runnable):
+    """Steps in a fixed order, whose runs are durable and wait for people.
+
+    What a run is to do is pinned when it begins: a later version of the code changes no run that
+    has begun, and is only looked up to be executed, by the steps' ids. A step that has ended is
+    never done again, whatever crashes. Every method has an async twin whose name begins with `a`.
+
+    Args:
+        id: Under which runs find this workflow's code again, in this and in later processes.
+            Default: made from `name`, or from the declaration itself if there is no name.
+        name: What people call it.
+        steps: What it does, one after another: functions, agents, teams, workflows, or `Step`,
+            `Steps`, `Parallel`, `Condition`, `Loop` and `Router`.
+        session_state: The state with which a new session begins; all steps share it.
+        db: Where runs are kept; default: the runtime's database.
+        add_workflow_history_to_steps: Whether steps are given the session's earlier runs: functions
+            in `StepInput.history`, agents and teams before what they are asked.
+        num_history_runs: How many completed runs, at most.
+
+    Raises:
+        InvalidDefinition: a step is declared in a way that cannot work.
+    """
+
+    kind: ClassVar[str] = "workflow"
+
+    def __init__(
+        self,
+        *,
+        steps: Sequence[StepLike],
+        id: str | None = None,
+        name: str | None = None,
+        session_state: Mapping[str, JsonValue] | None = None,
+        db: Database | None = None,
+        add_workflow_history_to_steps: bool = False,
+        num_history_runs: int = _DEFAULT_RUNS,
+    ) -> None:
+        not_empty(id=id, name=name)
+        not_negative("num_history_runs", num_history_runs)
+        history = num_history_runs if add_workflow_history_to_steps else 0
+        self.layout = lay_out(Steps(steps, name=name or id or "workflow"), history)
+        self.session_state = dict(session_state or {})
+        given = id or (slug(name) if name else f"workflow-{self.fingerprint[:12]}")
+        super().__init__(given, name or given, db)
+        if any(part.id == self.id for part in self.layout.parts):
+            message = f"The workflow {self.id!r} has a step of the same id: give each its own."
+            raise InvalidDefinition(message)
+
+    def retry_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+        """Have a run that failed go on where it failed, and wait for its next stop.
+
+        Steps that have ended are not done again. Those that failed begin once more, and those that
+        were stopped because of it go on.
+
+        Raises:
+            NotFound: there is no such run.
+            NotAllowed: the run belongs to somebody else.
+            Conflict: the run has not failed, or is a part of another run.
+        """
+        runner = runner_for(self)
+        return self._typed(runner.call(runner.retry_run(self, run_id, user_id)))
+
+    async def aretry_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+        """As `retry_run`, for async callers."""
+        runner = await arunner_for(self)
+        return self._typed(await runner.retry_run(self, run_id, user_id))
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the declaration: two workflows with the same one do the same."""
+        pinned: dict[str, JsonValue] = {
+            "shape": self.layout.shape.pinned,
+            "session_state": self.session_state,
+        }
+        return digest(pinned)
+
+    @property
+    def initial_state(self) -> dict[str, JsonValue]:
+        """The state with which a new session begins."""
+        return dict(self.session_state)
+
+    @property
+    def parts(self) -> tuple[Component, ...]:
+        """The agents, teams and workflows in it, which are registered with it."""
+        return tuple(self.layout.parts)

@@ -1,0 +1,199 @@
+"""Agents, teams and workflows as steps: runs inside the pipeline's run."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from kern.client.runtime import Runtime
+from kern.models.base import ModelRequest, ProviderError
+from kern.models.scripted import Call
+from kern.registry import Registry
+from kern.settings import Settings
+from kern.states import RunStatus
+from kern.tools import Tool, tool
+from kern.workflow import Condition, HumanReview, Loop, Parallel, Step, StepInput, Steps
+from tests.conftest import running
+from tests.support.agents import Ledger, scripted
+from tests.support.pipelines import exclaim, go_on, only, pipeline, upper
+from tests.support.teams import delegating, team
+from tests.support.templates import sqlite_with_tables
+from tests.support.waiting import wait_until
+
+CONFIRM = HumanReview(requires_confirmation=True)
+
+
+@pytest.fixture
+def short_histories(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Runtime]:
+    """This process's runtime, whose workflows continue as new after each activity."""
+    few = settings.model_copy(update={"turns_per_history": 1})
+    yield from running(
+        Runtime(few, sqlite_with_tables(tmp_path / "kern.db"), Registry()), monkeypatch
+    )
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "ledger")
+
+
+def paying(ledger: Ledger) -> Tool:
+    """Return a gated tool that notes what it paid."""
+
+    @tool(requires_confirmation=True)
+    def pay(amount: int) -> str:
+        """Pay."""
+        ledger.add(f"paid {amount}")
+        return f"paid {amount}"
+
+    return pay
+
+
+def last_input(request: ModelRequest) -> str:
+    return request.messages[-1].content
+
+
+def test_an_agent_answers_what_the_step_before_came_to(runtime_on_each: Runtime) -> None:
+    agent = scripted(lambda request: f"answer to {last_input(request)}", name="Writer")
+    output = pipeline(upper, agent, exclaim).run("hi", user_id="ann")
+    assert output.content == "answer to HI!"
+    assert output.metrics.model_calls == 1
+    assert output.metrics.tool_calls == 0
+
+
+def test_a_structured_answer_is_what_it_says(runtime: Runtime) -> None:
+    class Price(BaseModel):
+        amount: int
+
+    agent = scripted(['{"amount": 3}'], output_schema=Price)
+
+    def double(told: StepInput) -> int:
+        assert isinstance(told.previous_content, dict)
+        return int(str(told.previous_content["amount"])) * 2
+
+    assert pipeline(agent, double).run("hi").content == "6"
+
+
+def test_a_team_is_a_step(runtime: Runtime) -> None:
+    member = scripted(["blue"], role="Knows colours")
+    output = pipeline(upper, team([member], delegating((member, "?"))), exclaim).run("hi")
+    assert output.content == "blue!"
+
+
+def test_a_person_has_an_agent_try_again(runtime: Runtime) -> None:
+    asked: list[str] = []
+
+    def write(request: ModelRequest) -> str:
+        asked.append(last_input(request))
+        return f"draft {len(asked)}"
+
+    review = HumanReview(requires_output_review=True)
+    flow = pipeline(Step("write", scripted(write), human_review=review))
+    output = flow.run("about cats")
+    only(output).reject("funnier")
+    output = go_on(flow, output)
+    assert only(output).arguments == {"output": "draft 2"}
+    assert "funnier" in asked[1]
+    assert "draft 1" in asked[1]
+    only(output).confirm()
+    assert go_on(flow, output).content == "draft 2"
+
+
+def test_a_run_that_fails_is_tried_again(runtime: Runtime) -> None:
+    asked: list[int] = []
+
+    def answer(request: ModelRequest) -> str:
+        asked.append(1)
+        if len(asked) < 3:
+            raise ProviderError("bad", code="refused", retryable=False)
+        return "at last"
+
+    flow = pipeline(Step("ask", scripted(answer), retries=2, backoff=0.01))
+    assert flow.run("hi").content == "at last"
+
+
+def test_a_run_that_fails_for_good_fails_the_step(runtime: Runtime) -> None:
+    def answer(request: ModelRequest) -> str:
+        raise ProviderError("bad", code="refused", retryable=False)
+
+    output = pipeline(Parallel(scripted(answer), upper)).run("hi")
+    assert output.status is RunStatus.error
+    assert output.error is not None
+    assert "bad" in output.error.message
+
+
+def test_gates_of_tools_deep_inside_wait_side_by_side(runtime: Runtime, ledger: Ledger) -> None:
+    def pays(amount: int) -> Step:
+        once = (Call("pay", amount=amount), f"done {amount}")
+        payer = scripted([*once, *once], [paying(ledger)], name=f"payer {amount}")
+        return Step(f"pay-{amount}", payer)
+
+    flow = pipeline(Condition(lambda: True, [Loop([Parallel(pays(1), pays(2))], max_iterations=2)]))
+    output = flow.run("hi", user_id="ann")
+    for _ in range(2):
+        assert output.is_paused
+        first, second = output.active_requirements
+        assert {first.tool_name, second.tool_name} == {"pay"}
+        first.confirm()
+        output = flow.continue_run(output.run_id, [first])
+        assert output.is_paused, output.error
+        only(output).confirm()
+        output = go_on(flow, output)
+    assert output.status is RunStatus.completed, output.error
+    assert sorted(ledger.lines) == ["paid 1", "paid 1", "paid 2", "paid 2"]
+
+
+def test_cancelling_reaches_everything_inside(runtime: Runtime, ledger: Ledger) -> None:
+    agent = scripted([[Call("pay", amount=1)], "done"], [paying(ledger)])
+    inner = pipeline(agent, upper, name="inner")
+    flow = pipeline(Parallel(inner, Step("asked", exclaim, human_review=CONFIRM)))
+    output = flow.run("hi")
+    assert len(output.active_requirements) == 2
+    output = flow.cancel_run(output.run_id)
+    assert output.status is RunStatus.cancelled
+    assert not output.active_requirements
+    assert not ledger.lines
+
+
+def test_a_branch_that_fails_stops_the_runs_beside_it(runtime: Runtime, ledger: Ledger) -> None:
+    agent = scripted([[Call("pay", amount=1)], "done"], [paying(ledger)])
+
+    def broken() -> None:
+        time.sleep(0.3)
+        raise ValueError("no luck")
+
+    both = Parallel(Step("pay", agent), Step("bad", broken), on_error="skip")
+    output = pipeline(upper, both, exclaim).run("hi")
+    assert output.content == "HI!"
+    assert not output.active_requirements
+    assert not ledger.lines
+
+
+def test_new_histories_find_what_is_open(short_histories: Runtime, ledger: Ledger) -> None:
+    agent = scripted([[Call("pay", amount=1)], "done"], [paying(ledger)], name="payer")
+    asked = Steps([upper, Step("asked", exclaim, human_review=CONFIRM), upper], name="asked steps")
+    flow = pipeline(Parallel(agent, asked, Loop([upper, exclaim], max_iterations=3)), upper)
+    output = flow.run("hi")
+    assert output.is_paused
+    for _ in range(2):
+        output.active_requirements[0].confirm()
+        output = go_on(flow, output)
+    assert output.status is RunStatus.completed, output.error
+    assert ledger.lines == ["paid 1"]
+    assert "DONE" in str(output.content)
+
+
+def test_the_run_is_paused_when_only_people_are_waited_for(
+    runtime: Runtime, ledger: Ledger
+) -> None:
+    agent = scripted([[Call("pay", amount=1)], "done"], [paying(ledger)])
+    flow = pipeline(Parallel(agent, upper))
+    run = flow.run("hi", background=True)
+    wait_until(lambda: flow.get_run_output(run.run_id).is_paused)
+    output = flow.get_run_output(run.run_id)
+    only(output).reject("no")
+    assert go_on(flow, output).status is RunStatus.completed

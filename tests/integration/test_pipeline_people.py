@@ -1,0 +1,279 @@
+"""People in pipelines: before steps and containers, about outputs, routes and failures."""
+
+from datetime import timedelta
+
+import pytest
+
+from kern.client.runtime import Runtime
+from kern.errors import AlreadyResolved, InvalidDecision
+from kern.run import RunOutput
+from kern.states import RequirementKind, RequirementStatus, RunStatus
+from kern.tools import Approval
+from kern.workflow import Condition, HumanReview, Loop, Parallel, Router, Step, StepInput, Steps
+from tests.support.pipelines import exclaim, go_on, only, pipeline, upper
+
+CONFIRM = HumanReview(requires_confirmation=True, confirmation_message="Go on?")
+REVIEW = HumanReview(requires_output_review=True)
+
+
+def content(output: RunOutput) -> object:
+    assert output.status is RunStatus.completed, output.error
+    return output.content
+
+
+def test_a_confirmed_step_runs_with_what_was_shown(runtime: Runtime) -> None:
+    flow = pipeline(upper, Step("shout", exclaim, human_review=CONFIRM))
+    output = flow.run("hi")
+    assert output.status is RunStatus.paused
+    asked = only(output)
+    assert (asked.kind, asked.question) == (RequirementKind.confirmation, "Go on?")
+    assert asked.arguments == {"input": "HI"}
+    assert asked.path[-1] == "shout"
+    asked.confirm()
+    assert content(go_on(flow, output)) == "HI!"
+
+
+def test_an_edited_input_is_what_the_step_gets(runtime: Runtime) -> None:
+    flow = pipeline(upper, Step("shout", exclaim, human_review=CONFIRM))
+    output = flow.run("hi")
+    only(output).edit({"input": "Bye"})
+    assert content(go_on(flow, output)) == "Bye!"
+
+
+def test_an_edit_of_something_else_is_refused(runtime: Runtime) -> None:
+    flow = pipeline(Step("shout", exclaim, human_review=CONFIRM))
+    output = flow.run("hi")
+    only(output).edit({"other": "Bye"})
+    with pytest.raises(InvalidDecision):
+        go_on(flow, output)
+
+
+def test_a_rejected_step_never_runs(runtime: Runtime) -> None:
+    ran: list[str] = []
+    flow = pipeline(Step("pay", lambda: ran.append("paid"), human_review=CONFIRM))
+    output = flow.run("hi")
+    only(output).reject("too much", by="dana")
+    output = go_on(flow, output)
+    assert output.status is RunStatus.error
+    assert output.error is not None
+    assert output.error.code == "rejected"
+    assert "too much" in output.error.message
+    assert not ran
+
+
+def test_a_rejected_step_may_be_left_out(runtime: Runtime) -> None:
+    review = HumanReview(requires_confirmation=True, on_reject="skip")
+    flow = pipeline(upper, Step("pay", exclaim, human_review=review), upper)
+    output = flow.run("hi")
+    only(output).reject()
+    assert content(go_on(flow, output)) == "HI"
+
+
+def test_what_a_person_fills_in_reaches_the_steps(runtime: Runtime) -> None:
+    def greet(told: StepInput) -> str:
+        return f"{told.values['greeting']}, {told.previous_content}"
+
+    review = HumanReview(requires_user_input=True, user_input_fields=["greeting"])
+    flow = pipeline(Steps([greet, greet], name="greetings", human_review=review))
+    output = flow.run("Ann")
+    asked = only(output)
+    assert [field.name for field in asked.fields] == ["greeting"]
+    asked.provide_user_input({"greeting": "Hello"})
+    assert content(go_on(flow, output)) == "Hello, Hello, Ann"
+
+
+def test_a_person_chooses_the_route(runtime: Runtime) -> None:
+    review = HumanReview(requires_route_choice=True)
+    flow = pipeline(Router(choices=[upper, exclaim], human_review=review))
+    output = flow.run("hi")
+    asked = only(output)
+    assert (asked.kind, asked.choices) == (RequirementKind.user_feedback, ["upper", "exclaim"])
+    asked.provide_user_feedback("exclaim")
+    assert content(go_on(flow, output)) == "hi!"
+
+
+def test_several_routes_are_taken_one_after_another(runtime: Runtime) -> None:
+    review = HumanReview(requires_route_choice=True, allow_multiple_routes=True)
+    flow = pipeline(Router(choices=[upper, exclaim], human_review=review))
+    output = flow.run("hi")
+    only(output).provide_user_feedback(["exclaim", "upper"])
+    assert content(go_on(flow, output)) == "HI!"
+
+
+def test_an_output_is_done_again_with_the_note(runtime: Runtime) -> None:
+    def draft(told: StepInput) -> str:
+        return f"draft after {told.feedback!r}"
+
+    flow = pipeline(Step("draft", draft, human_review=REVIEW), exclaim)
+    output = flow.run("hi")
+    asked = only(output)
+    assert asked.kind is RequirementKind.output_review
+    assert asked.needs_output_review
+    assert asked.arguments == {"output": "draft after None"}
+    asked.reject("shorter")
+    output = go_on(flow, output)
+    assert only(output).arguments == {"output": "draft after 'shorter'"}
+    only(output).confirm()
+    assert content(go_on(flow, output)) == "draft after 'shorter'!"
+
+
+def test_an_edited_output_takes_the_place_of_the_steps_own(runtime: Runtime) -> None:
+    flow = pipeline(Parallel(upper, exclaim, human_review=REVIEW), lambda told: told.input)
+    output = flow.run("hi")
+    assert only(output).arguments == {"output": {"upper": "HI", "exclaim": "hi!"}}
+    only(output).edit({"output": [1, 2]})
+    assert content(go_on(flow, output)) == "hi"
+
+
+def test_revisions_have_an_end(runtime: Runtime) -> None:
+    review = HumanReview(requires_output_review=True, max_revisions=1)
+    flow = pipeline(Step("draft", upper, human_review=review))
+    output = flow.run("hi")
+    for _ in range(2):
+        only(output).reject("no")
+        output = go_on(flow, output)
+    assert output.status is RunStatus.error
+
+
+def test_a_predicate_lets_pass_only_what_it_says_false_of(runtime: Runtime) -> None:
+    def broken(_output: object) -> bool:
+        raise ValueError
+
+    passing = HumanReview(requires_output_review=lambda output: output.content != "HI")
+    closed = HumanReview(requires_output_review=broken)
+    assert content(pipeline(Step("a", upper, human_review=passing)).run("hi")) == "HI"
+    assert pipeline(Step("a", upper, human_review=passing)).run("ho").is_paused
+    assert pipeline(Step("a", upper, human_review=closed)).run("hi").is_paused
+
+
+def test_each_iteration_is_reviewed(runtime: Runtime) -> None:
+    review = HumanReview(requires_iteration_review=True)
+    flow = pipeline(Loop([exclaim], max_iterations=2, human_review=review))
+    output = flow.run("hi")
+    assert only(output).arguments == {"output": "hi!"}
+    only(output).confirm()
+    output = go_on(flow, output)
+    assert only(output).arguments == {"output": "hi!!"}
+    only(output).confirm()
+    assert content(go_on(flow, output)) == "hi!!"
+
+
+def test_a_person_decides_about_a_failure(runtime: Runtime) -> None:
+    tries: list[int] = []
+
+    def flaky() -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise ValueError("not yet")
+        return "at last"
+
+    flow = pipeline(Step("flaky", flaky, on_error="pause"))
+    output = flow.run("hi")
+    asked = only(output)
+    assert (asked.kind, asked.needs_error_decision) == (RequirementKind.error, True)
+    assert "not yet" in str(asked.arguments["error"])
+    asked.run_again()
+    output = go_on(flow, output)
+    only(output).run_again()
+    assert content(go_on(flow, output)) == "at last"
+
+
+@pytest.mark.parametrize("skips", [True, False])
+def test_a_failure_is_skipped_or_stands(runtime: Runtime, skips: bool) -> None:  # noqa: FBT001
+    def broken() -> None:
+        raise ValueError("no luck")
+
+    flow = pipeline(upper, Step("bad", broken, on_error="pause"))
+    output = flow.run("hi")
+    asked = only(output)
+    asked.skip() if skips else asked.fail()
+    output = go_on(flow, output)
+    assert output.status is (RunStatus.completed if skips else RunStatus.error)
+    assert output.content == ("HI" if skips else None)
+
+
+def test_other_branches_go_on_while_one_waits(runtime: Runtime) -> None:
+    ran: list[str] = []
+    waiting = Steps([Step("asked", upper, human_review=CONFIRM)], name="waiting")
+    going = Steps([exclaim, lambda: ran.append("on")], name="going")
+    flow = pipeline(Parallel(waiting, going))
+    output = flow.run("hi")
+    assert output.is_paused
+    assert ran == ["on"]
+    only(output).confirm()
+    assert content(go_on(flow, output)) == '{"going":null,"waiting":"HI"}'
+
+
+def test_two_wait_in_two_branches_deep_inside(runtime: Runtime) -> None:
+    def two() -> Parallel:
+        left = Step("left", upper, human_review=CONFIRM)
+        right = Step("right", exclaim, human_review=CONFIRM)
+        return Parallel(left, right)
+
+    flow = pipeline(Condition(lambda: True, [Loop([two()], max_iterations=2)]))
+    output = flow.run("hi")
+    for _ in range(2):
+        assert {one.path[-1] for one in output.active_requirements} == {"left", "right"}
+        first, second = output.active_requirements
+        first.confirm()
+        output = flow.continue_run(output.run_id, [first])
+        assert output.is_paused
+        assert only(output).id == second.id
+        only(output).confirm()
+        output = go_on(flow, output)
+    assert output.status is RunStatus.completed
+
+
+def test_containers_are_confirmed_too(runtime: Runtime) -> None:
+    flow = pipeline(
+        Parallel(upper, exclaim, human_review=CONFIRM),
+        Loop([exclaim], max_iterations=1, human_review=CONFIRM),
+        Condition(lambda: False, [upper], [exclaim], human_review=CONFIRM),
+    )
+    output = flow.run("hi")
+    only(output).edit({"input": "ho"})
+    output = go_on(flow, output)
+    assert only(output).arguments == {"input": {"upper": "HO", "exclaim": "ho!"}}
+    only(output).confirm()
+    output = go_on(flow, output)
+    only(output).confirm()
+    assert str(content(go_on(flow, output))).endswith("!!")
+
+
+def test_silence_is_no_wish_for_another_try(runtime: Runtime) -> None:
+    review = HumanReview(requires_output_review=True, approval=Approval(due=timedelta(seconds=0.5)))
+    flow = pipeline(Step("draft", upper, human_review=review))
+    output = flow.continue_run(flow.run("hi").run_id)
+    while not output.status.is_final:
+        output = flow.continue_run(output.run_id)
+    assert output.status is RunStatus.error
+    assert output.requirements[0].status is RequirementStatus.expired
+
+
+def test_only_candidates_decide_and_only_once(runtime: Runtime) -> None:
+    review = HumanReview(requires_confirmation=True, approval=Approval(candidates=("dana",)))
+    flow = pipeline(Step("pay", upper, human_review=review))
+    output = flow.run("hi")
+    stale = only(output).model_copy(deep=True)
+    only(output).confirm(by="dana")
+    assert content(go_on(flow, output)) == "HI"
+    stale.confirm(by="dana")
+    with pytest.raises(AlreadyResolved):
+        flow.continue_run(output.run_id, [stale])
+
+
+def test_a_run_that_waits_is_cancelled(runtime: Runtime) -> None:
+    flow = pipeline(Parallel(Step("a", upper, human_review=CONFIRM), exclaim))
+    output = flow.cancel_run(flow.run("hi").run_id)
+    assert output.status is RunStatus.cancelled
+    assert output.requirements[0].status is RequirementStatus.cancelled
+
+
+def test_a_nested_workflow_waits_with_its_path(runtime: Runtime) -> None:
+    inner = pipeline(Step("shout", exclaim, human_review=CONFIRM), name="inner")
+    flow = pipeline(Parallel(inner, upper), name="outer")
+    output = flow.run("hi")
+    assert output.is_paused
+    assert only(output).path[-2:] == ["inner", "shout"]
+    only(output).confirm()
+    assert content(go_on(flow, output)) == '{"inner":"hi!","upper":"HI"}'

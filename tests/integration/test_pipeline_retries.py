@@ -1,0 +1,166 @@
+"""A pipeline that failed and is retried: what has ended is not done again."""
+
+import pytest
+
+from kern.client.runtime import Runtime
+from kern.errors import Conflict, NotAllowed
+from kern.states import RunStatus
+from kern.workflow import HumanReview, Loop, Parallel, Step, StepInput, Steps
+from tests.support.pipelines import exclaim, go_on, only, pipeline, upper
+
+CONFIRM = HumanReview(requires_confirmation=True)
+
+
+class Luck:
+    """A step that fails until it is told to work."""
+
+    def __init__(self) -> None:
+        self.is_good = False
+        self.done: list[str] = []
+
+    def note(self, name: str) -> Step:
+        return Step(name, lambda: self.add(name))
+
+    def add(self, name: str) -> str:
+        self.done.append(name)
+        return name
+
+    def work(self, told: StepInput) -> str:
+        if not self.is_good:
+            raise ValueError("no luck")
+        self.done.append("work")
+        return f"{told.previous_content} worked"
+
+
+def test_only_what_failed_is_done_again(runtime: Runtime) -> None:
+    luck = Luck()
+    flow = pipeline(luck.note("a"), Steps([luck.note("b"), luck.work]), luck.note("c"))
+    output = flow.run("hi")
+    assert output.status is RunStatus.error
+    luck.is_good = True
+    output = flow.retry_run(output.run_id)
+    assert output.status is RunStatus.completed, output.error
+    assert output.error is None
+    assert luck.done == ["a", "b", "work", "c"]
+
+
+def test_it_may_fail_again(runtime: Runtime) -> None:
+    luck = Luck()
+    flow = pipeline(luck.note("a"), luck.work)
+    output = flow.run("hi")
+    for _ in range(3):
+        output = flow.retry_run(output.run_id)
+        assert output.status is RunStatus.error
+    luck.is_good = True
+    assert flow.retry_run(output.run_id).content == "a worked"
+    assert luck.done == ["a", "work"]
+
+
+def test_branches_that_were_stopped_go_on(runtime: Runtime) -> None:
+    luck = Luck()
+    asked = Step("asked", lambda: luck.add("asked"), human_review=CONFIRM)
+    bad = Steps([luck.note("first"), luck.work], name="bad")
+    flow = pipeline(Parallel(luck.note("good"), asked, bad))
+    output = flow.run("hi")
+    assert output.status is RunStatus.error
+    luck.is_good = True
+    output = flow.retry_run(output.run_id)
+    assert output.is_paused
+    only(output).confirm()
+    output = go_on(flow, output)
+    assert output.status is RunStatus.completed, output.error
+    assert sorted(luck.done) == ["asked", "first", "good", "work"]
+
+
+def test_items_that_ended_are_kept(runtime: Runtime) -> None:
+    luck = Luck()
+
+    def work(told: StepInput) -> str:
+        if told.item == 7 and not luck.is_good:
+            raise ValueError("not this one")
+        luck.done.append(str(told.item))
+        return str(told.item)
+
+    flow = pipeline(Parallel(work, for_each=lambda: list(range(12)), max_concurrency=3))
+    output = flow.run("hi")
+    assert output.status is RunStatus.error
+    luck.is_good = True
+    output = flow.retry_run(output.run_id)
+    assert output.content == str([str(one) for one in range(12)]).replace("'", '"').replace(" ", "")
+    assert sorted(luck.done, key=int) == [str(one) for one in range(12)]
+
+
+def test_a_loop_goes_on_in_its_iteration(runtime: Runtime) -> None:
+    luck = Luck()
+
+    def work(told: StepInput) -> str:
+        if told.iteration == 2 and not luck.is_good:
+            raise ValueError("not yet")
+        return f"{told.previous_content}!"
+
+    flow = pipeline(Loop([luck.note("step"), work], max_iterations=3))
+    output = flow.run("hi")
+    luck.is_good = True
+    assert flow.retry_run(output.run_id).content == "step!"
+    assert luck.done == ["step"] * 3
+
+
+def test_a_nested_workflow_goes_on_where_it_failed(runtime: Runtime) -> None:
+    luck = Luck()
+    inner = pipeline(luck.note("inside"), luck.work, name="inner")
+    flow = pipeline(luck.note("before"), inner, luck.note("after"))
+    output = flow.run("hi")
+    assert output.status is RunStatus.error
+    luck.is_good = True
+    output = flow.retry_run(output.run_id)
+    assert output.status is RunStatus.completed, output.error
+    assert luck.done == ["before", "inside", "work", "after"]
+
+
+def test_what_was_refused_is_asked_again(runtime: Runtime) -> None:
+    flow = pipeline(upper, Step("pay", exclaim, human_review=CONFIRM))
+    output = flow.run("hi")
+    only(output).reject()
+    output = go_on(flow, output)
+    output = flow.retry_run(output.run_id)
+    assert output.is_paused
+    only(output).confirm()
+    assert go_on(flow, output).content == "HI!"
+
+
+def test_what_was_confirmed_is_not_asked_again(runtime: Runtime) -> None:
+    luck = Luck()
+    flow = pipeline(Step("pay", luck.work, human_review=CONFIRM))
+    output = flow.run("hi")
+    only(output).edit({"input": "ho"})
+    output = go_on(flow, output)
+    assert output.status is RunStatus.error
+    luck.is_good = True
+    assert flow.retry_run(output.run_id).content == "ho worked"
+
+
+def test_an_evaluator_that_failed_is_asked_again(runtime: Runtime) -> None:
+    luck = Luck()
+
+    def items() -> list[int]:
+        if not luck.is_good:
+            raise ValueError("no items")
+        return [1, 2]
+
+    flow = pipeline(upper, Parallel(lambda told: told.item, for_each=items))
+    output = flow.run("hi")
+    assert output.error is not None
+    assert output.error.code == "evaluation_failed"
+    luck.is_good = True
+    assert flow.retry_run(output.run_id).content == "[1,2]"
+
+
+def test_only_a_failed_run_of_ones_own_is_retried(runtime: Runtime) -> None:
+    luck = Luck()
+    flow = pipeline(luck.work)
+    done = pipeline(upper).run("hi")
+    with pytest.raises(Conflict):
+        pipeline(upper, id=done.component_id).retry_run(done.run_id)
+    failed = flow.run("hi", user_id="ann")
+    with pytest.raises(NotAllowed):
+        flow.retry_run(failed.run_id, user_id="bob")

@@ -1,0 +1,107 @@
+"""The frames of a pipeline in a dict, for tests of what comes next without any database."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+
+from kern.db.rows import new_row
+from kern.db.step_tables import StepRow
+from kern.pipeline.frames import RUN, Phase
+from kern.pipeline.nodes import Node, NodeKind, Shape
+
+NOW = datetime(2026, 5, 4, tzinfo=UTC)
+
+
+class MemoryFrames:
+    """All frames of one run."""
+
+    def __init__(self, shape: Shape, given: JsonValue) -> None:
+        self.shape = shape
+        self.rows: dict[str, StepRow] = {}
+        self.known = self.done = 0
+        self._given = given
+
+    def get(self, frame_id: str) -> StepRow:
+        return self.rows[frame_id]
+
+    def add(self, node: Node, parent: StepRow | None, place: int, source: str) -> StepRow:
+        row = new_row(
+            StepRow,
+            id=str(len(self.rows)),
+            run_id="run",
+            number=len(self.rows),
+            node=node.id,
+            name=node.name,
+            parent_id=None if parent is None else parent.id,
+            parent_round=0 if parent is None else parent.round,
+            place=place,
+            phase=Phase.pending.value,
+            source=source,
+            created_at=NOW,
+        )
+        keys = {(one.parent_id, one.parent_round, one.place) for one in self.rows.values()}
+        assert (row.parent_id, row.parent_round, row.place) not in keys
+        self.rows[row.id] = row
+        return row
+
+    def prepared(self, parent: StepRow, place: int) -> StepRow:
+        return self._children(parent)[place]
+
+    def prepare(self, parent: StepRow, node: Node, items: Sequence[JsonValue]) -> None:
+        for place, item in enumerate(items):
+            row = self.add(node, parent, place, "")
+            row.source, row.given = f"in:{row.id}", item
+
+    def contents(self, parent: StepRow) -> list[JsonValue]:
+        return [
+            self.content(one.last_id or one.id) if one.outcome == "completed" else None
+            for one in self._children(parent)
+        ]
+
+    def unfinished(self, parent: StepRow) -> Iterable[StepRow]:
+        over = {Phase.pending.value, Phase.done.value}
+        return [one for one in self._children(parent) if one.phase not in over]
+
+    def dropped(self, frame: StepRow) -> None:
+        assert frame.outcome == "cancelled"
+
+    def count(self, *, known: int = 0, done: int = 0) -> None:
+        self.known += known
+        self.done += done
+
+    def content(self, frame_id: str) -> JsonValue:
+        return self.rows[frame_id].content
+
+    def given(self, frame: StepRow) -> JsonValue:
+        if frame.source == RUN:
+            return self._given
+        where, _, frame_id = frame.source.partition(":")
+        return self.rows[frame_id].given if where == "in" else self.content(frame_id)
+
+    def feedback(self, frame: StepRow) -> str | None:
+        """Return what the nearest person who had something done again said."""
+        row: StepRow | None = frame
+        while row is not None:
+            if row.feedback is not None:
+                return row.feedback
+            row = None if row.parent_id is None else self.rows[row.parent_id]
+        return None
+
+    def is_bounded(self) -> bool:
+        """Whether no container has more branches open than it may."""
+        for row in self.rows.values():
+            node = self.shape.by_id[row.node]
+            if node.kind in {NodeKind.parallel, NodeKind.each} and row.phase == "open":
+                going = len(list(self.unfinished(row)))
+                if going != row.open_children or going > (node.bound or going):
+                    return False
+        return True
+
+    def _children(self, parent: StepRow) -> list[StepRow]:
+        found = [
+            one
+            for one in self.rows.values()
+            if (one.parent_id, one.parent_round) == (parent.id, parent.round)
+        ]
+        return sorted(found, key=lambda one: one.place)
