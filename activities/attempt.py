@@ -44,8 +44,11 @@ class Attempt(ABC, Generic[Kept]):
         """
 
     @abstractmethod
-    async def end(self, ended: Ended[Kept], *, may_retry: bool = True) -> None:
-        """Store what the code came to, or give the call back for another try."""
+    async def end(self, ended: Ended[Kept], *, goes_on: bool = True) -> None:
+        """Store what the code came to, or give the call back for another try.
+
+        `goes_on`: the activity is there to do what follows.
+        """
 
     async def give_back(self, reason: str) -> None:
         """Let another attempt execute the call."""
@@ -116,7 +119,7 @@ class Executions:
             ended = Raised(TimeoutError(f"no result within {attempt.taken.timeout:g} seconds"))
         except asyncio.CancelledError:
             if is_once:
-                await attempt.end(await waiting, may_retry=False)
+                await attempt.end(await waiting, goes_on=False)
             else:
                 await attempt.abandon()
             raise
@@ -133,7 +136,7 @@ class Executions:
 
         async def report() -> None:
             with suppress(NotFound):
-                await attempt.end(await waiting, may_retry=False)
+                await attempt.end(await waiting, goes_on=False)
 
         task = asyncio.create_task(report())
         self._late.add(task)

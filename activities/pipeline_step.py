@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from pydantic import JsonValue
 from sqlmodel import Session
 from temporalio import activity
 
@@ -17,7 +19,6 @@ from kern.activities.tool_result import changes_of, error_text
 from kern.checkpoints import reach
 from kern.contracts import PipelineInput, PipelineOutcome, Work
 from kern.db import steps
-from kern.db.calls import Kept
 from kern.db.engine import Database
 from kern.db.outputs import no_run, run_row
 from kern.db.step_work import backoff
@@ -69,24 +70,13 @@ class PipelineSteps:
             if begun.ended or len(begun.work) != 1 or _waits(begun.work[0]):
                 return begun
             lane = begun.work[0].lane
-        until = time.monotonic() + _LONGEST_SECONDS
-        while True:
-            token = new_id()
-            task = await self._take(ask.run_id, lane, token)
-            if isinstance(task, PipelineOutcome):
-                return task
+        visit = _Visit(self._db, ask.run_id, lane)
+        task = await visit.take()
+        while not isinstance(task, PipelineOutcome):
             if isinstance(task, Execute):
-                await self._execute(task, token)
+                task = await self._execute(visit, task)
             else:
-                await self._evaluate(task)
-            if time.monotonic() > until or activity.is_worker_shutdown():
-                return PipelineOutcome(work=(Work(lane=lane),))
-
-    async def _take(self, run_id: str, lane: str, token: str) -> Task:
-        now = datetime.now(UTC)
-        reach("step.before_take")
-        task = await self._db.write(lambda tx: steps.take(tx, run_id, lane, token, now))
-        reach("step.after_take")
+                task = await self._evaluate(visit, task)
         return task
 
     async def _begin(self, run_id: str) -> PipelineOutcome:
@@ -97,8 +87,8 @@ class PipelineSteps:
         reach("pipeline.after_begin")
         return begun
 
-    async def _execute(self, task: Execute, token: str) -> None:
-        attempt = _StepAttempt(self._db, task, token, await step_input(self._db, task))
+    async def _execute(self, visit: "_Visit", task: Execute) -> Task:
+        attempt = _StepAttempt(self._db, visit, task, await step_input(self._db, task))
         layout = self._workflow(task.facts.component_id).layout
         function, node = layout.code.get(task.node, Code()).main, layout.shape.by_id.get(task.node)
         if function is None or node is None:
@@ -107,8 +97,9 @@ class PipelineSteps:
         attempt.backoff = node.backoff
         _log.info("step_started", run_id=task.facts.run_id, step=task.node)
         await self._executions.wait(attempt, called_with(function, attempt.given), {})
+        return attempt.following or await visit.take()
 
-    async def _evaluate(self, task: Evaluate) -> None:
+    async def _evaluate(self, visit: "_Visit", task: Evaluate) -> Task:
         """Ask the user's code a question: it changes nothing and may be asked again."""
         layout, judges = self._workflow(task.facts.component_id).layout, task.phase is Phase.judge
         node, code = layout.shape.by_id.get(task.node), layout.code.get(task.node, Code())
@@ -122,30 +113,12 @@ class PipelineSteps:
             ended = await self._executions.call(
                 called_with(function, given), {}, _EVALUATION_SECONDS
             )
-            if isinstance(ended, Raised) and judges:
-                # As with gates: whatever does not say False has a person look.
-                ended = Returned(value=True)
-            if isinstance(ended, Returned):
-                ended = await self._answer(task, node, names, ended.value)
-            if isinstance(ended, Returned):
-                return
-            why = told_of(ended.error)
+            answer = _answer(task, node, names, ended)
+            if not isinstance(answer, BaseException):
+                return await visit.answer(task, answer)
+            why = told_of(answer)
             await asyncio.sleep(_EVALUATION_PAUSE * tries)
-        now = datetime.now(UTC)
-        await self._db.write(lambda tx: steps.broke(tx, task, why, now))
-
-    async def _answer(
-        self, task: Evaluate, node: Node, names: list[str], value: object
-    ) -> Ended[object]:
-        try:
-            answer = as_answer(task.phase, node.kind, names, value)
-        except ValueError as error:
-            return Raised(error)
-        now = datetime.now(UTC)
-        reach("step.before_answer")
-        await self._db.write(lambda tx: steps.answer(tx, task, answer, now))
-        reach("step.after_answer")
-        return Returned(value)
+        return await visit.give_up(task, why)
 
     def _workflow(self, component_id: str) -> Workflow:
         component = self._registry.get(component_id)
@@ -158,26 +131,74 @@ class PipelineSteps:
         return component
 
 
+class _Visit:
+    """An activity's way along a lane.
+
+    What came of one step is stored together with the beginning of the next: a transaction a step.
+    """
+
+    def __init__(self, db: Database, run_id: str, lane: str) -> None:
+        self.token = new_id()
+        self._db = db
+        self._run_id, self._lane = run_id, lane
+        self._until = time.monotonic() + _LONGEST_SECONDS
+
+    async def take(self) -> Task:
+        """Return what is to be done next."""
+        return await self.store(lambda _tx, _now: None, "step.before_take", "step.after_take")
+
+    async def answer(self, task: Evaluate, answer: Sequence[JsonValue]) -> Task:
+        """Store an answer, and return what is to be done next."""
+        points = ("step.before_answer", "step.after_answer")
+        return await self.store(lambda tx, now: steps.answer(tx, task, answer, now), *points)
+
+    async def give_up(self, task: Evaluate, why: str) -> Task:
+        """Store that there is no answer, and return what is to be done next."""
+        points = ("step.before_answer", "step.after_answer")
+        return await self.store(lambda tx, now: steps.broke(tx, task, why, now), *points)
+
+    async def store(
+        self, write: Callable[[Session, datetime], object], before: str, after: str
+    ) -> Task:
+        """Store something between two points, and return what is to be done next."""
+        token, now = new_id(), datetime.now(UTC)
+        is_last = time.monotonic() > self._until or activity.is_worker_shutdown()
+
+        def both(tx: Session) -> Task:
+            write(tx, now)
+            if is_last:
+                return PipelineOutcome(work=(Work(lane=self._lane),))
+            return steps.take(tx, self._run_id, self._lane, token, now)
+
+        reach(before)
+        task = await self._db.write(both)
+        reach(after)
+        self.token = token
+        return task
+
+
 class _StepAttempt(Attempt[Finished]):
     """One attempt at a step's function."""
 
-    def __init__(self, db: Database, task: Execute, token: str, given: StepInput) -> None:
-        super().__init__(db, task.execution, token, "step")
+    def __init__(self, db: Database, visit: _Visit, task: Execute, given: StepInput) -> None:
+        super().__init__(db, task.execution, visit.token, "step")
         self.given = given
         self.backoff = 0.0
+        self.following: Task | None = None
         self._task = task
+        self._visit = visit
 
-    async def end(self, ended: Ended[Finished], *, may_retry: bool = True) -> None:
+    async def end(self, ended: Ended[Finished], *, goes_on: bool = True) -> None:
         """Store what the function came to, or give the call back for another try."""
         match ended:
             case Returned(finished):
-                await self._keep(finished)
-            case Raised(error) if may_retry and self.taken.attempt <= self.taken.retries:
+                await self._keep(finished, goes_on=goes_on)
+            case Raised(error) if goes_on and self.taken.attempt <= self.taken.retries:
                 await self.give_back(error_text(error))
                 wait = timedelta(seconds=backoff(self.backoff, self.taken.attempt))
                 raise try_again("step_failed", "The step raised and is tried again", wait)
             case Raised(error):
-                await self._keep(Finished(ToolOutcome.error, error=told_of(error)))
+                await self._keep(Finished(ToolOutcome.error, error=told_of(error)), goes_on=goes_on)
 
     def outcome_of(self, value: object) -> Finished:
         """Return what is kept of a value that the function returned."""
@@ -187,23 +208,37 @@ class _StepAttempt(Attempt[Finished]):
             return Finished(ToolOutcome.error, error=why)
         return Finished(ToolOutcome.result, output.content, output.stop, changes=changes)
 
-    async def _keep(self, finished: Finished) -> None:
-        now = datetime.now(UTC)
-        reach("step.before_store")
-        kept = await self._db.write(
-            lambda tx: steps.finish(tx, self._task, self._token, finished, now)
-        )
-        reach("step.after_store")
-        level = _log.warning if kept is Kept.fenced else _log.info
+    async def _keep(self, finished: Finished, *, goes_on: bool) -> None:
+        def write(tx: Session, now: datetime) -> None:
+            steps.finish(tx, self._task, self._token, finished, now)
+
+        if goes_on:
+            points = ("step.before_store", "step.after_store")
+            self.following = await self._visit.store(write, *points)
+        else:
+            now = datetime.now(UTC)
+            await self._db.write(lambda tx: write(tx, now))
         facts = self._task.facts
-        level(
+        _log.info(
             "step_ended",
             run_id=facts.run_id,
             session_id=facts.session_id,
             step=self._task.node,
             outcome=finished.outcome,
-            kept=kept,
         )
+
+
+def _answer(
+    task: Evaluate, node: Node, names: Sequence[str], ended: Ended[object]
+) -> Sequence[JsonValue] | BaseException:
+    """Return what code of the user's answered, or why that is no answer."""
+    if isinstance(ended, Raised):
+        # As with gates: whatever does not say False has a person look.
+        return [True] if task.phase is Phase.judge else ended.error
+    try:
+        return as_answer(task.phase, node.kind, names, ended.value)
+    except ValueError as error:
+        return error
 
 
 def _component_of(tx: Session, run_id: str) -> str:

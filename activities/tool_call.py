@@ -115,12 +115,12 @@ class _Attempt(Attempt[Outcome]):
         """Return what is kept of a value that the tool returned."""
         return outcome_of(value, self.context.session_state)
 
-    async def end(self, ended: Ended[Outcome], *, may_retry: bool = True) -> None:
+    async def end(self, ended: Ended[Outcome], *, goes_on: bool = True) -> None:
         """Store what the tool came to, or give the call back for another try."""
         match ended:
             case Returned(outcome):
                 await self.keep(ToolOutcome.result, outcome)
-            case Raised(error) if may_retry and self.taken.attempt <= self.taken.retries:
+            case Raised(error) if goes_on and self.taken.attempt <= self.taken.retries:
                 await self.give_back(error_text(error))
                 raise try_again("tool_failed", "The tool raised and is tried again")
             case Raised(error):

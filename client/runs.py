@@ -13,7 +13,7 @@ from kern.checkpoints import reach
 from kern.client.courier import Courier
 from kern.component import Component
 from kern.contracts import Stop, StopQuery
-from kern.db import deciding, outputs, retrying, runs
+from kern.db import deciding, outputs, retrying, runs, step_listing
 from kern.db.deciding import Accepted, Submission
 from kern.db.engine import Database
 from kern.db.outbox import Delivery
@@ -24,7 +24,7 @@ from kern.ids import new_id, not_empty
 from kern.logs import get_logger
 from kern.media import read_all
 from kern.requirements import Requirement
-from kern.run import RunOutput
+from kern.run import RunOutput, StepExecution
 from kern.runner import RunRequest
 from kern.states import RunStatus
 
@@ -142,9 +142,7 @@ class Runs:
         """Have a pipeline that failed go on where it failed, and wait for its next stop."""
         now = datetime.now(UTC)
         not_empty("run_id", run_id)
-        reach("retry.before_store")
         delivery = await self._db.write(lambda tx: retrying.retry(tx, run_id, viewer, now))
-        reach("retry.after_store")
         if delivery is not None:
             await self._courier.tell_at_once(delivery)
         await self.wait(run_id)
@@ -169,6 +167,18 @@ class Runs:
                 return output
             await asyncio.sleep(delay)
             delay = min(delay * 2, _LONGEST_WAIT)
+
+    async def steps(
+        self, run_id: str, viewer: Viewer, limit: int, after: int
+    ) -> list[StepExecution]:
+        """Read the steps that a pipeline has opened."""
+
+        def read(tx: Session) -> list[StepExecution]:
+            outputs.find_run(tx, run_id, viewer)
+            return step_listing.steps_of(tx, run_id, limit, after)
+
+        not_empty("run_id", run_id)
+        return await self._db.read(read)
 
     async def wait(self, run_id: str, heard: StopQuery | None = None) -> None:
         """Wait until a run stands still, having heard of what the query names.

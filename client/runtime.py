@@ -28,7 +28,7 @@ from kern.errors import InvalidDefinition, KernError
 from kern.events import RunEvent
 from kern.registry import Registry, registry
 from kern.requirements import Requirement
-from kern.run import RunOutput
+from kern.run import RunOutput, StepExecution
 from kern.runner import EventReader, RunRequest, Show
 from kern.session_runner import SessionRunner
 from kern.settings import Settings, read_settings
@@ -140,6 +140,14 @@ class Runtime:
         """Read a run."""
         viewer = Viewer(user_id, component_id=component.id)
         return await self._here(lambda: self.services.runs.output(run_id, viewer))
+
+    async def get_steps(
+        self, component: Component, run_id: str, user_id: str | None, limit: int, after: int
+    ) -> list[StepExecution]:
+        """Read the steps that a pipeline has opened."""
+        viewer = Viewer(user_id, component_id=component.id)
+        runs = self.services.runs
+        return await self._here(lambda: runs.steps(run_id, viewer, limit, after))
 
     async def with_sessions(self, work: Callable[[SessionRunner], Awaitable[Result]]) -> Result:
         """Do something with sessions."""

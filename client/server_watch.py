@@ -16,7 +16,7 @@ from kern.errors import Unavailable
 
 _POLL_SECONDS = 1.0
 # Whoever is started again at once, as by a supervisor, finds the server that the last one had.
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 15.0
 # The process that starts it waits only for the fork, has no child to look after, and whoever
 # started the server may go. What the user has beside their script must not hide Python's own.
 _CODE = """

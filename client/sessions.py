@@ -12,13 +12,21 @@ from temporalio.service import RPCError
 from kern.canonical import digest
 from kern.client.courier import Courier
 from kern.client.temporal import queue_of
-from kern.db import deletions, files, forks, naming, session_metrics, sessions
+from kern.db import (
+    deletions,
+    files,
+    forks,
+    naming,
+    session_metrics,
+    sessions,
+    step_history,
+)
 from kern.db.engine import Database
 from kern.db.viewer import Viewer
 from kern.errors import NotFound, Unavailable
 from kern.ids import new_id
 from kern.media import FileContent
-from kern.run import Message
+from kern.run import Message, RunOutput
 from kern.session import Session, SessionMetrics, SessionPage
 from kern.session_state import StateChange
 
@@ -46,6 +54,14 @@ class Sessions:
     ) -> list[Message]:
         """Read what was asked and answered."""
         return await self._db.read(lambda tx: sessions.chat_history(tx, session_id, viewer, limit))
+
+    async def workflow_history(
+        self, session_id: str, viewer: Viewer, limit: int
+    ) -> list[RunOutput]:
+        """Read the latest completed runs: inputs and what they came to."""
+        return await self._db.read(
+            lambda tx: step_history.history_of(tx, session_id, viewer, limit)
+        )
 
     async def messages(self, session_id: str, viewer: Viewer, limit: int | None) -> list[Message]:
         """Read the messages of all runs."""

@@ -98,6 +98,51 @@ class ToolCallCompleted(_Durable):
     tool: ToolExecution
 
 
+class StepStarted(_Durable):
+    """A step of a workflow begins, or begins once more.
+
+    Attributes:
+        node: Its place in the workflow.
+        child_run_id: The run that executes it, if it is an agent's, a team's or a workflow's.
+    """
+
+    kind: Literal["step_started"] = "step_started"
+    step_id: str
+    step: str
+    node: str
+    child_run_id: str | None = None
+
+
+class _StepEnd(_Durable):
+    """A step has ended. Of the `known` steps of its run, `done` are done."""
+
+    step_id: str
+    step: str
+    node: str
+    done: int = 0
+    known: int = 0
+    code: str | None = None
+    message: str | None = None
+
+
+class StepCompleted(_StepEnd):
+    """A step has its result."""
+
+    kind: Literal["step_completed"] = "step_completed"
+
+
+class StepSkipped(_StepEnd):
+    """A step was left out, by a person or because it failed and may."""
+
+    kind: Literal["step_skipped"] = "step_skipped"
+
+
+class StepFailed(_StepEnd):
+    """A step failed for good; `message` says why."""
+
+    kind: Literal["step_failed"] = "step_failed"
+
+
 class RunPaused(_Stop):
     """Nothing goes on until a person decides."""
 
@@ -162,6 +207,10 @@ RunEvent = Annotated[
     | TurnCompleted
     | ToolCallStarted
     | ToolCallCompleted
+    | StepStarted
+    | StepCompleted
+    | StepSkipped
+    | StepFailed
     | RunPaused
     | RunContinued
     | RunCompleted

@@ -131,6 +131,52 @@ class ToolExecution(BaseModel):
     finished_at: datetime | None = None
 
 
+class StepExecution(BaseModel):
+    """A step of a workflow's run, or a container that holds steps, and what became of it.
+
+    Attributes:
+        node: Its place in the workflow, which stays the same from run to run.
+        depth: How many containers hold it.
+        place: Which one it is in what holds it: in a loop the iteration, with `for_each` the item.
+        phase: What it needs next; `done` at its end.
+        outcome: `completed`, `skipped`, `failed` or `cancelled`, at its end.
+        child_run_id: The run that executes it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    node: str
+    depth: int = 0
+    place: int = 0
+    phase: str
+    outcome: str | None = None
+    content: JsonValue = None
+    error: str | None = None
+    child_run_id: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class Progress(BaseModel):
+    """How far a workflow's run has come.
+
+    Attributes:
+        done: Steps that have ended.
+        known: Steps that it is known to take; what conditions, routers and loops add comes later.
+        current: The names of steps that go on, or wait.
+        elapsed_seconds: Work and waiting, until now or its end.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    done: int = 0
+    known: int = 0
+    current: list[str] = Field(default_factory=list)
+    elapsed_seconds: float = 0.0
+
+
 class RunError(BaseModel):
     """Why a run ended with status `error`: a stable code and a sentence."""
 
@@ -143,7 +189,8 @@ class RunError(BaseModel):
 class RunOutput(BaseModel):
     """A run as it stood when it was read. All times are UTC.
 
-    `is_queued`: it is pending because another run of its session comes first.
+    `is_queued`: it is pending because another run of its session comes first. `progress` is that of
+    a workflow's run.
     """
 
     run_id: str
@@ -166,6 +213,7 @@ class RunOutput(BaseModel):
     created_at: datetime
     finished_at: datetime | None = None
     error: RunError | None = None
+    progress: Progress | None = None
 
     @property
     def is_paused(self) -> bool:

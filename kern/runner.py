@@ -19,7 +19,7 @@ from kern.events import RunEvent
 from kern.ids import an_id
 from kern.media import File, Image
 from kern.requirements import Requirement
-from kern.run import RunOutput
+from kern.run import RunOutput, StepExecution
 from kern.session_runner import SessionRunner
 from kern.states import OnBusy
 
@@ -117,6 +117,12 @@ class Runner(Protocol):
         self, component: Component, run_id: str, user_id: str | None
     ) -> RunOutput:
         """Read a run."""
+        ...
+
+    async def get_steps(
+        self, component: Component, run_id: str, user_id: str | None, limit: int, after: int
+    ) -> list[StepExecution]:
+        """Read the steps that a pipeline has opened."""
         ...
 
     async def with_sessions(self, work: Callable[[SessionRunner], Awaitable[Result]]) -> Result:

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from kern.db.viewer import Viewer
 from kern.media import FileContent
-from kern.run import Message
+from kern.run import Message, RunOutput
 from kern.session import Session, SessionMetrics, SessionPage
 from kern.session_state import StateChange
 
@@ -31,6 +31,12 @@ class SessionRunner(Protocol):
         self, session_id: str, viewer: Viewer, limit: int | None
     ) -> list[Message]:
         """Read what was asked and answered."""
+        ...
+
+    async def workflow_history(
+        self, session_id: str, viewer: Viewer, limit: int
+    ) -> list[RunOutput]:
+        """Read the latest completed runs: inputs and what they came to."""
         ...
 
     async def messages(self, session_id: str, viewer: Viewer, limit: int | None) -> list[Message]:

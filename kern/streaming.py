@@ -15,6 +15,7 @@ _EVENT: TypeAdapter[RunEvent] = TypeAdapter(RunEvent)
 _KINDS = {
     "run_accepted": "run_started",
     **{kind: kind for kind in ("turn_completed", "run_continued", *STOPS)},
+    **{f"step_{kind}": f"step_{kind}" for kind in ("started", "completed", "skipped", "failed")},
 }
 _OF_TOOLS = ("tool_call_started", "tool_call_completed")
 

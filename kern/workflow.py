@@ -10,12 +10,13 @@ from kern.component import Component, slug
 from kern.db.engine import Database
 from kern.definitions import not_empty, not_negative
 from kern.errors import InvalidDefinition
+from kern.pipeline.agent import WorkflowAgent
 from kern.pipeline.blocks import Step, StepLike, Steps
 from kern.pipeline.containers import Condition, Loop, Parallel, Router
 from kern.pipeline.laying import lay_out
 from kern.pipeline.review import HumanReview
 from kern.pipeline.values import StepInput, StepOutput
-from kern.run import RunOutput
+from kern.run import RunOutput, StepExecution
 from kern.runnable import Runnable
 from kern.runner import arunner_for, runner_for
 
@@ -30,6 +31,7 @@ __all__ = [
     "StepOutput",
     "Steps",
     "Workflow",
+    "WorkflowAgent",
 ]
 
 _DEFAULT_RUNS = 3
@@ -100,6 +102,45 @@ class Workflow(Runnable):
         """As `retry_run`, for async callers."""
         runner = await arunner_for(self)
         return self._typed(await runner.retry_run(self, run_id, user_id))
+
+    def get_steps(
+        self, run_id: str, *, user_id: str | None = None, limit: int = 1000, after: int = 0
+    ) -> list[StepExecution]:
+        """Read the steps that a run has opened, in that order; the first is the whole.
+
+        Args:
+            run_id: The run.
+            user_id: The session's owner.
+            limit: How many at most.
+            after: Leave out so many of the first.
+
+        Raises:
+            NotFound: there is no such run.
+            NotAllowed: the run belongs to somebody else.
+        """
+        runner = runner_for(self)
+        return runner.call(runner.get_steps(self, run_id, user_id, limit, after))
+
+    async def aget_steps(
+        self, run_id: str, *, user_id: str | None = None, limit: int = 1000, after: int = 0
+    ) -> list[StepExecution]:
+        """As `get_steps`, for async callers."""
+        runner = await arunner_for(self)
+        return await runner.get_steps(self, run_id, user_id, limit, after)
+
+    def get_workflow_history(
+        self, session_id: str, *, user_id: str | None = None, num_runs: int = 3
+    ) -> list[RunOutput]:
+        """Return the latest completed runs of a session, in order: inputs and what they came to."""
+        return self._do(lambda do: do.workflow_history(session_id, self._viewer(user_id), num_runs))
+
+    async def aget_workflow_history(
+        self, session_id: str, *, user_id: str | None = None, num_runs: int = 3
+    ) -> list[RunOutput]:
+        """As `get_workflow_history`, for async callers."""
+        return await self._ado(
+            lambda do: do.workflow_history(session_id, self._viewer(user_id), num_runs)
+        )
 
     @property
     def fingerprint(self) -> str:

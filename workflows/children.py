@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
@@ -11,6 +12,8 @@ from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 from kern.contracts import WORKFLOWS, Child, Nothing, RunCursor
 from kern.workflows import steps
 from kern.workflows.gate import Gates
+
+_LOOK_AGAIN = timedelta(seconds=5)
 
 
 class Children:
@@ -86,4 +89,8 @@ class Children:
                 self._stored = seen
             else:
                 # Somebody has decided, and the run below is about to tell.
-                await workflow.wait_condition(lambda: gates.news != seen)  # noqa: B023
+                with suppress(TimeoutError):
+                    await workflow.wait_condition(
+                        lambda: gates.news != seen,  # noqa: B023
+                        timeout=_LOOK_AGAIN,
+                    )

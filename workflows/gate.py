@@ -26,7 +26,7 @@ class Gates:
         self.ended = False
         # The runs right below this one that have not ended, and whether each stands still.
         self.below: dict[str, bool] = {}
-        # Counts what those tell, so that what was stored of an earlier state is known as such.
+        # Counts what changes, so that what was stored of an earlier state is known as such.
         self.news = 0
 
     @property
@@ -81,6 +81,7 @@ class Gates:
             return False
         finally:
             self.waiting.discard(gate.requirement_id)
+            self.news += 1
         return True
 
     async def _look(self, gate: Gate) -> ExpiryOutcome:

@@ -28,7 +28,7 @@ class Report:
         self._parent = parent_run_id
         self._gates = gates
         self._stands_still = stands_still
-        self._stood = False
+        self._stood, self._news = False, gates.news
         self._told: set[str] = set()
         self._is_watched = self._is_asked = False
         self._task = asyncio.create_task(self._tell_all())
@@ -54,11 +54,14 @@ class Report:
                 lambda: (
                     self._is_asked
                     or self._stands_still() != self._stood
+                    or self._gates.news != self._news
                     or not self._gates.resolved <= self._told
                 )
             )
             heard = sorted(self._gates.resolved - self._told)
             self._stood, self._is_asked = self._stands_still(), False
+            # It may have gone on and stopped again since: the run above looks at the rows anew.
+            self._news = self._gates.news
             self._told.update(heard)
             news = Told(run_id=self._run_id, stands_still=self._stood, heard=tuple(heard))
             await self._tell(news)

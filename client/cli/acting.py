@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from kern.canonical import clean_json, clean_text
 from kern.client.embedded import status
 from kern.component import Component
-from kern.db import deciding, deletions, runs
+from kern.db import deciding, deletions, retrying, runs
 from kern.db.deciding import Submission
 from kern.db.engine import Database
 from kern.db.outbox import Delivery
@@ -51,6 +51,17 @@ def cancel(settings: Settings, db: Database, run_id: str) -> bool:
     now = datetime.now(UTC)
     delivery = db.write_now(lambda tx: runs.cancel(tx, run_id, OPERATOR, now))
     return deliver(settings, db, delivery)
+
+
+def retry(settings: Settings, db: Database, run_id: str) -> bool:
+    """Have a workflow's run that failed go on, and return whether Temporal was told.
+
+    Raises:
+        KernError: it is refused, and nothing was changed.
+    """
+    now = datetime.now(UTC)
+    delivery = db.write_now(lambda tx: retrying.retry(tx, run_id, OPERATOR, now))
+    return delivery is None or deliver(settings, db, delivery)
 
 
 def delete_session(settings: Settings, db: Database, session_id: str) -> list[bool]:

@@ -14,7 +14,10 @@ _FITTING = {
     RequirementKind.user_feedback: ("choice",),
     RequirementKind.external_execution: ("result",),
     RequirementKind.unknown_outcome: ("happened", "run_again", "fail"),
+    RequirementKind.error: ("run_again", "skip", "fail"),
+    RequirementKind.output_review: ("fail",),
 }
+_ONE_OF = (RequirementKind.unknown_outcome, RequirementKind.error)
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Given:
     result: str | None = None
     happened: str | None = None
     run_again: bool = False
+    skip: bool = False
     fail: bool = False
 
     @property
@@ -54,6 +58,8 @@ def fill_in(item: Requirement, given: Given, note: str | None, by: str) -> None:
             item.mark_happened(json_or_text(given.happened or ""), note, by)
         case "run_again":
             item.run_again(note, by)
+        case "skip":
+            item.skip(note, by)
         case "fail":
             item.fail(note, by)
         case _:
@@ -120,6 +126,6 @@ def _check(item: Requirement, given: Given) -> None:
             "Nothing was changed."
         )
         raise InvalidDecision(message)
-    if item.kind is RequirementKind.unknown_outcome and len(given.names) > 1:
+    if item.kind in _ONE_OF and len(given.names) > 1:
         message = f"Give one of {options}. Nothing was changed."
         raise InvalidInput(message)

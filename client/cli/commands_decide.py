@@ -84,9 +84,14 @@ def answer(
         ),
     ] = None,
     run_again: Annotated[
-        bool, typer.Option("--run-again", help="The call did not happen: run it again.")
+        bool, typer.Option("--run-again", help="It did not happen, or the step failed: again.")
     ] = False,
-    fail: Annotated[bool, typer.Option("--fail", help="Nobody can tell: end the run.")] = False,
+    skip: Annotated[
+        bool, typer.Option("--skip", help="Go on without the step that failed.")
+    ] = False,
+    fail: Annotated[
+        bool, typer.Option("--fail", help="Nobody can tell: end the run. Of a step: it has failed.")
+    ] = False,
     note: Note = None,
     by: By = None,
     as_json: AsJson = False,
@@ -105,6 +110,7 @@ def answer(
         result=result,
         happened=happened,
         run_again=run_again,
+        skip=skip,
         fail=fail,
     )
     answer_requirement(requirement_id, given, note=note, by=by, as_json=as_json)

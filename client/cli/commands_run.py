@@ -26,6 +26,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel=_PANEL)(runs)
     app.command(rich_help_panel=_PANEL)(show)
     app.command(rich_help_panel=_PANEL)(events)
+    app.command(rich_help_panel=_PANEL)(retry)
     app.command(rich_help_panel=_PANEL)(cancel)
 
 
@@ -139,6 +140,13 @@ def events(
     from kern.client.cli.happenings import print_events
 
     print_events(run_id, after=after, follow=follow, as_json=as_json)
+
+
+def retry(run_id: RunId, as_json: AsJson = False) -> None:
+    """Have a workflow's run that failed go on where it failed: what has ended is not done again."""
+    from kern.client.cli.deciding import retry_run
+
+    retry_run(run_id, as_json=as_json)
 
 
 def cancel(run_id: RunId, as_json: AsJson = False) -> None:

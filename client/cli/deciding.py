@@ -24,8 +24,10 @@ DONE: dict[Verdict, str] = {
     Verdict.result: "Result given",
     Verdict.happened: "Marked as happened",
     Verdict.run_again: "To be run again",
+    Verdict.skip: "Left out",
     Verdict.fail: "The run is ended",
 }
+_APPROVED = (RequirementKind.confirmation, RequirementKind.output_review)
 
 
 def approve_call(
@@ -36,7 +38,7 @@ def approve_call(
     settings, who = read_settings(), decider(by)
     with store.existing_database(settings) as db:
         item = open_requirement(db, requirement_id)
-        if item.kind is not RequirementKind.confirmation:
+        if item.kind not in _APPROVED:
             message = (
                 f"Requirement {item.id!r} waits for {item.kind.value}, not for an approval: use "
                 "`kern answer`."
@@ -85,6 +87,20 @@ def cancel_run(run_id: str, *, as_json: bool) -> None:
     say(f"Cancelled: run {full}. Nothing new begins in it.")
     if not delivered:
         say("What executes it is told when a worker runs.")
+
+
+def retry_run(run_id: str, *, as_json: bool) -> None:
+    """Have a workflow's run that failed go on."""
+    settings = read_settings()
+    with store.existing_database(settings) as db:
+        full = db.read_now(lambda tx: listing.full_run_id(tx, run_id))
+        delivered = acting.retry(settings, db, full)
+    if as_json:
+        say_json({"run_id": full, "status": "pending", "delivered": delivered})
+        return
+    say(f"Run {full} goes on where it failed. Follow it with `kern show {full}`.")
+    if not delivered:
+        say("It goes on when a worker runs.")
 
 
 def decider(by: str | None) -> str:

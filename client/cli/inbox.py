@@ -80,27 +80,25 @@ def print_pending(
 def what_waits(item: Requirement) -> str:
     """Say in one line what a requirement asks of a person."""
     call = show_call(item.tool_name, item.arguments)
-    match item.kind:
-        case RequirementKind.confirmation:
-            approvals = f" ({item.approvals} of {item.quorum} approvals)" if item.quorum > 1 else ""
-            return f"approve {call}?{approvals}"
-        case RequirementKind.user_input:
-            return f"fill in {', '.join(field.name for field in item.fields)} of {call}"
-        case RequirementKind.user_feedback:
-            return f"{item.question or 'choose'} [{' | '.join(item.choices)}]"
-        case RequirementKind.external_execution:
-            return f"execute {call} and give its result"
-        case RequirementKind.unknown_outcome:
-            return f"did {call} happen?"
-        case _:
-            return f"{item.kind.value}: {call}"
+    approvals = f" ({item.approvals} of {item.quorum} approvals)" if item.quorum > 1 else ""
+    fields = ", ".join(field.name for field in item.fields)
+    choices = " | ".join(item.choices)
+    return {
+        RequirementKind.confirmation: f"approve {call}?{approvals}",
+        RequirementKind.user_input: f"fill in {fields} of {call}",
+        RequirementKind.user_feedback: f"{item.question or 'choose'} [{choices}]",
+        RequirementKind.external_execution: f"execute {call} and give its result",
+        RequirementKind.unknown_outcome: f"did {call} happen?",
+        RequirementKind.output_review: f"review what came of {call}",
+        RequirementKind.error: f"a step failed: {call}",
+    }[item.kind]
 
 
 def how_to_decide(item: Requirement) -> str:
     """Return the command that decides a requirement."""
     shown = show_id(item.id).removeprefix("…")
     match item.kind:
-        case RequirementKind.confirmation:
+        case RequirementKind.confirmation | RequirementKind.output_review:
             return f"kern approve {shown}   or   kern reject {shown} --note '…'"
         case RequirementKind.user_input:
             wanted = " ".join(f"--value {field.name}=…" for field in item.fields)
@@ -109,6 +107,8 @@ def how_to_decide(item: Requirement) -> str:
             return f"kern answer {shown} --choice '…'"
         case RequirementKind.external_execution:
             return f"kern answer {shown} --result '…'"
+        case RequirementKind.error:
+            return f"kern answer {shown} --run-again | --skip | --fail"
         case _:
             return f"kern answer {shown} --happened '…' | --run-again | --fail"
 

@@ -56,7 +56,7 @@ def ask(item: Requirement, by: str, edits: Edits = _ANY) -> bool:
 def _ask_once(item: Requirement, by: str, edits: Edits) -> bool | None:
     """Ask one time; None when the answer was no answer."""
     match item.kind:
-        case RequirementKind.confirmation:
+        case RequirementKind.confirmation | RequirementKind.output_review:
             return _confirmation(item, by, edits)
         case RequirementKind.user_input:
             return _user_input(item, by)
@@ -66,9 +66,8 @@ def _ask_once(item: Requirement, by: str, edits: Edits) -> bool | None:
             return _external_execution(item, by)
         case RequirementKind.unknown_outcome:
             return _unknown_outcome(item, by)
-        case _:
-            say(f"This kind of requirement, {item.kind.value}, cannot be decided here.")
-            return False
+        case RequirementKind.error:
+            return _error(item, by)
 
 
 def _confirmation(item: Requirement, by: str, edits: Edits) -> bool | None:
@@ -141,6 +140,21 @@ def _external_execution(item: Requirement, by: str) -> bool:
     if text:
         item.set_external_execution_result(json_or_text(text), by=by)
     return bool(text)
+
+
+def _error(item: Requirement, by: str) -> bool | None:
+    match _choose("a = once more, k = go on without it, f = it has failed, s = leave it open"):
+        case "a":
+            item.run_again(by=by)
+        case "k":
+            item.skip(by=by)
+        case "f":
+            item.fail(read_line("Why (Enter for no note): ") or None, by)
+        case "s" | "":
+            return False
+        case _:
+            return None
+    return True
 
 
 def _unknown_outcome(item: Requirement, by: str) -> bool | None:

@@ -8,6 +8,7 @@ from kern.client.cli.deciding import decider
 from kern.client.cli.inbox import how_to_decide, what_waits
 from kern.client.cli.live import Screen
 from kern.client.cli.printing import one_line, safe, say, say_json, styled
+from kern.client.cli.stepwise import StepScreen
 from kern.client.runtime import close_runtime
 from kern.db.configured import database_file, open_database
 from kern.db.tables import RunRow
@@ -30,6 +31,8 @@ EXIT_CODES = {
     RunStatus.paused: 10,
 }
 _INTERRUPTED = 130
+
+AnyScreen = Screen | StepScreen
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def run_app(app: str, order: Order, *, by: str | None, may_ask: bool, as_json: b
     if order.background:
         return _leave_to_a_worker(settings, app, component, order, run_id, as_json=as_json)
     asks = may_ask and not as_json and prompts.can_ask()
-    screen = Screen() if not as_json and Screen.is_of_use_for(component) else None
+    screen = None if as_json else _screen_for(component)
     try:
         output = _begin(component, order, run_id, screen)
         if asks:
@@ -83,7 +86,7 @@ def ask_until_done(
     output: RunOutput,
     by: str,
     editable: tuple[str, ...] | None = None,
-    screen: Screen | None = None,
+    screen: AnyScreen | None = None,
 ) -> RunOutput:
     """Ask for what the run waits for, until it has ended or the person leaves something open."""
     while output.active_requirements:
@@ -104,18 +107,32 @@ def ask_until_done(
     return output
 
 
-def _begin(component: Runnable, order: Order, run_id: str, screen: Screen | None) -> RunOutput:
+def _screen_for(component: Runnable) -> AnyScreen | None:
+    if component.kind == "workflow":
+        return StepScreen() if StepScreen.is_of_use() else None
+    return Screen() if Screen.is_of_use_for(component) else None
+
+
+def _begin(component: Runnable, order: Order, run_id: str, screen: AnyScreen | None) -> RunOutput:
     options: RunOptions = {**order.options, "run_id": run_id}
     if screen is None:
         return component.run(order.text, **options)
-    return screen.follow(component.run(order.text, stream=True, **options))
+    everything = isinstance(screen, StepScreen)
+    return screen.follow(
+        component.run(order.text, stream=True, stream_events=everything, **options)
+    )
 
 
-def _go_on(component: Runnable, output: RunOutput, screen: Screen | None) -> RunOutput:
+def _go_on(component: Runnable, output: RunOutput, screen: AnyScreen | None) -> RunOutput:
     run_id, decided, owner = output.run_id, output.requirements, output.user_id
     if screen is None:
         return component.continue_run(run_id, decided, user_id=owner)
-    return screen.follow(component.continue_run(run_id, decided, user_id=owner, stream=True))
+    everything = isinstance(screen, StepScreen)
+    return screen.follow(
+        component.continue_run(
+            run_id, decided, user_id=owner, stream=True, stream_events=everything
+        )
+    )
 
 
 def say_outcome(output: RunOutput, app: str) -> None:

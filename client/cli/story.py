@@ -22,12 +22,13 @@ from kern.client.cli.printing import (
     styled,
     where_it_stands,
 )
-from kern.db import late, listing, outputs
+from kern.client.cli.stepwise import MOST, tell_progress, tell_steps
+from kern.db import late, listing, outputs, step_listing
 from kern.db.late import LateResult
 from kern.db.listing import Decision
 from kern.db.viewer import OPERATOR
 from kern.requirements import Requirement
-from kern.run import Message, RunOutput, ToolExecution
+from kern.run import Message, RunOutput, StepExecution, ToolExecution
 from kern.settings import read_settings
 from kern.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
@@ -46,6 +47,7 @@ _SAID = {
     "happened": "it happened, said",
     "run_again": "to be run again, said",
     "fail": "run ended",
+    "skip": "left out",
 }
 _LONGEST = 2000
 _STEP = 9
@@ -63,6 +65,8 @@ class Story:
     late: list[LateResult]
     undelivered: int
     inside: dict[str, "Story"]
+    steps: list[StepExecution]
+    opened: int
 
 
 def read_story(tx: Session, given: str) -> Story:
@@ -84,6 +88,8 @@ def _read(tx: Session, run_id: str) -> Story:
         late.results_of(tx, run_id),
         waiting,
         {one: _read(tx, one) for one in inside},
+        step_listing.steps_of(tx, run_id, MOST) if run.progress else [],
+        step_listing.count_of(tx, run_id) if run.progress else 0,
     )
 
 
@@ -96,6 +102,7 @@ def print_story(given: str, *, as_json: bool) -> None:
         return
     _head(story.run)
     _turns(story)
+    _steps(story)
     _end(story)
 
 
@@ -105,6 +112,7 @@ def _as_json(story: Story) -> dict[str, JsonValue]:
         "decisions": [one.model_dump(mode="json") for one in story.decisions],
         "late_results": [one.model_dump(mode="json") for one in story.late],
         "undelivered": story.undelivered,
+        "steps": [one.model_dump(mode="json") for one in story.steps],
         "inside": {run_id: _as_json(one) for run_id, one in story.inside.items()},
     }
 
@@ -138,6 +146,18 @@ def _turns(story: Story) -> None:
             _turn(story, turn, message)
         elif message.role == "user" and position > 0:
             _block("told", message.content)
+
+
+def _steps(story: Story) -> None:
+    """Tell what a workflow did, and what people were asked on the way."""
+    if story.run.progress is None:
+        return
+    tell_progress(story.run.progress)
+    tell_steps(story.steps, story.opened)
+    for item in story.run.requirements:
+        say("")
+        say(styled(f"  {' / '.join(one_line(name) for name in item.path)}", "bold"))
+        _requirement(story, item)
 
 
 def _turn(story: Story, turn: int, message: Message) -> None:

@@ -54,6 +54,7 @@ class NewChild:
     Attributes:
         label: What it is called in the path of what it asks of people.
         input: What it is asked.
+        told: What it is told before that.
         shares: Whether it is told what others have done inside the same run.
         takes_files: Whether it is given the files that came with the input of the run above.
     """
@@ -62,6 +63,7 @@ class NewChild:
     component_kind: str
     label: str
     input: str
+    told: str = ""
     shares: bool = False
     takes_files: bool = False
 
@@ -105,7 +107,7 @@ def accept_child(tx: Session, parent: RunRow, child: NewChild, now: datetime) ->
         turn=0,
         position=0,
         role="user",
-        content="\n\n".join(filter(None, [told, child.input])),
+        content="\n\n".join(filter(None, [child.told, told, child.input])),
         files=_files_of(tx, parent) if child.takes_files else None,
         created_at=now,
     )

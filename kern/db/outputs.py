@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, func, select
 from sqlmodel import Session
 
 from kern.clock import utc_now
-from kern.db import files, trees
+from kern.db import files, step_listing, trees
 from kern.db.rows import execute, rows, table_of
 from kern.db.tables import (
     DecisionRow,
@@ -50,7 +50,7 @@ _RUN = _runs.select().where(_runs.c.id == bindparam("run_id"))
 _SESSION = _sessions.select().where(_sessions.c.id == bindparam("session_id"))
 _CALLS = (
     _calls.select()
-    .where(_calls.c.run_id == bindparam("run_id"))
+    .where(_calls.c.run_id == bindparam("run_id"), _calls.c.step_id.is_(None))
     .order_by(_calls.c.turn, _calls.c.position)
 )
 _REQUIREMENTS = (
@@ -107,6 +107,7 @@ def run_output(tx: Session, run_id: str, viewer: Viewer) -> RunOutput:
             "tools": tool_executions(tx, run_id),
             "requirements": [requirement_of(tx, row) for row in asked],
             "session_state": session_state(tx, run.session_id),
+            "progress": step_listing.progress_of(tx, run),
         }
     )
 

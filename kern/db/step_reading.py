@@ -9,13 +9,12 @@ from sqlmodel import Session
 from kern.db.engine import Database
 from kern.db.frames import shape_of, step_row
 from kern.db.outputs import run_row
-from kern.db.past import StoredPast
 from kern.db.rows import rows, table_of
+from kern.db.step_history import completed_before
 from kern.db.step_tables import StepRow
 from kern.past import PastRun
 from kern.pipeline.frames import Outcome
 from kern.pipeline.nodes import NodeKind, Shape
-from kern.states import RunStatus
 
 _steps = table_of(StepRow)
 _NAMED = (
@@ -27,8 +26,6 @@ _NAMED = (
     )
     .order_by(_steps.c.number.desc())
 )
-# Numbers of runs that did not complete lie between those that did.
-_LOOKED_AT = 10
 
 
 class StoredReader:
@@ -44,8 +41,7 @@ class StoredReader:
 
     def workflow_history(self, runs: int) -> Sequence[PastRun]:
         """Return the session's completed runs before this one, in order."""
-        past = StoredPast(self._db, self._run_id).chat_history(runs * _LOOKED_AT, None)
-        return [one for one in past if one.status is RunStatus.completed][-runs:] if runs else []
+        return self._db.read_now(lambda tx: completed_before(tx, self._run_id, runs))
 
 
 def _step_content(tx: Session, run_id: str, step_id: str, name: str) -> JsonValue:

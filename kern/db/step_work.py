@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from kern.canonical import parse_json
 from kern.contracts import Child
-from kern.db import children, delegated, runs
+from kern.db import children, delegated, runs, step_history
 from kern.db.children import NewChild
 from kern.db.events import record
 from kern.db.frames import StoredFrames
@@ -18,6 +18,7 @@ from kern.db.step_asking import new_call
 from kern.db.step_inputs import arguments_of, question_for_run
 from kern.db.step_tables import StepRow
 from kern.db.tables import RunRow, ToolCallRow
+from kern.pipeline.frames import RUN
 from kern.pipeline.machine import Machine
 from kern.states import RunStatus, ToolOutcome
 
@@ -39,6 +40,9 @@ def equip(frames: StoredFrames, frame: StepRow) -> None:
             component_kind=node.component_kind or "agent",
             label=node.name,
             input=question_for_run(arguments, _answered_before(frames.tx, frame)),
+            told=_history(frames),
+            # What came with the run's input comes with it where the input does.
+            takes_files=frame.source == RUN,
         )
         call.child_run_id = children.accept_child(frames.tx, frames.run, child, frames.now)
     add_row(frames.tx, ToolCallRow, call)
@@ -108,6 +112,13 @@ def settle_done(frames: StoredFrames, machine: Machine, frame: StepRow, call: To
         case ToolOutcome.cancelled:
             # Its run had ended before it was executed, and goes on again.
             equip(frames, frame)
+
+
+def _history(frames: StoredFrames) -> str:
+    limit = frames.shape.history_runs
+    return step_history.told(
+        step_history.completed_before(frames.tx, frames.run.id, limit) if limit else []
+    )
 
 
 def _call(tx: Session, frame: StepRow) -> ToolCallRow | None:

@@ -18,7 +18,13 @@ BLOCKS = [
 ]
 
 # With what an example's last line begins.
-ENDS = ("The refund is on its way.", "Version 1.4 is live in eu.", "The team is done. Published:")
+ENDS = (
+    "The refund is on its way.",
+    "Version 1.4 is live in eu.",
+    "The team is done. Published:",
+    "Published: Bees dance for some seconds",
+    "Paid 1000 invoices, 500500 EUR.",
+)
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -29,8 +35,13 @@ def test_the_block_runs(block: Block, folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("example", sorted(path.name for path in (ROOT / "examples").glob("*.py")))
 def test_the_example_runs(
-    example: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    example: str,
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     with isolated_runtime(folder, sqlite_with_tables(tmp_path / "kern.db")):
         runpy.run_path(str(ROOT / "examples" / example), run_name="__main__")
 

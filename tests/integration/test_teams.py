@@ -192,6 +192,28 @@ def test_two_members_wait_and_are_answered_one_by_one(
     assert ledger.lines == ["paid 2", "paid 1"]
 
 
+def test_a_leader_waits_beside_its_member_and_again_when_it_is_answered(
+    runtime_on_each: Runtime, ledger: Ledger
+) -> None:
+    payer = scripted([Call("pay", amount=1), "Paid."], [paying(ledger)])
+
+    def lead(request: ModelRequest) -> list[Call] | str:
+        if told(request):
+            return "Done."
+        give = Call("delegate_task_to_member", member_id=payer.id, task="Pay 1")
+        return [Call("pay", amount=2), give]
+
+    desk = team([payer], lead, tools=[paying(ledger)])
+    paused = desk.run("Both")
+    own, members = sorted(paused.active_requirements, key=lambda one: len(one.path))
+    again = desk.continue_run(paused.run_id, [own.confirm()])
+    assert again.is_paused
+    assert [one.id for one in again.active_requirements] == [members.id]
+    done = desk.continue_run(paused.run_id, [members.confirm()])
+    assert done.content == "Done."
+    assert ledger.lines == ["paid 2", "paid 1"]
+
+
 def test_a_member_that_fails_is_a_result_that_the_leader_sees(runtime_on_each: Runtime) -> None:
     refusal = ProviderError("no such model", code="refused", retryable=False)
     broken = scripted([refusal])

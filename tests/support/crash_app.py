@@ -12,6 +12,8 @@ from kern.models.scripted import Call
 from kern.states import OnExpiry
 from kern.team import Team
 from kern.tools import Approval, RunContext, Tool
+from kern.workflow import Condition, StepInput, Workflow
+from kern.workflow import Step as WorkflowStep
 from tests.support.crash_spec import Line, Place
 from tests.support.model_server import Asked, Step
 
@@ -34,6 +36,8 @@ SCRIPTS: dict[str, list[Step]] = {
     "silent": [Call("silent", order_id="1"), "Done."],
     "remember": [Call("remember", order_id="1"), "Done."],
     "plain": ["Done."],
+    # In a pipeline, the step before the agent outlives its timeout.
+    "hasty": ["Done."],
     # The leader of a team, whose member is told to do this.
     "lead-once": ["(gives it to the member)", "Done."],
 }
@@ -131,8 +135,55 @@ class Tools:
         return f"{tool} of {order_id} done"
 
 
-def build(place: Place) -> Agent | Team:
-    """Make the agent, with tools that write into the place's ledger, or the team that has it."""
+class Steps:
+    """What a pipeline does beside asking the agent: each step writes a line into the ledger."""
+
+    def __init__(self, ledger: Path) -> None:
+        self._ledger = ledger
+
+    def prepare(self, told: StepInput) -> str:
+        self._act("prepare", told)
+        if told.input.endswith("hasty"):
+            # It outlives its timeout, and ends only with its worker.
+            threading.Event().wait()
+        return told.input
+
+    def finish(self, told: StepInput) -> str:
+        self._act("finish", told)
+        if told.attempt == 1:
+            message = "not at once"
+            raise ConnectionError(message)
+        return str(told.previous_content)
+
+    def _act(self, name: str, told: StepInput) -> None:
+        reach("tool.before_effect")
+        line = Line(
+            tool=name,
+            tool_call_id=told.idempotency_key,
+            key=told.idempotency_key,
+            attempt=told.attempt,
+            order_id="",
+        )
+        write(self._ledger, line)
+        reach("tool.after_effect")
+
+
+def _pipeline(place: Place) -> Workflow:
+    does = Steps(Path(place.ledger))
+    agent = _agent(place, member_of(place.component))
+    finish = WorkflowStep("finish", does.finish, retries=1, backoff=0.01, effect="idempotent")
+    steps = [
+        WorkflowStep("prepare", does.prepare, timeout=4),
+        Condition(lambda: True, [agent]),
+        finish,
+    ]
+    return Workflow(id=place.component, steps=steps)
+
+
+def build(place: Place) -> Agent | Team | Workflow:
+    """Make the agent, with tools that write into the place's ledger, or what has it inside."""
+    if place.piped:
+        return _pipeline(place)
     if place.led:
         member = _agent(place, member_of(place.component))
         return Team(id=place.component, members=[member], model=_model(place))

@@ -42,6 +42,7 @@ class Case:
         behind: How many runs wait in the session for this one to move on.
         summarises: Whether the session is summed up after the run.
         led: Whether the run is a member's, inside a team's.
+        piped: Whether the run is a step's, inside a pipeline's.
     """
 
     scenario: str
@@ -54,6 +55,12 @@ class Case:
     behind: int = 0
     summarises: bool = False
     led: bool = False
+    piped: bool = False
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the run is inside another one."""
+        return self.led or self.piped
 
     @property
     def name(self) -> str:
@@ -64,6 +71,7 @@ class Case:
         said += [f"{self.behind}-behind"] if self.behind else []
         said += ["summary"] if self.summarises else []
         said += ["led"] if self.led else []
+        said += ["piped"] if self.piped else []
         told = [f"{who}-{point}" for who, point in clients.items() if point is not None]
         return "-".join([self.scenario, *said, *told, *dead])
 
@@ -94,10 +102,11 @@ class CaseRun:
             ledger=str(folder / "ledger"),
             summarises=case.summarises,
             led=case.led,
+            piped=case.piped,
         )
         ids = [new_id() for _ in range(case.behind)]
         self.followers = [Other(one, user_text(one, "plain")) for one in ids]
-        self.leaders = [Other(self.id, self.said)] if case.led else []
+        self.leaders = [Other(self.id, self.said)] if case.is_inside else []
         self.deaths: list[Snapshot] = []
         self._session_id = new_id() if case.behind else None
         self._db = database_from_url(url)
@@ -152,9 +161,9 @@ class CaseRun:
         return await self._look_at_run()
 
     async def _look_at_run(self) -> Snapshot:
-        """Take down the run that the case is about: the member's, where a team leads it."""
+        """Take down the run that the case is about: the agent's, where it is inside another."""
         run_id: str | None = self.id
-        if self.case.led:
+        if self.case.is_inside:
             run_id = await self._db.read(partial(child_of, run_id=self.id))
         return await self._look(run_id or "", self.text)
 
@@ -211,8 +220,8 @@ class CaseRun:
             if status == "paused":
                 await self._cancel()
             return False
-        if self.case.led and status != "paused":
-            # What the team's pause is about has to happen before it is over.
+        if self.case.is_inside and status != "paused":
+            # What the outer run's pause is about has to happen before it is over.
             return False
         for row in waiting:
             await self.decide(row)
@@ -252,7 +261,7 @@ class CaseRun:
         wanted = {completed}
         if self.case.cancel is not None:
             wanted = {WorkflowExecutionStatus.CANCELED}
-            if self.case.led:
+            if self.case.is_inside:
                 # The member's may hear of it first, and the team's then finds its row cancelled.
                 wanted.add(completed)
         return described.status in wanted

@@ -57,7 +57,9 @@ class Person:
     async def _say_what_happened(self, seen: Requirement) -> None:
         lines = read(self._ledger)
         if any(line.tool_call_id == seen.tool_call_id for line in lines):
-            await self.submit(seen.mark_happened(f"{seen.tool_name} happened", by="erin"))
+            # A step passes on what it was given.
+            result = seen.arguments.get("input", f"{seen.tool_name} happened")
+            await self.submit(seen.mark_happened(result, by="erin"))
         else:
             await self.submit(seen.run_again(by="erin"))
 

@@ -170,6 +170,46 @@ LED = [
         verdict="reject",
     ),
 ]
+# An agent's run inside a pipeline, between two steps that are functions.
+PIPED = [
+    *(
+        Case("once", workers=(Kill(point=point, occurrence=number),), piped=True)
+        for point, occurrences in (
+            ("pipeline.before_begin", (1,)),
+            ("pipeline.after_begin", (1,)),
+            ("step.before_take", (1, 2)),
+            ("step.after_take", (1, 2)),
+            ("step.before_effect", (1, 2)),
+            ("tool.before_effect", (1,)),
+            ("tool.after_effect", (1, 2, 3)),
+            ("step.after_effect", (1, 2)),
+            ("step.before_store", (1, 2)),
+            ("step.after_store", (1, 2)),
+            ("step.after_finish", (1,)),
+            ("step.before_answer", (1,)),
+            ("step.after_answer", (1,)),
+            ("step.before_release", (1,)),
+            ("step.after_release", (1,)),
+            ("model_turn.after_store", (1, 2)),
+            ("tool_call.after_begin", (1,)),
+            ("pause_run.after_store", (1,)),
+            ("write.before_commit", (2, 4)),
+            ("write.after_commit", (3, 5)),
+        )
+        for number in occurrences
+    ),
+    *(
+        Case("hasty", workers=(Kill(point=f"step.{when}_doubt"),), piped=True)
+        for when in ("before", "after")
+    ),
+    Case("once", piped=True, cancel="cancel.after_store"),
+    Case("once", piped=True, resolve="resolve.after_store"),
+    Case(
+        "once",
+        workers=(Kill(point="tool.after_effect"), Kill(point="step.before_store")),
+        piped=True,
+    ),
+]
 # The same points again, where more of a run is open or another process holds it: `make proof`.
 LONG = [
     *_dying("idempotent", *(point for point in _CALL if "before" in point)),
@@ -192,6 +232,7 @@ LONG = [
     ),
 ]
 CASES = [*WORKERS, *CLIENTS, *RELAYS, *QUEUES, *SUMMARIES, *LED, *LONG]
+PIPED_ON_POSTGRES = [case for case in PIPED if case.workers and "after_effect" in case.name]
 CASES_ON_POSTGRES = [
     *_dying("once", "model_turn.before_store", "model_turn.after_store", *_WRITE),
     *_dying("once", "tool_call.after_begin", "tool.after_effect", "tool_call.after_store"),
@@ -207,7 +248,7 @@ CASES_ON_POSTGRES = [
 ]
 POINTS = {
     point
-    for case in CASES
+    for case in (*CASES, *PIPED)
     for point in (
         *(kill.point for kill in case.workers),
         *(one for one in (case.accept, case.resolve, case.cancel) if one),

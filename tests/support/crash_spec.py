@@ -30,6 +30,7 @@ class Place(BaseModel):
         ledger: The file to which every execution of a tool adds a line.
         summarises: Whether the component has sessions summed up.
         led: Whether the component is a team, whose only member is the agent.
+        piped: Whether it is a workflow, one step of which is the agent.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,6 +43,7 @@ class Place(BaseModel):
     ledger: str
     summarises: bool = False
     led: bool = False
+    piped: bool = False
 
 
 class Spec(BaseModel):

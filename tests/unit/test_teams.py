@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import cast
 
 import pytest
+from pydantic import JsonValue
 
 from kern.agent import Agent
 from kern.db import InMemoryDb
@@ -33,13 +34,13 @@ def call(
     status: str = "done",
     outcome: str | None = "result",
     child: str | None = None,
-    **arguments: object,
+    **arguments: JsonValue,
 ) -> ToolExecution:
     return ToolExecution(
         id="c",
         name=name,
         turn=1,
-        arguments=arguments,  # type: ignore[arg-type]
+        arguments=arguments,
         status=ToolCallStatus(status),
         outcome=None if outcome is None else ToolOutcome(outcome),
         child_run_id=child,
@@ -60,7 +61,7 @@ def delegate_task_to_member() -> str:
         (lambda: team(agent(), agent()), "Two members have the id 'one'"),
         (
             lambda: team(agent(), mode=cast("Mode", "vote")),
-            "mode is 'vote': use one of coordinate, route",
+            "mode is .vote.: use one of",
         ),
         (lambda: team(agent(db=InMemoryDb())), "'one' names a database of its own"),
         (lambda: team(agent(), mode="route", output_schema=ToolExecution), "to the members"),

@@ -1,0 +1,82 @@
+"""Reads how far a workflow's run has come, and the steps that it has opened."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import bindparam, func, select
+from sqlmodel import Session
+
+from kern.clock import utc_now
+from kern.db.rows import execute, rows, table_of
+from kern.db.step_tables import StepRow
+from kern.db.tables import RunRow, ToolCallRow
+from kern.db.timing import spent
+from kern.pipeline.frames import SERVED
+from kern.run import Progress, StepExecution
+
+_AT_ONCE = 20
+_SERVED = [phase.value for phase in sorted(SERVED)]
+_steps, _calls = table_of(StepRow), table_of(ToolCallRow)
+_CURRENT = (
+    select(_steps.c.name)
+    .where(_steps.c.run_id == bindparam("run_id"), _steps.c.phase.in_(_SERVED))
+    .order_by(_steps.c.number)
+    .limit(_AT_ONCE)
+)
+_OF_RUN = (
+    _steps.select()
+    .where(_steps.c.run_id == bindparam("run_id"), _steps.c.number > bindparam("after"))
+    .order_by(_steps.c.number)
+    .limit(bindparam("limit"))
+)
+_PARENTS = select(_steps.c.id, _steps.c.parent_id).where(_steps.c.run_id == bindparam("run_id"))
+_COUNT = select(func.count()).where(_steps.c.run_id == bindparam("run_id"))
+_RUNS = select(_calls.c.id, _calls.c.child_run_id).where(
+    _calls.c.run_id == bindparam("run_id"), _calls.c.child_run_id.is_not(None)
+)
+
+
+def progress_of(tx: Session, run: RunRow) -> Progress | None:
+    """Return how far a workflow's run has come; None for any other run."""
+    if run.component_kind != "workflow":
+        return None
+    return Progress(
+        done=run.steps_done,
+        known=run.steps_known,
+        current=list(execute(tx, _CURRENT, run_id=run.id).scalars()),
+        elapsed_seconds=sum(spent(run, utc_now())),
+    )
+
+
+def steps_of(tx: Session, run_id: str, limit: int, after: int = 0) -> list[StepExecution]:
+    """Return a run's steps in the order in which they were opened; the first is the whole."""
+    found = list(rows(tx, StepRow, _OF_RUN, run_id=run_id, limit=limit, after=after))
+    parents = {row.id: row.parent_id for row in execute(tx, _PARENTS, run_id=run_id)}
+    executed_by = {row.id: row.child_run_id for row in execute(tx, _RUNS, run_id=run_id)}
+    return [_step(row, parents, executed_by) for row in found]
+
+
+def count_of(tx: Session, run_id: str) -> int:
+    """Return how many steps a run has opened."""
+    return int(execute(tx, _COUNT, run_id=run_id).scalar() or 0)
+
+
+def _step(
+    row: StepRow, parents: Mapping[str, str | None], executed_by: Mapping[str, str]
+) -> StepExecution:
+    depth, above = 0, row.parent_id
+    while above is not None:
+        depth, above = depth + 1, parents.get(above)
+    return StepExecution(
+        id=row.id,
+        name=row.name,
+        node=row.node,
+        depth=depth,
+        place=row.place,
+        phase=row.phase,
+        outcome=row.outcome,
+        content=row.content,
+        error=row.error_message,
+        child_run_id=executed_by.get(row.call_id or ""),
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
