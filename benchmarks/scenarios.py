@@ -10,6 +10,7 @@ from benchmarks import engine
 from benchmarks.bare import Bare
 from benchmarks.histories import history_of
 from benchmarks.measure import Meter, Sample, Series, Took, alternate, median, p95
+from benchmarks.pipelines import pipelines
 from benchmarks.report import Row
 from benchmarks.sessions import many_sessions, session_with
 from benchmarks.statements import asked_by
@@ -121,6 +122,12 @@ async def deltas(bench: Bench) -> list[Row]:
     ]
 
 
+async def steps(bench: Bench) -> list[Row]:
+    """Measure steps of pipelines, one after another and many at once."""
+    del bench
+    return await pipelines()
+
+
 SCENARIOS = {
     "plain": plain,
     "gated": gated,
@@ -128,6 +135,7 @@ SCENARIOS = {
     "session": session,
     "listing": listing,
     "deltas": deltas,
+    "pipelines": steps,
 }
 
 

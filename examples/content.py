@@ -6,6 +6,7 @@ Run it with `python examples/content.py`.
 from datetime import timedelta
 
 from kern.agent import Agent
+from kern.models.base import ModelRequest
 from kern.models.scripted import ScriptedModel
 from kern.requirements import Requirement
 from kern.states import RequirementKind
@@ -14,12 +15,15 @@ from kern.workflow import HumanReview, Parallel, Step, StepInput, Workflow
 
 reader = Agent(id="reader", name="papers", model=ScriptedModel(["Bees dance to give directions."]))
 listener = Agent(id="listener", name="talks", model=ScriptedModel(["A dance lasts some seconds."]))
-writer = Agent(
-    id="writer",
-    model=ScriptedModel(
-        ["Bees dance.", "Bees dance for some seconds to tell the others where to fly."]
-    ),
-)
+
+
+def write(request: ModelRequest) -> str:
+    if "Say for how long" in request.messages[-1].content:
+        return "Bees dance for some seconds to tell the others where to fly."
+    return "Bees dance."
+
+
+writer = Agent(id="writer", model=ScriptedModel(write))
 
 
 def publish(told: StepInput) -> str:
