@@ -15,7 +15,7 @@ from kern.activities.failures import at_the_edge, not_here, try_again
 from kern.activities.heartbeat import beating
 from kern.activities.step_code import as_answer, as_output, called_with, step_input, told_of
 from kern.activities.tool_loop import Ended, Raised, Returned
-from kern.activities.tool_result import changes_of, error_text
+from kern.activities.tool_result import changes_of
 from kern.checkpoints import reach
 from kern.contracts import PipelineInput, PipelineOutcome, Work
 from kern.db import steps
@@ -116,7 +116,7 @@ class PipelineSteps:
             answer = _answer(task, node, names, ended)
             if not isinstance(answer, BaseException):
                 return await visit.answer(task, answer)
-            why = told_of(answer)
+            why = told_of(answer, task.name)
             await asyncio.sleep(_EVALUATION_PAUSE * tries)
         return await visit.give_up(task, why)
 
@@ -194,11 +194,12 @@ class _StepAttempt(Attempt[Finished]):
             case Returned(finished):
                 await self._keep(finished, goes_on=goes_on)
             case Raised(error) if goes_on and self.taken.attempt <= self.taken.retries:
-                await self.give_back(error_text(error))
+                await self.give_back(told_of(error, self.taken.name))
                 wait = timedelta(seconds=backoff(self.backoff, self.taken.attempt))
                 raise try_again("step_failed", "The step raised and is tried again", wait)
             case Raised(error):
-                await self._keep(Finished(ToolOutcome.error, error=told_of(error)), goes_on=goes_on)
+                why = told_of(error, self.taken.name)
+                await self._keep(Finished(ToolOutcome.error, error=why), goes_on=goes_on)
 
     def outcome_of(self, value: object) -> Finished:
         """Return what is kept of a value that the function returned."""

@@ -97,9 +97,9 @@ def as_answer(
             raise ValueError(message)
 
 
-def told_of(error: BaseException) -> str:
+def told_of(error: BaseException, step: str) -> str:
     """Return why code of the user's gave no answer."""
-    return error_text(error).replace("The tool", "It", 1)
+    return error_text(error).replace("The tool", f"The step {step!r}", 1)
 
 
 def _truth(value: object) -> bool:

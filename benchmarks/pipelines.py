@@ -1,4 +1,4 @@
-"""Pipelines of functions that do nothing, so that what is left is what the steps cost themselves."""
+"""Pipelines of functions that do nothing, so that what is left is what steps cost themselves."""
 
 import time
 

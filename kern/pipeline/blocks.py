@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from types import UnionType
 from typing import ClassVar, Literal
 
 from kern.component import Component, slug
@@ -28,6 +29,8 @@ class Block:
         self.id = id
         self.human_review = human_review or HumanReview()
         self.on_error = OnError.fail
+        self.require_kind(name, str, "a text as its name")
+        self.require_kind(self.human_review, HumanReview, "a HumanReview as its human_review")
         self.require(bool(name.strip()), "needs a name")
         self.require(id is None or id == slug(id), "needs an id of lower case, digits and hyphens")
         self.require(
@@ -63,6 +66,11 @@ class Block:
         if not fine:
             message = f"The {type(self).__name__} {self.name!r} {problem}."
             raise InvalidDefinition(message)
+
+    def require_kind(self, given: object, kind: type | UnionType, wanted: str) -> None:
+        """Refuse a value of another kind; True and False are no numbers."""
+        fine = isinstance(given, kind) and not isinstance(given, bool)
+        self.require(fine, f"needs {wanted}; {given!r} is none")
 
     def require_code(self, code: object, what: str) -> None:
         """Refuse what cannot be called with a `StepInput` or with nothing."""
@@ -125,6 +133,9 @@ class Step(Block):
             f"has the effect {effect!r}: use 'once', 'idempotent' or 'read'",
         )
         self.effect = Effect(effect)
+        self.require_kind(retries, int, "a whole number of retries")
+        self.require_kind(backoff, int | float, "seconds as its backoff")
+        self.require_kind(0 if timeout is None else timeout, int | float, "seconds as its timeout")
         self.require(retries >= 0, "has negative retries")
         self.require(backoff >= 0, "has a negative backoff")
         self.require(timeout is None or timeout > 0, "needs a timeout above 0 seconds")

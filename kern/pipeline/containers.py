@@ -46,6 +46,7 @@ class Parallel(Block):
         self.for_each = for_each
         super().__init__(name, id, on_error, human_review)
         self.steps = blocks_of(self, steps)
+        self.require_kind(max_concurrency or 1, int, "a whole number as its max_concurrency")
         self.require(
             max_concurrency is None or max_concurrency > 0, "needs a max_concurrency above 0"
         )
@@ -54,6 +55,8 @@ class Parallel(Block):
             self.bound: int | None = max_concurrency or _AT_ONCE
             return
         self.bound = max_concurrency
+        alone = len(steps) == 1 and isinstance(steps[0], list | tuple)
+        self.require(not alone, "has a list as its only branch: write Parallel(*steps)")
         distinct(self, self.steps, "branches")
 
     @property
@@ -135,6 +138,7 @@ class Loop(Block):
         super().__init__(name, id, on_error, human_review)
         if end_condition is not None:
             self.require_code(end_condition, "end_condition")
+        self.require_kind(max_iterations, int, "a whole number as its max_iterations")
         self.require(max_iterations > 0, "needs max_iterations above 0")
         self.end_condition = end_condition
         self.max_iterations = max_iterations

@@ -99,8 +99,8 @@ def _named(owner: Block, blocks: Sequence[Block]) -> Iterator[tuple[str, Block]]
     """Give each block its place in the ids, made from its name unless it has an id."""
     given = [one.id for one in blocks if one.id is not None]
     taken = set(given)
-    if len(taken) < len(given):
-        owner.require(fine=False, problem=f"holds two steps with the id {given[-1]!r}")
+    for one in taken:
+        owner.require(given.count(one) == 1, f"holds two steps with the id {one!r}")
     for block in blocks:
         if block.id is not None:
             yield block.id, block

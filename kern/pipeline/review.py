@@ -47,7 +47,10 @@ class HumanReview(BaseModel):
         approval: Who decides, until when, and what silence means.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    # Strict: a "no" that counts as True would be a gate that opens, or one that nobody wanted.
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True
+    )
 
     requires_confirmation: bool = False
     confirmation_message: str | None = None
@@ -80,6 +83,11 @@ class HumanReview(BaseModel):
             (
                 self.requires_user_input and not self.fields,
                 "requires user input and names no fields: add user_input_fields",
+            ),
+            (
+                len({one.name for one in self.fields}) < len(self.fields)
+                or not all(one.name.strip() for one in self.fields),
+                "has two fields of one name, or one without a name",
             ),
             (
                 bool(TAKEN & {one.name for one in self.fields}),

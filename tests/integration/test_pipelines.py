@@ -73,7 +73,7 @@ def test_a_failed_step_fails_the_run(runtime: Runtime) -> None:
     assert output.status is RunStatus.error
     assert output.error is not None
     assert output.error.code == "step_failed"
-    assert "no luck" in output.error.message
+    assert output.error.message == "The step 'broken' failed: ValueError: no luck"
 
 
 def test_a_failed_step_may_be_left_out(runtime: Runtime) -> None:

@@ -53,6 +53,18 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "empty name": (lambda: Step(" ", work), "needs a name"),
     "odd id": (lambda: Step("a", work, id="A/B"), "lower case"),
     "same ids": (lambda: Workflow(steps=[Step("a", work, id="x"), Step("b", work, id="x")]), "two"),
+    "a number as name": (lambda: Step(3, work), "a text as its name"),  # type: ignore[arg-type]
+    "a dict as review": (
+        lambda: Step("a", work, human_review={"requires_confirmation": True}),  # type: ignore[arg-type]
+        "needs a HumanReview",
+    ),
+    "a list as branch": (lambda: Parallel([work, work]), "write Parallel"),
+    "a text as bound": (lambda: Parallel(work, max_concurrency="3"), "whole number"),  # type: ignore[arg-type]
+    "half an iteration": (lambda: Loop([work], max_iterations=2.5), "whole number"),  # type: ignore[arg-type]
+    "a duration": (
+        lambda: Step("a", work, timeout=timedelta(seconds=3)),  # type: ignore[arg-type]
+        "needs seconds",
+    ),
     "no function": (lambda: Step("a", "work"), "needs a function"),  # type: ignore[arg-type]
     "two arguments": (lambda: Step("a", two), "takes more than a StepInput"),
     "a generator": (lambda: Step("a", many), "generator"),
@@ -116,6 +128,11 @@ def test_a_wrong_declaration_says_what_is_wrong(case: str) -> None:
         ),
         ({"user_input_fields": ["city"], "approval": Approval(quorum=2)}, "quorum"),
         ({"unknown": 1}, "unknown"),
+        ({"requires_confirmation": "no"}, "valid boolean"),
+        ({"requires_output_review": "yes"}, "valid boolean"),
+        ({"user_input_fields": "city"}, "user_input_fields"),
+        ({"user_input_fields": ["city", "city"]}, "one name"),
+        ({"user_input_fields": [" "]}, "without a name"),
     ],
 )
 def test_a_review_that_contradicts_itself_is_refused(options: dict[str, Any], said: str) -> None:
