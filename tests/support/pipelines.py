@@ -10,7 +10,8 @@ from kern.workflow import StepInput, Workflow
 
 def pipeline(*steps: Any, **options: Any) -> Workflow:  # noqa: ANN401  whatever a workflow takes
     """Return a workflow under an id that no other test uses."""
-    return Workflow(steps=list(steps), **{"id": f"workflow-{new_id()}", **options})
+    options.setdefault("id", f"workflow-{new_id()}")
+    return Workflow(steps=list(steps), **options)
 
 
 def upper(told: StepInput) -> str:
