@@ -8,8 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Generic
 
-from kern.activities.tool_loop import Ended, Raised, ToolLoop
+from kern.activities.tool_loop import Ended, Kept, Raised, ToolLoop
 from kern.checkpoints import reach
 from kern.db import calls
 from kern.db.calls import Execution, Settled
@@ -18,7 +19,7 @@ from kern.errors import NotFound
 from kern.states import Effect
 
 
-class Attempt(ABC):
+class Attempt(ABC, Generic[Kept]):
     """One attempt at a call, and what it may write of it.
 
     Args:
@@ -35,7 +36,15 @@ class Attempt(ABC):
         self._token = token
 
     @abstractmethod
-    async def end(self, ended: Ended, *, goes_on: bool = True) -> None:
+    def outcome_of(self, value: object) -> Kept:
+        """Return what is kept of a value that the code returned, and of what it left in the state.
+
+        It is called where the code executes, since it may call code of the user's, and never fails:
+        the effect has happened.
+        """
+
+    @abstractmethod
+    async def end(self, ended: Ended[Kept], *, goes_on: bool = True) -> None:
         """Store what the code came to, or give the call back for another try.
 
         `goes_on`: the activity is there to do what follows.
@@ -81,23 +90,23 @@ class Executions:
 
     async def call(
         self, function: Callable[..., object], arguments: dict[str, object], seconds: float
-    ) -> Ended:
+    ) -> Ended[object]:
         """Execute what may be repeated, and wait for it no longer than so many seconds."""
-        waiting = asyncio.wrap_future(self._tools.submit(function, arguments))
+        waiting = asyncio.wrap_future(self._tools.submit(function, arguments, lambda value: value))
         try:
             return await asyncio.wait_for(waiting, seconds)
         except TimeoutError:
             return Raised(TimeoutError(f"no result within {seconds:g} seconds"))
 
     async def wait(
-        self, attempt: Attempt, function: Callable[..., object], arguments: dict[str, object]
+        self, attempt: Attempt[Kept], function: Callable[..., object], arguments: dict[str, object]
     ) -> Settled | None:
         """Execute a call to its end.
 
         Return what a person is asked if the end is not known.
         """
         reach(f"{attempt.what}.before_effect")
-        waiting = asyncio.wrap_future(self._tools.submit(function, arguments))
+        waiting = asyncio.wrap_future(self._tools.submit(function, arguments, attempt.outcome_of))
         is_once = attempt.taken.effect is Effect.once
         try:
             ended = await asyncio.wait_for(
@@ -119,7 +128,7 @@ class Executions:
         reach(f"{attempt.what}.after_finish")
         return None
 
-    def _report_late(self, attempt: Attempt, waiting: asyncio.Future[Ended]) -> None:
+    def _report_late(self, attempt: Attempt[Kept], waiting: asyncio.Future[Ended[Kept]]) -> None:
         """Store what the call comes to after its time.
 
         It settles the question that is asked meanwhile.

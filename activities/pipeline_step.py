@@ -15,7 +15,7 @@ from kern.activities.failures import at_the_edge, not_here, try_again
 from kern.activities.heartbeat import beating
 from kern.activities.step_code import as_answer, as_output, called_with, step_input, told_of
 from kern.activities.tool_loop import Ended, Raised, Returned
-from kern.activities.tool_result import error_text
+from kern.activities.tool_result import changes_of, error_text
 from kern.checkpoints import reach
 from kern.contracts import PipelineInput, PipelineOutcome, Work
 from kern.db import steps
@@ -23,7 +23,7 @@ from kern.db.engine import Database
 from kern.db.outputs import no_run, run_row
 from kern.db.step_work import backoff
 from kern.db.steps import Evaluate, Execute, Finished, Task
-from kern.errors import InvalidInput, NotFound
+from kern.errors import NotFound
 from kern.ids import new_id
 from kern.logs import get_logger
 from kern.pipeline.frames import Phase
@@ -177,7 +177,7 @@ class _Visit:
         return task
 
 
-class _StepAttempt(Attempt):
+class _StepAttempt(Attempt[Finished]):
     """One attempt at a step's function."""
 
     def __init__(self, db: Database, visit: _Visit, task: Execute, given: StepInput) -> None:
@@ -188,11 +188,11 @@ class _StepAttempt(Attempt):
         self._task = task
         self._visit = visit
 
-    async def end(self, ended: Ended, *, goes_on: bool = True) -> None:
+    async def end(self, ended: Ended[Finished], *, goes_on: bool = True) -> None:
         """Store what the function came to, or give the call back for another try."""
         match ended:
-            case Returned(value):
-                await self._keep(self._finished(value), goes_on=goes_on)
+            case Returned(finished):
+                await self._keep(finished, goes_on=goes_on)
             case Raised(error) if goes_on and self.taken.attempt <= self.taken.retries:
                 await self.give_back(error_text(error))
                 wait = timedelta(seconds=backoff(self.backoff, self.taken.attempt))
@@ -200,12 +200,11 @@ class _StepAttempt(Attempt):
             case Raised(error):
                 await self._keep(Finished(ToolOutcome.error, error=told_of(error)), goes_on=goes_on)
 
-    def _finished(self, value: object) -> Finished:
-        output = as_output(value)
-        try:
-            changes = self.given.session_state.changes()
-        except InvalidInput as error:
-            why = f"What it changed in the session's state could not be kept: {error}"
+    def outcome_of(self, value: object) -> Finished:
+        """Return what is kept of a value that the function returned."""
+        output, changes = as_output(value), changes_of(self.given.session_state)
+        if isinstance(changes, str):
+            why = f"What it changed in the session's state could not be kept: {changes}"
             return Finished(ToolOutcome.error, error=why)
         return Finished(ToolOutcome.result, output.content, output.stop, changes=changes)
 
@@ -230,7 +229,7 @@ class _StepAttempt(Attempt):
 
 
 def _answer(
-    task: Evaluate, node: Node, names: Sequence[str], ended: Ended
+    task: Evaluate, node: Node, names: Sequence[str], ended: Ended[object]
 ) -> Sequence[JsonValue] | BaseException:
     """Return what code of the user's answered, or why that is no answer."""
     if isinstance(ended, Raised):

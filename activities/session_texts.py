@@ -1,5 +1,6 @@
 """The activities that have the model tell what a session is about: its summary and its name."""
 
+import re
 from datetime import UTC, datetime
 
 from temporalio import activity
@@ -15,9 +16,8 @@ from kern.activities.heartbeat import beating
 from kern.canonical import clean_text
 from kern.checkpoints import reach
 from kern.contracts import NameInput, Nothing, SummaryInput
-from kern.db import naming, sessions, summaries
+from kern.db import naming, summaries
 from kern.db.engine import Database
-from kern.db.viewer import OPERATOR
 from kern.logs import get_logger
 from kern.model_component import ModelComponent
 from kern.models.base import ModelRequest, ModelResponse, ProviderError
@@ -36,6 +36,8 @@ _NAME = (
 )
 _LONGEST_TEXT = 60_000
 _LONGEST_NAME = 80
+_FENCE = re.compile(r"\s*(```|~~~)[\w-]*\s*$")
+_ADORNS = "\"'“”„«»`*_#. "
 
 
 class SessionTexts:
@@ -58,7 +60,7 @@ class SessionTexts:
         """Name a session after its first runs."""
         with at_the_edge(ask.session_id):
             async with beating():
-                await self._name(ask.session_id)
+                await self._name(ask)
         return Nothing()
 
     async def _summarise(self, run_id: str) -> None:
@@ -80,14 +82,16 @@ class SessionTexts:
         if not kept:
             raise try_again("conflict", "Another run's summary was first")
 
-    async def _name(self, session_id: str) -> None:
-        component_id, messages = await self._db.read(lambda tx: naming.load(tx, session_id))
-        response = await self._ask(component_id, _NAME, transcript(messages))
-        name = " ".join(response.content.split()).strip("\"'“”„ .")[:_LONGEST_NAME]
+    async def _name(self, ask: NameInput) -> None:
+        material = await self._db.read(lambda tx: naming.load(tx, ask))
+        if material is None:
+            return
+        response = await self._ask(material.component_id, _NAME, transcript(material.messages))
+        name = title_in(response.content)
         if not name:
             raise try_again("empty", "The model gave no name")
         now = datetime.now(UTC)
-        await self._db.write(lambda tx: sessions.rename(tx, session_id, OPERATOR, name, now))
+        await self._db.write(lambda tx: naming.store(tx, material, name, response.usage, now))
 
     async def _ask(self, component_id: str, instructions: str, text: str) -> ModelResponse:
         component = self._registry.get(component_id)
@@ -107,6 +111,13 @@ class SessionTexts:
         if not response.content.strip():
             raise try_again("empty", "The model wrote nothing")
         return response
+
+
+def title_in(text: str) -> str:
+    """Return the first line of a model's answer that says something, without what adorns it."""
+    lines = (" ".join(line.split()) for line in text.splitlines() if not _FENCE.match(line))
+    titles = (line.strip(_ADORNS)[:_LONGEST_NAME].strip() for line in lines)
+    return clean_text(next(filter(None, titles), ""))
 
 
 def transcript(messages: tuple[Message, ...]) -> str:

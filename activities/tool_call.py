@@ -9,20 +9,20 @@ from kern.activities.deleted import is_deleted
 from kern.activities.failures import at_the_edge, not_here, try_again
 from kern.activities.heartbeat import beating
 from kern.activities.tool_loop import Ended, Raised, Returned
-from kern.activities.tool_result import error_text, result_text
+from kern.activities.tool_result import Outcome, error_text, outcome_of
 from kern.checkpoints import reach
 from kern.contracts import ToolCallInput, ToolCallOutcome
 from kern.db import calls
 from kern.db.calls import Execution, Kept, Settled
 from kern.db.engine import Database
 from kern.db.past import StoredPast
-from kern.errors import InvalidInput, NotFound
+from kern.errors import NotFound, Unavailable
 from kern.ids import new_id
 from kern.logs import get_logger
 from kern.model_component import ModelComponent
 from kern.past import PastContext
 from kern.registry import Registry
-from kern.session_state import SessionState, StateChange
+from kern.session_state import SessionState
 from kern.states import ToolOutcome
 from kern.tools import Tool
 
@@ -70,7 +70,8 @@ class ToolCalls:
         try:
             arguments = tool.signature.validate(taken.arguments)
         except ValueError as error:
-            await attempt.keep(ToolOutcome.error, f"The arguments do not fit: {error}")
+            refusal = Outcome(f"The arguments do not fit: {error}")
+            await attempt.keep(ToolOutcome.error, refusal)
             return ToolCallOutcome()
         if tool.signature.takes_context:
             arguments["run_context"] = attempt.context
@@ -92,7 +93,7 @@ class ToolCalls:
         return tool
 
 
-class _Attempt(Attempt):
+class _Attempt(Attempt[Outcome]):
     """One attempt at a tool's call, and what it may write of it."""
 
     def __init__(self, db: Database, taken: Execution, token: str) -> None:
@@ -110,39 +111,25 @@ class _Attempt(Attempt):
             past=StoredPast(db, taken.run_id),
         )
 
-    async def end(self, ended: Ended, *, goes_on: bool = True) -> None:
+    def outcome_of(self, value: object) -> Outcome:
+        """Return what is kept of a value that the tool returned."""
+        return outcome_of(value, self.context.session_state)
+
+    async def end(self, ended: Ended[Outcome], *, goes_on: bool = True) -> None:
         """Store what the tool came to, or give the call back for another try."""
         match ended:
-            case Returned(value):
-                await self.keep(ToolOutcome.result, result_text(value))
+            case Returned(outcome):
+                await self.keep(ToolOutcome.result, outcome)
             case Raised(error) if goes_on and self.taken.attempt <= self.taken.retries:
                 await self.give_back(error_text(error))
                 raise try_again("tool_failed", "The tool raised and is tried again")
             case Raised(error):
-                await self.keep(ToolOutcome.error, error_text(error))
+                await self.keep(ToolOutcome.error, Outcome(error_text(error)))
 
-    async def keep(self, outcome: ToolOutcome, result: str) -> None:
+    async def keep(self, outcome: ToolOutcome, told: Outcome) -> None:
         """Store the call's end; refused when another attempt holds the call."""
-        now = datetime.now(UTC)
-        changes: list[StateChange] = []
-        if outcome is ToolOutcome.result:
-            try:
-                changes = self.context.session_state.changes()
-            except InvalidInput as error:
-                # The effect has happened, so the call is done all the same.
-                result = f"{result}\n\nIts changes of the session's state were not kept: {error}"
         reach("tool_call.before_store")
-        kept = await self._db.write(
-            lambda tx: calls.finish(
-                tx,
-                self.taken.tool_call_id,
-                self._token,
-                outcome=outcome,
-                result=result,
-                changes=changes,
-                now=now,
-            )
-        )
+        kept = await self._store(outcome, told)
         reach("tool_call.after_store")
         level = _log.warning if kept is Kept.fenced else _log.info
         level(
@@ -153,3 +140,26 @@ class _Attempt(Attempt):
             outcome=outcome,
             kept=kept,
         )
+
+    async def _store(self, outcome: ToolOutcome, told: Outcome) -> Kept:
+        now = datetime.now(UTC)
+        try:
+            return await self._db.write(
+                lambda tx: calls.finish(
+                    tx,
+                    self.taken.tool_call_id,
+                    self._token,
+                    outcome=outcome,
+                    result=told.result,
+                    changes=list(told.changes),
+                    now=now,
+                )
+            )
+        except (Unavailable, NotFound):
+            raise
+        except Exception:
+            if not told.changes:
+                raise
+            # The effect has happened: the call is done, whatever the database says to the changes.
+            _log.exception("state_not_kept", run_id=self.taken.run_id, tool=self.taken.name)
+            return await self._store(outcome, told.without_changes("the database refuses them."))

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from kern.logs import get_logger
 
@@ -19,11 +20,14 @@ _LAG_SECONDS = 1.0
 _THREADS = 64
 
 
-@dataclass(frozen=True)
-class Returned:
-    """A tool that came to its end with a value."""
+Kept = TypeVar("Kept")
 
-    value: object
+
+@dataclass(frozen=True)
+class Returned(Generic[Kept]):
+    """A tool that came to its end with a value: what is kept of it."""
+
+    value: Kept
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Raised:
     error: BaseException
 
 
-Ended = Returned | Raised
+Ended = Returned[Kept] | Raised
 
 
 class ToolLoop:
@@ -48,15 +52,21 @@ class ToolLoop:
         self._lock = threading.Lock()
 
     def submit(
-        self, function: Callable[..., object], arguments: dict[str, object]
-    ) -> Future[Ended]:
-        """Begin to execute a tool."""
+        self,
+        function: Callable[..., object],
+        arguments: dict[str, object],
+        keep: Callable[[object], Kept],
+    ) -> Future[Ended[Kept]]:
+        """Begin to execute a tool.
+
+        Its value is passed through `keep` where it executes: that may be code of the tool's, too.
+        """
         if inspect.iscoroutinefunction(function):
             return asyncio.run_coroutine_threadsafe(
-                _ended(lambda: function(**arguments)), self._live_loop()
+                _ended(lambda: function(**arguments), keep), self._live_loop()
             )
         context = contextvars.copy_context()
-        return self._threads.submit(context.run, self._call, function, arguments)
+        return self._threads.submit(context.run, self._call, function, arguments, keep)
 
     def close(self) -> None:
         """Take no more tools; those that execute are left to end."""
@@ -64,13 +74,18 @@ class ToolLoop:
         for loop in self._loops:
             loop.call_soon_threadsafe(loop.stop)
 
-    def _call(self, function: Callable[..., object], arguments: dict[str, object]) -> Ended:
+    def _call(
+        self,
+        function: Callable[..., object],
+        arguments: dict[str, object],
+        keep: Callable[[object], Kept],
+    ) -> Ended[Kept]:
         try:
             value = function(**arguments)
             if inspect.iscoroutine(value):
-                ended = _ended(lambda: value)
+                ended = _ended(lambda: value, keep)
                 return asyncio.run_coroutine_threadsafe(ended, self._live_loop()).result()
-            return Returned(value)
+            return Returned(keep(value))
         except BaseException as error:  # noqa: BLE001  SystemExit must not end the worker
             return Raised(error)
 
@@ -84,9 +99,11 @@ class ToolLoop:
             return self._loops[-1]
 
 
-async def _ended(function: Callable[[], Coroutine[object, object, object]]) -> Ended:
+async def _ended(
+    function: Callable[[], Coroutine[object, object, object]], keep: Callable[[object], Kept]
+) -> Ended[Kept]:
     try:
-        return Returned(await function())
+        return Returned(keep(await function()))
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():

@@ -1,13 +1,49 @@
-"""What a model is told of a tool's end, as text."""
+"""What is kept of a tool's end: text for the model, and changes of the session's state."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pydantic import JsonValue
 from pydantic_core import to_json
 
 from kern.canonical import clean_text, parse_json
+from kern.errors import InvalidInput
+from kern.session_state import SessionState, StateChange
 
 _ERROR_TEXT = 4000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is kept of a value that a tool returned."""
+
+    result: str
+    changes: Sequence[StateChange] = ()
+
+    def without_changes(self, why: str) -> "Outcome":
+        """Return the outcome without what it did to the state."""
+        note = f"Its changes of the session's state were not kept: {why}"
+        return Outcome(f"{self.result}\n\n{note}")
+
+
+def outcome_of(value: object, state: SessionState) -> Outcome:
+    """Return what is kept. It never fails: the effect has happened, so the call is done."""
+    outcome = Outcome(result_text(value))
+    changes = changes_of(state)
+    if isinstance(changes, str):
+        return outcome.without_changes(changes)
+    return Outcome(outcome.result, changes)
+
+
+def changes_of(state: SessionState) -> list[StateChange] | str:
+    """Return what code did to the state, or why that cannot be kept; it never fails either."""
+    try:
+        return state.changes()
+    except InvalidInput as error:
+        return str(error)
+    except BaseException as error:  # noqa: BLE001  what is in the state may be the user's code
+        return _raised(error)
 
 
 def result_text(value: object) -> str:
@@ -16,36 +52,39 @@ def result_text(value: object) -> str:
     It never fails: the effect has happened, and what cannot be written as JSON is described
     instead.
     """
-    if isinstance(value, str):
-        return clean_text(value)
     try:
+        if isinstance(value, str):
+            return clean_text(value)
         return clean_text(to_json(value, fallback=_described).decode())
-    except Exception:  # noqa: BLE001  a value's own code may raise anything
+    except BaseException:  # noqa: BLE001  a value's own code may raise anything
         return clean_text(json.dumps(_described(value)))
 
 
 def result_json(value: object) -> JsonValue:
     """Return a result as JSON; like `result_text`, it never fails."""
-    if isinstance(value, str):
-        return clean_text(value)
     try:
+        if isinstance(value, str):
+            return clean_text(value)
         return parse_json(to_json(value, fallback=_described).decode())
-    except Exception:  # noqa: BLE001  a value's own code may raise anything
+    except BaseException:  # noqa: BLE001  a value's own code may raise anything
         return clean_text(_described(value))
 
 
 def error_text(error: BaseException) -> str:
     """Return what a tool raised as a sentence for the model."""
+    return f"The tool failed: {_raised(error)}"[:_ERROR_TEXT]
+
+
+def _raised(error: BaseException) -> str:
     try:
-        text = str(error)
-    except Exception:  # noqa: BLE001  an error's own code may raise anything
+        text = clean_text(str(error))
+    except BaseException:  # noqa: BLE001  an error's own code may raise anything
         text = ""
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return clean_text(f"The tool failed: {said}"[:_ERROR_TEXT])
+    return f"{type(error).__name__}: {text[:_ERROR_TEXT]}" if text else type(error).__name__
 
 
 def _described(value: object) -> str:
     try:
         return repr(value)
-    except Exception:  # noqa: BLE001  as above
+    except BaseException:  # noqa: BLE001  as above
         return f"<a {type(value).__name__} that cannot be described>"

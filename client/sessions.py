@@ -9,13 +9,21 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
+from kern.canonical import digest
 from kern.client.courier import Courier
 from kern.client.temporal import queue_of
-from kern.contracts import NameInput
-from kern.db import deletions, files, forks, session_metrics, sessions, step_history
+from kern.db import (
+    deletions,
+    files,
+    forks,
+    naming,
+    session_metrics,
+    sessions,
+    step_history,
+)
 from kern.db.engine import Database
 from kern.db.viewer import Viewer
-from kern.errors import Unavailable
+from kern.errors import NotFound, Unavailable
 from kern.ids import new_id
 from kern.media import FileContent
 from kern.run import Message, RunOutput
@@ -83,15 +91,21 @@ class Sessions:
     async def name_by_model(self, session_id: str, viewer: Viewer) -> Session:
         """Have the model give a session a name, and wait for it.
 
+        A name that somebody gives it meanwhile stands.
+
         Raises:
+            NotFound: the session was deleted meanwhile.
             Unavailable: Temporal, the worker or the model did not answer.
         """
         session = await self.read(session_id, viewer)
+        ask = naming.asked(session)
+        # Whoever asks twice for the same waits for the same.
+        key = digest([session_id, session.created_at.isoformat(), session.name])
         try:
             await self._temporal.execute_workflow(
                 "NameSession",
-                NameInput(session_id=session_id),
-                id=f"kern:name:{session_id}",
+                ask,
+                id=f"kern:name:{key}",
                 task_queue=queue_of(session.component_id),
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 execution_timeout=_NAMED_WITHIN,
@@ -104,7 +118,11 @@ class Sessions:
                 "it logs, or give a name."
             )
             raise Unavailable(message) from error
-        return await self.read(session_id, viewer)
+        named = await self.read(session_id, viewer)
+        if named.created_at != session.created_at:
+            message = f"Session {session_id!r} was deleted while the model gave it a name."
+            raise NotFound(message)
+        return named
 
     async def fork(self, session_id: str, viewer: Viewer, run_id: str | None) -> str:
         """Copy a session, and return the id of the copy."""

@@ -49,6 +49,20 @@ def canonical_json(value: JsonValue) -> str:
     return text
 
 
+def storable(value: JsonValue) -> JsonValue:
+    """Return `value` as it is stored: cleaned, and nested no deeper than can be read again.
+
+    Raises:
+        InvalidInput: it cannot be written as JSON, or is nested too deeply.
+    """
+    cleaned = clean_json(value)
+    canonical_json(cleaned)
+    if _is_deeper(cleaned, _LEVELS):
+        message = f"The value cannot be kept: {_TOO_DEEP}."
+        raise InvalidInput(message)
+    return cleaned
+
+
 def _refuse_constant(name: str) -> JsonValue:
     message = f"{name} is not a JSON number"
     raise ValueError(message)

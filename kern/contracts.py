@@ -171,9 +171,17 @@ class SummaryInput(Contract):
 
 
 class NameInput(Contract):
-    """Ask for a session to be named after what is said in it."""
+    """Ask for a session to be named after what is said in it.
+
+    Attributes:
+        session_id: The session.
+        began: When it was begun: another one may have its id by then.
+        before: The digest of the name that it has: one that somebody gives it meanwhile stands.
+    """
 
     session_id: str
+    began: datetime | None = None
+    before: str | None = None
 
 
 class Resolved(Contract):

@@ -17,8 +17,9 @@ class Used(BaseModel):
     Token counts are the provider's own; a provider that reports none leaves zeros.
 
     Attributes:
-        working_seconds: How long models and tools worked, with what lies between.
-        waiting_seconds: How long nothing went on but waiting for people.
+        working_seconds: How long it did not wait for people: all time from when a worker began it
+            until its end but for `waiting_seconds`, also when no worker was there to go on.
+        waiting_seconds: How long it was paused: nothing went on but waiting for people.
     """
 
     model_config = ConfigDict(frozen=True)

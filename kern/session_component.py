@@ -162,13 +162,14 @@ class SessionComponent(Component):
 
         Args:
             session_id: The session.
-            name: The name.
+            name: The name, of 200 characters at most.
             autogenerate: Have the model name it after what was said first, and wait for that; a
-                worker of this component must run.
+                worker of this component must run. A name that somebody gives it meanwhile stands.
             user_id: Its owner.
 
         Raises:
-            InvalidInput: the name is empty, or there is none and the model is not to make one.
+            InvalidInput: the name is empty or too long, or there is none and the model is not to
+                make one.
             Unavailable: the model or its worker did not answer; the name is as it was.
         """
         named = _named(session_id, self._viewer(user_id), name, autogenerate=autogenerate)

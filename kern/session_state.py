@@ -1,15 +1,17 @@
 """Session state as tools see it: a dict that remembers how it was changed."""
 
 import copy
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
-from kern.canonical import canonical_json, clean_json, clean_text, digest
+from kern.canonical import canonical_json, clean_json, clean_text, digest, storable
+from kern.description import described
 from kern.errors import InvalidInput
 
 _Op = Literal["set", "delete", "increment", "append"]
+_Given = Mapping[str, JsonValue] | Iterable[tuple[str, JsonValue]]
 _JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
 
 
@@ -42,6 +44,57 @@ class SessionState(dict[str, JsonValue]):
         super().__init__(copy.deepcopy(dict(values)))
         self._before: dict[str, JsonValue] = copy.deepcopy(dict(values))
         self._commuting: list[StateChange] = []
+        # Keys in the order in which they were set or deleted, be it to the value that they had.
+        self._assigned: dict[str, None] = {}
+
+    def __reduce__(self) -> tuple[type["SessionState"], tuple[dict[str, JsonValue]]]:
+        """Have a copy begin with what is there, as if it had been read so."""
+        return SessionState, (dict(self),)
+
+    def __setitem__(self, key: str, value: JsonValue) -> None:
+        """Set a key."""
+        super().__setitem__(key, value)
+        self._assigned[key] = None
+
+    def __delitem__(self, key: str) -> None:
+        """Delete a key."""
+        super().__delitem__(key)
+        self._assigned[key] = None
+
+    def __ior__(self, other: object, /) -> Self:  # type: ignore[override, misc]
+        """Set several keys."""
+        self.update(cast("_Given", other))
+        return self
+
+    def update(self, given: _Given = (), /, **named: JsonValue) -> None:  # type: ignore[override]
+        """Set several keys."""
+        for key, value in dict(given, **named).items():
+            self[key] = value
+
+    def setdefault(  # type: ignore[override]
+        self, key: str, default: JsonValue = None, /
+    ) -> JsonValue:
+        """Set a key that is not there; return its value."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def pop(self, key: str, /, *default: JsonValue) -> JsonValue:  # type: ignore[override]
+        """Delete a key and return its value; without the key, the default."""
+        if key in self:
+            self._assigned[key] = None
+        return super().pop(key, *default)
+
+    def popitem(self) -> tuple[str, JsonValue]:
+        """Delete the last key, and return it with its value."""
+        key, value = super().popitem()
+        self._assigned[key] = None
+        return key, value
+
+    def clear(self) -> None:
+        """Delete all keys."""
+        self._assigned.update(dict.fromkeys(self))
+        super().clear()
 
     def increment(self, key: str, by: float = 1) -> None:
         """Add `by` to a number; an absent key counts as 0."""
@@ -50,24 +103,26 @@ class SessionState(dict[str, JsonValue]):
     def append(self, key: str, value: JsonValue) -> None:
         """Add `value` at the end of a list; an absent key counts as an empty list."""
         change = StateChange(op="append", key=clean_text(key), value=value)
-        self._commute(change.model_copy(update={"value": clean_json(change.value)}))
+        self._commute(change.model_copy(update={"value": storable(change.value)}))
 
     def changes(self) -> list[StateChange]:
         """Return what was done, in an order that leads to the present value.
 
         A key that was set or deleted besides being incremented or appended to is set as a whole.
+        To set a key to the value that it has is a change: meanwhile another run may set it to
+        another.
 
         Raises:
-            InvalidInput: a value is not JSON.
+            InvalidInput: a key is no text, or a value is not JSON.
         """
         commuting: list[StateChange] = []
         plain: list[StateChange] = []
-        for key in [*self, *(key for key in self._before if key not in self)]:
+        for key in map(_name, dict.fromkeys([*self, *self._before, *self._assigned])):
             steps = [change for change in self._commuting if change.key == key]
-            if self._explains(key, steps):
+            if key not in self._assigned and self._explains(key, steps):
                 commuting += steps
             elif key in self:
-                plain.append(self._plain("set", key, self._json(key)))
+                plain.append(self._plain("set", key, self._kept(key)))
             else:
                 plain.append(self._plain("delete", key))
         return [*commuting, *plain]
@@ -95,13 +150,21 @@ class SessionState(dict[str, JsonValue]):
             value = clean_json(_JSON.validate_python(self[key]))
             canonical_json(value)
         except (ValidationError, InvalidInput, RecursionError) as error:
-            message = f"The session state's {key!r} holds what is not JSON: {self[key]!r:.200}."
+            message = f"The session state's {key!r} holds what is not JSON: {described(self[key])}."
             raise InvalidInput(message) from error
         return value
 
+    def _kept(self, key: str) -> JsonValue:
+        value = self._json(key)
+        try:
+            return storable(value)
+        except InvalidInput as error:
+            message = f"The session state's {key!r} cannot be kept. {error}"
+            raise InvalidInput(message) from error
+
     def _commute(self, change: StateChange) -> None:
         now = {change.key: self[change.key]} if change.key in self else {}
-        self.update(apply_changes(now, [change]))
+        super().update(apply_changes(now, [change]))
         self._commuting.append(change.model_copy(deep=True))
 
 
@@ -154,8 +217,7 @@ def _several(given: object) -> Sequence[object]:
 def _change(op: _Op, key: str, value: JsonValue) -> StateChange:
     try:
         change = StateChange(op=op, key=key, value=value)
-        cleaned = {"key": clean_text(change.key), "value": clean_json(change.value)}
-        canonical_json(cleaned["value"])
+        cleaned = {"key": clean_text(change.key), "value": storable(change.value)}
     except (ValueError, InvalidInput, RecursionError) as error:
         message = f"The session state's {key!r} would hold what cannot be kept as JSON: {error}"
         raise InvalidInput(message) from error
@@ -168,6 +230,13 @@ def overwrites(state: Mapping[str, JsonValue], change: StateChange) -> bool:
     if change.op not in {"set", "delete"} or change.seen in {None, now}:
         return False
     return now != _seen(apply_changes(state, [change]), change.key)
+
+
+def _name(key: object) -> str:
+    if not isinstance(key, str):
+        message = f"The session state's key {described(key)} is no text."
+        raise InvalidInput(message)
+    return key
 
 
 def _seen(state: Mapping[str, JsonValue], key: str) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, literal, select
 from sqlmodel import Session
 
-from kern.db import outbox, sessions
+from kern.db import events, outbox, sessions
 from kern.db.outbox import Delivery, DeliveryKind
 from kern.db.outputs import run_row
 from kern.db.rows import execute, table_of
@@ -73,16 +73,19 @@ def delete(tx: Session, session_id: str, viewer: Viewer, now: datetime) -> list[
     # the session's row in hand.
     execute(tx, _LOCK_RUNS, session_id=session_id)
     sessions.lock(tx, session_id, viewer)
-    unfinished = [
+    found = (
         run_row(tx, run.id)
         for run in execute(tx, _LOCK_RUNS, session_id=session_id).all()
         if run.status not in FINAL_RUN_STATUSES
-    ]
+    )
+    unfinished = [run for run in found if run]
+    for run in unfinished:
+        events.gone(tx, run)
     execute(tx, _REMEMBER, session_id=session_id, now=now)
     for statement in _DELETE:
         execute(tx, statement, session_id=session_id)
     _forget_old(tx, now)
-    return [outbox.enqueue(tx, run, DeliveryKind.cancel, now) for run in unfinished if run]
+    return [outbox.enqueue(tx, run, DeliveryKind.cancel, now) for run in unfinished]
 
 
 def is_deleted(tx: Session, run_id: str) -> bool:

@@ -21,8 +21,12 @@ def record(tx: Session, run: RunRow, kind: str, now: datetime, **data: JsonValue
 def append(tx: Session, run: RunRow, kind: str, now: datetime, **data: JsonValue) -> None:
     """Append the event whose number the run's row has already."""
     add_later(tx, EventRow, run_id=run.id, seq=run.last_event, kind=kind, data=data, created_at=now)
-    if run.is_streamed:
-        tx.info.setdefault(_NEWS, {})[run.id] = run.last_event
+    _tell(tx, run, run.last_event)
+
+
+def gone(tx: Session, run: RunRow) -> None:
+    """Have the readers of a run that this transaction deletes look, and find nothing."""
+    _tell(tx, run, run.last_event + 1)
 
 
 def news_of(tx: Session) -> Mapping[str, int]:
@@ -38,3 +42,8 @@ def events_of(tx: Session, run_id: str, after: int = 0) -> list[EventRow]:
     """Return a run's events with a number above `after`, in order."""
     query = select(EventRow).where(EventRow.run_id == run_id, EventRow.seq > after)
     return list(tx.exec(query.order_by(EventRow.seq)))  # type: ignore[arg-type]
+
+
+def _tell(tx: Session, run: RunRow, seq: int) -> None:
+    if run.is_streamed:
+        tx.info.setdefault(_NEWS, {})[run.id] = seq

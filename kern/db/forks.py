@@ -28,6 +28,10 @@ _NOTHING: dict[str, object] = {
     "first_token_seconds": None,
     "working_seconds": 0.0,
     "waiting_seconds": 0.0,
+    "shape": None,
+    "steps_opened": 0,
+    "steps_known": 0,
+    "steps_done": 0,
     "started_at": None,
     "counted_at": None,
 }

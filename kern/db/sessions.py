@@ -24,6 +24,7 @@ from kern.session_state import StateChange, apply_changes
 from kern.states import RunStatus
 
 LONGEST_PAGE = 1000
+_LONGEST_NAME = 200
 # Far more than can be applied while one of them is tried again.
 _UPDATES_REMEMBERED = 100
 
@@ -94,9 +95,13 @@ def page(
 
 
 def rename(tx: Session, session_id: str, viewer: Viewer, name: str, now: datetime) -> SessionOutput:
-    """Give a session a name. Raises as `find`, and if the name is empty."""
+    """Give a session a name. Raises as `find`, and if the name is empty or too long."""
+    given = clean_text(not_empty("name", name)).strip()
+    if len(given) > _LONGEST_NAME:
+        message = f"name has {len(given)} characters: use {_LONGEST_NAME} at most."
+        raise InvalidInput(message)
     row = lock(tx, session_id, viewer)
-    row.name, row.updated_at = clean_text(not_empty("name", name)).strip(), now
+    row.name, row.updated_at = given, now
     return session_of(row)
 
 

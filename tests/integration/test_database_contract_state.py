@@ -89,6 +89,24 @@ def test_a_set_that_meets_another_value_stands_and_an_event_has_both(stored: Sto
     ]
 
 
+def test_a_set_to_the_value_that_was_read_stands_too(stored: Stored) -> None:
+    session = new_id()
+    first = call_in(stored, session, session_state={"light": "off", "gone": 1})
+    second = call_in(stored, session)
+    one, two = read_state(stored, first, "a"), read_state(stored, second, "b")
+    two["light"], two["gone"] = "on", 2
+    one["light"] = "off"
+    del one["gone"]
+    one["gone"] = 1
+    stored.finish(second, "b", *two.changes())
+    stored.finish(first, "a", *one.changes())
+    assert state_of(stored, first) == {"light": "off", "gone": 1}
+    assert told(stored, first, "session_state_overwritten") == [
+        {"key": "light", "lost": {"value": "on"}, "stands": {"value": "off"}},
+        {"key": "gone", "lost": {"value": 2}, "stands": {"value": 1}},
+    ]
+
+
 def test_a_set_after_a_delete_and_a_delete_after_a_set_are_told(stored: Stored) -> None:
     session = new_id()
     first = call_in(stored, session, session_state={"a": 1, "b": 1})

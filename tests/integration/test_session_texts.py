@@ -1,15 +1,19 @@
 """Summaries and names that the model writes, as an agent's user sees them."""
 
+import asyncio
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from kern.agent import Agent
 from kern.client.runtime import Runtime
-from kern.errors import InvalidInput, NotAllowed, Unavailable
+from kern.errors import InvalidInput, NotAllowed, NotFound, Unavailable
 from kern.ids import new_id
-from kern.models.base import ModelRequest, ProviderError
-from kern.models.scripted import Step
+from kern.models.base import Delta, ModelRequest, ModelResponse, ProviderError
+from kern.models.scripted import ScriptedModel, Step
+from kern.session import Session
 from kern.states import RunStatus
 from tests.support.agents import Ledger, scripted
 from tests.support.waiting import wait_until
@@ -86,7 +90,7 @@ def test_no_summary_is_made_unless_asked_for(runtime: Runtime, ledger: Ledger) -
 def test_a_session_is_named_by_the_model_or_by_hand(runtime_on_each: Runtime) -> None:
     def script(request: ModelRequest) -> Step:
         is_name = "title" in (request.instructions or "")
-        return '"Refund of\norder 1042."' if is_name else "Hello."
+        return '```text\n"Refund of order 1042."\n```\nIt says all.' if is_name else "Hello."
 
     agent = scripted(script)
     done = agent.run("Refund order 1042", user_id="ann")
@@ -122,3 +126,54 @@ def test_a_name_of_nothing_but_dots_is_none(runtime: Runtime) -> None:
     with pytest.raises(Unavailable, match="was not named"):
         agent.set_session_name(done.session_id, autogenerate=True)
     assert agent.get_session(done.session_id).name == "Mine"
+
+
+class Held(ScriptedModel):
+    """A model that takes its time for a name."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: "A late name")
+        self.is_asked, self.may_answer = threading.Event(), threading.Event()
+
+    async def respond(self, request: ModelRequest, on_delta: Delta | None = None) -> ModelResponse:
+        if "title" in (request.instructions or ""):
+            self.is_asked.set()
+            await asyncio.to_thread(self.may_answer.wait, 30)
+        return await super().respond(request, on_delta)
+
+
+def _naming(agent: Agent, session_id: str, threads: ThreadPoolExecutor) -> Future[Session]:
+    return threads.submit(agent.set_session_name, session_id, autogenerate=True, user_id="ann")
+
+
+def test_a_late_name_reaches_no_other_session_with_the_id(runtime_on_each: Runtime) -> None:
+    model = Held()
+    agent = Agent(id=f"held-{new_id()}", model=model)
+    session_id = agent.run("My secret", user_id="ann").session_id
+    with ThreadPoolExecutor(1) as threads:
+        late = _naming(agent, session_id, threads)
+        assert model.is_asked.wait(30)
+        agent.delete_session(session_id, user_id="ann")
+        agent.run("Hi", session_id=session_id, user_id="bob")
+        model.may_answer.set()
+        with pytest.raises((NotAllowed, NotFound)):
+            late.result(60)
+    assert agent.get_session(session_id, user_id="bob").name is None
+
+
+def test_a_name_by_hand_stands_against_one_that_is_being_made(runtime: Runtime) -> None:
+    model = Held()
+    agent = Agent(id=f"held-{new_id()}", model=model)
+    session_id = agent.run("Hi", user_id="ann").session_id
+    with ThreadPoolExecutor(2) as threads:
+        late = _naming(agent, session_id, threads)
+        assert model.is_asked.wait(30)
+        model.is_asked.clear()
+        agent.set_session_name(session_id, "Mine", user_id="ann")
+        next_one = _naming(agent, session_id, threads)
+        assert model.is_asked.wait(30), "it was asked for after that, and is made"
+        model.may_answer.set()
+        late.result(60)
+        assert next_one.result(60).name == "A late name"
+    metrics = agent.get_session_metrics(session_id, user_id="ann")
+    assert metrics.model_calls == 3

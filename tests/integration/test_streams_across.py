@@ -20,6 +20,7 @@ from kern.db import Database, PostgresDb, SqliteDb, notices
 from kern.db.engine import Result
 from kern.db.publishing import publisher_for
 from kern.db.viewer import Viewer
+from kern.errors import NotFound
 from kern.events import RunContent, RunEvent
 from kern.models.scripted import Call
 from kern.tools import tool
@@ -152,6 +153,27 @@ async def test_no_event_is_missed_when_the_connection_that_listens_is_cut(
         seen += await rest_of(reader)
     assert numbers(seen) == list(range(1, len(numbers(seen)) + 1))
     assert text_of(seen) == "One.Two three."
+
+
+@on_postgres
+async def test_readers_are_told_at_once_when_the_session_is_deleted(
+    runtime_on_each: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody looks at the table by himself: what comes was told.
+    monkeypatch.setattr(streams_module, "_LOOK_EVERY", 1000.0)
+    gate = tmp_path / "gate"
+    agent = speaking([["One.", gate, "Two."]])
+    async with elsewhere(runtime_on_each) as streams:
+        stream = agent.arun("Hi", stream=True)
+        first = await anext(stream)
+        reader = await opened(streams, first.run_id)
+        await reader.read()
+        await agent.adelete_session(first.session_id)
+        with pytest.raises(NotFound):
+            await asyncio.wait_for(rest_of(reader), 5)
+        with pytest.raises(NotFound):
+            await asyncio.wait_for(anext(stream), 5)
+        gate.touch()
 
 
 def cut(url: str) -> int:

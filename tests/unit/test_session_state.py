@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -146,6 +147,81 @@ def test_a_change_of_type_alone_is_a_change(old: JsonValue, new: JsonValue) -> N
     assert as_json(after) == as_json({"k": new})
 
 
+@pytest.mark.parametrize(
+    "assign",
+    [
+        lambda state: state.update({"k": 1}),
+        lambda state: state.update([("k", 1)]),
+        lambda state: state.update(k=1),
+        lambda state: state.__setitem__("k", 1),
+        lambda state: state.__ior__({"k": 1}),
+        lambda state: (state.pop("k"), state.setdefault("k", 1)),
+        lambda state: (state.popitem(), state.update(k=1)),
+        lambda state: (state.clear(), state.update(k=1)),
+        lambda state: (state.__delitem__("k"), state.increment("k")),
+    ],
+)
+def test_setting_the_value_that_is_there_is_a_change(assign: Act) -> None:
+    state = SessionState({"k": 1})
+    assign(state)
+    (change,) = state.changes()
+    assert change == StateChange(op="set", key="k", value=1, seen=digest(1))
+    assert overwrites({"k": 2}, change)
+
+
+def test_what_was_set_and_deleted_again_is_deleted() -> None:
+    state = SessionState({})
+    state["k"] = 1
+    del state["k"]
+    assert state.changes() == [StateChange(op="delete", key="k", seen="")]
+
+
+def test_reading_is_no_change() -> None:
+    state = SessionState({"k": [1], "n": 1})
+    assert state.setdefault("k", []) == [1]
+    assert state.pop("none", None) is None
+    assert (state | {"k": 1})["k"] == 1
+    assert state.copy() == copy.copy(state) == copy.deepcopy(state) == {"k": [1], "n": 1}
+    assert (state.changes(), copy.copy(state).changes()) == ([], [])
+
+
+def _pickled(state: SessionState) -> SessionState:
+    copied: SessionState = pickle.loads(pickle.dumps(state))  # noqa: S301  written a moment ago
+    return copied
+
+
+def test_a_copy_is_changed_for_itself() -> None:
+    state = SessionState({"k": [1], "n": 1})
+    for one in (copy.copy(state), copy.deepcopy(state), _pickled(state)):
+        one["n"] = 2
+        one.append("k", 2)
+        assert [change.op for change in one.changes()] == ["append", "set"]
+    assert state.changes() == []
+
+
+@pytest.mark.parametrize("key", [5, None, (1,), b"k"])
+def test_a_key_that_is_no_text_is_refused(key: object) -> None:
+    state = SessionState({})
+    state[key] = 1  # type: ignore[index]
+    with pytest.raises(InvalidInput, match="is no text"):
+        state.changes()
+
+
+def test_what_is_nested_too_deeply_is_refused() -> None:
+    deep: JsonValue = []
+    for _ in range(150):
+        deep = [deep]
+    state = SessionState({"stored": deep})
+    assert state.changes() == []
+    with pytest.raises(InvalidInput, match="deeper than 100 levels"):
+        state.append("log", deep)
+    state["k"] = deep
+    with pytest.raises(InvalidInput, match=r"'k' cannot be kept.*deeper than 100 levels"):
+        state.changes()
+    with pytest.raises(InvalidInput, match="deeper than 100 levels"):
+        changes_of({"k": deep})
+
+
 def test_a_key_that_is_set_and_then_appended_to_is_set() -> None:
     state = SessionState({"k": "text"})
     state["k"] = []
@@ -174,7 +250,11 @@ def test_only_lists_are_appended_to() -> None:
         SessionState({"k": "text"}).append("k", 1)
 
 
-@pytest.mark.parametrize("value", [datetime.now(UTC), float("nan"), {1: 2}, {"a": {3}}, object()])
+@pytest.mark.parametrize(
+    "value",
+    [datetime.now(UTC), float("nan"), {1: 2}, {"a": {3}}, object(), 10**5000],
+    ids=lambda value: type(value).__name__,
+)
 def test_what_is_not_json_is_refused_by_the_name_of_its_key(value: object) -> None:
     state = SessionState({})
     state["when"] = value  # type: ignore[assignment]

@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
 
@@ -21,11 +21,17 @@ def loop() -> Iterator[ToolLoop]:
     made.close()
 
 
-def end_of(future: Future[Ended]) -> Ended:
+def submit(
+    loop: ToolLoop, function: Callable[..., object], arguments: dict[str, object]
+) -> Future[Ended[object]]:
+    return loop.submit(function, arguments, lambda value: value)
+
+
+def end_of(future: Future[Ended[object]]) -> Ended[object]:
     return future.result(timeout=20)
 
 
-def value_of(future: Future[Ended]) -> object:
+def value_of(future: Future[Ended[object]]) -> object:
     ended = end_of(future)
     assert isinstance(ended, Returned), ended
     return ended.value
@@ -41,9 +47,9 @@ async def double_later(number: int) -> int:
 
 
 def test_sync_and_async_tools_return_their_values(loop: ToolLoop) -> None:
-    assert value_of(loop.submit(double, {"number": 2})) == 4
-    assert value_of(loop.submit(double_later, {"number": 2})) == 4
-    assert value_of(loop.submit(partial(double_later, 3), {})) == 6
+    assert value_of(submit(loop, double, {"number": 2})) == 4
+    assert value_of(submit(loop, double_later, {"number": 2})) == 4
+    assert value_of(submit(loop, partial(double_later, 3), {})) == 6
 
 
 def test_no_tool_executes_in_the_callers_thread(loop: ToolLoop) -> None:
@@ -51,8 +57,8 @@ def test_no_tool_executes_in_the_callers_thread(loop: ToolLoop) -> None:
         return threading.current_thread().name
 
     here = threading.current_thread().name
-    there = value_of(loop.submit(lambda: threading.current_thread().name, {}))
-    assert len({here, there, value_of(loop.submit(where, {}))}) == 3
+    there = value_of(submit(loop, lambda: threading.current_thread().name, {}))
+    assert len({here, there, value_of(submit(loop, where, {}))}) == 3
 
 
 @pytest.mark.parametrize(
@@ -76,16 +82,16 @@ def test_whatever_a_tool_raises_is_its_end(loop: ToolLoop, error: BaseException)
         raise error
 
     for tool in (fail, fail_later):
-        ended = end_of(loop.submit(tool, {}))
+        ended = end_of(submit(loop, tool, {}))
         assert isinstance(ended, Raised)
         # Python itself does not let a StopIteration out of a coroutine.
         assert ended.error is error or isinstance(ended.error, RuntimeError)
-    assert value_of(loop.submit(double_later, {"number": 2})) == 4
+    assert value_of(submit(loop, double_later, {"number": 2})) == 4
 
 
 def test_arguments_that_the_function_does_not_take_are_its_end_too(loop: ToolLoop) -> None:
-    assert isinstance(end_of(loop.submit(double, {"nope": 1})), Raised)
-    assert isinstance(end_of(loop.submit(double_later, {"nope": 1})), Raised)
+    assert isinstance(end_of(submit(loop, double, {"nope": 1})), Raised)
+    assert isinstance(end_of(submit(loop, double_later, {"nope": 1})), Raised)
 
 
 def test_a_tool_that_is_cancelled_ends_cancelled(loop: ToolLoop) -> None:
@@ -99,7 +105,7 @@ def test_a_tool_that_is_cancelled_ends_cancelled(loop: ToolLoop) -> None:
         finally:
             ended.set()
 
-    future = loop.submit(endless, {})
+    future = submit(loop, endless, {})
     assert began.wait(20)
     future.cancel()
     assert ended.wait(20)
@@ -114,9 +120,9 @@ def test_an_async_tool_that_blocks_does_not_hold_up_the_next(loop: ToolLoop) -> 
         release.wait(20)
         return "late"
 
-    blocked = loop.submit(blocks, {})
+    blocked = submit(loop, blocks, {})
     assert began.wait(20)
-    assert value_of(loop.submit(double_later, {"number": 2})) == 4
+    assert value_of(submit(loop, double_later, {"number": 2})) == 4
     assert not blocked.done()
     release.set()
     assert value_of(blocked) == "late"
@@ -132,9 +138,9 @@ def test_tools_see_the_context_of_their_call(loop: ToolLoop) -> None:
 
     token = user.set("dana")
     try:
-        assert value_of(loop.submit(user.get, {})) == "dana"
-        assert value_of(loop.submit(who, {})) == "dana"
-        assert value_of(loop.submit(change, {})) == "tool"
+        assert value_of(submit(loop, user.get, {})) == "dana"
+        assert value_of(submit(loop, who, {})) == "dana"
+        assert value_of(submit(loop, change, {})) == "tool"
         assert user.get() == "dana"
     finally:
         user.reset(token)

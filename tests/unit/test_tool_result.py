@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr, field_serializer
 
-from kern.activities.tool_result import error_text, result_text
+from kern.activities.tool_result import error_text, outcome_of, result_text
+from kern.session_state import SessionState
 
 
 class Word(StrEnum):
@@ -102,6 +104,20 @@ def test_a_value_that_is_not_json_is_described(value: object) -> None:
 )
 def test_telling_a_value_never_fails(value: object) -> None:
     result_text(value).encode()
+
+
+def test_what_a_state_does_when_it_is_read_fails_no_call() -> None:
+    class Leaving(dict[str, int]):
+        def items(self) -> NoReturn:
+            raise SystemExit(3)
+
+    state = SessionState({})
+    state["k"] = Leaving(a=1)  # type: ignore[assignment]
+    outcome = outcome_of("paid", state)
+    assert outcome.changes == ()
+    assert outcome.result.startswith("paid\n\nIts changes of the session's state were not kept: ")
+    state["k"] = 1
+    assert [change.key for change in outcome_of("paid", state).changes] == ["k"]
 
 
 def test_large_results_are_kept_whole() -> None:
