@@ -3,6 +3,7 @@
 import time
 
 from kern.broadcast import LiveText
+from kern.canonical import clean_text
 from kern.models.base import Delta
 
 
@@ -32,4 +33,4 @@ class FirstToken:
         if self._first is None:
             self._first = time.monotonic() - self._began
         if self._text is not None:
-            self._text.add(piece)
+            self._text.add(clean_text(piece))

@@ -13,6 +13,7 @@ from kern.checkpoints import reach
 from kern.client.courier import Courier
 from kern.component import Component
 from kern.contracts import Stop, StopQuery
+from kern.counts import a_count
 from kern.db import deciding, outputs, retrying, runs, step_listing
 from kern.db.deciding import Accepted, Submission
 from kern.db.engine import Database
@@ -20,7 +21,7 @@ from kern.db.outbox import Delivery
 from kern.db.tables import RunRow
 from kern.db.viewer import Viewer, system_user
 from kern.errors import InvalidDecision
-from kern.ids import new_id, not_empty
+from kern.ids import an_id, new_id
 from kern.logs import get_logger
 from kern.media import read_all
 from kern.requirements import Requirement
@@ -95,7 +96,7 @@ class Runs:
         self, run_id: str, requirements: Sequence[Requirement], viewer: Viewer
     ) -> StopQuery:
         """Submit what was filled in, all of it or nothing; return what the run has to hear of."""
-        not_empty("run_id", run_id)
+        an_id("run_id", run_id)
         if all(item.draft is None for item in requirements):
             # Otherwise the transaction that decides finds out.
             await self._db.read(lambda tx: outputs.find_run(tx, run_id, viewer))
@@ -131,7 +132,7 @@ class Runs:
     async def cancel(self, run_id: str, viewer: Viewer) -> RunOutput:
         """Cancel a run: it is stored first, and Temporal is told then."""
         now = datetime.now(UTC)
-        not_empty("run_id", run_id)
+        an_id("run_id", run_id)
         reach("cancel.before_store")
         delivery = await self._db.write(lambda tx: runs.cancel(tx, run_id, viewer, now))
         reach("cancel.after_store")
@@ -141,7 +142,7 @@ class Runs:
     async def retry(self, run_id: str, viewer: Viewer) -> RunOutput:
         """Have a pipeline that failed go on where it failed, and wait for its next stop."""
         now = datetime.now(UTC)
-        not_empty("run_id", run_id)
+        an_id("run_id", run_id)
         delivery = await self._db.write(lambda tx: retrying.retry(tx, run_id, viewer, now))
         if delivery is not None:
             await self._courier.tell_at_once(delivery)
@@ -150,7 +151,7 @@ class Runs:
 
     async def output(self, run_id: str, viewer: Viewer) -> RunOutput:
         """Read a run as it stands."""
-        not_empty("run_id", run_id)
+        an_id("run_id", run_id)
         return await self._db.read(lambda tx: outputs.run_output(tx, run_id, viewer))
 
     async def _stop(self, run_id: str, viewer: Viewer, heard: StopQuery | None = None) -> RunOutput:
@@ -177,7 +178,9 @@ class Runs:
             outputs.find_run(tx, run_id, viewer)
             return step_listing.steps_of(tx, run_id, limit, after)
 
-        not_empty("run_id", run_id)
+        an_id("run_id", run_id)
+        a_count("limit", limit)
+        a_count("after", after, least=0)
         return await self._db.read(read)
 
     async def wait(self, run_id: str, heard: StopQuery | None = None) -> None:

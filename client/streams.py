@@ -7,11 +7,12 @@ from kern.broadcast import Follower
 from kern.client.reading import RunReader
 from kern.client.runs import Runs
 from kern.component import Component
+from kern.counts import a_count
 from kern.db import Database, PostgresDb
 from kern.db.following import follow, standing
 from kern.db.notices import Listener
 from kern.db.viewer import Viewer
-from kern.ids import new_id
+from kern.ids import an_id, new_id
 from kern.requirements import Requirement
 from kern.runner import RunRequest, Show
 
@@ -33,10 +34,12 @@ class Readers:
         """Read a run from a number on.
 
         Raises:
+            InvalidInput: `after` is no number of an event, or the id can be none.
             NotFound: there is no such run.
             NotAllowed: it belongs to somebody else.
         """
-        follower = await self.follower(run_id)
+        a_count("after", after, least=0)
+        follower = await self.follower(an_id("run_id", run_id))
         try:
             await self.announced(run_id, viewer)
         except BaseException:

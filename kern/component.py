@@ -6,6 +6,7 @@ from typing import ClassVar
 from pydantic import JsonValue
 
 from kern.db.engine import Database
+from kern.description import described
 from kern.errors import InvalidDefinition
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -23,16 +24,16 @@ class Component:
 
     def __init__(self, component_id: str, name: str, db: Database | None) -> None:
         if not _ID.fullmatch(component_id):
+            shown = repr(component_id) if component_id else f"What is left of the name {name!r}"
             message = (
-                f"{component_id!r} cannot be the id of a component: use up to 100 letters, digits, "
-                "dots, "
-                "underscores and hyphens, beginning with a letter or digit, or pass id= beside "
-                "name=."
+                f"{shown} cannot be the id of a component: use up to 100 letters (a to z), digits, "
+                "dots, underscores and hyphens, beginning with a letter or digit, or pass id= "
+                "beside name=."
             )
             raise InvalidDefinition(message)
         self.id = component_id
         self.name = name
-        self.db = db
+        self.db = _a_database(db)
 
     @property
     def fingerprint(self) -> str:
@@ -52,3 +53,10 @@ class Component:
     def part(self, label: str) -> "Component | None":
         """Return the component that runs inside this one under a label of its path."""
         return next((one for one in self.parts if one.id == label), None)
+
+
+def _a_database(given: object) -> Database | None:
+    if given is None or isinstance(given, Database):
+        return given
+    message = f"db is {described(given)}: use SqliteDb(…), PostgresDb(…) or InMemoryDb()."
+    raise InvalidDefinition(message)

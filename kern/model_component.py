@@ -10,7 +10,18 @@ from kern.canonical import digest
 from kern.component import slug
 from kern.context import DEFAULT_RUNS, Context, window_of
 from kern.db.engine import Database
-from kern.definitions import a_model, by_name, limit, not_empty, not_negative, paragraphs
+from kern.definitions import (
+    a_list,
+    a_model,
+    a_schema,
+    a_state,
+    a_text,
+    by_name,
+    limit,
+    not_empty,
+    not_negative,
+    paragraphs,
+)
 from kern.gates import declared
 from kern.models.base import Model, ModelResponse, OutputSpec
 from kern.run import RunOutput, ToolExecution
@@ -70,16 +81,16 @@ class ModelComponent(Runnable):
         tool_call_limit: int | None = None,
     ) -> None:
         self.model = a_model(model)
-        self.role = role
+        self.role = a_text("role", role)
         self.instructions = paragraphs(instructions)
         built_in = built_in_tools(
             reads_history=read_chat_history,
             searches=search_past_sessions,
             changes_state=enable_agentic_state,
         )
-        self.tools = by_name([*(as_tool(candidate) for candidate in tools), *built_in])
-        self.output_schema = output_schema
-        self.session_state = dict(session_state or {})
+        self.tools = by_name([*map(as_tool, a_list("tools", tools)), *built_in])
+        self.output_schema = a_schema(output_schema)
+        self.session_state = a_state(session_state)
         self.add_history_to_context = add_history_to_context
         self.num_history_runs = not_negative("num_history_runs", num_history_runs)
         self.num_history_messages = limit("num_history_messages", num_history_messages)

@@ -9,9 +9,10 @@ from collections.abc import (
 )
 from typing import Any, Literal, Unpack, overload
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from kern import media, streams
+from kern.description import misfit
 from kern.errors import InvalidInput
 from kern.events import RunEvent
 from kern.input import Input, input_text
@@ -310,6 +311,7 @@ class Runnable(SessionComponent):
             stream_events: Everything that happens, or with False only text and the stop.
 
         Raises:
+            InvalidInput: `after` is no number of an event.
             NotFound: there is no such run.
             NotAllowed: the run belongs to somebody else.
         """
@@ -385,9 +387,9 @@ class Runnable(SessionComponent):
         told = {"component_id": self.id, "input": input_text(given), "media": came, **said}
         try:
             return RunRequest.model_validate(told)
-        except ValueError as error:
-            message = f"The run was not accepted: {error}"
-            raise InvalidInput(message) from error
+        except ValidationError as error:
+            message = f"The run was not accepted: {misfit(error)}"
+            raise InvalidInput(message) from None
 
     def _typed(self, output: RunOutput) -> RunOutput:
         """Return the output with its content in the component's own type."""

@@ -51,9 +51,9 @@ class RunRequest(BaseModel):
     media: tuple[Image | File, ...] = ()
     stream: bool = False
 
-    @field_validator("run_id", "session_id", "user_id")
+    @field_validator("run_id", "session_id", "user_id", mode="before")
     @classmethod
-    def _not_empty(cls, given: str | None, info: ValidationInfo) -> str | None:
+    def _an_id(cls, given: object, info: ValidationInfo) -> str | None:
         return given if given is None else an_id(str(info.field_name), given)
 
     @field_validator("input")

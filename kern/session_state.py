@@ -4,7 +4,15 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    JsonValue,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from kern.canonical import canonical_json, clean_json, clean_text, digest, storable
 from kern.description import described
@@ -12,6 +20,11 @@ from kern.errors import InvalidInput
 
 _Op = Literal["set", "delete", "increment", "append"]
 _Given = Mapping[str, JsonValue] | Iterable[tuple[str, JsonValue]]
+_HOW = (
+    "give a dict of the keys to set, or a list of changes such as StateChange(op='append', "
+    "key='cart', value='lamp') of kern.session_state, whose op is 'set', 'delete', 'increment' or "
+    "'append'."
+)
 _JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
 
 
@@ -31,6 +44,14 @@ class StateChange(BaseModel):
     key: str
     value: JsonValue = None
     seen: str | None = None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _told(cls, given: object, read: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return read(given)
+        except ValidationError as error:
+            raise InvalidInput(_misfit(error)) from None
 
 
 class SessionState(dict[str, JsonValue]):
@@ -201,7 +222,7 @@ def changes_of(given: Mapping[str, JsonValue] | Sequence[StateChange]) -> list[S
     changes: list[StateChange] = []
     for one in _several(given):
         if not isinstance(one, StateChange):
-            message = f"{one!r:.200} changes no state: give a dict of keys to set, or StateChanges."
+            message = f"{described(one)} changes no state: {_HOW}"
             raise InvalidInput(message)
         changes.append(_change(one.op, one.key, one.value))
     return changes
@@ -210,18 +231,29 @@ def changes_of(given: Mapping[str, JsonValue] | Sequence[StateChange]) -> list[S
 def _several(given: object) -> Sequence[object]:
     if isinstance(given, Sequence) and not isinstance(given, str):
         return given
-    message = f"{given!r:.200} changes no state: give a dict of keys to set, or StateChanges."
+    message = f"{described(given)} changes no state: {_HOW}"
     raise InvalidInput(message)
 
 
 def _change(op: _Op, key: str, value: JsonValue) -> StateChange:
+    change = StateChange(op=op, key=key, value=value)
     try:
-        change = StateChange(op=op, key=key, value=value)
         cleaned = {"key": clean_text(change.key), "value": storable(change.value)}
     except (ValueError, InvalidInput, RecursionError) as error:
         message = f"The session state's {key!r} would hold what cannot be kept as JSON: {error}"
         raise InvalidInput(message) from error
     return change.model_copy(update=cleaned)
+
+
+def _misfit(error: ValidationError) -> str:
+    """Say in one sentence why something is no change of the state."""
+    wrong = error.errors(include_url=False, include_context=False)[0]
+    given, what = described(wrong["input"]), wrong["loc"][:1]
+    if what == ("value",):
+        return f"A session's state cannot hold {given}: use JSON (texts, numbers, lists, …)."
+    if what == ("key",):
+        return f"{given} is no key of a session's state: use a text."
+    return f"{given} changes no state: {_HOW}"
 
 
 def overwrites(state: Mapping[str, JsonValue], change: StateChange) -> bool:

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from kern.canonical import digest
 from kern.component import Component, slug
 from kern.db.engine import Database
-from kern.definitions import not_empty, not_negative
+from kern.definitions import a_state, not_empty, not_negative
 from kern.errors import InvalidDefinition
 from kern.pipeline.agent import WorkflowAgent
 from kern.pipeline.blocks import Step, StepLike, Steps
@@ -78,7 +78,7 @@ class Workflow(Runnable):
         not_negative("num_history_runs", num_history_runs)
         history = num_history_runs if add_workflow_history_to_steps else 0
         self.layout = lay_out(Steps(steps, name=name or id or "workflow"), history)
-        self.session_state = dict(session_state or {})
+        self.session_state = a_state(session_state)
         given = id or (slug(name) if name else f"workflow-{self.fingerprint[:12]}")
         super().__init__(given, name or given, db)
         if any(part.id == self.id for part in self.layout.parts):

@@ -6,10 +6,12 @@ It holds what the listing is ordered by, not only an id: the row may have moved 
 import base64
 import binascii
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
+from kern.description import described
 from kern.errors import InvalidInput
+from kern.ids import an_id
 
 
 class Place(NamedTuple):
@@ -34,11 +36,17 @@ def read(cursor: str) -> Place:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         at, key = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        place = Place(datetime.fromisoformat(at), str(key))
-    except (binascii.Error, ValueError, TypeError) as error:
-        message = f"{cursor!r} is no cursor: pass the one that came with the page before."
-        raise InvalidInput(message) from error
-    if place.at.tzinfo is None:
-        message = f"{cursor!r} is no cursor: its time has no zone."
-        raise InvalidInput(message)
-    return place
+        moment = datetime.fromisoformat(at)
+        if moment.tzinfo is None:
+            raise _no_cursor(cursor)
+        return Place(moment.astimezone(UTC), an_id("cursor", key))
+    except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise _no_cursor(cursor) from error
+    except InvalidInput:
+        raise _no_cursor(cursor) from None
+
+
+def _no_cursor(given: object) -> InvalidInput:
+    return InvalidInput(
+        f"{described(given)} is no cursor: pass the one that came with the page before."
+    )

@@ -13,7 +13,7 @@ from kern.db.rows import add, execute, table_of
 from kern.db.tables import FileRow, MessageRow, SessionRow
 from kern.db.viewer import Viewer
 from kern.errors import NotFound
-from kern.ids import new_id, not_empty
+from kern.ids import an_id, new_id
 from kern.media import Attachment, FileContent
 from kern.run import FileReference, Message
 
@@ -94,7 +94,7 @@ def read(tx: Session, file_id: str, viewer: Viewer) -> FileContent:
         NotAllowed: it belongs to somebody else.
         InvalidInput: the id is empty, or the file is another component's.
     """
-    owner = execute(tx, _OWNER, id=not_empty("file_id", file_id)).first()
+    owner = execute(tx, _OWNER, id=an_id("file_id", file_id)).first()
     if owner is None:
         message = f"There is no file with the id {file_id!r}: `Message.files` tells the ids."
         raise NotFound(message)

@@ -12,7 +12,7 @@ from kern.db.rows import add_row, execute, new_row, table_of
 from kern.db.tables import FileRow, MessageRow, RunRow, SessionRow
 from kern.db.viewer import Viewer
 from kern.errors import InvalidInput
-from kern.ids import new_id, not_empty
+from kern.ids import an_id, new_id
 from kern.states import RunStatus
 
 _runs, _messages, _files = (table_of(kind) for kind in (RunRow, MessageRow, FileRow))
@@ -89,7 +89,7 @@ def fork(
 
 
 def _number_of(tx: Session, source: SessionRow, run_id: str, viewer: Viewer) -> int:
-    run = find_run(tx, not_empty("run_id", run_id), viewer)
+    run = find_run(tx, an_id("run_id", run_id), viewer)
     if run.session_id != source.id:
         message = f"Run {run_id!r} is not of session {source.id!r}, but of {run.session_id!r}."
         raise InvalidInput(message)

@@ -13,6 +13,7 @@ from kern.db.outputs import find_requirement, find_run, requirement_of, summary_
 from kern.db.tables import DecisionRow, OutboxRow, RequirementRow, RunRow, SessionRow
 from kern.db.viewer import OPERATOR
 from kern.errors import InvalidInput
+from kern.ids import an_id
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.states import RequirementStatus, RunStatus, Verdict
@@ -77,7 +78,7 @@ def list_runs(
     if status is not None:
         query = query.where(RunRow.status == status.value)
     if user_id is not None:
-        query = query.where(RunRow.user_id == user_id)
+        query = query.where(RunRow.user_id == an_id("user_id", user_id))
     if after is not None:
         last = find_run(tx, after, OPERATOR)
         at = col(RunRow.created_at)
@@ -105,7 +106,7 @@ def list_pending(
     """
     query = select(RequirementRow).where(RequirementRow.status == RequirementStatus.pending.value)
     if user_id is not None:
-        query = query.where(RequirementRow.user_id == user_id)
+        query = query.where(RequirementRow.user_id == an_id("user_id", user_id))
     if run_id is not None:
         inside = col(RequirementRow.root_run_id) == run_id
         query = query.where((col(RequirementRow.run_id) == run_id) | inside)

@@ -8,8 +8,9 @@ from pydantic import JsonValue
 from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlmodel import Session
 
-from kern.db import children, deletions, files, order, outbox, timing
-from kern.db.events import append, record
+from kern.canonical import canonical_json
+from kern.db import children, deletions, files, order, outbox, step_waits, timing
+from kern.db.events import append, events_of, record
 from kern.db.held import hold, hold_all, save
 from kern.db.outbox import Delivery, DeliveryKind
 from kern.db.outputs import check, no_run, run_row
@@ -168,6 +169,8 @@ def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | Non
     run.updated_at = now
     if RunStatus(run.status).is_final:
         return
+    if paused is None and run.component_kind == "workflow":
+        paused = step_waits.only_people(tx, run.id)
     if paused is None:
         save(tx)
         asked = execute(tx, _UNFINISHED, run_id=run.id, turn=run.turn)
@@ -348,14 +351,29 @@ def _same_run(
     Viewer(request.user_id).check(f"Run {known.id!r}", known.user_id)
     same_session = request.session_id in (None, known.session_id)
     same_input = (known.input, known.component_id) == (request.input, request.component_id)
-    if same_session and same_input and files.are_those(tx, known.id, attachments):
+    same_files = same_session and same_input and files.are_those(tx, known.id, attachments)
+    if same_files and _came_with(tx, known) == _comes_with(request):
         return
     message = (
         f"The run id {known.id!r} is taken by another run of {known.component_id!r} with another "
-        "input, other files or another session. "
+        "input, other files, another session, or another session_state, metadata or dependencies. "
         "Use a new run_id, or none."
     )
     raise Conflict(message)
+
+
+def _came_with(tx: Session, run: RunRow) -> str:
+    """Return what a run was asked for with, as canonical JSON; its second event has the state."""
+    told = [row for row in events_of(tx, run.id)[:2] if row.kind == "session_state_changed"]
+    changes = told[0].data["changes"] if told else []
+    return canonical_json([changes, run.run_metadata, run.dependencies])
+
+
+def _comes_with(request: RunRequest) -> str:
+    changes: list[JsonValue] = [
+        one.model_dump(mode="json", exclude={"seen"}) for one in changes_of(request.session_state)
+    ]
+    return canonical_json([changes, request.metadata, request.dependencies])
 
 
 def _not_deleted(tx: Session, run_id: str) -> None:

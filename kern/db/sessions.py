@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, literal, select, tuple_
 from sqlmodel import Session
 
 from kern.canonical import clean_text
+from kern.counts import a_count
 from kern.db import cursors, order
 from kern.db.outputs import messages_of, summary_of
 from kern.db.rows import execute, rows, table_of
@@ -16,7 +17,7 @@ from kern.db.tables import MessageRow, RunRow, SessionRow
 from kern.db.types import UtcDateTime
 from kern.db.viewer import Viewer
 from kern.errors import InvalidInput, NotFound
-from kern.ids import not_empty
+from kern.ids import an_id, not_empty
 from kern.run import Message, RunOutput
 from kern.session import Session as SessionOutput
 from kern.session import SessionPage
@@ -38,15 +39,15 @@ def find(tx: Session, session_id: str, viewer: Viewer) -> SessionRow:
     Raises:
         NotFound: there is no such session.
         NotAllowed: it belongs to somebody else.
-        InvalidInput: the id is empty, or the session is another component's.
+        InvalidInput: the id can be none, or the session is another component's.
     """
-    query = rows(tx, SessionRow, _SESSION, session_id=not_empty("session_id", session_id))
+    query = rows(tx, SessionRow, _SESSION, session_id=an_id("session_id", session_id))
     return _checked(next(query, None), session_id, viewer)
 
 
 def lock(tx: Session, session_id: str, viewer: Viewer) -> SessionRow:
     """Take a session's row for this transaction: its state changes under it. Raises as `find`."""
-    row = order.lock_session(tx, not_empty("session_id", session_id))
+    row = order.lock_session(tx, an_id("session_id", session_id))
     return _checked(row, session_id, viewer)
 
 
@@ -77,12 +78,12 @@ def page(
     Raises:
         InvalidInput: the limit or the cursor makes no sense.
     """
-    _check_limit(limit, LONGEST_PAGE)
+    a_count("limit", limit, most=LONGEST_PAGE)
     query = _sessions.select()
     if not viewer.is_operator:
         query = query.where(_sessions.c.user_id.is_not_distinct_from(viewer.user_id))
     elif user_id is not None:
-        query = query.where(_sessions.c.user_id == user_id)
+        query = query.where(_sessions.c.user_id == an_id("user_id", user_id))
     if viewer.component_id is not None:
         query = query.where(_sessions.c.component_id == viewer.component_id)
     if cursor is not None:
@@ -139,7 +140,8 @@ def chat_history(
 
     What happened in between is left out. Raises as `find`.
     """
-    _check_limit(limit)
+    if limit is not None:
+        a_count("limit", limit)
     find(tx, session_id, viewer)
     query = (
         select(_messages, _runs.c.content.label("answer"), _runs.c.finished_at)
@@ -170,7 +172,8 @@ def messages(
 
     Raises as `find`.
     """
-    _check_limit(limit)
+    if limit is not None:
+        a_count("limit", limit)
     find(tx, session_id, viewer)
     query = (
         _messages.select()
@@ -214,14 +217,6 @@ def _checked(row: SessionRow | None, session_id: str, viewer: Viewer) -> Session
         raise NotFound(message)
     viewer.check(f"Session {session_id!r}", row.user_id, row.component_id)
     return row
-
-
-def _check_limit(limit: int | None, most: int | None = None) -> None:
-    if limit is None or (limit >= 1 and (most is None or limit <= most)):
-        return
-    wanted = "1 or more" if most is None else f"1 to {most}"
-    message = f"limit is {limit!r}: use {wanted}."
-    raise InvalidInput(message)
 
 
 def _end(found: list[SessionOutput], limit: int) -> str | None:

@@ -4,7 +4,7 @@ import getpass
 from dataclasses import dataclass
 
 from kern.errors import InvalidInput, NotAllowed
-from kern.ids import not_empty
+from kern.ids import an_id
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Viewer:
     credentials does. With a `component_id`, only what belongs to that component is reached.
 
     Raises:
-        InvalidInput: `user_id` is empty, which is neither a user nor none.
+        InvalidInput: `user_id` is empty, which is neither a user nor none, or can be no id.
     """
 
     user_id: str | None = None
@@ -24,7 +24,7 @@ class Viewer:
 
     def __post_init__(self) -> None:
         if self.user_id is not None:
-            not_empty("user_id", self.user_id)
+            an_id("user_id", self.user_id)
 
     def check(self, what: str, owner: str | None, component_id: str | None = None) -> None:
         """Refuse what belongs to somebody else, or to another component.

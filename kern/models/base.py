@@ -3,8 +3,9 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
+from kern.canonical import clean_json, clean_text
 from kern.run import Message, RequestedCall
 
 
@@ -53,7 +54,8 @@ class Usage(BaseModel):
 class ModelResponse(BaseModel):
     """One answer: text, calls, and the provider's items as they must be sent back.
 
-    Text is clean: no lone surrogates, no NUL.
+    Whatever model it comes from, its text is cleaned here of what databases refuse: lone surrogates
+    and NUL.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,6 +65,28 @@ class ModelResponse(BaseModel):
     provider: str
     items: list[dict[str, JsonValue]] = Field(default_factory=list)
     usage: Usage = Field(default_factory=Usage)
+
+    @field_validator("content", "provider")
+    @classmethod
+    def _clean_text(cls, given: str) -> str:
+        return clean_text(given)
+
+    @field_validator("items")
+    @classmethod
+    def _clean_items(cls, given: JsonValue) -> JsonValue:
+        return clean_json(given)
+
+    @field_validator("tool_calls")
+    @classmethod
+    def _clean_calls(cls, given: list[RequestedCall]) -> list[RequestedCall]:
+        return [
+            RequestedCall(
+                id=clean_text(one.id),
+                name=clean_text(one.name),
+                arguments=clean_text(one.arguments),
+            )
+            for one in given
+        ]
 
 
 class ProviderError(Exception):

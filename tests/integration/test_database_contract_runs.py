@@ -34,13 +34,34 @@ def test_the_same_run_again_starts_nothing(stored: Stored) -> None:
     assert stored.events(run_id) == ["run_accepted"]
 
 
-@pytest.mark.parametrize("other", [{"input": "Bye"}, {"component_id": "b"}, {"session_id": "s"}])
+def test_the_same_run_again_with_what_it_came_with_starts_nothing(stored: Stored) -> None:
+    came: dict[str, object] = {
+        "session_state": {"b": [1.0, "\ud800"], "a": None},
+        "metadata": {"k": "\x00"},
+        "dependencies": {"d": 1},
+    }
+    run_id, _ = stored.accept(**came)  # type: ignore[arg-type]
+    assert stored.accept(run_id=run_id, **came) == (run_id, None)  # type: ignore[arg-type]
+
+
+OTHERS: list[dict[str, object]] = [
+    {"input": "Bye"},
+    {"component_id": "b"},
+    {"session_id": "s"},
+    {"session_state": {"k": 1}},
+    {"session_state": {"k": True}},
+    {"metadata": {"m": 2}},
+    {"dependencies": {"d": 1}},
+]
+
+
+@pytest.mark.parametrize("other", OTHERS)
 def test_an_id_that_is_taken_by_another_run_is_refused(
-    stored: Stored, other: dict[str, str]
+    stored: Stored, other: dict[str, object]
 ) -> None:
-    run_id, _ = stored.accept()
+    run_id, _ = stored.accept(metadata={"m": 1})
     with pytest.raises(Conflict, match="is taken by another run"):
-        stored.accept(run_id=run_id, **other)  # type: ignore[arg-type]
+        stored.accept(run_id=run_id, **{"metadata": {"m": 1}, **other})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,54 @@ def test_negative_limits_are_refused(limit: str) -> None:
         agent(**{limit: -1})
 
 
+WRONG: list[tuple[str, object]] = [
+    ("num_history_runs", 1.5),
+    ("num_history_runs", 10**30),
+    ("num_history_runs", "3"),
+    ("num_history_runs", None),
+    ("num_history_runs", True),
+    ("num_history_runs", 10**5000),
+    ("num_history_messages", "3"),
+    ("max_tool_calls_from_history", 10**30),
+    ("tool_call_limit", float("nan")),
+    ("tool_call_limit", "3"),
+    ("instructions", 5),
+    ("instructions", [1]),
+    ("instructions", b"Help"),
+    ("role", 5),
+    ("db", "x"),
+    ("session_state", [1]),
+    ("session_state", {1: 2}),
+    ("session_state", {"a": object()}),
+    ("session_state", {"a": 10**5000}),
+    ("output_schema", "Order"),
+    ("output_schema", dict),
+    ("tools", 5),
+    ("tools", refund),
+    ("id", 5),
+    ("name", b"x"),
+]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), WRONG, ids=lambda given: given if isinstance(given, str) else ""
+)
+def test_a_value_that_makes_no_sense_is_refused_where_it_is_given(
+    option: str, value: object
+) -> None:
+    with pytest.raises(InvalidDefinition) as refused:
+        agent(**{option: value})
+    said = str(refused.value)
+    assert option in said or "session" in said
+    assert "validation error" not in said
+    assert "\n" not in said
+
+
+def test_a_name_that_makes_no_id_is_told_as_it_was_given() -> None:
+    with pytest.raises(InvalidDefinition, match="日本"):
+        Agent(model=MODEL, name="日本")
+
+
 def test_instructions_become_paragraphs() -> None:
     assert agent(instructions=["One.", "Two."]).instructions == "One.\n\nTwo."
 

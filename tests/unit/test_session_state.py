@@ -311,6 +311,24 @@ def test_a_sum_that_cannot_be_kept_is_refused(before: float, by: float) -> None:
 
 
 @pytest.mark.parametrize(
+    ("op", "key", "value"),
+    [("set", "k", (1, 2)), ("set", 5, 1), ("put", "k", 1), ("set", "k", object())],
+)
+def test_a_change_that_cannot_be_is_refused_in_a_sentence(
+    op: str, key: object, value: object
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        StateChange.model_validate({"op": op, "key": key, "value": value})
+    assert "validation error" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_whoever_gives_no_change_is_shown_one() -> None:
+    with pytest.raises(InvalidInput, match=r"StateChange\(op='append', key='cart', value='lamp'\)"):
+        changes_of([{"op": "append", "key": "cart", "value": "lamp"}])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
     "asked",
     [None, "text", 5, {"k": 10**5000}, {"k": float("nan")}],
     ids=["none", "text", "number", "too long", "nan"],
