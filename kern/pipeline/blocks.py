@@ -29,8 +29,8 @@ class Block:
         self.id = id
         self.human_review = human_review or HumanReview()
         self.on_error = OnError.fail
-        self.require_kind(name, str, "a text as its name")
-        self.require_kind(self.human_review, HumanReview, "a HumanReview as its human_review")
+        self._require_kind(name, str, "a text as its name")
+        self._require_kind(self.human_review, HumanReview, "a HumanReview as its human_review")
         self.require(bool(name.strip()), "needs a name")
         self.require(id is None or id == slug(id), "needs an id of lower case, digits and hyphens")
         self.require(
@@ -67,8 +67,8 @@ class Block:
             message = f"The {type(self).__name__} {self.name!r} {problem}."
             raise InvalidDefinition(message)
 
-    def require_kind(self, given: object, kind: type | UnionType, wanted: str) -> None:
-        """Refuse a value of another kind; True and False are no numbers."""
+    def _require_kind(self, given: object, kind: type | UnionType, wanted: str) -> None:
+        # True and False are no numbers.
         fine = isinstance(given, kind) and not isinstance(given, bool)
         self.require(fine, f"needs {wanted}; {given!r} is none")
 
@@ -133,9 +133,9 @@ class Step(Block):
             f"has the effect {effect!r}: use 'once', 'idempotent' or 'read'",
         )
         self.effect = Effect(effect)
-        self.require_kind(retries, int, "a whole number of retries")
-        self.require_kind(backoff, int | float, "seconds as its backoff")
-        self.require_kind(0 if timeout is None else timeout, int | float, "seconds as its timeout")
+        self._require_kind(retries, int, "a whole number of retries")
+        self._require_kind(backoff, int | float, "seconds as its backoff")
+        self._require_kind(0 if timeout is None else timeout, int | float, "seconds as its timeout")
         self.require(retries >= 0, "has negative retries")
         self.require(backoff >= 0, "has a negative backoff")
         self.require(timeout is None or timeout > 0, "needs a timeout above 0 seconds")

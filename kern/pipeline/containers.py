@@ -48,7 +48,7 @@ class Parallel(Block):
         self.for_each = for_each
         super().__init__(name, id, on_error, human_review)
         self.steps = blocks_of(self, steps)
-        self.require_kind(max_concurrency or 1, int, "a whole number as its max_concurrency")
+        self._require_kind(max_concurrency or 1, int, "a whole number as its max_concurrency")
         self.require(
             max_concurrency is None or 0 < max_concurrency <= MOST_AT_ONCE,
             f"needs a max_concurrency from 1 to {MOST_AT_ONCE:,}",
@@ -141,7 +141,7 @@ class Loop(Block):
         super().__init__(name, id, on_error, human_review)
         if end_condition is not None:
             self.require_code(end_condition, "end_condition")
-        self.require_kind(max_iterations, int, "a whole number as its max_iterations")
+        self._require_kind(max_iterations, int, "a whole number as its max_iterations")
         self.require(max_iterations > 0, "needs max_iterations above 0")
         self.end_condition = end_condition
         self.max_iterations = max_iterations
