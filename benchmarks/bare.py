@@ -33,12 +33,16 @@ class Bare:
         """Run three activities with one signal after the first."""
         return await self._run(gated=True)
 
-    async def _run(self, *, gated: bool) -> Took:
+    async def steps(self, count: int) -> Took:
+        """Run so many activities one after another."""
+        return await self._run(gated=False, steps=count)
+
+    async def _run(self, *, gated: bool, steps: int = 1) -> Took:
         job_id = str(uuid4())
         began = time.perf_counter()
         handle = await self._client.start_workflow(
             BareJob.run,
-            Job(job_id=job_id, gated=gated),
+            Job(job_id=job_id, gated=gated, steps=steps),
             id=job_id,
             task_queue=_QUEUE,
             request_eager_start=True,

@@ -10,10 +10,11 @@ class Message(BaseModel):
 
 
 class Job(Message):
-    """What to do: one activity, or three with a wait for a signal after the first."""
+    """What to do: so many activities, or three with a wait for a signal after the first."""
 
     job_id: str
     gated: bool = False
+    steps: int = 1
 
 
 class Step(Message):

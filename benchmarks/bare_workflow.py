@@ -15,7 +15,7 @@ async def step(ask: Step) -> Done:
 
 @workflow.defn(name="BareJob")
 class BareJob:
-    """One activity; when gated, a wait for the signal and two more."""
+    """Activities one after another; when gated, a wait for the signal and two more."""
 
     @workflow.init
     def __init__(self, job: Job) -> None:
@@ -27,7 +27,8 @@ class BareJob:
     @workflow.run
     async def run(self, job: Job) -> None:
         """Take the steps in their order."""
-        await self._step(1)
+        for number in range(job.steps):
+            await self._step(1 + number)
         if job.gated:
             await self._wait()
             await self._step(2)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from temporalio.client import Client
 
-from benchmarks import engine
+from benchmarks import engine, pipelines
 from benchmarks.bare import Bare
 from benchmarks.histories import history_of
 from benchmarks.measure import Meter, Sample, Series, Took, alternate, median, p95
@@ -23,6 +23,8 @@ CPU_AIM = 1.5
 HISTORY_AIM_KB = 150
 LONG_TURNS = 100
 LONG_SESSION = 999
+# How often what takes seconds is measured.
+FEW = 5
 SESSIONS, RUNS_IN_EACH, PAGE = 1000, 3, 100
 
 Run = Callable[[], Awaitable[Took]]
@@ -121,6 +123,51 @@ async def deltas(bench: Bench) -> list[Row]:
     ]
 
 
+async def pipeline(bench: Bench) -> list[Row]:
+    """Measure steps one after another beside a workflow of as many activities, and a loop."""
+    count = min(bench.runs, FEW)
+    steps = pipelines.STEPS
+    ours, theirs = await alternate(
+        bench.meter, count, pipelines.sequence, lambda: bench.bare.steps(steps), warm_up=1
+    )
+    mine, other = (
+        [steps / took for took in series.values(lambda sample: sample.took.seconds)]
+        for series in (ours, theirs)
+    )
+    history = await history_of(bench.temporal, ours.samples[-1].took.workflow_id)
+    beside = await history_of(bench.temporal, theirs.samples[-1].took.workflow_id)
+    asked = await asked_by(bench.db.engine, pipelines.sequence)
+    repeated = await bench.meter.sample(pipelines.loop)
+    name = f"{steps} steps, {count} runs of each"
+    return [
+        Row(name, "steps per second p50", median(mine), median(other)),
+        *_cpu(name, ours, theirs),
+        Row(name, "history events", history.events, beside.events),
+        Row(name, "history bytes", history.size, beside.size),
+        Row(name, "SQL statements a step", asked.statements / steps),
+        Row(
+            f"a loop of {pipelines.ITERATIONS} iterations, once",
+            "iterations per second",
+            pipelines.ITERATIONS / repeated.took.seconds,
+        ),
+    ]
+
+
+async def parallel(bench: Bench) -> list[Row]:
+    """Measure one `Parallel` over many items."""
+    found = await bench.meter.sample(pipelines.many)
+    history = await history_of(bench.temporal, found.took.workflow_id)
+    name = f"{pipelines.ITEMS:,} items, {pipelines.AT_ONCE} at once, once"
+    return [
+        Row(name, "seconds", found.took.seconds),
+        Row(name, "items per second", pipelines.ITEMS / found.took.seconds),
+        Row(name, "CPU of client and worker, s", found.client_cpu),
+        Row(name, "CPU of the server, s", found.server_cpu),
+        Row(name, "history events", history.events),
+        Row(name, "history KB", history.size / 1000),
+    ]
+
+
 SCENARIOS = {
     "plain": plain,
     "gated": gated,
@@ -128,6 +175,8 @@ SCENARIOS = {
     "session": session,
     "listing": listing,
     "deltas": deltas,
+    "pipeline": pipeline,
+    "parallel": parallel,
 }
 
 

@@ -1,65 +1,69 @@
-"""A content pipeline: research in parallel, a draft that an editor sends back, a gated release.
+"""A content pipeline: a writer drafts, a person reviews, an editor cuts, and it goes out once.
 
-Run it with `python examples/content.py`.
+    python examples/content.py
+
+It needs no account: its models are scripted. Put `OpenAIResponses(id="…")` in their place.
 """
 
-from datetime import timedelta
-
 from kern.agent import Agent
+from kern.models.base import ModelRequest
 from kern.models.scripted import ScriptedModel
-from kern.requirements import Requirement
-from kern.states import RequirementKind
-from kern.tools import Approval
-from kern.workflow import HumanReview, Parallel, Step, StepInput, Workflow
+from kern.workflow import Condition, HumanReview, Loop, Step, StepInput, Workflow
 
-reader = Agent(id="reader", name="papers", model=ScriptedModel(["Bees dance to give directions."]))
-listener = Agent(id="listener", name="talks", model=ScriptedModel(["A dance lasts some seconds."]))
-writer = Agent(
-    id="writer",
-    model=ScriptedModel(
-        ["Bees dance.", "Bees dance for some seconds to tell the others where to fly."]
-    ),
-)
+LONGEST = 60
+
+
+def draft(request: ModelRequest) -> str:
+    """Play the writer, who is asked again with what a person said about the draft."""
+    asked = request.messages[-1].content
+    begin = "Dear friends, tea" if "friendlier" in asked else "Tea"
+    return f"{begin} is older than coffee. It is older by far. Think of China. Think of Ethiopia."
+
+
+def cut(request: ModelRequest) -> str:
+    """Play the editor: leave out the last sentence."""
+    return request.messages[-1].content.removesuffix(".").rpartition(".")[0] + "."
+
+
+def is_long(told: StepInput) -> bool:
+    return len(str(told.previous_content)) > LONGEST
+
+
+def is_short(told: StepInput) -> bool:
+    return not is_long(told)
 
 
 def publish(told: StepInput) -> str:
-    return f"Published: {told.previous_content}"
+    """Put a text on the front page; this happens once."""
+    return f"On the front page: {told.previous_content}"
 
 
-editors = Approval(candidates=("erin", "olaf"), due=timedelta(days=2))
+writer = Agent(name="writer", model=ScriptedModel(draft), instructions="You write for a tea shop.")
+editor = Agent(name="editor", model=ScriptedModel(cut), instructions="Leave out a sentence.")
+
 content = Workflow(
-    id="content",
+    name="content",
     steps=[
-        Parallel(reader, listener, name="research"),
         Step(
             "draft",
             writer,
             human_review=HumanReview(
-                requires_output_review=True,
-                output_review_message="Is it fit to print?",
-                approval=editors,
+                requires_output_review=True, output_review_message="Is this how we speak?"
             ),
         ),
-        Step("publish", publish, human_review=HumanReview(requires_confirmation=True)),
+        Condition(is_long, [Loop([editor], end_condition=is_short, max_iterations=5)]),
+        publish,
     ],
 )
 
-
-def decide(requirement: Requirement) -> None:
-    """Answer as people would at an inbox."""
-    if requirement.kind is RequirementKind.confirmation:
-        requirement.confirm(by="olaf")
-    elif "seconds" in str(requirement.arguments["output"]):
-        requirement.confirm(by="erin")
-    else:
-        requirement.reject("Say for how long, and why.", by="erin")
-
-
 if __name__ == "__main__":
-    response = content.run("Why do bees dance?")
-    while response.is_paused:
-        for requirement in response.active_requirements:
-            print("Deciding", requirement.kind, " / ".join(requirement.path))
-            decide(requirement)
-        response = content.continue_run(response.run_id, response.requirements)
-    print(response.content)
+    run = content.run("Is tea or coffee older?", user_id="mara")
+    while run.is_paused:
+        (review,) = run.active_requirements
+        print(review.question, review.arguments["output"])
+        if "friends" in str(review.arguments["output"]):
+            review.confirm(by="dana")
+        else:
+            review.reject("Make it friendlier.", by="dana")
+        run = content.continue_run(run.run_id, run.requirements)
+    print(run.content)

@@ -1,54 +1,123 @@
-"""A thousand invoices, ten at once, each paid once, whatever becomes of the process.
+"""A thousand invoices: each is posted to a ledger and mailed, exactly once, whatever is killed.
 
-Run it with `python examples/invoices.py`, kill it half-way (`kill -9`), and run it again: the same
-run goes on where it was. `--fresh` begins another month. What was paid stands in `paid.txt`.
+    python examples/invoices.py 2026-11
+
+Kill it half-way with the command that it prints, and start it again: it goes on where it was. The
+ledger and the outbox are two tables of `invoices.db` here, in place of systems of others.
 """
 
 import os
+import sqlite3
 import sys
 import time
-from pathlib import Path
+from collections.abc import Generator
+from contextlib import contextmanager
 
+from pydantic import BaseModel
+
+from kern.requirements import Requirement
 from kern.workflow import Parallel, Step, StepInput, Workflow
 
 COUNT = int(os.environ.get("INVOICES", "1000"))
-LEDGER = Path(os.environ.get("INVOICES_LEDGER", "paid.txt"))
+AT_ONCE = 8
 
 
-def invoices() -> list[int]:
-    return list(range(1, COUNT + 1))
+class Invoice(BaseModel):
+    """What is posted."""
+
+    number: str
+    cents: int
 
 
-def pay(told: StepInput) -> int:
-    # A bank that knows the key takes the same payment once, however often it is sent.
-    line = f"{told.item} {told.idempotency_key}\n"
-    with LEDGER.open("a") as ledger:
-        ledger.write(line)
-    time.sleep(0.001)
-    return int(str(told.item))
+@contextmanager
+def ledger() -> Generator[sqlite3.Connection]:
+    """Open the ledger for one transaction."""
+    connection = sqlite3.connect("invoices.db", timeout=60)
+    try:
+        with connection:
+            connection.execute("create table if not exists posted (key unique, invoice, cents)")
+            connection.execute("create table if not exists mailed (invoice)")
+            yield connection
+    finally:
+        connection.close()
 
 
-def close(told: StepInput) -> str:
-    paid = told.previous_content if isinstance(told.previous_content, list) else []
-    return f"Paid {len(paid)} invoices, {sum(int(str(one)) for one in paid)} EUR."
+def invoices(told: StepInput) -> list[Invoice]:
+    """Return the invoices of the month that the run was asked for."""
+    numbers = range(1, COUNT + 1)
+    return [Invoice(number=f"{told.input}/{n:04}", cents=1000 + n) for n in numbers]
 
 
-month = Workflow(
-    id="invoices",
+def post(told: StepInput) -> str:
+    """Post an invoice. The ledger knows the key again, so this may be repeated."""
+    invoice = Invoice.model_validate(told.item)
+    with ledger() as books:
+        row = (told.idempotency_key, invoice.number, invoice.cents)
+        books.execute("insert or ignore into posted values (?, ?, ?)", row)
+    return invoice.number
+
+
+def mail(told: StepInput) -> str:
+    """Mail an invoice. Nobody would know a second letter again, so this must not be repeated."""
+    with ledger() as books:
+        books.execute("insert into mailed values (?)", (told.previous_content,))
+    return "mailed"
+
+
+def close() -> str:
+    """Add up what was posted."""
+    with ledger() as books:
+        count, cents = books.execute("select count(*), sum(cents) from posted").fetchone()
+    return f"{count} invoices posted and mailed, {cents / 100:.2f} EUR."
+
+
+month_end = Workflow(
+    name="month-end",
     steps=[
         Parallel(
-            Step("pay", pay, effect="idempotent", retries=3),
+            Step("post", post, effect="idempotent", retries=3),
+            Step("mail", mail),
+            name="invoices",
             for_each=invoices,
-            max_concurrency=10,
-            name="payments",
+            max_concurrency=AT_ONCE,
         ),
-        close,
+        Step("close", close, effect="read"),
     ],
 )
 
 
+def look(requirement: Requirement) -> None:
+    """Say what became of a letter that was being mailed when the process was killed."""
+    number = requirement.arguments["input"]
+    with ledger() as books:
+        row = books.execute("select 1 from mailed where invoice = ?", (number,)).fetchone()
+    print(f"Was {number} mailed? The outbox says {'yes' if row else 'no'}.")
+    if row:
+        requirement.mark_happened("mailed", by="dana")
+    else:
+        requirement.run_again(by="dana")
+
+
+def mailed() -> int:
+    """Return how many letters are in the outbox."""
+    with ledger() as books:
+        return int(books.execute("select count(*) from mailed").fetchone()[0])
+
+
+def main(month: str) -> None:
+    """Start the month's run, or go on with it, and show how far it is."""
+    print(f"To see that nothing is lost or done twice: kill -9 {os.getpid()}, and start again.")
+    run = month_end.run(month, run_id=f"month-end-{month}", background=True)
+    while not run.status.is_final:
+        print(f"{mailed()} of {COUNT} invoices", flush=True)
+        for requirement in run.active_requirements:
+            look(requirement)
+        if run.active_requirements:
+            run = month_end.continue_run(run.run_id, run.requirements)
+        time.sleep(1)
+        run = month_end.get_run_output(run.run_id)
+    print(run.content or run.error)
+
+
 if __name__ == "__main__":
-    number = f"month-{os.getpid()}" if "--fresh" in sys.argv else "month-1"
-    # The same run id is the same run, in this process and in every later one.
-    response = month.run("October", run_id=number)
-    print(response.content)
+    main(sys.argv[1] if len(sys.argv) > 1 else "2026-11")

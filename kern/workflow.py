@@ -28,6 +28,7 @@ __all__ = [
     "Router",
     "Step",
     "StepInput",
+    "StepLike",
     "StepOutput",
     "Steps",
     "Workflow",

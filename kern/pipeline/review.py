@@ -1,9 +1,9 @@
 """What people are asked about a step: before it, about its output, and when it fails."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kern.requirements import UserInputField
 from kern.states import OnExpiry
@@ -53,7 +53,7 @@ class HumanReview(BaseModel):
     confirmation_message: str | None = None
     requires_user_input: bool = False
     user_input_message: str | None = None
-    user_input_fields: tuple[UserInputField, ...] = ()
+    user_input_fields: Sequence[str | UserInputField] = ()
     user_input_schema: type[BaseModel] | None = None
     requires_output_review: bool | ReviewPredicate = False
     output_review_message: str | None = None
@@ -65,13 +65,6 @@ class HumanReview(BaseModel):
     on_reject: OnReject | None = None
     max_revisions: int = Field(default=10, ge=0)
     approval: Approval = Field(default_factory=Approval)
-
-    @field_validator("user_input_fields", mode="before")
-    @classmethod
-    def _named(cls, given: object) -> object:
-        if not isinstance(given, list | tuple):
-            return given
-        return tuple(_field(one) if isinstance(one, str) else one for one in given)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -132,7 +125,8 @@ class HumanReview(BaseModel):
     def fields(self) -> tuple[UserInputField, ...]:
         """What somebody fills in."""
         if self.user_input_schema is None:
-            return self.user_input_fields
+            named = self.user_input_fields
+            return tuple(_field(one) if isinstance(one, str) else one for one in named)
         schema = schema_of(self.user_input_schema)
         properties = schema.get("properties")
         needed = schema.get("required")

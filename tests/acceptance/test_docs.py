@@ -22,8 +22,8 @@ ENDS = (
     "The refund is on its way.",
     "Version 1.4 is live in eu.",
     "The team is done. Published:",
-    "Published: Bees dance for some seconds",
-    "Paid 1000 invoices, 500500 EUR.",
+    "On the front page: Dear friends",
+    "20 invoices posted and mailed",
 )
 
 
@@ -42,6 +42,7 @@ def test_the_example_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INVOICES", "20")
     with isolated_runtime(folder, sqlite_with_tables(tmp_path / "kern.db")):
         runpy.run_path(str(ROOT / "examples" / example), run_name="__main__")
 

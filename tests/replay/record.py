@@ -20,6 +20,7 @@ from kern.models.scripted import Call, Script, ScriptedModel
 from kern.run import Message, RunOutput
 from kern.team import Team
 from kern.tools import Approval, Tool, tool
+from kern.workflow import HumanReview, Loop, Parallel, Step, StepInput, Steps, Workflow
 from tests.support.waiting import wait_until
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -167,6 +168,50 @@ def _third(messages: Sequence[Message]) -> Call | str:
     return Call("pay") if before > 1 and messages[-1].role == "user" else "Paid."
 
 
+def flow(name: str) -> Workflow:
+    """Return a pipeline with a gated step and, beside it, an agent whose tool is gated."""
+    asked = Step("asked", noted, human_review=HumanReview(requires_confirmation=True))
+    waiting = agent(f"{name}-agent", [Call("pay"), "Paid."])
+    return Workflow(name=name, steps=[noted, Parallel(Steps([asked, noted]), waiting)])
+
+
+def noted(told: StepInput) -> str:
+    return str(told.previous_content)
+
+
+def completed_pipeline() -> RunOutput:
+    """A pipeline that nobody was asked about."""
+    return Workflow(name="plain-flow", steps=[noted, Loop([noted], max_iterations=2)]).run("Go")
+
+
+def paused_pipeline() -> RunOutput:
+    """A pipeline of which two branches wait, one of them in a run inside it."""
+    return flow("waiting-flow").run("Go")
+
+
+def completed_pipeline_approved() -> RunOutput:
+    """A pipeline that went on when both were approved."""
+    workflow = flow("approved-flow")
+    output = workflow.run("Go")
+    for one in output.active_requirements:
+        output = workflow.continue_run(output.run_id, [one.confirm()])
+    return output
+
+
+def completed_pipeline_retried() -> RunOutput:
+    """A pipeline that failed, and went on when it was retried."""
+    tries: list[int] = []
+
+    def unlucky() -> str:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ConnectionError
+        return "at last"
+
+    workflow = Workflow(name="retried-flow", steps=[noted, unlucky])
+    return workflow.retry_run(workflow.run("Go").run_id)
+
+
 STORIES: list[Callable[[], RunOutput]] = [
     completed_plain,
     paused,
@@ -182,6 +227,10 @@ STORIES: list[Callable[[], RunOutput]] = [
     paused_member,
     completed_team,
     paused_team_moved,
+    completed_pipeline,
+    paused_pipeline,
+    completed_pipeline_approved,
+    completed_pipeline_retried,
 ]
 
 

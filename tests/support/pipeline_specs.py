@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from kern.canonical import canonical_json
 from kern.pipeline.blocks import Block, Step, StepFunction, Steps
 from kern.pipeline.containers import Condition, Loop, Parallel, Router
-from kern.pipeline.review import HumanReview
+from kern.pipeline.review import HumanReview, OnReject
 from kern.pipeline.values import StepInput, StepOutput
 
 MOST_ITERATIONS = 3
@@ -35,7 +35,7 @@ class Spec:
     gate: str = "none"  # none, yes, edit, no
     review: str = "none"  # none, approve, replace, again, no
     trouble: str = "fail"  # again, skip, fail
-    on_reject: str | None = None
+    on_reject: OnReject | None = None
     bound: int | None = None
     asks_end: bool = False
 

@@ -10,7 +10,8 @@ from kern.workflow import StepInput, Workflow
 
 def pipeline(*steps: Any, **options: Any) -> Workflow:  # noqa: ANN401  whatever a workflow takes
     """Return a workflow under an id that no other test uses."""
-    return Workflow(steps=list(steps), **{"id": f"workflow-{new_id()}", **options})
+    named: dict[str, Any] = {"id": f"workflow-{new_id()}", **options}
+    return Workflow(steps=list(steps), **named)
 
 
 def upper(told: StepInput) -> str:

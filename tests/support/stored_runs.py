@@ -122,6 +122,7 @@ class Stored:
         session_id: str | None = None,
         at: datetime = NOW,
         media: Sequence[Image | File] = (),
+        kind: str = "agent",
         **request: object,
     ) -> tuple[str, Delivery | None]:
         asked = RunRequest.model_validate(
@@ -138,7 +139,7 @@ class Stored:
             lambda tx: runs.accept(
                 tx,
                 asked,
-                component_kind="agent",
+                component_kind=kind,
                 initial_state={},
                 now=at,
                 run_id=run_id,
