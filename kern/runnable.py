@@ -92,7 +92,7 @@ class Runnable(SessionComponent):
             NotAllowed: the session belongs to somebody else.
             InvalidInput: a value cannot be stored, a file cannot be read, or the session is another
                 component's.
-            Conflict: `run_id` is taken by a run with another input or other files.
+            Conflict: `run_id` is taken by a run with another input, other files, state or metadata.
             SessionBusy: another run of the session moves, and `on_busy` is `reject`.
         """
         show = streams.shown(stream=stream, stream_events=stream_events, background=background)
