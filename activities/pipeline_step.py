@@ -18,7 +18,7 @@ from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.activities.tool_result import changes_of, error_text
 from kern.checkpoints import reach
 from kern.contracts import PipelineInput, PipelineOutcome, Work
-from kern.db import steps
+from kern.db import calls, steps
 from kern.db.engine import Database
 from kern.db.outputs import no_run, run_row
 from kern.db.step_work import backoff
@@ -171,10 +171,26 @@ class _Visit:
             return steps.take(tx, self._run_id, self._lane, token, now)
 
         reach(before)
-        task = await self._db.write(both)
+        task = await self._unbroken(asyncio.ensure_future(self._db.write(both)), token)
         reach(after)
         self.token = token
         return task
+
+    async def _unbroken(self, writing: asyncio.Future[Task], token: str) -> Task:
+        """Wait for a transaction.
+
+        What it began while this activity was being stopped is given back, and in no doubt.
+        """
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            task, now = await writing, datetime.now(UTC)
+            if isinstance(task, Execute):
+                call_id = task.execution.tool_call_id
+                await self._db.write(
+                    lambda tx: calls.release(tx, call_id, token, "It was not begun.", now)
+                )
+            raise
 
 
 class _StepAttempt(Attempt[Finished]):

@@ -1,4 +1,4 @@
-"""Pipelines of functions that do nothing, so that what is left is what the steps cost themselves."""
+"""Pipelines of functions that do nothing: what is left is what the steps themselves cost."""
 
 import time
 

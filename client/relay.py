@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -15,7 +15,7 @@ from kern.checkpoints import reach
 from kern.client.courier import Courier
 from kern.db import order, outbox, runs
 from kern.db.engine import Database
-from kern.db.tables import RequirementRow, RunRow
+from kern.db.tables import OutboxRow, RequirementRow, RunRow
 from kern.errors import KernError
 from kern.logs import get_logger
 from kern.states import RequirementStatus, RunStatus
@@ -114,6 +114,14 @@ def _suspects(tx: Session, before: datetime) -> list[str]:
         col(RunRow.status).in_([RunStatus.pending.value, RunStatus.running.value]),
         RunRow.updated_at < before,
         col(RunRow.is_queued).is_(False),
+        # What was accepted of it is not delivered yet: it was not lost.
+        col(RunRow.id).not_in(select(OutboxRow.run_id)),
+        # One that goes on again inside another is started by that one, which may wait its turn.
+        or_(
+            RunRow.status == RunStatus.running.value,
+            col(RunRow.parent_run_id).is_(None),
+            col(RunRow.started_at).is_(None),
+        ),
     )
     overdue = select(RequirementRow.run_id).where(
         RequirementRow.status == RequirementStatus.pending.value,

@@ -310,5 +310,5 @@ METHODS: dict[RequirementKind, str] = {
     RequirementKind.external_execution: "set_external_execution_result() or reject()",
     RequirementKind.unknown_outcome: "mark_happened(), run_again(), fail() or reject()",
     RequirementKind.output_review: "confirm(), edit(), fail() or reject()",
-    RequirementKind.error: "run_again(), skip() or fail()",
+    RequirementKind.error: "run_again(), skip(), fail() or reject()",
 }

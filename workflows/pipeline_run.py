@@ -87,7 +87,7 @@ class PipelineRun(AgentRun):
                 if work.delay:
                     await self._sleep(work.delay)
                 await self._children.run(work.child)
-            self._begin(await self._execute(work.lane))
+            self._begin(await self._execute(work.lane, work.name))
         except ActivityError as error:
             self._error, self._over = error, True
 
@@ -98,7 +98,7 @@ class PipelineRun(AgentRun):
         finally:
             self._gates.busy -= 1
 
-    async def _execute(self, lane: str | None) -> PipelineOutcome:
+    async def _execute(self, lane: str | None, name: str = "") -> PipelineOutcome:
         self._gates.busy += 1
         try:
             await workflow.wait_condition(lambda: not self._is_long(_FAR_TOO_LONG))
@@ -106,7 +106,9 @@ class PipelineRun(AgentRun):
             # Asking what is open is no progress: a history that only did this must go on.
             self._executed += lane is not None
             try:
-                return await steps.pipeline_step(self._cursor.run_id, lane, self._cursor.heartbeat)
+                return await steps.pipeline_step(
+                    self._cursor.run_id, lane, self._cursor.heartbeat, name
+                )
             finally:
                 self._executing -= 1
         finally:

@@ -66,7 +66,9 @@ async def execute_call(run_id: str, call: PlannedCall, heartbeat: float) -> Tool
     return outcome
 
 
-async def pipeline_step(run_id: str, lane: str | None, heartbeat: float) -> PipelineOutcome:
+async def pipeline_step(
+    run_id: str, lane: str | None, heartbeat: float, name: str = ""
+) -> PipelineOutcome:
     """Have a pipeline's steps executed, as far as they go by themselves."""
     outcome: PipelineOutcome = await workflow.execute_activity(
         "pipeline_step",
@@ -75,6 +77,7 @@ async def pipeline_step(run_id: str, lane: str | None, heartbeat: float) -> Pipe
         start_to_close_timeout=_TOOL_LIMIT,
         heartbeat_timeout=timedelta(seconds=heartbeat),
         retry_policy=_PATIENT,
+        summary=name or None,
     )
     return outcome
 

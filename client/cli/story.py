@@ -101,8 +101,10 @@ def print_story(given: str, *, as_json: bool) -> None:
         say_json(_as_json(story))
         return
     _head(story.run)
-    _turns(story)
-    _steps(story)
+    if story.run.progress is None:
+        _turns(story)
+    else:
+        _steps(story)
     _end(story)
 
 
@@ -149,11 +151,14 @@ def _turns(story: Story) -> None:
 
 
 def _steps(story: Story) -> None:
-    """Tell what a workflow did, and what people were asked on the way."""
+    """Tell what a workflow did, what it came to, and what people were asked on the way."""
     if story.run.progress is None:
         return
     tell_progress(story.run.progress)
     tell_steps(story.steps, story.opened)
+    for message in story.run.messages:
+        if message.role == "assistant":
+            _block("result", message.content)
     for item in story.run.requirements:
         say("")
         say(styled(f"  {' / '.join(one_line(name) for name in item.path)}", "bold"))

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlmodel import Session
 
 from kern.canonical import canonical_json
-from kern.db import children, deletions, files, order, outbox, timing
+from kern.db import children, deletions, files, order, outbox, step_waits, timing
 from kern.db.events import append, events_of, record
 from kern.db.held import hold, hold_all, save
 from kern.db.outbox import Delivery, DeliveryKind
@@ -169,6 +169,8 @@ def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | Non
     run.updated_at = now
     if RunStatus(run.status).is_final:
         return
+    if paused is None and run.component_kind == "workflow":
+        paused = step_waits.only_people(tx, run.id)
     if paused is None:
         save(tx)
         asked = execute(tx, _UNFINISHED, run_id=run.id, turn=run.turn)

@@ -22,7 +22,9 @@ _FITTING: Mapping[RequirementKind, frozenset[Verdict]] = {
         {Verdict.happened, Verdict.run_again, Verdict.reject, Verdict.fail}
     ),
     RequirementKind.output_review: frozenset({Verdict.approve, Verdict.reject, Verdict.fail}),
-    RequirementKind.error: frozenset({Verdict.run_again, Verdict.skip, Verdict.fail}),
+    RequirementKind.error: frozenset(
+        {Verdict.run_again, Verdict.skip, Verdict.fail, Verdict.reject}
+    ),
 }
 
 

@@ -11,6 +11,7 @@ from kern.pipeline.blocks import (
     blocks_of,
     distinct,
 )
+from kern.pipeline.machine import MOST_AT_ONCE
 from kern.pipeline.nodes import NodeKind
 from kern.pipeline.review import HumanReview
 
@@ -27,7 +28,8 @@ class Parallel(Block):
         *steps: The branches; with `for_each`, what is done with each item.
         name: What people call it.
         for_each: Returns the list of items, given a `StepInput`.
-        max_concurrency: How many branches go on at once. Default: all, with `for_each` 10.
+        max_concurrency: How many branches go on at once, up to 1,000. Default: all, with
+            `for_each` 10.
         on_error: As for a `Step`. When a branch fails, those beside it are stopped.
         human_review: What people are asked about all of it.
         id: As for a `Step`.
@@ -47,7 +49,8 @@ class Parallel(Block):
         super().__init__(name, id, on_error, human_review)
         self.steps = blocks_of(self, steps)
         self.require(
-            max_concurrency is None or max_concurrency > 0, "needs a max_concurrency above 0"
+            max_concurrency is None or 0 < max_concurrency <= MOST_AT_ONCE,
+            f"needs a max_concurrency from 1 to {MOST_AT_ONCE:,}",
         )
         if for_each is not None:
             self.require_code(for_each, "for_each")

@@ -14,6 +14,8 @@ from kern.pipeline.frames import RUN, Ending, Frames, Outcome, Phase
 from kern.pipeline.nodes import Node, NodeKind, OnError, OnRefusal
 
 EVALUATION_FAILED = "evaluation_failed"
+# Temporal lets a workflow have two thousand activities, and as many child workflows, open at once.
+MOST_AT_ONCE = 1000
 _WITHOUT_END = "A step ended that holds others which have not"
 
 
@@ -216,7 +218,7 @@ class Machine:
     def _fill(self, frame: StepRow) -> None:
         """Open branches up to the bound, or gather what they came to."""
         node = self.node(frame)
-        bound = node.bound or frame.width
+        bound = min(node.bound or frame.width, MOST_AT_ONCE)
         while frame.open_children < bound and frame.cursor < frame.width:
             place = frame.cursor
             frame.cursor += 1

@@ -7,6 +7,7 @@ from kern.errors import Conflict, NotAllowed
 from kern.states import RunStatus
 from kern.workflow import HumanReview, Loop, Parallel, Step, StepInput, Steps
 from tests.support.pipelines import exclaim, go_on, only, pipeline, upper
+from tests.support.waiting import wait_until
 
 CONFIRM = HumanReview(requires_confirmation=True)
 
@@ -85,7 +86,10 @@ def test_items_that_ended_are_kept(runtime: Runtime) -> None:
     output = flow.run("hi")
     assert output.status is RunStatus.error
     luck.is_good = True
-    output = flow.retry_run(output.run_id)
+    # Those that were being executed when it failed may still tell of their end.
+    run_id = flow.retry_run(output.run_id).run_id
+    wait_until(lambda: flow.get_run_output(run_id).status.is_final)
+    output = flow.get_run_output(run_id)
     assert output.content == str([str(one) for one in range(12)]).replace("'", '"').replace(" ", "")
     assert sorted(luck.done, key=int) == [str(one) for one in range(12)]
 

@@ -17,14 +17,16 @@ _CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
 @pytest.mark.timeout(300)
-@settings(max_examples=25, deadline=None, suppress_health_check=_CHECKS, database=None)
+@settings(max_examples=8, deadline=None, suppress_health_check=_CHECKS, database=None)
 @given(spec=pipelines())
-def test_a_run_comes_to_what_a_plain_interpreter_comes_to(runtime: Runtime, spec: Spec) -> None:
+def test_a_run_comes_to_what_a_plain_interpreter_comes_to(
+    runtime_on_each: Runtime, spec: Spec
+) -> None:
     work = Work()
     block = block_of(spec, work)
     assert isinstance(block, Steps)
     flow = Workflow(id=f"workflow-{new_id()}", name="root", steps=block.steps)
-    people = People(spec, runtime.services.db)
+    people = People(spec, runtime_on_each.services.db)
     output = flow.run(GIVEN)
     while output.is_paused:
         for asked in output.active_requirements:

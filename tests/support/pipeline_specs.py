@@ -260,11 +260,15 @@ class _Names:
 
 
 @st.composite
-def pipelines(draw: st.DrawFn, *, people: bool = True, failures: bool = True) -> Spec:
+def pipelines(
+    draw: st.DrawFn, *, people: bool = True, failures: bool = True, stops: bool = True
+) -> Spec:
     """Draw a pipeline; its root is a sequence without gate or review."""
     names = _Names()
     inside = draw(st.integers(1, 3))
-    parts = tuple(_part(draw, names, 3, people=people, failures=failures) for _ in range(inside))
+    parts = tuple(
+        _part(draw, names, 3, people=people, failures=failures, stops=stops) for _ in range(inside)
+    )
     return Spec("steps", "root", parts)
 
 
@@ -287,7 +291,9 @@ def _part(draw: st.DrawFn, names: _Names, depth: int, **may: bool) -> Spec:
     return Spec(kind, name, inside, otherwise, **own)
 
 
-def _own(draw: st.DrawFn, kind: str, *, people: bool, failures: bool) -> dict[str, Any]:
+def _own(
+    draw: st.DrawFn, kind: str, *, people: bool, failures: bool, stops: bool
+) -> dict[str, Any]:
     seldom = st.sampled_from([False, False, False, False, True])
     own: dict[str, Any] = {}
     if kind in {"parallel", "each"}:
@@ -295,7 +301,7 @@ def _own(draw: st.DrawFn, kind: str, *, people: bool, failures: bool) -> dict[st
     if kind == "loop":
         own["asks_end"] = draw(st.booleans())
     if kind == "step":
-        own["stops"] = draw(seldom) and draw(st.booleans())
+        own["stops"] = stops and draw(seldom) and draw(st.booleans())
         own["fails"] = draw(st.sampled_from([1, 5])) if failures and draw(seldom) else 0
     if failures:
         words = ["fail", "skip", "pause"] if people else ["fail", "skip"]

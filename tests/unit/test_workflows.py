@@ -65,7 +65,8 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "effect of a run": (lambda: Step("a", agent("x"), effect="read"), "executed by a run"),
     "branches of one name": (lambda: Parallel(work, work), "two branches"),
     "choices of one name": (lambda: Router(work, [work, work]), "two choices"),
-    "no bound": (lambda: Parallel(work, other, max_concurrency=0), "above 0"),
+    "no bound": (lambda: Parallel(work, other, max_concurrency=0), "from 1 to"),
+    "no end of branches": (lambda: Parallel(work, max_concurrency=1001), "from 1 to"),
     "no iterations": (lambda: Loop([work], max_iterations=0), "above 0"),
     "nobody selects": (lambda: Router(choices=[work]), "selector"),
     "two select": (
