@@ -80,7 +80,8 @@ class Runnable(SessionComponent):
                 accepted when this returns; leaving the iterator does not end the run.
             stream_events: With `stream`, also everything else that happens (`kern.events`).
             background: Return as soon as the run is accepted.
-            run_id: An id of your own: the same call again returns the same run and starts nothing.
+            run_id: An id of your own: the same call again returns the same run and starts nothing;
+                with another input, state, metadata or dependencies it is refused.
             on_busy: What becomes of it while another run of the session moves: it waits for its
                 turn (`queue`), goes on beside it (`parallel`), or is refused (`reject`). Nobody
                 waits behind a paused run.
@@ -91,7 +92,7 @@ class Runnable(SessionComponent):
             NotAllowed: the session belongs to somebody else.
             InvalidInput: a value cannot be stored, a file cannot be read, or the session is another
                 component's.
-            Conflict: `run_id` is taken by a run with another input or other files.
+            Conflict: `run_id` is taken by a run with another input, other files, state or metadata.
             SessionBusy: another run of the session moves, and `on_busy` is `reject`.
         """
         show = streams.shown(stream=stream, stream_events=stream_events, background=background)

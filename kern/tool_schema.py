@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from kern.canonical import canonical_json
+from kern.description import described
 from kern.errors import InvalidDefinition, InvalidInput
 
 _CONTEXT = "run_context"
@@ -145,14 +146,22 @@ def check_exact(given: JsonValue, read: JsonValue, where: str = "arguments") -> 
 
 def _read(model: type[BaseModel], arguments: dict[str, JsonValue]) -> BaseModel:
     """Validate as JSON: what is strict about its types takes an enum's or a date's text there."""
-    return model.model_validate_json(canonical_json(arguments))
+    text = canonical_json(arguments)
+    try:
+        return model.model_validate_json(text)
+    except ValidationError:
+        raise
+    except Exception as error:
+        # Otherwise the model would be asked again and again for the same call.
+        message = f"their validation raised {described(error)}"
+        raise ValueError(message) from error
 
 
 def _reads_as(value: BaseModel, written: dict[str, JsonValue], key: str | None = None) -> bool:
     """Whether what was written leads back to the value; a secret that was masked does not."""
     try:
         again = _read(type(value), written)
-    except ValidationError:
+    except ValueError:
         return False
     if key is None:
         return again == value or _plain(again) == _plain(value)

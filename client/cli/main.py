@@ -1,5 +1,6 @@
 """The command `kern`: its entry, and the one place where errors become lines and exit codes."""
 
+import errno
 import json
 import logging
 import os
@@ -12,7 +13,7 @@ import typer
 
 from kern.client.cli import commands_decide, commands_run, commands_sessions, commands_system
 from kern.client.cli.printing import one_line
-from kern.errors import KernError
+from kern.errors import KernError, Unavailable
 
 _EXIT_CODES = """
 Exit codes: 0 done; 1 an error in Kern itself; 2 a value or option is refused, nothing was changed;
@@ -22,6 +23,7 @@ decisions is broken; 9 the run was cancelled; 10 the run waits for a person; 130
 the run goes on.
 """
 _INTERRUPTED, _PIPE_CLOSED = 130, 141
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 app = typer.Typer(
     name="kern",
@@ -60,8 +62,10 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:
+        except BrokenPipeError:
             code = code or _PIPE_CLOSED
+        except OSError as error:
+            code = code or _no_space(error, as_json="--json" in sys.argv)
     os._exit(code)
 
 
@@ -82,7 +86,16 @@ def execute(arguments: list[str]) -> int:
         # Whoever read the output has gone, for which Typer exits; the last flush must not fail too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        return _no_space(error, as_json=as_json)
     return result if isinstance(result, int) else 0
+
+
+def _no_space(error: OSError, *, as_json: bool) -> int:
+    message = f"What the command says could not be written in full: {error.strerror}."
+    return _report("unavailable", message, Unavailable.exit_code, as_json=as_json)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

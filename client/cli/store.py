@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError
 
 from kern.db.configured import database_file, open_database
-from kern.db.engine import Database
+from kern.db.engine import Database, reason
 from kern.db.migrate import revision_of
 from kern.db.migrations import HEAD
 from kern.errors import Conflict, NotFound, Unavailable
@@ -40,7 +40,7 @@ def revision(db: Database) -> str | None:
     try:
         return revision_of(db)
     except DBAPIError as error:
-        message = f"The database {db.name} does not answer: {error.orig}"
+        message = f"The database {db.name} does not answer: {reason(error)}."
         raise Unavailable(message) from error
 
 

@@ -17,6 +17,7 @@ from sqlmodel import Session
 
 from kern.db import notices
 from kern.db.engine import Database, Result
+from kern.description import described
 from kern.errors import InvalidInput
 
 _BUSY_SECONDS = 30
@@ -41,9 +42,13 @@ class SqliteDb(Database):
 
     Args:
         path: The file; it and its folder are made when they do not exist.
+
+    Raises:
+        InvalidInput: it names no file.
     """
 
     def __init__(self, path: str | Path) -> None:
+        _check_path(path)
         # One file has one name, however it is reached.
         self.path = Path(path).expanduser().resolve()
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,6 +157,19 @@ def database_from_url(url: str) -> Database:
                 "sqlite:///path/to/file.db."
             )
             raise InvalidInput(message)
+
+
+def _check_path(given: object) -> None:
+    if not isinstance(given, str | Path) or not str(given).strip() or "\0" in str(given):
+        wanted = "give the path of a file"
+    elif str(given) == ":memory:":
+        wanted = "use InMemoryDb() for a database in memory"
+    elif Path(given).expanduser().is_dir():
+        wanted = "it is a folder; give the path of a file in it"
+    else:
+        return
+    message = f"SqliteDb cannot keep runs in {described(given)}: {wanted}."
+    raise InvalidInput(message)
 
 
 class _Cursor(Protocol):

@@ -53,8 +53,8 @@ class Database:
 
     @property
     def name(self) -> str:
-        """The database as it may be shown: without secrets."""
-        url = self.engine.url
+        """The database as it may be shown: without secrets, and as it is given."""
+        url = self.engine.url.set(drivername=self.engine.url.get_backend_name())
         secrets = {key: "***" for key in url.query if "password" in key}
         return url.update_query_dict(secrets).render_as_string(hide_password=True)
 
@@ -160,10 +160,15 @@ class Database:
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: OperationalError) -> Unavailable:
-        why = str(error.orig).strip()
         return Unavailable(
-            f"The database {self.name} does not answer: {why}. It is safe to try again."
+            f"The database {self.name} does not answer: {reason(error)}. It is safe to try again."
         )
+
+
+def reason(error: DBAPIError) -> str:
+    """Return what a database's driver says, without the advice that it adds in further lines."""
+    lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
+    return lines[0].strip().rstrip(".")
 
 
 def _checked(work: Callable[[], Result]) -> Result:

@@ -1,6 +1,7 @@
 """What operators do with the command line, on runs that wait: list, decide, cancel, verify."""
 
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -18,8 +19,9 @@ from kern.db.migrations import HEAD
 from kern.models.scripted import Call
 from kern.states import ToolOutcome
 from tests.support import seeds
-from tests.support.cli import Cli, command
+from tests.support.cli import COMMAND, Cli, command
 from tests.support.pictures import PDF, png
+from tests.support.processes import ROOT
 from tests.support.seeds import Seeded
 
 pytestmark = pytest.mark.timeout(120)
@@ -295,8 +297,33 @@ def test_a_setting_that_makes_no_sense(kern: Cli, monkeypatch: pytest.MonkeyPatc
 def test_a_database_that_does_not_answer(kern: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERN_DATABASE_URL", "postgresql://kern:sesame@127.0.0.1:9/kern")
     said = kern("pending", code=6)
+    assert "postgresql://kern:***@127.0.0.1:9/kern does not answer: " in said.err
     assert "sesame" not in said.err
+    assert "?" not in said.err, "the driver's advice is left out"
     assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [("runs",), ("pending",), ("sessions", "list")])
+def test_an_empty_user_is_refused(kern: Cli, refund: Seeded, words: tuple[str, ...]) -> None:
+    assert "user_id is empty" in kern(*words, "--user", "", code=2).err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is full")
+@pytest.mark.parametrize("words", [("runs", "--json"), ("runs",), ("--help",)])
+def test_a_full_disk_is_one_line(home: Path, refund: Seeded, words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [*COMMAND, *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            check=False,
+            env={**os.environ, "KERN_HOME": str(home)},
+        )
+    assert ended.returncode == 6
+    assert "No space left on device" in ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
 def test_a_wrong_setting_is_told_with_its_value(

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, SecretStr
 
 from kern.errors import InvalidDefinition
 from kern.tool_schema import Signature
@@ -314,3 +314,16 @@ def test_a_function_that_no_model_could_call_is_refused(
 def test_an_object_that_is_called_is_refused_by_the_name_of_its_type() -> None:
     with pytest.raises(InvalidDefinition, match=r"'Caller' is an object of type 'Caller'.*Wrap"):
         Tool(Caller())
+
+
+def test_a_validator_that_breaks_says_that_the_arguments_do_not_fit() -> None:
+    def look_up(text: str) -> str:
+        raise KeyError(text)
+
+    def refund(order_id: Annotated[str, AfterValidator(look_up)]) -> None:
+        """Refund."""
+
+    signature = Signature(refund, "refund")
+    for read in (signature.validate, signature.freeze):
+        with pytest.raises(ValueError, match=r"validation raised KeyError\('1042'\)"):
+            read({"order_id": "1042"})
