@@ -432,4 +432,4 @@ def test_a_file_that_is_not_there_is_one_line(kern: Cli, db: SqliteDb) -> None:
 
 def test_an_app_that_is_not_there(kern: Cli, db: SqliteDb) -> None:
     assert "no_such_app" in kern("run", "no_such_app:agent", "Hi", code=2).err
-    assert "holds 4 agents" in kern("run", "tests.support.cli_app", "Hi", code=2).err
+    assert "holds 4 components" in kern("run", "tests.support.cli_app", "Hi", code=2).err

@@ -10,7 +10,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(240)
 
-APP = "tests.support.cli_app"
+APP = "tests.support.cli_flows"
 
 
 def test_a_workflow_is_decided_about_and_looked_at(folder: Path) -> None:

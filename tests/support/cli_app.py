@@ -6,7 +6,6 @@ from kern.agent import Agent
 from kern.models.base import ProviderError
 from kern.models.scripted import Call, ScriptedModel
 from kern.tools import ask_user, tool
-from kern.workflow import HumanReview, Parallel, Step, StepInput, Workflow
 from tests.support.speaking import Speaking
 
 
@@ -43,25 +42,3 @@ fails = Agent(
 )
 # What it says second waits for a file in the folder in which the command runs.
 tells = Agent(id="tells", model=Speaking([["Once upon ", Path("go"), "a time."]]))
-
-
-def shout(told: StepInput) -> str:
-    return str(told.previous_content).upper()
-
-
-def unlucky(told: StepInput) -> str:
-    if not Path("luck").exists():
-        raise ConnectionError("no luck")
-    return f"{told.previous_content}!"
-
-
-review = HumanReview(requires_confirmation=True, confirmation_message="Shout?")
-flow = Workflow(
-    id="flow",
-    steps=[
-        Step("shout", shout, human_review=review),
-        Parallel(Step("left", shout), Step("right", shout)),
-        Step("unlucky", unlucky, on_error="pause"),
-    ],
-)
-failing = Workflow(id="failing", steps=[shout, Step("unlucky", unlucky)])
