@@ -263,6 +263,8 @@ def _cancel_all(tx: Session, inside: Sequence[RunRow], now: datetime) -> None:
 def _cancel_one(tx: Session, run: RunRow, now: datetime) -> None:
     _end(tx, run, RunStatus.cancelled, now)
     _close_open(tx, run, "The run was cancelled before this call ran.", now)
+    if run.component_kind == "workflow":
+        step_waits.cancel_steps(tx, run.id, now)
     record(tx, run, "run_cancelled", now)
 
 

@@ -1,4 +1,9 @@
-"""Whether steps wait for people, which their runs' rows are derived from."""
+"""Whether steps wait for people, which their runs' rows are derived from, and their end with them.
+
+A run that failed keeps its steps as they are: it may go on with them.
+"""
+
+from datetime import datetime
 
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
@@ -7,7 +12,8 @@ from kern.db.held import hold, save
 from kern.db.rows import execute, table_of
 from kern.db.step_tables import StepRow
 from kern.db.tables import ToolCallRow
-from kern.pipeline.frames import SERVED
+from kern.db.types import UtcDateTime
+from kern.pipeline.frames import SERVED, Outcome, Phase
 
 _steps, _calls = table_of(StepRow), table_of(ToolCallRow)
 _SERVED = [phase.value for phase in sorted(SERVED)]
@@ -24,6 +30,23 @@ _MOVING_ITSELF = (
     .select_from(_steps.outerjoin(_calls, _calls.c.id == _steps.c.call_id))
     .where((_steps.c.phase != "work") | _calls.c.child_run_id.is_(None))
 )
+
+_CANCEL = (
+    _steps.update()
+    .where(_steps.c.run_id == bindparam("of_run"), _steps.c.phase != Phase.done.value)
+    .values(
+        phase=Phase.done.value,
+        outcome=Outcome.cancelled.value,
+        waits=False,
+        finished_at=bindparam("now", type_=UtcDateTime),
+    )
+)
+
+
+def cancel_steps(tx: Session, run_id: str, now: datetime) -> None:
+    """End the steps of a run that was cancelled."""
+    save(tx)
+    execute(tx, _CANCEL, of_run=run_id, now=now)
 
 
 def steps_on(tx: Session, call: ToolCallRow) -> bool:
