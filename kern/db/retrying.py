@@ -13,7 +13,7 @@ from kern.db.outbox import Delivery, DeliveryKind
 from kern.db.outputs import check
 from kern.db.rows import table_of
 from kern.db.step_advance import advance
-from kern.db.step_asking import has_passed
+from kern.db.step_said import has_passed
 from kern.db.step_tables import StepRow
 from kern.db.tables import RunRow, ToolCallRow
 from kern.db.viewer import Viewer

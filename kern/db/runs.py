@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, Select, bindparam, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
 from sqlmodel import Session
 
 from kern.canonical import canonical_json
@@ -37,13 +37,17 @@ _runs, _calls, _requirements, _outbox = (
     table_of(kind) for kind in (RunRow, ToolCallRow, RequirementRow, OutboxRow)
 )
 # Only a run's latest turn can have calls that are not done.
+# What each waits for: what a person was asked, or a run that itself waits for people.
 _UNFINISHED = (
-    select(_requirements.c.id)
+    select(func.coalesce(_requirements.c.id, _runs.c.id))
     .select_from(
         _calls.outerjoin(
             _requirements,
             (_requirements.c.tool_call_id == _calls.c.id)
             & (_requirements.c.status == RequirementStatus.pending.value),
+        ).outerjoin(
+            _runs,
+            (_runs.c.id == _calls.c.child_run_id) & (_runs.c.status == RunStatus.paused.value),
         )
     )
     .where(

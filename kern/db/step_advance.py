@@ -7,6 +7,7 @@ from kern.db.events import record
 from kern.db.frames import StoredFrames
 from kern.db.rows import add
 from kern.db.step_inputs import as_text
+from kern.db.step_said import may_begin
 from kern.db.step_tables import StepRow
 from kern.db.step_waits import only_people
 from kern.db.tables import MessageRow
@@ -31,6 +32,8 @@ def advance(frames: StoredFrames, machine: Machine) -> None:
             step_asking.ask(frames, frame)
         elif frame.phase == Phase.work.value:
             step_work.equip(frames, frame)
+            if not may_begin(frames, frame):
+                return
     if machine.ending is not None:
         _end(frames, machine.ending)
     else:

@@ -6,10 +6,9 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
-from kern.canonical import arguments_digest, parse_json
+from kern.canonical import arguments_digest
 from kern.contracts import Gate
 from kern.db import outbox, runs
-from kern.db.approved import is_as_approved
 from kern.db.events import record
 from kern.db.frames import StoredFrames
 from kern.db.held import hold_all
@@ -17,6 +16,13 @@ from kern.db.outbox import DeliveryKind
 from kern.db.patience import gate_of
 from kern.db.rows import add_row, new_row, rows, table_of
 from kern.db.step_inputs import path_within
+from kern.db.step_said import (
+    asked_about,
+    is_as_decided,
+    is_what_was_shown,
+    refuse,
+    routes_of,
+)
 from kern.db.step_tables import StepRow
 from kern.db.tables import RequirementRow, ToolCallRow
 from kern.db.turns import Question, open_requirement
@@ -36,11 +42,6 @@ from kern.states import (
 from kern.tools import Approval
 
 _calls, _requirements = table_of(ToolCallRow), table_of(RequirementRow)
-_ABOUT = (
-    _requirements.select()
-    .where(_requirements.c.tool_call_id == bindparam("call_id"))
-    .order_by(_requirements.c.id)
-)
 _OPEN_CALLS = _calls.select().where(
     _calls.c.step_id == bindparam("step_id"), _calls.c.status != ToolCallStatus.done.value
 )
@@ -48,12 +49,6 @@ _OPEN_ABOUT = _requirements.select().where(
     _requirements.c.tool_call_id == bindparam("call_id"),
     _requirements.c.status == RequirementStatus.pending.value,
 )
-_GATES = (
-    _calls.select()
-    .where(_calls.c.step_id == bindparam("step_id"), _calls.c.gate == bindparam("gate"))
-    .order_by(_calls.c.position)
-)
-_CHANGED = "arguments_changed"
 
 
 def new_call(frames: StoredFrames, frame: StepRow, arguments: dict[str, JsonValue]) -> ToolCallRow:
@@ -111,7 +106,7 @@ def hear(frames: StoredFrames, machine: Machine, frame: StepRow) -> bool:
     What was asked and closed with a run that goes on again is asked anew.
     """
     call = runs.hold_call(frames.tx, frame.gate_id)
-    asked = [] if call is None else list(rows(frames.tx, RequirementRow, _ABOUT, call_id=call.id))
+    asked = [] if call is None else asked_about(frames.tx, call)
     if call is None or not asked or asked[-1].status == RequirementStatus.cancelled.value:
         ask(frames, frame)
         return False
@@ -120,13 +115,9 @@ def hear(frames: StoredFrames, machine: Machine, frame: StepRow) -> bool:
         frame.waits = True
         return False
     verdict = Verdict(row.verdict or Verdict.reject.value)
-    allows = verdict in {Verdict.approve, Verdict.answer}
-    if allows and not is_as_approved(frames.tx, call, asked):
-        message = (
-            f"What was frozen about the step {frame.name!r} (call {call.id!r}) is not what was "
-            "approved: somebody changed the rows. Nothing was executed."
-        )
-        runs.fail(frames.tx, frames.run, _CHANGED, message, frames.now)
+    shown = is_what_was_shown(frames, frame, call, verdict)
+    if not shown or not is_as_decided(frames, call, asked):
+        refuse(frames, f"What the step {frame.name!r} (call {call.id!r}) would go by is another")
         return False
     if call.status != ToolCallStatus.done.value:
         runs.finish_call(frames.tx, call, ToolOutcome.result, "", frames.now)
@@ -197,9 +188,7 @@ def _pass(
             values = {name: value for name, value in runs_with.items() if name != "input"}
             machine.passed(frame, values)
         case Verdict.choose:
-            chosen = parse_json(call.result or "[]") if row.multiple else call.result
-            routes = chosen if isinstance(chosen, list) else [parse_json(call.result or "")]
-            machine.passed(frame, routes=[str(one) for one in routes])
+            machine.passed(frame, routes=routes_of(call, multiple=row.multiple))
         case Verdict.fail:
             machine.failed(frame, "decided_to_fail", _said(row, "ended"), final=True)
         case _:
@@ -236,39 +225,3 @@ def _recover(machine: Machine, frame: StepRow, verdict: Verdict) -> None:
 def _said(row: RequirementRow, did: str) -> str:
     note = f" Their note: {row.resolved_note}" if row.resolved_note else ""
     return f"{row.resolved_by!r} {did} the step {row.tool_name!r}.{note}"
-
-
-def is_what_passed(frames: StoredFrames, frame: StepRow) -> bool:
-    """Whether a step would begin with what a person let pass, if one was asked."""
-    call = runs.hold_call(frames.tx, frame.call_id)
-    if call is None or frames.shape.by_id[frame.node].gate is None:
-        return True
-    passed = _passed(frames, frame)
-    if passed is None:
-        return False
-    runs_with = passed.approved_arguments or passed.arguments
-    values = {name: value for name, value in runs_with.items() if name != "input"}
-    given = call.arguments.get("values")
-    own = given if isinstance(given, dict) else {}
-    is_same = {name: own.get(name) for name in values} == values
-    return is_same and call.arguments.get("input") == runs_with.get("input")
-
-
-def has_passed(frames: StoredFrames, frame: StepRow) -> bool:
-    """Whether a person let a frame begin, if one was to be asked."""
-    is_gated = frames.shape.by_id[frame.node].gate is not None
-    return not is_gated or _passed(frames, frame) is not None
-
-
-def _passed(frames: StoredFrames, frame: StepRow) -> ToolCallRow | None:
-    """Return the last question to which a person said yes, if that is what the chain says too."""
-    gate = frames.shape.by_id[frame.node].gate
-    if gate is None:
-        return None
-    asked = list(rows(frames.tx, ToolCallRow, _GATES, step_id=frame.id, gate=gate.kind.value))
-    return next((one for one in reversed(asked) if _let_pass(frames, one)), None)
-
-
-def _let_pass(frames: StoredFrames, call: ToolCallRow) -> bool:
-    asked = list(rows(frames.tx, RequirementRow, _ABOUT, call_id=call.id))
-    return call.outcome == ToolOutcome.result.value and is_as_approved(frames.tx, call, asked)

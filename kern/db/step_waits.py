@@ -5,31 +5,38 @@ A run that failed keeps its steps as they are: it may go on with them.
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, false, func, select
 from sqlmodel import Session
 
 from kern.db.held import hold, save
 from kern.db.rows import execute, table_of
 from kern.db.step_tables import StepRow
-from kern.db.tables import ToolCallRow
+from kern.db.tables import RunRow, ToolCallRow
 from kern.db.types import UtcDateTime
 from kern.pipeline.frames import SERVED, Outcome, Phase
+from kern.states import RunStatus
 
-_steps, _calls = table_of(StepRow), table_of(ToolCallRow)
+_steps, _calls, _runs = (table_of(kind) for kind in (StepRow, ToolCallRow, RunRow))
 _SERVED = [phase.value for phase in sorted(SERVED)]
 _STEP = _steps.select().where(_steps.c.id == bindparam("step_id"))
-_WAITING = select(_steps.c.id).where(
-    _steps.c.run_id == bindparam("run_id"), _steps.c.phase.in_(_SERVED), _steps.c.waits
-)
-_MOVING = select(_steps.c.id).where(
-    _steps.c.run_id == bindparam("run_id"), _steps.c.phase.in_(_SERVED), _steps.c.waits.is_(False)
-)
 # Of what a run of its own executes, that run tells whether it moves.
-_MOVING_ITSELF = (
-    _MOVING.add_columns(_calls.c.id)
-    .select_from(_steps.outerjoin(_calls, _calls.c.id == _steps.c.call_id))
-    .where((_steps.c.phase != "work") | _calls.c.child_run_id.is_(None))
+_IS_RUNS = (_steps.c.phase == Phase.work.value) & _calls.c.child_run_id.is_not(None)
+_STANDS = _IS_RUNS & (_runs.c.status == RunStatus.paused.value)
+_SERVED_BY = (
+    select(_steps.c.id)
+    .select_from(
+        _steps.outerjoin(_calls, _calls.c.id == _steps.c.call_id).outerjoin(
+            _runs, _runs.c.id == _calls.c.child_run_id
+        )
+    )
+    .where(_steps.c.run_id == bindparam("run_id"), _steps.c.phase.in_(_SERVED))
+    .limit(1)
 )
+# Nothing equals a status that is not there, and nothing differs from it either.
+_WAITING = _SERVED_BY.where(_steps.c.waits | func.coalesce(_STANDS, false()))
+_NOT_WAITING = _SERVED_BY.where(_steps.c.waits.is_(False))
+_MOVING = _NOT_WAITING.where(~func.coalesce(_STANDS, false()))
+_MOVING_ITSELF = _NOT_WAITING.where(~_IS_RUNS)
 
 _CANCEL = (
     _steps.update()
@@ -60,12 +67,15 @@ def steps_on(tx: Session, call: ToolCallRow) -> bool:
 
 
 def only_people(tx: Session, run_id: str) -> bool:
-    """Whether a run's steps wait for nothing but people."""
+    """Whether a run's steps, and the runs that execute them, wait for nothing but people.
+
+    A run inside that goes on again takes its own row and then this one, which it sets right.
+    """
     save(tx)
-    moves = execute(tx, _MOVING.limit(1), run_id=run_id).first()
-    return moves is None and execute(tx, _WAITING.limit(1), run_id=run_id).first() is not None
+    moves = execute(tx, _MOVING, run_id=run_id).first()
+    return moves is None and execute(tx, _WAITING, run_id=run_id).first() is not None
 
 
 def is_moving(tx: Session, run_id: str) -> bool:
     """Whether a step goes on that neither waits for a person nor is executed by a run."""
-    return execute(tx, _MOVING_ITSELF.limit(1), run_id=run_id).first() is not None
+    return execute(tx, _MOVING_ITSELF, run_id=run_id).first() is not None

@@ -20,6 +20,7 @@ from kern.db.frames import StoredFrames, pin
 from kern.db.outputs import session_state
 from kern.db.step_advance import advance, update_status
 from kern.db.step_inputs import arguments_of
+from kern.db.step_said import may_begin
 from kern.db.step_tables import StepRow
 from kern.db.tables import RunRow
 from kern.pipeline.frames import Phase
@@ -27,8 +28,6 @@ from kern.pipeline.machine import EVALUATION_FAILED, Machine
 from kern.pipeline.nodes import Shape
 from kern.session_state import StateChange
 from kern.states import RunStatus, ToolCallStatus, ToolOutcome
-
-_CHANGED = "arguments_changed"
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,8 @@ def _serve(frames: StoredFrames, frame: StepRow, token: str) -> Task | None:
             update_status(frames)
             return _outcome(frames, [frame]) if _is_open(frames.run) else None
     elif phase is not Phase.work:
-        return _evaluation(frames, frame, phase)
+        # The run has ended where what was approved is not what would begin.
+        return _evaluation(frames, frame, phase) if may_begin(frames, frame) else None
     else:
         task = _work(frames, machine, frame, token)
         if task is not None:
@@ -230,15 +230,9 @@ def _work(frames: StoredFrames, machine: Machine, frame: StepRow, token: str) ->
 
 
 def _execution(frames: StoredFrames, frame: StepRow, token: str) -> Task | None:
-    tx, run, now = frames.tx, frames.run, frames.now
-    if not step_asking.is_what_passed(frames, frame):
-        message = (
-            f"The step {frame.name!r} ({frame.id!r}) would begin with something else than what was "
-            "approved: somebody changed the rows. Nothing was executed."
-        )
-        runs.fail(tx, run, _CHANGED, message, now)
+    if not may_begin(frames, frame):
         return None
-    taken = calls.begin(tx, frame.call_id or "", token, now)
+    taken = calls.begin(frames.tx, frame.call_id or "", token, frames.now)
     if isinstance(taken, Settled):
         if taken.gate is None:
             return None

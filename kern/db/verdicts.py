@@ -98,11 +98,16 @@ def outcome_text(row: RequirementRow, decided: Decided) -> str:
                 f"{decided.actor!r} ended the run because of the call of {row.tool_name!r}.{note}"
             )
         case Verdict.choose:
-            chosen = decided.given if isinstance(decided.given, list) else []
-            return canonical_json(chosen if row.multiple else chosen[0])
+            return chosen_text(row, decided.given)
         case _:
             given = decided.given
             return given if isinstance(given, str) else canonical_json(given)
+
+
+def chosen_text(row: RequirementRow, given: JsonValue) -> str:
+    """Return what a call comes to by which a person was to choose."""
+    chosen = given if isinstance(given, list) else []
+    return canonical_json(chosen if row.multiple else chosen[0])
 
 
 def _check_choices(row: RequirementRow, choices: tuple[str, ...]) -> None:

@@ -278,3 +278,34 @@ def test_a_nested_workflow_waits_with_its_path(runtime: Runtime) -> None:
     assert only(output).path[-2:] == ["inner", "shout"]
     only(output).confirm()
     assert content(go_on(flow, output)) == '{"inner":"hi!","upper":"HI"}'
+
+
+TWO = HumanReview(requires_confirmation=True, approval=Approval(quorum=2))
+
+
+@pytest.mark.parametrize("kind", ["root", "nested", "beside"])
+def test_a_run_stays_paused_until_enough_have_approved(runtime: Runtime, kind: str) -> None:
+    pay = Step("pay", exclaim, human_review=TWO)
+    inner = pipeline(Step("shout", upper, human_review=CONFIRM), name="inner")
+    one = {"root": pay, "nested": pipeline(pay, name="inner"), "beside": Parallel(pay, inner)}[kind]
+    flow = pipeline(one)
+    output = flow.run("hi")
+    for by in ("ann", "bob"):
+        assert output.is_paused
+        asked = next(ask for ask in output.active_requirements if ask.path[-1] == "pay")
+        output = flow.continue_run(output.run_id, [asked.confirm(by=by)])
+    if kind == "beside":
+        assert output.is_paused
+        only(output).confirm()
+        output = go_on(flow, output)
+    assert output.status is RunStatus.completed
+
+
+def test_a_question_without_enough_approvals_keeps_no_run_of_its_session_waiting(
+    runtime: Runtime,
+) -> None:
+    flow = pipeline(Step("pay", exclaim, human_review=TWO))
+    output = flow.run("hi", session_id="quorum")
+    output = flow.continue_run(output.run_id, [only(output).confirm(by="ann")])
+    assert output.is_paused
+    assert flow.run("ho", session_id="quorum").is_paused
