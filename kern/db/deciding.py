@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.canonical import arguments_digest, canonical_json
+from kern.canonical import arguments_digest
 from kern.contracts import ExpiryOutcome
 from kern.db import audit, outbox, patience, runs
 from kern.db.audit import KERN, Decided
@@ -23,7 +23,7 @@ from kern.db.rows import table_of
 from kern.db.step_waits import steps_on
 from kern.db.tables import DecisionRow, RequirementRow, RunRow, ToolCallRow
 from kern.db.trees import is_within
-from kern.db.verdicts import approved_arguments, check_fit, cleaned, outcome_text
+from kern.db.verdicts import approved_arguments, check_fit, cleaned, happened_text, outcome_text
 from kern.db.viewer import OPERATOR, Viewer
 from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotAllowed
 from kern.ids import new_id
@@ -263,9 +263,7 @@ def _act(
         case Verdict.fail | Verdict.skip if call.step_id is not None:
             runs.finish_call(tx, call, ToolOutcome.error, outcome_text(row, decided), now)
         case Verdict.happened if call.step_id is not None:
-            # As a step's function would have told it.
-            told = canonical_json({"content": decided.given, "stop": False})
-            runs.finish_call(tx, call, ToolOutcome.result, told, now)
+            runs.finish_call(tx, call, ToolOutcome.result, happened_text(decided.given), now)
         case Verdict.fail | Verdict.skip:
             reason = outcome_text(row, decided)
             runs.fail(tx, run, "decided_to_fail", reason, now)

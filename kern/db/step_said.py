@@ -9,16 +9,16 @@ from sqlmodel import Session
 from kern.canonical import arguments_digest, digest, parse_json
 from kern.db import runs
 from kern.db.approved import is_as_approved
-from kern.db.audit import decisions_of, hash_of
+from kern.db.audit import KERN, decisions_of, hash_of
 from kern.db.frames import StoredFrames
 from kern.db.held import save
 from kern.db.rows import rows, table_of
 from kern.db.step_tables import StepRow
 from kern.db.tables import RequirementRow, ToolCallRow
-from kern.db.verdicts import chosen_text
+from kern.db.verdicts import chosen_text, happened_text
 from kern.pipeline.frames import Phase
 from kern.pipeline.nodes import Node
-from kern.states import ToolOutcome, Verdict
+from kern.states import RequirementKind, ToolOutcome, Verdict
 
 _calls, _requirements = table_of(ToolCallRow), table_of(RequirementRow)
 _ABOUT = (
@@ -79,6 +79,22 @@ def is_what_was_shown(
             return True
 
 
+def is_what_became(frames: StoredFrames, call: ToolCallRow) -> bool:
+    """Whether a call that is done came to what somebody said of it, if its outcome was unknown."""
+    asked = asked_about(frames.tx, call)
+    last = next(reversed(decisions_of(frames.tx, asked[-1].id)), None) if asked else None
+    if last is None or last.kind != RequirementKind.unknown_outcome.value:
+        return True
+    if not is_as_decided(frames, call, asked):
+        return False
+    if last.verdict in _REFUSING:
+        return call.outcome != ToolOutcome.result.value
+    if last.verdict != Verdict.happened.value or last.actor == KERN:
+        # Its own attempt came to it.
+        return True
+    return call.result == happened_text(last.given)
+
+
 def may_begin(frames: StoredFrames, frame: StepRow) -> bool:
     """Whether a frame, and all that hold it, go by what people let pass; else its run fails."""
     if not _is_gated(frames, frame) or (
@@ -92,7 +108,7 @@ def may_begin(frames: StoredFrames, frame: StepRow) -> bool:
 
 def refuse(frames: StoredFrames, what: str) -> None:
     """Fail a run in which something is not as it was approved."""
-    message = f"{what} than what was approved: somebody changed the rows. Nothing was executed."
+    message = f"{what} than what people decided: somebody changed the rows. Nothing was executed."
     runs.fail(frames.tx, frames.run, _CHANGED, message, frames.now)
 
 

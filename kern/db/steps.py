@@ -20,7 +20,7 @@ from kern.db.frames import StoredFrames, pin
 from kern.db.outputs import session_state
 from kern.db.step_advance import advance, update_status
 from kern.db.step_inputs import arguments_of
-from kern.db.step_said import may_begin
+from kern.db.step_said import is_what_became, may_begin, refuse
 from kern.db.step_tables import StepRow
 from kern.db.tables import RunRow
 from kern.pipeline.frames import Phase
@@ -220,7 +220,10 @@ def _work(frames: StoredFrames, machine: Machine, frame: StepRow, token: str) ->
     if call is None:
         step_work.equip(frames, frame)
     elif call.status == ToolCallStatus.done.value:
-        step_work.settle_done(frames, machine, frame, call)
+        if is_what_became(frames, call):
+            step_work.settle_done(frames, machine, frame, call)
+        else:
+            refuse(frames, f"What the step {frame.name!r} (call {call.id!r}) came to is another")
     elif call.child_run_id is not None:
         if not step_work.settle_child(frames, machine, frame, call):
             return _outcome(frames, [frame])

@@ -110,6 +110,11 @@ def chosen_text(row: RequirementRow, given: JsonValue) -> str:
     return canonical_json(chosen if row.multiple else chosen[0])
 
 
+def happened_text(given: JsonValue) -> str:
+    """Return what a step's call comes to of which a person said that it ran: as if it told so."""
+    return canonical_json({"content": given, "stop": False})
+
+
 def _check_choices(row: RequirementRow, choices: tuple[str, ...]) -> None:
     offered = ", ".join(repr(choice) for choice in row.choices)
     unknown = [choice for choice in choices if choice not in row.choices]

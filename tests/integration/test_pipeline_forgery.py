@@ -1,6 +1,7 @@
 """What was approved is what runs: rows of pipelines that somebody changed execute nothing."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from kern.run import RunOutput
 from kern.states import RunStatus
 from kern.workflow import HumanReview, Loop, Parallel, Router, Step, StepInput, Steps, Workflow
 from tests.support.pipelines import exclaim, only, pipeline, upper
+from tests.support.waiting import wait_until
 
 CONFIRM = HumanReview(requires_confirmation=True)
 REVIEW = HumanReview(requires_output_review=True)
@@ -273,3 +275,28 @@ def test_a_step_is_done_again_only_with_what_was_approved(
     sql(runtime, "UPDATE runs SET input = '4000'")
     assert is_refused(flow.continue_run(output.run_id, [asked]))
     assert len(paid.lines) == 1
+
+
+@pytest.mark.parametrize("said", ["happened", "reject", "true"])
+def test_a_step_came_to_nothing_but_what_a_person_said(
+    runtime: Runtime, paid: Paid, tmp_path: Path, said: str
+) -> None:
+    gate = tmp_path / "gate"
+    flow = pipeline(
+        Step("slow", lambda: wait_until(gate.exists), timeout=0.2), Step("pay", paid.pay)
+    )
+    output = flow.run("40")
+    asked = only(output)
+    assert asked.needs_outcome
+    if said == "reject":
+        asked.reject("no", by="dana")
+    else:
+        asked.mark_happened("40", by="dana")
+    forged = """
+        UPDATE tool_calls SET outcome = 'result', result = '{"content": "4000", "stop": false}'
+        WHERE status = 'done'
+    """
+    output = forged_after(runtime, flow, output, "SELECT 1" if said == "true" else forged)
+    gate.touch()
+    assert is_refused(output) is (said != "true")
+    assert paid.lines == (["40"] if said == "true" else [])
