@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlmodel import Session
 
 from kern.canonical import canonical_json
@@ -39,7 +39,7 @@ _runs, _calls, _requirements, _outbox = (
 # Only a run's latest turn can have calls that are not done.
 # What each waits for: what a person was asked, or a run that itself waits for people.
 _UNFINISHED = (
-    select(func.coalesce(_requirements.c.id, _runs.c.id))
+    select(_requirements.c.id, _runs.c.id)
     .select_from(
         _calls.outerjoin(
             _requirements,
@@ -177,9 +177,12 @@ def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | Non
         paused = step_waits.only_people(tx, run.id)
     if paused is None:
         save(tx)
-        asked = execute(tx, _UNFINISHED, run_id=run.id, turn=run.turn)
-        waits_for = asked.scalars().all()
-        paused = bool(waits_for) and None not in waits_for
+        waits_for = execute(tx, _UNFINISHED, run_id=run.id, turn=run.turn).all()
+        # One that moves is paused because of the runs inside it by its workflow, which knows more.
+        stands = run.status == RunStatus.paused.value
+        paused = bool(waits_for) and all(
+            asked is not None or (stands and inside is not None) for asked, inside in waits_for
+        )
     status = RunStatus.paused if paused else RunStatus.running
     if status.value == run.status:
         return
