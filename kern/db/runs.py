@@ -224,6 +224,7 @@ def fail(tx: Session, run: RunRow, code: str, message: str, now: datetime) -> No
     _close_open(tx, run, f"The run ended with an error: {message}", now)
     _cancel_all(tx, inside, now)
     record(tx, run, "run_failed", now, code=code, message=message)
+    _let_above_go_on(tx, run, now)
 
 
 def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:

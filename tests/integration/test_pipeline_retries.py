@@ -192,13 +192,14 @@ def paying(done: list[str]) -> Agent:
         done.append("sent")
         return "sent"
 
-    answers = [[Call("pay")], [Call("send")], "all done"]
-    # Each of its runs begins from the start.
-    return scripted(
-        lambda request: answers[sum(m.role == "assistant" for m in request.messages)],
-        [pay, send],
-        name="payer",
-    )
+    answers = ["pay", "send"]
+
+    def answer(request: ModelRequest) -> Call | str:
+        # Each of its runs begins from the start.
+        answered = sum(one.role == "assistant" for one in request.messages)
+        return Call(answers[answered]) if answered < len(answers) else "all done"
+
+    return scripted(answer, [pay, send], name="payer")
 
 
 def stopped_after_paying(luck: Luck) -> tuple[Workflow, RunOutput]:
