@@ -254,7 +254,7 @@ def _answer(
         return [True] if task.phase is Phase.judge else ended.error
     try:
         return as_answer(task.phase, node.kind, names, ended.value)
-    except ValueError as error:
+    except Exception as error:  # noqa: BLE001  a value's own code may raise anything
         return error
 
 

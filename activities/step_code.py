@@ -10,6 +10,7 @@ from kern.activities.tool_result import error_text, result_json
 from kern.db.engine import Database
 from kern.db.step_reading import StoredReader
 from kern.db.steps import Evaluate, Execute
+from kern.description import described
 from kern.past import PastRun
 from kern.pipeline.blocks import takes_input
 from kern.pipeline.frames import Phase
@@ -93,7 +94,7 @@ def as_answer(
         case _ if isinstance(value, list | tuple):
             return [result_json(one) for one in value]
         case _:
-            message = f"for_each returned {value!r:.200}: return a list"
+            message = f"for_each returned {described(value)}: return a list"
             raise ValueError(message)
 
 
@@ -105,7 +106,7 @@ def told_of(error: BaseException, step: str) -> str:
 def _truth(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    message = f"{value!r:.200} was returned: return True or False"
+    message = f"{described(value)} was returned: return True or False"
     raise ValueError(message)
 
 
@@ -120,7 +121,7 @@ def _place(route: object, names: Sequence[str]) -> int:
     if name in names:
         return list(names).index(str(name))
     there = ", ".join(repr(one) for one in names)
-    message = f"the selector returned {name!r:.200}, which is none of the choices: {there}"
+    message = f"the selector returned {described(name)}, which is none of the choices: {there}"
     raise ValueError(message)
 
 

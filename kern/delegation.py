@@ -9,7 +9,7 @@ from kern.db.children import NewChild
 from kern.errors import InvalidInput
 from kern.model_component import ModelComponent
 from kern.run import ToolExecution
-from kern.task_list import NewTask, check_assignable
+from kern.task_list import NewTask, check_undone
 from kern.tools import Function, Tool
 
 Assigned = Callable[[Mapping[str, JsonValue], str], str]
@@ -24,7 +24,6 @@ class Delegation(Tool):
         asks: Makes of a call's arguments, and of what the team was asked, what the member is asked.
         is_answer: Whether the member's answer is the team's.
         shares: Whether a member is told what others of the team have done in this run.
-        checks: Whether a call names a task of the leader's list.
     """
 
     def __init__(
@@ -35,31 +34,20 @@ class Delegation(Tool):
         *,
         is_answer: bool = False,
         shares: bool = False,
-        checks: bool = False,
     ) -> None:
         super().__init__(function)
         self.is_answer = is_answer
         self._members = members
         self._asks = asks
         self._shares = shares
-        self._checks = checks
 
-    def child(
-        self, arguments: Mapping[str, JsonValue], said: str, made: Sequence[ToolExecution]
-    ) -> NewChild:
+    def child(self, arguments: Mapping[str, JsonValue], said: str) -> NewChild:
         """Return the run that a call is to be executed by.
 
         Args:
             arguments: The call's.
             said: What the team was asked.
-            made: The calls that the run has made before.
-
-        Raises:
-            ValueError: the call makes no sense; the message is for the model.
         """
-        number = arguments.get("task_number")
-        if self._checks and isinstance(number, int):
-            check_assignable(made, number)
         member = self._members[str(arguments["member_id"])]
         return NewChild(
             component_id=member.id,
@@ -145,9 +133,27 @@ def task_tools(members: Mapping[str, ModelComponent], *, shares: bool) -> list[T
         members,
         lambda arguments, _: str(arguments["instructions"]),
         shares=shares,
-        checks=True,
     )
     return [Tool(add_tasks, effect="idempotent"), assigned, Tool(drop_task, effect="idempotent")]
+
+
+def check_task(
+    tool: Tool, arguments: Mapping[str, JsonValue], made: Sequence[ToolExecution]
+) -> None:
+    """Refuse a call about a task of the leader's list that is not there to be done.
+
+    Args:
+        tool: The tool of the call.
+        arguments: The call's.
+        made: The calls that the run has made before, with those of the same answer.
+
+    Raises:
+        ValueError: the call makes no sense; the message is for the model.
+    """
+    number = arguments.get("task_number")
+    is_about_one = isinstance(tool, Delegation) or tool.function is drop_task
+    if is_about_one and isinstance(number, int):
+        check_undone(made, number)
 
 
 def add_tasks(tasks: Annotated[list[NewTask], Field(min_length=1)]) -> str:

@@ -4,19 +4,19 @@ Checked and frozen calls, requirements, or a final content.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue, ValidationError
 
 from kern.canonical import clean_text, parse_json
 from kern.db.turns import Answer, NewCall, Question
-from kern.delegation import Delegation
+from kern.delegation import Delegation, check_task
 from kern.gates import gate_of
 from kern.model_component import ModelComponent
 from kern.models.base import ModelResponse
 from kern.requirements import UserInputField
 from kern.run import RequestedCall, ToolExecution
-from kern.states import RequirementKind
+from kern.states import RequirementKind, ToolCallStatus, ToolOutcome
 from kern.tool_schema import describe
 from kern.tools import Tool
 
@@ -49,10 +49,12 @@ def plan(agent: ModelComponent, response: ModelResponse, so_far: SoFar) -> Answe
     """
     response = _storable(response)
     calls_so_far = so_far.calls
-    calls = [
-        plan_call(agent, requested, calls_so_far + index, so_far)
-        for index, requested in enumerate(response.tool_calls)
-    ]
+    calls: list[NewCall] = []
+    made = list(so_far.made)
+    for index, requested in enumerate(response.tool_calls):
+        call = plan_call(agent, requested, calls_so_far + index, replace(so_far, made=made))
+        calls.append(call)
+        made.append(_as_made(call))
     if len(calls) > 1:
         calls = [
             _alone(requested, call)
@@ -134,7 +136,8 @@ def _checked(
         question = None if kind is None else _question(tool, kind, frozen)
         child = None
         if isinstance(tool, Delegation):
-            child = tool.child(frozen, so_far.said, so_far.made)
+            child = tool.child(frozen, so_far.said)
+        check_task(tool, frozen, so_far.made)
     except ValueError as error:
         problem = (
             f"The arguments of {tool.name!r} do not fit: {error}. Correct them and call it again."
@@ -150,6 +153,21 @@ def _checked(
         question=question,
         child=child,
         is_answer=isinstance(tool, Delegation) and tool.is_answer,
+    )
+
+
+def _as_made(call: NewCall) -> ToolExecution:
+    """Return a call of this answer as the ones that follow it in the answer see it."""
+    outcome = ToolOutcome.result if call.error is None else ToolOutcome.error
+    is_done = call.child is None
+    return ToolExecution(
+        id=call.provider_call_id,
+        name=call.name,
+        turn=0,
+        arguments=call.arguments,
+        status=ToolCallStatus.done if is_done else ToolCallStatus.waiting,
+        outcome=outcome if is_done else None,
+        child_run_id=None if call.child is None else call.child.component_id,
     )
 
 

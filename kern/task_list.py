@@ -81,8 +81,8 @@ def listed(tasks: Sequence[Task]) -> str:
     return "\n".join(lines) or "(no tasks yet)"
 
 
-def check_assignable(made: Sequence[ToolExecution], number: int) -> None:
-    """Refuse to give a task to a member that is not there to be done.
+def check_undone(made: Sequence[ToolExecution], number: int) -> None:
+    """Refuse to give away or drop a task that is not there to be done.
 
     Raises:
         ValueError: there is no such task, or it is being done or settled; the message is for the
@@ -91,11 +91,11 @@ def check_assignable(made: Sequence[ToolExecution], number: int) -> None:
     tasks = tasks_of(made)
     if not 1 <= number <= len(tasks):
         there = f"the tasks are numbered 1 to {len(tasks)}" if tasks else "there are no tasks yet"
-        message = f"There is no task {number}: {there}."
+        message = f"there is no task {number}: {there}"
         raise ValueError(message)
     status = tasks[number - 1].status
     if status not in (TaskStatus.open, TaskStatus.failed):
-        message = f"Task {number} is {status.value} already."
+        message = f"task {number} is {status.value} already"
         raise ValueError(message)
 
 

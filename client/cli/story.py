@@ -82,9 +82,11 @@ def _read(tx: Session, run_id: str) -> Story:
     run = outputs.run_output(tx, run_id, OPERATOR)
     waiting = listing.backlog(tx, run_id).undelivered
     inside = [call.child_run_id for call in run.tools if call.child_run_id]
+    # A workflow tells of everything that was asked in it, at whatever depth.
+    decided = dict.fromkeys([run_id, *(item.run_id for item in run.requirements)])
     return Story(
         run,
-        listing.decisions_of(tx, run_id),
+        [one for asked in decided for one in listing.decisions_of(tx, asked)],
         late.results_of(tx, run_id),
         waiting,
         {one: _read(tx, one) for one in inside},
@@ -284,8 +286,11 @@ def _error(run: RunOutput) -> None:
 
 
 def _executed(story: Story) -> int:
+    if story.run.progress is not None:
+        # What ran in its steps' runs is not told here, but counted.
+        return story.run.metrics.tool_calls
     # The metrics count what reported its end; a call of which a person says so was executed too.
-    own = sum(1 for call in story.run.tools if call.attempts)
+    own = sum(1 for call in story.run.tools if call.attempts or call.child_run_id)
     return own + sum(_executed(one) for one in story.inside.values())
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
+from kern.counts import a_count
 from kern.db import sessions
 from kern.db.outputs import run_row, summary_of
 from kern.db.rows import rows, table_of
@@ -32,6 +33,7 @@ _COMPLETED = (
 
 def completed_before(tx: Session, run_id: str, limit: int) -> list[PastRun]:
     """Return the latest completed runs of a session before a run, or before that which holds it."""
+    a_count("num_runs", limit, least=0)
     run = run_row(tx, run_id)
     if run is not None and run.root_run_id is not None:
         run = run_row(tx, run.root_run_id)
@@ -40,6 +42,7 @@ def completed_before(tx: Session, run_id: str, limit: int) -> list[PastRun]:
 
 def history_of(tx: Session, session_id: str, viewer: Viewer, limit: int) -> list[RunOutput]:
     """Return the latest completed runs of a session, in order. Raises as `sessions.find`."""
+    a_count("num_runs", limit, least=0)
     sessions.find(tx, session_id, viewer)
     found = rows(tx, RunRow, _COMPLETED, session_id=session_id, before=_LAST, limit=limit)
     return [summary_of(one) for one in reversed(list(found))]

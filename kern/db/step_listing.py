@@ -6,6 +6,7 @@ from sqlalchemy import bindparam, func, select
 from sqlmodel import Session
 
 from kern.clock import utc_now
+from kern.counts import a_count
 from kern.db.rows import execute, rows, table_of
 from kern.db.step_tables import StepRow
 from kern.db.tables import RunRow, ToolCallRow
@@ -48,7 +49,13 @@ def progress_of(tx: Session, run: RunRow) -> Progress | None:
 
 
 def steps_of(tx: Session, run_id: str, limit: int, after: int = 0) -> list[StepExecution]:
-    """Return a run's steps in the order in which they were opened; the first is the whole."""
+    """Return a run's steps in the order in which they were opened; the first is the whole.
+
+    Raises:
+        InvalidInput: `limit` or `after` is no such number.
+    """
+    a_count("limit", limit)
+    a_count("after", after, least=0)
     found = list(rows(tx, StepRow, _OF_RUN, run_id=run_id, limit=limit, after=after))
     parents = {row.id: row.parent_id for row in execute(tx, _PARENTS, run_id=run_id)}
     executed_by = {row.id: row.child_run_id for row in execute(tx, _RUNS, run_id=run_id)}

@@ -1,6 +1,6 @@
 """An agent in front of a workflow: it answers from what was done before, or has it done."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar, Unpack
 
 from pydantic import JsonValue
@@ -12,7 +12,6 @@ from kern.delegation import Delegation
 from kern.errors import InvalidDefinition, InvalidInput
 from kern.model_component import ModelComponent, ModelOptions
 from kern.models.base import Model
-from kern.run import ToolExecution
 from kern.runnable import Runnable
 
 _RULES = (
@@ -71,14 +70,9 @@ class _Running(Delegation):
         super().__init__(run_workflow, {}, lambda given, _: str(given["request"]), is_answer=True)
         self._workflow = workflow
 
-    def child(
-        self,
-        arguments: Mapping[str, JsonValue],
-        said: str,
-        made: Sequence[ToolExecution],
-    ) -> NewChild:
+    def child(self, arguments: Mapping[str, JsonValue], said: str) -> NewChild:
         """Return the workflow's run."""
-        del said, made
+        del said
         return NewChild(
             component_id=self._workflow.id,
             component_kind=self._workflow.kind,

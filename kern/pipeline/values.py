@@ -16,7 +16,8 @@ class StepOutput(BaseModel):
     Attributes:
         content: JSON, or a pydantic model, which becomes JSON.
         stop: Whether the workflow ends here: what would follow is left out, and this content is
-            the run's. In a `Parallel`, the other branches come to their ends first.
+            the run's. In a `Parallel`, the other branches come to their ends first, and what the
+            `Parallel` came to is the content.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

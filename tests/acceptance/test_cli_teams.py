@@ -54,7 +54,7 @@ def test_the_story_of_a_team_tells_what_its_members_did(home: Path, kern: Cli) -
         "pay(amount=5)",
         "approved by dana",
         "It is paid.",
-        "4 model calls, 1 tool call",
+        "4 model calls, 2 tool calls",
     )
     places = [told.out.index(part) for part in parts]
     assert places == sorted(places)

@@ -15,7 +15,7 @@ from kern.db.tables import DecisionRow
 from tests.support.crash_app import read
 from tests.support.crash_case import Case, CaseRun
 from tests.support.crash_checks import check_answers, check_effects, check_end, check_questions
-from tests.support.crash_points import AGAIN, PIPED, PIPED_ON_POSTGRES
+from tests.support.crash_points import AGAIN, PIPED, PIPED_LONG, PIPED_ON_POSTGRES
 from tests.support.crash_spec import Line
 from tests.support.crash_state import Snapshot
 from tests.support.crash_world import World
@@ -118,7 +118,13 @@ def child_decisions(run: CaseRun) -> list[DecisionRow]:
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
-@pytest.mark.parametrize("case", PIPED, ids=[case.name for case in PIPED])
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case in PIPED_LONG else [])
+        for case in PIPED
+    ],
+)
 def test_pipeline_survives_a_death(played: Played, case: Case, kind: str) -> None:
     check(*played[f"{kind}-{case.name}"].result(380))
 

@@ -330,6 +330,23 @@ def test_tasks_are_done_when_members_have_done_them_and_not_before(
     assert "numbered 1 to 2" in (refused.result or "")
 
 
+def test_one_task_is_given_away_once_and_what_is_done_is_not_dropped(runtime: Runtime) -> None:
+    worker = scripted(["Done it."])
+    assign = Call("assign_task", task_number=1, member_id=worker.id, instructions="Dig a hole")
+    drop = Call("drop_task", task_number=1, reason="no more")
+
+    def lead(request: ModelRequest) -> object:
+        steps = (Call("add_tasks", tasks=[{"title": "Dig"}]), [assign, assign, drop], drop, "Dug.")
+        return steps[sum(message.role == "assistant" for message in request.messages)]
+
+    done = team([worker], lead, "tasks").run("Dig")  # type: ignore[arg-type]
+    assert (done.status, done.content) == (RunStatus.completed, "Dug."), done.error
+    assert len([call for call in done.tools if call.child_run_id]) == 1
+    refused = [call.result or "" for call in done.tools if call.outcome is ToolOutcome.error]
+    assert ["in progress" in one for one in refused] == [True, True, False]
+    assert "task 1 is done already" in refused[2]
+
+
 def test_a_leader_that_insists_on_open_tasks_ends_in_an_error(runtime: Runtime) -> None:
     def lead(request: ModelRequest) -> Call | str:
         if len(request.messages) > 1:

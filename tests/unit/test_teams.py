@@ -13,7 +13,7 @@ from kern.errors import InvalidDefinition
 from kern.models.scripted import ScriptedModel
 from kern.run import ToolExecution
 from kern.states import ToolCallStatus, ToolOutcome
-from kern.task_list import TaskStatus, check_assignable, listed, tasks_of
+from kern.task_list import TaskStatus, check_undone, listed, tasks_of
 from kern.team import Mode, Team
 from kern.tools import tool
 
@@ -126,7 +126,7 @@ def test_a_task_that_failed_is_given_to_somebody_else() -> None:
         call("add_tasks", tasks=[{"title": "Dig"}]),
         call("assign_task", task_number=1, member_id="ann", child="r1", outcome="error"),
     ]
-    check_assignable(made, 1)
+    check_undone(made, 1)
     made.append(call("assign_task", task_number=1, member_id="bob", child="r2"))
     (task,) = tasks_of(made)
     assert (task.status, task.member) == (TaskStatus.done, "bob")
@@ -139,4 +139,4 @@ def test_what_is_not_there_to_be_done_is_not_assigned(number: int, why: str) -> 
         call("assign_task", task_number=1, member_id="ann", child="r1"),
     ]
     with pytest.raises(ValueError, match=why):
-        check_assignable(made, number)
+        check_undone(made, number)
