@@ -19,7 +19,9 @@ def tool_of(component: Component, item: Requirement) -> Tool | None:
     """Return the tool that a requirement is about, of a component or of a part of it."""
     at: Component | None = component
     for label in item.path[1:-1]:
-        at = None if at is None else at.part(label)
+        part = None if at is None else at.part(label)
+        # A workflow has names in the path for what holds its steps.
+        at = None if part is None and isinstance(at, ModelComponent) else part or at
     return at.tools.get(item.tool_name or "") if isinstance(at, ModelComponent) else None
 
 

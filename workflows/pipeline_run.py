@@ -1,12 +1,13 @@
 """The life of one pipeline: whatever is open in it is waited for, and executed when it comes."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from kern.contracts import Nothing, PipelineOutcome, RunCursor, Work
+from kern.contracts import Child, Nothing, PipelineOutcome, RunCursor, Work
 from kern.workflows import steps
 from kern.workflows.agent_run import AgentRun
 
@@ -14,6 +15,8 @@ from kern.workflows.agent_run import AgentRun
 _REMEMBERED = 200
 # From so many times its usual length on, a history takes nothing new.
 _FAR_TOO_LONG = 3
+# Runs below that take longer to end, as no worker hears of it, are not waited for.
+_SOON = timedelta(seconds=30)
 
 
 @workflow.defn(name="PipelineRun")
@@ -27,7 +30,10 @@ class PipelineRun(AgentRun):
     def __init__(self, cursor: RunCursor) -> None:
         super().__init__(cursor)
         self._gates.resolved.update(cursor.heard)
-        self._tasks: set[asyncio.Task[None]] = set()
+        # In their order, in which they are cancelled too.
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._below: set[asyncio.Task[None] | None] = set()
+        self._is_parting = False
         self._error: BaseException | None = None
         self._over = False
         self._is_reopened = False
@@ -43,6 +49,8 @@ class PipelineRun(AgentRun):
     def reopened(self, ask: Nothing) -> None:  # noqa: ARG002  every message has one
         """Hear that the run goes on again, maybe while this workflow was about to end."""
         self._is_reopened = True
+        if self._is_parting:
+            self._gates.ended = False
 
     async def _take_turns(self, cursor: RunCursor) -> None:
         self._is_reopened = False
@@ -55,6 +63,8 @@ class PipelineRun(AgentRun):
         try:
             self._begin(await self._execute(None))
             await workflow.wait_condition(lambda: self._over or self._may_move_on())
+            if self._over and self._error is None and self._below:
+                await self._part()
         finally:
             if self._over or not self._may_move_on():
                 # Not those of a history that another one follows: that waits for the same.
@@ -65,6 +75,26 @@ class PipelineRun(AgentRun):
         if not self._over:
             await self._move_on(cursor.turn)
 
+    async def _part(self) -> None:
+        """Let the runs below end, which SQL has cancelled with this one.
+
+        What they tell of it would have the server refuse this workflow's end, and find that out
+        only when the task times out.
+        """
+        if not workflow.patched("children-end-first"):
+            return
+        for task in self._tasks:
+            if task not in self._below:
+                task.cancel()
+        self._is_parting = self._gates.ended = True
+        self._gates.busy += 1
+        try:
+            with suppress(TimeoutError):
+                await workflow.wait_condition(lambda: not self._below, timeout=_SOON)
+        finally:
+            self._gates.busy -= 1
+            self._is_parting = False
+
     async def _move_on(self, turn: int) -> None:
         heard = tuple(sorted(self._gates.resolved)[-_REMEMBERED:])
         self._cursor = self._cursor.model_copy(update={"heard": heard})
@@ -74,8 +104,8 @@ class PipelineRun(AgentRun):
         self._over = self._over or outcome.ended
         for work in outcome.work:
             task = asyncio.create_task(self._serve(work))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = None
+            task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
     async def _serve(self, work: Work) -> None:
         """Wait for what a piece of work waits for, and have it executed."""
@@ -86,10 +116,20 @@ class PipelineRun(AgentRun):
             if work.child is not None:
                 if work.delay:
                     await self._sleep(work.delay)
-                await self._children.run(work.child)
+                await self._follow(work.child)
+                if self._over:
+                    return
             self._begin(await self._execute(work.lane, work.name))
         except ActivityError as error:
             self._error, self._over = error, True
+
+    async def _follow(self, child: Child) -> None:
+        task = asyncio.current_task()
+        self._below.add(task)
+        try:
+            await self._children.run(child)
+        finally:
+            self._below.discard(task)
 
     async def _sleep(self, seconds: float) -> None:
         self._gates.busy += 1

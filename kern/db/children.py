@@ -4,6 +4,7 @@ Whoever writes to several runs of a tree takes the lower ones first. Numbers of 
 time, so that in their order every run comes before those above it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -54,6 +55,7 @@ class NewChild:
     Attributes:
         label: What it is called in the path of what it asks of people.
         input: What it is asked.
+        where: The names between that of the run above and its own.
         told: What it is told before that.
         shares: Whether it is told what others have done inside the same run.
         takes_files: Whether it is given the files that came with the input of the run above.
@@ -63,6 +65,7 @@ class NewChild:
     component_kind: str
     label: str
     input: str
+    where: Sequence[str] = ()
     told: str = ""
     shares: bool = False
     takes_files: bool = False
@@ -85,7 +88,7 @@ def accept_child(tx: Session, parent: RunRow, child: NewChild, now: datetime) ->
         parent_run_id=parent.id,
         root_run_id=root_of(parent),
         ancestors=[*parent.ancestors, parent.id],
-        path=[*path_of(parent), child.label],
+        path=[*path_of(parent), *child.where, child.label],
         user_id=parent.user_id,
         component_id=child.component_id,
         component_kind=child.component_kind,

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
-from kern.db import order, outbox, runs
+from kern.db import order, outbox, runs, step_work
 from kern.db.events import record
 from kern.db.frames import StoredFrames
 from kern.db.held import hold_all
@@ -19,7 +19,7 @@ from kern.db.tables import RunRow, ToolCallRow
 from kern.db.viewer import Viewer
 from kern.errors import Conflict
 from kern.pipeline.frames import Outcome, Phase
-from kern.pipeline.machine import EVALUATION_FAILED, Machine
+from kern.pipeline.machine import EVALUATION_FAILED, REJECTED, Machine
 from kern.states import OnBusy, RunStatus, ToolCallStatus
 
 _steps = table_of(StepRow)
@@ -101,6 +101,9 @@ class _Reopening:
             self._mend(frame)
             return
         code = frame.error_code
+        if code == REJECTED and not undone:
+            # Whoever reviews it has all their revisions again.
+            frame.revisions = 0
         frame.outcome = frame.error_code = frame.error_message = frame.finished_at = None
         if undone:
             self._machine.resumed(frame, Phase.open)
@@ -119,6 +122,11 @@ class _Reopening:
 
     def _serve_leaf(self, frame: StepRow, *, failed: bool) -> None:
         if not self._mend(frame) and failed:
+            call = runs.hold_call(self._frames.tx, frame.call_id)
+            if step_work.is_doubtful(self._frames.tx, call):
+                step_work.doubt(self._machine, frame)
+                self._own_lanes()
+                return
             frame.call_id, frame.tries = None, 0
         self._serve(frame, Phase.work)
 

@@ -194,10 +194,17 @@ def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | Non
     run.status = status.value
     if paused:
         _let_next_begin(tx, run, now)
-    elif was_paused and run.parent_run_id is not None:
-        above = lock(tx, run.parent_run_id)
-        if above.status == RunStatus.paused.value:
-            update_status(tx, above, now, paused=False)
+    elif was_paused:
+        _let_above_go_on(tx, run, now)
+
+
+def _let_above_go_on(tx: Session, run: RunRow, now: datetime) -> None:
+    """Have the run above go on too that waited with a run, which does not wait any more."""
+    if run.parent_run_id is None:
+        return
+    above = lock(tx, run.parent_run_id)
+    if above.status == RunStatus.paused.value:
+        update_status(tx, above, now, paused=False)
 
 
 def count(run: RunRow, usage: Usage) -> None:
@@ -224,6 +231,7 @@ def fail(tx: Session, run: RunRow, code: str, message: str, now: datetime) -> No
     _close_open(tx, run, f"The run ended with an error: {message}", now)
     _cancel_all(tx, inside, now)
     record(tx, run, "run_failed", now, code=code, message=message)
+    _let_above_go_on(tx, run, now)
 
 
 def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:
@@ -243,6 +251,7 @@ def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:
         )
         raise RunEnded(message)
     cancel_now(tx, run, now)
+    _let_above_go_on(tx, run, now)
     return outbox.enqueue(tx, run, DeliveryKind.cancel, now)
 
 

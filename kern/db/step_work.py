@@ -13,9 +13,10 @@ from kern.db.children import NewChild
 from kern.db.events import record
 from kern.db.frames import StoredFrames
 from kern.db.outputs import run_row
+from kern.db.repeating import has_acted
 from kern.db.rows import add_row, rows, table_of
 from kern.db.step_asking import new_call
-from kern.db.step_inputs import arguments_of, question_for_run
+from kern.db.step_inputs import arguments_of, path_within, question_for_run
 from kern.db.step_tables import StepRow
 from kern.db.tables import RunRow, ToolCallRow
 from kern.pipeline.frames import RUN
@@ -23,6 +24,10 @@ from kern.pipeline.machine import Machine
 from kern.states import RunStatus, ToolOutcome
 
 _LONGEST_BACKOFF = 3600.0
+_REPEATS = (
+    "The run of the step {!r} did not come to its end, but has executed calls that must not happen "
+    "twice. Another run would begin from the start."
+)
 _steps, _calls = table_of(StepRow), table_of(ToolCallRow)
 _CALL = _calls.select().where(_calls.c.id == bindparam("call_id"))
 _ROOT = _steps.select().where(_steps.c.run_id == bindparam("run_id"), _steps.c.number == 1)
@@ -39,6 +44,7 @@ def equip(frames: StoredFrames, frame: StepRow) -> None:
             component_id=node.component_id,
             component_kind=node.component_kind or "agent",
             label=node.name,
+            where=path_within(frames, frame)[:-1],
             input=question_for_run(arguments, _answered_before(frames.tx, frame)),
             told=_history(frames),
             # What came with the run's input comes with it where the input does.
@@ -91,12 +97,24 @@ def settle_child(frames: StoredFrames, machine: Machine, frame: StepRow, call: T
     node = frames.shape.by_id[frame.node]
     if child is not None and outcome is ToolOutcome.result:
         machine.worked(frame, _content(frames, child, structured=node.structured))
-    elif outcome is ToolOutcome.error and frame.tries < node.retries:
+    elif outcome is ToolOutcome.error and _may_try_again(frames, frame, call, node.retries):
         frame.tries += 1
         equip(frames, frame)
     else:
         machine.failed(frame, "step_failed", result)
     return True
+
+
+def is_doubtful(tx: Session, call: ToolCallRow | None) -> bool:
+    """Whether a call was executed by a run that came to no good end, but has acted before."""
+    if call is None or call.child_run_id is None or call.outcome == ToolOutcome.result.value:
+        return False
+    return has_acted(tx, call.child_run_id)
+
+
+def doubt(machine: Machine, frame: StepRow) -> None:
+    """Put before a person whether a run that has acted is followed by another one."""
+    machine.doubted(frame, "repeats_effects", _REPEATS.format(frame.name))
 
 
 def settle_done(frames: StoredFrames, machine: Machine, frame: StepRow, call: ToolCallRow) -> None:
@@ -109,9 +127,15 @@ def settle_done(frames: StoredFrames, machine: Machine, frame: StepRow, call: To
             machine.worked(frame, call.result)
         case ToolOutcome.error | ToolOutcome.rejected:
             machine.failed(frame, "step_failed", call.result or "", final=call.outcome != "error")
+        case ToolOutcome.cancelled if is_doubtful(frames.tx, call):
+            doubt(machine, frame)
         case ToolOutcome.cancelled:
             # Its run had ended before it was executed, and goes on again.
             equip(frames, frame)
+
+
+def _may_try_again(frames: StoredFrames, frame: StepRow, call: ToolCallRow, retries: int) -> bool:
+    return frame.tries < retries and not is_doubtful(frames.tx, call)
 
 
 def _history(frames: StoredFrames) -> str:

@@ -14,6 +14,7 @@ from kern.pipeline.frames import RUN, Ending, Frames, Outcome, Phase
 from kern.pipeline.nodes import Node, NodeKind, OnError, OnRefusal
 
 EVALUATION_FAILED = "evaluation_failed"
+REJECTED = "rejected"
 # Temporal lets a workflow have two thousand activities, and as many child workflows, open at once.
 MOST_AT_ONCE = 1000
 _WITHOUT_END = "A step ended that holds others which have not"
@@ -59,7 +60,7 @@ class Machine:
             self._finish(frame, Outcome.skipped)
         else:
             # Nobody may have it begin after that but whoever is asked at its gate again.
-            self.failed(frame, "rejected", message, final=True)
+            self.failed(frame, REJECTED, message, final=True)
 
     def answered(self, frame: StepRow, answer: Sequence[JsonValue]) -> None:
         """The code of a condition or router chose these places, or gave these items."""
@@ -108,14 +109,16 @@ class Machine:
         review = self.node(frame).review
         refusal = OnRefusal.fail if review is None else review.on_reject
         left = 0 if review is None else review.revisions - frame.revisions
+        if not silent:
+            # Also of one that fails by it: it may be done again later.
+            frame.feedback = note
         if refusal is OnRefusal.skip:
             self._finish(frame, Outcome.skipped)
         elif refusal is OnRefusal.retry and left > 0 and not silent:
             frame.revisions += 1
-            frame.feedback = note
             self.again(frame)
         else:
-            self.failed(frame, "rejected", message)
+            self.failed(frame, REJECTED, message)
 
     def again(self, frame: StepRow) -> None:
         """Have a frame done once more, from behind its gate."""
@@ -147,6 +150,11 @@ class Machine:
                 self._serve(frame, Phase.trouble)
             case _:
                 self._finish(frame, Outcome.failed)
+
+    def doubted(self, frame: StepRow, code: str, message: str) -> None:
+        """Have a person say whether a frame is done again, whatever becomes of its failures."""
+        frame.error_code, frame.error_message = code, message
+        self._serve(frame, Phase.trouble)
 
     def resumed(self, frame: StepRow, phase: Phase) -> None:
         """Bring a frame that had ended back into a phase, from which it goes on."""

@@ -8,6 +8,8 @@ import pytest
 from pydantic import BaseModel
 
 from kern.client.runtime import Runtime
+from kern.errors import InvalidDecision
+from kern.ids import new_id
 from kern.models.base import ModelRequest, ProviderError
 from kern.models.scripted import Call
 from kern.registry import Registry
@@ -197,3 +199,54 @@ def test_the_run_is_paused_when_only_people_are_waited_for(
     output = flow.get_run_output(run.run_id)
     only(output).reject("no")
     assert go_on(flow, output).status is RunStatus.completed
+
+
+def test_what_is_asked_in_a_run_of_its_own_says_where(runtime: Runtime, ledger: Ledger) -> None:
+    agent = scripted(lambda request: [Call("pay", amount=1)], [paying(ledger)], name="ag")
+    flow = pipeline(Parallel(Step("ask", agent), name="all", for_each=lambda: [1, 2, 3]))
+    output = flow.run("hi")
+    paths = sorted(item.path[1:] for item in output.active_requirements)
+    assert paths == [[f"all[{place}]", "ask", "pay"] for place in range(3)]
+    flow.cancel_run(output.run_id)
+
+
+def test_the_containers_of_a_step_are_in_the_path(runtime: Runtime, ledger: Ledger) -> None:
+    agent = scripted(lambda request: [Call("pay", amount=1)], [paying(ledger)], name="ag")
+    deep = Parallel(Step("call", agent), name="side by side")
+    nest = pipeline(
+        Condition(lambda: True, [Loop([deep], max_iterations=2, name="loop")]), name="in"
+    )
+    flow = pipeline(Steps([Step("nest", nest)], name="outer"))
+    output = flow.run("hi")
+    where = ["outer", "nest", "condition", "loop[0]", "side by side", "call", "pay"]
+    assert only(output).path[1:] == where
+    only(output).edit({"amount": 2.5})
+    with pytest.raises(InvalidDecision):
+        go_on(flow, output)
+    flow.cancel_run(output.run_id)
+
+
+def test_whoever_waits_hears_what_follows_a_cancel_inside(runtime: Runtime, ledger: Ledger) -> None:
+    agent = scripted([[Call("pay", amount=1)]], [paying(ledger)])
+    inner = pipeline(agent)
+    flow = pipeline(inner)
+    output = flow.run("hi")
+    assert output.is_paused
+    agent.cancel_run(only(output).run_id)
+    output = flow.continue_run(output.run_id)
+    assert output.status is RunStatus.error
+
+
+def test_a_run_that_fails_beside_one_that_waits_ends_soon(runtime: Runtime, ledger: Ledger) -> None:
+    agent = scripted([[Call("pay", amount=1)]], [paying(ledger)])
+    run_id = new_id()
+    ended: list[float] = []
+
+    def boom() -> None:
+        wait_until(lambda: bool(flow.get_run_output(run_id).active_requirements))
+        ended.append(time.monotonic())
+        raise ValueError("no luck")
+
+    flow = pipeline(Parallel(agent, boom))
+    assert flow.run("hi", run_id=run_id).status is RunStatus.error
+    assert time.monotonic() - ended[0] < 5

@@ -2,10 +2,17 @@
 
 import pytest
 
+from kern.agent import Agent
 from kern.client.runtime import Runtime
 from kern.errors import Conflict, NotAllowed
-from kern.states import RunStatus
-from kern.workflow import HumanReview, Loop, Parallel, Step, StepInput, Steps
+from kern.ids import new_id
+from kern.models.base import ModelRequest, ProviderError
+from kern.models.scripted import Call
+from kern.run import RunOutput
+from kern.states import RequirementKind, RunStatus
+from kern.tools import tool
+from kern.workflow import HumanReview, Loop, Parallel, Step, StepInput, Steps, Workflow
+from tests.support.agents import scripted
 from tests.support.pipelines import exclaim, go_on, only, pipeline, upper
 from tests.support.waiting import wait_until
 
@@ -168,3 +175,123 @@ def test_only_a_failed_run_of_ones_own_is_retried(runtime: Runtime) -> None:
     failed = flow.run("hi", user_id="ann")
     with pytest.raises(NotAllowed):
         flow.retry_run(failed.run_id, user_id="bob")
+
+
+def paying(done: list[str]) -> Agent:
+    """Return an agent that pays at once, and then asks before it sends."""
+
+    @tool
+    def pay() -> str:
+        """Pay."""
+        done.append("paid")
+        return "paid"
+
+    @tool(requires_confirmation=True)
+    def send() -> str:
+        """Send."""
+        done.append("sent")
+        return "sent"
+
+    answers = ["pay", "send"]
+
+    def answer(request: ModelRequest) -> Call | str:
+        # Each of its runs begins from the start.
+        answered = sum(one.role == "assistant" for one in request.messages)
+        return Call(answers[answered]) if answered < len(answers) else "all done"
+
+    return scripted(answer, [pay, send], name="payer")
+
+
+def stopped_after_paying(luck: Luck) -> tuple[Workflow, RunOutput]:
+    def boom() -> str:
+        if not luck.is_good:
+            wait_until(lambda: asked(flow))
+            raise ValueError("no luck")
+        return "good"
+
+    def asked(flow: Workflow) -> bool:
+        return bool(flow.get_run_output(run_id).active_requirements)
+
+    run_id = new_id()
+    flow = pipeline(Parallel(Step("agent", paying(luck.done)), Step("boom", boom)))
+    output = flow.run("hi", run_id=run_id)
+    assert output.status is RunStatus.error
+    luck.is_good = True
+    return flow, flow.retry_run(output.run_id)
+
+
+def test_an_agent_that_was_stopped_after_it_paid_does_not_pay_again(runtime: Runtime) -> None:
+    luck = Luck()
+    flow, output = stopped_after_paying(luck)
+    assert luck.done == ["paid"]
+    assert only(output).kind is RequirementKind.error
+    only(output).skip()
+    output = go_on(flow, output)
+    assert output.status is RunStatus.completed, output.error
+    assert luck.done == ["paid"]
+
+
+def test_a_person_may_have_an_agent_that_paid_begin_again(runtime: Runtime) -> None:
+    luck = Luck()
+    flow, output = stopped_after_paying(luck)
+    only(output).run_again()
+    output = go_on(flow, output)
+    assert luck.done == ["paid", "paid"]
+    only(output).confirm()
+    output = go_on(flow, output)
+    assert output.status is RunStatus.completed, output.error
+    assert luck.done == ["paid", "paid", "sent"]
+
+
+def test_an_agent_that_failed_after_it_paid_is_not_tried_again(runtime: Runtime) -> None:
+    done: list[str] = []
+
+    @tool
+    def pay() -> str:
+        """Pay."""
+        done.append("paid")
+        return "paid"
+
+    def answer(request: ModelRequest) -> list[Call]:
+        if len(request.messages) > 2:
+            raise ProviderError("bad", code="refused", retryable=False)
+        return [Call("pay")]
+
+    flow = pipeline(Step("agent", scripted(answer, [pay]), retries=2, backoff=0.01))
+    output = flow.run("hi")
+    assert output.status is RunStatus.error
+    assert done == ["paid"]
+    output = flow.retry_run(output.run_id)
+    assert only(output).kind is RequirementKind.error
+    only(output).fail()
+    assert go_on(flow, output).status is RunStatus.error
+    assert done == ["paid"]
+
+
+def test_the_last_note_of_a_review_is_kept_for_the_retry(runtime: Runtime) -> None:
+    told: list[str | None] = []
+
+    def write(given: StepInput) -> str:
+        told.append(given.feedback)
+        return f"draft {len(told)}"
+
+    review = HumanReview(requires_output_review=True, on_reject="retry")
+    flow = pipeline(Step("write", write, human_review=review))
+    output = flow.run("hi")
+    rejected = 0
+    while output.is_paused:
+        rejected += 1
+        only(output).reject(f"note {rejected}")
+        output = go_on(flow, output)
+    assert output.status is RunStatus.error
+    for _ in range(2):
+        output = flow.retry_run(output.run_id)
+        assert told[-1] == f"note {rejected}"
+        rejected += 1
+        only(output).reject(f"note {rejected}")
+        output = go_on(flow, output)
+        assert told[-1] == f"note {rejected}"
+        while output.is_paused:
+            rejected += 1
+            only(output).reject(f"note {rejected}")
+            output = go_on(flow, output)
