@@ -177,7 +177,7 @@ def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | Non
         paused = step_waits.only_people(tx, run.id)
     if paused is None:
         save(tx)
-        waits_for = execute(tx, _UNFINISHED, run_id=run.id, turn=run.turn).all()
+        waits_for: Any = execute(tx, _UNFINISHED, run_id=run.id, turn=run.turn).all()
         # One that moves is paused because of the runs inside it by its workflow, which knows more.
         stands = run.status == RunStatus.paused.value
         paused = bool(waits_for) and all(
