@@ -39,7 +39,7 @@ _runs, _calls, _requirements, _outbox = (
 # Only a run's latest turn can have calls that are not done.
 # What each waits for: what a person was asked, or a run that itself waits for people.
 _UNFINISHED = (
-    select(_requirements.c.id, _runs.c.id)
+    select(_requirements.c.id.label("asked"), _runs.c.id.label("inside"))
     .select_from(
         _calls.outerjoin(
             _requirements,
@@ -170,23 +170,19 @@ def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | Non
     A run that has ended stays as it is. `paused` spares the question where the transaction knows
     the answer: a call that waits for nobody is enough for a run to go on.
     """
-    run.updated_at = now
+    run.updated_at, was_paused = now, run.status == RunStatus.paused.value
     if RunStatus(run.status).is_final:
         return
     if paused is None and run.component_kind == "workflow":
         paused = step_waits.only_people(tx, run.id)
     if paused is None:
         save(tx)
-        waits_for: Any = execute(tx, _UNFINISHED, run_id=run.id, turn=run.turn).all()
-        # One that moves is paused because of the runs inside it by its workflow, which knows more.
-        stands = run.status == RunStatus.paused.value
-        paused = bool(waits_for) and all(
-            asked is not None or (stands and inside is not None) for asked, inside in waits_for
-        )
+        # One that moves is paused for the runs inside it by its workflow, which knows more.
+        found = list(execute(tx, _UNFINISHED, run_id=run.id, turn=run.turn))
+        paused = bool(found) and all(one.asked or (was_paused and one.inside) for one in found)
     status = RunStatus.paused if paused else RunStatus.running
     if status.value == run.status:
         return
-    was_paused = run.status == RunStatus.paused.value
     goes_on = "run_continued" if was_paused else "run_began"
     record(tx, run, "run_paused" if paused else goes_on, now)
     timing.begin(run, now)
