@@ -65,15 +65,21 @@ class PipelineRun(AgentRun):
             await workflow.wait_condition(lambda: self._over or self._may_move_on())
             if self._over and self._error is None and self._below:
                 await self._part()
-        finally:
-            if self._over or not self._may_move_on():
-                # Not those of a history that another one follows: that waits for the same.
-                for task in self._tasks:
-                    task.cancel()
+        except (asyncio.CancelledError, ActivityError):
+            # Not in a `finally`: a workflow that leaves the cache passes through that, too.
+            self._stop_all()
+            raise
+        if self._over:
+            # Not those of a history that another one follows: that waits for the same.
+            self._stop_all()
         if self._error is not None:
             raise self._error
         if not self._over:
             await self._move_on(cursor.turn)
+
+    def _stop_all(self) -> None:
+        for task in self._tasks:
+            task.cancel()
 
     async def _part(self) -> None:
         """Let the runs below end, which SQL has cancelled with this one.
