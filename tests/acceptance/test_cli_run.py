@@ -12,7 +12,7 @@ from kern.db.configured import database_path
 from kern.db.listing import list_pending
 from kern.db.tables import RunRow
 from kern.states import RunStatus
-from tests.support.cli import COMMAND, command, environment, terminal
+from tests.support.cli import COMMAND, command, environment, terminal, worker
 from tests.support.pictures import png
 from tests.support.waiting import wait_until
 
@@ -51,7 +51,7 @@ def test_what_waits_off_a_terminal_is_decided_and_finished_by_a_worker(folder: P
     assert (approved.code, "Delivered: the run goes on." in approved.out) == (0, True)
     left = command("run", f"{APP}:answers", "Go.", "--background", "--json", cwd=folder)
     assert (left.code, left.json["accepted"], left.json["delivered"]) == (0, True, True)
-    with worker(folder):
+    with worker(APP, folder):
         found = partial(list_pending, limit=9, user_id="mara")
         wait_until(lambda: len(db.read_now(found).items) == 2, timeout=60)
         wait_until(
@@ -99,22 +99,6 @@ def test_a_reader_that_leaves_early_is_no_error(folder: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
-
-
-def worker(folder: Path) -> "subprocess.Popen[bytes]":
-    """Return a worker of all agents; leaving the block ends it gracefully."""
-    return _Worker(
-        [*COMMAND, "worker", "--app", APP],
-        cwd=folder,
-        env=environment(),
-        stderr=subprocess.DEVNULL,
-    )
-
-
-class _Worker(subprocess.Popen[bytes]):
-    def __exit__(self, *ending: object) -> None:
-        self.terminate()
-        assert self.wait(60) == 0
 
 
 def is_completed(tx: Session, run_id: str) -> bool:

@@ -1,11 +1,15 @@
 """Workflows on the command line: run, look at, decide about steps, retry."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.cli import COMMAND, command, environment, terminal
+from kern.db import SqliteDb
+from kern.db.configured import database_path
+from kern.db.outputs import run_output
+from kern.db.viewer import OPERATOR
+from kern.run import RunOutput
+from tests.support.cli import command, terminal, worker
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(240)
@@ -21,7 +25,7 @@ def test_a_workflow_is_decided_about_and_looked_at(folder: Path) -> None:
     run_id = said.json["run_id"]
     listed = command("pending", cwd=folder)
     assert "approve shout(" in listed.out
-    with worker(folder):
+    with worker(APP, folder):
         assert command("approve", asked["id"], "--edit", '{"input": "ho"}', cwd=folder).code == 0
         wait_until(lambda: status(folder, run_id) == "paused" and waits_for(folder, run_id))
         shown = command("show", run_id, cwd=folder).out
@@ -55,7 +59,7 @@ def test_a_failed_run_is_retried(folder: Path) -> None:
     (folder / "luck").touch()
     retried = command("retry", run_id, cwd=folder)
     assert (retried.code, "goes on where it failed" in retried.out) == (0, True)
-    with worker(folder):
+    with worker(APP, folder):
         wait_until(lambda: status(folder, run_id) == "completed")
     again = command("retry", run_id, cwd=folder)
     assert again.code == 5
@@ -72,26 +76,17 @@ def test_steps_are_decided_about_at_a_terminal(folder: Path) -> None:
         assert screen.end() == 0
 
 
+def look(folder: Path, run_id: str) -> RunOutput:
+    db = SqliteDb(database_path(folder / ".kern"))
+    try:
+        return db.read_now(lambda tx: run_output(tx, run_id, OPERATOR))
+    finally:
+        db.close()
+
+
 def status(folder: Path, run_id: str) -> str:
-    return str(command("show", run_id, "--json", cwd=folder).json["status"])
+    return look(folder, run_id).status.value
 
 
 def waits_for(folder: Path, run_id: str) -> str:
-    found = command("show", run_id, "--json", cwd=folder).json["requirements"]
-    return next((str(one["id"]) for one in found if one["status"] == "pending"), "")
-
-
-def worker(folder: Path) -> "_Worker":
-    """Return a worker of all components; leaving the block ends it gracefully."""
-    return _Worker(
-        [*COMMAND, "worker", "--app", APP],
-        cwd=folder,
-        env=environment(),
-        stderr=subprocess.DEVNULL,
-    )
-
-
-class _Worker(subprocess.Popen[bytes]):
-    def __exit__(self, *ending: object) -> None:
-        self.terminate()
-        assert self.wait(60) == 0
+    return next((one.id for one in look(folder, run_id).active_requirements), "")

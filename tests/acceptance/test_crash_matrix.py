@@ -1,6 +1,5 @@
 """Every point before and after a write or a side effect, and a death at each of them."""
 
-import asyncio
 import re
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -18,6 +17,7 @@ from tests.support.crash_checks import (
     check_questions,
     check_summary,
 )
+from tests.support.crash_play import play_selected
 from tests.support.crash_points import (
     AGAIN,
     ANYWHERE,
@@ -28,7 +28,6 @@ from tests.support.crash_points import (
     POINTS,
 )
 from tests.support.crash_state import Snapshot
-from tests.support.crash_world import World
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -41,25 +40,11 @@ Played = dict[str, Future[tuple[CaseRun, Snapshot]]]
 def played(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Played]:
-    """All cases that were selected, played at once: most of a case is waiting."""
-    items = (item for item in request.session.items if isinstance(item, pytest.Function))
-    given = [item.callspec.params for item in items if hasattr(item, "callspec")]
-    chosen = [
-        (case, str(params["kind"]))
-        for params in given
-        if isinstance(case := params.get("case"), Case)
-    ]
-    with World(tmp_path_factory.mktemp("crash")) as world:
-        yield {
-            f"{kind}-{case.name}": world.submit(play(world, case, kind)) for case, kind in chosen
-        }
+    yield from play_selected(request, tmp_path_factory.mktemp("crash"), play)
 
 
-async def play(world: World, case: Case, kind: str) -> tuple[CaseRun, Snapshot]:
-    async with world.limit:
-        folder, url = await asyncio.to_thread(world.fresh, kind)
-        run = CaseRun(world, case, folder, url)
-        return run, await run.play()
+async def play(run: CaseRun, _url: str) -> tuple[CaseRun, Snapshot]:
+    return run, await run.play()
 
 
 def check(run: CaseRun, last: Snapshot) -> None:

@@ -15,10 +15,10 @@ from kern.db.tables import DecisionRow
 from tests.support.crash_app import read
 from tests.support.crash_case import Case, CaseRun
 from tests.support.crash_checks import check_answers, check_effects, check_end, check_questions
+from tests.support.crash_play import play_selected
 from tests.support.crash_points import AGAIN, PIPED, PIPED_LONG, PIPED_ON_POSTGRES
 from tests.support.crash_spec import Line
 from tests.support.crash_state import Snapshot
-from tests.support.crash_world import World
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -29,26 +29,12 @@ Played = dict[str, Future[tuple[CaseRun, Snapshot, list[StepRow]]]]
 def played(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Played]:
-    """All cases that were selected, played at once: most of a case is waiting."""
-    items = (item for item in request.session.items if isinstance(item, pytest.Function))
-    given = [item.callspec.params for item in items if hasattr(item, "callspec")]
-    chosen = [
-        (case, str(params["kind"]))
-        for params in given
-        if isinstance(case := params.get("case"), Case) and case.piped
-    ]
-    with World(tmp_path_factory.mktemp("crash")) as world:
-        yield {
-            f"{kind}-{case.name}": world.submit(play(world, case, kind)) for case, kind in chosen
-        }
+    yield from play_selected(request, tmp_path_factory.mktemp("crash"), play)
 
 
-async def play(world: World, case: Case, kind: str) -> tuple[CaseRun, Snapshot, list[StepRow]]:
-    async with world.limit:
-        folder, url = await asyncio.to_thread(world.fresh, kind)
-        run = CaseRun(world, case, folder, url)
-        last = await run.play()
-        return run, last, await asyncio.to_thread(steps_of, url, run.id)
+async def play(run: CaseRun, url: str) -> tuple[CaseRun, Snapshot, list[StepRow]]:
+    last = await run.play()
+    return run, last, await asyncio.to_thread(steps_of, url, run.id)
 
 
 def steps_of(url: str, run_id: str) -> list[StepRow]:

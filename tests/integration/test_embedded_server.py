@@ -235,14 +235,13 @@ def test_the_orphan_of_a_killed_user_is_joined_and_then_stopped(enter: Enter) ->
     assert born(pid) is None
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_server_ends_soon_after_its_last_user_was_ended_by_a_signal(
-    home: Path, enter: Enter, number: signal.Signals
+    home: Path, enter: Enter
 ) -> None:
     first, last = enter(), enter()
     pid, _, _ = first.joined()
     last.joined()
-    for user in (first, last):
+    for user, number in ((first, signal.SIGTERM), (last, signal.SIGKILL)):
         assert born(pid) is not None
         assert server_watch.is_used(home)
         user.process.send_signal(number)

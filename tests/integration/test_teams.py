@@ -136,7 +136,7 @@ def test_a_team_is_waited_for_while_its_member_is_decided_about(
     payer = scripted([Call("pay", amount=5), "Paid."], [paying(ledger)])
     office = team([payer], delegating((payer, "Pay 5")))
     firm = team([office], delegating((office, "Pay")))
-    for _ in range(5):
+    for _ in range(2):
         paused = firm.run("Pay")
         (asked,) = paused.active_requirements
         assert payer.continue_run(asked.run_id, [asked.confirm()]).content == "Paid."

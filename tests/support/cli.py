@@ -155,3 +155,20 @@ def terminal(*arguments: str, cwd: Path, **more: str) -> Generator[Terminal]:
         yield started
     finally:
         started.close()
+
+
+@contextmanager
+def worker(app: str, cwd: Path) -> Generator[None]:
+    """Have a worker of all components of an app, which ends gracefully with the block."""
+    started = subprocess.Popen(
+        [*COMMAND, "worker", "--app", app],
+        cwd=cwd,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        started.terminate()
+        assert started.wait(60) == 0

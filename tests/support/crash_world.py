@@ -42,6 +42,7 @@ class World:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="crash")
         self._guard = threading.Lock()
+        self._begun: set[asyncio.Task[Any] | None] = set()
 
     def __enter__(self) -> Self:
         self.models.__enter__()
@@ -50,7 +51,7 @@ class World:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self.submit(self.zygote.close()).result(30)
+        self.submit(self._close()).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -68,7 +69,7 @@ class World:
 
     def submit(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
         """Begin to do something on the world's event loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        return asyncio.run_coroutine_threadsafe(self._noted(work), self._loop)
 
     def fresh(self, kind: str) -> tuple[Path, str]:
         """Return a new folder, and the URL of a new database that has its tables already."""
@@ -92,6 +93,17 @@ class World:
             self.server.ensure()
             return status(self.home).answers
         return False
+
+    async def _noted(self, work: Coroutine[Any, Any, Result]) -> Result:
+        self._begun.add(asyncio.current_task())
+        return await work
+
+    async def _close(self) -> None:
+        """Give up what nobody waited for, and end the zygote."""
+        left = self._begun - {asyncio.current_task()}
+        given_up = [task for task in left if task is not None and task.cancel()]
+        await asyncio.gather(*given_up, return_exceptions=True)
+        await self.zygote.close()
 
     async def _open(self) -> None:
         self.zygote = await Zygote.start()
