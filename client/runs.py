@@ -13,7 +13,6 @@ from kern.checkpoints import reach
 from kern.client.courier import Courier
 from kern.component import Component
 from kern.contracts import Stop, StopQuery
-from kern.counts import a_count
 from kern.db import deciding, outputs, retrying, runs, step_listing
 from kern.db.deciding import Accepted, Submission
 from kern.db.engine import Database
@@ -146,8 +145,7 @@ class Runs:
         delivery = await self._db.write(lambda tx: retrying.retry(tx, run_id, viewer, now))
         if delivery is not None:
             await self._courier.tell_at_once(delivery)
-        await self.wait(run_id)
-        return await self.output(run_id, viewer)
+        return await self._stop(run_id, viewer)
 
     async def output(self, run_id: str, viewer: Viewer) -> RunOutput:
         """Read a run as it stands."""
@@ -179,8 +177,6 @@ class Runs:
             return step_listing.steps_of(tx, run_id, limit, after)
 
         an_id("run_id", run_id)
-        a_count("limit", limit)
-        a_count("after", after, least=0)
         return await self._db.read(read)
 
     async def wait(self, run_id: str, heard: StopQuery | None = None) -> None:

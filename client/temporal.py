@@ -4,10 +4,10 @@ One plugin, one naming of queues, one way to connect.
 """
 
 import asyncio
-import dataclasses
 import os
 import socket
 
+from temporalio import workflow
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import PydanticPayloadConverter, ToJsonOptions
@@ -138,4 +138,22 @@ def _sandboxed(runner: WorkflowRunner | None) -> WorkflowRunner:
     if not isinstance(runner, SandboxedWorkflowRunner):
         return runner or SandboxedWorkflowRunner()
     shared = runner.restrictions.with_passthrough_modules(*PASSED_THROUGH)
-    return dataclasses.replace(runner, restrictions=shared)
+    return _Sandbox(restrictions=shared, runner_class=runner.runner_class)
+
+
+class _Sandbox(SandboxedWorkflowRunner):
+    """Tries once in a process whether a workflow can be loaded, not for each component's worker."""
+
+    def prepare_workflow(self, defn: workflow._Definition) -> None:
+        """Load a workflow in the sandbox, the first time that this process registers it.
+
+        Raises:
+            Exception: whatever keeps it from being loaded.
+        """
+        if defn.cls not in _loaded:
+            super().prepare_workflow(defn)
+            _loaded.add(defn.cls)
+
+
+# What a file holds does not change while a process has it loaded.
+_loaded: set[type] = set()

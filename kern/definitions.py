@@ -5,6 +5,7 @@ from typing import TypeVar, cast
 
 from pydantic import BaseModel, JsonValue
 
+from kern.counts import a_count
 from kern.description import described
 from kern.errors import InvalidDefinition, InvalidInput
 from kern.models.base import Model
@@ -124,10 +125,10 @@ def not_negative(name: str, value: object) -> int:
     Raises:
         InvalidDefinition: it is none, below 0, or larger than anybody means.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST:
-        message = f"{name} is {described(value)}: use a whole number from 0 to {_MOST:,}."
-        raise InvalidDefinition(message)
-    return value
+    try:
+        return a_count(name, value, least=0, most=_MOST)
+    except InvalidInput as error:
+        raise InvalidDefinition(str(error)) from None
 
 
 def limit(name: str, value: object) -> int | None:
@@ -144,5 +145,5 @@ def not_empty(**given: object) -> None:
     for name, value in given.items():
         text = a_text(name, value)
         if text is not None and not text.strip():
-            message = f"An agent's {name} is empty: give one, or leave it out."
+            message = f"The {name} is empty: give one, or leave it out."
             raise InvalidDefinition(message)

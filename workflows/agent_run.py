@@ -98,12 +98,9 @@ class AgentRun:
 
     async def _take_turn(self, turn: int) -> bool:
         """Take a turn and bring its calls to their ends; False when the run has ended."""
-        self._gates.busy += 1
-        try:
+        with self._gates.working():
             outcome = await steps.take_turn(self._cursor.run_id, turn, self._cursor.heartbeat)
             calls = [asyncio.ensure_future(self._bring_to_end(call)) for call in outcome.calls]
-        finally:
-            self._gates.busy -= 1
         self._summarise = outcome.summarise
         goes_on = await asyncio.gather(*calls)
         return not outcome.ended and all(goes_on)
@@ -119,11 +116,8 @@ class AgentRun:
                 return False
             if call.child is not None:
                 await self._children.run(call.child)
-            self._gates.busy += 1
-            try:
+            with self._gates.working():
                 done = await steps.execute_call(self._cursor.run_id, call, self._cursor.heartbeat)
-            finally:
-                self._gates.busy -= 1
             if done.run_ended or done.gate is None:
                 return not done.run_ended
             gate = done.gate

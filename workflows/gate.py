@@ -4,6 +4,8 @@ Which requirements are open, which are resolved, which runs inside this one wait
 run stands still.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from temporalio import workflow
@@ -22,7 +24,7 @@ class Gates:
         self._heartbeat = heartbeat
         self.resolved: set[str] = set()
         self.waiting: set[str] = set()
-        self.busy = 0
+        self._busy = 0
         self.ended = False
         # The runs right below this one that have not ended, and whether each stands still.
         self.below: dict[str, bool] = {}
@@ -37,7 +39,16 @@ class Gates:
         # Somebody who waits for what is resolved has not woken up yet, but will.
         waits = bool(self.waiting) or bool(self.below)
         woken = not self.waiting.isdisjoint(self.resolved) or not all(self.below.values())
-        return self.busy == 0 and waits and not woken
+        return self._busy == 0 and waits and not woken
+
+    @contextmanager
+    def working(self) -> Generator[None]:
+        """Have the run not stand still within the block, whatever it waits for."""
+        self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
 
     def has_heard(self, query: StopQuery) -> bool:
         """Whether the run knows of all resolutions of which the caller knows."""
@@ -85,8 +96,5 @@ class Gates:
         return True
 
     async def _look(self, gate: Gate) -> ExpiryOutcome:
-        self.busy += 1
-        try:
+        with self.working():
             return await steps.expire(gate.requirement_id, self._heartbeat)
-        finally:
-            self.busy -= 1

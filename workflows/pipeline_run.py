@@ -93,12 +93,10 @@ class PipelineRun(AgentRun):
             if task not in self._below:
                 task.cancel()
         self._is_parting = self._gates.ended = True
-        self._gates.busy += 1
         try:
-            with suppress(TimeoutError):
+            with self._gates.working(), suppress(TimeoutError):
                 await workflow.wait_condition(lambda: not self._below, timeout=_SOON)
         finally:
-            self._gates.busy -= 1
             self._is_parting = False
 
     async def _move_on(self, turn: int) -> None:
@@ -138,15 +136,11 @@ class PipelineRun(AgentRun):
             self._below.discard(task)
 
     async def _sleep(self, seconds: float) -> None:
-        self._gates.busy += 1
-        try:
+        with self._gates.working():
             await workflow.sleep(timedelta(seconds=seconds))
-        finally:
-            self._gates.busy -= 1
 
     async def _execute(self, lane: str | None, name: str = "") -> PipelineOutcome:
-        self._gates.busy += 1
-        try:
+        with self._gates.working():
             await workflow.wait_condition(lambda: not self._is_long(_FAR_TOO_LONG))
             self._executing += 1
             # Asking what is open is no progress: a history that only did this must go on.
@@ -157,8 +151,6 @@ class PipelineRun(AgentRun):
                 )
             finally:
                 self._executing -= 1
-        finally:
-            self._gates.busy -= 1
 
     def _may_move_on(self) -> bool:
         return self._executing == 0 and self._is_long(1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pydantic import JsonValue
 from sqlmodel import Session
 
 from kern.canonical import arguments_digest
@@ -32,9 +33,13 @@ def is_as_approved(tx: Session, call: ToolCallRow, asked: Sequence[RequirementRo
     if guard is None:
         changed = (call.gate, call.approved_arguments, call.approved_digest)
         return changed == (None, None, None)
-    runs_with = call.arguments if call.approved_arguments is None else call.approved_arguments
-    digest = arguments_digest(call.name, runs_with)
+    digest = arguments_digest(call.name, runs_with(call))
     return call.approved_digest == digest and _was_decided(tx, guard, digest)
+
+
+def runs_with(call: ToolCallRow) -> dict[str, JsonValue]:
+    """Return the arguments that a call is executed with: those that it has, or an edit of them."""
+    return call.arguments if call.approved_arguments is None else call.approved_arguments
 
 
 def _was_decided(tx: Session, guard: RequirementRow, digest: str) -> bool:

@@ -15,7 +15,8 @@ from sqlmodel import Session
 
 from kern.contracts import Gate
 from kern.db import audit, delegated, late, outbox, runs
-from kern.db.approved import is_as_approved
+from kern.db.approved import is_as_approved, runs_with
+from kern.db.asked import asked_about, pending_gate
 from kern.db.audit import KERN, Decided
 from kern.db.delegated import Delegated
 from kern.db.events import record
@@ -26,7 +27,7 @@ from kern.db.patience import gate_of
 from kern.db.rows import rows, table_of
 from kern.db.state import change_state
 from kern.db.tables import RequirementRow, RunRow, ToolCallRow
-from kern.db.turns import Question, open_requirement, pending_gate
+from kern.db.turns import Question, open_requirement
 from kern.errors import NotFound
 from kern.session_state import StateChange
 from kern.states import (
@@ -43,11 +44,6 @@ from kern.tools import Approval
 _calls, _requirements = (table_of(kind) for kind in (ToolCallRow, RequirementRow))
 _RUN_OF = runs.locking(
     select(_calls.c.run_id).where(_calls.c.id == bindparam("tool_call_id")).scalar_subquery()
-)
-_REQUIREMENTS = (
-    _requirements.select()
-    .where(_requirements.c.tool_call_id == bindparam("tool_call_id"))
-    .order_by(_requirements.c.id)
 )
 _OF_STEP = (
     _requirements.select()
@@ -118,7 +114,7 @@ def begin(tx: Session, tool_call_id: str, token: str, now: datetime) -> Executio
     if call.child_run_id is not None:
         became = delegated.finish(tx, run, call, now)
         return Settled(run_ended=became is Delegated.answered, goes_on=became is Delegated.goes_on)
-    asked = list(rows(tx, RequirementRow, _REQUIREMENTS, tool_call_id=call.id))
+    asked = asked_about(tx, call.id)
     for row in asked:
         if row.status == RequirementStatus.pending.value:
             return Settled(gate=gate_of(row))
@@ -166,9 +162,10 @@ def finish(
     runs.finish_call(tx, call, outcome, result, now)
     run.tool_calls += call.step_id is None
     change_state(tx, run, changes, now)
+    # What follows from a step's end, its caller stores in the same transaction.
     if call.step_id is None:
         _record(tx, run, call, "completed", now, outcome=outcome.value)
-    runs.update_status(tx, run, now)
+        runs.update_status(tx, run, now)
     return Kept.kept
 
 
@@ -234,9 +231,7 @@ def _take(tx: Session, run: RunRow, call: ToolCallRow, token: str, now: datetime
     return Execution(
         component_id=run.component_id,
         name=call.name,
-        arguments=call.approved_arguments
-        if call.approved_arguments is not None
-        else call.arguments,
+        arguments=runs_with(call),
         run_id=run.id,
         session_id=run.session_id,
         user_id=run.user_id,
@@ -260,7 +255,7 @@ def _ask(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Gate:
 
 def _unknown_outcome(tx: Session, call: ToolCallRow) -> Question:
     """Whoever may decide about a call may also say what became of it, and nobody else."""
-    guarded = next(rows(tx, RequirementRow, _REQUIREMENTS, tool_call_id=call.id), None)
+    guarded = next(iter(asked_about(tx, call.id)), None)
     if guarded is None and call.step_id is not None:
         guarded = next(rows(tx, RequirementRow, _OF_STEP, step_id=call.step_id), None)
     approval = Approval()

@@ -17,25 +17,17 @@ from kern.db.held import hold_all
 from kern.db.outputs import no_run
 from kern.db.rows import add, add_row, execute, new_row, table_of
 from kern.db.tables import MessageRow, RunRow
-from kern.db.trees import path_of, root_of
+from kern.db.trees import has_ended, path_of, root_of
 from kern.ids import new_id
-from kern.states import FINAL_RUN_STATUSES, RunStatus
+from kern.states import RunStatus
 
 _runs, _messages = (table_of(kind) for kind in (RunRow, MessageRow))
-_FINAL = [status.value for status in FINAL_RUN_STATUSES]
 _OPEN_IN_TREE = (
     _runs.select()
-    .where(_runs.c.root_run_id == bindparam("root"), _runs.c.status.not_in(_FINAL))
+    .where(_runs.c.root_run_id == bindparam("root"), ~has_ended(_runs.c.status))
     .order_by(_runs.c.number)
     .with_for_update()
 )
-_TREE = (
-    _runs.select()
-    .where(_runs.c.root_run_id == bindparam("root"), _runs.c.status.not_in(_FINAL))
-    .order_by(_runs.c.number)
-    .with_for_update()
-)
-
 _DONE_INSIDE = (
     select(_runs.c.path, _runs.c.input, _runs.c.content)
     .where(

@@ -14,6 +14,7 @@ from sqlmodel import Session
 from kern.canonical import arguments_digest
 from kern.contracts import ExpiryOutcome
 from kern.db import audit, outbox, patience, runs
+from kern.db.approved import runs_with
 from kern.db.audit import KERN, Decided
 from kern.db.events import record
 from kern.db.held import hold
@@ -170,7 +171,7 @@ def _check(
         raise AlreadyResolved(requirement_of(tx, row).closed_message())
     actor = submission.actor
     _check_person(row, actor, earlier)
-    frozen = call.approved_arguments or call.arguments
+    frozen = runs_with(call)
     shown = arguments_digest(row.tool_name or "", row.arguments)
     frozen_digest = arguments_digest(call.name, frozen)
     refuses = submission.draft.verdict in _REFUSING

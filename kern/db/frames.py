@@ -14,7 +14,7 @@ from kern.db.step_tables import ShapeRow, StepRow
 from kern.db.tables import RunRow
 from kern.errors import NotFound
 from kern.ids import new_id
-from kern.pipeline.frames import RUN, SERVED, Outcome, Phase
+from kern.pipeline.frames import RUN, SERVED_VALUES, Outcome, Phase
 from kern.pipeline.nodes import Node, Shape
 
 _steps, _shapes = table_of(StepRow), table_of(ShapeRow)
@@ -39,11 +39,12 @@ _CONTENTS = (
     )
     .order_by(_steps.c.place)
 )
-_SERVED = [phase.value for phase in sorted(SERVED)]
-_IN_LANE = _steps.select().where(_steps.c.lane == bindparam("lane"), _steps.c.phase.in_(_SERVED))
+_IN_LANE = _steps.select().where(
+    _steps.c.lane == bindparam("lane"), _steps.c.phase.in_(SERVED_VALUES)
+)
 _IN_RUN = (
     _steps.select()
-    .where(_steps.c.run_id == bindparam("run_id"), _steps.c.phase.in_(_SERVED))
+    .where(_steps.c.run_id == bindparam("run_id"), _steps.c.phase.in_(SERVED_VALUES))
     .order_by(_steps.c.number)
 )
 _ROOT = _steps.select().where(_steps.c.run_id == bindparam("run_id"), _steps.c.number == 1)
@@ -62,7 +63,7 @@ class StoredFrames:
 
     def get(self, frame_id: str) -> StepRow:
         """Return a frame, to be changed."""
-        found = self._new.get(frame_id) or hold(self.tx, StepRow, _STEP, step_id=frame_id)
+        found = self._new.get(frame_id) or hold_step(self.tx, frame_id)
         if found is None:
             raise no_step(frame_id)
         return found
@@ -180,6 +181,16 @@ def no_step(step_id: str) -> NotFound:
 def step_row(tx: Session, step_id: str) -> StepRow | None:
     """Return a step, only to look at."""
     return next(rows(tx, StepRow, _STEP, step_id=step_id), None)
+
+
+def hold_step(tx: Session, step_id: str) -> StepRow | None:
+    """Return a step to be changed, under its run's lock."""
+    return hold(tx, StepRow, _STEP, step_id=step_id)
+
+
+def root_row(tx: Session, run_id: str) -> StepRow | None:
+    """Return the step that holds all others of a run, only to look at; None before there is one."""
+    return next(rows(tx, StepRow, _ROOT, run_id=run_id), None)
 
 
 class _Shapes:

@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from kern.clock import utc_now
 from kern.db import files, step_listing, trees
+from kern.db.approved import runs_with
 from kern.db.rows import execute, rows, table_of
 from kern.db.tables import (
     DecisionRow,
@@ -247,7 +248,7 @@ def tool_execution(row: ToolCallRow) -> ToolExecution:
         name=row.name,
         turn=row.turn,
         child_run_id=row.child_run_id,
-        arguments=row.approved_arguments or row.arguments,
+        arguments=runs_with(row),
         status=ToolCallStatus(row.status),
         outcome=ToolOutcome(row.outcome) if row.outcome else None,
         result=row.result,

@@ -8,15 +8,16 @@ from sqlmodel import Session
 from kern.db import runs, step_waits
 from kern.db.rows import execute, table_of
 from kern.db.tables import RequirementRow, RunRow, ToolCallRow
-from kern.states import FINAL_RUN_STATUSES, RequirementStatus, RunStatus, ToolCallStatus
+from kern.db.trees import has_ended
+from kern.states import RequirementStatus, RunStatus, ToolCallStatus
 
 _runs, _calls, _requirements = (table_of(kind) for kind in (RunRow, ToolCallRow, RequirementRow))
-_FINAL = [status.value for status in FINAL_RUN_STATUSES]
 _MOVING_CHILD = (
     select(_runs.c.id)
     .where(
         _runs.c.parent_run_id == bindparam("run_id"),
-        _runs.c.status.not_in([*_FINAL, RunStatus.paused.value]),
+        ~has_ended(_runs.c.status),
+        _runs.c.status != RunStatus.paused.value,
     )
     .limit(1)
 )
@@ -34,7 +35,7 @@ _WORKED_ON = (
         _calls.c.run_id == bindparam("run_id"),
         _calls.c.status != ToolCallStatus.done.value,
         _requirements.c.id.is_(None),
-        or_(_calls.c.child_run_id.is_(None), _runs.c.status.in_(_FINAL)),
+        or_(_calls.c.child_run_id.is_(None), has_ended(_runs.c.status)),
     )
     .limit(1)
 )

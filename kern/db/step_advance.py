@@ -9,11 +9,9 @@ from kern.db.rows import add
 from kern.db.step_inputs import as_text
 from kern.db.step_said import may_begin
 from kern.db.step_tables import StepRow
-from kern.db.step_waits import only_people
 from kern.db.tables import MessageRow
 from kern.pipeline.frames import Ending, Outcome, Phase
 from kern.pipeline.machine import Machine
-from kern.states import RunStatus
 
 
 def advance(frames: StoredFrames, machine: Machine) -> None:
@@ -37,14 +35,7 @@ def advance(frames: StoredFrames, machine: Machine) -> None:
     if machine.ending is not None:
         _end(frames, machine.ending)
     else:
-        update_status(frames)
-
-
-def update_status(frames: StoredFrames) -> None:
-    """Derive whether the run stands still from its steps."""
-    if not RunStatus(frames.run.status).is_final:
-        paused = only_people(frames.tx, frames.run.id)
-        runs.update_status(frames.tx, frames.run, frames.now, paused=paused)
+        runs.update_status(frames.tx, frames.run, frames.now)
 
 
 def _end(frames: StoredFrames, ending: Ending) -> None:

@@ -4,20 +4,18 @@ from datetime import timedelta
 
 from pydantic import JsonValue
 from sqlalchemy import bindparam
-from sqlmodel import Session
 
 from kern.canonical import arguments_digest
-from kern.contracts import Gate
 from kern.db import outbox, runs
+from kern.db.approved import runs_with
+from kern.db.asked import asked_about, hold_pending
 from kern.db.events import record
 from kern.db.frames import StoredFrames
 from kern.db.held import hold_all
 from kern.db.outbox import DeliveryKind
-from kern.db.patience import gate_of
-from kern.db.rows import add_row, new_row, rows, table_of
+from kern.db.rows import add_row, new_row, table_of
 from kern.db.step_inputs import path_within
 from kern.db.step_said import (
-    asked_about,
     is_as_decided,
     is_what_was_shown,
     refuse,
@@ -41,13 +39,9 @@ from kern.states import (
 )
 from kern.tools import Approval
 
-_calls, _requirements = table_of(ToolCallRow), table_of(RequirementRow)
+_calls = table_of(ToolCallRow)
 _OPEN_CALLS = _calls.select().where(
     _calls.c.step_id == bindparam("step_id"), _calls.c.status != ToolCallStatus.done.value
-)
-_OPEN_ABOUT = _requirements.select().where(
-    _requirements.c.tool_call_id == bindparam("call_id"),
-    _requirements.c.status == RequirementStatus.pending.value,
 )
 
 
@@ -94,19 +88,13 @@ def ask(frames: StoredFrames, frame: StepRow) -> None:
     frame.gate_id, frame.waits = call.id, True
 
 
-def gate_about(tx: Session, call_id: str) -> Gate | None:
-    """Return what a call waits for."""
-    found = next(rows(tx, RequirementRow, _OPEN_ABOUT, call_id=call_id), None)
-    return None if found is None else gate_of(found)
-
-
 def hear(frames: StoredFrames, machine: Machine, frame: StepRow) -> bool:
     """Let a frame go on with what a person said; False while nobody has.
 
     What was asked and closed with a run that goes on again is asked anew.
     """
     call = runs.hold_call(frames.tx, frame.gate_id)
-    asked = [] if call is None else asked_about(frames.tx, call)
+    asked = [] if call is None else asked_about(frames.tx, call.id)
     if call is None or not asked or asked[-1].status == RequirementStatus.cancelled.value:
         ask(frames, frame)
         return False
@@ -137,7 +125,7 @@ def drop(frames: StoredFrames, frame: StepRow) -> None:
     tx, run, now = frames.tx, frames.run, frames.now
     frame.waits = False
     for call in hold_all(tx, ToolCallRow, _OPEN_CALLS, step_id=frame.id):
-        for row in hold_all(tx, RequirementRow, _OPEN_ABOUT, call_id=call.id):
+        for row in hold_pending(tx, call.id):
             row.status, row.resolved_at = RequirementStatus.cancelled.value, now
             record(tx, run, "requirement_cancelled", now, requirement_id=row.id)
             # Its workflow waits for it and has to hear that nobody will decide.
@@ -178,14 +166,14 @@ def _schema(asked: Ask, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]
 def _pass(
     machine: Machine, frame: StepRow, call: ToolCallRow, row: RequirementRow, verdict: Verdict
 ) -> None:
-    runs_with = call.arguments if call.approved_arguments is None else call.approved_arguments
+    begins_with = runs_with(call)
     match verdict:
         case Verdict.approve:
             if call.approved_arguments is not None:
-                machine.edited(frame, runs_with.get("input"))
+                machine.edited(frame, begins_with.get("input"))
             machine.passed(frame)
         case Verdict.answer:
-            values = {name: value for name, value in runs_with.items() if name != "input"}
+            values = {name: value for name, value in begins_with.items() if name != "input"}
             machine.passed(frame, values)
         case Verdict.choose:
             machine.passed(frame, routes=routes_of(call, multiple=row.multiple))

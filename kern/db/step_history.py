@@ -37,15 +37,16 @@ def completed_before(tx: Session, run_id: str, limit: int) -> list[PastRun]:
     run = run_row(tx, run_id)
     if run is not None and run.root_run_id is not None:
         run = run_row(tx, run.root_run_id)
-    return [] if run is None else [_past(one) for one in _found(tx, run, limit)]
+    return (
+        [] if run is None else [_past(one) for one in _found(tx, run.session_id, run.number, limit)]
+    )
 
 
 def history_of(tx: Session, session_id: str, viewer: Viewer, limit: int) -> list[RunOutput]:
     """Return the latest completed runs of a session, in order. Raises as `sessions.find`."""
     a_count("num_runs", limit, least=0)
     sessions.find(tx, session_id, viewer)
-    found = rows(tx, RunRow, _COMPLETED, session_id=session_id, before=_LAST, limit=limit)
-    return [summary_of(one) for one in reversed(list(found))]
+    return [summary_of(one) for one in _found(tx, session_id, _LAST, limit)]
 
 
 def told(past: Sequence[PastRun]) -> str:
@@ -56,8 +57,8 @@ def told(past: Sequence[PastRun]) -> str:
     return "\n\n".join(["What was done before in this session:", *parts])
 
 
-def _found(tx: Session, run: RunRow, limit: int) -> list[RunRow]:
-    where = {"session_id": run.session_id, "before": run.number, "limit": limit}
+def _found(tx: Session, session_id: str, before: int, limit: int) -> list[RunRow]:
+    where = {"session_id": session_id, "before": before, "limit": limit}
     return list(rows(tx, RunRow, _COMPLETED, **where))[::-1]
 
 

@@ -11,15 +11,14 @@ from kern.db.rows import execute, rows, table_of
 from kern.db.step_tables import StepRow
 from kern.db.tables import RunRow, ToolCallRow
 from kern.db.timing import spent
-from kern.pipeline.frames import SERVED
+from kern.pipeline.frames import SERVED_VALUES
 from kern.run import Progress, StepExecution
 
 _AT_ONCE = 20
-_SERVED = [phase.value for phase in sorted(SERVED)]
 _steps, _calls = table_of(StepRow), table_of(ToolCallRow)
 _CURRENT = (
     select(_steps.c.name)
-    .where(_steps.c.run_id == bindparam("run_id"), _steps.c.phase.in_(_SERVED))
+    .where(_steps.c.run_id == bindparam("run_id"), _steps.c.phase.in_(SERVED_VALUES))
     .order_by(_steps.c.number)
     .limit(_AT_ONCE)
 )

@@ -8,7 +8,8 @@ from sqlmodel import Session
 
 from kern.canonical import arguments_digest, digest, parse_json
 from kern.db import runs
-from kern.db.approved import is_as_approved
+from kern.db.approved import is_as_approved, runs_with
+from kern.db.asked import asked_about
 from kern.db.audit import KERN, decisions_of, hash_of
 from kern.db.frames import StoredFrames
 from kern.db.held import save
@@ -20,12 +21,7 @@ from kern.pipeline.frames import Phase
 from kern.pipeline.nodes import Node
 from kern.states import RequirementKind, ToolOutcome, Verdict
 
-_calls, _requirements = table_of(ToolCallRow), table_of(RequirementRow)
-_ABOUT = (
-    _requirements.select()
-    .where(_requirements.c.tool_call_id == bindparam("call_id"))
-    .order_by(_requirements.c.id)
-)
+_calls = table_of(ToolCallRow)
 _GATES = (
     _calls.select()
     .where(_calls.c.step_id == bindparam("step_id"), _calls.c.gate == bindparam("gate"))
@@ -34,11 +30,6 @@ _GATES = (
 _REFUSING = frozenset({Verdict.reject.value, Verdict.fail.value})
 _ALLOWING = frozenset({Verdict.approve.value, Verdict.answer.value})
 _CHANGED = "arguments_changed"
-
-
-def asked_about(tx: Session, call: ToolCallRow) -> list[RequirementRow]:
-    """Return what was asked about a call, only to look at."""
-    return list(rows(tx, RequirementRow, _ABOUT, call_id=call.id))
 
 
 def is_as_decided(frames: StoredFrames, call: ToolCallRow, asked: Sequence[RequirementRow]) -> bool:
@@ -81,7 +72,7 @@ def is_what_was_shown(
 
 def is_what_became(frames: StoredFrames, call: ToolCallRow) -> bool:
     """Whether a call that is done came to what somebody said of it, if its outcome was unknown."""
-    asked = asked_about(frames.tx, call)
+    asked = asked_about(frames.tx, call.id)
     last = next(reversed(decisions_of(frames.tx, asked[-1].id)), None) if asked else None
     if last is None or last.kind != RequirementKind.unknown_outcome.value:
         return True
@@ -120,12 +111,12 @@ def is_what_passed(frames: StoredFrames, frame: StepRow) -> bool:
     passed = _passed(frames, frame)
     if passed is None:
         return False
-    runs_with = _runs_with(passed)
-    values = {name: value for name, value in runs_with.items() if name != "input"}
+    begun_with = runs_with(passed)
+    values = {name: value for name, value in begun_with.items() if name != "input"}
     given = call.arguments.get("values")
     own = given if isinstance(given, dict) else {}
     is_same = _is_same({name: own.get(name) for name in values}, values)
-    return is_same and _is_same(call.arguments.get("input"), runs_with.get("input"))
+    return is_same and _is_same(call.arguments.get("input"), begun_with.get("input"))
 
 
 def has_passed(frames: StoredFrames, frame: StepRow) -> bool:
@@ -152,12 +143,12 @@ def _begins_as_passed(frames: StoredFrames, frame: StepRow) -> bool:
         return _takes_chosen(frames, frame, node)
     passed = _passed(frames, frame)
     begins = {**(frame.values or {}), "input": frames.given(frame)}
-    return passed is not None and _is_same(begins, _runs_with(passed))
+    return passed is not None and _is_same(begins, runs_with(passed))
 
 
 def _takes_chosen(frames: StoredFrames, frame: StepRow, node: Node) -> bool:
     call = next(reversed(_gates(frames, frame)), None)
-    asked = [] if call is None else asked_about(frames.tx, call)
+    asked = [] if call is None else asked_about(frames.tx, call.id)
     if call is None or not asked or not is_as_decided(frames, call, asked):
         return False
     names = [frames.shape.by_id[child].name for child in node.children]
@@ -189,11 +180,7 @@ def _gates(frames: StoredFrames, frame: StepRow) -> list[ToolCallRow]:
 
 def _let_pass(tx: Session, call: ToolCallRow) -> bool:
     is_yes = call.outcome == ToolOutcome.result.value
-    return is_yes and is_as_approved(tx, call, asked_about(tx, call))
-
-
-def _runs_with(call: ToolCallRow) -> dict[str, JsonValue]:
-    return call.arguments if call.approved_arguments is None else call.approved_arguments
+    return is_yes and is_as_approved(tx, call, asked_about(tx, call.id))
 
 
 def _is_same(one: JsonValue, other: JsonValue) -> bool:

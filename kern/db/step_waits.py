@@ -8,17 +8,16 @@ from datetime import datetime
 from sqlalchemy import bindparam, false, func, select
 from sqlmodel import Session
 
-from kern.db.held import hold, save
+from kern.db.frames import hold_step
+from kern.db.held import save
 from kern.db.rows import execute, table_of
 from kern.db.step_tables import StepRow
 from kern.db.tables import RunRow, ToolCallRow
 from kern.db.types import UtcDateTime
-from kern.pipeline.frames import SERVED, Outcome, Phase
+from kern.pipeline.frames import SERVED_VALUES, Outcome, Phase
 from kern.states import RunStatus
 
 _steps, _calls, _runs = (table_of(kind) for kind in (StepRow, ToolCallRow, RunRow))
-_SERVED = [phase.value for phase in sorted(SERVED)]
-_STEP = _steps.select().where(_steps.c.id == bindparam("step_id"))
 # Of what a run of its own executes, that run tells whether it moves.
 _IS_RUNS = (_steps.c.phase == Phase.work.value) & _calls.c.child_run_id.is_not(None)
 _STANDS = _IS_RUNS & (_runs.c.status == RunStatus.paused.value)
@@ -29,7 +28,7 @@ _SERVED_BY = (
             _runs, _runs.c.id == _calls.c.child_run_id
         )
     )
-    .where(_steps.c.run_id == bindparam("run_id"), _steps.c.phase.in_(_SERVED))
+    .where(_steps.c.run_id == bindparam("run_id"), _steps.c.phase.in_(SERVED_VALUES))
     .limit(1)
 )
 # Nothing equals a status that is not there, and nothing differs from it either.
@@ -60,7 +59,7 @@ def steps_on(tx: Session, call: ToolCallRow) -> bool:
     """Have the step of a call that was decided go on; False for a call that is no step's."""
     if call.step_id is None:
         return False
-    frame = hold(tx, StepRow, _STEP, step_id=call.step_id)
+    frame = hold_step(tx, call.step_id)
     if frame is not None:
         frame.waits = False
     return True

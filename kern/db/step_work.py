@@ -3,7 +3,6 @@
 from typing import cast
 
 from pydantic import JsonValue
-from sqlalchemy import bindparam
 from sqlmodel import Session
 
 from kern.canonical import parse_json
@@ -11,10 +10,10 @@ from kern.contracts import Child
 from kern.db import children, delegated, runs, step_history
 from kern.db.children import NewChild
 from kern.db.events import record
-from kern.db.frames import StoredFrames
+from kern.db.frames import StoredFrames, root_row
 from kern.db.outputs import run_row
 from kern.db.repeating import has_acted
-from kern.db.rows import add_row, rows, table_of
+from kern.db.rows import add_row
 from kern.db.step_asking import new_call
 from kern.db.step_inputs import arguments_of, path_within, question_for_run
 from kern.db.step_tables import StepRow
@@ -28,10 +27,6 @@ _REPEATS = (
     "The run of the step {!r} did not come to its end, but has executed calls that must not happen "
     "twice. Another run would begin from the start."
 )
-_steps, _calls = table_of(StepRow), table_of(ToolCallRow)
-_CALL = _calls.select().where(_calls.c.id == bindparam("call_id"))
-_ROOT = _steps.select().where(_steps.c.run_id == bindparam("run_id"), _steps.c.number == 1)
-_STEP = _steps.select().where(_steps.c.id == bindparam("step_id"))
 
 
 def equip(frames: StoredFrames, frame: StepRow) -> None:
@@ -68,7 +63,7 @@ def equip(frames: StoredFrames, frame: StepRow) -> None:
 
 def child_of(tx: Session, frame: StepRow) -> Child | None:
     """Return the run that executes a frame's work and has not ended."""
-    call = _call(tx, frame)
+    call = runs.hold_call(tx, frame.call_id)
     child = None if call is None else run_row(tx, call.child_run_id or "")
     if child is None or RunStatus(child.status).is_final:
         return None
@@ -145,12 +140,8 @@ def _history(frames: StoredFrames) -> str:
     )
 
 
-def _call(tx: Session, frame: StepRow) -> ToolCallRow | None:
-    return next(rows(tx, ToolCallRow, _CALL, call_id=frame.call_id), None)
-
-
 def _answered_before(tx: Session, frame: StepRow) -> JsonValue:
-    call = _call(tx, frame)
+    call = runs.hold_call(tx, frame.call_id)
     child = None if call is None else run_row(tx, call.child_run_id or "")
     return None if child is None else child.content
 
@@ -158,7 +149,7 @@ def _answered_before(tx: Session, frame: StepRow) -> JsonValue:
 def _content(frames: StoredFrames, child: RunRow, *, structured: bool) -> JsonValue:
     """Return what a run answered: a workflow's content is in its own steps."""
     if child.component_kind == "workflow":
-        root = next(rows(frames.tx, StepRow, _ROOT, run_id=child.id), None)
+        root = root_row(frames.tx, child.id)
         if root is None or root.last_id is None:
             return None if root is None else root.content
         return frames.get(root.last_id).content

@@ -15,10 +15,11 @@ from sqlmodel import Session
 from kern.canonical import canonical_json
 from kern.contracts import PipelineOutcome, Work
 from kern.db import calls, runs, step_asking, step_work, timing
+from kern.db.asked import pending_gate
 from kern.db.calls import Execution, Kept, Settled
 from kern.db.frames import StoredFrames, pin
 from kern.db.outputs import session_state
-from kern.db.step_advance import advance, update_status
+from kern.db.step_advance import advance
 from kern.db.step_inputs import arguments_of
 from kern.db.step_said import is_what_became, may_begin, refuse
 from kern.db.step_tables import StepRow
@@ -169,6 +170,7 @@ def finish(tx: Session, taken: Execute, token: str, ended: Finished, now: dateti
     frames = StoredFrames(tx, run, now)
     frame = frames.get(taken.step_id)
     if frame.call_id != call_id or frame.phase != Phase.work.value:
+        runs.update_status(tx, run, now)
         return kept
     frames.lane = frame.lane
     frame.waits = False
@@ -201,7 +203,7 @@ def _serve(frames: StoredFrames, frame: StepRow, token: str) -> Task | None:
     phase = Phase(frame.phase)
     if phase.needs_person:
         if not step_asking.hear(frames, machine, frame):
-            update_status(frames)
+            runs.update_status(frames.tx, frames.run, frames.now)
             return _outcome(frames, [frame]) if _is_open(frames.run) else None
     elif phase is not Phase.work:
         # The run has ended where what was approved is not what would begin.
@@ -240,7 +242,7 @@ def _execution(frames: StoredFrames, frame: StepRow, token: str) -> Task | None:
         if taken.gate is None:
             return None
         frame.waits = True
-        update_status(frames)
+        runs.update_status(frames.tx, frames.run, frames.now)
         return _outcome(frames, [frame])
     frame.waits = False
     return Execute(frame.id, frame.node, taken, _facts(frames))
@@ -288,7 +290,7 @@ def _named(frames: StoredFrames, frame: StepRow) -> Work:
     work = Work(lane=frame.id, name=frame.name)
     if frame.waits:
         call_id = frame.gate_id if Phase(frame.phase).needs_person else frame.call_id
-        return work.model_copy(update={"gate": step_asking.gate_about(frames.tx, call_id or "")})
+        return work.model_copy(update={"gate": pending_gate(frames.tx, call_id or "")})
     if frame.phase != Phase.work.value:
         return work
     child = step_work.child_of(frames.tx, frame)

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import ColumnElement, bindparam, select
 from sqlmodel import Session
 
 from kern.db.rows import execute, rows, table_of
 from kern.db.tables import RequirementRow, RunRow
+from kern.states import FINAL_RUN_STATUSES
 
 _runs, _requirements = (table_of(kind) for kind in (RunRow, RequirementRow))
+_FINAL = tuple(sorted(status.value for status in FINAL_RUN_STATUSES))
 _USED = (
     _runs.c.input_tokens,
     _runs.c.output_tokens,
@@ -30,6 +32,11 @@ _ASKED = (
     .order_by(_requirements.c.id)
 )
 _ANCESTORS = select(_runs.c.id, _runs.c.ancestors).where(_runs.c.root_run_id == bindparam("root"))
+
+
+def has_ended(status: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that a run of this status, a column, has ended."""
+    return status.in_(_FINAL)
 
 
 def root_of(run: RunRow) -> str:

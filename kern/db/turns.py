@@ -12,6 +12,8 @@ from kern.canonical import arguments_digest
 from kern.context import Context
 from kern.contracts import Child, Gate, PlannedCall, TurnOutcome
 from kern.db import children, files, history, runs, timing
+from kern.db.approved import runs_with
+from kern.db.asked import pending_gate
 from kern.db.children import NewChild
 from kern.db.events import record
 from kern.db.outputs import (
@@ -31,10 +33,10 @@ from kern.ids import new_id
 from kern.models.base import ModelResponse
 from kern.requirements import UserInputField
 from kern.run import Message, ToolExecution
-from kern.states import RequirementKind, RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
+from kern.states import RequirementKind, RunStatus, ToolCallStatus, ToolOutcome
 from kern.tools import Approval
 
-_calls, _requirements = (table_of(kind) for kind in (ToolCallRow, RequirementRow))
+_calls = table_of(ToolCallRow)
 _UNFINISHED = (
     _calls.select()
     .where(
@@ -43,10 +45,6 @@ _UNFINISHED = (
         _calls.c.status != ToolCallStatus.done.value,
     )
     .order_by(_calls.c.position)
-)
-_PENDING = _requirements.select().where(
-    _requirements.c.tool_call_id == bindparam("tool_call_id"),
-    _requirements.c.status == RequirementStatus.pending.value,
 )
 
 
@@ -190,12 +188,6 @@ def outcome_of(tx: Session, run: RunRow, turn: int) -> TurnOutcome:
     return TurnOutcome(calls=tuple(_planned(tx, call, pending_gate(tx, call.id)) for call in calls))
 
 
-def pending_gate(tx: Session, tool_call_id: str) -> Gate | None:
-    """Return the requirement that a call waits for."""
-    row = next(rows(tx, RequirementRow, _PENDING, tool_call_id=tool_call_id), None)
-    return None if row is None else gate_of(row)
-
-
 def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) -> TurnOutcome:
     """Store an answer with all that follows from it, or return what was stored before."""
     run = runs.lock(tx, run_id)
@@ -245,7 +237,7 @@ def open_requirement(
 ) -> RequirementRow:
     """Open a requirement about a call, with the call's arguments frozen in it."""
     approval = question.approval
-    arguments = call.approved_arguments or call.arguments
+    arguments = runs_with(call)
     row = new_row(
         RequirementRow,
         id=new_id(),

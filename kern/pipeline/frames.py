@@ -41,6 +41,8 @@ class Phase(StrEnum):
 
 # Phases in which somebody has to act on the frame itself.
 SERVED = frozenset(Phase) - {Phase.pending, Phase.open, Phase.done}
+# The same as rows have them.
+SERVED_VALUES = tuple(sorted(phase.value for phase in SERVED))
 
 
 class Outcome(StrEnum):

@@ -156,9 +156,9 @@ def test_empty_ids_and_names_are_refused_and_not_taken_for_none(
         with pytest.raises(InvalidInput, match=f"^{what.split(' ', maxsplit=1)[0]} is empty"):
             act()
     assert len(agent.get_sessions().sessions) == 1
-    with pytest.raises(InvalidDefinition, match="An agent's id is empty"):
+    with pytest.raises(InvalidDefinition, match="The id is empty"):
         Agent(id=empty, model=ScriptedModel(["Hello."]))
-    with pytest.raises(InvalidDefinition, match="An agent's name is empty"):
+    with pytest.raises(InvalidDefinition, match="The name is empty"):
         Agent(name=empty, model=ScriptedModel(["Hello."]))
 
 
