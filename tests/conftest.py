@@ -14,6 +14,7 @@ from kern.client.runtime import Runtime
 from kern.db import Database, InMemoryDb, PostgresDb
 from kern.registry import Registry
 from kern.settings import Settings
+from tests.support.agents import Ledger
 from tests.support.templates import postgres_with_tables, sqlite_with_tables
 from tests.support.temporal_server import stop_servers_below
 
@@ -96,6 +97,23 @@ def runtime_on_each(
 ) -> Iterator[Runtime]:
     """This process's runtime, on each of the databases."""
     yield from running(Runtime(settings, database, Registry()), monkeypatch)
+
+
+@pytest.fixture
+def short_histories(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Runtime]:
+    """This process's runtime, whose workflows continue as new after each turn or step."""
+    few = settings.model_copy(update={"turns_per_history": 1})
+    yield from running(
+        Runtime(few, sqlite_with_tables(tmp_path / "kern.db"), Registry()), monkeypatch
+    )
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """What tools note of their effects."""
+    return Ledger(tmp_path / "ledger")
 
 
 def running(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:

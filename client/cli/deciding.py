@@ -1,5 +1,7 @@
 """Decides about requirements and cancels runs, for an operator, and says what came of it."""
 
+from collections.abc import Callable
+
 from sqlmodel import Session
 
 from kern.client.cli import acting, prompts, store
@@ -11,7 +13,7 @@ from kern.db.engine import Database
 from kern.db.viewer import OPERATOR, system_user
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput
 from kern.requirements import Requirement
-from kern.settings import read_settings
+from kern.settings import Settings, read_settings
 from kern.states import RequirementKind, RequirementStatus, Verdict
 
 LATER = "Accepted and kept: it will be acted on when a worker runs (`kern up --app …`)."
@@ -77,10 +79,7 @@ def answer_requirement(
 
 def cancel_run(run_id: str, *, as_json: bool) -> None:
     """Cancel a run."""
-    settings = read_settings()
-    with store.existing_database(settings) as db:
-        full = db.read_now(lambda tx: listing.full_run_id(tx, run_id))
-        delivered = acting.cancel(settings, db, full)
+    full, delivered = _act(run_id, acting.cancel)
     if as_json:
         say_json({"run_id": full, "status": "cancelled", "delivered": delivered})
         return
@@ -91,16 +90,21 @@ def cancel_run(run_id: str, *, as_json: bool) -> None:
 
 def retry_run(run_id: str, *, as_json: bool) -> None:
     """Have a workflow's run that failed go on."""
-    settings = read_settings()
-    with store.existing_database(settings) as db:
-        full = db.read_now(lambda tx: listing.full_run_id(tx, run_id))
-        delivered = acting.retry(settings, db, full)
+    full, delivered = _act(run_id, acting.retry)
     if as_json:
         say_json({"run_id": full, "status": "pending", "delivered": delivered})
         return
     say(f"Run {full} goes on where it failed. Follow it with `kern show {full}`.")
     if not delivered:
         say("It goes on when a worker runs.")
+
+
+def _act(run_id: str, act: Callable[[Settings, Database, str], bool]) -> tuple[str, bool]:
+    """Do something to a run; return its whole id, and whether what executes it was told."""
+    settings = read_settings()
+    with store.existing_database(settings) as db:
+        full = db.read_now(lambda tx: listing.full_run_id(tx, run_id))
+        return full, act(settings, db, full)
 
 
 def decider(by: str | None) -> str:

@@ -148,12 +148,8 @@ def _error(item: Requirement, by: str) -> bool | None:
             item.run_again(by=by)
         case "k":
             item.skip(by=by)
-        case "f":
-            item.fail(read_line("Why (Enter for no note): ") or None, by)
-        case "s" | "":
-            return False
-        case _:
-            return None
+        case other:
+            return _fail_or_leave(item, other, by)
     return True
 
 
@@ -164,6 +160,13 @@ def _unknown_outcome(item: Requirement, by: str) -> bool | None:
             item.mark_happened(json_or_text(read_line("What did it return? ")), by=by)
         case "a":
             item.run_again(by=by)
+        case other:
+            return _fail_or_leave(item, other, by)
+    return True
+
+
+def _fail_or_leave(item: Requirement, chosen: str, by: str) -> bool | None:
+    match chosen:
         case "f":
             item.fail(read_line("Why (Enter for no note): ") or None, by)
         case "s" | "":

@@ -16,11 +16,6 @@ from tests.support.model_server import ModelServer
 from tests.support.waiting import wait_until
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger")
-
-
 def test_a_paused_run_is_cancelled_with_its_requirements(
     runtime_on_each: Runtime, ledger: Ledger
 ) -> None:

@@ -21,11 +21,6 @@ from tests.support.agents import Ledger, scripted
 from tests.support.model_server import Failure, ModelServer, Step
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger")
-
-
 def over_http(server: ModelServer, *tools: object) -> Agent:
     """Return an agent whose answers come through the real client."""
     model = OpenAIResponses(id="gpt-test", base_url=server.base_url, api_key="sk-test")

@@ -1,7 +1,6 @@
 """What tools leave behind at its worst: a call that was executed is done all the same, once."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
@@ -55,11 +54,6 @@ def holding(value: object) -> Callable[[SessionState], None]:
         state["a"] = value  # type: ignore[assignment]
 
     return leave
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger")
 
 
 STATES = {

@@ -1,7 +1,6 @@
 """Runs of one session go one after another, by themselves."""
 
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -38,11 +37,6 @@ class Door:
             return f"heard {said[-1]}"
 
         self.agent: Agent = scripted(script, [wait_at_door], add_history_to_context=True)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger")
 
 
 def test_queued_runs_begin_by_themselves_in_order_and_see_what_came_before(

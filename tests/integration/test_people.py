@@ -21,11 +21,6 @@ from tests.support.agents import Ledger, scripted
 from tests.support.waiting import wait_until
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger")
-
-
 def test_a_person_fills_in_what_the_model_may_not(runtime_on_each: Runtime, ledger: Ledger) -> None:
     @tool(requires_user_input=True, user_input_fields=["address"])
     def send(subject: str, address: str, copies: int = 1) -> None:

@@ -1,8 +1,6 @@
 """Agents, teams and workflows as steps: runs inside the pipeline's run."""
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -12,47 +10,14 @@ from kern.errors import InvalidDecision
 from kern.ids import new_id
 from kern.models.base import ModelRequest, ProviderError
 from kern.models.scripted import Call
-from kern.registry import Registry
-from kern.settings import Settings
 from kern.states import RunStatus
-from kern.tools import Tool, tool
 from kern.workflow import Condition, HumanReview, Loop, Parallel, Step, StepInput, Steps
-from tests.conftest import running
-from tests.support.agents import Ledger, scripted
+from tests.support.agents import Ledger, paying, scripted
 from tests.support.pipelines import exclaim, go_on, only, pipeline, upper
 from tests.support.teams import delegating, team
-from tests.support.templates import sqlite_with_tables
 from tests.support.waiting import wait_until
 
 CONFIRM = HumanReview(requires_confirmation=True)
-
-
-@pytest.fixture
-def short_histories(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Runtime]:
-    """This process's runtime, whose workflows continue as new after each activity."""
-    few = settings.model_copy(update={"turns_per_history": 1})
-    yield from running(
-        Runtime(few, sqlite_with_tables(tmp_path / "kern.db"), Registry()), monkeypatch
-    )
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger")
-
-
-def paying(ledger: Ledger) -> Tool:
-    """Return a gated tool that notes what it paid."""
-
-    @tool(requires_confirmation=True)
-    def pay(amount: int) -> str:
-        """Pay."""
-        ledger.add(f"paid {amount}")
-        return f"paid {amount}"
-
-    return pay
 
 
 def last_input(request: ModelRequest) -> str:

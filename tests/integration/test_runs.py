@@ -1,7 +1,6 @@
 """A run from its beginning to its end, as an agent's user sees it, on each database."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -14,11 +13,6 @@ from kern.states import RunStatus, ToolOutcome
 from kern.tools import RunContext, tool
 from tests.support.agents import Ledger, scripted
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger")
 
 
 def test_a_plain_run_answers(runtime_on_each: Runtime) -> None:

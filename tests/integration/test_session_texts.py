@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -21,11 +20,6 @@ from tests.support.waiting import wait_until
 
 def is_summary(request: ModelRequest) -> bool:
     return (request.instructions or "").startswith("Sum up")
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger")
 
 
 def test_a_summary_is_made_after_the_answer_and_shown_to_the_model(

@@ -33,11 +33,6 @@ from tests.support.agents import Ledger, scripted
 from tests.support.waiting import wait_until
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger")
-
-
 @tool(requires_confirmation=True)
 def pay() -> str:
     """Pay."""

@@ -1,8 +1,6 @@
 """Teams: members' runs inside the team's, and what their leader is told of them."""
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,44 +10,12 @@ from kern.events import RunEvent
 from kern.ids import new_id
 from kern.models.base import ModelRequest, ProviderError
 from kern.models.scripted import Call
-from kern.registry import Registry
-from kern.settings import Settings
 from kern.states import RequirementStatus, RunStatus, ToolOutcome
 from kern.team import Team
-from kern.tools import RunContext, Tool, tool
-from tests.conftest import running
-from tests.support.agents import Ledger, scripted
+from kern.tools import RunContext, tool
+from tests.support.agents import Ledger, paying, scripted
 from tests.support.teams import delegating, member_runs, team, told
-from tests.support.templates import sqlite_with_tables
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture
-def short_histories(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Runtime]:
-    """This process's runtime, whose workflows continue as new after each turn."""
-    few = settings.model_copy(update={"turns_per_history": 1})
-    yield from running(
-        Runtime(few, sqlite_with_tables(tmp_path / "kern.db"), Registry()), monkeypatch
-    )
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger")
-
-
-def paying(ledger: Ledger) -> Tool:
-    """Return a gated tool that notes what it paid."""
-
-    @tool(requires_confirmation=True)
-    def pay(amount: int) -> str:
-        """Pay."""
-        ledger.add(f"paid {amount}")
-        return f"paid {amount}"
-
-    return pay
 
 
 def test_members_do_what_the_leader_gives_them(runtime_on_each: Runtime) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from kern.agent import Agent
 from kern.ids import new_id
 from kern.models.scripted import Script, ScriptedModel
-from kern.tools import Function, Tool
+from kern.tools import Function, Tool, tool
 
 
 def scripted(script: Script, tools: Sequence[Tool | Function] = (), **options: object) -> Agent:
@@ -34,3 +34,15 @@ class Ledger:
     def lines(self) -> list[str]:
         """What was done so far."""
         return self.path.read_text().splitlines() if self.path.exists() else []
+
+
+def paying(ledger: Ledger) -> Tool:
+    """Return a gated tool that notes what it paid."""
+
+    @tool(requires_confirmation=True)
+    def pay(amount: int) -> str:
+        """Pay."""
+        ledger.add(f"paid {amount}")
+        return f"paid {amount}"
+
+    return pay

@@ -1,0 +1,35 @@
+"""What people were asked about a call."""
+
+from sqlalchemy import bindparam
+from sqlmodel import Session
+
+from kern.contracts import Gate
+from kern.db.held import hold_all
+from kern.db.patience import gate_of
+from kern.db.rows import rows, table_of
+from kern.db.tables import RequirementRow
+from kern.states import RequirementStatus
+
+_requirements = table_of(RequirementRow)
+_ABOUT = (
+    _requirements.select()
+    .where(_requirements.c.tool_call_id == bindparam("tool_call_id"))
+    .order_by(_requirements.c.id)
+)
+_PENDING = _ABOUT.where(_requirements.c.status == RequirementStatus.pending.value)
+
+
+def asked_about(tx: Session, tool_call_id: str) -> list[RequirementRow]:
+    """Return all that was asked about a call, in the order in which it was, only to look at."""
+    return list(rows(tx, RequirementRow, _ABOUT, tool_call_id=tool_call_id))
+
+
+def hold_pending(tx: Session, tool_call_id: str) -> list[RequirementRow]:
+    """Return what nobody has decided of it, to be changed under the lock of its run."""
+    return hold_all(tx, RequirementRow, _PENDING, tool_call_id=tool_call_id)
+
+
+def pending_gate(tx: Session, tool_call_id: str) -> Gate | None:
+    """Return what a call waits for, as the workflow knows it."""
+    row = next(rows(tx, RequirementRow, _PENDING, tool_call_id=tool_call_id), None)
+    return None if row is None else gate_of(row)
