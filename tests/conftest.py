@@ -11,11 +11,15 @@ import pytest
 from kern.client import runtime as runtime_module
 from kern.client.embedded import EmbeddedServer
 from kern.client.runtime import Runtime
-from kern.db import Database, InMemoryDb, PostgresDb
+from kern.db import Database, PostgresDb
 from kern.registry import Registry
 from kern.settings import Settings
 from tests.support.agents import Ledger
-from tests.support.templates import postgres_with_tables, sqlite_with_tables
+from tests.support.templates import (
+    memory_with_tables,
+    postgres_with_tables,
+    sqlite_with_tables,
+)
 from tests.support.temporal_server import stop_servers_below
 
 _SETTINGS = ("KERN_", "TEMPORAL_", "OPENAI_")
@@ -71,7 +75,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     if request.param == "postgres":
         return PostgresDb(postgres_with_tables())
     if request.param == "memory":
-        return InMemoryDb()
+        return memory_with_tables()
     return sqlite_with_tables(tmp_path / "kern.db")
 
 

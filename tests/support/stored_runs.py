@@ -14,7 +14,6 @@ from sqlmodel import Session
 from kern.contracts import TurnOutcome
 from kern.db import (
     Database,
-    InMemoryDb,
     PostgresDb,
     calls,
     deciding,
@@ -38,7 +37,11 @@ from kern.session_state import StateChange
 from kern.states import RequirementKind, ToolOutcome, Verdict
 from kern.tool_schema import Signature
 from kern.tools import Approval
-from tests.support.templates import postgres_with_tables, sqlite_with_tables
+from tests.support.templates import (
+    memory_with_tables,
+    postgres_with_tables,
+    sqlite_with_tables,
+)
 
 TOKEN = "attempt"
 NAMES = ("sqlite", "memory", "postgres")
@@ -64,17 +67,9 @@ def after(seconds: float) -> datetime:
 @contextmanager
 def opened(name: str, folder: Path) -> Generator["Stored"]:
     """Open an empty database of the given sort."""
-    with unmigrated(name, folder) as stored:
-        stored.database.migrate()
-        yield stored
-
-
-@contextmanager
-def unmigrated(name: str, folder: Path) -> Generator["Stored"]:
-    """Open a database without any tables."""
     kinds: dict[str, Callable[[], Database]] = {
         "sqlite": lambda: sqlite_with_tables(folder / "kern.db"),
-        "memory": InMemoryDb,
+        "memory": memory_with_tables,
         "postgres": lambda: PostgresDb(postgres_with_tables()),
     }
     with closing(kinds[name]()) as database:

@@ -1,10 +1,11 @@
 """Databases that have their tables already: copies of one that was migrated once a process."""
 
+import sqlite3
 import tempfile
 from functools import cache
 from pathlib import Path
 
-from kern.db import Database, PostgresDb, SqliteDb
+from kern.db import Database, InMemoryDb, PostgresDb, SqliteDb
 from tests.support import postgres
 
 
@@ -13,6 +14,13 @@ def sqlite_with_tables(path: Path) -> SqliteDb:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_sqlite())
     return SqliteDb(path)
+
+
+def memory_with_tables() -> InMemoryDb:
+    """Make a database in memory that has Kern's tables."""
+    database = InMemoryDb()
+    _connection(database).deserialize(_memory())
+    return database
 
 
 def postgres_with_tables() -> str:
@@ -26,6 +34,22 @@ def _sqlite() -> bytes:
         path = Path(folder) / "kern.db"
         _make_tables(SqliteDb(path))
         return path.read_bytes()
+
+
+@cache
+def _memory() -> bytes:
+    database = InMemoryDb()
+    database.migrate()
+    made = _connection(database).serialize()
+    database.close()
+    return made
+
+
+def _connection(database: InMemoryDb) -> sqlite3.Connection:
+    with database.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
 
 
 @cache
