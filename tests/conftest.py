@@ -71,12 +71,8 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(params=["sqlite", "postgres", "memory"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
-    """Each of the databases; those that outlive a process have their tables."""
-    if request.param == "postgres":
-        return PostgresDb(postgres_with_tables())
-    if request.param == "memory":
-        return memory_with_tables()
-    return sqlite_with_tables(tmp_path / "kern.db")
+    """Each of the databases, with its tables."""
+    return _database(str(request.param), tmp_path)
 
 
 @pytest.fixture
@@ -95,11 +91,18 @@ def runtime(
     )
 
 
-@pytest.fixture
+@pytest.fixture(params=["sqlite", "postgres"])
 def runtime_on_each(
-    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Runtime]:
-    """This process's runtime, on each of the databases."""
+    """This process's runtime, on each of the databases that outlive a process.
+
+    That the one in memory keeps the same contract is tested without any runtime.
+    """
+    database = _database(str(request.param), tmp_path)
     yield from running(Runtime(settings, database, Registry()), monkeypatch)
 
 
@@ -118,6 +121,12 @@ def short_histories(
 def ledger(tmp_path: Path) -> Ledger:
     """What tools note of their effects."""
     return Ledger(tmp_path / "ledger")
+
+
+def _database(kind: str, folder: Path) -> Database:
+    if kind == "postgres":
+        return PostgresDb(postgres_with_tables())
+    return memory_with_tables() if kind == "memory" else sqlite_with_tables(folder / "kern.db")
 
 
 def running(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-import psycopg
 from sqlalchemy import Engine, bindparam, func, select
 from sqlmodel import Session
 
@@ -79,6 +78,8 @@ class Listener:
                 await self._task
 
     async def _listen(self) -> None:
+        import psycopg  # noqa: PLC0415  slow to import, and SQLite needs none of it
+
         wait = _FIRST_WAIT
         while True:
             try:
@@ -94,6 +95,8 @@ class Listener:
             wait = min(wait * 2, _LONGEST_WAIT)
 
     async def _hear_all(self) -> None:
+        import psycopg  # noqa: PLC0415  as above
+
         url = self._engine.url
         _, options = self._engine.dialect.create_connect_args(url)
         connection = await psycopg.AsyncConnection.connect(**options, autocommit=True)

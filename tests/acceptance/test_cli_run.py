@@ -5,14 +5,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlmodel import Session
 
 from kern.db import SqliteDb
 from kern.db.configured import database_path
 from kern.db.listing import list_pending
-from kern.db.tables import RunRow
 from kern.states import RunStatus
-from tests.support.cli import COMMAND, command, environment, terminal, worker
+from tests.support.cli import COMMAND, command, environment, output_of, terminal, worker
 from tests.support.pictures import png
 from tests.support.waiting import wait_until
 
@@ -54,9 +52,7 @@ def test_what_waits_off_a_terminal_is_decided_and_finished_by_a_worker(folder: P
     with worker(APP, folder):
         found = partial(list_pending, limit=9, user_id="mara")
         wait_until(lambda: len(db.read_now(found).items) == 2, timeout=60)
-        wait_until(
-            lambda: db.read_now(lambda tx: is_completed(tx, left.json["run_id"])), timeout=60
-        )
+        wait_until(lambda: output_of(folder, left.json["run_id"]).status is RunStatus.completed)
     db.close()
 
 
@@ -99,7 +95,3 @@ def test_a_reader_that_leaves_early_is_no_error(folder: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
-
-
-def is_completed(tx: Session, run_id: str) -> bool:
-    return tx.get_one(RunRow, run_id).status == RunStatus.completed.value

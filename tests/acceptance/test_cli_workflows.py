@@ -4,12 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kern.db import SqliteDb
-from kern.db.configured import database_path
-from kern.db.outputs import run_output
-from kern.db.viewer import OPERATOR
-from kern.run import RunOutput
-from tests.support.cli import command, terminal, worker
+from tests.support.cli import command, output_of, terminal, worker
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(240)
@@ -76,17 +71,9 @@ def test_steps_are_decided_about_at_a_terminal(folder: Path) -> None:
         assert screen.end() == 0
 
 
-def look(folder: Path, run_id: str) -> RunOutput:
-    db = SqliteDb(database_path(folder / ".kern"))
-    try:
-        return db.read_now(lambda tx: run_output(tx, run_id, OPERATOR))
-    finally:
-        db.close()
-
-
 def status(folder: Path, run_id: str) -> str:
-    return look(folder, run_id).status.value
+    return output_of(folder, run_id).status.value
 
 
 def waits_for(folder: Path, run_id: str) -> str:
-    return next((one.id for one in look(folder, run_id).active_requirements), "")
+    return next((one.id for one in output_of(folder, run_id).active_requirements), "")

@@ -29,7 +29,7 @@ ENDS = (
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_the_block_runs(block: Block, folder: Path, tmp_path: Path) -> None:
-    with isolated_runtime(folder, sqlite_with_tables(tmp_path / "kern.db")):
+    with isolated_runtime(folder / ".kern", sqlite_with_tables(tmp_path / "kern.db")):
         exec(compile(block.text, "docs", "exec"), {"__name__": "docs"})  # noqa: S102
 
 
@@ -43,7 +43,7 @@ def test_the_example_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INVOICES", "20")
-    with isolated_runtime(folder, sqlite_with_tables(tmp_path / "kern.db")):
+    with isolated_runtime(folder / ".kern", sqlite_with_tables(tmp_path / "kern.db")):
         runpy.run_path(str(ROOT / "examples" / example), run_name="__main__")
 
     said = capsys.readouterr().out.splitlines()[-1]

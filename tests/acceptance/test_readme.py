@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kern.client.embedded import EmbeddedServer
+from tests.support.cli import output_of
 from tests.support.documents import ROOT, blocks_of
 from tests.support.model_server import Call, ModelServer
 from tests.support.postgres import fresh_database
@@ -100,11 +101,7 @@ def test_deciding_from_the_command_line(tmp_path: Path, answers: ModelServer) ->
     shell.type(approve.replace("REQUIREMENT", waiting["id"]))
     serving = shell.background(up)
 
-    def is_completed() -> bool:
-        shown = json.loads(shell.type(f"kern show {waiting['run_id']} --json"))
-        return bool(shown["status"] == "completed")
-
-    wait_until(is_completed, timeout=60)
+    wait_until(lambda: output_of(tmp_path, waiting["run_id"]).status == "completed")
     assert ends(serving, signal.SIGINT) in {0, 130}
     story = shell.type(show.replace("RUN", waiting["run_id"]))
     assert "dana" in story

@@ -13,7 +13,7 @@ import sys
 import termios
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,11 @@ from typing import Any
 import pytest
 
 from kern.client.cli.main import execute
+from kern.db import SqliteDb
+from kern.db.configured import database_path
+from kern.db.outputs import run_output
+from kern.db.viewer import OPERATOR
+from kern.run import RunOutput
 from tests.support.processes import ROOT
 
 COMMAND = [sys.executable, "-m", "kern.client.cli.main"]
@@ -78,6 +83,12 @@ def command(*arguments: str, cwd: Path, timeout: float = 100, **more: str) -> Sa
         check=False,
     )
     return Said(done.returncode, done.stdout, done.stderr)
+
+
+def output_of(folder: Path, run_id: str) -> RunOutput:
+    """Read a run from the database of the folder in which commands work."""
+    with closing(SqliteDb(database_path(folder / ".kern"))) as db:
+        return db.read_now(lambda tx: run_output(tx, run_id, OPERATOR))
 
 
 class Terminal:

@@ -26,7 +26,7 @@ from tests.support.crash_state import FINAL, Rows, Snapshot, child_of, look, sna
 from tests.support.crash_world import World
 
 _PATIENCE = 100.0
-_POLL_SECONDS = 0.15
+_POLL_SECONDS = 0.3
 
 
 @dataclass(frozen=True)

@@ -239,6 +239,8 @@ LONG = [
         for number in (1, 2)
     ),
     *_later(LED),
+    *_later(QUEUES),
+    *_later(_dying("once", *_MODEL, *_WRITE, occurrences=4)),
 ]
 SHORT = [*WORKERS, *CLIENTS, *RELAYS, *QUEUES, *SUMMARIES, *LED]
 CASES = [*(case for case in SHORT if case not in LONG), *LONG]
