@@ -85,7 +85,7 @@ class ModelTurn:
         reach("model_turn.before_call")
         with self._published(ask, conversation) as text:
             watch = FirstToken(text)
-            own = agent.opening() if ask.turn == 1 else None
+            own = agent.conduct.opening() if ask.turn == 1 else None
             response = own or await self._ask(agent, conversation, watch.delta)
             seconds = watch.seconds if own is None else None
             reach("model_turn.before_store")
@@ -124,11 +124,11 @@ class ModelTurn:
     ) -> ModelResponse:
         limit = agent.tool_call_limit
         told = agent.context.told(conversation.state, conversation.summary)
-        briefing = agent.briefing(conversation.made)
+        briefing = agent.conduct.briefing(conversation.made)
         request = ModelRequest(
             instructions=told if briefing is None else f"{told or ''}\n\n{briefing}".strip(),
             messages=conversation.messages,
-            tools=[tool.spec for tool in agent.offered],
+            tools=[tool.spec for tool in agent.conduct.offered(agent.tools.values())],
             output=agent.output,
             may_call_tools=limit is None or conversation.calls_so_far < limit,
         )
@@ -169,7 +169,8 @@ class ModelTurn:
         component = self._registry.get(component_id)
         if not isinstance(component, ModelComponent):
             message = (
-                f"The component {component_id!r} is a {component.kind}, but the run needs an agent."
+                f"The run needs an agent or a team, and the component {component_id!r} is of the "
+                f"kind {component.kind!r}."
             )
             raise NotFound(message)
         return component

@@ -124,8 +124,8 @@ class PipelineSteps:
         component = self._registry.get(component_id)
         if not isinstance(component, Workflow):
             message = (
-                f"The component {component_id!r} is a {component.kind}, but the run needs a "
-                "workflow."
+                f"The run needs a workflow, and the component {component_id!r} is of the kind "
+                f"{component.kind!r}."
             )
             raise NotFound(message)
         return component

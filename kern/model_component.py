@@ -1,6 +1,6 @@
 """Components for which a model speaks: what it is told, shown, and may call."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from pydantic import BaseModel, JsonValue
@@ -8,6 +8,7 @@ from pydantic import BaseModel, JsonValue
 from kern.built_in_tools import built_in_tools
 from kern.canonical import digest
 from kern.component import slug
+from kern.conduct import Conduct
 from kern.context import DEFAULT_RUNS, Context, window_of
 from kern.db.engine import Database
 from kern.definitions import (
@@ -23,8 +24,8 @@ from kern.definitions import (
     paragraphs,
 )
 from kern.gates import declared
-from kern.models.base import Model, ModelResponse, OutputSpec
-from kern.run import RunOutput, ToolExecution
+from kern.models.base import Model, OutputSpec
+from kern.run import RunOutput
 from kern.runnable import Runnable
 from kern.tool_schema import schema_of
 from kern.tools import Function, Tool, as_tool
@@ -131,21 +132,9 @@ class ModelComponent(Runnable):
         return digest(declaration)
 
     @property
-    def offered(self) -> Collection[Tool]:
-        """The tools of which the model is told."""
-        return self.tools.values()
-
-    def opening(self) -> ModelResponse | None:
-        """Return what takes the place of the model's first answer; None to ask the model."""
-        return None
-
-    def briefing(self, made: Sequence[ToolExecution]) -> str | None:  # noqa: ARG002  for those that have one
-        """Return what the model is told in each turn of the calls that the run has made."""
-        return None
-
-    def objection(self, made: Sequence[ToolExecution]) -> str | None:  # noqa: ARG002  as above
-        """Return why the run may not end with an answer yet; None if it may."""
-        return None
+    def conduct(self) -> Conduct:
+        """How a run of it goes."""
+        return Conduct()
 
     @property
     def initial_state(self) -> dict[str, JsonValue]:

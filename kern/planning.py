@@ -66,7 +66,7 @@ def plan(agent: ModelComponent, response: ModelResponse, so_far: SoFar) -> Answe
         return Answer(response, calls, failure=("tool_call_limit", failure))
     if calls:
         return Answer(response, calls)
-    objection = agent.objection(so_far.made)
+    objection = agent.conduct.objection(so_far.made)
     if objection is not None:
         return _corrected(response, objection, "unfinished", so_far.corrections)
     if agent.output_schema is None:

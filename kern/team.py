@@ -1,45 +1,20 @@
 """Teams: a leader that gives work to members, each of whom has a run of its own."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Literal, Unpack
 
 from pydantic import JsonValue
 
-from kern.canonical import canonical_json, digest
+from kern.canonical import digest
 from kern.context import Context, window_of
 from kern.definitions import not_empty
-from kern.delegation import Delegation, ask_all, delegate, forward, task_tools
 from kern.errors import InvalidDefinition
 from kern.model_component import ModelComponent, ModelOptions
-from kern.models.base import Model, ModelResponse
-from kern.run import RequestedCall, ToolExecution
-from kern.task_list import listed, tasks_of
+from kern.models.base import Model
+from kern.team_modes import MODES, TeamMode
 from kern.tools import Function, Tool
 
 Mode = Literal["coordinate", "route", "broadcast", "tasks"]
-
-_RULES: dict[str, str] = {
-    "coordinate": (
-        "Give the members what they are to do, each with all that it needs to know, and answer "
-        "from what they return. What a member has not returned has not been done: never say "
-        "otherwise."
-    ),
-    "route": (
-        "Hand the request to the one member who is to answer it: the member's answer goes to the "
-        "user as it is. Answer yourself only when no member can."
-    ),
-    "broadcast": (
-        "Every member has been asked what you were asked. Answer from what they returned, and say "
-        "where they differ. What a member has not returned has not been done: never say otherwise."
-    ),
-    "tasks": (
-        "Break the request down into tasks on your list, give each to a member, and go on until "
-        "all are done or dropped; then answer from what the members returned. What a member has "
-        "not returned has not been done: never say otherwise."
-    ),
-}
-# Who wrote an answer that no model gave.
-_OWN = "kern"
 
 
 class Team(ModelComponent):
@@ -82,6 +57,7 @@ class Team(ModelComponent):
     ) -> None:
         self.members = {member.id: member for member in _members(members)}
         self.mode: Mode = _a_mode(mode)
+        self._conduct = MODES[mode](self.members, shares=share_member_interactions)
         self.share_member_interactions = share_member_interactions
         self.add_team_history_to_members = add_team_history_to_members
         if mode == "route" and options.get("output_schema") is not None:
@@ -91,7 +67,7 @@ class Team(ModelComponent):
             )
             raise InvalidDefinition(message)
         not_empty(id=options.get("id"), name=options.get("name"))
-        super().__init__(model=model, tools=[*tools, *self._delegations()], **options)
+        super().__init__(model=model, tools=[*tools, *self._conduct.tools()], **options)
         self.context = self._shown()
         self._check_databases()
 
@@ -108,66 +84,20 @@ class Team(ModelComponent):
         return digest(declaration)
 
     @property
+    def conduct(self) -> TeamMode:
+        """How its leader has members do the work."""
+        return self._conduct
+
+    @property
     def parts(self) -> tuple[ModelComponent, ...]:
         """The members."""
         return tuple(self.members.values())
-
-    @property
-    def offered(self) -> Collection[Tool]:
-        """The tools of which the leader is told."""
-        if self.mode != "broadcast":
-            return self.tools.values()
-        return [one for one in self.tools.values() if not isinstance(one, Delegation)]
-
-    def opening(self) -> ModelResponse | None:
-        """Return a first answer that asks all members, if that is the team's way."""
-        if self.mode != "broadcast":
-            return None
-        calls = [
-            RequestedCall(
-                id=f"ask-{number}",
-                name="ask_member",
-                arguments=canonical_json({"member_id": member}),
-            )
-            for number, member in enumerate(self.members, start=1)
-        ]
-        return ModelResponse(tool_calls=calls, provider=_OWN)
-
-    def briefing(self, made: Sequence[ToolExecution]) -> str | None:
-        """Return the list of tasks as it stands, if the leader keeps one."""
-        if self.mode != "tasks":
-            return None
-        return f"Your list of tasks:\n{listed(tasks_of(made))}"
-
-    def objection(self, made: Sequence[ToolExecution]) -> str | None:
-        """Return which tasks remain; None if none do."""
-        if self.mode != "tasks":
-            return None
-        open_ones = [task for task in tasks_of(made) if not task.is_settled]
-        if not open_ones:
-            return None
-        return (
-            "These tasks of your list are neither done nor dropped:\n"
-            f"{listed(open_ones)}\nAssign each to a member or drop it, and answer then."
-        )
-
-    def _delegations(self) -> list[Tool]:
-        shares = self.share_member_interactions
-        match self.mode:
-            case "coordinate":
-                return [delegate(self.members, shares=shares)]
-            case "route":
-                return [forward(self.members)]
-            case "broadcast":
-                return [ask_all(self.members, shares=shares)]
-            case "tasks":
-                return task_tools(self.members, shares=shares)
 
     def _shown(self) -> Context:
         """Return what the leader is shown, with who the members are."""
         lines = [f"- {member.id}: {member.role or member.name}" for member in self.members.values()]
         brief = "\n".join(["You lead a team. Its members:", *lines])
-        told = "\n\n".join(filter(None, [self.instructions, brief, _RULES[self.mode]]))
+        told = "\n\n".join(filter(None, [self.instructions, brief, self._conduct.rules]))
         window = None
         if self.add_team_history_to_members:
             window = window_of(
@@ -176,7 +106,7 @@ class Team(ModelComponent):
                 messages=self.num_history_messages,
                 tool_calls=None,
             )
-        return self.context.leading(told, window, shows_calls=self.mode == "tasks")
+        return self.context.leading(told, window, shows_calls=self._conduct.shows_calls)
 
     def _check_databases(self) -> None:
         for member in self.members.values():
@@ -210,7 +140,7 @@ def _members(given: Sequence[object]) -> list[ModelComponent]:
 
 
 def _a_mode(mode: Mode) -> Mode:
-    if mode in _RULES:
+    if mode in MODES:
         return mode
-    message = f"mode is {mode!r}: use one of {', '.join(_RULES)}."
+    message = f"mode is {mode!r}: use one of {', '.join(MODES)}."
     raise InvalidDefinition(message)

@@ -29,25 +29,30 @@ class Block:
         self.id = id
         self.human_review = human_review or HumanReview()
         self.on_error = OnError.fail
-        self._require_kind(name, str, "a text as its name")
-        self._require_kind(self.human_review, HumanReview, "a HumanReview as its human_review")
-        self.require(bool(name.strip()), "needs a name")
-        self.require(id is None or id == slug(id), "needs an id of lower case, digits and hyphens")
-        self.require(
-            on_error in list(OnError), f"has on_error={on_error!r}: use 'fail', 'skip' or 'pause'"
+        require_kind(self, name, str, "a text as its name")
+        require_kind(self, self.human_review, HumanReview, "a HumanReview as its human_review")
+        require(self, bool(name.strip()), "needs a name")
+        require(self, id is None or id == slug(id), "needs an id of lower case, digits and hyphens")
+        require(
+            self,
+            on_error in list(OnError),
+            f"has on_error={on_error!r}: use 'fail', 'skip' or 'pause'",
         )
         self.on_error = OnError(on_error)
         review = self.human_review
-        self.require(
+        require(
+            self,
             review.requires_iteration_review is False or self.kind is NodeKind.loop,
             "has no iterations that could be reviewed: only a Loop has",
         )
-        self.require(
+        require(
+            self,
             not review.requires_route_choice or self.kind is NodeKind.router,
             "has no routes to choose from: only a Router has",
         )
         asks = review.asks_anything or self.on_error is OnError.pause
-        self.require(
+        require(
+            self,
             asks or review.approval == Approval(),
             "has an approval= but waits for nobody: say in human_review what is asked",
         )
@@ -56,32 +61,6 @@ class Block:
     def inside(self) -> tuple["Block", ...]:
         """What it holds."""
         return ()
-
-    def require(self, fine: bool, problem: str) -> None:  # noqa: FBT001  what was just compared
-        """Refuse a declaration that cannot work.
-
-        Raises:
-            InvalidDefinition: it is not `fine`.
-        """
-        if not fine:
-            message = f"The {type(self).__name__} {self.name!r} {problem}."
-            raise InvalidDefinition(message)
-
-    def _require_kind(self, given: object, kind: type | UnionType, wanted: str) -> None:
-        # True and False are no numbers.
-        fine = isinstance(given, kind) and not isinstance(given, bool)
-        self.require(fine, f"needs {wanted}; {given!r} is none")
-
-    def require_code(self, code: object, what: str) -> None:
-        """Refuse what cannot be called with a `StepInput` or with nothing."""
-        self.require(callable(code), f"needs a function as its {what}; {code!r} is none")
-        if not callable(code):
-            return
-        self.require(
-            not inspect.isasyncgenfunction(code) and not inspect.isgeneratorfunction(code),
-            f"has a generator as its {what}: return a value instead",
-        )
-        self.require(_fits(code), f"has a {what} that takes more than a StepInput")
 
 
 StepLike = Block | Component | StepFunction | Sequence["StepLike"]
@@ -128,25 +107,29 @@ class Step(Block):
         super().__init__(name, id, on_error, human_review)
         self.executor = executor
         self.retries, self.backoff, self.timeout = retries, backoff, timeout
-        self.require(
+        require(
+            self,
             effect in list(Effect),
             f"has the effect {effect!r}: use 'once', 'idempotent' or 'read'",
         )
         self.effect = Effect(effect)
-        self._require_kind(retries, int, "a whole number of retries")
-        self._require_kind(backoff, int | float, "seconds as its backoff")
-        self._require_kind(0 if timeout is None else timeout, int | float, "seconds as its timeout")
-        self.require(retries >= 0, "has negative retries")
-        self.require(backoff >= 0, "has a negative backoff")
-        self.require(timeout is None or timeout > 0, "needs a timeout above 0 seconds")
+        require_kind(self, retries, int, "a whole number of retries")
+        require_kind(self, backoff, int | float, "seconds as its backoff")
+        require_kind(self, 0 if timeout is None else timeout, int | float, "seconds as its timeout")
+        require(self, retries >= 0, "has negative retries")
+        require(self, backoff >= 0, "has a negative backoff")
+        require(self, timeout is None or timeout > 0, "needs a timeout above 0 seconds")
         if isinstance(executor, Component):
-            self.require(timeout is None, "is executed by a run, which has no timeout=")
-            self.require(
-                self.effect is Effect.once, "is executed by a run, whose tools say their effects"
+            require(self, timeout is None, "is executed by a run, which has no timeout=")
+            require(
+                self,
+                self.effect is Effect.once,
+                "is executed by a run, whose tools say their effects",
             )
             return
-        self.require_code(executor, "executor")
-        self.require(
+        require_code(self, executor, "executor")
+        require(
+            self,
             retries == 0 or self.effect is not Effect.once,
             "may not be repeated (effect='once'): retries= needs effect='idempotent' or 'read'",
         )
@@ -193,11 +176,41 @@ def as_block(candidate: StepLike) -> Block:
     raise InvalidDefinition(message)
 
 
+def require(block: Block, fine: bool, problem: str) -> None:  # noqa: FBT001  what was just compared
+    """Refuse a declaration that cannot work.
+
+    Raises:
+        InvalidDefinition: it is not `fine`.
+    """
+    if not fine:
+        message = f"The {type(block).__name__} {block.name!r} {problem}."
+        raise InvalidDefinition(message)
+
+
+def require_kind(block: Block, given: object, kind: type | UnionType, wanted: str) -> None:
+    """Refuse a value of another kind; True and False are no numbers."""
+    fine = isinstance(given, kind) and not isinstance(given, bool)
+    require(block, fine, f"needs {wanted}; {given!r} is none")
+
+
+def require_code(block: Block, code: object, what: str) -> None:
+    """Refuse what cannot be called with a `StepInput` or with nothing."""
+    require(block, callable(code), f"needs a function as its {what}; {code!r} is none")
+    if not callable(code):
+        return
+    require(
+        block,
+        not inspect.isasyncgenfunction(code) and not inspect.isgeneratorfunction(code),
+        f"has a generator as its {what}: return a value instead",
+    )
+    require(block, _fits(code), f"has as its {what} a function that takes more than a StepInput")
+
+
 def blocks_of(owner: Block, steps: Sequence[StepLike]) -> tuple[Block, ...]:
     """Return what a container holds, in order."""
     given: object = steps
-    owner.require(isinstance(given, list | tuple), "needs a list of steps")
-    owner.require(bool(steps), "has no steps")
+    require(owner, isinstance(given, list | tuple), "needs a list of steps")
+    require(owner, bool(steps), "has no steps")
     return tuple(as_block(one) for one in steps)
 
 
@@ -205,7 +218,7 @@ def distinct(owner: Block, blocks: Iterable[Block], what: str) -> None:
     """Refuse two blocks of one name, where names tell them apart."""
     names = [one.name for one in blocks]
     double = sorted({name for name in names if names.count(name) > 1})
-    owner.require(not double, f"has two {what} named {double[0] if double else ''!r}: rename one")
+    require(owner, not double, f"has two {what} named {double[0] if double else ''!r}: rename one")
 
 
 def takes_input(code: Callable[..., object]) -> bool:

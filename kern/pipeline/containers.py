@@ -10,6 +10,9 @@ from kern.pipeline.blocks import (
     Steps,
     blocks_of,
     distinct,
+    require,
+    require_code,
+    require_kind,
 )
 from kern.pipeline.machine import MOST_AT_ONCE
 from kern.pipeline.nodes import NodeKind
@@ -48,18 +51,19 @@ class Parallel(Block):
         self.for_each = for_each
         super().__init__(name, id, on_error, human_review)
         self.steps = blocks_of(self, steps)
-        self._require_kind(max_concurrency or 1, int, "a whole number as its max_concurrency")
-        self.require(
+        require_kind(self, max_concurrency or 1, int, "a whole number as its max_concurrency")
+        require(
+            self,
             max_concurrency is None or 0 < max_concurrency <= MOST_AT_ONCE,
             f"needs a max_concurrency from 1 to {MOST_AT_ONCE:,}",
         )
         if for_each is not None:
-            self.require_code(for_each, "for_each")
+            require_code(self, for_each, "for_each")
             self.bound: int | None = max_concurrency or _AT_ONCE
             return
         self.bound = max_concurrency
         alone = len(steps) == 1 and isinstance(steps[0], list | tuple)
-        self.require(not alone, "has a list as its only branch: write Parallel(*steps)")
+        require(self, not alone, "has a list as its only branch: write Parallel(*steps)")
         distinct(self, self.steps, "branches")
 
     @property
@@ -100,7 +104,7 @@ class Condition(Block):
         id: str | None = None,
     ) -> None:
         super().__init__(name, id, on_error, human_review)
-        self.require_code(evaluator, "evaluator")
+        require_code(self, evaluator, "evaluator")
         self.evaluator = evaluator
         self.then = Steps(steps, name="then")
         self.otherwise = Steps(else_steps, name="else") if else_steps else None
@@ -140,9 +144,9 @@ class Loop(Block):
     ) -> None:
         super().__init__(name, id, on_error, human_review)
         if end_condition is not None:
-            self.require_code(end_condition, "end_condition")
-        self._require_kind(max_iterations, int, "a whole number as its max_iterations")
-        self.require(max_iterations > 0, "needs max_iterations above 0")
+            require_code(self, end_condition, "end_condition")
+        require_kind(self, max_iterations, int, "a whole number as its max_iterations")
+        require(self, max_iterations > 0, "needs max_iterations above 0")
         self.end_condition = end_condition
         self.max_iterations = max_iterations
         self.body = Steps(steps, name="body")
@@ -183,12 +187,13 @@ class Router(Block):
         distinct(self, self.choices, "choices")
         self.selector = selector
         by_person = self.human_review.requires_route_choice
-        self.require(
+        require(
+            self,
             (selector is None) == by_person,
             "needs either a selector or HumanReview(requires_route_choice=True)",
         )
         if selector is not None:
-            self.require_code(selector, "selector")
+            require_code(self, selector, "selector")
 
     @property
     def inside(self) -> tuple[Block, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from kern.component import Component, slug
 from kern.errors import InvalidDefinition
-from kern.pipeline.blocks import Block, Step, StepFunction, Steps
+from kern.pipeline.blocks import Block, Step, StepFunction, Steps, require, require_code
 from kern.pipeline.containers import Condition, Loop, Parallel, Router
 from kern.pipeline.nodes import Ask, Node, NodeKind, OnRefusal, Shape
 from kern.pipeline.review import HumanReview, ReviewPredicate
@@ -61,7 +61,7 @@ def _add(
     review: HumanReview,
 ) -> None:
     if node_id.count("/") > _DEEPEST:
-        block.require(fine=False, problem=f"is nested deeper than {_DEEPEST} levels")
+        require(block, fine=False, problem=f"is nested deeper than {_DEEPEST} levels")
     inside = list(_named(block, _held(block)))
     prefix = "" if parent is None else f"{node_id}/"
     children = tuple(f"{prefix}{segment}" for segment, _ in inside)
@@ -100,7 +100,7 @@ def _named(owner: Block, blocks: Sequence[Block]) -> Iterator[tuple[str, Block]]
     given = [one.id for one in blocks if one.id is not None]
     taken = set(given)
     for one in taken:
-        owner.require(given.count(one) == 1, f"holds two steps with the id {one!r}")
+        require(owner, given.count(one) == 1, f"holds two steps with the id {one!r}")
     for block in blocks:
         if block.id is not None:
             yield block.id, block
@@ -196,7 +196,7 @@ def _predicate(block: Block, review: HumanReview) -> ReviewPredicate | None:
     wanted = review.requires_output_review
     if isinstance(wanted, bool):
         return None
-    block.require_code(wanted, "predicate of its review")
+    require_code(block, wanted, "predicate of its review")
     return wanted
 
 

@@ -1,0 +1,125 @@
+"""The ways in which a team's leader has members do the work: what it is told, and may call."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import ClassVar
+
+from kern.canonical import canonical_json
+from kern.conduct import Conduct
+from kern.delegation import Delegation, ask_all, delegate, forward, task_tools
+from kern.model_component import ModelComponent
+from kern.models.base import ModelResponse
+from kern.run import RequestedCall, ToolExecution
+from kern.task_list import listed, tasks_of
+from kern.tools import Tool
+
+# Who wrote an answer that no model gave.
+_OWN = "kern"
+
+
+class TeamMode(Conduct):
+    """A leader's conduct.
+
+    Args:
+        members: Who does the work, by id.
+        shares: Whether a member is told what others have done in the run before.
+    """
+
+    rules: ClassVar[str]
+    shows_calls: ClassVar[bool] = False
+
+    def __init__(self, members: Mapping[str, ModelComponent], *, shares: bool) -> None:
+        self._members = members
+        self._shares = shares
+
+    def tools(self) -> list[Tool]:
+        """Return the tools by which the leader gives work to members."""
+        return [delegate(self._members, shares=self._shares)]
+
+
+class Coordinate(TeamMode):
+    """The leader gives tasks to members and sums up."""
+
+    rules = (
+        "Give the members what they are to do, each with all that it needs to know, and answer "
+        "from what they return. What a member has not returned has not been done: never say "
+        "otherwise."
+    )
+
+
+class Route(TeamMode):
+    """The leader chooses one member, whose answer is the answer."""
+
+    rules = (
+        "Hand the request to the one member who is to answer it: the member's answer goes to the "
+        "user as it is. Answer yourself only when no member can."
+    )
+
+    def tools(self) -> list[Tool]:
+        """Return the tool that hands the request on."""
+        return [forward(self._members)]
+
+
+class Broadcast(TeamMode):
+    """All members are asked at once, before the leader is, which sums up."""
+
+    rules = (
+        "Every member has been asked what you were asked. Answer from what they returned, and say "
+        "where they differ. What a member has not returned has not been done: never say otherwise."
+    )
+
+    def tools(self) -> list[Tool]:
+        """Return the tool whose calls are made for the leader."""
+        return [ask_all(self._members, shares=self._shares)]
+
+    def offered(self, tools: Collection[Tool]) -> Collection[Tool]:
+        """Return the tools without that one."""
+        return [one for one in tools if not isinstance(one, Delegation)]
+
+    def opening(self) -> ModelResponse:
+        """Return an answer that asks all members."""
+        calls = [
+            RequestedCall(
+                id=f"ask-{number}",
+                name="ask_member",
+                arguments=canonical_json({"member_id": member}),
+            )
+            for number, member in enumerate(self._members, start=1)
+        ]
+        return ModelResponse(tool_calls=calls, provider=_OWN)
+
+
+class Tasks(TeamMode):
+    """The leader keeps a list of tasks until all are done or dropped."""
+
+    rules = (
+        "Break the request down into tasks on your list, give each to a member, and go on until "
+        "all are done or dropped; then answer from what the members returned. What a member has "
+        "not returned has not been done: never say otherwise."
+    )
+    shows_calls = True
+
+    def tools(self) -> list[Tool]:
+        """Return the tools that change the list."""
+        return task_tools(self._members, shares=self._shares)
+
+    def briefing(self, made: Sequence[ToolExecution]) -> str:
+        """Return the list as it stands."""
+        return f"Your list of tasks:\n{listed(tasks_of(made))}"
+
+    def objection(self, made: Sequence[ToolExecution]) -> str | None:
+        """Return which tasks remain; None if none do."""
+        open_ones = [task for task in tasks_of(made) if not task.is_settled]
+        if not open_ones:
+            return None
+        return (
+            "These tasks of your list are neither done nor dropped:\n"
+            f"{listed(open_ones)}\nAssign each to a member or drop it, and answer then."
+        )
+
+
+MODES: dict[str, type[TeamMode]] = {
+    "coordinate": Coordinate,
+    "route": Route,
+    "broadcast": Broadcast,
+    "tasks": Tasks,
+}
