@@ -96,6 +96,9 @@ def begin(tx: Session, run_id: str, shape: Shape, now: datetime) -> PipelineOutc
         machine = Machine(frames)
         machine.begin()
         advance(frames, machine)
+    else:
+        # It may wait for nothing but people, before any of its steps is served.
+        runs.update_status(tx, run, now)
     return _outcome(frames, frames.in_run())
 
 

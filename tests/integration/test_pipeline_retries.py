@@ -262,6 +262,7 @@ def test_an_agent_that_failed_after_it_paid_is_not_tried_again(runtime: Runtime)
     assert output.status is RunStatus.error
     assert done == ["paid"]
     output = flow.retry_run(output.run_id)
+    assert output.is_paused
     assert only(output).kind is RequirementKind.error
     only(output).fail()
     assert go_on(flow, output).status is RunStatus.error

@@ -71,7 +71,6 @@ async def rest_of(reader: RunReader) -> list[RunEvent]:
     return seen
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
 async def test_another_process_reads_every_event_and_the_whole_text(
     runtime_on_each: Runtime, tmp_path: Path
 ) -> None:
@@ -95,7 +94,7 @@ async def test_another_process_reads_every_event_and_the_whole_text(
     assert seen[-1].kind == "run_completed"
 
 
-on_postgres = pytest.mark.parametrize("database", ["postgres"], indirect=True)
+on_postgres = pytest.mark.parametrize("runtime_on_each", ["postgres"], indirect=True)
 
 
 @on_postgres

@@ -8,7 +8,6 @@ import re
 import select
 import signal
 import struct
-import subprocess
 import sys
 import termios
 import time
@@ -26,6 +25,7 @@ from kern.db.configured import database_path
 from kern.db.outputs import run_output
 from kern.db.viewer import OPERATOR
 from kern.run import RunOutput
+from tests.support import forked
 from tests.support.processes import ROOT
 
 COMMAND = [sys.executable, "-m", "kern.client.cli.main"]
@@ -72,17 +72,8 @@ def environment(**more: str) -> dict[str, str]:
 
 def command(*arguments: str, cwd: Path, timeout: float = 100, **more: str) -> Said:
     """Run a command as a process off a terminal, and wait for its end."""
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=cwd,
-        env=environment(**more),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    return Said(done.returncode, done.stdout, done.stderr)
+    env = environment(**more)
+    return Said(*forked.run([*COMMAND[1:], *arguments], cwd=cwd, env=env, timeout=timeout))
 
 
 def output_of(folder: Path, run_id: str) -> RunOutput:
@@ -97,14 +88,12 @@ class Terminal:
     def __init__(self, arguments: tuple[str, ...], cwd: Path, more: dict[str, str]) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-        self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
+        self.process = forked.fork(
+            [*COMMAND[1:], *arguments],
             cwd=cwd,
             env=environment(TERM="xterm-256color", **more),
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
+            streams=(slave, slave, slave),
+            new_session=True,
         )
         os.close(slave)
         self.raw = ""
@@ -171,13 +160,10 @@ def terminal(*arguments: str, cwd: Path, **more: str) -> Generator[Terminal]:
 @contextmanager
 def worker(app: str, cwd: Path) -> Generator[None]:
     """Have a worker of all components of an app, which ends gracefully with the block."""
-    started = subprocess.Popen(
-        [*COMMAND, "worker", "--app", app],
-        cwd=cwd,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    command = [*COMMAND[1:], "worker", "--app", app]
+    with open(os.devnull, "r+b") as nothing:  # noqa: PTH123  no path of ours
+        streams = (nothing.fileno(),) * 3
+        started = forked.fork(command, cwd=cwd, env=environment(), streams=streams)
     try:
         yield
     finally:

@@ -3,15 +3,14 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
+from tests.support import forked
 from tests.support.temporal_server import stop_servers_below
 from tests.support.waiting import wait_until
 
@@ -29,15 +28,19 @@ class Process:
         self, command: list[str], environment: Mapping[str, str], log: Path, *, talks: bool = False
     ) -> None:
         self.log = log
-        pipe = subprocess.PIPE if talks else subprocess.DEVNULL
-        with log.open("ab") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, *command],
+        self.stdin: BinaryIO | None = None
+        self.stdout: BinaryIO | None = None
+        with ExitStack() as theirs:
+            written = theirs.enter_context(log.open("ab")).fileno()
+            heard, said = theirs.enter_context(open(os.devnull, "rb")).fileno(), written  # noqa: PTH123  no path of ours
+            if talks:
+                heard, self.stdin = _pipe(theirs, into=True)
+                said, self.stdout = _pipe(theirs, into=False)
+            self.process = forked.fork(
+                command,
                 cwd=ROOT,
                 env={**_inherited(), **environment},
-                stdin=pipe,
-                stdout=subprocess.PIPE if talks else file,
-                stderr=file,
+                streams=(heard, said, written),
             )
 
     @property
@@ -61,7 +64,7 @@ class Process:
         """End the process at once, with SIGKILL."""
         self.process.kill()
         self.process.wait(30)
-        for stream in (self.process.stdin, self.process.stdout):
+        for stream in (self.stdin, self.stdout):
             if stream is not None:
                 stream.close()
 
@@ -130,11 +133,11 @@ class ClientProcess(Process):
 
     def ask(self, **order: object) -> Json:
         """Have it do something, and return the run's output, or `{"failed": …}`."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(order).encode() + b"\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
+        assert self.stdin is not None
+        assert self.stdout is not None
+        self.stdin.write(json.dumps(order).encode() + b"\n")
+        self.stdin.flush()
+        answer = self.stdout.readline()
         assert answer, "the client ended"
         assert answer.startswith(b"{"), answer
         return cast("Json", json.loads(answer))
@@ -216,6 +219,14 @@ def processes(folder: Path, environment: Mapping[str, str]) -> Generator[Process
         yield started
     finally:
         started.close()
+
+
+def _pipe(theirs: ExitStack, *, into: bool) -> tuple[int, BinaryIO]:
+    """Return the process's end of a pipe, which is closed here once it has it, and ours."""
+    read, write = os.pipe()
+    their, our = (read, write) if into else (write, read)
+    theirs.callback(os.close, their)
+    return their, os.fdopen(our, "wb" if into else "rb")
 
 
 def _inherited() -> dict[str, str]:
