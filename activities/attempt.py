@@ -5,10 +5,12 @@ What may not be repeated is never torn in half: it is let end, however late.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Generic
+from typing import Generic, TypeVar
+
+from sqlmodel import Session
 
 from kern.activities.tool_loop import Ended, Kept, Raised, ToolLoop
 from kern.checkpoints import reach
@@ -17,6 +19,8 @@ from kern.db.calls import Execution, Settled
 from kern.db.engine import Database
 from kern.errors import NotFound
 from kern.states import Effect
+
+Begun = TypeVar("Begun")
 
 
 class Attempt(ABC, Generic[Kept]):
@@ -114,12 +118,12 @@ class Executions:
             )
         except TimeoutError:
             if is_once:
-                self._report_late(attempt, waiting)
+                self._outlive(_report(attempt, waiting))
                 return await attempt.doubt()
             ended = Raised(TimeoutError(f"no result within {attempt.taken.timeout:g} seconds"))
         except asyncio.CancelledError:
             if is_once:
-                await attempt.end(await waiting, goes_on=False)
+                await self._outlast(_report(attempt, waiting))
             else:
                 await attempt.abandon()
             raise
@@ -128,16 +132,55 @@ class Executions:
         reach(f"{attempt.what}.after_finish")
         return None
 
-    def _report_late(self, attempt: Attempt[Kept], waiting: asyncio.Future[Ended[Kept]]) -> None:
-        """Store what the call comes to after its time.
+    async def begun(
+        self,
+        db: Database,
+        begin: Callable[[Session], Begun],
+        execution_of: Callable[[Begun], Execution | None],
+        token: str,
+    ) -> Begun:
+        """Take a call in a transaction, and return what that returned.
 
-        It settles the question that is asked meanwhile.
+        What was taken while this activity was being stopped is given back, and is in no doubt.
+
+        Args:
+            db: Where the call is kept.
+            begin: The transaction.
+            execution_of: Says what of its result is a call that was taken.
+            token: Names the attempt.
         """
+        writing = asyncio.ensure_future(db.write(begin))
 
-        async def report() -> None:
-            with suppress(NotFound):
-                await attempt.end(await waiting, goes_on=False)
+        async def give_back() -> None:
+            taken, now = execution_of(await writing), datetime.now(UTC)
+            if taken is not None:
+                why = "It was not begun."
+                await db.write(lambda tx: calls.release(tx, taken.tool_call_id, token, why, now))
 
-        task = asyncio.create_task(report())
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await self._outlast(give_back())
+            raise
+
+    async def _outlast(self, work: Coroutine[None, None, None]) -> None:
+        """Wait for what must not be torn in half: it goes on though the waiting is cancelled.
+
+        An activity is cancelled once for each sign that it is not wanted any more, not only once.
+        """
+        await asyncio.shield(self._outlive(work))
+
+    def _outlive(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._late.add(task)
         task.add_done_callback(self._late.discard)
+        return task
+
+
+async def _report(attempt: Attempt[Kept], waiting: asyncio.Future[Ended[Kept]]) -> None:
+    """Store what a call comes to after its time; it settles the question that is asked meanwhile.
+
+    A call that was deleted meanwhile is not asked about.
+    """
+    with suppress(NotFound):
+        await attempt.end(await waiting, goes_on=False)

@@ -18,7 +18,8 @@ from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.activities.tool_result import changes_of
 from kern.checkpoints import reach
 from kern.contracts import PipelineInput, PipelineOutcome, Work
-from kern.db import calls, steps
+from kern.db import steps
+from kern.db.calls import Execution
 from kern.db.engine import Database
 from kern.db.outputs import no_run, run_row
 from kern.db.step_work import backoff
@@ -70,7 +71,7 @@ class PipelineSteps:
             if begun.ended or len(begun.work) != 1 or _waits(begun.work[0]):
                 return begun
             lane = begun.work[0].lane
-        visit = _Visit(self._db, ask.run_id, lane)
+        visit = _Visit(self._db, self._executions, ask.run_id, lane)
         task = await visit.take()
         while not isinstance(task, PipelineOutcome):
             if isinstance(task, Execute):
@@ -137,9 +138,10 @@ class _Visit:
     What came of one step is stored together with the beginning of the next: a transaction a step.
     """
 
-    def __init__(self, db: Database, run_id: str, lane: str) -> None:
+    def __init__(self, db: Database, executions: Executions, run_id: str, lane: str) -> None:
         self.token = new_id()
         self._db = db
+        self._executions = executions
         self._run_id, self._lane = run_id, lane
         self._until = time.monotonic() + _LONGEST_SECONDS
 
@@ -171,26 +173,10 @@ class _Visit:
             return steps.take(tx, self._run_id, self._lane, token, now)
 
         reach(before)
-        task = await self._unbroken(asyncio.ensure_future(self._db.write(both)), token)
+        task = await self._executions.begun(self._db, both, _taken, token)
         reach(after)
         self.token = token
         return task
-
-    async def _unbroken(self, writing: asyncio.Future[Task], token: str) -> Task:
-        """Wait for a transaction.
-
-        What it began while this activity was being stopped is given back, and in no doubt.
-        """
-        try:
-            return await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            task, now = await writing, datetime.now(UTC)
-            if isinstance(task, Execute):
-                call_id = task.execution.tool_call_id
-                await self._db.write(
-                    lambda tx: calls.release(tx, call_id, token, "It was not begun.", now)
-                )
-            raise
 
 
 class _StepAttempt(Attempt[Finished]):
@@ -263,6 +249,10 @@ def _component_of(tx: Session, run_id: str) -> str:
     if run is None:
         raise no_run(run_id)
     return run.component_id
+
+
+def _taken(task: Task) -> Execution | None:
+    return task.execution if isinstance(task, Execute) else None
 
 
 def _waits(work: Work) -> bool:

@@ -52,7 +52,12 @@ class ToolCalls:
     async def _bring_to_end(self, ask: ToolCallInput) -> ToolCallOutcome:
         token, now = new_id(), datetime.now(UTC)
         reach("tool_call.before_begin")
-        taken = await self._db.write(lambda tx: calls.begin(tx, ask.tool_call_id, token, now))
+        taken = await self._executions.begun(
+            self._db,
+            lambda tx: calls.begin(tx, ask.tool_call_id, token, now),
+            _taken,
+            token,
+        )
         reach("tool_call.after_begin")
         if isinstance(taken, Settled):
             if taken.goes_on:
@@ -163,3 +168,7 @@ class _Attempt(Attempt[Outcome]):
             # The effect has happened: the call is done, whatever the database says to the changes.
             _log.exception("state_not_kept", run_id=self.taken.run_id, tool=self.taken.name)
             return await self._store(outcome, told.without_changes("the database refuses them."))
+
+
+def _taken(begun: Execution | Settled) -> Execution | None:
+    return begun if isinstance(begun, Execution) else None

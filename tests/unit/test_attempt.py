@@ -1,0 +1,101 @@
+"""What an attempt at a call has begun is stored, however often the attempt is told to stop."""
+
+import asyncio
+import threading
+
+from sqlmodel import Session
+
+from kern.activities.attempt import Attempt, Executions
+from kern.activities.tool_loop import Ended, Returned
+from kern.db import InMemoryDb, calls
+from kern.db.calls import Execution, Settled
+from kern.states import Effect, ToolCallStatus
+from tests.support.stored_runs import NOW, Stored
+from tests.support.templates import memory_with_tables
+from tests.support.waiting import wait_until
+
+
+def execution(call_id: str = "call") -> Execution:
+    return Execution(
+        component_id="one",
+        name="pay",
+        arguments={},
+        run_id="run",
+        session_id="session",
+        user_id=None,
+        tool_call_id=call_id,
+        attempt=1,
+        timeout=None,
+        retries=0,
+        effect=Effect.once,
+    )
+
+
+class Slow(Attempt[str]):
+    """An attempt that takes two steps to store what the call came to."""
+
+    def __init__(self) -> None:
+        super().__init__(InMemoryDb(), execution(), "token", "tool_call")
+        self.begins, self.may_store = asyncio.Event(), asyncio.Event()
+        self.ended = asyncio.Event()
+        self.stored: list[Ended[str]] = []
+
+    def outcome_of(self, value: object) -> str:
+        return str(value)
+
+    async def end(self, ended: Ended[str], *, goes_on: bool = True) -> None:  # noqa: ARG002  nothing follows here
+        self.begins.set()
+        await self.may_store.wait()
+        self.stored.append(ended)
+        self.ended.set()
+
+
+async def test_a_result_is_stored_though_its_activity_is_cancelled_again_and_again() -> None:
+    executions, attempt, ends = Executions(), Slow(), threading.Event()
+
+    def pay() -> str:
+        ends.wait(30)
+        return "paid"
+
+    activity = asyncio.create_task(executions.wait(attempt, pay, {}))
+    await asyncio.sleep(0)
+    for _ in range(2):
+        activity.cancel()
+        await asyncio.sleep(0)
+    ends.set()
+    async with asyncio.timeout(20):
+        await attempt.begins.wait()
+        activity.cancel()
+        await asyncio.wait({activity})
+        attempt.may_store.set()
+        await attempt.ended.wait()
+    assert attempt.stored == [Returned("paid")]
+    executions.close()
+
+
+async def test_what_was_taken_by_an_activity_that_is_being_stopped_is_in_no_doubt() -> None:
+    executions, database, commits = Executions(), memory_with_tables(), threading.Event()
+    stored = Stored(database)
+    call_id = stored.call()
+
+    def begin(tx: Session) -> Execution | Settled:
+        commits.wait(30)
+        return calls.begin(tx, call_id, "token", NOW)
+
+    def taken(begun: Execution | Settled) -> Execution | None:
+        return begun if isinstance(begun, Execution) else None
+
+    activity = asyncio.create_task(executions.begun(database, begin, taken, "token"))
+    await asyncio.sleep(0)
+    for _ in range(2):
+        activity.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait({activity})
+    commits.set()
+    given_back = "tool_call_failed"
+    await asyncio.to_thread(
+        wait_until, lambda: given_back in stored.events(stored.run_of(call_id)), timeout=20
+    )
+    assert stored.execution(call_id).status is ToolCallStatus.waiting
+    executions.close()
+    database.close()
