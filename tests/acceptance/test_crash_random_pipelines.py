@@ -2,8 +2,6 @@
 
 import json
 import pickle
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from hypothesis import strategies as st
 
 from kern.db.step_inputs import as_text
 from kern.ids import new_id
+from tests.support import forked
 from tests.support.cli import environment
 from tests.support.pipeline_process import GIVEN, Ledger
 from tests.support.pipeline_specs import Interpreter, Spec, pipelines
@@ -28,9 +27,8 @@ def survives(folder: Path, spec: Spec, kills: list[int]) -> None:
     spec_path.write_bytes(pickle.dumps(spec))
     died, said = 0, ""
     for kill in [*kills, 0]:
-        done = subprocess.run(
+        code, said, complaint = forked.run(
             [
-                sys.executable,
                 "-m",
                 "tests.support.pipeline_process",
                 str(spec_path),
@@ -40,14 +38,10 @@ def survives(folder: Path, spec: Spec, kills: list[int]) -> None:
             ],
             cwd=folder,
             env=environment(KERN_HEARTBEAT_SECONDS="1.0", KERN_RELAY_SECONDS="0.2"),
-            capture_output=True,
-            text=True,
             timeout=100,
-            check=False,
         )
-        assert done.returncode in {0, -9}, done.stderr
-        died += done.returncode == -9
-        said = done.stdout
+        assert code in {0, -9}, complaint
+        died += code == -9
     came_to = json.loads(said.splitlines()[-1])
     expected = Interpreter().run(spec, GIVEN)
     assert came_to == {"status": "completed", "content": as_text(expected.content)}
