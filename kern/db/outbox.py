@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, delete, select, update
 
-from kern.db.rows import add_row, new_row
+from kern.db.rows import add_row, execute, new_row, table_of
 from kern.db.tables import OutboxRow, RunRow
 from kern.ids import new_id
 
@@ -14,6 +15,8 @@ from kern.ids import new_id
 GRACE = timedelta(seconds=2)
 _LONGEST_WAIT = 30.0
 _DUE = "kern_due"
+_outbox = table_of(OutboxRow)
+_FORGET = _outbox.delete().where(_outbox.c.run_id == bindparam("of_run"))
 
 
 class DeliveryKind(StrEnum):
@@ -71,6 +74,11 @@ def enqueue(
     if not grace:
         tx.info[_DUE] = True
     return _delivery(row)
+
+
+def forget(tx: Session, run_id: str) -> None:
+    """Deliver nothing of what a run's workflow was to be told before."""
+    execute(tx, _FORGET, of_run=run_id)
 
 
 def is_due(tx: Session) -> bool:

@@ -70,6 +70,8 @@ def _reopen_run(tx: Session, run: RunRow, now: datetime) -> None:
     run.status = RunStatus.pending.value
     run.error_code = run.error_message = run.finished_at = None
     run.counted_at = run.updated_at = now
+    # That it was cancelled with the run above it must not reach it any more.
+    outbox.forget(tx, run.id)
     record(tx, run, "run_retried", now)
     if run.shape is None:
         # It failed before anything of it was opened.

@@ -18,7 +18,6 @@ from kern.db.rows import add, add_row, execute, new_row, table_of
 from kern.db.state import change_state
 from kern.db.tables import (
     MessageRow,
-    OutboxRow,
     RequirementRow,
     RunRow,
     SessionRow,
@@ -33,9 +32,7 @@ from kern.session_state import changes_of
 from kern.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
 # Built once: each write asks them.
-_runs, _calls, _requirements, _outbox = (
-    table_of(kind) for kind in (RunRow, ToolCallRow, RequirementRow, OutboxRow)
-)
+_runs, _calls, _requirements = (table_of(kind) for kind in (RunRow, ToolCallRow, RequirementRow))
 # Only a run's latest turn can have calls that are not done.
 # What each waits for: what a person was asked, or a run that itself waits for people.
 _UNFINISHED = (
@@ -64,7 +61,6 @@ _WAITING = _calls.select().where(
     _calls.c.run_id == bindparam("run_id"), _calls.c.status == ToolCallStatus.waiting.value
 )
 _CALL = _calls.select().where(_calls.c.id == bindparam("tool_call_id"))
-_FORGET = _outbox.delete().where(_outbox.c.run_id == bindparam("run_id"))
 # The number that a session gives next once it has a run.
 _SECOND = 2
 
@@ -312,7 +308,7 @@ def _end(tx: Session, run: RunRow, status: RunStatus, now: datetime) -> None:
     run.finished_at = run.updated_at = now
     run.is_queued = False
     # What was to be delivered to a run that has ended has no effect any more.
-    execute(tx, _FORGET, run_id=run.id)
+    outbox.forget(tx, run.id)
     _let_next_begin(tx, run, now)
 
 

@@ -1,9 +1,16 @@
 """A pipeline that failed and is retried: what has ended is not done again."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from sqlmodel import Session, select
 
 from kern.agent import Agent
 from kern.client.runtime import Runtime
+from kern.db import outbox, retrying, runs
+from kern.db.outbox import DeliveryKind
+from kern.db.tables import OutboxRow
+from kern.db.viewer import OPERATOR
 from kern.errors import Conflict, NotAllowed
 from kern.ids import new_id
 from kern.models.base import ModelRequest, ProviderError
@@ -126,6 +133,31 @@ def test_a_nested_workflow_goes_on_where_it_failed(runtime: Runtime) -> None:
     output = flow.retry_run(output.run_id)
     assert output.status is RunStatus.completed, output.error
     assert luck.done == ["before", "inside", "work", "after"]
+
+
+def test_a_nested_workflow_that_is_retried_is_not_cancelled_by_what_came_before(
+    runtime: Runtime,
+) -> None:
+    """A worker that was away has not told it yet that it was cancelled with the run above it."""
+    luck, db = Luck(), runtime.services.db
+    inner = pipeline(luck.work, name="inner")
+    flow = pipeline(inner)
+    output = flow.run("hi")
+    child_id = next(step.child_run_id for step in flow.get_steps(output.run_id)[1:])
+    assert child_id is not None
+
+    def cancel_later(tx: Session) -> None:
+        child = runs.lock(tx, child_id)
+        outbox.enqueue(tx, child, DeliveryKind.cancel, datetime.now(UTC), grace=timedelta(days=1))
+
+    def retry(tx: Session) -> list[OutboxRow]:
+        retrying.retry(tx, output.run_id, OPERATOR, datetime.now(UTC))
+        return list(tx.exec(select(OutboxRow).where(OutboxRow.run_id == child_id)))
+
+    db.write_now(cancel_later)
+    luck.is_good = True
+    assert db.write_now(retry) == []
+    wait_until(lambda: flow.get_run_output(output.run_id).status is RunStatus.completed)
 
 
 def test_what_was_refused_is_asked_again(runtime: Runtime) -> None:
