@@ -170,9 +170,15 @@ def finish(
 
 
 def release(tx: Session, tool_call_id: str, token: str, reason: str, now: datetime) -> bool:
-    """Give a call back so that it is tried again; False when another attempt holds it."""
+    """Give a call back so that it is tried again.
+
+    False when another attempt holds it, or its run has ended and the call ends with it.
+    """
     run, call = _lock(tx, tool_call_id)
-    if call.token != token or call.status != ToolCallStatus.running.value:
+    if not _is_held(call, token):
+        return False
+    if RunStatus(run.status).is_final:
+        _stop(tx, run, call, now)
         return False
     call.status, call.token = ToolCallStatus.waiting.value, None
     _record(tx, run, call, "failed", now, reason=reason[:500])
@@ -182,10 +188,8 @@ def release(tx: Session, tool_call_id: str, token: str, reason: str, now: dateti
 def abandon(tx: Session, tool_call_id: str, token: str, now: datetime) -> None:
     """Note that an attempt was stopped, if its run has ended; otherwise another attempt follows."""
     run, call = _lock(tx, tool_call_id)
-    held = call.token == token and call.status == ToolCallStatus.running.value
-    if held and RunStatus(run.status).is_final:
-        runs.finish_call(tx, call, ToolOutcome.cancelled, "The run ended during this call.", now)
-        _record(tx, run, call, "stopped", now)
+    if _is_held(call, token) and RunStatus(run.status).is_final:
+        _stop(tx, run, call, now)
 
 
 def doubt(tx: Session, tool_call_id: str, token: str, now: datetime) -> Settled:
@@ -193,9 +197,18 @@ def doubt(tx: Session, tool_call_id: str, token: str, now: datetime) -> Settled:
     run, call = _lock(tx, tool_call_id)
     if RunStatus(run.status).is_final:
         return Settled(run_ended=True)
-    if call.token != token or call.status != ToolCallStatus.running.value:
+    if not _is_held(call, token):
         return Settled(gate=pending_gate(tx, call.id))
     return Settled(gate=_ask(tx, run, call, now))
+
+
+def _is_held(call: ToolCallRow, token: str) -> bool:
+    return call.token == token and call.status == ToolCallStatus.running.value
+
+
+def _stop(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> None:
+    runs.finish_call(tx, call, ToolOutcome.cancelled, "The run ended during this call.", now)
+    _record(tx, run, call, "stopped", now)
 
 
 def _record(

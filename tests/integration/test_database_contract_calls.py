@@ -94,6 +94,20 @@ def test_who_may_give_a_call_back(stored: Stored, state: str, token: str) -> Non
 
 
 @pytest.mark.parametrize("token", ["mine", "other"])
+def test_a_call_that_is_given_back_ends_with_its_run(stored: Stored, token: str) -> None:
+    call_id = brought_to(stored, "running", "once")
+    run_id = stored.run_of(call_id)
+    stored.do(lambda tx: runs.cancel(tx, run_id, Viewer("ann"), after(0)))
+    assert not stored.do(lambda tx: calls.release(tx, call_id, token, "not begun", after(1)))
+    found = stored.execution(call_id)
+    if token == "mine":
+        assert (found.status, found.outcome) == (ToolCallStatus.done, ToolOutcome.cancelled)
+        assert stored.events(run_id)[-1] == "tool_call_stopped"
+    else:
+        assert found.status is ToolCallStatus.running
+
+
+@pytest.mark.parametrize("token", ["mine", "other"])
 @pytest.mark.parametrize("state", STATES)
 def test_who_may_doubt_a_call(stored: Stored, state: str, token: str) -> None:
     call_id = brought_to(stored, state, "once")
