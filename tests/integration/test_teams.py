@@ -12,7 +12,7 @@ from kern.models.base import ModelRequest, ProviderError
 from kern.models.scripted import Call
 from kern.states import RequirementStatus, RunStatus, ToolOutcome
 from kern.team import Team
-from kern.tools import RunContext, tool
+from kern.tools import Approval, RunContext, tool
 from tests.support.agents import Ledger, paying, scripted
 from tests.support.teams import delegating, member_runs, team, told
 from tests.support.waiting import wait_until
@@ -93,6 +93,28 @@ def test_a_gate_in_a_member_of_a_member(runtime_on_each: Runtime, ledger: Ledger
     assert middle.metrics.model_calls == 4
     assert done.metrics.model_calls == 6
     assert [item.id for item in middle.requirements] == [asked.id]
+
+
+def test_a_quorum_decides_about_what_a_member_of_a_member_does(
+    runtime: Runtime, ledger: Ledger
+) -> None:
+    policy = Approval(candidates=("ann", "bob"), quorum=2)
+    payer = scripted([Call("pay", amount=5), "Paid it."], [paying(ledger, policy)])
+    office = team([payer], delegating((payer, "Pay 5")))
+    firm = team([office], delegating((office, "Have it paid")))
+
+    paused = firm.run("Pay")
+    (asked,) = paused.active_requirements
+    once = firm.continue_run(paused.run_id, [asked.confirm(by="ann")])
+    assert (once.is_paused, ledger.lines) == (True, [])
+    (asked,) = once.active_requirements
+    with pytest.raises(AlreadyResolved, match="'ann' has already decided"):
+        firm.continue_run(paused.run_id, [asked.confirm(by="ann")])
+    (asked,) = firm.get_run_output(paused.run_id).active_requirements
+    done = firm.continue_run(paused.run_id, [asked.confirm(by="bob")])
+
+    assert (done.status, done.content) == (RunStatus.completed, "Paid it.")
+    assert ledger.lines == ["paid 5"]
 
 
 def test_a_team_is_waited_for_while_its_member_is_decided_about(

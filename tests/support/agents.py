@@ -6,7 +6,7 @@ from pathlib import Path
 from kern.agent import Agent
 from kern.ids import new_id
 from kern.models.scripted import Script, ScriptedModel
-from kern.tools import Function, Tool, tool
+from kern.tools import Approval, Function, Tool, tool
 
 
 def scripted(script: Script, tools: Sequence[Tool | Function] = (), **options: object) -> Agent:
@@ -36,10 +36,10 @@ class Ledger:
         return self.path.read_text().splitlines() if self.path.exists() else []
 
 
-def paying(ledger: Ledger) -> Tool:
+def paying(ledger: Ledger, approval: Approval | None = None) -> Tool:
     """Return a gated tool that notes what it paid."""
 
-    @tool(requires_confirmation=True)
+    @tool(requires_confirmation=True, approval=approval or Approval())
     def pay(amount: int) -> str:
         """Pay."""
         ledger.add(f"paid {amount}")
