@@ -162,8 +162,8 @@ def worker(app: str, cwd: Path) -> Generator[None]:
     """Have a worker of all components of an app, which ends gracefully with the block."""
     command = [*COMMAND[1:], "worker", "--app", app]
     with open(os.devnull, "r+b") as nothing:  # noqa: PTH123  no path of ours
-        streams = (nothing.fileno(),) * 3
-        started = forked.fork(command, cwd=cwd, env=environment(), streams=streams)
+        none = nothing.fileno()
+        started = forked.fork(command, cwd=cwd, env=environment(), streams=(none, none, none))
     try:
         yield
     finally:
