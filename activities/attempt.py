@@ -89,8 +89,10 @@ class Executions:
         self._late: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
-        """Take no more."""
+        """Take no more, and wait no longer for what outlasted its activity."""
         self._tools.close()
+        for task in self._late:
+            task.cancel()
 
     async def call(
         self, function: Callable[..., object], arguments: dict[str, object], seconds: float

@@ -41,6 +41,11 @@ class Component:
         raise NotImplementedError
 
     @property
+    def code(self) -> tuple[object, ...]:
+        """What of it is executed by this process: functions, and how its model is reached."""
+        return ()
+
+    @property
     def initial_state(self) -> dict[str, JsonValue]:
         """The state with which a new session begins."""
         return {}

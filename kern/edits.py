@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from kern.component import Component
-from kern.errors import InvalidDecision
+from kern.description import described
+from kern.errors import InvalidDecision, InvalidInput
 from kern.model_component import ModelComponent
 from kern.requirements import Requirement
 from kern.tools import Tool
@@ -29,8 +30,17 @@ def check_edits(component: Component, requirements: Sequence[Requirement]) -> No
     """Refuse arguments that were filled in and that a tool's code would not take.
 
     Raises:
+        InvalidInput: there is something else among the requirements.
         InvalidDecision: they do not fit; the message names each.
     """
+    given: object = requirements
+    items: Sequence[object] = given if isinstance(given, list | tuple) else [None]
+    if not all(isinstance(item, Requirement) for item in items):
+        message = (
+            f"requirements is {described(given)}: pass a list of those that the run's output gave, "
+            "such as output.active_requirements."
+        )
+        raise InvalidInput(message)
     for item in requirements:
         tool, arguments = tool_of(component, item), _filled_in(item)
         if tool is None or arguments is None:

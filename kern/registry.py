@@ -4,6 +4,7 @@ import sys
 
 from kern.component import Component
 from kern.errors import InvalidDefinition, NotFound
+from kern.sameness import is_same
 
 
 class Registry:
@@ -54,12 +55,12 @@ class Registry:
 
 
 def _refuse_other(known: Component, component: Component) -> None:
-    if known.fingerprint == component.fingerprint:
+    if known.fingerprint == component.fingerprint and is_same(known.code, component.code):
         return
     message = (
         f"Two different components have the id {component.id!r}. Runs find their code by id, so "
-        "give each its own: "
-        "pass id= or another name=."
+        "give each its own: pass id= or another name=. Two of one declaration may share one, if "
+        "their functions were made by the same lines, around the same values."
     )
     raise InvalidDefinition(message)
 

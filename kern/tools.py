@@ -49,6 +49,11 @@ class RunContext:
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
+# Longer than anybody waits, and within what dates can tell.
+_LONGEST = timedelta(days=36_525)
+MOST_RETRIES = 1_000_000
+
+
 class Escalation(BaseModel):
     """Whom else to ask when nobody has decided for a while.
 
@@ -59,7 +64,7 @@ class Escalation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    after: timedelta = Field(gt=timedelta(0))
+    after: timedelta = Field(gt=timedelta(0), le=_LONGEST)
     to: tuple[str, ...] = Field(min_length=1)
 
 
@@ -85,8 +90,8 @@ class Approval(BaseModel):
     candidates: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     quorum: int = 1
-    due: timedelta | None = None
-    remind: timedelta | None = Field(default=None, ge=timedelta(seconds=1))
+    due: timedelta | None = Field(default=None, le=_LONGEST)
+    remind: timedelta | None = Field(default=None, ge=timedelta(seconds=1), le=_LONGEST)
     escalate: Escalation | None = None
     on_expiry: OnExpiry | Literal["reject", "approve", "fail"] = OnExpiry.reject
 
@@ -179,6 +184,7 @@ class Tool:
             (not _NAME.fullmatch(self.name), "needs a name of up to 64 letters, digits, - and _"),
             (len(self.kinds) > 1, f"asks for {', '.join(self.kinds)} at once: choose one"),
             (self.retries < 0, "has negative retries"),
+            (self.retries > MOST_RETRIES, f"has more than {MOST_RETRIES:,} retries"),
             (
                 inspect.isasyncgenfunction(self.function),
                 "is an async generator, whose body nobody would run: return a value instead",

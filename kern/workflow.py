@@ -153,6 +153,11 @@ class Workflow(Runnable):
         return digest(pinned)
 
     @property
+    def code(self) -> tuple[object, ...]:
+        """The steps' functions, and those that choose and judge."""
+        return tuple((one.main, one.review_when) for one in self.layout.code.values())
+
+    @property
     def initial_state(self) -> dict[str, JsonValue]:
         """The state with which a new session begins."""
         return dict(self.session_state)

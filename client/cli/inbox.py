@@ -3,6 +3,7 @@
 from kern.client.cli import store
 from kern.client.cli.printing import (
     count,
+    one_line,
     say,
     say_json,
     say_table,
@@ -77,13 +78,21 @@ def print_pending(
     _say_more(page, "pending")
 
 
+# Those for which an author may have said in words what is asked.
+_ASKED = {
+    RequirementKind.confirmation,
+    RequirementKind.user_input,
+    RequirementKind.output_review,
+}
+
+
 def what_waits(item: Requirement) -> str:
     """Say in one line what a requirement asks of a person."""
     call = show_call(item.tool_name, item.arguments)
     approvals = f" ({item.approvals} of {item.quorum} approvals)" if item.quorum > 1 else ""
     fields = ", ".join(field.name for field in item.fields)
     choices = " | ".join(item.choices)
-    return {
+    waits = {
         RequirementKind.confirmation: f"approve {call}?{approvals}",
         RequirementKind.user_input: f"fill in {fields} of {call}",
         RequirementKind.user_feedback: f"{item.question or 'choose'} [{choices}]",
@@ -92,6 +101,9 @@ def what_waits(item: Requirement) -> str:
         RequirementKind.output_review: f"review what came of {call}",
         RequirementKind.error: f"a step failed: {call}",
     }[item.kind]
+    if item.question and item.kind in _ASKED:
+        return f"{one_line(item.question)} ({waits})"
+    return waits
 
 
 def how_to_decide(item: Requirement) -> str:

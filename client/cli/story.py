@@ -232,7 +232,9 @@ def _decision(decision: Decision) -> None:
 def _result(story: Story, call: ToolExecution) -> None:
     if call.status is not ToolCallStatus.done:
         if call.status is ToolCallStatus.running:
-            say(f"         executing, attempt {call.attempts}")
+            ended = story.run.status.is_final
+            how = "begun, and nobody has told how it ended" if ended else "executing"
+            say(f"         {how}, attempt {call.attempts}")
         return
     tries = f" at attempt {call.attempts}" if call.attempts > 1 else ""
     worked = spans.execution(call, story.run.requirements)

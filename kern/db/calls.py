@@ -20,12 +20,14 @@ from kern.db.asked import asked_about, pending_gate
 from kern.db.audit import KERN, Decided
 from kern.db.delegated import Delegated
 from kern.db.events import record
+from kern.db.frames import StoredFrames
 from kern.db.held import hold
 from kern.db.outbox import DeliveryKind
 from kern.db.outputs import session_state
 from kern.db.patience import gate_of
 from kern.db.rows import rows, table_of
 from kern.db.state import change_state
+from kern.db.step_inputs import path_within
 from kern.db.tables import RequirementRow, RunRow, ToolCallRow
 from kern.db.turns import Question, open_requirement
 from kern.errors import NotFound
@@ -261,12 +263,12 @@ def _take(tx: Session, run: RunRow, call: ToolCallRow, token: str, now: datetime
 
 def _ask(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Gate:
     call.status = ToolCallStatus.unknown.value
-    row = open_requirement(tx, run, call, _unknown_outcome(tx, call), now)
+    row = open_requirement(tx, run, call, _unknown_outcome(tx, run, call, now), now)
     runs.update_status(tx, run, now)
     return gate_of(row)
 
 
-def _unknown_outcome(tx: Session, call: ToolCallRow) -> Question:
+def _unknown_outcome(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Question:
     """Whoever may decide about a call may also say what became of it, and nobody else."""
     guarded = next(iter(asked_about(tx, call.id)), None)
     if guarded is None and call.step_id is not None:
@@ -274,7 +276,16 @@ def _unknown_outcome(tx: Session, call: ToolCallRow) -> Question:
     approval = Approval()
     if guarded is not None:
         approval = Approval(candidates=tuple(guarded.candidates), excluded=tuple(guarded.excluded))
-    return Question(kind=RequirementKind.unknown_outcome, approval=approval)
+    where = _where(tx, run, call, now)
+    return Question(kind=RequirementKind.unknown_outcome, approval=approval, where=where)
+
+
+def _where(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> list[str]:
+    """Return the names of what holds a step, down to its own: several may have one name."""
+    if call.step_id is None:
+        return []
+    frames = StoredFrames(tx, run, now)
+    return path_within(frames, frames.get(call.step_id))
 
 
 def _open_question(tx: Session, call: ToolCallRow) -> RequirementRow | None:

@@ -3,14 +3,28 @@
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.db import outbox, runs
 from kern.db.events import record
 from kern.db.outbox import DeliveryKind
 from kern.db.outputs import run_row
+from kern.db.rows import execute, table_of
 from kern.db.tables import RunRow, ToolCallRow
 from kern.states import RunStatus, ToolOutcome
+
+_calls = table_of(ToolCallRow)
+_BEGUN = (
+    select(_calls.c.name, _calls.c.outcome)
+    .where(
+        _calls.c.run_id == bindparam("run_id"),
+        _calls.c.started_at.is_not(None) | _calls.c.child_run_id.is_not(None),
+    )
+    .order_by(_calls.c.turn, _calls.c.position)
+)
+_HOW = {ToolOutcome.result.value: "done", ToolOutcome.error.value: "failed"}
+_UNKNOWN = "begun; it may have happened"
 
 
 class Delegated(StrEnum):
@@ -28,7 +42,7 @@ def finish(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Delega
         # Its workflow was lost: it goes on where its rows stand.
         outbox.enqueue(tx, child, DeliveryKind.start, now, grace=timedelta(0))
         return Delegated.goes_on
-    outcome, result = came_to(child)
+    outcome, result = came_to(tx, child)
     runs.finish_call(tx, call, outcome, result, now)
     run.tool_calls += 1
     record(
@@ -48,8 +62,8 @@ def finish(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Delega
     return Delegated.done
 
 
-def came_to(child: RunRow | None) -> tuple[ToolOutcome, str]:
-    """Say how a run that has ended ended, for the one above it."""
+def came_to(tx: Session, child: RunRow | None) -> tuple[ToolOutcome, str]:
+    """Say how a run that has ended ended, and what it did until then, for the one above it."""
     if child is None:
         return ToolOutcome.cancelled, "The run that was to do this was deleted."
     who = child.path[-1] if child.path else child.component_id
@@ -57,6 +71,17 @@ def came_to(child: RunRow | None) -> tuple[ToolOutcome, str]:
         case RunStatus.completed:
             return ToolOutcome.result, child.content or ""
         case RunStatus.cancelled:
-            return ToolOutcome.cancelled, f"{who} did not do this: its run was cancelled."
+            why = f"{who} did not answer: its run was cancelled."
+            return ToolOutcome.cancelled, _with_deeds(tx, child, why)
         case _:
-            return ToolOutcome.error, f"{who} failed: {child.error_message or child.error_code}"
+            why = f"{who} failed: {child.error_message or child.error_code}"
+            return ToolOutcome.error, _with_deeds(tx, child, why)
+
+
+def _with_deeds(tx: Session, child: RunRow, why: str) -> str:
+    """Add what a run did that gave no answer: what it has done is not undone by that."""
+    told = [
+        f"{call.name} ({_HOW.get(call.outcome, _UNKNOWN)})"
+        for call in execute(tx, _BEGUN, run_id=child.id)
+    ]
+    return f"{why}\nBefore that it had called: {', '.join(told)}." if told else why

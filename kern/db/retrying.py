@@ -20,7 +20,7 @@ from kern.db.viewer import Viewer
 from kern.errors import Conflict
 from kern.pipeline.frames import Outcome, Phase
 from kern.pipeline.machine import EVALUATION_FAILED, REJECTED, Machine
-from kern.states import OnBusy, RunStatus, ToolCallStatus
+from kern.states import OnBusy, RunStatus, ToolCallStatus, ToolOutcome
 
 _steps = table_of(StepRow)
 _UNDONE = _steps.select().where(
@@ -123,8 +123,10 @@ class _Reopening:
             self._own_lanes()
 
     def _serve_leaf(self, frame: StepRow, *, failed: bool) -> None:
+        call = runs.hold_call(self._frames.tx, frame.call_id)
+        # One that was stopped may have failed after that, when its branch had been given up.
+        failed = failed or (call is not None and call.outcome == ToolOutcome.error.value)
         if not self._mend(frame) and failed:
-            call = runs.hold_call(self._frames.tx, frame.call_id)
             if step_work.is_doubtful(self._frames.tx, call):
                 step_work.doubt(self._machine, frame)
                 self._own_lanes()

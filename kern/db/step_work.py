@@ -8,6 +8,7 @@ from sqlmodel import Session
 from kern.canonical import parse_json
 from kern.contracts import Child
 from kern.db import children, delegated, runs, step_history
+from kern.db.asked import asked_about
 from kern.db.children import NewChild
 from kern.db.events import record
 from kern.db.frames import StoredFrames, root_row
@@ -20,7 +21,7 @@ from kern.db.step_tables import StepRow
 from kern.db.tables import RunRow, ToolCallRow
 from kern.pipeline.frames import RUN
 from kern.pipeline.machine import Machine
-from kern.states import RunStatus, ToolOutcome
+from kern.states import RunStatus, ToolOutcome, Verdict
 
 _LONGEST_BACKOFF = 3600.0
 _REPEATS = (
@@ -87,7 +88,7 @@ def settle_child(frames: StoredFrames, machine: Machine, frame: StepRow, call: T
     child = run_row(frames.tx, call.child_run_id or "")
     if child is not None and not RunStatus(child.status).is_final:
         return False
-    outcome, result = delegated.came_to(child)
+    outcome, result = delegated.came_to(frames.tx, child)
     runs.finish_call(frames.tx, call, outcome, result, frames.now)
     node = frames.shape.by_id[frame.node]
     if child is not None and outcome is ToolOutcome.result:
@@ -121,12 +122,18 @@ def settle_done(frames: StoredFrames, machine: Machine, frame: StepRow, call: To
         case ToolOutcome.result:
             machine.worked(frame, call.result)
         case ToolOutcome.error | ToolOutcome.rejected:
-            machine.failed(frame, "step_failed", call.result or "", final=call.outcome != "error")
+            is_final = _was_failed_for_good(frames, call)
+            machine.failed(frame, "step_failed", call.result or "", final=is_final)
         case ToolOutcome.cancelled if is_doubtful(frames.tx, call):
             doubt(machine, frame)
         case ToolOutcome.cancelled:
             # Its run had ended before it was executed, and goes on again.
             equip(frames, frame)
+
+
+def _was_failed_for_good(frames: StoredFrames, call: ToolCallRow) -> bool:
+    asked = asked_about(frames.tx, call.id)
+    return bool(asked) and asked[-1].verdict == Verdict.fail.value
 
 
 def _may_try_again(frames: StoredFrames, frame: StepRow, call: ToolCallRow, retries: int) -> bool:

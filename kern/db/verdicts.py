@@ -121,6 +121,10 @@ def _check_choices(row: RequirementRow, choices: tuple[str, ...]) -> None:
     if unknown:
         message = f"{unknown[0]!r} is none of the choices of requirement {row.id!r}: {offered}."
         raise InvalidDecision(message)
+    if len(set(choices)) < len(choices):
+        double = next(choice for choice in choices if choices.count(choice) > 1)
+        message = f"{double!r} was chosen twice for requirement {row.id!r}: choose each once."
+        raise InvalidDecision(message)
     if not choices or (len(choices) > 1 and not row.multiple):
         wanted = "at least one" if row.multiple else "exactly one"
         message = f"Requirement {row.id!r} takes {wanted} of {offered}; {len(choices)} were given."

@@ -119,6 +119,11 @@ class Model(ABC):
 
     id: str
 
+    @property
+    def declared(self) -> tuple[object, ...]:
+        """What tells it from another of its class; default: its public attributes."""
+        return tuple(value for name, value in sorted(vars(self).items()) if name[:1] != "_")
+
     @abstractmethod
     async def respond(self, request: ModelRequest, on_delta: Delta | None = None) -> ModelResponse:
         """Answer `request`; with `on_delta`, stream the answer and pass each piece of its text on.

@@ -65,6 +65,11 @@ class ScriptedModel(Model):
         self.id = id
         self._script = script
 
+    @property
+    def declared(self) -> tuple[object, ...]:
+        """Its name and its script."""
+        return (self.id, self._script)
+
     def __repr__(self) -> str:
         return f"ScriptedModel(id={self.id!r})"
 

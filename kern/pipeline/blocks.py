@@ -2,15 +2,17 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from types import UnionType
 from typing import ClassVar, Literal
 
+from kern.canonical import clean_text
 from kern.component import Component, slug
 from kern.errors import InvalidDefinition
 from kern.pipeline.nodes import NodeKind, OnError
 from kern.pipeline.review import HumanReview
 from kern.states import Effect
-from kern.tools import Approval
+from kern.tools import MOST_RETRIES, Approval
 
 StepFunction = Callable[..., object]
 OnErrorWord = Literal["fail", "skip", "pause"]
@@ -32,6 +34,7 @@ class Block:
         require_kind(self, name, str, "a text as its name")
         require_kind(self, self.human_review, HumanReview, "a HumanReview as its human_review")
         require(self, bool(name.strip()), "needs a name")
+        require(self, name == clean_text(name), "has a name with characters that no text may have")
         require(self, id is None or id == slug(id), "needs an id of lower case, digits and hyphens")
         require(
             self,
@@ -117,8 +120,13 @@ class Step(Block):
         require_kind(self, backoff, int | float, "seconds as its backoff")
         require_kind(self, 0 if timeout is None else timeout, int | float, "seconds as its timeout")
         require(self, retries >= 0, "has negative retries")
-        require(self, backoff >= 0, "has a negative backoff")
-        require(self, timeout is None or timeout > 0, "needs a timeout above 0 seconds")
+        require(self, retries <= MOST_RETRIES, f"has more than {MOST_RETRIES:,} retries")
+        require(self, 0 <= backoff < inf, f"needs a backoff from 0 seconds on; {backoff!r} is none")
+        require(
+            self,
+            timeout is None or 0 < timeout < inf,
+            f"needs a timeout above 0 seconds; {timeout!r} is none",
+        )
         if isinstance(executor, Component):
             require(self, timeout is None, "is executed by a run, which has no timeout=")
             require(

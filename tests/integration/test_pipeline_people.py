@@ -1,5 +1,6 @@
 """People in pipelines: before steps and containers, about outputs, routes and failures."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from kern.states import RequirementKind, RequirementStatus, RunStatus
 from kern.tools import Approval
 from kern.workflow import Condition, HumanReview, Loop, Parallel, Router, Step, StepInput, Steps
 from tests.support.pipelines import exclaim, go_on, only, pipeline, upper
+from tests.support.waiting import wait_until
 
 CONFIRM = HumanReview(requires_confirmation=True, confirmation_message="Go on?")
 REVIEW = HumanReview(requires_output_review=True)
@@ -309,3 +311,16 @@ def test_a_question_without_enough_approvals_keeps_no_run_of_its_session_waiting
     output = flow.continue_run(output.run_id, [only(output).confirm(by="ann")])
     assert output.is_paused
     assert flow.run("ho", session_id="quorum").is_paused
+
+
+def test_an_unknown_outcome_says_whose_it_is(runtime: Runtime) -> None:
+    """Also where several steps have one name; what ends one for good asks nobody again."""
+    slow = Step("pay", lambda: time.sleep(0.5), timeout=0.1, on_error="pause")
+    branches = [Steps([slow], name=name) for name in ("Anna", "Bert")]
+    flow = pipeline(Parallel(*branches, name="both"))
+    paused = flow.run("hi")
+    wait_until(lambda: len(flow.get_run_output(paused.run_id).active_requirements) == 2)
+    asked = flow.get_run_output(paused.run_id).active_requirements
+    assert [one.path[1:] for one in asked] == [["both", "Anna", "pay"], ["both", "Bert", "pay"]]
+    output = flow.continue_run(paused.run_id, [asked[0].fail("enough")])
+    assert output.status is RunStatus.error

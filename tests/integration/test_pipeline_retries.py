@@ -1,5 +1,7 @@
 """A pipeline that failed and is retried: what has ended is not done again."""
 
+import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +11,7 @@ from kern.agent import Agent
 from kern.client.runtime import Runtime
 from kern.db import outbox, retrying, runs
 from kern.db.outbox import DeliveryKind
-from kern.db.tables import OutboxRow
+from kern.db.tables import OutboxRow, ToolCallRow
 from kern.db.viewer import OPERATOR
 from kern.errors import Conflict, NotAllowed
 from kern.ids import new_id
@@ -328,3 +330,34 @@ def test_the_last_note_of_a_review_is_kept_for_the_retry(runtime: Runtime) -> No
             rejected += 1
             only(output).reject(f"note {rejected}")
             output = go_on(flow, output)
+
+
+def test_branches_that_failed_together_begin_again_together(runtime: Runtime) -> None:
+    """The later one was stopped because of the first, and has failed all the same."""
+    tries: Counter[str] = Counter()
+    both = asyncio.Barrier(2)
+
+    def branch(name: str, seconds: float) -> Step:
+        async def work() -> str:
+            tries[name] += 1
+            if tries[name] == 1:
+                await both.wait()
+                await asyncio.sleep(seconds)
+                raise ValueError(name)
+            return name
+
+        return Step(name, work)
+
+    flow = pipeline(Parallel(branch("one", 0), branch("two", 0.2)))
+    output = flow.run("hi")
+    assert output.status is RunStatus.error
+    wait_until(lambda: is_done(runtime, output.run_id))
+    output = flow.retry_run(output.run_id)
+    assert output.status is RunStatus.completed, output.error
+    assert tries == {"one": 2, "two": 2}
+
+
+def is_done(runtime: Runtime, run_id: str) -> bool:
+    """Whether no call of a run is still executed."""
+    running = select(ToolCallRow).where(ToolCallRow.run_id == run_id, ToolCallRow.status != "done")
+    return not runtime.services.db.read_now(lambda tx: list(tx.exec(running)))

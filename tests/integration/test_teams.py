@@ -95,6 +95,28 @@ def test_a_gate_in_a_member_of_a_member(runtime_on_each: Runtime, ledger: Ledger
     assert [item.id for item in middle.requirements] == [asked.id]
 
 
+def test_the_leader_is_told_what_a_member_did_before_it_was_cancelled(
+    runtime: Runtime, ledger: Ledger
+) -> None:
+    @tool
+    def look() -> str:
+        """Look."""
+        ledger.add("looked")
+        return "seen"
+
+    payer = scripted([Call("look"), Call("pay", amount=5), "Paid."], [look, paying(ledger)])
+    desk = team([payer], delegating((payer, "Look and pay")))
+    paused = desk.run("Go")
+    (asked,) = paused.active_requirements
+    payer.cancel_run(asked.run_id)
+    done = desk.continue_run(paused.run_id)
+    assert done.content == (
+        f"{payer.id} did not answer: its run was cancelled.\n"
+        "Before that it had called: look (done)."
+    )
+    assert ledger.lines == ["looked"]
+
+
 def test_a_quorum_decides_about_what_a_member_of_a_member_does(
     runtime: Runtime, ledger: Ledger
 ) -> None:
@@ -472,7 +494,7 @@ def test_a_member_that_is_cancelled_is_a_result_too(runtime: Runtime, ledger: Le
     done = desk.continue_run(paused.run_id)
 
     assert done.status is RunStatus.completed
-    assert done.content == f"{payer.id} did not do this: its run was cancelled."
+    assert done.content == f"{payer.id} did not answer: its run was cancelled."
     assert done.tools[0].outcome is ToolOutcome.cancelled
 
 

@@ -13,9 +13,10 @@ from kern.agent import Agent
 from kern.component import slug
 from kern.errors import InvalidDefinition, InvalidInput, NotFound
 from kern.input import input_text
+from kern.models.openai import OpenAIResponses
 from kern.models.scripted import ScriptedModel
 from kern.registry import Registry
-from kern.tools import Approval, Tool
+from kern.tools import Approval, Tool, tool
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODEL = ScriptedModel(["."])
@@ -228,3 +229,24 @@ def test_inputs_become_the_text_that_the_model_reads() -> None:
 def test_an_input_that_is_not_json_is_refused(given: object) -> None:
     with pytest.raises(InvalidInput, match="cannot be written as JSON"):
         input_text(given)
+
+
+def clerk(account: str) -> Agent:
+    @tool(requires_confirmation=True)
+    def transfer() -> str:
+        """Send."""
+        return account
+
+    return Agent(name="clerk", model=ScriptedModel(["Hi."]), tools=[transfer])
+
+
+def test_what_was_approved_of_one_component_is_executed_by_no_other_of_its_id() -> None:
+    registry = Registry()
+    registry.register(clerk("eu"))
+    registry.register(clerk("eu"))
+    with pytest.raises(InvalidDefinition, match="Two different components have the id 'clerk'"):
+        registry.register(clerk("us"))
+    one, two = (OpenAIResponses("m", base_url=f"http://{host}") for host in ("one", "two"))
+    registry.register(Agent(name="asks", model=one))
+    with pytest.raises(InvalidDefinition, match="'asks'"):
+        registry.register(Agent(name="asks", model=two))

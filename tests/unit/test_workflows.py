@@ -67,6 +67,13 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "no function": (lambda: Step("a", "work"), "needs a function"),  # type: ignore[arg-type]
     "two arguments": (lambda: Step("a", two), "takes more than a StepInput"),
+    "endless timeout": (lambda: Step("a", work, timeout=float("inf")), "timeout above 0 seconds"),
+    "endless backoff": (lambda: Step("a", work, backoff=float("inf")), "backoff from 0 seconds"),
+    "far too many retries": (
+        lambda: Step("a", work, effect="read", retries=10**30),
+        "more than 1,000,000 retries",
+    ),
+    "a name that is no text": (lambda: Step("a\ud800", work), "characters that no text may have"),
     "a generator": (lambda: Step("a", many), "generator"),
     "blind retries": (lambda: Step("a", work, retries=1), "effect='once'"),
     "negative retries": (lambda: Step("a", work, retries=-1, effect="read"), "negative"),

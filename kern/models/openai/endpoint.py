@@ -24,14 +24,14 @@ class Endpoint:
         self, model: str, base_url: str | None, api_key: str | None, timeout: float
     ) -> None:
         self._model = model
-        self._base_url = base_url
+        self.base_url = base_url
         self._api_key = api_key
         self._timeout = timeout
 
     @property
     def target(self) -> Target:
         """Whom errors name; the environment is read late, as keys may be set after construction."""
-        base_url = self._base_url or os.environ.get("OPENAI_BASE_URL") or _DEFAULT_BASE_URL
+        base_url = self.base_url or os.environ.get("OPENAI_BASE_URL") or _DEFAULT_BASE_URL
         key = (self._api_key or os.environ.get("OPENAI_API_KEY") or "").strip()
         return Target(self._model, base_url.strip(), key or None)
 
