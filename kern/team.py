@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from kern.canonical import digest
 from kern.context import Context, window_of
-from kern.definitions import not_empty
+from kern.definitions import a_list, not_empty
 from kern.errors import InvalidDefinition
 from kern.model_component import ModelComponent, ModelOptions
 from kern.models.base import Model
@@ -120,7 +120,8 @@ class Team(ModelComponent):
 
 def _members(given: Sequence[object]) -> list[ModelComponent]:
     found: list[ModelComponent] = []
-    for member in given:
+    members: list[object] = a_list("members", given)
+    for member in members:
         if not isinstance(member, ModelComponent):
             message = f"{member!r} cannot be a member of a team: use an Agent or a Team."
             raise InvalidDefinition(message)
@@ -140,7 +141,7 @@ def _members(given: Sequence[object]) -> list[ModelComponent]:
 
 
 def _a_mode(mode: Mode) -> Mode:
-    if mode in MODES:
+    if mode in tuple(MODES):
         return mode
     message = f"mode is {mode!r}: use one of {', '.join(MODES)}."
     raise InvalidDefinition(message)

@@ -63,6 +63,11 @@ def delegate_task_to_member() -> str:
             lambda: team(agent(), mode=cast("Mode", "vote")),
             "mode is .vote.: use one of",
         ),
+        (lambda: team(agent(), mode=cast("Mode", ["route"])), "use one of"),
+        (
+            lambda: Team(members=cast("list[Agent]", agent()), model=MODEL),
+            "members is .*give a list",
+        ),
         (lambda: team(agent(db=InMemoryDb())), "'one' names a database of its own"),
         (lambda: team(agent(), mode="route", output_schema=ToolExecution), "to the members"),
         (lambda: team(agent(), tools=[delegate_task_to_member]), "Two tools have the name"),
