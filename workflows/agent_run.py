@@ -35,6 +35,7 @@ class AgentRun:
         self._gates = Gates(cursor.heartbeat)
         self._children = Children(cursor, self._gates)
         self._report: Report | None = None
+        self._is_asked = False
         self._moved = False
         self._summarise = False
 
@@ -45,7 +46,7 @@ class AgentRun:
             self._report = Report(
                 cursor.run_id, cursor.parent_run_id, self._gates, lambda: self._stands_still
             )
-            if cursor.watched:
+            if cursor.watched or (self._is_asked and workflow.patched("asked-before-it-began")):
                 self._report.watch()
         try:
             await self._take_turns(cursor)
@@ -78,7 +79,8 @@ class AgentRun:
 
     @workflow.signal(name="watched")
     def watched(self, ask: Nothing) -> None:  # noqa: ARG002  every message has one
-        """Hear that the run above waits for this one's end."""
+        """Hear that the run above waits for this one's end, maybe before this history began."""
+        self._is_asked = True
         if self._report is not None:
             self._report.watch()
 

@@ -1,0 +1,80 @@
+"""A run inside another tells its end to whoever asked for it, however early that was."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from temporalio import workflow
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from kern.activities.endings import Endings
+from kern.activities.model_turn import ModelTurn
+from kern.agent import Agent
+from kern.client.server_start import find_binary
+from kern.client.temporal import KernPlugin
+from kern.contracts import Nothing, RunCursor, Told
+from kern.db import runs
+from kern.ids import new_id
+from kern.models.scripted import ScriptedModel
+from kern.registry import Registry
+from kern.runner import RunRequest
+from tests.support.templates import sqlite_with_tables
+
+QUEUE = "watched"
+
+
+@workflow.defn(name="Above", sandboxed=False)
+class Above:
+    """Waits to be told that a run below it has ended."""
+
+    def __init__(self) -> None:
+        self.has_heard = False
+
+    @workflow.run
+    async def run(self) -> None:
+        await workflow.wait_condition(lambda: self.has_heard)
+
+    @workflow.signal(name="told")
+    def told(self, news: Told) -> None:
+        self.has_heard = self.has_heard or news.ended
+
+
+async def test_the_end_is_told_to_who_asked_before_the_history_began(tmp_path: Path) -> None:
+    db, registry = sqlite_with_tables(tmp_path / "kern.db"), Registry()
+    registry.register(Agent(id="member", model=ScriptedModel(["Done."])))
+    above_id, run_id, request = new_id(), new_id(), RunRequest(component_id="member", input="Go")
+    db.write_now(
+        lambda tx: runs.accept(
+            tx,
+            request,
+            component_kind="agent",
+            initial_state={},
+            now=datetime.now(UTC),
+            run_id=run_id,
+            session_id=new_id(),
+        )
+    )
+    model_turn = ModelTurn(db, registry, 3, db.broadcaster).model_turn
+    environment = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(find_binary()), plugins=[KernPlugin()]
+    )
+    async with environment:
+        client = environment.client
+        worker = Worker(
+            client,
+            task_queue=QUEUE,
+            workflows=[Above],
+            activities=[model_turn, Endings(db).close_run],
+        )
+        async with worker:
+            above = await client.start_workflow("Above", id=above_id, task_queue=QUEUE)
+            await client.start_workflow(
+                "AgentRun",
+                RunCursor(run_id=run_id, parent_run_id=above_id),
+                id=run_id,
+                task_queue=QUEUE,
+                start_signal="watched",
+                start_signal_args=[Nothing()],
+            )
+            await above.result()
+    db.close()
