@@ -29,6 +29,8 @@ from kern.workflows.team_run import TeamRun
 
 WORKFLOWS = (AgentRun, TeamRun, PipelineRun, NameSession)
 _CONNECT_SECONDS = 10.0
+# What was loaded once; a file does not change under a process that has it loaded.
+_loaded: set[type] = set()
 _CONFIGURED_BY = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")
 
 
@@ -153,7 +155,3 @@ class _Sandbox(SandboxedWorkflowRunner):
         if defn.cls not in _loaded:
             super().prepare_workflow(defn)
             _loaded.add(defn.cls)
-
-
-# What a file holds does not change while a process has it loaded.
-_loaded: set[type] = set()

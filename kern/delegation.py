@@ -41,6 +41,11 @@ class Delegation(Tool):
         self._asks = asks
         self._shares = shares
 
+    @property
+    def code(self) -> tuple[object, ...]:
+        """Nothing of its own: members execute its calls, and are parts of their component."""
+        return ()
+
     def child(self, arguments: Mapping[str, JsonValue], said: str) -> NewChild:
         """Return the run that a call is to be executed by.
 

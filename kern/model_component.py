@@ -89,9 +89,7 @@ class ModelComponent(Runnable):
             searches=search_past_sessions,
             changes_state=enable_agentic_state,
         )
-        own: list[Tool] = [*map(as_tool, a_list("tools", tools))]
-        self.tools = by_name([*own, *built_in])
-        self._functions = tuple(one.function for one in own if type(one) is Tool)
+        self.tools = by_name([*map(as_tool, a_list("tools", tools)), *built_in])
         self.output_schema = a_schema(output_schema)
         self.session_state = a_state(session_state)
         self.add_history_to_context = add_history_to_context
@@ -135,8 +133,9 @@ class ModelComponent(Runnable):
 
     @property
     def code(self) -> tuple[object, ...]:
-        """The tools' functions, and how the model is reached."""
-        return (*self._functions, type(self.model), *self.model.declared)
+        """That of the tools, and how the model is reached."""
+        tools = (tool.code for tool in self.tools.values())
+        return (*tools, type(self.model), *self.model.declared)
 
     @property
     def conduct(self) -> Conduct:

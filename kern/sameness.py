@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterable, Mapping
-from types import BuiltinFunctionType, CellType, FunctionType, MethodType
+from types import CellType, FunctionType, MethodType
 
 _DEEPEST = 6
 
@@ -44,8 +44,6 @@ def _is_same(one: object, other: object, depth: int) -> bool:  # noqa: PLR0911
             return one.keys() == other.keys() and all(
                 is_same(value, other[key], depth) for key, value in one.items()
             )
-        case BuiltinFunctionType(), BuiltinFunctionType():
-            return one == other
         case _:
             return _is_equal(one, other)
 

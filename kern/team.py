@@ -141,6 +141,7 @@ def _members(given: Sequence[object]) -> list[ModelComponent]:
 
 
 def _a_mode(mode: Mode) -> Mode:
+    # Not in the dict: what has no hash is no mode either.
     if mode in tuple(MODES):
         return mode
     message = f"mode is {mode!r}: use one of {', '.join(MODES)}."

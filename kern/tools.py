@@ -177,6 +177,11 @@ class Tool:
         """Call the function itself, as tests of it do; no gate applies."""
         return self.function(*args, **kwargs)
 
+    @property
+    def code(self) -> tuple[object, ...]:
+        """What of it is executed: the function, and what says whether a person is asked."""
+        return (self.function, self.confirm_when)
+
     def _check(self) -> None:
         deciders = set(self.approval.candidates)
         allowed = deciders - set(self.approval.excluded)

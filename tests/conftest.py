@@ -11,15 +11,11 @@ import pytest
 from kern.client import runtime as runtime_module
 from kern.client.embedded import EmbeddedServer
 from kern.client.runtime import Runtime
-from kern.db import Database, PostgresDb
+from kern.db import Database
 from kern.registry import Registry
 from kern.settings import Settings
 from tests.support.agents import Ledger
-from tests.support.templates import (
-    memory_with_tables,
-    postgres_with_tables,
-    sqlite_with_tables,
-)
+from tests.support.templates import sqlite_with_tables, with_tables
 from tests.support.temporal_server import stop_servers_below
 
 _SETTINGS = ("KERN_", "TEMPORAL_", "OPENAI_")
@@ -72,7 +68,7 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(params=["sqlite", "postgres", "memory"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     """Each of the databases, with its tables."""
-    return _database(str(request.param), tmp_path)
+    return with_tables(str(request.param), tmp_path)
 
 
 @pytest.fixture
@@ -102,7 +98,7 @@ def runtime_on_each(
 
     That the one in memory keeps the same contract is tested without any runtime.
     """
-    database = _database(str(request.param), tmp_path)
+    database = with_tables(str(request.param), tmp_path)
     yield from running(Runtime(settings, database, Registry()), monkeypatch)
 
 
@@ -121,12 +117,6 @@ def short_histories(
 def ledger(tmp_path: Path) -> Ledger:
     """What tools note of their effects."""
     return Ledger(tmp_path / "ledger")
-
-
-def _database(kind: str, folder: Path) -> Database:
-    if kind == "postgres":
-        return PostgresDb(postgres_with_tables())
-    return memory_with_tables() if kind == "memory" else sqlite_with_tables(folder / "kern.db")
 
 
 def running(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:

@@ -100,7 +100,7 @@ class _Reopening:
         if was not in {Phase.open, Phase.done}:
             # Whoever serves it finds what it needs, and asks again what was closed.
             frame.lane, frame.waits = frame.id, False
-            self._mend(frame)
+            self._mend(runs.hold_call(self._frames.tx, frame.call_id))
             return
         code = frame.error_code
         if code == REJECTED and not undone:
@@ -126,7 +126,7 @@ class _Reopening:
         call = runs.hold_call(self._frames.tx, frame.call_id)
         # One that was stopped may have failed after that, when its branch had been given up.
         failed = failed or (call is not None and call.outcome == ToolOutcome.error.value)
-        if not self._mend(frame) and failed:
+        if not self._mend(call) and failed:
             if step_work.is_doubtful(self._frames.tx, call):
                 step_work.doubt(self._machine, frame)
                 self._own_lanes()
@@ -134,9 +134,8 @@ class _Reopening:
             frame.call_id, frame.tries = None, 0
         self._serve(frame, Phase.work)
 
-    def _mend(self, frame: StepRow) -> bool:
+    def _mend(self, call: ToolCallRow | None) -> bool:
         """Open the run of a nested workflow again, which keeps what it has done."""
-        call = runs.hold_call(self._frames.tx, frame.call_id)
         if call is None or call.child_run_id is None:
             return False
         child = runs.lock(self._frames.tx, call.child_run_id)

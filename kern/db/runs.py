@@ -220,7 +220,7 @@ def fail(tx: Session, run: RunRow, code: str, message: str, now: datetime) -> No
     run.error_code, run.error_message = code, message
     inside = children.hold_open_inside(tx, run)
     _end(tx, run, RunStatus.error, now)
-    _close_open(tx, run, "The run ended with an error before this call {}.", now)
+    _close_open(tx, run, "The run ended with an error", now)
     _cancel_all(tx, inside, now)
     record(tx, run, "run_failed", now, code=code, message=message)
     _let_above_go_on(tx, run, now)
@@ -270,7 +270,7 @@ def _cancel_all(tx: Session, inside: Sequence[RunRow], now: datetime) -> None:
 
 def _cancel_one(tx: Session, run: RunRow, now: datetime) -> None:
     _end(tx, run, RunStatus.cancelled, now)
-    _close_open(tx, run, "The run was cancelled before this call {}.", now)
+    _close_open(tx, run, "The run was cancelled", now)
     if run.component_kind == "workflow":
         step_waits.cancel_steps(tx, run.id, now)
     record(tx, run, "run_cancelled", now)
@@ -325,7 +325,7 @@ def _close_open(tx: Session, run: RunRow, why: str, now: datetime) -> None:
     for call in hold_all(tx, ToolCallRow, _WAITING, run_id=run.id):
         # One that a run of its own executes may have begun, and done something.
         how = "ran" if call.child_run_id is None else "came to its end"
-        finish_call(tx, call, ToolOutcome.cancelled, why.format(how), now)
+        finish_call(tx, call, ToolOutcome.cancelled, f"{why} before this call {how}.", now)
 
 
 def _session(

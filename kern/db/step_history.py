@@ -37,9 +37,9 @@ def completed_before(tx: Session, run_id: str, limit: int) -> list[PastRun]:
     run = run_row(tx, run_id)
     if run is not None and run.root_run_id is not None:
         run = run_row(tx, run.root_run_id)
-    return (
-        [] if run is None else [_past(one) for one in _found(tx, run.session_id, run.number, limit)]
-    )
+    if run is None:
+        return []
+    return [_past(one) for one in _found(tx, run.session_id, run.number, limit)]
 
 
 def history_of(tx: Session, session_id: str, viewer: Viewer, limit: int) -> list[RunOutput]:

@@ -121,7 +121,7 @@ class Duel(CaseRun):
         """Have both decide, each in a process of its own."""
         spec = self.spec("resolve", None, row.id)
         children = {
-            by: self.world.zygote.fork(
+            by: self.world.fork(
                 spec.model_copy(
                     update={
                         "by": by,

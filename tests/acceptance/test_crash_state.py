@@ -90,7 +90,7 @@ async def _play(world: World, place: Place, db: Database) -> tuple[list[str], di
 
 def _worker(world: World, place: Place, number: int, kill: Kill | None) -> Child:
     log = str(Path(place.home) / f"worker-{number}.log")
-    return world.zygote.fork(Spec(role="worker", place=place, log=log, kill=kill))
+    return world.fork(Spec(role="worker", place=place, log=log, kill=kill))
 
 
 async def _all_completed(db: Database) -> None:

@@ -280,7 +280,7 @@ class CaseRun:
         kill: Kill | None,
         requirement_id: str = "",
     ) -> Child:
-        return self.world.zygote.fork(self.spec(role, kill, requirement_id))
+        return self.world.fork(self.spec(role, kill, requirement_id))
 
     def spec(
         self,

@@ -12,7 +12,10 @@ DOUBTFUL = {
     "tool_call.after_effect",
     "tool_call.before_store",
 }
-# A death that may fall between an answer and the end of its storing: it has to be asked again.
+_DELIVER = ("deliver.before_tell", "deliver.after_tell", "deliver.after_confirm")
+_RELAY = ("relay.before_claim", "relay.after_claim", *_DELIVER)
+# A death that may fall between an answer and the end of its storing: it has to be asked again. A
+# worker's relay goes its rounds beside the turns that the worker takes.
 AGAIN = {
     "model_turn.before_store",
     "mark_running.before_store",
@@ -21,6 +24,7 @@ AGAIN = {
     "write.after_commit",
     "order.before_release",
     "order.after_release",
+    *_RELAY,
 }
 _MODEL = ("model_turn.before_call", "model_turn.before_store", "model_turn.after_store")
 _CALL = (
@@ -36,8 +40,6 @@ _CALL = (
 )
 _WRITE = ("write.before_commit", "write.after_commit")
 ANYWHERE = set(_WRITE)
-_DELIVER = ("deliver.before_tell", "deliver.after_tell", "deliver.after_confirm")
-_RELAY = ("relay.before_claim", "relay.after_claim", *_DELIVER)
 _BEFORE_AND_AFTER = ("before_store", "after_store")
 
 

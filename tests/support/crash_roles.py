@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import signal
+import sys
 import threading
 
 from kern import checkpoints
@@ -16,6 +17,11 @@ from kern.registry import Registry
 from kern.runner import RunRequest
 from tests.support.crash_app import build
 from tests.support.crash_spec import ANY_POINT, Kill, Spec, settings_of
+
+
+def main() -> None:
+    """Be the process that the command line asks for, as JSON."""
+    sys.exit(asyncio.run(play(Spec.model_validate_json(sys.argv[1]))))
 
 
 async def play(spec: Spec) -> int:
@@ -82,3 +88,7 @@ async def _act(spec: Spec, services: Services) -> None:
             await services.runs.cancel(spec.run_id, OPERATOR)
         case "worker":
             raise AssertionError(spec.role)
+
+
+if __name__ == "__main__":
+    main()

@@ -51,7 +51,6 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    id: int = 0
     role: Literal["worker", "accept", "resolve", "cancel"]
     place: Place
     log: str
@@ -61,20 +60,6 @@ class Spec(BaseModel):
     requirement_id: str = ""
     verdict: Literal["approve", "reject"] = "approve"
     by: str = ""
-
-
-class Born(BaseModel):
-    """The zygote forked a child."""
-
-    id: int
-    pid: int
-
-
-class Ended(BaseModel):
-    """A child ended; the code of one that a signal ended is negative."""
-
-    id: int
-    code: int
 
 
 class Line(BaseModel):

@@ -229,7 +229,7 @@ class Storm:
 
     def _fork(self, kill: Kill | None) -> Child:
         log = str(self._folder / f"worker-{len(self._workers)}.log")
-        child = self._world.zygote.fork(Spec(role="worker", place=self._place, log=log, kill=kill))
+        child = self._world.fork(Spec(role="worker", place=self._place, log=log, kill=kill))
         self._workers.append(child)
         self._births[id(child)] = datetime.now(UTC)
         return child

@@ -1,4 +1,4 @@
-"""What crash tests share: a Temporal server, a model, a zygote, and a loop to run cases in."""
+"""What crash tests share: a Temporal server, a model, processes, and a loop to run cases in."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,8 @@ from kern.client.server_process import stop
 from kern.db import Database, PostgresDb
 from kern.errors import Unavailable
 from tests.support.crash_app import script
-from tests.support.crash_processes import Zygote
+from tests.support.crash_processes import Child, environment
+from tests.support.crash_spec import Spec
 from tests.support.model_server import ModelServer
 from tests.support.postgres import Postgres
 from tests.support.templates import postgres_with_tables, sqlite_with_tables
@@ -32,7 +33,7 @@ _AT_ONCE = 10
 
 
 class World:
-    """One Temporal server, one model and one zygote, for any number of cases at once."""
+    """One Temporal server and one model, for any number of cases and their processes at once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,7 +43,10 @@ class World:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="crash")
         self._guard = threading.Lock()
-        self._begun: set[asyncio.Task[Any] | None] = set()
+        # Read once: pytest changes the environment while cases would read it.
+        self._environment = environment()
+        self._begun: set[asyncio.Task[Any]] = set()
+        self._children: list[Child] = []
 
     def __enter__(self) -> Self:
         self.models.__enter__()
@@ -71,6 +75,12 @@ class World:
         """Begin to do something on the world's event loop."""
         return asyncio.run_coroutine_threadsafe(self._noted(work), self._loop)
 
+    def fork(self, spec: Spec) -> Child:
+        """Start a process, which does not outlive the world."""
+        child = Child(spec, self._environment)
+        self._children.append(child)
+        return child
+
     def fresh(self, kind: str) -> tuple[Path, str]:
         """Return a new folder, and the URL of a new database that has its tables already."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
@@ -95,18 +105,24 @@ class World:
         return False
 
     async def _noted(self, work: Coroutine[Any, Any, Result]) -> Result:
-        self._begun.add(asyncio.current_task())
-        return await work
+        task = asyncio.current_task()
+        assert task is not None
+        self._begun.add(task)
+        try:
+            return await work
+        finally:
+            self._begun.discard(task)
 
     async def _close(self) -> None:
-        """Give up what nobody waited for, and end the zygote."""
-        left = self._begun - {asyncio.current_task()}
-        given_up = [task for task in left if task is not None and task.cancel()]
-        await asyncio.gather(*given_up, return_exceptions=True)
-        await self.zygote.close()
+        """Give up what nobody waited for, and end all processes."""
+        left = [task for task in self._begun if task is not asyncio.current_task()]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        for child in self._children:
+            await child.kill()
 
     async def _open(self) -> None:
-        self.zygote = await Zygote.start()
         self.temporal: Client = await temporal.connect(self.server.address)
         self.limit = asyncio.Semaphore(_AT_ONCE)
 

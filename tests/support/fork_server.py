@@ -37,6 +37,8 @@ _USED = (
     "rich.console",
     "rich.progress",
     "sqlalchemy.dialects.postgresql.psycopg",
+    "tests.support.crash_app",
+    "tests.support.crash_spec",
     "truststore",
     "typer.main",
 )
@@ -45,6 +47,7 @@ _USED = (
 class _Server:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self._children: set[int] = set()
 
     def serve(self) -> None:
         """Fork a child for each line that comes in, and tell when it ends."""
@@ -55,8 +58,12 @@ class _Server:
             while line and not line.endswith(b"\n"):
                 line += self._connection.recv(_LONGEST)
             if not line:
-                return
+                break
             self._fork(json.loads(line), streams)
+        # Whoever asked has ended, and nobody is left to end them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+        for pid in self._children:
+            os.kill(pid, signal.SIGKILL)
 
     def _fork(self, ask: dict[str, object], streams: Sequence[int]) -> None:
         # A child that ends before it is told of must not be told of first.
@@ -67,6 +74,7 @@ class _Server:
             _live(ask, streams)
         for stream in streams:
             os.close(stream)
+        self._children.add(pid)
         self._tell(born=pid)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
 
@@ -78,6 +86,7 @@ class _Server:
                 return
             if pid == 0:
                 return
+            self._children.discard(pid)
             self._tell(ended=pid, code=os.waitstatus_to_exitcode(status))
 
     def _tell(self, **news: int) -> None:

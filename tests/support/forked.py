@@ -143,7 +143,9 @@ class _Forks:
             news = self._read(is_patient=True)
             while "born" not in news:
                 news = self._read(is_patient=True)
-        return Forked(self, int(news["born"]))
+            # A process of that number may have ended before.
+            self._codes.pop(news["born"], None)
+        return Forked(self, news["born"])
 
     def code_of(self, pid: int) -> int | None:
         with self._guard:

@@ -14,7 +14,7 @@ from tests.support import forked
 from tests.support.temporal_server import stop_servers_below
 from tests.support.waiting import wait_until
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = forked.ROOT
 APP = "tests.support.apps:agents"
 READY_SECONDS = 100.0
 

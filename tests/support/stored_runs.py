@@ -14,7 +14,6 @@ from sqlmodel import Session
 from kern.contracts import TurnOutcome
 from kern.db import (
     Database,
-    PostgresDb,
     calls,
     deciding,
     outputs,
@@ -37,11 +36,7 @@ from kern.session_state import StateChange
 from kern.states import RequirementKind, ToolOutcome, Verdict
 from kern.tool_schema import Signature
 from kern.tools import Approval
-from tests.support.templates import (
-    memory_with_tables,
-    postgres_with_tables,
-    sqlite_with_tables,
-)
+from tests.support.templates import with_tables
 
 TOKEN = "attempt"
 NAMES = ("sqlite", "memory", "postgres")
@@ -67,12 +62,7 @@ def after(seconds: float) -> datetime:
 @contextmanager
 def opened(name: str, folder: Path) -> Generator["Stored"]:
     """Open an empty database of the given sort."""
-    kinds: dict[str, Callable[[], Database]] = {
-        "sqlite": lambda: sqlite_with_tables(folder / "kern.db"),
-        "memory": memory_with_tables,
-        "postgres": lambda: PostgresDb(postgres_with_tables()),
-    }
-    with closing(kinds[name]()) as database:
+    with closing(with_tables(name, folder)) as database:
         yield Stored(database)
 
 

@@ -9,6 +9,13 @@ from kern.db import Database, InMemoryDb, PostgresDb, SqliteDb
 from tests.support import postgres
 
 
+def with_tables(kind: str, folder: Path) -> Database:
+    """Make an empty database of a kind (`sqlite`, `postgres` or `memory`) with Kern's tables."""
+    if kind == "postgres":
+        return PostgresDb(postgres_with_tables())
+    return memory_with_tables() if kind == "memory" else sqlite_with_tables(folder / "kern.db")
+
+
 def sqlite_with_tables(path: Path) -> SqliteDb:
     """Make a SQLite file with Kern's tables at a path, and return its database."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -231,6 +231,10 @@ def test_an_input_that_is_not_json_is_refused(given: object) -> None:
         input_text(given)
 
 
+def gate(asks: bool) -> Callable[..., bool]:  # noqa: FBT001  what it answers
+    return lambda account: asks
+
+
 def clerk(account: str) -> Agent:
     @tool(requires_confirmation=True)
     def transfer() -> str:
@@ -246,6 +250,13 @@ def test_what_was_approved_of_one_component_is_executed_by_no_other_of_its_id() 
     registry.register(clerk("eu"))
     with pytest.raises(InvalidDefinition, match="Two different components have the id 'clerk'"):
         registry.register(clerk("us"))
+    gated, free = (
+        Agent(name="gated", model=MODEL, tools=[Tool(clerk, requires_confirmation=gate(asks))])
+        for asks in (True, False)
+    )
+    registry.register(gated)
+    with pytest.raises(InvalidDefinition, match="'gated'"):
+        registry.register(free)
     one, two = (OpenAIResponses("m", base_url=f"http://{host}") for host in ("one", "two"))
     registry.register(Agent(name="asks", model=one))
     with pytest.raises(InvalidDefinition, match="'asks'"):

@@ -1,6 +1,5 @@
 """A run inside another tells its end to whoever asked for it, however early that was."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from temporalio import workflow
@@ -13,11 +12,9 @@ from kern.agent import Agent
 from kern.client.server_start import find_binary
 from kern.client.temporal import KernPlugin
 from kern.contracts import Nothing, RunCursor, Told
-from kern.db import runs
-from kern.ids import new_id
 from kern.models.scripted import ScriptedModel
 from kern.registry import Registry
-from kern.runner import RunRequest
+from tests.support.stored_runs import Stored
 from tests.support.templates import sqlite_with_tables
 
 QUEUE = "watched"
@@ -42,18 +39,7 @@ class Above:
 async def test_the_end_is_told_to_who_asked_before_the_history_began(tmp_path: Path) -> None:
     db, registry = sqlite_with_tables(tmp_path / "kern.db"), Registry()
     registry.register(Agent(id="member", model=ScriptedModel(["Done."])))
-    above_id, run_id, request = new_id(), new_id(), RunRequest(component_id="member", input="Go")
-    db.write_now(
-        lambda tx: runs.accept(
-            tx,
-            request,
-            component_kind="agent",
-            initial_state={},
-            now=datetime.now(UTC),
-            run_id=run_id,
-            session_id=new_id(),
-        )
-    )
+    run_id, _ = Stored(db).accept(component_id="member")
     model_turn = ModelTurn(db, registry, 3, db.broadcaster).model_turn
     environment = await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(find_binary()), plugins=[KernPlugin()]
@@ -67,10 +53,10 @@ async def test_the_end_is_told_to_who_asked_before_the_history_began(tmp_path: P
             activities=[model_turn, Endings(db).close_run],
         )
         async with worker:
-            above = await client.start_workflow("Above", id=above_id, task_queue=QUEUE)
+            above = await client.start_workflow("Above", id=f"above-{run_id}", task_queue=QUEUE)
             await client.start_workflow(
                 "AgentRun",
-                RunCursor(run_id=run_id, parent_run_id=above_id),
+                RunCursor(run_id=run_id, parent_run_id=above.id),
                 id=run_id,
                 task_queue=QUEUE,
                 start_signal="watched",
