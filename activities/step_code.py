@@ -34,8 +34,9 @@ async def step_input(db: Database, task: Execute | Evaluate) -> StepInput:
     if facts.history_runs:
         history = await asyncio.to_thread(reader.workflow_history, facts.history_runs)
     values, feedback = arguments.get("values"), arguments.get("feedback")
+    edited = arguments.get("run_input")
     return StepInput(
-        input=facts.input,
+        input=edited if isinstance(edited, str) else facts.input,
         previous_content=arguments.get("input"),
         step=name,
         item=arguments.get("item"),

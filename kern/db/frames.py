@@ -14,7 +14,7 @@ from kern.db.step_tables import ShapeRow, StepRow
 from kern.db.tables import RunRow
 from kern.errors import NotFound
 from kern.ids import new_id
-from kern.pipeline.frames import RUN, SERVED_VALUES, Outcome, Phase
+from kern.pipeline.frames import RUN, SERVED_VALUES, Outcome, Phase, held_in, into
 from kern.pipeline.nodes import Node, Shape
 
 _steps, _shapes = table_of(StepRow), table_of(ShapeRow)
@@ -101,7 +101,7 @@ class StoredFrames:
         """Add a pending frame for each item, which is what it begins with."""
         for place, item in enumerate(items):
             row = self.add(node, parent, place, "")
-            row.source, row.given = f"in:{row.id}", item
+            row.source, row.given = into(row.id), item
 
     def contents(self, parent: StepRow) -> list[JsonValue]:
         """Return what the children came to, in their places."""
@@ -136,9 +136,9 @@ class StoredFrames:
         """Return what a frame begins with."""
         if frame.source == RUN:
             return self.run.input
-        where, _, frame_id = frame.source.partition(":")
+        frame_id, is_content = held_in(frame.source)
         held = frame if frame_id == frame.id else self.get(frame_id)
-        return held.given if where == "in" else held.content
+        return held.content if is_content else held.given
 
     def above(self, frame: StepRow) -> Iterable[StepRow]:
         """Return the frames that hold a frame, the nearest first."""

@@ -14,7 +14,7 @@ from kern.db.frames import StoredFrames
 from kern.db.held import hold_all
 from kern.db.outbox import DeliveryKind
 from kern.db.rows import add_row, new_row, table_of
-from kern.db.step_inputs import path_within
+from kern.db.step_inputs import path_within, shown_before
 from kern.db.step_said import (
     is_as_decided,
     is_what_was_shown,
@@ -28,6 +28,7 @@ from kern.ids import new_id
 from kern.pipeline.frames import Phase
 from kern.pipeline.machine import Machine
 from kern.pipeline.nodes import Ask
+from kern.pipeline.review import TAKEN
 from kern.states import (
     Effect,
     OnExpiry,
@@ -143,7 +144,7 @@ def _asked(frames: StoredFrames, frame: StepRow) -> tuple[Ask, dict[str, JsonVal
     node = frames.shape.by_id[frame.node]
     match Phase(frame.phase):
         case Phase.gate if node.gate is not None:
-            return node.gate, {"input": frames.given(frame)}
+            return node.gate, shown_before(frames, frame)
         case Phase.review if node.review is not None:
             return node.review, {"output": frames.content(frame)}
         case _:
@@ -157,8 +158,10 @@ def _asked(frames: StoredFrames, frame: StepRow) -> tuple[Ask, dict[str, JsonVal
 
 
 def _schema(asked: Ask, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Say what may stand in the place of what was frozen: anything, under the same names."""
-    properties: dict[str, JsonValue] = {name: {} for name in arguments}
+    """Say what may stand in the place of what was frozen: anything, but for an item."""
+    properties: dict[str, JsonValue] = {
+        name: {"const": value} if name == "item" else {} for name, value in arguments.items()
+    }
     properties |= {field.name: field.json_schema for field in asked.fields}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
@@ -173,7 +176,7 @@ def _pass(
                 machine.edited(frame, begins_with.get("input"))
             machine.passed(frame)
         case Verdict.answer:
-            values = {name: value for name, value in begins_with.items() if name != "input"}
+            values = {name: value for name, value in begins_with.items() if name not in TAKEN}
             machine.passed(frame, values)
         case Verdict.choose:
             machine.passed(frame, routes=routes_of(call, multiple=row.multiple))

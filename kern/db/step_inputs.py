@@ -5,23 +5,47 @@ from pydantic import JsonValue
 from kern.canonical import canonical_json
 from kern.db.frames import StoredFrames
 from kern.db.step_tables import StepRow
+from kern.pipeline.frames import RUN, into, is_edited, origin
 from kern.pipeline.nodes import NodeKind
 
 
 def arguments_of(frames: StoredFrames, frame: StepRow) -> dict[str, JsonValue]:
-    """Return what a step begins with, and what it has from those that hold it."""
+    """Return what a step begins with, and what it has from those that hold it.
+
+    What a person edited stands wherever the step would find what it took the place of: what the
+    run was asked (`run_input`), or the item.
+    """
     given: dict[str, JsonValue] = {"input": frames.given(frame)}
     values: dict[str, JsonValue] = {}
+    edits: dict[str, JsonValue] = {}
     for one in (frame, *frames.above(frame)):
+        if is_edited(one.id, one.source):
+            edits.setdefault(origin(one.source), one.given)
         kind = _held_by(frames, one)
         if kind is NodeKind.each and "index" not in given:
-            given |= {"item": one.given, "index": one.place}
+            given |= {"item": edits.get(into(one.id), one.given), "index": one.place}
         if kind is NodeKind.loop and "iteration" not in given:
             given["iteration"] = one.place
         if one.feedback is not None and "feedback" not in given:
             given["feedback"] = one.feedback
         values = {**(one.values or {}), **values}
+    if RUN in edits:
+        given["run_input"] = as_text(edits[RUN])
     return {**given, "values": values} if values else given
+
+
+def shown_before(frames: StoredFrames, frame: StepRow) -> dict[str, JsonValue]:
+    """Return what a person sees of a frame that is to begin: its input, and the item if it is one.
+
+    An item with which the frame begins is its input already.
+    """
+    given = arguments_of(frames, frame)
+    shown = {name: given[name] for name in ("input", "item") if name in given}
+    above = frames.above(frame)
+    item_of = next((one for one in above if _held_by(frames, one) is NodeKind.each), None)
+    if item_of is not None and origin(frame.source) == into(item_of.id):
+        del shown["item"]
+    return shown
 
 
 def path_within(frames: StoredFrames, frame: StepRow) -> list[str]:

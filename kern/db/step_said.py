@@ -1,6 +1,6 @@
 """Whether what people are said to have decided about steps is what the chain of decisions holds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 from sqlalchemy import bindparam
@@ -14,11 +14,13 @@ from kern.db.audit import KERN, decisions_of, hash_of
 from kern.db.frames import StoredFrames
 from kern.db.held import save
 from kern.db.rows import rows, table_of
+from kern.db.step_inputs import shown_before
 from kern.db.step_tables import StepRow
 from kern.db.tables import RequirementRow, ToolCallRow
 from kern.db.verdicts import chosen_text, happened_text
 from kern.pipeline.frames import Phase
 from kern.pipeline.nodes import Node
+from kern.pipeline.review import TAKEN
 from kern.states import RequirementKind, ToolOutcome, Verdict
 
 _calls = table_of(ToolCallRow)
@@ -63,7 +65,7 @@ def is_what_was_shown(
         case ((Phase.gate | Phase.review), Verdict.approve) if call.approved_arguments is not None:
             return True
         case Phase.gate, (Verdict.approve | Verdict.answer | Verdict.choose):
-            return _is_same(call.arguments, {"input": frames.given(frame)})
+            return _is_same(call.arguments, _seen(frames, frame, call))
         case Phase.review, Verdict.approve:
             return _is_same(call.arguments, {"output": frames.content(frame)})
         case _:
@@ -112,11 +114,9 @@ def is_what_passed(frames: StoredFrames, frame: StepRow) -> bool:
     if passed is None:
         return False
     begun_with = runs_with(passed)
-    values = {name: value for name, value in begun_with.items() if name != "input"}
     given = call.arguments.get("values")
-    own = given if isinstance(given, dict) else {}
-    is_same = _is_same({name: own.get(name) for name in values}, values)
-    return is_same and _is_same(call.arguments.get("input"), begun_with.get("input"))
+    own = {**(given if isinstance(given, dict) else {}), **_taken(call.arguments)}
+    return _is_same({name: own.get(name) for name in begun_with}, begun_with)
 
 
 def has_passed(frames: StoredFrames, frame: StepRow) -> bool:
@@ -142,8 +142,10 @@ def _begins_as_passed(frames: StoredFrames, frame: StepRow) -> bool:
     if node.gate.choices:
         return _takes_chosen(frames, frame, node)
     passed = _passed(frames, frame)
-    begins = {**(frame.values or {}), "input": frames.given(frame)}
-    return passed is not None and _is_same(begins, runs_with(passed))
+    if passed is None:
+        return False
+    begins = {**(frame.values or {}), **_seen(frames, frame, passed)}
+    return _is_same(begins, runs_with(passed))
 
 
 def _takes_chosen(frames: StoredFrames, frame: StepRow, node: Node) -> bool:
@@ -153,7 +155,7 @@ def _takes_chosen(frames: StoredFrames, frame: StepRow, node: Node) -> bool:
         return False
     names = [frames.shape.by_id[child].name for child in node.children]
     chosen = [names[place] for place in frame.chosen or [] if place in range(len(names))]
-    is_same = _is_same(call.arguments, {"input": frames.given(frame)})
+    is_same = _is_same(call.arguments, _seen(frames, frame, call))
     return is_same and chosen == routes_of(call, multiple=asked[-1].multiple)
 
 
@@ -181,6 +183,16 @@ def _gates(frames: StoredFrames, frame: StepRow) -> list[ToolCallRow]:
 def _let_pass(tx: Session, call: ToolCallRow) -> bool:
     is_yes = call.outcome == ToolOutcome.result.value
     return is_yes and is_as_approved(tx, call, asked_about(tx, call.id))
+
+
+def _seen(frames: StoredFrames, frame: StepRow, asked: ToolCallRow) -> dict[str, JsonValue]:
+    """Return what a person would see now of a frame, as far as the question showed it."""
+    shown = shown_before(frames, frame)
+    return {name: value for name, value in shown.items() if name in asked.arguments}
+
+
+def _taken(arguments: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    return {name: value for name, value in arguments.items() if name in TAKEN}
 
 
 def _is_same(one: JsonValue, other: JsonValue) -> bool:

@@ -19,7 +19,7 @@ from kern.db.step_asking import new_call
 from kern.db.step_inputs import arguments_of, path_within, question_for_run
 from kern.db.step_tables import StepRow
 from kern.db.tables import RunRow, ToolCallRow
-from kern.pipeline.frames import RUN
+from kern.pipeline.frames import RUN, origin
 from kern.pipeline.machine import Machine
 from kern.states import RunStatus, ToolOutcome, Verdict
 
@@ -44,7 +44,7 @@ def equip(frames: StoredFrames, frame: StepRow) -> None:
             input=question_for_run(arguments, _answered_before(frames.tx, frame)),
             told=_history(frames),
             # What came with the run's input comes with it where the input does.
-            takes_files=frame.source == RUN,
+            takes_files=origin(frame.source) == RUN,
         )
         call.child_run_id = children.accept_child(frames.tx, frames.run, child, frames.now)
     add_row(frames.tx, ToolCallRow, call)

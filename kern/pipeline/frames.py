@@ -10,7 +10,41 @@ from pydantic import JsonValue
 from kern.db.step_tables import StepRow
 from kern.pipeline.nodes import Node, Shape
 
+# Where a frame's input is: what the run was asked, what a frame came to, or what one was given,
+# such as an item. What a person edited names what it took the place of, too.
 RUN = "run"
+_OUT, _IN, _EDITED = "out", "in", "edited"
+
+
+def out_of(frame_id: str) -> str:
+    """Return the source of what begins with what a frame came to."""
+    return f"{_OUT}:{frame_id}"
+
+
+def into(frame_id: str) -> str:
+    """Return the source of what begins with what a frame was given."""
+    return f"{_IN}:{frame_id}"
+
+
+def edited(frame_id: str, source: str) -> str:
+    """Return the source of a frame whose input a person edited that was at `source`."""
+    return f"{_EDITED}:{frame_id}:{origin(source)}"
+
+
+def origin(source: str) -> str:
+    """Return where an input was before anybody edited it."""
+    return source.split(":", 2)[2] if source.startswith(f"{_EDITED}:") else source
+
+
+def is_edited(frame_id: str, source: str) -> bool:
+    """Whether a person edited what a frame begins with."""
+    return source.startswith(f"{_EDITED}:{frame_id}:")
+
+
+def held_in(source: str) -> tuple[str, bool]:
+    """Return the frame that holds an input, and whether that is what it came to."""
+    where, frame_id, *_ = source.split(":", 2)
+    return frame_id, where == _OUT
 
 
 class Phase(StrEnum):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from kern.db.step_tables import StepRow
-from kern.pipeline.frames import RUN, Ending, Frames, Outcome, Phase
+from kern.pipeline.frames import RUN, Ending, Frames, Outcome, Phase, edited, out_of
 from kern.pipeline.nodes import Node, NodeKind, OnError, OnRefusal
 
 EVALUATION_FAILED = "evaluation_failed"
@@ -50,7 +50,7 @@ class Machine:
 
     def edited(self, frame: StepRow, given: JsonValue) -> None:
         """Have the frame begin with another input."""
-        frame.given, frame.source = given, f"in:{frame.id}"
+        frame.given, frame.source = given, edited(frame.id, frame.source)
 
     def refused(self, frame: StepRow, message: str) -> None:
         """A person said no before the frame began."""
@@ -218,7 +218,7 @@ class Machine:
         self._open(frame, body, frame.cursor)
 
     def _open(self, frame: StepRow, node: Node, place: int) -> None:
-        source = frame.source if frame.last_id is None else f"out:{frame.last_id}"
+        source = frame.source if frame.last_id is None else out_of(frame.last_id)
         frame.cursor += 1
         frame.open_children += 1
         self._arrive(self._frames.add(node, frame, place, source))

@@ -23,8 +23,8 @@ class HumanReview(BaseModel):
     Attributes:
         requires_confirmation: Whether somebody confirms before it begins. `edit({"input": …})`
             has it begin with another input: functions find it in `StepInput.previous_content`, and
-            agents are asked it. `StepInput.input` stays what the run was given, and `item` the
-            item.
+            agents are asked it. Where that was the run's input or the item, so is what stands in
+            its place, for this step and for all that it holds.
         confirmation_message: What is asked.
         requires_user_input: Whether somebody fills in `user_input_fields` before it begins; steps
             find them in `StepInput.values`.

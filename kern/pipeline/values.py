@@ -62,10 +62,11 @@ class StepInput:
     """What a step's function is given, and whatever else of the user's code a workflow calls.
 
     Attributes:
-        input: The run's input, as text.
+        input: The run's input, as text; where a person edited it before this step, or before one
+            that holds it, what they put in its place.
         previous_content: What the step before came to; for the first one, the run's input.
         step: The step's name.
-        item: In a `Parallel` with `for_each`, the branch's item.
+        item: In a `Parallel` with `for_each`, the branch's item; edited as above.
         index: In a `Parallel` with `for_each`, which item it is, from 0 on.
         iteration: In a `Loop`, which iteration it is, from 0 on.
         feedback: What a person said who had it done again.

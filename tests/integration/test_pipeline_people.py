@@ -1,10 +1,12 @@
 """People in pipelines: before steps and containers, about outputs, routes and failures."""
 
+import json
 import time
 from datetime import timedelta
 
 import pytest
 
+from kern.canonical import canonical_json
 from kern.client.runtime import Runtime
 from kern.errors import AlreadyResolved, InvalidDecision
 from kern.run import RunOutput
@@ -40,6 +42,55 @@ def test_an_edited_input_is_what_the_step_gets(runtime: Runtime) -> None:
     output = flow.run("hi")
     only(output).edit({"input": "Bye"})
     assert content(go_on(flow, output)) == "Bye!"
+
+
+def both(told: StepInput) -> list[object]:
+    return [told.input, told.previous_content, told.item]
+
+
+def test_an_edited_input_stands_in_the_place_of_the_runs(runtime: Runtime) -> None:
+    """In the step, and in all that it holds; what follows has the run's own."""
+    inside = Steps([both, both], name="inside", human_review=CONFIRM)
+    flow = pipeline(inside, lambda told: [told.input, told.previous_content])
+    output = flow.run("hi")
+    only(output).edit({"input": "Bye"})
+    first = ["Bye", "Bye", None]
+    ended = flow.continue_run(output.run_id, output.requirements)
+    assert json.loads(str(content(ended))) == ["hi", ["Bye", first, None]]
+
+
+def test_an_edited_item_is_the_item(runtime: Runtime) -> None:
+    flow = pipeline(
+        Parallel(Step("first", both, human_review=CONFIRM), both, for_each=lambda: [1, 2])
+    )
+    output = flow.run("hi")
+    wait_until(lambda: len(flow.get_run_output(output.run_id).active_requirements) == 2)
+    asked = flow.get_run_output(output.run_id).active_requirements
+    assert sorted(canonical_json(one.arguments) for one in asked) == ['{"input":1}', '{"input":2}']
+    for one in asked:
+        if one.arguments == {"input": 1}:
+            one.edit({"input": 7})
+        else:
+            one.confirm()
+    ended = flow.continue_run(output.run_id, asked)
+    assert json.loads(str(content(ended))) == [
+        ["hi", ["hi", 7, 7], 1],
+        ["hi", ["hi", 2, 2], 2],
+    ]
+
+
+def test_a_confirmation_within_an_item_shows_it_and_keeps_it(runtime: Runtime) -> None:
+    flow = pipeline(
+        Parallel(both, Step("pay", both, human_review=CONFIRM), for_each=lambda: ["ann"])
+    )
+    output = flow.run("hi")
+    asked = only(output)
+    assert asked.arguments == {"input": ["hi", "ann", "ann"], "item": "ann"}
+    with pytest.raises(InvalidDecision, match="item"):
+        flow.continue_run(output.run_id, [asked.edit({"item": "bob"})])
+    output = flow.get_run_output(output.run_id)
+    only(output).edit({"input": "less"})
+    assert json.loads(str(content(go_on(flow, output)))) == [["hi", "less", "ann"]]
 
 
 def test_an_edit_of_something_else_is_refused(runtime: Runtime) -> None:

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from kern.db.rows import new_row
 from kern.db.step_tables import StepRow
-from kern.pipeline.frames import RUN, Phase
+from kern.pipeline.frames import RUN, Phase, held_in, into
 from kern.pipeline.nodes import Node, NodeKind, Shape
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
@@ -51,7 +51,7 @@ class MemoryFrames:
     def prepare(self, parent: StepRow, node: Node, items: Sequence[JsonValue]) -> None:
         for place, item in enumerate(items):
             row = self.add(node, parent, place, "")
-            row.source, row.given = f"in:{row.id}", item
+            row.source, row.given = into(row.id), item
 
     def contents(self, parent: StepRow) -> list[JsonValue]:
         return [
@@ -76,8 +76,8 @@ class MemoryFrames:
     def given(self, frame: StepRow) -> JsonValue:
         if frame.source == RUN:
             return self._given
-        where, _, frame_id = frame.source.partition(":")
-        return self.rows[frame_id].given if where == "in" else self.content(frame_id)
+        frame_id, is_content = held_in(frame.source)
+        return self.content(frame_id) if is_content else self.rows[frame_id].given
 
     def feedback(self, frame: StepRow) -> str | None:
         """Return what the nearest person who had something done again said."""
