@@ -17,5 +17,7 @@ def misfit(error: ValidationError) -> str:
     """Say in one sentence what the first thing is that does not fit, and why."""
     wrong = error.errors(include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in wrong["loc"][:2])
-    why = wrong["msg"]
+    why = wrong["msg"].removeprefix("Value error, ").rstrip(".")
+    if not where:
+        return f"{why}."
     return f"{where} is {described(wrong['input'])}: {why[:1].lower()}{why[1:]}."

@@ -8,14 +8,13 @@ from datetime import timedelta
 from typing import Literal, Self, overload
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     field_validator,
     model_validator,
 )
 
+from kern.declaration import Declaration
 from kern.errors import InvalidDefinition
 from kern.models.base import ToolSpec
 from kern.session_state import SessionState
@@ -54,7 +53,7 @@ _LONGEST = timedelta(days=36_525)
 MOST_RETRIES = 1_000_000
 
 
-class Escalation(BaseModel):
+class Escalation(Declaration):
     """Whom else to ask when nobody has decided for a while.
 
     Attributes:
@@ -62,13 +61,11 @@ class Escalation(BaseModel):
         to: Who may then decide, beside the candidates.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     after: timedelta = Field(gt=timedelta(0), le=_LONGEST)
     to: tuple[str, ...] = Field(min_length=1)
 
 
-class Approval(BaseModel):
+class Approval(Declaration):
     """Who may decide about a call, how many must agree, and what happens if nobody does.
 
     Attributes:
@@ -84,8 +81,6 @@ class Approval(BaseModel):
         on_expiry: What silence until the deadline means: `reject` (the default), `approve` or
             `fail` (the run ends).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     candidates: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()

@@ -89,6 +89,7 @@ _ASKED = {
 def what_waits(item: Requirement) -> str:
     """Say in one line what a requirement asks of a person."""
     call = show_call(item.tool_name, item.arguments)
+    why = one_line(item.question or "")
     approvals = f" ({item.approvals} of {item.quorum} approvals)" if item.quorum > 1 else ""
     fields = ", ".join(field.name for field in item.fields)
     choices = " | ".join(item.choices)
@@ -99,7 +100,7 @@ def what_waits(item: Requirement) -> str:
         RequirementKind.external_execution: f"execute {call} and give its result",
         RequirementKind.unknown_outcome: f"did {call} happen?",
         RequirementKind.output_review: f"review what came of {call}",
-        RequirementKind.error: f"a step failed: {call}",
+        RequirementKind.error: f"the step {one_line(item.tool_name or '')} failed: {why}",
     }[item.kind]
     if item.question and item.kind in _ASKED:
         return f"{one_line(item.question)} ({waits})"

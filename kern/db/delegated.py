@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.db import outbox, runs
+from kern.db import deeds, outbox, runs
 from kern.db.events import record
 from kern.db.outbox import DeliveryKind
 from kern.db.outputs import run_row
@@ -23,8 +23,6 @@ _BEGUN = (
     )
     .order_by(_calls.c.turn, _calls.c.position)
 )
-_HOW = {ToolOutcome.result.value: "done", ToolOutcome.error.value: "failed"}
-_UNKNOWN = "begun; it may have happened"
 
 
 class Delegated(StrEnum):
@@ -80,8 +78,5 @@ def came_to(tx: Session, child: RunRow | None) -> tuple[ToolOutcome, str]:
 
 def _with_deeds(tx: Session, child: RunRow, why: str) -> str:
     """Add what a run did that gave no answer: what it has done is not undone by that."""
-    told = [
-        f"{call.name} ({_HOW.get(call.outcome, _UNKNOWN)})"
-        for call in execute(tx, _BEGUN, run_id=child.id)
-    ]
-    return f"{why}\nBefore that it had called: {', '.join(told)}." if told else why
+    did = [deeds.told(call.name, call.outcome) for call in execute(tx, _BEGUN, run_id=child.id)]
+    return f"{why}\nBefore that it had called: {', '.join(did)}." if did else why

@@ -15,7 +15,7 @@ from kern.db.tables import RunRow
 from kern.errors import NotFound
 from kern.ids import new_id
 from kern.pipeline.frames import RUN, SERVED_VALUES, Outcome, Phase, held_in, into
-from kern.pipeline.nodes import Node, Shape
+from kern.pipeline.nodes import Node, NodeKind, Shape
 
 _steps, _shapes = table_of(StepRow), table_of(ShapeRow)
 _STEP = _steps.select().where(_steps.c.id == bindparam("step_id"))
@@ -77,7 +77,7 @@ class StoredFrames:
             run_id=self.run.id,
             number=self.run.steps_opened,
             node=node.id,
-            name=node.name,
+            name=_name(self.shape, node, parent, place),
             parent_id=None if parent is None else parent.id,
             parent_round=0 if parent is None else parent.round,
             place=place,
@@ -191,6 +191,14 @@ def hold_step(tx: Session, step_id: str) -> StepRow | None:
 def root_row(tx: Session, run_id: str) -> StepRow | None:
     """Return the step that holds all others of a run, only to look at; None before there is one."""
     return next(rows(tx, StepRow, _ROOT, run_id=run_id), None)
+
+
+def _name(shape: Shape, node: Node, parent: StepRow | None, place: int) -> str:
+    """Return what people call a frame: an iteration and an item are those of what repeats them."""
+    repeats = {NodeKind.loop, NodeKind.each}
+    if parent is None or shape.by_id[parent.node].kind not in repeats:
+        return node.name
+    return f"{parent.name}[{place}]"
 
 
 class _Shapes:

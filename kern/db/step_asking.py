@@ -6,12 +6,12 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam
 
 from kern.canonical import arguments_digest
-from kern.db import outbox, runs
+from kern.db import deeds, outbox, runs
 from kern.db.approved import runs_with
 from kern.db.asked import asked_about, hold_pending
 from kern.db.events import record
 from kern.db.frames import StoredFrames
-from kern.db.held import hold_all
+from kern.db.held import hold_all, save
 from kern.db.outbox import DeliveryKind
 from kern.db.rows import add_row, new_row, table_of
 from kern.db.step_inputs import path_within, shown_before
@@ -44,6 +44,7 @@ _calls = table_of(ToolCallRow)
 _OPEN_CALLS = _calls.select().where(
     _calls.c.step_id == bindparam("step_id"), _calls.c.status != ToolCallStatus.done.value
 )
+_AGAIN = "What it has done stays done, and done again it may do that once more:"
 
 
 def new_call(frames: StoredFrames, frame: StepRow, arguments: dict[str, JsonValue]) -> ToolCallRow:
@@ -57,9 +58,9 @@ def new_call(frames: StoredFrames, frame: StepRow, arguments: dict[str, JsonValu
         # Each phase of a step has one.
         position=frame.version,
         provider_call_id="",
-        name=node.name,
+        name=frame.name,
         arguments=arguments,
-        digest=arguments_digest(node.name, arguments),
+        digest=arguments_digest(frame.name, arguments),
         effect=node.effect.value,
         retries=node.retries,
         timeout=node.timeout,
@@ -78,7 +79,7 @@ def ask(frames: StoredFrames, frame: StepRow) -> None:
     question = Question(
         kind=asked.kind,
         arguments_schema=_schema(asked, arguments),
-        question=asked.message,
+        question=_question(frames, frame, asked),
         fields=asked.fields,
         choices=asked.choices,
         multiple=asked.multiple,
@@ -155,6 +156,16 @@ def _asked(frames: StoredFrames, frame: StepRow) -> tuple[Ask, dict[str, JsonVal
                 approval = Approval.model_validate({**approval.model_dump(), **told})
             asked = Ask(kind=RequirementKind.error, approval=approval, message=frame.error_message)
             return asked, {"error": frame.error_message, "code": frame.error_code}
+
+
+def _question(frames: StoredFrames, frame: StepRow, asked: Ask) -> str | None:
+    """Return what is asked, with what doing the frame again would do once more."""
+    if Phase(frame.phase) is Phase.gate:
+        return asked.message
+    save(frames.tx)
+    did = deeds.done_in_step(frames.tx, frame.id)
+    warning = f"{_AGAIN} {', '.join(did)}." if did else None
+    return "\n".join(filter(None, (asked.message, warning))) or None
 
 
 def _schema(asked: Ask, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:

@@ -7,6 +7,7 @@ from kern.db.frames import StoredFrames
 from kern.db.step_tables import StepRow
 from kern.pipeline.frames import RUN, into, is_edited, origin
 from kern.pipeline.nodes import NodeKind
+from kern.pipeline.review import TAKEN
 
 
 def arguments_of(frames: StoredFrames, frame: StepRow) -> dict[str, JsonValue]:
@@ -40,7 +41,7 @@ def shown_before(frames: StoredFrames, frame: StepRow) -> dict[str, JsonValue]:
     An item with which the frame begins is its input already.
     """
     given = arguments_of(frames, frame)
-    shown = {name: given[name] for name in ("input", "item") if name in given}
+    shown = {name: value for name, value in given.items() if name in TAKEN}
     above = frames.above(frame)
     item_of = next((one for one in above if _held_by(frames, one) is NodeKind.each), None)
     if item_of is not None and origin(frame.source) == into(item_of.id):

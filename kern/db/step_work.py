@@ -10,10 +10,10 @@ from kern.contracts import Child
 from kern.db import children, delegated, runs, step_history
 from kern.db.asked import asked_about
 from kern.db.children import NewChild
+from kern.db.deeds import has_acted
 from kern.db.events import record
 from kern.db.frames import StoredFrames, root_row
 from kern.db.outputs import run_row
-from kern.db.repeating import has_acted
 from kern.db.rows import add_row
 from kern.db.step_asking import new_call
 from kern.db.step_inputs import arguments_of, path_within, question_for_run

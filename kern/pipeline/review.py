@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from kern.declaration import Declaration
 from kern.requirements import UserInputField
 from kern.states import OnExpiry
 from kern.tool_schema import schema_of
@@ -17,7 +18,7 @@ ReviewPredicate = Callable[..., object]
 TAKEN = frozenset({"input", "item"})
 
 
-class HumanReview(BaseModel):
+class HumanReview(Declaration):
     """What a person has to do about a step or a container. All of it becomes requirements.
 
     Attributes:
@@ -50,9 +51,7 @@ class HumanReview(BaseModel):
     """
 
     # Strict: a "no" that counts as True would be a gate that opens, or one that nobody wanted.
-    model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True
-    )
+    model_config = ConfigDict(strict=True, arbitrary_types_allowed=True)
 
     requires_confirmation: bool = False
     confirmation_message: str | None = None
@@ -110,7 +109,7 @@ class HumanReview(BaseModel):
             ),
         ):
             if wrong:
-                message = f"A HumanReview {problem}."
+                message = f"it {problem}."
                 raise ValueError(message)
         return self
 

@@ -3,11 +3,10 @@
 from datetime import timedelta
 
 import pytest
-from pydantic import ValidationError
 
 from kern.contracts import Gate
 from kern.db import deciding
-from kern.errors import NotAllowed
+from kern.errors import InvalidDefinition, NotAllowed
 from kern.requirements import Requirement
 from kern.states import RequirementStatus
 from kern.tools import Approval, Escalation
@@ -67,11 +66,11 @@ def test_a_decision_ends_reminders(stored: Stored) -> None:
 
 def test_an_escalation_that_makes_no_sense_is_refused() -> None:
     boss = Escalation(after=TEN, to=("boss",))
-    with pytest.raises(ValidationError, match="needs candidates"):
+    with pytest.raises(InvalidDefinition, match="needs candidates"):
         Approval(escalate=boss)
-    with pytest.raises(ValidationError, match="'boss', who is excluded"):
+    with pytest.raises(InvalidDefinition, match="'boss', who is excluded"):
         Approval(candidates=("dana",), excluded=("boss",), escalate=boss)
-    with pytest.raises(ValidationError):
+    with pytest.raises(InvalidDefinition):
         Escalation(after=timedelta(0), to=("boss",))
-    with pytest.raises(ValidationError):
+    with pytest.raises(InvalidDefinition):
         Approval(remind=timedelta(milliseconds=1))

@@ -5,12 +5,14 @@ import time
 import pytest
 from pydantic import BaseModel
 
+from kern.agent import Agent
 from kern.client.runtime import Runtime
 from kern.errors import InvalidDecision
 from kern.ids import new_id
 from kern.models.base import ModelRequest, ProviderError
 from kern.models.scripted import Call
-from kern.states import RunStatus
+from kern.states import RequirementKind, RunStatus
+from kern.tools import tool
 from kern.workflow import Condition, HumanReview, Loop, Parallel, Step, StepInput, Steps
 from tests.support.agents import Ledger, paying, scripted
 from tests.support.pipelines import exclaim, go_on, only, pipeline, upper
@@ -68,6 +70,45 @@ def test_a_person_has_an_agent_try_again(runtime: Runtime) -> None:
     assert "draft 1" in asked[1]
     only(output).confirm()
     assert go_on(flow, output).content == "draft 2"
+
+
+def sender(ledger: Ledger, *answers: str) -> Agent:
+    """Return an agent that sends something, which must happen only once, and then answers."""
+
+    @tool
+    def send() -> str:
+        ledger.add("sent")
+        return "sent"
+
+    return scripted([Call("send"), *answers], [send])
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_reviewer_is_told_what_would_be_done_again(
+    runtime: Runtime, ledger: Ledger, *, held: bool
+) -> None:
+    agent = sender(ledger, "sent it")
+    review = HumanReview(requires_output_review=True, output_review_message="Fine?")
+    block = Steps([agent, upper], human_review=review)
+    flow = pipeline(block if held else Step("send", agent, human_review=review))
+    output = flow.run("hi")
+    question = only(output).question or ""
+    assert question.startswith("Fine?")
+    assert "send (done)" in question
+    only(output).reject("better")
+    output = go_on(flow, output)
+    assert "send (done) 2 times" in (only(output).question or "")
+    assert ledger.lines == ["sent", "sent"]
+
+
+def test_whoever_decides_about_a_failure_is_told_what_was_done_before_it(
+    runtime: Runtime, ledger: Ledger
+) -> None:
+    flow = pipeline(Step("send", sender(ledger), on_error="pause"))
+    output = flow.run("hi")
+    asked = only(output)
+    assert asked.kind is RequirementKind.error
+    assert "send (done)" in (asked.question or "")
 
 
 def test_a_run_that_fails_is_tried_again(runtime: Runtime) -> None:

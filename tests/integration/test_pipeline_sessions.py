@@ -80,9 +80,9 @@ def test_the_steps_of_a_run_can_be_read(runtime: Runtime) -> None:
     assert [(one.depth, one.name, one.place) for one in steps[1:]] == [
         (1, "upper", 0),
         (1, "loop", 1),
-        (2, "body", 0),
+        (2, "loop[0]", 0),
         (3, "exclaim", 0),
-        (2, "body", 1),
+        (2, "loop[1]", 1),
         (3, "exclaim", 0),
         (1, "Writer", 2),
     ]

@@ -77,7 +77,7 @@ def test_silence_and_quorums_fit_confirmations_alone(approval: Approval) -> None
 
 
 def test_an_approval_takes_no_word_that_it_does_not_know() -> None:
-    with pytest.raises(ValueError, match="candidate"):
+    with pytest.raises(InvalidDefinition, match="candidate"):
         Approval(candidate=("dana",))  # type: ignore[call-arg]
 
 

@@ -144,8 +144,16 @@ def test_a_wrong_declaration_says_what_is_wrong(case: str) -> None:
     ],
 )
 def test_a_review_that_contradicts_itself_is_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+    with pytest.raises(InvalidDefinition, match=said):
         HumanReview(**options)
+
+
+def test_a_value_that_a_review_cannot_have_is_told_in_one_sentence() -> None:
+    given: Any = {"requires_confirmation": "no"}
+    with pytest.raises(InvalidDefinition) as caught:
+        HumanReview(**given)
+    said = "HumanReview: requires_confirmation is 'no': input should be a valid boolean."
+    assert str(caught.value) == said
 
 
 def nodes(*steps: Any) -> list[str]:  # noqa: ANN401  whatever a workflow takes

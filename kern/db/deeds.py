@@ -1,0 +1,71 @@
+"""What a run did, and the runs inside it, that doing it again would do once more.
+
+A step that a run executes is done again in a new run, which knows nothing of the first one.
+"""
+
+from collections import Counter
+
+from sqlalchemy import bindparam, or_, select
+from sqlmodel import Session
+
+from kern.db.rows import execute, table_of
+from kern.db.step_tables import StepRow
+from kern.db.tables import ToolCallRow
+from kern.states import Effect, ToolOutcome
+
+_calls, _steps = table_of(ToolCallRow), table_of(StepRow)
+_HOW = {ToolOutcome.result.value: "done", ToolOutcome.error.value: "failed"}
+_UNKNOWN = "begun; it may have happened"
+# Beyond so many different ones, nobody reads on.
+_MOST = 10
+# Also one that was executed elsewhere, which has a result and no attempt.
+_ACTED = (
+    select(_calls.c.name, _calls.c.outcome)
+    .where(
+        _calls.c.run_id == bindparam("run_id"),
+        _calls.c.effect == Effect.once.value,
+        _calls.c.child_run_id.is_(None),
+        or_(_calls.c.attempt > 0, _calls.c.outcome == ToolOutcome.result.value),
+    )
+    .order_by(_calls.c.id)
+)
+_ONE = _ACTED.limit(1)
+_INSIDE = select(_calls.c.child_run_id).where(
+    _calls.c.run_id == bindparam("run_id"), _calls.c.child_run_id.is_not(None)
+)
+_held = select(_steps.c.id).where(_steps.c.id == bindparam("step_id")).cte("held", recursive=True)
+_HELD = _held.union_all(select(_steps.c.id).where(_steps.c.parent_id == _held.c.id))
+_EXECUTED_BY = (
+    select(_calls.c.child_run_id)
+    .join(_HELD, _HELD.c.id == _calls.c.step_id)
+    .where(_calls.c.child_run_id.is_not(None))
+)
+
+
+def told(name: str, outcome: str | None) -> str:
+    """Say of a call that was begun how it ended."""
+    return f"{name} ({_HOW.get(outcome or '', _UNKNOWN)})"
+
+
+def has_acted(tx: Session, run_id: str) -> bool:
+    """Whether a call that must happen only once was begun in a run or inside it."""
+    left = [run_id]
+    while left:
+        one = left.pop()
+        if execute(tx, _ONE, run_id=one).first() is not None:
+            return True
+        left.extend(execute(tx, _INSIDE, run_id=one).scalars())
+    return False
+
+
+def done_in_step(tx: Session, step_id: str) -> list[str]:
+    """Return what runs did that executed a step, or steps that it holds: calls of effect `once`."""
+    found: Counter[str] = Counter()
+    left = list(execute(tx, _EXECUTED_BY, step_id=step_id).scalars())
+    while left:
+        one = left.pop()
+        found.update(told(call.name, call.outcome) for call in execute(tx, _ACTED, run_id=one))
+        left.extend(execute(tx, _INSIDE, run_id=one).scalars())
+    named = [one if times == 1 else f"{one} {times} times" for one, times in found.items()]
+    rest = [f"{len(named) - _MOST} others"] if len(named) > _MOST else []
+    return [*named[:_MOST], *rest]
