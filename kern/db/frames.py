@@ -24,11 +24,12 @@ _CHILD = _steps.select().where(
     _steps.c.parent_round == bindparam("round"),
     _steps.c.place == bindparam("place"),
 )
-_UNFINISHED = _steps.select().where(
+_OPENED = _steps.select().where(
     _steps.c.parent_id == bindparam("parent_id"),
     _steps.c.parent_round == bindparam("round"),
-    _steps.c.phase.not_in([Phase.pending.value, Phase.done.value]),
+    _steps.c.phase != Phase.pending.value,
 )
+_UNFINISHED = _OPENED.where(_steps.c.phase != Phase.done.value)
 _holders = _steps.alias("holders")
 _CONTENTS = (
     select(_steps.c.outcome, _steps.c.content, _steps.c.last_id, _holders.c.content.label("held"))
@@ -113,6 +114,11 @@ class StoredFrames:
             else None
             for row in found
         ]
+
+    def opened(self, parent: StepRow) -> Iterable[StepRow]:
+        """Return the children that were opened, ended ones too."""
+        query = {"parent_id": parent.id, "round": parent.round}
+        return hold_all(self.tx, StepRow, _OPENED, **query)
 
     def unfinished(self, parent: StepRow) -> Iterable[StepRow]:
         """Return the children that were opened and have not ended."""

@@ -126,6 +126,10 @@ class Frames(Protocol):
         """Return what the children came to, in their places."""
         ...
 
+    def opened(self, parent: StepRow) -> Iterable[StepRow]:
+        """Return the children that were opened, ended ones too."""
+        ...
+
     def unfinished(self, parent: StepRow) -> Iterable[StepRow]:
         """Return the children that were opened and have not ended."""
         ...

@@ -55,9 +55,8 @@ class Machine:
     def refused(self, frame: StepRow, message: str) -> None:
         """A person said no before the frame began."""
         gate = self.node(frame).gate
-        self._frames.count(known=-self._frames.shape.leaves(frame.node))
         if gate is not None and gate.on_reject is OnRefusal.skip:
-            self._finish(frame, Outcome.skipped)
+            self.skipped(frame)
         else:
             # Nobody may have it begin after that but whoever is asked at its gate again.
             self.failed(frame, REJECTED, message, final=True)
@@ -124,7 +123,7 @@ class Machine:
         """Have a frame done once more, from behind its gate."""
         node = self.node(frame)
         if not node.is_leaf:
-            self._frames.count(known=self._frames.shape.leaves(node.id))
+            self._frames.count(known=self._frames.shape.leaves(node.id) - self._left(frame))
         frame.round += 1
         frame.tries = frame.cursor = frame.open_children = frame.width = 0
         frame.content = frame.last_id = frame.error_code = frame.error_message = None
@@ -137,6 +136,9 @@ class Machine:
 
     def skipped(self, frame: StepRow) -> None:
         """Go on without a frame."""
+        # A step that was executed is done, whatever it came to.
+        left = int(frame.call_id is None) if self.node(frame).is_leaf else self._left(frame)
+        self._frames.count(known=-left)
         self._finish(frame, Outcome.skipped)
 
     def failed(self, frame: StepRow, code: str, message: str, *, final: bool = False) -> None:
@@ -145,7 +147,7 @@ class Machine:
         frame.error_code, frame.error_message = code, message
         match self.node(frame).on_error:
             case OnError.skip:
-                self._finish(frame, Outcome.skipped)
+                self.skipped(frame)
             case OnError.pause if not final:
                 self._serve(frame, Phase.trouble)
             case _:
@@ -253,7 +255,7 @@ class Machine:
         """End a frame with its content, once a person has seen it if that is wanted."""
         node = self.node(frame)
         if frame.is_stopped and not node.is_leaf:
-            self._leave_out_rest(frame)
+            self._frames.count(known=-self._unopened(frame))
         is_sequence = node.kind not in {NodeKind.step, NodeKind.parallel, NodeKind.each}
         if is_sequence and frame.last_id is None:
             self._finish(frame, Outcome.skipped)
@@ -262,13 +264,28 @@ class Machine:
         else:
             self._serve(frame, Phase.review if node.review.always else Phase.judge)
 
-    def _leave_out_rest(self, frame: StepRow) -> None:
-        node = self.node(frame)
-        if node.kind is NodeKind.loop:
-            return
-        places = range(len(node.children)) if frame.chosen is None else frame.chosen
-        rest = [node.children[place] for place in list(places)[frame.cursor :]]
-        self._frames.count(known=-sum(self._frames.shape.leaves(child) for child in rest))
+    def _left(self, frame: StepRow) -> int:
+        """Return how many of the steps that are known in a frame have not been done."""
+        if frame.outcome in {Outcome.completed.value, Outcome.skipped.value}:
+            return 0
+        if self.node(frame).is_leaf:
+            return 1
+        opened = self._frames.opened(frame)
+        return self._unopened(frame) + sum(self._left(child) for child in opened)
+
+    def _unopened(self, frame: StepRow) -> int:
+        """Return how many steps are known in what a frame has not opened yet."""
+        node, leaves = self.node(frame), self._frames.shape.leaves
+        match node.kind:
+            case NodeKind.each:
+                return (frame.width - frame.cursor) * leaves(node.children[0])
+            case NodeKind.loop:
+                return 0 if frame.cursor else leaves(node.id)
+            case NodeKind.condition | NodeKind.router if frame.chosen is None:
+                return 0
+            case _:
+                places = range(len(node.children)) if frame.chosen is None else frame.chosen
+                return sum(leaves(node.children[place]) for place in places[frame.cursor :])
 
     def _finish(self, frame: StepRow, outcome: Outcome) -> None:
         self._phase(frame, Phase.done)

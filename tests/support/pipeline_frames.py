@@ -59,9 +59,11 @@ class MemoryFrames:
             for one in self._children(parent)
         ]
 
+    def opened(self, parent: StepRow) -> Iterable[StepRow]:
+        return [one for one in self._children(parent) if one.phase != Phase.pending.value]
+
     def unfinished(self, parent: StepRow) -> Iterable[StepRow]:
-        over = {Phase.pending.value, Phase.done.value}
-        return [one for one in self._children(parent) if one.phase not in over]
+        return [one for one in self.opened(parent) if one.phase != Phase.done.value]
 
     def dropped(self, frame: StepRow) -> None:
         assert frame.outcome == "cancelled"
