@@ -204,13 +204,11 @@ class Machine:
 
     def _go_on(self, frame: StepRow) -> None:
         """Open the next one of a sequence, or end it."""
-        node = self.node(frame)
-        count = len(node.children) if frame.chosen is None else len(frame.chosen)
-        if frame.cursor >= count:
+        places = self._places(frame)
+        if frame.cursor >= len(places):
             self._settle(frame)
             return
-        place = frame.cursor if frame.chosen is None else frame.chosen[frame.cursor]
-        self._open(frame, self._child(node, place), frame.cursor)
+        self._open(frame, self._child(self.node(frame), places[frame.cursor]), frame.cursor)
 
     def _iterate(self, frame: StepRow) -> None:
         node = self.node(frame)
@@ -256,6 +254,7 @@ class Machine:
         node = self.node(frame)
         if frame.is_stopped and not node.is_leaf:
             self._frames.count(known=-self._unopened(frame))
+            frame.cursor += len(self._places(frame)[frame.cursor :])
         is_sequence = node.kind not in {NodeKind.step, NodeKind.parallel, NodeKind.each}
         if is_sequence and frame.last_id is None:
             self._finish(frame, Outcome.skipped)
@@ -284,8 +283,13 @@ class Machine:
             case NodeKind.condition | NodeKind.router if frame.chosen is None:
                 return 0
             case _:
-                places = range(len(node.children)) if frame.chosen is None else frame.chosen
-                return sum(leaves(node.children[place]) for place in places[frame.cursor :])
+                places = self._places(frame)[frame.cursor :]
+                return sum(leaves(node.children[place]) for place in places)
+
+    def _places(self, frame: StepRow) -> Sequence[int]:
+        """Return which of its node's children a frame takes, one after another or at once."""
+        every = range(len(self.node(frame).children))
+        return every if frame.chosen is None else frame.chosen
 
     def _finish(self, frame: StepRow, outcome: Outcome) -> None:
         self._phase(frame, Phase.done)
