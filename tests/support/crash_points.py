@@ -242,7 +242,9 @@ LONG = [
     ),
     *_later(LED),
     *_later(QUEUES),
-    *_later(_dying("once", *_MODEL, *_WRITE, occurrences=4)),
+    # A run of this scenario takes two turns.
+    *_later(_dying("once", *_MODEL, occurrences=2)),
+    *_later(_dying("once", *_WRITE, occurrences=4)),
 ]
 SHORT = [*WORKERS, *CLIENTS, *RELAYS, *QUEUES, *SUMMARIES, *LED]
 CASES = [*(case for case in SHORT if case not in LONG), *LONG]
