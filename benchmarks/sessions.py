@@ -6,7 +6,7 @@ from functools import partial
 from sqlmodel import Session
 
 from kern.agent import Agent
-from kern.db import Database, runs, turns
+from kern.db import Database, accepting, turns
 from kern.db.turns import Answer
 from kern.ids import new_id
 from kern.models.base import ModelResponse
@@ -41,7 +41,7 @@ async def _store_all(
 def _store(tx: Session, *, agent: Agent, session_ids: list[str], user_id: str | None) -> None:
     for session_id in session_ids:
         run_id, now = new_id(), datetime.now(UTC)
-        runs.accept(
+        accepting.accept(
             tx,
             RunRequest(
                 component_id=agent.id,

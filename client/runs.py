@@ -13,7 +13,7 @@ from kern.checkpoints import reach
 from kern.client.courier import Courier
 from kern.component import Component
 from kern.contracts import Stop, StopQuery
-from kern.db import deciding, outputs, retrying, runs, step_listing
+from kern.db import accepting, deciding, outputs, retrying, runs, step_listing
 from kern.db.deciding import Accepted, Submission
 from kern.db.engine import Database
 from kern.db.outbox import Delivery
@@ -66,7 +66,7 @@ class Runs:
         attachments = await asyncio.to_thread(read_all, request.media) if request.media else []
         reach("accept.before_store")
         delivery = await self._db.write(
-            lambda tx: runs.accept(
+            lambda tx: accepting.accept(
                 tx,
                 request,
                 component_kind=component.kind,

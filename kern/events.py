@@ -39,7 +39,8 @@ class RunContent(_Event):
     stored: when pieces were lost on the way, the last one makes up for them.
 
     Attributes:
-        turn: The answer of the model to which the piece belongs.
+        turn: The answer of the model to which the piece belongs. One that the run's own model did
+            not write (a routed member's, or what the steps of a workflow came to) follows the last.
         attempt: Which attempt at that answer; None for text that was read from the table.
         content: The text.
     """

@@ -50,7 +50,7 @@ def fitted(messages: Sequence[Message], tool_calls: int | None = None) -> list[M
         groups.append(_fitted(group, left))
         if left is not None:
             left -= sum(message.role == "tool" for message in groups[-1])
-    return [message for group in reversed(groups) for message in group]
+    return _said_once([message for group in reversed(groups) for message in group])
 
 
 def paused_line(given: str, waiting: Sequence[Waiting]) -> str:
@@ -58,6 +58,20 @@ def paused_line(given: str, waiting: Sequence[Waiting]) -> str:
     what = "; ".join(f"waiting for {_awaited(one)}" for one in waiting)
     began = canonical_json(_cut(_one_line(given), _LONGEST_INPUT))
     return f"[An earlier request, {began}, is paused: {_cut(what, _LONGEST_LINE)}]"
+
+
+def _said_once(messages: Sequence[Message]) -> list[Message]:
+    """Leave out an answer that was handed on as it was, where the result that it was is shown."""
+    before: Sequence[Message | None] = [None, *messages]
+    return [
+        message
+        for message, last in zip(messages, before, strict=False)
+        if not (
+            last is not None
+            and (last.role, message.role, message.provider) == ("tool", "assistant", None)
+            and last.content == message.content
+        )
+    ]
 
 
 def _groups(messages: Sequence[Message]) -> Iterator[list[Message]]:

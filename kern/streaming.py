@@ -55,6 +55,8 @@ class Transcript:
             if row.kind == "turn_completed":
                 turn = turn_of(row)
                 yield from self._settle(turn, news.texts.get(turn, ""))
+            if row.kind == "run_completed" and news.handed:
+                yield from self._hand(news.turn + 1, news.handed)
             yield self._event(row, news)
 
     def _begin(self, turn: int, attempt: int | None, token: str | None) -> Iterator[RunEvent]:
@@ -93,6 +95,12 @@ class Transcript:
         if rest:
             yield self._content(turn, None, rest)
         self._shown = content
+
+    def _hand(self, turn: int, content: str) -> Iterator[RunEvent]:
+        """Tell an answer that is no turn's, after all that the run's model has said."""
+        if self._is_resumed:
+            yield self._reset(turn)
+        yield self._content(turn, None, content)
 
     def _event(self, row: EventRow, news: News) -> RunEvent:
         fields: dict[str, object] = {

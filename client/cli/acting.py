@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from kern.canonical import clean_json, clean_text
 from kern.client.embedded import status
 from kern.component import Component
-from kern.db import deciding, deletions, retrying, runs
+from kern.db import accepting, deciding, deletions, retrying, runs
 from kern.db.deciding import Submission
 from kern.db.engine import Database
 from kern.db.outbox import Delivery
@@ -85,7 +85,7 @@ def accept(settings: Settings, db: Database, component: Component, request: RunR
     now = datetime.now(UTC)
     run_id, session_id = request.run_id or new_id(), request.session_id or new_id()
     delivery = db.write_now(
-        lambda tx: runs.accept(
+        lambda tx: accepting.accept(
             tx,
             request,
             component_kind=component.kind,

@@ -54,7 +54,7 @@ def finish(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Delega
         child_run_id=call.child_run_id,
     )
     if call.is_answer and outcome is ToolOutcome.result:
-        runs.complete(tx, run, result, now)
+        runs.complete_with(tx, run, result, now)
         return Delegated.answered
     runs.update_status(tx, run, now)
     return Delegated.done

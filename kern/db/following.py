@@ -63,6 +63,8 @@ class News:
         texts: The model's text of the turns that `events` tell of, by turn.
         tools: The calls that `events` tell of, by id.
         output: The run as it stands; there if the run stands still or `events` have a stop.
+        handed: The answer with which `events` end the run, if its own model did not write it: a
+            member of a team did, or the steps of a workflow came to it.
     """
 
     session_id: str
@@ -73,6 +75,7 @@ class News:
     texts: dict[int, str] = field(default_factory=dict)
     tools: dict[str, ToolExecution] = field(default_factory=dict)
     output: RunOutput | None = None
+    handed: str | None = None
 
 
 def standing(tx: Session, run_id: str, viewer: Viewer) -> Standing:
@@ -109,6 +112,7 @@ def news(tx: Session, run_id: str, viewer: Viewer, after: int) -> News:
         # Whoever comes back to a run that stands still is told so once more.
         events = [*events, *rows(tx, EventRow, _LAST_STOP, run_id=run_id)]
     needs_output = ends or bool(kinds.intersection(STOPS))
+    handed = _spoken(tx, run_id, run.turn + 1, run.turn + 1) if "run_completed" in kinds else {}
     return News(
         session_id=run.session_id,
         turn=run.turn,
@@ -118,6 +122,7 @@ def news(tx: Session, run_id: str, viewer: Viewer, after: int) -> News:
         texts=_texts(tx, run_id, events),
         tools=_tools(tx, run_id) if any(k.startswith("tool_call_") for k in kinds) else {},
         output=run_output(tx, run_id, viewer) if needs_output else None,
+        handed=handed.get(run.turn + 1),
     )
 
 
@@ -129,9 +134,11 @@ def turn_of(event: EventRow) -> int:
 
 def _texts(tx: Session, run_id: str, events: list[EventRow]) -> dict[int, str]:
     turns = [turn_of(event) for event in events if event.kind == "turn_completed"]
-    if not turns:
-        return {}
-    span = {"run_id": run_id, "first": min(turns), "last": max(turns)}
+    return _spoken(tx, run_id, min(turns), max(turns)) if turns else {}
+
+
+def _spoken(tx: Session, run_id: str, first: int, last: int) -> dict[int, str]:
+    span = {"run_id": run_id, "first": first, "last": last}
     return dict(starmap(_pair, tx.connection().execute(_TEXTS, span)))
 
 

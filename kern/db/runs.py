@@ -1,34 +1,27 @@
-"""Runs: accepting, ending and cancelling them, each in one transaction under the run's lock."""
+"""Runs: moving, ending and cancelling them, each in one transaction under the run's lock."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import JsonValue
 from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlmodel import Session
 
-from kern.canonical import canonical_json
-from kern.db import children, deletions, files, order, outbox, step_waits, timing
-from kern.db.events import append, events_of, record
+from kern.db import children, order, outbox, step_waits, timing
+from kern.db.events import record
 from kern.db.held import hold, hold_all, save
 from kern.db.outbox import Delivery, DeliveryKind
-from kern.db.outputs import check, no_run, run_row
-from kern.db.rows import add, add_row, execute, new_row, table_of
-from kern.db.state import change_state
+from kern.db.outputs import check, no_run
+from kern.db.rows import add, execute, table_of
 from kern.db.tables import (
     MessageRow,
     RequirementRow,
     RunRow,
-    SessionRow,
     ToolCallRow,
 )
 from kern.db.viewer import Viewer
-from kern.errors import Conflict, RunEnded
-from kern.media import Attachment
+from kern.errors import RunEnded
 from kern.models.base import Usage
-from kern.runner import RunRequest
-from kern.session_state import changes_of
 from kern.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
 # Built once: each write asks them.
@@ -61,8 +54,6 @@ _WAITING = _calls.select().where(
     _calls.c.run_id == bindparam("run_id"), _calls.c.status == ToolCallStatus.waiting.value
 )
 _CALL = _calls.select().where(_calls.c.id == bindparam("tool_call_id"))
-# The number that a session gives next once it has a run.
-_SECOND = 2
 
 
 def locking(run_id: ColumnElement[Any]) -> Select[Any]:
@@ -74,73 +65,6 @@ def locking(run_id: ColumnElement[Any]) -> Select[Any]:
 
 
 _LOCKED = locking(bindparam("run_id"))
-
-
-def accept(
-    tx: Session,
-    request: RunRequest,
-    *,
-    component_kind: str,
-    initial_state: dict[str, JsonValue],
-    now: datetime,
-    run_id: str,
-    session_id: str,
-    attachments: Sequence[Attachment] = (),
-) -> Delivery | None:
-    """Insert a run with what came with its input, and what starts it.
-
-    None when the same run was accepted before, or waits for another run of its session.
-
-    Raises:
-        NotAllowed: the session belongs to somebody else.
-        InvalidInput: the session belongs to another component.
-        Conflict: the run's id is taken by another run, or by one that was deleted.
-        SessionBusy: another run of the session moves, and the request wants no queue.
-    """
-    known = run_row(tx, run_id)
-    if known is not None:
-        _same_run(tx, known, request, attachments)
-        return None
-    if request.run_id is not None:
-        _not_deleted(tx, run_id)
-    session = _session(tx, request, session_id, initial_state, now)
-    is_first = session.next_number == _SECOND
-    is_queued = not is_first and order.has_to_wait(tx, session_id, run_id, request.on_busy)
-    run = new_row(
-        RunRow,
-        id=run_id,
-        session_id=session.id,
-        user_id=session.user_id,
-        component_id=request.component_id,
-        component_kind=component_kind,
-        number=session.next_number - 1,
-        is_queued=is_queued,
-        last_event=1,
-        is_streamed=request.stream,
-        input=request.input,
-        dependencies=request.dependencies,
-        run_metadata=request.metadata,
-        created_at=now,
-        updated_at=now,
-    )
-    add_row(tx, RunRow, run)
-    add(
-        tx,
-        MessageRow,
-        run_id=run_id,
-        turn=0,
-        position=0,
-        role="user",
-        content=request.input,
-        files=files.keep(tx, session.id, attachments, now),
-        created_at=now,
-    )
-    append(tx, run, "run_accepted", now, number=run.number, queued=is_queued)
-    if request.session_state:
-        change_state(tx, lock(tx, run_id), changes_of(request.session_state), now)
-    if is_queued:
-        return None
-    return outbox.enqueue(tx, run, DeliveryKind.start, now)
 
 
 def lock(tx: Session, run_id: str) -> RunRow:
@@ -213,6 +137,21 @@ def complete(tx: Session, run: RunRow, content: str, now: datetime) -> None:
     run.content = content
     _end(tx, run, RunStatus.completed, now)
     record(tx, run, "run_completed", now)
+
+
+def complete_with(tx: Session, run: RunRow, content: str, now: datetime) -> None:
+    """End a run with an answer that its own model did not write, as the last of its messages."""
+    add(
+        tx,
+        MessageRow,
+        run_id=run.id,
+        turn=run.turn + 1,
+        position=0,
+        role="assistant",
+        content=content,
+        created_at=now,
+    )
+    complete(tx, run, content, now)
 
 
 def fail(tx: Session, run: RunRow, code: str, message: str, now: datetime) -> None:
@@ -326,73 +265,3 @@ def _close_open(tx: Session, run: RunRow, why: str, now: datetime) -> None:
         # One that a run of its own executes may have begun, and done something.
         how = "ran" if call.child_run_id is None else "came to its end"
         finish_call(tx, call, ToolOutcome.cancelled, f"{why} before this call {how}.", now)
-
-
-def _session(
-    tx: Session,
-    request: RunRequest,
-    session_id: str,
-    initial_state: dict[str, JsonValue],
-    now: datetime,
-) -> SessionRow:
-    """Return the run's session, with the run's number taken: the next one is one higher."""
-    # With no id asked for, this one was made for the run, and nobody else knows it.
-    session = None if request.session_id is None else order.lock_session(tx, session_id)
-    if session is not None:
-        viewer = Viewer(request.user_id, component_id=request.component_id)
-        viewer.check(f"Session {session_id!r}", session.user_id, session.component_id)
-        session.next_number, session.updated_at = session.next_number + 1, now
-        return session
-    session = new_row(
-        SessionRow,
-        id=session_id,
-        user_id=request.user_id,
-        component_id=request.component_id,
-        state=initial_state,
-        next_number=2,
-        created_at=now,
-        updated_at=now,
-    )
-    add_row(tx, SessionRow, session)
-    return session
-
-
-def _same_run(
-    tx: Session, known: RunRow, request: RunRequest, attachments: Sequence[Attachment]
-) -> None:
-    Viewer(request.user_id).check(f"Run {known.id!r}", known.user_id)
-    same_session = request.session_id in (None, known.session_id)
-    same_input = (known.input, known.component_id) == (request.input, request.component_id)
-    same_files = same_session and same_input and files.are_those(tx, known.id, attachments)
-    if same_files and _came_with(tx, known) == _comes_with(request):
-        return
-    message = (
-        f"The run id {known.id!r} is taken by another run of {known.component_id!r} with another "
-        "input, other files, another session, or another session_state, metadata or dependencies. "
-        "Use a new run_id, or none."
-    )
-    raise Conflict(message)
-
-
-def _came_with(tx: Session, run: RunRow) -> str:
-    """Return what a run was asked for with, as canonical JSON; its second event has the state."""
-    told = [row for row in events_of(tx, run.id)[:2] if row.kind == "session_state_changed"]
-    changes = told[0].data["changes"] if told else []
-    return canonical_json([changes, run.run_metadata, run.dependencies])
-
-
-def _comes_with(request: RunRequest) -> str:
-    changes: list[JsonValue] = [
-        one.model_dump(mode="json", exclude={"seen"}) for one in changes_of(request.session_state)
-    ]
-    return canonical_json([changes, request.metadata, request.dependencies])
-
-
-def _not_deleted(tx: Session, run_id: str) -> None:
-    """Refuse to do again what was deleted after it was done: the same call may have been late."""
-    if deletions.is_deleted(tx, run_id):
-        message = (
-            f"The run id {run_id!r} was used by a run that was deleted with its session. Use a new "
-            "run_id, or none."
-        )
-        raise Conflict(message)

@@ -5,11 +5,9 @@ from pydantic import JsonValue
 from kern.db import runs, step_asking, step_work
 from kern.db.events import record
 from kern.db.frames import StoredFrames
-from kern.db.rows import add
 from kern.db.step_inputs import as_text
 from kern.db.step_said import may_begin
 from kern.db.step_tables import StepRow
-from kern.db.tables import MessageRow
 from kern.pipeline.frames import Ending, Outcome, Phase
 from kern.pipeline.machine import Machine
 
@@ -45,19 +43,7 @@ def _end(frames: StoredFrames, ending: Ending) -> None:
         return
     content = None if ending.holder is None else frames.get(ending.holder).content
     run.steps_known = run.steps_done
-    answer = as_text(content)
-    # What the session's other runs, and its copies, read of this one.
-    add(
-        tx,
-        MessageRow,
-        run_id=run.id,
-        turn=1,
-        position=0,
-        role="assistant",
-        content=answer,
-        created_at=now,
-    )
-    runs.complete(tx, run, answer, now)
+    runs.complete_with(tx, run, as_text(content), now)
 
 
 def _tell(frames: StoredFrames, frame: StepRow) -> None:

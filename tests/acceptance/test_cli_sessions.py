@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kern.db import SqliteDb, runs
+from kern.db import SqliteDb, accepting
 from kern.ids import new_id
 from kern.models.scripted import Call
 from kern.runner import RunRequest
@@ -22,7 +22,7 @@ def begun(db: SqliteDb, user: str | None = None, session_id: str | None = None) 
     session_id = session_id or new_id()
     request = RunRequest(component_id="shop", input="Hi", user_id=user, session_id=session_id)
     db.write_now(
-        lambda tx: runs.accept(
+        lambda tx: accepting.accept(
             tx,
             request,
             component_kind="agent",

@@ -12,7 +12,7 @@ import pytest
 from pydantic import JsonValue
 
 from kern.canonical import arguments_digest
-from kern.db import Database, PostgresDb, SqliteDb, audit, deciding, runs, turns
+from kern.db import Database, PostgresDb, SqliteDb, accepting, audit, deciding, turns
 from kern.db.deciding import Submission
 from kern.db.tables import RequirementRow
 from kern.db.turns import Answer, NewCall, Question
@@ -55,7 +55,7 @@ def paused_run(db: Database) -> tuple[str, str]:
     request = RunRequest(component_id="agent", input="refund", run_id=run_id)
     call = NewCall("call_1", "refund", ARGUMENTS, question=Question(RequirementKind.confirmation))
     db.write_now(
-        lambda tx: runs.accept(
+        lambda tx: accepting.accept(
             tx,
             request,
             component_kind="agent",

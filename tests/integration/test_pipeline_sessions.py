@@ -8,6 +8,7 @@ from kern.client.runtime import Runtime
 from kern.errors import InvalidDefinition, NotAllowed
 from kern.events import (
     RunCompleted,
+    RunContent,
     RunStarted,
     StepCompleted,
     StepFailed,
@@ -94,6 +95,12 @@ def test_the_steps_of_a_run_can_be_read(runtime: Runtime) -> None:
     assert [one.name for one in flow.get_steps(output.run_id, user_id="ann", after=7)] == ["Writer"]
     with pytest.raises(NotAllowed):
         flow.get_steps(output.run_id, user_id="bob")
+
+
+def test_what_a_workflow_came_to_is_said_to_readers(runtime: Runtime) -> None:
+    *text, end = pipeline(upper, exclaim).run("hi", stream=True)
+    assert [one.content for one in text if isinstance(one, RunContent)] == ["HI!"]
+    assert isinstance(end, RunCompleted)
 
 
 def test_progress_counts_what_is_known(runtime: Runtime) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from kern.client.runtime import Runtime
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed
-from kern.events import RunEvent
+from kern.events import RunCompleted, RunContent, RunEvent
 from kern.ids import new_id
 from kern.models.base import ModelRequest, ProviderError
 from kern.models.scripted import Call
@@ -261,6 +261,26 @@ def test_a_route_ends_with_the_answer_of_one_member(runtime_on_each: Runtime) ->
     (member,) = member_runs(desk, done)
     assert member.input == "Say hello in German"
     assert done.metrics.model_calls == 2
+
+
+def test_the_answer_of_a_route_is_said_to_readers_and_in_later_runs(runtime: Runtime) -> None:
+    seen: list[list[str]] = []
+
+    def lead(request: ModelRequest) -> Call:
+        seen.append([one.content for one in request.messages])
+        return Call("forward_to_member", member_id=member.id)
+
+    member = scripted(["Bonjour"])
+    desk = team([member], lead, "route", add_history_to_context=True, max_tool_calls_from_history=0)
+    *text, end = desk.run("Hi", stream=True)
+    assert "".join(one.content for one in text if isinstance(one, RunContent)) == "Bonjour"
+    assert isinstance(end, RunCompleted)
+    again = [*desk.stream_run(end.run_id, after=end.seq)]
+    assert [type(one) for one in again] == [RunCompleted]
+    session_id = end.output.session_id
+    assert [one.content for one in desk.get_chat_history(session_id)][-1] == "Bonjour"
+    desk.run("And now?", session_id=session_id)
+    assert seen[-1] == ["Hi", "Bonjour", "And now?"]
 
 
 def test_a_route_to_two_is_refused_and_one_that_fails_comes_back(runtime: Runtime) -> None:

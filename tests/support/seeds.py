@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from kern.agent import Agent
 from kern.contracts import TurnOutcome
-from kern.db import calls, runs, turns
+from kern.db import accepting, calls, turns
 from kern.db.engine import Database
 from kern.ids import new_id
 from kern.models.base import ModelResponse
@@ -90,7 +90,7 @@ def _asked(db: Database, call: Call, text: str, user_id: str | None, run_id: str
     answer = plan(agent, ModelResponse(provider="scripted", tool_calls=[requested]), SoFar())
     now = datetime.now(UTC)
     db.write_now(
-        lambda tx: runs.accept(
+        lambda tx: accepting.accept(
             tx,
             request,
             component_kind="agent",

@@ -7,7 +7,7 @@ from typing import ClassVar, TypeVar
 from hypothesis.stateful import RuleBasedStateMachine
 from sqlmodel import Session
 
-from kern.db import calls, deciding, outbox, runs, sessions, turns
+from kern.db import accepting, calls, deciding, outbox, sessions, turns
 from kern.db.calls import Settled
 from kern.db.deciding import Submission
 from kern.db.outbox import Delivery
@@ -126,7 +126,7 @@ class SessionSteps(RuleBasedStateMachine):
         for _time in range(1 + again):
             try:
                 delivery = self.stored.do(
-                    lambda tx: runs.accept(
+                    lambda tx: accepting.accept(
                         tx,
                         request,
                         component_kind="agent",

@@ -14,10 +14,10 @@ from sqlmodel import Session
 from kern.contracts import TurnOutcome
 from kern.db import (
     Database,
+    accepting,
     calls,
     deciding,
     outputs,
-    runs,
     turns,
 )
 from kern.db.calls import Execution, Settled
@@ -121,7 +121,7 @@ class Stored:
         )
         run_id = run_id or new_id()
         delivery = self.do(
-            lambda tx: runs.accept(
+            lambda tx: accepting.accept(
                 tx,
                 asked,
                 component_kind=kind,

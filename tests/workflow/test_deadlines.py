@@ -17,7 +17,7 @@ from kern.agent import Agent
 from kern.client.server_start import find_binary
 from kern.client.temporal import KernPlugin
 from kern.contracts import Resolved, RunCursor, Stop, StopQuery
-from kern.db import deciding, outputs, runs
+from kern.db import accepting, deciding, outputs
 from kern.db.deciding import Submission
 from kern.db.viewer import OPERATOR
 from kern.errors import AlreadyResolved
@@ -90,7 +90,7 @@ class Story:
         """Accept the run and start its workflow."""
         request = RunRequest(component_id="payer", input="Pay")
         self.db.write_now(
-            lambda tx: runs.accept(
+            lambda tx: accepting.accept(
                 tx,
                 request,
                 component_kind="agent",
