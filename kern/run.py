@@ -141,6 +141,7 @@ class StepExecution(BaseModel):
         phase: What it needs next; `done` at its end.
         outcome: `completed`, `skipped`, `failed` or `cancelled`, at its end.
         child_run_id: The run that executes it.
+        waiting_seconds: How much of the time since it started people were asked about it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -155,6 +156,7 @@ class StepExecution(BaseModel):
     content: JsonValue = None
     error: str | None = None
     child_run_id: str | None = None
+    waiting_seconds: float = 0.0
     started_at: datetime | None = None
     finished_at: datetime | None = None
 

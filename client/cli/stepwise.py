@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from kern.client.cli.printing import count, one_line, say, show_age, show_length, styled
@@ -108,8 +109,10 @@ def _tell_step(step: StepExecution) -> None:
     phase = Phase(step.phase)
     stands = step.outcome or _WAITS.get(phase, "goes on")
     took = ""
+    waited = timedelta(seconds=step.waiting_seconds)
     if step.started_at is not None and step.finished_at is not None:
-        took = f" in {show_length(step.finished_at - step.started_at)}"
+        asked = f" (people were asked for {show_length(waited)})" if waited else ""
+        took = f" in {show_length(step.finished_at - step.started_at - waited)}{asked}"
     elif step.started_at is not None and step.outcome is None:
         took = f" since {show_age(step.started_at)}"
     why = f": {one_line(step.error, 200)}" if step.error else ""

@@ -21,7 +21,7 @@ from kern.models.base import ModelRequest
 from kern.models.scripted import Call, ScriptedModel
 from kern.states import RunStatus
 from kern.workflow import HumanReview, Loop, Parallel, Step, StepInput, Workflow, WorkflowAgent
-from tests.support.agents import scripted
+from tests.support.agents import Ledger, paying, scripted
 from tests.support.pipelines import exclaim, pipeline, upper
 
 
@@ -95,6 +95,28 @@ def test_the_steps_of_a_run_can_be_read(runtime: Runtime) -> None:
     assert [one.name for one in flow.get_steps(output.run_id, user_id="ann", after=7)] == ["Writer"]
     with pytest.raises(NotAllowed):
         flow.get_steps(output.run_id, user_id="bob")
+
+
+def test_a_step_tells_how_long_people_were_asked_about_it(runtime: Runtime, ledger: Ledger) -> None:
+    """Not before it began, and also inside the run that executes it."""
+    payer = scripted([Call("pay", amount=1), "paid"], [paying(ledger)])
+    before = HumanReview(requires_confirmation=True)
+    after = HumanReview(requires_output_review=True)
+    flow = pipeline(
+        Step("before", upper, human_review=before), Step("after", upper, human_review=after), payer
+    )
+    output = flow.run("hi")
+    for _ in range(3):
+        assert output.is_paused
+        output.active_requirements[0].confirm()
+        output = flow.continue_run(output.run_id, output.requirements)
+    _, *steps = flow.get_steps(output.run_id)
+    for step in steps:
+        assert step.started_at is not None
+        assert step.finished_at is not None
+        took = (step.finished_at - step.started_at).total_seconds()
+        assert 0 <= step.waiting_seconds <= took
+    assert [step.waiting_seconds > 0 for step in steps] == [False, True, True]
 
 
 def test_what_a_workflow_came_to_is_said_to_readers(runtime: Runtime) -> None:
