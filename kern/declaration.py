@@ -1,6 +1,14 @@
 """What users declare as a pydantic model, where a mistake is told as everywhere else."""
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Any, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
 from kern.description import misfit
 from kern.errors import InvalidDefinition
@@ -9,15 +17,18 @@ from kern.errors import InvalidDefinition
 class Declaration(BaseModel):
     """A frozen model that takes no names that it does not know.
 
+    Checks of several values together raise `InvalidDefinition` themselves.
+
     Raises:
         InvalidDefinition: a value makes no sense; the message names it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def __init__(self, **given: object) -> None:
+    @model_validator(mode="wrap")
+    @classmethod
+    def _told(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401  pydantic's signature
         try:
-            super().__init__(**given)
+            return handler(given)
         except ValidationError as error:
-            message = f"{type(self).__name__}: {misfit(error)}"
-            raise InvalidDefinition(message) from None
+            raise InvalidDefinition(f"{cls.__name__}: {misfit(error)}") from None

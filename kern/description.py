@@ -18,6 +18,4 @@ def misfit(error: ValidationError) -> str:
     wrong = error.errors(include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in wrong["loc"][:2])
     why = wrong["msg"].removeprefix("Value error, ").rstrip(".")
-    if not where:
-        return f"{why}."
     return f"{where} is {described(wrong['input'])}: {why[:1].lower()}{why[1:]}."

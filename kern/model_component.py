@@ -29,6 +29,7 @@ from kern.run import RunOutput
 from kern.runnable import Runnable
 from kern.tool_schema import schema_of
 from kern.tools import Function, Tool, as_tool
+from kern.truths import truths
 
 
 class ModelOptions(TypedDict, total=False):
@@ -81,6 +82,15 @@ class ModelComponent(Runnable):
         add_session_summary_to_context: bool = False,
         tool_call_limit: int | None = None,
     ) -> None:
+        truths(
+            add_history_to_context=add_history_to_context,
+            read_chat_history=read_chat_history,
+            search_past_sessions=search_past_sessions,
+            add_session_state_to_context=add_session_state_to_context,
+            enable_agentic_state=enable_agentic_state,
+            enable_session_summaries=enable_session_summaries,
+            add_session_summary_to_context=add_session_summary_to_context,
+        )
         self.model = a_model(model)
         self.role = a_text("role", role)
         self.instructions = paragraphs(instructions)
@@ -101,9 +111,8 @@ class ModelComponent(Runnable):
             messages=num_history_messages,
             tool_calls=limit("max_tool_calls_from_history", max_tool_calls_from_history),
         )
-        self.context = Context(
-            self.instructions, window, add_session_state_to_context, add_session_summary_to_context
-        )
+        shows = add_session_state_to_context, add_session_summary_to_context
+        self.context = Context(self.instructions, window, *shows)
         self.enable_session_summaries = enable_session_summaries
         self.tool_call_limit = limit("tool_call_limit", tool_call_limit)
         not_empty(id=id, name=name)

@@ -6,6 +6,7 @@ from kern.errors import InvalidInput
 from kern.events import RunEvent, RunStop
 from kern.run import RunOutput
 from kern.runner import EventReader, Runner, Show
+from kern.truths import truths
 
 Typed = Callable[[RunOutput], RunOutput]
 
@@ -34,7 +35,12 @@ async def aevents(
 
 
 def chosen(everything: bool) -> Show:  # noqa: FBT001  one value, named by what calls it
-    """Say what of a run is shown."""
+    """Say what of a run is shown.
+
+    Raises:
+        InvalidInput: it is neither.
+    """
+    truths(InvalidInput, stream_events=everything)
     return "everything" if everything else "content"
 
 
@@ -44,6 +50,7 @@ def shown(*, stream: bool, stream_events: bool, background: bool = False) -> Sho
     Raises:
         InvalidInput: the options do not go together.
     """
+    truths(InvalidInput, stream=stream, stream_events=stream_events, background=background)
     if not stream:
         if stream_events:
             message = "stream_events=True is for stream=True: pass both."

@@ -13,6 +13,7 @@ from kern.model_component import ModelComponent, ModelOptions
 from kern.models.base import Model
 from kern.team_modes import MODES, TeamMode
 from kern.tools import Function, Tool
+from kern.truths import truths
 
 Mode = Literal["coordinate", "route", "broadcast", "tasks"]
 
@@ -55,6 +56,10 @@ class Team(ModelComponent):
         add_team_history_to_members: bool = False,
         **options: Unpack[ModelOptions],
     ) -> None:
+        truths(
+            share_member_interactions=share_member_interactions,
+            add_team_history_to_members=add_team_history_to_members,
+        )
         self.members = {member.id: member for member in _members(members)}
         self.mode: Mode = _a_mode(mode)
         self._conduct = MODES[mode](self.members, shares=share_member_interactions)

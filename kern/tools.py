@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from math import inf
 from typing import Literal, Self, overload
 
 from pydantic import (
@@ -15,11 +16,13 @@ from pydantic import (
 )
 
 from kern.declaration import Declaration
+from kern.description import described
 from kern.errors import InvalidDefinition
 from kern.models.base import ToolSpec
 from kern.session_state import SessionState
 from kern.states import Effect, OnExpiry, RequirementKind
 from kern.tool_schema import Signature, without_fields
+from kern.truths import truths
 
 Function = Callable[..., object]
 Predicate = Callable[..., object]
@@ -100,12 +103,12 @@ class Approval(Declaration):
         if self.escalate is None:
             return self
         if not self.candidates:
-            message = "escalate needs candidates: without any, everybody may decide already"
-            raise ValueError(message)
+            message = "escalate needs candidates: without any, everybody may decide already."
+            raise InvalidDefinition(message)
         both = sorted(set(self.escalate.to) & set(self.excluded))
         if both:
-            message = f"escalate asks {both[0]!r}, who is excluded"
-            raise ValueError(message)
+            message = f"escalate asks {both[0]!r}, who is excluded: leave one of the two out."
+            raise InvalidDefinition(message)
         return self
 
 
@@ -131,6 +134,12 @@ class Tool:
         timeout: float | None = None,
         approval: Approval | None = None,
     ) -> None:
+        truths(
+            requires_confirmation=callable(requires_confirmation) or requires_confirmation,
+            requires_user_input=requires_user_input,
+            requires_user_feedback=requires_user_feedback,
+            external_execution=external_execution,
+        )
         self.function = function
         self.name: str = name or str(getattr(function, "__name__", type(function).__name__))
         self.signature = Signature(function, self.name)
@@ -140,7 +149,7 @@ class Tool:
         self.effect = _effect(effect, self.name)
         self.retries = retries
         self.timeout = timeout
-        self.approval = approval or Approval()
+        self.approval = _approval(approval)
         self._asks_whom = approval is not None
         self.kinds = _kinds(
             confirmation=requires_confirmation is not False,
@@ -189,7 +198,7 @@ class Tool:
                 inspect.isasyncgenfunction(self.function),
                 "is an async generator, whose body nobody would run: return a value instead",
             ),
-            (self.timeout is not None and self.timeout <= 0, "needs a timeout above 0 seconds"),
+            (not _is_timeout(self.timeout), "needs a number of seconds above 0 as its timeout"),
             (self.approval.quorum < 1, "needs a quorum of at least 1"),
             (
                 self._asks_whom and not self.kinds,
@@ -291,6 +300,18 @@ def _effect(effect: str, name: str) -> Effect:
             f"The tool {name!r} has the effect {effect!r}: use 'once', 'idempotent' or 'read'."
         )
         raise InvalidDefinition(message) from None
+
+
+def _is_timeout(given: object) -> bool:
+    if given is None:
+        return True
+    return isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < inf
+
+
+def _approval(given: object) -> Approval:
+    if given is None or isinstance(given, Approval):
+        return given or Approval()
+    raise InvalidDefinition(f"approval is {described(given)}: use an Approval(…).")
 
 
 def _kinds(

@@ -19,6 +19,7 @@ from kern.pipeline.values import StepInput, StepOutput
 from kern.run import RunOutput, StepExecution
 from kern.runnable import Runnable
 from kern.runner import arunner_for, runner_for
+from kern.truths import truths
 
 __all__ = [
     "Condition",
@@ -75,6 +76,7 @@ class Workflow(Runnable):
         num_history_runs: int = _DEFAULT_RUNS,
     ) -> None:
         not_empty(id=id, name=name)
+        truths(add_workflow_history_to_steps=add_workflow_history_to_steps)
         not_negative("num_history_runs", num_history_runs)
         history = num_history_runs if add_workflow_history_to_steps else 0
         self.layout = lay_out(Steps(steps, name=name or id or "workflow"), history)

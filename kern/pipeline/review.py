@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kern.declaration import Declaration
+from kern.errors import InvalidDefinition
 from kern.requirements import UserInputField
 from kern.states import OnExpiry
 from kern.tool_schema import schema_of
@@ -109,8 +110,8 @@ class HumanReview(Declaration):
             ),
         ):
             if wrong:
-                message = f"it {problem}."
-                raise ValueError(message)
+                message = f"A HumanReview {problem}."
+                raise InvalidDefinition(message)
         return self
 
     @property

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -16,7 +17,9 @@ from kern.input import input_text
 from kern.models.openai import OpenAIResponses
 from kern.models.scripted import ScriptedModel
 from kern.registry import Registry
+from kern.team import Team
 from kern.tools import Approval, Tool, tool
+from kern.workflow import Workflow
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODEL = ScriptedModel(["."])
@@ -261,3 +264,27 @@ def test_what_was_approved_of_one_component_is_executed_by_no_other_of_its_id() 
     registry.register(Agent(name="asks", model=one))
     with pytest.raises(InvalidDefinition, match="'asks'"):
         registry.register(Agent(name="asks", model=two))
+
+
+NO = "no"
+FLAGS: dict[str, Callable[[Any], object]] = {
+    "requires_confirmation": lambda no: tool(requires_confirmation=no)(refund),
+    "requires_user_input": lambda no: tool(requires_user_input=no)(refund),
+    "external_execution": lambda no: tool(external_execution=no)(refund),
+    "add_history_to_context": lambda no: agent(add_history_to_context=no),
+    "enable_session_summaries": lambda no: agent(enable_session_summaries=no),
+    "share_member_interactions": lambda no: Team(
+        members=[agent()], model=ScriptedModel(["a"]), share_member_interactions=no
+    ),
+    "add_workflow_history_to_steps": lambda no: Workflow(
+        steps=[lambda: 1], add_workflow_history_to_steps=no
+    ),
+    "stream": lambda no: agent().run("hi", stream=no),
+    "background": lambda no: agent().run("hi", background=no),
+}
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_a_text_is_not_taken_for_yes_or_no(name: str) -> None:
+    with pytest.raises(InvalidInput, match=f"{name} is 'no': use True or False"):
+        FLAGS[name](NO)

@@ -37,7 +37,7 @@ def made(**options: object) -> Tool:
         ({"retries": -1, "effect": "read"}, "negative retries"),
         ({"retries": 1}, "may not be repeated.*idempotent"),
         ({"effect": "twice"}, "'twice': use 'once', 'idempotent' or 'read'"),
-        ({"timeout": 0}, "timeout above 0"),
+        ({"timeout": 0}, "above 0 as its timeout"),
         ({"requires_user_feedback": True}, "options: list"),
         ({"user_input_fields": ["nope"]}, "asks for nope"),
         ({"user_input_fields": ["run_context"]}, "asks for run_context"),
