@@ -54,12 +54,14 @@ class Attempt(ABC, Generic[Kept]):
         `goes_on`: the activity is there to do what follows.
         """
 
-    async def give_back(self, reason: str) -> None:
-        """Let another attempt execute the call."""
+    async def give_back(self, reason: str, *, begun: bool = True) -> None:
+        """Let another attempt execute the call; one that was not `begun` counts as none."""
         now = datetime.now(UTC)
         reach(f"{self.what}.before_release")
         await self._db.write(
-            lambda tx: calls.release(tx, self.taken.tool_call_id, self._token, reason, now)
+            lambda tx: calls.release(
+                tx, self.taken.tool_call_id, self._token, reason, now, begun=begun
+            )
         )
         reach(f"{self.what}.after_release")
 
@@ -157,7 +159,9 @@ class Executions:
             taken, now = execution_of(await writing), datetime.now(UTC)
             if taken is not None:
                 why = "It was not begun."
-                await db.write(lambda tx: calls.release(tx, taken.tool_call_id, token, why, now))
+                await db.write(
+                    lambda tx: calls.release(tx, taken.tool_call_id, token, why, now, begun=False)
+                )
 
         try:
             return await asyncio.shield(writing)

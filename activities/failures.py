@@ -19,7 +19,9 @@ from kern.models.base import ProviderError
 _log = get_logger("kern.activities")
 
 _LONGEST_WAIT = 3600.0
-_NOT_HERE = timedelta(seconds=5)
+# Soon while versions follow one another, and then seldom: each try is told in the run's events.
+_SOON, _SELDOM = timedelta(seconds=5), timedelta(seconds=60)
+_SOON_TRIES = 12
 
 
 @contextmanager
@@ -61,7 +63,8 @@ def provider_refusal(error: ProviderError) -> ApplicationError:
 
 def not_here(what: str) -> ApplicationError:
     """Map what this worker does not have: the next one may, or the next deployment."""
-    return try_again("not_found", what, _NOT_HERE)
+    wait = _SOON if activity.info().attempt <= _SOON_TRIES else _SELDOM
+    return try_again("not_found", what, wait)
 
 
 def try_again(code: str, text: str, wait: timedelta | None = None) -> ApplicationError:

@@ -93,7 +93,7 @@ class PipelineSteps:
         layout = self._workflow(task.facts.component_id).layout
         function, node = layout.code.get(task.node, Code()).main, layout.shape.by_id.get(task.node)
         if function is None or node is None:
-            await attempt.give_back(f"The step {task.node!r} is not in this worker.")
+            await attempt.give_back(_not_in_worker(task.node), begun=False)
             raise not_here("The step is not in this worker")
         attempt.backoff = node.backoff
         _log.info("step_started", run_id=task.facts.run_id, step=task.node)
@@ -106,6 +106,7 @@ class PipelineSteps:
         node, code = layout.shape.by_id.get(task.node), layout.code.get(task.node, Code())
         function = code.review_when if judges else code.main
         if node is None or function is None:
+            await visit.miss(task, _not_in_worker(task.node))
             raise not_here("The step is not in this worker")
         given = StepOutput(content=task.content) if judges else await step_input(self._db, task)
         names = [layout.shape.by_id[child].name for child in node.children]
@@ -158,6 +159,11 @@ class _Visit:
         """Store that there is no answer, and return what is to be done next."""
         points = ("step.before_answer", "step.after_answer")
         return await self.store(lambda tx, now: steps.broke(tx, task, why, now), *points)
+
+    async def miss(self, task: Evaluate, why: str) -> None:
+        """Note that this worker cannot ask for an answer."""
+        now = datetime.now(UTC)
+        await self._db.write(lambda tx: steps.missed(tx, task, why, now))
 
     async def store(
         self, write: Callable[[Session, datetime], object], before: str, after: str
@@ -242,6 +248,10 @@ def _answer(
         return as_answer(task.phase, node.kind, names, ended.value)
     except Exception as error:  # noqa: BLE001  a value's own code may raise anything
         return error
+
+
+def _not_in_worker(node: str) -> str:
+    return f"The step {node!r} is not in this worker: it waits for one that has it."
 
 
 def _component_of(tx: Session, run_id: str) -> str:

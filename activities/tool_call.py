@@ -93,7 +93,7 @@ class ToolCalls:
             reason = (
                 f"The component {taken.component_id!r} has no tool {taken.name!r} in this worker."
             )
-            await attempt.give_back(reason)
+            await attempt.give_back(reason, begun=False)
             raise not_here("The tool is not in this worker")
         return tool
 

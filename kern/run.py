@@ -140,6 +140,7 @@ class StepExecution(BaseModel):
         place: Which one it is in what holds it: in a loop the iteration, with `for_each` the item.
         phase: What it needs next; `done` at its end.
         outcome: `completed`, `skipped`, `failed` or `cancelled`, at its end.
+        error: Why it failed; of one that goes on, why the latest attempt at it came to nothing.
         child_run_id: The run that executes it.
         waiting_seconds: How much of the time since it started people were asked about it.
     """

@@ -171,8 +171,10 @@ def finish(
     return Kept.kept
 
 
-def release(tx: Session, tool_call_id: str, token: str, reason: str, now: datetime) -> bool:
-    """Give a call back so that it is tried again.
+def release(
+    tx: Session, tool_call_id: str, token: str, reason: str, now: datetime, *, begun: bool = True
+) -> bool:
+    """Give a call back so that it is tried again; one that was not `begun` counts as no attempt.
 
     False when another attempt holds it, or its run has ended and the call ends with it.
     """
@@ -183,6 +185,7 @@ def release(tx: Session, tool_call_id: str, token: str, reason: str, now: dateti
         _stop(tx, run, call, now)
         return False
     call.status, call.token = ToolCallStatus.waiting.value, None
+    call.attempt -= not begun
     _record(tx, run, call, "failed", now, reason=reason[:500])
     return True
 

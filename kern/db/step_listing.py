@@ -1,6 +1,5 @@
 """Reads how far a workflow's run has come, and the steps that it has opened."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import Row, bindparam, func, select
@@ -10,14 +9,14 @@ from kern.clock import utc_now
 from kern.counts import a_count
 from kern.db.rows import execute, rows, table_of
 from kern.db.step_tables import StepRow
-from kern.db.tables import RequirementRow, RunRow, ToolCallRow
+from kern.db.tables import EventRow, RequirementRow, RunRow, ToolCallRow
 from kern.db.timing import spent
 from kern.pipeline.frames import SERVED_VALUES
 from kern.run import Progress, StepExecution
 
 _AT_ONCE = 20
-_steps, _calls, _runs, _asked = (
-    table_of(kind) for kind in (StepRow, ToolCallRow, RunRow, RequirementRow)
+_steps, _calls, _runs, _asked, _events = (
+    table_of(kind) for kind in (StepRow, ToolCallRow, RunRow, RequirementRow, EventRow)
 )
 _CURRENT = (
     select(_steps.c.name)
@@ -37,6 +36,11 @@ _RUNS = (
     select(_calls.c.id.label("call_id"), *_runs.c)
     .join(_runs, _runs.c.id == _calls.c.child_run_id)
     .where(_calls.c.run_id == bindparam("run_id"))
+)
+_FAILED = (
+    select(_events.c.data)
+    .where(_events.c.run_id == bindparam("run_id"), _events.c.kind == "step_attempt_failed")
+    .order_by(_events.c.seq)
 )
 _ASKED = (
     select(_calls.c.step_id, _asked.c.created_at, _asked.c.resolved_at)
@@ -66,16 +70,8 @@ def steps_of(tx: Session, run_id: str, limit: int, after: int = 0) -> list[StepE
     a_count("limit", limit)
     a_count("after", after, least=0)
     found = list(rows(tx, StepRow, _OF_RUN, run_id=run_id, limit=limit, after=after))
-    parents = {row.id: row.parent_id for row in execute(tx, _PARENTS, run_id=run_id)}
-    children = execute(tx, _RUNS, run_id=run_id)
-    executed_by = {row.call_id: cast("RunRow", row) for row in children}
-    asked: dict[str, list[Row[Any]]] = {}
-    for one in execute(tx, _ASKED, run_id=run_id):
-        asked.setdefault(one.step_id, []).append(one)
-    return [
-        _step(row, parents, executed_by.get(row.call_id or ""), asked.get(row.id, ()))
-        for row in found
-    ]
+    around = _Around(tx, run_id, has_open=any(row.outcome is None for row in found))
+    return [around.step(row) for row in found]
 
 
 def count_of(tx: Session, run_id: str) -> int:
@@ -83,34 +79,55 @@ def count_of(tx: Session, run_id: str) -> int:
     return int(execute(tx, _COUNT, run_id=run_id).scalar() or 0)
 
 
-def _step(
-    row: StepRow, parents: Mapping[str, str | None], child: RunRow | None, asked: Sequence[Row[Any]]
-) -> StepExecution:
-    depth, above = 0, row.parent_id
-    while above is not None:
-        depth, above = depth + 1, parents.get(above)
-    return StepExecution(
-        id=row.id,
-        name=row.name,
-        node=row.node,
-        depth=depth,
-        place=row.place,
-        phase=row.phase,
-        outcome=row.outcome,
-        content=row.content,
-        error=row.error_message,
-        child_run_id=None if child is None else child.id,
-        waiting_seconds=_waited(row, child, asked),
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-    )
+class _Around:
+    """What other rows tell of a run's steps."""
 
+    def __init__(self, tx: Session, run_id: str, *, has_open: bool) -> None:
+        self._now = utc_now()
+        self._parents: dict[str, str | None] = {
+            row.id: row.parent_id for row in execute(tx, _PARENTS, run_id=run_id)
+        }
+        self._children: dict[str, RunRow] = {
+            row.call_id: cast("RunRow", row) for row in execute(tx, _RUNS, run_id=run_id)
+        }
+        self._asked: dict[str, list[Row[Any]]] = {}
+        for row in execute(tx, _ASKED, run_id=run_id):
+            self._asked.setdefault(row.step_id, []).append(row)
+        # Only of one that has not ended, the latest attempt's failure is of any interest.
+        failed = execute(tx, _FAILED, run_id=run_id).scalars() if has_open else ()
+        self._failed = {data["step_id"]: data["reason"] for data in failed}
 
-def _waited(row: StepRow, child: RunRow | None, asked: Sequence[Row[Any]]) -> float:
-    """Return how long people were asked about a step that had begun, and inside its run."""
-    begun, now = row.started_at, utc_now()
-    inside = 0.0 if child is None else spent(child, now)[1]
-    if begun is None:
-        return inside
-    spans = ((one.resolved_at or now) - one.created_at for one in asked if one.created_at >= begun)
-    return inside + float(sum(span.total_seconds() for span in spans))
+    def step(self, row: StepRow) -> StepExecution:
+        """Return a step with all that is known of it."""
+        child = self._children.get(row.call_id or "")
+        going = row.outcome is None and row.error_message is None
+        return StepExecution(
+            id=row.id,
+            name=row.name,
+            node=row.node,
+            depth=self._depth(row),
+            place=row.place,
+            phase=row.phase,
+            outcome=row.outcome,
+            content=row.content,
+            error=self._failed.get(row.id) if going else row.error_message,
+            child_run_id=None if child is None else child.id,
+            waiting_seconds=self._waited(row, child),
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+        )
+
+    def _depth(self, row: StepRow) -> int:
+        depth, above = 0, row.parent_id
+        while above is not None:
+            depth, above = depth + 1, self._parents.get(above)
+        return depth
+
+    def _waited(self, row: StepRow, child: RunRow | None) -> float:
+        """Return how long people were asked about a step that had begun, and inside its run."""
+        begun, inside = row.started_at, 0.0 if child is None else spent(child, self._now)[1]
+        if begun is None:
+            return inside
+        asked = (one for one in self._asked.get(row.id, ()) if one.created_at >= begun)
+        spans = ((one.resolved_at or self._now) - one.created_at for one in asked)
+        return inside + float(sum(span.total_seconds() for span in spans))

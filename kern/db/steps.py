@@ -17,6 +17,7 @@ from kern.contracts import PipelineOutcome, Work
 from kern.db import calls, runs, step_asking, step_work, timing
 from kern.db.asked import pending_gate
 from kern.db.calls import Execution, Kept, Settled
+from kern.db.events import record
 from kern.db.frames import StoredFrames, pin
 from kern.db.outputs import session_state
 from kern.db.step_advance import advance
@@ -152,6 +153,13 @@ def broke(tx: Session, asked: Evaluate, message: str, now: datetime) -> None:
         frames, machine, frame = found
         machine.failed(frame, EVALUATION_FAILED, message)
         advance(frames, machine)
+
+
+def missed(tx: Session, asked: Evaluate, why: str, now: datetime) -> None:
+    """Note that a worker has not the code that is to answer."""
+    run = runs.lock(tx, asked.facts.run_id)
+    told: dict[str, JsonValue] = {"step_id": asked.step_id, "step": asked.name, "reason": why}
+    record(tx, run, "step_attempt_failed", now, **told)
 
 
 def finish(tx: Session, taken: Execute, token: str, ended: Finished, now: datetime) -> Kept:

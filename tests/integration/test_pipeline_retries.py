@@ -20,7 +20,7 @@ from kern.models.scripted import Call
 from kern.run import RunOutput
 from kern.states import RequirementKind, RunStatus
 from kern.tools import tool
-from kern.workflow import HumanReview, Loop, Parallel, Step, StepInput, Steps, Workflow
+from kern.workflow import Condition, HumanReview, Loop, Parallel, Step, StepInput, Steps, Workflow
 from tests.support.agents import scripted
 from tests.support.pipelines import exclaim, go_on, only, pipeline, upper
 from tests.support.waiting import wait_until
@@ -361,3 +361,36 @@ def is_done(runtime: Runtime, run_id: str) -> bool:
     """Whether no call of a run is still executed."""
     running = select(ToolCallRow).where(ToolCallRow.run_id == run_id, ToolCallRow.status != "done")
     return not runtime.services.db.read_now(lambda tx: list(tx.exec(running)))
+
+
+@pytest.mark.parametrize("where", ["a-step", "a-choice"])
+def test_a_step_that_this_worker_has_not_is_told_of_and_waited_for(
+    runtime: Runtime, where: str
+) -> None:
+    tries: list[int] = []
+
+    def flaky() -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise ValueError("not yet")
+        return "done"
+
+    step = Step("flaky", flaky, effect="idempotent", retries=2, backoff=0.01)
+    parts = {"a-step": step, "a-choice": Condition(lambda: True, [step], name="choice")}
+    flow = pipeline(Step("first", upper, human_review=CONFIRM), parts[where])
+    output = flow.run("hi")
+    code = flow.layout.code
+    flow.layout.code = {name: one for name, one in code.items() if name in {"workflow", "first"}}
+    only(output).confirm()
+    runtime.call(runtime.services.runs.resolve(output.active_requirements, OPERATOR))
+
+    def told() -> str | None:
+        return next((one.error for one in flow.get_steps(output.run_id) if one.error), None)
+
+    wait_until(lambda: told() is not None)
+    assert "is not in this worker" in (told() or "")
+    flow.layout.code = code
+    wait_until(lambda: flow.get_run_output(output.run_id).status is RunStatus.completed)
+    # That a worker did not have it used up none of the retries.
+    assert len(tries) == 3
+    assert told() is None
