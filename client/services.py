@@ -16,6 +16,7 @@ from kern.client.sessions import Sessions
 from kern.client.streams import Readers, Streams
 from kern.db import Database
 from kern.db.configured import open_database
+from kern.errors import Unavailable
 from kern.logs import get_logger
 from kern.settings import Settings
 
@@ -23,6 +24,7 @@ _log = get_logger("kern.runtime")
 
 _WATCH_SECONDS = 1.0
 _LOOK_SECONDS = 20.0
+_TRIES = 3
 
 
 class Services:
@@ -68,7 +70,7 @@ class Services:
             return cls(settings, database, await temporal.connect(lazy=lazy), None)
         server = await asyncio.to_thread(EmbeddedServer.join, settings.home, ui=ui)
         try:
-            client = await temporal.connect(server.address)
+            client = await _reached(server)
         except BaseException:
             await asyncio.to_thread(server.leave)
             raise
@@ -83,6 +85,17 @@ class Services:
         if self.server is not None:
             await asyncio.to_thread(self.server.leave)
         self.db.close()
+
+
+async def _reached(server: EmbeddedServer) -> Client:
+    """Connect to a server that may be killed before it is reached, and is then started again."""
+    for _ in range(_TRIES):
+        try:
+            return await temporal.connect(server.address)
+        except Unavailable as error:
+            _log.warning("server_not_reached", why=str(error))
+            await asyncio.to_thread(server.ensure)
+    return await temporal.connect(server.address)
 
 
 async def _keep_alive(server: EmbeddedServer) -> None:

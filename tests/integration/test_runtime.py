@@ -14,6 +14,7 @@ from kern.client.relay import Relay
 from kern.client.runtime import Runtime
 from kern.db import SqliteDb
 from kern.registry import Registry
+from kern.runner import RunRequest
 from kern.settings import Settings
 from tests.support.agents import scripted
 from tests.support.templates import sqlite_with_tables
@@ -96,3 +97,28 @@ def test_ctrl_c_while_it_opens_lets_the_opening_end(
     assert connected
     assert "kern" not in {thread.name for thread in threading.enumerate()}
     assert list(server_process.servers_of(tmp_path)) == []
+
+
+def test_a_server_that_is_killed_before_it_is_reached_is_started_again(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, killed = temporal.connect, list[int]()
+
+    async def too_late(address: str | None = None, *, lazy: bool = False) -> Client:
+        if not killed:
+            ((pid, _),) = server_process.servers_of(settings.home)
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+        return await connect(address, lazy=lazy)
+
+    monkeypatch.setattr(temporal, "connect", too_late)
+    runtime = Runtime(settings, sqlite_with_tables(tmp_path / "kern.db"), Registry())
+    try:
+        agent = scripted(["Hello."])
+        runtime.add(agent)
+        request = RunRequest(component_id=agent.id, input="Hi")
+        output = runtime.call(runtime.run(agent, request, background=False))
+    finally:
+        runtime.close()
+    assert killed
+    assert output.content == "Hello."
