@@ -28,8 +28,8 @@ from kern.errors import NotFound
 from kern.ids import new_id
 from kern.logs import get_logger
 from kern.pipeline.frames import Phase
-from kern.pipeline.laying import Code
-from kern.pipeline.nodes import Node
+from kern.pipeline.laying import Code, Layout
+from kern.pipeline.nodes import Node, Shape
 from kern.pipeline.values import StepInput, StepOutput
 from kern.registry import Registry
 from kern.states import ToolOutcome
@@ -42,6 +42,7 @@ _LONGEST_SECONDS = 20.0
 _EVALUATION_SECONDS = 600.0
 _EVALUATION_TRIES = 3
 _EVALUATION_PAUSE = 0.2
+_NOTHING = Layout(shape=Shape(nodes=()), code={}, parts=())
 
 
 class PipelineSteps:
@@ -90,7 +91,7 @@ class PipelineSteps:
 
     async def _execute(self, visit: "_Visit", task: Execute) -> Task:
         attempt = _StepAttempt(self._db, visit, task, await step_input(self._db, task))
-        layout = self._workflow(task.facts.component_id).layout
+        layout = self._layout(task.facts.component_id)
         function, node = layout.code.get(task.node, Code()).main, layout.shape.by_id.get(task.node)
         if function is None or node is None:
             await attempt.give_back(_not_in_worker(task.node), begun=False)
@@ -102,7 +103,7 @@ class PipelineSteps:
 
     async def _evaluate(self, visit: "_Visit", task: Evaluate) -> Task:
         """Ask the user's code a question: it changes nothing and may be asked again."""
-        layout, judges = self._workflow(task.facts.component_id).layout, task.phase is Phase.judge
+        layout, judges = self._layout(task.facts.component_id), task.phase is Phase.judge
         node, code = layout.shape.by_id.get(task.node), layout.code.get(task.node, Code())
         function = code.review_when if judges else code.main
         if node is None or function is None:
@@ -119,8 +120,16 @@ class PipelineSteps:
             if not isinstance(answer, BaseException):
                 return await visit.answer(task, answer)
             why = told_of(answer, task.name)
+            if not isinstance(ended, Raised):
+                # What it answered is no answer, and asking again mends nothing.
+                break
             await asyncio.sleep(_EVALUATION_PAUSE * tries)
         return await visit.give_up(task, why)
+
+    def _layout(self, component_id: str) -> Layout:
+        """Return what this process has of a workflow: nothing, where others have it."""
+        component = self._registry.find(component_id)
+        return component.layout if isinstance(component, Workflow) else _NOTHING
 
     def _workflow(self, component_id: str) -> Workflow:
         component = self._registry.get(component_id)

@@ -87,7 +87,8 @@ class ToolCalls:
 
     async def _tool(self, attempt: "_Attempt") -> Tool:
         taken = attempt.taken
-        component = self._registry.get(taken.component_id)
+        # The call is taken: whatever is missing, it is given back.
+        component = self._registry.find(taken.component_id)
         tool = component.tools.get(taken.name) if isinstance(component, ModelComponent) else None
         if tool is None:
             reason = (

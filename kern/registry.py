@@ -31,6 +31,10 @@ class Registry:
         for part in component.parts:
             self.register(part)
 
+    def find(self, component_id: str) -> Component | None:
+        """Return the component with this id, if this process has it."""
+        return self._components.get(component_id)
+
     def get(self, component_id: str) -> Component:
         """Return the component with this id.
 

@@ -49,7 +49,7 @@ class NewChild:
         input: What it is asked.
         where: The names between that of the run above and its own.
         told: What it is told before that.
-        shares: Whether it is told what others have done inside the same run.
+        shares: Whether it is told what others, and it itself, have done inside the same run.
         takes_files: Whether it is given the files that came with the input of the run above.
     """
 
@@ -111,12 +111,12 @@ def accept_child(tx: Session, parent: RunRow, child: NewChild, now: datetime) ->
 
 
 def _interactions(tx: Session, parent: RunRow) -> str:
-    """Return what others have done inside a run, as a member is told."""
+    """Return what members have done inside a run, as one of them is told."""
     done = [
         f"{row.path[-1]} was asked: {row.input}\n{row.path[-1]} answered: {row.content or ''}"
         for row in execute(tx, _DONE_INSIDE, run_id=parent.id)
     ]
-    return "\n\n".join(["What other members have done so far:", *done]) if done else ""
+    return "\n\n".join(["What members have done so far:", *done]) if done else ""
 
 
 def _files_of(tx: Session, parent: RunRow) -> list[str] | None:

@@ -19,16 +19,16 @@ _UNKNOWN = "begun; it may have happened"
 # Beyond so many different ones, nobody reads on.
 _MOST = 10
 # Also one that was executed elsewhere, which has a result and no attempt.
-_ACTED = (
+_ONCE = (
     select(_calls.c.name, _calls.c.outcome)
     .where(
-        _calls.c.run_id == bindparam("run_id"),
         _calls.c.effect == Effect.once.value,
         _calls.c.child_run_id.is_(None),
         or_(_calls.c.attempt > 0, _calls.c.outcome == ToolOutcome.result.value),
     )
     .order_by(_calls.c.id)
 )
+_ACTED = _ONCE.where(_calls.c.run_id == bindparam("run_id"))
 _ONE = _ACTED.limit(1)
 _INSIDE = select(_calls.c.child_run_id).where(
     _calls.c.run_id == bindparam("run_id"), _calls.c.child_run_id.is_not(None)
@@ -39,6 +39,9 @@ _EXECUTED_BY = (
     select(_calls.c.child_run_id)
     .join(_HELD, _HELD.c.id == _calls.c.step_id)
     .where(_calls.c.child_run_id.is_not(None))
+)
+_STEPS_IN = _ONCE.join(_HELD, _HELD.c.id == _calls.c.step_id).where(
+    _HELD.c.id != bindparam("step_id")
 )
 
 
@@ -59,8 +62,13 @@ def has_acted(tx: Session, run_id: str) -> bool:
 
 
 def done_in_step(tx: Session, step_id: str) -> list[str]:
-    """Return what runs did that executed a step, or steps that it holds: calls of effect `once`."""
-    found: Counter[str] = Counter()
+    """Return what happened in a step that must happen only once.
+
+    The steps that it holds, and what runs did that executed it or them; not its own function, which
+    is what is asked about.
+    """
+    held = execute(tx, _STEPS_IN, step_id=step_id)
+    found = Counter(told(call.name, call.outcome) for call in held)
     left = list(execute(tx, _EXECUTED_BY, step_id=step_id).scalars())
     while left:
         one = left.pop()

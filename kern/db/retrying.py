@@ -10,7 +10,7 @@ from kern.db.events import record
 from kern.db.frames import StoredFrames
 from kern.db.held import hold_all
 from kern.db.outbox import Delivery, DeliveryKind
-from kern.db.outputs import check
+from kern.db.outputs import check, run_row
 from kern.db.rows import table_of
 from kern.db.step_advance import advance
 from kern.db.step_said import has_passed
@@ -45,7 +45,7 @@ def retry(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery |
     """
     run = runs.lock(tx, run_id)
     check(tx, viewer, f"Run {run_id!r}", run)
-    _check_failed(run)
+    _check_failed(tx, run)
     order.lock_session(tx, run.session_id)
     waits = order.has_to_wait(tx, run.session_id, run.id, OnBusy.queue)
     _reopen_run(tx, run, now)
@@ -53,12 +53,18 @@ def retry(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery |
     return None if waits else outbox.enqueue(tx, run, DeliveryKind.reopen, now)
 
 
-def _check_failed(run: RunRow) -> None:
+def _check_failed(tx: Session, run: RunRow) -> None:
     problem = None
+    root = None if run.parent_run_id is None else run_row(tx, run.root_run_id or "")
     if run.component_kind != "workflow":
-        problem = f"is the run of a {run.component_kind}: only a workflow's can be retried"
-    elif run.parent_run_id is not None:
-        problem = f"is a part of run {run.root_run_id!r}: retry that one"
+        problem = "is no workflow's run: only those can be retried"
+    elif root is not None and root.component_kind == "workflow":
+        problem = f"is a part of run {root.id!r}: retry that one"
+    elif root is not None:
+        problem = (
+            f"is a part of run {root.id!r}, which was told that it failed and has gone on: run "
+            f"{run.component_id!r} anew"
+        )
     elif run.status != RunStatus.error.value:
         problem = f"has the status {run.status!r}: only one that failed can be retried"
     if problem is not None:

@@ -9,6 +9,7 @@ from kern.canonical import digest
 from kern.component import Component
 from kern.db.children import NewChild
 from kern.delegation import Delegation
+from kern.description import described
 from kern.errors import InvalidDefinition, InvalidInput
 from kern.model_component import ModelComponent, ModelOptions
 from kern.models.base import Model
@@ -42,8 +43,9 @@ class WorkflowAgent(ModelComponent):
     def __init__(
         self, *, workflow: Runnable, model: Model, **options: Unpack[ModelOptions]
     ) -> None:
-        if workflow.kind != "workflow":
-            message = f"{workflow!r} is no workflow: a WorkflowAgent stands before one."
+        given_workflow: object = workflow
+        if not isinstance(given_workflow, Component) or given_workflow.kind != "workflow":
+            message = f"{described(workflow)} is no workflow: a WorkflowAgent stands before one."
             raise InvalidDefinition(message)
         self.workflow = workflow
         given: ModelOptions = {"add_history_to_context": True, **options}

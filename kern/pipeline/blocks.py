@@ -11,7 +11,7 @@ from kern.component import Component, slug
 from kern.errors import InvalidDefinition
 from kern.pipeline.nodes import NodeKind, OnError
 from kern.pipeline.review import HumanReview
-from kern.states import Effect
+from kern.states import Effect, OnExpiry
 from kern.tools import MOST_RETRIES, Approval
 
 StepFunction = Callable[..., object]
@@ -58,6 +58,15 @@ class Block:
             self,
             asks or review.approval == Approval(),
             "has an approval= but waits for nobody: say in human_review what is asked",
+        )
+        # Of a failure nothing could be approved, by silence or by several.
+        approval = review.approval
+        approves = approval.on_expiry is OnExpiry.approve or approval.quorum > 1
+        require(
+            self,
+            review.asks_anything or not approves,
+            "asks about failures only, of which nothing can be approved: on_expiry='approve' and "
+            "a quorum are for confirmations and reviews",
         )
 
     @property

@@ -376,3 +376,20 @@ def test_an_unknown_outcome_says_whose_it_is(runtime: Runtime) -> None:
     assert paths == [["both", "Anna", "pay"], ["both", "Bert", "pay"]]
     output = flow.continue_run(paused.run_id, [asked[0].fail("enough")])
     assert output.status is RunStatus.error
+
+
+def test_whoever_has_a_container_done_again_is_told_what_happened_in_it(runtime: Runtime) -> None:
+    charged: list[str] = []
+
+    def charge() -> str:
+        charged.append("charged")
+        return "charged"
+
+    def look() -> None:
+        raise ValueError("nothing there")
+
+    steps = Steps([charge, Step("look", look, effect="read")], name="both", on_error="pause")
+    flow = pipeline(steps)
+    asked = only(flow.run("hi"))
+    assert "charge (done)" in (asked.question or "")
+    assert "look (" not in (asked.question or "")
