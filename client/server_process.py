@@ -108,6 +108,16 @@ def servers_of(home: Path) -> Iterator[tuple[int, int]]:
                 yield pid, parsed[1]
 
 
+def is_homeless(pid: int) -> bool:
+    """Tell whether a process is a server whose folder was deleted; only Linux tells."""
+    if not _LINUX or _parse(_command(pid)) is None:
+        return False
+    try:
+        return str(Path(f"/proc/{pid}/cwd").readlink()).endswith(" (deleted)")
+    except OSError:
+        return False
+
+
 def servers_below(folder: Path) -> Iterator[tuple[int, Path]]:
     """Find the pid and the file of each server whose file lies anywhere below a folder."""
     for pid, command in _processes():

@@ -17,6 +17,7 @@ from kern.errors import Unavailable
 _POLL_SECONDS = 1.0
 # Whoever is started again at once, as by a supervisor, finds the server that the last one had.
 _PATIENCE_SECONDS = 15.0
+_GRACE_SECONDS = 5.0
 # The process that starts it waits only for the fork, has no child to look after, and whoever
 # started the server may go. What the user has beside their script must not hide Python's own.
 _CODE = """
@@ -66,6 +67,7 @@ def watch(record: str, pid: int) -> None:
             with contextlib.suppress(Unavailable):
                 stop_unused(home)
             unused_since = None
+    _end_without_folder(pid)
 
 
 def is_used(home: Path) -> bool:
@@ -77,6 +79,18 @@ def is_used(home: Path) -> bool:
             return not share.give_back()
     except Unavailable:
         return True
+
+
+def _end_without_folder(pid: int) -> None:
+    """End a server whose folder was deleted under it: nobody can find it any more."""
+    # As above.
+    from kern.client.server_process import is_homeless, stop  # noqa: PLC0415
+
+    if is_homeless(pid):
+        time.sleep(_PATIENCE_SECONDS)
+    with contextlib.suppress(Unavailable):
+        if is_homeless(pid):
+            stop(pid, grace=_GRACE_SECONDS)
 
 
 def _is_recorded(record: Path, pid: int) -> bool:

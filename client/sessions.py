@@ -23,7 +23,7 @@ from kern.db import (
 )
 from kern.db.engine import Database
 from kern.db.viewer import Viewer
-from kern.errors import NotFound, Unavailable
+from kern.errors import InvalidInput, NotFound, Unavailable
 from kern.ids import new_id
 from kern.media import FileContent
 from kern.run import Message, RunOutput
@@ -94,10 +94,17 @@ class Sessions:
         A name that somebody gives it meanwhile stands.
 
         Raises:
+            InvalidInput: nothing was said in it yet.
             NotFound: the session was deleted meanwhile.
             Unavailable: Temporal, the worker or the model did not answer.
         """
         session = await self.read(session_id, viewer)
+        if not session.run_count:
+            message = (
+                f"Session {session_id!r} has no runs after which the model could name it: give a "
+                "name."
+            )
+            raise InvalidInput(message)
         ask = naming.asked(session)
         # Whoever asks twice for the same waits for the same.
         key = digest([session_id, session.created_at.isoformat(), session.name])

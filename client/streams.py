@@ -12,6 +12,7 @@ from kern.db import Database, PostgresDb
 from kern.db.following import follow, standing
 from kern.db.notices import Listener
 from kern.db.viewer import Viewer
+from kern.errors import InvalidInput
 from kern.ids import an_id, new_id
 from kern.requirements import Requirement
 from kern.runner import RunRequest, Show
@@ -41,7 +42,7 @@ class Readers:
         a_count("after", after, least=0)
         follower = await self.follower(an_id("run_id", run_id))
         try:
-            await self.announced(run_id, viewer)
+            _seen(run_id, after, await self.announced(run_id, viewer))
         except BaseException:
             follower.close()
             raise
@@ -129,3 +130,13 @@ class Streams:
             follower.close()
             raise
         return self._readers.reader(follower, viewer, show, after=last)
+
+
+def _seen(run_id: str, after: int, last: int) -> None:
+    """Refuse a number that no event has had yet: what it left out, nobody would be told."""
+    if after > last:
+        message = (
+            f"after is {after}, but the last event of run {run_id!r} is {last}: use the number of "
+            "an event that you have seen, or 0."
+        )
+        raise InvalidInput(message)

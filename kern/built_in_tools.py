@@ -55,7 +55,7 @@ def search_past_sessions(
     """Search past conversations with this user for words, the newest first.
 
     Args:
-        query: Words that must all occur in what was asked or answered.
+        query: Up to eight words that must all occur in what was asked or answered.
         limit: How many to return at most.
     """
     return run_context.past.search(query, limit)

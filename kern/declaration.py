@@ -1,6 +1,6 @@
 """What users declare as a pydantic model, where a mistake is told as everywhere else."""
 
-from typing import Any, Self
+from typing import Self
 
 from pydantic import (
     BaseModel,
@@ -27,8 +27,10 @@ class Declaration(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _told(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401  pydantic's signature
+    def _told(cls, given: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
         try:
             return handler(given)
         except ValidationError as error:
+            if not isinstance(given, dict):
+                raise
             raise InvalidDefinition(f"{cls.__name__}: {misfit(error)}") from None

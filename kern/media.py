@@ -8,7 +8,14 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
 from kern import media_types
 from kern.canonical import clean_text
@@ -54,6 +61,21 @@ class _Media(BaseModel):
     data: bytes | None = Field(default=None, repr=False)
     media_type: str | None = None
     name: str | None = None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _accepted(cls, given: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(given)
+        except ValidationError as error:
+            if not isinstance(given, dict):
+                # It is something else, which another kind may take.
+                raise
+            # Not with the value, which may be the file's bytes.
+            wrong = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in wrong["loc"])
+            why = wrong["msg"][:1].lower() + wrong["msg"][1:]
+            raise InvalidInput(f"{cls.__name__}: {where}: {why}.") from None
 
     @model_validator(mode="after")
     def _from_one_source(self) -> Self:
@@ -221,13 +243,13 @@ class File(_Media):
         return by_name or media_types.from_bytes(data)
 
 
-def given(images: Sequence[Image], files: Sequence[File]) -> tuple[Image | File, ...]:
+def given(images: Sequence[Image] | None, files: Sequence[File] | None) -> tuple[Image | File, ...]:
     """Return what came with an input, images first.
 
     Raises:
         InvalidInput: one of them is something else.
     """
-    return (*_all("images", Image, images), *_all("files", File, files))
+    return (*_all("images", Image, images or ()), *_all("files", File, files or ()))
 
 
 def read_all(media: Sequence[Image | File]) -> list[Attachment]:

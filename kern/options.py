@@ -11,8 +11,8 @@ from kern.media import File, Image
 class RequestOptions(TypedDict, total=False):
     """What a run is asked for with, beside its input; `run` tells what each means."""
 
-    images: Sequence[Image]
-    files: Sequence[File]
+    images: Sequence[Image] | None
+    files: Sequence[File] | None
     session_id: str | None
     user_id: str | None
     session_state: Mapping[str, JsonValue] | None

@@ -53,7 +53,7 @@ class _NoPast:
         return []
 
 
-@dataclass(frozen=True)
+@dataclass
 class PastContext(RunContext):
     """The context of a call with the past beside it, for the tools that come with Kern."""
 

@@ -18,6 +18,7 @@ from pydantic import (
 from kern.declaration import Declaration
 from kern.description import described
 from kern.errors import InvalidDefinition
+from kern.given import Given
 from kern.models.base import ToolSpec
 from kern.session_state import SessionState
 from kern.states import Effect, OnExpiry, RequirementKind
@@ -29,8 +30,8 @@ Predicate = Callable[..., object]
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-@dataclass(frozen=True)
-class RunContext:
+@dataclass
+class RunContext(Given):
     """What a tool may know of the run that calls it; taken by a parameter named `run_context`.
 
     Attributes:

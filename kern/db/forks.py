@@ -8,8 +8,8 @@ from sqlmodel import Session, SQLModel
 
 from kern.db import sessions
 from kern.db.outputs import find_run, session_row
-from kern.db.rows import add_row, execute, new_row, table_of
-from kern.db.tables import FileRow, MessageRow, RunRow, SessionRow
+from kern.db.rows import add, add_row, execute, new_row, table_of
+from kern.db.tables import EventRow, FileRow, MessageRow, RunRow, SessionRow
 from kern.db.viewer import Viewer
 from kern.errors import InvalidInput
 from kern.ids import an_id, new_id
@@ -18,7 +18,8 @@ from kern.states import RunStatus
 _runs, _messages, _files = (table_of(kind) for kind in (RunRow, MessageRow, FileRow))
 # What a copy neither cost nor went through.
 _NOTHING: dict[str, object] = {
-    "last_event": 0,
+    # It has one event of its own: that it is completed.
+    "last_event": 1,
     "input_tokens": 0,
     "output_tokens": 0,
     "cached_tokens": 0,
@@ -60,7 +61,9 @@ def fork(
         # Nobody heard of the commit, so this is executed again.
         return fork_id
     until = None if run_id is None else _number_of(tx, source, run_id, viewer)
-    copied = _copied(tx, session_id, until)
+    ours = _ours(session_id, until)
+    query = select(_runs.c.id, _runs.c.number).where(ours).order_by(_runs.c.number)
+    copied = [_Run(row.id, row.number) for row in execute(tx, query)]
     told = sum(1 for run in copied if run.number <= source.summary_number)
     # A summary that tells of what is not copied would tell of another conversation.
     fits = until is None or source.summary_number <= until
@@ -79,12 +82,15 @@ def fork(
         updated_at=now,
     )
     add_row(tx, SessionRow, row)
-    files = _copy_files(tx, session_id, fork_id)
+    files = _copy_files(tx, ours, fork_id)
     for number, run in enumerate(copied, start=1):
         changed: dict[str, object] = {"session_id": fork_id, "number": number}
         if not fits:
             changed["is_summarised"] = False
-        _copy_run(tx, run.id, new_id(), changed, files)
+        copy = new_id()
+        _copy_run(tx, run.id, copy, changed, files)
+        # Whoever reads it as it happens is told how it ended.
+        add(tx, EventRow, run_id=copy, seq=1, kind="run_completed", data={}, created_at=now)
     return fork_id
 
 
@@ -101,21 +107,25 @@ class _Run(NamedTuple):
     number: int
 
 
-def _copied(tx: Session, session_id: str, until: int | None) -> list[_Run]:
-    """Return the completed runs. Those inside them stay with the originals, as their calls do."""
-    query = select(_runs.c.id, _runs.c.number).where(
-        _runs.c.session_id == session_id,
-        _runs.c.status == RunStatus.completed.value,
-        _runs.c.parent_run_id.is_(None),
+def _ours(session_id: str, until: int | None) -> ColumnElement[bool]:
+    """Say which runs are copied. Those inside them stay with the originals, as their calls do."""
+    completed = (
+        (_runs.c.session_id == session_id)
+        & (_runs.c.status == RunStatus.completed.value)
+        & _runs.c.parent_run_id.is_(None)
     )
-    if until is not None:
-        query = query.where(_runs.c.number <= until)
-    return [_Run(row.id, row.number) for row in execute(tx, query.order_by(_runs.c.number))]
+    return completed if until is None else completed & (_runs.c.number <= until)
 
 
-def _copy_files(tx: Session, session_id: str, fork_id: str) -> dict[str, str]:
-    query = select(_files.c.id).where(_files.c.session_id == session_id)
-    ids = {old: new_id() for old in execute(tx, query).scalars()}
+def _copy_files(tx: Session, ours: ColumnElement[bool], fork_id: str) -> dict[str, str]:
+    """Copy the files that came with the runs that are copied."""
+    query = (
+        select(_messages.c.files)
+        .join(_runs, _runs.c.id == _messages.c.run_id)
+        .where(ours, _messages.c.files.is_not(None))
+    )
+    found = {one for files in execute(tx, query).scalars() for one in files or ()}
+    ids = {old: new_id() for old in sorted(found)}
     for old, new in ids.items():
         _copy(tx, FileRow, _files.c.id == old, {"id": new, "session_id": fork_id})
     return ids

@@ -115,9 +115,17 @@ class Model(ABC):
     """A model that answers one request at a time.
 
     It keeps no conversation, and components may share it.
+
+    Attributes:
+        id: What people know it by; default: the name of its class.
     """
 
     id: str
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        if not hasattr(cls, "id"):
+            cls.id = cls.__name__
 
     @property
     def declared(self) -> tuple[object, ...]:

@@ -43,8 +43,7 @@ class WorkflowAgent(ModelComponent):
     def __init__(
         self, *, workflow: Runnable, model: Model, **options: Unpack[ModelOptions]
     ) -> None:
-        given_workflow: object = workflow
-        if not isinstance(given_workflow, Component) or given_workflow.kind != "workflow":
+        if getattr(workflow, "kind", None) != "workflow":
             message = f"{described(workflow)} is no workflow: a WorkflowAgent stands before one."
             raise InvalidDefinition(message)
         self.workflow = workflow

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue, field_validator
 
+from kern.given import Given
 from kern.past import PastRun
 from kern.session_state import SessionState
 
@@ -57,8 +58,8 @@ class _Nothing:
         return ()
 
 
-@dataclass(frozen=True)
-class StepInput:
+@dataclass
+class StepInput(Given):
     """What a step's function is given, and whatever else of the user's code a workflow calls.
 
     Attributes:

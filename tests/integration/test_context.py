@@ -3,10 +3,13 @@
 import json
 from functools import partial
 
+import pytest
+
 from kern.agent import Agent
 from kern.client.runtime import Runtime
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call, Step, answers_since_user
+from kern.session_state import SessionState
 from kern.states import RunStatus, ToolOutcome
 from kern.tools import RunContext, tool
 from tests.support.agents import scripted
@@ -181,3 +184,18 @@ def test_fifty_runs_in_the_background_lose_nothing_of_the_state(runtime_on_each:
 
 def _is_completed(agent: Agent, run_id: str) -> bool:
     return agent.get_run_output(run_id).status is RunStatus.completed
+
+
+def test_a_tool_may_add_to_the_state_in_one_go_and_replaces_nothing(runtime: Runtime) -> None:
+    @tool
+    def learn(run_context: RunContext) -> str:
+        run_context.session_state |= {"a": 1, "b": 2}
+        with pytest.raises(AttributeError, match="change its keys"):
+            run_context.session_state = SessionState({})
+        with pytest.raises(AttributeError, match="user_id of a"):
+            run_context.user_id = "bob"
+        return "learnt"
+
+    output = scripted([Call("learn"), "Done."], [learn]).run("Learn")
+    assert output.tools[0].result == "learnt"
+    assert output.session_state == {"a": 1, "b": 2}

@@ -238,7 +238,8 @@ def test_a_fork_goes_on_from_a_copy_of_what_was_said(stored: Stored) -> None:
     assert [latest.number, earlier.number] == [2, 1]
     assert latest.run_id not in {first, with_call}
     assert latest.status is RunStatus.completed
-    assert (stored.output(latest.run_id).tools, stored.events(latest.run_id)) == ([], [])
+    assert stored.output(latest.run_id).tools == []
+    assert stored.events(latest.run_id) == ["run_completed"], "for those who read it"
     assert stored.look(lambda tx: tx.get_one(RunRow, latest.run_id)).forked_from == with_call
     # Each goes its own way, and the next turn sees what was copied.
     said(stored, fork_id, "Thanks")
@@ -340,6 +341,19 @@ def test_runs_inside_runs_stay_with_the_originals(stored: Stored) -> None:
         return list(tx.exec(query))
 
     assert stored.look(parents) == [None]
+
+
+def test_a_fork_has_the_files_of_the_runs_that_are_copied_and_no_others(stored: Stored) -> None:
+    session_id = new_id()
+    first, second = (said(stored, session_id, text) for text in ("one", "two"))
+    for run_id in (first, second):
+        attach(stored, session_id, run_id)
+    fork_id = fork(stored, session_id, first)
+
+    def count(tx: Session) -> int:
+        return len(tx.exec(select(FileRow.id).where(FileRow.session_id == fork_id)).all())
+
+    assert stored.look(count) == 1
 
 
 def test_a_fork_keeps_its_files_when_the_session_is_deleted(stored: Stored) -> None:

@@ -11,7 +11,7 @@ from kern.client.runtime import Runtime
 from kern.db import SqliteDb
 from kern.ids import new_id
 from kern.models import scripted as scripts
-from kern.models.base import Delta, ModelRequest, ModelResponse
+from kern.models.base import Delta, Model, ModelRequest, ModelResponse
 from kern.models.openai import OpenAIChat, OpenAIResponses
 from kern.models.scripted import Call, ScriptedModel
 from kern.settings import Settings
@@ -291,3 +291,20 @@ class Slow(ScriptedModel):
 def test_all_of_a_slow_first_answer_counts_as_work(runtime: Runtime) -> None:
     done = Agent(id=f"slow-{new_id()}", model=Slow(["Hello."])).run("Hi")
     assert done.metrics.working_seconds >= 1.3
+
+
+def test_a_model_of_ones_own_needs_no_id(runtime: Runtime) -> None:
+    class Mine(Model):
+        async def respond(
+            self, request: ModelRequest, on_delta: Delta | None = None
+        ) -> ModelResponse:
+            del on_delta
+            if "boom" in request.messages[-1].content:
+                raise TypeError("boom")
+            return ModelResponse(content="hi", provider="mine")
+
+    agent = Agent(id=f"agent-{new_id()}", model=Mine())
+    assert agent.run("hello").content == "hi"
+    output = agent.run("boom")
+    assert output.error is not None
+    assert "'Mine' raised TypeError: boom" in output.error.message

@@ -11,10 +11,10 @@ from kern.client.runtime import Runtime
 from kern.errors import InvalidInput, NotAllowed, NotFound, Unavailable
 from kern.ids import new_id
 from kern.models.base import Delta, ModelRequest, ModelResponse, ProviderError
-from kern.models.scripted import ScriptedModel, Step
+from kern.models.scripted import Call, ScriptedModel, Step
 from kern.session import Session
 from kern.states import RunStatus
-from tests.support.agents import Ledger, scripted
+from tests.support.agents import Ledger, paying, scripted
 from tests.support.waiting import wait_until
 
 
@@ -171,3 +171,13 @@ def test_a_name_by_hand_stands_against_one_that_is_being_made(runtime: Runtime) 
         assert next_one.result(60).name == "A late name"
     metrics = agent.get_session_metrics(session_id, user_id="ann")
     assert metrics.model_calls == 3
+
+
+def test_a_session_in_which_nothing_was_said_is_named_by_nobody(
+    runtime: Runtime, ledger: Ledger
+) -> None:
+    agent = scripted([Call("pay", amount=1), "Done."], [paying(ledger)])
+    paused = agent.run("Pay")
+    empty = agent.fork_session(paused.session_id)
+    with pytest.raises(InvalidInput, match="has no runs"):
+        agent.set_session_name(empty, autogenerate=True)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from kern.agent import Agent
 from kern.client.runtime import Runtime
+from kern.db import sessions
 from kern.db.tables import RunRow
 from kern.errors import InvalidInput, NotAllowed, NotFound
 from kern.events import (
@@ -362,3 +363,20 @@ def test_many_read_one_run(runtime_on_each: Runtime, tmp_path: Path) -> None:
     assert len(shown) == 5
     gate.touch()
     assert [list(stream)[-1].kind for stream in [first, *others]] == ["run_completed"] * 6
+
+
+def test_a_copied_run_is_read_to_its_end(runtime: Runtime) -> None:
+    agent = scripted(["Hello."])
+    done = agent.run("Hi")
+    fork_id = agent.fork_session(done.session_id)
+    (copy,) = runtime.services.db.read_now(lambda tx: sessions.latest_runs(tx, fork_id, 9))
+    (end,) = agent.stream_run(copy.run_id)
+    assert isinstance(end, RunCompleted)
+    assert end.output.content == "Hello."
+
+
+def test_a_number_that_no_event_has_had_is_refused(runtime: Runtime) -> None:
+    agent = scripted(["Hello."])
+    done = agent.run("Hi")
+    with pytest.raises(InvalidInput, match="after is 500, but the last event"):
+        list(agent.stream_run(done.run_id, after=500))

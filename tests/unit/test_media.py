@@ -1,6 +1,7 @@
 """Images and files as users write them: where they come from, what they are, what is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -151,7 +152,7 @@ def test_no_bytes_are_shown() -> None:
     shown = [repr(one) + str(one) for one in (image, File(data=SECRET), image.read(), content)]
     shown += [content.model_dump_json(), str(content.model_dump())]
     assert not [one for one in shown if "unmistakable" in one]
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(InvalidInput, match=r"Image: data: .*bytes") as caught:
         Image.model_validate({"data": [SECRET]})
     assert "unmistakable" not in str(caught.value)
 
@@ -169,10 +170,20 @@ def test_they_are_frozen() -> None:
         (["a.png"], [], "not str: write images="),
         (Image(data=b"x"), [], "images takes a list of Image"),
         ([], [SECRET], "not bytes"),
-        (None, [], "not NoneType"),
+        (5, [], "not int"),
     ],
 )
 def test_anything_else_in_their_place_is_refused(images: object, files: object, why: str) -> None:
     with pytest.raises(InvalidInput, match=why) as caught:
         media.given(images, files)  # type: ignore[arg-type]
     assert "unmistakable" not in str(caught.value)
+
+
+def test_none_is_no_images() -> None:
+    assert media.given(None, None) == ()
+
+
+def test_a_name_that_is_none_is_told_without_what_was_given() -> None:
+    given: Any = {"data": SECRET, "name": 5}
+    with pytest.raises(InvalidInput, match="File: name: input should be a valid string"):
+        File(**given)
