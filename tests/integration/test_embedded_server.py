@@ -253,6 +253,15 @@ def test_a_server_ends_soon_after_its_last_user_was_ended_by_a_signal(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells that a folder is gone")
+def test_a_server_whose_folder_is_deleted_is_ended(home: Path, enter: Enter) -> None:
+    user = enter()
+    pid, _, _ = user.joined()
+    user.kill()
+    shutil.rmtree(home)
+    wait_until(lambda: born(pid) is None)
+
+
 def test_each_server_has_one_watcher_which_goes_with_it(
     home: Path, enter: Enter, join: Join
 ) -> None:

@@ -7,10 +7,14 @@ from pydantic import BaseModel
 
 from kern.agent import Agent
 from kern.client.runtime import Runtime
+from kern.component import Component
+from kern.db.viewer import OPERATOR
 from kern.errors import InvalidDecision
 from kern.ids import new_id
 from kern.models.base import ModelRequest, ProviderError
 from kern.models.scripted import Call
+from kern.registry import Registry
+from kern.runnable import Runnable
 from kern.states import RequirementKind, RunStatus
 from kern.tools import tool
 from kern.workflow import Condition, HumanReview, Loop, Parallel, Step, StepInput, Steps
@@ -256,3 +260,43 @@ def test_a_run_that_fails_beside_one_that_waits_ends_soon(runtime: Runtime, ledg
     flow = pipeline(Parallel(agent, boom))
     assert flow.run("hi", run_id=run_id).status is RunStatus.error
     assert time.monotonic() - ended[0] < 5
+
+
+@pytest.mark.parametrize("held_by", ["a team", "a workflow"])
+def test_what_this_worker_has_not_is_waited_for_and_asked_of_nobody(
+    runtime: Runtime, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, held_by: str
+) -> None:
+    """An approved call that was not begun is in no doubt, whichever worker takes it first."""
+
+    def book() -> str:
+        ledger.add("booked")
+        return "booked"
+
+    payer = scripted([Call("pay", amount=1), "paid"], [paying(ledger)])
+    part: Component = payer
+    whole: Runnable = team([payer], delegating((payer, "pay")))
+    if held_by == "a workflow":
+        part = pipeline(Step("book", book, human_review=CONFIRM))
+        whole = pipeline(part)
+    output = whole.run("go")
+    known = runtime._registry._components
+    has = known.pop(part.id)
+    missed: list[str] = []
+    find = Registry.find
+
+    def finding(self: Registry, component_id: str) -> Component | None:
+        found = find(self, component_id)
+        if found is None:
+            missed.append(component_id)
+        return found
+
+    monkeypatch.setattr(Registry, "find", finding)
+    only(output).confirm()
+    runtime.call(runtime.services.runs.resolve(output.active_requirements, OPERATOR))
+    wait_until(lambda: missed)
+    assert not ledger.lines
+    known[part.id] = has
+    wait_until(lambda: whole.get_run_output(output.run_id).status is RunStatus.completed)
+    assert len(ledger.lines) == 1
+    asked = whole.get_run_output(output.run_id).requirements
+    assert [one.kind for one in asked] == [RequirementKind.confirmation]

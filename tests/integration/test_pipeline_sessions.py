@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kern.client.runtime import Runtime
-from kern.errors import InvalidDefinition, NotAllowed
+from kern.errors import Conflict, InvalidDefinition, NotAllowed
 from kern.events import (
     RunCompleted,
     RunContent,
@@ -187,6 +187,19 @@ def test_an_agent_in_front_runs_the_workflow_or_answers_itself(runtime: Runtime)
     second = agent.run("again?", session_id=first.session_id, user_id="ann")
     assert second.content == "I said SHOUT!"
     assert second.metrics.tool_calls == 0
+
+
+def test_a_part_of_a_run_that_went_on_without_it_is_not_retried(runtime: Runtime) -> None:
+    def broken() -> None:
+        raise ValueError("no luck")
+
+    flow = pipeline(broken)
+    agent = in_front(flow, [Call("run_workflow", request="go"), "It failed."])
+    output = agent.run("go")
+    child = output.tools[0].child_run_id
+    assert child is not None
+    with pytest.raises(Conflict, match=f"which was told that it failed .* run '{flow.id}' anew"):
+        flow.retry_run(child)
 
 
 def test_an_agent_stands_before_workflows_only(runtime: Runtime) -> None:

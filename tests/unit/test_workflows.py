@@ -24,6 +24,7 @@ from kern.workflow import (
     StepOutput,
     Steps,
     Workflow,
+    WorkflowAgent,
 )
 
 
@@ -254,3 +255,17 @@ def test_nesting_has_an_end() -> None:
         block = Steps([block])
     with pytest.raises(InvalidDefinition, match="nested deeper"):
         Workflow(steps=[block])
+
+
+def test_of_a_failure_nothing_can_be_approved() -> None:
+    review = HumanReview(approval=Approval(due=timedelta(hours=1), on_expiry="approve"))
+    with pytest.raises(InvalidDefinition, match="nothing can be approved"):
+        Step("a", work, on_error="pause", human_review=review)
+    with pytest.raises(InvalidDefinition, match="nothing can be approved"):
+        Step("a", work, on_error="pause", human_review=HumanReview(approval=Approval(quorum=2)))
+
+
+def test_an_agent_stands_before_a_workflow() -> None:
+    nothing: Any = None
+    with pytest.raises(InvalidDefinition, match="None is no workflow"):
+        WorkflowAgent(workflow=nothing, model=ScriptedModel(["a"]))
