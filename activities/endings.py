@@ -58,13 +58,13 @@ class Endings:
         with at_the_edge(ask.run_id):
             async with beating():
                 try:
-                    stands = await self._db.write(lambda tx: pausing.pause(tx, ask.run_id, now))
+                    outcome = await self._db.write(lambda tx: pausing.pause(tx, ask.run_id, now))
                 except NotFound:
                     if not await is_deleted(self._db, ask.run_id):
                         raise
-                    stands = True
+                    outcome = PauseOutcome(stands_still=True)
         reach("pause_run.after_store")
-        return PauseOutcome(stands_still=stands)
+        return outcome
 
     @activity.defn(name="close_run")
     async def close_run(self, ask: CloseInput) -> Nothing:

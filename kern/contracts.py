@@ -197,9 +197,10 @@ class PauseInput(Contract):
 
 
 class PauseOutcome(Contract):
-    """Whether the run stands still, as its rows say."""
+    """Whether the run stands still, as its rows say, and what has begun instead."""
 
     stands_still: bool = False
+    work: tuple[Work, ...] = ()
 
 
 class Told(Contract):

@@ -1,6 +1,7 @@
 """The life of one agent run: a turn, its calls, the next turn, until there is an answer."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 from temporalio import workflow
@@ -15,6 +16,7 @@ from kern.contracts import (
     Stop,
     StopQuery,
     Told,
+    Work,
 )
 from kern.workflows import steps
 from kern.workflows.children import Children
@@ -33,7 +35,7 @@ class AgentRun:
     def __init__(self, cursor: RunCursor) -> None:
         self._cursor = cursor
         self._gates = Gates(cursor.heartbeat)
-        self._children = Children(cursor, self._gates)
+        self._children = Children(cursor, self._gates, self._take_up)
         self._report: Report | None = None
         self._is_asked = False
         self._moved = False
@@ -87,6 +89,9 @@ class AgentRun:
     @property
     def _stands_still(self) -> bool:
         return self._gates.stands_still and (self._gates.ended or self._children.are_settled)
+
+    def _take_up(self, work: Sequence[Work]) -> None:
+        """Take what an activity has begun; only pipelines have such work."""
 
     def _has_stopped(self, query: StopQuery) -> bool:
         return self._gates.ended or (self._gates.has_heard(query) and self._stands_still)

@@ -1,6 +1,7 @@
 """The runs right below a run: started as child workflows, and heard of until they end."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError, is_cancelled_exception
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
-from kern.contracts import WORKFLOWS, Child, Nothing, RunCursor
+from kern.contracts import WORKFLOWS, Child, Nothing, RunCursor, Work
 from kern.workflows import steps
 from kern.workflows.gate import Gates
 
@@ -22,11 +23,15 @@ class Children:
     Args:
         cursor: Where the run's own workflow began.
         gates: What it waits for.
+        take_up: Takes the work that begins in the place of what waits for people.
     """
 
-    def __init__(self, cursor: RunCursor, gates: Gates) -> None:
+    def __init__(
+        self, cursor: RunCursor, gates: Gates, take_up: Callable[[Sequence[Work]], None]
+    ) -> None:
         self._cursor = cursor
         self._gates = gates
+        self._take_up = take_up
         self._stored = -1
         self._keeper: asyncio.Task[None] | None = None
 
@@ -85,9 +90,14 @@ class Children:
                 lambda: bool(gates.below) and gates.stands_still and not self.are_settled
             )
             seen = gates.news
-            if await steps.pause(self._cursor.run_id, self._cursor.heartbeat):
+            outcome = await steps.pause(self._cursor.run_id, self._cursor.heartbeat)
+            if outcome.work:
+                self._take_up(outcome.work)
+                # What was taken up begins before it is asked again whether anything goes on.
+                await asyncio.sleep(0)
+            if outcome.stands_still:
                 self._stored = seen
-            else:
+            elif not outcome.work:
                 # Somebody has decided, and the run below is about to tell.
                 with suppress(TimeoutError):
                     await workflow.wait_condition(

@@ -1,6 +1,7 @@
 """The life of one pipeline: whatever is open in it is waited for, and executed when it comes."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -106,8 +107,11 @@ class PipelineRun(AgentRun):
 
     def _begin(self, outcome: PipelineOutcome) -> None:
         self._over = self._over or outcome.ended
-        for work in outcome.work:
-            task = asyncio.create_task(self._serve(work))
+        self._take_up(outcome.work)
+
+    def _take_up(self, work: Sequence[Work]) -> None:
+        for one in work:
+            task = asyncio.create_task(self._serve(one))
             self._tasks[task] = None
             task.add_done_callback(lambda done: self._tasks.pop(done, None))
 

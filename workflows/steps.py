@@ -72,11 +72,10 @@ async def expire(requirement_id: str, heartbeat: float) -> ExpiryOutcome:
     return await _execute("expire", ask, ExpiryOutcome, _WRITE_LIMIT, heartbeat)
 
 
-async def pause(run_id: str, heartbeat: float) -> bool:
-    """Have a run paused that waits for nothing but people; False when its rows say otherwise."""
+async def pause(run_id: str, heartbeat: float) -> PauseOutcome:
+    """Have a run paused that waits for nothing but people, unless its rows say otherwise."""
     ask = PauseInput(run_id=run_id)
-    outcome = await _execute("pause_run", ask, PauseOutcome, _WRITE_LIMIT, heartbeat)
-    return outcome.stands_still
+    return await _execute("pause_run", ask, PauseOutcome, _WRITE_LIMIT, heartbeat)
 
 
 async def summarise(run_id: str, heartbeat: float) -> None:

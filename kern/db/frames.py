@@ -15,6 +15,7 @@ from kern.db.tables import RunRow
 from kern.errors import NotFound
 from kern.ids import new_id
 from kern.pipeline.frames import RUN, SERVED_VALUES, Outcome, Phase, held_in, into
+from kern.pipeline.machine import MOST_AT_ONCE
 from kern.pipeline.nodes import Node, NodeKind, Shape
 
 _steps, _shapes = table_of(StepRow), table_of(ShapeRow)
@@ -47,6 +48,17 @@ _IN_RUN = (
     _steps.select()
     .where(_steps.c.run_id == bindparam("run_id"), _steps.c.phase.in_(SERVED_VALUES))
     .order_by(_steps.c.number)
+)
+_UNFILLED = (
+    _steps.select()
+    .where(
+        _steps.c.run_id == bindparam("run_id"),
+        _steps.c.phase == Phase.open.value,
+        _steps.c.cursor < _steps.c.width,
+        _steps.c.open_children < MOST_AT_ONCE,
+    )
+    .order_by(_steps.c.number)
+    .limit(1)
 )
 _ROOT = _steps.select().where(_steps.c.run_id == bindparam("run_id"), _steps.c.number == 1)
 _SHAPE = select(_shapes.c.shape).where(_shapes.c.digest == bindparam("digest"))
@@ -159,6 +171,10 @@ class StoredFrames:
     def in_run(self) -> list[StepRow]:
         """Return all frames that somebody has to serve."""
         return hold_all(self.tx, StepRow, _IN_RUN, run_id=self.run.id)
+
+    def unfilled(self) -> StepRow | None:
+        """Return what holds branches that wait for a place, if anything does."""
+        return next(iter(hold_all(self.tx, StepRow, _UNFILLED, run_id=self.run.id)), None)
 
     def root(self) -> StepRow | None:
         """Return the frame that holds all others, once there is one."""

@@ -5,7 +5,8 @@ from datetime import datetime
 from sqlalchemy import bindparam, or_, select
 from sqlmodel import Session
 
-from kern.db import runs, step_waits
+from kern.contracts import PauseOutcome
+from kern.db import runs, step_waits, steps
 from kern.db.rows import execute, table_of
 from kern.db.tables import RequirementRow, RunRow, ToolCallRow
 from kern.db.trees import has_ended
@@ -41,21 +42,27 @@ _WORKED_ON = (
 )
 
 
-def pause(tx: Session, run_id: str, now: datetime) -> bool:
+def pause(tx: Session, run_id: str, now: datetime) -> PauseOutcome:
     """Pause a run if it waits for nothing but people, in itself and in the runs inside it.
 
-    Its workflow asks, which knows of work that no row tells of. Return whether it stands still.
+    Its workflow asks, which knows of work that no row tells of. Return whether it stands still, and
+    what begins in the place of what waits.
 
     Raises:
         NotFound: there is no such run.
     """
     run = runs.lock(tx, run_id)
     if RunStatus(run.status).is_final:
-        return True
-    if run.component_kind == "workflow" and step_waits.is_moving(tx, run_id):
-        return False
+        return PauseOutcome(stands_still=True)
+    is_pipeline = run.component_kind == "workflow"
     # A run inside that goes on again takes its own row and then this one.
-    if any(execute(tx, query, run_id=run_id).first() for query in (_MOVING_CHILD, _WORKED_ON)):
-        return False
+    moves = (is_pipeline and step_waits.is_moving(tx, run_id)) or any(
+        execute(tx, query, run_id=run_id).first() for query in (_MOVING_CHILD, _WORKED_ON)
+    )
+    if moves:
+        return PauseOutcome()
+    if is_pipeline:
+        work = steps.stand_still(tx, run, now).work
+        return PauseOutcome(stands_still=run.status == RunStatus.paused.value, work=work)
     runs.update_status(tx, run, now, paused=True)
-    return True
+    return PauseOutcome(stands_still=True)

@@ -1,8 +1,10 @@
 """What follows from what a machine did: calls, questions and events, and the run's own status."""
 
+from collections.abc import Sequence
+
 from pydantic import JsonValue
 
-from kern.db import runs, step_asking, step_work
+from kern.db import runs, step_asking, step_waits, step_work
 from kern.db.events import record
 from kern.db.frames import StoredFrames
 from kern.db.step_inputs import as_text
@@ -20,20 +22,46 @@ def advance(frames: StoredFrames, machine: Machine) -> None:
         frame.finished_at = frames.now
         _tell(frames, frame)
     gone = {frame.id for frame in frames.cancelled}
-    for frame in machine.served:
-        if frame.id in gone:
-            continue
+    if not _serve_all(frames, [frame for frame in machine.served if frame.id not in gone]):
+        return
+    if machine.ending is not None:
+        _end(frames, machine.ending)
+    else:
+        stand(frames)
+
+
+def stand(frames: StoredFrames) -> list[StepRow]:
+    """Derive whether a run stands still; return what begins because only people are waited for.
+
+    Branches that wait for people give their places to others, so that what does not depend on them
+    goes on: as many more at a time as may run at once.
+    """
+    began: list[StepRow] = []
+    # Of what is not bounded, all has begun.
+    while frames.shape.is_bounded and step_waits.only_people(frames.tx, frames.run.id):
+        holder = frames.unfilled()
+        if holder is None:
+            break
+        machine = Machine(frames)
+        machine.widened(holder)
+        began += machine.served
+        if not _serve_all(frames, machine.served):
+            return began
+    runs.update_status(frames.tx, frames.run, frames.now)
+    return began
+
+
+def _serve_all(frames: StoredFrames, served: Sequence[StepRow]) -> bool:
+    """Have frames served; False where what was approved is not what would begin."""
+    for frame in served:
         frame.lane = frames.lane
         if Phase(frame.phase).needs_person:
             step_asking.ask(frames, frame)
         elif frame.phase == Phase.work.value:
             step_work.equip(frames, frame)
             if not may_begin(frames, frame):
-                return
-    if machine.ending is not None:
-        _end(frames, machine.ending)
-    else:
-        runs.update_status(frames.tx, frames.run, frames.now)
+                return False
+    return True
 
 
 def _end(frames: StoredFrames, ending: Ending) -> None:

@@ -20,7 +20,7 @@ from kern.db.calls import Execution, Kept, Settled
 from kern.db.events import record
 from kern.db.frames import StoredFrames, pin
 from kern.db.outputs import session_state
-from kern.db.step_advance import advance
+from kern.db.step_advance import advance, stand
 from kern.db.step_inputs import arguments_of
 from kern.db.step_said import is_what_became, may_begin, refuse
 from kern.db.step_tables import StepRow
@@ -99,7 +99,7 @@ def begin(tx: Session, run_id: str, shape: Shape, now: datetime) -> PipelineOutc
         advance(frames, machine)
     else:
         # It may wait for nothing but people, before any of its steps is served.
-        runs.update_status(tx, run, now)
+        stand(frames)
     return _outcome(frames, frames.in_run())
 
 
@@ -214,8 +214,8 @@ def _serve(frames: StoredFrames, frame: StepRow, token: str) -> Task | None:
     phase = Phase(frame.phase)
     if phase.needs_person:
         if not step_asking.hear(frames, machine, frame):
-            runs.update_status(frames.tx, frames.run, frames.now)
-            return _outcome(frames, [frame]) if _is_open(frames.run) else None
+            began = stand(frames)
+            return None if began or not _is_open(frames.run) else _outcome(frames, [frame])
     elif phase is not Phase.work:
         # The run has ended where what was approved is not what would begin.
         return _evaluation(frames, frame, phase) if may_begin(frames, frame) else None
@@ -253,8 +253,7 @@ def _execution(frames: StoredFrames, frame: StepRow, token: str) -> Task | None:
         if taken.gate is None:
             return None
         frame.waits = True
-        runs.update_status(frames.tx, frames.run, frames.now)
-        return _outcome(frames, [frame])
+        return None if stand(frames) else _outcome(frames, [frame])
     frame.waits = False
     return Execute(frame.id, frame.node, taken, _facts(frames))
 
@@ -290,6 +289,12 @@ def _facts(frames: StoredFrames) -> Facts:
         metadata=run.run_metadata,
         history_runs=frames.shape.history_runs,
     )
+
+
+def stand_still(tx: Session, run: RunRow, now: datetime) -> PipelineOutcome:
+    """Pause a run in which only people are waited for; return what begins instead, if anything."""
+    frames = StoredFrames(tx, run, now)
+    return _outcome(frames, stand(frames))
 
 
 def _outcome(frames: StoredFrames, served: Sequence[StepRow]) -> PipelineOutcome:

@@ -158,6 +158,10 @@ class Machine:
         frame.error_code, frame.error_message = code, message
         self._serve(frame, Phase.trouble)
 
+    def widened(self, frame: StepRow) -> None:
+        """Open as many more branches as run at once: all that are open wait for people."""
+        self._open_up_to(frame, frame.open_children + (self.node(frame).bound or frame.width))
+
     def resumed(self, frame: StepRow, phase: Phase) -> None:
         """Bring a frame that had ended back into a phase, from which it goes on."""
         self._phase(frame, phase)
@@ -225,9 +229,13 @@ class Machine:
 
     def _fill(self, frame: StepRow) -> None:
         """Open branches up to the bound, or gather what they came to."""
+        self._open_up_to(frame, self.node(frame).bound or frame.width)
+        if frame.open_children == 0:
+            self._gather(frame)
+
+    def _open_up_to(self, frame: StepRow, most: int) -> None:
         node = self.node(frame)
-        bound = min(node.bound or frame.width, MOST_AT_ONCE)
-        while frame.open_children < bound and frame.cursor < frame.width:
+        while frame.open_children < min(most, MOST_AT_ONCE) and frame.cursor < frame.width:
             place = frame.cursor
             frame.cursor += 1
             frame.open_children += 1
@@ -236,8 +244,6 @@ class Machine:
             else:
                 child = self._child(node, place)
                 self._arrive(self._frames.add(child, frame, place, frame.source))
-        if frame.open_children == 0:
-            self._gather(frame)
 
     def _gather(self, frame: StepRow) -> None:
         node = self.node(frame)

@@ -136,6 +136,11 @@ class Shape(BaseModel):
         return written
 
     @cached_property
+    def is_bounded(self) -> bool:
+        """Whether it holds branches of which only so many run at once."""
+        return any(node.bound is not None for node in self.nodes)
+
+    @cached_property
     def digest(self) -> str:
         """What names this shape."""
         return digest(self.pinned)

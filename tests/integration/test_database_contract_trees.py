@@ -50,7 +50,7 @@ def cancel(stored: Stored, run_id: str) -> None:
 
 
 def paused(stored: Stored, run_id: str) -> bool:
-    return stored.do(lambda tx: pausing.pause(tx, run_id, after(5)))
+    return stored.do(lambda tx: pausing.pause(tx, run_id, after(5))).stands_still
 
 
 def test_members_have_runs_inside_the_teams(stored: Stored) -> None:

@@ -300,3 +300,23 @@ def test_what_this_worker_has_not_is_waited_for_and_asked_of_nobody(
     assert len(ledger.lines) == 1
     asked = whole.get_run_output(output.run_id).requirements
     assert [one.kind for one in asked] == [RequirementKind.confirmation]
+
+
+def test_an_agent_that_waits_for_a_person_gives_its_place_to_others(
+    runtime: Runtime, ledger: Ledger
+) -> None:
+    payer = scripted([Call("pay", amount=1), "paid"], [paying(ledger)], name="payer")
+    ran: list[int] = []
+
+    def note(told: StepInput) -> str:
+        ran.append(1)
+        return "noted"
+
+    flow = pipeline(Parallel(payer, note, Step("more", note), max_concurrency=1))
+    output = flow.run("hi")
+    assert output.is_paused
+    assert len(ran) == 2
+    only(output).confirm()
+    output = go_on(flow, output)
+    assert output.content == '{"more":"noted","note":"noted","payer":"paid"}'
+    assert ledger.lines == ["paid 1"]

@@ -189,12 +189,12 @@ def test_what_was_edited_stands_whatever_became_of_the_rows(runtime: Runtime, pa
 
 
 def test_what_a_later_branch_begins_with_is_what_was_approved(runtime: Runtime, paid: Paid) -> None:
-    held = Step("held", draft, human_review=REVIEW)
-    one = Parallel(held, Step("pay", paid.pay), max_concurrency=1, human_review=CONFIRM)
+    def forge() -> None:
+        sql(runtime, "UPDATE runs SET input = '4000'")
+
+    one = Parallel(forge, Step("pay", paid.pay), max_concurrency=1, human_review=CONFIRM)
     flow = pipeline(one)
     output = flow.run("40")
-    output = flow.continue_run(output.run_id, [only(output).confirm(by="dana")])
-    sql(runtime, "UPDATE runs SET input = '4000'")
     output = flow.continue_run(output.run_id, [only(output).confirm(by="dana")])
     assert is_refused(output)
     assert not paid.lines

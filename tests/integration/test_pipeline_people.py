@@ -1,6 +1,7 @@
 """People in pipelines: before steps and containers, about outputs, routes and failures."""
 
 import json
+import threading
 import time
 from datetime import timedelta
 
@@ -362,6 +363,47 @@ def test_a_question_without_enough_approvals_keeps_no_run_of_its_session_waiting
     output = flow.continue_run(output.run_id, [only(output).confirm(by="ann")])
     assert output.is_paused
     assert flow.run("ho", session_id="quorum").is_paused
+
+
+def test_branches_that_wait_for_people_give_their_places_to_others(runtime: Runtime) -> None:
+    ran: list[str] = []
+
+    def free(told: StepInput) -> str:
+        ran.append("free")
+        return "free"
+
+    flow = pipeline(Parallel(Step("asked", exclaim, human_review=CONFIRM), free, max_concurrency=1))
+    output = flow.run("hi")
+    assert output.is_paused
+    assert ran == ["free"]
+    only(output).confirm()
+    assert json.loads(str(content(go_on(flow, output)))) == {"asked": "hi!", "free": "free"}
+
+
+def test_all_items_come_to_the_people_who_are_asked_about_them(runtime: Runtime) -> None:
+    """Though no more than ten run at once."""
+    going = most = 0
+    guard = threading.Lock()
+
+    def check(told: StepInput) -> object:
+        nonlocal going, most
+        with guard:
+            going += 1
+            most = max(most, going)
+        time.sleep(0.01)
+        with guard:
+            going -= 1
+        return told.item
+
+    pay = Step("pay", lambda told: told.item, human_review=CONFIRM)
+    flow = pipeline(Parallel(check, pay, for_each=lambda: list(range(33))))
+    output = flow.run("hi")
+    assert output.is_paused
+    assert len(output.active_requirements) == 33
+    assert most <= 10
+    for one in output.active_requirements:
+        one.confirm()
+    assert json.loads(str(content(go_on(flow, output)))) == list(range(33))
 
 
 def test_an_unknown_outcome_says_whose_it_is(runtime: Runtime) -> None:
