@@ -63,7 +63,7 @@ class ModelTurn:
 
         A stored answer is returned as it is and nobody is asked again.
         """
-        began = datetime.now(UTC)
+        began = _began()
         with at_the_edge(ask.run_id):
             async with beating(meanwhile=lambda: self._mark_running(ask.run_id, began)):
                 try:
@@ -185,6 +185,12 @@ class ModelTurn:
         reach("mark_running.before_store")
         await self._db.write(mark)
         reach("mark_running.after_store")
+
+
+def _began() -> datetime:
+    """Return when a worker began the turn: of one that died at once, only Temporal knows."""
+    info = activity.info()
+    return datetime.now(UTC) if info.attempt == 1 else info.scheduled_time
 
 
 def _with_summary(
