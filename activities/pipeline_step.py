@@ -18,7 +18,7 @@ from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.activities.tool_result import changes_of
 from kern.checkpoints import reach
 from kern.contracts import PipelineInput, PipelineOutcome, Work
-from kern.db import steps
+from kern.db import step_work, steps
 from kern.db.calls import Execution
 from kern.db.engine import Database
 from kern.db.outputs import no_run, run_row
@@ -223,7 +223,7 @@ class _StepAttempt(Attempt[Finished]):
         output, changes = as_output(value), changes_of(self.given.session_state)
         if isinstance(changes, str):
             why = f"What it changed in the session's state could not be kept: {changes}"
-            return Finished(ToolOutcome.error, error=why)
+            return Finished(ToolOutcome.error, error=why, code=step_work.STATE_NOT_KEPT)
         return Finished(ToolOutcome.result, output.content, output.stop, changes=changes)
 
     async def _keep(self, finished: Finished, *, goes_on: bool) -> None:

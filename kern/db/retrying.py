@@ -20,7 +20,7 @@ from kern.db.viewer import Viewer
 from kern.errors import Conflict
 from kern.pipeline.frames import Outcome, Phase
 from kern.pipeline.machine import EVALUATION_FAILED, REJECTED, Machine
-from kern.states import OnBusy, RunStatus, ToolCallStatus, ToolOutcome
+from kern.states import Effect, OnBusy, RunStatus, ToolCallStatus, ToolOutcome
 
 _steps = table_of(StepRow)
 _UNDONE = _steps.select().where(
@@ -121,15 +121,20 @@ class _Reopening:
         elif not has_passed(self._frames, frame):
             self._serve(frame, Phase.gate)
         elif node.is_leaf:
-            self._serve_leaf(frame, failed=code is not None)
+            self._serve_leaf(frame, code)
         elif code == EVALUATION_FAILED:
             self._serve(frame, Phase.until if frame.cursor else Phase.ask)
         else:
             self._machine.again(frame)
             self._own_lanes()
 
-    def _serve_leaf(self, frame: StepRow, *, failed: bool) -> None:
+    def _serve_leaf(self, frame: StepRow, code: str | None) -> None:
         call = runs.hold_call(self._frames.tx, frame.call_id)
+        node, failed = self._frames.shape.by_id[frame.node], code is not None
+        if code == step_work.STATE_NOT_KEPT and node.effect is Effect.once:
+            step_work.doubt(self._machine, frame, step_work.HAS_ENDED)
+            self._own_lanes()
+            return
         # One that was stopped may have failed after that, when its branch had been given up.
         failed = failed or (call is not None and call.outcome == ToolOutcome.error.value)
         if not self._mend(call) and failed:

@@ -23,10 +23,16 @@ from kern.pipeline.frames import RUN, origin
 from kern.pipeline.machine import Machine
 from kern.states import RunStatus, ToolOutcome, Verdict
 
+# Why a step failed whose function came to its end.
+STATE_NOT_KEPT = "state_not_kept"
 _LONGEST_BACKOFF = 3600.0
 _REPEATS = (
     "The run of the step {!r} did not come to its end, but has executed calls that must not happen "
     "twice. Another run would begin from the start."
+)
+HAS_ENDED = (
+    "The step {!r} came to its end, and only what it changed in the session's state could not be "
+    "kept. Executed again, it would do once more what must not happen twice."
 )
 
 
@@ -108,9 +114,9 @@ def is_doubtful(tx: Session, call: ToolCallRow | None) -> bool:
     return has_acted(tx, call.child_run_id)
 
 
-def doubt(machine: Machine, frame: StepRow) -> None:
-    """Put before a person whether a run that has acted is followed by another one."""
-    machine.doubted(frame, "repeats_effects", _REPEATS.format(frame.name))
+def doubt(machine: Machine, frame: StepRow, why: str = _REPEATS) -> None:
+    """Put before a person whether what has acted is done once more."""
+    machine.doubted(frame, "repeats_effects", why.format(frame.name))
 
 
 def settle_done(frames: StoredFrames, machine: Machine, frame: StepRow, call: ToolCallRow) -> None:

@@ -82,6 +82,7 @@ class Finished:
     content: JsonValue = None
     stop: bool = False
     error: str = ""
+    code: str = "step_failed"
     changes: list[StateChange] = field(default_factory=list)
 
 
@@ -189,7 +190,7 @@ def finish(tx: Session, taken: Execute, token: str, ended: Finished, now: dateti
     if ended.outcome is ToolOutcome.result:
         machine.worked(frame, ended.content, stop=ended.stop)
     else:
-        machine.failed(frame, "step_failed", ended.error)
+        machine.failed(frame, ended.code, ended.error)
     advance(frames, machine)
     return kept
 

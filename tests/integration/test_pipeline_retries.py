@@ -394,3 +394,26 @@ def test_a_step_that_this_worker_has_not_is_told_of_and_waited_for(
     # That a worker did not have it used up none of the retries.
     assert len(tries) == 3
     assert told() is None
+
+
+def test_a_step_that_ended_is_not_done_again_blindly_because_of_what_it_left_in_the_state(
+    runtime: Runtime,
+) -> None:
+    paid: list[str] = []
+
+    def pay(told: StepInput) -> str:
+        paid.append("paid")
+        if len(paid) == 1:
+            told.session_state["what"] = object()
+        return "paid"
+
+    flow = pipeline(pay, exclaim)
+    output = flow.run("hi")
+    assert output.error is not None
+    assert output.error.code == "state_not_kept"
+    output = flow.retry_run(output.run_id)
+    assert "'pay' came to its end" in (only(output).question or "")
+    assert paid == ["paid"]
+    output = flow.continue_run(output.run_id, [only(output).run_again()])
+    assert output.content == "paid!"
+    assert paid == ["paid", "paid"]
