@@ -185,7 +185,9 @@ def release(
         _stop(tx, run, call, now)
         return False
     call.status, call.token = ToolCallStatus.waiting.value, None
-    call.attempt -= not begun
+    if not begun:
+        call.attempt -= 1
+        call.started_at = call.started_at if call.attempt else None
     _record(tx, run, call, "failed", now, reason=reason[:500])
     return True
 
