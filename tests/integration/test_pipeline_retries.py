@@ -404,7 +404,7 @@ def test_a_step_that_ended_is_not_done_again_blindly_because_of_what_it_left_in_
     def pay(told: StepInput) -> str:
         paid.append("paid")
         if len(paid) == 1:
-            told.session_state["what"] = object()
+            told.session_state["what"] = object()  # type: ignore[assignment]
         return "paid"
 
     flow = pipeline(pay, exclaim)
