@@ -35,7 +35,7 @@ def live(
         database.look(audit.verify)
 
 
-@pytest.mark.parametrize(("name", "examples"), [("memory", 20), ("postgres", 8)])
+@pytest.mark.parametrize(("name", "examples"), [("memory", 12), ("postgres", 5)])
 def test_random_lives_of_a_session_agree_with_the_model(
     name: str, examples: int, tmp_path: Path
 ) -> None:

@@ -123,7 +123,7 @@ class Drive:
             machine.failed(frame, "broken", "it failed", final=True)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(spec=pipelines(), order=st.data())
 def test_it_comes_to_what_a_plain_interpreter_comes_to(spec: Spec, order: st.DataObject) -> None:
     drive = Drive(spec, order)
@@ -133,13 +133,4 @@ def test_it_comes_to_what_a_plain_interpreter_comes_to(spec: Spec, order: st.Dat
     if ending.outcome is Outcome.completed:
         assert ending.holder is not None
         assert drive.frames.content(ending.holder) == expected.content
-
-
-@settings(max_examples=400, deadline=None)
-@given(spec=pipelines(), order=st.data())
-def test_all_steps_that_are_still_known_at_the_end_are_done(
-    spec: Spec, order: st.DataObject
-) -> None:
-    drive = Drive(spec, order)
-    if drive.run().outcome is Outcome.completed:
-        assert drive.frames.done == drive.frames.known
+        assert drive.frames.done == drive.frames.known, "steps that are left out are still counted"
