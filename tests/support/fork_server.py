@@ -6,6 +6,7 @@ import json
 import os
 import random
 import runpy
+import select
 import signal
 import socket
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 _LONGEST = 1 << 20
+_HEAR_SECONDS = 0.5
 # What workers, clients and commands import, at once or at first use; what is executed is not here.
 _USED = (
     "alembic.command",
@@ -54,6 +56,9 @@ class _Server:
         signal.signal(signal.SIGCHLD, self._reap)
         self._tell(ready=os.getpid())
         while True:
+            # A signal that comes just before the waiting is heard only after it.
+            while not select.select([self._connection], [], [], _HEAR_SECONDS)[0]:
+                pass
             line, streams, _, _ = socket.recv_fds(self._connection, _LONGEST, 3)
             while line and not line.endswith(b"\n"):
                 line += self._connection.recv(_LONGEST)
