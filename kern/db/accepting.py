@@ -45,6 +45,7 @@ def accept(
         Conflict: the run's id is taken by another run, or by one that was deleted.
         SessionBusy: another run of the session moves, and the request wants no queue.
     """
+    # Also of an id that was made for it: nobody may have heard of the commit.
     known = run_row(tx, run_id)
     if known is not None:
         _same_run(tx, known, request, attachments)

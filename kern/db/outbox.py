@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import bindparam
-from sqlmodel import Session, col, delete, select, update
+from sqlalchemy import select as sql_select
+from sqlmodel import Session, col, select, update
 
 from kern.db.rows import add_row, execute, new_row, table_of
 from kern.db.tables import OutboxRow, RunRow
@@ -30,6 +31,18 @@ class DeliveryKind(StrEnum):
 
 # What a newer version has left is delivered by its own workers.
 _KNOWN = col(OutboxRow.kind).in_([kind.value for kind in DeliveryKind])
+
+
+# Asked every moment, and after each run.
+_ANY_DUE = (
+    sql_select(_outbox.c.id)
+    .where(
+        _outbox.c.next_at <= bindparam("now"),
+        _outbox.c.kind.in_([kind.value for kind in DeliveryKind]),
+    )
+    .limit(1)
+)
+_CONFIRMED = _outbox.delete().where(_outbox.c.id == bindparam("delivery_id"))
 
 
 @dataclass(frozen=True)
@@ -88,8 +101,7 @@ def is_due(tx: Session) -> bool:
 
 def is_any_due(tx: Session, now: datetime) -> bool:
     """Whether anything is to be delivered, asked without taking a lock."""
-    query = select(OutboxRow.id).where(col(OutboxRow.next_at) <= now, _KNOWN).limit(1)
-    return tx.exec(query).first() is not None
+    return execute(tx, _ANY_DUE, now=now).first() is not None
 
 
 def claim_due(tx: Session, now: datetime, limit: int = 100) -> list[Delivery]:
@@ -110,7 +122,8 @@ def make_due(tx: Session, now: datetime) -> None:
 
 def confirm(tx: Session, *delivery_ids: str) -> None:
     """Forget what Temporal has confirmed."""
-    tx.exec(delete(OutboxRow).where(col(OutboxRow.id).in_(delivery_ids)))
+    for delivery_id in delivery_ids:
+        execute(tx, _CONFIRMED, delivery_id=delivery_id)
 
 
 def find(tx: Session, requirement_id: str) -> Delivery | None:
