@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Characters that turn the direction of what follows: an amount could be shown backwards.
 _TURNING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Between two columns, and what the last one has at least.
+_GAP, _NARROWEST = 2, 10
 _PIPE_WIDTH = 200
 _SHORT = 8
 _WIDE = 120
@@ -94,15 +96,23 @@ def say_json(value: Mapping[str, object]) -> None:
 
 
 def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; the last column takes the room that is left."""
+    """Print a table; the last column takes the room that is left, and the others are whole."""
+    from rich.cells import cell_len
     from rich.table import Table
 
+    lines = [[one_line(cell) for cell in row] for row in rows]
+    widths = [
+        max(cell_len(cell) for cell in (heading, *(line[index] for line in lines)))
+        for index, heading in enumerate(headings)
+    ]
+    left = console().width - sum(_GAP + width for width in widths[:-1])
+    # Otherwise what is too wide is taken from all of them.
+    widths[-1] = max(_NARROWEST, min(widths[-1], left))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for index, heading in enumerate(headings):
-        is_last = index == len(headings) - 1
-        table.add_column(heading, no_wrap=True, overflow="ellipsis" if is_last else "fold")
-    for row in rows:
-        table.add_row(*(one_line(cell) for cell in row))
+    for heading, width in zip(headings, widths, strict=True):
+        table.add_column(heading, no_wrap=True, overflow="ellipsis", width=width)
+    for line in lines:
+        table.add_row(*line)
     console().print(table, soft_wrap=False)
 
 
