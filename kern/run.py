@@ -136,6 +136,7 @@ class StepExecution(BaseModel):
 
     Attributes:
         node: Its place in the workflow, which stays the same from run to run.
+        parent_id: The container that holds it; None for the whole.
         depth: How many containers hold it.
         place: Which one it is in what holds it: in a loop the iteration, with `for_each` the item.
         phase: What it needs next; `done` at its end.
@@ -150,6 +151,7 @@ class StepExecution(BaseModel):
     id: str
     name: str
     node: str
+    parent_id: str | None = None
     depth: int = 0
     place: int = 0
     phase: str

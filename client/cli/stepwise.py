@@ -1,7 +1,7 @@
 """Shows the steps of a workflow: as a bar while they are done, as a tree afterwards."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -92,10 +92,22 @@ class StepScreen:
 
 def tell_steps(steps: Sequence[StepExecution], opened: int) -> None:
     """Print steps as a tree; `opened` is how many there are."""
-    for step in steps[1:]:
+    for step in _nested(steps):
         _tell_step(step)
     if opened > len(steps):
         say(styled(f"  and {count(opened - len(steps), 'more step')}", "dim"))
+
+
+def _nested(steps: Sequence[StepExecution]) -> Iterator[StepExecution]:
+    """Yield all steps but the whole, each right after what holds it or what lies beside it."""
+    inside: dict[str | None, list[StepExecution]] = {}
+    for step in steps:
+        inside.setdefault(step.parent_id, []).append(step)
+    left = inside.get(steps[0].id, [])[::-1] if steps else []
+    while left:
+        step = left.pop()
+        yield step
+        left.extend(inside.get(step.id, [])[::-1])
 
 
 def tell_progress(progress: Progress) -> None:

@@ -105,6 +105,7 @@ class _Around:
             id=row.id,
             name=row.name,
             node=row.node,
+            parent_id=row.parent_id,
             depth=self._depth(row),
             place=row.place,
             phase=row.phase,

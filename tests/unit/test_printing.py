@@ -1,9 +1,10 @@
-"""Tables on a narrow terminal: what is copied from them stays whole."""
+"""What the command line prints: tables on a narrow terminal, and steps as a tree."""
 
 import pytest
 from rich.console import Console
 
-from kern.client.cli import printing
+from kern.client.cli import printing, stepwise
+from kern.run import StepExecution
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
@@ -18,3 +19,24 @@ def test_a_long_last_cell_takes_no_room_from_the_others(
     assert row.startswith("…334a4e63  20 s   what waits")
     assert row.endswith("…")
     assert len(row) <= width
+
+
+def test_steps_stand_below_what_holds_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """In whatever order they were opened."""
+    opened = {"root": None, "a": "root", "b": "root", "a1": "a", "b1": "b", "a2": "a"}
+    depth = {"root": 0, "a": 1, "b": 1}
+    steps = [
+        StepExecution(
+            id=name,
+            name=name,
+            node=name,
+            parent_id=parent,
+            depth=depth.get(name, 2),
+            phase="done",
+            outcome="completed",
+        )
+        for name, parent in opened.items()
+    ]
+    stepwise.tell_steps(steps, len(steps))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["a", "a1", "a2", "b", "b1"]
