@@ -90,7 +90,7 @@ def expected(session: ModelSession, now: int) -> Facts:
     return {
         "session": (session.name, session.state, len(session.runs), session.forked_from),
         "runs": [_row(run) for run in session.runs],
-        "told": {run.id: run.told for run in own},
+        "told": {run.id: run.told for run in session.runs},
         "owed": sorted(str((run.id, *one)) for run in own for one in run.owed),
         "calls": sorted(str((call.id, call.status, call.holder, call.attempts)) for call in calls),
         "asks": sorted((ask.id, ask.status) for call in calls for ask in call.asks),

@@ -320,6 +320,7 @@ class ModelSession:
                 place = len(copy.runs) + 1
                 copied = Run(copy, "", place, run.input, is_copy=True, status="completed")
                 copied.content, copied.turn, copied.turns = run.content, run.turn, run.turns
+                copied.told.append("run_completed")
                 copy.runs.append(copied)
         return copy
 
