@@ -34,6 +34,7 @@ class PipelineRun(AgentRun):
         # In their order, in which they are cancelled too.
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._below: set[asyncio.Task[None] | None] = set()
+        self._lanes: set[str] = set()
         self._is_parting = False
         self._error: BaseException | None = None
         self._over = False
@@ -107,10 +108,15 @@ class PipelineRun(AgentRun):
 
     def _begin(self, outcome: PipelineOutcome) -> None:
         self._over = self._over or outcome.ended
-        self._take_up(outcome.work)
+        self._serve_each(outcome.work)
 
     def _take_up(self, work: Sequence[Work]) -> None:
+        # What was told before is told again when an answer may have been lost.
+        self._serve_each([one for one in work if one.lane not in self._lanes])
+
+    def _serve_each(self, work: Sequence[Work]) -> None:
         for one in work:
+            self._lanes.add(one.lane)
             task = asyncio.create_task(self._serve(one))
             self._tasks[task] = None
             task.add_done_callback(lambda done: self._tasks.pop(done, None))

@@ -42,11 +42,11 @@ _WORKED_ON = (
 )
 
 
-def pause(tx: Session, run_id: str, now: datetime) -> PauseOutcome:
+def pause(tx: Session, run_id: str, now: datetime, *, again: bool = False) -> PauseOutcome:
     """Pause a run if it waits for nothing but people, in itself and in the runs inside it.
 
     Its workflow asks, which knows of work that no row tells of. Return whether it stands still, and
-    what begins in the place of what waits.
+    what begins in the place of what waits; `again`, also what an earlier attempt has begun.
 
     Raises:
         NotFound: there is no such run.
@@ -59,10 +59,11 @@ def pause(tx: Session, run_id: str, now: datetime) -> PauseOutcome:
     moves = (is_pipeline and step_waits.is_moving(tx, run_id)) or any(
         execute(tx, query, run_id=run_id).first() for query in (_MOVING_CHILD, _WORKED_ON)
     )
+    if is_pipeline:
+        work = steps.stand_still(tx, run, now, moves=moves, again=again).work
+        stands_still = not moves and run.status == RunStatus.paused.value
+        return PauseOutcome(stands_still=stands_still, work=work)
     if moves:
         return PauseOutcome()
-    if is_pipeline:
-        work = steps.stand_still(tx, run, now).work
-        return PauseOutcome(stands_still=run.status == RunStatus.paused.value, work=work)
     runs.update_status(tx, run, now, paused=True)
     return PauseOutcome(stands_still=True)

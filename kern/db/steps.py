@@ -292,10 +292,17 @@ def _facts(frames: StoredFrames) -> Facts:
     )
 
 
-def stand_still(tx: Session, run: RunRow, now: datetime) -> PipelineOutcome:
-    """Pause a run in which only people are waited for; return what begins instead, if anything."""
-    frames = StoredFrames(tx, run, now)
-    return _outcome(frames, stand(frames))
+def stand_still(
+    tx: Session, run: RunRow, now: datetime, *, moves: bool, again: bool
+) -> PipelineOutcome:
+    """Pause a run unless it `moves`; return what begins instead, if anything.
+
+    `again`: what an earlier attempt has begun may have been told to nobody. Until it is taken, it
+    is in a lane under the run's id.
+    """
+    frames = StoredFrames(tx, run, now, run.id)
+    begun = frames.in_lane(run.id) if again else []
+    return _outcome(frames, begun if moves else [*begun, *stand(frames)])
 
 
 def _outcome(frames: StoredFrames, served: Sequence[StepRow]) -> PipelineOutcome:

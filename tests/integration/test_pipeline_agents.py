@@ -5,6 +5,7 @@ import time
 import pytest
 from pydantic import BaseModel
 
+from kern.activities import endings
 from kern.agent import Agent
 from kern.client.runtime import Runtime
 from kern.component import Component
@@ -318,3 +319,27 @@ def test_an_agent_that_waits_for_a_person_gives_its_place_to_others(
     output = go_on(flow, output)
     assert output.content == '{"more":"noted","note":"noted","payer":"paid"}'
     assert ledger.lines == ["paid 1"]
+
+
+def test_what_began_in_the_place_of_an_agent_is_not_lost_with_an_answer(
+    runtime: Runtime, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The activity dies after it has stored what begins, and before anybody hears of it."""
+    payer = scripted([Call("pay", amount=1), "paid"], [paying(ledger)], name="payer")
+    lost: list[str] = []
+
+    def dying(point: str) -> None:
+        if point == "pause_run.after_store" and not lost:
+            lost.append(point)
+            raise OSError(point)
+
+    monkeypatch.setattr(endings, "reach", dying)
+    asked = Step("asked", upper, human_review=CONFIRM)
+    flow = pipeline(Parallel(payer, exclaim, asked, max_concurrency=1))
+    output = flow.run("hi")
+    assert lost
+    assert len(output.active_requirements) == 2
+    for one in output.active_requirements:
+        one.confirm()
+    output = go_on(flow, output)
+    assert output.content == '{"asked":"HI","exclaim":"hi!","payer":"paid"}'
