@@ -53,14 +53,12 @@ class Endings:
     @activity.defn(name="pause_run")
     async def pause_run(self, ask: PauseInput) -> PauseOutcome:
         """Pause a run that waits for nothing but people, also in the runs inside it."""
-        now, again = self._clock(), activity.info().attempt > 1
+        now = self._clock()
         reach("pause_run.before_store")
         with at_the_edge(ask.run_id):
             async with beating():
                 try:
-                    outcome = await self._db.write(
-                        lambda tx: pausing.pause(tx, ask.run_id, now, again=again)
-                    )
+                    outcome = await self._db.write(lambda tx: pausing.pause(tx, ask.run_id, now))
                 except NotFound:
                     if not await is_deleted(self._db, ask.run_id):
                         raise

@@ -34,6 +34,7 @@ class PipelineRun(AgentRun):
         # In their order, in which they are cancelled too.
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._below: set[asyncio.Task[None] | None] = set()
+        # Those that are waited for or executed.
         self._lanes: set[str] = set()
         self._is_parting = False
         self._error: BaseException | None = None
@@ -62,6 +63,7 @@ class PipelineRun(AgentRun):
             await self._serve_all(cursor)
 
     async def _serve_all(self, cursor: RunCursor) -> None:
+        self._lanes.clear()
         try:
             self._begin(await self._execute(None))
             await workflow.wait_condition(lambda: self._over or self._may_move_on())
@@ -108,14 +110,13 @@ class PipelineRun(AgentRun):
 
     def _begin(self, outcome: PipelineOutcome) -> None:
         self._over = self._over or outcome.ended
-        self._serve_each(outcome.work)
+        self._take_up(outcome.work)
 
     def _take_up(self, work: Sequence[Work]) -> None:
-        # What was told before is told again when an answer may have been lost.
-        self._serve_each([one for one in work if one.lane not in self._lanes])
-
-    def _serve_each(self, work: Sequence[Work]) -> None:
         for one in work:
+            if one.lane in self._lanes:
+                # What was told before is told again until it is taken: an answer may get lost.
+                continue
             self._lanes.add(one.lane)
             task = asyncio.create_task(self._serve(one))
             self._tasks[task] = None
@@ -133,7 +134,9 @@ class PipelineRun(AgentRun):
                 await self._follow(work.child)
                 if self._over:
                     return
-            self._begin(await self._execute(work.lane, work.name))
+            outcome = await self._execute(work.lane, work.name)
+            self._lanes.discard(work.lane)
+            self._begin(outcome)
         except ActivityError as error:
             self._error, self._over = error, True
 

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts import Gate
-from kern.db import audit, delegated, late, outbox, runs
+from kern.db import audit, delegated, late, outbox, runs, step_waits
 from kern.db.approved import is_as_approved, runs_with
 from kern.db.asked import asked_about, pending_gate
 from kern.db.audit import KERN, Decided
@@ -54,6 +54,8 @@ _OF_STEP = (
     .order_by(_requirements.c.id)
     .limit(1)
 )
+_HAPPENED = "The attempt that was thought dead ended the call and reported its result."
+_NOT_BEGUN = "The attempt that was thought dead reported that it had not begun the call."
 _DOUBT = _requirements.select().where(
     _requirements.c.tool_call_id == bindparam("tool_call_id"),
     _requirements.c.kind == RequirementKind.unknown_outcome.value,
@@ -160,7 +162,7 @@ def finish(
         return Kept.fenced
     asked = _open_question(tx, call)
     if asked is not None:
-        _settle(tx, run, asked, result, now)
+        _settle(tx, run, asked, _found(asked, Verdict.happened, _HAPPENED, result), now)
     runs.finish_call(tx, call, outcome, result, now)
     run.tool_calls += call.step_id is None
     change_state(tx, run, changes, now)
@@ -179,16 +181,23 @@ def release(
     False when another attempt holds it, or its run has ended and the call ends with it.
     """
     run, call = _lock(tx, tool_call_id)
-    if not _is_held(call, token):
+    # Somebody who thought this attempt dead has asked what became of it.
+    asked = _open_question(tx, call) if call.token == token and not begun else None
+    if asked is None and not _is_held(call, token):
         return False
     if RunStatus(run.status).is_final:
         _stop(tx, run, call, now)
         return False
+    if asked is not None:
+        _settle(tx, run, asked, _found(asked, Verdict.run_again, _NOT_BEGUN), now)
+        step_waits.steps_on(tx, call)
     call.status, call.token = ToolCallStatus.waiting.value, None
     if not begun:
         call.attempt -= 1
         call.started_at = call.started_at if call.attempt else None
     _record(tx, run, call, "failed", now, reason=reason[:500])
+    if asked is not None:
+        runs.update_status(tx, run, now, paused=False)
     return True
 
 
@@ -299,19 +308,20 @@ def _open_question(tx: Session, call: ToolCallRow) -> RequirementRow | None:
     return hold(tx, RequirementRow, _DOUBT, tool_call_id=call.id)
 
 
-def _settle(tx: Session, run: RunRow, asked: RequirementRow, result: str, now: datetime) -> None:
-    """Answer what became of a call by the attempt that was in it and has ended after all."""
-    note = "The attempt that was thought dead ended the call and reported its result."
-    decided = Decided(
-        verdict=Verdict.happened, actor=KERN, note=note, digest=asked.digest, given=result
-    )
+def _settle(
+    tx: Session, run: RunRow, asked: RequirementRow, decided: Decided, now: datetime
+) -> None:
+    """Answer what became of a call by the attempt that was in it and is not dead after all."""
     audit.append(tx, asked, decided, audit.decisions_of(tx, asked.id), now)
-    asked.status, asked.verdict = RequirementStatus.resolved.value, Verdict.happened.value
-    asked.resolved_by, asked.resolved_note, asked.resolved_at = KERN, note, now
-    record(
-        tx, run, "requirement_resolved", now, requirement_id=asked.id, verdict="happened", by=KERN
-    )
+    asked.status, asked.verdict = RequirementStatus.resolved.value, decided.verdict.value
+    asked.resolved_by, asked.resolved_note, asked.resolved_at = KERN, decided.note, now
+    told: dict[str, JsonValue] = {"verdict": decided.verdict.value, "by": KERN}
+    record(tx, run, "requirement_resolved", now, requirement_id=asked.id, **told)
     if not RunStatus(run.status).is_final:
         outbox.enqueue(
             tx, run, DeliveryKind.resolved, now, requirement_id=asked.id, grace=timedelta(0)
         )
+
+
+def _found(asked: RequirementRow, verdict: Verdict, note: str, given: str | None = None) -> Decided:
+    return Decided(verdict=verdict, actor=KERN, note=note, digest=asked.digest, given=given)

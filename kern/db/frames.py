@@ -44,6 +44,11 @@ _CONTENTS = (
 _IN_LANE = _steps.select().where(
     _steps.c.lane == bindparam("lane"), _steps.c.phase.in_(SERVED_VALUES)
 )
+_TOLD_BY = (
+    _steps.select()
+    .where(_steps.c.told_by == bindparam("lane"), _steps.c.phase.in_(SERVED_VALUES))
+    .order_by(_steps.c.number)
+)
 _IN_RUN = (
     _steps.select()
     .where(_steps.c.run_id == bindparam("run_id"), _steps.c.phase.in_(SERVED_VALUES))
@@ -66,7 +71,10 @@ _KNOWN = select(_shapes.c.digest).where(_shapes.c.digest == bindparam("digest"))
 
 
 class StoredFrames:
-    """The frames of one run, whose row the transaction holds. New ones are in `lane`."""
+    """The frames of one run, whose row the transaction holds.
+
+    What is opened is served in `lane`, or told by it.
+    """
 
     def __init__(self, tx: Session, run: RunRow, now: datetime, lane: str | None = None) -> None:
         self.tx, self.run, self.now, self.lane = tx, run, now, lane
@@ -94,7 +102,6 @@ class StoredFrames:
             parent_id=None if parent is None else parent.id,
             parent_round=0 if parent is None else parent.round,
             place=place,
-            lane=self.lane,
             phase=Phase.pending.value,
             source=source,
             created_at=self.now,
@@ -164,9 +171,13 @@ class StoredFrames:
             frame = self.get(frame.parent_id)
             yield frame
 
-    def in_lane(self, lane: str) -> list[StepRow]:
-        """Return the frames that an activity has to serve."""
-        return hold_all(self.tx, StepRow, _IN_LANE, lane=lane)
+    def in_lane(self, lane: str) -> StepRow | None:
+        """Return the frame that an activity has to serve."""
+        return next(iter(hold_all(self.tx, StepRow, _IN_LANE, lane=lane)), None)
+
+    def told_by(self, lane: str) -> list[StepRow]:
+        """Return the frames of which an activity has to tell, in lanes of their own."""
+        return hold_all(self.tx, StepRow, _TOLD_BY, lane=lane)
 
     def in_run(self) -> list[StepRow]:
         """Return all frames that somebody has to serve."""

@@ -42,11 +42,11 @@ _WORKED_ON = (
 )
 
 
-def pause(tx: Session, run_id: str, now: datetime, *, again: bool = False) -> PauseOutcome:
+def pause(tx: Session, run_id: str, now: datetime) -> PauseOutcome:
     """Pause a run if it waits for nothing but people, in itself and in the runs inside it.
 
     Its workflow asks, which knows of work that no row tells of. Return whether it stands still, and
-    what begins in the place of what waits; `again`, also what an earlier attempt has begun.
+    what has begun in the place of what waits.
 
     Raises:
         NotFound: there is no such run.
@@ -60,7 +60,7 @@ def pause(tx: Session, run_id: str, now: datetime, *, again: bool = False) -> Pa
         execute(tx, query, run_id=run_id).first() for query in (_MOVING_CHILD, _WORKED_ON)
     )
     if is_pipeline:
-        work = steps.stand_still(tx, run, now, moves=moves, again=again).work
+        work = steps.stand_still(tx, run, now, moves=moves).work
         stands_still = not moves and run.status == RunStatus.paused.value
         return PauseOutcome(stands_still=stands_still, work=work)
     if moves:

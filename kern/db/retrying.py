@@ -105,7 +105,7 @@ class _Reopening:
         undone = [] if node.is_leaf else self._undone(frame)
         if was not in {Phase.open, Phase.done}:
             # Whoever serves it finds what it needs, and asks again what was closed.
-            frame.lane, frame.waits = frame.id, False
+            frame.lane, frame.told_by, frame.waits = frame.id, None, False
             self._mend(runs.hold_call(self._frames.tx, frame.call_id))
             return
         code = frame.error_code
@@ -126,21 +126,18 @@ class _Reopening:
             self._serve(frame, Phase.until if frame.cursor else Phase.ask)
         else:
             self._machine.again(frame)
-            self._own_lanes()
 
     def _serve_leaf(self, frame: StepRow, code: str | None) -> None:
         call = runs.hold_call(self._frames.tx, frame.call_id)
         node, failed = self._frames.shape.by_id[frame.node], code is not None
         if code == step_work.STATE_NOT_KEPT and node.effect is Effect.once:
             step_work.doubt(self._machine, frame, step_work.HAS_ENDED)
-            self._own_lanes()
             return
         # One that was stopped may have failed after that, when its branch had been given up.
         failed = failed or (call is not None and call.outcome == ToolOutcome.error.value)
         if not self._mend(call) and failed:
             if step_work.is_doubtful(self._frames.tx, call):
                 step_work.doubt(self._machine, frame)
-                self._own_lanes()
                 return
             frame.call_id, frame.tries = None, 0
         self._serve(frame, Phase.work)
@@ -164,14 +161,9 @@ class _Reopening:
     def _serve(self, frame: StepRow, phase: Phase) -> None:
         """Have a frame served in a lane of its own; its call is made when it is."""
         self._machine.resumed(frame, phase)
-        frame.lane = frame.id
+        frame.lane, frame.told_by = frame.id, None
         if phase is Phase.gate:
             frame.gate_id = None
-
-    def _own_lanes(self) -> None:
-        for frame in self._machine.served:
-            frame.lane = frame.id
-        self._frames.lane = None
 
     def _undone(self, frame: StepRow) -> list[StepRow]:
         where = {"parent_id": frame.id, "round": frame.round}

@@ -22,7 +22,9 @@ def advance(frames: StoredFrames, machine: Machine) -> None:
         frame.finished_at = frames.now
         _tell(frames, frame)
     gone = {frame.id for frame in frames.cancelled}
-    if not _serve_all(frames, [frame for frame in machine.served if frame.id not in gone]):
+    served = [frame for frame in machine.served if frame.id not in gone]
+    _place(frames, served, is_alone=len(served) == 1 and frames.lane is not None)
+    if not _serve_all(frames, served):
         return
     if machine.ending is not None:
         _end(frames, machine.ending)
@@ -30,13 +32,12 @@ def advance(frames: StoredFrames, machine: Machine) -> None:
         stand(frames)
 
 
-def stand(frames: StoredFrames) -> list[StepRow]:
-    """Derive whether a run stands still; return what begins because only people are waited for.
+def stand(frames: StoredFrames) -> None:
+    """Derive whether a run stands still, or have more begin because only people are waited for.
 
     Branches that wait for people give their places to others, so that what does not depend on them
-    goes on: as many more at a time as may run at once.
+    goes on: as many more at a time as may run at once. The lane tells of them.
     """
-    began: list[StepRow] = []
     # Of what is not bounded, all has begun.
     while frames.shape.is_bounded and step_waits.only_people(frames.tx, frames.run.id):
         holder = frames.unfilled()
@@ -44,17 +45,25 @@ def stand(frames: StoredFrames) -> list[StepRow]:
             break
         machine = Machine(frames)
         machine.widened(holder)
-        began += machine.served
+        _place(frames, machine.served, is_alone=False)
         if not _serve_all(frames, machine.served):
-            return began
+            return
     runs.update_status(frames.tx, frames.run, frames.now)
-    return began
+
+
+def _place(frames: StoredFrames, served: Sequence[StepRow], *, is_alone: bool) -> None:
+    """Say in which lanes frames are served: one alone goes on in the lane that opened it.
+
+    A lane never holds two, so that whoever asks for it, also one that was thought dead, goes on
+    with the same.
+    """
+    for frame in served:
+        frame.lane, frame.told_by = (frames.lane, None) if is_alone else (frame.id, frames.lane)
 
 
 def _serve_all(frames: StoredFrames, served: Sequence[StepRow]) -> bool:
     """Have frames served; False where what was approved is not what would begin."""
     for frame in served:
-        frame.lane = frames.lane
         if Phase(frame.phase).needs_person:
             step_asking.ask(frames, frame)
         elif frame.phase == Phase.work.value:

@@ -26,10 +26,12 @@ class StepRow(SQLModel, table=True):
     """One instance of a node of a run's shape: a step, or a container with what it has opened.
 
     `phase` says what it needs next, and `version` counts its phases, so that what was found out for
-    one of them is not taken for another. `lane` is the activity that serves it. `source` says where
-    its input is: `run`, `out:` and the step whose content it is, or `in:` and the step in whose
-    `given` it is. `last_id` is the step that holds its content, if that is not itself. A step that
-    is done again opens what it holds in its next `round`.
+    one of them is not taken for another. `lane` is what the workflow asks an activity for to have
+    it served, one step at a time in each; `told_by` is the lane whose activity has to tell the
+    workflow of it first. `source` says where its input is: `run`, `out:` and the step whose content
+    it is, or `in:` and the step in whose `given` it is. `last_id` is the step that holds its
+    content, if that is not itself. A step that is done again opens what it holds in its next
+    `round`.
     """
 
     __tablename__ = "steps"
@@ -37,6 +39,7 @@ class StepRow(SQLModel, table=True):
         UniqueConstraint("parent_id", "parent_round", "place"),
         Index("steps_by_phase", "run_id", "phase", "waits"),
         Index("steps_by_lane", "lane", "phase"),
+        Index("steps_by_told_by", "told_by"),
         Index("steps_by_number", "run_id", "number"),
     )
 
@@ -49,6 +52,7 @@ class StepRow(SQLModel, table=True):
     parent_round: int = 0
     place: int = 0
     lane: str | None = None
+    told_by: str | None = None
     phase: str
     version: int = 0
     waits: bool = False

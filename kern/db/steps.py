@@ -101,7 +101,7 @@ def begin(tx: Session, run_id: str, shape: Shape, now: datetime) -> PipelineOutc
     else:
         # It may wait for nothing but people, before any of its steps is served.
         stand(frames)
-    return _outcome(frames, frames.in_run())
+    return PipelineOutcome(work=tuple(_named(frames, frame) for frame in frames.in_run()))
 
 
 def take(tx: Session, run_id: str, lane: str, token: str, now: datetime) -> Task:
@@ -114,14 +114,13 @@ def take(tx: Session, run_id: str, lane: str, token: str, now: datetime) -> Task
     if RunStatus(run.status).is_final:
         return PipelineOutcome(ended=True)
     frames = StoredFrames(tx, run, now, lane)
-    first = frames.get(lane)
-    if first.lane != lane:
-        first.lane = lane
+    # Whoever asks for a lane has been told of it.
+    frames.get(lane).told_by = None
     while True:
         served = frames.in_lane(lane)
-        if len(served) != 1:
-            return _outcome(frames, served)
-        task = _serve(frames, served[0], token)
+        if served is None:
+            return _told(frames)
+        task = _serve(frames, served, token)
         if task is not None:
             return task
         if RunStatus(run.status).is_final:
@@ -215,8 +214,8 @@ def _serve(frames: StoredFrames, frame: StepRow, token: str) -> Task | None:
     phase = Phase(frame.phase)
     if phase.needs_person:
         if not step_asking.hear(frames, machine, frame):
-            began = stand(frames)
-            return None if began or not _is_open(frames.run) else _outcome(frames, [frame])
+            stand(frames)
+            return _told(frames, frame)
     elif phase is not Phase.work:
         # The run has ended where what was approved is not what would begin.
         return _evaluation(frames, frame, phase) if may_begin(frames, frame) else None
@@ -240,7 +239,7 @@ def _work(frames: StoredFrames, machine: Machine, frame: StepRow, token: str) ->
             refuse(frames, f"What the step {frame.name!r} (call {call.id!r}) came to is another")
     elif call.child_run_id is not None:
         if not step_work.settle_child(frames, machine, frame, call):
-            return _outcome(frames, [frame])
+            return _told(frames, frame)
     else:
         return _execution(frames, frame, token)
     return None
@@ -254,7 +253,8 @@ def _execution(frames: StoredFrames, frame: StepRow, token: str) -> Task | None:
         if taken.gate is None:
             return None
         frame.waits = True
-        return None if stand(frames) else _outcome(frames, [frame])
+        stand(frames)
+        return _told(frames, frame)
     frame.waits = False
     return Execute(frame.id, frame.node, taken, _facts(frames))
 
@@ -292,26 +292,29 @@ def _facts(frames: StoredFrames) -> Facts:
     )
 
 
-def stand_still(
-    tx: Session, run: RunRow, now: datetime, *, moves: bool, again: bool
-) -> PipelineOutcome:
-    """Pause a run unless it `moves`; return what begins instead, if anything.
+def stand_still(tx: Session, run: RunRow, now: datetime, *, moves: bool) -> PipelineOutcome:
+    """Pause a run unless it `moves`; return what has begun instead.
 
-    `again`: what an earlier attempt has begun may have been told to nobody. Until it is taken, it
-    is in a lane under the run's id.
+    What an earlier attempt told of may have been heard by nobody: it is told of until it is taken.
     """
     frames = StoredFrames(tx, run, now, run.id)
-    begun = frames.in_lane(run.id) if again else []
-    return _outcome(frames, begun if moves else [*begun, *stand(frames)])
+    if not moves:
+        stand(frames)
+    return _told(frames)
 
 
-def _outcome(frames: StoredFrames, served: Sequence[StepRow]) -> PipelineOutcome:
-    return PipelineOutcome(work=tuple(_named(frames, frame) for frame in served))
+def _told(frames: StoredFrames, waiting: StepRow | None = None) -> PipelineOutcome:
+    """Tell the workflow what the frame of a lane waits for, and of what was opened beside it."""
+    if not _is_open(frames.run):
+        return PipelineOutcome(ended=True)
+    beside = frames.told_by(frames.lane or "")
+    every = beside if waiting is None else [waiting, *beside]
+    return PipelineOutcome(work=tuple(_named(frames, frame) for frame in every))
 
 
 def _named(frames: StoredFrames, frame: StepRow) -> Work:
     """Say to the workflow what a frame waits for."""
-    work = Work(lane=frame.id, name=frame.name)
+    work = Work(lane=frame.lane or frame.id, name=frame.name)
     if frame.waits:
         call_id = frame.gate_id if Phase(frame.phase).needs_person else frame.call_id
         return work.model_copy(update={"gate": pending_gate(frames.tx, call_id or "")})

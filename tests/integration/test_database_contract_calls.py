@@ -2,9 +2,11 @@
 
 import pytest
 from pydantic import JsonValue
+from sqlmodel import select
 
-from kern.db import calls, late, runs
+from kern.db import audit, calls, late, runs
 from kern.db.calls import Execution, Kept, Settled
+from kern.db.tables import OutboxRow
 from kern.db.viewer import Viewer
 from kern.errors import NotFound
 from kern.session_state import StateChange
@@ -91,6 +93,31 @@ def test_who_may_give_a_call_back(stored: Stored, state: str, token: str) -> Non
     given = stored.do(lambda tx: calls.release(tx, call_id, token, "it raised", after(1)))
     assert given is (state == "running" and token == "mine")
     assert stored.execution(call_id).status is (ToolCallStatus.waiting if given else before)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_doubt_about_what_never_began_needs_nobody(stored: Stored, *, begun: bool) -> None:
+    """The attempt that held the call tells that it had not begun it, after another has asked."""
+    requirement = stored.doubtful()
+    call_id, run_id = requirement.tool_call_id or "", requirement.run_id
+    given = stored.do(lambda tx: calls.release(tx, call_id, "first", "no", after(2), begun=begun))
+    assert given is not begun
+    settled, output = stored.requirement(call_id), stored.output(run_id)
+    if begun:
+        # It may have happened.
+        assert (settled.status, output.status) == (RequirementStatus.pending, RunStatus.paused)
+        return
+    decision = stored.look(lambda tx: audit.decisions_of(tx, requirement.id)[-1])
+    assert (decision.verdict, decision.actor) == (Verdict.run_again.value, "kern")
+    assert settled.status is RequirementStatus.resolved
+    assert output.status is RunStatus.running
+    waiting = select(OutboxRow).where(OutboxRow.run_id == run_id)
+    told = stored.look(lambda tx: [row.requirement_id for row in tx.exec(waiting)])
+    assert requirement.id in told
+    stored.look(audit.verify)
+    taken = stored.begin(call_id, "third")
+    assert isinstance(taken, Execution)
+    assert taken.attempt == 1
 
 
 @pytest.mark.parametrize("token", ["mine", "other"])
