@@ -5,8 +5,9 @@ What may not be repeated is never torn in half: it is let end, however late.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
@@ -37,7 +38,7 @@ class Attempt(ABC, Generic[Kept]):
         self.taken = taken
         self.what = what
         self._db = db
-        self._token = token
+        self.token = token
 
     @abstractmethod
     def outcome_of(self, value: object) -> Kept:
@@ -60,7 +61,7 @@ class Attempt(ABC, Generic[Kept]):
         reach(f"{self.what}.before_release")
         await self._db.write(
             lambda tx: calls.release(
-                tx, self.taken.tool_call_id, self._token, reason, now, begun=begun
+                tx, self.taken.tool_call_id, self.token, reason, now, begun=begun
             )
         )
         reach(f"{self.what}.after_release")
@@ -68,19 +69,29 @@ class Attempt(ABC, Generic[Kept]):
     async def abandon(self) -> None:
         """Leave the call to the next attempt, or note that there is none."""
         now = datetime.now(UTC)
-        await self._db.write(
-            lambda tx: calls.abandon(tx, self.taken.tool_call_id, self._token, now)
-        )
+        await self._db.write(lambda tx: calls.abandon(tx, self.taken.tool_call_id, self.token, now))
 
     async def doubt(self) -> Settled:
         """Ask a person what became of the call."""
         now = datetime.now(UTC)
         reach(f"{self.what}.before_doubt")
         settled = await self._db.write(
-            lambda tx: calls.doubt(tx, self.taken.tool_call_id, self._token, now)
+            lambda tx: calls.doubt(tx, self.taken.tool_call_id, self.token, now)
         )
         reach(f"{self.what}.after_doubt")
         return settled
+
+
+# What holds a call is looked at again after so many seconds.
+_LOOKED_AT_AGAIN = 10.0
+
+
+@dataclass
+class _Alive:
+    """An attempt that is in the middle of its call, and what still works for it."""
+
+    holders: int = 0
+    is_over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Executions:
@@ -89,12 +100,37 @@ class Executions:
     def __init__(self) -> None:
         self._tools = ToolLoop()
         self._late: set[asyncio.Task[None]] = set()
+        self._alive: dict[str, _Alive] = {}
 
     def close(self) -> None:
         """Take no more, and wait no longer for what outlasted its activity."""
         self._tools.close()
         for task in self._late:
             task.cancel()
+
+    @contextmanager
+    def holding(self, token: str) -> Generator[None]:
+        """Have it known within the block that the attempt of this token is not dead."""
+        alive = self._alive.setdefault(token, _Alive())
+        alive.holders += 1
+        try:
+            yield
+        finally:
+            alive.holders -= 1
+            if not alive.holders:
+                del self._alive[token]
+                alive.is_over.set()
+
+    def is_alive(self, token: str) -> bool:
+        """Whether an attempt is in the middle of its call, in this process; from any thread."""
+        return token in self._alive
+
+    async def until_over(self, token: str) -> None:
+        """Wait until an attempt is over, for some seconds."""
+        alive = self._alive.get(token)
+        if alive is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(alive.is_over.wait(), _LOOKED_AT_AGAIN)
 
     async def call(
         self, function: Callable[..., object], arguments: dict[str, object], seconds: float
@@ -113,6 +149,12 @@ class Executions:
 
         Return what a person is asked if the end is not known.
         """
+        with self.holding(attempt.token):
+            return await self._wait(attempt, function, arguments)
+
+    async def _wait(
+        self, attempt: Attempt[Kept], function: Callable[..., object], arguments: dict[str, object]
+    ) -> Settled | None:
         reach(f"{attempt.what}.before_effect")
         waiting = asyncio.wrap_future(self._tools.submit(function, arguments, attempt.outcome_of))
         is_once = attempt.taken.effect is Effect.once
@@ -122,12 +164,12 @@ class Executions:
             )
         except TimeoutError:
             if is_once:
-                self._outlive(_report(attempt, waiting))
+                self._outlive(self._report(attempt, waiting))
                 return await attempt.doubt()
             ended = Raised(TimeoutError(f"no result within {attempt.taken.timeout:g} seconds"))
         except asyncio.CancelledError:
             if is_once:
-                await self._outlast(_report(attempt, waiting))
+                await self._outlast(self._report(attempt, waiting))
             else:
                 await attempt.abandon()
             raise
@@ -163,11 +205,12 @@ class Executions:
                     lambda tx: calls.release(tx, taken.tool_call_id, token, why, now, begun=False)
                 )
 
-        try:
-            return await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            await self._outlast(give_back())
-            raise
+        with self.holding(token):
+            try:
+                return await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                await self._outlast(give_back())
+                raise
 
     async def _outlast(self, work: Coroutine[None, None, None]) -> None:
         """Wait for what must not be torn in half: it goes on though the waiting is cancelled.
@@ -182,11 +225,10 @@ class Executions:
         task.add_done_callback(self._late.discard)
         return task
 
+    async def _report(self, attempt: Attempt[Kept], waiting: asyncio.Future[Ended[Kept]]) -> None:
+        """Store what a call comes to after its time; it settles the question asked meanwhile.
 
-async def _report(attempt: Attempt[Kept], waiting: asyncio.Future[Ended[Kept]]) -> None:
-    """Store what a call comes to after its time; it settles the question that is asked meanwhile.
-
-    A call that was deleted meanwhile is not asked about.
-    """
-    with suppress(NotFound):
-        await attempt.end(await waiting, goes_on=False)
+        A call that was deleted meanwhile is not asked about.
+        """
+        with self.holding(attempt.token), suppress(NotFound):
+            await attempt.end(await waiting, goes_on=False)

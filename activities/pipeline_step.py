@@ -23,7 +23,7 @@ from kern.db.calls import Execution
 from kern.db.engine import Database
 from kern.db.outputs import no_run, run_row
 from kern.db.step_work import backoff
-from kern.db.steps import Evaluate, Execute, Finished, Task
+from kern.db.steps import Evaluate, Execute, Finished, Held, Task
 from kern.errors import NotFound
 from kern.ids import new_id
 from kern.logs import get_logger
@@ -75,7 +75,9 @@ class PipelineSteps:
         visit = _Visit(self._db, self._executions, ask.run_id, lane)
         task = await visit.take()
         while not isinstance(task, PipelineOutcome):
-            if isinstance(task, Execute):
+            if isinstance(task, Held):
+                task = await visit.look_after(task)
+            elif isinstance(task, Execute):
                 task = await self._execute(visit, task)
             else:
                 task = await self._evaluate(visit, task)
@@ -90,6 +92,10 @@ class PipelineSteps:
         return begun
 
     async def _execute(self, visit: "_Visit", task: Execute) -> Task:
+        with self._executions.holding(visit.token):
+            return await self._attempt(visit, task)
+
+    async def _attempt(self, visit: "_Visit", task: Execute) -> Task:
         attempt = _StepAttempt(self._db, visit, task, await step_input(self._db, task))
         layout = self._layout(task.facts.component_id)
         function, node = layout.code.get(task.node, Code()).main, layout.shape.by_id.get(task.node)
@@ -159,6 +165,13 @@ class _Visit:
         """Return what is to be done next."""
         return await self.store(lambda _tx, _now: None, "step.before_take", "step.after_take")
 
+    async def look_after(self, held: Held) -> Task:
+        """Wait for an attempt that is in the middle of the step, and return what is to be done."""
+        began = time.monotonic()
+        await self._executions.until_over(held.token)
+        self._until += time.monotonic() - began
+        return await self.take()
+
     async def answer(self, task: Evaluate, answer: Sequence[JsonValue]) -> Task:
         """Store an answer, and return what is to be done next."""
         points = ("step.before_answer", "step.after_answer")
@@ -185,7 +198,9 @@ class _Visit:
             write(tx, now)
             if is_last:
                 return PipelineOutcome(work=(Work(lane=self._lane),))
-            return steps.take(tx, self._run_id, self._lane, token, now)
+            return steps.take(
+                tx, self._run_id, self._lane, token, now, is_alive=self._executions.is_alive
+            )
 
         reach(before)
         task = await self._executions.begun(self._db, both, _taken, token)
@@ -228,7 +243,7 @@ class _StepAttempt(Attempt[Finished]):
 
     async def _keep(self, finished: Finished, *, goes_on: bool) -> None:
         def write(tx: Session, now: datetime) -> None:
-            steps.finish(tx, self._task, self._token, finished, now)
+            steps.finish(tx, self._task, self.token, finished, now)
 
         if goes_on:
             points = ("step.before_store", "step.after_store")

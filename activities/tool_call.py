@@ -1,6 +1,7 @@
 """The activity that ends one tool call, executing it no oftener than its effect allows."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 from temporalio import activity
 
@@ -50,15 +51,11 @@ class ToolCalls:
                     raise
 
     async def _bring_to_end(self, ask: ToolCallInput) -> ToolCallOutcome:
-        token, now = new_id(), datetime.now(UTC)
-        reach("tool_call.before_begin")
-        taken = await self._executions.begun(
-            self._db,
-            lambda tx: calls.begin(tx, ask.tool_call_id, token, now),
-            _taken,
-            token,
-        )
-        reach("tool_call.after_begin")
+        token = new_id()
+        taken = await self._take(ask, token)
+        while isinstance(taken, Settled) and taken.held_by is not None:
+            await self._executions.until_over(taken.held_by)
+            taken = await self._take(ask, token)
         if isinstance(taken, Settled):
             if taken.goes_on:
                 raise not_here("The run that executes the call has not ended")
@@ -84,6 +81,19 @@ class ToolCalls:
         if doubted is not None:
             return ToolCallOutcome(gate=doubted.gate, run_ended=doubted.run_ended)
         return ToolCallOutcome()
+
+    async def _take(self, ask: ToolCallInput, token: str) -> Execution | Settled:
+        begin = partial(
+            calls.begin,
+            tool_call_id=ask.tool_call_id,
+            token=token,
+            now=datetime.now(UTC),
+            is_alive=self._executions.is_alive,
+        )
+        reach("tool_call.before_begin")
+        taken = await self._executions.begun(self._db, begin, _taken, token)
+        reach("tool_call.after_begin")
+        return taken
 
     async def _tool(self, attempt: "_Attempt") -> Tool:
         taken = attempt.taken
@@ -154,7 +164,7 @@ class _Attempt(Attempt[Outcome]):
                 lambda tx: calls.finish(
                     tx,
                     self.taken.tool_call_id,
-                    self._token,
+                    self.token,
                     outcome=outcome,
                     result=told.result,
                     changes=list(told.changes),

@@ -5,6 +5,7 @@ attempt that holds it: an
 attempt that was frozen and wakes up after another one took over can write nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -88,12 +89,13 @@ class Settled:
     """There is nothing to execute.
 
     The call is done, or waits for a person, or its run has ended, or the run that executes it
-    `goes_on`.
+    `goes_on`, or an attempt that is not dead, whose token is `held_by`.
     """
 
     gate: Gate | None = None
     run_ended: bool = False
     goes_on: bool = False
+    held_by: str | None = None
 
 
 class Kept(StrEnum):
@@ -106,8 +108,23 @@ class Kept(StrEnum):
     fenced = "fenced"
 
 
-def begin(tx: Session, tool_call_id: str, token: str, now: datetime) -> Execution | Settled:
+def nobody(token: str) -> bool:  # noqa: ARG001  whoever is asked for
+    """Know of no attempt that is alive."""
+    return False
+
+
+def begin(
+    tx: Session,
+    tool_call_id: str,
+    token: str,
+    now: datetime,
+    *,
+    is_alive: Callable[[str], bool] = nobody,
+) -> Execution | Settled:
     """Take a call for execution, or say why it must not be executed.
+
+    `is_alive` knows of attempts that are in the middle of their calls, whatever Temporal thinks:
+    nobody is asked what became of those.
 
     Raises:
         NotFound: there is no such call.
@@ -126,7 +143,8 @@ def begin(tx: Session, tool_call_id: str, token: str, now: datetime) -> Executio
     begun = {ToolCallStatus.running.value, ToolCallStatus.unknown.value}
     if call.status in begun and call.token != token:
         if Effect(call.effect) is Effect.once:
-            return Settled(gate=_ask(tx, run, call, now))
+            alive = call.token if call.token and is_alive(call.token) else None
+            return Settled(held_by=alive) if alive else Settled(gate=_ask(tx, run, call, now))
         _record(tx, run, call, "repeated", now)
     if not is_as_approved(tx, call, asked):
         message = (

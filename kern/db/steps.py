@@ -5,9 +5,10 @@ opened is named to the workflow, which has other activities serve it. All of thi
 the rows, so that an activity that died is simply executed again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from pydantic import JsonValue
 from sqlmodel import Session
@@ -71,7 +72,15 @@ class Evaluate:
     facts: Facts
 
 
-Task = Execute | Evaluate | PipelineOutcome
+@dataclass(frozen=True)
+class Held:
+    """The attempt with this token is in the middle of the step: it is looked at after that."""
+
+    token: str
+
+
+Task = Execute | Evaluate | Held | PipelineOutcome
+_Begin = Callable[[Session, str], Execution | Settled]
 
 
 @dataclass(frozen=True)
@@ -104,8 +113,16 @@ def begin(tx: Session, run_id: str, shape: Shape, now: datetime) -> PipelineOutc
     return PipelineOutcome(work=tuple(_named(frames, frame) for frame in frames.in_run()))
 
 
-def take(tx: Session, run_id: str, lane: str, token: str, now: datetime) -> Task:
-    """Return what is to be done next in a lane.
+def take(
+    tx: Session,
+    run_id: str,
+    lane: str,
+    token: str,
+    now: datetime,
+    *,
+    is_alive: Callable[[str], bool] = calls.nobody,
+) -> Task:
+    """Return what is to be done next in a lane; `is_alive` is for the call that begins.
 
     Raises:
         NotFound: there is no such run or step.
@@ -114,13 +131,14 @@ def take(tx: Session, run_id: str, lane: str, token: str, now: datetime) -> Task
     if RunStatus(run.status).is_final:
         return PipelineOutcome(ended=True)
     frames = StoredFrames(tx, run, now, lane)
+    begin_call = partial(calls.begin, token=token, now=now, is_alive=is_alive)
     # Whoever asks for a lane has been told of it.
     frames.get(lane).told_by = None
     while True:
         served = frames.in_lane(lane)
         if served is None:
             return _told(frames)
-        task = _serve(frames, served, token)
+        task = _serve(frames, served, begin_call)
         if task is not None:
             return task
         if RunStatus(run.status).is_final:
@@ -208,7 +226,7 @@ def _asked(
     return frames, Machine(frames), frame
 
 
-def _serve(frames: StoredFrames, frame: StepRow, token: str) -> Task | None:
+def _serve(frames: StoredFrames, frame: StepRow, begin_call: _Begin) -> Task | None:
     """Do for a frame what needs nobody else; None if the lane is to be looked at again."""
     machine = Machine(frames)
     phase = Phase(frame.phase)
@@ -220,7 +238,7 @@ def _serve(frames: StoredFrames, frame: StepRow, token: str) -> Task | None:
         # The run has ended where what was approved is not what would begin.
         return _evaluation(frames, frame, phase) if may_begin(frames, frame) else None
     else:
-        task = _work(frames, machine, frame, token)
+        task = _work(frames, machine, frame, begin_call)
         if task is not None:
             return task
     if _is_open(frames.run):
@@ -228,7 +246,9 @@ def _serve(frames: StoredFrames, frame: StepRow, token: str) -> Task | None:
     return None
 
 
-def _work(frames: StoredFrames, machine: Machine, frame: StepRow, token: str) -> Task | None:
+def _work(
+    frames: StoredFrames, machine: Machine, frame: StepRow, begin_call: _Begin
+) -> Task | None:
     call = runs.hold_call(frames.tx, frame.call_id)
     if call is None:
         step_work.equip(frames, frame)
@@ -241,15 +261,17 @@ def _work(frames: StoredFrames, machine: Machine, frame: StepRow, token: str) ->
         if not step_work.settle_child(frames, machine, frame, call):
             return _told(frames, frame)
     else:
-        return _execution(frames, frame, token)
+        return _execution(frames, frame, begin_call)
     return None
 
 
-def _execution(frames: StoredFrames, frame: StepRow, token: str) -> Task | None:
+def _execution(frames: StoredFrames, frame: StepRow, begin_call: _Begin) -> Task | None:
     if not may_begin(frames, frame):
         return None
-    taken = calls.begin(frames.tx, frame.call_id or "", token, frames.now)
+    taken = begin_call(frames.tx, frame.call_id or "")
     if isinstance(taken, Settled):
+        if taken.held_by is not None:
+            return Held(taken.held_by)
         if taken.gate is None:
             return None
         frame.waits = True

@@ -95,6 +95,22 @@ def test_who_may_give_a_call_back(stored: Stored, state: str, token: str) -> Non
     assert stored.execution(call_id).status is (ToolCallStatus.waiting if given else before)
 
 
+@pytest.mark.parametrize("effect", ["once", "read"])
+def test_an_attempt_that_is_known_to_be_alive_is_waited_for(stored: Stored, effect: str) -> None:
+    call_id = stored.call(effect=effect, user_id="ann")
+    stored.begin(call_id, "first")
+    taken = stored.do(
+        lambda tx: calls.begin(
+            tx, call_id, "second", after(1), is_alive=lambda token: token == "first"
+        )
+    )
+    if effect == "once":
+        assert taken == Settled(held_by="first")
+        assert stored.output(stored.run_of(call_id)).requirements == []
+    else:
+        assert isinstance(taken, Execution)
+
+
 @pytest.mark.parametrize("begun", [True, False])
 def test_a_doubt_about_what_never_began_needs_nobody(stored: Stored, *, begun: bool) -> None:
     """The attempt that held the call tells that it had not begun it, after another has asked."""

@@ -1,6 +1,7 @@
 """A pipeline that failed and is retried: what has ended is not done again."""
 
 import asyncio
+import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -108,6 +109,31 @@ def test_items_that_ended_are_kept(runtime: Runtime) -> None:
     output = flow.get_run_output(run_id)
     assert output.content == str([str(one) for one in range(12)]).replace("'", '"').replace(" ", "")
     assert sorted(luck.done, key=int) == [str(one) for one in range(12)]
+
+
+def test_what_goes_on_while_a_run_is_retried_is_waited_for(runtime: Runtime) -> None:
+    """Nobody is asked what became of a step that this very process is in the middle of."""
+    luck, went_on = Luck(), threading.Event()
+    done: list[str] = []
+
+    def slow() -> str:
+        went_on.wait()
+        done.append("slow")
+        return "slow"
+
+    def last() -> str:
+        # Of the branches that are served again, this one is not the only one.
+        went_on.set()
+        return "last"
+
+    flow = pipeline(Parallel(Step("slow", slow), Steps([luck.work, last], name="bad")), exclaim)
+    output = flow.run("hi")
+    assert output.status is RunStatus.error
+    luck.is_good = True
+    output = flow.retry_run(output.run_id)
+    assert output.status is RunStatus.completed, output.error
+    assert output.requirements == []
+    assert done == ["slow"]
 
 
 def test_a_loop_goes_on_in_its_iteration(runtime: Runtime) -> None:

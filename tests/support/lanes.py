@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from kern.contracts import PipelineOutcome, Work
 from kern.db import retrying, steps
-from kern.db.steps import Evaluate, Execute, Finished, Task
+from kern.db.steps import Evaluate, Execute, Finished, Held, Task
 from kern.db.viewer import OPERATOR
 from kern.ids import new_id
 from kern.states import RunStatus, ToolOutcome
@@ -67,6 +67,7 @@ class Lanes:
         while not isinstance(task, PipelineOutcome):
             # Here its step is executed.
             is_stopped = yield
+            assert not isinstance(task, Held)
             end = partial(self._end, done=task, token=token)
             if is_stopped:
                 self._stored.do(end)
