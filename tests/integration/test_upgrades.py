@@ -18,8 +18,11 @@ from kern.db.outbox import DeliveryKind
 from kern.db.viewer import OPERATOR
 from kern.history import Window
 from kern.states import OnBusy, RunStatus
+from kern.workflow import Parallel, Step, Steps
+from tests.support.lanes import Lanes, Player
+from tests.support.pipelines import pipeline
 from tests.support.postgres import fresh_database
-from tests.support.stored_runs import Stored, after
+from tests.support.stored_runs import Stored, after, opened
 from tests.support.upgrades import downgrade, fill, told
 
 TABLES = (
@@ -175,3 +178,20 @@ def test_what_was_written_since_survives_a_downgrade(stored: Stored) -> None:
     assert stored.output(run_id).content == "New."
     seen = stored.look(lambda tx: history.earlier(tx, "quiet", 9, Window(runs=1)))
     assert [message.content for message in seen] == ["Hi", "New."]
+
+
+@pytest.mark.parametrize("most", range(3, 21, 3))
+def test_a_pipeline_goes_on_while_its_lanes_are_upgraded(tmp_path: Path, most: int) -> None:
+    """Workflows were told of steps under names that the rows did not have yet."""
+    a, b, c, d, e = (Step(name, str) for name in "abcde")
+    one, two = Steps([Parallel(a, b), c], name="one"), Steps([d], name="two")
+    with opened("sqlite", tmp_path) as stored:
+        lanes = Lanes(stored, pipeline(Parallel(one, two), e), items=0, failing="")
+        player = Player(lanes, most)
+        player.start()
+        if not player.play(most):
+            downgrade(stored.database, "0004")
+            stored.database.migrate()
+            player.play()
+        assert lanes.status is RunStatus.completed
+        assert lanes.executed == dict.fromkeys("abcde", 1)

@@ -4,6 +4,7 @@ Each step of them is one real transaction, so that every order in which they may
 also that of activities whose workflow has ended without their having heard of it.
 """
 
+import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Generator
@@ -121,9 +122,12 @@ class Player:
         self._mine, self._gated = [], []
         self._begin(None)
 
-    def play(self) -> None:
-        """Go on until the workflow hears that the run has ended; it is never left with nothing."""
-        while True:
+    def play(self, most: int | None = None) -> bool:
+        """Go on until the workflow hears that the run has ended; it is never left with nothing.
+
+        False if that takes more than so many steps.
+        """
+        for _ in itertools.count() if most is None else range(most):
             self._wake()
             place = self._random.randrange(len(self._mine) + len(self._late) or 1)
             if place >= len(self._mine):
@@ -141,8 +145,9 @@ class Player:
             except StopIteration as stop:
                 self._mine.remove((one, lane))
                 if stop.value.ended:
-                    return
+                    return True
                 self._hear(stop.value)
+        return False
 
     def _begin(self, lane: str | None) -> None:
         activity = self._lanes.begin() if lane is None else self._lanes.serve(lane)
