@@ -180,18 +180,19 @@ def test_what_was_written_since_survives_a_downgrade(stored: Stored) -> None:
     assert [message.content for message in seen] == ["Hi", "New."]
 
 
-@pytest.mark.parametrize("most", range(3, 21, 3))
-def test_a_pipeline_goes_on_while_its_lanes_are_upgraded(tmp_path: Path, most: int) -> None:
-    """Workflows were told of steps under names that the rows did not have yet."""
-    a, b, c, d, e = (Step(name, str) for name in "abcde")
+@pytest.mark.parametrize("most", range(2, 14))
+def test_a_pipeline_goes_on_after_its_lanes_were_upgraded(tmp_path: Path, most: int) -> None:
+    """Workflows had been told of steps under names that the rows did not have yet."""
+    a, b, c, d, e, f = (Step(name, str, effect="idempotent") for name in "abcdef")
     one, two = Steps([Parallel(a, b), c], name="one"), Steps([d], name="two")
     with opened("sqlite", tmp_path) as stored:
-        lanes = Lanes(stored, pipeline(Parallel(one, two), e), items=0, failing="")
+        lanes = Lanes(stored, pipeline(f, Parallel(one, two), e), items=0, failing="")
         player = Player(lanes, most)
         player.start()
         if not player.play(most):
             downgrade(stored.database, "0004")
             stored.database.migrate()
+            player.restart()
             player.play()
         assert lanes.status is RunStatus.completed
-        assert lanes.executed == dict.fromkeys("abcde", 1)
+        assert lanes.executed == dict.fromkeys("abcdef", 1)

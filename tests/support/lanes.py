@@ -122,6 +122,12 @@ class Player:
         self._mine, self._gated = [], []
         self._begin(None)
 
+    def restart(self) -> None:
+        """Have all activities die, and begin again in other workers."""
+        died, self._mine, self._late = self._mine, [], []
+        for _, lane in died:
+            self._begin(lane)
+
     def play(self, most: int | None = None) -> bool:
         """Go on until the workflow hears that the run has ended; it is never left with nothing.
 

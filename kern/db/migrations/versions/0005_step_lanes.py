@@ -11,17 +11,10 @@ depends_on = None
 _ALONE = (
     "UPDATE steps SET lane = id WHERE lane IS NULL AND phase NOT IN ('pending', 'open', 'done')"
 )
-# Of these, workflows had been told, or would have been, under the id of the step.
+# Workflows had been told of some of these under their ids, and of others by their lanes.
 _OWN = """
     UPDATE steps SET told_by = lane, lane = id
-    WHERE phase NOT IN ('pending', 'open', 'done') AND lane <> id AND (
-        waits OR phase IN ('gate', 'review', 'trouble')
-        OR call_id IN (SELECT id FROM tool_calls WHERE child_run_id IS NOT NULL)
-        OR lane IN (
-            SELECT lane FROM steps WHERE phase NOT IN ('pending', 'open', 'done')
-            GROUP BY lane HAVING COUNT(*) > 1
-        )
-    )
+    WHERE lane <> id AND phase NOT IN ('pending', 'open', 'done')
 """
 
 
