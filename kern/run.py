@@ -143,6 +143,7 @@ class StepExecution(BaseModel):
         outcome: `completed`, `skipped`, `failed` or `cancelled`, at its end.
         error: Why it failed; of one that goes on, why the latest attempt at it came to nothing.
         child_run_id: The run that executes it.
+        waits: Whether it waits for people now, itself or in that run.
         waiting_seconds: How much of the time since it started people were asked about it.
     """
 
@@ -159,6 +160,7 @@ class StepExecution(BaseModel):
     content: JsonValue = None
     error: str | None = None
     child_run_id: str | None = None
+    waits: bool = False
     waiting_seconds: float = 0.0
     started_at: datetime | None = None
     finished_at: datetime | None = None

@@ -13,6 +13,7 @@ from kern.db.tables import EventRow, RequirementRow, RunRow, ToolCallRow
 from kern.db.timing import spent
 from kern.pipeline.frames import SERVED_VALUES
 from kern.run import Progress, StepExecution
+from kern.states import RunStatus
 
 _AT_ONCE = 20
 _steps, _calls, _runs, _asked, _events = (
@@ -113,6 +114,7 @@ class _Around:
             content=row.content,
             error=self._failed.get(row.id) if going else row.error_message,
             child_run_id=None if child is None else child.id,
+            waits=row.outcome is None and (row.waits or _is_paused(child)),
             waiting_seconds=self._waited(row, child),
             started_at=row.started_at,
             finished_at=row.finished_at,
@@ -132,3 +134,7 @@ class _Around:
         asked = (one for one in self._asked.get(row.id, ()) if one.created_at >= begun)
         spans = ((one.resolved_at or self._now) - one.created_at for one in asked)
         return inside + float(sum(span.total_seconds() for span in spans))
+
+
+def _is_paused(child: RunRow | None) -> bool:
+    return child is not None and child.status == RunStatus.paused.value

@@ -40,3 +40,19 @@ def test_steps_stand_below_what_holds_them(capsys: pytest.CaptureFixture[str]) -
     stepwise.tell_steps(steps, len(steps))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["a", "a1", "a2", "b", "b1"]
+
+
+def test_a_step_says_whether_it_waits(capsys: pytest.CaptureFixture[str]) -> None:
+    for waits, child in [(True, "r1"), (False, "r1"), (True, None)]:
+        step = StepExecution(
+            id="1", name="pay", node="pay", depth=1, phase="work", child_run_id=child, waits=waits
+        )
+        whole = StepExecution(id="0", name="all", node="all", phase="open")
+        inside = step.model_copy(update={"parent_id": "0"})
+        stepwise.tell_steps([whole, inside], 2)
+    said = [" ".join(line.split()[1:]) for line in capsys.readouterr().out.splitlines()]
+    assert said == [
+        "waits for a person run r1",
+        "goes on run r1",
+        "waits for a person",
+    ]
