@@ -4,6 +4,7 @@ A step that a run executes is done again in a new run, which knows nothing of th
 """
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from sqlalchemy import bindparam, or_, select
 from sqlmodel import Session
@@ -52,13 +53,7 @@ def told(name: str, outcome: str | None) -> str:
 
 def has_acted(tx: Session, run_id: str) -> bool:
     """Whether a call that must happen only once was begun in a run or inside it."""
-    left = [run_id]
-    while left:
-        one = left.pop()
-        if execute(tx, _ONE, run_id=one).first() is not None:
-            return True
-        left.extend(execute(tx, _INSIDE, run_id=one).scalars())
-    return False
+    return any(execute(tx, _ONE, run_id=one).first() for one in _with_inside(tx, [run_id]))
 
 
 def done_in_step(tx: Session, step_id: str) -> list[str]:
@@ -69,11 +64,17 @@ def done_in_step(tx: Session, step_id: str) -> list[str]:
     """
     held = execute(tx, _STEPS_IN, step_id=step_id)
     found = Counter(told(call.name, call.outcome) for call in held)
-    left = list(execute(tx, _EXECUTED_BY, step_id=step_id).scalars())
-    while left:
-        one = left.pop()
+    for one in _with_inside(tx, execute(tx, _EXECUTED_BY, step_id=step_id).scalars()):
         found.update(told(call.name, call.outcome) for call in execute(tx, _ACTED, run_id=one))
-        left.extend(execute(tx, _INSIDE, run_id=one).scalars())
     named = [one if times == 1 else f"{one} {times} times" for one, times in found.items()]
     rest = [f"{len(named) - _MOST} others"] if len(named) > _MOST else []
     return [*named[:_MOST], *rest]
+
+
+def _with_inside(tx: Session, run_ids: Iterable[str]) -> Iterator[str]:
+    """Yield runs, and all that are inside them at any depth."""
+    left = list(run_ids)
+    while left:
+        one = left.pop()
+        yield one
+        left.extend(execute(tx, _INSIDE, run_id=one).scalars())

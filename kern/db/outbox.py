@@ -30,18 +30,9 @@ class DeliveryKind(StrEnum):
 
 
 # What a newer version has left is delivered by its own workers.
-_KNOWN = col(OutboxRow.kind).in_([kind.value for kind in DeliveryKind])
-
-
+_KNOWN = _outbox.c.kind.in_([kind.value for kind in DeliveryKind])
 # Asked every moment, and after each run.
-_ANY_DUE = (
-    sql_select(_outbox.c.id)
-    .where(
-        _outbox.c.next_at <= bindparam("now"),
-        _outbox.c.kind.in_([kind.value for kind in DeliveryKind]),
-    )
-    .limit(1)
-)
+_ANY_DUE = sql_select(_outbox.c.id).where(_outbox.c.next_at <= bindparam("now"), _KNOWN).limit(1)
 _CONFIRMED = _outbox.delete().where(_outbox.c.id == bindparam("delivery_id"))
 
 
