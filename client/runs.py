@@ -31,12 +31,22 @@ from kern.states import RunStatus
 _log = get_logger("kern.client")
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 1.0
+# So often the row of a run is looked at whose workflow has not answered yet: the row decides.
+_LOOK_AGAIN_SECONDS = 20.0
 
 
 class Runs:
     """Everything that talks to runs from outside, for one database and one Temporal."""
 
-    def __init__(self, db: Database, temporal: Client, courier: Courier) -> None:
+    def __init__(
+        self,
+        db: Database,
+        temporal: Client,
+        courier: Courier,
+        *,
+        look_again: float = _LOOK_AGAIN_SECONDS,
+    ) -> None:
+        self._look_again = look_again
         self._db = db
         self._temporal = temporal
         self._courier = courier
@@ -182,17 +192,30 @@ class Runs:
     async def wait(self, run_id: str, heard: StopQuery | None = None) -> None:
         """Wait until a run stands still, having heard of what the query names.
 
-        The workflow answers; only while Temporal does not, or has not started the run yet, the row
-        is looked at.
+        The workflow answers; while Temporal does not, or has not started the run yet, and seldom
+        beside that, the row is looked at.
         """
         query, delay = heard or StopQuery(), _FIRST_WAIT
         while not await self._stops(run_id, query):
-            if await self._db.read(lambda tx: _stands_still(tx, run_id)):
+            if await self._stands_still(run_id):
                 return
             await asyncio.sleep(delay)
             delay = min(delay * 2, _LONGEST_WAIT)
 
     async def _stops(self, run_id: str, query: StopQuery) -> bool:
+        asking = asyncio.create_task(self._ask(run_id, query))
+        try:
+            while not (await asyncio.wait({asking}, timeout=self._look_again))[0]:
+                if await self._stands_still(run_id):
+                    return True
+            return asking.result()
+        finally:
+            asking.cancel()
+
+    async def _stands_still(self, run_id: str) -> bool:
+        return await self._db.read(lambda tx: _stands_still(tx, run_id))
+
+    async def _ask(self, run_id: str, query: StopQuery) -> bool:
         handle = self._temporal.get_workflow_handle(run_id)
         try:
             stop = await handle.execute_update(

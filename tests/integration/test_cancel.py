@@ -2,11 +2,16 @@
 
 import logging
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlmodel import Session
 
+from kern.client.runs import Runs
 from kern.client.runtime import Runtime
+from kern.db import outbox, runs
+from kern.db.viewer import OPERATOR
 from kern.errors import AlreadyResolved, RunEnded
 from kern.models.scripted import Call
 from kern.states import RunStatus, ToolCallStatus, ToolOutcome
@@ -122,6 +127,34 @@ def test_a_call_that_only_reads_is_stopped(runtime: Runtime, ledger: Ledger) -> 
     wait_until(
         lambda: agent.get_run_output(accepted.run_id).tools[0].outcome is ToolOutcome.cancelled
     )
+
+
+def test_whoever_waits_hears_from_the_row_what_the_workflow_does_not_know(
+    runtime: Runtime, ledger: Ledger
+) -> None:
+    free = threading.Event()
+
+    @tool
+    def work() -> str:
+        """Work until it is let go."""
+        ledger.add("began")
+        free.wait()
+        return "done"
+
+    agent = scripted([Call("work"), "Done."], [work])
+    accepted = agent.run("Work", background=True)
+    wait_until(lambda: ledger.lines == ["began"])
+
+    def cancel_untold(tx: Session) -> None:
+        runs.cancel(tx, accepted.run_id, OPERATOR, datetime.now(UTC))
+        outbox.forget(tx, accepted.run_id)
+
+    services = runtime.services
+    services.db.write_now(cancel_untold)
+    waiting = Runs(services.db, services.temporal, services.courier, look_again=0.1)
+    runtime.call(waiting.wait(accepted.run_id))
+    assert ledger.lines == ["began"]
+    free.set()
 
 
 @pytest.mark.parametrize("effect", ["once", "read"])
