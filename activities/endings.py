@@ -73,7 +73,7 @@ class Endings:
 
         def close(tx: Session) -> None:
             run = runs.lock(tx, ask.run_id)
-            if RunStatus(run.status).is_final:
+            if RunStatus(run.status).is_final or ask.retries < run.retries:
                 return
             if ask.cancelled:
                 runs.cancel_now(tx, run, now)

@@ -145,7 +145,12 @@ class Courier:
             await self._start(found, Nothing() if reopened else signal)
 
     async def _start(self, at: "_Beginning", signal: Resolved | Nothing | None = None) -> None:
-        given = {"run_id": at.run_id, "turn": at.turn, "parent_run_id": at.parent_run_id}
+        given = {
+            "run_id": at.run_id,
+            "turn": at.turn,
+            "parent_run_id": at.parent_run_id,
+            "retries": at.retries or None,
+        }
         await self._temporal.start_workflow(
             WORKFLOWS[at.component_kind],
             self._cursor.model_copy(update={k: v for k, v in given.items() if v is not None}),
@@ -173,6 +178,9 @@ class Courier:
             await self.start(delivery.run_id, heard=requirement_id)
 
     async def _cancel(self, delivery: Delivery) -> None:
+        if await self._db.read(lambda tx: _beginning(tx, delivery.run_id)) is not None:
+            # It was opened again since then.
+            return
         handle = self._temporal.get_workflow_handle(delivery.run_id)
         try:
             await handle.cancel(rpc_timeout=_PATIENCE)
@@ -194,6 +202,7 @@ class _Beginning:
     component_kind: str
     turn: int = 1
     parent_run_id: str | None = None
+    retries: int = 0
 
 
 def _fresh(delivery: Delivery) -> _Beginning:
@@ -205,5 +214,10 @@ def _beginning(tx: Session, run_id: str) -> _Beginning | None:
     if run is None or RunStatus(run.status).is_final:
         return None
     return _Beginning(
-        run_id, run.component_id, run.component_kind, max(run.turn, 1), run.parent_run_id
+        run_id,
+        run.component_id,
+        run.component_kind,
+        max(run.turn, 1),
+        run.parent_run_id,
+        run.retries,
     )

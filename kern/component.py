@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from kern.db.engine import Database
 from kern.description import described
 from kern.errors import InvalidDefinition
+from kern.sameness import is_same
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -64,4 +65,20 @@ def _a_database(given: object) -> Database | None:
     if given is None or isinstance(given, Database):
         return given
     message = f"db is {described(given)}: use SqliteDb(…), PostgresDb(…) or InMemoryDb()."
+    raise InvalidDefinition(message)
+
+
+def refuse_other(known: Component, component: Component) -> None:
+    """Refuse a component under the id of one that it cannot stand for.
+
+    Raises:
+        InvalidDefinition: they are declared differently, or around other code.
+    """
+    if known.fingerprint == component.fingerprint and is_same(known.code, component.code):
+        return
+    message = (
+        f"Two different components have the id {component.id!r}. Runs find their code by id, so "
+        "give each its own: pass id= or another name=. Two of one declaration may share one, if "
+        "their functions were made by the same lines, around the same values."
+    )
     raise InvalidDefinition(message)

@@ -30,6 +30,7 @@ class RunCursor(Contract):
             one stands.
         heard: Requirements of whose resolutions an earlier history heard.
         watched: Whether the run above asked an earlier history to be told of this one's end.
+        retries: How often the run had been opened again when this workflow began.
     """
 
     run_id: str
@@ -39,6 +40,7 @@ class RunCursor(Contract):
     parent_run_id: str | None = None
     heard: tuple[str, ...] = ()
     watched: bool = False
+    retries: int = 0
 
 
 class TurnInput(Contract):
@@ -60,6 +62,7 @@ class Child(Contract):
 
     run_id: str
     component_kind: str = "agent"
+    retries: int = 0
 
 
 class PlannedCall(Contract):
@@ -155,13 +158,15 @@ class ExpiryOutcome(Contract):
 class CloseInput(Contract):
     """Ask for a run to be ended from outside its turns.
 
-    It was cancelled, or an activity gave up.
+    It was cancelled, or an activity gave up. `retries` is how often it had been opened again as
+    far as its workflow knows: one that has been since then goes on in another.
     """
 
     run_id: str
     cancelled: bool = False
     code: str = "error"
     message: str = ""
+    retries: int = 0
 
 
 class SummaryInput(Contract):

@@ -2,9 +2,8 @@
 
 import sys
 
-from kern.component import Component
-from kern.errors import InvalidDefinition, NotFound
-from kern.sameness import is_same
+from kern.component import Component, refuse_other
+from kern.errors import NotFound
 
 
 class Registry:
@@ -26,7 +25,7 @@ class Registry:
         """
         known = self._components.get(component.id)
         if known is not None and known is not component and not _interactive():
-            _refuse_other(known, component)
+            refuse_other(known, component)
         self._components[component.id] = component
         for part in component.parts:
             self.register(part)
@@ -56,17 +55,6 @@ class Registry:
     def ids(self) -> tuple[str, ...]:
         """The ids of all components, in the order in which they came."""
         return tuple(self._components)
-
-
-def _refuse_other(known: Component, component: Component) -> None:
-    if known.fingerprint == component.fingerprint and is_same(known.code, component.code):
-        return
-    message = (
-        f"Two different components have the id {component.id!r}. Runs find their code by id, so "
-        "give each its own: pass id= or another name=. Two of one declaration may share one, if "
-        "their functions were made by the same lines, around the same values."
-    )
-    raise InvalidDefinition(message)
 
 
 def _interactive() -> bool:

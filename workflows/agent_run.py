@@ -152,7 +152,11 @@ class AgentRun:
 
     async def _give_up(self, error: BaseException) -> None:
         """Store why the run ends, also while it is being cancelled."""
-        ending = CloseInput(run_id=self._cursor.run_id, cancelled=is_cancelled_exception(error))
+        ending = CloseInput(
+            run_id=self._cursor.run_id,
+            cancelled=is_cancelled_exception(error),
+            retries=self._cursor.retries,
+        )
         if isinstance(error, ActivityError) and isinstance(error.cause, ApplicationError):
             cause = error.cause
             said = {"code": cause.type or "error", "message": cause.message}

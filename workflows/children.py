@@ -13,6 +13,7 @@ from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 from kern.contracts import WORKFLOWS, Child, Nothing, RunCursor, Work
 from kern.workflows import steps
 from kern.workflows.gate import Gates
+from kern.workflows.report import send
 
 _LOOK_AGAIN = timedelta(seconds=5)
 
@@ -67,7 +68,12 @@ class Children:
         await workflow.execute_child_workflow(
             WORKFLOWS[child.component_kind],
             self._cursor.model_copy(
-                update={"run_id": child.run_id, "turn": 1, "parent_run_id": self._cursor.run_id}
+                update={
+                    "run_id": child.run_id,
+                    "turn": 1,
+                    "parent_run_id": self._cursor.run_id,
+                    "retries": child.retries,
+                }
             ),
             id=child.run_id,
             result_type=Nothing,
@@ -79,7 +85,7 @@ class Children:
 
     async def _watch(self, run_id: str) -> None:
         with suppress(FailureError):
-            await workflow.get_external_workflow_handle(run_id).signal("watched", Nothing())
+            await send(run_id, "watched", Nothing())
             await workflow.wait_condition(lambda: run_id not in self._gates.below)
 
     async def _keep(self) -> None:

@@ -52,6 +52,8 @@ class PipelineRun(AgentRun):
     def reopened(self, ask: Nothing) -> None:  # noqa: ARG002  every message has one
         """Hear that the run goes on again, maybe while this workflow was about to end."""
         self._is_reopened = True
+        again = self._cursor.retries + 1
+        self._cursor = self._cursor.model_copy(update={"retries": again})
         if self._is_parting:
             self._gates.ended = False
 
@@ -82,7 +84,9 @@ class PipelineRun(AgentRun):
             await self._move_on(cursor.turn)
 
     def _stop_all(self) -> None:
-        for task in self._tasks:
+        # What they end with concerns nobody, also not a run that goes on again.
+        stopped, self._tasks = self._tasks, {}
+        for task in stopped:
             task.cancel()
 
     async def _part(self) -> None:
@@ -138,7 +142,8 @@ class PipelineRun(AgentRun):
             self._lanes.discard(work.lane)
             self._begin(outcome)
         except ActivityError as error:
-            self._error, self._over = error, True
+            if asyncio.current_task() in self._tasks and not self._is_parting:
+                self._error, self._over = error, True
 
     async def _follow(self, child: Child) -> None:
         task = asyncio.current_task()

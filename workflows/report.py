@@ -7,7 +7,7 @@ from contextlib import suppress
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
-from kern.contracts import Told
+from kern.contracts import Contract, Told
 from kern.workflows.gate import Gates
 
 
@@ -69,4 +69,17 @@ class Report:
     async def _tell(self, news: Told) -> None:
         # The run above has ended: nobody waits for this one.
         with suppress(FailureError):
-            await workflow.get_external_workflow_handle(self._parent).signal("told", news)
+            await send(self._parent, "told", news)
+
+
+async def send(run_id: str, signal: str, message: Contract) -> None:
+    """Signal another run's workflow, also when whoever does it is stopped meanwhile.
+
+    A signal that is cancelled in the moment in which it is made is never done: the task of the
+    workflow that made it would not end.
+
+    Raises:
+        FailureError: there is no such workflow any more.
+    """
+    handle = workflow.get_external_workflow_handle(run_id)
+    await asyncio.shield(asyncio.ensure_future(handle.signal(signal, message)))

@@ -2,16 +2,17 @@
 
 from datetime import datetime
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.db import order, outbox, runs, step_work
+from kern.db.asked import asked_about
 from kern.db.events import record
 from kern.db.frames import StoredFrames
 from kern.db.held import hold_all
 from kern.db.outbox import Delivery, DeliveryKind
 from kern.db.outputs import check, run_row
-from kern.db.rows import table_of
+from kern.db.rows import execute, table_of
 from kern.db.step_advance import advance
 from kern.db.step_said import has_passed
 from kern.db.step_tables import StepRow
@@ -20,7 +21,15 @@ from kern.db.viewer import Viewer
 from kern.errors import Conflict
 from kern.pipeline.frames import Outcome, Phase
 from kern.pipeline.machine import EVALUATION_FAILED, REJECTED, Machine
-from kern.states import Effect, OnBusy, RunStatus, ToolCallStatus, ToolOutcome
+from kern.states import (
+    Effect,
+    OnBusy,
+    RequirementKind,
+    RequirementStatus,
+    RunStatus,
+    ToolCallStatus,
+    ToolOutcome,
+)
 
 _steps = table_of(StepRow)
 _UNDONE = _steps.select().where(
@@ -30,6 +39,16 @@ _UNDONE = _steps.select().where(
     (_steps.c.phase != Phase.done.value)
     | _steps.c.outcome.in_([Outcome.failed.value, Outcome.cancelled.value]),
 )
+_STOPPED = (
+    select(_steps.c.id)
+    .where(
+        _steps.c.parent_id == bindparam("parent_id"),
+        _steps.c.parent_round == bindparam("round"),
+        _steps.c.is_stopped.is_(True),
+    )
+    .limit(1)
+)
+_SILENCE = (RequirementKind.output_review.value, RequirementStatus.expired.value)
 _ENDED_BADLY = {RunStatus.error.value, RunStatus.cancelled.value}
 
 
@@ -73,7 +92,7 @@ def _check_failed(tx: Session, run: RunRow) -> None:
 
 
 def _reopen_run(tx: Session, run: RunRow, now: datetime) -> None:
-    run.status = RunStatus.pending.value
+    run.status, run.retries = RunStatus.pending.value, run.retries + 1
     run.error_code = run.error_message = run.finished_at = None
     run.counted_at = run.updated_at = now
     # That it was cancelled with the run above it must not reach it any more.
@@ -113,19 +132,42 @@ class _Reopening:
             # Whoever reviews it has all their revisions again.
             frame.revisions = 0
         frame.outcome = frame.error_code = frame.error_message = frame.finished_at = None
+        if not node.is_leaf:
+            # What stopped it has ended, and stays as it is.
+            frame.is_stopped = self._has_stopped(frame)
         if undone:
             self._machine.resumed(frame, Phase.open)
             frame.open_children = len(undone)
             for child in undone:
                 self.reopen(child)
-        elif not has_passed(self._frames, frame):
+        else:
+            self._begin(frame, code)
+
+    def _begin(self, frame: StepRow, code: str | None) -> None:
+        """Have a frame go on that failed or was stopped by itself, not by what it holds."""
+        node = self._frames.shape.by_id[frame.node]
+        if not has_passed(self._frames, frame):
             self._serve(frame, Phase.gate)
+        elif code == REJECTED and self._nobody_reviewed(frame):
+            self._serve(frame, Phase.review)
         elif node.is_leaf:
             self._serve_leaf(frame, code)
         elif code == EVALUATION_FAILED:
             self._serve(frame, Phase.until if frame.cursor else Phase.ask)
+        elif code is None and frame.cursor:
+            # It was stopped while it was asked about, whoever it was that was asked.
+            self._machine.regained(frame)
         else:
             self._machine.again(frame)
+
+    def _nobody_reviewed(self, frame: StepRow) -> bool:
+        """Whether a frame failed because nobody said in time what they think of its output."""
+        asked = asked_about(self._frames.tx, frame.gate_id) if frame.gate_id else []
+        return bool(asked) and (asked[-1].kind, asked[-1].status) == _SILENCE
+
+    def _has_stopped(self, frame: StepRow) -> bool:
+        query = {"parent_id": frame.id, "round": frame.round}
+        return execute(self._frames.tx, _STOPPED, **query).first() is not None
 
     def _serve_leaf(self, frame: StepRow, code: str | None) -> None:
         call = runs.hold_call(self._frames.tx, frame.call_id)
@@ -139,7 +181,7 @@ class _Reopening:
             if step_work.is_doubtful(self._frames.tx, call):
                 step_work.doubt(self._machine, frame)
                 return
-            frame.call_id, frame.tries = None, 0
+            frame.call_id, frame.tries, frame.started_at = None, 0, None
         self._serve(frame, Phase.work)
 
     def _mend(self, call: ToolCallRow | None) -> bool:
@@ -162,7 +204,7 @@ class _Reopening:
         """Have a frame served in a lane of its own; its call is made when it is."""
         self._machine.resumed(frame, phase)
         frame.lane, frame.told_by = frame.id, None
-        if phase is Phase.gate:
+        if phase.needs_person:
             frame.gate_id = None
 
     def _undone(self, frame: StepRow) -> list[StepRow]:

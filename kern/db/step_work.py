@@ -74,7 +74,7 @@ def child_of(tx: Session, frame: StepRow) -> Child | None:
     child = None if call is None else run_row(tx, call.child_run_id or "")
     if child is None or RunStatus(child.status).is_final:
         return None
-    return Child(run_id=child.id, component_kind=child.component_kind)
+    return Child(run_id=child.id, component_kind=child.component_kind, retries=child.retries)
 
 
 def backoff_of(frames: StoredFrames, frame: StepRow) -> float:

@@ -90,6 +90,7 @@ class RunRow(SQLModel, table=True):
     is_queued: bool = False
     is_streamed: bool = False
     is_summarised: bool = False
+    retries: int = 0
     input: str = Field(sa_type=Text)
     content: str | None = Field(default=None, sa_type=Text)
     error_code: str | None = None

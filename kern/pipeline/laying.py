@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kern.component import Component, slug
-from kern.errors import InvalidDefinition
+from kern.component import Component, refuse_other, slug
 from kern.pipeline.blocks import Block, Step, StepFunction, Steps, require, require_code
 from kern.pipeline.containers import Condition, Loop, Parallel, Router
 from kern.pipeline.nodes import Ask, Node, NodeKind, OnRefusal, Shape
@@ -218,9 +217,5 @@ def _main(block: Block) -> StepFunction | None:
 
 def _add_part(sheet: _Sheet, part: Component) -> None:
     known = sheet.parts.setdefault(part.id, part)
-    if known is not part and known.fingerprint != part.fingerprint:
-        message = (
-            f"Two different components have the id {part.id!r}. Runs find their code by id, so "
-            "give each its own: pass id= or another name=."
-        )
-        raise InvalidDefinition(message)
+    if known is not part:
+        refuse_other(known, part)

@@ -162,6 +162,11 @@ class Machine:
         """Open as many more branches as run at once: all that are open wait for people."""
         self._open_up_to(frame, frame.open_children + (self.node(frame).bound or frame.width))
 
+    def regained(self, frame: StepRow) -> None:
+        """Have a frame go on behind what it holds, all of which has ended."""
+        self._phase(frame, Phase.open)
+        self._go_on_behind(frame)
+
     def resumed(self, frame: StepRow, phase: Phase) -> None:
         """Bring a frame that had ended back into a phase, from which it goes on."""
         self._phase(frame, phase)
@@ -323,17 +328,20 @@ class Machine:
         if outcome is Outcome.failed:
             self.failed(parent, child.error_code or "error", child.error_message or "")
             return
-        if kind in {NodeKind.parallel, NodeKind.each}:
-            self._fill(parent)
-            return
-        if outcome is Outcome.completed:
+        if outcome is Outcome.completed and kind not in {NodeKind.parallel, NodeKind.each}:
             parent.last_id = child.last_id or child.id
-        if parent.is_stopped:
-            self._settle(parent)
+        self._go_on_behind(parent)
+
+    def _go_on_behind(self, frame: StepRow) -> None:
+        kind = self.node(frame).kind
+        if kind in {NodeKind.parallel, NodeKind.each}:
+            self._fill(frame)
+        elif frame.is_stopped:
+            self._settle(frame)
         elif kind is NodeKind.loop:
-            self._after_iteration(parent)
+            self._after_iteration(frame)
         else:
-            self._go_on(parent)
+            self._go_on(frame)
 
     def _after_iteration(self, frame: StepRow) -> None:
         node = self.node(frame)

@@ -10,6 +10,7 @@ import pytest
 from kern.canonical import canonical_json
 from kern.client.runtime import Runtime
 from kern.errors import AlreadyResolved, InvalidDecision
+from kern.ids import new_id
 from kern.run import RunOutput
 from kern.states import RequirementKind, RequirementStatus, RunStatus
 from kern.tools import Approval
@@ -435,3 +436,23 @@ def test_whoever_has_a_container_done_again_is_told_what_happened_in_it(runtime:
     asked = only(flow.run("hi"))
     assert "charge (done)" in (asked.question or "")
     assert "look (" not in (asked.question or "")
+
+
+@pytest.mark.parametrize("asks", ["before", "after"])
+def test_a_nested_workflow_that_fails_while_a_person_is_asked_in_it_ends(
+    runtime: Runtime, asks: str
+) -> None:
+    review = HumanReview(
+        requires_confirmation=asks == "before", requires_output_review=asks == "after"
+    )
+
+    def fail(told: StepInput) -> str:
+        wait_until(lambda: bool(flow.get_run_output(run_id).active_requirements))
+        raise ValueError(told.previous_content)
+
+    run_id = new_id()
+    inner = pipeline(Parallel(fail, Step("asked", upper, human_review=review)), name="inner")
+    flow = pipeline(inner)
+    output = flow.run("hi", run_id=run_id)
+    assert output.status is RunStatus.error
+    assert output.active_requirements == []

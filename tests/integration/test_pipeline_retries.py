@@ -20,8 +20,18 @@ from kern.models.base import ModelRequest, ProviderError
 from kern.models.scripted import Call
 from kern.run import RunOutput
 from kern.states import RequirementKind, RunStatus
-from kern.tools import tool
-from kern.workflow import Condition, HumanReview, Loop, Parallel, Step, StepInput, Steps, Workflow
+from kern.tools import Approval, tool
+from kern.workflow import (
+    Condition,
+    HumanReview,
+    Loop,
+    Parallel,
+    Step,
+    StepInput,
+    StepOutput,
+    Steps,
+    Workflow,
+)
 from tests.support.agents import scripted
 from tests.support.pipelines import exclaim, go_on, only, pipeline, upper
 from tests.support.waiting import wait_until
@@ -55,9 +65,12 @@ def test_only_what_failed_is_done_again(runtime: Runtime) -> None:
     flow = pipeline(luck.note("a"), Steps([luck.note("b"), luck.work]), luck.note("c"))
     output = flow.run("hi")
     assert output.status is RunStatus.error
-    luck.is_good = True
+    luck.is_good, again = True, datetime.now(UTC)
     output = flow.retry_run(output.run_id)
     assert output.status is RunStatus.completed, output.error
+    # Until then, nobody worked.
+    began = {step.name: step.started_at or again for step in flow.get_steps(output.run_id)}
+    assert began["b"] < again <= began["work"]
     assert output.error is None
     assert luck.done == ["a", "b", "work", "c"]
 
@@ -443,3 +456,116 @@ def test_a_step_that_ended_is_not_done_again_blindly_because_of_what_it_left_in_
     output = flow.continue_run(output.run_id, [only(output).run_again()])
     assert output.content == "paid!"
     assert paid == ["paid", "paid"]
+
+
+def test_a_loop_that_was_asked_whether_it_is_over_is_asked_again(runtime: Runtime) -> None:
+    """What it has done is not done again because a step beside it failed in that moment."""
+    luck, asked, failed = Luck(), threading.Event(), threading.Event()
+
+    def until(told: StepInput) -> bool:
+        asked.set()
+        failed.wait()
+        return told.previous_content == "charge"
+
+    def beside(told: StepInput) -> str:
+        asked.wait()
+        return luck.work(told)
+
+    flow = pipeline(Parallel(Loop([luck.note("charge")], until, max_iterations=3), beside))
+    output = flow.run("hi")
+    assert output.status is RunStatus.error
+    luck.is_good = True
+    failed.set()
+    output = flow.retry_run(output.run_id)
+    assert output.status is RunStatus.completed, output.error
+    assert luck.done == ["charge", "work"]
+
+
+@pytest.mark.parametrize("kind", ["steps", "parallel", "each", "iteration"])
+def test_a_container_that_was_reviewed_is_reviewed_again(runtime: Runtime, kind: str) -> None:
+    luck = Luck()
+    review = HumanReview(requires_output_review=True)
+    charge = luck.note("charge")
+    blocks = {
+        "steps": Steps([charge], name="all", human_review=review),
+        "parallel": Parallel(charge, name="all", human_review=review),
+        "each": Parallel(charge, for_each=lambda: [1], name="all", human_review=review),
+        "iteration": Loop(
+            [charge], max_iterations=1, human_review=HumanReview(requires_iteration_review=True)
+        ),
+    }
+
+    def beside(told: StepInput) -> str:
+        wait_until(lambda: bool(flow.get_run_output(told.run_id).active_requirements))
+        return luck.work(told)
+
+    flow = pipeline(Parallel(blocks[kind], beside))
+    output = flow.run("hi")
+    assert output.status is RunStatus.error
+    luck.is_good = True
+    output = flow.retry_run(output.run_id)
+    assert only(output).kind is RequirementKind.output_review
+    only(output).confirm()
+    output = go_on(flow, output)
+    assert output.status is RunStatus.completed, output.error
+    assert luck.done == ["charge", "work"]
+
+
+@pytest.mark.parametrize("is_container", [False, True])
+def test_an_output_that_nobody_reviewed_in_time_is_reviewed_after_all(
+    runtime: Runtime, *, is_container: bool
+) -> None:
+    """That nobody said anything is no wish for another try."""
+    luck = Luck()
+    soon = Approval(due=timedelta(seconds=1))
+    review = HumanReview(requires_output_review=True, approval=soon)
+    charge = luck.note("charge")
+    block = Steps([charge], human_review=review) if is_container else None
+    flow = pipeline(block or Step("charge", charge.executor, human_review=review))
+    output = flow.run("hi")
+    wait_until(lambda: flow.get_run_output(output.run_id).status is RunStatus.error)
+    output = flow.retry_run(output.run_id)
+    output = flow.continue_run(output.run_id, [only(output).confirm()])
+    assert output.status is RunStatus.completed, output.error
+    assert luck.done == ["charge"]
+
+
+def test_a_step_that_ended_the_pipeline_early_has_ended_it_for_good(runtime: Runtime) -> None:
+    luck, stopped = Luck(), threading.Event()
+
+    def stop() -> StepOutput:
+        stopped.set()
+        return StepOutput(content="enough", stop=True)
+
+    def beside(told: StepInput) -> str:
+        stopped.wait()
+        wait_until(lambda: flow.get_steps(told.run_id)[2].outcome == "completed")
+        return luck.work(told)
+
+    flow = pipeline(Parallel(stop, beside), luck.note("after"))
+    output = flow.run("hi")
+    assert output.status is RunStatus.error
+    luck.is_good = True
+    output = flow.retry_run(output.run_id)
+    assert output.status is RunStatus.completed, output.error
+    assert luck.done == ["work"]
+
+
+def test_what_is_retried_at_once_is_not_cancelled_by_what_ends_meanwhile(runtime: Runtime) -> None:
+    """The workflow of the first try, and those inside it, hear of its end after the retry."""
+    lucky: set[str] = set()
+
+    def flaky(told: StepInput) -> str:
+        if told.run_id not in lucky:
+            lucky.add(told.run_id)
+            raise ValueError("no luck")
+        return "ok"
+
+    inner = pipeline(Steps([Step(name, upper) for name in "abc"]), name="inner")
+    flow = pipeline(Parallel(inner, flaky, Steps([Step(name, upper) for name in "def"])))
+    for _ in range(5):
+        output = flow.run("hi", background=True)
+        while not output.status.is_final:
+            output = flow.get_run_output(output.run_id)
+        output = flow.retry_run(output.run_id)
+        assert output.status is RunStatus.completed, output.error

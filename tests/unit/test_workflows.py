@@ -269,3 +269,12 @@ def test_an_agent_stands_before_a_workflow() -> None:
     nothing: Any = None
     with pytest.raises(InvalidDefinition, match="None is no workflow"):
         WorkflowAgent(workflow=nothing, model=ScriptedModel(["a"]))
+
+
+def test_parts_of_one_id_are_told_apart_by_their_code() -> None:
+    def shipping(order: str) -> Workflow:
+        return Workflow(name="shipping", steps=[Step("notify", lambda: order)])
+
+    with pytest.raises(InvalidDefinition, match="Two different components have the id 'shipping'"):
+        Workflow(name="outer", steps=[shipping("A"), shipping("B")])
+    assert len(Workflow(name="twice", steps=[shipping("A"), shipping("A")]).parts) == 1

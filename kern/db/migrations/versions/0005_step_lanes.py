@@ -1,4 +1,4 @@
-"""Steps say which lane has to tell of them, and a lane holds one step."""
+"""Lanes of pipelines hold one step each, and runs count how often they were opened again."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,6 +20,8 @@ _OWN = """
 
 def upgrade() -> None:
     """Apply the change."""
+    with op.batch_alter_table("runs", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("retries", sa.Integer(), nullable=False, server_default="0"))
     with op.batch_alter_table("steps", schema=None) as batch_op:
         batch_op.add_column(sa.Column("told_by", sa.String(), nullable=True))
         batch_op.create_index("steps_by_told_by", ["told_by"], unique=False)
@@ -33,3 +35,5 @@ def downgrade() -> None:
     with op.batch_alter_table("steps", schema=None) as batch_op:
         batch_op.drop_index("steps_by_told_by")
         batch_op.drop_column("told_by")
+    with op.batch_alter_table("runs", schema=None) as batch_op:
+        batch_op.drop_column("retries")
