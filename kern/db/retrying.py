@@ -185,10 +185,17 @@ class _Reopening:
         self._serve(frame, Phase.work)
 
     def _mend(self, call: ToolCallRow | None) -> bool:
-        """Open the run of a nested workflow again, which keeps what it has done."""
+        """Open the run of a nested workflow again, which keeps what it has done.
+
+        Any run that ended well while its step was stopped is taken as it is.
+        """
         if call is None or call.child_run_id is None:
             return False
         child = runs.lock(self._frames.tx, call.child_run_id)
+        was_stopped = call.outcome == ToolOutcome.cancelled.value
+        if was_stopped and child.status == RunStatus.completed.value:
+            self._wait_again(call)
+            return True
         if child.component_kind != "workflow" or child.status not in _ENDED_BADLY:
             return False
         _reopen_run(self._frames.tx, child, self._frames.now)

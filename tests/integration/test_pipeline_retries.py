@@ -3,16 +3,17 @@
 import asyncio
 import threading
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select, update
 
 from kern.agent import Agent
 from kern.client.runtime import Runtime
 from kern.db import outbox, retrying, runs
 from kern.db.outbox import DeliveryKind
-from kern.db.tables import OutboxRow, ToolCallRow
+from kern.db.tables import OutboxRow, RunRow, ToolCallRow
 from kern.db.viewer import OPERATOR
 from kern.errors import Conflict, NotAllowed
 from kern.ids import new_id
@@ -275,7 +276,9 @@ def paying(done: list[str]) -> Agent:
     return scripted(answer, [pay, send], name="payer")
 
 
-def stopped_after_paying(luck: Luck) -> tuple[Workflow, RunOutput]:
+def stopped_after_paying(
+    luck: Luck, meanwhile: Callable[[Workflow, str], None] | None = None
+) -> tuple[Workflow, RunOutput]:
     def boom() -> str:
         if not luck.is_good:
             wait_until(lambda: asked(flow))
@@ -290,6 +293,8 @@ def stopped_after_paying(luck: Luck) -> tuple[Workflow, RunOutput]:
     output = flow.run("hi", run_id=run_id)
     assert output.status is RunStatus.error
     luck.is_good = True
+    if meanwhile is not None:
+        meanwhile(flow, run_id)
     return flow, flow.retry_run(output.run_id)
 
 
@@ -301,6 +306,22 @@ def test_an_agent_that_was_stopped_after_it_paid_does_not_pay_again(runtime: Run
     only(output).skip()
     output = go_on(flow, output)
     assert output.status is RunStatus.completed, output.error
+    assert luck.done == ["paid"]
+
+
+def test_an_agent_that_had_answered_when_it_was_stopped_is_taken_at_its_word(
+    runtime: Runtime,
+) -> None:
+    def had_answered(flow: Workflow, run_id: str) -> None:
+        (child_id,) = filter(None, (step.child_run_id for step in flow.get_steps(run_id)))
+        ended = {"status": RunStatus.completed.value, "content": "all paid"}
+        change = update(RunRow).where(col(RunRow.id) == child_id).values(ended)
+        runtime.services.db.write_now(lambda tx: tx.exec(change))
+
+    luck = Luck()
+    _, output = stopped_after_paying(luck, had_answered)
+    assert output.status is RunStatus.completed, output.error
+    assert "all paid" in (output.content or "")
     assert luck.done == ["paid"]
 
 
