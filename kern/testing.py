@@ -27,7 +27,8 @@ def isolated_runtime(home: Path | None = None, db: Database | None = None) -> Ge
     """
     if home is None:
         with (
-            tempfile.TemporaryDirectory(prefix="kern") as folder,
+            # The server may still be writing as it ends.
+            tempfile.TemporaryDirectory(prefix="kern", ignore_cleanup_errors=True) as folder,
             isolated_runtime(Path(folder), db) as used,
         ):
             yield used
