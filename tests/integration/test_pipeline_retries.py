@@ -321,7 +321,7 @@ def test_an_agent_that_had_answered_when_it_was_stopped_is_taken_at_its_word(
     luck = Luck()
     _, output = stopped_after_paying(luck, had_answered)
     assert output.status is RunStatus.completed, output.error
-    assert "all paid" in (output.content or "")
+    assert "all paid" in str(output.content)
     assert luck.done == ["paid"]
 
 
