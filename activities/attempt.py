@@ -6,7 +6,7 @@ What may not be repeated is never torn in half: it is let end, however late.
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
@@ -164,12 +164,12 @@ class Executions:
             )
         except TimeoutError:
             if is_once:
-                self._outlive(self._report(attempt, waiting))
+                self._outlive(attempt.token, _report(attempt, waiting))
                 return await attempt.doubt()
             ended = Raised(TimeoutError(f"no result within {attempt.taken.timeout:g} seconds"))
         except asyncio.CancelledError:
             if is_once:
-                await self._outlast(self._report(attempt, waiting))
+                await self._outlast(attempt.token, _report(attempt, waiting))
             else:
                 await attempt.abandon()
             raise
@@ -209,26 +209,30 @@ class Executions:
             try:
                 return await asyncio.shield(writing)
             except asyncio.CancelledError:
-                await self._outlast(give_back())
+                await self._outlast(token, give_back())
                 raise
 
-    async def _outlast(self, work: Coroutine[None, None, None]) -> None:
+    async def _outlast(self, token: str, work: Coroutine[None, None, None]) -> None:
         """Wait for what must not be torn in half: it goes on though the waiting is cancelled.
 
         An activity is cancelled once for each sign that it is not wanted any more, not only once.
         """
-        await asyncio.shield(self._outlive(work))
+        await asyncio.shield(self._outlive(token, work))
 
-    def _outlive(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def _outlive(self, token: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._late.add(task)
         task.add_done_callback(self._late.discard)
+        held = ExitStack()
+        held.enter_context(self.holding(token))
+        task.add_done_callback(lambda _task: held.close())
         return task
 
-    async def _report(self, attempt: Attempt[Kept], waiting: asyncio.Future[Ended[Kept]]) -> None:
-        """Store what a call comes to after its time; it settles the question asked meanwhile.
 
-        A call that was deleted meanwhile is not asked about.
-        """
-        with self.holding(attempt.token), suppress(NotFound):
-            await attempt.end(await waiting, goes_on=False)
+async def _report(attempt: Attempt[Kept], waiting: asyncio.Future[Ended[Kept]]) -> None:
+    """Store what a call comes to after its time; it settles the question that is asked meanwhile.
+
+    A call that was deleted meanwhile is not asked about.
+    """
+    with suppress(NotFound):
+        await attempt.end(await waiting, goes_on=False)

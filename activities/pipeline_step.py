@@ -92,6 +92,7 @@ class PipelineSteps:
         return begun
 
     async def _execute(self, visit: "_Visit", task: Execute) -> Task:
+        # Also while what the step is given is read.
         with self._executions.holding(visit.token):
             return await self._attempt(visit, task)
 
