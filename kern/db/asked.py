@@ -1,9 +1,12 @@
 """What people were asked about a call."""
 
+from datetime import datetime
+
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
 from kern.contracts import Gate
+from kern.db.audit import Decided
 from kern.db.held import hold_all
 from kern.db.patience import gate_of
 from kern.db.rows import rows, table_of
@@ -33,3 +36,9 @@ def pending_gate(tx: Session, tool_call_id: str) -> Gate | None:
     """Return what a call waits for, as the workflow knows it."""
     row = next(rows(tx, RequirementRow, _PENDING, tool_call_id=tool_call_id), None)
     return None if row is None else gate_of(row)
+
+
+def close(row: RequirementRow, status: RequirementStatus, decided: Decided, now: datetime) -> None:
+    """Note how a requirement, which the transaction holds, was closed."""
+    row.status, row.verdict = status.value, decided.verdict.value
+    row.resolved_by, row.resolved_note, row.resolved_at = decided.actor, decided.note, now

@@ -17,7 +17,7 @@ from sqlmodel import Session
 from kern.contracts import Gate
 from kern.db import audit, delegated, late, outbox, runs, step_waits
 from kern.db.approved import is_as_approved, runs_with
-from kern.db.asked import asked_about, pending_gate
+from kern.db.asked import asked_about, close, pending_gate
 from kern.db.audit import KERN, Decided
 from kern.db.delegated import Delegated
 from kern.db.events import record
@@ -180,7 +180,7 @@ def finish(
         return Kept.fenced
     asked = _open_question(tx, call)
     if asked is not None:
-        _settle(tx, run, asked, _found(asked, Verdict.happened, _HAPPENED, result), now)
+        _settle(tx, run, asked, now, verdict=Verdict.happened, note=_HAPPENED, given=result)
     runs.finish_call(tx, call, outcome, result, now)
     run.tool_calls += call.step_id is None
     change_state(tx, run, changes, now)
@@ -206,15 +206,14 @@ def release(
     if RunStatus(run.status).is_final:
         _stop(tx, run, call, now)
         return False
-    if asked is not None:
-        _settle(tx, run, asked, _found(asked, Verdict.run_again, _NOT_BEGUN), now)
-        step_waits.steps_on(tx, call)
     call.status, call.token = ToolCallStatus.waiting.value, None
     if not begun:
         call.attempt -= 1
         call.started_at = call.started_at if call.attempt else None
     _record(tx, run, call, "failed", now, reason=reason[:500])
     if asked is not None:
+        _settle(tx, run, asked, now, verdict=Verdict.run_again, note=_NOT_BEGUN)
+        step_waits.steps_on(tx, call)
         runs.update_status(tx, run, now, paused=False)
     return True
 
@@ -327,19 +326,22 @@ def _open_question(tx: Session, call: ToolCallRow) -> RequirementRow | None:
 
 
 def _settle(
-    tx: Session, run: RunRow, asked: RequirementRow, decided: Decided, now: datetime
+    tx: Session,
+    run: RunRow,
+    asked: RequirementRow,
+    now: datetime,
+    *,
+    verdict: Verdict,
+    note: str,
+    given: str | None = None,
 ) -> None:
     """Answer what became of a call by the attempt that was in it and is not dead after all."""
+    decided = Decided(verdict=verdict, actor=KERN, note=note, digest=asked.digest, given=given)
     audit.append(tx, asked, decided, audit.decisions_of(tx, asked.id), now)
-    asked.status, asked.verdict = RequirementStatus.resolved.value, decided.verdict.value
-    asked.resolved_by, asked.resolved_note, asked.resolved_at = KERN, decided.note, now
-    told: dict[str, JsonValue] = {"verdict": decided.verdict.value, "by": KERN}
+    close(asked, RequirementStatus.resolved, decided, now)
+    told: dict[str, JsonValue] = {"verdict": verdict.value, "by": KERN}
     record(tx, run, "requirement_resolved", now, requirement_id=asked.id, **told)
     if not RunStatus(run.status).is_final:
         outbox.enqueue(
             tx, run, DeliveryKind.resolved, now, requirement_id=asked.id, grace=timedelta(0)
         )
-
-
-def _found(asked: RequirementRow, verdict: Verdict, note: str, given: str | None = None) -> Decided:
-    return Decided(verdict=verdict, actor=KERN, note=note, digest=asked.digest, given=given)

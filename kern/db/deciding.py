@@ -15,6 +15,7 @@ from kern.canonical import arguments_digest
 from kern.contracts import ExpiryOutcome
 from kern.db import audit, outbox, patience, runs
 from kern.db.approved import runs_with
+from kern.db.asked import close
 from kern.db.audit import KERN, Decided
 from kern.db.events import record
 from kern.db.held import hold
@@ -111,7 +112,7 @@ def resolve(
     audit.append(tx, row, decided, earlier, now)
     delivery = None
     if _is_enough(row, decided, earlier):
-        _close(row, RequirementStatus.resolved, decided, now)
+        close(row, RequirementStatus.resolved, decided, now)
         _act(tx, run, row, call, decided=decided, now=now, arguments=arguments)
         delivery = outbox.enqueue(tx, run, DeliveryKind.resolved, now, requirement_id=row.id)
     _tell(tx, run, row, decided, now)
@@ -137,7 +138,7 @@ def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:
         return ExpiryOutcome(gate=patience.gate_of(row))
     decided = _silence(row)
     audit.append(tx, row, decided, audit.decisions_of(tx, row.id), now)
-    _close(row, RequirementStatus.expired, decided, now)
+    close(row, RequirementStatus.expired, decided, now)
     _act(tx, run, row, call, decided=decided, now=now)
     record(
         tx, run, "requirement_expired", now, requirement_id=row.id, verdict=decided.verdict.value
@@ -238,11 +239,6 @@ def _is_enough(row: RequirementRow, decided: Decided, earlier: Sequence[Decision
         if decision.verdict == Verdict.approve.value and decision.digest == decided.digest
     ]
     return len(same) + 1 >= row.quorum
-
-
-def _close(row: RequirementRow, status: RequirementStatus, decided: Decided, now: datetime) -> None:
-    row.status, row.verdict = status.value, decided.verdict.value
-    row.resolved_by, row.resolved_note, row.resolved_at = decided.actor, decided.note, now
 
 
 def _act(

@@ -110,7 +110,7 @@ def begin(tx: Session, run_id: str, shape: Shape, now: datetime) -> PipelineOutc
     else:
         # It may wait for nothing but people, before any of its steps is served.
         stand(frames)
-    return PipelineOutcome(work=tuple(_named(frames, frame) for frame in frames.in_run()))
+    return _outcome(frames, frames.in_run())
 
 
 def take(
@@ -330,8 +330,11 @@ def _told(frames: StoredFrames, waiting: StepRow | None = None) -> PipelineOutco
     if not _is_open(frames.run):
         return PipelineOutcome(ended=True)
     beside = frames.told_by(frames.lane or "")
-    every = beside if waiting is None else [waiting, *beside]
-    return PipelineOutcome(work=tuple(_named(frames, frame) for frame in every))
+    return _outcome(frames, beside if waiting is None else [waiting, *beside])
+
+
+def _outcome(frames: StoredFrames, served: Sequence[StepRow]) -> PipelineOutcome:
+    return PipelineOutcome(work=tuple(_named(frames, frame) for frame in served))
 
 
 def _named(frames: StoredFrames, frame: StepRow) -> Work:
