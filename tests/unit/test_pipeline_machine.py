@@ -123,7 +123,7 @@ class Drive:
             machine.failed(frame, "broken", "it failed", final=True)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(spec=pipelines(), order=st.data())
 def test_it_comes_to_what_a_plain_interpreter_comes_to(spec: Spec, order: st.DataObject) -> None:
     drive = Drive(spec, order)
