@@ -118,10 +118,8 @@ def tell_progress(progress: Progress) -> None:
 
 
 def _tell_step(step: StepExecution) -> None:
-    phase = Phase(step.phase)
-    stands = (
-        step.outcome or _WAITS.get(phase) or ("waits for a person" if step.waits else "goes on")
-    )
+    otherwise = "waits for a person" if step.waits else "goes on"
+    stands = step.outcome or _WAITS.get(Phase(step.phase), otherwise)
     took = ""
     waited = timedelta(seconds=step.waiting_seconds)
     if step.started_at is not None and step.finished_at is not None:
