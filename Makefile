@@ -24,6 +24,8 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON := $(BIN)/python
 export UV_PYTHON_DOWNLOADS := never
+# As pip does: a network may have a certificate of its own, which the machine knows.
+export UV_SYSTEM_CERTS ?= true
 
 SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
 
