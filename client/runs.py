@@ -2,37 +2,37 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlmodel import Session
-from temporalio.client import Client, RPCTimeoutOrCancelledError, WorkflowUpdateFailedError
-from temporalio.service import RPCError
 
 from kern.canonical import clean_text
 from kern.checkpoints import reach
 from kern.client.courier import Courier
+from kern.client.waiting import FIRST_WAIT, LONGEST_WAIT, Waiting
 from kern.component import Component
-from kern.contracts import Stop, StopQuery
+from kern.contracts import StopQuery
 from kern.db import accepting, deciding, outputs, retrying, runs, step_listing
 from kern.db.deciding import Accepted, Submission
 from kern.db.engine import Database
 from kern.db.outbox import Delivery
-from kern.db.tables import RunRow
 from kern.db.viewer import Viewer, system_user
 from kern.errors import InvalidDecision
 from kern.ids import an_id, new_id
-from kern.logs import get_logger
 from kern.media import read_all
 from kern.requirements import Requirement
 from kern.run import RunOutput, StepExecution
 from kern.runner import RunRequest
-from kern.states import RunStatus
+from kern.stops import StopWatch
 
-_log = get_logger("kern.client")
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.1, 1.0
-# So often the row of a run is looked at whose workflow has not answered yet: the row decides.
-_LOOK_AGAIN_SECONDS = 20.0
+@dataclass(frozen=True)
+class Submitted:
+    """What a run was told, and whether it stands still all the same."""
+
+    heard: StopQuery
+    stands_still: bool
 
 
 class Runs:
@@ -41,37 +41,43 @@ class Runs:
     def __init__(
         self,
         db: Database,
-        temporal: Client,
         courier: Courier,
-        *,
-        look_again: float = _LOOK_AGAIN_SECONDS,
+        waiting: Waiting,
     ) -> None:
-        self._look_again = look_again
         self._db = db
-        self._temporal = temporal
         self._courier = courier
+        self._waiting = waiting
 
     async def run(
         self, component: Component, request: RunRequest, *, background: bool
     ) -> RunOutput:
         """Accept a run, deliver it, and wait for its first stop unless in the background."""
-        run_id, viewer = await self.start(component, request), Viewer(request.user_id)
+        run_id, viewer = request.run_id or new_id(), Viewer(request.user_id)
         if background:
+            await self.start(component, request, run_id)
             return await self.output(run_id, viewer)
-        return await self._stop(run_id, viewer)
+        with self._waiting.watch(run_id) as watch:
+            is_told = await self.start(component, request, run_id)
+            if not is_told and await self._waiting.stands_still(run_id):
+                # It was asked for before.
+                return await self._stopped(run_id, viewer)
+            return await self._stop(run_id, viewer, watch)
 
-    async def start(self, component: Component, request: RunRequest) -> str:
-        """Accept a run and deliver it; return its id."""
-        run_id, delivery = await self.accept(component, request)
+    async def start(self, component: Component, request: RunRequest, run_id: str) -> bool:
+        """Accept a run and deliver it.
+
+        False when it waits for another one of its session, or was accepted before.
+        """
+        delivery = await self.accept(component, request, run_id)
         if delivery is not None:
             await self._courier.tell_at_once(delivery)
-        return run_id
+        return delivery is not None
 
     async def accept(
-        self, component: Component, request: RunRequest
-    ) -> tuple[str, Delivery | None]:
+        self, component: Component, request: RunRequest, run_id: str
+    ) -> Delivery | None:
         """Store that a run was asked for; from here on it cannot be lost."""
-        run_id, session_id = request.run_id or new_id(), request.session_id or new_id()
+        session_id = request.session_id or new_id()
         now = datetime.now(UTC)
         attachments = await asyncio.to_thread(read_all, request.media) if request.media else []
         reach("accept.before_store")
@@ -88,7 +94,7 @@ class Runs:
             )
         )
         reach("accept.after_store")
-        return run_id, delivery
+        return delivery
 
     async def continue_run(
         self,
@@ -99,18 +105,27 @@ class Runs:
     ) -> RunOutput:
         """Submit what was filled in, all of it or nothing, and wait for the run's next stop."""
         viewer = viewer_of(requirements, user_id, component_id)
-        return await self._stop(run_id, viewer, await self.submit(run_id, requirements, viewer))
+        with self._waiting.watch(run_id) as watch:
+            submitted = await self.submit(run_id, requirements, viewer)
+            if submitted.stands_still:
+                return await self._stopped(run_id, viewer)
+            return await self._stop(run_id, viewer, watch, submitted.heard)
 
     async def submit(
         self, run_id: str, requirements: Sequence[Requirement], viewer: Viewer
-    ) -> StopQuery:
-        """Submit what was filled in, all of it or nothing; return what the run has to hear of."""
+    ) -> Submitted:
+        """Submit what was filled in, all of it or nothing."""
         an_id("run_id", run_id)
         if all(item.draft is None for item in requirements):
             # Otherwise the transaction that decides finds out.
             await self._db.read(lambda tx: outputs.find_run(tx, run_id, viewer))
         accepted = await self.resolve(requirements, viewer, within=run_id)
-        return _to_hear(run_id, [one for one in accepted if one.delivery is not None])
+        if accepted and accepted[-1].run_ids[-1:] == (run_id,):
+            stands_still = accepted[-1].stands_still
+        else:
+            stands_still = await self._waiting.stands_still(run_id)
+        heard = _to_hear(run_id, [one for one in accepted if one.delivery is not None])
+        return Submitted(heard, stands_still)
 
     async def resolve(
         self, requirements: Sequence[Requirement], viewer: Viewer, *, within: str | None = None
@@ -152,30 +167,39 @@ class Runs:
         """Have a pipeline that failed go on where it failed, and wait for its next stop."""
         now = datetime.now(UTC)
         an_id("run_id", run_id)
-        delivery = await self._db.write(lambda tx: retrying.retry(tx, run_id, viewer, now))
-        if delivery is not None:
-            await self._courier.tell_at_once(delivery)
-        return await self._stop(run_id, viewer)
+        with self._waiting.watch(run_id) as watch:
+            delivery = await self._db.write(lambda tx: retrying.retry(tx, run_id, viewer, now))
+            if delivery is not None:
+                await self._courier.tell_at_once(delivery)
+            return await self._stop(run_id, viewer, watch)
 
     async def output(self, run_id: str, viewer: Viewer) -> RunOutput:
         """Read a run as it stands."""
         an_id("run_id", run_id)
         return await self._db.read(lambda tx: outputs.run_output(tx, run_id, viewer))
 
-    async def _stop(self, run_id: str, viewer: Viewer, heard: StopQuery | None = None) -> RunOutput:
+    async def _stop(
+        self, run_id: str, viewer: Viewer, watch: StopWatch, heard: StopQuery | None = None
+    ) -> RunOutput:
         """Wait until a run stands still, and read it.
 
         Where a run inside it was decided about by somebody else, its row knows of it before its
         workflow does.
         """
-        delay = _FIRST_WAIT
+        delay = FIRST_WAIT
         while True:
-            await self.wait(run_id, heard)
-            output = await self.output(run_id, viewer)
-            if output.is_paused or output.status.is_final:
+            await self._waiting.stop(run_id, watch, heard)
+            output = await self._stopped(run_id, viewer)
+            if output.status.stands_still:
                 return output
             await asyncio.sleep(delay)
-            delay = min(delay * 2, _LONGEST_WAIT)
+            delay = min(delay * 2, LONGEST_WAIT)
+
+    async def _stopped(self, run_id: str, viewer: Viewer) -> RunOutput:
+        output = await self.output(run_id, viewer)
+        if output.status.is_final:
+            self._waiting.ended(run_id)
+        return output
 
     async def steps(
         self, run_id: str, viewer: Viewer, limit: int, after: int
@@ -188,48 +212,6 @@ class Runs:
 
         an_id("run_id", run_id)
         return await self._db.read(read)
-
-    async def wait(self, run_id: str, heard: StopQuery | None = None) -> None:
-        """Wait until a run stands still, having heard of what the query names.
-
-        The workflow answers; while Temporal does not, or has not started the run yet, and seldom
-        beside that, the row is looked at.
-        """
-        query, delay = heard or StopQuery(), _FIRST_WAIT
-        while not await self._stops(run_id, query):
-            if await self._stands_still(run_id):
-                return
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, _LONGEST_WAIT)
-
-    async def _stops(self, run_id: str, query: StopQuery) -> bool:
-        asking = asyncio.create_task(self._ask(run_id, query))
-        try:
-            while not (await asyncio.wait({asking}, timeout=self._look_again))[0]:
-                if await self._stands_still(run_id):
-                    return True
-            return asking.result()
-        finally:
-            asking.cancel()
-
-    async def _stands_still(self, run_id: str) -> bool:
-        return await self._db.read(lambda tx: _stands_still(tx, run_id))
-
-    async def _ask(self, run_id: str, query: StopQuery) -> bool:
-        handle = self._temporal.get_workflow_handle(run_id)
-        try:
-            stop = await handle.execute_update(
-                "wait_for_stop", query, id=new_id(), result_type=Stop
-            )
-        except (
-            RPCError,
-            RPCTimeoutOrCancelledError,
-            WorkflowUpdateFailedError,
-            RuntimeError,
-        ) as error:
-            _log.debug("waiting", run_id=run_id, why=str(error))
-            return False
-        return not stop.moved
 
     async def close(self) -> None:
         """Finish what is still being noted."""
@@ -270,11 +252,3 @@ def _submission(requirement: Requirement) -> Submission:
         draft=draft.model_copy(update={"note": note}),
         actor=clean_text(actor),
     )
-
-
-def _stands_still(tx: Session, run_id: str) -> bool:
-    run = tx.get(RunRow, run_id)
-    if run is None:
-        raise outputs.no_run(run_id)
-    status = RunStatus(run.status)
-    return status.is_final or status is RunStatus.paused

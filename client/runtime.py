@@ -207,6 +207,7 @@ class Runtime:
             self._workers = ComponentWorkers(
                 services.temporal, services.db, self._registry, self._settings, lasting=True
             )
+            services.waiting.listen()
             self._relay = asyncio.create_task(kept_alive("the relay", services.relay.run))
         self.services = services
 
@@ -228,6 +229,7 @@ class Runtime:
         if self._relay is not None:
             self._relay.cancel()
         if self._workers is not None:
+            await self.services.waiting.settle()
             await self._workers.stop()
         await self.services.close()
 

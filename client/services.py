@@ -14,6 +14,7 @@ from kern.client.relay import Relay
 from kern.client.runs import Runs
 from kern.client.sessions import Sessions
 from kern.client.streams import Readers, Streams
+from kern.client.waiting import Waiting
 from kern.db import Database
 from kern.db.configured import open_database
 from kern.errors import Unavailable
@@ -41,7 +42,8 @@ class Services:
         self.temporal = client
         self.server = server
         self.courier = Courier(db, client, settings)
-        self.runs = Runs(db, client, self.courier)
+        self.waiting = Waiting(db, client)
+        self.runs = Runs(db, self.courier, self.waiting)
         self.sessions = Sessions(db, client, self.courier)
         self.readers = Readers(db)
         self.streams = Streams(self.readers, self.runs)

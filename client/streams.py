@@ -109,7 +109,7 @@ class Streams:
         follower = await self._readers.follower(run_id)
         try:
             asked = request.model_copy(update={"run_id": run_id, "stream": True})
-            await self._runs.start(component, asked)
+            await self._runs.start(component, asked, run_id)
             if request.run_id is not None:
                 # It may have been accepted before, from somebody who did not read it.
                 await self._readers.announced(run_id, viewer)

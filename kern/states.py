@@ -18,6 +18,11 @@ class RunStatus(StrEnum):
         """Whether a run in this status never changes again."""
         return self in FINAL_RUN_STATUSES
 
+    @property
+    def stands_still(self) -> bool:
+        """Whether a run in this status goes on only if a person decides, if at all."""
+        return self is RunStatus.paused or self.is_final
+
 
 class OnBusy(StrEnum):
     """What becomes of a run that is asked for while another one of its session moves."""

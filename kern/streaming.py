@@ -6,7 +6,8 @@ from pydantic import TypeAdapter
 
 from kern.broadcast import LiveText
 from kern.canonical import parse_json
-from kern.db.following import STOPS, News, turn_of
+from kern.db.events import STOPS
+from kern.db.following import News, turn_of
 from kern.db.tables import EventRow
 from kern.events import RunContent, RunContentReset, RunEvent, TurnStarted
 

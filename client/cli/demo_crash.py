@@ -8,7 +8,6 @@ from kern.client.cli.demo_worker import HEARTBEAT_SECONDS, Worker, demo_worker
 from kern.client.cli.printing import count, one_line, say, show_call, styled
 from kern.client.cli.running import EXIT_CODES, say_interrupted, say_outcome, text_of
 from kern.client.services import Services
-from kern.contracts import StopQuery
 from kern.db.viewer import OPERATOR, system_user
 from kern.errors import Unavailable
 from kern.ids import new_id
@@ -98,17 +97,13 @@ class _Steps:
     async def _finish(self) -> RunOutput:
         """Wait for the end; if the kill tore the call, say truthfully what the ledger shows."""
         runs = self._services.runs
-        known = StopQuery()
-        while True:
-            await runs.wait(self.run_id, known)
-            output = await runs.output(self.run_id, OPERATOR)
-            if not output.active_requirements:
-                return output
+        output = await runs.continue_run(self.run_id, [], None)
+        while output.active_requirements:
             for item in output.active_requirements:
                 self._tell("The kill landed inside the call: it may have paid or not.")
                 self._tell(f"Kern does not guess, it asks a person. {settle(item)}")
-            await runs.resolve(output.active_requirements, OPERATOR)
-            known = StopQuery(resolved=tuple(item.id for item in output.active_requirements))
+            output = await runs.continue_run(self.run_id, output.active_requirements, None)
+        return output
 
     def _say_end(self, output: RunOutput) -> None:
         self._tell(f"The run is {output.status.value}: {one_line(text_of(output))}")

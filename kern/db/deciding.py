@@ -70,12 +70,13 @@ class Accepted:
     """A decision that was stored.
 
     `delivery` is there when it resolved the requirement and its run goes on. `run_ids` names that
-    run and those above it, from the root on.
+    run and those above it, from the root on. `stands_still`: the run waits for people all the same.
     """
 
     requirement: Requirement
     delivery: Delivery | None
     run_ids: tuple[str, ...] = ()
+    stands_still: bool = False
 
 
 def resolve(
@@ -102,10 +103,9 @@ def resolve(
     if within is not None and not is_within(run, within):
         message = f"Requirement {row.id!r} belongs to run {row.run_id!r}, not to {within!r}."
         raise InvalidDecision(message)
-    above = (*run.ancestors, run.id)
     earlier = audit.decisions_of(tx, row.id)
     if any(decision.id == submission.id for decision in earlier):
-        return Accepted(requirement_of(tx, row), outbox.find(tx, row.id), above)
+        return _accepted(tx, run, row, outbox.find(tx, row.id))
     _check(tx, row, call, submission, earlier)
     arguments = approved_arguments(row, submission.draft)
     decided = _decided(row, submission, arguments)
@@ -120,7 +120,16 @@ def resolve(
     is_closed = delivery is not None
     goes_on = is_closed and (steps_on(tx, call) or decided.verdict in _EXECUTING)
     runs.update_status(tx, run, now, paused=False if goes_on else None)
-    return Accepted(requirement_of(tx, row), delivery, above)
+    return _accepted(tx, run, row, delivery)
+
+
+def _accepted(tx: Session, run: RunRow, row: RequirementRow, delivery: Delivery | None) -> Accepted:
+    return Accepted(
+        requirement_of(tx, row),
+        delivery,
+        (*run.ancestors, run.id),
+        RunStatus(run.status).stands_still,
+    )
 
 
 def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:

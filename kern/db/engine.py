@@ -21,11 +21,12 @@ from sqlmodel import Session
 
 from kern.broadcast import Broadcaster
 from kern.checkpoints import reach
-from kern.db.events import news_of
+from kern.db.events import news_of, stopped_in
 from kern.db.held import save
 from kern.db.outbox import is_due
 from kern.db.rows import add_what_waits
 from kern.errors import InvalidInput, KernError, Unavailable
+from kern.stops import Stops
 
 Result = TypeVar("Result")
 
@@ -47,7 +48,7 @@ class Database:
 
     def __init__(self, engine: Engine, *, threads: int) -> None:
         self.engine = engine
-        self.broadcaster = Broadcaster()
+        self.broadcaster, self.stops = Broadcaster(), Stops()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="kern-db")
         self._when_due: Callable[[], object] = bool
 
@@ -133,6 +134,7 @@ class Database:
             reach("write.before_commit")
             session.commit()
             self.broadcaster.committed(news)
+            self.stops.tell(stopped_in(session))
             reach("write.after_commit")
             if is_due(session):
                 self._when_due()

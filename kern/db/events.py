@@ -1,6 +1,6 @@
 """Events: what happened in a run, numbered without gaps under the run's lock."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from pydantic import JsonValue
@@ -9,7 +9,10 @@ from sqlmodel import Session, select
 from kern.db.rows import add_later
 from kern.db.tables import EventRow, RunRow
 
-_NEWS = "kern.news"
+# A run stands still after each of these.
+STOPS = ("run_paused", "run_completed", "run_failed", "run_cancelled")
+
+_NEWS, _STOPPED = "kern.news", "kern.stopped"
 
 
 def record(tx: Session, run: RunRow, kind: str, now: datetime, **data: JsonValue) -> None:
@@ -22,11 +25,14 @@ def append(tx: Session, run: RunRow, kind: str, now: datetime, **data: JsonValue
     """Append the event whose number the run's row has already."""
     add_later(tx, EventRow, run_id=run.id, seq=run.last_event, kind=kind, data=data, created_at=now)
     _tell(tx, run, run.last_event)
+    if kind in STOPS:
+        _stopped(tx).add(run.id)
 
 
 def gone(tx: Session, run: RunRow) -> None:
-    """Have the readers of a run that this transaction deletes look, and find nothing."""
+    """Have those who read or await a run that this transaction deletes look, and find nothing."""
     _tell(tx, run, run.last_event + 1)
+    _stopped(tx).add(run.id)
 
 
 def news_of(tx: Session) -> Mapping[str, int]:
@@ -38,6 +44,11 @@ def news_of(tx: Session) -> Mapping[str, int]:
     return found
 
 
+def stopped_in(tx: Session) -> Collection[str]:
+    """Return the runs that come to stand still, or are gone, by this transaction."""
+    return _stopped(tx)
+
+
 def events_of(tx: Session, run_id: str, after: int = 0) -> list[EventRow]:
     """Return a run's events with a number above `after`, in order."""
     query = select(EventRow).where(EventRow.run_id == run_id, EventRow.seq > after)
@@ -47,3 +58,8 @@ def events_of(tx: Session, run_id: str, after: int = 0) -> list[EventRow]:
 def _tell(tx: Session, run: RunRow, seq: int) -> None:
     if run.is_streamed:
         tx.info.setdefault(_NEWS, {})[run.id] = seq
+
+
+def _stopped(tx: Session) -> set[str]:
+    found: set[str] = tx.info.setdefault(_STOPPED, set())
+    return found

@@ -6,6 +6,7 @@ from itertools import starmap
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
+from kern.db.events import STOPS
 from kern.db.outputs import find_run, run_output, tool_executions
 from kern.db.rows import rows, table_of
 from kern.db.tables import EventRow, MessageRow, RunRow
@@ -13,7 +14,6 @@ from kern.db.viewer import Viewer
 from kern.run import RunOutput, ToolExecution
 from kern.states import RunStatus
 
-STOPS = ("run_paused", "run_completed", "run_failed", "run_cancelled")
 _AT_ONCE = 200
 
 _runs, _events, _messages = (table_of(kind) for kind in (RunRow, EventRow, MessageRow))
@@ -104,8 +104,7 @@ def news(tx: Session, run_id: str, viewer: Viewer, after: int) -> News:
     run = find_run(tx, run_id, viewer)
     events = list(rows(tx, EventRow, _AFTER, run_id=run_id, after=after))
     is_all = run.last_event <= (events[-1].seq if events else after)
-    status = RunStatus(run.status)
-    stands_still = status.is_final or status is RunStatus.paused
+    stands_still = RunStatus(run.status).stands_still
     kinds = {event.kind for event in events}
     ends = is_all and stands_still
     if ends and not kinds.intersection(STOPS):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sqlmodel import Session
 
-from kern.client.runs import Runs
 from kern.client.runtime import Runtime
+from kern.client.waiting import Waiting
 from kern.db import outbox, runs
 from kern.db.viewer import OPERATOR
 from kern.errors import AlreadyResolved, RunEnded
@@ -151,8 +151,13 @@ def test_whoever_waits_hears_from_the_row_what_the_workflow_does_not_know(
 
     services = runtime.services
     services.db.write_now(cancel_untold)
-    waiting = Runs(services.db, services.temporal, services.courier, look_again=0.1)
-    runtime.call(waiting.wait(accepted.run_id))
+    waiting = Waiting(services.db, services.temporal, look_again=0.1)
+
+    async def wait() -> None:
+        with waiting.watch(accepted.run_id) as watch:
+            await waiting.stop(accepted.run_id, watch)
+
+    runtime.call(wait())
     assert ledger.lines == ["began"]
     free.set()
 

@@ -94,8 +94,8 @@ def test_a_verdict_without_a_decision_runs_nothing(runtime: Runtime, paid: Paid)
         await handle.signal("resolved", Resolved(requirement_id=only(output).id))
 
     runtime.call(wake())
-    output = flow.continue_run(output.run_id)
-    assert output.status is RunStatus.error
+    wait_until(lambda: flow.get_run_output(output.run_id).status is RunStatus.error)
+    output = flow.get_run_output(output.run_id)
     assert output.error is not None
     assert output.error.code == "arguments_changed"
     assert not paid.lines

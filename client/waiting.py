@@ -1,0 +1,154 @@
+"""Waits for runs to stand still: hears of it in this process, and asks their workflows."""
+
+import asyncio
+import time
+from collections import deque
+from contextlib import suppress
+
+from sqlmodel import Session
+from temporalio.client import (
+    Client,
+    RPCTimeoutOrCancelledError,
+    WorkflowFailureError,
+    WorkflowUpdateFailedError,
+)
+from temporalio.service import RPCError
+
+from kern.contracts import Stop, StopQuery
+from kern.db import outputs
+from kern.db.engine import Database
+from kern.db.tables import RunRow
+from kern.ids import new_id
+from kern.logs import get_logger
+from kern.states import RunStatus
+from kern.stops import StopWatch
+
+_log = get_logger("kern.client")
+
+FIRST_WAIT, LONGEST_WAIT = 0.1, 1.0
+# What this process executes it hears of; what it has not heard of by then, it asks about. An
+# update costs five events, and some ten milliseconds of CPU here and in the server.
+_LISTEN_SECONDS = 0.25
+# So often the row of a run is looked at whose workflow has not answered yet: the row decides.
+_LOOK_AGAIN_SECONDS = 20.0
+# Of a run that ended so long ago the workflow has ended too, if it can.
+_CLOSES_WITHIN_SECONDS = 2.0
+
+
+class Waiting:
+    """Waits for runs, for one database and one Temporal.
+
+    Args:
+        db: Where the runs are kept.
+        temporal: Where their workflows are.
+        look_again: After how many seconds the row of a run is looked at again.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        temporal: Client,
+        *,
+        look_again: float = _LOOK_AGAIN_SECONDS,
+    ) -> None:
+        self._db = db
+        self._temporal = temporal
+        self._patience = 0.0
+        self._look_again = look_again
+        self._ended: deque[tuple[float, str]] = deque()
+
+    def listen(self, seconds: float = _LISTEN_SECONDS) -> None:
+        """Ask Temporal so much later: this process executes runs, and hears of their stops."""
+        self._patience = seconds
+
+    def watch(self, run_id: str) -> StopWatch:
+        """Return what hears of a run's stops; to be begun before the run is told to go on."""
+        return self._db.stops.watch(run_id)
+
+    async def stop(self, run_id: str, watch: StopWatch, heard: StopQuery | None = None) -> None:
+        """Wait until a run stands still, having heard of what the query names.
+
+        This process hears of it, or the workflow answers; while Temporal does not, or has not
+        started the run yet, and seldom beside that, the row is looked at.
+        """
+        query, delay = heard or StopQuery(), FIRST_WAIT
+        if await _hears(watch, self._patience):
+            return
+        while not await self._is_told(run_id, watch, query):
+            if await self.stands_still(run_id) or await _hears(watch, delay):
+                return
+            delay = min(delay * 2, LONGEST_WAIT)
+
+    async def stands_still(self, run_id: str) -> bool:
+        """Whether the run's row says that it is paused or has ended."""
+        return await self._db.read(lambda tx: _stands_still(tx, run_id))
+
+    def ended(self, run_id: str) -> None:
+        """Note that somebody was told of a run's end, which its workflow may not have come to."""
+        now = time.monotonic()
+        while self._ended and now - self._ended[0][0] > _CLOSES_WITHIN_SECONDS:
+            self._ended.popleft()
+        self._ended.append((now, run_id))
+
+    async def settle(self) -> None:
+        """Let the workflows of runs that have just ended end too, while there are workers."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSES_WITHIN_SECONDS):
+                await asyncio.gather(*(self._closed(run_id) for _, run_id in self._ended))
+
+    async def _closed(self, run_id: str) -> None:
+        with suppress(RPCError, RPCTimeoutOrCancelledError, WorkflowFailureError, RuntimeError):
+            await self._temporal.get_workflow_handle(run_id).result()
+
+    async def _is_told(self, run_id: str, watch: StopWatch, query: StopQuery) -> bool:
+        asking = asyncio.create_task(self._ask(run_id, query))
+        hearing = asyncio.create_task(watch.wait())
+        try:
+            while True:
+                done, _ = await asyncio.wait(
+                    {asking, hearing},
+                    timeout=self._look_again,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if hearing in done:
+                    return True
+                if asking in done:
+                    return asking.result()
+                if await self.stands_still(run_id):
+                    return True
+        finally:
+            asking.cancel()
+            hearing.cancel()
+
+    async def _ask(self, run_id: str, query: StopQuery) -> bool:
+        handle = self._temporal.get_workflow_handle(run_id)
+        try:
+            stop = await handle.execute_update(
+                "wait_for_stop", query, id=new_id(), result_type=Stop
+            )
+        except (
+            RPCError,
+            RPCTimeoutOrCancelledError,
+            WorkflowUpdateFailedError,
+            RuntimeError,
+        ) as error:
+            _log.debug("waiting", run_id=run_id, why=str(error))
+            return False
+        return not stop.moved
+
+
+async def _hears(watch: StopWatch, seconds: float) -> bool:
+    if not seconds:
+        return False
+    try:
+        await asyncio.wait_for(watch.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _stands_still(tx: Session, run_id: str) -> bool:
+    run = tx.get(RunRow, run_id)
+    if run is None:
+        raise outputs.no_run(run_id)
+    return RunStatus(run.status).stands_still

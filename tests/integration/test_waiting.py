@@ -1,0 +1,97 @@
+"""Who waits for a run hears of its stop in this process, and from Temporal what it cannot hear."""
+
+import threading
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowExecutionStatus
+
+from kern.client.runtime import Runtime
+from kern.models.scripted import Call
+from kern.states import RunStatus
+from kern.tools import tool
+from tests.support.agents import Ledger, scripted
+from tests.support.waiting import wait_until
+
+_ASKED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
+
+
+def _events(runtime: Runtime, run_id: str) -> list[EventType.ValueType]:
+    handle = runtime.services.temporal.get_workflow_handle(run_id)
+    return [event.event_type for event in runtime.call(handle.fetch_history()).events]
+
+
+@tool(requires_confirmation=True)
+def refund(order_id: str) -> str:
+    """Pay the customer back."""
+    return f"refunded {order_id}"
+
+
+def test_what_this_process_executes_it_waits_for_without_asking_temporal(runtime: Runtime) -> None:
+    # However slow the machine is.
+    runtime.services.waiting.listen(60)
+    agent = scripted([Call("refund", order_id="1042"), "Done."], [refund])
+    paused = agent.run("Refund order 1042")
+    paused.active_requirements[0].confirm(by="dana")
+    ended = agent.continue_run(paused.run_id, paused.requirements)
+    assert ended.status is RunStatus.completed
+    assert _ASKED not in _events(runtime, paused.run_id)
+
+
+def test_what_is_not_heard_in_time_is_asked_of_the_workflow(
+    runtime: Runtime, ledger: Ledger
+) -> None:
+    free = threading.Event()
+
+    @tool
+    def work() -> str:
+        """Work until it is let go."""
+        ledger.add("began")
+        free.wait()
+        return "done"
+
+    def let_go() -> None:
+        wait_until(lambda: ledger.lines)
+        (run_id,) = runs
+        wait_until(lambda: _ASKED in _events(runtime, run_id))
+        free.set()
+
+    agent = scripted([Call("work"), "Done."], [work])
+    runs = [agent.run("Work", background=True).run_id]
+    helper = threading.Thread(target=let_go)
+    helper.start()
+    assert agent.continue_run(runs[0], []).content == "Done."
+    helper.join()
+
+
+def test_a_run_that_is_asked_for_again_after_its_end_is_answered_at_once(runtime: Runtime) -> None:
+    runtime.services.waiting.listen(60)
+    agent = scripted(["Hello."])
+    first = agent.run("Hi", run_id="the-run", session_id="the-session")
+    again = agent.run("Hi", run_id="the-run", session_id="the-session")
+    assert (again.run_id, again.content) == (first.run_id, "Hello.")
+
+
+def test_one_of_two_decisions_that_lets_nothing_run_is_answered_at_once(runtime: Runtime) -> None:
+    runtime.services.waiting.listen(60)
+    calls = [Call("refund", order_id="1"), Call("refund", order_id="2")]
+    agent = scripted([calls, "Done."], [refund])
+    paused = agent.run("Refund both")
+    first, second = paused.active_requirements
+    first.reject("No.", by="dana")
+    still = agent.continue_run(paused.run_id, [first])
+    assert still.is_paused
+    assert [item.id for item in still.active_requirements] == [second.id]
+    second.confirm(by="dana")
+    assert agent.continue_run(paused.run_id, [second]).content == "Done."
+
+
+def test_a_process_that_ends_lets_the_workflow_of_its_last_run_end_before(
+    runtime: Runtime,
+) -> None:
+    agent = scripted(["Hello."])
+    ended = [agent.run("Hi").run_id for _ in range(5)]
+    runtime.call(runtime.services.waiting.settle())
+    for run_id in ended:
+        handle = runtime.services.temporal.get_workflow_handle(run_id)
+        status = runtime.call(handle.describe()).status
+        assert status is WorkflowExecutionStatus.COMPLETED
