@@ -1,5 +1,6 @@
 """Who waits for a run hears of its stop in this process, and from Temporal what it cannot hear."""
 
+import asyncio
 import threading
 
 from temporalio.api.enums.v1 import EventType
@@ -89,9 +90,12 @@ def test_a_process_that_ends_lets_the_workflow_of_its_last_run_end_before(
     runtime: Runtime,
 ) -> None:
     agent = scripted(["Hello."])
-    ended = [agent.run("Hi").run_id for _ in range(5)]
-    runtime.call(runtime.services.waiting.settle())
-    for run_id in ended:
-        handle = runtime.services.temporal.get_workflow_handle(run_id)
-        status = runtime.call(handle.describe()).status
-        assert status is WorkflowExecutionStatus.COMPLETED
+    services = runtime.services
+
+    async def run_and_settle() -> list[WorkflowExecutionStatus | None]:
+        runs = await asyncio.gather(*(agent.arun("Hi") for _ in range(20)))
+        await services.waiting.settle()
+        handles = [services.temporal.get_workflow_handle(run.run_id) for run in runs]
+        return [found.status for found in await asyncio.gather(*(h.describe() for h in handles))]
+
+    assert set(runtime.call(run_and_settle())) == {WorkflowExecutionStatus.COMPLETED}
