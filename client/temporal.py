@@ -7,21 +7,23 @@ import asyncio
 import os
 import socket
 
-from temporalio import workflow
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import PydanticPayloadConverter, ToJsonOptions
-from temporalio.converter import DataConverter
+from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, ToJsonOptions
+from temporalio.converter import (
+    CompositePayloadConverter,
+    DataConverter,
+    DefaultPayloadConverter,
+    JSONPlainPayloadConverter,
+)
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.plugin import SimplePlugin
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.worker import WorkflowRunner
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from kern.client import temporal_logs
 from kern.client.transport import reason
+from kern.client.workflow_sandbox import sandboxed
 from kern.errors import InvalidInput, KernError, Unavailable
-from kern.sandbox import PASSED_THROUGH
 from kern.workflows.agent_run import AgentRun
 from kern.workflows.pipeline_run import PipelineRun
 from kern.workflows.session_naming import NameSession
@@ -29,16 +31,23 @@ from kern.workflows.team_run import TeamRun
 
 WORKFLOWS = (AgentRun, TeamRun, PipelineRun, NameSession)
 _CONNECT_SECONDS = 10.0
-# What was loaded once; a file does not change under a process that has it loaded.
-_loaded: set[type] = set()
 _CONFIGURED_BY = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")
 
 
-class _Payloads(PydanticPayloadConverter):
-    """Leaves out what is at its default: a history keeps every message for good."""
+# Leaves out what is at its default: a history keeps every message for good. One for all, since the
+# SDK wants a converter for every task, and each one of Pydantic's has adapters of its own to build.
+_JSON = PydanticJSONPlainPayloadConverter(ToJsonOptions(exclude_unset=True))
+_ENCODINGS = tuple(
+    _JSON if isinstance(encoding, JSONPlainPayloadConverter) else encoding
+    for encoding in DefaultPayloadConverter.default_encoding_payload_converters
+)
+
+
+class _Payloads(CompositePayloadConverter):
+    """Temporal's own encodings, with Pydantic's JSON in the place of the ordinary one."""
 
     def __init__(self) -> None:
-        super().__init__(ToJsonOptions(exclude_unset=True))
+        super().__init__(*_ENCODINGS)
 
 
 class KernPlugin(SimplePlugin):
@@ -49,7 +58,7 @@ class KernPlugin(SimplePlugin):
             "kern",
             data_converter=DataConverter(payload_converter_class=_Payloads),
             workflows=WORKFLOWS,
-            workflow_runner=_sandboxed,
+            workflow_runner=sandboxed,
             workflow_failure_exception_types=[KernError],
         )
 
@@ -134,24 +143,3 @@ def _unusable(why: object) -> InvalidInput:
 
 def _identity() -> str:
     return f"{os.getpid()}@{socket.gethostname()}"
-
-
-def _sandboxed(runner: WorkflowRunner | None) -> WorkflowRunner:
-    if not isinstance(runner, SandboxedWorkflowRunner):
-        return runner or SandboxedWorkflowRunner()
-    shared = runner.restrictions.with_passthrough_modules(*PASSED_THROUGH)
-    return _Sandbox(restrictions=shared, runner_class=runner.runner_class)
-
-
-class _Sandbox(SandboxedWorkflowRunner):
-    """Tries once in a process whether a workflow can be loaded, not for each component's worker."""
-
-    def prepare_workflow(self, defn: workflow._Definition) -> None:
-        """Load a workflow in the sandbox, the first time that this process registers it.
-
-        Raises:
-            Exception: whatever keeps it from being loaded.
-        """
-        if defn.cls not in _loaded:
-            super().prepare_workflow(defn)
-            _loaded.add(defn.cls)

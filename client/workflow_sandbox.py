@@ -1,0 +1,69 @@
+"""The sandbox in which workflows run: the SDK's, without what costs CPU and serves nobody here."""
+
+from temporalio import workflow
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
+from temporalio.converter import StorageDriverStoreContext
+from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from kern.sandbox import PASSED_THROUGH
+
+# What was loaded once; a file does not change under a process that has it loaded.
+_loaded: set[type] = set()
+
+
+def sandboxed(runner: WorkflowRunner | None) -> WorkflowRunner:
+    """Return Kern's sandbox in the place of the SDK's; another runner stays as it is."""
+    if not isinstance(runner, SandboxedWorkflowRunner):
+        return runner or SandboxedWorkflowRunner()
+    shared = runner.restrictions.with_passthrough_modules(*PASSED_THROUGH)
+    return _Sandbox(restrictions=shared, runner_class=runner.runner_class)
+
+
+class _Sandbox(SandboxedWorkflowRunner):
+    """Tries once in a process whether a workflow can be loaded, not for each component's worker."""
+
+    def prepare_workflow(self, defn: workflow._Definition) -> None:
+        """Load a workflow in the sandbox, the first time that this process registers it.
+
+        Raises:
+            Exception: whatever keeps it from being loaded.
+        """
+        if defn.cls not in _loaded:
+            super().prepare_workflow(defn)
+            _loaded.add(defn.cls)
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        """Return a workflow in the sandbox."""
+        return _Instance(super().create_instance(det))
+
+
+class _Instance(WorkflowInstance):
+    """A workflow whose payloads are not asked where they belong.
+
+    Neither Kern's converter nor its storage makes use of that. The SDK has the sandbox compile and
+    execute code to answer it, for every payload: a tenth of what a run takes in Python.
+    """
+
+    def __init__(self, inner: WorkflowInstance) -> None:
+        self._inner = inner
+
+    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        """Have the workflow go on."""
+        return self._inner.activate(act)
+
+    def get_serialization_context(self, command_info: object) -> None:
+        """Say that there is none."""
+
+    def get_external_store_context(self, command_info: object) -> StorageDriverStoreContext:  # noqa: ARG002
+        """Return one that names no workflow."""
+        return StorageDriverStoreContext(target=None)
+
+    def get_info(self) -> workflow.Info:
+        """Return what Temporal says of the workflow."""
+        return self._inner.get_info()
+
+    def get_thread_id(self) -> int | None:
+        """Return the thread in which the workflow runs now, if it does."""
+        return self._inner.get_thread_id()
