@@ -29,7 +29,7 @@ _LOG_LIMIT = 5 * 1024 * 1024
 _LOG_LINES = 15
 _LET_GO_SECONDS = 2.0
 _SETTLE_SECONDS = 10.0
-_POLLS_PER_SECOND = 1000
+_POLLS_PER_SECOND = 200
 # Below the range from which Linux and macOS number outgoing connections: while a server is being
 # restarted, no connection can take its port, not even that of a client which tries to reach it.
 _PORTS = range(20000, 32000)
@@ -226,10 +226,9 @@ def _command(home: Path, binary: Path, ports: _Ports) -> list[str]:
         *("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=1"),
         # Timers under a second would be late by up to one.
         *("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"'),
-        # It has one shard, which hands on tasks at most so often in a second (default: 20 times):
-        # three runs at once would wait for that, and not for the machine.
+        # It has one shard, which hands on tasks at most so often in a second (default: 20 times): one
+        # run after another would wait for that, and not for the machine.
         *("--dynamic-config-value", f"history.transferProcessorMaxPollRPS={_POLLS_PER_SECOND}"),
-        *("--dynamic-config-value", f"history.timerProcessorMaxPollRPS={_POLLS_PER_SECOND}"),
         *("--dynamic-config-value", "frontend.enableServerVersionCheck=false"),
     ]
 
