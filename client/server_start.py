@@ -226,8 +226,8 @@ def _command(home: Path, binary: Path, ports: _Ports) -> list[str]:
         *("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=1"),
         # Timers under a second would be late by up to one.
         *("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"'),
-        # It has one shard, which hands on tasks at most so often in a second (default: 20 times): one
-        # run after another would wait for that, and not for the machine.
+        # It has one shard, which hands on tasks at most so often in a second (default: 20 times):
+        # one run after another would wait for that, and not for the machine.
         *("--dynamic-config-value", f"history.transferProcessorMaxPollRPS={_POLLS_PER_SECOND}"),
         *("--dynamic-config-value", "frontend.enableServerVersionCheck=false"),
     ]
