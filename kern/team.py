@@ -74,6 +74,7 @@ class Team(ModelComponent):
         not_empty(id=options.get("id"), name=options.get("name"))
         super().__init__(model=model, tools=[*tools, *self._conduct.tools()], **options)
         self.context = self._shown()
+        self._check_ids(self)
         self._check_databases()
 
     @property
@@ -112,6 +113,17 @@ class Team(ModelComponent):
                 tool_calls=None,
             )
         return self.context.leading(told, window, shows_calls=self._conduct.shows_calls)
+
+    def _check_ids(self, inside: "Team") -> None:
+        for member in inside.members.values():
+            if member.id == self.id:
+                message = (
+                    f"A member inside the team {self.id!r} has the team's own id, and runs find "
+                    "their code by id: give each its own, by id= or another name=."
+                )
+                raise InvalidDefinition(message)
+            if isinstance(member, Team):
+                self._check_ids(member)
 
     def _check_databases(self) -> None:
         for member in self.members.values():

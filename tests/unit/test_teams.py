@@ -57,6 +57,11 @@ def delegate_task_to_member() -> str:
     ("declare", "why"),
     [
         (team, "needs members"),
+        (lambda: team(agent("desk")), "'desk' has the team's own id"),
+        (
+            lambda: team(Team(name="inner", members=[agent("desk")], model=MODEL)),
+            "'desk' has the team's own id",
+        ),
         (lambda: team(cast("Agent", "one")), "'one' cannot be a member"),
         (lambda: team(agent(), agent()), "Two members have the id 'one'"),
         (
