@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from kern.client import temporal
+from kern.client.calls import Calls
 from kern.client.reading import RunReader
 from kern.client.runs import viewer_of
 from kern.client.services import Services
@@ -24,7 +25,7 @@ from kern.component import Component
 from kern.db import Database
 from kern.db.viewer import Viewer
 from kern.edits import check_edits
-from kern.errors import InvalidDefinition, KernError
+from kern.errors import InvalidDefinition, KernError, Unavailable
 from kern.events import RunEvent
 from kern.registry import Registry, registry
 from kern.requirements import Requirement
@@ -36,6 +37,7 @@ from kern.settings import Settings, read_settings
 Result = TypeVar("Result")
 
 _CLOSE_MARGIN = 15.0
+_LAST_MARGIN = 2.0
 
 
 class Runtime:
@@ -50,6 +52,7 @@ class Runtime:
         self._registry = known
         self._known: dict[str, Component] = {}
         self._loop = asyncio.new_event_loop()
+        self._calls = Calls(self._loop)
         self._thread = threading.Thread(target=self._turn, name="kern", daemon=True)
         self._thread.start()
         self._workers: ComponentWorkers | None = None
@@ -100,7 +103,13 @@ class Runtime:
                 "that begins with 'a'."
             )
             raise KernError(message)
-        return self._submit(_as_coroutine(awaitable)).result()
+        work = awaitable if isinstance(awaitable, Coroutine) else _as_coroutine(awaitable)
+        answer = self._calls.submit(work)
+        try:
+            return answer.result()
+        finally:
+            # After a Ctrl-C nobody waits for it any more.
+            answer.cancel()
 
     async def run(
         self, component: Component, request: RunRequest, *, background: bool
@@ -180,6 +189,10 @@ class Runtime:
     async def _reader(self, opening: Callable[[], Coroutine[Any, Any, RunReader]]) -> EventReader:
         return _Bridged(await self._here(opening), self._here)
 
+    def wait_for_threads(self) -> None:
+        """Wait for threads that outlast the main one and wait for answers."""
+        self._calls.wait_for_threads()
+
     def close(self) -> None:
         """Stop executing, let what executes come to its end, and leave the folder's server."""
         if self._loop.is_closed() or not self._thread.is_alive():
@@ -189,6 +202,9 @@ class Runtime:
                 self._settings.shutdown_grace_seconds + _CLOSE_MARGIN
             )
         finally:
+            # Also where something did not end in time.
+            with suppress(TimeoutError):
+                self._submit(self._calls.end()).result(_LAST_MARGIN)
             self._end_thread()
 
     def _end_thread(self) -> None:
@@ -226,18 +242,25 @@ class Runtime:
             self._workers.serve(self._registry.ids)
 
     async def _close(self) -> None:
+        stopping: asyncio.Task[None] | None = None
         if self._relay is not None:
             self._relay.cancel()
         if self._workers is not None:
             await self.services.waiting.settle()
-            await self._workers.stop()
+            stopping = asyncio.create_task(self._workers.stop())
+            # What comes to its end within the grace is still told to those who wait for it.
+            await asyncio.wait({stopping}, timeout=self._settings.shutdown_grace_seconds)
+        await self.services.readers.close()
+        await self._calls.end()
+        if stopping is not None:
+            await stopping
         await self.services.close()
 
     async def _here(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         """Do work on the runtime's loop, whatever loop the caller is on."""
         if asyncio.get_running_loop() is self._loop:
             return await work()
-        return await asyncio.wrap_future(self._submit(work()))
+        return await asyncio.wrap_future(self._calls.submit(work()))
 
     def _submit(self, coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
@@ -265,6 +288,7 @@ class _Bridged:
 
 _lock = threading.Lock()
 _runtime: Runtime | None = None
+_is_over = False
 
 
 def runtime_for(component: Component) -> Runtime:
@@ -274,9 +298,12 @@ def runtime_for(component: Component) -> Runtime:
     if running is not None:
         return running
     with _lock:
+        if _is_over:
+            message = "This process ends: no runs are begun in it any more."
+            raise Unavailable(message)
         if _runtime is None:
             _runtime = Runtime(read_settings(), component.db)
-            _at_exit(close_runtime)
+            _at_exit(_leave)
         _runtime.add(component)
         return _runtime
 
@@ -313,6 +340,17 @@ def close_runtime() -> None:
         del closing
         gc.collect()
         time.sleep(0.1)
+
+
+def _leave() -> None:
+    """Close as the interpreter ends, which waits for threads that may wait for runs."""
+    global _is_over  # noqa: PLW0603  a process ends once
+    runtime = _runtime
+    if runtime is not None:
+        runtime.wait_for_threads()
+    with _lock:
+        _is_over = True
+    close_runtime()
 
 
 def _at_exit(close: Callable[[], None]) -> None:

@@ -30,7 +30,7 @@ FIRST_WAIT, LONGEST_WAIT = 0.1, 1.0
 # update costs five events, and some ten milliseconds of CPU here and in the server.
 _LISTEN_SECONDS = 0.25
 # So often the row of a run is looked at whose workflow has not answered yet: the row decides.
-_LOOK_AGAIN_SECONDS = 20.0
+_LOOK_AGAIN_SECONDS = 5.0
 # Of a run that ended so long ago the workflow has ended too, if it can.
 _CLOSES_WITHIN_SECONDS = 2.0
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.processes import ROOT
 from tests.support.waiting import wait_until
 
@@ -58,3 +60,20 @@ def test_the_first_use_may_be_several_async_runs_at_once(tmp_path: Path) -> None
         check=True,
     )
     assert done.stdout == f"{['Hello.'] * 5}\n"
+
+
+@pytest.mark.parametrize(("how", "code"), [("thread", 0), ("pool", 0), ("error", 1)])
+def test_threads_that_wait_for_runs_are_answered_when_the_main_one_has_ended(
+    tmp_path: Path, how: str, code: int
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.leaving", how],
+        cwd=ROOT,
+        env={"KERN_HOME": str(tmp_path / "kern"), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("Done.\n", code)
+    assert "Traceback" not in done.stderr or how == "error"

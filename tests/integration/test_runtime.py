@@ -13,6 +13,8 @@ from kern.client import server_process, temporal
 from kern.client.relay import Relay
 from kern.client.runtime import Runtime
 from kern.db import SqliteDb
+from kern.errors import Unavailable
+from kern.models.scripted import Call
 from kern.registry import Registry
 from kern.runner import RunRequest
 from kern.settings import Settings
@@ -122,3 +124,42 @@ def test_a_server_that_is_killed_before_it_is_reached_is_started_again(
         runtime.close()
     assert killed
     assert output.content == "Hello."
+
+
+def test_who_waits_when_the_runtime_is_closed_is_told_so(
+    settings: Settings, tmp_path: Path
+) -> None:
+    began, free, said = threading.Event(), threading.Event(), list[str]()
+
+    def work() -> str:
+        """Work for longer than a runtime that is closed waits."""
+        began.set()
+        free.wait()
+        return "done"
+
+    agent = scripted([Call("work"), "Done."], [work])
+    short = settings.model_copy(update={"shutdown_grace_seconds": 0.1})
+    runtime = Runtime(short, sqlite_with_tables(tmp_path / "kern.db"), Registry())
+    runtime.add(agent)
+
+    def wait() -> None:
+        request = RunRequest(component_id=agent.id, input="Work")
+        with pytest.raises(Unavailable, match="goes on where the component is executed next"):
+            runtime.call(runtime.run(agent, request, background=False))
+        said.append("told")
+        free.set()
+
+    waiting = threading.Thread(target=wait, daemon=True)
+    waiting.start()
+    assert began.wait(30)
+    runtime.close()
+    waiting.join(30)
+    assert said == ["told"]
+
+
+def test_a_closed_runtime_takes_no_calls(settings: Settings, tmp_path: Path) -> None:
+    runtime = Runtime(settings, sqlite_with_tables(tmp_path / "kern.db"), Registry())
+    runtime.close()
+    request = RunRequest(component_id="agent", input="Hi")
+    with pytest.raises(Unavailable, match="ends its work"):
+        runtime.call(runtime.run(scripted(["Hello."]), request, background=False))
