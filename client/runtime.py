@@ -9,13 +9,14 @@ import gc
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from kern.client import temporal
 from kern.client.calls import Calls
+from kern.client.ending import end
 from kern.client.reading import RunReader
 from kern.client.runs import viewer_of
 from kern.client.services import Services
@@ -27,6 +28,7 @@ from kern.db.viewer import Viewer
 from kern.edits import check_edits
 from kern.errors import InvalidDefinition, KernError, Unavailable
 from kern.events import RunEvent
+from kern.logs import get_logger
 from kern.registry import Registry, registry
 from kern.requirements import Requirement
 from kern.run import RunOutput, StepExecution
@@ -34,10 +36,15 @@ from kern.runner import EventReader, RunRequest, Show
 from kern.session_runner import SessionRunner
 from kern.settings import Settings, read_settings
 
+_log = get_logger("kern.runtime")
+
 Result = TypeVar("Result")
 
 _CLOSE_MARGIN = 15.0
+_INTERRUPTED = 130
 _LAST_MARGIN = 2.0
+# A close that takes longer is told of.
+_CLOSES_WITHIN_SECONDS = 3.0
 
 
 class Runtime:
@@ -194,13 +201,24 @@ class Runtime:
         self._calls.wait_for_threads()
 
     def close(self) -> None:
-        """Stop executing, let what executes come to its end, and leave the folder's server."""
+        """Stop executing, let what executes come to its end, and leave the folder's server.
+
+        What outlasts the grace is left, and asked about or repeated by whoever comes next.
+        """
         if self._loop.is_closed() or not self._thread.is_alive():
             return
+        grace = self._settings.shutdown_grace_seconds
+        closing = self._submit(self._close())
         try:
-            self._submit(self._close()).result(
-                self._settings.shutdown_grace_seconds + _CLOSE_MARGIN
-            )
+            if not wait([closing], _CLOSES_WITHIN_SECONDS).done:
+                _log.warning(
+                    "runtime_closes",
+                    why=f"What executes has {grace:g} seconds to end; Ctrl-C leaves it at once.",
+                )
+            if not wait([closing], grace + _CLOSE_MARGIN).done:
+                _log.warning("tools_left", grace=grace, why="They did not end within the grace.")
+                return
+            closing.result()
         finally:
             # Also where something did not end in time.
             with suppress(TimeoutError):
@@ -345,12 +363,15 @@ def close_runtime() -> None:
 def _leave() -> None:
     """Close as the interpreter ends, which waits for threads that may wait for runs."""
     global _is_over  # noqa: PLW0603  a process ends once
-    runtime = _runtime
-    if runtime is not None:
-        runtime.wait_for_threads()
-    with _lock:
-        _is_over = True
-    close_runtime()
+    try:
+        if _runtime is not None:
+            _runtime.wait_for_threads()
+        with _lock:
+            _is_over = True
+        close_runtime()
+    except KeyboardInterrupt:
+        # Whoever presses Ctrl-C now does not want to wait for that.
+        end(_INTERRUPTED)
 
 
 def _at_exit(close: Callable[[], None]) -> None:

@@ -3,16 +3,14 @@
 import argparse
 import asyncio
 import contextlib
-import logging
-import os
 import signal
-import sys
 from collections.abc import Coroutine, Generator, Sequence
 from typing import Any, NoReturn
 
 from kern.client import temporal, temporal_logs
 from kern.client.app import database_of, load_app
 from kern.client.embedded import EmbeddedServer
+from kern.client.ending import end
 from kern.client.health import Health, HealthServer
 from kern.client.services import Services
 from kern.client.workers import ComponentWorkers
@@ -110,15 +108,6 @@ def run_process(
 
     asyncio.run(whole())
     raise AssertionError
-
-
-def end(code: int) -> NoReturn:
-    """Flush and end the process at once: what the SDK leaves may abort a normal exit (code 134)."""
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code)
 
 
 class _Work:

@@ -39,12 +39,18 @@ def log_json(level: int = logging.INFO) -> None:
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
 
 
+def fields_of(record: logging.LogRecord) -> Mapping[str, object]:
+    """Return the event's name and the pairs of a record that one of Kern's loggers made."""
+    fields: Mapping[str, object] = getattr(record, _FIELDS, {})
+    return fields
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time (UTC), level, logger, event, and the event's pairs."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as JSON."""
-        fields = getattr(record, _FIELDS, None)
+        fields = fields_of(record)
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from kern.client.app import database_of, load_app
 from kern.client.cli import acting, prompts, store
 from kern.client.cli.deciding import decider
+from kern.client.cli.delays import telling_delays
 from kern.client.cli.inbox import how_to_decide, what_waits
 from kern.client.cli.live import Screen
 from kern.client.cli.printing import one_line, safe, say, say_json, styled
@@ -67,9 +68,10 @@ def run_app(app: str, order: Order, *, by: str | None, may_ask: bool, as_json: b
     asks = may_ask and not as_json and prompts.can_ask()
     screen = None if as_json else _screen_for(component)
     try:
-        output = _begin(component, order, run_id, screen)
-        if asks:
-            output = ask_until_done(component, output, who, screen=screen)
+        with telling_delays():
+            output = _begin(component, order, run_id, screen)
+            if asks:
+                output = ask_until_done(component, output, who, screen=screen)
     except KeyboardInterrupt:
         return say_interrupted(run_id, app)
     finally:

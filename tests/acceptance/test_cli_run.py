@@ -82,6 +82,14 @@ def test_an_interrupted_run_is_kept(folder: Path) -> None:
         assert screen.end() == 130
 
 
+def test_who_waits_for_a_temporal_that_does_not_answer_is_told_so(folder: Path) -> None:
+    with terminal("run", f"{APP}:answers", "Go.", cwd=folder, TEMPORAL_ADDRESS="127.0.0.1:1") as at:
+        at.expect("Temporal does not answer: Connection refused. What was accepted is kept")
+        at.interrupt()
+        at.expect("is kept and goes on")
+        assert at.end() == 130
+
+
 def test_a_reader_that_leaves_early_is_no_error(folder: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, "--help"],

@@ -1,6 +1,7 @@
 """Scripts as processes of their own: one that is killed, and one that begins with several runs."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import ROOT
+from tests.support.temporal_server import stop_servers_below
 from tests.support.waiting import wait_until
 
 SCRIPT = [sys.executable, "-m", "tests.support.queue_client"]
@@ -77,3 +79,27 @@ def test_threads_that_wait_for_runs_are_answered_when_the_main_one_has_ended(
     )
     assert (done.stdout, done.returncode) == ("Done.\n", code)
     assert "Traceback" not in done.stderr or how == "error"
+
+
+def test_a_script_that_is_interrupted_says_what_it_waits_for_and_is_left_by_a_second_time(
+    tmp_path: Path,
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.support.outlasting"],
+        cwd=ROOT,
+        env={"KERN_HOME": str(tmp_path / "kern"), "PATH": "/usr/bin:/bin"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as script:
+        assert script.stdout is not None
+        assert script.stderr is not None
+        assert script.stdout.readline() == "began\n"
+        script.send_signal(signal.SIGINT)
+        said = iter(script.stderr.readline, "")
+        assert any("What executes has 30 seconds to end; Ctrl-C" in line for line in said)
+        script.send_signal(signal.SIGINT)
+        assert script.wait(30) == 130
+        assert script.stderr.read() == ""
+    # Its watch ends it only when nobody has come back to it for a while.
+    stop_servers_below(tmp_path)
