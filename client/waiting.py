@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections import deque
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from sqlmodel import Session
 from temporalio.client import (
@@ -35,6 +37,14 @@ _LOOK_AGAIN_SECONDS = 5.0
 _CLOSES_WITHIN_SECONDS = 2.0
 
 
+@dataclass
+class _Question:
+    """What a workflow is asked, and by how many."""
+
+    task: asyncio.Task[bool]
+    askers: int = 0
+
+
 class Waiting:
     """Waits for runs, for one database and one Temporal.
 
@@ -56,6 +66,7 @@ class Waiting:
         self._patience = 0.0
         self._look_again = look_again
         self._ended: deque[tuple[float, str]] = deque()
+        self._questions: dict[tuple[str, str], _Question] = {}
 
     def listen(self, seconds: float = _LISTEN_SECONDS) -> None:
         """Ask Temporal so much later: this process executes runs, and hears of their stops."""
@@ -101,24 +112,41 @@ class Waiting:
             await self._temporal.get_workflow_handle(run_id).result()
 
     async def _is_told(self, run_id: str, watch: StopWatch, query: StopQuery) -> bool:
-        asking = asyncio.create_task(self._ask(run_id, query))
-        hearing = asyncio.create_task(watch.wait())
+        with self._asking(run_id, query) as asking:
+            hearing = asyncio.create_task(watch.wait())
+            try:
+                while True:
+                    done, _ = await asyncio.wait(
+                        {asking, hearing},
+                        timeout=self._look_again,
+                        return_when=asyncio.FIRST_COMPLETED,
+                    )
+                    if hearing in done:
+                        return True
+                    if asking in done:
+                        return asking.result()
+                    if await self.stands_still(run_id):
+                        return True
+            finally:
+                hearing.cancel()
+
+    @contextmanager
+    def _asking(self, run_id: str, query: StopQuery) -> Generator[asyncio.Task[bool]]:
+        """Ask a workflow once for all who want to know the same: it answers ten at a time."""
+        what = (run_id, query.model_dump_json())
+        question = self._questions.get(what)
+        if question is None or question.task.done():
+            question = _Question(asyncio.create_task(self._ask(run_id, query)))
+            self._questions[what] = question
+        question.askers += 1
         try:
-            while True:
-                done, _ = await asyncio.wait(
-                    {asking, hearing},
-                    timeout=self._look_again,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                if hearing in done:
-                    return True
-                if asking in done:
-                    return asking.result()
-                if await self.stands_still(run_id):
-                    return True
+            yield question.task
         finally:
-            asking.cancel()
-            hearing.cancel()
+            question.askers -= 1
+            if not question.askers:
+                question.task.cancel()
+                if self._questions.get(what) is question:
+                    del self._questions[what]
 
     async def _ask(self, run_id: str, query: StopQuery) -> bool:
         handle = self._temporal.get_workflow_handle(run_id)

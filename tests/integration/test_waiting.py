@@ -64,6 +64,32 @@ def test_what_is_not_heard_in_time_is_asked_of_the_workflow(
     helper.join()
 
 
+def test_however_many_wait_for_a_run_its_workflow_is_asked_once(
+    runtime: Runtime, ledger: Ledger
+) -> None:
+    free = threading.Event()
+
+    @tool
+    def work() -> str:
+        """Work until it is let go."""
+        ledger.add("began")
+        free.wait()
+        return "done"
+
+    agent = scripted([Call("work"), "Done."], [work])
+    run_id = agent.run("Work", background=True).run_id
+
+    async def wait_for_all() -> list[object]:
+        waiting = [asyncio.create_task(agent.acontinue_run(run_id, [])) for _ in range(25)]
+        await asyncio.to_thread(wait_until, lambda: _ASKED in _events(runtime, run_id))
+        free.set()
+        return [output.content for output in await asyncio.gather(*waiting)]
+
+    runtime.services.waiting.listen(0)
+    assert asyncio.run(wait_for_all()) == ["Done."] * 25
+    assert _events(runtime, run_id).count(_ASKED) == 1
+
+
 def test_a_run_that_is_asked_for_again_after_its_end_is_answered_at_once(runtime: Runtime) -> None:
     runtime.services.waiting.listen(60)
     agent = scripted(["Hello."])
