@@ -45,14 +45,10 @@ class Calls:
 
     def wait_for_threads(self) -> None:
         """Wait for threads that keep this process alive and wait for answers."""
-        with self._lock:
-            while self._lasting:
+        while self._lasting:
+            with self._lock:
                 self._lock.wait_for(lambda: not self._lasting)
-                self._lock.release()
-                try:
-                    time.sleep(_PAUSE_SECONDS)
-                finally:
-                    self._lock.acquire()
+            time.sleep(_PAUSE_SECONDS)
 
     async def end(self) -> None:
         """Take no more calls, and tell those who wait that nobody answers them here."""
