@@ -1,4 +1,7 @@
-"""A script whose main thread ends, by its end or by an error, while others wait for runs."""
+"""A script whose main thread ends while others wait for runs.
+
+It comes to its end while a thread of its own waits, or fails while one of a pool does.
+"""
 
 import sys
 import threading
@@ -42,6 +45,6 @@ if __name__ == "__main__":
     begun.wait()
     while not agent.get_sessions().sessions:
         time.sleep(0.01)
-    if sys.argv[1] == "error":
+    if sys.argv[1] == "pool":
         message = "The main thread fails."
         raise RuntimeError(message)
