@@ -20,14 +20,16 @@ _POLL_SECONDS = 0.02
 
 
 @contextlib.contextmanager
-def exclusive(path: Path, *, timeout: float) -> Generator[None]:
+def exclusive(path: Path, *, timeout: float, create: bool = True) -> Generator[None]:
     """Hold the lock at `path` alone; the kernel frees it if this process is killed meanwhile.
+
+    Whoever does not `create` its file leaves nothing in a folder that is being deleted.
 
     Raises:
         Unavailable: The file cannot be opened, or another process held the lock for all of
             `timeout` seconds (it may be stopped or stuck).
     """
-    descriptor = _open(path)
+    descriptor = _open(path, create=create)
     try:
         if not _wait_for(descriptor, timeout):
             raise Unavailable(
@@ -50,13 +52,13 @@ class Share:
     the last one leaves.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        self._path, self._create = path, create
         self._descriptor: int | None = None
 
     def take(self) -> bool:
         """Take the share and tell whether nobody else had one."""
-        descriptor = self._descriptor = _open(self._path)
+        descriptor = self._descriptor = _open(self._path, create=self._create)
         alone = _try(descriptor, fcntl.LOCK_EX)
         if not _try(descriptor, fcntl.LOCK_SH):
             self.give_back()
@@ -83,9 +85,9 @@ class Share:
             return False
 
 
-def _open(path: Path) -> int:
+def _open(path: Path, *, create: bool) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
     except OSError as error:
         raise Unavailable(
             f"cannot open {str(path)!r}: {error.strerror}; "

@@ -71,10 +71,15 @@ def watch(record: str, pid: int) -> None:
 
 
 def is_used(home: Path) -> bool:
-    """Tell whether some process has a share in the folder, or is about to take or return one."""
+    """Tell whether some process has a share in the folder, or is about to take or return one.
+
+    It leaves nothing in a folder that is being deleted.
+    """
+    if not all((home / name).exists() for name in (SERVER_LOCK, USERS_LOCK)):
+        return False
     try:
-        with exclusive(home / SERVER_LOCK, timeout=0):
-            share = Share(home / USERS_LOCK)
+        with exclusive(home / SERVER_LOCK, timeout=0, create=False):
+            share = Share(home / USERS_LOCK, create=False)
             share.take()
             return not share.give_back()
     except Unavailable:

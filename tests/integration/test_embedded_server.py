@@ -626,3 +626,8 @@ def test_threads_that_join_at_once_share_one_server(home: Path) -> None:
         assert len({server.pid for server in servers}) == 1
         list(threads.map(EmbeddedServer.leave, servers))
     assert running(home) == []
+
+
+def test_a_watch_makes_nothing_in_a_folder_that_is_being_deleted(tmp_path: Path) -> None:
+    assert not server_watch.is_used(tmp_path)
+    assert list(tmp_path.iterdir()) == []
