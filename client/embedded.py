@@ -30,7 +30,9 @@ _RECORD = server_start.RECORD
 # A holder of the lock may need the whole time to start a server, after killing a stuck one.
 _LOCK_SECONDS = server_start.START_SECONDS * 2
 _ANSWER_SECONDS = 5.0
-_GRACE_SECONDS = 5.0
+# Asked to end, it would wait a second for requests that nobody sends any more. What it has stored
+# is as safe when it is killed.
+_GRACE_SECONDS = 0.0
 # The server hands its file name to SQLite as a URI and does not escape these.
 _UNUSABLE = "?#%"
 
