@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from sqlmodel import Session
 
+from kern.bell import Bell
 from kern.canonical import clean_text
 from kern.checkpoints import reach
 from kern.client.courier import Courier
@@ -24,7 +25,6 @@ from kern.media import read_all
 from kern.requirements import Requirement
 from kern.run import RunOutput, StepExecution
 from kern.runner import RunRequest
-from kern.stops import StopWatch
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Runs:
         return await self._db.read(lambda tx: outputs.run_output(tx, run_id, viewer))
 
     async def _stop(
-        self, run_id: str, viewer: Viewer, watch: StopWatch, heard: StopQuery | None = None
+        self, run_id: str, viewer: Viewer, watch: Bell, heard: StopQuery | None = None
     ) -> RunOutput:
         """Wait until a run stands still, and read it.
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 
 from sqlmodel import Session
@@ -16,6 +16,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
+from kern.bell import Bell
 from kern.contracts import Stop, StopQuery
 from kern.db import outputs
 from kern.db.engine import Database
@@ -23,7 +24,6 @@ from kern.db.tables import RunRow
 from kern.ids import new_id
 from kern.logs import get_logger
 from kern.states import RunStatus
-from kern.stops import StopWatch
 
 _log = get_logger("kern.client")
 
@@ -72,21 +72,21 @@ class Waiting:
         """Ask Temporal so much later: this process executes runs, and hears of their stops."""
         self._patience = seconds
 
-    def watch(self, run_id: str) -> StopWatch:
+    def watch(self, run_id: str) -> AbstractContextManager[Bell]:
         """Return what hears of a run's stops; to be begun before the run is told to go on."""
         return self._db.stops.watch(run_id)
 
-    async def stop(self, run_id: str, watch: StopWatch, heard: StopQuery | None = None) -> None:
+    async def stop(self, run_id: str, watch: Bell, heard: StopQuery | None = None) -> None:
         """Wait until a run stands still, having heard of what the query names.
 
         This process hears of it, or the workflow answers; while Temporal does not, or has not
         started the run yet, and seldom beside that, the row is looked at.
         """
         query, delay = heard or StopQuery(), FIRST_WAIT
-        if await _hears(watch, self._patience):
+        if self._patience and await watch.wait(self._patience):
             return
         while not await self._is_told(run_id, watch, query):
-            if await self.stands_still(run_id) or await _hears(watch, delay):
+            if await self.stands_still(run_id) or await watch.wait(delay):
                 return
             delay = min(delay * 2, LONGEST_WAIT)
 
@@ -111,7 +111,7 @@ class Waiting:
         with suppress(RPCError, RPCTimeoutOrCancelledError, WorkflowFailureError, RuntimeError):
             await self._temporal.get_workflow_handle(run_id).result()
 
-    async def _is_told(self, run_id: str, watch: StopWatch, query: StopQuery) -> bool:
+    async def _is_told(self, run_id: str, watch: Bell, query: StopQuery) -> bool:
         with self._asking(run_id, query) as asking:
             hearing = asyncio.create_task(watch.wait())
             try:
@@ -163,16 +163,6 @@ class Waiting:
             _log.debug("waiting", run_id=run_id, why=str(error))
             return False
         return not stop.moved
-
-
-async def _hears(watch: StopWatch, seconds: float) -> bool:
-    if not seconds:
-        return False
-    try:
-        await asyncio.wait_for(watch.wait(), seconds)
-    except TimeoutError:
-        return False
-    return True
 
 
 def _stands_still(tx: Session, run_id: str) -> bool:

@@ -4,13 +4,12 @@ Nobody who writes ever waits for a reader: a reader is only woken, and takes wha
 text of a turn is kept once, however many read it, and only until it is stored.
 """
 
-import asyncio
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Protocol
 
+from kern.bell import Bell
 from kern.canonical import clean_text
 from kern.ids import new_id
 
@@ -88,7 +87,7 @@ class Publisher(Protocol):
         ...
 
 
-class Follower:
+class Follower(Bell):
     """One reader of one run, on the event loop on which it was made.
 
     Attributes:
@@ -98,13 +97,11 @@ class Follower:
     """
 
     def __init__(self, broadcaster: "Broadcaster", run_id: str) -> None:
+        super().__init__()
         self.run_id = run_id
         self.seq = 0
         self.has_missed = False
         self._broadcaster = broadcaster
-        self._loop = asyncio.get_running_loop()
-        self._news = asyncio.Event()
-        self._is_woken = False
 
     @property
     def live(self) -> LiveText | None:
@@ -114,23 +111,7 @@ class Follower:
     def wake(self, seq: int = 0) -> None:
         """Have the reader look, at the table too if it has not seen `seq`; from any thread."""
         self.seq = max(self.seq, seq)
-        if self._is_woken:
-            return
-        self._is_woken = True
-        # A loop that was closed has nobody who reads.
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._news.set)
-
-    async def wait(self, seconds: float) -> bool:
-        """Wait until woken; False when nobody did within `seconds`."""
-        try:
-            await asyncio.wait_for(self._news.wait(), seconds)
-        except TimeoutError:
-            return False
-        # In this order: who wakes it in between wakes it once more.
-        self._is_woken = False
-        self._news.clear()
-        return True
+        self.ring()
 
     def close(self) -> None:
         """Be woken no more."""

@@ -52,8 +52,11 @@ async def test_nothing_is_kept_of_one_who_waits_no_more(stops: Stops) -> None:
 
 
 def test_who_waited_on_a_loop_that_is_closed_disturbs_nobody(stops: Stops) -> None:
+    left = stops.watch("run")
+
     async def begin() -> None:
-        stops.watch("run").__enter__()
+        left.__enter__()
 
     asyncio.run(begin())
+    assert stops.size == 1
     stops.tell(["run"])
