@@ -37,9 +37,7 @@ class Decided(Message):
 
 
 class StopQuery(Message):
-    """Wait for the next stop, having heard of these signals."""
-
-    heard: tuple[str, ...] = ()
+    """Wait until the workflow stands still."""
 
 
 class Stop(Message):

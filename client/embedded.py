@@ -30,9 +30,6 @@ _RECORD = server_start.RECORD
 # A holder of the lock may need the whole time to start a server, after killing a stuck one.
 _LOCK_SECONDS = server_start.START_SECONDS * 2
 _ANSWER_SECONDS = 5.0
-# Asked to end, it would wait a second for requests that nobody sends any more. What it has stored
-# is as safe when it is killed.
-_GRACE_SECONDS = 0.0
 # The server hands its file name to SQLite as a URI and does not escape these.
 _UNUSABLE = "?#%"
 
@@ -146,12 +143,12 @@ class EmbeddedServer:
             if not self._share.is_current():
                 # The folder was deleted, and its locks with it; what was started must still end.
                 if self._share.give_back() and self._record.is_alive():
-                    stop(self._record.pid, grace=_GRACE_SECONDS)
+                    stop(self._record.pid, grace=0)
                 return
             try:
                 with exclusive(self._home / SERVER_LOCK, timeout=_LOCK_SECONDS):
                     if self._share.give_back():
-                        _stop_all(self._home, grace=_GRACE_SECONDS)
+                        _stop_all(self._home)
             finally:
                 self._share.give_back()
 
@@ -165,7 +162,7 @@ class EmbeddedServer:
                 )
             self._record = record
             return False
-        _stop_all(self._home, grace=0)
+        _stop_all(self._home)
         self._record = server_start.start(
             self._home,
             port=self._record.port,
@@ -185,7 +182,7 @@ def stop_unused(home: Path) -> None:
         share = Share(home / USERS_LOCK)
         share.take()
         if share.give_back():
-            _stop_all(home, grace=_GRACE_SECONDS)
+            _stop_all(home)
 
 
 def status(home: Path) -> ServerStatus:
@@ -254,7 +251,7 @@ def _running_or_new(home: Path, *, alone: bool, ui: bool) -> tuple[ServerRecord,
         settled = server_start.settle(home, record)
         if settled is not None:
             return settled, False
-    found = _stop_all(home, grace=0)
+    found = _stop_all(home)
     port = record.port if record is not None else found
     return server_start.start(home, port=port, fixed=False, ui=ui), True
 
@@ -277,11 +274,13 @@ def _is_usable(home: Path, record: ServerRecord) -> bool:
     return True
 
 
-def _stop_all(home: Path, *, grace: float) -> int | None:
+def _stop_all(home: Path) -> int | None:
     """End what serves the folder, recorded or not, and return the last port it served on."""
     port = None
     for pid, served in servers_of(home):
-        stop(pid, grace=grace)
+        # Asked to end, it would wait a second for requests that nobody sends any more. What it has
+        # stored is as safe when it is killed.
+        stop(pid, grace=0)
         port = served
     (home / _RECORD).unlink(missing_ok=True)
     return port

@@ -25,6 +25,7 @@ from kern.media import read_all
 from kern.requirements import Requirement
 from kern.run import RunOutput, StepExecution
 from kern.runner import RunRequest
+from kern.states import RunStatus
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,7 @@ class Submitted:
 class Runs:
     """Everything that talks to runs from outside, for one database and one Temporal."""
 
-    def __init__(
-        self,
-        db: Database,
-        courier: Courier,
-        waiting: Waiting,
-    ) -> None:
+    def __init__(self, db: Database, courier: Courier, waiting: Waiting) -> None:
         self._db = db
         self._courier = courier
         self._waiting = waiting
@@ -117,12 +113,14 @@ class Runs:
         """Submit what was filled in, all of it or nothing."""
         an_id("run_id", run_id)
         if all(item.draft is None for item in requirements):
-            # Otherwise the transaction that decides finds out.
-            await self._db.read(lambda tx: outputs.find_run(tx, run_id, viewer))
+            # Otherwise the transaction that decides finds out whose it is.
+            status = await self._db.read(lambda tx: outputs.find_run(tx, run_id, viewer).status)
+            return Submitted(StopQuery(), RunStatus(status).stands_still)
         accepted = await self.resolve(requirements, viewer, within=run_id)
-        if accepted and accepted[-1].run_ids[-1:] == (run_id,):
+        if accepted[-1].run_ids[-1] == run_id:
             stands_still = accepted[-1].stands_still
         else:
+            # Inside it: its own row tells.
             stands_still = await self._waiting.stands_still(run_id)
         heard = _to_hear(run_id, [one for one in accepted if one.delivery is not None])
         return Submitted(heard, stands_still)

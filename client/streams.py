@@ -108,7 +108,7 @@ class Streams:
         viewer = Viewer(request.user_id)
         follower = await self._readers.follower(run_id)
         try:
-            asked = request.model_copy(update={"run_id": run_id, "stream": True})
+            asked = request.model_copy(update={"stream": True})
             await self._runs.start(component, asked, run_id)
             if request.run_id is not None:
                 # It may have been accepted before, from somebody who did not read it.
