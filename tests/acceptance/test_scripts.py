@@ -52,31 +52,15 @@ def test_queued_runs_begin_by_themselves_in_order_after_the_process_was_killed(
 
 
 def test_the_first_use_may_be_several_async_runs_at_once(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.gathering"],
-        cwd=ROOT,
-        env={"KERN_HOME": str(tmp_path / "kern"), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=True,
-    )
-    assert done.stdout == f"{['Hello.'] * 5}\n"
+    done = ended("gathering", folder=tmp_path)
+    assert (done.stdout, done.returncode) == (f"{['Hello.'] * 5}\n", 0)
 
 
 @pytest.mark.parametrize(("how", "code"), [("thread", 0), ("pool", 1)])
 def test_threads_that_wait_for_runs_are_answered_when_the_main_one_has_ended(
     tmp_path: Path, how: str, code: int
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.leaving", how],
-        cwd=ROOT,
-        env={"KERN_HOME": str(tmp_path / "kern"), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = ended("leaving", how, folder=tmp_path, timeout=60)
     assert (done.stdout, done.returncode) == ("Done.\n", code)
     assert done.stderr.count("Traceback") == code
 
@@ -103,3 +87,18 @@ def test_a_script_that_is_interrupted_says_what_it_waits_for_and_is_left_by_a_se
         assert script.stderr.read() == ""
     # Its watch ends it only when nobody has come back to it for a while.
     stop_servers_below(tmp_path)
+
+
+def ended(
+    script: str, *arguments: str, folder: Path, timeout: float = 100
+) -> subprocess.CompletedProcess[str]:
+    """Run a script of `tests.support` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", f"tests.support.{script}", *arguments],
+        cwd=ROOT,
+        env={"KERN_HOME": str(folder / "kern"), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )

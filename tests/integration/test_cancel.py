@@ -16,7 +16,7 @@ from kern.errors import AlreadyResolved, RunEnded
 from kern.models.scripted import Call
 from kern.states import RunStatus, ToolCallStatus, ToolOutcome
 from kern.tools import tool
-from tests.support.agents import Ledger, scripted
+from tests.support.agents import Ledger, held, scripted
 from tests.support.model_server import ModelServer
 from tests.support.waiting import wait_until
 
@@ -133,15 +133,7 @@ def test_whoever_waits_hears_from_the_row_what_the_workflow_does_not_know(
     runtime: Runtime, ledger: Ledger
 ) -> None:
     free = threading.Event()
-
-    @tool
-    def work() -> str:
-        """Work until it is let go."""
-        ledger.add("began")
-        free.wait()
-        return "done"
-
-    agent = scripted([Call("work"), "Done."], [work])
+    agent = scripted([Call("work"), "Done."], [held(ledger, free)])
     accepted = agent.run("Work", background=True)
     wait_until(lambda: ledger.lines == ["began"])
 

@@ -10,7 +10,7 @@ from kern.client.runtime import Runtime
 from kern.models.scripted import Call
 from kern.states import RunStatus
 from kern.tools import tool
-from tests.support.agents import Ledger, scripted
+from tests.support.agents import Ledger, held, scripted
 from tests.support.waiting import wait_until
 
 _ASKED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
@@ -43,20 +43,13 @@ def test_what_is_not_heard_in_time_is_asked_of_the_workflow(
 ) -> None:
     free = threading.Event()
 
-    @tool
-    def work() -> str:
-        """Work until it is let go."""
-        ledger.add("began")
-        free.wait()
-        return "done"
-
     def let_go() -> None:
         wait_until(lambda: ledger.lines)
         (run_id,) = runs
         wait_until(lambda: _ASKED in _events(runtime, run_id))
         free.set()
 
-    agent = scripted([Call("work"), "Done."], [work])
+    agent = scripted([Call("work"), "Done."], [held(ledger, free)])
     runs = [agent.run("Work", background=True).run_id]
     helper = threading.Thread(target=let_go)
     helper.start()
@@ -68,15 +61,7 @@ def test_however_many_wait_for_a_run_its_workflow_is_asked_once(
     runtime: Runtime, ledger: Ledger
 ) -> None:
     free = threading.Event()
-
-    @tool
-    def work() -> str:
-        """Work until it is let go."""
-        ledger.add("began")
-        free.wait()
-        return "done"
-
-    agent = scripted([Call("work"), "Done."], [work])
+    agent = scripted([Call("work"), "Done."], [held(ledger, free)])
     run_id = agent.run("Work", background=True).run_id
 
     async def wait_for_all() -> list[object]:

@@ -1,5 +1,6 @@
 """Agents for tests, each under an id of its own, and a ledger that counts what their tools did."""
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,3 +47,16 @@ def paying(ledger: Ledger, approval: Approval | None = None) -> Tool:
         return f"paid {amount}"
 
     return pay
+
+
+def held(ledger: Ledger, free: threading.Event) -> Tool:
+    """Return a tool that notes that it began, and works until it is let go."""
+
+    @tool
+    def work() -> str:
+        """Work until it is let go."""
+        ledger.add("began")
+        free.wait()
+        return "done"
+
+    return work
