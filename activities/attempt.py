@@ -14,12 +14,12 @@ from typing import Generic, TypeVar
 from sqlmodel import Session
 
 from kern.activities.tool_loop import Ended, Kept, Raised, ToolLoop
-from kern.checkpoints import reach
 from kern.db import calls
 from kern.db.calls import Execution, Settled
 from kern.db.engine import Database
 from kern.errors import NotFound
-from kern.states import Effect
+from kern.process.checkpoints import reach
+from kern.values.states import Effect
 
 Begun = TypeVar("Begun")
 

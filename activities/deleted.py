@@ -6,7 +6,7 @@ the right one takes it at the next try.
 
 from kern.db import deletions
 from kern.db.engine import Database
-from kern.logs import get_logger
+from kern.process.logs import get_logger
 
 _log = get_logger("kern.activities")
 

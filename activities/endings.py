@@ -9,9 +9,7 @@ from temporalio import activity
 from kern.activities.deleted import is_deleted
 from kern.activities.failures import at_the_edge
 from kern.activities.heartbeat import beating
-from kern.checkpoints import reach
-from kern.clock import Clock, utc_now
-from kern.contracts import (
+from kern.contracts.messages import (
     CloseInput,
     ExpiryInput,
     ExpiryOutcome,
@@ -22,7 +20,9 @@ from kern.contracts import (
 from kern.db import deciding, pausing, runs
 from kern.db.engine import Database
 from kern.errors import NotFound
-from kern.states import RunStatus
+from kern.process.checkpoints import reach
+from kern.process.clock import Clock, utc_now
+from kern.values.states import RunStatus
 
 
 class Endings:

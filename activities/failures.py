@@ -13,8 +13,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
 from kern.errors import KernError, NotFound
-from kern.logs import get_logger
 from kern.models.base import ProviderError
+from kern.process.logs import get_logger
 
 _log = get_logger("kern.activities")
 

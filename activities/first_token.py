@@ -2,9 +2,9 @@
 
 import time
 
-from kern.broadcast import LiveText
-from kern.canonical import clean_text
 from kern.models.base import Delta
+from kern.process.live_text import LiveText
+from kern.values.canonical import clean_text
 
 
 class FirstToken:

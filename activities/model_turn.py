@@ -13,21 +13,22 @@ from kern.activities.deleted import is_deleted
 from kern.activities.failures import at_the_edge, provider_failure
 from kern.activities.first_token import FirstToken
 from kern.activities.heartbeat import beating
-from kern.broadcast import LiveText, Publisher
-from kern.canonical import clean_text
-from kern.checkpoints import reach
 from kern.context import Context
-from kern.contracts import TurnInput, TurnOutcome
+from kern.contracts.answers import Answer
+from kern.contracts.messages import TurnInput, TurnOutcome
 from kern.db import runs, timing, turns
 from kern.db.engine import Database
-from kern.db.turns import Answer, Conversation
+from kern.db.turns import Conversation
 from kern.errors import NotFound
-from kern.logs import get_logger
 from kern.model_component import ModelComponent
 from kern.models.base import Delta, ModelRequest, ModelResponse, ProviderError
 from kern.planning import SoFar, plan
+from kern.process.checkpoints import reach
+from kern.process.live_text import LiveText, Publisher
+from kern.process.logs import get_logger
 from kern.registry import Registry
-from kern.states import RunStatus
+from kern.values.canonical import clean_text
+from kern.values.states import RunStatus
 
 _log = get_logger("kern.model_turn")
 

@@ -16,8 +16,7 @@ from kern.activities.heartbeat import beating
 from kern.activities.step_code import as_answer, as_output, called_with, step_input, told_of
 from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.activities.tool_result import changes_of
-from kern.checkpoints import reach
-from kern.contracts import PipelineInput, PipelineOutcome, Work
+from kern.contracts.messages import PipelineInput, PipelineOutcome, Work
 from kern.db import step_work, steps
 from kern.db.calls import Execution
 from kern.db.engine import Database
@@ -25,14 +24,15 @@ from kern.db.outputs import no_run, run_row
 from kern.db.step_work import backoff
 from kern.db.steps import Evaluate, Execute, Finished, Held, Task
 from kern.errors import NotFound
-from kern.ids import new_id
-from kern.logs import get_logger
 from kern.pipeline.frames import Phase
 from kern.pipeline.laying import Code, Layout
 from kern.pipeline.nodes import Node, Shape
 from kern.pipeline.values import StepInput, StepOutput
+from kern.process.checkpoints import reach
+from kern.process.logs import get_logger
 from kern.registry import Registry
-from kern.states import ToolOutcome
+from kern.values.ids import new_id
+from kern.values.states import ToolOutcome
 from kern.workflow import Workflow
 
 _log = get_logger("kern.pipeline")

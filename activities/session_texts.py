@@ -13,16 +13,16 @@ from kern.activities.failures import (
     try_again,
 )
 from kern.activities.heartbeat import beating
-from kern.canonical import clean_text
-from kern.checkpoints import reach
-from kern.contracts import NameInput, Nothing, SummaryInput
+from kern.contracts.messages import NameInput, Nothing, SummaryInput
 from kern.db import naming, summaries
 from kern.db.engine import Database
-from kern.logs import get_logger
 from kern.model_component import ModelComponent
 from kern.models.base import ModelRequest, ModelResponse, ProviderError
+from kern.process.checkpoints import reach
+from kern.process.logs import get_logger
 from kern.registry import Registry
 from kern.run import Message
+from kern.values.canonical import clean_text
 
 _log = get_logger("kern.session_texts")
 

@@ -10,13 +10,13 @@ from kern.activities.tool_result import error_text, result_json
 from kern.db.engine import Database
 from kern.db.step_reading import StoredReader
 from kern.db.steps import Evaluate, Execute
-from kern.description import described
 from kern.past import PastRun
 from kern.pipeline.blocks import takes_input
 from kern.pipeline.frames import Phase
 from kern.pipeline.nodes import NodeKind
 from kern.pipeline.values import StepInput, StepOutput
 from kern.session_state import SessionState
+from kern.values.validation import described
 
 Function = Callable[..., object]
 

@@ -11,21 +11,21 @@ from kern.activities.failures import at_the_edge, not_here, try_again
 from kern.activities.heartbeat import beating
 from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.activities.tool_result import Outcome, error_text, outcome_of
-from kern.checkpoints import reach
-from kern.contracts import ToolCallInput, ToolCallOutcome
+from kern.contracts.messages import ToolCallInput, ToolCallOutcome
 from kern.db import calls
 from kern.db.calls import Execution, Kept, Settled
 from kern.db.engine import Database
 from kern.db.past import StoredPast
 from kern.errors import NotFound, Unavailable
-from kern.ids import new_id
-from kern.logs import get_logger
 from kern.model_component import ModelComponent
 from kern.past import PastContext
+from kern.process.checkpoints import reach
+from kern.process.logs import get_logger
 from kern.registry import Registry
 from kern.session_state import SessionState
-from kern.states import ToolOutcome
 from kern.tools import Tool
+from kern.values.ids import new_id
+from kern.values.states import ToolOutcome
 
 _log = get_logger("kern.tool_call")
 

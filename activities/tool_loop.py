@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from kern.logs import get_logger
+from kern.process.logs import get_logger
 
 _log = get_logger("kern.tools")
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from kern.canonical import clean_text, parse_json
 from kern.errors import InvalidInput
 from kern.session_state import SessionState, StateChange
+from kern.values.canonical import clean_text, parse_json
 
 _ERROR_TEXT = 4000
 

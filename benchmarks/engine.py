@@ -7,8 +7,8 @@ from kern.agent import Agent
 from kern.client.runtime import Runtime, runtime_for
 from kern.models.scripted import Call, ScriptedModel
 from kern.run import RunOutput
-from kern.states import RunStatus
 from kern.tools import tool
+from kern.values.states import RunStatus
 
 
 @tool(requires_confirmation=True)

@@ -4,7 +4,7 @@ import time
 
 from benchmarks.measure import Took
 from kern.client.runtime import runtime_for
-from kern.states import RunStatus
+from kern.values.states import RunStatus
 from kern.workflow import Loop, Parallel, Step, StepInput, Workflow
 
 STEPS, ITERATIONS, ITEMS, AT_ONCE = 100, 300, 1000, 10

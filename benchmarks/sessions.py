@@ -6,11 +6,11 @@ from functools import partial
 from sqlmodel import Session
 
 from kern.agent import Agent
+from kern.contracts.answers import Answer
+from kern.contracts.requests import RunRequest
 from kern.db import Database, accepting, turns
-from kern.db.turns import Answer
-from kern.ids import new_id
 from kern.models.base import ModelResponse
-from kern.runner import RunRequest
+from kern.values.ids import new_id
 
 _AT_ONCE = 100
 

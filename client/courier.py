@@ -10,18 +10,18 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from kern.checkpoints import reach
 from kern.client.temporal import queue_of
 from kern.client.transport import reason
-from kern.contracts import WORKFLOWS, Nothing, Resolved, RunCursor
+from kern.contracts.messages import WORKFLOWS, Nothing, Resolved, RunCursor
 from kern.db import outbox
 from kern.db.engine import Database
 from kern.db.outbox import Delivery, DeliveryKind
 from kern.db.tables import RunRow
 from kern.errors import KernError, Unavailable
-from kern.logs import get_logger
-from kern.settings import Settings
-from kern.states import RunStatus
+from kern.process.checkpoints import reach
+from kern.process.logs import get_logger
+from kern.process.settings import Settings
+from kern.values.states import RunStatus
 
 _log = get_logger("kern.courier")
 

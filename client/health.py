@@ -11,7 +11,7 @@ from temporalio.client import Client
 from kern.client.workers import ComponentWorkers
 from kern.db.engine import Database
 from kern.errors import InvalidInput
-from kern.logs import get_logger
+from kern.process.logs import get_logger
 
 _log = get_logger("kern.health")
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from kern.broadcast import Follower
+from kern.contracts.viewer import Viewer
 from kern.db import Database
 from kern.db.following import News, news
-from kern.db.viewer import Viewer
 from kern.errors import Unavailable
 from kern.events import RunContent, RunContentReset, RunEvent
+from kern.process.live_text import Follower
 from kern.runner import Show
 from kern.streaming import Transcript
 

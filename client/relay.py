@@ -11,14 +11,14 @@ from sqlmodel import Session, col, or_, select
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from kern.checkpoints import reach
 from kern.client.courier import Courier
 from kern.db import order, outbox, runs
 from kern.db.engine import Database
 from kern.db.tables import OutboxRow, RequirementRow, RunRow
 from kern.errors import KernError
-from kern.logs import get_logger
-from kern.states import RequirementStatus, RunStatus
+from kern.process.checkpoints import reach
+from kern.process.logs import get_logger
+from kern.values.states import RequirementStatus, RunStatus
 
 _log = get_logger("kern.relay")
 

@@ -7,25 +7,25 @@ from datetime import UTC, datetime
 
 from sqlmodel import Session
 
-from kern.bell import Bell
-from kern.canonical import clean_text
-from kern.checkpoints import reach
 from kern.client.courier import Courier
 from kern.client.waiting import FIRST_WAIT, LONGEST_WAIT, Waiting
 from kern.component import Component
-from kern.contracts import StopQuery
+from kern.contracts.messages import StopQuery
+from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import Viewer, system_user
 from kern.db import accepting, deciding, outputs, retrying, runs, step_listing
 from kern.db.deciding import Accepted, Submission
 from kern.db.engine import Database
 from kern.db.outbox import Delivery
-from kern.db.viewer import Viewer, system_user
 from kern.errors import InvalidDecision
-from kern.ids import an_id, new_id
 from kern.media import read_all
+from kern.process.checkpoints import reach
+from kern.process.wakeup import Bell
 from kern.requirements import Requirement
 from kern.run import RunOutput, StepExecution
-from kern.runner import RunRequest
-from kern.states import RunStatus
+from kern.values.canonical import clean_text
+from kern.values.ids import an_id, new_id
+from kern.values.states import RunStatus
 
 
 @dataclass(frozen=True)

@@ -23,18 +23,19 @@ from kern.client.services import Services
 from kern.client.supervision import kept_alive
 from kern.client.workers import ComponentWorkers
 from kern.component import Component
+from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import Viewer
 from kern.db import Database
-from kern.db.viewer import Viewer
 from kern.edits import check_edits
 from kern.errors import InvalidDefinition, KernError, Unavailable
 from kern.events import RunEvent
-from kern.logs import get_logger
+from kern.process.logs import get_logger
+from kern.process.settings import Settings, read_settings
 from kern.registry import Registry, registry
 from kern.requirements import Requirement
 from kern.run import RunOutput, StepExecution
-from kern.runner import EventReader, RunRequest, Show
+from kern.runner import EventReader, Show
 from kern.session_runner import SessionRunner
-from kern.settings import Settings, read_settings
 
 _log = get_logger("kern.runtime")
 

@@ -18,8 +18,8 @@ from kern.client.waiting import Waiting
 from kern.db import Database
 from kern.db.configured import open_database
 from kern.errors import Unavailable
-from kern.logs import get_logger
-from kern.settings import Settings
+from kern.process.logs import get_logger
+from kern.process.settings import Settings
 
 _log = get_logger("kern.runtime")
 

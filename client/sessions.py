@@ -9,9 +9,9 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
-from kern.canonical import digest
 from kern.client.courier import Courier
 from kern.client.temporal import queue_of
+from kern.contracts.viewer import Viewer
 from kern.db import (
     deletions,
     files,
@@ -22,13 +22,13 @@ from kern.db import (
     step_history,
 )
 from kern.db.engine import Database
-from kern.db.viewer import Viewer
 from kern.errors import InvalidInput, NotFound, Unavailable
-from kern.ids import new_id
 from kern.media import FileContent
 from kern.run import Message, RunOutput
 from kern.session import Session, SessionMetrics, SessionPage
 from kern.session_state import StateChange
+from kern.values.canonical import digest
+from kern.values.ids import new_id
 
 _NAMED_WITHIN = timedelta(seconds=60)
 

@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from weakref import WeakSet
 
-from kern.broadcast import Follower
 from kern.client.reading import RunReader
 from kern.client.runs import Runs
 from kern.component import Component
-from kern.counts import a_count
+from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import Viewer
 from kern.db import Database, PostgresDb
 from kern.db.following import follow, standing
 from kern.db.notices import Listener
-from kern.db.viewer import Viewer
 from kern.errors import InvalidInput
-from kern.ids import an_id, new_id
+from kern.process.live_text import Follower
 from kern.requirements import Requirement
-from kern.runner import RunRequest, Show
+from kern.runner import Show
+from kern.values.ids import an_id, new_id
+from kern.values.validation import a_count
 
 # A database that tells nobody, such as a file that processes share, is asked this often.
 _ASK_EVERY = 0.5

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from kern.logs import get_logger
+from kern.process.logs import get_logger
 
 _log = get_logger("kern.runtime")
 

@@ -16,14 +16,14 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
-from kern.bell import Bell
-from kern.contracts import Stop, StopQuery
+from kern.contracts.messages import Stop, StopQuery
 from kern.db import outputs
 from kern.db.engine import Database
 from kern.db.tables import RunRow
-from kern.ids import new_id
-from kern.logs import get_logger
-from kern.states import RunStatus
+from kern.process.logs import get_logger
+from kern.process.wakeup import Bell
+from kern.values.ids import new_id
+from kern.values.states import RunStatus
 
 _log = get_logger("kern.client")
 

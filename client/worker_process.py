@@ -17,9 +17,9 @@ from kern.client.workers import ComponentWorkers
 from kern.component import Component
 from kern.db.configured import open_database
 from kern.errors import InvalidInput, KernError, Unavailable
-from kern.logs import get_logger, log_json
+from kern.process.logs import get_logger, log_json
+from kern.process.settings import Settings, read_settings
 from kern.registry import registry
-from kern.settings import Settings, read_settings
 
 _log = get_logger("kern.worker")
 

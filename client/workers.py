@@ -19,9 +19,9 @@ from kern.client.supervision import kept_alive
 from kern.client.temporal import queue_of
 from kern.db.engine import Database
 from kern.db.publishing import publisher_for
-from kern.logs import get_logger
+from kern.process.logs import get_logger
+from kern.process.settings import Settings
 from kern.registry import Registry
-from kern.settings import Settings
 
 _log = get_logger("kern.worker")
 

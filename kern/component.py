@@ -6,9 +6,9 @@ from typing import ClassVar
 from pydantic import JsonValue
 
 from kern.db.engine import Database
-from kern.description import described
 from kern.errors import InvalidDefinition
 from kern.sameness import is_same
+from kern.values.validation import described
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 

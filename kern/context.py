@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
-from kern.canonical import canonical_json
 from kern.errors import InvalidDefinition
 from kern.history import Window
+from kern.values.canonical import canonical_json
 
 DEFAULT_RUNS = 3
 

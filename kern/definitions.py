@@ -5,12 +5,11 @@ from typing import TypeVar, cast
 
 from pydantic import BaseModel, JsonValue
 
-from kern.counts import a_count
-from kern.description import described
 from kern.errors import InvalidDefinition, InvalidInput
 from kern.models.base import Model
 from kern.session_state import changes_of
 from kern.tools import Tool
+from kern.values.validation import a_count, described
 
 Item = TypeVar("Item")
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from kern.db.children import NewChild
+from kern.contracts.answers import NewChild
 from kern.errors import InvalidInput
 from kern.model_component import ModelComponent
 from kern.run import ToolExecution

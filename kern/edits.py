@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from kern.component import Component
-from kern.description import described
 from kern.errors import InvalidDecision, InvalidInput
 from kern.model_component import ModelComponent
 from kern.requirements import Requirement
 from kern.tools import Tool
+from kern.values.validation import described
 
 
 def tool_of(component: Component, item: Requirement) -> Tool | None:

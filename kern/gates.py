@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from kern.states import RequirementKind
-from kern.tools import Approval, Predicate, Tool
+from kern.contracts.approval import Approval
+from kern.tools import Predicate, Tool
+from kern.values.states import RequirementKind
 
 
 def declared(tool: Tool) -> dict[str, JsonValue]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
-from kern.canonical import canonical_json
 from kern.run import Message, RequestedCall
-from kern.states import RequirementKind
+from kern.values.canonical import canonical_json
+from kern.values.states import RequirementKind
 
 _LONGEST_LINE = 1000
 _LONGEST_INPUT = 200

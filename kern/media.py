@@ -17,10 +17,10 @@ from pydantic import (
     model_validator,
 )
 
-from kern import media_types
-from kern.canonical import clean_text
 from kern.errors import InvalidInput
 from kern.run import FileReference
+from kern.values import media_types
+from kern.values.canonical import clean_text
 
 __all__ = ["File", "FileContent", "Image"]
 

@@ -6,7 +6,6 @@ from typing import TypedDict
 from pydantic import BaseModel, JsonValue
 
 from kern.built_in_tools import built_in_tools
-from kern.canonical import digest
 from kern.component import slug
 from kern.conduct import Conduct
 from kern.context import DEFAULT_RUNS, Context, window_of
@@ -29,7 +28,8 @@ from kern.run import RunOutput
 from kern.runnable import Runnable
 from kern.tool_schema import schema_of
 from kern.tools import Function, Tool, as_tool
-from kern.truths import truths
+from kern.values.canonical import digest
+from kern.values.validation import truths
 
 
 class ModelOptions(TypedDict, total=False):

@@ -5,8 +5,8 @@ from typing import Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from kern.states import RunStatus
 from kern.tools import RunContext
+from kern.values.states import RunStatus
 
 
 class PastRun(BaseModel):

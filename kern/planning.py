@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue, ValidationError
 
-from kern.canonical import clean_text, parse_json
-from kern.db.turns import Answer, NewCall, Question
+from kern.contracts.answers import Answer, NewCall, Question
 from kern.delegation import Delegation, check_task
 from kern.gates import gate_of
 from kern.model_component import ModelComponent
 from kern.models.base import ModelResponse
 from kern.requirements import UserInputField
 from kern.run import RequestedCall, ToolExecution
-from kern.states import RequirementKind, ToolCallStatus, ToolOutcome
 from kern.tool_schema import describe
 from kern.tools import Tool
+from kern.values.canonical import clean_text, parse_json
+from kern.values.states import RequirementKind, ToolCallStatus, ToolOutcome
 
 _CORRECTIONS = 3
 # How many calls beyond the limit are answered with an error before the run ends.

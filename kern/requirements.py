@@ -6,9 +6,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, ValidationError
 
-from kern.canonical import arguments_digest, canonical_json, clean_json
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput
-from kern.states import OnExpiry, RequirementKind, RequirementStatus, Verdict
+from kern.values.canonical import arguments_digest, canonical_json, clean_json
+from kern.values.states import OnExpiry, RequirementKind, RequirementStatus, Verdict
 
 _LONGEST_PATH = 5
 

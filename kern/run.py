@@ -8,7 +8,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializeAsAny
 
 from kern.requirements import Requirement
-from kern.states import Effect, RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
+from kern.values.states import Effect, RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
 
 class Used(BaseModel):

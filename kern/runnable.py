@@ -12,16 +12,16 @@ from typing import Any, Literal, Unpack, overload
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from kern import media, streams
-from kern.description import misfit
+from kern.contracts.requests import Input, RunRequest, input_text
 from kern.errors import InvalidInput
 from kern.events import RunEvent
-from kern.input import Input, input_text
 from kern.media import File, Image
 from kern.options import RequestOptions, RunOptions, StreamOptions
 from kern.requirements import Requirement
 from kern.run import RunOutput
-from kern.runner import EventReader, RunRequest, arunner_for, runner_for
+from kern.runner import EventReader, arunner_for, runner_for
 from kern.session_component import SessionComponent
+from kern.values.validation import misfit
 
 
 class Runnable(SessionComponent):

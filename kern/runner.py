@@ -11,17 +11,12 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, Protocol, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
-
-from kern.canonical import clean_json, clean_text
 from kern.component import Component
+from kern.contracts.requests import RunRequest
 from kern.events import RunEvent
-from kern.ids import an_id
-from kern.media import File, Image
 from kern.requirements import Requirement
 from kern.run import RunOutput, StepExecution
 from kern.session_runner import SessionRunner
-from kern.states import OnBusy
 
 Result = TypeVar("Result")
 
@@ -29,42 +24,6 @@ Result = TypeVar("Result")
 Show = Literal["content", "everything"]
 
 _RUNTIME = "kern.client.runtime"
-
-
-class RunRequest(BaseModel):
-    """What a caller asks for: the input as text with its files, and the run's place and context.
-
-    What databases refuse in texts is replaced.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    component_id: str
-    input: str
-    session_id: str | None = None
-    user_id: str | None = None
-    session_state: dict[str, JsonValue] = Field(default_factory=dict)
-    run_id: str | None = None
-    on_busy: OnBusy = OnBusy.queue
-    dependencies: dict[str, JsonValue] = Field(default_factory=dict)
-    metadata: dict[str, JsonValue] = Field(default_factory=dict)
-    media: tuple[Image | File, ...] = ()
-    stream: bool = False
-
-    @field_validator("run_id", "session_id", "user_id", mode="before")
-    @classmethod
-    def _an_id(cls, given: object, info: ValidationInfo) -> str | None:
-        return given if given is None else an_id(str(info.field_name), given)
-
-    @field_validator("input")
-    @classmethod
-    def _clean_input(cls, given: str) -> str:
-        return clean_text(given)
-
-    @field_validator("dependencies", "metadata")
-    @classmethod
-    def _clean(cls, given: JsonValue) -> JsonValue:
-        return clean_json(given)
 
 
 class EventReader(Protocol):

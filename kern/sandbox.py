@@ -5,8 +5,8 @@ Names match by prefix, so `kern` itself must not be here: it would take the guar
 """
 
 PASSED_THROUGH = (
-    "kern.canonical",
-    "kern.contracts",
+    "kern.values.canonical",
+    "kern.contracts.messages",
     "kern.errors",
-    "kern.states",
+    "kern.values.states",
 )

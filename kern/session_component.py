@@ -6,7 +6,7 @@ from typing import TypeVar
 from pydantic import JsonValue
 
 from kern.component import Component
-from kern.db.viewer import Viewer
+from kern.contracts.viewer import Viewer
 from kern.errors import InvalidInput
 from kern.media import FileContent
 from kern.run import Message

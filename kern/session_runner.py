@@ -5,7 +5,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from kern.db.viewer import Viewer
+from kern.contracts.viewer import Viewer
 from kern.media import FileContent
 from kern.run import Message, RunOutput
 from kern.session import Session, SessionMetrics, SessionPage

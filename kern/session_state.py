@@ -14,9 +14,9 @@ from pydantic import (
     model_validator,
 )
 
-from kern.canonical import canonical_json, clean_json, clean_text, digest, storable
-from kern.description import described
 from kern.errors import InvalidInput
+from kern.values.canonical import canonical_json, clean_json, clean_text, digest, storable
+from kern.values.validation import described
 
 _Op = Literal["set", "delete", "increment", "append"]
 _Given = Mapping[str, JsonValue] | Iterable[tuple[str, JsonValue]]

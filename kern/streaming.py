@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from pydantic import TypeAdapter
 
-from kern.broadcast import LiveText
-from kern.canonical import parse_json
 from kern.db.events import STOPS
 from kern.db.following import News, turn_of
 from kern.db.tables import EventRow
 from kern.events import RunContent, RunContentReset, RunEvent, TurnStarted
+from kern.process.live_text import LiveText
+from kern.values.canonical import parse_json
 
 _EVENT: TypeAdapter[RunEvent] = TypeAdapter(RunEvent)
 # Those of which readers have a type of their own, and the kind by which it is known.

@@ -6,7 +6,7 @@ from kern.errors import InvalidInput
 from kern.events import RunEvent, RunStop
 from kern.run import RunOutput
 from kern.runner import EventReader, Runner, Show
-from kern.truths import truths
+from kern.values.validation import truths
 
 Typed = Callable[[RunOutput], RunOutput]
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 from kern.run import ToolExecution
-from kern.states import ToolCallStatus, ToolOutcome
+from kern.values.states import ToolCallStatus, ToolOutcome
 
 ADD, ASSIGN, DROP = "add_tasks", "assign_task", "drop_task"
 

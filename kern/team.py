@@ -5,7 +5,6 @@ from typing import ClassVar, Literal, Unpack
 
 from pydantic import JsonValue
 
-from kern.canonical import digest
 from kern.context import Context, window_of
 from kern.definitions import a_list, not_empty
 from kern.errors import InvalidDefinition
@@ -13,7 +12,8 @@ from kern.model_component import ModelComponent, ModelOptions
 from kern.models.base import Model
 from kern.team_modes import MODES, TeamMode
 from kern.tools import Function, Tool
-from kern.truths import truths
+from kern.values.canonical import digest
+from kern.values.validation import truths
 
 Mode = Literal["coordinate", "route", "broadcast", "tasks"]
 

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
-from kern.canonical import canonical_json
 from kern.conduct import Conduct
 from kern.delegation import Delegation, ask_all, delegate, forward, task_tools
 from kern.model_component import ModelComponent
@@ -11,6 +10,7 @@ from kern.models.base import ModelResponse
 from kern.run import RequestedCall, ToolExecution
 from kern.task_list import listed, tasks_of
 from kern.tools import Tool
+from kern.values.canonical import canonical_json
 
 # Who wrote an answer that no model gave.
 _OWN = "kern"

@@ -18,9 +18,9 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from kern.canonical import canonical_json
-from kern.description import described
 from kern.errors import InvalidDefinition, InvalidInput
+from kern.values.canonical import canonical_json
+from kern.values.validation import described
 
 _CONTEXT = "run_context"
 

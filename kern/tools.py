@@ -6,24 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import inf
-from typing import Literal, Self, overload
+from typing import Literal, overload
 
 from pydantic import (
-    Field,
     JsonValue,
-    field_validator,
-    model_validator,
 )
 
-from kern.declaration import Declaration
-from kern.description import described
+from kern.contracts.approval import Approval, Escalation
 from kern.errors import InvalidDefinition
 from kern.given import Given
 from kern.models.base import ToolSpec
 from kern.session_state import SessionState
-from kern.states import Effect, OnExpiry, RequirementKind
 from kern.tool_schema import Signature, without_fields
-from kern.truths import truths
+from kern.values.states import Effect, OnExpiry, RequirementKind
+from kern.values.validation import described, truths
 
 Function = Callable[..., object]
 Predicate = Callable[..., object]
@@ -52,65 +48,7 @@ class RunContext(Given):
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
-# Longer than anybody waits, and within what dates can tell.
-_LONGEST = timedelta(days=36_525)
 MOST_RETRIES = 1_000_000
-
-
-class Escalation(Declaration):
-    """Whom else to ask when nobody has decided for a while.
-
-    Attributes:
-        after: Time from when the run paused.
-        to: Who may then decide, beside the candidates.
-    """
-
-    after: timedelta = Field(gt=timedelta(0), le=_LONGEST)
-    to: tuple[str, ...] = Field(min_length=1)
-
-
-class Approval(Declaration):
-    """Who may decide about a call, how many must agree, and what happens if nobody does.
-
-    Attributes:
-        candidates: Who may decide; empty for anybody.
-        excluded: Who may not, even if a candidate.
-        quorum: How many different people must approve the same arguments. One rejection is enough
-            to reject.
-        due: Time until the deadline, counted from when the run paused; None for no deadline.
-        remind: How often to remind while nobody has decided, 100 times at most: each reminder is
-            an event of the run, `requirement_reminded`. At least a second.
-        escalate: Whom else to ask, and when; it needs candidates, since without any everybody may
-            decide. The event is `requirement_escalated`.
-        on_expiry: What silence until the deadline means: `reject` (the default), `approve` or
-            `fail` (the run ends).
-    """
-
-    candidates: tuple[str, ...] = ()
-    excluded: tuple[str, ...] = ()
-    quorum: int = 1
-    due: timedelta | None = Field(default=None, le=_LONGEST)
-    remind: timedelta | None = Field(default=None, ge=timedelta(seconds=1), le=_LONGEST)
-    escalate: Escalation | None = None
-    on_expiry: OnExpiry | Literal["reject", "approve", "fail"] = OnExpiry.reject
-
-    @field_validator("on_expiry")
-    @classmethod
-    def _as_member(cls, value: str) -> OnExpiry:
-        return OnExpiry(value)
-
-    @model_validator(mode="after")
-    def _can_escalate(self) -> Self:
-        if self.escalate is None:
-            return self
-        if not self.candidates:
-            message = "escalate needs candidates: without any, everybody may decide already."
-            raise InvalidDefinition(message)
-        both = sorted(set(self.escalate.to) & set(self.excluded))
-        if both:
-            message = f"escalate asks {both[0]!r}, who is excluded: leave one of the two out."
-            raise InvalidDefinition(message)
-        return self
 
 
 class Tool:

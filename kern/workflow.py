@@ -5,7 +5,6 @@ from typing import ClassVar
 
 from pydantic import JsonValue
 
-from kern.canonical import digest
 from kern.component import Component, slug
 from kern.db.engine import Database
 from kern.definitions import a_state, not_empty, not_negative
@@ -19,7 +18,8 @@ from kern.pipeline.values import StepInput, StepOutput
 from kern.run import RunOutput, StepExecution
 from kern.runnable import Runnable
 from kern.runner import arunner_for, runner_for
-from kern.truths import truths
+from kern.values.canonical import digest
+from kern.values.validation import truths
 
 __all__ = [
     "Condition",

@@ -12,8 +12,8 @@ from kern.client import runtime as runtime_module
 from kern.client.embedded import EmbeddedServer
 from kern.client.runtime import Runtime
 from kern.db import Database
+from kern.process.settings import Settings
 from kern.registry import Registry
-from kern.settings import Settings
 from tests.support.agents import Ledger
 from tests.support.templates import sqlite_with_tables, with_tables
 from tests.support.temporal_server import stop_servers_below

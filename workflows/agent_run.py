@@ -7,7 +7,7 @@ from contextlib import suppress
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from kern.contracts import (
+from kern.contracts.messages import (
     CloseInput,
     Nothing,
     PlannedCall,

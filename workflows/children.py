@@ -10,7 +10,7 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError, is_cancelled_exception
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
-from kern.contracts import WORKFLOWS, Child, Nothing, RunCursor, Work
+from kern.contracts.messages import WORKFLOWS, Child, Nothing, RunCursor, Work
 from kern.workflows import steps
 from kern.workflows.gate import Gates
 from kern.workflows.report import send

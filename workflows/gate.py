@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from kern.contracts import ExpiryOutcome, Gate, StopQuery, Told
+from kern.contracts.messages import ExpiryOutcome, Gate, StopQuery, Told
 from kern.workflows import steps
 
 # A row that is not due yet for the clock of its worker is looked at again after this time.

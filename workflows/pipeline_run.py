@@ -8,7 +8,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from kern.contracts import Child, Nothing, PipelineOutcome, RunCursor, Work
+from kern.contracts.messages import Child, Nothing, PipelineOutcome, RunCursor, Work
 from kern.workflows import steps
 from kern.workflows.agent_run import AgentRun
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
-from kern.contracts import Contract, Told
+from kern.contracts.messages import Contract, Told
 from kern.workflows.gate import Gates
 
 

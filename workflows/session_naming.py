@@ -2,7 +2,7 @@
 
 from temporalio import workflow
 
-from kern.contracts import NameInput
+from kern.contracts.messages import NameInput
 from kern.workflows import steps
 
 

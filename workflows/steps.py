@@ -6,7 +6,7 @@ from typing import TypeVar
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
-from kern.contracts import (
+from kern.contracts.messages import (
     CloseInput,
     ExpiryInput,
     ExpiryOutcome,

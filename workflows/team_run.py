@@ -2,7 +2,7 @@
 
 from temporalio import workflow
 
-from kern.contracts import RunCursor
+from kern.contracts.messages import RunCursor
 from kern.workflows.agent_run import AgentRun
 
 

@@ -5,20 +5,20 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from kern.canonical import clean_json, clean_text
 from kern.client.embedded import status
 from kern.component import Component
+from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import OPERATOR
 from kern.db import accepting, deciding, deletions, retrying, runs
 from kern.db.deciding import Submission
 from kern.db.engine import Database
 from kern.db.outbox import Delivery
-from kern.db.viewer import OPERATOR
 from kern.errors import InvalidDecision, Unavailable
-from kern.ids import new_id
 from kern.media import read_all
+from kern.process.settings import Settings
 from kern.requirements import Requirement
-from kern.runner import RunRequest
-from kern.settings import Settings
+from kern.values.canonical import clean_json, clean_text
+from kern.values.ids import new_id
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from dataclasses import dataclass, fields
 
 from pydantic import JsonValue
 
-from kern.canonical import parse_json
 from kern.errors import InvalidDecision, InvalidInput
 from kern.requirements import Requirement, UserInputField
-from kern.states import RequirementKind
+from kern.values.canonical import parse_json
+from kern.values.states import RequirementKind
 
 _FITTING = {
     RequirementKind.user_input: ("value", "values"),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kern.client.cli.options import After, AsJson, Limit, RunId, UserFilter
-from kern.states import RunStatus
+from kern.values.states import RunStatus
 
 _PANEL = "Runs"
 

@@ -19,13 +19,13 @@ from kern.client.cli.printing import (
     styled,
     where_it_stands,
 )
+from kern.contracts.viewer import OPERATOR
 from kern.db import files, listing, session_metrics, sessions
 from kern.db.engine import Database
-from kern.db.viewer import OPERATOR
 from kern.errors import InvalidInput
+from kern.process.settings import read_settings
 from kern.run import FileReference, RunOutput
 from kern.session import Session, SessionMetrics
-from kern.settings import read_settings
 
 _OF_A_RUN = {"run_id", "number", "status", "input", "content", "created_at", "finished_at"}
 

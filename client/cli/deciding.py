@@ -8,13 +8,13 @@ from kern.client.cli import acting, prompts, store
 from kern.client.cli.acting import Decided
 from kern.client.cli.answers import Given, fill_in, json_object
 from kern.client.cli.printing import count, one_line, say, say_json, show_call
+from kern.contracts.viewer import OPERATOR, system_user
 from kern.db import listing, outputs
 from kern.db.engine import Database
-from kern.db.viewer import OPERATOR, system_user
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput
+from kern.process.settings import Settings, read_settings
 from kern.requirements import Requirement
-from kern.settings import Settings, read_settings
-from kern.states import RequirementKind, RequirementStatus, Verdict
+from kern.values.states import RequirementKind, RequirementStatus, Verdict
 
 LATER = "Accepted and kept: it will be acted on when a worker runs (`kern up --app …`)."
 

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from kern.client.cli.printing import one_line
-from kern.logs import fields_of
+from kern.process.logs import fields_of
 
 _COURIER = "kern.courier"
 

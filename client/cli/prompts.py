@@ -13,8 +13,8 @@ from kern.client.cli.inbox import what_waits
 from kern.client.cli.printing import console, one_line, say, show_value, styled
 from kern.edits import misfit
 from kern.requirements import Requirement, UserInputField
-from kern.states import RequirementKind
 from kern.tools import Tool
+from kern.values.states import RequirementKind
 
 
 def can_ask() -> bool:

@@ -11,19 +11,19 @@ from kern.client.cli.live import Screen
 from kern.client.cli.printing import one_line, safe, say, say_json, styled
 from kern.client.cli.stepwise import StepScreen
 from kern.client.runtime import close_runtime
+from kern.contracts.requests import RunRequest
 from kern.db.configured import database_file, open_database
 from kern.db.tables import RunRow
 from kern.edits import tool_of
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed
-from kern.ids import new_id
 from kern.media import File, Image
 from kern.options import RunOptions
+from kern.process.settings import Settings, read_settings
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.runnable import Runnable
-from kern.runner import RunRequest
-from kern.settings import Settings, read_settings
-from kern.states import RunStatus
+from kern.values.ids import new_id
+from kern.values.states import RunStatus
 
 EXIT_CODES = {
     RunStatus.completed: 0,

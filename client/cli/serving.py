@@ -7,8 +7,8 @@ from typing import NoReturn
 from kern.client import temporal
 from kern.client.worker_process import run_process
 from kern.errors import InvalidInput
-from kern.logs import log_json
-from kern.settings import read_settings
+from kern.process.logs import log_json
+from kern.process.settings import read_settings
 
 
 def serve_app(

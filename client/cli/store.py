@@ -10,7 +10,7 @@ from kern.db.engine import Database, reason
 from kern.db.migrate import revision_of
 from kern.db.migrations import HEAD
 from kern.errors import Conflict, NotFound, Unavailable
-from kern.settings import Settings
+from kern.process.settings import Settings
 
 
 @contextmanager

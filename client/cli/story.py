@@ -23,14 +23,14 @@ from kern.client.cli.printing import (
     where_it_stands,
 )
 from kern.client.cli.stepwise import MOST, tell_progress, tell_steps
+from kern.contracts.viewer import OPERATOR
 from kern.db import late, listing, outputs, step_listing
 from kern.db.late import LateResult
 from kern.db.listing import Decision
-from kern.db.viewer import OPERATOR
+from kern.process.settings import read_settings
 from kern.requirements import Requirement
 from kern.run import Message, RunOutput, StepExecution, ToolExecution
-from kern.settings import read_settings
-from kern.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
+from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
 _COLOURS = {
     RunStatus.completed: "green",

@@ -5,7 +5,7 @@ from kern.client.cli.printing import count, say, say_json
 from kern.db import audit
 from kern.db.configured import open_database
 from kern.db.migrations import HEAD
-from kern.settings import read_settings
+from kern.process.settings import read_settings
 
 
 def migrate_database(*, as_json: bool) -> None:

@@ -6,7 +6,8 @@ from datetime import datetime
 from pydantic import JsonValue
 from sqlmodel import Session
 
-from kern.canonical import canonical_json
+from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import Viewer
 from kern.db import deletions, files, order, outbox, runs
 from kern.db.events import append, events_of
 from kern.db.outbox import Delivery, DeliveryKind
@@ -14,11 +15,10 @@ from kern.db.outputs import run_row
 from kern.db.rows import add, add_row, new_row
 from kern.db.state import change_state
 from kern.db.tables import MessageRow, RunRow, SessionRow
-from kern.db.viewer import Viewer
 from kern.errors import Conflict
 from kern.media import Attachment
-from kern.runner import RunRequest
 from kern.session_state import changes_of
+from kern.values.canonical import canonical_json
 
 # The number that a session gives next once it has a run.
 _SECOND = 2

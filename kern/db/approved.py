@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 from sqlmodel import Session
 
-from kern.canonical import arguments_digest
 from kern.db.audit import KERN, decisions_of, hash_of
 from kern.db.tables import RequirementRow, ToolCallRow
-from kern.states import RequirementKind, Verdict
+from kern.values.canonical import arguments_digest
+from kern.values.states import RequirementKind, Verdict
 
 _GUARDS = (
     RequirementKind.confirmation.value,

@@ -5,13 +5,13 @@ from datetime import datetime
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
-from kern.contracts import Gate
+from kern.contracts.messages import Gate
 from kern.db.audit import Decided
 from kern.db.held import hold_all
 from kern.db.patience import gate_of
 from kern.db.rows import rows, table_of
 from kern.db.tables import RequirementRow
-from kern.states import RequirementStatus
+from kern.values.states import RequirementStatus
 
 _requirements = table_of(RequirementRow)
 _ABOUT = (

@@ -8,13 +8,13 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
-from kern.canonical import digest
 from kern.db.held import hold
 from kern.db.rows import add_row, new_row, rows, table_of
 from kern.db.tables import ChainHeadRow, DecisionRow, RequirementRow
 from kern.errors import AuditBroken
-from kern.ids import new_id
-from kern.states import Verdict
+from kern.values.canonical import digest
+from kern.values.ids import new_id
+from kern.values.states import Verdict
 
 # Who decides where a deadline or a late result does.
 KERN = "kern"

@@ -14,7 +14,9 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.contracts import Gate
+from kern.contracts.answers import Question
+from kern.contracts.approval import Approval
+from kern.contracts.messages import Gate
 from kern.db import audit, delegated, late, outbox, runs, step_waits
 from kern.db.approved import is_as_approved, runs_with
 from kern.db.asked import asked_about, close, pending_gate
@@ -30,10 +32,10 @@ from kern.db.rows import rows, table_of
 from kern.db.state import change_state
 from kern.db.step_inputs import path_within
 from kern.db.tables import RequirementRow, RunRow, ToolCallRow
-from kern.db.turns import Question, open_requirement
+from kern.db.turns import open_requirement
 from kern.errors import NotFound
 from kern.session_state import StateChange
-from kern.states import (
+from kern.values.states import (
     Effect,
     RequirementKind,
     RequirementStatus,
@@ -42,7 +44,6 @@ from kern.states import (
     ToolOutcome,
     Verdict,
 )
-from kern.tools import Approval
 
 _calls, _requirements = (table_of(kind) for kind in (ToolCallRow, RequirementRow))
 _RUN_OF = runs.locking(

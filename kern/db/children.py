@@ -4,13 +4,12 @@ Whoever writes to several runs of a tree takes the lower ones first. Numbers of 
 time, so that in their order every run comes before those above it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
+from kern.contracts.answers import NewChild
 from kern.db import order
 from kern.db.events import append
 from kern.db.held import hold_all
@@ -18,8 +17,8 @@ from kern.db.outputs import no_run
 from kern.db.rows import add, add_row, execute, new_row, table_of
 from kern.db.tables import MessageRow, RunRow
 from kern.db.trees import has_ended, path_of, root_of
-from kern.ids import new_id
-from kern.states import RunStatus
+from kern.values.ids import new_id
+from kern.values.states import RunStatus
 
 _runs, _messages = (table_of(kind) for kind in (RunRow, MessageRow))
 _OPEN_IN_TREE = (
@@ -38,29 +37,6 @@ _DONE_INSIDE = (
 _FILES = select(_messages.c.files).where(
     _messages.c.run_id == bindparam("run_id"), _messages.c.turn == 0
 )
-
-
-@dataclass(frozen=True)
-class NewChild:
-    """A run to be opened inside another one.
-
-    Attributes:
-        label: What it is called in the path of what it asks of people.
-        input: What it is asked.
-        where: The names between that of the run above and its own.
-        told: What it is told before that.
-        shares: Whether it is told what others, and it itself, have done inside the same run.
-        takes_files: Whether it is given the files that came with the input of the run above.
-    """
-
-    component_id: str
-    component_kind: str
-    label: str
-    input: str
-    where: Sequence[str] = ()
-    told: str = ""
-    shares: bool = False
-    takes_files: bool = False
 
 
 def accept_child(tx: Session, parent: RunRow, child: NewChild, now: datetime) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kern.db.databases import SqliteDb, database_from_url
 from kern.db.engine import Database
-from kern.settings import Settings
+from kern.process.settings import Settings
 
 _FILE = "kern.db"
 

@@ -9,9 +9,9 @@ import json
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from kern.description import described
 from kern.errors import InvalidInput
-from kern.ids import an_id
+from kern.values.ids import an_id
+from kern.values.validation import described
 
 
 class Place(NamedTuple):

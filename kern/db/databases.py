@@ -17,8 +17,8 @@ from sqlmodel import Session
 
 from kern.db import notices
 from kern.db.engine import Database, Result
-from kern.description import described
 from kern.errors import InvalidInput
+from kern.values.validation import described
 
 _BUSY_SECONDS = 30
 # libpq's own: it would wait for ever for a server that the network swallows, and the system's

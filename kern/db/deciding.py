@@ -11,8 +11,8 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.canonical import arguments_digest
-from kern.contracts import ExpiryOutcome
+from kern.contracts.messages import ExpiryOutcome
+from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db import audit, outbox, patience, runs
 from kern.db.approved import runs_with
 from kern.db.asked import close
@@ -26,11 +26,11 @@ from kern.db.step_waits import steps_on
 from kern.db.tables import DecisionRow, RequirementRow, RunRow, ToolCallRow
 from kern.db.trees import is_within
 from kern.db.verdicts import approved_arguments, check_fit, cleaned, happened_text, outcome_text
-from kern.db.viewer import OPERATOR, Viewer
 from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotAllowed
-from kern.ids import new_id
 from kern.requirements import DecisionDraft, Requirement
-from kern.states import (
+from kern.values.canonical import arguments_digest
+from kern.values.ids import new_id
+from kern.values.states import (
     OnExpiry,
     RequirementStatus,
     RunStatus,

@@ -12,7 +12,7 @@ from sqlmodel import Session
 from kern.db.rows import execute, table_of
 from kern.db.step_tables import StepRow
 from kern.db.tables import ToolCallRow
-from kern.states import Effect, ToolOutcome
+from kern.values.states import Effect, ToolOutcome
 
 _calls, _steps = table_of(ToolCallRow), table_of(StepRow)
 _HOW = {ToolOutcome.result.value: "done", ToolOutcome.error.value: "failed"}

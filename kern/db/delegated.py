@@ -12,7 +12,7 @@ from kern.db.outbox import DeliveryKind
 from kern.db.outputs import run_row
 from kern.db.rows import execute, table_of
 from kern.db.tables import RunRow, ToolCallRow
-from kern.states import RunStatus, ToolOutcome
+from kern.values.states import RunStatus, ToolOutcome
 
 _calls = table_of(ToolCallRow)
 _BEGUN = (

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, literal, select
 from sqlmodel import Session
 
+from kern.contracts.viewer import Viewer
 from kern.db import events, outbox, sessions
 from kern.db.outbox import Delivery, DeliveryKind
 from kern.db.outputs import run_row
@@ -22,8 +23,7 @@ from kern.db.tables import (
     ToolCallRow,
 )
 from kern.db.types import UtcDateTime
-from kern.db.viewer import Viewer
-from kern.states import FINAL_RUN_STATUSES
+from kern.values.states import FINAL_RUN_STATUSES
 
 # By then nothing executes any more for a run that was deleted.
 _REMEMBERED = timedelta(days=90)

@@ -19,14 +19,14 @@ from sqlalchemy.exc import (
 )
 from sqlmodel import Session
 
-from kern.broadcast import Broadcaster
-from kern.checkpoints import reach
 from kern.db.events import news_of, stopped_in
 from kern.db.held import save
 from kern.db.outbox import is_due
 from kern.db.rows import add_what_waits
 from kern.errors import InvalidInput, KernError, Unavailable
-from kern.stops import Stops
+from kern.process.checkpoints import reach
+from kern.process.live_text import Broadcaster
+from kern.process.stop_signals import Stops
 
 Result = TypeVar("Result")
 

@@ -9,13 +9,13 @@ from datetime import datetime
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
+from kern.contracts.viewer import Viewer
 from kern.db.rows import add, execute, table_of
 from kern.db.tables import FileRow, MessageRow, SessionRow
-from kern.db.viewer import Viewer
 from kern.errors import NotFound
-from kern.ids import an_id, new_id
 from kern.media import Attachment, FileContent
 from kern.run import FileReference, Message
+from kern.values.ids import an_id, new_id
 
 _files, _sessions, _messages = (table_of(kind) for kind in (FileRow, SessionRow, MessageRow))
 _of_file = (_files.c.id, _files.c.name, _files.c.media_type, _files.c.size, _files.c.url)

@@ -6,13 +6,13 @@ from itertools import starmap
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
+from kern.contracts.viewer import Viewer
 from kern.db.events import STOPS
 from kern.db.outputs import find_run, run_output, tool_executions
 from kern.db.rows import rows, table_of
 from kern.db.tables import EventRow, MessageRow, RunRow
-from kern.db.viewer import Viewer
 from kern.run import RunOutput, ToolExecution
-from kern.states import RunStatus
+from kern.values.states import RunStatus
 
 _AT_ONCE = 200
 

@@ -6,14 +6,14 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, literal, select, update
 from sqlmodel import Session, SQLModel
 
+from kern.contracts.viewer import Viewer
 from kern.db import sessions
 from kern.db.outputs import find_run, session_row
 from kern.db.rows import add, add_row, execute, new_row, table_of
 from kern.db.tables import EventRow, FileRow, MessageRow, RunRow, SessionRow
-from kern.db.viewer import Viewer
 from kern.errors import InvalidInput
-from kern.ids import an_id, new_id
-from kern.states import RunStatus
+from kern.values.ids import an_id, new_id
+from kern.values.states import RunStatus
 
 _runs, _messages, _files = (table_of(kind) for kind in (RunRow, MessageRow, FileRow))
 # What a copy neither cost nor went through.

@@ -13,10 +13,10 @@ from kern.db.rows import add, execute, new_row, rows, table_of
 from kern.db.step_tables import ShapeRow, StepRow
 from kern.db.tables import RunRow
 from kern.errors import NotFound
-from kern.ids import new_id
 from kern.pipeline.frames import RUN, SERVED_VALUES, Outcome, Phase, held_in, into
 from kern.pipeline.machine import MOST_AT_ONCE
 from kern.pipeline.nodes import Node, NodeKind, Shape
+from kern.values.ids import new_id
 
 _steps, _shapes = table_of(StepRow), table_of(ShapeRow)
 _STEP = _steps.select().where(_steps.c.id == bindparam("step_id"))

@@ -25,7 +25,7 @@ from kern.db.rows import execute, table_of
 from kern.db.tables import MessageRow, RequirementRow, RunRow
 from kern.history import Waiting, Window, fitted, paused_line
 from kern.run import Message
-from kern.states import RequirementKind, RequirementStatus, RunStatus
+from kern.values.states import RequirementKind, RequirementStatus, RunStatus
 
 # What waits is shown however long ago it began, so it needs a bound of its own.
 _PAUSED_RUNS = 20

@@ -10,7 +10,7 @@ from kern.db.audit import KERN
 from kern.db.events import record
 from kern.db.rows import execute, table_of
 from kern.db.tables import EventRow, RequirementRow, RunRow, ToolCallRow
-from kern.states import RequirementKind, RequirementStatus, ToolOutcome
+from kern.values.states import RequirementKind, RequirementStatus, ToolOutcome
 
 _KIND = "late_result_refused"
 _LONGEST = 500

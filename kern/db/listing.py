@@ -9,14 +9,14 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from kern.contracts.viewer import OPERATOR
 from kern.db.outputs import find_requirement, find_run, requirement_of, summary_of
 from kern.db.tables import DecisionRow, OutboxRow, RequirementRow, RunRow, SessionRow
-from kern.db.viewer import OPERATOR
 from kern.errors import InvalidInput
-from kern.ids import an_id
 from kern.requirements import Requirement
 from kern.run import RunOutput
-from kern.states import RequirementStatus, RunStatus, Verdict
+from kern.values.ids import an_id
+from kern.values.states import RequirementStatus, RunStatus, Verdict
 
 Item = TypeVar("Item")
 

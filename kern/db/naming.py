@@ -6,8 +6,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.canonical import digest
-from kern.contracts import NameInput
+from kern.contracts.messages import NameInput
 from kern.db import order, runs
 from kern.db.outputs import message_rows, messages_of, session_row
 from kern.db.rows import execute, table_of
@@ -16,6 +15,7 @@ from kern.errors import NotFound
 from kern.models.base import Usage
 from kern.run import Message
 from kern.session import Session as SessionOutput
+from kern.values.canonical import digest
 
 _FIRST_RUNS = 3
 

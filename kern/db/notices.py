@@ -12,8 +12,8 @@ from contextlib import suppress
 from sqlalchemy import Engine, bindparam, func, select
 from sqlmodel import Session
 
-from kern.broadcast import Broadcaster, LiveText
-from kern.logs import get_logger
+from kern.process.live_text import Broadcaster, LiveText
+from kern.process.logs import get_logger
 
 _log = get_logger("kern.notices")
 

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.checkpoints import reach
 from kern.db import outbox
 from kern.db.events import record
 from kern.db.held import hold
@@ -16,7 +15,8 @@ from kern.db.outbox import DeliveryKind
 from kern.db.rows import execute, table_of
 from kern.db.tables import RunRow, SessionRow
 from kern.errors import SessionBusy
-from kern.states import OnBusy, RunStatus
+from kern.process.checkpoints import reach
+from kern.values.states import OnBusy, RunStatus
 
 _runs, _sessions = (table_of(kind) for kind in (RunRow, SessionRow))
 _MOVING = (RunStatus.pending.value, RunStatus.running.value)

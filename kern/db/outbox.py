@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select, update
 
 from kern.db.rows import add_row, execute, new_row, table_of
 from kern.db.tables import OutboxRow, RunRow
-from kern.ids import new_id
+from kern.values.ids import new_id
 
 # Whoever accepted something delivers it at once; the relay comes after this time.
 GRACE = timedelta(seconds=2)

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam, func, select
 from sqlmodel import Session
 
-from kern.clock import utc_now
+from kern.contracts.viewer import Viewer
 from kern.db import files, step_listing, trees
 from kern.db.approved import runs_with
 from kern.db.rows import execute, rows, table_of
@@ -21,8 +21,8 @@ from kern.db.tables import (
     ToolCallRow,
 )
 from kern.db.timing import spent
-from kern.db.viewer import Viewer
 from kern.errors import NotFound
+from kern.process.clock import utc_now
 from kern.requirements import Requirement, Resolution, UserInputField
 from kern.run import (
     FileReference,
@@ -33,7 +33,7 @@ from kern.run import (
     RunOutput,
     ToolExecution,
 )
-from kern.states import (
+from kern.values.states import (
     Effect,
     OnExpiry,
     RequirementKind,

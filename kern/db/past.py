@@ -11,7 +11,7 @@ from kern.db.outputs import no_run, run_row
 from kern.db.rows import execute, table_of
 from kern.db.tables import RunRow, SessionRow
 from kern.past import PastRun
-from kern.states import RunStatus
+from kern.values.states import RunStatus
 
 _LONGEST_TEXT = 2000
 _LONGEST_EXCERPT = 400

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from kern.contracts import Gate
+from kern.contracts.messages import Gate
 from kern.db.events import record
 from kern.db.tables import RequirementRow, RunRow
 

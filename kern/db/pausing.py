@@ -5,12 +5,12 @@ from datetime import datetime
 from sqlalchemy import bindparam, or_, select
 from sqlmodel import Session
 
-from kern.contracts import PauseOutcome
+from kern.contracts.messages import PauseOutcome
 from kern.db import runs, step_waits, steps
 from kern.db.rows import execute, table_of
 from kern.db.tables import RequirementRow, RunRow, ToolCallRow
 from kern.db.trees import has_ended
-from kern.states import RequirementStatus, RunStatus, ToolCallStatus
+from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus
 
 _runs, _calls, _requirements = (table_of(kind) for kind in (RunRow, ToolCallRow, RequirementRow))
 _MOVING_CHILD = (

@@ -5,12 +5,12 @@ from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from kern.broadcast import LiveText, Publisher
 from kern.db import notices
 from kern.db.databases import PostgresDb
 from kern.db.engine import Database
 from kern.errors import KernError
-from kern.logs import get_logger
+from kern.process.live_text import LiveText, Publisher
+from kern.process.logs import get_logger
 
 _log = get_logger("kern.publishing")
 

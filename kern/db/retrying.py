@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
+from kern.contracts.viewer import Viewer
 from kern.db import order, outbox, runs, step_work
 from kern.db.asked import asked_about
 from kern.db.events import record
@@ -17,11 +18,10 @@ from kern.db.step_advance import advance
 from kern.db.step_said import has_passed
 from kern.db.step_tables import StepRow
 from kern.db.tables import RunRow, ToolCallRow
-from kern.db.viewer import Viewer
 from kern.errors import Conflict
 from kern.pipeline.frames import Outcome, Phase
 from kern.pipeline.machine import EVALUATION_FAILED, REJECTED, Machine
-from kern.states import (
+from kern.values.states import (
     Effect,
     OnBusy,
     RequirementKind,

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlmodel import Session
 
+from kern.contracts.viewer import Viewer
 from kern.db import children, order, outbox, step_waits, timing
 from kern.db.events import record
 from kern.db.held import hold, hold_all, save
@@ -19,10 +20,9 @@ from kern.db.tables import (
     RunRow,
     ToolCallRow,
 )
-from kern.db.viewer import Viewer
 from kern.errors import RunEnded
 from kern.models.base import Usage
-from kern.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
+from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
 # Built once: each write asks them.
 _runs, _calls, _requirements = (table_of(kind) for kind in (RunRow, ToolCallRow, RequirementRow))

@@ -5,14 +5,14 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, bindparam, case, func, select
 from sqlmodel import Session
 
+from kern.contracts.viewer import Viewer
 from kern.db import sessions
 from kern.db.durations import Seconds
 from kern.db.rows import execute, table_of
 from kern.db.tables import RunRow
 from kern.db.types import UtcDateTime
-from kern.db.viewer import Viewer
 from kern.session import SessionMetrics
-from kern.states import RunStatus
+from kern.values.states import RunStatus
 
 _runs = table_of(RunRow).c
 _SUMS = (

@@ -8,21 +8,21 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam, literal, select, tuple_
 from sqlmodel import Session
 
-from kern.canonical import clean_text
-from kern.counts import a_count
+from kern.contracts.viewer import Viewer
 from kern.db import cursors, order
 from kern.db.outputs import messages_of, summary_of
 from kern.db.rows import execute, rows, table_of
 from kern.db.tables import MessageRow, RunRow, SessionRow
 from kern.db.types import UtcDateTime
-from kern.db.viewer import Viewer
 from kern.errors import InvalidInput, NotFound
-from kern.ids import an_id, not_empty
 from kern.run import Message, RunOutput
 from kern.session import Session as SessionOutput
 from kern.session import SessionPage
 from kern.session_state import StateChange, apply_changes
-from kern.states import RunStatus
+from kern.values.canonical import clean_text
+from kern.values.ids import an_id, not_empty
+from kern.values.states import RunStatus
+from kern.values.validation import a_count
 
 LONGEST_PAGE = 1000
 _LONGEST_NAME = 200

@@ -5,7 +5,8 @@ from datetime import timedelta
 from pydantic import JsonValue
 from sqlalchemy import bindparam
 
-from kern.canonical import arguments_digest
+from kern.contracts.answers import Question
+from kern.contracts.approval import Approval
 from kern.db import deeds, outbox, runs
 from kern.db.approved import runs_with
 from kern.db.asked import asked_about, hold_pending
@@ -23,13 +24,14 @@ from kern.db.step_said import (
 )
 from kern.db.step_tables import StepRow
 from kern.db.tables import RequirementRow, ToolCallRow
-from kern.db.turns import Question, open_requirement
-from kern.ids import new_id
+from kern.db.turns import open_requirement
 from kern.pipeline.frames import Phase
 from kern.pipeline.machine import Machine
 from kern.pipeline.nodes import Ask
 from kern.pipeline.review import TAKEN
-from kern.states import (
+from kern.values.canonical import arguments_digest
+from kern.values.ids import new_id
+from kern.values.states import (
     Effect,
     OnExpiry,
     RequirementKind,
@@ -38,7 +40,6 @@ from kern.states import (
     ToolOutcome,
     Verdict,
 )
-from kern.tools import Approval
 
 _calls = table_of(ToolCallRow)
 _OPEN_CALLS = _calls.select().where(

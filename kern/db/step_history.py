@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
-from kern.counts import a_count
+from kern.contracts.viewer import Viewer
 from kern.db import sessions
 from kern.db.outputs import run_row, summary_of
 from kern.db.rows import rows, table_of
 from kern.db.tables import RunRow
-from kern.db.viewer import Viewer
 from kern.past import PastRun
 from kern.run import RunOutput
-from kern.states import RunStatus
+from kern.values.states import RunStatus
+from kern.values.validation import a_count
 
 _LONGEST = 4000
 _LAST = 2**31 - 1

@@ -2,12 +2,12 @@
 
 from pydantic import JsonValue
 
-from kern.canonical import canonical_json
 from kern.db.frames import StoredFrames
 from kern.db.step_tables import StepRow
 from kern.pipeline.frames import RUN, into, is_edited, origin
 from kern.pipeline.nodes import NodeKind
 from kern.pipeline.review import TAKEN
+from kern.values.canonical import canonical_json
 
 
 def arguments_of(frames: StoredFrames, frame: StepRow) -> dict[str, JsonValue]:

@@ -5,15 +5,15 @@ from typing import Any, cast
 from sqlalchemy import Row, bindparam, func, select
 from sqlmodel import Session
 
-from kern.clock import utc_now
-from kern.counts import a_count
 from kern.db.rows import execute, rows, table_of
 from kern.db.step_tables import StepRow
 from kern.db.tables import EventRow, RequirementRow, RunRow, ToolCallRow
 from kern.db.timing import spent
 from kern.pipeline.frames import SERVED_VALUES
+from kern.process.clock import utc_now
 from kern.run import Progress, StepExecution
-from kern.states import RunStatus
+from kern.values.states import RunStatus
+from kern.values.validation import a_count
 
 _AT_ONCE = 20
 _steps, _calls, _runs, _asked, _events = (

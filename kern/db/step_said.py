@@ -6,7 +6,6 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
-from kern.canonical import arguments_digest, digest, parse_json
 from kern.db import runs
 from kern.db.approved import is_as_approved, runs_with
 from kern.db.asked import asked_about
@@ -21,7 +20,8 @@ from kern.db.verdicts import chosen_text, happened_text
 from kern.pipeline.frames import Phase
 from kern.pipeline.nodes import Node
 from kern.pipeline.review import TAKEN
-from kern.states import RequirementKind, ToolOutcome, Verdict
+from kern.values.canonical import arguments_digest, digest, parse_json
+from kern.values.states import RequirementKind, ToolOutcome, Verdict
 
 _calls = table_of(ToolCallRow)
 _GATES = (

@@ -15,7 +15,7 @@ from kern.db.step_tables import StepRow
 from kern.db.tables import RunRow, ToolCallRow
 from kern.db.types import UtcDateTime
 from kern.pipeline.frames import SERVED_VALUES, Outcome, Phase
-from kern.states import RunStatus
+from kern.values.states import RunStatus
 
 _steps, _calls, _runs = (table_of(kind) for kind in (StepRow, ToolCallRow, RunRow))
 # Of what a run of its own executes, that run tells whether it moves.

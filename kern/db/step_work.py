@@ -5,11 +5,10 @@ from typing import cast
 from pydantic import JsonValue
 from sqlmodel import Session
 
-from kern.canonical import parse_json
-from kern.contracts import Child
+from kern.contracts.answers import NewChild
+from kern.contracts.messages import Child
 from kern.db import children, delegated, runs, step_history
 from kern.db.asked import asked_about
-from kern.db.children import NewChild
 from kern.db.deeds import has_acted
 from kern.db.events import record
 from kern.db.frames import StoredFrames, root_row
@@ -21,7 +20,8 @@ from kern.db.step_tables import StepRow
 from kern.db.tables import RunRow, ToolCallRow
 from kern.pipeline.frames import RUN, origin
 from kern.pipeline.machine import Machine
-from kern.states import RunStatus, ToolOutcome, Verdict
+from kern.values.canonical import parse_json
+from kern.values.states import RunStatus, ToolOutcome, Verdict
 
 # Why a step failed whose function came to its end.
 STATE_NOT_KEPT = "state_not_kept"

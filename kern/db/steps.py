@@ -13,8 +13,7 @@ from functools import partial
 from pydantic import JsonValue
 from sqlmodel import Session
 
-from kern.canonical import canonical_json
-from kern.contracts import PipelineOutcome, Work
+from kern.contracts.messages import PipelineOutcome, Work
 from kern.db import calls, runs, step_asking, step_work, timing
 from kern.db.asked import pending_gate
 from kern.db.calls import Execution, Kept, Settled
@@ -30,7 +29,8 @@ from kern.pipeline.frames import Phase
 from kern.pipeline.machine import EVALUATION_FAILED, Machine
 from kern.pipeline.nodes import Shape
 from kern.session_state import StateChange
-from kern.states import RunStatus, ToolCallStatus, ToolOutcome
+from kern.values.canonical import canonical_json
+from kern.values.states import RunStatus, ToolCallStatus, ToolOutcome
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from kern.db.rows import execute, table_of
 from kern.db.tables import RunRow
 from kern.models.base import Usage
 from kern.run import Message
-from kern.states import RunStatus
+from kern.values.states import RunStatus
 
 # So many runs before the one that ended are told of too, if their own summaries failed.
 _REACH = 20

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from kern.db.types import JsonText, UtcDateTime
-from kern.states import RequirementStatus, RunStatus, ToolCallStatus
+from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus
 
 
 class SessionRow(SQLModel, table=True):

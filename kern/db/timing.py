@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from kern.db.tables import RunRow
-from kern.states import RunStatus
+from kern.values.states import RunStatus
 
 
 def begin(run: RunRow, at: datetime) -> None:

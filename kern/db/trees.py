@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from kern.db.rows import execute, rows, table_of
 from kern.db.tables import RequirementRow, RunRow
-from kern.states import FINAL_RUN_STATUSES
+from kern.values.states import FINAL_RUN_STATUSES
 
 _runs, _requirements = (table_of(kind) for kind in (RunRow, RequirementRow))
 _FINAL = tuple(sorted(status.value for status in FINAL_RUN_STATUSES))

@@ -8,13 +8,12 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
-from kern.canonical import arguments_digest
 from kern.context import Context
-from kern.contracts import Child, Gate, PlannedCall, TurnOutcome
+from kern.contracts.answers import Answer, NewCall, Question
+from kern.contracts.messages import Child, Gate, PlannedCall, TurnOutcome
 from kern.db import children, files, history, runs, timing
 from kern.db.approved import runs_with
 from kern.db.asked import pending_gate
-from kern.db.children import NewChild
 from kern.db.events import record
 from kern.db.outputs import (
     message_rows,
@@ -29,12 +28,11 @@ from kern.db.rows import add, add_row, new_row, rows, table_of
 from kern.db.tables import MessageRow, RequirementRow, RunRow, ToolCallRow
 from kern.db.trees import path_of, root_of
 from kern.history import Window
-from kern.ids import new_id
 from kern.models.base import ModelResponse
-from kern.requirements import UserInputField
 from kern.run import Message, ToolExecution
-from kern.states import RequirementKind, RunStatus, ToolCallStatus, ToolOutcome
-from kern.tools import Approval
+from kern.values.canonical import arguments_digest
+from kern.values.ids import new_id
+from kern.values.states import RunStatus, ToolCallStatus, ToolOutcome
 
 _calls = table_of(ToolCallRow)
 _UNFINISHED = (
@@ -46,60 +44,6 @@ _UNFINISHED = (
     )
     .order_by(_calls.c.position)
 )
-
-
-@dataclass(frozen=True)
-class Question:
-    """A requirement about to be opened: what is asked, of whom, and until when.
-
-    `where` names what it is about within its run, from the outside in; default: the call.
-    """
-
-    kind: RequirementKind
-    arguments_schema: dict[str, JsonValue] = field(default_factory=dict)
-    question: str | None = None
-    fields: Sequence[UserInputField] = ()
-    choices: Sequence[str] = ()
-    multiple: bool = False
-    approval: Approval = field(default_factory=Approval)
-    where: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class NewCall:
-    """A call as the model asked for it, after its arguments were checked.
-
-    `error` is the answer that the model gets at once when the call cannot be made; such a call is
-    never executed. `child` is the run that executes it; where it `is_answer`, what that run answers
-    is the answer of the whole.
-    """
-
-    provider_call_id: str
-    name: str
-    arguments: dict[str, JsonValue] = field(default_factory=dict)
-    error: str | None = None
-    effect: str = "once"
-    retries: int = 0
-    timeout: float | None = None
-    question: Question | None = None
-    child: NewChild | None = None
-    is_answer: bool = False
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A model's answer about to be stored. `correction` asks the model to answer again.
-
-    `began` is when the turn did. `is_own`: no model was asked for it.
-    """
-
-    response: ModelResponse
-    calls: Sequence[NewCall] = ()
-    correction: str | None = None
-    failure: tuple[str, str] | None = None
-    began: datetime | None = None
-    first_token_seconds: float | None = None
-    is_own: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from sqlalchemy import DateTime, Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
-from kern.canonical import canonical_json
+from kern.values.canonical import canonical_json
 
 
 class UtcDateTime(TypeDecorator[datetime]):

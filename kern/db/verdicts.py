@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from kern import formats
-from kern.canonical import canonical_json, clean_json, clean_text
 from kern.db.audit import Decided
 from kern.db.tables import RequirementRow
 from kern.errors import InvalidDecision
 from kern.requirements import METHODS, DecisionDraft, UserInputField
-from kern.states import RequirementKind, Verdict
+from kern.values import json_formats
+from kern.values.canonical import canonical_json, clean_json, clean_text
+from kern.values.states import RequirementKind, Verdict
 
 _LONG_BITS = 256
 _FITTING: Mapping[RequirementKind, frozenset[Verdict]] = {
@@ -151,7 +151,7 @@ def _check_schema(
 ) -> None:
     from jsonschema import Draft202012Validator  # noqa: PLC0415  slow to import, seldom needed
 
-    validator = Draft202012Validator(schema, format_checker=formats.checker())
+    validator = Draft202012Validator(schema, format_checker=json_formats.checker())
     error = next(iter(validator.iter_errors(value)), None)
     problem = _inexact(value, schema)
     if error is not None:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
-from kern.canonical import clean_json, clean_text
 from kern.run import Message, RequestedCall
+from kern.values.canonical import clean_json, clean_text
 
 
 class ToolSpec(BaseModel):

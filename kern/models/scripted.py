@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, JsonValue
 
-from kern.canonical import clean_text
 from kern.errors import InvalidDefinition
 from kern.models.base import Delta, Model, ModelRequest, ModelResponse, ProviderError, Usage
 from kern.run import RequestedCall
+from kern.values.canonical import clean_text
 
 PROVIDER = "scripted"
 

@@ -5,15 +5,15 @@ from typing import ClassVar, Unpack
 
 from pydantic import JsonValue
 
-from kern.canonical import digest
 from kern.component import Component
-from kern.db.children import NewChild
+from kern.contracts.answers import NewChild
 from kern.delegation import Delegation
-from kern.description import described
 from kern.errors import InvalidDefinition, InvalidInput
 from kern.model_component import ModelComponent, ModelOptions
 from kern.models.base import Model
 from kern.runnable import Runnable
+from kern.values.canonical import digest
+from kern.values.validation import described
 
 _RULES = (
     "You stand before a workflow, {name}. Answer from the conversation where the answer is in it. "

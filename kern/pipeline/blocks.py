@@ -6,13 +6,14 @@ from math import inf
 from types import UnionType
 from typing import ClassVar, Literal
 
-from kern.canonical import clean_text
 from kern.component import Component, slug
+from kern.contracts.approval import Approval
 from kern.errors import InvalidDefinition
 from kern.pipeline.nodes import NodeKind, OnError
 from kern.pipeline.review import HumanReview
-from kern.states import Effect, OnExpiry
-from kern.tools import MOST_RETRIES, Approval
+from kern.tools import MOST_RETRIES
+from kern.values.canonical import clean_text
+from kern.values.states import Effect, OnExpiry
 
 StepFunction = Callable[..., object]
 OnErrorWord = Literal["fail", "skip", "pause"]

@@ -8,7 +8,7 @@ from kern.pipeline.blocks import Block, Step, StepFunction, Steps, require, requ
 from kern.pipeline.containers import Condition, Loop, Parallel, Router
 from kern.pipeline.nodes import Ask, Node, NodeKind, OnRefusal, Shape
 from kern.pipeline.review import HumanReview, ReviewPredicate
-from kern.states import RequirementKind
+from kern.values.states import RequirementKind
 
 ROOT = "workflow"
 _DEEPEST = 40

@@ -7,10 +7,10 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from kern.canonical import digest
+from kern.contracts.approval import Approval
 from kern.requirements import UserInputField
-from kern.states import Effect, RequirementKind
-from kern.tools import Approval
+from kern.values.canonical import digest
+from kern.values.states import Effect, RequirementKind
 
 
 class NodeKind(StrEnum):

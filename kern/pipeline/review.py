@@ -5,12 +5,12 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from kern.declaration import Declaration
+from kern.contracts.approval import Approval
 from kern.errors import InvalidDefinition
 from kern.requirements import UserInputField
-from kern.states import OnExpiry
 from kern.tool_schema import schema_of
-from kern.tools import Approval
+from kern.values.states import OnExpiry
+from kern.values.validation import Declaration
 
 OnReject = Literal["fail", "skip", "retry"]
 ReviewPredicate = Callable[..., object]

@@ -17,7 +17,7 @@ from kern.db import SqliteDb, calls
 from kern.db.configured import database_path
 from kern.db.migrations import HEAD
 from kern.models.scripted import Call
-from kern.states import ToolOutcome
+from kern.values.states import ToolOutcome
 from tests.support import seeds
 from tests.support.cli import COMMAND, Cli, command
 from tests.support.pictures import PDF, png

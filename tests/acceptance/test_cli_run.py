@@ -9,7 +9,7 @@ import pytest
 from kern.db import SqliteDb
 from kern.db.configured import database_path
 from kern.db.listing import list_pending
-from kern.states import RunStatus
+from kern.values.states import RunStatus
 from tests.support.cli import COMMAND, command, environment, output_of, terminal, worker
 from tests.support.pictures import png
 from tests.support.waiting import wait_until

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from kern.contracts.requests import RunRequest
 from kern.db import SqliteDb, accepting
-from kern.ids import new_id
 from kern.models.scripted import Call
-from kern.runner import RunRequest
+from kern.values.ids import new_id
 from tests.support import seeds
 from tests.support.cli import Cli, terminal
 

@@ -11,18 +11,18 @@ from threading import Barrier
 import pytest
 from pydantic import JsonValue
 
-from kern.canonical import arguments_digest
+from kern.contracts.answers import Answer, NewCall, Question
+from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import OPERATOR
 from kern.db import Database, PostgresDb, SqliteDb, accepting, audit, deciding, turns
 from kern.db.deciding import Submission
 from kern.db.tables import RequirementRow
-from kern.db.turns import Answer, NewCall, Question
-from kern.db.viewer import OPERATOR
 from kern.errors import AlreadyResolved
-from kern.ids import new_id
 from kern.models.base import ModelResponse
 from kern.requirements import DecisionDraft
-from kern.runner import RunRequest
-from kern.states import RequirementKind, Verdict
+from kern.values.canonical import arguments_digest
+from kern.values.ids import new_id
+from kern.values.states import RequirementKind, Verdict
 from tests.support.crash_case import Case, CaseRun
 from tests.support.crash_checks import check_decisions, check_effects, check_end
 from tests.support.crash_state import Snapshot, rows_of

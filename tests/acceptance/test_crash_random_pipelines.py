@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kern.db.step_inputs import as_text
-from kern.ids import new_id
+from kern.values.ids import new_id
 from tests.support import forked
 from tests.support.cli import environment
 from tests.support.pipeline_process import GIVEN, Ledger

@@ -10,11 +10,11 @@ from pydantic import JsonValue
 from sqlalchemy import text
 
 from kern.client.services import Services
+from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import OPERATOR
 from kern.db import Database, database_from_url, outputs
-from kern.db.viewer import OPERATOR
-from kern.ids import new_id
-from kern.runner import RunRequest
-from kern.states import OnBusy
+from kern.values.ids import new_id
+from kern.values.states import OnBusy
 from tests.support.crash_app import build, read, user_text
 from tests.support.crash_processes import Child
 from tests.support.crash_spec import Kill, Place, Spec, settings_of

@@ -14,7 +14,7 @@ from kern.models.base import ModelRequest
 from kern.models.scripted import Call
 from kern.requirements import Requirement
 from kern.run import Message
-from kern.states import RequirementKind, Verdict
+from kern.values.states import RequirementKind, Verdict
 from tests.support.cli import command, terminal
 from tests.support.waiting import wait_until
 

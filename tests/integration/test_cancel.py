@@ -10,12 +10,12 @@ from sqlmodel import Session
 
 from kern.client.runtime import Runtime
 from kern.client.waiting import Waiting
+from kern.contracts.viewer import OPERATOR
 from kern.db import outbox, runs
-from kern.db.viewer import OPERATOR
 from kern.errors import AlreadyResolved, RunEnded
 from kern.models.scripted import Call
-from kern.states import RunStatus, ToolCallStatus, ToolOutcome
 from kern.tools import tool
+from kern.values.states import RunStatus, ToolCallStatus, ToolOutcome
 from tests.support.agents import Ledger, held, scripted
 from tests.support.model_server import ModelServer
 from tests.support.waiting import wait_until

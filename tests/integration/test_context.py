@@ -10,8 +10,8 @@ from kern.client.runtime import Runtime
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call, Step, answers_since_user
 from kern.session_state import SessionState
-from kern.states import RunStatus, ToolOutcome
 from kern.tools import RunContext, tool
+from kern.values.states import RunStatus, ToolOutcome
 from tests.support.agents import scripted
 from tests.support.waiting import wait_until
 

@@ -4,13 +4,14 @@ import pytest
 from pydantic import JsonValue
 from sqlmodel import select
 
+from kern.contracts.viewer import Viewer
 from kern.db import audit, calls, late, runs
 from kern.db.calls import Execution, Kept, Settled
 from kern.db.tables import OutboxRow
-from kern.db.viewer import Viewer
 from kern.errors import NotFound
 from kern.session_state import StateChange
-from kern.states import (
+from kern.tools import Approval
+from kern.values.states import (
     RequirementKind,
     RequirementStatus,
     RunStatus,
@@ -18,7 +19,6 @@ from kern.states import (
     ToolOutcome,
     Verdict,
 )
-from kern.tools import Approval
 from tests.support.stored_runs import ARGUMENTS, Stored, after, at_once, question
 
 NOW_TAKEN, GATED, NOTHING, ENDED = "taken", "gated", "nothing", "ended"

@@ -12,8 +12,8 @@ from kern.db.deciding import Accepted
 from kern.db.outbox import Delivery
 from kern.errors import AlreadyResolved, KernError
 from kern.requirements import Requirement
-from kern.states import OnExpiry, RequirementStatus, RunStatus, ToolOutcome, Verdict
 from kern.tools import Approval
+from kern.values.states import OnExpiry, RequirementStatus, RunStatus, ToolOutcome, Verdict
 from tests.support.stored_runs import NAMES, NOW, Stored, after, at_once, opened
 
 DUE = Approval(due=timedelta(seconds=60))

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
+from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db import audit, deciding, runs
 from kern.db.calls import Execution, Settled
 from kern.db.deciding import Accepted, Submission
 from kern.db.outbox import DeliveryKind
-from kern.db.viewer import OPERATOR, Viewer
 from kern.errors import (
     AlreadyResolved,
     ArgumentsChanged,
@@ -18,7 +18,8 @@ from kern.errors import (
     NotFound,
 )
 from kern.requirements import DecisionDraft, Requirement, UserInputField
-from kern.states import (
+from kern.tools import Approval
+from kern.values.states import (
     RequirementKind,
     RequirementStatus,
     RunStatus,
@@ -26,7 +27,6 @@ from kern.states import (
     ToolOutcome,
     Verdict,
 )
-from kern.tools import Approval
 from tests.support.stored_runs import ARGUMENTS, NOW, Stored, after, at_once
 
 AMOUNT = UserInputField(name="amount", type="number", json_schema={"type": "number"})

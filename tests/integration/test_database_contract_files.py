@@ -9,14 +9,14 @@ from sqlalchemy import event
 from sqlmodel import col, func, select
 
 from kern.context import Context
+from kern.contracts.viewer import Viewer
 from kern.db import deletions, files, forks, history, listing, sessions, turns
 from kern.db.tables import FileRow
-from kern.db.viewer import Viewer
 from kern.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from kern.history import Window
-from kern.ids import new_id
 from kern.media import File, FileContent, Image
 from kern.run import FileReference, Message
+from kern.values.ids import new_id
 from tests.support.pictures import PDF, png
 from tests.support.stored_runs import NOW, Stored, at_once
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from kern.canonical import arguments_digest, canonical_json
 from kern.db.calls import Execution, Settled
 from kern.requirements import Requirement
-from kern.states import RequirementStatus, RunStatus, Verdict
+from kern.values.canonical import arguments_digest, canonical_json
+from kern.values.states import RequirementStatus, RunStatus, Verdict
 from tests.support.stored_runs import ARGUMENTS, NAMES, Stored, opened
 
 FORGED = {**ARGUMENTS, "amount": 9999.0}

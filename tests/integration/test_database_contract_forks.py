@@ -7,6 +7,8 @@ from functools import partial
 import pytest
 from sqlmodel import Session, SQLModel, col, func, select
 
+from kern.contracts.answers import NewCall
+from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db import audit, deletions, forks, history, outbox, runs, session_metrics, sessions
 from kern.db.outbox import Delivery, DeliveryKind
 from kern.db.rows import add, table_of
@@ -17,13 +19,11 @@ from kern.db.tables import (
     RunRow,
     SessionRow,
 )
-from kern.db.turns import NewCall
-from kern.db.viewer import OPERATOR, Viewer
 from kern.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from kern.history import Window
-from kern.ids import new_id
 from kern.session_state import StateChange
-from kern.states import RunStatus
+from kern.values.ids import new_id
+from kern.values.states import RunStatus
 from tests.support.stored_runs import NOW, Stored, after, at_once, question
 
 ANN = Viewer("ann")

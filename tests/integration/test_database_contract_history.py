@@ -8,16 +8,16 @@ import pytest
 from pydantic import JsonValue
 from sqlalchemy import event
 
+from kern.contracts.answers import NewCall
+from kern.contracts.viewer import OPERATOR
 from kern.db import InMemoryDb, SqliteDb, history, runs
 from kern.db.history import earlier
 from kern.db.rows import table_of
 from kern.db.tables import MessageRow, RequirementRow, RunRow
-from kern.db.turns import NewCall
-from kern.db.viewer import OPERATOR
 from kern.history import Window
-from kern.ids import new_id
 from kern.run import Message
-from kern.states import RequirementKind
+from kern.values.ids import new_id
+from kern.values.states import RequirementKind
 from tests.support.stored_runs import NOW, Stored, after, question
 
 LONG = 1000

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kern.states import RunStatus
+from kern.values.states import RunStatus
 from kern.workflow import Parallel, Step, StepInput, Steps, Workflow
 from tests.support.lanes import Lanes, Player
 from tests.support.pipelines import pipeline

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
+from kern.contracts.answers import NewCall
+from kern.contracts.viewer import OPERATOR
 from kern.db import order, outbox, runs
 from kern.db.outbox import Delivery, DeliveryKind
-from kern.db.turns import NewCall
-from kern.db.viewer import OPERATOR
 from kern.errors import SessionBusy
-from kern.ids import new_id
-from kern.states import OnBusy, RunStatus, Verdict
+from kern.values.ids import new_id
+from kern.values.states import OnBusy, RunStatus, Verdict
 from tests.support.stored_runs import NOW, Stored, after, at_once, question
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from kern.db.past import StoredPast
-from kern.ids import new_id
 from kern.past import PastRun
+from kern.values.ids import new_id
 from tests.support.stored_runs import Stored, after
 
 

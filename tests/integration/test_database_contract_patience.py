@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from kern.contracts import Gate
+from kern.contracts.messages import Gate
 from kern.db import deciding
 from kern.errors import InvalidDefinition, NotAllowed
 from kern.requirements import Requirement
-from kern.states import RequirementStatus
 from kern.tools import Approval, Escalation
+from kern.values.states import RequirementStatus
 from tests.support.stored_runs import Stored, after
 
 TEN = timedelta(seconds=10)

@@ -3,11 +3,11 @@
 The lives in `test_session_interleavings` repeat nearly everything; these are the cases by name.
 """
 
+from kern.contracts.answers import Answer
+from kern.contracts.viewer import OPERATOR
 from kern.db import forks, runs, sessions, turns
-from kern.db.turns import Answer
-from kern.db.viewer import OPERATOR
-from kern.ids import new_id
 from kern.models.base import ModelResponse, Usage
+from kern.values.ids import new_id
 from tests.support.stored_runs import NOW, Stored
 
 

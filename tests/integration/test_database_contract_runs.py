@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from sqlmodel import Session, select
 
+from kern.contracts.answers import NewCall, Question
+from kern.contracts.viewer import Viewer
 from kern.db import PostgresDb, outbox, outputs, runs
 from kern.db.outbox import DeliveryKind
 from kern.db.tables import RunRow, SessionRow
-from kern.db.turns import NewCall, Question
-from kern.db.viewer import Viewer
 from kern.errors import Conflict, InvalidInput, NotAllowed, NotFound, RunEnded, Unavailable
-from kern.ids import new_id
-from kern.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
+from kern.values.ids import new_id
+from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 from tests.support.stored_runs import NOW, Stored, after, at_once, question
 
 

@@ -8,14 +8,14 @@ import pytest
 from pydantic import JsonValue
 from sqlmodel import Session, select
 
+from kern.contracts.answers import NewCall
+from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db import cursors, session_metrics, sessions
 from kern.db.tables import RunRow, SessionRow
-from kern.db.turns import NewCall
-from kern.db.viewer import OPERATOR, Viewer
 from kern.errors import InvalidInput, NotAllowed, NotFound
-from kern.ids import new_id
 from kern.session import SessionMetrics, SessionPage
 from kern.session_state import StateChange, changes_of
+from kern.values.ids import new_id
 from tests.support.stored_runs import NAMES, NOW, Stored, after, at_once, opened, question
 
 ANN = Viewer("ann")

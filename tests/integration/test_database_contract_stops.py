@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 from sqlmodel import Session
 
+from kern.contracts.answers import NewCall
+from kern.contracts.viewer import OPERATOR
 from kern.db import deletions, runs
-from kern.db.turns import NewCall
-from kern.db.viewer import OPERATOR
-from kern.ids import new_id
+from kern.values.ids import new_id
 from tests.support.stored_runs import NOW, Stored, question
 
 # What brings a run with one ungated call, and nothing before it, to stand still.

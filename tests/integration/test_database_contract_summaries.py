@@ -2,12 +2,12 @@
 
 import pytest
 
+from kern.contracts.viewer import OPERATOR
 from kern.db import deletions, forks, naming, session_metrics, sessions, summaries
 from kern.db.summaries import Material
-from kern.db.viewer import OPERATOR
 from kern.errors import InvalidInput, NotFound
-from kern.ids import new_id
 from kern.models.base import Usage
+from kern.values.ids import new_id
 from tests.support.stored_runs import NOW, Stored, after
 
 USAGE = Usage(input_tokens=5, output_tokens=2)

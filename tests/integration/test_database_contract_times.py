@@ -1,7 +1,7 @@
 """The database contract: a run's time is split in working and waiting for people."""
 
-from kern.db.turns import NewCall
-from kern.states import RunStatus, Verdict
+from kern.contracts.answers import NewCall
+from kern.values.states import RunStatus, Verdict
 from tests.support.stored_runs import Stored, after, question
 
 

@@ -6,18 +6,17 @@ from functools import partial
 import pytest
 from sqlmodel import Session, select
 
+from kern.contracts.answers import Answer, NewCall, NewChild
+from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db import deciding, outputs, pausing, runs, session_metrics, turns
 from kern.db.calls import Settled
-from kern.db.children import NewChild
 from kern.db.deciding import Submission
 from kern.db.tables import OutboxRow, RunRow
-from kern.db.turns import Answer, NewCall
-from kern.db.viewer import OPERATOR, Viewer
 from kern.errors import InvalidDecision, InvalidInput, NotAllowed
 from kern.models.base import ModelResponse, Usage
 from kern.requirements import DecisionDraft
 from kern.run import RunOutput
-from kern.states import RunStatus, ToolOutcome, Verdict
+from kern.values.states import RunStatus, ToolOutcome, Verdict
 from tests.support.stored_runs import ARGUMENTS, Stored, after, at_once, question
 
 

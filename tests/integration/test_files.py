@@ -11,14 +11,14 @@ from kern.agent import Agent
 from kern.client.runtime import Runtime
 from kern.errors import Conflict, InvalidInput, NotAllowed
 from kern.events import RunContent
-from kern.ids import new_id
 from kern.media import File, FileContent, Image
 from kern.models.base import ModelRequest
 from kern.models.openai import OpenAIChat, OpenAIResponses
 from kern.models.scripted import Call
 from kern.run import FileReference, Message
-from kern.states import RunStatus
 from kern.tools import tool
+from kern.values.ids import new_id
+from kern.values.states import RunStatus
 from tests.support.agents import scripted
 from tests.support.model_server import ModelServer
 from tests.support.pictures import PDF, png

@@ -11,10 +11,10 @@ import pytest
 from kern.agent import Agent
 from kern.client.runtime import Runtime
 from kern.errors import InvalidInput
-from kern.ids import new_id
 from kern.models.base import Delta, Model, ModelRequest, ModelResponse
 from kern.run import RequestedCall, RunOutput
 from kern.tools import tool
+from kern.values.ids import new_id
 from tests.support.agents import scripted
 
 NUMBERS: list[object] = ["x", "1", 10**30, 10**5000, 1.5, float("nan"), -1, True, [1]]

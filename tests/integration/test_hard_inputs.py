@@ -9,14 +9,14 @@ import pytest
 from kern.agent import Agent
 from kern.client.runtime import Runtime
 from kern.db import SqliteDb
-from kern.ids import new_id
 from kern.models import scripted as scripts
 from kern.models.base import Delta, Model, ModelRequest, ModelResponse
 from kern.models.openai import OpenAIChat, OpenAIResponses
 from kern.models.scripted import Call, ScriptedModel
-from kern.settings import Settings
-from kern.states import RunStatus, ToolOutcome
+from kern.process.settings import Settings
 from kern.tools import tool
+from kern.values.ids import new_id
+from kern.values.states import RunStatus, ToolOutcome
 from tests.support.agents import Ledger, scripted
 from tests.support.model_server import Failure, ModelServer, Step
 

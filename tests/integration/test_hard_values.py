@@ -8,8 +8,8 @@ from pydantic import JsonValue
 from kern.client.runtime import Runtime
 from kern.models.scripted import Call
 from kern.session_state import SessionState
-from kern.states import RunStatus, ToolOutcome
 from kern.tools import RunContext, tool
+from kern.values.states import RunStatus, ToolOutcome
 from tests.support.agents import Ledger, scripted
 
 NOT_KEPT = "Its changes of the session's state were not kept: "

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from kern.client.runtime import Runtime
-from kern.states import RunStatus
+from kern.values.states import RunStatus
 from kern.workflow import HumanReview, Loop, Parallel, Step, StepInput
 from tests.support.pipelines import go_on, pipeline
 

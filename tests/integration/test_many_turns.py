@@ -10,7 +10,7 @@ from kern.client.runtime import Runtime
 from kern.db import SqliteDb
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call, Step, answers_since_user
-from kern.settings import Settings
+from kern.process.settings import Settings
 from tests.support.agents import scripted
 
 TURNS, CALLS = 500, 20

@@ -7,11 +7,11 @@ import pytest
 from kern.agent import Agent
 from kern.client.runtime import Runtime
 from kern.errors import InvalidInput, SessionBusy
-from kern.ids import new_id
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call, Step
-from kern.states import RunStatus
 from kern.tools import tool
+from kern.values.ids import new_id
+from kern.values.states import RunStatus
 from tests.support.agents import Ledger, scripted
 
 

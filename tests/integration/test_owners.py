@@ -9,9 +9,9 @@ from kern.agent import Agent
 from kern.client.runtime import Runtime
 from kern.errors import InvalidInput, NotAllowed
 from kern.models.scripted import Call
+from kern.process.settings import Settings
 from kern.registry import Registry
 from kern.run import RunOutput
-from kern.settings import Settings
 from kern.tools import tool
 from tests.conftest import running
 from tests.support.agents import scripted

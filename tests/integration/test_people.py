@@ -15,8 +15,8 @@ from kern.db.tables import EventRow
 from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotAllowed
 from kern.models.scripted import Call
 from kern.requirements import Requirement
-from kern.states import RequirementKind, RunStatus, ToolOutcome
 from kern.tools import Approval, Escalation, ask_user, tool
+from kern.values.states import RequirementKind, RunStatus, ToolOutcome
 from tests.support.agents import Ledger, scripted
 from tests.support.waiting import wait_until
 

@@ -9,15 +9,15 @@ from kern.activities import endings
 from kern.agent import Agent
 from kern.client.runtime import Runtime
 from kern.component import Component
-from kern.db.viewer import OPERATOR
+from kern.contracts.viewer import OPERATOR
 from kern.errors import InvalidDecision
-from kern.ids import new_id
 from kern.models.base import ModelRequest, ProviderError
 from kern.models.scripted import Call
 from kern.registry import Registry
 from kern.runnable import Runnable
-from kern.states import RequirementKind, RunStatus
 from kern.tools import tool
+from kern.values.ids import new_id
+from kern.values.states import RequirementKind, RunStatus
 from kern.workflow import Condition, HumanReview, Loop, Parallel, Step, StepInput, Steps
 from tests.support.agents import Ledger, paying, scripted
 from tests.support.pipelines import exclaim, go_on, only, pipeline, upper

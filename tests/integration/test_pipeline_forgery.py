@@ -8,7 +8,7 @@ import pytest
 from kern.client.runtime import Runtime
 from kern.db import Database
 from kern.run import RunOutput
-from kern.states import RunStatus
+from kern.values.states import RunStatus
 from kern.workflow import HumanReview, Loop, Parallel, Router, Step, StepInput, Steps, Workflow
 from tests.support.pipelines import exclaim, only, pipeline, upper
 from tests.support.waiting import wait_until
@@ -89,7 +89,7 @@ def test_a_verdict_without_a_decision_runs_nothing(runtime: Runtime, paid: Paid)
     handle = runtime.services.temporal.get_workflow_handle(output.run_id)
 
     async def wake() -> None:
-        from kern.contracts import Resolved
+        from kern.contracts.messages import Resolved
 
         await handle.signal("resolved", Resolved(requirement_id=only(output).id))
 
@@ -102,7 +102,7 @@ def test_a_verdict_without_a_decision_runs_nothing(runtime: Runtime, paid: Paid)
 
 
 def test_another_input_than_the_approved_one_does_not_run(runtime: Runtime, paid: Paid) -> None:
-    from kern.checkpoints import arm
+    from kern.process.checkpoints import arm
 
     flow, output = paused(paid)
     asked = only(output).confirm(by="dana")
@@ -210,7 +210,7 @@ FORGED_AFTER = {
 
 def forged_after(runtime: Runtime, flow: Workflow, output: RunOutput, statement: str) -> RunOutput:
     """Submit a decision, and change rows before the run's workflow hears of it."""
-    from kern.checkpoints import arm
+    from kern.process.checkpoints import arm
 
     def forge(point: str) -> None:
         if point == "step.before_take":

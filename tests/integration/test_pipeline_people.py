@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from kern.canonical import canonical_json
 from kern.client.runtime import Runtime
 from kern.errors import AlreadyResolved, InvalidDecision
-from kern.ids import new_id
 from kern.run import RunOutput
-from kern.states import RequirementKind, RequirementStatus, RunStatus
 from kern.tools import Approval
+from kern.values.canonical import canonical_json
+from kern.values.ids import new_id
+from kern.values.states import RequirementKind, RequirementStatus, RunStatus
 from kern.workflow import Condition, HumanReview, Loop, Parallel, Router, Step, StepInput, Steps
 from tests.support.pipelines import exclaim, go_on, only, pipeline, upper
 from tests.support.waiting import wait_until

@@ -11,17 +11,17 @@ from sqlmodel import Session, col, select, update
 
 from kern.agent import Agent
 from kern.client.runtime import Runtime
+from kern.contracts.viewer import OPERATOR
 from kern.db import outbox, retrying, runs
 from kern.db.outbox import DeliveryKind
 from kern.db.tables import OutboxRow, RunRow, ToolCallRow
-from kern.db.viewer import OPERATOR
 from kern.errors import Conflict, NotAllowed
-from kern.ids import new_id
 from kern.models.base import ModelRequest, ProviderError
 from kern.models.scripted import Call
 from kern.run import RunOutput
-from kern.states import RequirementKind, RunStatus
 from kern.tools import Approval, tool
+from kern.values.ids import new_id
+from kern.values.states import RequirementKind, RunStatus
 from kern.workflow import (
     Condition,
     HumanReview,

@@ -15,11 +15,11 @@ from kern.events import (
     StepSkipped,
     StepStarted,
 )
-from kern.ids import new_id
 from kern.media import File
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call, ScriptedModel
-from kern.states import RunStatus
+from kern.values.ids import new_id
+from kern.values.states import RunStatus
 from kern.workflow import HumanReview, Loop, Parallel, Step, StepInput, Workflow, WorkflowAgent
 from tests.support.agents import Ledger, paying, scripted
 from tests.support.pipelines import exclaim, pipeline, upper

@@ -1,7 +1,7 @@
 """Pipelines of functions on a real server: what comes next, and what becomes of failures."""
 
 from kern.client.runtime import Runtime
-from kern.states import RunStatus
+from kern.values.states import RunStatus
 from kern.workflow import Condition, Loop, Parallel, Router, Step, StepInput, StepOutput
 from tests.support.pipelines import exclaim, pipeline, upper
 

@@ -5,9 +5,9 @@ from hypothesis import HealthCheck, given, settings
 
 from kern.client.runtime import Runtime
 from kern.db.step_inputs import as_text
-from kern.ids import new_id
 from kern.pipeline.blocks import Steps
-from kern.states import RunStatus
+from kern.values.ids import new_id
+from kern.values.states import RunStatus
 from kern.workflow import Workflow
 from tests.support.pipeline_lives import People, Work
 from tests.support.pipeline_specs import Interpreter, Spec, block_of, pipelines

@@ -9,8 +9,8 @@ from kern.client.runtime import Runtime
 from kern.errors import Conflict, NotFound, RunEnded
 from kern.models.scripted import Call
 from kern.run import RunOutput
-from kern.states import RunStatus, ToolOutcome
 from kern.tools import RunContext, tool
+from kern.values.states import RunStatus, ToolOutcome
 from tests.support.agents import Ledger, scripted
 from tests.support.waiting import wait_until
 

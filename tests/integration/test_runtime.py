@@ -12,12 +12,12 @@ from temporalio.client import Client
 from kern.client import server_process, temporal
 from kern.client.relay import Relay
 from kern.client.runtime import Runtime
+from kern.contracts.requests import RunRequest
 from kern.db import SqliteDb
 from kern.errors import Unavailable
 from kern.models.scripted import Call
+from kern.process.settings import Settings
 from kern.registry import Registry
-from kern.runner import RunRequest
-from kern.settings import Settings
 from tests.support.agents import scripted
 from tests.support.templates import sqlite_with_tables
 from tests.support.waiting import wait_until

@@ -12,7 +12,7 @@ from kern.db import InMemoryDb
 from kern.errors import NotAllowed
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call, ScriptedModel
-from kern.settings import Settings
+from kern.process.settings import Settings
 from kern.tools import RunContext, tool
 from tests.support.agents import scripted
 

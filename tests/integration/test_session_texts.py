@@ -9,11 +9,11 @@ import pytest
 from kern.agent import Agent
 from kern.client.runtime import Runtime
 from kern.errors import InvalidInput, NotAllowed, NotFound, Unavailable
-from kern.ids import new_id
 from kern.models.base import Delta, ModelRequest, ModelResponse, ProviderError
 from kern.models.scripted import Call, ScriptedModel, Step
 from kern.session import Session
-from kern.states import RunStatus
+from kern.values.ids import new_id
+from kern.values.states import RunStatus
 from tests.support.agents import Ledger, paying, scripted
 from tests.support.waiting import wait_until
 

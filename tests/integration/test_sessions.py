@@ -12,23 +12,23 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 from temporalio.client import WorkflowExecutionStatus
 
-from kern import checkpoints
 from kern.agent import Agent
 from kern.client import runtime as runtime_module
 from kern.client.runtime import Runtime
 from kern.client.temporal import queue_of
-from kern.contracts import RunCursor
+from kern.contracts.messages import RunCursor
 from kern.db import InMemoryDb, SqliteDb, audit
 from kern.db.deletions import is_deleted
 from kern.db.tables import OutboxRow
 from kern.errors import InvalidDefinition, InvalidInput, NotFound
-from kern.ids import new_id
 from kern.models.base import Delta, ModelRequest, ModelResponse
 from kern.models.scripted import Call, ScriptedModel
+from kern.process import checkpoints
+from kern.process.settings import Settings
 from kern.session_state import StateChange
-from kern.settings import Settings
-from kern.states import Effect, RunStatus
 from kern.tools import RunContext, tool
+from kern.values.ids import new_id
+from kern.values.states import Effect, RunStatus
 from tests.support.agents import Ledger, scripted
 from tests.support.waiting import wait_until
 

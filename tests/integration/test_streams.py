@@ -25,12 +25,12 @@ from kern.events import (
     ToolCallCompleted,
     ToolCallStarted,
 )
-from kern.ids import new_id
 from kern.models.base import ProviderError
 from kern.models.openai import OpenAIChat, OpenAIResponses
 from kern.models.scripted import Call
-from kern.states import RunStatus
 from kern.tools import tool
+from kern.values.ids import new_id
+from kern.values.states import RunStatus
 from tests.support.agents import scripted
 from tests.support.model_server import ModelServer
 from tests.support.speaking import Speaking, speaking

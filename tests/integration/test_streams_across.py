@@ -11,18 +11,18 @@ import psycopg
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from kern.broadcast import LiveText
 from kern.client import streams as streams_module
 from kern.client.reading import RunReader
 from kern.client.runtime import Runtime
 from kern.client.streams import Readers
+from kern.contracts.viewer import Viewer
 from kern.db import Database, PostgresDb, SqliteDb, notices
 from kern.db.engine import Result
 from kern.db.publishing import publisher_for
-from kern.db.viewer import Viewer
 from kern.errors import NotFound
 from kern.events import RunContent, RunEvent
 from kern.models.scripted import Call
+from kern.process.live_text import LiveText
 from kern.tools import tool
 from tests.integration.test_streams import kinds, numbers, text_of
 from tests.support.agents import scripted

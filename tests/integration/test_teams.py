@@ -7,12 +7,12 @@ import pytest
 from kern.client.runtime import Runtime
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed
 from kern.events import RunCompleted, RunContent, RunEvent
-from kern.ids import new_id
 from kern.models.base import ModelRequest, ProviderError
 from kern.models.scripted import Call
-from kern.states import RequirementStatus, RunStatus, ToolOutcome
 from kern.team import Team
 from kern.tools import Approval, RunContext, tool
+from kern.values.ids import new_id
+from kern.values.states import RequirementStatus, RunStatus, ToolOutcome
 from tests.support.agents import Ledger, paying, scripted
 from tests.support.teams import delegating, member_runs, team, told
 from tests.support.waiting import wait_until

@@ -10,14 +10,14 @@ from sqlalchemy import MetaData, Table, select
 from sqlalchemy.exc import IntegrityError
 
 from kern.context import Context
+from kern.contracts.viewer import OPERATOR
 from kern.db import PostgresDb, SqliteDb, audit, history, order, outbox, session_metrics, turns
 from kern.db.audit import ChainReport
 from kern.db.migrate import revision_of
 from kern.db.migrations import HEAD
 from kern.db.outbox import DeliveryKind
-from kern.db.viewer import OPERATOR
 from kern.history import Window
-from kern.states import OnBusy, RunStatus
+from kern.values.states import OnBusy, RunStatus
 from kern.workflow import Parallel, Step, Steps
 from tests.support.lanes import Lanes, Player
 from tests.support.pipelines import pipeline

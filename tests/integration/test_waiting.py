@@ -8,8 +8,8 @@ from temporalio.client import WorkflowExecutionStatus
 
 from kern.client.runtime import Runtime
 from kern.models.scripted import Call
-from kern.states import RunStatus
 from kern.tools import tool
+from kern.values.states import RunStatus
 from tests.support.agents import Ledger, held, scripted
 from tests.support.waiting import wait_until
 

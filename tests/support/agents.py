@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kern.agent import Agent
-from kern.ids import new_id
 from kern.models.scripted import Script, ScriptedModel
 from kern.tools import Approval, Function, Tool, tool
+from kern.values.ids import new_id
 
 
 def scripted(script: Script, tools: Sequence[Tool | Function] = (), **options: object) -> Agent:

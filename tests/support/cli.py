@@ -20,10 +20,10 @@ from typing import Any
 import pytest
 
 from kern.client.cli.main import execute
+from kern.contracts.viewer import OPERATOR
 from kern.db import SqliteDb
 from kern.db.configured import database_path
 from kern.db.outputs import run_output
-from kern.db.viewer import OPERATOR
 from kern.run import RunOutput
 from tests.support import forked
 from tests.support.processes import ROOT

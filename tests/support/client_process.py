@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 from kern.agent import Agent
 from kern.client.runtime import runtime_for
-from kern.db.viewer import OPERATOR, Viewer
+from kern.contracts.viewer import OPERATOR, Viewer
 from kern.errors import KernError
 from kern.events import RunEvent
 from kern.run import RunOutput

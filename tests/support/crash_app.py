@@ -6,12 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from kern.agent import Agent
-from kern.checkpoints import reach
 from kern.models.openai import OpenAIResponses
 from kern.models.scripted import Call
-from kern.states import OnExpiry
+from kern.process.checkpoints import reach
 from kern.team import Team
 from kern.tools import Approval, RunContext, Tool
+from kern.values.states import OnExpiry
 from kern.workflow import Condition, StepInput, Workflow
 from kern.workflow import Step as WorkflowStep
 from tests.support.crash_spec import Line, Place

@@ -13,11 +13,11 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from kern.client.services import Services
+from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import OPERATOR
 from kern.db import database_from_url
 from kern.db.tables import RequirementRow
-from kern.db.viewer import OPERATOR
-from kern.ids import new_id
-from kern.runner import RunRequest
+from kern.values.ids import new_id
 from tests.support.crash_app import build, user_text
 from tests.support.crash_person import Person
 from tests.support.crash_processes import Child

@@ -7,9 +7,9 @@ from typing import Literal
 from sqlmodel import Session, col, select
 
 from kern.client.services import Services
+from kern.contracts.viewer import OPERATOR
 from kern.db.outputs import requirement_of
 from kern.db.tables import EventRow, RequirementRow
-from kern.db.viewer import OPERATOR
 from kern.errors import AlreadyResolved
 from kern.requirements import Requirement
 from tests.support.crash_app import read

@@ -7,14 +7,14 @@ import signal
 import sys
 import threading
 
-from kern import checkpoints
 from kern.client.services import Services
 from kern.client.workers import ComponentWorkers
+from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import OPERATOR
 from kern.db import outputs
-from kern.db.viewer import OPERATOR
-from kern.logs import log_json
+from kern.process import checkpoints
+from kern.process.logs import log_json
 from kern.registry import Registry
-from kern.runner import RunRequest
 from tests.support.crash_app import build
 from tests.support.crash_spec import ANY_POINT, Kill, Spec, settings_of
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from kern.settings import Settings
+from kern.process.settings import Settings
 
 # On a machine that is busy with other tests, a worker that lives may be silent for a second.
 HEARTBEAT_SECONDS = 2.0

@@ -13,12 +13,12 @@ from typing import Literal, TypeVar
 from temporalio.client import WorkflowExecutionStatus
 
 from kern.client.services import Services
+from kern.contracts.requests import RunRequest
 from kern.db import database_from_url
 from kern.db.audit import verify
 from kern.db.tables import RequirementRow
 from kern.errors import Unavailable
-from kern.ids import new_id
-from kern.runner import RunRequest
+from kern.values.ids import new_id
 from tests.support.crash_app import SCRIPTS, build, user_text
 from tests.support.crash_person import Person
 from tests.support.crash_processes import Child

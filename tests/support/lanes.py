@@ -12,12 +12,12 @@ from functools import partial
 
 from sqlmodel import Session
 
-from kern.contracts import PipelineOutcome, Work
+from kern.contracts.messages import PipelineOutcome, Work
+from kern.contracts.viewer import OPERATOR
 from kern.db import retrying, steps
 from kern.db.steps import Evaluate, Execute, Finished, Held, Task
-from kern.db.viewer import OPERATOR
-from kern.ids import new_id
-from kern.states import RunStatus, ToolOutcome
+from kern.values.ids import new_id
+from kern.values.states import RunStatus, ToolOutcome
 from kern.workflow import Workflow
 from tests.support.stored_runs import NOW, Stored
 

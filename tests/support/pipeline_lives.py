@@ -10,7 +10,7 @@ from kern.db.rows import execute, table_of
 from kern.db.tables import ToolCallRow
 from kern.pipeline.blocks import StepFunction
 from kern.requirements import Requirement
-from kern.states import RequirementKind
+from kern.values.states import RequirementKind
 from kern.workflow import StepInput, StepOutput
 from tests.support.pipeline_specs import Spec, edited, made, note, replaced, troubled
 

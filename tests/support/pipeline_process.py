@@ -14,10 +14,10 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from kern import checkpoints
-from kern.canonical import canonical_json
 from kern.pipeline.blocks import StepFunction, Steps
+from kern.process import checkpoints
 from kern.requirements import Requirement
+from kern.values.canonical import canonical_json
 from kern.workflow import StepInput, StepOutput, Workflow
 from tests.support.pipeline_specs import Spec, block_of, made
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from kern.ids import new_id
 from kern.requirements import Requirement
 from kern.run import RunOutput
+from kern.values.ids import new_id
 from kern.workflow import StepInput, Workflow
 
 

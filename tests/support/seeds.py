@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from kern.agent import Agent
-from kern.contracts import TurnOutcome
+from kern.contracts.messages import TurnOutcome
+from kern.contracts.requests import RunRequest
 from kern.db import accepting, calls, turns
 from kern.db.engine import Database
-from kern.ids import new_id
 from kern.models.base import ModelResponse
 from kern.models.scripted import Call, ScriptedModel
 from kern.planning import SoFar, plan
 from kern.run import RequestedCall
-from kern.runner import RunRequest
 from kern.tools import Approval, ask_user, tool
+from kern.values.ids import new_id
 
 
 @tool(requires_confirmation=True)

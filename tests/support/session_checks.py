@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlmodel import Session
 
+from kern.contracts.viewer import OPERATOR
 from kern.db import history, session_metrics, sessions
-from kern.db.viewer import OPERATOR
 from kern.history import Window
 from kern.run import Message
 from tests.support.session_model import CANCELLED, REJECTED, ModelSession, Run, Said

@@ -3,12 +3,12 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from kern.contracts import ExpiryOutcome
+from kern.contracts.messages import ExpiryOutcome
+from kern.contracts.viewer import OPERATOR
 from kern.db import deciding, forks, order, runs, sessions
-from kern.db.viewer import OPERATOR
 from kern.errors import RunEnded
-from kern.ids import new_id
-from kern.states import OnBusy
+from kern.values.ids import new_id
+from kern.values.states import OnBusy
 from tests.support.session_model import Ask, Call, Change, ModelSession
 from tests.support.session_steps import SELDOM, SessionSteps, one_of
 from tests.support.session_strategies import (

@@ -7,19 +7,19 @@ from typing import ClassVar, TypeVar
 from hypothesis.stateful import RuleBasedStateMachine
 from sqlmodel import Session
 
+from kern.contracts.answers import Answer
+from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import OPERATOR
 from kern.db import accepting, calls, deciding, outbox, sessions, turns
 from kern.db.calls import Settled
 from kern.db.deciding import Submission
 from kern.db.outbox import Delivery
-from kern.db.turns import Answer
-from kern.db.viewer import OPERATOR
 from kern.errors import AlreadyResolved, InvalidInput, SessionBusy
-from kern.ids import new_id
 from kern.models.base import ModelResponse, Usage
 from kern.requirements import DecisionDraft
 from kern.run import RequestedCall
-from kern.runner import RunRequest
-from kern.states import OnBusy, ToolOutcome, Verdict
+from kern.values.ids import new_id
+from kern.values.states import OnBusy, ToolOutcome, Verdict
 from tests.support.session_checks import expected, found
 from tests.support.session_model import HAPPENED, Ask, Call, Change, ModelSession, Run, Turn
 from tests.support.session_strategies import DUE, AskedFor, new_call, operations, told

@@ -6,11 +6,11 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
+from kern.contracts.answers import NewCall, Question
 from kern.db.calls import Execution, Settled
-from kern.db.turns import NewCall, Question
 from kern.session_state import StateChange
-from kern.states import OnExpiry, RequirementKind
 from kern.tools import Approval
+from kern.values.states import OnExpiry, RequirementKind
 from tests.support.session_model import Change
 from tests.support.stored_runs import SCHEMA
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kern.agent import Agent
-from kern.ids import new_id
 from kern.models.base import Delta, Model, ModelRequest, ModelResponse
 from kern.models.scripted import Call, answers_since_user
 from kern.run import RequestedCall
 from kern.tools import Function, Tool
+from kern.values.ids import new_id
 from tests.support.waiting import wait_until
 
 # A path is a file that has to be there before what follows is said.

@@ -11,7 +11,10 @@ from pydantic import JsonValue
 from sqlalchemy import text
 from sqlmodel import Session
 
-from kern.contracts import TurnOutcome
+from kern.contracts.answers import Answer, NewCall, Question
+from kern.contracts.messages import TurnOutcome
+from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db import (
     Database,
     accepting,
@@ -24,18 +27,15 @@ from kern.db.calls import Execution, Settled
 from kern.db.deciding import Accepted, Submission
 from kern.db.events import events_of
 from kern.db.outbox import Delivery
-from kern.db.turns import Answer, NewCall, Question
-from kern.db.viewer import OPERATOR, Viewer
-from kern.ids import new_id
 from kern.media import File, Image, read_all
 from kern.models.base import ModelResponse
 from kern.requirements import DecisionDraft, Requirement
 from kern.run import RequestedCall, RunOutput, ToolExecution
-from kern.runner import RunRequest
 from kern.session_state import StateChange
-from kern.states import RequirementKind, ToolOutcome, Verdict
 from kern.tool_schema import Signature
 from kern.tools import Approval
+from kern.values.ids import new_id
+from kern.values.states import RequirementKind, ToolOutcome, Verdict
 from tests.support.templates import with_tables
 
 TOKEN = "attempt"

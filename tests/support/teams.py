@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from kern.ids import new_id
 from kern.model_component import ModelComponent
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call, Script, ScriptedModel
 from kern.run import RunOutput
 from kern.team import Mode, Team
+from kern.values.ids import new_id
 
 
 def team(

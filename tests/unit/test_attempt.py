@@ -9,7 +9,7 @@ from kern.activities.attempt import Attempt, Executions
 from kern.activities.tool_loop import Ended, Returned
 from kern.db import InMemoryDb, calls
 from kern.db.calls import Execution, Settled
-from kern.states import Effect, ToolCallStatus
+from kern.values.states import Effect, ToolCallStatus
 from tests.support.stored_runs import NOW, Stored
 from tests.support.templates import memory_with_tables
 from tests.support.waiting import wait_until

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from kern.broadcast import Broadcaster, LiveText
-from kern.ids import new_id
+from kern.process.live_text import Broadcaster, LiveText
+from kern.values.ids import new_id
 
 
 @pytest.fixture

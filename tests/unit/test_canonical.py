@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from kern.canonical import (
+from kern.errors import InvalidInput
+from kern.values.canonical import (
     arguments_digest,
     canonical_json,
     clean_json,
@@ -16,7 +17,6 @@ from kern.canonical import (
     digest,
     parse_json,
 )
-from kern.errors import InvalidInput
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))
 ANY_JSON: st.SearchStrategy[JsonValue] = st.recursive(

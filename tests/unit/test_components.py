@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from kern.agent import Agent
 from kern.component import slug
+from kern.contracts.requests import input_text
 from kern.errors import InvalidDefinition, InvalidInput, NotFound
-from kern.input import input_text
 from kern.models.openai import OpenAIResponses
 from kern.models.scripted import ScriptedModel
 from kern.registry import Registry

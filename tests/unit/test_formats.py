@@ -9,8 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import UUID4, AnyUrl, HttpUrl, IPvAnyAddress, TypeAdapter
 
-from kern import formats
-from kern.formats import fits
+from kern.values import json_formats
+from kern.values.json_formats import fits
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ from kern.formats import fits
 )
 def test_a_format_takes_what_its_type_takes(kind: type, good: str) -> None:
     schema = TypeAdapter(kind).json_schema()
-    validator = Draft202012Validator(schema, format_checker=formats.checker())
+    validator = Draft202012Validator(schema, format_checker=json_formats.checker())
 
     assert list(validator.iter_errors(good)) == []
     assert [error.validator for error in validator.iter_errors("(not at all")] == ["format"]

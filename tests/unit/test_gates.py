@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from kern.gates import gate_of
-from kern.states import RequirementKind
 from kern.tools import Predicate, Tool
+from kern.values.states import RequirementKind
 
 ARGUMENTS: dict[str, object] = {"order_id": "1042", "amount": 80.0}
 

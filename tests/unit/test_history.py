@@ -16,7 +16,7 @@ from kern.models.base import ModelRequest
 from kern.models.openai.chat import OpenAIChat
 from kern.models.openai.responses import PROVIDER, OpenAIResponses
 from kern.run import Message, RequestedCall
-from kern.states import RequirementKind
+from kern.values.states import RequirementKind
 
 # Servers number calls anew in each answer, so that one id means several calls of a session.
 IDS = st.lists(st.sampled_from(["c1", "c2", "c3"]), max_size=3, unique=True)

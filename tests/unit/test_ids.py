@@ -4,8 +4,8 @@ import pytest
 
 from kern.agent import Agent
 from kern.errors import InvalidInput
-from kern.ids import an_id
 from kern.models.scripted import ScriptedModel
+from kern.values.ids import an_id
 
 
 @pytest.mark.parametrize("given", ["order-1042", "ann@example.org", "ü" * 240, "a b/c"])

@@ -8,12 +8,12 @@ from pathlib import Path
 from temporalio.testing import ActivityEnvironment
 
 from kern.activities.model_turn import ModelTurn
-from kern.contracts import TurnInput
+from kern.contracts.messages import TurnInput
+from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import OPERATOR
 from kern.db import accepting, outputs
-from kern.db.viewer import OPERATOR
-from kern.ids import new_id
 from kern.registry import Registry
-from kern.runner import RunRequest
+from kern.values.ids import new_id
 from tests.support.agents import scripted
 from tests.support.templates import sqlite_with_tables
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from kern.errors import AlreadyResolved, InvalidDecision
 from kern.requirements import METHODS, DecisionDraft, Requirement, Resolution
-from kern.states import RequirementKind, RequirementStatus, Verdict
+from kern.values.states import RequirementKind, RequirementStatus, Verdict
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 FILLING: dict[str, tuple[RequirementKind, Callable[[Requirement], Requirement]]] = {

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from kern.canonical import digest
 from kern.errors import InvalidInput
 from kern.session_state import (
     SessionState,
@@ -20,6 +19,7 @@ from kern.session_state import (
     changes_of,
     overwrites,
 )
+from kern.values.canonical import digest
 
 KEYS = st.sampled_from(["a", "b", "c"])
 VALUES: st.SearchStrategy[JsonValue] = st.recursive(

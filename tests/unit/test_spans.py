@@ -7,7 +7,7 @@ import pytest
 from kern.client.cli import spans
 from kern.requirements import Requirement, Resolution
 from kern.run import RunOutput, ToolExecution
-from kern.states import RequirementKind, RunStatus, ToolCallStatus, Verdict
+from kern.values.states import RequirementKind, RunStatus, ToolCallStatus, Verdict
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from kern.stops import Stops
+from kern.process.stop_signals import Stops
 
 
 @pytest.fixture

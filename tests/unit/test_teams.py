@@ -12,10 +12,10 @@ from kern.delegation import Delegation
 from kern.errors import InvalidDefinition
 from kern.models.scripted import ScriptedModel
 from kern.run import ToolExecution
-from kern.states import ToolCallStatus, ToolOutcome
 from kern.task_list import TaskStatus, check_undone, listed, tasks_of
 from kern.team import Mode, Team
 from kern.tools import tool
+from kern.values.states import ToolCallStatus, ToolOutcome
 
 MODEL = ScriptedModel(["Hello."])
 

@@ -7,8 +7,8 @@ from typing import cast
 import pytest
 
 from kern.errors import InvalidDefinition
-from kern.states import Effect, OnExpiry, RequirementKind
 from kern.tools import Approval, Tool, as_tool, ask_user, tool
+from kern.values.states import Effect, OnExpiry, RequirementKind
 
 
 def refund(order_id: str, amount: float = 1.0) -> str:

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import JsonValue
 
-from kern.broadcast import Broadcaster, LiveText
 from kern.db.following import News
 from kern.db.tables import EventRow
 from kern.events import RunContent, RunContentReset, RunEvent, RunNoted, TurnCompleted, TurnStarted
+from kern.process.live_text import Broadcaster, LiveText
 from kern.run import RunOutput
-from kern.states import RunStatus
 from kern.streaming import Transcript
+from kern.values.states import RunStatus
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 

@@ -16,18 +16,18 @@ from kern.activities.tool_call import ToolCalls
 from kern.agent import Agent
 from kern.client.server_start import find_binary
 from kern.client.temporal import KernPlugin
-from kern.contracts import Resolved, RunCursor, Stop, StopQuery
+from kern.contracts.messages import Resolved, RunCursor, Stop, StopQuery
+from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import OPERATOR
 from kern.db import accepting, deciding, outputs
 from kern.db.deciding import Submission
-from kern.db.viewer import OPERATOR
 from kern.errors import AlreadyResolved
-from kern.ids import new_id
 from kern.models.scripted import Call, ScriptedModel
 from kern.registry import Registry
 from kern.run import RunOutput
-from kern.runner import RunRequest
-from kern.states import OnExpiry, RunStatus
 from kern.tools import Approval, tool
+from kern.values.ids import new_id
+from kern.values.states import OnExpiry, RunStatus
 from tests.support.agents import Ledger
 from tests.support.templates import sqlite_with_tables
 

@@ -15,8 +15,8 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from kern.client.temporal import KernPlugin
-from kern.ids import new_id
 from kern.sandbox import PASSED_THROUGH
+from kern.values.ids import new_id
 
 TEMPORAL = str(Path(sys.executable).with_name("temporal"))
 

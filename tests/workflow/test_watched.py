@@ -11,7 +11,7 @@ from kern.activities.model_turn import ModelTurn
 from kern.agent import Agent
 from kern.client.server_start import find_binary
 from kern.client.temporal import KernPlugin
-from kern.contracts import Nothing, RunCursor, Told
+from kern.contracts.messages import Nothing, RunCursor, Told
 from kern.models.scripted import ScriptedModel
 from kern.registry import Registry
 from tests.support.stored_runs import Stored

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from pydantic import JsonValue
 
-from kern.canonical import clean_text
 from kern.errors import InvalidDefinition
 from kern.models.base import Delta, ModelRequest, ModelResponse, OutputSpec
 from kern.models.openai import payload, schema
@@ -13,6 +12,7 @@ from kern.models.openai.errors import Target, reported_error
 from kern.models.openai.model import OpenAIModel
 from kern.models.openai.parts import Document, Part, Picture, Text, said
 from kern.run import Message, RequestedCall
+from kern.values.canonical import clean_text
 
 PROVIDER = "openai.chat"
 

@@ -2,9 +2,9 @@
 
 from pydantic import JsonValue
 
-from kern.canonical import clean_text
 from kern.models.base import Delta
 from kern.models.openai.payload import mapping, objects, text
+from kern.values.canonical import clean_text
 
 Json = dict[str, JsonValue]
 

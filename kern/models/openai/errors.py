@@ -11,8 +11,8 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from kern.canonical import clean_text
 from kern.models.base import ProviderError
+from kern.values.canonical import clean_text
 
 _LONGEST = 1000
 _KEY_LIKE = re.compile(r"\b(?:sk|rk|pk)-[\w-]{8,}|(?<=[Bb]earer )[\w.~+/-]{8,}")

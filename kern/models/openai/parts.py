@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from kern.canonical import clean_text
 from kern.media import FileContent
-from kern.media_types import is_text
 from kern.run import FileReference, Message
+from kern.values.canonical import clean_text
+from kern.values.media_types import is_text
 
 
 @dataclass(frozen=True)

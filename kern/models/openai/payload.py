@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from kern.canonical import clean_json, clean_text
 from kern.models.base import Usage
+from kern.values.canonical import clean_json, clean_text
 
 Json = dict[str, JsonValue]
 

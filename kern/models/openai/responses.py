@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import JsonValue
 
-from kern.canonical import clean_text
 from kern.models.base import Delta, ModelRequest, ModelResponse, OutputSpec
 from kern.models.openai import payload, schema
 from kern.models.openai.errors import Target, reported_error
@@ -12,6 +11,7 @@ from kern.models.openai.model import OpenAIModel
 from kern.models.openai.parts import Document, Part, Picture, Text, said
 from kern.models.openai.responses_stream import ResponseAssembler
 from kern.run import Message, RequestedCall
+from kern.values.canonical import clean_text
 
 PROVIDER = "openai.responses"
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
-from kern.canonical import clean_text
 from kern.models.base import Delta
 from kern.models.openai.payload import mapping, text
+from kern.values.canonical import clean_text
 
 Json = dict[str, JsonValue]
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 
-from kern.bell import Bell
+from kern.process.wakeup import Bell
 
 
 class Stops:

@@ -4,7 +4,7 @@ import getpass
 from dataclasses import dataclass
 
 from kern.errors import InvalidInput, NotAllowed
-from kern.ids import an_id
+from kern.values.ids import an_id
 
 
 @dataclass(frozen=True)

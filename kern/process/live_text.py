@@ -9,9 +9,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from kern.bell import Bell
-from kern.canonical import clean_text
-from kern.ids import new_id
+from kern.process.wakeup import Bell
+from kern.values.canonical import clean_text
+from kern.values.ids import new_id
 
 # What an answer has beyond this is not passed on piece by piece: it comes when the turn is stored.
 _LONGEST = 1_000_000

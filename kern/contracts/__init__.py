@@ -1,0 +1,1 @@
+"""What crosses boundaries: messages, requests, answers, approval rules, the viewer."""

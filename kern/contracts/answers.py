@@ -1,0 +1,89 @@
+"""A model's answer that is about to be stored, with what it asks for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import JsonValue
+
+from kern.contracts.approval import Approval
+from kern.models.base import ModelResponse
+from kern.requirements import UserInputField
+from kern.values.states import RequirementKind
+
+
+@dataclass(frozen=True)
+class NewChild:
+    """A run to be opened inside another one.
+
+    Attributes:
+        label: What it is called in the path of what it asks of people.
+        input: What it is asked.
+        where: The names between that of the run above and its own.
+        told: What it is told before that.
+        shares: Whether it is told what others, and it itself, have done inside the same run.
+        takes_files: Whether it is given the files that came with the input of the run above.
+    """
+
+    component_id: str
+    component_kind: str
+    label: str
+    input: str
+    where: Sequence[str] = ()
+    told: str = ""
+    shares: bool = False
+    takes_files: bool = False
+
+
+@dataclass(frozen=True)
+class Question:
+    """A requirement about to be opened: what is asked, of whom, and until when.
+
+    `where` names what it is about within its run, from the outside in; default: the call.
+    """
+
+    kind: RequirementKind
+    arguments_schema: dict[str, JsonValue] = field(default_factory=dict)
+    question: str | None = None
+    fields: Sequence[UserInputField] = ()
+    choices: Sequence[str] = ()
+    multiple: bool = False
+    approval: Approval = field(default_factory=Approval)
+    where: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class NewCall:
+    """A call as the model asked for it, after its arguments were checked.
+
+    `error` is the answer that the model gets at once when the call cannot be made; such a call is
+    never executed. `child` is the run that executes it; where it `is_answer`, what that run answers
+    is the answer of the whole.
+    """
+
+    provider_call_id: str
+    name: str
+    arguments: dict[str, JsonValue] = field(default_factory=dict)
+    error: str | None = None
+    effect: str = "once"
+    retries: int = 0
+    timeout: float | None = None
+    question: Question | None = None
+    child: NewChild | None = None
+    is_answer: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A model's answer about to be stored. `correction` asks the model to answer again.
+
+    `began` is when the turn did. `is_own`: no model was asked for it.
+    """
+
+    response: ModelResponse
+    calls: Sequence[NewCall] = ()
+    correction: str | None = None
+    failure: tuple[str, str] | None = None
+    began: datetime | None = None
+    first_token_seconds: float | None = None
+    is_own: bool = False

@@ -1,0 +1,1 @@
+"""Plain values: canonical JSON, ids, the closed sets of words, validation."""
