@@ -14,9 +14,9 @@ from typing import Generic, TypeVar
 from sqlmodel import Session
 
 from kern.activities.tool_loop import Ended, Kept, Raised, ToolLoop
-from kern.db import calls
-from kern.db.calls import Execution, Settled
-from kern.db.engine import Database
+from kern.db.engine.database import Database
+from kern.db.turns import calls
+from kern.db.turns.calls import Execution, Settled
 from kern.errors import NotFound
 from kern.process.checkpoints import reach
 from kern.values.states import Effect

@@ -6,8 +6,7 @@ A deadline that passed, a run that is given up, or one that waits for the runs i
 from sqlmodel import Session
 from temporalio import activity
 
-from kern.activities.deleted import is_deleted
-from kern.activities.failures import at_the_edge
+from kern.activities.failures import at_the_edge, is_deleted
 from kern.activities.heartbeat import beating
 from kern.contracts.messages import (
     CloseInput,
@@ -17,8 +16,10 @@ from kern.contracts.messages import (
     PauseInput,
     PauseOutcome,
 )
-from kern.db import deciding, pausing, runs
-from kern.db.engine import Database
+from kern.db.decisions import deciding
+from kern.db.engine.database import Database
+from kern.db.runs import lifecycle
+from kern.db.steps import pausing
 from kern.errors import NotFound
 from kern.process.checkpoints import reach
 from kern.process.clock import Clock, utc_now
@@ -72,13 +73,13 @@ class Endings:
         now = self._clock()
 
         def close(tx: Session) -> None:
-            run = runs.lock(tx, ask.run_id)
+            run = lifecycle.lock(tx, ask.run_id)
             if RunStatus(run.status).is_final or ask.retries < run.retries:
                 return
             if ask.cancelled:
-                runs.cancel_now(tx, run, now)
+                lifecycle.cancel_now(tx, run, now)
             else:
-                runs.fail(tx, run, ask.code, ask.message, now)
+                lifecycle.fail(tx, run, ask.code, ask.message, now)
 
         reach("close_run.before_store")
         with at_the_edge(ask.run_id):

@@ -12,6 +12,8 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
+from kern.db.engine.database import Database
+from kern.db.runs import deleted
 from kern.errors import KernError, NotFound
 from kern.models.base import ProviderError
 from kern.process.logs import get_logger
@@ -99,3 +101,15 @@ def _kern_failure(error: KernError) -> ApplicationError:
         non_retryable=True,
         category=ApplicationErrorCategory.BENIGN,
     )
+
+
+async def is_deleted(db: Database, run_id: str) -> bool:
+    """Whether a run was deleted with its session, so that nothing is left to be done for it.
+
+    Rows that are merely missing are another matter: a worker with another database took the task,
+    and the right one takes it at the next try.
+    """
+    found = await db.read(lambda tx: deleted.is_deleted(tx, run_id))
+    if found:
+        _log.info("run_was_deleted", run_id=run_id)
+    return found

@@ -1,6 +1,7 @@
 """The activity that asks the model for one answer and stores it with all that follows from it."""
 
 import asyncio
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,16 +10,16 @@ from datetime import UTC, datetime
 from sqlmodel import Session
 from temporalio import activity
 
-from kern.activities.deleted import is_deleted
-from kern.activities.failures import at_the_edge, provider_failure
-from kern.activities.first_token import FirstToken
+from kern.activities.failures import at_the_edge, is_deleted, provider_failure
 from kern.activities.heartbeat import beating
 from kern.context import Context
 from kern.contracts.answers import Answer
 from kern.contracts.messages import TurnInput, TurnOutcome
-from kern.db import runs, timing, turns
-from kern.db.engine import Database
-from kern.db.turns import Conversation
+from kern.db.engine.database import Database
+from kern.db.reading import run_timing
+from kern.db.runs import lifecycle
+from kern.db.turns import model_turns
+from kern.db.turns.model_turns import Conversation
 from kern.errors import NotFound
 from kern.model_component import ModelComponent
 from kern.models.base import Delta, ModelRequest, ModelResponse, ProviderError
@@ -78,7 +79,7 @@ class ModelTurn:
 
     async def _take(self, ask: TurnInput, began: datetime) -> TurnOutcome:
         conversation = await self._db.read(
-            lambda tx: turns.load(tx, ask.run_id, ask.turn, self._context)
+            lambda tx: model_turns.load(tx, ask.run_id, ask.turn, self._context)
         )
         agent = self._agent(conversation.component_id)
         if conversation.outcome is not None:
@@ -96,7 +97,7 @@ class ModelTurn:
             )
             now = datetime.now(UTC)
             outcome = await self._db.write(
-                lambda tx: turns.store(tx, ask.run_id, ask.turn, answer, now)
+                lambda tx: model_turns.store(tx, ask.run_id, ask.turn, answer, now)
             )
         reach("model_turn.after_store")
         _log.info(
@@ -155,9 +156,9 @@ class ModelTurn:
         now = datetime.now(UTC)
 
         def fail(tx: Session) -> None:
-            run = runs.lock(tx, run_id)
+            run = lifecycle.lock(tx, run_id)
             if not RunStatus(run.status).is_final:
-                runs.fail(tx, run, error.code, clean_text(why), now)
+                lifecycle.fail(tx, run, error.code, clean_text(why), now)
 
         await self._db.write(fail)
         return TurnOutcome(ended=True)
@@ -178,10 +179,10 @@ class ModelTurn:
 
     async def _mark_running(self, run_id: str, began: datetime) -> None:
         def mark(tx: Session) -> None:
-            run = runs.lock(tx, run_id)
+            run = lifecycle.lock(tx, run_id)
             if not RunStatus(run.status).is_final:
-                timing.begin(run, began)
-            runs.update_status(tx, run, datetime.now(UTC))
+                run_timing.begin(run, began)
+            lifecycle.update_status(tx, run, datetime.now(UTC))
 
         reach("mark_running.before_store")
         await self._db.write(mark)
@@ -213,3 +214,32 @@ async def _planned(
     if not response.tool_calls and agent.output_schema is None:
         return plan(agent, response, so_far)
     return await asyncio.to_thread(plan, agent, response, so_far)
+
+
+class FirstToken:
+    """A watch that starts when it is made and stops at the first piece of text.
+
+    Args:
+        text: Where the pieces go; None when nobody may read them, and the model does not stream.
+    """
+
+    def __init__(self, text: LiveText | None) -> None:
+        self._text = text
+        self._began = time.monotonic()
+        self._first: float | None = None
+
+    @property
+    def delta(self) -> Delta | None:
+        """What takes the pieces; None for a model that is not to stream."""
+        return None if self._text is None else self._add
+
+    @property
+    def seconds(self) -> float:
+        """The time to the first piece; to now, if none has come."""
+        return self._first if self._first is not None else time.monotonic() - self._began
+
+    def _add(self, piece: str) -> None:
+        if self._first is None:
+            self._first = time.monotonic() - self._began
+        if self._text is not None:
+            self._text.add(clean_text(piece))

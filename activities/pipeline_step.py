@@ -10,19 +10,18 @@ from sqlmodel import Session
 from temporalio import activity
 
 from kern.activities.attempt import Attempt, Executions
-from kern.activities.deleted import is_deleted
-from kern.activities.failures import at_the_edge, not_here, try_again
+from kern.activities.failures import at_the_edge, is_deleted, not_here, try_again
 from kern.activities.heartbeat import beating
 from kern.activities.step_code import as_answer, as_output, called_with, step_input, told_of
 from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.activities.tool_result import changes_of
 from kern.contracts.messages import PipelineInput, PipelineOutcome, Work
-from kern.db import step_work, steps
-from kern.db.calls import Execution
-from kern.db.engine import Database
-from kern.db.outputs import no_run, run_row
-from kern.db.step_work import backoff
-from kern.db.steps import Evaluate, Execute, Finished, Held, Task
+from kern.db.engine.database import Database
+from kern.db.reading.run_outputs import no_run, run_row
+from kern.db.steps import execution, transactions
+from kern.db.steps.execution import backoff
+from kern.db.steps.transactions import Evaluate, Execute, Finished, Held, Task
+from kern.db.turns.calls import Execution
 from kern.errors import NotFound
 from kern.pipeline.frames import Phase
 from kern.pipeline.laying import Code, Layout
@@ -87,7 +86,7 @@ class PipelineSteps:
         component_id = await self._db.read(lambda tx: _component_of(tx, run_id))
         shape, now = self._workflow(component_id).layout.shape, datetime.now(UTC)
         reach("pipeline.before_begin")
-        begun = await self._db.write(lambda tx: steps.begin(tx, run_id, shape, now))
+        begun = await self._db.write(lambda tx: transactions.begin(tx, run_id, shape, now))
         reach("pipeline.after_begin")
         return begun
 
@@ -176,17 +175,17 @@ class _Visit:
     async def answer(self, task: Evaluate, answer: Sequence[JsonValue]) -> Task:
         """Store an answer, and return what is to be done next."""
         points = ("step.before_answer", "step.after_answer")
-        return await self.store(lambda tx, now: steps.answer(tx, task, answer, now), *points)
+        return await self.store(lambda tx, now: transactions.answer(tx, task, answer, now), *points)
 
     async def give_up(self, task: Evaluate, why: str) -> Task:
         """Store that there is no answer, and return what is to be done next."""
         points = ("step.before_answer", "step.after_answer")
-        return await self.store(lambda tx, now: steps.broke(tx, task, why, now), *points)
+        return await self.store(lambda tx, now: transactions.broke(tx, task, why, now), *points)
 
     async def miss(self, task: Evaluate, why: str) -> None:
         """Note that this worker cannot ask for an answer."""
         now = datetime.now(UTC)
-        await self._db.write(lambda tx: steps.missed(tx, task, why, now))
+        await self._db.write(lambda tx: transactions.missed(tx, task, why, now))
 
     async def store(
         self, write: Callable[[Session, datetime], object], before: str, after: str
@@ -199,7 +198,7 @@ class _Visit:
             write(tx, now)
             if is_last:
                 return PipelineOutcome(work=(Work(lane=self._lane),))
-            return steps.take(
+            return transactions.take(
                 tx, self._run_id, self._lane, token, now, is_alive=self._executions.is_alive
             )
 
@@ -239,12 +238,12 @@ class _StepAttempt(Attempt[Finished]):
         output, changes = as_output(value), changes_of(self.given.session_state)
         if isinstance(changes, str):
             why = f"What it changed in the session's state could not be kept: {changes}"
-            return Finished(ToolOutcome.error, error=why, code=step_work.STATE_NOT_KEPT)
+            return Finished(ToolOutcome.error, error=why, code=execution.STATE_NOT_KEPT)
         return Finished(ToolOutcome.result, output.content, output.stop, changes=changes)
 
     async def _keep(self, finished: Finished, *, goes_on: bool) -> None:
         def write(tx: Session, now: datetime) -> None:
-            steps.finish(tx, self._task, self.token, finished, now)
+            transactions.finish(tx, self._task, self.token, finished, now)
 
         if goes_on:
             points = ("step.before_store", "step.after_store")

@@ -14,8 +14,8 @@ from kern.activities.failures import (
 )
 from kern.activities.heartbeat import beating
 from kern.contracts.messages import NameInput, Nothing, SummaryInput
-from kern.db import naming, summaries
-from kern.db.engine import Database
+from kern.db.engine.database import Database
+from kern.db.sessions import naming, summaries
 from kern.model_component import ModelComponent
 from kern.models.base import ModelRequest, ModelResponse, ProviderError
 from kern.process.checkpoints import reach

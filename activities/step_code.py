@@ -7,9 +7,9 @@ from functools import partial
 from pydantic import JsonValue
 
 from kern.activities.tool_result import error_text, result_json
-from kern.db.engine import Database
-from kern.db.step_reading import StoredReader
-from kern.db.steps import Evaluate, Execute
+from kern.db.engine.database import Database
+from kern.db.steps.reader import StoredReader
+from kern.db.steps.transactions import Evaluate, Execute
 from kern.past import PastRun
 from kern.pipeline.blocks import takes_input
 from kern.pipeline.frames import Phase

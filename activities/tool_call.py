@@ -6,16 +6,15 @@ from functools import partial
 from temporalio import activity
 
 from kern.activities.attempt import Attempt, Executions
-from kern.activities.deleted import is_deleted
-from kern.activities.failures import at_the_edge, not_here, try_again
+from kern.activities.failures import at_the_edge, is_deleted, not_here, try_again
 from kern.activities.heartbeat import beating
 from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.activities.tool_result import Outcome, error_text, outcome_of
 from kern.contracts.messages import ToolCallInput, ToolCallOutcome
-from kern.db import calls
-from kern.db.calls import Execution, Kept, Settled
-from kern.db.engine import Database
-from kern.db.past import StoredPast
+from kern.db.engine.database import Database
+from kern.db.reading.chat_history import StoredPast
+from kern.db.turns import calls
+from kern.db.turns.calls import Execution, Kept, Settled
 from kern.errors import NotFound, Unavailable
 from kern.model_component import ModelComponent
 from kern.past import PastContext

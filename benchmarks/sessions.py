@@ -8,7 +8,9 @@ from sqlmodel import Session
 from kern.agent import Agent
 from kern.contracts.answers import Answer
 from kern.contracts.requests import RunRequest
-from kern.db import Database, accepting, turns
+from kern.db import Database
+from kern.db.runs import accepting
+from kern.db.turns import model_turns
 from kern.models.base import ModelResponse
 from kern.values.ids import new_id
 
@@ -56,4 +58,4 @@ def _store(tx: Session, *, agent: Agent, session_ids: list[str], user_id: str | 
             session_id=session_id,
         )
         response = ModelResponse(content="Here is your answer.", provider="scripted")
-        turns.store(tx, run_id, 1, Answer(response), now)
+        model_turns.store(tx, run_id, 1, Answer(response), now)

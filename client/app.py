@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from kern.component import Component
-from kern.db.engine import Database
+from kern.db.engine.database import Database
 from kern.errors import InvalidDefinition, InvalidInput
 from kern.registry import registry
 

@@ -13,10 +13,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from kern.client.temporal import queue_of
 from kern.client.transport import reason
 from kern.contracts.messages import WORKFLOWS, Nothing, Resolved, RunCursor
-from kern.db import outbox
-from kern.db.engine import Database
-from kern.db.outbox import Delivery, DeliveryKind
-from kern.db.tables import RunRow
+from kern.db.engine.database import Database
+from kern.db.engine.tables import RunRow
+from kern.db.journal import outbox
+from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.errors import KernError, Unavailable
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from temporalio.client import Client
 
 from kern.client.workers import ComponentWorkers
-from kern.db.engine import Database
+from kern.db.engine.database import Database
 from kern.errors import InvalidInput
 from kern.process.logs import get_logger
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from kern.contracts.viewer import Viewer
 from kern.db import Database
-from kern.db.following import News, news
+from kern.db.reading.event_feed import News, news
 from kern.errors import Unavailable
 from kern.events import RunContent, RunContentReset, RunEvent
 from kern.process.live_text import Follower

@@ -12,9 +12,10 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from kern.client.courier import Courier
-from kern.db import order, outbox, runs
-from kern.db.engine import Database
-from kern.db.tables import OutboxRow, RequirementRow, RunRow
+from kern.db.engine.database import Database
+from kern.db.engine.tables import OutboxRow, RequirementRow, RunRow
+from kern.db.journal import outbox
+from kern.db.runs import lifecycle, session_queue
 from kern.errors import KernError
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
@@ -83,11 +84,13 @@ class Relay:
                     raise
                 # One that Temporal cannot even name must not hold up the others.
                 _log.warning("run_not_looked_after", run_id=run_id, why=str(error))
-        for session_id in await self._db.read(lambda tx: order.stuck_sessions(tx, now - _STALE)):
+        for session_id in await self._db.read(
+            lambda tx: session_queue.stuck_sessions(tx, now - _STALE)
+        ):
             await self._let_next_begin(session_id, now)
 
     async def _let_next_begin(self, session_id: str, now: datetime) -> None:
-        await self._db.write(lambda tx: order.let_next_begin(tx, session_id, "", now))
+        await self._db.write(lambda tx: session_queue.let_next_begin(tx, session_id, "", now))
 
     async def _look_after(self, run_id: str) -> None:
         try:
@@ -131,6 +134,6 @@ def _suspects(tx: Session, before: datetime) -> list[str]:
 
 
 def _end(tx: Session, run_id: str, message: str) -> None:
-    run = runs.lock(tx, run_id)
+    run = lifecycle.lock(tx, run_id)
     if not RunStatus(run.status).is_final:
-        runs.fail(tx, run, "ended_outside", message, datetime.now(UTC))
+        lifecycle.fail(tx, run, "ended_outside", message, datetime.now(UTC))

@@ -13,10 +13,13 @@ from kern.component import Component
 from kern.contracts.messages import StopQuery
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer, system_user
-from kern.db import accepting, deciding, outputs, retrying, runs, step_listing
-from kern.db.deciding import Accepted, Submission
-from kern.db.engine import Database
-from kern.db.outbox import Delivery
+from kern.db.decisions import deciding
+from kern.db.decisions.deciding import Accepted, Submission
+from kern.db.engine.database import Database
+from kern.db.journal.outbox import Delivery
+from kern.db.reading import run_outputs, step_progress
+from kern.db.runs import accepting, lifecycle
+from kern.db.steps import retry as retrying
 from kern.errors import InvalidDecision
 from kern.media import read_all
 from kern.process.checkpoints import reach
@@ -114,7 +117,7 @@ class Runs:
         an_id("run_id", run_id)
         if all(item.draft is None for item in requirements):
             # Otherwise the transaction that decides finds out whose it is.
-            status = await self._db.read(lambda tx: outputs.find_run(tx, run_id, viewer).status)
+            status = await self._db.read(lambda tx: run_outputs.find_run(tx, run_id, viewer).status)
             return Submitted(StopQuery(), RunStatus(status).stands_still)
         accepted = await self.resolve(requirements, viewer, within=run_id)
         if accepted[-1].run_ids[-1] == run_id:
@@ -156,7 +159,7 @@ class Runs:
         now = datetime.now(UTC)
         an_id("run_id", run_id)
         reach("cancel.before_store")
-        delivery = await self._db.write(lambda tx: runs.cancel(tx, run_id, viewer, now))
+        delivery = await self._db.write(lambda tx: lifecycle.cancel(tx, run_id, viewer, now))
         reach("cancel.after_store")
         await self._courier.tell_at_once(delivery)
         return await self.output(run_id, viewer)
@@ -174,7 +177,7 @@ class Runs:
     async def output(self, run_id: str, viewer: Viewer) -> RunOutput:
         """Read a run as it stands."""
         an_id("run_id", run_id)
-        return await self._db.read(lambda tx: outputs.run_output(tx, run_id, viewer))
+        return await self._db.read(lambda tx: run_outputs.run_output(tx, run_id, viewer))
 
     async def _stop(
         self, run_id: str, viewer: Viewer, watch: Bell, heard: StopQuery | None = None
@@ -205,8 +208,8 @@ class Runs:
         """Read the steps that a pipeline has opened."""
 
         def read(tx: Session) -> list[StepExecution]:
-            outputs.find_run(tx, run_id, viewer)
-            return step_listing.steps_of(tx, run_id, limit, after)
+            run_outputs.find_run(tx, run_id, viewer)
+            return step_progress.steps_of(tx, run_id, limit, after)
 
         an_id("run_id", run_id)
         return await self._db.read(read)

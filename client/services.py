@@ -16,7 +16,7 @@ from kern.client.sessions import Sessions
 from kern.client.streams import Readers, Streams
 from kern.client.waiting import Waiting
 from kern.db import Database
-from kern.db.configured import open_database
+from kern.db.engine.from_settings import open_database
 from kern.errors import Unavailable
 from kern.process.logs import get_logger
 from kern.process.settings import Settings

@@ -12,16 +12,9 @@ from temporalio.service import RPCError
 from kern.client.courier import Courier
 from kern.client.temporal import queue_of
 from kern.contracts.viewer import Viewer
-from kern.db import (
-    deletions,
-    files,
-    forks,
-    naming,
-    session_metrics,
-    sessions,
-    step_history,
-)
-from kern.db.engine import Database
+from kern.db.engine.database import Database
+from kern.db.reading import files, session_metrics, workflow_history
+from kern.db.sessions import deletions, forks, naming, records
 from kern.errors import InvalidInput, NotFound, Unavailable
 from kern.media import FileContent
 from kern.run import Message, RunOutput
@@ -43,29 +36,29 @@ class Sessions:
 
     async def read(self, session_id: str, viewer: Viewer) -> Session:
         """Read a session."""
-        return await self._db.read(lambda tx: sessions.read(tx, session_id, viewer))
+        return await self._db.read(lambda tx: records.read(tx, session_id, viewer))
 
     async def page(self, viewer: Viewer, limit: int, cursor: str | None) -> SessionPage:
         """List the viewer's sessions."""
-        return await self._db.read(lambda tx: sessions.page(tx, viewer, limit=limit, cursor=cursor))
+        return await self._db.read(lambda tx: records.page(tx, viewer, limit=limit, cursor=cursor))
 
     async def chat_history(
         self, session_id: str, viewer: Viewer, limit: int | None
     ) -> list[Message]:
         """Read what was asked and answered."""
-        return await self._db.read(lambda tx: sessions.chat_history(tx, session_id, viewer, limit))
+        return await self._db.read(lambda tx: records.chat_history(tx, session_id, viewer, limit))
 
     async def workflow_history(
         self, session_id: str, viewer: Viewer, limit: int
     ) -> list[RunOutput]:
         """Read the latest completed runs: inputs and what they came to."""
         return await self._db.read(
-            lambda tx: step_history.history_of(tx, session_id, viewer, limit)
+            lambda tx: workflow_history.history_of(tx, session_id, viewer, limit)
         )
 
     async def messages(self, session_id: str, viewer: Viewer, limit: int | None) -> list[Message]:
         """Read the messages of all runs."""
-        return await self._db.read(lambda tx: sessions.messages(tx, session_id, viewer, limit))
+        return await self._db.read(lambda tx: records.messages(tx, session_id, viewer, limit))
 
     async def update_state(
         self, session_id: str, viewer: Viewer, changes: Sequence[StateChange]
@@ -73,7 +66,7 @@ class Sessions:
         """Change the state, and return the new one."""
         now, update_id = datetime.now(UTC), new_id()
         return await self._db.write(
-            lambda tx: sessions.update_state(
+            lambda tx: records.update_state(
                 tx, session_id, viewer, changes, now, update_id=update_id
             )
         )
@@ -86,7 +79,7 @@ class Sessions:
     async def rename(self, session_id: str, viewer: Viewer, name: str) -> Session:
         """Give a session a name."""
         now = datetime.now(UTC)
-        return await self._db.write(lambda tx: sessions.rename(tx, session_id, viewer, name, now))
+        return await self._db.write(lambda tx: records.rename(tx, session_id, viewer, name, now))
 
     async def name_by_model(self, session_id: str, viewer: Viewer) -> Session:
         """Have the model give a session a name, and wait for it.

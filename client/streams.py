@@ -9,8 +9,8 @@ from kern.component import Component
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer
 from kern.db import Database, PostgresDb
-from kern.db.following import follow, standing
-from kern.db.notices import Listener
+from kern.db.engine.pg_notify import Listener
+from kern.db.reading.event_feed import follow, standing
 from kern.errors import InvalidInput
 from kern.process.live_text import Follower
 from kern.requirements import Requirement

@@ -17,9 +17,9 @@ from temporalio.client import (
 from temporalio.service import RPCError
 
 from kern.contracts.messages import Stop, StopQuery
-from kern.db import outputs
-from kern.db.engine import Database
-from kern.db.tables import RunRow
+from kern.db.engine.database import Database
+from kern.db.engine.tables import RunRow
+from kern.db.reading import run_outputs
 from kern.process.logs import get_logger
 from kern.process.wakeup import Bell
 from kern.values.ids import new_id
@@ -168,5 +168,5 @@ class Waiting:
 def _stands_still(tx: Session, run_id: str) -> bool:
     run = tx.get(RunRow, run_id)
     if run is None:
-        raise outputs.no_run(run_id)
+        raise run_outputs.no_run(run_id)
     return RunStatus(run.status).stands_still

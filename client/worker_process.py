@@ -15,7 +15,7 @@ from kern.client.health import Health, HealthServer
 from kern.client.services import Services
 from kern.client.workers import ComponentWorkers
 from kern.component import Component
-from kern.db.configured import open_database
+from kern.db.engine.from_settings import open_database
 from kern.errors import InvalidInput, KernError, Unavailable
 from kern.process.logs import get_logger, log_json
 from kern.process.settings import Settings, read_settings

@@ -17,8 +17,8 @@ from kern.activities.session_texts import SessionTexts
 from kern.activities.tool_call import ToolCalls
 from kern.client.supervision import kept_alive
 from kern.client.temporal import queue_of
-from kern.db.engine import Database
-from kern.db.publishing import publisher_for
+from kern.db.engine.database import Database
+from kern.db.journal.text_publisher import publisher_for
 from kern.process.logs import get_logger
 from kern.process.settings import Settings
 from kern.registry import Registry

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import JsonValue
 
-from kern.db.engine import Database
+from kern.db.engine.database import Database
 from kern.errors import InvalidDefinition
 from kern.sameness import is_same
 from kern.values.validation import described

@@ -9,7 +9,7 @@ from kern.built_in_tools import built_in_tools
 from kern.component import slug
 from kern.conduct import Conduct
 from kern.context import DEFAULT_RUNS, Context, window_of
-from kern.db.engine import Database
+from kern.db.engine.database import Database
 from kern.definitions import (
     a_list,
     a_model,

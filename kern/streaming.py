@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from pydantic import TypeAdapter
 
-from kern.db.events import STOPS
-from kern.db.following import News, turn_of
-from kern.db.tables import EventRow
+from kern.db.engine.tables import EventRow
+from kern.db.journal.events import STOPS
+from kern.db.reading.event_feed import News, turn_of
 from kern.events import RunContent, RunContentReset, RunEvent, TurnStarted
 from kern.process.live_text import LiveText
 from kern.values.canonical import parse_json

@@ -12,7 +12,7 @@ from pydantic import (
     JsonValue,
 )
 
-from kern.contracts.approval import Approval, Escalation
+from kern.contracts.approval import Approval
 from kern.errors import InvalidDefinition
 from kern.given import Given
 from kern.models.base import ToolSpec

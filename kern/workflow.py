@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import JsonValue
 
 from kern.component import Component, slug
-from kern.db.engine import Database
+from kern.db.engine.database import Database
 from kern.definitions import a_state, not_empty, not_negative
 from kern.errors import InvalidDefinition
 from kern.pipeline.agent import WorkflowAgent

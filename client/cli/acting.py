@@ -9,10 +9,13 @@ from kern.client.embedded import status
 from kern.component import Component
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
-from kern.db import accepting, deciding, deletions, retrying, runs
-from kern.db.deciding import Submission
-from kern.db.engine import Database
-from kern.db.outbox import Delivery
+from kern.db.decisions import deciding
+from kern.db.decisions.deciding import Submission
+from kern.db.engine.database import Database
+from kern.db.journal.outbox import Delivery
+from kern.db.runs import accepting, lifecycle
+from kern.db.sessions import deletions
+from kern.db.steps import retry as retrying
 from kern.errors import InvalidDecision, Unavailable
 from kern.media import read_all
 from kern.process.settings import Settings
@@ -49,7 +52,7 @@ def cancel(settings: Settings, db: Database, run_id: str) -> bool:
         KernError: it is refused, and nothing was changed.
     """
     now = datetime.now(UTC)
-    delivery = db.write_now(lambda tx: runs.cancel(tx, run_id, OPERATOR, now))
+    delivery = db.write_now(lambda tx: lifecycle.cancel(tx, run_id, OPERATOR, now))
     return deliver(settings, db, delivery)
 
 

@@ -20,8 +20,9 @@ from kern.client.cli.printing import (
     where_it_stands,
 )
 from kern.contracts.viewer import OPERATOR
-from kern.db import files, listing, session_metrics, sessions
-from kern.db.engine import Database
+from kern.db.engine.database import Database
+from kern.db.reading import files, listings, session_metrics
+from kern.db.sessions import records
 from kern.errors import InvalidInput
 from kern.process.settings import read_settings
 from kern.run import FileReference, RunOutput
@@ -34,7 +35,7 @@ def print_sessions(*, user: str | None, limit: int, after: str | None, as_json: 
     """Print a page of sessions."""
     with store.existing_database(read_settings()) as db:
         page = db.read_now(
-            lambda tx: sessions.page(tx, OPERATOR, limit=limit, cursor=after, user_id=user)
+            lambda tx: records.page(tx, OPERATOR, limit=limit, cursor=after, user_id=user)
         )
     if as_json:
         found = [one.model_dump(mode="json") for one in page.sessions]
@@ -58,9 +59,9 @@ def print_session(given: str, *, limit: int, as_json: bool) -> None:
     now = datetime.now(UTC)
     with store.existing_database(read_settings()) as db:
         full = _full_id(db, given)
-        session = db.read_now(lambda tx: sessions.read(tx, full, OPERATOR))
+        session = db.read_now(lambda tx: records.read(tx, full, OPERATOR))
         used = db.read_now(lambda tx: session_metrics.metrics(tx, full, OPERATOR, now))
-        runs = db.read_now(lambda tx: sessions.latest_runs(tx, full, limit))
+        runs = db.read_now(lambda tx: records.latest_runs(tx, full, limit))
         came = db.read_now(lambda tx: files.of_runs(tx, [run.run_id for run in runs]))
     if as_json:
         say_json(
@@ -81,7 +82,7 @@ def rename_session(given: str, name: str, *, as_json: bool) -> None:
     now = datetime.now(UTC)
     with store.existing_database(read_settings()) as db:
         full = _full_id(db, given)
-        session = db.write_now(lambda tx: sessions.rename(tx, full, OPERATOR, name, now))
+        session = db.write_now(lambda tx: records.rename(tx, full, OPERATOR, name, now))
     if as_json:
         say_json(session.model_dump(mode="json"))
         return
@@ -97,7 +98,7 @@ def delete_session(given: str, *, may_ask: bool, as_json: bool) -> None:
     settings = read_settings()
     with store.existing_database(settings) as db:
         full = _full_id(db, given)
-        session = db.read_now(lambda tx: sessions.read(tx, full, OPERATOR))
+        session = db.read_now(lambda tx: records.read(tx, full, OPERATOR))
         if may_ask and not prompts.can_ask():
             message = f"Session {full!r} was not deleted: off a terminal, pass --yes."
             raise InvalidInput(message)
@@ -122,7 +123,7 @@ def _is_meant(session: Session) -> bool:
 
 
 def _full_id(db: Database, given: str) -> str:
-    return db.read_now(lambda tx: listing.full_session_id(tx, given))
+    return db.read_now(lambda tx: listings.full_session_id(tx, given))
 
 
 def _row(session: Session) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from kern.client.cli.acting import Decided
 from kern.client.cli.answers import Given, fill_in, json_object
 from kern.client.cli.printing import count, one_line, say, say_json, show_call
 from kern.contracts.viewer import OPERATOR, system_user
-from kern.db import listing, outputs
-from kern.db.engine import Database
+from kern.db.engine.database import Database
+from kern.db.reading import listings, run_outputs
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput
 from kern.process.settings import Settings, read_settings
 from kern.requirements import Requirement
@@ -103,7 +103,7 @@ def _act(run_id: str, act: Callable[[Settings, Database, str], bool]) -> tuple[s
     """Do something to a run; return its whole id, and whether what executes it was told."""
     settings = read_settings()
     with store.existing_database(settings) as db:
-        full = db.read_now(lambda tx: listing.full_run_id(tx, run_id))
+        full = db.read_now(lambda tx: listings.full_run_id(tx, run_id))
         return full, act(settings, db, full)
 
 
@@ -128,8 +128,8 @@ def open_requirement(db: Database, given: str) -> Requirement:
     """
 
     def read(tx: Session) -> Requirement:
-        full = listing.full_requirement_id(tx, given)
-        return outputs.requirement_of(tx, outputs.find_requirement(tx, full, OPERATOR))
+        full = listings.full_requirement_id(tx, given)
+        return run_outputs.requirement_of(tx, run_outputs.find_requirement(tx, full, OPERATOR))
 
     item = db.read_now(read)
     if item.status is not RequirementStatus.pending:

@@ -14,8 +14,8 @@ from kern.client.app import load_app
 from kern.client.cli import store
 from kern.client.cli.printing import count, one_line, say, say_json, show_age, styled
 from kern.client.embedded import status
-from kern.db import listing
-from kern.db.configured import database_file
+from kern.db.engine.from_settings import database_file
+from kern.db.reading import listings
 from kern.errors import KernError, Unavailable
 from kern.process.settings import Settings, read_settings
 
@@ -111,7 +111,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         return
     try:
         with store.existing_database(settings) as db:
-            found = db.read_now(listing.backlog)
+            found = db.read_now(listings.backlog)
             yield Finding("database", ok=True, text=f"{db.name}, revision {store.revision(db)}")
     except KernError as error:
         yield Finding("database", ok=False, text=str(error))

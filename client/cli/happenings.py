@@ -8,7 +8,8 @@ from kern.client.cli import store
 from kern.client.cli.printing import one_line, say, show_call
 from kern.client.streams import Readers
 from kern.contracts.viewer import OPERATOR
-from kern.db import Database, listing
+from kern.db import Database
+from kern.db.reading import listings
 from kern.events import (
     RunContent,
     RunEvent,
@@ -26,7 +27,7 @@ _LONGEST = 160
 def print_events(given: str, *, after: int, follow: bool, as_json: bool) -> None:
     """Print a run's events after a number."""
     with store.existing_database(read_settings()) as db:
-        run_id = db.read_now(lambda tx: listing.full_run_id(tx, given))
+        run_id = db.read_now(lambda tx: listings.full_run_id(tx, given))
         asyncio.run(_print(db, run_id, after=after, follow=follow, as_json=as_json))
 
 

@@ -12,8 +12,8 @@ from kern.client.cli.printing import (
     show_id,
     where_it_stands,
 )
-from kern.db import listing
-from kern.db.listing import Page
+from kern.db.reading import listings
+from kern.db.reading.listings import Page
 from kern.process.settings import read_settings
 from kern.requirements import Requirement
 from kern.run import RunOutput
@@ -32,10 +32,10 @@ def print_runs(
     """Print a page of runs."""
     with store.existing_database(read_settings()) as db:
         page = db.read_now(
-            lambda tx: listing.list_runs(
+            lambda tx: listings.list_runs(
                 tx,
                 limit=limit,
-                after=after and listing.full_run_id(tx, after),
+                after=after and listings.full_run_id(tx, after),
                 status=status,
                 user_id=user,
             )
@@ -58,12 +58,12 @@ def print_pending(
     """Print a page of what waits for people."""
     with store.existing_database(read_settings()) as db:
         page = db.read_now(
-            lambda tx: listing.list_pending(
+            lambda tx: listings.list_pending(
                 tx,
                 limit=limit,
-                after=after and listing.full_requirement_id(tx, after),
+                after=after and listings.full_requirement_id(tx, after),
                 user_id=user,
-                run_id=run and listing.full_run_id(tx, run),
+                run_id=run and listings.full_run_id(tx, run),
             )
         )
     if as_json:

@@ -12,8 +12,8 @@ from kern.client.cli.printing import one_line, safe, say, say_json, styled
 from kern.client.cli.stepwise import StepScreen
 from kern.client.runtime import close_runtime
 from kern.contracts.requests import RunRequest
-from kern.db.configured import database_file, open_database
-from kern.db.tables import RunRow
+from kern.db.engine.from_settings import database_file, open_database
+from kern.db.engine.tables import RunRow
 from kern.edits import tool_of
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed
 from kern.media import File, Image

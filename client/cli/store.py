@@ -5,10 +5,10 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
 
-from kern.db.configured import database_file, open_database
-from kern.db.engine import Database, reason
-from kern.db.migrate import revision_of
+from kern.db.engine.database import Database, reason
+from kern.db.engine.from_settings import database_file, open_database
 from kern.db.migrations import HEAD
+from kern.db.migrations.migrate import revision_of
 from kern.errors import Conflict, NotFound, Unavailable
 from kern.process.settings import Settings
 

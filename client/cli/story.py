@@ -24,9 +24,10 @@ from kern.client.cli.printing import (
 )
 from kern.client.cli.stepwise import MOST, tell_progress, tell_steps
 from kern.contracts.viewer import OPERATOR
-from kern.db import late, listing, outputs, step_listing
-from kern.db.late import LateResult
-from kern.db.listing import Decision
+from kern.db.reading import listings, run_outputs, step_progress
+from kern.db.reading.listings import Decision
+from kern.db.turns import late_results
+from kern.db.turns.late_results import LateResult
 from kern.process.settings import read_settings
 from kern.requirements import Requirement
 from kern.run import Message, RunOutput, StepExecution, ToolExecution
@@ -75,23 +76,23 @@ def read_story(tx: Session, given: str) -> Story:
     Raises:
         NotFound: there is no such run.
     """
-    return _read(tx, listing.full_run_id(tx, given))
+    return _read(tx, listings.full_run_id(tx, given))
 
 
 def _read(tx: Session, run_id: str) -> Story:
-    run = outputs.run_output(tx, run_id, OPERATOR)
-    waiting = listing.backlog(tx, run_id).undelivered
+    run = run_outputs.run_output(tx, run_id, OPERATOR)
+    waiting = listings.backlog(tx, run_id).undelivered
     inside = [call.child_run_id for call in run.tools if call.child_run_id]
     # A workflow tells of everything that was asked in it, at whatever depth.
     decided = dict.fromkeys([run_id, *(item.run_id for item in run.requirements)])
     return Story(
         run,
-        [one for asked in decided for one in listing.decisions_of(tx, asked)],
-        late.results_of(tx, run_id),
+        [one for asked in decided for one in listings.decisions_of(tx, asked)],
+        late_results.results_of(tx, run_id),
         waiting,
         {one: _read(tx, one) for one in inside},
-        step_listing.steps_of(tx, run_id, MOST) if run.progress else [],
-        step_listing.count_of(tx, run_id) if run.progress else 0,
+        step_progress.steps_of(tx, run_id, MOST) if run.progress else [],
+        step_progress.count_of(tx, run_id) if run.progress else 0,
     )
 
 

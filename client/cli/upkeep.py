@@ -2,8 +2,8 @@
 
 from kern.client.cli import store
 from kern.client.cli.printing import count, say, say_json
-from kern.db import audit
-from kern.db.configured import open_database
+from kern.db.engine.from_settings import open_database
+from kern.db.journal import audit_chain
 from kern.db.migrations import HEAD
 from kern.process.settings import read_settings
 
@@ -30,7 +30,7 @@ def verify_chain(head: str | None, *, as_json: bool) -> None:
         AuditBroken: it does not verify; the message names the first decision that does not.
     """
     with store.existing_database(read_settings()) as db:
-        report = db.read_now(lambda tx: audit.verify(tx, head))
+        report = db.read_now(lambda tx: audit_chain.verify(tx, head))
     if as_json:
         say_json({"decisions": report.decisions, "head": report.head, "verified": True})
         return

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from kern.db.step_tables import StepRow
+from kern.db.engine.step_tables import StepRow
 from kern.pipeline.nodes import Node, Shape
 
 # Where a frame's input is: what the run was asked, what a frame came to, or what one was given,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from kern.db.step_tables import StepRow
+from kern.db.engine.step_tables import StepRow
 from kern.pipeline.frames import RUN, Ending, Frames, Outcome, Phase, edited, out_of
 from kern.pipeline.nodes import Node, NodeKind, OnError, OnRefusal
 

@@ -7,7 +7,7 @@ import pytest
 
 from kern.client.embedded import EmbeddedServer
 from kern.db import SqliteDb
-from kern.db.configured import database_path
+from kern.db.engine.from_settings import database_path
 from tests.support.cli import Cli
 from tests.support.templates import sqlite_with_tables
 

@@ -13,9 +13,10 @@ from sqlalchemy import text
 
 from kern.client.cli.printing import safe
 from kern.client.embedded import status
-from kern.db import SqliteDb, calls
-from kern.db.configured import database_path
+from kern.db import SqliteDb
+from kern.db.engine.from_settings import database_path
 from kern.db.migrations import HEAD
+from kern.db.turns import calls
 from kern.models.scripted import Call
 from kern.values.states import ToolOutcome
 from tests.support import seeds

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from kern.db import SqliteDb
-from kern.db.configured import database_path
-from kern.db.listing import list_pending
+from kern.db.engine.from_settings import database_path
+from kern.db.reading.listings import list_pending
 from kern.values.states import RunStatus
 from tests.support.cli import COMMAND, command, environment, output_of, terminal, worker
 from tests.support.pictures import png

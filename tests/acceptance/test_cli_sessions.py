@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from kern.contracts.requests import RunRequest
-from kern.db import SqliteDb, accepting
+from kern.db import SqliteDb
+from kern.db.runs import accepting
 from kern.models.scripted import Call
 from kern.values.ids import new_id
 from tests.support import seeds

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kern.db.configured import database_path
+from kern.db.engine.from_settings import database_path
 from kern.models.scripted import Call
 from kern.testing import isolated_runtime
 from kern.tools import tool

@@ -14,9 +14,13 @@ from pydantic import JsonValue
 from kern.contracts.answers import Answer, NewCall, Question
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
-from kern.db import Database, PostgresDb, SqliteDb, accepting, audit, deciding, turns
-from kern.db.deciding import Submission
-from kern.db.tables import RequirementRow
+from kern.db import Database, PostgresDb, SqliteDb
+from kern.db.decisions import deciding
+from kern.db.decisions.deciding import Submission
+from kern.db.engine.tables import RequirementRow
+from kern.db.journal import audit_chain
+from kern.db.runs import accepting
+from kern.db.turns import model_turns
 from kern.errors import AlreadyResolved
 from kern.models.base import ModelResponse
 from kern.requirements import DecisionDraft
@@ -66,7 +70,7 @@ def paused_run(db: Database) -> tuple[str, str]:
         )
     )
     answer = Answer(ModelResponse(content="", provider="none"), [call])
-    outcome = db.write_now(lambda tx: turns.store(tx, run_id, 1, answer, now))
+    outcome = db.write_now(lambda tx: model_turns.store(tx, run_id, 1, answer, now))
     gate = outcome.calls[0].gate
     assert gate is not None
     return run_id, gate.requirement_id
@@ -107,7 +111,7 @@ def test_first_of_two_deciders_wins_and_the_other_is_told(connect: Callable[[], 
             rejected = rows.calls[0].outcome == "rejected"
             assert rejected == (winner == "bob")
             wins[winner] += 1
-    assert sides["bob"].read_now(audit.verify).decisions == sum(wins.values()) == TIMES
+    assert sides["bob"].read_now(audit_chain.verify).decisions == sum(wins.values()) == TIMES
     for db in sides.values():
         db.close()
 

@@ -10,8 +10,8 @@ import pytest
 from sqlmodel import Session, col, select
 
 from kern.db import database_from_url
-from kern.db.step_tables import StepRow
-from kern.db.tables import DecisionRow
+from kern.db.engine.step_tables import StepRow
+from kern.db.engine.tables import DecisionRow
 from tests.support.crash_app import read
 from tests.support.crash_case import Case, CaseRun
 from tests.support.crash_checks import check_answers, check_effects, check_end, check_questions

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kern.db.step_inputs import as_text
+from kern.db.steps.inputs import as_text
 from kern.values.ids import new_id
 from tests.support import forked
 from tests.support.cli import environment

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from kern.client.services import Services
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
-from kern.db import Database, database_from_url, outputs
+from kern.db import Database, database_from_url
+from kern.db.reading import run_outputs
 from kern.values.ids import new_id
 from kern.values.states import OnBusy
 from tests.support.crash_app import build, read, user_text
@@ -82,7 +83,7 @@ async def _play(world: World, place: Place, db: Database) -> tuple[list[str], di
             await _all_completed(db)
         finally:
             await survivor.kill()
-        output = await db.read(lambda tx: outputs.run_output(tx, ids[0], OPERATOR))
+        output = await db.read(lambda tx: run_outputs.run_output(tx, ids[0], OPERATOR))
         return ids, output.session_state
     finally:
         await services.runs.close()

@@ -11,7 +11,8 @@ from sqlmodel import Session
 from kern.client.runtime import Runtime
 from kern.client.waiting import Waiting
 from kern.contracts.viewer import OPERATOR
-from kern.db import outbox, runs
+from kern.db.journal import outbox
+from kern.db.runs import lifecycle
 from kern.errors import AlreadyResolved, RunEnded
 from kern.models.scripted import Call
 from kern.tools import tool
@@ -138,7 +139,7 @@ def test_whoever_waits_hears_from_the_row_what_the_workflow_does_not_know(
     wait_until(lambda: ledger.lines == ["began"])
 
     def cancel_untold(tx: Session) -> None:
-        runs.cancel(tx, accepted.run_id, OPERATOR, datetime.now(UTC))
+        lifecycle.cancel(tx, accepted.run_id, OPERATOR, datetime.now(UTC))
         outbox.forget(tx, accepted.run_id)
 
     services = runtime.services

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from kern.db import audit
-from kern.db.audit import ChainReport
-from kern.db.deciding import Accepted
-from kern.db.tables import ChainHeadRow, DecisionRow
+from kern.db.decisions.deciding import Accepted
+from kern.db.engine.tables import ChainHeadRow, DecisionRow
+from kern.db.journal import audit_chain
+from kern.db.journal.audit_chain import ChainReport
 from kern.errors import AuditBroken
 from tests.support.stored_runs import NAMES, Stored, after, at_once, opened
 
@@ -43,7 +43,7 @@ def decided(stored: Stored, count: int) -> list[ChainReport]:
 
 
 def verified(stored: Stored, head: str | None = None) -> ChainReport:
-    return stored.look(lambda tx: audit.verify(tx, head))
+    return stored.look(lambda tx: audit_chain.verify(tx, head))
 
 
 def test_a_chain_that_nobody_touched_verifies(fresh: Stored) -> None:
@@ -90,7 +90,7 @@ def test_each_kind_of_tampering_is_found(chain: Stored, changes: list[str]) -> N
     def tamper(tx: Session) -> None:
         for change in changes:
             tx.connection().execute(text(change))
-        audit.verify(tx)
+        audit_chain.verify(tx)
 
     with pytest.raises(AuditBroken):
         chain.do(tamper)
@@ -102,10 +102,10 @@ def test_a_decision_added_behind_the_last_is_found(chain: Stored) -> None:
         last = tx.exec(select(DecisionRow).where(DecisionRow.seq == 3)).one()
         added = DecisionRow.model_validate(last.model_dump())
         added.seq, added.id, added.position, added.previous_hash = 4, "added", 2, last.hash
-        added.hash = audit.hash_of(added)
+        added.hash = audit_chain.hash_of(added)
         tx.add(added)
         tx.flush()
-        audit.verify(tx)
+        audit_chain.verify(tx)
 
     with pytest.raises(AuditBroken, match="added by hand"):
         chain.do(add)
@@ -115,9 +115,9 @@ def test_an_end_that_does_not_follow_from_what_was_before_is_found(chain: Stored
     def unhinge(tx: Session) -> None:
         last = tx.exec(select(DecisionRow).where(DecisionRow.seq == 3)).one()
         last.previous_hash = "0" * 64
-        last.hash = tx.exec(select(ChainHeadRow)).one().hash = audit.hash_of(last)
+        last.hash = tx.exec(select(ChainHeadRow)).one().hash = audit_chain.hash_of(last)
         tx.flush()
-        audit.verify(tx)
+        audit_chain.verify(tx)
 
     with pytest.raises(AuditBroken, match="does not follow from the decision before"):
         chain.do(unhinge)
@@ -132,11 +132,11 @@ def test_a_chain_rewritten_from_its_start_is_found_by_a_head_noted_elsewhere(
         previous = "0" * 64
         for row in tx.exec(select(DecisionRow).order_by(col(DecisionRow.seq))):
             row.actor, row.previous_hash = "eve", previous
-            row.hash = previous = audit.hash_of(row)
+            row.hash = previous = audit_chain.hash_of(row)
         tx.exec(select(ChainHeadRow)).one().hash = previous
         tx.flush()
-        audit.verify(tx)
-        audit.verify(tx, noted)
+        audit_chain.verify(tx)
+        audit_chain.verify(tx, noted)
 
     with pytest.raises(AuditBroken, match="rewritten since"):
         chain.do(rewrite)

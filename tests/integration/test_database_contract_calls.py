@@ -5,9 +5,11 @@ from pydantic import JsonValue
 from sqlmodel import select
 
 from kern.contracts.viewer import Viewer
-from kern.db import audit, calls, late, runs
-from kern.db.calls import Execution, Kept, Settled
-from kern.db.tables import OutboxRow
+from kern.db.engine.tables import OutboxRow
+from kern.db.journal import audit_chain
+from kern.db.runs import lifecycle
+from kern.db.turns import calls, late_results
+from kern.db.turns.calls import Execution, Kept, Settled
 from kern.errors import NotFound
 from kern.session_state import StateChange
 from kern.tools import Approval
@@ -36,7 +38,7 @@ def brought_to(stored: Stored, state: str, effect: str) -> str:
         stored.finish(call_id, "mine", result="first")
     if state == "cancelled":
         run_id = stored.run_of(call_id)
-        stored.do(lambda tx: runs.cancel(tx, run_id, Viewer("ann"), after(0)))
+        stored.do(lambda tx: lifecycle.cancel(tx, run_id, Viewer("ann"), after(0)))
     return call_id
 
 
@@ -123,14 +125,14 @@ def test_a_doubt_about_what_never_began_needs_nobody(stored: Stored, *, begun: b
         # It may have happened.
         assert (settled.status, output.status) == (RequirementStatus.pending, RunStatus.paused)
         return
-    decision = stored.look(lambda tx: audit.decisions_of(tx, requirement.id)[-1])
+    decision = stored.look(lambda tx: audit_chain.decisions_of(tx, requirement.id)[-1])
     assert (decision.verdict, decision.actor) == (Verdict.run_again.value, "kern")
     assert settled.status is RequirementStatus.resolved
     assert output.status is RunStatus.running
     waiting = select(OutboxRow).where(OutboxRow.run_id == run_id)
     told = stored.look(lambda tx: [row.requirement_id for row in tx.exec(waiting)])
     assert requirement.id in told
-    stored.look(audit.verify)
+    stored.look(audit_chain.verify)
     taken = stored.begin(call_id, "third")
     assert isinstance(taken, Execution)
     assert taken.attempt == 1
@@ -140,7 +142,7 @@ def test_a_doubt_about_what_never_began_needs_nobody(stored: Stored, *, begun: b
 def test_a_call_that_is_given_back_ends_with_its_run(stored: Stored, token: str) -> None:
     call_id = brought_to(stored, "running", "once")
     run_id = stored.run_of(call_id)
-    stored.do(lambda tx: runs.cancel(tx, run_id, Viewer("ann"), after(0)))
+    stored.do(lambda tx: lifecycle.cancel(tx, run_id, Viewer("ann"), after(0)))
     assert not stored.do(lambda tx: calls.release(tx, call_id, token, "not begun", after(1)))
     found = stored.execution(call_id)
     if token == "mine":
@@ -242,7 +244,7 @@ def test_a_late_result_that_a_person_denied_is_recorded_once_and_changes_nothing
     assert (stored.execution(call_id), stored.requirement(call_id)) == (before, said)
     run_id = stored.run_of(call_id)
     assert stored.events(run_id).count("late_result_refused") == 1
-    [found] = stored.look(lambda tx: late.results_of(tx, run_id))
+    [found] = stored.look(lambda tx: late_results.results_of(tx, run_id))
     assert (found.tool_call_id, found.outcome, found.result) == (call_id, "result", "paid")
 
 

@@ -6,10 +6,12 @@ import pytest
 from pydantic import JsonValue
 
 from kern.contracts.viewer import OPERATOR, Viewer
-from kern.db import audit, deciding, runs
-from kern.db.calls import Execution, Settled
-from kern.db.deciding import Accepted, Submission
-from kern.db.outbox import DeliveryKind
+from kern.db.decisions import deciding
+from kern.db.decisions.deciding import Accepted, Submission
+from kern.db.journal import audit_chain
+from kern.db.journal.outbox import DeliveryKind
+from kern.db.runs import lifecycle
+from kern.db.turns.calls import Execution, Settled
 from kern.errors import (
     AlreadyResolved,
     ArgumentsChanged,
@@ -137,13 +139,13 @@ def test_a_submission_whose_acknowledgement_was_lost_is_accepted_once(stored: St
     seen = waiting(stored, RequirementKind.confirmation)
     draft = DecisionDraft(verdict=Verdict.approve)
     submission = Submission(seen.id, seen.submitted_digest, draft, "dana")
-    before = stored.look(audit.verify).decisions
+    before = stored.look(audit_chain.verify).decisions
 
     first = stored.do(lambda tx: deciding.resolve(tx, submission, OPERATOR, NOW))
     again = stored.do(lambda tx: deciding.resolve(tx, submission, OPERATOR, after(5)))
 
     assert again == first
-    assert stored.look(audit.verify).decisions == before + 1
+    assert stored.look(audit_chain.verify).decisions == before + 1
 
 
 def test_of_eight_who_decide_at_once_one_wins(stored: Stored) -> None:
@@ -303,7 +305,7 @@ def test_texts_of_decisions_are_cleaned_before_they_are_hashed_and_kept(stored: 
 
 def test_a_run_that_ended_takes_no_decision(stored: Stored) -> None:
     seen = stored.gated()
-    stored.do(lambda tx: runs.cancel(tx, seen.run_id, Viewer("ann"), after(1)))
+    stored.do(lambda tx: lifecycle.cancel(tx, seen.run_id, Viewer("ann"), after(1)))
     with pytest.raises(AlreadyResolved, match="is cancelled and takes no decision"):
         stored.resolve(seen)
 

@@ -10,8 +10,10 @@ from sqlmodel import col, func, select
 
 from kern.context import Context
 from kern.contracts.viewer import Viewer
-from kern.db import deletions, files, forks, history, listing, sessions, turns
-from kern.db.tables import FileRow
+from kern.db.engine.tables import FileRow
+from kern.db.reading import files, history_window, listings
+from kern.db.sessions import deletions, forks, records
+from kern.db.turns import model_turns
 from kern.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from kern.history import Window
 from kern.media import File, FileContent, Image
@@ -47,7 +49,7 @@ def rows_of(stored: Stored, session_id: str) -> int:
 
 def shown(stored: Stored, run_id: str, turn: int = 1) -> list[Message]:
     context = Context(None, Window(runs=3))
-    return stored.look(lambda tx: turns.load(tx, run_id, turn, lambda _: context)).messages
+    return stored.look(lambda tx: model_turns.load(tx, run_id, turn, lambda _: context)).messages
 
 
 @contextmanager
@@ -164,14 +166,14 @@ def test_no_bytes_are_read_with_runs_sessions_and_their_histories(stored: Stored
     run_id = completed(stored, session_id, BILL, CHART)
     with no_bytes_read(stored) as heard:
         assert len(of_input(stored, run_id)) == 2
-        for read in (sessions.messages, sessions.chat_history):
+        for read in (records.messages, records.chat_history):
             found = stored.look(lambda tx, read=read: read(tx, session_id, ANN))  # type: ignore[misc]
             assert [one.name for one in found[0].files] == ["bill.pdf", "chart.png"]
-        earlier = stored.look(lambda tx: history.earlier(tx, session_id, 9, Window(runs=3)))
+        earlier = stored.look(lambda tx: history_window.earlier(tx, session_id, 9, Window(runs=3)))
         assert [type(one) for one in earlier[0].files] == [FileReference] * 2
-        stored.look(lambda tx: sessions.page(tx, ANN, limit=9))
-        stored.look(lambda tx: sessions.latest_runs(tx, session_id, 9))
-        stored.look(lambda tx: listing.list_runs(tx, limit=9))
+        stored.look(lambda tx: records.page(tx, ANN, limit=9))
+        stored.look(lambda tx: records.latest_runs(tx, session_id, 9))
+        stored.look(lambda tx: listings.list_runs(tx, limit=9))
         named = stored.look(lambda tx: files.of_runs(tx, [run_id, "nope"]))
         assert [one.name for one in named[run_id]] == ["bill.pdf", "chart.png"]
         # Not even to see whether it is the same run.
@@ -205,13 +207,13 @@ def test_a_copied_session_has_files_of_its_own(stored: Stored) -> None:
     session_id = new_id()
     completed(stored, session_id, BILL, Image(url="https://example.org/cat.png"))
     fork = stored.do(lambda tx: forks.fork(tx, session_id, ANN, NOW, fork_id=new_id()))
-    before = stored.look(lambda tx: sessions.messages(tx, session_id, ANN))[0].files
+    before = stored.look(lambda tx: records.messages(tx, session_id, ANN))[0].files
     stored.do(lambda tx: deletions.delete(tx, session_id, ANN, NOW))
     assert rows_of(stored, session_id) == 0
     for gone in before:
         with pytest.raises(NotFound):
             stored.look(lambda tx, gone=gone: files.read(tx, gone.id, ANN))  # type: ignore[misc]
-    bill, cat = stored.look(lambda tx: sessions.messages(tx, fork, ANN))[0].files
+    bill, cat = stored.look(lambda tx: records.messages(tx, fork, ANN))[0].files
     assert stored.look(lambda tx: files.read(tx, bill.id, ANN)).data == PDF
     assert cat.url == "https://example.org/cat.png"
     # What the copy has, it does not store again.

@@ -9,16 +9,14 @@ from sqlmodel import Session, SQLModel, col, func, select
 
 from kern.contracts.answers import NewCall
 from kern.contracts.viewer import OPERATOR, Viewer
-from kern.db import audit, deletions, forks, history, outbox, runs, session_metrics, sessions
-from kern.db.outbox import Delivery, DeliveryKind
-from kern.db.rows import add, table_of
-from kern.db.tables import (
-    DeletedRunRow,
-    FileRow,
-    MessageRow,
-    RunRow,
-    SessionRow,
-)
+from kern.db.engine.plain_rows import add, table_of
+from kern.db.engine.tables import DeletedRunRow, FileRow, MessageRow, RunRow, SessionRow
+from kern.db.journal import audit_chain, outbox
+from kern.db.journal.outbox import Delivery, DeliveryKind
+from kern.db.reading import history_window, session_metrics
+from kern.db.runs import lifecycle
+from kern.db.runs.deleted import is_deleted
+from kern.db.sessions import deletions, forks, records
 from kern.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from kern.history import Window
 from kern.session_state import StateChange
@@ -94,24 +92,24 @@ def test_a_deleted_session_leaves_only_what_was_decided(stored: Stored) -> None:
     waiting = stored.call(question(), session_id=session_id, user_id="ann")
     run_ids = [completed, stored.run_of(call), stored.run_of(waiting)]
     neighbour = said(stored, new_id(), "Hi")
-    before = stored.look(audit.verify)
+    before = stored.look(audit_chain.verify)
 
     deliveries = delete(stored, session_id)
 
     assert sorted(one.run_id for one in deliveries) == sorted(run_ids[1:])
     assert {one.kind for one in deliveries} == {DeliveryKind.cancel}
     assert left_of(stored, session_id, run_ids) == {"decisions": 1, "outbox": 2}
-    assert stored.look(audit.verify) == before
+    assert stored.look(audit_chain.verify) == before
     assert stored.output(neighbour).content == "Yes."
     for run_id in run_ids:
-        assert stored.look(partial(deletions.is_deleted, run_id=run_id))
+        assert stored.look(partial(is_deleted, run_id=run_id))
         with pytest.raises(NotFound):
             stored.output(run_id)
     with pytest.raises(NotFound):
         delete(stored, session_id)
     # And the chain grows on.
     stored.resolve(stored.gated())
-    assert stored.look(audit.verify).decisions == before.decisions + 1
+    assert stored.look(audit_chain.verify).decisions == before.decisions + 1
 
 
 def test_what_cancels_the_runs_of_a_deleted_session_is_delivered_later(stored: Stored) -> None:
@@ -151,7 +149,7 @@ def test_late_writes_of_a_deleted_run_find_nothing_and_leave_nothing(stored: Sto
         lambda: stored.finish(call, "attempt", change),
         lambda: stored.answer(run_id, content="late", turn=2),
         lambda: stored.begin(call),
-        lambda: stored.do(lambda tx: runs.cancel(tx, run_id, ANN, NOW)),
+        lambda: stored.do(lambda tx: lifecycle.cancel(tx, run_id, ANN, NOW)),
     ):
         with pytest.raises(NotFound):
             late()
@@ -173,10 +171,10 @@ def test_the_id_of_a_deleted_run_starts_no_other_one(stored: Stored) -> None:
 def test_ids_of_deleted_runs_are_forgotten_after_months(stored: Stored) -> None:
     long_ago, session_id = NOW - timedelta(days=91), new_id()
     stored.do(lambda tx: add(tx, DeletedRunRow, id=session_id, deleted_at=long_ago))
-    assert stored.look(lambda tx: deletions.is_deleted(tx, session_id))
+    assert stored.look(lambda tx: is_deleted(tx, session_id))
     said(stored, session_id, "Hi")
     delete(stored, session_id)
-    assert not stored.look(lambda tx: deletions.is_deleted(tx, session_id))
+    assert not stored.look(lambda tx: is_deleted(tx, session_id))
 
 
 @pytest.mark.parametrize("_time", range(3))
@@ -223,18 +221,18 @@ def test_a_fork_goes_on_from_a_copy_of_what_was_said(stored: Stored) -> None:
     stored.begin(call.tool_call_id)
     stored.finish(call.tool_call_id)
     stored.answer(with_call, content="Paid.", turn=2)
-    stored.do(lambda tx: sessions.rename(tx, session_id, ANN, "Refund", NOW))
-    before = stored.look(lambda tx: sessions.messages(tx, session_id, ANN))
+    stored.do(lambda tx: records.rename(tx, session_id, ANN, "Refund", NOW))
+    before = stored.look(lambda tx: records.messages(tx, session_id, ANN))
 
     fork_id = fork(stored, session_id)
 
-    found = stored.look(lambda tx: sessions.read(tx, fork_id, ANN))
+    found = stored.look(lambda tx: records.read(tx, fork_id, ANN))
     assert (found.forked_from, found.name, found.session_state) == (session_id, "Refund", {"n": 1})
     assert (found.run_count, found.created_at) == (2, after(99))
     assert chat(stored, fork_id) == ["Refund 1042", "Shall I?", "Yes", "Paid."]
-    copied = stored.look(lambda tx: sessions.messages(tx, fork_id, ANN))
+    copied = stored.look(lambda tx: records.messages(tx, fork_id, ANN))
     assert copied == before[1:], "all but those of the run that has not ended"
-    latest, earlier = stored.look(lambda tx: sessions.latest_runs(tx, fork_id, 9))
+    latest, earlier = stored.look(lambda tx: records.latest_runs(tx, fork_id, 9))
     assert [latest.number, earlier.number] == [2, 1]
     assert latest.run_id not in {first, with_call}
     assert latest.status is RunStatus.completed
@@ -245,17 +243,17 @@ def test_a_fork_goes_on_from_a_copy_of_what_was_said(stored: Stored) -> None:
     said(stored, fork_id, "Thanks")
     next_run, _ = stored.accept(session_id=fork_id, user_id="ann")
     assert stored.output(next_run).number == 4
-    shown = stored.look(lambda tx: history.earlier(tx, fork_id, 4, Window(runs=9)))
+    shown = stored.look(lambda tx: history_window.earlier(tx, fork_id, 4, Window(runs=9)))
     assert [message.content for message in shown][-2:] == ["Thanks", "Yes."]
     assert [message.content for message in shown][: len(copied)] == [
         message.content for message in copied
     ]
-    assert stored.look(lambda tx: sessions.messages(tx, session_id, ANN)) == before
-    stored.look(audit.verify)
+    assert stored.look(lambda tx: records.messages(tx, session_id, ANN)) == before
+    stored.look(audit_chain.verify)
 
 
 def chat(stored: Stored, session_id: str) -> list[str]:
-    found = stored.look(lambda tx: sessions.chat_history(tx, session_id, ANN))
+    found = stored.look(lambda tx: records.chat_history(tx, session_id, ANN))
     return [message.content for message in found]
 
 
@@ -266,7 +264,7 @@ def test_what_a_fork_copied_is_not_counted_again(stored: Stored) -> None:
     said(stored, fork_id, "Again")
     used = stored.look(lambda tx: session_metrics.metrics(tx, fork_id, ANN, NOW))
     assert (used.run_count, used.model_calls) == (1, 1)
-    copied = stored.look(lambda tx: sessions.latest_runs(tx, fork_id, 9))[1]
+    copied = stored.look(lambda tx: records.latest_runs(tx, fork_id, 9))[1]
     assert copied.metrics.model_calls == 0
 
 
@@ -313,12 +311,12 @@ def told(stored: Stored, session_id: str) -> list[bool]:
 def test_runs_that_did_not_complete_are_not_copied_and_numbers_close_up(stored: Stored) -> None:
     session_id = new_id()
     cancelled, _ = stored.accept(session_id=session_id, user_id="ann", input="No")
-    stored.do(lambda tx: runs.cancel(tx, cancelled, ANN, NOW))
+    stored.do(lambda tx: lifecycle.cancel(tx, cancelled, ANN, NOW))
     said(stored, session_id, "Yes")
     summarised(stored, session_id, 2)
     fork_id = fork(stored, session_id)
     assert summary_of(stored, fork_id) == ("So far.", 1)
-    assert [run.number for run in stored.look(lambda tx: sessions.latest_runs(tx, fork_id, 9))] == [
+    assert [run.number for run in stored.look(lambda tx: records.latest_runs(tx, fork_id, 9))] == [
         1
     ]
     assert fork(stored, fork(stored, session_id)) != fork_id

@@ -10,10 +10,12 @@ from sqlalchemy import event
 
 from kern.contracts.answers import NewCall
 from kern.contracts.viewer import OPERATOR
-from kern.db import InMemoryDb, SqliteDb, history, runs
-from kern.db.history import earlier
-from kern.db.rows import table_of
-from kern.db.tables import MessageRow, RequirementRow, RunRow
+from kern.db import InMemoryDb, SqliteDb
+from kern.db.engine.plain_rows import table_of
+from kern.db.engine.tables import MessageRow, RequirementRow, RunRow
+from kern.db.reading import history_window
+from kern.db.reading.history_window import earlier
+from kern.db.runs import lifecycle
 from kern.history import Window
 from kern.run import Message
 from kern.values.ids import new_id
@@ -78,9 +80,9 @@ def test_runs_that_did_not_answer_are_left_out(stored: Stored) -> None:
     ended(stored, session, "q1")
     stored.accept(session_id=session, input="running")
     cancelled, _ = stored.accept(session_id=session, input="cancelled")
-    stored.do(lambda tx: runs.cancel(tx, cancelled, OPERATOR, after(1)))
+    stored.do(lambda tx: lifecycle.cancel(tx, cancelled, OPERATOR, after(1)))
     failed, _ = stored.accept(session_id=session, input="failed")
-    stored.do(lambda tx: runs.fail(tx, runs.lock(tx, failed), "error", "no", after(1)))
+    stored.do(lambda tx: lifecycle.fail(tx, lifecycle.lock(tx, failed), "error", "no", after(1)))
     ended(stored, session, "q2")
     assert texts(seen(stored, session, Window(runs=2))) == [
         "q1",
@@ -156,7 +158,7 @@ def test_what_waits_for_a_person_is_one_line_also_outside_the_window(stored: Sto
     (line, *_) = seen(stored, session, Window(runs=1))
     assert "approval" not in line.content
     assert "waiting for an answer" in line.content
-    stored.do(lambda tx: runs.cancel(tx, run_id, OPERATOR, after(1)))
+    stored.do(lambda tx: lifecycle.cancel(tx, run_id, OPERATOR, after(1)))
     assert texts(seen(stored, session, Window(runs=1))) == ["q2", "answer to q2"]
 
 
@@ -242,7 +244,7 @@ def test_no_table_is_scanned_for_a_window(long: tuple[Stored, str], window: Wind
 
 def _plan(stored: Stored, session: str, window: Window) -> list[str]:
     dialect = stored.database.engine.dialect
-    compiled = history.window_query(window).compile(dialect=dialect)
+    compiled = history_window.window_query(window).compile(dialect=dialect)
     prefix = "EXPLAIN QUERY PLAN " if dialect.name == "sqlite" else "EXPLAIN "
     given = {**compiled.params, "session_id": session, "before": LONG}
     values: Any = given
@@ -269,7 +271,7 @@ def _cost(stored: Stored, session: str, window: Window, before: int) -> int:
     """Return what the database itself says that a window took: steps, or pages."""
     if isinstance(stored.database, SqliteDb | InMemoryDb):
         return _steps(stored, session, window, before)
-    statement = history.window_query(window).compile(dialect=stored.database.engine.dialect)
+    statement = history_window.window_query(window).compile(dialect=stored.database.engine.dialect)
     values = {**statement.params, "session_id": session, "before": before}
     explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
     (found,) = stored.look(lambda tx: tx.connection().exec_driver_sql(explain, values).one())

@@ -7,8 +7,8 @@ from alembic.migration import MigrationContext
 from sqlmodel import SQLModel
 
 from kern.db import PostgresDb
-from kern.db.migrate import revision_of
 from kern.db.migrations import HEAD
+from kern.db.migrations.migrate import revision_of
 from tests.support.postgres import fresh_database
 from tests.support.stored_runs import at_once
 

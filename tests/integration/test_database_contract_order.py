@@ -6,8 +6,9 @@ import pytest
 
 from kern.contracts.answers import NewCall
 from kern.contracts.viewer import OPERATOR
-from kern.db import order, outbox, runs
-from kern.db.outbox import Delivery, DeliveryKind
+from kern.db.journal import outbox
+from kern.db.journal.outbox import Delivery, DeliveryKind
+from kern.db.runs import lifecycle, session_queue
 from kern.errors import SessionBusy
 from kern.values.ids import new_id
 from kern.values.states import OnBusy, RunStatus, Verdict
@@ -29,11 +30,11 @@ def pause(stored: Stored, run_id: str) -> None:
 
 
 def fail(stored: Stored, run_id: str) -> None:
-    stored.do(lambda tx: runs.fail(tx, runs.lock(tx, run_id), "code", "why", NOW))
+    stored.do(lambda tx: lifecycle.fail(tx, lifecycle.lock(tx, run_id), "code", "why", NOW))
 
 
 def cancel(stored: Stored, run_id: str) -> None:
-    stored.do(lambda tx: runs.cancel(tx, run_id, OPERATOR, NOW))
+    stored.do(lambda tx: lifecycle.cancel(tx, run_id, OPERATOR, NOW))
 
 
 STOPS: list[Callable[[Stored, str], object]] = [
@@ -167,8 +168,8 @@ def test_what_was_left_behind_is_found(stored: Stored) -> None:
     first, _ = stored.accept(session_id=session_id)
     second, _ = stored.accept(session_id=session_id)
     stored.sql("UPDATE runs SET status = 'completed' WHERE id = :id", id=first)
-    assert session_id in stored.look(lambda tx: order.stuck_sessions(tx, after(60)))
-    assert session_id not in stored.look(lambda tx: order.stuck_sessions(tx, NOW))
-    stored.do(lambda tx: order.let_next_begin(tx, session_id, "", NOW))
+    assert session_id in stored.look(lambda tx: session_queue.stuck_sessions(tx, after(60)))
+    assert session_id not in stored.look(lambda tx: session_queue.stuck_sessions(tx, NOW))
+    stored.do(lambda tx: session_queue.let_next_begin(tx, session_id, "", NOW))
     assert not is_queued(stored, second)
     assert len(starts(stored, second)) == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kern.db.past import StoredPast
+from kern.db.reading.chat_history import StoredPast
 from kern.past import PastRun
 from kern.values.ids import new_id
 from tests.support.stored_runs import Stored, after

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from kern.contracts.messages import Gate
-from kern.db import deciding
+from kern.db.decisions import deciding
 from kern.errors import InvalidDefinition, NotAllowed
 from kern.requirements import Requirement
 from kern.tools import Approval, Escalation

@@ -8,9 +8,12 @@ from sqlmodel import Session, select
 
 from kern.contracts.answers import NewCall, Question
 from kern.contracts.viewer import Viewer
-from kern.db import PostgresDb, outbox, outputs, runs
-from kern.db.outbox import DeliveryKind
-from kern.db.tables import RunRow, SessionRow
+from kern.db import PostgresDb
+from kern.db.engine.tables import RunRow, SessionRow
+from kern.db.journal import outbox
+from kern.db.journal.outbox import DeliveryKind
+from kern.db.reading import run_outputs
+from kern.db.runs import lifecycle
 from kern.errors import Conflict, InvalidInput, NotAllowed, NotFound, RunEnded, Unavailable
 from kern.values.ids import new_id
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
@@ -75,9 +78,9 @@ def test_a_session_is_its_owners(stored: Stored, owner: str | None, other: str |
     with pytest.raises(NotAllowed):
         stored.accept(run_id=run_id, user_id=other)
     with pytest.raises(NotAllowed):
-        stored.look(lambda tx: outputs.run_output(tx, run_id, Viewer(other)))
+        stored.look(lambda tx: run_outputs.run_output(tx, run_id, Viewer(other)))
     with pytest.raises(NotAllowed):
-        stored.do(lambda tx: runs.cancel(tx, run_id, Viewer(other), NOW))
+        stored.do(lambda tx: lifecycle.cancel(tx, run_id, Viewer(other), NOW))
     second, _ = stored.accept(session_id=session_id, user_id=owner)
     assert stored.output(second).number == 2
 
@@ -167,8 +170,8 @@ def test_a_transaction_that_fails_changes_nothing(stored: Stored) -> None:
     run_id, _ = stored.accept()
 
     def fails(tx: Session) -> None:
-        run = runs.lock(tx, run_id)
-        runs.complete(tx, run, "answer", NOW)
+        run = lifecycle.lock(tx, run_id)
+        lifecycle.complete(tx, run, "answer", NOW)
         tx.flush()
         raise KeyError(run_id)
 
@@ -242,7 +245,7 @@ def test_cancelling_closes_everything_and_late_results_leave_it_cancelled(stored
     )
     gated, free = [call.tool_call_id for call in outcome.calls]
     stored.begin(free)
-    delivery = stored.do(lambda tx: runs.cancel(tx, run_id, Viewer("ann"), after(1)))
+    delivery = stored.do(lambda tx: lifecycle.cancel(tx, run_id, Viewer("ann"), after(1)))
     assert delivery.kind is DeliveryKind.cancel
     left = stored.look(lambda tx: outbox.deliveries_of(tx, run_id))
     assert [one.kind for one in left] == [DeliveryKind.cancel]
@@ -257,7 +260,7 @@ def test_cancelling_closes_everything_and_late_results_leave_it_cancelled(stored
     assert stored.output(run_id).status is RunStatus.cancelled
     assert stored.output(run_id).finished_at == after(1)
     with pytest.raises(RunEnded, match="already ended with the status 'cancelled'"):
-        stored.do(lambda tx: runs.cancel(tx, run_id, Viewer("ann"), NOW))
+        stored.do(lambda tx: lifecycle.cancel(tx, run_id, Viewer("ann"), NOW))
     stored.events(run_id)
 
 

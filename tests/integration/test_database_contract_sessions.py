@@ -10,8 +10,10 @@ from sqlmodel import Session, select
 
 from kern.contracts.answers import NewCall
 from kern.contracts.viewer import OPERATOR, Viewer
-from kern.db import cursors, session_metrics, sessions
-from kern.db.tables import RunRow, SessionRow
+from kern.db.engine import cursors
+from kern.db.engine.tables import RunRow, SessionRow
+from kern.db.reading import session_metrics
+from kern.db.sessions import records
 from kern.errors import InvalidInput, NotAllowed, NotFound
 from kern.session import SessionMetrics, SessionPage
 from kern.session_state import StateChange, changes_of
@@ -37,7 +39,7 @@ def said(stored: Stored, session_id: str, text: str, answer: str, at: float = 0)
 def patch(stored: Stored, session_id: str, *changes: StateChange) -> dict[str, JsonValue]:
     update_id = new_id()
     return stored.do(
-        lambda tx: sessions.update_state(
+        lambda tx: records.update_state(
             tx, session_id, ANN, changes, after(60), update_id=update_id
         )
     )
@@ -47,7 +49,7 @@ def test_a_session_is_read_as_it_stands(stored: Stored) -> None:
     session_id = new_id()
     said(stored, session_id, "Hi", "Hello")
     stored.accept(session_id=session_id, user_id="ann", at=after(9), session_state={"a": [1]})
-    found = stored.look(lambda tx: sessions.read(tx, session_id, ANN))
+    found = stored.look(lambda tx: records.read(tx, session_id, ANN))
     assert (found.session_id, found.user_id, found.component_id) == (session_id, "ann", "agent")
     assert (found.name, found.summary, found.forked_from) == (None, None, None)
     assert (found.run_count, found.session_state) == (2, {"a": [1]})
@@ -55,11 +57,11 @@ def test_a_session_is_read_as_it_stands(stored: Stored) -> None:
 
 
 PATHS: dict[str, Callable[..., object]] = {
-    "read": sessions.read,
-    "rename": partial(sessions.rename, name="Name", now=NOW),
-    "state": partial(sessions.update_state, changes=[], now=NOW, update_id="u"),
-    "messages": sessions.messages,
-    "chat": sessions.chat_history,
+    "read": records.read,
+    "rename": partial(records.rename, name="Name", now=NOW),
+    "state": partial(records.update_state, changes=[], now=NOW, update_id="u"),
+    "messages": records.messages,
+    "chat": records.chat_history,
     "metrics": partial(session_metrics.metrics, now=NOW),
 }
 
@@ -97,13 +99,13 @@ def test_a_run_of_another_component_never_enters_a_session(stored: Stored) -> No
 def test_a_name_is_kept_and_an_empty_one_refused(stored: Stored) -> None:
     session_id = new_id()
     stored.accept(session_id=session_id, user_id="ann")
-    stored.do(lambda tx: sessions.rename(tx, session_id, ANN, " Refund of 1042\n", after(5)))
+    stored.do(lambda tx: records.rename(tx, session_id, ANN, " Refund of 1042\n", after(5)))
     for name in ("", " \n"):
         with pytest.raises(InvalidInput, match="name is empty"):
             stored.do(
-                partial(sessions.rename, session_id=session_id, viewer=ANN, name=name, now=NOW)
+                partial(records.rename, session_id=session_id, viewer=ANN, name=name, now=NOW)
             )
-    found = stored.look(lambda tx: sessions.read(tx, session_id, ANN))
+    found = stored.look(lambda tx: records.read(tx, session_id, ANN))
     assert (found.name, found.updated_at) == ("Refund of 1042", after(5))
 
 
@@ -113,7 +115,7 @@ def turn_pages(
     pages: list[list[str]] = []
     cursor: str | None = None
     while True:
-        turn = partial(sessions.page, viewer=viewer, limit=limit, cursor=cursor, user_id=user_id)
+        turn = partial(records.page, viewer=viewer, limit=limit, cursor=cursor, user_id=user_id)
         page = fresh.look(turn)
         pages.append([one.session_id for one in page.sessions])
         cursor = page.next_cursor
@@ -141,17 +143,17 @@ def test_sessions_are_listed_for_their_owner_the_latest_first(fresh: Stored) -> 
 def test_a_session_that_changes_while_pages_are_turned_repeats_none(fresh: Stored) -> None:
     for number in range(4):
         fresh.accept(session_id=f"s{number}", user_id="ann", at=after(number))
-    first = fresh.look(lambda tx: sessions.page(tx, ANN, limit=2))
+    first = fresh.look(lambda tx: records.page(tx, ANN, limit=2))
     # The very one at which the page ended moves to the front.
     fresh.accept(session_id="s2", user_id="ann", at=after(50))
-    rest = fresh.look(lambda tx: sessions.page(tx, ANN, limit=9, cursor=first.next_cursor))
+    rest = fresh.look(lambda tx: records.page(tx, ANN, limit=9, cursor=first.next_cursor))
     assert [one.session_id for one in rest.sessions] == ["s1", "s0"]
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "ä", "bnVsbA", "WyJhIiwgImIiXQ", "e30"])
 def test_a_cursor_that_no_page_gave_is_refused(stored: Stored, cursor: str) -> None:
     with pytest.raises(InvalidInput, match="is no cursor"):
-        stored.look(lambda tx: sessions.page(tx, ANN, limit=2, cursor=cursor))
+        stored.look(lambda tx: records.page(tx, ANN, limit=2, cursor=cursor))
 
 
 @pytest.mark.parametrize("session_id", ["a b/ä?", "…", "-"])
@@ -165,7 +167,7 @@ def test_a_cursor_is_one_plain_word(session_id: str) -> None:
 @pytest.mark.parametrize("limit", [0, -1, 1001])
 def test_a_limit_that_makes_no_sense_is_refused(stored: Stored, limit: int) -> None:
     with pytest.raises(InvalidInput, match=f"limit is {limit}"):
-        stored.look(lambda tx: sessions.page(tx, ANN, limit=limit))
+        stored.look(lambda tx: records.page(tx, ANN, limit=limit))
 
 
 def test_a_listing_is_read_by_index_and_asks_once(tmp_path: Path) -> None:
@@ -175,10 +177,10 @@ def test_a_listing_is_read_by_index_and_asks_once(tmp_path: Path) -> None:
         asked: list[tuple[str, object]] = []
         engine = stored.database.engine
         event.listen(engine, "before_cursor_execute", lambda *a: asked.append((a[2], a[3])))
-        first = stored.look(lambda tx: sessions.page(tx, ANN, limit=2))
+        first = stored.look(lambda tx: records.page(tx, ANN, limit=2))
         assert first == SessionPage()
         cursor = cursors.written(cursors.Place(NOW, "s"))
-        stored.look(lambda tx: sessions.page(tx, ANN, limit=2, cursor=cursor))
+        stored.look(lambda tx: records.page(tx, ANN, limit=2, cursor=cursor))
         listings = [one for one in asked if one[0].startswith("SELECT")]
         assert len(listings) == 2
         for statement, values in listings:
@@ -202,7 +204,7 @@ def test_the_chat_is_what_was_asked_and_answered_in_completed_runs(stored: Store
     said(stored, session_id, "Thanks", "Welcome", at=5)
 
     def chat(limit: int | None = None) -> list[tuple[str, str]]:
-        found = stored.look(lambda tx: sessions.chat_history(tx, session_id, ANN, limit))
+        found = stored.look(lambda tx: records.chat_history(tx, session_id, ANN, limit))
         return [(message.role, message.content) for message in found]
 
     whole = [
@@ -213,13 +215,13 @@ def test_the_chat_is_what_was_asked_and_answered_in_completed_runs(stored: Store
     ]
     assert chat() == whole
     assert [chat(limit) for limit in (1, 2, 3, 9)] == [whole[3:], whole[2:], whole[1:], whole]
-    everything = stored.look(lambda tx: sessions.messages(tx, session_id, ANN))
+    everything = stored.look(lambda tx: records.messages(tx, session_id, ANN))
     assert [message.role for message in everything] == [
         *("user", "assistant", "tool", "assistant"),
         *("user", "assistant"),
         *("user", "assistant"),
     ]
-    latest = stored.look(lambda tx: sessions.messages(tx, session_id, ANN, 3))
+    latest = stored.look(lambda tx: records.messages(tx, session_id, ANN, 3))
     assert latest == everything[-3:]
 
 
@@ -273,7 +275,7 @@ def test_changes_from_outside_and_from_tools_at_once_lose_nothing(stored: Stored
     )
     assert not [one for one in done if isinstance(one, Exception)]
     names = {*calls, *(f"p{n}" for n in range(8))}
-    state = stored.look(lambda tx: sessions.read(tx, session_id, ANN)).session_state
+    state = stored.look(lambda tx: records.read(tx, session_id, ANN)).session_state
     assert state["count"] == len(names)
     assert set(state) == {*names, "count", "names"}
     assert isinstance(state["names"], list)
@@ -345,7 +347,7 @@ def test_a_change_of_the_state_is_applied_once_by_its_id_and_few_ids_are_kept(
 
     def update(update_id: str) -> object:
         return stored.do(
-            lambda tx: sessions.update_state(tx, session_id, ANN, plus, NOW, update_id=update_id)
+            lambda tx: records.update_state(tx, session_id, ANN, plus, NOW, update_id=update_id)
         )
 
     for number in range(130):

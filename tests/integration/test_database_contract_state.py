@@ -5,8 +5,8 @@ from typing import Any
 from pydantic import JsonValue
 
 from kern.contracts.answers import NewCall
-from kern.db.calls import Kept
-from kern.db.events import events_of
+from kern.db.journal.events import events_of
+from kern.db.turns.calls import Kept
 from kern.session_state import SessionState, StateChange
 from kern.values.ids import new_id
 from tests.support.stored_runs import Stored, at_once

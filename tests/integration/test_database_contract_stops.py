@@ -8,7 +8,8 @@ from sqlmodel import Session
 
 from kern.contracts.answers import NewCall
 from kern.contracts.viewer import OPERATOR
-from kern.db import deletions, runs
+from kern.db.runs import lifecycle
+from kern.db.sessions import deletions
 from kern.values.ids import new_id
 from tests.support.stored_runs import NOW, Stored, question
 
@@ -19,10 +20,10 @@ STOPS: dict[str, Callable[[Stored, str], object]] = {
         run_id, NewCall("1", "refund", question=question())
     ),
     "it fails": lambda stored, run_id: stored.do(
-        lambda tx: runs.fail(tx, runs.lock(tx, run_id), "code", "It broke.", NOW)
+        lambda tx: lifecycle.fail(tx, lifecycle.lock(tx, run_id), "code", "It broke.", NOW)
     ),
     "it is cancelled": lambda stored, run_id: stored.do(
-        lambda tx: runs.cancel(tx, run_id, OPERATOR, NOW)
+        lambda tx: lifecycle.cancel(tx, run_id, OPERATOR, NOW)
     ),
 }
 
@@ -58,7 +59,7 @@ async def test_a_stop_that_is_rolled_back_is_not_told(stored: Stored) -> None:
     run_id, _ = stored.accept()
 
     def fail_to_cancel(tx: Session) -> None:
-        runs.cancel(tx, run_id, OPERATOR, NOW)
+        lifecycle.cancel(tx, run_id, OPERATOR, NOW)
         raise RuntimeError
 
     def act() -> None:

@@ -3,8 +3,9 @@
 import pytest
 
 from kern.contracts.viewer import OPERATOR
-from kern.db import deletions, forks, naming, session_metrics, sessions, summaries
-from kern.db.summaries import Material
+from kern.db.reading import session_metrics
+from kern.db.sessions import deletions, forks, naming, records, summaries
+from kern.db.sessions.summaries import Material
 from kern.errors import InvalidInput, NotFound
 from kern.models.base import Usage
 from kern.values.ids import new_id
@@ -87,13 +88,13 @@ def test_a_session_is_named_after_its_first_runs(stored: Stored) -> None:
     assert [one.content for one in found.messages if one.role == "user"] == [
         f"text {number}" for number in range(3)
     ]
-    stored.do(lambda tx: sessions.rename(tx, session_id, OPERATOR, "Texts", NOW))
+    stored.do(lambda tx: records.rename(tx, session_id, OPERATOR, "Texts", NOW))
     with pytest.raises(NotFound):
-        stored.do(lambda tx: sessions.rename(tx, new_id(), OPERATOR, "Texts", NOW))
+        stored.do(lambda tx: records.rename(tx, new_id(), OPERATOR, "Texts", NOW))
 
 
 def to_name(stored: Stored, session_id: str) -> naming.Material:
-    ask = naming.asked(stored.look(lambda tx: sessions.read(tx, session_id, OPERATOR)))
+    ask = naming.asked(stored.look(lambda tx: records.read(tx, session_id, OPERATOR)))
     found = stored.look(lambda tx: naming.load(tx, ask))
     assert found is not None
     return found
@@ -104,7 +105,7 @@ def name(stored: Stored, found: naming.Material, text: str) -> bool:
 
 
 def name_of(stored: Stored, session_id: str) -> str | None:
-    return stored.look(lambda tx: sessions.read(tx, session_id, OPERATOR)).name
+    return stored.look(lambda tx: records.read(tx, session_id, OPERATOR)).name
 
 
 def test_what_a_name_took_is_counted_with_the_sessions_first_run(stored: Stored) -> None:
@@ -120,9 +121,9 @@ def test_what_a_name_took_is_counted_with_the_sessions_first_run(stored: Stored)
 def test_a_name_that_a_person_gave_meanwhile_stands(stored: Stored) -> None:
     session_id = new_id()
     said(stored, session_id, "one")
-    ask = naming.asked(stored.look(lambda tx: sessions.read(tx, session_id, OPERATOR)))
+    ask = naming.asked(stored.look(lambda tx: records.read(tx, session_id, OPERATOR)))
     found = to_name(stored, session_id)
-    stored.do(lambda tx: sessions.rename(tx, session_id, OPERATOR, "Mine", NOW))
+    stored.do(lambda tx: records.rename(tx, session_id, OPERATOR, "Mine", NOW))
     assert not name(stored, found, "Numbers")
     assert name_of(stored, session_id) == "Mine"
     assert stored.look(lambda tx: naming.load(tx, ask)) is None, "the model need not be asked"
@@ -133,7 +134,7 @@ def test_a_name_that_a_person_gave_meanwhile_stands(stored: Stored) -> None:
 def test_what_was_made_for_a_deleted_session_reaches_none_with_its_id(stored: Stored) -> None:
     session_id = new_id()
     told = material(stored, said(stored, session_id, "ann's secret"))
-    ask = naming.asked(stored.look(lambda tx: sessions.read(tx, session_id, OPERATOR)))
+    ask = naming.asked(stored.look(lambda tx: records.read(tx, session_id, OPERATOR)))
     found = to_name(stored, session_id)
     stored.do(lambda tx: deletions.delete(tx, session_id, OPERATOR, NOW))
     stored.accept(session_id=session_id, input="bob's", user_id="bob", at=after(1))
@@ -141,7 +142,7 @@ def test_what_was_made_for_a_deleted_session_reaches_none_with_its_id(stored: St
     with pytest.raises(NotFound):
         keep(stored, told, "Ann has a secret.")
     assert stored.look(lambda tx: naming.load(tx, ask)) is None
-    session = stored.look(lambda tx: sessions.read(tx, session_id, OPERATOR))
+    session = stored.look(lambda tx: records.read(tx, session_id, OPERATOR))
     assert (session.name, session.summary) == (None, None)
 
 
@@ -162,5 +163,5 @@ def test_a_name_has_something_to_say_and_an_end(stored: Stored, given: str) -> N
     session_id = new_id()
     said(stored, session_id, "one")
     with pytest.raises(InvalidInput, match="name "):
-        stored.do(lambda tx: sessions.rename(tx, session_id, OPERATOR, given, NOW))
-    stored.do(lambda tx: sessions.rename(tx, session_id, OPERATOR, f" {'x' * 200} ", NOW))
+        stored.do(lambda tx: records.rename(tx, session_id, OPERATOR, given, NOW))
+    stored.do(lambda tx: records.rename(tx, session_id, OPERATOR, f" {'x' * 200} ", NOW))

@@ -8,10 +8,14 @@ from sqlmodel import Session, select
 
 from kern.contracts.answers import Answer, NewCall, NewChild
 from kern.contracts.viewer import OPERATOR, Viewer
-from kern.db import deciding, outputs, pausing, runs, session_metrics, turns
-from kern.db.calls import Settled
-from kern.db.deciding import Submission
-from kern.db.tables import OutboxRow, RunRow
+from kern.db.decisions import deciding
+from kern.db.decisions.deciding import Submission
+from kern.db.engine.tables import OutboxRow, RunRow
+from kern.db.reading import run_outputs, session_metrics
+from kern.db.runs import lifecycle
+from kern.db.steps import pausing
+from kern.db.turns import model_turns
+from kern.db.turns.calls import Settled
 from kern.errors import InvalidDecision, InvalidInput, NotAllowed
 from kern.models.base import ModelResponse, Usage
 from kern.requirements import DecisionDraft
@@ -45,7 +49,7 @@ def status(stored: Stored, run_id: str) -> RunStatus:
 
 
 def cancel(stored: Stored, run_id: str) -> None:
-    stored.do(lambda tx: runs.cancel(tx, run_id, Viewer("ann"), after(9)))
+    stored.do(lambda tx: lifecycle.cancel(tx, run_id, Viewer("ann"), after(9)))
 
 
 def paused(stored: Stored, run_id: str) -> bool:
@@ -85,8 +89,12 @@ def test_a_call_ends_with_what_its_run_came_to(stored: Stored) -> None:
     assert goes_on.goes_on
 
     stored.answer(member.run_id, content="Found.")
-    stored.do(lambda tx: runs.fail(tx, runs.lock(tx, other.run_id), "broke", "It broke.", after(1)))
-    stored.do(lambda tx: runs.cancel(tx, third.run_id, Viewer("ann"), after(1)))
+    stored.do(
+        lambda tx: lifecycle.fail(
+            tx, lifecycle.lock(tx, other.run_id), "broke", "It broke.", after(1)
+        )
+    )
+    stored.do(lambda tx: lifecycle.cancel(tx, third.run_id, Viewer("ann"), after(1)))
     for one in (member, other, third, member):
         settled = stored.begin(calls[one.run_id])
         assert isinstance(settled, Settled)
@@ -142,7 +150,7 @@ def test_cancelling_closes_everything_inside_and_tells_it(stored: Stored) -> Non
     stored.answer(done.run_id, content="Done.")
     _, clerk = delegated(stored, "clerk", run_id=office.run_id)
     gated(stored, clerk.run_id)
-    stored.do(lambda tx: runs.cancel(tx, firm.run_id, Viewer("ann"), after(1)))
+    stored.do(lambda tx: lifecycle.cancel(tx, firm.run_id, Viewer("ann"), after(1)))
 
     for one in (firm, office, clerk):
         assert status(stored, one.run_id) is RunStatus.cancelled
@@ -159,7 +167,11 @@ def test_cancelling_closes_everything_inside_and_tells_it(stored: Stored) -> Non
 def test_a_team_that_fails_takes_its_members_with_it(stored: Stored) -> None:
     team, member = delegated(stored, "a")
     gated(stored, member.run_id)
-    stored.do(lambda tx: runs.fail(tx, runs.lock(tx, team.run_id), "broke", "It broke.", after(1)))
+    stored.do(
+        lambda tx: lifecycle.fail(
+            tx, lifecycle.lock(tx, team.run_id), "broke", "It broke.", after(1)
+        )
+    )
     assert status(stored, team.run_id) is RunStatus.error
     assert status(stored, member.run_id) is RunStatus.cancelled
     assert not stored.output(team.run_id).active_requirements
@@ -190,7 +202,7 @@ def test_only_the_owner_and_the_components_of_the_tree_reach_what_is_inside(
     team, member = delegated(stored, "a")
 
     def found(viewer: Viewer) -> str:
-        return stored.look(lambda tx: outputs.find_run(tx, member.run_id, viewer).id)
+        return stored.look(lambda tx: run_outputs.find_run(tx, member.run_id, viewer).id)
 
     for viewer in (Viewer("ann", component_id="agent"), Viewer("ann", component_id="a"), OPERATOR):
         assert found(viewer) == member.run_id
@@ -217,7 +229,7 @@ def test_what_members_used_is_told_with_the_team_and_counted_once(stored: Stored
     response = ModelResponse(
         content="Done.", provider="scripted", usage=Usage(input_tokens=7, output_tokens=2)
     )
-    stored.do(lambda tx: turns.store(tx, member.run_id, 1, Answer(response), after(1)))
+    stored.do(lambda tx: model_turns.store(tx, member.run_id, 1, Answer(response), after(1)))
     assert stored.output(member.run_id).metrics.total_tokens == 9
     assert stored.output(team.run_id).metrics.model_calls == 2
 

@@ -10,8 +10,8 @@ from pydantic import AfterValidator
 from sqlmodel import select
 
 from kern.client.runtime import Runtime
-from kern.db import late
-from kern.db.tables import EventRow
+from kern.db.engine.tables import EventRow
+from kern.db.turns import late_results
 from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotAllowed
 from kern.models.scripted import Call
 from kern.requirements import Requirement
@@ -397,5 +397,5 @@ def test_every_answer_to_an_unknown_outcome(
     if answer != "fail":
         # What the first attempt came to after all is recorded, and nothing else changes.
         db = runtime.services.db
-        wait_until(lambda: db.read_now(lambda tx: late.results_of(tx, done.run_id)))
+        wait_until(lambda: db.read_now(lambda tx: late_results.results_of(tx, done.run_id)))
         assert agent.get_run_output(done.run_id).tools == done.tools

@@ -12,9 +12,11 @@ from sqlmodel import Session, col, select, update
 from kern.agent import Agent
 from kern.client.runtime import Runtime
 from kern.contracts.viewer import OPERATOR
-from kern.db import outbox, retrying, runs
-from kern.db.outbox import DeliveryKind
-from kern.db.tables import OutboxRow, RunRow, ToolCallRow
+from kern.db.engine.tables import OutboxRow, RunRow, ToolCallRow
+from kern.db.journal import outbox
+from kern.db.journal.outbox import DeliveryKind
+from kern.db.runs import lifecycle
+from kern.db.steps import retry as retrying
 from kern.errors import Conflict, NotAllowed
 from kern.models.base import ModelRequest, ProviderError
 from kern.models.scripted import Call
@@ -189,7 +191,7 @@ def test_a_nested_workflow_that_is_retried_is_not_cancelled_by_what_came_before(
     assert child_id is not None
 
     def cancel_later(tx: Session) -> None:
-        child = runs.lock(tx, child_id)
+        child = lifecycle.lock(tx, child_id)
         outbox.enqueue(tx, child, DeliveryKind.cancel, datetime.now(UTC), grace=timedelta(days=1))
 
     def retry(tx: Session) -> list[OutboxRow]:

@@ -6,7 +6,8 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from kern.db import PostgresDb, engine
+from kern.db import PostgresDb
+from kern.db.engine import database as engine
 from kern.errors import Unavailable
 from tests.support.postgres import fresh_database
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from kern.client.runtime import Runtime
-from kern.db.step_inputs import as_text
+from kern.db.steps.inputs import as_text
 from kern.pipeline.blocks import Steps
 from kern.values.ids import new_id
 from kern.values.states import RunStatus

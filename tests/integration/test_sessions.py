@@ -17,9 +17,10 @@ from kern.client import runtime as runtime_module
 from kern.client.runtime import Runtime
 from kern.client.temporal import queue_of
 from kern.contracts.messages import RunCursor
-from kern.db import InMemoryDb, SqliteDb, audit
-from kern.db.deletions import is_deleted
-from kern.db.tables import OutboxRow
+from kern.db import InMemoryDb, SqliteDb
+from kern.db.engine.tables import OutboxRow
+from kern.db.journal import audit_chain
+from kern.db.runs.deleted import is_deleted
 from kern.errors import InvalidDefinition, InvalidInput, NotFound
 from kern.models.base import Delta, ModelRequest, ModelResponse
 from kern.models.scripted import Call, ScriptedModel
@@ -192,7 +193,7 @@ def test_deleting_a_session_ends_the_run_that_is_paused_in_it(runtime_on_each: R
     for run_id in (before.run_id, paused.run_id):
         with pytest.raises(NotFound):
             agent.get_run_output(run_id, user_id="ann")
-    assert runtime.services.db.read_now(audit.verify).decisions == 1
+    assert runtime.services.db.read_now(audit_chain.verify).decisions == 1
     with pytest.raises(NotFound):
         agent.continue_run(paused.run_id, [paused.requirements[0].confirm()])
     # The id is free again.

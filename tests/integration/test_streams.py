@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from kern.agent import Agent
 from kern.client.runtime import Runtime
-from kern.db import sessions
-from kern.db.tables import RunRow
+from kern.db.engine.tables import RunRow
+from kern.db.sessions import records
 from kern.errors import InvalidInput, NotAllowed, NotFound
 from kern.events import (
     RunCancelled,
@@ -369,7 +369,7 @@ def test_a_copied_run_is_read_to_its_end(runtime: Runtime) -> None:
     agent = scripted(["Hello."])
     done = agent.run("Hi")
     fork_id = agent.fork_session(done.session_id)
-    (copy,) = runtime.services.db.read_now(lambda tx: sessions.latest_runs(tx, fork_id, 9))
+    (copy,) = runtime.services.db.read_now(lambda tx: records.latest_runs(tx, fork_id, 9))
     (end,) = agent.stream_run(copy.run_id)
     assert isinstance(end, RunCompleted)
     assert end.output.content == "Hello."

@@ -16,9 +16,10 @@ from kern.client.reading import RunReader
 from kern.client.runtime import Runtime
 from kern.client.streams import Readers
 from kern.contracts.viewer import Viewer
-from kern.db import Database, PostgresDb, SqliteDb, notices
-from kern.db.engine import Result
-from kern.db.publishing import publisher_for
+from kern.db import Database, PostgresDb, SqliteDb
+from kern.db.engine import pg_notify
+from kern.db.engine.database import Result
+from kern.db.journal.text_publisher import publisher_for
 from kern.errors import NotFound
 from kern.events import RunContent, RunEvent
 from kern.models.scripted import Call
@@ -192,8 +193,8 @@ async def test_a_database_that_sends_no_text_fails_no_turn(
     def refuse(*_: object) -> None:
         raise OperationalError("NOTIFY", {}, Exception("away"))
 
-    monkeypatch.setattr(notices, "pieces", lambda *_: [""])
-    monkeypatch.setattr(notices, "send", refuse_text(refuse))
+    monkeypatch.setattr(pg_notify, "pieces", lambda *_: [""])
+    monkeypatch.setattr(pg_notify, "send", refuse_text(refuse))
     agent = scripted(["All is well."])
     events = [event async for event in agent.arun("Hi", stream=True)]
     assert text_of(events) == "All is well."
@@ -202,7 +203,7 @@ async def test_a_database_that_sends_no_text_fails_no_turn(
 
 def refuse_text(refuse: Callable[..., None]) -> Callable[..., None]:
     """Send news as before, and refuse pieces of text."""
-    send = notices.send
+    send = pg_notify.send
 
     def some(tx: object, notices: list[str]) -> None:
         if "" in notices:
@@ -236,6 +237,6 @@ async def test_pieces_are_sent_in_batches(runtime_on_each: Runtime) -> None:
 def test_a_notice_is_never_too_long_for_postgres() -> None:
     text = LiveText("r" * 36, 1, 1, token="t" * 36, grown=lambda _: None, ended=lambda _: None)
     text.add("\x01" * 5_000 + "🙂" * 5_000)
-    sent = list(notices.pieces(text, 0))
+    sent = list(pg_notify.pieces(text, 0))
     assert max(len(notice.encode()) for notice in sent) < 7_999
     assert len(sent) == 10

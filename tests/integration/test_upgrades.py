@@ -11,11 +11,15 @@ from sqlalchemy.exc import IntegrityError
 
 from kern.context import Context
 from kern.contracts.viewer import OPERATOR
-from kern.db import PostgresDb, SqliteDb, audit, history, order, outbox, session_metrics, turns
-from kern.db.audit import ChainReport
-from kern.db.migrate import revision_of
+from kern.db import PostgresDb, SqliteDb
+from kern.db.journal import audit_chain, outbox
+from kern.db.journal.audit_chain import ChainReport
+from kern.db.journal.outbox import DeliveryKind
 from kern.db.migrations import HEAD
-from kern.db.outbox import DeliveryKind
+from kern.db.migrations.migrate import revision_of
+from kern.db.reading import history_window, session_metrics
+from kern.db.runs import session_queue
+from kern.db.turns import model_turns
 from kern.history import Window
 from kern.values.states import OnBusy, RunStatus
 from kern.workflow import Parallel, Step, Steps
@@ -87,7 +91,7 @@ def check_references(stored: Stored) -> None:
 
 
 def chain(stored: Stored) -> ChainReport:
-    return stored.look(audit.verify)
+    return stored.look(audit_chain.verify)
 
 
 def test_every_row_is_kept_and_everything_reads_as_before(stored: Stored) -> None:
@@ -133,7 +137,7 @@ def test_the_one_that_runs_is_counted_and_the_next_waits_for_it_and_sees_the_pas
     stored.answer("run-running", turn=2, content="I wrote to them.", at=after(64))
     assert not stored.output(new).is_queued
     context = Context(window=Window(runs=3))
-    shown = stored.look(lambda tx: turns.load(tx, new, 1, lambda _id: context)).messages
+    shown = stored.look(lambda tx: model_turns.load(tx, new, 1, lambda _id: context)).messages
     texts = [message.content for message in shown]
     assert texts[:2] == ["Hello, who are you?", "I am Ärgernis, at your service."]
     assert texts[2:7] == [
@@ -153,7 +157,7 @@ def test_what_was_not_delivered_is_delivered(stored: Stored) -> None:
         (DeliveryKind.resolved, "run-resolved"),
         (DeliveryKind.cancel, "run-cancelled"),
     }
-    assert stored.look(lambda tx: order.stuck_sessions(tx, after(WEEK))) == []
+    assert stored.look(lambda tx: session_queue.stuck_sessions(tx, after(WEEK))) == []
 
 
 def test_a_downgrade_keeps_the_data_and_it_is_upgraded_again(stored: Stored) -> None:
@@ -176,7 +180,7 @@ def test_what_was_written_since_survives_a_downgrade(stored: Stored) -> None:
     downgrade(stored.database, "0001")
     stored.database.migrate()
     assert stored.output(run_id).content == "New."
-    seen = stored.look(lambda tx: history.earlier(tx, "quiet", 9, Window(runs=1)))
+    seen = stored.look(lambda tx: history_window.earlier(tx, "quiet", 9, Window(runs=1)))
     assert [message.content for message in seen] == ["Hi", "New."]
 
 

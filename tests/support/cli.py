@@ -22,8 +22,8 @@ import pytest
 from kern.client.cli.main import execute
 from kern.contracts.viewer import OPERATOR
 from kern.db import SqliteDb
-from kern.db.configured import database_path
-from kern.db.outputs import run_output
+from kern.db.engine.from_settings import database_path
+from kern.db.reading.run_outputs import run_output
 from kern.run import RunOutput
 from tests.support import forked
 from tests.support.processes import ROOT

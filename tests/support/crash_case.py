@@ -16,7 +16,7 @@ from kern.client.services import Services
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
 from kern.db import database_from_url
-from kern.db.tables import RequirementRow
+from kern.db.engine.tables import RequirementRow
 from kern.values.ids import new_id
 from tests.support.crash_app import build, user_text
 from tests.support.crash_person import Person

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from kern.db.tables import RequirementRow, ToolCallRow
+from kern.db.engine.tables import RequirementRow, ToolCallRow
 from tests.support.crash_app import ONCE, SCRIPTS, SUMMARY
 from tests.support.crash_spec import Line
 from tests.support.crash_state import FINAL, Rows, Snapshot

@@ -8,8 +8,8 @@ from sqlmodel import Session, col, select
 
 from kern.client.services import Services
 from kern.contracts.viewer import OPERATOR
-from kern.db.outputs import requirement_of
-from kern.db.tables import EventRow, RequirementRow
+from kern.db.engine.tables import EventRow, RequirementRow
+from kern.db.reading.run_outputs import requirement_of
 from kern.errors import AlreadyResolved
 from kern.requirements import Requirement
 from tests.support.crash_app import read

@@ -11,7 +11,7 @@ from kern.client.services import Services
 from kern.client.workers import ComponentWorkers
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
-from kern.db import outputs
+from kern.db.reading import run_outputs
 from kern.process import checkpoints
 from kern.process.logs import log_json
 from kern.registry import Registry
@@ -76,8 +76,8 @@ async def _act(spec: Spec, services: Services) -> None:
             await services.runs.run(build(spec.place), request, background=True)
         case "resolve":
             read = await services.db.read(
-                lambda tx: outputs.requirement_of(
-                    tx, outputs.find_requirement(tx, spec.requirement_id, OPERATOR)
+                lambda tx: run_outputs.requirement_of(
+                    tx, run_outputs.find_requirement(tx, spec.requirement_id, OPERATOR)
                 )
             )
             decided = (

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from sqlmodel import Session, col, or_, select
 
-from kern.db import runs
-from kern.db.engine import Database
-from kern.db.tables import (
+from kern.db.engine.database import Database
+from kern.db.engine.tables import (
     DecisionRow,
     EventRow,
     MessageRow,
@@ -18,6 +17,7 @@ from kern.db.tables import (
     SessionRow,
     ToolCallRow,
 )
+from kern.db.runs import lifecycle
 from tests.support.crash_app import is_summary, read
 from tests.support.crash_spec import Line
 from tests.support.model_server import ModelServer
@@ -72,7 +72,7 @@ def rows_of(tx: Session, run_id: str) -> Rows:
     """Read a run under its lock: a transaction that a death left behind has ended then."""
     if tx.get(RunRow, run_id) is None:
         return Rows()
-    run = runs.lock(tx, run_id)
+    run = lifecycle.lock(tx, run_id)
     return Rows(
         run=run,
         session=tx.get(SessionRow, run.session_id),

@@ -15,8 +15,8 @@ from temporalio.client import WorkflowExecutionStatus
 from kern.client.services import Services
 from kern.contracts.requests import RunRequest
 from kern.db import database_from_url
-from kern.db.audit import verify
-from kern.db.tables import RequirementRow
+from kern.db.engine.tables import RequirementRow
+from kern.db.journal.audit_chain import verify
 from kern.errors import Unavailable
 from kern.values.ids import new_id
 from tests.support.crash_app import SCRIPTS, build, user_text

@@ -14,8 +14,9 @@ from sqlmodel import Session
 
 from kern.contracts.messages import PipelineOutcome, Work
 from kern.contracts.viewer import OPERATOR
-from kern.db import retrying, steps
-from kern.db.steps import Evaluate, Execute, Finished, Held, Task
+from kern.db.steps import retry as retrying
+from kern.db.steps import transactions
+from kern.db.steps.transactions import Evaluate, Execute, Finished, Held, Task
 from kern.values.ids import new_id
 from kern.values.states import RunStatus, ToolOutcome
 from kern.workflow import Workflow
@@ -55,7 +56,7 @@ class Lanes:
     def begin(self) -> Activity:
         """The activity that asks for everything that is open."""
         yield
-        begun = self._stored.do(lambda tx: steps.begin(tx, self.run_id, self._shape, NOW))
+        begun = self._stored.do(lambda tx: transactions.begin(tx, self.run_id, self._shape, NOW))
         if begun.ended or len(begun.work) != 1 or begun.work[0].gate is not None:
             return begun
         return (yield from self.serve(begun.work[0].lane))
@@ -79,11 +80,11 @@ class Lanes:
         return task
 
     def _take(self, tx: Session, lane: str, token: str) -> Task:
-        return steps.take(tx, self.run_id, lane, token, NOW)
+        return transactions.take(tx, self.run_id, lane, token, NOW)
 
     def _end(self, tx: Session, done: Execute | Evaluate, token: str) -> None:
         if isinstance(done, Evaluate):
-            steps.answer(tx, done, list(range(self._items)), NOW)
+            transactions.answer(tx, done, list(range(self._items)), NOW)
         else:
             item = done.execution.arguments.get("item")
             name = done.node.rpartition("/")[-1] + ("" if item is None else str(item))
@@ -92,7 +93,7 @@ class Lanes:
                 ended = Finished(ToolOutcome.error, error="not this one")
             else:
                 self.executed[name] += 1
-            steps.finish(tx, done, token, ended, NOW)
+            transactions.finish(tx, done, token, ended, NOW)
 
 
 def _both(tx: Session, end: Callable[[Session], None], take: Callable[[Session], Task]) -> Task:

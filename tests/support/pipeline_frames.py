@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from kern.db.rows import new_row
-from kern.db.step_tables import StepRow
+from kern.db.engine.plain_rows import new_row
+from kern.db.engine.step_tables import StepRow
 from kern.pipeline.frames import RUN, Phase, held_in, into
 from kern.pipeline.nodes import Node, NodeKind, Shape
 

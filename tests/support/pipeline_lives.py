@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from sqlalchemy import bindparam, select
 
 from kern.db import Database
-from kern.db.rows import execute, table_of
-from kern.db.tables import ToolCallRow
+from kern.db.engine.plain_rows import execute, table_of
+from kern.db.engine.tables import ToolCallRow
 from kern.pipeline.blocks import StepFunction
 from kern.requirements import Requirement
 from kern.values.states import RequirementKind

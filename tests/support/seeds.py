@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from kern.agent import Agent
 from kern.contracts.messages import TurnOutcome
 from kern.contracts.requests import RunRequest
-from kern.db import accepting, calls, turns
-from kern.db.engine import Database
+from kern.db.engine.database import Database
+from kern.db.runs import accepting
+from kern.db.turns import calls, model_turns
 from kern.models.base import ModelResponse
 from kern.models.scripted import Call, ScriptedModel
 from kern.planning import SoFar, plan
@@ -100,4 +101,4 @@ def _asked(db: Database, call: Call, text: str, user_id: str | None, run_id: str
             session_id=new_id(),
         )
     )
-    return db.write_now(lambda tx: turns.store(tx, run_id, 1, answer, now))
+    return db.write_now(lambda tx: model_turns.store(tx, run_id, 1, answer, now))

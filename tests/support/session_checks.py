@@ -6,7 +6,8 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from kern.contracts.viewer import OPERATOR
-from kern.db import history, session_metrics, sessions
+from kern.db.reading import history_window, session_metrics
+from kern.db.sessions import records
 from kern.history import Window
 from kern.run import Message
 from tests.support.session_model import CANCELLED, REJECTED, ModelSession, Run, Said
@@ -60,7 +61,7 @@ def found(session_id: str, now: datetime, tx: Session) -> tuple[Facts, dict[str,
         assert seq == len(told[str(run_id)]), "an event's number is missing"
     rows = _asked(tx, _RUNS, session_id)
     assert [row[-1] for row in rows] == [len(told.get(str(row[0]), [])) for row in rows]
-    session = sessions.read(tx, session_id, OPERATOR)
+    session = records.read(tx, session_id, OPERATOR)
     used = session_metrics.metrics(tx, session_id, OPERATOR, now)
     facts: Facts = {
         "session": (session.name, session.session_state, session.run_count, session.forked_from),
@@ -71,10 +72,10 @@ def found(session_id: str, now: datetime, tx: Session) -> tuple[Facts, dict[str,
         "asks": sorted(_asked(tx, _ASKS, session_id)),
         "used": (used.run_count, used.input_tokens, used.model_calls, used.tool_calls),
         "spent": (round(used.working_seconds, 2), round(used.waiting_seconds, 2)),
-        "said": [_said(one) for one in sessions.messages(tx, session_id, OPERATOR)],
-        "chat": [_said(one) for one in sessions.chat_history(tx, session_id, OPERATOR)],
+        "said": [_said(one) for one in records.messages(tx, session_id, OPERATOR)],
+        "chat": [_said(one) for one in records.chat_history(tx, session_id, OPERATOR)],
         "shown": [
-            [_said(one) for one in history.earlier(tx, session_id, 1000, Window(**window))]
+            [_said(one) for one in history_window.earlier(tx, session_id, 1000, Window(**window))]
             for window in _WINDOWS
         ],
     }

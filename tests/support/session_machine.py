@@ -5,7 +5,9 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from kern.contracts.messages import ExpiryOutcome
 from kern.contracts.viewer import OPERATOR
-from kern.db import deciding, forks, order, runs, sessions
+from kern.db.decisions import deciding
+from kern.db.runs import lifecycle, session_queue
+from kern.db.sessions import forks, records
 from kern.errors import RunEnded
 from kern.values.ids import new_id
 from kern.values.states import OnBusy
@@ -150,7 +152,7 @@ class Interleavings(SessionSteps):
         now = self.tick(run.session)
         for has_effect in [run.cancel(now), *([False] if again else [])]:
             try:
-                self.stored.do(lambda tx: runs.cancel(tx, run.id, OPERATOR, after(now)))
+                self.stored.do(lambda tx: lifecycle.cancel(tx, run.id, OPERATOR, after(now)))
             except RunEnded:
                 assert not has_effect
             else:
@@ -171,7 +173,7 @@ class Interleavings(SessionSteps):
             case "name":
                 session.name = f"Name at {now}"
                 self.write(
-                    lambda tx: sessions.rename(
+                    lambda tx: records.rename(
                         tx, session.id, OPERATOR, session.name or "", after(now)
                     ),
                     again=True,
@@ -181,7 +183,8 @@ class Interleavings(SessionSteps):
             case _:
                 # The relay looks for queued runs that nobody released, and finds none.
                 self.write(
-                    lambda tx: order.let_next_begin(tx, session.id, "", after(now)), again=True
+                    lambda tx: session_queue.let_next_begin(tx, session.id, "", after(now)),
+                    again=True,
                 )
 
     @precondition(lambda self: len(self.sessions) < _MOST_SESSIONS)
@@ -202,7 +205,7 @@ class Interleavings(SessionSteps):
             again=again,
         )
         copy = source.fork(fork_id, None if last is None else last.number)
-        copied = self.stored.look(lambda tx: sessions.latest_runs(tx, fork_id, 1000))
+        copied = self.stored.look(lambda tx: records.latest_runs(tx, fork_id, 1000))
         assert len(copied) == len(copy.runs)
         for run, output in zip(copy.runs, reversed(copied), strict=True):
             run.id = output.run_id

@@ -10,10 +10,14 @@ from sqlmodel import Session
 from kern.contracts.answers import Answer
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
-from kern.db import accepting, calls, deciding, outbox, sessions, turns
-from kern.db.calls import Settled
-from kern.db.deciding import Submission
-from kern.db.outbox import Delivery
+from kern.db.decisions import deciding
+from kern.db.decisions.deciding import Submission
+from kern.db.journal import outbox
+from kern.db.journal.outbox import Delivery
+from kern.db.runs import accepting
+from kern.db.sessions import records
+from kern.db.turns import calls, model_turns
+from kern.db.turns.calls import Settled
 from kern.errors import AlreadyResolved, InvalidInput, SessionBusy
 from kern.models.base import ModelResponse, Usage
 from kern.requirements import DecisionDraft
@@ -91,7 +95,7 @@ class SessionSteps(RuleBasedStateMachine):
     def do_change(self, session: ModelSession, changes: list[Change], now: int) -> None:
         asked = operations(changes)
         fits = session.change(changes)
-        update = partial(sessions.update_state, changes=asked, now=after(now), update_id=new_id())
+        update = partial(records.update_state, changes=asked, now=after(now), update_id=new_id())
         try:
             self.stored.do(lambda tx: update(tx, session.id, OPERATOR))
         except InvalidInput:
@@ -172,7 +176,7 @@ class SessionSteps(RuleBasedStateMachine):
             correction="Again." if ends == "correction" else None,
             failure=("code", "why") if ends == "failure" else None,
         )
-        self.write(lambda tx: turns.store(tx, run.id, turn, answer, after(now)), again=again)
+        self.write(lambda tx: model_turns.store(tx, run.id, turn, answer, after(now)), again=again)
         taken = Turn(content, self._stored_calls(run, turn, asked_for, now), answer.correction)
         run.answer(taken, tokens, now, fails=ends == "failure")
 

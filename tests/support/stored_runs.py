@@ -15,18 +15,15 @@ from kern.contracts.answers import Answer, NewCall, Question
 from kern.contracts.messages import TurnOutcome
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR, Viewer
-from kern.db import (
-    Database,
-    accepting,
-    calls,
-    deciding,
-    outputs,
-    turns,
-)
-from kern.db.calls import Execution, Settled
-from kern.db.deciding import Accepted, Submission
-from kern.db.events import events_of
-from kern.db.outbox import Delivery
+from kern.db import Database
+from kern.db.decisions import deciding
+from kern.db.decisions.deciding import Accepted, Submission
+from kern.db.journal.events import events_of
+from kern.db.journal.outbox import Delivery
+from kern.db.reading import run_outputs
+from kern.db.runs import accepting
+from kern.db.turns import calls, model_turns
+from kern.db.turns.calls import Execution, Settled
 from kern.media import File, Image, read_all
 from kern.models.base import ModelResponse
 from kern.requirements import DecisionDraft, Requirement
@@ -151,7 +148,7 @@ class Stored:
             ],
         )
         return self.do(
-            lambda tx: turns.store(tx, run_id, turn, Answer(response, new, began=began), at)
+            lambda tx: model_turns.store(tx, run_id, turn, Answer(response, new, began=began), at)
         )
 
     def call(self, gate: Question | None = None, effect: str = "once", **request: object) -> str:
@@ -214,7 +211,7 @@ class Stored:
         return self.do(lambda tx: deciding.resolve(tx, submission, viewer, at))
 
     def output(self, run_id: str) -> RunOutput:
-        return self.look(lambda tx: outputs.run_output(tx, run_id, OPERATOR))
+        return self.look(lambda tx: run_outputs.run_output(tx, run_id, OPERATOR))
 
     def requirement(self, call_id: str) -> Requirement:
         """Return the newest requirement about a call."""

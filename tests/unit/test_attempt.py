@@ -7,8 +7,9 @@ from sqlmodel import Session
 
 from kern.activities.attempt import Attempt, Executions
 from kern.activities.tool_loop import Ended, Returned
-from kern.db import InMemoryDb, calls
-from kern.db.calls import Execution, Settled
+from kern.db import InMemoryDb
+from kern.db.turns import calls
+from kern.db.turns.calls import Execution, Settled
 from kern.values.states import Effect, ToolCallStatus
 from tests.support.stored_runs import NOW, Stored
 from tests.support.templates import memory_with_tables

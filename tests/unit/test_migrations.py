@@ -12,9 +12,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 from sqlmodel import SQLModel
 
-from kern.db import InMemoryDb, SqliteDb, tables
-from kern.db.migrate import configuration, revision_of
+from kern.db import InMemoryDb, SqliteDb
+from kern.db.engine import tables
 from kern.db.migrations import HEAD
+from kern.db.migrations.migrate import configuration, revision_of
 from kern.errors import Conflict
 from tests.support.stored_runs import at_once
 

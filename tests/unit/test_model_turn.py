@@ -11,7 +11,8 @@ from kern.activities.model_turn import ModelTurn
 from kern.contracts.messages import TurnInput
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
-from kern.db import accepting, outputs
+from kern.db.reading import run_outputs
+from kern.db.runs import accepting
 from kern.registry import Registry
 from kern.values.ids import new_id
 from tests.support.agents import scripted
@@ -39,6 +40,6 @@ async def test_what_a_worker_took_that_died_at_once_counts_as_work(tmp_path: Pat
         again.info = dataclasses.replace(again.info, attempt=2, scheduled_time=begun)
         turn = ModelTurn(db, registry, 3, db.broadcaster)
         await again.run(turn.model_turn, TurnInput(run_id=run_id, turn=1))
-        output = await db.read(lambda tx: outputs.run_output(tx, run_id, OPERATOR))
+        output = await db.read(lambda tx: run_outputs.run_output(tx, run_id, OPERATOR))
     assert output.content == "Hello."
     assert 30 <= output.metrics.working_seconds < 40

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from kern.db.step_tables import StepRow
+from kern.db.engine.step_tables import StepRow
 from kern.pipeline.blocks import Steps
 from kern.pipeline.frames import SERVED, Ending, Outcome, Phase
 from kern.pipeline.laying import lay_out

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import JsonValue
 
-from kern.db.following import News
-from kern.db.tables import EventRow
+from kern.db.engine.tables import EventRow
+from kern.db.reading.event_feed import News
 from kern.events import RunContent, RunContentReset, RunEvent, RunNoted, TurnCompleted, TurnStarted
 from kern.process.live_text import Broadcaster, LiveText
 from kern.run import RunOutput

@@ -19,8 +19,10 @@ from kern.client.temporal import KernPlugin
 from kern.contracts.messages import Resolved, RunCursor, Stop, StopQuery
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
-from kern.db import accepting, deciding, outputs
-from kern.db.deciding import Submission
+from kern.db.decisions import deciding
+from kern.db.decisions.deciding import Submission
+from kern.db.reading import run_outputs
+from kern.db.runs import accepting
 from kern.errors import AlreadyResolved
 from kern.models.scripted import Call, ScriptedModel
 from kern.registry import Registry
@@ -116,7 +118,7 @@ class Story:
     @property
     def output(self) -> RunOutput:
         """The run as its rows stand."""
-        return self.db.read_now(lambda tx: outputs.run_output(tx, self.run_id, OPERATOR))
+        return self.db.read_now(lambda tx: run_outputs.run_output(tx, self.run_id, OPERATOR))
 
 
 async def stops(handle: WorkflowHandle[object, None]) -> None:

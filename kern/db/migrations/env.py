@@ -3,7 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from kern.db import step_tables, tables
+from kern.db.engine import step_tables, tables
 
 _ = tables, step_tables
 connection = context.config.attributes["connection"]

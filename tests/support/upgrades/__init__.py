@@ -11,7 +11,7 @@ from alembic import command
 from pydantic import JsonValue, TypeAdapter
 
 from kern.db import Database
-from kern.db.migrate import changing, configuration
+from kern.db.migrations.migrate import changing, configuration
 
 _HERE = Path(__file__).parent
 _JSON: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])

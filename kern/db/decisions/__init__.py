@@ -1,0 +1,1 @@
+"""Accepting people's decisions, and checking that what runs is what was approved."""

@@ -1,0 +1,41 @@
+"""What happens while nobody decides: reminders, then others who are asked, then the deadline.
+
+One timer of the workflow serves all three: it asks the row, which says when to ask again.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from kern.contracts.messages import Gate
+from kern.db.engine.tables import RequirementRow, RunRow
+from kern.db.journal.events import record
+
+# Each takes some events of the workflow's history, which has a limit.
+_MOST_REMINDERS = 100
+
+
+def gate_of(row: RequirementRow) -> Gate:
+    """Return what the workflow knows of a requirement: its id, and when to look at it again."""
+    moments = [one for one in (row.remind_at, row.escalate_at, row.due_at) if one is not None]
+    return Gate(requirement_id=row.id, due_at=min(moments, default=None))
+
+
+def look(tx: Session, run: RunRow, row: RequirementRow, now: datetime) -> None:
+    """Remind and escalate, if it is time; once for each time, however often this is called."""
+    if row.escalate_at is not None and now >= row.escalate_at:
+        added = [one for one in row.escalate_to or [] if one not in row.candidates]
+        row.candidates, row.escalate_at = [*row.candidates, *added], None
+        record(tx, run, "requirement_escalated", now, requirement_id=row.id, to=list(added))
+    if row.remind_at is not None and now >= row.remind_at:
+        row.reminders += 1
+        row.remind_at = _next_reminder(row, row.remind_at, now)
+        record(tx, run, "requirement_reminded", now, requirement_id=row.id, times=row.reminders)
+
+
+def _next_reminder(row: RequirementRow, last: datetime, now: datetime) -> datetime | None:
+    """Return the next one of the row's own rhythm; those that nobody could send are left out."""
+    if row.remind_seconds is None or row.reminders >= _MOST_REMINDERS:
+        return None
+    missed = max(0, (now - last).total_seconds()) // row.remind_seconds
+    return last + timedelta(seconds=row.remind_seconds * (missed + 1))

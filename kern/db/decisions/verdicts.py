@@ -1,0 +1,189 @@
+"""What a decision must look like to fit its requirement, and what it says to the model."""
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from kern.db.engine.tables import RequirementRow
+from kern.db.journal.audit_chain import Decided
+from kern.errors import InvalidDecision
+from kern.requirements import METHODS, DecisionDraft, UserInputField
+from kern.values import json_formats
+from kern.values.canonical import canonical_json, clean_json, clean_text
+from kern.values.states import RequirementKind, Verdict
+
+_LONG_BITS = 256
+_FITTING: Mapping[RequirementKind, frozenset[Verdict]] = {
+    RequirementKind.confirmation: frozenset({Verdict.approve, Verdict.reject}),
+    RequirementKind.user_input: frozenset({Verdict.answer, Verdict.reject}),
+    RequirementKind.user_feedback: frozenset({Verdict.choose, Verdict.reject}),
+    RequirementKind.external_execution: frozenset({Verdict.result, Verdict.reject}),
+    RequirementKind.unknown_outcome: frozenset(
+        {Verdict.happened, Verdict.run_again, Verdict.reject, Verdict.fail}
+    ),
+    RequirementKind.output_review: frozenset({Verdict.approve, Verdict.reject, Verdict.fail}),
+    RequirementKind.error: frozenset(
+        {Verdict.run_again, Verdict.skip, Verdict.fail, Verdict.reject}
+    ),
+}
+
+
+def cleaned(draft: DecisionDraft) -> DecisionDraft:
+    """Return a decision without what cannot be stored, so that what is hashed is what is kept."""
+    return draft.model_copy(
+        update={
+            "note": None if draft.note is None else clean_text(draft.note),
+            "edit": clean_json(draft.edit),
+            "values": clean_json(draft.values),
+            "result": clean_json(draft.result),
+        }
+    )
+
+
+def check_fit(row: RequirementRow, draft: DecisionDraft) -> None:
+    """Refuse a decision of another kind, or with values that do not fit.
+
+    Raises:
+        InvalidDecision: it does not fit; the message says what would.
+    """
+    kind = RequirementKind(row.kind)
+    if draft.verdict not in _FITTING[kind]:
+        message = (
+            f"Requirement {row.id!r} waits for {kind.value}; {draft.verdict.value!r} does not fit "
+            "it. "
+            f"Use {METHODS[kind]}."
+        )
+        raise InvalidDecision(message)
+    if draft.verdict is Verdict.choose:
+        _check_choices(row, draft.choices or ())
+
+
+def approved_arguments(row: RequirementRow, draft: DecisionDraft) -> dict[str, JsonValue] | None:
+    """Return the arguments that replace the frozen ones; None when the decision leaves those.
+
+    Raises:
+        InvalidDecision: the values do not fit the tool's schema.
+    """
+    if draft.verdict is Verdict.approve and draft.edit is not None:
+        changed = {**row.arguments, **draft.edit}
+        _check_schema(row, changed, row.arguments_schema)
+        return changed
+    if draft.verdict is Verdict.answer:
+        fields = [UserInputField.model_validate(item) for item in row.fields]
+        values = draft.values or {}
+        _check_fields(row, fields, values)
+        given = {
+            f.name: values.get(f.name, f.default)
+            for f in fields
+            if f.name in values or "default" in f.json_schema
+        }
+        filled = {**row.arguments, **given}
+        _check_schema(row, filled, row.arguments_schema)
+        return filled
+    return None
+
+
+def outcome_text(row: RequirementRow, decided: Decided) -> str:
+    """Return what the model is told of a call that a person settled."""
+    note = f" Their note: {decided.note}" if decided.note else ""
+    match decided.verdict:
+        case Verdict.reject:
+            who = "" if decided.actor == "kern" else f" by {decided.actor}"
+            said = f"This call was rejected{who} and was not executed.{note}"
+            if row.kind == RequirementKind.unknown_outcome.value:
+                said = f"It is unknown whether this call ran; another try was rejected{who}.{note}"
+            return f"{said} Do not repeat it unless asked to."
+        case Verdict.fail:
+            return (
+                f"{decided.actor!r} ended the run because of the call of {row.tool_name!r}.{note}"
+            )
+        case Verdict.choose:
+            return chosen_text(row, decided.given)
+        case _:
+            given = decided.given
+            return given if isinstance(given, str) else canonical_json(given)
+
+
+def chosen_text(row: RequirementRow, given: JsonValue) -> str:
+    """Return what a call comes to by which a person was to choose."""
+    chosen = given if isinstance(given, list) else []
+    return canonical_json(chosen if row.multiple else chosen[0])
+
+
+def happened_text(given: JsonValue) -> str:
+    """Return what a step's call comes to of which a person said that it ran: as if it told so."""
+    return canonical_json({"content": given, "stop": False})
+
+
+def _check_choices(row: RequirementRow, choices: tuple[str, ...]) -> None:
+    offered = ", ".join(repr(choice) for choice in row.choices)
+    unknown = [choice for choice in choices if choice not in row.choices]
+    if unknown:
+        message = f"{unknown[0]!r} is none of the choices of requirement {row.id!r}: {offered}."
+        raise InvalidDecision(message)
+    if len(set(choices)) < len(choices):
+        double = next(choice for choice in choices if choices.count(choice) > 1)
+        message = f"{double!r} was chosen twice for requirement {row.id!r}: choose each once."
+        raise InvalidDecision(message)
+    if not choices or (len(choices) > 1 and not row.multiple):
+        wanted = "at least one" if row.multiple else "exactly one"
+        message = f"Requirement {row.id!r} takes {wanted} of {offered}; {len(choices)} were given."
+        raise InvalidDecision(message)
+
+
+def _check_fields(
+    row: RequirementRow, fields: list[UserInputField], values: dict[str, JsonValue]
+) -> None:
+    names = [item.name for item in fields]
+    unknown = sorted(set(values) - set(names))
+    missing = [item.name for item in fields if item.required and item.name not in values]
+    if unknown or missing:
+        problem = f"{unknown[0]!r} is not asked for" if unknown else f"{missing[0]!r} is missing"
+        message = (
+            f"The values for requirement {row.id!r} do not fit: {problem}. It asks for "
+            f"{', '.join(names)}."
+        )
+        raise InvalidDecision(message)
+
+
+def _check_schema(
+    row: RequirementRow, value: dict[str, JsonValue], schema: dict[str, JsonValue]
+) -> None:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  slow to import, seldom needed
+
+    validator = Draft202012Validator(schema, format_checker=json_formats.checker())
+    error = next(iter(validator.iter_errors(value)), None)
+    problem = _inexact(value, schema)
+    if error is not None:
+        where = ".".join(str(part) for part in error.absolute_path) or "arguments"
+        problem = f"{where}: {error.message}"
+    if problem is None:
+        return
+    message = (
+        f"The arguments for {row.tool_name!r} (requirement {row.id!r}) do not fit its schema: "
+        f"{problem}. Nothing was decided."
+    )
+    raise InvalidDecision(message)
+
+
+def _inexact(value: dict[str, JsonValue], schema: dict[str, JsonValue]) -> str | None:
+    """Name an integer that a field of floats would make another number of.
+
+    What lies deeper is found when the call is about to run.
+    """
+    properties = schema.get("properties")
+    for name, given in value.items():
+        shape = properties.get(name) if isinstance(properties, dict) else None
+        is_float = isinstance(shape, dict) and shape.get("type") == "number"
+        if is_float and isinstance(given, int) and not _is_exact(given):
+            # Python writes no number of thousands of digits.
+            shown = given if given.bit_length() < _LONG_BITS else "a number that long"
+            return f"{name}: {shown} cannot be held exactly by a float"
+    return None
+
+
+def _is_exact(number: int) -> bool:
+    try:
+        return float(number) == number
+    except OverflowError:
+        return False

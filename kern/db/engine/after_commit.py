@@ -1,0 +1,39 @@
+"""Marks in a transaction: what others have to be told once it is committed."""
+
+from collections.abc import Collection, Mapping
+
+from sqlmodel import Session
+
+_NEWS, _STOPPED, _DUE = "kern.news", "kern.stopped", "kern.due"
+
+
+def mark_news(tx: Session, run_id: str, seq: int) -> None:
+    """Note that a run which somebody may read has events up to this number."""
+    tx.info.setdefault(_NEWS, {})[run_id] = seq
+
+
+def mark_stopped(tx: Session, run_id: str) -> None:
+    """Note that a run pauses, ends, or is gone by this transaction."""
+    tx.info.setdefault(_STOPPED, set()).add(run_id)
+
+
+def mark_due(tx: Session) -> None:
+    """Note that this transaction leaves a delivery to the relay alone."""
+    tx.info[_DUE] = True
+
+
+def news_of(tx: Session) -> Mapping[str, int]:
+    """Return the runs that somebody may read, each with the number of its last event."""
+    news: dict[str, int] = tx.info.get(_NEWS, {})
+    return news
+
+
+def stopped_in(tx: Session) -> Collection[str]:
+    """Return the runs that pause, end, or are gone by this transaction."""
+    stopped: set[str] = tx.info.get(_STOPPED, set())
+    return stopped
+
+
+def is_due(tx: Session) -> bool:
+    """Whether this transaction leaves a delivery to the relay alone."""
+    return bool(tx.info.get(_DUE))

@@ -1,0 +1,30 @@
+"""The database that the settings name."""
+
+from pathlib import Path
+
+from kern.db.engine.database import Database
+from kern.db.engine.databases import SqliteDb, database_from_url
+from kern.process.settings import Settings
+
+_FILE = "kern.db"
+
+
+def open_database(settings: Settings) -> Database:
+    """Return the runtime's own database: `KERN_DATABASE_URL`, else SQLite in the folder."""
+    if settings.database_url is not None:
+        return database_from_url(settings.database_url.get_secret_value())
+    return SqliteDb(database_path(settings.home))
+
+
+def database_path(home: Path) -> Path:
+    """Return where a folder's own database lies."""
+    return home / _FILE
+
+
+def database_file(settings: Settings) -> Path | None:
+    """Return the file that holds the database, whether it exists or not; None for a server."""
+    if settings.database_url is None:
+        return database_path(settings.home)
+    scheme, _, rest = settings.database_url.get_secret_value().partition("://")
+    is_file = scheme.partition("+")[0] == "sqlite" and rest.strip("/")
+    return Path(rest.removeprefix("/")).expanduser() if is_file else None

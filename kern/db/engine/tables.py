@@ -1,0 +1,327 @@
+"""The tables. Content and intent are here; Temporal keeps progress and clocks."""
+
+# SQLModel takes the name of a table as a plain string, and SQLAlchemy declares another type for it.
+# pyright: reportAssignmentType=false
+
+from datetime import datetime
+
+from pydantic import JsonValue
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlmodel import Field, SQLModel
+
+from kern.db.engine.columns import JsonText, UtcDateTime
+from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus
+
+
+class SessionRow(SQLModel, table=True):
+    """A conversation and its owner; no `user_id` is an owner like any other.
+
+    `state_updates` are the latest changes of the state from outside of runs, by their ids.
+    `summary` tells of runs up to number `summary_number`, those that say `is_summarised`. `parts`
+    counts the runs inside other runs, which have numbers of their own, below 0.
+    """
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        Index("sessions_by_time", "updated_at", "id"),
+        Index("sessions_of_user", "user_id", "updated_at", "id"),
+    )
+
+    id: str = Field(primary_key=True)
+    user_id: str | None = Field(default=None, index=True)
+    component_id: str
+    name: str | None = None
+    state: dict[str, JsonValue] = Field(sa_type=JsonText)
+    state_version: int = 0
+    state_updates: list[str] | None = Field(default=None, sa_type=JsonText)
+    next_number: int = 1
+    parts: int = 0
+    summary: str | None = Field(default=None, sa_type=Text)
+    summary_number: int = 0
+    forked_from: str | None = None
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class RunRow(SQLModel, table=True):
+    """One interaction. Its row is the lock under which everything in it changes.
+
+    `is_queued` says that it is pending because another run of its session comes first. The time
+    from `started_at` on is split: working, and waiting for people; `counted_at` is the moment up to
+    which both are counted. `forked_from` names the run of which this one is a copy.
+
+    A run inside another one, such as a member's in a team's, has a `parent_run_id`, the
+    `root_run_id` of the whole, and the ids of all above it, from the root on, in `ancestors`;
+    `path` has the names from the root's to its own. A run at the root has none of these.
+
+    A workflow's run has the digest of its `shape`, and counts of the steps that it opened, is known
+    to take, and has done.
+    """
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        UniqueConstraint("session_id", "number"),
+        Index("runs_by_status", "status", "updated_at"),
+        Index("runs_by_time", "created_at", "id"),
+        Index("runs_of_session", "session_id", "status", "number"),
+    )
+
+    id: str = Field(primary_key=True)
+    session_id: str = Field(foreign_key="sessions.id")
+    parent_run_id: str | None = Field(default=None, index=True)
+    root_run_id: str | None = Field(default=None, index=True)
+    ancestors: list[str] = Field(default=[], sa_type=JsonText)
+    path: list[str] = Field(default=[], sa_type=JsonText)
+    forked_from: str | None = None
+    user_id: str | None = None
+    component_id: str
+    component_kind: str
+    number: int
+    status: str = RunStatus.pending.value
+    is_queued: bool = False
+    is_streamed: bool = False
+    is_summarised: bool = False
+    retries: int = 0
+    input: str = Field(sa_type=Text)
+    content: str | None = Field(default=None, sa_type=Text)
+    error_code: str | None = None
+    error_message: str | None = Field(default=None, sa_type=Text)
+    turn: int = 0
+    shape: str | None = None
+    steps_opened: int = 0
+    steps_known: int = 0
+    steps_done: int = 0
+    last_event: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    model_calls: int = 0
+    tool_calls: int = 0
+    first_token_seconds: float | None = None
+    working_seconds: float = 0.0
+    waiting_seconds: float = 0.0
+    dependencies: dict[str, JsonValue] = Field(sa_type=JsonText)
+    run_metadata: dict[str, JsonValue] = Field(sa_type=JsonText)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    counted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class MessageRow(SQLModel, table=True):
+    """One message, appended once and never rewritten.
+
+    Turn 0 is the input. In a turn, position 0 is the model's answer and the results of its calls
+    follow in the order in
+    which it asked for them, whenever they came.
+    """
+
+    __tablename__ = "messages"
+
+    run_id: str = Field(sa_column=Column(String, ForeignKey("runs.id"), primary_key=True))
+    turn: int = Field(primary_key=True)
+    position: int = Field(primary_key=True)
+    role: str
+    content: str = Field(sa_type=Text)
+    provider_call_id: str | None = None
+    tool_name: str | None = None
+    provider: str | None = None
+    requested: list[JsonValue] | None = Field(default=None, sa_type=JsonText)
+    items: list[JsonValue] | None = Field(default=None, sa_type=JsonText)
+    usage: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
+    files: list[str] | None = Field(default=None, sa_type=JsonText)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class FileRow(SQLModel, table=True):
+    """A file or an image that came with a run's input, kept once in a session.
+
+    An image that has a `url` is not here: it has no bytes.
+    """
+
+    __tablename__ = "files"
+    __table_args__ = (UniqueConstraint("session_id", "digest", "media_type", "name"),)
+
+    id: str = Field(primary_key=True)
+    session_id: str = Field(foreign_key="sessions.id")
+    name: str
+    media_type: str
+    size: int
+    digest: str
+    data: bytes = Field(sa_type=LargeBinary)
+    url: str | None = Field(default=None, sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ToolCallRow(SQLModel, table=True):
+    """One call that the model asked for, or a pipeline: `step_id` names the step for which it is.
+
+    `digest` freezes `arguments` when the call is stored. An edit or a person's values go to
+    `approved_arguments` with
+    their own digest; what runs is checked against it. `gate` is the kind of requirement that came
+    with the call, without which it does not run. `token` names the attempt that may write the
+    result. A call with a `child_run_id` is executed by that run; where it `is_answer`, what that
+    run answers is the answer of the whole.
+    """
+
+    __tablename__ = "tool_calls"
+    __table_args__ = (UniqueConstraint("run_id", "turn", "position"),)
+
+    id: str = Field(primary_key=True)
+    run_id: str = Field(foreign_key="runs.id", index=True)
+    turn: int
+    position: int
+    provider_call_id: str
+    name: str
+    arguments: dict[str, JsonValue] = Field(sa_type=JsonText)
+    digest: str
+    approved_arguments: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
+    approved_digest: str | None = None
+    gate: str | None = None
+    child_run_id: str | None = None
+    is_answer: bool = False
+    step_id: str | None = Field(default=None, index=True)
+    effect: str
+    retries: int = 0
+    timeout: float | None = None
+    status: str = ToolCallStatus.waiting.value
+    outcome: str | None = None
+    result: str | None = Field(default=None, sa_type=Text)
+    attempt: int = 0
+    token: str | None = None
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class RequirementRow(SQLModel, table=True):
+    """Something that a run waits for from a person.
+
+    `root_run_id` names the run at the root of the tree, its own without one above it. `path` says
+    where it came up: the names from the root's on, and the tool's.
+    `remind_at` and `escalate_at` are the next moments at which somebody is reminded or asked
+    besides, and empty when there is none any more.
+    """
+
+    __tablename__ = "requirements"
+    __table_args__ = (Index("requirements_by_status", "status", "created_at"),)
+
+    id: str = Field(primary_key=True)
+    run_id: str = Field(foreign_key="runs.id", index=True)
+    root_run_id: str | None = Field(default=None, index=True)
+    path: list[str] = Field(default=[], sa_type=JsonText)
+    session_id: str
+    user_id: str | None = None
+    tool_call_id: str | None = Field(default=None, foreign_key="tool_calls.id", index=True)
+    kind: str
+    status: str = RequirementStatus.pending.value
+    tool_name: str | None = None
+    arguments: dict[str, JsonValue] = Field(sa_type=JsonText)
+    digest: str
+    arguments_schema: dict[str, JsonValue] = Field(sa_type=JsonText)
+    question: str | None = Field(default=None, sa_type=Text)
+    fields: list[JsonValue] = Field(sa_type=JsonText)
+    choices: list[str] = Field(sa_type=JsonText)
+    multiple: bool = False
+    candidates: list[str] = Field(sa_type=JsonText)
+    excluded: list[str] = Field(sa_type=JsonText)
+    quorum: int = 1
+    on_expiry: str = "reject"
+    due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    remind_seconds: float | None = None
+    reminders: int = 0
+    remind_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    escalate_to: list[str] | None = Field(default=None, sa_type=JsonText)
+    escalate_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    verdict: str | None = None
+    resolved_by: str | None = None
+    resolved_note: str | None = Field(default=None, sa_type=Text)
+    resolved_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class DecisionRow(SQLModel, table=True):
+    """What a person, or a deadline, said about a requirement.
+
+    Append-only; each row's hash covers the one before. So it outlives its requirement when the
+    session is deleted.
+    """
+
+    __tablename__ = "decisions"
+    __table_args__ = (UniqueConstraint("requirement_id", "position"),)
+
+    seq: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    id: str = Field(unique=True)
+    requirement_id: str
+    position: int
+    run_id: str = Field(index=True)
+    kind: str
+    verdict: str
+    actor: str
+    note: str | None = Field(default=None, sa_type=Text)
+    tool_name: str | None = None
+    digest: str
+    edit: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
+    given: JsonValue = Field(default=None, sa_column=Column(JsonText, nullable=True))
+    at: datetime = Field(sa_type=UtcDateTime)
+    previous_hash: str
+    hash: str
+
+
+class ChainHeadRow(SQLModel, table=True):
+    """The end of the chain of decisions: its row is the lock under which the chain grows."""
+
+    __tablename__ = "chain_heads"
+
+    name: str = Field(primary_key=True)
+    seq: int = 0
+    hash: str
+
+
+class EventRow(SQLModel, table=True):
+    """What happened in a run, numbered without gaps, written with what it tells."""
+
+    __tablename__ = "events"
+
+    run_id: str = Field(sa_column=Column(String, ForeignKey("runs.id"), primary_key=True))
+    seq: int = Field(primary_key=True)
+    kind: str
+    data: dict[str, JsonValue] = Field(sa_type=JsonText)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class OutboxRow(SQLModel, table=True):
+    """Something accepted that Temporal has not confirmed yet; deleted when it has."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("outbox_by_time", "next_at"),)
+
+    id: str = Field(primary_key=True)
+    kind: str
+    run_id: str = Field(index=True)
+    component_id: str
+    component_kind: str = "agent"
+    requirement_id: str | None = None
+    attempts: int = 0
+    next_at: datetime = Field(sa_type=UtcDateTime)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class DeletedRunRow(SQLModel, table=True):
+    """A run that was deleted with its session: what still executes for it ends."""
+
+    __tablename__ = "deleted_runs"
+
+    id: str = Field(primary_key=True)
+    deleted_at: datetime = Field(sa_type=UtcDateTime, index=True)

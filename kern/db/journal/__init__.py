@@ -1,0 +1,1 @@
+"""What happened, in order: events, deliveries to Temporal, and the log of decisions."""

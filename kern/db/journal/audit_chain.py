@@ -1,0 +1,157 @@
+"""The chain of decisions: each row's hash covers its content and the hash of the row before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import JsonValue
+from sqlalchemy import bindparam
+from sqlmodel import Session, col, select
+
+from kern.db.engine.plain_rows import add_row, new_row, rows, table_of
+from kern.db.engine.tables import ChainHeadRow, DecisionRow, RequirementRow
+from kern.db.engine.unit_of_work import hold
+from kern.errors import AuditBroken
+from kern.values.canonical import digest
+from kern.values.ids import new_id
+from kern.values.states import Verdict
+
+# Who decides where a deadline or a late result does.
+KERN = "kern"
+_CHAIN = "decisions"
+_GENESIS = "0" * 64
+_heads, _decisions = (table_of(kind) for kind in (ChainHeadRow, DecisionRow))
+_DECISIONS = (
+    _decisions.select()
+    .where(_decisions.c.requirement_id == bindparam("requirement_id"))
+    .order_by(_decisions.c.position)
+)
+_LOCKED = _heads.select().where(_heads.c.name == bindparam("name")).with_for_update()
+_HASHED = (
+    *("seq", "id", "requirement_id", "position", "run_id", "kind", "verdict", "actor", "note"),
+    *("tool_name", "digest", "edit", "given", "previous_hash"),
+)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A decision about to be written: who, what, and on which arguments."""
+
+    verdict: Verdict
+    actor: str
+    note: str | None
+    digest: str
+    edit: dict[str, JsonValue] | None = None
+    given: JsonValue = None
+    id: str = field(default_factory=new_id)
+
+
+@dataclass(frozen=True)
+class ChainReport:
+    """A chain that verifies: how many decisions it holds, and its last hash."""
+
+    decisions: int
+    head: str
+
+
+def lock_chain(tx: Session) -> ChainHeadRow:
+    """Take the chain's end for this transaction. The migration made its row."""
+    head = hold(tx, ChainHeadRow, _LOCKED, name=_CHAIN)
+    if head is None:
+        message = "The chain's end is missing from the table chain_heads: somebody removed it."
+        raise AuditBroken(message)
+    return head
+
+
+def decisions_of(tx: Session, requirement_id: str) -> list[DecisionRow]:
+    """Return what was decided about a requirement, in order, only to look at."""
+    return list(rows(tx, DecisionRow, _DECISIONS, requirement_id=requirement_id))
+
+
+def append(
+    tx: Session,
+    requirement: RequirementRow,
+    decided: Decided,
+    earlier: Sequence[DecisionRow],
+    now: datetime,
+) -> None:
+    """Write a decision at the end of the chain; `earlier` are those about its requirement."""
+    head = lock_chain(tx)
+    row = new_row(
+        DecisionRow,
+        seq=head.seq + 1,
+        id=decided.id,
+        requirement_id=requirement.id,
+        position=len(earlier) + 1,
+        run_id=requirement.run_id,
+        kind=requirement.kind,
+        verdict=decided.verdict.value,
+        actor=decided.actor,
+        note=decided.note,
+        tool_name=requirement.tool_name,
+        digest=decided.digest,
+        edit=decided.edit,
+        given=decided.given,
+        at=now,
+        previous_hash=head.hash,
+        hash="",
+    )
+    row.hash = hash_of(row)
+    head.seq, head.hash = row.seq, row.hash
+    add_row(tx, DecisionRow, row)
+
+
+def hash_of(row: DecisionRow) -> str:
+    """Return the SHA-256 of a decision's content and the previous hash."""
+    content: dict[str, JsonValue] = {name: getattr(row, name) for name in _HASHED}
+    return digest({**content, "at": row.at.isoformat()})
+
+
+def verify(tx: Session, expected_head: str | None = None) -> ChainReport:
+    """Walk the whole chain.
+
+    Args:
+        expected_head: A hash that was noted elsewhere earlier: it must still be part of the chain.
+
+    Raises:
+        AuditBroken: a decision was changed, removed, added or reordered; the message names the
+        first one.
+    """
+    previous, count, seen = _GENESIS, 0, expected_head in (None, _GENESIS)
+    query = select(DecisionRow).order_by(col(DecisionRow.seq)).execution_options(yield_per=500)
+    with tx.exec(query) as found:
+        for row in found:
+            count += 1
+            _check_row(row, count, previous)
+            previous = row.hash
+            seen = seen or previous == expected_head
+    head = tx.exec(select(ChainHeadRow).where(ChainHeadRow.name == _CHAIN)).one()
+    if (head.seq, head.hash) != (count, previous):
+        message = (
+            f"The chain should end at decision {head.seq} with the hash {head.hash[:12]}…, but "
+            f"ends at {count} with "
+            f"{previous[:12]}…: decisions are missing at its end, or were added by hand."
+        )
+        raise AuditBroken(message)
+    if not seen:
+        message = (
+            f"The hash {expected_head!r} is not part of the chain: it was rewritten since that "
+            "hash was noted."
+        )
+        raise AuditBroken(message)
+    return ChainReport(decisions=count, head=previous)
+
+
+def _check_row(row: DecisionRow, expected_seq: int, previous: str) -> None:
+    where = f"decision {row.seq} ({row.id!r}, requirement {row.requirement_id!r}, by {row.actor!r})"
+    if row.seq != expected_seq:
+        message = f"Decision {expected_seq} is missing before {where}."
+        raise AuditBroken(message)
+    if row.previous_hash != previous:
+        message = (
+            f"The chain is broken before {where}: it does not follow from the decision before it."
+        )
+        raise AuditBroken(message)
+    if row.hash != hash_of(row):
+        message = f"The content of {where} was changed after it was written."
+        raise AuditBroken(message)

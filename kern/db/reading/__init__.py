@@ -1,0 +1,1 @@
+"""Reading runs, sessions, steps, history and events; nothing here writes."""

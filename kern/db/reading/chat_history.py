@@ -1,0 +1,135 @@
+"""Reads the past for a run's tools: its own session, and its owner's others, of one component."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, or_, select
+from sqlmodel import Session
+
+from kern.db.engine.database import Database
+from kern.db.engine.plain_rows import execute, table_of
+from kern.db.engine.tables import RunRow, SessionRow
+from kern.db.reading.run_outputs import no_run, run_row
+from kern.past import PastRun
+from kern.values.states import RunStatus
+
+_LONGEST_TEXT = 2000
+_LONGEST_EXCERPT = 400
+_MOST_WORDS = 8
+
+_runs, _sessions = table_of(RunRow).c, table_of(SessionRow).c
+_COLUMNS = (
+    _runs.session_id,
+    _sessions.name.label("session_name"),
+    _runs.number,
+    _runs.created_at,
+    _runs.status,
+    _runs.input,
+    _runs.content,
+)
+
+
+class StoredPast:
+    """What came before one run, as its owner may read it. Its methods block: they are for tools."""
+
+    def __init__(self, db: Database, run_id: str) -> None:
+        self._db = db
+        self._run_id = run_id
+
+    def chat_history(self, runs: int, before: int | None) -> list[PastRun]:
+        """Return the session's runs that come before this one, or before a number, in order."""
+        return self._db.read_now(lambda tx: _chat_history(tx, self._run_id, runs, before))
+
+    def search(self, words: str, limit: int) -> list[PastRun]:
+        """Return the owner's completed runs that hold all of the words, the newest first."""
+        wanted = words.split()[:_MOST_WORDS]
+        if not wanted:
+            return []
+        return self._db.read_now(lambda tx: _search(tx, self._run_id, wanted, limit))
+
+
+def _chat_history(tx: Session, run_id: str, runs: int, before: int | None) -> list[PastRun]:
+    run = _run(tx, run_id)
+    end = run.number if before is None else min(before, run.number)
+    # A range of numbers, so that a page costs the same at the end of a long session.
+    query = (
+        _past()
+        .where(_runs.session_id == run.session_id, _runs.number < end, _runs.number >= end - runs)
+        .order_by(_runs.number)
+    )
+    return [_told(row) for row in _found(tx, query)]
+
+
+def _search(tx: Session, run_id: str, words: Sequence[str], limit: int) -> list[PastRun]:
+    run = _run(tx, run_id)
+    query = (
+        _past()
+        .where(
+            _within(run),
+            _runs.component_id == run.component_id,
+            _runs.status == RunStatus.completed.value,
+            *(_holds(word) for word in words),
+        )
+        .order_by(_runs.created_at.desc(), _runs.id.desc())
+        .limit(limit)
+    )
+    return [_told(row, words) for row in _found(tx, query)]
+
+
+def _within(run: RunRow) -> ColumnElement[bool]:
+    """Say where to look: callers without a name are different people, who share no sessions."""
+    if run.user_id is None:
+        return (_runs.session_id == run.session_id) & (_runs.number < run.number)
+    return (_sessions.user_id == run.user_id) & (_sessions.id != run.session_id)
+
+
+def _holds(word: str) -> ColumnElement[bool]:
+    return or_(
+        _runs.input.icontains(word, autoescape=True), _runs.content.icontains(word, autoescape=True)
+    )
+
+
+def _past() -> Select[*tuple[Any, ...]]:
+    return (
+        select(*_COLUMNS)
+        .join_from(table_of(RunRow), table_of(SessionRow), _sessions.id == _runs.session_id)
+        .where(_runs.parent_run_id.is_(None))
+    )
+
+
+def _found(tx: Session, query: Select[*tuple[Any, ...]]) -> Sequence[Any]:
+    return execute(tx, query).all()
+
+
+def _run(tx: Session, run_id: str) -> RunRow:
+    """Return the run, or the one at the root above it, whose past is that of all inside it."""
+    run = run_row(tx, run_id)
+    if run is not None and run.root_run_id is not None:
+        run = run_row(tx, run.root_run_id)
+    if run is None:
+        raise no_run(run_id)
+    return run
+
+
+def _told(row: Any, words: Sequence[str] = ()) -> PastRun:  # noqa: ANN401  a row of a Core query
+    return PastRun(
+        session_id=row.session_id,
+        session_name=row.session_name,
+        number=row.number,
+        at=row.created_at,
+        status=RunStatus(row.status),
+        user=_excerpt(row.input, words),
+        assistant=None if row.content is None else _excerpt(row.content, words),
+    )
+
+
+def _excerpt(text: str, words: Sequence[str]) -> str:
+    """Return a text's beginning, or what stands around the first of the words in it."""
+    longest = _LONGEST_EXCERPT if words else _LONGEST_TEXT
+    if len(text) <= longest:
+        return text
+    lowered = text.lower()
+    places = [place for word in words if (place := lowered.find(word.lower())) >= 0]
+    start = max(0, min(places, default=0) - longest // 4)
+    end = start + longest
+    return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"

@@ -1,0 +1,210 @@
+"""Listings for operators: pages of runs and requirements, and ids found by their ends."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, col, func, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from kern.contracts.viewer import OPERATOR
+from kern.db.engine.tables import DecisionRow, OutboxRow, RequirementRow, RunRow, SessionRow
+from kern.db.reading.run_outputs import find_requirement, find_run, requirement_of, summary_of
+from kern.errors import InvalidInput
+from kern.requirements import Requirement
+from kern.run import RunOutput
+from kern.values.ids import an_id
+from kern.values.states import RequirementStatus, RunStatus, Verdict
+
+Item = TypeVar("Item")
+
+# UUIDv7 begin with the time: ids of one day look alike at their beginning.
+SHORTEST_ENDING = 6
+
+
+@dataclass(frozen=True)
+class Page(Generic[Item]):
+    """A part of a listing; `next` is the id after which the next part begins, None at the end."""
+
+    items: list[Item]
+    next: str | None
+
+
+class Decision(BaseModel):
+    """A decision as it stands in the chain."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seq: int
+    id: str
+    requirement_id: str
+    run_id: str
+    verdict: Verdict
+    by: str
+    note: str | None
+    at: datetime
+    edit: dict[str, JsonValue] | None
+    given: JsonValue
+    hash: str
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How much waits: for people, and for Temporal to hear of it."""
+
+    pending: int
+    undelivered: int
+    oldest_undelivered: datetime | None
+
+
+def list_runs(
+    tx: Session,
+    *,
+    limit: int,
+    after: str | None = None,
+    status: RunStatus | None = None,
+    user_id: str | None = None,
+) -> Page[RunOutput]:
+    """Return runs, the latest first; those that begin later do not move the next page.
+
+    What runs inside them is told with each of them, and not listed.
+
+    Raises:
+        NotFound: there is no run `after`.
+    """
+    query = select(RunRow).where(col(RunRow.parent_run_id).is_(None))
+    if status is not None:
+        query = query.where(RunRow.status == status.value)
+    if user_id is not None:
+        query = query.where(RunRow.user_id == an_id("user_id", user_id))
+    if after is not None:
+        last = find_run(tx, after, OPERATOR)
+        at = col(RunRow.created_at)
+        earlier = (at < last.created_at) | ((at == last.created_at) & (col(RunRow.id) < last.id))
+        query = query.where(earlier)
+    query = query.order_by(col(RunRow.created_at).desc(), col(RunRow.id).desc())
+    rows = _some(tx, query, limit)
+    return Page(
+        [summary_of(row) for row in rows[:limit]], rows[limit - 1].id if rows[limit:] else None
+    )
+
+
+def list_pending(
+    tx: Session,
+    *,
+    limit: int,
+    after: str | None = None,
+    user_id: str | None = None,
+    run_id: str | None = None,
+) -> Page[Requirement]:
+    """Return what waits for people, the oldest first.
+
+    Raises:
+        NotFound: there is no requirement `after`.
+    """
+    query = select(RequirementRow).where(RequirementRow.status == RequirementStatus.pending.value)
+    if user_id is not None:
+        query = query.where(RequirementRow.user_id == an_id("user_id", user_id))
+    if run_id is not None:
+        inside = col(RequirementRow.root_run_id) == run_id
+        query = query.where((col(RequirementRow.run_id) == run_id) | inside)
+    if after is not None:
+        last = find_requirement(tx, after, OPERATOR)
+        at, key = col(RequirementRow.created_at), col(RequirementRow.id)
+        query = query.where((at > last.created_at) | ((at == last.created_at) & (key > last.id)))
+    query = query.order_by(col(RequirementRow.created_at), col(RequirementRow.id))
+    rows = _some(tx, query, limit)
+    found = [requirement_of(tx, row) for row in rows[:limit]]
+    return Page(found, rows[limit - 1].id if rows[limit:] else None)
+
+
+def decisions_of(tx: Session, run_id: str) -> list[Decision]:
+    """Return what was decided in a run, in the order of the chain."""
+    query = select(DecisionRow).where(DecisionRow.run_id == run_id).order_by(col(DecisionRow.seq))
+    return [
+        Decision(
+            seq=row.seq,
+            id=row.id,
+            requirement_id=row.requirement_id,
+            run_id=row.run_id,
+            verdict=Verdict(row.verdict),
+            by=row.actor,
+            note=row.note,
+            at=row.at,
+            edit=row.edit,
+            given=row.given,
+            hash=row.hash,
+        )
+        for row in tx.exec(query)
+    ]
+
+
+def backlog(tx: Session, run_id: str | None = None) -> Backlog:
+    """Count what waits, in all runs or in one."""
+    pending = select(func.count()).where(RequirementRow.status == RequirementStatus.pending.value)
+    waiting = select(func.count(col(OutboxRow.id)))
+    oldest = select(func.min(OutboxRow.created_at))
+    if run_id is not None:
+        pending = pending.where(RequirementRow.run_id == run_id)
+        waiting = waiting.where(OutboxRow.run_id == run_id)
+        oldest = oldest.where(OutboxRow.run_id == run_id)
+    return Backlog(tx.exec(pending).one(), tx.exec(waiting).one(), tx.exec(oldest).one())
+
+
+def full_run_id(tx: Session, given: str) -> str:
+    """Return the id of the run whose id is `given` or alone ends with it; else `given` itself.
+
+    Raises:
+        InvalidInput: several end with it.
+    """
+    if tx.get(RunRow, given) is not None:
+        return given
+    return _the_one(tx, select(RunRow.id).where(_ends(RunRow.id, given)), given, "runs")
+
+
+def full_session_id(tx: Session, given: str) -> str:
+    """Return the id of the session whose id is `given` or alone ends with it; else `given` itself.
+
+    Raises:
+        InvalidInput: several end with it.
+    """
+    if tx.get(SessionRow, given) is not None:
+        return given
+    query = select(SessionRow.id).where(_ends(SessionRow.id, given))
+    return _the_one(tx, query, given, "sessions")
+
+
+def full_requirement_id(tx: Session, given: str) -> str:
+    """Return the id of the requirement whose id is or alone ends with `given`; else `given`.
+
+    Raises:
+        InvalidInput: several end with it.
+    """
+    if tx.get(RequirementRow, given) is not None:
+        return given
+    query = select(RequirementRow.id).where(_ends(RequirementRow.id, given))
+    return _the_one(tx, query, given, "requirements")
+
+
+def _ends(column: str, given: str) -> ColumnElement[bool]:
+    return col(column).endswith(given.removeprefix("…"), autoescape=True)
+
+
+def _the_one(tx: Session, query: SelectOfScalar[str], given: str, things: str) -> str:
+    if len(given.removeprefix("…")) < SHORTEST_ENDING:
+        return given
+    found = list(tx.exec(query.limit(2)))
+    if len(found) > 1:
+        message = (
+            f"Several {things} have an id that ends with {given!r}, such as {found[0]!r} and "
+            f"{found[1]!r}: give more of it."
+        )
+        raise InvalidInput(message)
+    return found[0] if found else given
+
+
+def _some(tx: Session, query: SelectOfScalar[Item], limit: int) -> list[Item]:
+    """Return up to one more than asked for, which tells whether there are more."""
+    return list(tx.exec(query.limit(limit + 1)))

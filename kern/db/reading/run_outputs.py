@@ -1,0 +1,324 @@
+"""Builds what users see of runs and requirements from their rows."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import cast
+
+from pydantic import JsonValue
+from sqlalchemy import bindparam, func, select
+from sqlmodel import Session
+
+from kern.contracts.viewer import Viewer
+from kern.db.engine.plain_rows import execute, rows, table_of
+from kern.db.engine.tables import (
+    DecisionRow,
+    MessageRow,
+    RequirementRow,
+    RunRow,
+    SessionRow,
+    ToolCallRow,
+)
+from kern.db.reading import files, run_trees, step_progress
+from kern.db.reading.run_timing import spent
+from kern.errors import NotFound
+from kern.process.clock import utc_now
+from kern.requirements import Requirement, Resolution, UserInputField
+from kern.run import (
+    FileReference,
+    Message,
+    Metrics,
+    RequestedCall,
+    RunError,
+    RunOutput,
+    ToolExecution,
+)
+from kern.values.states import (
+    Effect,
+    OnExpiry,
+    RequirementKind,
+    RequirementStatus,
+    RunStatus,
+    ToolCallStatus,
+    ToolOutcome,
+    Verdict,
+)
+
+_runs, _sessions, _calls, _requirements = (
+    table_of(kind) for kind in (RunRow, SessionRow, ToolCallRow, RequirementRow)
+)
+_RUN = _runs.select().where(_runs.c.id == bindparam("run_id"))
+_SESSION = _sessions.select().where(_sessions.c.id == bindparam("session_id"))
+_CALLS = (
+    _calls.select()
+    .where(_calls.c.run_id == bindparam("run_id"), _calls.c.step_id.is_(None))
+    .order_by(_calls.c.turn, _calls.c.position)
+)
+_REQUIREMENTS = (
+    _requirements.select()
+    .where(_requirements.c.run_id == bindparam("run_id"))
+    .order_by(_requirements.c.id)
+)
+_decisions = table_of(DecisionRow)
+_APPROVALS = (
+    select(func.count())
+    .where(
+        _decisions.c.requirement_id == bindparam("requirement_id"),
+        _decisions.c.verdict == Verdict.approve.value,
+    )
+    .group_by(_decisions.c.digest)
+)
+_LAST_EDIT = (
+    select(_decisions.c.edit)
+    .where(_decisions.c.requirement_id == bindparam("requirement_id"))
+    .order_by(_decisions.c.position.desc())
+    .limit(1)
+)
+_messages = table_of(MessageRow)
+_MESSAGES = (
+    _messages.select()
+    .where(_messages.c.run_id == bindparam("run_id"))
+    .order_by(_messages.c.turn, _messages.c.position)
+)
+
+
+def run_output(tx: Session, run_id: str, viewer: Viewer) -> RunOutput:
+    """Read a run with its messages, its calls, and what it and the runs inside it ask of people.
+
+    What those used is counted with it.
+
+    Raises:
+        NotFound: there is no such run.
+        NotAllowed: it belongs to somebody else.
+    """
+    run = find_run(tx, run_id, viewer)
+    asked = list(rows(tx, RequirementRow, _REQUIREMENTS, run_id=run_id))
+    output = summary_of(run)
+    metrics = output.metrics
+    if run.component_kind != "agent":
+        asked += run_trees.asked_inside(tx, run)
+        used = run_trees.used_inside(tx, run)
+        metrics = metrics.model_copy(
+            update={name: getattr(metrics, name) + count for name, count in used.items()}
+        )
+    return output.model_copy(
+        update={
+            "metrics": metrics,
+            "messages": messages_of(tx, message_rows(tx, run_id)),
+            "tools": tool_executions(tx, run_id),
+            "requirements": [requirement_of(tx, row) for row in asked],
+            "session_state": session_state(tx, run.session_id),
+            "progress": step_progress.progress_of(tx, run),
+        }
+    )
+
+
+def find_run(tx: Session, run_id: str, viewer: Viewer) -> RunRow:
+    """Return a run that the viewer may see, only to look at.
+
+    Raises:
+        NotFound: there is no such run.
+        NotAllowed: it belongs to somebody else.
+    """
+    row = run_row(tx, run_id)
+    if row is None:
+        raise no_run(run_id)
+    check(tx, viewer, f"Run {run_id!r}", row)
+    return row
+
+
+def check(tx: Session, viewer: Viewer, what: str, run: RunRow) -> None:
+    """Refuse a run, or something in it, to whoever does not own it.
+
+    A run inside another one is reached through its own component and through the session's.
+
+    Raises:
+        NotAllowed: the owner is another one.
+        InvalidInput: the component is another one.
+    """
+    component_id = run.component_id
+    if run.parent_run_id is not None and viewer.component_id not in (None, component_id):
+        session = session_row(tx, run.session_id)
+        component_id = component_id if session is None else session.component_id
+    viewer.check(what, run.user_id, component_id)
+
+
+def run_row(tx: Session, run_id: str) -> RunRow | None:
+    """Return a run, only to look at."""
+    return next(rows(tx, RunRow, _RUN, run_id=run_id), None)
+
+
+def session_state(tx: Session, session_id: str) -> dict[str, JsonValue]:
+    """Return the state of a session as it stands."""
+    session = session_row(tx, session_id)
+    return {} if session is None else session.state
+
+
+def session_row(tx: Session, session_id: str) -> SessionRow | None:
+    """Return a session, only to look at."""
+    return next(rows(tx, SessionRow, _SESSION, session_id=session_id), None)
+
+
+def no_run(run_id: str) -> NotFound:
+    """Return the error for an id that names no run."""
+    return NotFound(f"There is no run with the id {run_id!r}. `kern runs` lists those there are.")
+
+
+def no_requirement(requirement_id: str) -> NotFound:
+    """Return the error for an id that names no requirement."""
+    return NotFound(
+        f"There is no requirement with the id {requirement_id!r}. `kern pending` lists those that "
+        "wait."
+    )
+
+
+def summary_of(run: RunRow) -> RunOutput:
+    """Build a run's output without what lies in other tables."""
+    error = None
+    if run.error_code is not None:
+        error = RunError(code=run.error_code, message=run.error_message or "")
+    working, waiting = spent(run, utc_now())
+    return RunOutput(
+        run_id=run.id,
+        session_id=run.session_id,
+        user_id=run.user_id,
+        parent_run_id=run.parent_run_id,
+        component_id=run.component_id,
+        number=run.number,
+        status=RunStatus(run.status),
+        is_queued=run.is_queued,
+        input=run.input,
+        content=run.content,
+        metrics=Metrics(
+            input_tokens=run.input_tokens,
+            output_tokens=run.output_tokens,
+            cached_tokens=run.cached_tokens,
+            reasoning_tokens=run.reasoning_tokens,
+            model_calls=run.model_calls,
+            tool_calls=run.tool_calls,
+            first_token_seconds=run.first_token_seconds,
+            working_seconds=working,
+            waiting_seconds=waiting,
+        ),
+        metadata=run.run_metadata,
+        created_at=run.created_at,
+        finished_at=run.finished_at,
+        error=error,
+    )
+
+
+def message_rows(tx: Session, run_id: str) -> Iterator[MessageRow]:
+    """Return a run's messages in their order, only to look at."""
+    return rows(tx, MessageRow, _MESSAGES, run_id=run_id)
+
+
+def messages_of(tx: Session, found: Iterable[MessageRow]) -> list[Message]:
+    """Build messages, which name their files and hold no bytes of them."""
+    kept = list(found)
+    known = files.references(tx, (one for row in kept for one in row.files or ()))
+    return [message_of(row, known) for row in kept]
+
+
+def message_of(
+    row: MessageRow, known: Mapping[str, FileReference] = MappingProxyType({})
+) -> Message:
+    """Build a message, with those of its files that are known."""
+    return Message(
+        role=row.role,
+        content=row.content,
+        tool_calls=[RequestedCall.model_validate(call) for call in row.requested or []],
+        tool_call_id=row.provider_call_id,
+        tool_name=row.tool_name,
+        provider=row.provider,
+        items=cast("list[dict[str, JsonValue]]", row.items or []),
+        files=[known[one] for one in row.files or () if one in known],
+        created_at=row.created_at,
+    )
+
+
+def tool_executions(tx: Session, run_id: str) -> list[ToolExecution]:
+    """Return a run's tool calls in their order."""
+    return [tool_execution(row) for row in rows(tx, ToolCallRow, _CALLS, run_id=run_id)]
+
+
+def tool_execution(row: ToolCallRow) -> ToolExecution:
+    """Build a tool call."""
+    return ToolExecution(
+        id=row.id,
+        name=row.name,
+        turn=row.turn,
+        child_run_id=row.child_run_id,
+        arguments=runs_with(row),
+        status=ToolCallStatus(row.status),
+        outcome=ToolOutcome(row.outcome) if row.outcome else None,
+        result=row.result,
+        effect=Effect(row.effect),
+        attempts=row.attempt,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+def find_requirement(tx: Session, requirement_id: str, viewer: Viewer) -> RequirementRow:
+    """Return a requirement that the viewer may see.
+
+    Raises:
+        NotFound: there is no such requirement.
+        NotAllowed: it belongs to somebody else's run.
+    """
+    row = tx.get(RequirementRow, requirement_id)
+    if row is None:
+        raise no_requirement(requirement_id)
+    viewer.check(f"Requirement {requirement_id!r}", row.user_id)
+    return row
+
+
+def requirement_of(tx: Session, row: RequirementRow) -> Requirement:
+    """Build a requirement."""
+    approvals = 0
+    if row.quorum > 1:
+        # Approvals of other arguments do not add up.
+        asked = execute(tx, _APPROVALS, requirement_id=row.id)
+        approvals = max(asked.scalars(), default=0)
+    return Requirement(
+        id=row.id,
+        run_id=row.run_id,
+        session_id=row.session_id,
+        user_id=row.user_id,
+        kind=RequirementKind(row.kind),
+        status=RequirementStatus(row.status),
+        path=list(row.path),
+        tool_call_id=row.tool_call_id,
+        tool_name=row.tool_name,
+        arguments=dict(row.arguments),
+        digest=row.digest,
+        question=row.question,
+        fields=[UserInputField.model_validate(item) for item in row.fields],
+        choices=list(row.choices),
+        multiple=row.multiple,
+        candidates=list(row.candidates),
+        excluded=list(row.excluded),
+        quorum=row.quorum,
+        approvals=approvals,
+        created_at=row.created_at,
+        due_at=row.due_at,
+        on_expiry=OnExpiry(row.on_expiry),
+        resolution=_resolution(tx, row),
+    )
+
+
+def _resolution(tx: Session, row: RequirementRow) -> Resolution | None:
+    if row.verdict is None or row.resolved_at is None:
+        return None
+    last = execute(tx, _LAST_EDIT, requirement_id=row.id).scalars().first()
+    return Resolution(
+        verdict=Verdict(row.verdict),
+        by=row.resolved_by or "",
+        note=row.resolved_note,
+        at=row.resolved_at,
+        edit=dict(last) if last is not None else None,
+    )
+
+
+def runs_with(call: ToolCallRow) -> dict[str, JsonValue]:
+    """Return the arguments that a call is executed with: those that it has, or an edit of them."""
+    return call.arguments if call.approved_arguments is None else call.approved_arguments

@@ -1,0 +1,30 @@
+"""How a run's time is split: working, and waiting for people."""
+
+from datetime import datetime
+
+from kern.db.engine.tables import RunRow
+from kern.values.states import RunStatus
+
+
+def begin(run: RunRow, at: datetime) -> None:
+    """Count from here on, unless the run has begun before."""
+    if run.started_at is None:
+        run.started_at = run.counted_at = at
+
+
+def count(run: RunRow, now: datetime) -> None:
+    """Count the time so far for the status that the run is about to leave."""
+    run.working_seconds, run.waiting_seconds = spent(run, now)
+    run.counted_at = now if run.counted_at is not None else None
+
+
+def spent(run: RunRow, now: datetime) -> tuple[float, float]:
+    """Return the seconds of work and of waiting for people, up to `now` or the run's end."""
+    working, waiting = run.working_seconds, run.waiting_seconds
+    if run.counted_at is None or RunStatus(run.status).is_final:
+        return working, waiting
+    # The clocks of two machines may differ.
+    passed = max(0.0, (now - run.counted_at).total_seconds())
+    if run.status == RunStatus.paused.value:
+        return working, waiting + passed
+    return working + passed, waiting

@@ -1,0 +1,72 @@
+"""Reads trees of runs: a run, and the runs inside it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, select
+from sqlmodel import Session
+
+from kern.db.engine.plain_rows import execute, rows, table_of
+from kern.db.engine.tables import RequirementRow, RunRow
+from kern.values.states import FINAL_RUN_STATUSES
+
+_runs, _requirements = (table_of(kind) for kind in (RunRow, RequirementRow))
+_FINAL = tuple(sorted(status.value for status in FINAL_RUN_STATUSES))
+_USED = (
+    _runs.c.input_tokens,
+    _runs.c.output_tokens,
+    _runs.c.cached_tokens,
+    _runs.c.reasoning_tokens,
+    _runs.c.model_calls,
+    _runs.c.tool_calls,
+)
+# Numbers of runs inside others fall with time.
+_INSIDE = (
+    select(_runs.c.ancestors, *_USED)
+    .where(_runs.c.root_run_id == bindparam("root"))
+    .order_by(_runs.c.number.desc())
+)
+_ASKED = (
+    _requirements.select()
+    .where(_requirements.c.root_run_id == bindparam("root"))
+    .order_by(_requirements.c.id)
+)
+_ANCESTORS = select(_runs.c.id, _runs.c.ancestors).where(_runs.c.root_run_id == bindparam("root"))
+
+
+def has_ended(status: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that a run of this status, a column, has ended."""
+    return status.in_(_FINAL)
+
+
+def root_of(run: RunRow) -> str:
+    """Return the id of the run at the root of a run's tree."""
+    return run.root_run_id or run.id
+
+
+def path_of(run: RunRow) -> list[str]:
+    """Return the names from the root's to a run's own."""
+    return run.path or [run.component_id]
+
+
+def is_within(run: RunRow, above: str) -> bool:
+    """Whether a run is the one with this id, or inside it."""
+    return run.id == above or above in run.ancestors
+
+
+def used_inside(tx: Session, run: RunRow) -> dict[str, int]:
+    """Return what the runs inside a run used, by the names of the columns."""
+    names = [column.name for column in _USED]
+    inside: Any = execute(tx, _INSIDE, root=root_of(run)).mappings()
+    counted = [row for row in inside if run.id in row["ancestors"]]
+    return {name: sum(row[name] for row in counted) for name in names}
+
+
+def asked_inside(tx: Session, run: RunRow) -> Iterator[RequirementRow]:
+    """Return what was asked of people in the runs inside a run, in the order in which it was."""
+    asked = rows(tx, RequirementRow, _ASKED, root=root_of(run))
+    if run.parent_run_id is None:
+        return (row for row in asked if row.run_id != run.id)
+    above: Any = execute(tx, _ANCESTORS, root=root_of(run)).all()
+    inside = {row.id for row in above if run.id in row.ancestors}
+    return (row for row in asked if row.run_id in inside)

@@ -1,0 +1,51 @@
+"""What the runs of a session used together: sums that the database makes, so none gets lost."""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, bindparam, case, func, select
+from sqlmodel import Session
+
+from kern.contracts.viewer import Viewer
+from kern.db.engine.columns import Seconds, UtcDateTime
+from kern.db.engine.plain_rows import execute, table_of
+from kern.db.engine.tables import RunRow
+from kern.db.reading.sessions import find_session
+from kern.session import SessionMetrics
+from kern.values.states import RunStatus
+
+_runs = table_of(RunRow).c
+_SUMS = (
+    *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"),
+    *("model_calls", "tool_calls"),
+)
+# What has passed since a run's time was last counted belongs to its present status, as in `timing`.
+_passed = func.coalesce(Seconds(_runs.counted_at, bindparam("now", type_=UtcDateTime)), 0.0)
+_is_root = _runs.parent_run_id.is_(None)
+_is_waiting = _runs.status == RunStatus.paused.value
+_is_working = _runs.status.in_((RunStatus.pending.value, RunStatus.running.value))
+
+
+def _spent(counted: ColumnElement[float], goes_on: ColumnElement[bool]) -> ColumnElement[float]:
+    # The clocks of two machines may differ.
+    so_far = counted + case((goes_on & (_passed > 0), _passed), else_=0.0)
+    # While a member of a team works, so does the team.
+    return func.coalesce(func.sum(so_far).filter(_is_root), 0.0)
+
+
+_METRICS = select(
+    func.count().filter(_is_root).label("run_count"),
+    *(func.coalesce(func.sum(_runs[name]), 0).label(name) for name in _SUMS),
+    _spent(_runs.working_seconds, _is_working).label("working_seconds"),
+    _spent(_runs.waiting_seconds, _is_waiting).label("waiting_seconds"),
+).where(
+    _runs.session_id == bindparam("session_id"),
+    # A copy cost nothing.
+    _runs.forked_from.is_(None),
+)
+
+
+def metrics(tx: Session, session_id: str, viewer: Viewer, now: datetime) -> SessionMetrics:
+    """Sum up what a session's runs used, up to now. Raises as `find_session`."""
+    find_session(tx, session_id, viewer)
+    found = execute(tx, _METRICS, session_id=session_id, now=now)
+    return SessionMetrics.model_validate(found.mappings().one())

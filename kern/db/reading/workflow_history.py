@@ -1,0 +1,77 @@
+"""What the workflow of a session came to before, for its steps and for whoever asks."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam
+from sqlmodel import Session
+
+from kern.contracts.viewer import Viewer
+from kern.db.engine.plain_rows import rows, table_of
+from kern.db.engine.tables import RunRow
+from kern.db.reading.run_outputs import run_row, summary_of
+from kern.db.reading.sessions import find_session
+from kern.past import PastRun
+from kern.run import RunOutput
+from kern.values.states import RunStatus
+from kern.values.validation import a_count
+
+_LONGEST = 4000
+_LAST = 2**31 - 1
+_runs = table_of(RunRow)
+_COMPLETED = (
+    _runs.select()
+    .where(
+        _runs.c.session_id == bindparam("session_id"),
+        _runs.c.status == RunStatus.completed.value,
+        _runs.c.parent_run_id.is_(None),
+        _runs.c.number < bindparam("before"),
+    )
+    .order_by(_runs.c.number.desc())
+    .limit(bindparam("limit"))
+)
+
+
+def completed_before(tx: Session, run_id: str, limit: int) -> list[PastRun]:
+    """Return the latest completed runs of a session before a run, or before that which holds it."""
+    a_count("num_runs", limit, least=0)
+    run = run_row(tx, run_id)
+    if run is not None and run.root_run_id is not None:
+        run = run_row(tx, run.root_run_id)
+    if run is None:
+        return []
+    return [_past(one) for one in _found(tx, run.session_id, run.number, limit)]
+
+
+def history_of(tx: Session, session_id: str, viewer: Viewer, limit: int) -> list[RunOutput]:
+    """Return the latest completed runs of a session, in order. Raises as `find_session`."""
+    a_count("num_runs", limit, least=0)
+    find_session(tx, session_id, viewer)
+    return [summary_of(one) for one in _found(tx, session_id, _LAST, limit)]
+
+
+def told(past: Sequence[PastRun]) -> str:
+    """Return earlier runs as an agent reads them before what it is asked."""
+    if not past:
+        return ""
+    parts = [f"Asked: {_cut(one.user)}\nCame to: {_cut(one.assistant or '')}" for one in past]
+    return "\n\n".join(["What was done before in this session:", *parts])
+
+
+def _found(tx: Session, session_id: str, before: int, limit: int) -> list[RunRow]:
+    where = {"session_id": session_id, "before": before, "limit": limit}
+    return list(rows(tx, RunRow, _COMPLETED, **where))[::-1]
+
+
+def _past(run: RunRow) -> PastRun:
+    return PastRun(
+        session_id=run.session_id,
+        number=run.number,
+        at=run.created_at,
+        status=RunStatus(run.status),
+        user=run.input,
+        assistant=run.content,
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

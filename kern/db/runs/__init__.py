@@ -1,0 +1,1 @@
+"""Accepting, ending, ordering and nesting runs."""

@@ -1,0 +1,165 @@
+"""Accepting runs: what was accepted is kept, and what was asked for twice is one run."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydantic import JsonValue
+from sqlmodel import Session
+
+from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import Viewer
+from kern.db.engine.plain_rows import add, add_row, new_row
+from kern.db.engine.tables import MessageRow, RunRow, SessionRow
+from kern.db.journal import outbox
+from kern.db.journal.events import append, events_of
+from kern.db.journal.outbox import Delivery, DeliveryKind
+from kern.db.reading import files
+from kern.db.reading.run_outputs import run_row
+from kern.db.runs import lifecycle, session_queue
+from kern.db.runs.deleted import is_deleted
+from kern.db.runs.session_state import change_state
+from kern.errors import Conflict
+from kern.media import Attachment
+from kern.session_state import changes_of
+from kern.values.canonical import canonical_json
+
+# The number that a session gives next once it has a run.
+_SECOND = 2
+
+
+def accept(
+    tx: Session,
+    request: RunRequest,
+    *,
+    component_kind: str,
+    initial_state: dict[str, JsonValue],
+    now: datetime,
+    run_id: str,
+    session_id: str,
+    attachments: Sequence[Attachment] = (),
+) -> Delivery | None:
+    """Insert a run with what came with its input, and what starts it.
+
+    None when the same run was accepted before, or waits for another run of its session.
+
+    Raises:
+        NotAllowed: the session belongs to somebody else.
+        InvalidInput: the session belongs to another component.
+        Conflict: the run's id is taken by another run, or by one that was deleted.
+        SessionBusy: another run of the session moves, and the request wants no queue.
+    """
+    # Also of an id that was made for it: nobody may have heard of the commit.
+    known = run_row(tx, run_id)
+    if known is not None:
+        _same_run(tx, known, request, attachments)
+        return None
+    if request.run_id is not None:
+        _not_deleted(tx, run_id)
+    session = _session(tx, request, session_id, initial_state, now)
+    is_first = session.next_number == _SECOND
+    is_queued = not is_first and session_queue.has_to_wait(tx, session_id, run_id, request.on_busy)
+    run = new_row(
+        RunRow,
+        id=run_id,
+        session_id=session.id,
+        user_id=session.user_id,
+        component_id=request.component_id,
+        component_kind=component_kind,
+        number=session.next_number - 1,
+        is_queued=is_queued,
+        last_event=1,
+        is_streamed=request.stream,
+        input=request.input,
+        dependencies=request.dependencies,
+        run_metadata=request.metadata,
+        created_at=now,
+        updated_at=now,
+    )
+    add_row(tx, RunRow, run)
+    add(
+        tx,
+        MessageRow,
+        run_id=run_id,
+        turn=0,
+        position=0,
+        role="user",
+        content=request.input,
+        files=files.keep(tx, session.id, attachments, now),
+        created_at=now,
+    )
+    append(tx, run, "run_accepted", now, number=run.number, queued=is_queued)
+    if request.session_state:
+        change_state(tx, lifecycle.lock(tx, run_id), changes_of(request.session_state), now)
+    if is_queued:
+        return None
+    return outbox.enqueue(tx, run, DeliveryKind.start, now)
+
+
+def _session(
+    tx: Session,
+    request: RunRequest,
+    session_id: str,
+    initial_state: dict[str, JsonValue],
+    now: datetime,
+) -> SessionRow:
+    """Return the run's session, with the run's number taken: the next one is one higher."""
+    # With no id asked for, this one was made for the run, and nobody else knows it.
+    session = None if request.session_id is None else session_queue.lock_session(tx, session_id)
+    if session is not None:
+        viewer = Viewer(request.user_id, component_id=request.component_id)
+        viewer.check(f"Session {session_id!r}", session.user_id, session.component_id)
+        session.next_number, session.updated_at = session.next_number + 1, now
+        return session
+    session = new_row(
+        SessionRow,
+        id=session_id,
+        user_id=request.user_id,
+        component_id=request.component_id,
+        state=initial_state,
+        next_number=2,
+        created_at=now,
+        updated_at=now,
+    )
+    add_row(tx, SessionRow, session)
+    return session
+
+
+def _same_run(
+    tx: Session, known: RunRow, request: RunRequest, attachments: Sequence[Attachment]
+) -> None:
+    Viewer(request.user_id).check(f"Run {known.id!r}", known.user_id)
+    same_session = request.session_id in (None, known.session_id)
+    same_input = (known.input, known.component_id) == (request.input, request.component_id)
+    same_files = same_session and same_input and files.are_those(tx, known.id, attachments)
+    if same_files and _came_with(tx, known) == _comes_with(request):
+        return
+    message = (
+        f"The run id {known.id!r} is taken by another run of {known.component_id!r} with another "
+        "input, other files, another session, or another session_state, metadata or dependencies. "
+        "Use a new run_id, or none."
+    )
+    raise Conflict(message)
+
+
+def _came_with(tx: Session, run: RunRow) -> str:
+    """Return what a run was asked for with, as canonical JSON; its second event has the state."""
+    told = [row for row in events_of(tx, run.id)[:2] if row.kind == "session_state_changed"]
+    changes = told[0].data["changes"] if told else []
+    return canonical_json([changes, run.run_metadata, run.dependencies])
+
+
+def _comes_with(request: RunRequest) -> str:
+    changes: list[JsonValue] = [
+        one.model_dump(mode="json", exclude={"seen"}) for one in changes_of(request.session_state)
+    ]
+    return canonical_json([changes, request.metadata, request.dependencies])
+
+
+def _not_deleted(tx: Session, run_id: str) -> None:
+    """Refuse to do again what was deleted after it was done: the same call may have been late."""
+    if is_deleted(tx, run_id):
+        message = (
+            f"The run id {run_id!r} was used by a run that was deleted with its session. Use a new "
+            "run_id, or none."
+        )
+        raise Conflict(message)

@@ -1,0 +1,106 @@
+"""Runs inside other runs: a member's in a team's, a step's in a pipeline's.
+
+Whoever writes to several runs of a tree takes the lower ones first. Numbers of children fall with
+time, so that in their order every run comes before those above it.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import bindparam, select
+from sqlmodel import Session
+
+from kern.contracts.answers import NewChild
+from kern.db.engine.plain_rows import add, add_row, execute, new_row, table_of
+from kern.db.engine.tables import MessageRow, RunRow
+from kern.db.engine.unit_of_work import hold_all
+from kern.db.journal.events import append
+from kern.db.reading.run_outputs import no_run
+from kern.db.reading.run_trees import has_ended, path_of, root_of
+from kern.db.runs import session_queue
+from kern.values.ids import new_id
+from kern.values.states import RunStatus
+
+_runs, _messages = (table_of(kind) for kind in (RunRow, MessageRow))
+_OPEN_IN_TREE = (
+    _runs.select()
+    .where(_runs.c.root_run_id == bindparam("root"), ~has_ended(_runs.c.status))
+    .order_by(_runs.c.number)
+    .with_for_update()
+)
+_DONE_INSIDE = (
+    select(_runs.c.path, _runs.c.input, _runs.c.content)
+    .where(
+        _runs.c.parent_run_id == bindparam("run_id"), _runs.c.status == RunStatus.completed.value
+    )
+    .order_by(_runs.c.number.desc())
+)
+_FILES = select(_messages.c.files).where(
+    _messages.c.run_id == bindparam("run_id"), _messages.c.turn == 0
+)
+
+
+def accept_child(tx: Session, parent: RunRow, child: NewChild, now: datetime) -> str:
+    """Insert a run inside one that this transaction holds and that has not ended; return its id.
+
+    It has the session, the owner and the dependencies of the run above it, whose workflow starts
+    it.
+    """
+    session = session_queue.lock_session(tx, parent.session_id)
+    if session is None:
+        raise no_run(parent.id)
+    session.parts += 1
+    run = new_row(
+        RunRow,
+        id=new_id(),
+        session_id=parent.session_id,
+        parent_run_id=parent.id,
+        root_run_id=root_of(parent),
+        ancestors=[*parent.ancestors, parent.id],
+        path=[*path_of(parent), *child.where, child.label],
+        user_id=parent.user_id,
+        component_id=child.component_id,
+        component_kind=child.component_kind,
+        number=-session.parts,
+        last_event=1,
+        is_streamed=parent.is_streamed,
+        input=child.input,
+        dependencies=parent.dependencies,
+        run_metadata=parent.run_metadata,
+        created_at=now,
+        updated_at=now,
+    )
+    add_row(tx, RunRow, run)
+    told = _interactions(tx, parent) if child.shares else ""
+    add(
+        tx,
+        MessageRow,
+        run_id=run.id,
+        turn=0,
+        position=0,
+        role="user",
+        content="\n\n".join(filter(None, [child.told, told, child.input])),
+        files=_files_of(tx, parent) if child.takes_files else None,
+        created_at=now,
+    )
+    append(tx, run, "run_accepted", now, number=run.number, parent=parent.id, path=[*run.path])
+    return run.id
+
+
+def _interactions(tx: Session, parent: RunRow) -> str:
+    """Return what members have done inside a run, as one of them is told."""
+    done = [
+        f"{row.path[-1]} was asked: {row.input}\n{row.path[-1]} answered: {row.content or ''}"
+        for row in execute(tx, _DONE_INSIDE, run_id=parent.id)
+    ]
+    return "\n\n".join(["What members have done so far:", *done]) if done else ""
+
+
+def _files_of(tx: Session, parent: RunRow) -> list[str] | None:
+    files: list[str] | None = execute(tx, _FILES, run_id=parent.id).scalars().first()
+    return files
+
+
+def hold_open_inside(tx: Session, run: RunRow) -> list[RunRow]:
+    """Take the runs inside a run that have not ended, the lowest first."""
+    found = hold_all(tx, RunRow, _OPEN_IN_TREE, root=root_of(run))
+    return [one for one in found if run.id in one.ancestors]

@@ -1,0 +1,264 @@
+"""Runs: moving, ending and cancelling them, each in one transaction under the run's lock."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, bindparam, select
+from sqlmodel import Session
+
+from kern.contracts.viewer import Viewer
+from kern.db.engine.plain_rows import add, execute, table_of
+from kern.db.engine.tables import MessageRow, RequirementRow, RunRow, ToolCallRow
+from kern.db.engine.unit_of_work import hold, hold_all, save
+from kern.db.journal import outbox
+from kern.db.journal.events import record
+from kern.db.journal.outbox import Delivery, DeliveryKind
+from kern.db.reading import run_timing
+from kern.db.reading.run_outputs import check, no_run
+from kern.db.runs import child_runs, session_queue, step_waits
+from kern.errors import RunEnded
+from kern.models.base import Usage
+from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
+
+# Built once: each write asks them.
+_runs, _calls, _requirements = (table_of(kind) for kind in (RunRow, ToolCallRow, RequirementRow))
+# Only a run's latest turn can have calls that are not done.
+# What each waits for: what a person was asked, or a run that itself waits for people.
+_UNFINISHED = (
+    select(_requirements.c.id.label("asked"), _runs.c.id.label("inside"))
+    .select_from(
+        _calls.outerjoin(
+            _requirements,
+            (_requirements.c.tool_call_id == _calls.c.id)
+            & (_requirements.c.status == RequirementStatus.pending.value),
+        ).outerjoin(
+            _runs,
+            (_runs.c.id == _calls.c.child_run_id) & (_runs.c.status == RunStatus.paused.value),
+        )
+    )
+    .where(
+        _calls.c.run_id == bindparam("run_id"),
+        _calls.c.turn == bindparam("turn"),
+        _calls.c.status != ToolCallStatus.done.value,
+    )
+)
+_OPEN = _requirements.select().where(
+    _requirements.c.run_id == bindparam("run_id"),
+    _requirements.c.status == RequirementStatus.pending.value,
+)
+_WAITING = _calls.select().where(
+    _calls.c.run_id == bindparam("run_id"), _calls.c.status == ToolCallStatus.waiting.value
+)
+_CALL = _calls.select().where(_calls.c.id == bindparam("tool_call_id"))
+
+
+def locking(run_id: ColumnElement[Any]) -> Select[Any]:
+    """Return the statement that locks the run with this id, which may be a subquery.
+
+    A subquery must find by what never moves to another run.
+    """
+    return _runs.select().where(_runs.c.id == run_id).with_for_update()
+
+
+_LOCKED = locking(bindparam("run_id"))
+
+
+def lock(tx: Session, run_id: str) -> RunRow:
+    """Take a run's row for this transaction: everything in a run changes under it.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    row = hold(tx, RunRow, _LOCKED, run_id=run_id)
+    if row is None:
+        raise no_run(run_id)
+    return row
+
+
+def hold_call(tx: Session, tool_call_id: str | None) -> ToolCallRow | None:
+    """Return a call to be changed, under its run's lock."""
+    return hold(tx, ToolCallRow, _CALL, tool_call_id=tool_call_id)
+
+
+def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | None = None) -> None:
+    """Derive whether a run stands still, from its calls and requirements.
+
+    A run that has ended stays as it is. `paused` spares the question where the transaction knows
+    the answer: a call that waits for nobody is enough for a run to go on.
+    """
+    run.updated_at, was_paused = now, run.status == RunStatus.paused.value
+    if RunStatus(run.status).is_final:
+        return
+    if paused is None and run.component_kind == "workflow":
+        paused = step_waits.only_people(tx, run.id)
+    if paused is None:
+        save(tx)
+        # One that moves is paused for the runs inside it by its workflow, which knows more.
+        found = list(execute(tx, _UNFINISHED, run_id=run.id, turn=run.turn))
+        paused = bool(found) and all(one.asked or (was_paused and one.inside) for one in found)
+    status = RunStatus.paused if paused else RunStatus.running
+    if status.value == run.status:
+        return
+    goes_on = "run_continued" if was_paused else "run_began"
+    record(tx, run, "run_paused" if paused else goes_on, now)
+    run_timing.begin(run, now)
+    run_timing.count(run, now)
+    run.status = status.value
+    if paused:
+        _let_next_begin(tx, run, now)
+    elif was_paused:
+        _let_above_go_on(tx, run, now)
+
+
+def _let_above_go_on(tx: Session, run: RunRow, now: datetime) -> None:
+    """Have the run above go on too that waited with a run, which does not wait any more."""
+    if run.parent_run_id is None:
+        return
+    above = lock(tx, run.parent_run_id)
+    if above.status == RunStatus.paused.value:
+        update_status(tx, above, now, paused=False)
+
+
+def count(run: RunRow, usage: Usage) -> None:
+    """Count an answer of the model."""
+    run.model_calls += 1
+    run.input_tokens += usage.input_tokens
+    run.output_tokens += usage.output_tokens
+    run.cached_tokens += usage.cached_tokens
+    run.reasoning_tokens += usage.reasoning_tokens
+
+
+def complete(tx: Session, run: RunRow, content: str, now: datetime) -> None:
+    """End a run with its answer."""
+    run.content = content
+    _end(tx, run, RunStatus.completed, now)
+    record(tx, run, "run_completed", now)
+
+
+def complete_with(tx: Session, run: RunRow, content: str, now: datetime) -> None:
+    """End a run with an answer that its own model did not write, as the last of its messages."""
+    add(
+        tx,
+        MessageRow,
+        run_id=run.id,
+        turn=run.turn + 1,
+        position=0,
+        role="assistant",
+        content=content,
+        created_at=now,
+    )
+    complete(tx, run, content, now)
+
+
+def fail(tx: Session, run: RunRow, code: str, message: str, now: datetime) -> None:
+    """End a run with an error, and close what it waited for."""
+    run.error_code, run.error_message = code, message
+    inside = child_runs.hold_open_inside(tx, run)
+    _end(tx, run, RunStatus.error, now)
+    _close_open(tx, run, "The run ended with an error", now)
+    _cancel_all(tx, inside, now)
+    record(tx, run, "run_failed", now, code=code, message=message)
+    _let_above_go_on(tx, run, now)
+
+
+def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:
+    """Cancel a run: its requirements close, calls that wait never run, and Temporal is told after.
+
+    Raises:
+        NotFound: there is no such run.
+        NotAllowed: it belongs to somebody else.
+        RunEnded: it has ended already.
+    """
+    run = lock(tx, run_id)
+    check(tx, viewer, f"Run {run_id!r}", run)
+    if RunStatus(run.status).is_final:
+        message = (
+            f"Run {run_id!r} has already ended with the status {run.status!r}: there is nothing to "
+            "cancel."
+        )
+        raise RunEnded(message)
+    cancel_now(tx, run, now)
+    _let_above_go_on(tx, run, now)
+    return outbox.enqueue(tx, run, DeliveryKind.cancel, now)
+
+
+def cancel_now(tx: Session, run: RunRow, now: datetime) -> None:
+    """End a run as cancelled, with the runs inside it, and close what they waited for."""
+    inside = child_runs.hold_open_inside(tx, run)
+    _cancel_one(tx, run, now)
+    _cancel_all(tx, inside, now)
+
+
+def cancel_inside(tx: Session, run: RunRow, now: datetime) -> None:
+    """Cancel a run inside another one that goes on without it; Temporal is told after."""
+    if RunStatus(run.status).is_final:
+        return
+    cancel_now(tx, run, now)
+    outbox.enqueue(tx, run, DeliveryKind.cancel, now, grace=timedelta(0))
+
+
+def _cancel_all(tx: Session, inside: Sequence[RunRow], now: datetime) -> None:
+    for one in inside:
+        _cancel_one(tx, one, now)
+        outbox.enqueue(tx, one, DeliveryKind.cancel, now, grace=timedelta(0))
+
+
+def _cancel_one(tx: Session, run: RunRow, now: datetime) -> None:
+    _end(tx, run, RunStatus.cancelled, now)
+    _close_open(tx, run, "The run was cancelled", now)
+    if run.component_kind == "workflow":
+        step_waits.cancel_steps(tx, run.id, now)
+    record(tx, run, "run_cancelled", now)
+
+
+def _add_tool_message(tx: Session, call: ToolCallRow, content: str, now: datetime) -> None:
+    """Tell the model what became of a call."""
+    add(
+        tx,
+        MessageRow,
+        run_id=call.run_id,
+        turn=call.turn,
+        position=call.position,
+        role="tool",
+        content=content,
+        provider_call_id=call.provider_call_id,
+        tool_name=call.name,
+        created_at=now,
+    )
+
+
+def finish_call(
+    tx: Session, call: ToolCallRow, outcome: ToolOutcome, result: str, now: datetime
+) -> None:
+    """Bring a call to its end, and tell the model if it was one that asked for it."""
+    call.status, call.outcome, call.result = ToolCallStatus.done.value, outcome.value, result
+    call.finished_at = now
+    if call.step_id is None:
+        _add_tool_message(tx, call, result, now)
+
+
+def _end(tx: Session, run: RunRow, status: RunStatus, now: datetime) -> None:
+    run_timing.count(run, now)
+    run.status = status.value
+    run.finished_at = run.updated_at = now
+    run.is_queued = False
+    # What was to be delivered to a run that has ended has no effect any more.
+    outbox.forget(tx, run.id)
+    _let_next_begin(tx, run, now)
+
+
+def _let_next_begin(tx: Session, run: RunRow, now: datetime) -> None:
+    if run.parent_run_id is None:
+        session_queue.let_next_begin(tx, run.session_id, run.id, now)
+
+
+def _close_open(tx: Session, run: RunRow, why: str, now: datetime) -> None:
+    for requirement in hold_all(tx, RequirementRow, _OPEN, run_id=run.id):
+        requirement.status = RequirementStatus.cancelled.value
+        requirement.resolved_at = now
+        record(tx, run, "requirement_cancelled", now, requirement_id=requirement.id)
+    for call in hold_all(tx, ToolCallRow, _WAITING, run_id=run.id):
+        # One that a run of its own executes may have begun, and done something.
+        how = "ran" if call.child_run_id is None else "came to its end"
+        finish_call(tx, call, ToolOutcome.cancelled, f"{why} before this call {how}.", now)

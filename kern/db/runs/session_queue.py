@@ -1,0 +1,105 @@
+"""The order of a session's runs: a new one waits while another moves, but not while it is paused.
+
+Who accepts a run and who ends one both hold the session's row, so that neither misses the other.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, select
+from sqlmodel import Session
+
+from kern.db.engine.plain_rows import execute, table_of
+from kern.db.engine.tables import RunRow, SessionRow
+from kern.db.engine.unit_of_work import hold
+from kern.db.journal import outbox
+from kern.db.journal.events import record
+from kern.db.journal.outbox import DeliveryKind
+from kern.errors import SessionBusy
+from kern.process.checkpoints import reach
+from kern.values.states import OnBusy, RunStatus
+
+_runs, _sessions = (table_of(kind) for kind in (RunRow, SessionRow))
+_MOVING = (RunStatus.pending.value, RunStatus.running.value)
+_SESSION = _sessions.select().where(_sessions.c.id == bindparam("session_id")).with_for_update()
+# The runs of teams' members are part of a run that has its place already.
+_FIRST_MOVING = (
+    select(_runs.c.id, _runs.c.is_queued)
+    .where(
+        _runs.c.session_id == bindparam("session_id"),
+        _runs.c.status.in_(_MOVING),
+        _runs.c.parent_run_id.is_(None),
+        _runs.c.id != bindparam("run_id"),
+    )
+    .order_by(_runs.c.is_queued, _runs.c.number)
+    .limit(1)
+)
+# One that somebody else holds is being cancelled, and whoever does that looks here afterwards.
+_NEXT = (
+    _runs.select()
+    .where(
+        _runs.c.session_id == bindparam("session_id"),
+        _runs.c.status == RunStatus.pending.value,
+        _runs.c.is_queued,
+    )
+    .order_by(_runs.c.number)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_STUCK = (
+    select(_runs.c.session_id)
+    .distinct()
+    .where(
+        _runs.c.status == RunStatus.pending.value,
+        _runs.c.is_queued,
+        _runs.c.updated_at < bindparam("before"),
+    )
+    .limit(100)
+)
+
+
+def lock_session(tx: Session, session_id: str) -> SessionRow | None:
+    """Take a session's row for this transaction, after its run's if that is needed too."""
+    return hold(tx, SessionRow, _SESSION, session_id=session_id)
+
+
+def has_to_wait(tx: Session, session_id: str, run_id: str, on_busy: OnBusy) -> bool:
+    """Whether a run that is being accepted has to wait; the session's row is held.
+
+    Raises:
+        SessionBusy: another run moves, and the caller would rather have none than wait.
+    """
+    if on_busy is OnBusy.parallel:
+        return False
+    first = execute(tx, _FIRST_MOVING, session_id=session_id, run_id=run_id).first()
+    if first is None:
+        return False
+    if on_busy is OnBusy.reject:
+        message = (
+            f"Session {session_id!r} is busy: run {first.id!r} has not ended. Nothing was "
+            "accepted. Wait for it, or use on_busy='queue' or 'parallel'."
+        )
+        raise SessionBusy(message)
+    return True
+
+
+def let_next_begin(tx: Session, session_id: str, stopped: str, now: datetime) -> None:
+    """Have the session's next queued run delivered, if none but the one that stopped has moved."""
+    lock_session(tx, session_id)
+    first = execute(tx, _FIRST_MOVING, session_id=session_id, run_id=stopped).first()
+    if first is None or not first.is_queued:
+        return
+    run = hold(tx, RunRow, _NEXT, session_id=session_id)
+    if run is None:
+        return
+    # What ends the run before it, releases this one: neither is there without the other.
+    reach("order.before_release")
+    run.is_queued = False
+    run.updated_at = now
+    record(tx, run, "run_dequeued", now)
+    outbox.enqueue(tx, run, DeliveryKind.start, now, grace=timedelta(0))
+    reach("order.after_release")
+
+
+def stuck_sessions(tx: Session, before: datetime) -> list[str]:
+    """Return sessions with runs that have been queued since `before`."""
+    return list(execute(tx, _STUCK, before=before).scalars())

@@ -1,0 +1,48 @@
+"""Changes a session's state: operations under its row's lock, and the events that tell them."""
+
+from datetime import datetime
+
+from pydantic import JsonValue
+from sqlmodel import Session
+
+from kern.db.engine.tables import RunRow
+from kern.db.journal.events import record
+from kern.db.reading.run_outputs import no_run
+from kern.db.runs.session_queue import lock_session
+from kern.errors import InvalidInput
+from kern.session_state import StateChange, apply_changes, overwrites
+
+
+def change_state(tx: Session, run: RunRow, changes: list[StateChange], now: datetime) -> None:
+    """Apply what a run changes, and record it in the run, whose row this transaction holds.
+
+    A set or delete that meets a value which changed since it was read stands, and an event holds
+    both. A change that does not fit the value any more is refused, and an event says so.
+    """
+    if not changes:
+        return
+    session = lock_session(tx, run.session_id)
+    if session is None:
+        raise no_run(run.id)
+    done: list[JsonValue] = []
+    for change in changes:
+        written = change.model_dump(mode="json", exclude={"seen"})
+        try:
+            after = apply_changes(session.state, [change])
+        except InvalidInput as error:
+            # Another run made it a value of another type; the call has happened all the same.
+            record(tx, run, "session_state_refused", now, change=written, reason=str(error))
+            continue
+        if overwrites(session.state, change):
+            both = {"lost": _value(session.state, change.key), "stands": _value(after, change.key)}
+            record(tx, run, "session_state_overwritten", now, key=change.key, **both)
+        session.state = after
+        done.append(written)
+    session.state_version += 1
+    session.updated_at = now
+    record(tx, run, "session_state_changed", now, changes=done)
+
+
+def _value(state: dict[str, JsonValue], key: str) -> JsonValue:
+    """Return a key's value in a dict of one, which is empty where there is no such key."""
+    return {"value": state[key]} if key in state else {}

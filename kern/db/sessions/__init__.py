@@ -1,0 +1,1 @@
+"""Naming, changing, copying and deleting sessions."""

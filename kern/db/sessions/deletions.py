@@ -1,0 +1,94 @@
+"""Deleting a session with everything in it, but for the decisions, whose chain stays whole."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, literal, select
+from sqlmodel import Session
+
+from kern.contracts.viewer import Viewer
+from kern.db.engine.columns import UtcDateTime
+from kern.db.engine.plain_rows import execute, table_of
+from kern.db.engine.step_tables import StepRow
+from kern.db.engine.tables import (
+    DeletedRunRow,
+    EventRow,
+    FileRow,
+    MessageRow,
+    OutboxRow,
+    RequirementRow,
+    RunRow,
+    SessionRow,
+    ToolCallRow,
+)
+from kern.db.journal import events, outbox
+from kern.db.journal.outbox import Delivery, DeliveryKind
+from kern.db.reading.run_outputs import run_row
+from kern.db.reading.sessions import find_session
+from kern.db.sessions import records
+from kern.values.states import FINAL_RUN_STATUSES
+
+# By then nothing executes any more for a run that was deleted.
+_REMEMBERED = timedelta(days=90)
+
+_runs, _sessions, _files, _outbox, _deleted = (
+    table_of(kind) for kind in (RunRow, SessionRow, FileRow, OutboxRow, DeletedRunRow)
+)
+_of_session = select(_runs.c.id).where(_runs.c.session_id == bindparam("session_id"))
+_LOCK_RUNS = (
+    select(_runs.c.id, _runs.c.status)
+    .where(_runs.c.session_id == bindparam("session_id"))
+    .order_by(_runs.c.number)
+    .with_for_update()
+)
+_REMEMBER = _deleted.insert().from_select(
+    ["id", "deleted_at"],
+    select(_runs.c.id, bindparam("now", type_=UtcDateTime)).where(
+        _runs.c.session_id == bindparam("session_id")
+    ),
+)
+# In the order in which one refers to the next.
+_DELETE = (
+    _outbox.delete().where(
+        _outbox.c.run_id.in_(_of_session), _outbox.c.kind != DeliveryKind.cancel.value
+    ),
+    *(
+        table_of(kind).delete().where(table_of(kind).c.run_id.in_(_of_session))
+        for kind in (EventRow, MessageRow, RequirementRow, ToolCallRow, StepRow)
+    ),
+    _files.delete().where(_files.c.session_id == bindparam("session_id")),
+    _runs.delete().where(_runs.c.session_id == bindparam("session_id")),
+    _sessions.delete().where(_sessions.c.id == bindparam("session_id")),
+)
+
+
+def delete(tx: Session, session_id: str, viewer: Viewer, now: datetime) -> list[Delivery]:
+    """Delete a session; return what Temporal has to be told so that nothing goes on in it.
+
+    Decisions stay, because each one's hash covers the one before. The ids of the runs stay for a
+    while, so that what still executes for them knows why it finds nothing.
+
+    Raises as `find_session`.
+    """
+    find_session(tx, session_id, viewer)
+    # Whoever writes takes a run before its session. Runs that began meanwhile are seen only with
+    # the session's row in hand.
+    execute(tx, _LOCK_RUNS, session_id=session_id)
+    records.lock(tx, session_id, viewer)
+    found = (
+        run_row(tx, run.id)
+        for run in execute(tx, _LOCK_RUNS, session_id=session_id).all()
+        if run.status not in FINAL_RUN_STATUSES
+    )
+    unfinished = [run for run in found if run]
+    for run in unfinished:
+        events.gone(tx, run)
+    execute(tx, _REMEMBER, session_id=session_id, now=now)
+    for statement in _DELETE:
+        execute(tx, statement, session_id=session_id)
+    _forget_old(tx, now)
+    return [outbox.enqueue(tx, run, DeliveryKind.cancel, now) for run in unfinished]
+
+
+def _forget_old(tx: Session, now: datetime) -> None:
+    before = literal(now - _REMEMBERED, UtcDateTime)
+    execute(tx, _deleted.delete().where(_deleted.c.deleted_at < before))

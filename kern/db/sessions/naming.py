@@ -1,0 +1,105 @@
+"""What a session is named after, and the name that the model gives it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam, select
+from sqlmodel import Session
+
+from kern.contracts.messages import NameInput
+from kern.db.engine.plain_rows import execute, table_of
+from kern.db.engine.tables import RunRow, SessionRow
+from kern.db.reading.run_outputs import message_rows, messages_of, session_row
+from kern.db.runs import lifecycle, session_queue
+from kern.errors import NotFound
+from kern.models.base import Usage
+from kern.run import Message
+from kern.session import Session as SessionOutput
+from kern.values.canonical import digest
+
+_FIRST_RUNS = 3
+
+_runs = table_of(RunRow)
+_FIRST = (
+    select(_runs.c.id)
+    .where(_runs.c.session_id == bindparam("session_id"), _runs.c.parent_run_id.is_(None))
+    .order_by(_runs.c.number)
+    .limit(_FIRST_RUNS)
+)
+# A copy cost nothing, and goes on costing nothing.
+_PAYS = (
+    select(_runs.c.id)
+    .where(
+        _runs.c.session_id == bindparam("session_id"),
+        _runs.c.parent_run_id.is_(None),
+        _runs.c.forked_from.is_(None),
+    )
+    .order_by(_runs.c.number)
+    .limit(1)
+)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a name is made of, and which session it is for.
+
+    A session is known by when it began, too: one that is deleted leaves its id to others.
+    """
+
+    component_id: str
+    session_id: str
+    began: datetime
+    before: str | None
+    run_id: str | None
+    messages: tuple[Message, ...]
+
+
+def asked(session: SessionOutput) -> NameInput:
+    """Return what asks for a name for this session, in place of the one that it has."""
+    return NameInput(
+        session_id=session.session_id, began=session.created_at, before=digest(session.name)
+    )
+
+
+def load(tx: Session, ask: NameInput) -> Material | None:
+    """Return what was said in a session's first runs.
+
+    None if the session is gone, or has another name by now.
+    """
+    session = session_row(tx, ask.session_id)
+    if session is None or not _is_meant(session, ask):
+        return None
+    run_ids = execute(tx, _FIRST, session_id=session.id).scalars().all()
+    found = messages_of(tx, (row for one in run_ids for row in message_rows(tx, one)))
+    return Material(
+        component_id=session.component_id,
+        session_id=session.id,
+        began=session.created_at,
+        before=session.name,
+        run_id=execute(tx, _PAYS, session_id=session.id).scalar(),
+        messages=tuple(message for message in found if message.role != "tool"),
+    )
+
+
+def store(tx: Session, material: Material, name: str, usage: Usage, now: datetime) -> bool:
+    """Keep a name; False if the session is gone, or somebody gave it another name meanwhile.
+
+    What the model took for it is counted with the session's first run.
+    """
+    if material.run_id is not None:
+        try:
+            run = lifecycle.lock(tx, material.run_id)
+        except NotFound:
+            return False
+        lifecycle.count(run, usage)
+    session = session_queue.lock_session(tx, material.session_id)
+    if session is None or (session.created_at, session.name) != (material.began, material.before):
+        return False
+    session.name, session.updated_at = name, now
+    return True
+
+
+def _is_meant(session: SessionRow, ask: NameInput) -> bool:
+    # An older version asked without saying so.
+    began, before = ask.began or session.created_at, ask.before or digest(session.name)
+    return (session.created_at, digest(session.name)) == (began, before)

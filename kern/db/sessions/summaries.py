@@ -1,0 +1,93 @@
+"""Summaries: what a session was about, told anew after each run that ended with an answer."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam, select
+from sqlmodel import Session
+
+from kern.db.engine.plain_rows import execute, table_of
+from kern.db.engine.tables import RunRow
+from kern.db.reading.run_outputs import message_rows, messages_of, run_row, session_row
+from kern.db.runs import lifecycle, session_queue
+from kern.models.base import Usage
+from kern.run import Message
+from kern.values.states import RunStatus
+
+# So many runs before the one that ended are told of too, if their own summaries failed.
+_REACH = 20
+
+_runs = table_of(RunRow)
+_UNTOLD = (
+    select(_runs.c.id)
+    .where(
+        _runs.c.session_id == bindparam("session_id"),
+        _runs.c.number > bindparam("after"),
+        _runs.c.number <= bindparam("number"),
+        _runs.c.status == RunStatus.completed.value,
+        _runs.c.parent_run_id.is_(None),
+        _runs.c.is_summarised.is_(False),
+    )
+    .order_by(_runs.c.number)
+)
+_TOLD = (
+    _runs.update()
+    .where(_runs.c.id.in_(bindparam("run_ids", expanding=True)))
+    .values(is_summarised=True)
+)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a summary is made of: the one before, and the runs that it does not tell of."""
+
+    component_id: str
+    session_id: str
+    run_id: str
+    before: str | None
+    run_ids: tuple[str, ...]
+    messages: tuple[Message, ...]
+
+
+def load(tx: Session, run_id: str) -> Material | None:
+    """Read what the session's summary lacks once a run has ended; None if it lacks nothing."""
+    run = run_row(tx, run_id)
+    if run is None or run.is_summarised or run.status != RunStatus.completed.value:
+        return None
+    session = session_row(tx, run.session_id)
+    found = execute(
+        tx,
+        _UNTOLD,
+        session_id=run.session_id,
+        number=run.number,
+        after=run.number - _REACH,
+    )
+    run_ids = tuple(found.scalars())
+    messages = messages_of(tx, (row for one in run_ids for row in message_rows(tx, one)))
+    return Material(
+        component_id=run.component_id,
+        session_id=run.session_id,
+        run_id=run_id,
+        before=session.summary if session else None,
+        run_ids=run_ids,
+        messages=tuple(message for message in messages if message.role != "tool"),
+    )
+
+
+def store(tx: Session, material: Material, summary: str, usage: Usage, now: datetime) -> bool:
+    """Keep a summary; False when another one was stored since the material was read.
+
+    What the model took for it is counted with the run after which it was made.
+    """
+    run = lifecycle.lock(tx, material.run_id)
+    session = session_queue.lock_session(tx, run.session_id)
+    lifecycle.count(run, usage)
+    if session is None or run.is_summarised:
+        return True
+    if session.summary != material.before:
+        return False
+    session.summary = summary
+    session.summary_number = max(session.summary_number, run.number)
+    session.updated_at = now
+    execute(tx, _TOLD, run_ids=list(material.run_ids))
+    return True

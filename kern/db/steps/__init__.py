@@ -1,0 +1,1 @@
+"""Executing the steps of a pipeline, and storing what follows from them."""

@@ -1,0 +1,98 @@
+"""What follows from what a machine did: calls, questions and events, and the run's own status."""
+
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+
+from kern.db.engine.step_tables import StepRow
+from kern.db.journal.events import record
+from kern.db.runs import lifecycle, step_waits
+from kern.db.runs.frames import StoredFrames
+from kern.db.steps import execution, questions
+from kern.db.steps.decision_checks import may_begin
+from kern.db.steps.inputs import as_text
+from kern.pipeline.frames import Ending, Outcome, Phase
+from kern.pipeline.machine import Machine
+
+
+def advance(frames: StoredFrames, machine: Machine) -> None:
+    """Store what a machine did to the frames of a run."""
+    for frame in frames.cancelled:
+        questions.drop(frames, frame)
+    for frame in machine.ended:
+        frame.finished_at = frames.now
+        _tell(frames, frame)
+    gone = {frame.id for frame in frames.cancelled}
+    served = [frame for frame in machine.served if frame.id not in gone]
+    _place(frames, served, is_alone=len(served) == 1 and frames.lane is not None)
+    if not _serve_all(frames, served):
+        return
+    if machine.ending is not None:
+        _end(frames, machine.ending)
+    else:
+        stand(frames)
+
+
+def stand(frames: StoredFrames) -> None:
+    """Derive whether a run stands still, or have more begin because only people are waited for.
+
+    Branches that wait for people give their places to others, so that what does not depend on them
+    goes on: as many more at a time as may run at once. The lane tells of them.
+    """
+    # Of what is not bounded, all has begun.
+    while frames.shape.is_bounded and step_waits.only_people(frames.tx, frames.run.id):
+        holder = frames.unfilled()
+        if holder is None:
+            break
+        machine = Machine(frames)
+        machine.widened(holder)
+        _place(frames, machine.served, is_alone=False)
+        if not _serve_all(frames, machine.served):
+            return
+    lifecycle.update_status(frames.tx, frames.run, frames.now)
+
+
+def _place(frames: StoredFrames, served: Sequence[StepRow], *, is_alone: bool) -> None:
+    """Say in which lanes frames are served: one alone goes on in the lane that opened it.
+
+    A lane never holds two, so that whoever asks for it, also one that was thought dead, goes on
+    with the same.
+    """
+    for frame in served:
+        frame.lane, frame.told_by = (frames.lane, None) if is_alone else (frame.id, frames.lane)
+
+
+def _serve_all(frames: StoredFrames, served: Sequence[StepRow]) -> bool:
+    """Have frames served; False where what was approved is not what would begin."""
+    for frame in served:
+        if Phase(frame.phase).needs_person:
+            questions.ask(frames, frame)
+        elif frame.phase == Phase.work.value:
+            execution.equip(frames, frame)
+            if not may_begin(frames, frame):
+                return False
+    return True
+
+
+def _end(frames: StoredFrames, ending: Ending) -> None:
+    tx, run, now = frames.tx, frames.run, frames.now
+    if ending.outcome is Outcome.failed:
+        lifecycle.fail(tx, run, ending.code, ending.message, now)
+        return
+    content = None if ending.holder is None else frames.get(ending.holder).content
+    run.steps_known = run.steps_done
+    lifecycle.complete_with(tx, run, as_text(content), now)
+
+
+def _tell(frames: StoredFrames, frame: StepRow) -> None:
+    node = frames.shape.by_id[frame.node]
+    if not node.is_leaf:
+        return
+    told: dict[str, JsonValue] = {"step_id": frame.id, "step": frame.name, "node": frame.node}
+    if frame.error_code is not None:
+        told |= {"code": frame.error_code, "message": frame.error_message}
+    progress: dict[str, JsonValue] = {
+        "done": frames.run.steps_done,
+        "known": frames.run.steps_known,
+    }
+    record(frames.tx, frames.run, f"step_{frame.outcome}", frames.now, **told, **progress)

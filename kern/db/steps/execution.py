@@ -1,0 +1,176 @@
+"""The work of a step: the call that executes it, or the run that does, and what that came to."""
+
+from typing import cast
+
+from pydantic import JsonValue
+from sqlmodel import Session
+
+from kern.contracts.answers import NewChild
+from kern.contracts.messages import Child
+from kern.db.decisions.requirements import asked_about
+from kern.db.engine.plain_rows import add_row
+from kern.db.engine.step_tables import StepRow
+from kern.db.engine.tables import RunRow, ToolCallRow
+from kern.db.journal.events import record
+from kern.db.reading import workflow_history
+from kern.db.reading.run_outputs import run_row
+from kern.db.runs import child_runs, lifecycle
+from kern.db.runs.frames import StoredFrames, path_within, root_row
+from kern.db.steps.inputs import arguments_of, question_for_run
+from kern.db.steps.questions import new_call
+from kern.db.turns import child_results
+from kern.db.turns.side_effects import has_acted
+from kern.pipeline.frames import RUN, origin
+from kern.pipeline.machine import Machine
+from kern.values.canonical import parse_json
+from kern.values.states import RunStatus, ToolOutcome, Verdict
+
+# Why a step failed whose function came to its end.
+STATE_NOT_KEPT = "state_not_kept"
+_LONGEST_BACKOFF = 3600.0
+_REPEATS = (
+    "The run of the step {!r} did not come to its end, but has executed calls that must not happen "
+    "twice. Another run would begin from the start."
+)
+HAS_ENDED = (
+    "The step {!r} came to its end, and only what it changed in the session's state could not be "
+    "kept. Executed again, it would do once more what must not happen twice."
+)
+
+
+def equip(frames: StoredFrames, frame: StepRow) -> None:
+    """Give a frame the call that executes it, with what it begins with frozen in it."""
+    node, arguments = frames.shape.by_id[frame.node], arguments_of(frames, frame)
+    frame.version += 1
+    call = new_call(frames, frame, arguments)
+    if node.component_id is not None:
+        child = NewChild(
+            component_id=node.component_id,
+            component_kind=node.component_kind or "agent",
+            label=node.name,
+            where=path_within(frames, frame)[:-1],
+            input=question_for_run(arguments, _answered_before(frames.tx, frame)),
+            told=_history(frames),
+            # What came with the run's input comes with it where the input does.
+            takes_files=origin(frame.source) == RUN,
+        )
+        call.child_run_id = child_runs.accept_child(frames.tx, frames.run, child, frames.now)
+    add_row(frames.tx, ToolCallRow, call)
+    frame.call_id = call.id
+    frame.started_at = frame.started_at or frames.now
+    record(
+        frames.tx,
+        frames.run,
+        "step_started",
+        frames.now,
+        step_id=frame.id,
+        step=frame.name,
+        node=frame.node,
+        child_run_id=call.child_run_id,
+    )
+
+
+def child_of(tx: Session, frame: StepRow) -> Child | None:
+    """Return the run that executes a frame's work and has not ended."""
+    call = lifecycle.hold_call(tx, frame.call_id)
+    child = None if call is None else run_row(tx, call.child_run_id or "")
+    if child is None or RunStatus(child.status).is_final:
+        return None
+    return Child(run_id=child.id, component_kind=child.component_kind, retries=child.retries)
+
+
+def backoff_of(frames: StoredFrames, frame: StepRow) -> float:
+    """Return how long to wait before a run that is another try."""
+    if frame.tries == 0:
+        return 0.0
+    return backoff(frames.shape.by_id[frame.node].backoff, frame.tries)
+
+
+def backoff(first: float, tries: int) -> float:
+    """Return the seconds to wait after so many tries that failed."""
+    return min(first * 2.0 ** (tries - 1), _LONGEST_BACKOFF)
+
+
+def settle_child(frames: StoredFrames, machine: Machine, frame: StepRow, call: ToolCallRow) -> bool:
+    """Let a frame go on with what the run that executes it came to; False while that goes on."""
+    child = run_row(frames.tx, call.child_run_id or "")
+    if child is not None and not RunStatus(child.status).is_final:
+        return False
+    outcome, result = child_results.came_to(frames.tx, child)
+    lifecycle.finish_call(frames.tx, call, outcome, result, frames.now)
+    node = frames.shape.by_id[frame.node]
+    if child is not None and outcome is ToolOutcome.result:
+        machine.worked(frame, _content(frames, child, structured=node.structured))
+    elif outcome is ToolOutcome.error and _may_try_again(frames, frame, call, node.retries):
+        frame.tries += 1
+        equip(frames, frame)
+    else:
+        machine.failed(frame, "step_failed", result)
+    return True
+
+
+def is_doubtful(tx: Session, call: ToolCallRow | None) -> bool:
+    """Whether a call was executed by a run that came to no good end, but has acted before."""
+    if call is None or call.child_run_id is None or call.outcome == ToolOutcome.result.value:
+        return False
+    return has_acted(tx, call.child_run_id)
+
+
+def doubt(machine: Machine, frame: StepRow, why: str = _REPEATS) -> None:
+    """Put before a person whether what has acted is done once more."""
+    machine.doubted(frame, "repeats_effects", why.format(frame.name))
+
+
+def settle_done(frames: StoredFrames, machine: Machine, frame: StepRow, call: ToolCallRow) -> None:
+    """Let a frame go on with a call that was ended by a person, or after its run had ended."""
+    match ToolOutcome(call.outcome or ToolOutcome.cancelled.value):
+        case ToolOutcome.result if call.child_run_id is None:
+            told = cast("dict[str, JsonValue]", parse_json(call.result or "{}"))
+            machine.worked(frame, told.get("content"), stop=told.get("stop") is True)
+        case ToolOutcome.result:
+            machine.worked(frame, call.result)
+        case ToolOutcome.error | ToolOutcome.rejected:
+            is_final = _was_failed_for_good(frames, call)
+            machine.failed(frame, "step_failed", call.result or "", final=is_final)
+        case ToolOutcome.cancelled if is_doubtful(frames.tx, call):
+            doubt(machine, frame)
+        case ToolOutcome.cancelled:
+            # Its run had ended before it was executed, and goes on again.
+            equip(frames, frame)
+
+
+def _was_failed_for_good(frames: StoredFrames, call: ToolCallRow) -> bool:
+    asked = asked_about(frames.tx, call.id)
+    return bool(asked) and asked[-1].verdict == Verdict.fail.value
+
+
+def _may_try_again(frames: StoredFrames, frame: StepRow, call: ToolCallRow, retries: int) -> bool:
+    return frame.tries < retries and not is_doubtful(frames.tx, call)
+
+
+def _history(frames: StoredFrames) -> str:
+    limit = frames.shape.history_runs
+    return workflow_history.told(
+        workflow_history.completed_before(frames.tx, frames.run.id, limit) if limit else []
+    )
+
+
+def _answered_before(tx: Session, frame: StepRow) -> JsonValue:
+    call = lifecycle.hold_call(tx, frame.call_id)
+    child = None if call is None else run_row(tx, call.child_run_id or "")
+    return None if child is None else child.content
+
+
+def _content(frames: StoredFrames, child: RunRow, *, structured: bool) -> JsonValue:
+    """Return what a run answered: a workflow's content is in its own steps."""
+    if child.component_kind == "workflow":
+        root = root_row(frames.tx, child.id)
+        if root is None or root.last_id is None:
+            return None if root is None else root.content
+        return frames.get(root.last_id).content
+    if structured:
+        try:
+            return parse_json(child.content or "null")
+        except ValueError:
+            return child.content
+    return child.content

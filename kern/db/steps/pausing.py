@@ -1,0 +1,70 @@
+"""Pausing a run with runs inside it, of which its own rows do not tell whether they wait."""
+
+from datetime import datetime
+
+from sqlalchemy import bindparam, or_, select
+from sqlmodel import Session
+
+from kern.contracts.messages import PauseOutcome
+from kern.db.engine.plain_rows import execute, table_of
+from kern.db.engine.tables import RequirementRow, RunRow, ToolCallRow
+from kern.db.reading.run_trees import has_ended
+from kern.db.runs import lifecycle, step_waits
+from kern.db.steps import transactions
+from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus
+
+_runs, _calls, _requirements = (table_of(kind) for kind in (RunRow, ToolCallRow, RequirementRow))
+_MOVING_CHILD = (
+    select(_runs.c.id)
+    .where(
+        _runs.c.parent_run_id == bindparam("run_id"),
+        ~has_ended(_runs.c.status),
+        _runs.c.status != RunStatus.paused.value,
+    )
+    .limit(1)
+)
+# A call that waits neither for a person nor for a run of its own that goes on.
+_WORKED_ON = (
+    select(_calls.c.id)
+    .select_from(
+        _calls.outerjoin(
+            _requirements,
+            (_requirements.c.tool_call_id == _calls.c.id)
+            & (_requirements.c.status == RequirementStatus.pending.value),
+        ).outerjoin(_runs, _runs.c.id == _calls.c.child_run_id)
+    )
+    .where(
+        _calls.c.run_id == bindparam("run_id"),
+        _calls.c.status != ToolCallStatus.done.value,
+        _requirements.c.id.is_(None),
+        or_(_calls.c.child_run_id.is_(None), has_ended(_runs.c.status)),
+    )
+    .limit(1)
+)
+
+
+def pause(tx: Session, run_id: str, now: datetime) -> PauseOutcome:
+    """Pause a run if it waits for nothing but people, in itself and in the runs inside it.
+
+    Its workflow asks, which knows of work that no row tells of. Return whether it stands still, and
+    what has begun in the place of what waits.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    run = lifecycle.lock(tx, run_id)
+    if RunStatus(run.status).is_final:
+        return PauseOutcome(stands_still=True)
+    is_pipeline = run.component_kind == "workflow"
+    # A run inside that goes on again takes its own row and then this one.
+    moves = (is_pipeline and step_waits.is_moving(tx, run_id)) or any(
+        execute(tx, query, run_id=run_id).first() for query in (_MOVING_CHILD, _WORKED_ON)
+    )
+    if is_pipeline:
+        work = transactions.stand_still(tx, run, now, moves=moves).work
+        stands_still = not moves and run.status == RunStatus.paused.value
+        return PauseOutcome(stands_still=stands_still, work=work)
+    if moves:
+        return PauseOutcome()
+    lifecycle.update_status(tx, run, now, paused=True)
+    return PauseOutcome(stands_still=True)

@@ -1,0 +1,75 @@
+"""What a step's code may read of its own run and session."""
+
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+from sqlalchemy import bindparam
+from sqlmodel import Session
+
+from kern.db.engine.database import Database
+from kern.db.engine.plain_rows import rows, table_of
+from kern.db.engine.step_tables import StepRow
+from kern.db.reading.run_outputs import run_row
+from kern.db.reading.workflow_history import completed_before
+from kern.db.runs.frames import shape_of, step_row
+from kern.past import PastRun
+from kern.pipeline.frames import Outcome
+from kern.pipeline.nodes import NodeKind, Shape
+
+_steps = table_of(StepRow)
+_NAMED = (
+    _steps.select()
+    .where(
+        _steps.c.run_id == bindparam("run_id"),
+        _steps.c.name == bindparam("name"),
+        _steps.c.outcome == Outcome.completed.value,
+    )
+    .order_by(_steps.c.number.desc())
+)
+
+
+class StoredReader:
+    """Reads for one run. Its methods block: they are for steps."""
+
+    def __init__(self, db: Database, run_id: str) -> None:
+        self._db = db
+        self._run_id = run_id
+
+    def step_content(self, step_id: str, name: str) -> JsonValue:
+        """Return what the latest step of a name came to, as one step sees it."""
+        return self._db.read_now(lambda tx: _step_content(tx, self._run_id, step_id, name))
+
+    def workflow_history(self, runs: int) -> Sequence[PastRun]:
+        """Return the session's completed runs before this one, in order."""
+        return self._db.read_now(lambda tx: completed_before(tx, self._run_id, runs))
+
+
+def _step_content(tx: Session, run_id: str, step_id: str, name: str) -> JsonValue:
+    run, asking = run_row(tx, run_id), step_row(tx, step_id)
+    if run is None or asking is None:
+        return None
+    shape = shape_of(tx, run)
+    own = {one.id: one for one in _upwards(tx, asking)}
+    for found in rows(tx, StepRow, _NAMED, run_id=run_id, name=name):
+        if _is_seen(tx, shape, found, own):
+            holder = found if found.last_id is None else step_row(tx, found.last_id)
+            return None if holder is None else holder.content
+    return None
+
+
+def _is_seen(tx: Session, shape: Shape, found: StepRow, own: dict[str, StepRow]) -> bool:
+    """Whether a step lies in no branch that goes on beside the one that asks."""
+    for one in _upwards(tx, found):
+        above = own.get(one.parent_id or "")
+        if above is not None:
+            beside = shape.by_id[above.node].kind in {NodeKind.parallel, NodeKind.each}
+            return one.id in own or not beside
+    return False
+
+
+def _upwards(tx: Session, step: StepRow | None) -> list[StepRow]:
+    chain: list[StepRow] = []
+    while step is not None:
+        chain.append(step)
+        step = None if step.parent_id is None else step_row(tx, step.parent_id)
+    return chain

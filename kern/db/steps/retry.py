@@ -1,0 +1,221 @@
+"""Opens a pipeline again that failed: where it failed, and where that stopped others."""
+
+from datetime import datetime
+
+from sqlalchemy import bindparam, select
+from sqlmodel import Session
+
+from kern.contracts.viewer import Viewer
+from kern.db.decisions.requirements import asked_about
+from kern.db.engine.plain_rows import execute, table_of
+from kern.db.engine.step_tables import StepRow
+from kern.db.engine.tables import RunRow, ToolCallRow
+from kern.db.engine.unit_of_work import hold_all
+from kern.db.journal import outbox
+from kern.db.journal.events import record
+from kern.db.journal.outbox import Delivery, DeliveryKind
+from kern.db.reading.run_outputs import check, run_row
+from kern.db.runs import lifecycle, session_queue
+from kern.db.runs.frames import StoredFrames
+from kern.db.steps import execution
+from kern.db.steps.advance import advance
+from kern.db.steps.decision_checks import has_passed
+from kern.errors import Conflict
+from kern.pipeline.frames import Outcome, Phase
+from kern.pipeline.machine import EVALUATION_FAILED, REJECTED, Machine
+from kern.values.states import (
+    Effect,
+    OnBusy,
+    RequirementKind,
+    RequirementStatus,
+    RunStatus,
+    ToolCallStatus,
+    ToolOutcome,
+)
+
+_steps = table_of(StepRow)
+_UNDONE = _steps.select().where(
+    _steps.c.parent_id == bindparam("parent_id"),
+    _steps.c.parent_round == bindparam("round"),
+    _steps.c.phase != Phase.pending.value,
+    (_steps.c.phase != Phase.done.value)
+    | _steps.c.outcome.in_([Outcome.failed.value, Outcome.cancelled.value]),
+)
+_STOPPED = (
+    select(_steps.c.id)
+    .where(
+        _steps.c.parent_id == bindparam("parent_id"),
+        _steps.c.parent_round == bindparam("round"),
+        _steps.c.is_stopped.is_(True),
+    )
+    .limit(1)
+)
+_SILENCE = (RequirementKind.output_review.value, RequirementStatus.expired.value)
+_ENDED_BADLY = {RunStatus.error.value, RunStatus.cancelled.value}
+
+
+def retry(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery | None:
+    """Have a run that failed go on where it failed; steps that have ended are not done again.
+
+    None when another run of its session moves, behind which it waits.
+
+    Raises:
+        NotFound: there is no such run.
+        NotAllowed: it belongs to somebody else.
+        Conflict: it has not failed, or is no workflow's, or is a part of another run.
+    """
+    run = lifecycle.lock(tx, run_id)
+    check(tx, viewer, f"Run {run_id!r}", run)
+    _check_failed(tx, run)
+    session_queue.lock_session(tx, run.session_id)
+    waits = session_queue.has_to_wait(tx, run.session_id, run.id, OnBusy.queue)
+    _reopen_run(tx, run, now)
+    run.is_queued = waits
+    return None if waits else outbox.enqueue(tx, run, DeliveryKind.reopen, now)
+
+
+def _check_failed(tx: Session, run: RunRow) -> None:
+    problem = None
+    root = None if run.parent_run_id is None else run_row(tx, run.root_run_id or "")
+    if run.component_kind != "workflow":
+        problem = "is no workflow's run: only those can be retried"
+    elif root is not None and root.component_kind == "workflow":
+        problem = f"is a part of run {root.id!r}: retry that one"
+    elif root is not None:
+        problem = (
+            f"is a part of run {root.id!r}, which was told that it failed and has gone on: run "
+            f"{run.component_id!r} anew"
+        )
+    elif run.status != RunStatus.error.value:
+        problem = f"has the status {run.status!r}: only one that failed can be retried"
+    if problem is not None:
+        message = f"Run {run.id!r} {problem}."
+        raise Conflict(message)
+
+
+def _reopen_run(tx: Session, run: RunRow, now: datetime) -> None:
+    run.status, run.retries = RunStatus.pending.value, run.retries + 1
+    run.error_code = run.error_message = run.finished_at = None
+    run.counted_at = run.updated_at = now
+    # That it was cancelled with the run above it must not reach it any more.
+    outbox.forget(tx, run.id)
+    record(tx, run, "run_retried", now)
+    if run.shape is None:
+        # It failed before anything of it was opened.
+        return
+    frames = StoredFrames(tx, run, now)
+    root, machine = frames.root(), Machine(frames)
+    if root is not None:
+        _Reopening(frames, machine).reopen(root)
+        advance(frames, machine)
+    # Its workflow says when it has begun again.
+    run.status = RunStatus.pending.value
+
+
+class _Reopening:
+    """Opens frames of one run again."""
+
+    def __init__(self, frames: StoredFrames, machine: Machine) -> None:
+        self._frames = frames
+        self._machine = machine
+
+    def reopen(self, frame: StepRow) -> None:
+        """Have a frame go on that failed, was stopped, or was open when its run ended."""
+        node = self._frames.shape.by_id[frame.node]
+        was = Phase(frame.phase)
+        undone = [] if node.is_leaf else self._undone(frame)
+        if was not in {Phase.open, Phase.done}:
+            # Whoever serves it finds what it needs, and asks again what was closed.
+            frame.lane, frame.told_by, frame.waits = frame.id, None, False
+            self._mend(lifecycle.hold_call(self._frames.tx, frame.call_id))
+            return
+        code = frame.error_code
+        if code == REJECTED and not undone:
+            # Whoever reviews it has all their revisions again.
+            frame.revisions = 0
+        frame.outcome = frame.error_code = frame.error_message = frame.finished_at = None
+        if not node.is_leaf:
+            # What stopped it has ended, and stays as it is.
+            frame.is_stopped = self._has_stopped(frame)
+        if undone:
+            self._machine.resumed(frame, Phase.open)
+            frame.open_children = len(undone)
+            for child in undone:
+                self.reopen(child)
+        else:
+            self._begin(frame, code)
+
+    def _begin(self, frame: StepRow, code: str | None) -> None:
+        """Have a frame go on that failed or was stopped by itself, not by what it holds."""
+        node = self._frames.shape.by_id[frame.node]
+        if not has_passed(self._frames, frame):
+            self._serve(frame, Phase.gate)
+        elif code == REJECTED and self._nobody_reviewed(frame):
+            self._serve(frame, Phase.review)
+        elif node.is_leaf:
+            self._serve_leaf(frame, code)
+        elif code == EVALUATION_FAILED:
+            self._serve(frame, Phase.until if frame.cursor else Phase.ask)
+        elif code is None and frame.cursor:
+            # It was stopped while it was asked about, whoever it was that was asked.
+            self._machine.regained(frame)
+        else:
+            self._machine.again(frame)
+
+    def _nobody_reviewed(self, frame: StepRow) -> bool:
+        """Whether a frame failed because nobody said in time what they think of its output."""
+        asked = asked_about(self._frames.tx, frame.gate_id) if frame.gate_id else []
+        return bool(asked) and (asked[-1].kind, asked[-1].status) == _SILENCE
+
+    def _has_stopped(self, frame: StepRow) -> bool:
+        query = {"parent_id": frame.id, "round": frame.round}
+        return execute(self._frames.tx, _STOPPED, **query).first() is not None
+
+    def _serve_leaf(self, frame: StepRow, code: str | None) -> None:
+        call = lifecycle.hold_call(self._frames.tx, frame.call_id)
+        node, failed = self._frames.shape.by_id[frame.node], code is not None
+        if code == execution.STATE_NOT_KEPT and node.effect is Effect.once:
+            execution.doubt(self._machine, frame, execution.HAS_ENDED)
+            return
+        # One that was stopped may have failed after that, when its branch had been given up.
+        failed = failed or (call is not None and call.outcome == ToolOutcome.error.value)
+        if not self._mend(call) and failed:
+            if execution.is_doubtful(self._frames.tx, call):
+                execution.doubt(self._machine, frame)
+                return
+            frame.call_id, frame.tries, frame.started_at = None, 0, None
+        self._serve(frame, Phase.work)
+
+    def _mend(self, call: ToolCallRow | None) -> bool:
+        """Open the run of a nested workflow again, which keeps what it has done.
+
+        Any run that ended well while its step was stopped is taken as it is.
+        """
+        if call is None or call.child_run_id is None:
+            return False
+        child = lifecycle.lock(self._frames.tx, call.child_run_id)
+        was_stopped = call.outcome == ToolOutcome.cancelled.value
+        if was_stopped and child.status == RunStatus.completed.value:
+            self._wait_again(call)
+            return True
+        if child.component_kind != "workflow" or child.status not in _ENDED_BADLY:
+            return False
+        _reopen_run(self._frames.tx, child, self._frames.now)
+        self._wait_again(call)
+        return True
+
+    @staticmethod
+    def _wait_again(call: ToolCallRow) -> None:
+        call.status, call.outcome, call.result = ToolCallStatus.waiting.value, None, None
+        call.finished_at = None
+
+    def _serve(self, frame: StepRow, phase: Phase) -> None:
+        """Have a frame served in a lane of its own; its call is made when it is."""
+        self._machine.resumed(frame, phase)
+        frame.lane, frame.told_by = frame.id, None
+        if phase.needs_person:
+            frame.gate_id = None
+
+    def _undone(self, frame: StepRow) -> list[StepRow]:
+        where = {"parent_id": frame.id, "round": frame.round}
+        return hold_all(self._frames.tx, StepRow, _UNDONE, **where)

@@ -1,0 +1,359 @@
+"""A pipeline's transactions: each stores what came of a step, and opens what follows from it.
+
+An activity serves a lane: one step after another, as long as only one thing follows. What else is
+opened is named to the workflow, which has other activities serve it. All of this is found again in
+the rows, so that an activity that died is simply executed again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from pydantic import JsonValue
+from sqlmodel import Session
+
+from kern.contracts.messages import PipelineOutcome, Work
+from kern.db.decisions.requirements import pending_gate
+from kern.db.engine.step_tables import StepRow
+from kern.db.engine.tables import RunRow
+from kern.db.journal.events import record
+from kern.db.reading import run_timing
+from kern.db.reading.run_outputs import session_state
+from kern.db.runs import lifecycle
+from kern.db.runs.frames import StoredFrames, pin
+from kern.db.steps import execution, questions
+from kern.db.steps.advance import advance, stand
+from kern.db.steps.decision_checks import is_what_became, may_begin, refuse
+from kern.db.steps.inputs import arguments_of
+from kern.db.turns import calls
+from kern.db.turns.calls import Execution, Kept, Settled
+from kern.pipeline.frames import Phase
+from kern.pipeline.machine import EVALUATION_FAILED, Machine
+from kern.pipeline.nodes import Shape
+from kern.session_state import StateChange
+from kern.values.canonical import canonical_json
+from kern.values.states import RunStatus, ToolCallStatus, ToolOutcome
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a step's code may know of the run that it is in."""
+
+    component_id: str
+    run_id: str
+    session_id: str
+    user_id: str | None
+    input: str
+    state: dict[str, JsonValue] = field(default_factory=dict)
+    dependencies: dict[str, JsonValue] = field(default_factory=dict)
+    metadata: dict[str, JsonValue] = field(default_factory=dict)
+    history_runs: int = 0
+
+
+@dataclass(frozen=True)
+class Execute:
+    """A step's function is to be executed; the attempt holds its call."""
+
+    step_id: str
+    node: str
+    execution: Execution
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Code of the user's is to be asked; `version` is that of the question."""
+
+    step_id: str
+    node: str
+    name: str
+    phase: Phase
+    version: int
+    arguments: dict[str, JsonValue]
+    content: JsonValue
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Held:
+    """The attempt with this token is in the middle of the step: it is looked at after that."""
+
+    token: str
+
+
+Task = Execute | Evaluate | Held | PipelineOutcome
+_Begin = Callable[[Session, str], Execution | Settled]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How an execution of a step's function ended."""
+
+    outcome: ToolOutcome
+    content: JsonValue = None
+    stop: bool = False
+    error: str = ""
+    code: str = "step_failed"
+    changes: list[StateChange] = field(default_factory=list)
+
+
+def begin(tx: Session, run_id: str, shape: Shape, now: datetime) -> PipelineOutcome:
+    """Open a run's pipeline, or name everything that is open in it."""
+    run = lifecycle.lock(tx, run_id)
+    if RunStatus(run.status).is_final:
+        return PipelineOutcome(ended=True)
+    run_timing.begin(run, now)
+    pin(tx, run, shape, now)
+    frames = StoredFrames(tx, run, now)
+    if frames.root() is None:
+        machine = Machine(frames)
+        machine.begin()
+        advance(frames, machine)
+    else:
+        # It may wait for nothing but people, before any of its steps is served.
+        stand(frames)
+    return _outcome(frames, frames.in_run())
+
+
+def take(
+    tx: Session,
+    run_id: str,
+    lane: str,
+    token: str,
+    now: datetime,
+    *,
+    is_alive: Callable[[str], bool] = calls.nobody,
+) -> Task:
+    """Return what is to be done next in a lane; `is_alive` is for the call that begins.
+
+    Raises:
+        NotFound: there is no such run or step.
+    """
+    run = lifecycle.lock(tx, run_id)
+    if RunStatus(run.status).is_final:
+        return PipelineOutcome(ended=True)
+    frames = StoredFrames(tx, run, now, lane)
+    begin_call = partial(calls.begin, token=token, now=now, is_alive=is_alive)
+    # Whoever asks for a lane has been told of it.
+    frames.get(lane).told_by = None
+    while True:
+        served = frames.in_lane(lane)
+        if served is None:
+            return _told(frames)
+        task = _serve(frames, served, begin_call)
+        if task is not None:
+            return task
+        if RunStatus(run.status).is_final:
+            return PipelineOutcome(ended=True)
+
+
+def answer(tx: Session, asked: Evaluate, answered: Sequence[JsonValue], now: datetime) -> None:
+    """Store what code of the user's answered, unless the question has been settled since.
+
+    `answered` are the places or items that it chose, or the one truth that it told.
+    """
+    found = _asked(tx, asked, now)
+    if found is None:
+        return
+    frames, machine, frame = found
+    match asked.phase:
+        case Phase.until:
+            machine.asked(frame, is_over=answered[0] is True)
+        case Phase.judge:
+            machine.judged(frame, needs_review=answered[0] is not False)
+        case _:
+            machine.answered(frame, answered)
+    advance(frames, machine)
+
+
+def broke(tx: Session, asked: Evaluate, message: str, now: datetime) -> None:
+    """Store that code of the user's failed to answer."""
+    found = _asked(tx, asked, now)
+    if found is not None:
+        frames, machine, frame = found
+        machine.failed(frame, EVALUATION_FAILED, message)
+        advance(frames, machine)
+
+
+def missed(tx: Session, asked: Evaluate, why: str, now: datetime) -> None:
+    """Note that a worker has not the code that is to answer."""
+    run = lifecycle.lock(tx, asked.facts.run_id)
+    told: dict[str, JsonValue] = {"step_id": asked.step_id, "step": asked.name, "reason": why}
+    record(tx, run, "step_attempt_failed", now, **told)
+
+
+def finish(tx: Session, taken: Execute, token: str, ended: Finished, now: datetime) -> Kept:
+    """Store how an execution ended, unless another one holds the call, and open what follows."""
+    call_id = taken.execution.tool_call_id
+    told = canonical_json({"content": ended.content, "stop": ended.stop})
+    kept = calls.finish(
+        tx,
+        call_id,
+        token,
+        outcome=ended.outcome,
+        result=ended.error if ended.outcome is ToolOutcome.error else told,
+        changes=ended.changes,
+        now=now,
+    )
+    run = lifecycle.lock(tx, taken.facts.run_id)
+    if kept is Kept.fenced or RunStatus(run.status).is_final:
+        return kept
+    frames = StoredFrames(tx, run, now)
+    frame = frames.get(taken.step_id)
+    if frame.call_id != call_id or frame.phase != Phase.work.value:
+        lifecycle.update_status(tx, run, now)
+        return kept
+    frames.lane = frame.lane
+    frame.waits = False
+    machine = Machine(frames)
+    if ended.outcome is ToolOutcome.result:
+        machine.worked(frame, ended.content, stop=ended.stop)
+    else:
+        machine.failed(frame, ended.code, ended.error)
+    advance(frames, machine)
+    return kept
+
+
+def _asked(
+    tx: Session, asked: Evaluate, now: datetime
+) -> tuple[StoredFrames, Machine, StepRow] | None:
+    run = lifecycle.lock(tx, asked.facts.run_id)
+    if RunStatus(run.status).is_final:
+        return None
+    frames = StoredFrames(tx, run, now)
+    frame = frames.get(asked.step_id)
+    if (frame.phase, frame.version) != (asked.phase.value, asked.version):
+        return None
+    frames.lane = frame.lane
+    return frames, Machine(frames), frame
+
+
+def _serve(frames: StoredFrames, frame: StepRow, begin_call: _Begin) -> Task | None:
+    """Do for a frame what needs nobody else; None if the lane is to be looked at again."""
+    machine = Machine(frames)
+    phase = Phase(frame.phase)
+    if phase.needs_person:
+        if not questions.hear(frames, machine, frame):
+            stand(frames)
+            return _told(frames, frame)
+    elif phase is not Phase.work:
+        # The run has ended where what was approved is not what would begin.
+        return _evaluation(frames, frame, phase) if may_begin(frames, frame) else None
+    else:
+        task = _work(frames, machine, frame, begin_call)
+        if task is not None:
+            return task
+    if _is_open(frames.run):
+        advance(frames, machine)
+    return None
+
+
+def _work(
+    frames: StoredFrames, machine: Machine, frame: StepRow, begin_call: _Begin
+) -> Task | None:
+    call = lifecycle.hold_call(frames.tx, frame.call_id)
+    if call is None:
+        execution.equip(frames, frame)
+    elif call.status == ToolCallStatus.done.value:
+        if is_what_became(frames, call):
+            execution.settle_done(frames, machine, frame, call)
+        else:
+            refuse(frames, f"What the step {frame.name!r} (call {call.id!r}) came to is another")
+    elif call.child_run_id is not None:
+        if not execution.settle_child(frames, machine, frame, call):
+            return _told(frames, frame)
+    else:
+        return _execution(frames, frame, begin_call)
+    return None
+
+
+def _execution(frames: StoredFrames, frame: StepRow, begin_call: _Begin) -> Task | None:
+    if not may_begin(frames, frame):
+        return None
+    taken = begin_call(frames.tx, frame.call_id or "")
+    if isinstance(taken, Settled):
+        if taken.held_by is not None:
+            return Held(taken.held_by)
+        if taken.gate is None:
+            return None
+        frame.waits = True
+        stand(frames)
+        return _told(frames, frame)
+    frame.waits = False
+    return Execute(frame.id, frame.node, taken, _facts(frames))
+
+
+def _evaluation(frames: StoredFrames, frame: StepRow, phase: Phase) -> Evaluate:
+    arguments = arguments_of(frames, frame)
+    if phase is Phase.until:
+        held = frame.last_id is not None
+        arguments["input"] = frames.content(frame) if held else frames.given(frame)
+        arguments["iteration"] = frame.cursor - 1
+    return Evaluate(
+        step_id=frame.id,
+        node=frame.node,
+        name=frame.name,
+        phase=phase,
+        version=frame.version,
+        arguments=arguments,
+        content=frames.content(frame) if phase is Phase.judge else None,
+        facts=_facts(frames),
+    )
+
+
+def _facts(frames: StoredFrames) -> Facts:
+    run = frames.run
+    return Facts(
+        component_id=run.component_id,
+        run_id=run.id,
+        session_id=run.session_id,
+        user_id=run.user_id,
+        input=run.input,
+        state=session_state(frames.tx, run.session_id),
+        dependencies=run.dependencies,
+        metadata=run.run_metadata,
+        history_runs=frames.shape.history_runs,
+    )
+
+
+def stand_still(tx: Session, run: RunRow, now: datetime, *, moves: bool) -> PipelineOutcome:
+    """Pause a run unless it `moves`; return what has begun instead.
+
+    What an earlier attempt told of may have been heard by nobody: it is told of until it is taken.
+    """
+    frames = StoredFrames(tx, run, now, run.id)
+    if not moves:
+        stand(frames)
+    return _told(frames)
+
+
+def _told(frames: StoredFrames, waiting: StepRow | None = None) -> PipelineOutcome:
+    """Tell the workflow what the frame of a lane waits for, and of what was opened beside it."""
+    if not _is_open(frames.run):
+        return PipelineOutcome(ended=True)
+    beside = frames.told_by(frames.lane or "")
+    return _outcome(frames, beside if waiting is None else [waiting, *beside])
+
+
+def _outcome(frames: StoredFrames, served: Sequence[StepRow]) -> PipelineOutcome:
+    return PipelineOutcome(work=tuple(_named(frames, frame) for frame in served))
+
+
+def _named(frames: StoredFrames, frame: StepRow) -> Work:
+    """Say to the workflow what a frame waits for."""
+    work = Work(lane=frame.lane or frame.id, name=frame.name)
+    if frame.waits:
+        call_id = frame.gate_id if Phase(frame.phase).needs_person else frame.call_id
+        return work.model_copy(update={"gate": pending_gate(frames.tx, call_id or "")})
+    if frame.phase != Phase.work.value:
+        return work
+    child = execution.child_of(frames.tx, frame)
+    if child is None:
+        return work
+    delay = execution.backoff_of(frames, frame)
+    return work.model_copy(update={"child": child, "delay": delay} if delay else {"child": child})
+
+
+def _is_open(run: RunRow) -> bool:
+    return not RunStatus(run.status).is_final

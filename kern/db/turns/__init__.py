@@ -1,0 +1,1 @@
+"""Storing turns of the model, and the state machine of a tool call."""

@@ -1,0 +1,349 @@
+"""Tool calls: who may execute one, and what became of it.
+
+A call moves `waiting → running → done` by compare and set under the run's lock. `token` names the
+attempt that holds it: an
+attempt that was frozen and wakes up after another one took over can write nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pydantic import JsonValue
+from sqlalchemy import bindparam, select
+from sqlmodel import Session
+
+from kern.contracts.answers import Question
+from kern.contracts.approval import Approval
+from kern.contracts.messages import Gate
+from kern.db.decisions.approval_checks import is_as_approved
+from kern.db.decisions.reminders import gate_of
+from kern.db.decisions.requirements import asked_about, close, pending_gate
+from kern.db.engine.plain_rows import rows, table_of
+from kern.db.engine.tables import RequirementRow, RunRow, ToolCallRow
+from kern.db.engine.unit_of_work import hold
+from kern.db.journal import audit_chain, outbox
+from kern.db.journal.audit_chain import KERN, Decided
+from kern.db.journal.events import record
+from kern.db.journal.outbox import DeliveryKind
+from kern.db.reading.run_outputs import runs_with, session_state
+from kern.db.runs import lifecycle, step_waits
+from kern.db.runs.frames import StoredFrames, path_within
+from kern.db.runs.session_state import change_state
+from kern.db.turns import child_results, late_results
+from kern.db.turns.child_results import Delegated
+from kern.db.turns.model_turns import open_requirement
+from kern.errors import NotFound
+from kern.session_state import StateChange
+from kern.values.states import (
+    Effect,
+    RequirementKind,
+    RequirementStatus,
+    RunStatus,
+    ToolCallStatus,
+    ToolOutcome,
+    Verdict,
+)
+
+_calls, _requirements = (table_of(kind) for kind in (ToolCallRow, RequirementRow))
+_RUN_OF = lifecycle.locking(
+    select(_calls.c.run_id).where(_calls.c.id == bindparam("tool_call_id")).scalar_subquery()
+)
+_OF_STEP = (
+    _requirements.select()
+    .join(_calls, _calls.c.id == _requirements.c.tool_call_id)
+    .where(_calls.c.step_id == bindparam("step_id"))
+    .order_by(_requirements.c.id)
+    .limit(1)
+)
+_HAPPENED = "The attempt that was thought dead ended the call and reported its result."
+_NOT_BEGUN = "The attempt that was thought dead reported that it had not begun the call."
+_DOUBT = _requirements.select().where(
+    _requirements.c.tool_call_id == bindparam("tool_call_id"),
+    _requirements.c.kind == RequirementKind.unknown_outcome.value,
+    _requirements.c.status == RequirementStatus.pending.value,
+)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A call that this attempt holds and has to execute."""
+
+    component_id: str
+    name: str
+    arguments: dict[str, JsonValue]
+    run_id: str
+    session_id: str
+    user_id: str | None
+    tool_call_id: str
+    attempt: int
+    timeout: float | None
+    retries: int
+    effect: Effect
+    state: dict[str, JsonValue] = field(default_factory=dict)
+    dependencies: dict[str, JsonValue] = field(default_factory=dict)
+    metadata: dict[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """There is nothing to execute.
+
+    The call is done, or waits for a person, or its run has ended, or the run that executes it
+    `goes_on`, or an attempt that is not dead, whose token is `held_by`.
+    """
+
+    gate: Gate | None = None
+    run_ended: bool = False
+    goes_on: bool = False
+    held_by: str | None = None
+
+
+class Kept(StrEnum):
+    """What the database made of a result.
+
+    Kept, or refused because another attempt holds the call, or a person said what became of it.
+    """
+
+    kept = "kept"
+    fenced = "fenced"
+
+
+def nobody(token: str) -> bool:  # noqa: ARG001  whoever is asked for
+    """Know of no attempt that is alive."""
+    return False
+
+
+def begin(
+    tx: Session,
+    tool_call_id: str,
+    token: str,
+    now: datetime,
+    *,
+    is_alive: Callable[[str], bool] = nobody,
+) -> Execution | Settled:
+    """Take a call for execution, or say why it must not be executed.
+
+    `is_alive` knows of attempts that are in the middle of their calls, whatever Temporal thinks:
+    nobody is asked what became of those.
+
+    Raises:
+        NotFound: there is no such call.
+    """
+    run, call = _lock(tx, tool_call_id)
+    if RunStatus(run.status).is_final or call.status == ToolCallStatus.done.value:
+        return Settled(run_ended=RunStatus(run.status).is_final)
+    if call.child_run_id is not None:
+        became = child_results.finish(tx, run, call, now)
+        return Settled(run_ended=became is Delegated.answered, goes_on=became is Delegated.goes_on)
+    asked = asked_about(tx, call.id)
+    for row in asked:
+        if row.status == RequirementStatus.pending.value:
+            return Settled(gate=gate_of(row))
+    # One of which nobody said what became of it, and whose run goes on again, is such a one too.
+    begun = {ToolCallStatus.running.value, ToolCallStatus.unknown.value}
+    if call.status in begun and call.token != token:
+        if Effect(call.effect) is Effect.once:
+            alive = call.token if call.token and is_alive(call.token) else None
+            return Settled(held_by=alive) if alive else Settled(gate=_ask(tx, run, call, now))
+        _record(tx, run, call, "repeated", now)
+    if not is_as_approved(tx, call, asked):
+        message = (
+            f"The arguments of {call.name!r} (tool call {call.id!r}) are not those that were "
+            "frozen and approved: somebody changed the rows. Nothing was executed."
+        )
+        lifecycle.fail(tx, run, "arguments_changed", message, now)
+        return Settled(run_ended=True)
+    return _take(tx, run, call, token, now)
+
+
+def finish(
+    tx: Session,
+    tool_call_id: str,
+    token: str,
+    *,
+    outcome: ToolOutcome,
+    result: str,
+    changes: list[StateChange],
+    now: datetime,
+) -> Kept:
+    """Store what an attempt's execution came to.
+
+    If another attempt holds the call by now, or a person said that something else became of it, an
+    event tells what this one came to.
+    """
+    run, call = _lock(tx, tool_call_id)
+    is_done, is_mine = call.status == ToolCallStatus.done.value, call.token == token
+    if is_done and is_mine and not late_results.is_denied(tx, call, outcome, result):
+        return Kept.kept
+    if is_done or not is_mine:
+        late_results.refuse(tx, run, call, token, outcome=outcome, result=result, now=now)
+        return Kept.fenced
+    asked = _open_question(tx, call)
+    if asked is not None:
+        _settle(tx, run, asked, now, verdict=Verdict.happened, note=_HAPPENED, given=result)
+    lifecycle.finish_call(tx, call, outcome, result, now)
+    run.tool_calls += call.step_id is None
+    change_state(tx, run, changes, now)
+    # What follows from a step's end, its caller stores in the same transaction.
+    if call.step_id is None:
+        _record(tx, run, call, "completed", now, outcome=outcome.value)
+        lifecycle.update_status(tx, run, now)
+    return Kept.kept
+
+
+def release(
+    tx: Session, tool_call_id: str, token: str, reason: str, now: datetime, *, begun: bool = True
+) -> bool:
+    """Give a call back so that it is tried again; one that was not `begun` counts as no attempt.
+
+    False when another attempt holds it, or its run has ended and the call ends with it.
+    """
+    run, call = _lock(tx, tool_call_id)
+    # Somebody who thought this attempt dead has asked what became of it.
+    asked = _open_question(tx, call) if call.token == token and not begun else None
+    if asked is None and not _is_held(call, token):
+        return False
+    if RunStatus(run.status).is_final:
+        _stop(tx, run, call, now)
+        return False
+    call.status, call.token = ToolCallStatus.waiting.value, None
+    if not begun:
+        call.attempt -= 1
+        call.started_at = call.started_at if call.attempt else None
+    _record(tx, run, call, "failed", now, reason=reason[:500])
+    if asked is not None:
+        _settle(tx, run, asked, now, verdict=Verdict.run_again, note=_NOT_BEGUN)
+        step_waits.steps_on(tx, call)
+        lifecycle.update_status(tx, run, now, paused=False)
+    return True
+
+
+def abandon(tx: Session, tool_call_id: str, token: str, now: datetime) -> None:
+    """Note that an attempt was stopped, if its run has ended; otherwise another attempt follows."""
+    run, call = _lock(tx, tool_call_id)
+    if _is_held(call, token) and RunStatus(run.status).is_final:
+        _stop(tx, run, call, now)
+
+
+def doubt(tx: Session, tool_call_id: str, token: str, now: datetime) -> Settled:
+    """Ask a person what became of a call that this attempt had to abandon half-way."""
+    run, call = _lock(tx, tool_call_id)
+    if RunStatus(run.status).is_final:
+        return Settled(run_ended=True)
+    if not _is_held(call, token):
+        return Settled(gate=pending_gate(tx, call.id))
+    return Settled(gate=_ask(tx, run, call, now))
+
+
+def _is_held(call: ToolCallRow, token: str) -> bool:
+    return call.token == token and call.status == ToolCallStatus.running.value
+
+
+def _stop(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> None:
+    lifecycle.finish_call(tx, call, ToolOutcome.cancelled, "The run ended during this call.", now)
+    _record(tx, run, call, "stopped", now)
+
+
+def _record(
+    tx: Session, run: RunRow, call: ToolCallRow, what: str, now: datetime, **data: JsonValue
+) -> None:
+    """Tell of a call; of a step's, as an attempt at the step."""
+    if call.step_id is None:
+        told: dict[str, JsonValue] = {"tool_call_id": call.id, "tool": call.name, **data}
+        record(tx, run, f"tool_call_{what}", now, **told)
+    else:
+        told = {"step_id": call.step_id, "step": call.name, **data}
+        record(tx, run, f"step_attempt_{what}", now, **told)
+
+
+def _lock(tx: Session, tool_call_id: str) -> tuple[RunRow, ToolCallRow]:
+    run = hold(tx, RunRow, _RUN_OF, tool_call_id=tool_call_id)
+    call = lifecycle.hold_call(tx, tool_call_id)
+    if run is None or call is None:
+        message = f"There is no tool call with the id {tool_call_id!r}."
+        raise NotFound(message)
+    return run, call
+
+
+def _take(tx: Session, run: RunRow, call: ToolCallRow, token: str, now: datetime) -> Execution:
+    if call.token != token:
+        call.attempt += 1
+        if call.step_id is None:
+            _record(tx, run, call, "started", now, attempt=call.attempt)
+    call.status, call.token = ToolCallStatus.running.value, token
+    call.started_at = call.started_at or now
+    # This call waits for nobody.
+    lifecycle.update_status(tx, run, now, paused=False)
+    return Execution(
+        component_id=run.component_id,
+        name=call.name,
+        arguments=runs_with(call),
+        run_id=run.id,
+        session_id=run.session_id,
+        user_id=run.user_id,
+        tool_call_id=call.id,
+        attempt=call.attempt,
+        timeout=call.timeout,
+        retries=call.retries,
+        effect=Effect(call.effect),
+        state=session_state(tx, run.session_id),
+        dependencies=run.dependencies,
+        metadata=run.run_metadata,
+    )
+
+
+def _ask(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Gate:
+    call.status = ToolCallStatus.unknown.value
+    row = open_requirement(tx, run, call, _unknown_outcome(tx, run, call, now), now)
+    lifecycle.update_status(tx, run, now)
+    return gate_of(row)
+
+
+def _unknown_outcome(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Question:
+    """Whoever may decide about a call may also say what became of it, and nobody else."""
+    guarded = next(iter(asked_about(tx, call.id)), None)
+    if guarded is None and call.step_id is not None:
+        guarded = next(rows(tx, RequirementRow, _OF_STEP, step_id=call.step_id), None)
+    approval = Approval()
+    if guarded is not None:
+        approval = Approval(candidates=tuple(guarded.candidates), excluded=tuple(guarded.excluded))
+    where = _where(tx, run, call, now)
+    return Question(kind=RequirementKind.unknown_outcome, approval=approval, where=where)
+
+
+def _where(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> list[str]:
+    """Return the names of what holds a step, down to its own: several may have one name."""
+    if call.step_id is None:
+        return []
+    frames = StoredFrames(tx, run, now)
+    return path_within(frames, frames.get(call.step_id))
+
+
+def _open_question(tx: Session, call: ToolCallRow) -> RequirementRow | None:
+    if call.status != ToolCallStatus.unknown.value:
+        return None
+    return hold(tx, RequirementRow, _DOUBT, tool_call_id=call.id)
+
+
+def _settle(
+    tx: Session,
+    run: RunRow,
+    asked: RequirementRow,
+    now: datetime,
+    *,
+    verdict: Verdict,
+    note: str,
+    given: str | None = None,
+) -> None:
+    """Answer what became of a call by the attempt that was in it and is not dead after all."""
+    decided = Decided(verdict=verdict, actor=KERN, note=note, digest=asked.digest, given=given)
+    audit_chain.append(tx, asked, decided, audit_chain.decisions_of(tx, asked.id), now)
+    close(asked, RequirementStatus.resolved, decided, now)
+    told: dict[str, JsonValue] = {"verdict": verdict.value, "by": KERN}
+    record(tx, run, "requirement_resolved", now, requirement_id=asked.id, **told)
+    if not RunStatus(run.status).is_final:
+        outbox.enqueue(
+            tx, run, DeliveryKind.resolved, now, requirement_id=asked.id, grace=timedelta(0)
+        )

@@ -1,0 +1,86 @@
+"""Results that come too late: what became of their calls was said by somebody else meanwhile."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import bindparam, select
+from sqlmodel import Session
+
+from kern.db.engine.plain_rows import execute, table_of
+from kern.db.engine.tables import EventRow, RequirementRow, RunRow, ToolCallRow
+from kern.db.journal.audit_chain import KERN
+from kern.db.journal.events import record
+from kern.values.states import RequirementKind, RequirementStatus, ToolOutcome
+
+_KIND = "late_result_refused"
+_LONGEST = 500
+
+_requirements, _events = table_of(RequirementRow), table_of(EventRow)
+_SAID_BY_A_PERSON = select(_requirements.c.id).where(
+    _requirements.c.tool_call_id == bindparam("tool_call_id"),
+    _requirements.c.kind == RequirementKind.unknown_outcome.value,
+    _requirements.c.status == RequirementStatus.resolved.value,
+    _requirements.c.resolved_by != KERN,
+)
+_REFUSED = (
+    _events.select()
+    .where(_events.c.run_id == bindparam("run_id"), _events.c.kind == _KIND)
+    .order_by(_events.c.seq)
+)
+
+
+class LateResult(BaseModel):
+    """What an attempt came to that was thought dead; what had been said by then stands."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tool_call_id: str
+    outcome: ToolOutcome
+    result: str
+    at: datetime
+
+
+def is_denied(tx: Session, call: ToolCallRow, outcome: ToolOutcome, result: str) -> bool:
+    """Whether a person has said otherwise of a call that is done and that nobody took over."""
+    if (call.outcome, call.result) == (outcome.value, result):
+        return False
+    return execute(tx, _SAID_BY_A_PERSON, tool_call_id=call.id).first() is not None
+
+
+def refuse(
+    tx: Session,
+    run: RunRow,
+    call: ToolCallRow,
+    token: str,
+    *,
+    outcome: ToolOutcome,
+    result: str,
+    now: datetime,
+) -> None:
+    """Record what an attempt came to, once, and leave the call as it is."""
+    if any(row.data.get("attempt_id") == token for row in execute(tx, _REFUSED, run_id=run.id)):
+        return
+    record(
+        tx,
+        run,
+        _KIND,
+        now,
+        tool_call_id=call.id,
+        tool=call.name,
+        attempt_id=token,
+        outcome=outcome.value,
+        result=result[:_LONGEST],
+    )
+
+
+def results_of(tx: Session, run_id: str) -> list[LateResult]:
+    """Return what came too late in a run, in its order."""
+    return [
+        LateResult(
+            tool_call_id=row.data["tool_call_id"],
+            outcome=row.data.get("outcome", ToolOutcome.result),
+            result=row.data["result"],
+            at=row.created_at,
+        )
+        for row in execute(tx, _REFUSED, run_id=run_id)
+    ]

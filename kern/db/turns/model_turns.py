@@ -1,0 +1,295 @@
+"""Turns: what the model sees, and the one transaction that stores what it answered."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from pydantic import JsonValue
+from sqlalchemy import bindparam
+from sqlmodel import Session
+
+from kern.context import Context
+from kern.contracts.answers import Answer, NewCall, Question
+from kern.contracts.messages import Child, Gate, PlannedCall, TurnOutcome
+from kern.db.decisions.reminders import gate_of
+from kern.db.decisions.requirements import pending_gate
+from kern.db.engine.plain_rows import add, add_row, new_row, rows, table_of
+from kern.db.engine.tables import MessageRow, RequirementRow, RunRow, ToolCallRow
+from kern.db.journal.events import record
+from kern.db.reading import files, history_window, run_timing
+from kern.db.reading.run_outputs import (
+    message_rows,
+    messages_of,
+    no_run,
+    run_row,
+    runs_with,
+    session_row,
+    tool_executions,
+)
+from kern.db.reading.run_trees import path_of, root_of
+from kern.db.runs import child_runs, lifecycle
+from kern.history import Window
+from kern.models.base import ModelResponse
+from kern.run import Message, ToolExecution
+from kern.values.canonical import arguments_digest
+from kern.values.ids import new_id
+from kern.values.states import RunStatus, ToolCallStatus, ToolOutcome
+
+_calls = table_of(ToolCallRow)
+_UNFINISHED = (
+    _calls.select()
+    .where(
+        _calls.c.run_id == bindparam("run_id"),
+        _calls.c.turn == bindparam("turn"),
+        _calls.c.status != ToolCallStatus.done.value,
+    )
+    .order_by(_calls.c.position)
+)
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What a turn starts from; `outcome` is there when this turn was stored before.
+
+    `said` is the run's input, and `made` the calls so far, where the component looks at them.
+    """
+
+    component_id: str
+    session_id: str
+    messages: list[Message]
+    calls_so_far: int
+    corrections: int
+    outcome: TurnOutcome | None = None
+    state: dict[str, JsonValue] = field(default_factory=dict)
+    summary: str | None = None
+    is_streamed: bool = False
+    said: str = ""
+    made: Sequence[ToolExecution] = ()
+    is_inside: bool = False
+
+
+def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -> Conversation:
+    """Read what the model has to see for a turn: some earlier runs of the session, and this one.
+
+    The messages come with the bytes of their files.
+
+    `shown` says for a component's id what its model is shown of the session.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    run = run_row(tx, run_id)
+    if run is None:
+        raise no_run(run_id)
+    if turn <= run.turn or RunStatus(run.status).is_final:
+        return Conversation(
+            run.component_id,
+            run.session_id,
+            [],
+            0,
+            0,
+            outcome_of(tx, run, turn),
+            is_inside=run.parent_run_id is not None,
+        )
+    own = list(message_rows(tx, run_id))
+    context = shown(run.component_id)
+    window, before = context.window, run.number
+    if run.parent_run_id is not None:
+        window, before = _from_above(tx, run, shown)
+    earlier = history_window.earlier(tx, run.session_id, before, window) if window else []
+    session = session_row(tx, run.session_id) if context.reads_session else None
+    calls_so_far = sum(len(row.requested or []) for row in own)
+    corrections = sum(1 for row in own if row.turn > 0 and row.role == "user")
+    return Conversation(
+        run.component_id,
+        run.session_id,
+        files.with_contents(tx, [*earlier, *messages_of(tx, own)]),
+        calls_so_far,
+        corrections,
+        state=session.state if session else {},
+        summary=session.summary if session else None,
+        is_streamed=run.is_streamed,
+        said=run.input,
+        made=tool_executions(tx, run_id) if context.shows_calls else (),
+        is_inside=run.parent_run_id is not None,
+    )
+
+
+def _from_above(
+    tx: Session, run: RunRow, shown: Callable[[str], Context]
+) -> tuple[Window | None, int]:
+    """Return the history that is shown in a run inside another one: that before the whole."""
+    above, root = run_row(tx, run.parent_run_id or ""), run_row(tx, root_of(run))
+    if above is None or root is None:
+        raise no_run(run.id)
+    return shown(above.component_id).members_window or shown(run.component_id).window, root.number
+
+
+def outcome_of(tx: Session, run: RunRow, turn: int) -> TurnOutcome:
+    """Say what remains to be done of a turn that was stored."""
+    if RunStatus(run.status).is_final:
+        return TurnOutcome(ended=True)
+    calls = list(rows(tx, ToolCallRow, _UNFINISHED, run_id=run.id, turn=turn))
+    return TurnOutcome(calls=tuple(_planned(tx, call, pending_gate(tx, call.id)) for call in calls))
+
+
+def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) -> TurnOutcome:
+    """Store an answer with all that follows from it, or return what was stored before."""
+    run = lifecycle.lock(tx, run_id)
+    if turn <= run.turn:
+        return outcome_of(tx, run, turn)
+    # Also of a run that ended meanwhile: its answer was paid for, and is counted once.
+    run.turn = turn
+    if not answer.is_own:
+        lifecycle.count(run, answer.response.usage)
+    if run.first_token_seconds is None:
+        run.first_token_seconds = answer.first_token_seconds
+    if RunStatus(run.status).is_final:
+        return TurnOutcome(ended=True)
+    run_timing.begin(run, answer.began or now)
+    _add_assistant(tx, run_id, turn, answer.response, now)
+    record(tx, run, "turn_completed", now, turn=turn, calls=len(answer.calls))
+    planned = [
+        _add_call(tx, run, position, call, now)
+        for position, call in enumerate(answer.calls, start=1)
+    ]
+    if answer.failure is not None:
+        lifecycle.fail(tx, run, *answer.failure, now)
+        return TurnOutcome(ended=True)
+    if answer.correction is not None:
+        add(
+            tx,
+            MessageRow,
+            run_id=run_id,
+            turn=turn,
+            position=len(planned) + 1,
+            role="user",
+            content=answer.correction,
+            created_at=now,
+        )
+    elif not answer.calls:
+        lifecycle.complete(tx, run, answer.response.content, now)
+        return TurnOutcome(ended=True)
+    waiting = [call for call in planned if call is not None]
+    # A turn is taken when all calls before it are done, so that these are all there are.
+    paused = bool(waiting) and all(call.gate is not None for call in waiting)
+    lifecycle.update_status(tx, run, now, paused=paused)
+    return TurnOutcome(calls=tuple(waiting))
+
+
+def open_requirement(
+    tx: Session, run: RunRow, call: ToolCallRow, question: Question, now: datetime
+) -> RequirementRow:
+    """Open a requirement about a call, with the call's arguments frozen in it."""
+    approval = question.approval
+    arguments = runs_with(call)
+    row = new_row(
+        RequirementRow,
+        id=new_id(),
+        run_id=run.id,
+        root_run_id=root_of(run),
+        path=[*path_of(run), *(question.where or [call.name])],
+        session_id=run.session_id,
+        user_id=run.user_id,
+        tool_call_id=call.id,
+        kind=question.kind.value,
+        tool_name=call.name,
+        arguments=arguments,
+        digest=arguments_digest(call.name, arguments),
+        arguments_schema=question.arguments_schema,
+        question=question.question,
+        fields=[item.model_dump(mode="json") for item in question.fields],
+        choices=list(question.choices),
+        multiple=question.multiple,
+        candidates=list(approval.candidates),
+        excluded=list(approval.excluded),
+        quorum=approval.quorum,
+        on_expiry=str(approval.on_expiry),
+        due_at=_later(now, approval.due),
+        remind_seconds=approval.remind.total_seconds() if approval.remind else None,
+        remind_at=_later(now, approval.remind),
+        escalate_to=list(approval.escalate.to) if approval.escalate else None,
+        escalate_at=_later(now, approval.escalate.after) if approval.escalate else None,
+        created_at=now,
+    )
+    add_row(tx, RequirementRow, row)
+    record(tx, run, "requirement_opened", now, requirement_id=row.id, tool=call.name, ask=row.kind)
+    return row
+
+
+def _later(now: datetime, after: timedelta | None) -> datetime | None:
+    return None if after is None else now + after
+
+
+def _planned(tx: Session, call: ToolCallRow, gate: Gate | None) -> PlannedCall:
+    planned = PlannedCall(tool_call_id=call.id, name=call.name, gate=gate, timeout=call.timeout)
+    if call.child_run_id is None:
+        return planned
+    run = run_row(tx, call.child_run_id)
+    if run is None:
+        raise no_run(call.child_run_id)
+    child = Child(run_id=run.id, component_kind=run.component_kind)
+    return planned.model_copy(update={"child": child})
+
+
+def _add_assistant(
+    tx: Session, run_id: str, turn: int, response: ModelResponse, now: datetime
+) -> None:
+    add(
+        tx,
+        MessageRow,
+        run_id=run_id,
+        turn=turn,
+        position=0,
+        role="assistant",
+        content=response.content,
+        provider=response.provider,
+        requested=[call.model_dump(mode="json") for call in response.tool_calls],
+        items=response.items,
+        usage=response.usage.model_dump(mode="json"),
+        created_at=now,
+    )
+
+
+def _add_call(
+    tx: Session, run: RunRow, position: int, new: NewCall, now: datetime
+) -> PlannedCall | None:
+    call = new_row(
+        ToolCallRow,
+        id=new_id(),
+        run_id=run.id,
+        turn=run.turn,
+        position=position,
+        provider_call_id=new.provider_call_id,
+        name=new.name,
+        arguments=new.arguments,
+        digest=arguments_digest(new.name, new.arguments),
+        gate=None if new.question is None else new.question.kind.value,
+        effect=new.effect,
+        retries=new.retries,
+        timeout=new.timeout,
+        is_answer=new.is_answer,
+        created_at=now,
+    )
+    if new.child is not None:
+        call.child_run_id = child_runs.accept_child(tx, run, new.child, now)
+        record(
+            tx,
+            run,
+            "tool_call_started",
+            now,
+            tool_call_id=call.id,
+            tool=call.name,
+            attempt=1,
+            child_run_id=call.child_run_id,
+        )
+    if new.error is not None:
+        lifecycle.finish_call(tx, call, ToolOutcome.error, new.error, now)
+    add_row(tx, ToolCallRow, call)
+    if new.error is not None:
+        record(tx, run, "tool_call_refused", now, tool_call_id=call.id, tool=call.name)
+        return None
+    if new.question is None:
+        return _planned(tx, call, None)
+    row = open_requirement(tx, run, call, new.question, now)
+    return _planned(tx, call, gate_of(row))
