@@ -14,7 +14,7 @@ from benchmarks.engine import start_runtime
 from benchmarks.measure import Meter
 from benchmarks.report import Report, Row
 from benchmarks.scenarios import SCENARIOS, Bench
-from kern.client.runtime import Runtime, close_runtime
+from kern.client.processes.runtime import Runtime, close_runtime
 
 _OTHER_PLACES = (
     "TEMPORAL_ADDRESS",

@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 # What a reader wants: text and the end, or every event.
 Show = Literal["content", "everything"]
 
-_RUNTIME = "kern.client.runtime"
+_RUNTIME = "kern.client.processes.runtime"
 
 
 class EventReader(Protocol):

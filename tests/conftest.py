@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kern.client import runtime as runtime_module
-from kern.client.embedded import EmbeddedServer
-from kern.client.runtime import Runtime
+from kern.client.processes import runtime as runtime_module
+from kern.client.processes.runtime import Runtime
+from kern.client.server.embedded import EmbeddedServer
 from kern.db import Database
 from kern.process.settings import Settings
 from kern.registry import Registry

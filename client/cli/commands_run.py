@@ -48,15 +48,15 @@ def demo(
     ] = False,
 ) -> int:
     """Watch an agent ask to refund an order, and decide."""
-    from kern.client.cli.demo_options import choice_of, say_model
+    from kern.client.cli.demo.options import choice_of, say_model
 
     choice = choice_of(decision and decision.value, amount, note)
     say_model()
     if crash:
-        from kern.client.cli.demo_crash import run_crash_demo
+        from kern.client.cli.demo.crash import run_crash_demo
 
         return run_crash_demo(request)
-    from kern.client.cli.demo import run_demo
+    from kern.client.cli.demo.main import run_demo
 
     return run_demo(request, choice)
 
@@ -121,7 +121,7 @@ def runs(
 
 def show(run_id: RunId, as_json: AsJson = False) -> None:
     """Tell the story of a run: turns, calls, what people decided, what it cost."""
-    from kern.client.cli.story import print_story
+    from kern.client.cli.show import print_story
 
     print_story(run_id, as_json=as_json)
 
@@ -137,7 +137,7 @@ def events(
     as_json: AsJson = False,
 ) -> None:
     """List what happened in a run, with the text of each turn; --json prints one object a line."""
-    from kern.client.cli.happenings import print_events
+    from kern.client.cli.events import print_events
 
     print_events(run_id, after=after, follow=follow, as_json=as_json)
 

@@ -34,14 +34,14 @@ def list_sessions(
     as_json: AsJson = False,
 ) -> None:
     """List sessions, the latest first."""
-    from kern.client.cli.conversations import print_sessions
+    from kern.client.cli.sessions import print_sessions
 
     print_sessions(user=user, limit=limit, after=after, as_json=as_json)
 
 
 def show(session_id: SessionId, limit: Limit = 20, as_json: AsJson = False) -> None:
     """Show a session: its owner, state, what it used, and its last runs."""
-    from kern.client.cli.conversations import print_session
+    from kern.client.cli.sessions import print_session
 
     print_session(session_id, limit=limit, as_json=as_json)
 
@@ -52,7 +52,7 @@ def rename(
     as_json: AsJson = False,
 ) -> None:
     """Give a session a name."""
-    from kern.client.cli.conversations import rename_session
+    from kern.client.cli.sessions import rename_session
 
     rename_session(session_id, name, as_json=as_json)
 
@@ -66,6 +66,6 @@ def delete(
 
     What people decided stays in the chain of decisions.
     """
-    from kern.client.cli.conversations import delete_session
+    from kern.client.cli.sessions import delete_session
 
     delete_session(session_id, may_ask=not (yes or as_json), as_json=as_json)

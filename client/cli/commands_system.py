@@ -41,7 +41,7 @@ def worker(app: App = None, health_host: HealthHost = None, health_port: HealthP
 
 def migrate(as_json: AsJson = False) -> None:
     """Make the tables, or bring them up to date."""
-    from kern.client.cli.upkeep import migrate_database
+    from kern.client.cli.maintenance import migrate_database
 
     migrate_database(as_json=as_json)
 
@@ -53,7 +53,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check that no decision was changed, removed, added or reordered."""
-    from kern.client.cli.upkeep import verify_chain
+    from kern.client.cli.maintenance import verify_chain
 
     verify_chain(head, as_json=as_json)
 

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 from sqlmodel import Session
 
-from kern.client.cli import acting, prompts, store
-from kern.client.cli.acting import Decided
+from kern.client.cli import prompts, store
 from kern.client.cli.answers import Given, fill_in, json_object
 from kern.client.cli.printing import count, one_line, say, say_json, show_call
+from kern.client.service import operator
+from kern.client.service.operator import Decided
 from kern.contracts.viewer import OPERATOR, system_user
 from kern.db.engine.database import Database
 from kern.db.reading import listings, run_outputs
@@ -50,7 +51,7 @@ def approve_call(
             item.confirm(note, who)
         else:
             item.edit(changes, note, who)
-        _report(acting.decide(settings, db, item, who), item, who, as_json=as_json)
+        _report(operator.decide(settings, db, item, who), item, who, as_json=as_json)
 
 
 def reject_call(requirement_id: str, *, note: str | None, by: str | None, as_json: bool) -> None:
@@ -58,7 +59,7 @@ def reject_call(requirement_id: str, *, note: str | None, by: str | None, as_jso
     settings, who = read_settings(), decider(by)
     with store.existing_database(settings) as db:
         item = open_requirement(db, requirement_id).reject(note, who)
-        _report(acting.decide(settings, db, item, who), item, who, as_json=as_json)
+        _report(operator.decide(settings, db, item, who), item, who, as_json=as_json)
 
 
 def answer_requirement(
@@ -74,12 +75,12 @@ def answer_requirement(
                 return
         else:
             fill_in(item, given, note, who)
-        _report(acting.decide(settings, db, item, who), item, who, as_json=as_json)
+        _report(operator.decide(settings, db, item, who), item, who, as_json=as_json)
 
 
 def cancel_run(run_id: str, *, as_json: bool) -> None:
     """Cancel a run."""
-    full, delivered = _act(run_id, acting.cancel)
+    full, delivered = _act(run_id, operator.cancel)
     if as_json:
         say_json({"run_id": full, "status": "cancelled", "delivered": delivered})
         return
@@ -90,7 +91,7 @@ def cancel_run(run_id: str, *, as_json: bool) -> None:
 
 def retry_run(run_id: str, *, as_json: bool) -> None:
     """Have a workflow's run that failed go on."""
-    full, delivered = _act(run_id, acting.retry)
+    full, delivered = _act(run_id, operator.retry)
     if as_json:
         say_json({"run_id": full, "status": "pending", "delivered": delivered})
         return

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from kern.client import temporal
-from kern.client.app import load_app
 from kern.client.cli import store
 from kern.client.cli.printing import count, one_line, say, say_json, show_age, styled
-from kern.client.embedded import status
+from kern.client.processes.app import load_app
+from kern.client.server.embedded import status
+from kern.client.temporal import connection
 from kern.db.engine.from_settings import database_file
 from kern.db.reading import listings
 from kern.errors import KernError, Unavailable
@@ -84,7 +84,7 @@ def _checked(name: str, look: Callable[[], Finding]) -> Finding:
 
 
 def _server(settings: Settings) -> Finding:
-    if temporal.is_configured():
+    if connection.is_configured():
         return Finding("server", ok=True, text=f"Temporal answers at {asyncio.run(_connect())}")
     found = status(settings.home)
     if not found.running:
@@ -100,7 +100,7 @@ def _server(settings: Settings) -> Finding:
 
 
 async def _connect() -> str:
-    client = await temporal.connect()
+    client = await connection.connect()
     return f"{client.service_client.config.target_host}, namespace {client.namespace}"
 
 

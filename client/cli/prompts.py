@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from kern.client.cli.answers import field_value, json_or_text
 from kern.client.cli.inbox import what_waits
 from kern.client.cli.printing import console, one_line, say, show_value, styled
-from kern.edits import misfit
+from kern.client.service.decision_checks import misfit
 from kern.requirements import Requirement, UserInputField
 from kern.tools import Tool
 from kern.values.states import RequirementKind

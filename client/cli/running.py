@@ -2,19 +2,20 @@
 
 from dataclasses import dataclass
 
-from kern.client.app import database_of, load_app
-from kern.client.cli import acting, prompts, store
+from kern.client.cli import prompts, store
 from kern.client.cli.deciding import decider
 from kern.client.cli.delays import telling_delays
 from kern.client.cli.inbox import how_to_decide, what_waits
 from kern.client.cli.live import Screen
 from kern.client.cli.printing import one_line, safe, say, say_json, styled
-from kern.client.cli.stepwise import StepScreen
-from kern.client.runtime import close_runtime
+from kern.client.cli.progress import StepScreen
+from kern.client.processes.app import database_of, load_app
+from kern.client.processes.runtime import close_runtime
+from kern.client.service import operator
+from kern.client.service.decision_checks import tool_of
 from kern.contracts.requests import RunRequest
 from kern.db.engine.from_settings import database_file, open_database
 from kern.db.engine.tables import RunRow
-from kern.edits import tool_of
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed
 from kern.media import File, Image
 from kern.options import RunOptions
@@ -227,7 +228,7 @@ def _leave_to_a_worker(
     )
     db = database_of([component]) or open_database(settings)
     db.migrate()
-    delivered = acting.accept(settings, db, component, request)
+    delivered = operator.accept(settings, db, component, request)
     if as_json:
         say_json({"run_id": run_id, "accepted": True, "delivered": delivered})
         return 0

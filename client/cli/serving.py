@@ -4,8 +4,8 @@ import logging
 import sys
 from typing import NoReturn
 
-from kern.client import temporal
-from kern.client.worker_process import run_process
+from kern.client.processes.worker import run_process
+from kern.client.temporal import connection
 from kern.errors import InvalidInput
 from kern.process.logs import log_json
 from kern.process.settings import read_settings
@@ -26,6 +26,8 @@ def serve_app(
 def announce(app: str | None) -> None:
     """Tell the person who started it what is about to run, and how it ends."""
     settings = read_settings()
-    where = "the configured Temporal" if temporal.is_configured() else f"{settings.home.absolute()}"
+    where = (
+        "the configured Temporal" if connection.is_configured() else f"{settings.home.absolute()}"
+    )
     named = app or settings.app or "no app"
     sys.stderr.write(f"Serving {named} on {where}. Ctrl-C ends it; what waits stays kept.\n")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kern.client.embedded import EmbeddedServer
+from kern.client.server.embedded import EmbeddedServer
 from kern.db import SqliteDb
 from kern.db.engine.from_settings import database_path
 from tests.support.cli import Cli

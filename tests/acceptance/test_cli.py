@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from kern.client.cli.printing import safe
-from kern.client.embedded import status
+from kern.client.server.embedded import status
 from kern.db import SqliteDb
 from kern.db.engine.from_settings import database_path
 from kern.db.migrations import HEAD

@@ -9,7 +9,7 @@ import pytest
 from pydantic import JsonValue
 from sqlalchemy import text
 
-from kern.client.services import Services
+from kern.client.processes.services import Services
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
 from kern.db import Database, database_from_url

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from kern.client.cli import demo_agent
-from kern.client.cli.demo_agent import answer, read_amount, read_order
-from kern.client.cli.demo_crash import settle
-from kern.client.server_process import born
+from kern.client.cli.demo import agent
+from kern.client.cli.demo.agent import answer, read_amount, read_order
+from kern.client.cli.demo.crash import settle
+from kern.client.server.process import born
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call
 from kern.requirements import Requirement
@@ -136,7 +136,7 @@ def test_a_torn_call_is_answered_from_the_ledger(
 ) -> None:
     monkeypatch.setenv("KERN_HOME", str(tmp_path))
     if paid:
-        demo_agent.pay("5", 6.0, "EUR", key="call-1")
+        agent.pay("5", 6.0, "EUR", key="call-1")
     item = Requirement(
         id="r", run_id="run", session_id="s", kind=RequirementKind.unknown_outcome,
         tool_call_id="call-1", created_at=datetime.now(UTC),

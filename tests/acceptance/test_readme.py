@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kern.client.embedded import EmbeddedServer
+from kern.client.server.embedded import EmbeddedServer
 from tests.support.cli import output_of
 from tests.support.documents import ROOT, blocks_of
 from tests.support.model_server import Call, ModelServer

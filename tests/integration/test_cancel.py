@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sqlmodel import Session
 
-from kern.client.runtime import Runtime
-from kern.client.waiting import Waiting
+from kern.client.processes.runtime import Runtime
+from kern.client.service.waiting import Waiting
 from kern.contracts.viewer import OPERATOR
 from kern.db.journal import outbox
 from kern.db.runs import lifecycle

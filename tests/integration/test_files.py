@@ -8,7 +8,7 @@ import pytest
 
 from kern.activities.session_texts import transcript
 from kern.agent import Agent
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.errors import Conflict, InvalidInput, NotAllowed
 from kern.events import RunContent
 from kern.media import File, FileContent, Image

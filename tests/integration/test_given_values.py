@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from kern.agent import Agent
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.errors import InvalidInput
 from kern.models.base import Delta, Model, ModelRequest, ModelResponse
 from kern.run import RequestedCall, RunOutput

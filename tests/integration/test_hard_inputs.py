@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kern.agent import Agent
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.db import SqliteDb
 from kern.models import scripted as scripts
 from kern.models.base import Delta, Model, ModelRequest, ModelResponse
@@ -214,7 +214,7 @@ def test_a_run_of_many_turns_continues_as_new_and_keeps_its_cursor(
 ) -> None:
     few = settings.model_copy(update={"turns_per_history": 3})
     runtime = Runtime(few, SqliteDb(tmp_path / "kern.db"))
-    monkeypatch.setattr("kern.client.runtime._runtime", runtime)
+    monkeypatch.setattr("kern.client.processes.runtime._runtime", runtime)
 
     @tool(requires_confirmation=lambda number: number == 8)
     def step(number: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from pydantic import JsonValue
 
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.models.scripted import Call
 from kern.session_state import SessionState
 from kern.tools import RunContext, tool

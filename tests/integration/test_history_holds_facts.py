@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.media import File, Image
 from kern.models.scripted import Call
 from kern.tools import tool

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.values.states import RunStatus
 from kern.workflow import HumanReview, Loop, Parallel, Step, StepInput
 from tests.support.pipelines import go_on, pipeline

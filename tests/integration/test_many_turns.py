@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kern.client import runtime as runtime_module
-from kern.client.runtime import Runtime
+from kern.client.processes import runtime as runtime_module
+from kern.client.processes.runtime import Runtime
 from kern.db import SqliteDb
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call, Step, answers_since_user

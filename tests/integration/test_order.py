@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from kern.agent import Agent
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.errors import InvalidInput, SessionBusy
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call, Step

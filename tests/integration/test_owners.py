@@ -6,7 +6,7 @@ from pathlib import Path as FilePath
 import pytest
 
 from kern.agent import Agent
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.errors import InvalidInput, NotAllowed
 from kern.models.scripted import Call
 from kern.process.settings import Settings

@@ -9,7 +9,7 @@ import pytest
 from pydantic import AfterValidator
 from sqlmodel import select
 
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.db.engine.tables import EventRow
 from kern.db.turns import late_results
 from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotAllowed

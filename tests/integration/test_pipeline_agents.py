@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from kern.activities import endings
 from kern.agent import Agent
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.component import Component
 from kern.contracts.viewer import OPERATOR
 from kern.errors import InvalidDecision

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.db import Database
 from kern.run import RunOutput
 from kern.values.states import RunStatus

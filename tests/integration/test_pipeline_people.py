@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.errors import AlreadyResolved, InvalidDecision
 from kern.run import RunOutput
 from kern.tools import Approval

@@ -10,7 +10,7 @@ import pytest
 from sqlmodel import Session, col, select, update
 
 from kern.agent import Agent
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.contracts.viewer import OPERATOR
 from kern.db.engine.tables import OutboxRow, RunRow, ToolCallRow
 from kern.db.journal import outbox

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.errors import Conflict, InvalidDefinition, NotAllowed
 from kern.events import (
     RunCompleted,

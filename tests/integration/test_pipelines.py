@@ -1,6 +1,6 @@
 """Pipelines of functions on a real server: what comes next, and what becomes of failures."""
 
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.values.states import RunStatus
 from kern.workflow import Condition, Loop, Parallel, Router, Step, StepInput, StepOutput
 from tests.support.pipelines import exclaim, pipeline, upper

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.db.steps.inputs import as_text
 from kern.pipeline.blocks import Steps
 from kern.values.ids import new_id

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from pydantic import BaseModel
 
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.errors import Conflict, NotFound, RunEnded
 from kern.models.scripted import Call
 from kern.run import RunOutput

@@ -9,9 +9,10 @@ import pytest
 from temporalio.bridge.worker import Worker
 from temporalio.client import Client
 
-from kern.client import server_process, temporal
-from kern.client.relay import Relay
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
+from kern.client.server import process
+from kern.client.temporal import connection
+from kern.client.temporal.relay import Relay
 from kern.contracts.requests import RunRequest
 from kern.db import SqliteDb
 from kern.errors import Unavailable
@@ -84,36 +85,36 @@ def test_a_runtime_closes_while_a_worker_is_about_to_begin_again(
 def test_ctrl_c_while_it_opens_lets_the_opening_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect, connected = temporal.connect, list[Client]()
+    connect, connected = connection.connect, list[Client]()
 
     async def interrupted(address: str | None = None, *, lazy: bool = False) -> Client:
         os.kill(os.getpid(), signal.SIGINT)
         connected.append(await connect(address, lazy=lazy))
         return connected[-1]
 
-    monkeypatch.setattr(temporal, "connect", interrupted)
+    monkeypatch.setattr(connection, "connect", interrupted)
 
     with pytest.raises(KeyboardInterrupt):
         Runtime(Settings(home=tmp_path), SqliteDb(tmp_path / "kern.db"))
 
     assert connected
     assert "kern" not in {thread.name for thread in threading.enumerate()}
-    assert list(server_process.servers_of(tmp_path)) == []
+    assert list(process.servers_of(tmp_path)) == []
 
 
 def test_a_server_that_is_killed_before_it_is_reached_is_started_again(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect, killed = temporal.connect, list[int]()
+    connect, killed = connection.connect, list[int]()
 
     async def too_late(address: str | None = None, *, lazy: bool = False) -> Client:
         if not killed:
-            ((pid, _),) = server_process.servers_of(settings.home)
+            ((pid, _),) = process.servers_of(settings.home)
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
         return await connect(address, lazy=lazy)
 
-    monkeypatch.setattr(temporal, "connect", too_late)
+    monkeypatch.setattr(connection, "connect", too_late)
     runtime = Runtime(settings, sqlite_with_tables(tmp_path / "kern.db"), Registry())
     try:
         agent = scripted(["Hello."])

@@ -6,8 +6,8 @@ from contextlib import closing
 import pytest
 
 from kern.agent import Agent
-from kern.client import runtime as runtime_module
-from kern.client.runtime import Runtime
+from kern.client.processes import runtime as runtime_module
+from kern.client.processes.runtime import Runtime
 from kern.db import InMemoryDb
 from kern.errors import NotAllowed
 from kern.models.base import ModelRequest

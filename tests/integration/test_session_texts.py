@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from kern.agent import Agent
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.errors import InvalidInput, NotAllowed, NotFound, Unavailable
 from kern.models.base import Delta, ModelRequest, ModelResponse, ProviderError
 from kern.models.scripted import Call, ScriptedModel, Step

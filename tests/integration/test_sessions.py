@@ -13,9 +13,9 @@ from sqlmodel import select
 from temporalio.client import WorkflowExecutionStatus
 
 from kern.agent import Agent
-from kern.client import runtime as runtime_module
-from kern.client.runtime import Runtime
-from kern.client.temporal import queue_of
+from kern.client.processes import runtime as runtime_module
+from kern.client.processes.runtime import Runtime
+from kern.client.temporal.connection import queue_of
 from kern.contracts.messages import RunCursor
 from kern.db import InMemoryDb, SqliteDb
 from kern.db.engine.tables import OutboxRow

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from kern.agent import Agent
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.db.engine.tables import RunRow
 from kern.db.sessions import records
 from kern.errors import InvalidInput, NotAllowed, NotFound

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from kern.client import streams as streams_module
-from kern.client.reading import RunReader
-from kern.client.runtime import Runtime
-from kern.client.streams import Readers
+from kern.client.processes.runtime import Runtime
+from kern.client.service import streams as streams_module
+from kern.client.service.reading import RunReader
+from kern.client.service.streams import Readers
 from kern.contracts.viewer import Viewer
 from kern.db import Database, PostgresDb, SqliteDb
 from kern.db.engine import pg_notify

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed
 from kern.events import RunCompleted, RunContent, RunEvent
 from kern.models.base import ModelRequest, ProviderError

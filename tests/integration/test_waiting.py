@@ -6,7 +6,7 @@ import threading
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus
 
-from kern.client.runtime import Runtime
+from kern.client.processes.runtime import Runtime
 from kern.models.scripted import Call
 from kern.tools import tool
 from kern.values.states import RunStatus

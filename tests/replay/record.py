@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from kern.agent import Agent
-from kern.client.runtime import isolated
+from kern.client.processes.runtime import isolated
 from kern.models.base import ProviderError
 from kern.models.scripted import Call, Script, ScriptedModel
 from kern.run import Message, RunOutput

@@ -6,7 +6,7 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from kern.client.temporal import KernPlugin
+from kern.client.temporal.connection import KernPlugin
 
 HISTORIES = {
     f"{path.parent.name}/{path.stem}": path.read_text()

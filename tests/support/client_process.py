@@ -6,7 +6,7 @@ import sys
 from collections.abc import Generator
 
 from kern.agent import Agent
-from kern.client.runtime import runtime_for
+from kern.client.processes.runtime import runtime_for
 from kern.contracts.viewer import OPERATOR, Viewer
 from kern.errors import KernError
 from kern.events import RunEvent

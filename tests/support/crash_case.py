@@ -12,7 +12,7 @@ from typing import Literal
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from kern.client.services import Services
+from kern.client.processes.services import Services
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
 from kern.db import database_from_url

@@ -6,7 +6,7 @@ from typing import Literal
 
 from sqlmodel import Session, col, select
 
-from kern.client.services import Services
+from kern.client.processes.services import Services
 from kern.contracts.viewer import OPERATOR
 from kern.db.engine.tables import EventRow, RequirementRow
 from kern.db.reading.run_outputs import requirement_of

@@ -7,8 +7,8 @@ import signal
 import sys
 import threading
 
-from kern.client.services import Services
-from kern.client.workers import ComponentWorkers
+from kern.client.processes.services import Services
+from kern.client.temporal.workers import ComponentWorkers
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
 from kern.db.reading import run_outputs

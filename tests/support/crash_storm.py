@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 
 from temporalio.client import WorkflowExecutionStatus
 
-from kern.client.services import Services
+from kern.client.processes.services import Services
 from kern.contracts.requests import RunRequest
 from kern.db import database_from_url
 from kern.db.engine.tables import RequirementRow

@@ -13,9 +13,9 @@ from typing import Any, Self, TypeVar
 
 from temporalio.client import Client
 
-from kern.client import temporal
-from kern.client.embedded import EmbeddedServer, status
-from kern.client.server_process import stop
+from kern.client.server.embedded import EmbeddedServer, status
+from kern.client.server.process import stop
+from kern.client.temporal import connection
 from kern.db import Database, PostgresDb
 from kern.errors import Unavailable
 from tests.support.crash_app import script
@@ -123,7 +123,7 @@ class World:
             await child.kill()
 
     async def _open(self) -> None:
-        self.temporal: Client = await temporal.connect(self.server.address)
+        self.temporal: Client = await connection.connect(self.server.address)
         self.limit = asyncio.Semaphore(_AT_ONCE)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kern.client.embedded import EmbeddedServer
-from kern.client.server_process import born, servers_below, stop
+from kern.client.server.embedded import EmbeddedServer
+from kern.client.server.process import born, servers_below, stop
 from tests.support.waiting import wait_until
 
 

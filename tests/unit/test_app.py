@@ -2,7 +2,7 @@
 
 import pytest
 
-from kern.client.app import load_app
+from kern.client.processes.app import load_app
 from kern.errors import InvalidInput
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kern.client.cli import spans
+from kern.client.cli import durations
 from kern.requirements import Requirement, Resolution
 from kern.run import RunOutput, ToolExecution
 from kern.values.states import RequirementKind, RunStatus, ToolCallStatus, Verdict
@@ -59,13 +59,13 @@ def test_waiting_for_people_is_no_execution(
 ) -> None:
     call = executed(10, 110)
 
-    assert spans.execution(call, requirements) == timedelta(seconds=worked)
-    assert spans.waiting(call, requirements) == timedelta(seconds=waited)
+    assert durations.execution(call, requirements) == timedelta(seconds=worked)
+    assert durations.waiting(call, requirements) == timedelta(seconds=waited)
 
 
 def test_what_never_began_took_no_time() -> None:
-    assert spans.execution(executed(None, 50), [asked(0, 50)]) is None
-    assert spans.waiting(executed(None, 50), [asked(0, 50)]) == timedelta(0)
+    assert durations.execution(executed(None, 50), [asked(0, 50)]) is None
+    assert durations.waiting(executed(None, 50), [asked(0, 50)]) == timedelta(0)
 
 
 def test_questions_that_are_open_at_once_count_once() -> None:
@@ -79,5 +79,5 @@ def test_questions_that_are_open_at_once_count_once() -> None:
         finished_at=at(100),
     )
 
-    assert spans.asking(run) == timedelta(seconds=60)
-    assert spans.asking(run.model_copy(update={"finished_at": None})) == timedelta(0)
+    assert durations.asking(run) == timedelta(seconds=60)
+    assert durations.asking(run.model_copy(update={"finished_at": None})) == timedelta(0)

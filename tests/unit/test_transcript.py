@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import JsonValue
 
+from kern.client.service.transcript import Transcript
 from kern.db.engine.tables import EventRow
 from kern.db.reading.event_feed import News
 from kern.events import RunContent, RunContentReset, RunEvent, RunNoted, TurnCompleted, TurnStarted
 from kern.process.live_text import Broadcaster, LiveText
 from kern.run import RunOutput
-from kern.streaming import Transcript
 from kern.values.states import RunStatus
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)

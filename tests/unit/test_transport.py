@@ -8,8 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from kern.client import temporal
-from kern.client.transport import reason
+from kern.client.temporal import connection
+from kern.client.temporal.connection import reason
 from kern.errors import Unavailable
 
 
@@ -35,7 +35,7 @@ def rude_address() -> Iterator[str]:
 
 async def unreachable(address: str) -> str:
     with pytest.raises(Unavailable) as failed:
-        await temporal.connect(address)
+        await connection.connect(address)
     text = str(failed.value)
     assert "\n" not in text
     assert not re.search(r"tonic|Error|Os \{", text), text
@@ -59,12 +59,12 @@ async def test_no_tls_is_spoken_there(rude_address: str, monkeypatch: pytest.Mon
     monkeypatch.setenv("TEMPORAL_TLS", "true")
     monkeypatch.setenv("TEMPORAL_ADDRESS", rude_address)
     with pytest.raises(Unavailable) as failed:
-        await temporal.connect()
+        await connection.connect()
     assert "tonic" not in str(failed.value)
 
 
 async def test_somebody_listens_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(temporal, "_CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(connection, "_CONNECT_SECONDS", 0.1)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         assert "no answer in time" in await unreachable(address)

@@ -14,8 +14,8 @@ from kern.activities.endings import Endings
 from kern.activities.model_turn import ModelTurn
 from kern.activities.tool_call import ToolCalls
 from kern.agent import Agent
-from kern.client.server_start import find_binary
-from kern.client.temporal import KernPlugin
+from kern.client.server.start import find_binary
+from kern.client.temporal.connection import KernPlugin
 from kern.contracts.messages import Resolved, RunCursor, Stop, StopQuery
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR

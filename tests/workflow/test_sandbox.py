@@ -14,8 +14,8 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from kern.client.temporal import KernPlugin
-from kern.sandbox import PASSED_THROUGH
+from kern.client.temporal.connection import KernPlugin
+from kern.client.temporal.sandbox import PASSED_THROUGH
 from kern.values.ids import new_id
 
 TEMPORAL = str(Path(sys.executable).with_name("temporal"))

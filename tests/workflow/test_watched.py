@@ -9,8 +9,8 @@ from temporalio.worker import Worker
 from kern.activities.endings import Endings
 from kern.activities.model_turn import ModelTurn
 from kern.agent import Agent
-from kern.client.server_start import find_binary
-from kern.client.temporal import KernPlugin
+from kern.client.server.start import find_binary
+from kern.client.temporal.connection import KernPlugin
 from kern.contracts.messages import Nothing, RunCursor, Told
 from kern.models.scripted import ScriptedModel
 from kern.registry import Registry

@@ -1,0 +1,171 @@
+"""The demonstration's agent: it refunds orders, when a person agrees.
+
+`kern up --app kern.client.cli.demo_agent:agent` executes its runs.
+"""
+
+import json
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from kern.agent import Agent
+from kern.client.cli.demo.options import model_name, uses_openai
+from kern.models.base import Model, ModelRequest
+from kern.models.openai import OpenAIResponses
+from kern.models.scripted import Call, ScriptedModel, Step
+from kern.process.settings import read_settings
+from kern.tools import RunContext, tool
+
+APP = "kern.client.cli.demo_agent:agent"
+
+_LEDGER = "demo-refunds.jsonl"
+_NUMBER = r"\d[\d.,]*\d|\d"
+_SIGNS = {"€": "EUR", "euro": "EUR", "$": "USD", "dollar": "USD", "£": "GBP"}
+_CURRENCY = r"EUR|USD|GBP|CHF|euros?|dollars?|€|\$|£"
+_ORDER = re.compile(
+    r"\border\b\W*(?:(?:no|number|nr|id)\b\W*)?(?P<id>[\w-]*\d[\w-]*)", re.IGNORECASE
+)
+_AMOUNT = re.compile(
+    rf"(?P<before>{_CURRENCY})\s*(?P<first>{_NUMBER})|(?P<second>{_NUMBER})\s*(?P<after>{_CURRENCY})(?!\w)",
+    re.IGNORECASE,
+)
+_REJECTED = "This call was rejected"
+
+
+def ledger() -> Path:
+    """Return the file with one line for each refund that was paid."""
+    return read_settings().home / _LEDGER
+
+
+def entries(order_id: str | None = None, key: str | None = None) -> list[dict[str, object]]:
+    """Return the refunds that were paid, of one order or one call if that is given."""
+    path = ledger()
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    found = [dict(json.loads(line)) for line in lines]
+    return [
+        one for one in found if order_id in (None, one["order_id"]) and key in (None, one["key"])
+    ]
+
+
+@tool(requires_confirmation=True)
+def refund(
+    order_id: str,
+    amount: Annotated[float, Field(gt=0, description="How much, in units of the currency.")],
+    run_context: RunContext,
+    currency: str = "EUR",
+) -> str:
+    """Pay a customer back.
+
+    Args:
+        order_id: The order's number.
+        amount: How much, in units of the currency.
+        run_context: The call's own key, by which the ledger shows that it happened.
+        currency: The currency's code.
+    """
+    pay(order_id, amount, currency, key=run_context.idempotency_key)
+    return receipt(order_id, amount, currency)
+
+
+def pay(order_id: str, amount: float, currency: str, *, key: str) -> None:
+    """Write a line into the ledger: it is on the disk when this returns."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    paid = {"at": at, "order_id": order_id, "amount": amount, "currency": currency, "key": key}
+    path = ledger()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(paid) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def receipt(order_id: str, amount: float, currency: str) -> str:
+    """Return what the tool says of a refund that was paid."""
+    return f"Refunded {amount:.2f} {currency} for order {order_id}."
+
+
+def answer(request: ModelRequest) -> Step:
+    """Play the model: read order and amount, ask for the refund, and tell what came of it."""
+    last = request.messages[-1]
+    if last.role == "tool":
+        return _closing(last.content)
+    text = last.content
+    order, amount = read_order(text), read_amount(text)
+    if order is None and amount is None:
+        return (
+            "I refund orders. Tell me which one and how much, such as: Refund order 1042, 40 EUR."
+        )
+    if order is None:
+        return "Which order is it? Tell me all in one, such as: Refund order 1042, 40 EUR."
+    if amount is None:
+        return f"How much of order {order} do I refund? Such as: Refund order {order}, 40 EUR."
+    number, currency = amount
+    return Call("refund", order_id=order, amount=number, currency=currency)
+
+
+def read_order(text: str) -> str | None:
+    """Return the order's number: what stands after the word, else a number that is no amount."""
+    named = _ORDER.search(text)
+    if named is not None:
+        return named["id"]
+    rest = _AMOUNT.sub(" ", text)
+    other = re.search(r"\b\d{2,}\b", rest)
+    return other[0] if other else None
+
+
+def read_amount(text: str) -> tuple[float, str] | None:
+    """Return the amount and its currency: a number beside one, else one that is not the order's."""
+    found = _AMOUNT.search(text)
+    if found is not None:
+        sign = (found["before"] or found["after"]).lower()
+        number = _number(found["first"] or found["second"])
+        return (
+            None if number is None else (number, _SIGNS.get(sign.removesuffix("s"), sign.upper()))
+        )
+    order = _ORDER.search(text)
+    rest = text[: order.start()] + " " + text[order.end() :] if order else ""
+    bare = re.search(_NUMBER, rest)
+    number = _number(bare[0]) if bare else None
+    return None if number is None else (number, "EUR")
+
+
+def _number(text: str) -> float | None:
+    """Read a number however its thousands and decimals are set apart."""
+    groups = re.split(r"[.,]", text)
+    has_decimals = len(groups) > 1 and len(groups[-1]) != 3  # noqa: PLR2004  a thousand has three
+    whole = "".join(groups[:-1] if has_decimals else groups)
+    value = float(f"{whole}.{groups[-1]}" if has_decimals else whole)
+    return value if value > 0 else None
+
+
+def _closing(result: str) -> str:
+    if result.startswith(_REJECTED):
+        note = re.search(r"Their note: (.*?) Do not repeat it", result, re.DOTALL)
+        why = f" The reason given: {note[1]}" if note else ""
+        return f"I have not refunded anything: the refund was rejected.{why}"
+    if result.startswith("Refunded"):
+        return f"Done. {result} The money is on its way."
+    return f"I could not refund it: {result}"
+
+
+def _model() -> Model:
+    return OpenAIResponses(id=model_name()) if uses_openai() else ScriptedModel(answer)
+
+
+agent = Agent(
+    id="kern-demo",
+    name="Support",
+    model=_model(),
+    instructions=(
+        "You are a support agent of a shop. When a customer wants money back, call the tool refund "
+        "with the order's "
+        "number, the amount and the currency (EUR unless another is named). Do not ask for "
+        "permission first: a person "
+        "approves each refund. If the order or the amount is missing, ask for it. Answer in one or "
+        "two sentences."
+    ),
+    tools=[refund],
+)

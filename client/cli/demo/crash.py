@@ -1,0 +1,132 @@
+"""The demonstration of a crash: the worker is killed after the approval, and pays once."""
+
+import asyncio
+
+from kern.client.cli.demo.agent import APP, agent, entries, ledger, receipt
+from kern.client.cli.demo.main import say_kept
+from kern.client.cli.demo.worker import HEARTBEAT_SECONDS, Worker, demo_worker
+from kern.client.cli.printing import count, one_line, say, show_call, styled
+from kern.client.cli.running import EXIT_CODES, say_interrupted, say_outcome, text_of
+from kern.client.processes.services import Services
+from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import OPERATOR, system_user
+from kern.errors import Unavailable
+from kern.process.settings import Settings, read_settings
+from kern.requirements import Requirement
+from kern.run import RunOutput
+from kern.values.ids import new_id
+
+_PATIENCE = 120.0
+
+
+def run_crash_demo(request: str) -> int:
+    """Run the demonstration, and return the exit code that says how the run ended."""
+    run_id = new_id()
+    settings = read_settings().model_copy(update={"heartbeat_seconds": HEARTBEAT_SECONDS})
+    try:
+        return asyncio.run(_play(settings, request, run_id))
+    except KeyboardInterrupt:
+        return say_interrupted(run_id, APP)
+
+
+async def _play(settings: Settings, request: str, run_id: str) -> int:
+    # Opened here, the folder's server outlives the worker that is killed.
+    with demo_worker() as first:
+        services = await Services.open(settings)
+        try:
+            output = await _follow(_Steps(services, run_id), request, first)
+        finally:
+            await services.close()
+    say_kept(run_id)
+    return EXIT_CODES.get(output.status, 0)
+
+
+async def _follow(steps: "_Steps", request: str, first: Worker) -> RunOutput:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await steps.play(request, first)
+    except TimeoutError:
+        message = (
+            f"The demonstration did not end within {_PATIENCE:g} s. `kern show {steps.run_id}` "
+            "tells how far it came."
+        )
+        raise Unavailable(message) from None
+
+
+class _Steps:
+    """The steps, numbered as they are told."""
+
+    def __init__(self, services: Services, run_id: str) -> None:
+        self._services = services
+        self.run_id = run_id
+        self._number = 0
+
+    async def play(self, request: str, first: Worker) -> RunOutput:
+        """Approve, kill, and see the run end."""
+        self._tell(f"A worker runs as process {first.pid}.")
+        output = await self._ask(request)
+        if not output.active_requirements:
+            say_outcome(output, APP)
+            return output
+        item = output.active_requirements[0]
+        call = show_call(item.tool_name, item.arguments)
+        self._tell(f"The agent wants to call {call}. The run is paused.")
+        await self._approve(item)
+        first.kill()
+        first.wait()
+        self._tell(f"You approve, and process {first.pid} is killed with SIGKILL right after.")
+        paid = count(len(entries(key=item.tool_call_id)), "refund")
+        self._tell(f"No worker runs. The decision is stored; the ledger holds {paid} of this run.")
+        with demo_worker() as second:
+            self._tell(
+                f"Another worker runs, as process {second.pid}. Nobody repeats the decision."
+            )
+            output = await self._finish()
+        self._say_end(output)
+        return output
+
+    async def _ask(self, request: str) -> RunOutput:
+        self._tell(f"You ask: {one_line(request)}")
+        ask = RunRequest(component_id=agent.id, input=request, run_id=self.run_id)
+        return await self._services.runs.run(agent, ask, background=False)
+
+    async def _approve(self, item: Requirement) -> None:
+        item.confirm("Approved by the demonstration.", system_user())
+        await self._services.runs.resolve([item], OPERATOR)
+
+    async def _finish(self) -> RunOutput:
+        """Wait for the end; if the kill tore the call, say truthfully what the ledger shows."""
+        runs = self._services.runs
+        output = await runs.continue_run(self.run_id, [], None)
+        while output.active_requirements:
+            for item in output.active_requirements:
+                self._tell("The kill landed inside the call: it may have paid or not.")
+                self._tell(f"Kern does not guess, it asks a person. {settle(item)}")
+            output = await runs.continue_run(self.run_id, output.active_requirements, None)
+        return output
+
+    def _say_end(self, output: RunOutput) -> None:
+        self._tell(f"The run is {output.status.value}: {one_line(text_of(output))}")
+        paid = [one for call in output.tools for one in entries(key=call.id)]
+        colour = "bold green" if len(paid) == 1 else "bold red"
+        say("")
+        say(
+            styled(f"The ledger holds exactly {count(len(paid), 'refund')} of this run", colour),
+            f" ({ledger()}).",
+        )
+
+    def _tell(self, text: str) -> None:
+        self._number += 1
+        say(styled(f"{self._number:>2}  ", "bold"), text)
+
+
+def settle(item: Requirement) -> str:
+    """Fill in what the ledger shows of a call with an unknown outcome, and say so."""
+    paid = entries(key=item.tool_call_id)
+    if not paid:
+        item.run_again("The ledger does not hold it.", system_user())
+        return "The ledger does not hold the refund: run it again."
+    order, amount, currency = (str(paid[0][name]) for name in ("order_id", "amount", "currency"))
+    done = receipt(order, float(amount), currency)
+    item.mark_happened(done, "The ledger holds it.", system_user())
+    return "The ledger holds the refund: it happened."

@@ -1,0 +1,58 @@
+"""A worker of the demonstration's agent, as a process of its own that ends with its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from kern.client.cli.demo.agent import APP
+from kern.client.cli.serving import serve_app
+
+# A dead worker is noticed soon: nobody should have to wait for the point of the demonstration.
+HEARTBEAT_SECONDS = 2.0
+
+Worker = subprocess.Popen[bytes]
+
+
+@contextmanager
+def demo_worker() -> Generator[Worker]:
+    """Run a worker of the demonstration's agent as a process of its own."""
+    environment = {**os.environ, "KERN_HEARTBEAT_SECONDS": f"{HEARTBEAT_SECONDS:g}"}
+    process = subprocess.Popen(  # noqa: S603  this very program
+        [sys.executable, "-m", __name__],
+        env=environment,
+        # It closes when this process ends, however it ends.
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        # Ctrl-C is for the demonstration, which ends its workers itself.
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _end(process: Worker) -> None:
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()
+
+
+def _follow_parent() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=_follow_parent, name="parent", daemon=True).start()
+    serve_app(APP, ui=False, health_host=None, health_port=None)

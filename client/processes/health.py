@@ -1,0 +1,168 @@
+"""What an orchestrator asks a worker: `/healthz`, if it lives, and `/readyz`, if it can work."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from http import HTTPStatus
+
+from temporalio.client import Client
+
+from kern.client.temporal.workers import ComponentWorkers
+from kern.db.engine.database import Database
+from kern.errors import InvalidInput
+from kern.process.logs import get_logger
+
+_log = get_logger("kern.health")
+
+_PATIENCE = 2.0
+_REQUEST_BYTES = 8192
+_REQUEST_SECONDS = 5.0
+_AT_ONCE = 64
+_OK = "ok"
+
+
+class _Probe:
+    """Asks one part, once at a time whoever wants to know, so that a dead part holds one thread."""
+
+    def __init__(self, part: str, ask: Callable[[], Awaitable[object]]) -> None:
+        self._part = part
+        self._ask = ask
+        self._asking: asyncio.Future[object] | None = None
+        self._answer = _OK
+
+    async def answer(self) -> str:
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(self._ask())
+        await asyncio.wait({self._asking}, timeout=_PATIENCE)
+        error: BaseException | None = TimeoutError(f"no answer within {_PATIENCE:g} s")
+        if self._asking.done():
+            error = self._asking.exception()
+        answer = _OK if error is None else "does not answer"
+        if answer != self._answer:
+            level = _log.info if error is None else _log.warning
+            level("part_changed", part=self._part, now=answer, why=str(error or "").strip())
+        self._answer = answer
+        return answer
+
+
+class Health:
+    """What is known of a worker's parts, while they come and go: no addresses, no secrets."""
+
+    def __init__(self) -> None:
+        self.workers: ComponentWorkers | None = None
+        self.stopping = False
+        self._probes: dict[str, _Probe] = {}
+
+    def watch_database(self, db: Database) -> None:
+        """Ask this database from now on."""
+        self._probes["database"] = _Probe("database", lambda: asyncio.to_thread(_ask, db))
+
+    def watch_temporal(self, client: Client) -> None:
+        """Ask this Temporal from now on."""
+
+        async def ask() -> None:
+            await client.service_client.check_health(timeout=timedelta(seconds=_PATIENCE))
+
+        self._probes["temporal"] = _Probe("temporal", ask)
+
+    async def parts(self) -> dict[str, str]:
+        """Return for each part `ok` or what is wrong with it."""
+        answers = await asyncio.gather(*(probe.answer() for probe in self._probes.values()))
+        known = dict(zip(self._probes, answers, strict=True))
+        found = {part: known.get(part, "not connected yet") for part in ("database", "temporal")}
+        return {**found, "workers": self._workers_state()}
+
+    def _workers_state(self) -> str:
+        if self.stopping:
+            return "stopping"
+        if self.workers is None:
+            return "not started yet"
+        return _OK if self.workers.is_running else "ended"
+
+
+class HealthServer:
+    """A responder for small GET requests; size, time and number of what it takes are bounded."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+        self._server: asyncio.Server | None = None
+        self._open = 0
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, and return the port: the one that was free if 0 was asked for.
+
+        Raises:
+            InvalidInput: The address cannot be listened on.
+        """
+        try:
+            self._server = await asyncio.start_server(self._serve, host, port, limit=_REQUEST_BYTES)
+        except OSError as error:
+            message = (
+                f"The health port {port} on {host!r} cannot be used: {error.strerror or error}. "
+                "Choose another (KERN_HEALTH_HOST, KERN_HEALTH_PORT)."
+            )
+            raise InvalidInput(message) from error
+        bound: int = self._server.sockets[0].getsockname()[1]
+        _log.info("health_served", host=host, port=bound)
+        return bound
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._server is not None:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open += 1
+        try:
+            if self._open <= _AT_ONCE:
+                async with asyncio.timeout(_REQUEST_SECONDS):
+                    await self._reply(reader, writer)
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            # Whoever asked has gone, or asks too slowly to be waited for.
+            writer.transport.abort()
+        finally:
+            self._open -= 1
+            writer.close()
+
+    async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            status, body = await self._answer(head)
+        except asyncio.LimitOverrunError:
+            status, body = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, {"error": "too long"}
+            head = b""
+        text = json.dumps(body).encode()
+        lines = (
+            f"HTTP/1.1 {status.value} {status.phrase}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(text)}",
+            "Cache-Control: no-store",
+            "Connection: close",
+        )
+        writer.write("\r\n".join([*lines, "\r\n"]).encode())
+        writer.write(b"" if head.startswith(b"HEAD ") else text)
+        await writer.drain()
+
+    async def _answer(self, head: bytes) -> tuple[HTTPStatus, dict[str, object]]:
+        words = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
+        if len(words) != 3 or not words[2].startswith("HTTP/1."):  # noqa: PLR2004  as HTTP says
+            return HTTPStatus.BAD_REQUEST, {"error": "not HTTP/1.1"}
+        method, target, _ = words
+        if method not in {"GET", "HEAD"}:
+            return HTTPStatus.METHOD_NOT_ALLOWED, {"error": "only GET and HEAD"}
+        match target.partition("?")[0]:
+            case "/healthz":
+                return HTTPStatus.OK, {"alive": True}
+            case "/readyz":
+                parts = await self._health.parts()
+                ready = all(state == _OK for state in parts.values())
+                status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+                return status, {"ready": ready, **parts}
+            case _:
+                return HTTPStatus.NOT_FOUND, {"error": "there are /healthz and /readyz"}
+
+
+def _ask(db: Database) -> None:
+    with db.engine.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")

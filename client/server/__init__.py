@@ -1,0 +1,1 @@
+"""The Temporal server that processes of one folder share."""

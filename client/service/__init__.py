@@ -1,0 +1,1 @@
+"""What people and programs can ask for, once for every surface."""

@@ -1,0 +1,143 @@
+"""Opens readers of runs, and has them woken: in this process, and across processes on Postgres."""
+
+from collections.abc import Sequence
+from weakref import WeakSet
+
+from kern.client.service.reading import RunReader
+from kern.client.service.runs import Runs
+from kern.component import Component
+from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import Viewer
+from kern.db import Database, PostgresDb
+from kern.db.engine.pg_notify import Listener
+from kern.db.reading.event_feed import follow, standing
+from kern.errors import InvalidInput
+from kern.process.live_text import Follower
+from kern.requirements import Requirement
+from kern.runner import Show
+from kern.values.ids import an_id, new_id
+from kern.values.validation import a_count
+
+# A database that tells nobody, such as a file that processes share, is asked this often.
+_ASK_EVERY = 0.5
+# A connection may be gone before anybody sees it, and what it would have told with it.
+_LOOK_EVERY = 15.0
+
+
+class Readers:
+    """The readers of one process."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._listener = Listener(db.engine, db.broadcaster) if isinstance(db, PostgresDb) else None
+        self._readers: WeakSet[RunReader] = WeakSet()
+
+    async def open(self, run_id: str, viewer: Viewer, after: int, show: Show) -> RunReader:
+        """Read a run from a number on.
+
+        Raises:
+            InvalidInput: `after` is no number of an event, or the id can be none.
+            NotFound: there is no such run.
+            NotAllowed: it belongs to somebody else.
+        """
+        a_count("after", after, least=0)
+        follower = await self.follower(an_id("run_id", run_id))
+        try:
+            _seen(run_id, after, await self.announced(run_id, viewer))
+        except BaseException:
+            follower.close()
+            raise
+        return self.reader(follower, viewer, show, after=after, is_resumed=after > 0)
+
+    async def close(self) -> None:
+        """End every reader, and hear nothing more."""
+        for reader in list(self._readers):
+            reader.cut()
+        if self._listener is not None:
+            await self._listener.close()
+
+    async def follower(self, run_id: str) -> Follower:
+        """Have a reader woken from now on, whatever process tells of the run."""
+        if self._listener is not None:
+            await self._listener.start()
+        return self._db.broadcaster.follow(run_id)
+
+    async def announced(self, run_id: str, viewer: Viewer) -> int:
+        """Have the run's writers tell of what they write; return the last event's number."""
+        found = await self._db.read(lambda tx: standing(tx, run_id, viewer))
+        if not found.is_announced:
+            await self._db.write(lambda tx: follow(tx, run_id))
+        return found.last_event
+
+    def reader(
+        self,
+        follower: Follower,
+        viewer: Viewer,
+        show: Show,
+        *,
+        after: int,
+        is_resumed: bool = False,
+    ) -> RunReader:
+        """Return a reader of the run that is followed."""
+        reader = RunReader(
+            self._db,
+            follower,
+            viewer,
+            after=after,
+            is_resumed=is_resumed,
+            show=show,
+            patience=self._patience,
+        )
+        self._readers.add(reader)
+        return reader
+
+    def _patience(self) -> float:
+        is_told = self._listener is not None and self._listener.is_listening
+        return _LOOK_EVERY if is_told else _ASK_EVERY
+
+
+class Streams:
+    """Runs that are read while they run."""
+
+    def __init__(self, readers: Readers, runs: Runs) -> None:
+        self._readers = readers
+        self._runs = runs
+
+    async def run(self, component: Component, request: RunRequest, show: Show) -> RunReader:
+        """Accept a run and deliver it; the reader is there before its first word."""
+        run_id = request.run_id or new_id()
+        viewer = Viewer(request.user_id)
+        follower = await self._readers.follower(run_id)
+        try:
+            asked = request.model_copy(update={"stream": True})
+            await self._runs.start(component, asked, run_id)
+            if request.run_id is not None:
+                # It may have been accepted before, from somebody who did not read it.
+                await self._readers.announced(run_id, viewer)
+        except BaseException:
+            follower.close()
+            raise
+        return self._readers.reader(follower, viewer, show, after=0)
+
+    async def continue_run(
+        self, run_id: str, requirements: Sequence[Requirement], viewer: Viewer, show: Show
+    ) -> RunReader:
+        """Submit what was filled in, and read what follows."""
+        follower = await self._readers.follower(run_id)
+        try:
+            last = await self._readers.announced(run_id, viewer)
+            await self._runs.submit(run_id, requirements, viewer)
+        except BaseException:
+            follower.close()
+            raise
+        return self._readers.reader(follower, viewer, show, after=last)
+
+
+def _seen(run_id: str, after: int, last: int) -> None:
+    """Refuse a number that no event has had yet: what it left out, nobody would be told."""
+    if after > last:
+        message = (
+            f"after is {after}, but the last event of run {run_id!r} is {last}: use the number of "
+            "an event that you have seen, or 0."
+        )
+        raise InvalidInput(message)

@@ -1,0 +1,1 @@
+"""The connection to Temporal: courier, relay, workers and their sandbox."""
