@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from sqlmodel import Session
 
 from kern.activities.tool_loop import Ended, Kept, Raised, ToolLoop
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.turns import calls
 from kern.db.turns.calls import Execution, Settled
 from kern.errors import NotFound
@@ -34,7 +34,7 @@ class Attempt(ABC, Generic[Kept]):
         what: Under which name its points are reached.
     """
 
-    def __init__(self, db: Database, taken: Execution, token: str, what: str) -> None:
+    def __init__(self, db: Store, taken: Execution, token: str, what: str) -> None:
         self.taken = taken
         self.what = what
         self._db = db
@@ -180,7 +180,7 @@ class Executions:
 
     async def begun(
         self,
-        db: Database,
+        db: Store,
         begin: Callable[[Session], Begun],
         execution_of: Callable[[Begun], Execution | None],
         token: str,

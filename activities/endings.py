@@ -17,7 +17,7 @@ from kern.contracts.messages import (
     PauseOutcome,
 )
 from kern.db.decisions import deciding
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.runs import lifecycle
 from kern.db.steps import pausing
 from kern.errors import NotFound
@@ -29,7 +29,7 @@ from kern.values.states import RunStatus
 class Endings:
     """Writes deadlines, pauses and endings."""
 
-    def __init__(self, db: Database, clock: Clock = utc_now) -> None:
+    def __init__(self, db: Store, clock: Clock = utc_now) -> None:
         self._db = db
         self._clock = clock
 

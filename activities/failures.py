@@ -12,7 +12,7 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.runs import deleted
 from kern.errors import KernError, NotFound
 from kern.models.base import ProviderError
@@ -103,7 +103,7 @@ def _kern_failure(error: KernError) -> ApplicationError:
     )
 
 
-async def is_deleted(db: Database, run_id: str) -> bool:
+async def is_deleted(db: Store, run_id: str) -> bool:
     """Whether a run was deleted with its session, so that nothing is left to be done for it.
 
     Rows that are merely missing are another matter: a worker with another database took the task,

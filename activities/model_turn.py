@@ -12,22 +12,22 @@ from temporalio import activity
 
 from kern.activities.failures import at_the_edge, is_deleted, provider_failure
 from kern.activities.heartbeat import beating
-from kern.context import Context
+from kern.components.agents.model_component import ModelComponent
+from kern.components.agents.planning import SoFar, plan
+from kern.components.registry import Registry
+from kern.context.instructions import Context
 from kern.contracts.answers import Answer
 from kern.contracts.messages import TurnInput, TurnOutcome
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.reading import run_timing
 from kern.db.runs import lifecycle
 from kern.db.turns import model_turns
 from kern.db.turns.model_turns import Conversation
 from kern.errors import NotFound
-from kern.model_component import ModelComponent
 from kern.models.base import Delta, ModelRequest, ModelResponse, ProviderError
-from kern.planning import SoFar, plan
 from kern.process.checkpoints import reach
 from kern.process.live_text import LiveText, Publisher
 from kern.process.logs import get_logger
-from kern.registry import Registry
 from kern.values.canonical import clean_text
 from kern.values.states import RunStatus
 
@@ -52,7 +52,7 @@ class ModelTurn:
     """Executes model turns for the components of one process."""
 
     def __init__(
-        self, db: Database, registry: Registry, model_attempts: int, publisher: Publisher
+        self, db: Store, registry: Registry, model_attempts: int, publisher: Publisher
     ) -> None:
         self._db = db
         self._registry = registry

@@ -15,8 +15,11 @@ from kern.activities.heartbeat import beating
 from kern.activities.step_code import as_answer, as_output, called_with, step_input, told_of
 from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.activities.tool_result import changes_of
+from kern.components.registry import Registry
+from kern.components.steps.compile import Code, Layout
+from kern.components.steps.values import StepInput, StepOutput
 from kern.contracts.messages import PipelineInput, PipelineOutcome, Work
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.reading.run_outputs import no_run, run_row
 from kern.db.steps import execution, transactions
 from kern.db.steps.execution import backoff
@@ -24,12 +27,9 @@ from kern.db.steps.transactions import Evaluate, Execute, Finished, Held, Task
 from kern.db.turns.calls import Execution
 from kern.errors import NotFound
 from kern.pipeline.frames import Phase
-from kern.pipeline.laying import Code, Layout
 from kern.pipeline.nodes import Node, Shape
-from kern.pipeline.values import StepInput, StepOutput
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
-from kern.registry import Registry
 from kern.values.ids import new_id
 from kern.values.states import ToolOutcome
 from kern.workflow import Workflow
@@ -47,7 +47,7 @@ _NOTHING = Layout(shape=Shape(nodes=()), code={}, parts=())
 class PipelineSteps:
     """Executes steps for the workflows of one process."""
 
-    def __init__(self, db: Database, registry: Registry, executions: Executions) -> None:
+    def __init__(self, db: Store, registry: Registry, executions: Executions) -> None:
         self._db = db
         self._registry = registry
         self._executions = executions
@@ -154,7 +154,7 @@ class _Visit:
     What came of one step is stored together with the beginning of the next: a transaction a step.
     """
 
-    def __init__(self, db: Database, executions: Executions, run_id: str, lane: str) -> None:
+    def __init__(self, db: Store, executions: Executions, run_id: str, lane: str) -> None:
         self.token = new_id()
         self._db = db
         self._executions = executions
@@ -212,7 +212,7 @@ class _Visit:
 class _StepAttempt(Attempt[Finished]):
     """One attempt at a step's function."""
 
-    def __init__(self, db: Database, visit: _Visit, task: Execute, given: StepInput) -> None:
+    def __init__(self, db: Store, visit: _Visit, task: Execute, given: StepInput) -> None:
         super().__init__(db, task.execution, visit.token, "step")
         self.given = given
         self.backoff = 0.0

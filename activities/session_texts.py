@@ -13,14 +13,14 @@ from kern.activities.failures import (
     try_again,
 )
 from kern.activities.heartbeat import beating
+from kern.components.agents.model_component import ModelComponent
+from kern.components.registry import Registry
 from kern.contracts.messages import NameInput, Nothing, SummaryInput
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.sessions import naming, summaries
-from kern.model_component import ModelComponent
 from kern.models.base import ModelRequest, ModelResponse, ProviderError
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
-from kern.registry import Registry
 from kern.run import Message
 from kern.values.canonical import clean_text
 
@@ -43,7 +43,7 @@ _ADORNS = "\"'“”„«»`*_#. "
 class SessionTexts:
     """Writes summaries and names for the sessions of the components of one process."""
 
-    def __init__(self, db: Database, registry: Registry) -> None:
+    def __init__(self, db: Store, registry: Registry) -> None:
         self._db = db
         self._registry = registry
 

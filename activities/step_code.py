@@ -7,21 +7,21 @@ from functools import partial
 from pydantic import JsonValue
 
 from kern.activities.tool_result import error_text, result_json
-from kern.db.engine.database import Database
+from kern.components.steps.blocks import takes_input
+from kern.components.steps.values import StepInput, StepOutput
+from kern.context.chat_history import PastRun
+from kern.db.engine.store import Store
 from kern.db.steps.reader import StoredReader
 from kern.db.steps.transactions import Evaluate, Execute
-from kern.past import PastRun
-from kern.pipeline.blocks import takes_input
 from kern.pipeline.frames import Phase
 from kern.pipeline.nodes import NodeKind
-from kern.pipeline.values import StepInput, StepOutput
 from kern.session_state import SessionState
 from kern.values.validation import described
 
 Function = Callable[..., object]
 
 
-async def step_input(db: Database, task: Execute | Evaluate) -> StepInput:
+async def step_input(db: Store, task: Execute | Evaluate) -> StepInput:
     """Return what a step's code is given: what was frozen, and the run that it is in."""
     facts = task.facts
     if isinstance(task, Execute):

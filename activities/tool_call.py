@@ -10,19 +10,19 @@ from kern.activities.failures import at_the_edge, is_deleted, not_here, try_agai
 from kern.activities.heartbeat import beating
 from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.activities.tool_result import Outcome, error_text, outcome_of
+from kern.components.agents.model_component import ModelComponent
+from kern.components.registry import Registry
+from kern.context.chat_history import PastContext
 from kern.contracts.messages import ToolCallInput, ToolCallOutcome
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.reading.chat_history import StoredPast
 from kern.db.turns import calls
 from kern.db.turns.calls import Execution, Kept, Settled
 from kern.errors import NotFound, Unavailable
-from kern.model_component import ModelComponent
-from kern.past import PastContext
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
-from kern.registry import Registry
 from kern.session_state import SessionState
-from kern.tools import Tool
+from kern.tools.tool import Tool
 from kern.values.ids import new_id
 from kern.values.states import ToolOutcome
 
@@ -32,7 +32,7 @@ _log = get_logger("kern.tool_call")
 class ToolCalls:
     """Executes tool calls for the components of one process."""
 
-    def __init__(self, db: Database, registry: Registry, executions: Executions) -> None:
+    def __init__(self, db: Store, registry: Registry, executions: Executions) -> None:
         self._db = db
         self._registry = registry
         self._executions = executions
@@ -111,7 +111,7 @@ class ToolCalls:
 class _Attempt(Attempt[Outcome]):
     """One attempt at a tool's call, and what it may write of it."""
 
-    def __init__(self, db: Database, taken: Execution, token: str) -> None:
+    def __init__(self, db: Store, taken: Execution, token: str) -> None:
         super().__init__(db, taken, token, "tool_call")
         self.context = PastContext(
             run_id=taken.run_id,

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from kern.process.logs import get_logger
 
-_log = get_logger("kern.tools")
+_log = get_logger("kern.tools.tool")
 
 _LAG_SECONDS = 1.0
 _THREADS = 64

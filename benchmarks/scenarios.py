@@ -16,7 +16,7 @@ from benchmarks.statements import asked_by
 from benchmarks.streaming import latencies
 from kern.agent import Agent
 from kern.client.processes.runtime import runtime_for
-from kern.db import Database
+from kern.db.engine.store import Store
 
 LATENCY_AIM = 1.15
 CPU_AIM = 1.5
@@ -34,7 +34,7 @@ Run = Callable[[], Awaitable[Took]]
 class Bench:
     """What every scenario works with."""
 
-    db: Database
+    db: Store
     temporal: Client
     bare: Bare
     meter: Meter

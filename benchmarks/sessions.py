@@ -8,7 +8,7 @@ from sqlmodel import Session
 from kern.agent import Agent
 from kern.contracts.answers import Answer
 from kern.contracts.requests import RunRequest
-from kern.db import Database
+from kern.db.engine.store import Store
 from kern.db.runs import accepting
 from kern.db.turns import model_turns
 from kern.models.base import ModelResponse
@@ -17,14 +17,14 @@ from kern.values.ids import new_id
 _AT_ONCE = 100
 
 
-async def session_with(db: Database, agent: Agent, completed: int) -> str:
+async def session_with(db: Store, agent: Agent, completed: int) -> str:
     """Store a session with that many completed runs; return its id."""
     session_id = new_id()
     await _store_all(db, agent, [session_id] * completed)
     return session_id
 
 
-async def many_sessions(db: Database, agent: Agent, count: int, runs_in_each: int) -> str:
+async def many_sessions(db: Store, agent: Agent, count: int, runs_in_each: int) -> str:
     """Store that many sessions of one user with as many runs each; return the user's id."""
     user_id = new_id()
     ids = [new_id() for _ in range(count)]
@@ -33,7 +33,7 @@ async def many_sessions(db: Database, agent: Agent, count: int, runs_in_each: in
 
 
 async def _store_all(
-    db: Database, agent: Agent, session_ids: list[str], user_id: str | None = None
+    db: Store, agent: Agent, session_ids: list[str], user_id: str | None = None
 ) -> None:
     for first in range(0, len(session_ids), _AT_ONCE):
         these = session_ids[first : first + _AT_ONCE]

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from kern.model_component import ModelComponent
+from kern.components.agents.model_component import ModelComponent
 
 
 class Agent(ModelComponent):

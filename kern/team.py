@@ -5,13 +5,13 @@ from typing import ClassVar, Literal, Unpack
 
 from pydantic import JsonValue
 
-from kern.context import Context, window_of
-from kern.definitions import a_list, not_empty
+from kern.components.agents.model_component import ModelComponent, ModelOptions
+from kern.components.agents.option_checks import a_list, not_empty
+from kern.components.agents.team_modes import MODES, TeamMode
+from kern.context.instructions import Context, window_of
 from kern.errors import InvalidDefinition
-from kern.model_component import ModelComponent, ModelOptions
 from kern.models.base import Model
-from kern.team_modes import MODES, TeamMode
-from kern.tools import Function, Tool
+from kern.tools.tool import Function, Tool
 from kern.values.canonical import digest
 from kern.values.validation import truths
 
@@ -127,7 +127,7 @@ class Team(ModelComponent):
 
     def _check_databases(self) -> None:
         for member in self.members.values():
-            if member.db is not None and (self.db is None or not self.db.is_same(member.db)):
+            if member.db is not None and (self.db is None or self.db != member.db):
                 message = (
                     f"The member {member.id!r} names a database of its own, but its runs are kept "
                     f"with the team's: pass db= to the team {self.id!r}, and to no member."

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kern.db.engine.database import Database
+from kern.contracts.database import Database
 from kern.models.scripted import Call, ScriptedModel
 
 __all__ = ["Call", "ScriptedModel", "isolated_runtime"]

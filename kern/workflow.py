@@ -5,19 +5,19 @@ from typing import ClassVar
 
 from pydantic import JsonValue
 
-from kern.component import Component, slug
-from kern.db.engine.database import Database
-from kern.definitions import a_state, not_empty, not_negative
+from kern.components.agents.option_checks import a_state, not_empty, not_negative
+from kern.components.component import Component, slug
+from kern.components.runnable import Runnable
+from kern.components.runner import arunner_for, runner_for
+from kern.components.steps.blocks import Step, StepLike, Steps
+from kern.components.steps.compile import lay_out
+from kern.components.steps.containers import Condition, Loop, Parallel, Router
+from kern.components.steps.review import HumanReview
+from kern.components.steps.values import StepInput, StepOutput
+from kern.components.steps.workflow_agent import WorkflowAgent
+from kern.contracts.database import Database
 from kern.errors import InvalidDefinition
-from kern.pipeline.agent import WorkflowAgent
-from kern.pipeline.blocks import Step, StepLike, Steps
-from kern.pipeline.containers import Condition, Loop, Parallel, Router
-from kern.pipeline.laying import lay_out
-from kern.pipeline.review import HumanReview
-from kern.pipeline.values import StepInput, StepOutput
 from kern.run import RunOutput, StepExecution
-from kern.runnable import Runnable
-from kern.runner import arunner_for, runner_for
 from kern.values.canonical import digest
 from kern.values.validation import truths
 

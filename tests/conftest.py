@@ -11,9 +11,9 @@ import pytest
 from kern.client.processes import runtime as runtime_module
 from kern.client.processes.runtime import Runtime
 from kern.client.server.embedded import EmbeddedServer
-from kern.db import Database
+from kern.components.registry import Registry
+from kern.db.engine.store import Store
 from kern.process.settings import Settings
-from kern.registry import Registry
 from tests.support.agents import Ledger
 from tests.support.templates import sqlite_with_tables, with_tables
 from tests.support.temporal_server import stop_servers_below
@@ -66,7 +66,7 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(params=["sqlite", "postgres", "memory"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """Each of the databases, with its tables."""
     return with_tables(str(request.param), tmp_path)
 

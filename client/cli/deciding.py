@@ -10,7 +10,7 @@ from kern.client.cli.printing import count, one_line, say, say_json, show_call
 from kern.client.service import operator
 from kern.client.service.operator import Decided
 from kern.contracts.viewer import OPERATOR, system_user
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.reading import listings, run_outputs
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput
 from kern.process.settings import Settings, read_settings
@@ -100,7 +100,7 @@ def retry_run(run_id: str, *, as_json: bool) -> None:
         say("It goes on when a worker runs.")
 
 
-def _act(run_id: str, act: Callable[[Settings, Database, str], bool]) -> tuple[str, bool]:
+def _act(run_id: str, act: Callable[[Settings, Store, str], bool]) -> tuple[str, bool]:
     """Do something to a run; return its whole id, and whether what executes it was told."""
     settings = read_settings()
     with store.existing_database(settings) as db:
@@ -120,7 +120,7 @@ def decider(by: str | None) -> str:
     return by or system_user()
 
 
-def open_requirement(db: Database, given: str) -> Requirement:
+def open_requirement(db: Store, given: str) -> Requirement:
     """Read a requirement that still waits.
 
     Raises:

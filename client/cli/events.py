@@ -8,7 +8,7 @@ from kern.client.cli import store
 from kern.client.cli.printing import one_line, say, show_call
 from kern.client.service.streams import Readers
 from kern.contracts.viewer import OPERATOR
-from kern.db import Database
+from kern.db.engine.store import Store
 from kern.db.reading import listings
 from kern.events import (
     RunContent,
@@ -31,7 +31,7 @@ def print_events(given: str, *, after: int, follow: bool, as_json: bool) -> None
         asyncio.run(_print(db, run_id, after=after, follow=follow, as_json=as_json))
 
 
-async def _print(db: Database, run_id: str, *, after: int, follow: bool, as_json: bool) -> None:
+async def _print(db: Store, run_id: str, *, after: int, follow: bool, as_json: bool) -> None:
     readers = Readers(db)
     if follow:
         reader = await readers.open(run_id, OPERATOR, after, "everything")

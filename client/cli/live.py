@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable
 
 from kern.client.cli.printing import safe, say, styled
+from kern.components.runnable import Runnable
 from kern.errors import KernError
 from kern.events import (
     RunCancelled,
@@ -15,7 +16,6 @@ from kern.events import (
     RunPaused,
 )
 from kern.run import RunOutput
-from kern.runnable import Runnable
 from kern.values.states import RunStatus
 
 

@@ -2,7 +2,7 @@
 
 from kern.client.cli import store
 from kern.client.cli.printing import count, say, say_json
-from kern.db.engine.from_settings import open_database
+from kern.db.engine.from_settings import open_store
 from kern.db.journal import audit_chain
 from kern.db.migrations import HEAD
 from kern.process.settings import read_settings
@@ -10,7 +10,7 @@ from kern.process.settings import read_settings
 
 def migrate_database(*, as_json: bool) -> None:
     """Make the tables, or bring them up to date."""
-    db = open_database(read_settings())
+    db = open_store(read_settings())
     try:
         before = store.revision(db)
         db.migrate()

@@ -13,16 +13,16 @@ from kern.client.processes.app import database_of, load_app
 from kern.client.processes.runtime import close_runtime
 from kern.client.service import operator
 from kern.client.service.decision_checks import tool_of
+from kern.components.run_options import RunOptions
+from kern.components.runnable import Runnable
 from kern.contracts.requests import RunRequest
-from kern.db.engine.from_settings import database_file, open_database
+from kern.db.engine.from_settings import database_file, open_store
 from kern.db.engine.tables import RunRow
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed
 from kern.media import File, Image
-from kern.options import RunOptions
 from kern.process.settings import Settings, read_settings
 from kern.requirements import Requirement
 from kern.run import RunOutput
-from kern.runnable import Runnable
 from kern.values.ids import new_id
 from kern.values.states import RunStatus
 
@@ -226,7 +226,7 @@ def _leave_to_a_worker(
         run_id=run_id,
         media=(*order.images, *order.files),
     )
-    db = database_of([component]) or open_database(settings)
+    db = database_of([component]) or open_store(settings)
     db.migrate()
     delivered = operator.accept(settings, db, component, request)
     if as_json:

@@ -21,7 +21,7 @@ from kern.client.cli.printing import (
 )
 from kern.client.service import operator
 from kern.contracts.viewer import OPERATOR
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.reading import files, listings, session_metrics
 from kern.db.sessions import records
 from kern.errors import InvalidInput
@@ -123,7 +123,7 @@ def _is_meant(session: Session) -> bool:
     return typer.confirm(f"Delete {what} {count(session.run_count, 'run')} for good?")
 
 
-def _full_id(db: Database, given: str) -> str:
+def _full_id(db: Store, given: str) -> str:
     return db.read_now(lambda tx: listings.full_session_id(tx, given))
 
 

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
 
-from kern.db.engine.database import Database, reason
-from kern.db.engine.from_settings import database_file, open_database
+from kern.db.engine.from_settings import database_file, open_store
+from kern.db.engine.store import Store, reason
 from kern.db.migrations import HEAD
 from kern.db.migrations.migrate import revision_of
 from kern.errors import Conflict, NotFound, Unavailable
@@ -14,7 +14,7 @@ from kern.process.settings import Settings
 
 
 @contextmanager
-def existing_database(settings: Settings) -> Generator[Database]:
+def existing_database(settings: Settings) -> Generator[Store]:
     """Open the database for a command that makes none.
 
     Raises:
@@ -23,7 +23,7 @@ def existing_database(settings: Settings) -> Generator[Database]:
         Unavailable: it does not answer.
     """
     require_file(settings)
-    db = open_database(settings)
+    db = open_store(settings)
     try:
         _check(db, revision(db))
         yield db
@@ -31,7 +31,7 @@ def existing_database(settings: Settings) -> Generator[Database]:
         db.close()
 
 
-def revision(db: Database) -> str | None:
+def revision(db: Store) -> str | None:
     """Return the revision of a database's tables, None if it has none.
 
     Raises:
@@ -60,7 +60,7 @@ def require_file(settings: Settings) -> None:
         raise NotFound(message)
 
 
-def _check(db: Database, found: str | None) -> None:
+def _check(db: Store, found: str | None) -> None:
     if found is None:
         message = (
             f"The database {db.name} has no tables: nothing was run with it yet. `kern migrate` "

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from kern.component import Component
-from kern.db.engine.database import Database
+from kern.components.component import Component
+from kern.components.registry import registry
+from kern.db.engine.databases import store_of
+from kern.db.engine.store import Store
 from kern.errors import InvalidDefinition, InvalidInput
-from kern.registry import registry
 
 _USAGE = "Write package.module:attribute or path/to/file.py:attribute."
 
@@ -43,7 +44,7 @@ def load_app(reference: str) -> list[Component]:
     return found
 
 
-def database_of(components: Sequence[Component]) -> Database | None:
+def database_of(components: Sequence[Component]) -> Store | None:
     """Return the database that an app's components name with `db=`; None if they name none.
 
     Raises:
@@ -57,7 +58,8 @@ def database_of(components: Sequence[Component]) -> Database | None:
             "its runs in one. Leave db= out, or give each database a worker of its own."
         )
         raise InvalidDefinition(message)
-    return next(iter(named.values()), None)
+    declared = next(iter(named.values()), None)
+    return None if declared is None else store_of(declared)
 
 
 def _split(reference: str) -> tuple[str, str | None]:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from temporalio.client import Client
 
 from kern.client.temporal.workers import ComponentWorkers
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.errors import InvalidInput
 from kern.process.logs import get_logger
 
@@ -54,7 +54,7 @@ class Health:
         self.stopping = False
         self._probes: dict[str, _Probe] = {}
 
-    def watch_database(self, db: Database) -> None:
+    def watch_database(self, db: Store) -> None:
         """Ask this database from now on."""
         self._probes["database"] = _Probe("database", lambda: asyncio.to_thread(_ask, db))
 
@@ -163,6 +163,6 @@ class HealthServer:
                 return HTTPStatus.NOT_FOUND, {"error": "there are /healthz and /readyz"}
 
 
-def _ask(db: Database) -> None:
+def _ask(db: Store) -> None:
     with db.engine.connect() as connection:
         connection.exec_driver_sql("SELECT 1")

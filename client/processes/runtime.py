@@ -23,19 +23,20 @@ from kern.client.service.runs import viewer_of
 from kern.client.temporal import connection
 from kern.client.temporal.supervision import kept_alive
 from kern.client.temporal.workers import ComponentWorkers
-from kern.component import Component
+from kern.components.component import Component
+from kern.components.registry import Registry, registry
+from kern.components.runner import EventReader, SessionRunner, Show
+from kern.contracts.database import Database
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer
-from kern.db import Database
+from kern.db.engine.databases import store_of
+from kern.db.engine.store import Store
 from kern.errors import InvalidDefinition, KernError, Unavailable
 from kern.events import RunEvent
 from kern.process.logs import get_logger
 from kern.process.settings import Settings, read_settings
-from kern.registry import Registry, registry
 from kern.requirements import Requirement
 from kern.run import RunOutput, StepExecution
-from kern.runner import EventReader, Show
-from kern.session_runner import SessionRunner
 
 _log = get_logger("kern.runtime")
 
@@ -55,7 +56,7 @@ class Runtime:
     event loop's end touches runs. All methods may be called from any thread.
     """
 
-    def __init__(self, settings: Settings, db: Database | None, known: Registry = registry) -> None:
+    def __init__(self, settings: Settings, db: Store | None, known: Registry = registry) -> None:
         self._settings = settings
         self._registry = known
         self._known: dict[str, Component] = {}
@@ -82,7 +83,7 @@ class Runtime:
         Raises:
             InvalidDefinition: its id is taken, or it names another database than this runtime's.
         """
-        if component.db is not None and not component.db.is_same(self.services.db):
+        if component.db is not None and not store_of(component.db).is_same(self.services.db):
             message = (
                 f"The component {component.id!r} names the database {component.db.name}, but this "
                 "process already uses "
@@ -236,7 +237,7 @@ class Runtime:
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
-    async def _open(self, db: Database | None) -> None:
+    async def _open(self, db: Store | None) -> None:
         services = await Services.open(self._settings, db, lazy=True)
         if not connection.is_configured():
             self._workers = ComponentWorkers(
@@ -321,7 +322,7 @@ def runtime_for(component: Component) -> Runtime:
             message = "This process ends: no runs are begun in it any more."
             raise Unavailable(message)
         if _runtime is None:
-            _runtime = Runtime(read_settings(), component.db)
+            _runtime = Runtime(read_settings(), _store(component.db))
             _at_exit(_leave)
         _runtime.add(component)
         return _runtime
@@ -337,7 +338,7 @@ def running_for(component: Component) -> Runtime | None:
 def isolated(home: Path, db: Database | None) -> Generator[Runtime]:
     """Put a runtime of its own in this process's place while the block lasts."""
     global _runtime  # noqa: PLW0603  a process has one runtime
-    own = Runtime(Settings(home=home), db, Registry())
+    own = Runtime(Settings(home=home), _store(db), Registry())
     with _lock:
         before, _runtime = _runtime, own
     try:
@@ -346,6 +347,10 @@ def isolated(home: Path, db: Database | None) -> Generator[Runtime]:
         with _lock:
             _runtime = before
         own.close()
+
+
+def _store(database: Database | None) -> Store | None:
+    return None if database is None else store_of(database)
 
 
 def close_runtime() -> None:

@@ -15,8 +15,8 @@ from kern.client.service.waiting import Waiting
 from kern.client.temporal import connection
 from kern.client.temporal.courier import Courier
 from kern.client.temporal.relay import Relay
-from kern.db import Database
-from kern.db.engine.from_settings import open_database
+from kern.db.engine.from_settings import open_store
+from kern.db.engine.store import Store
 from kern.errors import Unavailable
 from kern.process.logs import get_logger
 from kern.process.settings import Settings
@@ -35,7 +35,7 @@ class Services:
     """
 
     def __init__(
-        self, settings: Settings, db: Database, client: Client, server: EmbeddedServer | None
+        self, settings: Settings, db: Store, client: Client, server: EmbeddedServer | None
     ) -> None:
         self.settings = settings
         self.db = db
@@ -52,7 +52,7 @@ class Services:
 
     @classmethod
     async def open(
-        cls, settings: Settings, db: Database | None = None, *, ui: bool = False, lazy: bool = False
+        cls, settings: Settings, db: Store | None = None, *, ui: bool = False, lazy: bool = False
     ) -> "Services":
         """Open the database and Temporal: those that are configured, else the folder's own.
 
@@ -66,7 +66,7 @@ class Services:
         Raises:
             Unavailable: the database or Temporal does not answer.
         """
-        database = db or open_database(settings)
+        database = db or open_store(settings)
         await asyncio.to_thread(database.migrate)
         if connection.is_configured():
             return cls(settings, database, await connection.connect(lazy=lazy), None)

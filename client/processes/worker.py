@@ -14,12 +14,12 @@ from kern.client.processes.services import Services
 from kern.client.server.embedded import EmbeddedServer
 from kern.client.temporal import connection, logs
 from kern.client.temporal.workers import ComponentWorkers
-from kern.component import Component
-from kern.db.engine.from_settings import open_database
+from kern.components.component import Component
+from kern.components.registry import registry
+from kern.db.engine.from_settings import open_store
 from kern.errors import InvalidInput, KernError, Unavailable
 from kern.process.logs import get_logger, log_json
 from kern.process.settings import Settings, read_settings
-from kern.registry import registry
 
 _log = get_logger("kern.worker")
 
@@ -121,7 +121,7 @@ class _Work:
         stop: asyncio.Event,
     ) -> None:
         self._settings = settings
-        self._db = database_of(components) or open_database(settings)
+        self._db = database_of(components) or open_store(settings)
         self._health = health
         self._stop = stop
         health.watch_database(self._db)

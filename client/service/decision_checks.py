@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from kern.component import Component
+from kern.components.agents.model_component import ModelComponent
+from kern.components.component import Component
 from kern.errors import InvalidDecision, InvalidInput
-from kern.model_component import ModelComponent
 from kern.requirements import Requirement
-from kern.tools import Tool
+from kern.tools.tool import Tool
 from kern.values.validation import described
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from kern.client.server.embedded import status
-from kern.component import Component
+from kern.components.component import Component
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
 from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Submission
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.journal.outbox import Delivery
 from kern.db.runs import accepting, lifecycle
 from kern.db.sessions import deletions
@@ -32,7 +32,7 @@ class Decided:
     delivered: bool | None
 
 
-def decide(settings: Settings, db: Database, requirement: Requirement, by: str) -> Decided:
+def decide(settings: Settings, db: Store, requirement: Requirement, by: str) -> Decided:
     """Accept the decision that was filled in on `requirement`.
 
     Raises:
@@ -45,7 +45,7 @@ def decide(settings: Settings, db: Database, requirement: Requirement, by: str) 
     return Decided(accepted.requirement, delivered)
 
 
-def cancel(settings: Settings, db: Database, run_id: str) -> bool:
+def cancel(settings: Settings, db: Store, run_id: str) -> bool:
     """Cancel a run, and return whether Temporal was told.
 
     Raises:
@@ -56,7 +56,7 @@ def cancel(settings: Settings, db: Database, run_id: str) -> bool:
     return deliver(settings, db, delivery)
 
 
-def retry(settings: Settings, db: Database, run_id: str) -> bool:
+def retry(settings: Settings, db: Store, run_id: str) -> bool:
     """Have a workflow's run that failed go on, and return whether Temporal was told.
 
     Raises:
@@ -67,7 +67,7 @@ def retry(settings: Settings, db: Database, run_id: str) -> bool:
     return delivery is None or deliver(settings, db, delivery)
 
 
-def delete_session(settings: Settings, db: Database, session_id: str) -> list[bool]:
+def delete_session(settings: Settings, db: Store, session_id: str) -> list[bool]:
     """Delete a session; return for each run that it ended whether Temporal was told.
 
     Raises:
@@ -78,7 +78,7 @@ def delete_session(settings: Settings, db: Database, session_id: str) -> list[bo
     return [deliver(settings, db, one) for one in deliveries]
 
 
-def accept(settings: Settings, db: Database, component: Component, request: RunRequest) -> bool:
+def accept(settings: Settings, db: Store, component: Component, request: RunRequest) -> bool:
     """Accept a run that a worker executes, and return whether Temporal was told.
 
     Raises:
@@ -102,7 +102,7 @@ def accept(settings: Settings, db: Database, component: Component, request: RunR
     return delivery is None or deliver(settings, db, delivery)
 
 
-def deliver(settings: Settings, db: Database, delivery: Delivery) -> bool:
+def deliver(settings: Settings, db: Store, delivery: Delivery) -> bool:
     """Tell Temporal what was accepted; False when none answers, and the next worker tells it.
 
     A server that runs is joined; none is started.
@@ -113,7 +113,7 @@ def deliver(settings: Settings, db: Database, delivery: Delivery) -> bool:
     return asyncio.run(_deliver(settings, db, delivery, server.address))
 
 
-async def _deliver(settings: Settings, db: Database, delivery: Delivery, own: str | None) -> bool:
+async def _deliver(settings: Settings, db: Store, delivery: Delivery, own: str | None) -> bool:
     # Slow to import, and most decisions are made where no server runs.
     from kern.client.temporal import connection
     from kern.client.temporal.courier import Courier

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 
 from kern.client.service.transcript import Transcript
+from kern.components.runner import Show
 from kern.contracts.viewer import Viewer
-from kern.db import Database
+from kern.db.engine.store import Store
 from kern.db.reading.event_feed import News, news
 from kern.errors import Unavailable
 from kern.events import RunContent, RunContentReset, RunEvent
 from kern.process.live_text import Follower
-from kern.runner import Show
 
 
 class RunReader:
@@ -30,7 +30,7 @@ class RunReader:
 
     def __init__(
         self,
-        db: Database,
+        db: Store,
         follower: Follower,
         viewer: Viewer,
         *,

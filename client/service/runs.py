@@ -9,13 +9,13 @@ from sqlmodel import Session
 
 from kern.client.service.waiting import FIRST_WAIT, LONGEST_WAIT, Waiting
 from kern.client.temporal.courier import Courier
-from kern.component import Component
+from kern.components.component import Component
 from kern.contracts.messages import StopQuery
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer, system_user
 from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted, Submission
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.journal.outbox import Delivery
 from kern.db.reading import run_outputs, step_progress
 from kern.db.runs import accepting, lifecycle
@@ -42,7 +42,7 @@ class Submitted:
 class Runs:
     """Everything that talks to runs from outside, for one database and one Temporal."""
 
-    def __init__(self, db: Database, courier: Courier, waiting: Waiting) -> None:
+    def __init__(self, db: Store, courier: Courier, waiting: Waiting) -> None:
         self._db = db
         self._courier = courier
         self._waiting = waiting

@@ -12,7 +12,7 @@ from temporalio.service import RPCError
 from kern.client.temporal.connection import queue_of
 from kern.client.temporal.courier import Courier
 from kern.contracts.viewer import Viewer
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.reading import files, session_metrics, workflow_history
 from kern.db.sessions import deletions, forks, naming, records
 from kern.errors import InvalidInput, NotFound, Unavailable
@@ -29,7 +29,7 @@ _NAMED_WITHIN = timedelta(seconds=60)
 class Sessions:
     """Everything that talks to sessions from outside, for one database and one Temporal."""
 
-    def __init__(self, db: Database, temporal: Client, courier: Courier) -> None:
+    def __init__(self, db: Store, temporal: Client, courier: Courier) -> None:
         self._db = db
         self._temporal = temporal
         self._courier = courier

@@ -5,16 +5,17 @@ from weakref import WeakSet
 
 from kern.client.service.reading import RunReader
 from kern.client.service.runs import Runs
-from kern.component import Component
+from kern.components.component import Component
+from kern.components.runner import Show
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer
-from kern.db import Database, PostgresDb
 from kern.db.engine.pg_notify import Listener
+from kern.db.engine.store import Store
+from kern.db.engine.stores import PostgresStore
 from kern.db.reading.event_feed import follow, standing
 from kern.errors import InvalidInput
 from kern.process.live_text import Follower
 from kern.requirements import Requirement
-from kern.runner import Show
 from kern.values.ids import an_id, new_id
 from kern.values.validation import a_count
 
@@ -27,9 +28,11 @@ _LOOK_EVERY = 15.0
 class Readers:
     """The readers of one process."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Store) -> None:
         self._db = db
-        self._listener = Listener(db.engine, db.broadcaster) if isinstance(db, PostgresDb) else None
+        self._listener = (
+            Listener(db.engine, db.broadcaster) if isinstance(db, PostgresStore) else None
+        )
         self._readers: WeakSet[RunReader] = WeakSet()
 
     async def open(self, run_id: str, viewer: Viewer, after: int, show: Show) -> RunReader:

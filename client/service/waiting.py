@@ -17,7 +17,7 @@ from temporalio.client import (
 from temporalio.service import RPCError
 
 from kern.contracts.messages import Stop, StopQuery
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.engine.tables import RunRow
 from kern.db.reading import run_outputs
 from kern.process.logs import get_logger
@@ -56,7 +56,7 @@ class Waiting:
 
     def __init__(
         self,
-        db: Database,
+        db: Store,
         temporal: Client,
         *,
         look_again: float = _LOOK_AGAIN_SECONDS,

@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from kern.client.temporal.connection import queue_of, reason
 from kern.contracts.messages import WORKFLOWS, Nothing, Resolved, RunCursor
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.engine.tables import RunRow
 from kern.db.journal import outbox
 from kern.db.journal.outbox import Delivery, DeliveryKind
@@ -32,7 +32,7 @@ _NOTED_AFTER = 0.5
 class Courier:
     """Starts, signals and cancels workflows for what lies in the outbox."""
 
-    def __init__(self, db: Database, temporal: Client, settings: Settings) -> None:
+    def __init__(self, db: Store, temporal: Client, settings: Settings) -> None:
         self._db = db
         self._temporal = temporal
         self._told: list[str] = []

@@ -12,7 +12,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from kern.client.temporal.courier import Courier
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.engine.tables import OutboxRow, RequirementRow, RunRow
 from kern.db.journal import outbox
 from kern.db.runs import lifecycle, session_queue
@@ -31,7 +31,7 @@ _AT_ONCE = 20
 class Relay:
     """Looks into the outbox every moment. Every worker has one, and any number may run at once."""
 
-    def __init__(self, db: Database, temporal: Client, courier: Courier, seconds: float) -> None:
+    def __init__(self, db: Store, temporal: Client, courier: Courier, seconds: float) -> None:
         self._db = db
         self._temporal = temporal
         self._courier = courier

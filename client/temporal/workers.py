@@ -17,11 +17,11 @@ from kern.activities.session_texts import SessionTexts
 from kern.activities.tool_call import ToolCalls
 from kern.client.temporal.connection import queue_of
 from kern.client.temporal.supervision import kept_alive
-from kern.db.engine.database import Database
+from kern.components.registry import Registry
+from kern.db.engine.store import Store
 from kern.db.journal.text_publisher import publisher_for
 from kern.process.logs import get_logger
 from kern.process.settings import Settings
-from kern.registry import Registry
 
 _log = get_logger("kern.worker")
 
@@ -38,7 +38,7 @@ class ComponentWorkers:
     def __init__(
         self,
         temporal: Client,
-        db: Database,
+        db: Store,
         registry: Registry,
         settings: Settings,
         *,

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pydantic import JsonValue
 
-from kern.db.engine.step_tables import StepRow
 from kern.pipeline.nodes import Node, Shape
 
 # Where a frame's input is: what the run was asked, what a frame came to, or what one was given,
@@ -98,7 +97,52 @@ class Ending:
     message: str = ""
 
 
-class Frames(Protocol):
+class Frame(Protocol):
+    """The fields of a frame that the machine reads and changes; `kern.db` has them in a table.
+
+    Attributes:
+        place: Its position among the children of its parent.
+        version: Counts its phases, so that a late answer to an earlier one is recognised.
+        source: Where its input is: see `out_of`, `into` and `edited`.
+        chosen: The places of the children that are opened; None for all of them.
+        cursor: How many children were opened.
+        open_children: How many of these have not ended.
+        width: How many children a parallel container has in all.
+        last_id: The frame that holds its content, if that is not itself.
+        round: How often it was done again.
+    """
+
+    id: str
+    node: str
+    parent_id: str | None
+    place: int
+    phase: str
+    version: int
+    waits: bool
+    outcome: str | None
+    is_stopped: bool
+    source: str
+    given: JsonValue
+    values: dict[str, JsonValue] | None
+    chosen: list[int] | None
+    feedback: str | None
+    round: int
+    revisions: int
+    tries: int
+    cursor: int
+    open_children: int
+    width: int
+    last_id: str | None
+    content: JsonValue
+    error_code: str | None
+    error_message: str | None
+    call_id: str | None
+
+
+FrameT = TypeVar("FrameT", bound=Frame)
+
+
+class Frames(Protocol[FrameT]):
     """The frames of one run, wherever they are kept."""
 
     @property
@@ -106,35 +150,35 @@ class Frames(Protocol):
         """The pinned shape."""
         ...
 
-    def get(self, frame_id: str) -> StepRow:
+    def get(self, frame_id: str) -> FrameT:
         """Return a frame, to be changed."""
         ...
 
-    def add(self, node: Node, parent: StepRow | None, place: int, source: str) -> StepRow:
+    def add(self, node: Node, parent: FrameT | None, place: int, source: str) -> FrameT:
         """Add a frame, which is pending."""
         ...
 
-    def prepared(self, parent: StepRow, place: int) -> StepRow:
+    def prepared(self, parent: FrameT, place: int) -> FrameT:
         """Return the frame of an item, to be opened."""
         ...
 
-    def prepare(self, parent: StepRow, node: Node, items: Sequence[JsonValue]) -> None:
+    def prepare(self, parent: FrameT, node: Node, items: Sequence[JsonValue]) -> None:
         """Add a pending frame for each item, which is what it begins with."""
         ...
 
-    def contents(self, parent: StepRow) -> list[JsonValue]:
+    def contents(self, parent: FrameT) -> list[JsonValue]:
         """Return what the children came to, in their places."""
         ...
 
-    def opened(self, parent: StepRow) -> Iterable[StepRow]:
+    def opened(self, parent: FrameT) -> Iterable[FrameT]:
         """Return the children that were opened, ended ones too."""
         ...
 
-    def unfinished(self, parent: StepRow) -> Iterable[StepRow]:
+    def unfinished(self, parent: FrameT) -> Iterable[FrameT]:
         """Return the children that were opened and have not ended."""
         ...
 
-    def dropped(self, frame: StepRow) -> None:
+    def dropped(self, frame: FrameT) -> None:
         """Stop what goes on for a frame that was cancelled."""
         ...
 

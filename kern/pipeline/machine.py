@@ -6,11 +6,11 @@ found in the frame itself, what holds it, and its children's ends: never in all 
 """
 
 from collections.abc import Sequence
+from typing import Generic
 
 from pydantic import JsonValue
 
-from kern.db.engine.step_tables import StepRow
-from kern.pipeline.frames import RUN, Ending, Frames, Outcome, Phase, edited, out_of
+from kern.pipeline.frames import RUN, Ending, Frames, FrameT, Outcome, Phase, edited, out_of
 from kern.pipeline.nodes import Node, NodeKind, OnError, OnRefusal
 
 EVALUATION_FAILED = "evaluation_failed"
@@ -20,16 +20,16 @@ MOST_AT_ONCE = 1000
 _WITHOUT_END = "A step ended that holds others which have not"
 
 
-class Machine:
+class Machine(Generic[FrameT]):
     """Moves the frames of one run on; `served` are those that need somebody because of it."""
 
-    def __init__(self, frames: Frames) -> None:
+    def __init__(self, frames: Frames[FrameT]) -> None:
         self._frames = frames
-        self.served: list[StepRow] = []
-        self.ended: list[StepRow] = []
+        self.served: list[FrameT] = []
+        self.ended: list[FrameT] = []
         self.ending: Ending | None = None
 
-    def begin(self) -> StepRow:
+    def begin(self) -> FrameT:
         """Open the root."""
         shape = self._frames.shape
         root = self._frames.add(shape.root, None, 0, RUN)
@@ -39,7 +39,7 @@ class Machine:
 
     def passed(
         self,
-        frame: StepRow,
+        frame: FrameT,
         values: dict[str, JsonValue] | None = None,
         routes: Sequence[str] | None = None,
     ) -> None:
@@ -48,11 +48,11 @@ class Machine:
             frame.values = values
         self._enter(frame, routes)
 
-    def edited(self, frame: StepRow, given: JsonValue) -> None:
+    def edited(self, frame: FrameT, given: JsonValue) -> None:
         """Have the frame begin with another input."""
         frame.given, frame.source = given, edited(frame.id, frame.source)
 
-    def refused(self, frame: StepRow, message: str) -> None:
+    def refused(self, frame: FrameT, message: str) -> None:
         """A person said no before the frame began."""
         gate = self.node(frame).gate
         if gate is not None and gate.on_reject is OnRefusal.skip:
@@ -61,7 +61,7 @@ class Machine:
             # Nobody may have it begin after that but whoever is asked at its gate again.
             self.failed(frame, REJECTED, message, final=True)
 
-    def answered(self, frame: StepRow, answer: Sequence[JsonValue]) -> None:
+    def answered(self, frame: FrameT, answer: Sequence[JsonValue]) -> None:
         """The code of a condition or router chose these places, or gave these items."""
         node = self.node(frame)
         if node.kind is not NodeKind.each:
@@ -74,12 +74,12 @@ class Machine:
         frame.width = len(answer)
         self._fill(frame)
 
-    def worked(self, frame: StepRow, content: JsonValue, *, stop: bool = False) -> None:
+    def worked(self, frame: FrameT, content: JsonValue, *, stop: bool = False) -> None:
         """The frame was executed."""
         frame.content, frame.last_id, frame.is_stopped = content, None, stop
         self._settle(frame)
 
-    def asked(self, frame: StepRow, *, is_over: bool) -> None:
+    def asked(self, frame: FrameT, *, is_over: bool) -> None:
         """The code of a loop said whether it is over."""
         if is_over:
             self._settle(frame)
@@ -87,23 +87,23 @@ class Machine:
             self._phase(frame, Phase.open)
             self._iterate(frame)
 
-    def judged(self, frame: StepRow, *, needs_review: bool) -> None:
+    def judged(self, frame: FrameT, *, needs_review: bool) -> None:
         """The code of a review said whether a person has to look."""
         if needs_review:
             self._serve(frame, Phase.review)
         else:
             self._finish(frame, Outcome.completed)
 
-    def approved(self, frame: StepRow) -> None:
+    def approved(self, frame: FrameT) -> None:
         """A person kept the output."""
         self._finish(frame, Outcome.completed)
 
-    def replaced(self, frame: StepRow, content: JsonValue) -> None:
+    def replaced(self, frame: FrameT, content: JsonValue) -> None:
         """A person put another output in the place of the frame's."""
         frame.content, frame.last_id = content, None
         self._finish(frame, Outcome.completed)
 
-    def disapproved(self, frame: StepRow, note: str | None, message: str, *, silent: bool) -> None:
+    def disapproved(self, frame: FrameT, note: str | None, message: str, *, silent: bool) -> None:
         """A person did not want the output; `silent`: nobody said anything in time."""
         review = self.node(frame).review
         refusal = OnRefusal.fail if review is None else review.on_reject
@@ -119,7 +119,7 @@ class Machine:
         else:
             self.failed(frame, REJECTED, message)
 
-    def again(self, frame: StepRow) -> None:
+    def again(self, frame: FrameT) -> None:
         """Have a frame done once more, from behind its gate."""
         node = self.node(frame)
         if not node.is_leaf:
@@ -134,14 +134,14 @@ class Machine:
         else:
             self._enter(frame, None)
 
-    def skipped(self, frame: StepRow) -> None:
+    def skipped(self, frame: FrameT) -> None:
         """Go on without a frame."""
         # A step that was executed is done, whatever it came to.
         left = int(frame.call_id is None) if self.node(frame).is_leaf else self._left(frame)
         self._frames.count(known=-left)
         self._finish(frame, Outcome.skipped)
 
-    def failed(self, frame: StepRow, code: str, message: str, *, final: bool = False) -> None:
+    def failed(self, frame: FrameT, code: str, message: str, *, final: bool = False) -> None:
         """A frame failed; what goes on inside it stops. `final`: nobody is asked about it."""
         self._stop_inside(frame)
         frame.error_code, frame.error_message = code, message
@@ -153,35 +153,35 @@ class Machine:
             case _:
                 self._finish(frame, Outcome.failed)
 
-    def doubted(self, frame: StepRow, code: str, message: str) -> None:
+    def doubted(self, frame: FrameT, code: str, message: str) -> None:
         """Have a person say whether a frame is done again, whatever becomes of its failures."""
         frame.error_code, frame.error_message = code, message
         self._serve(frame, Phase.trouble)
 
-    def widened(self, frame: StepRow) -> None:
+    def widened(self, frame: FrameT) -> None:
         """Open as many more branches as run at once: all that are open wait for people."""
         self._open_up_to(frame, frame.open_children + (self.node(frame).bound or frame.width))
 
-    def regained(self, frame: StepRow) -> None:
+    def regained(self, frame: FrameT) -> None:
         """Have a frame go on behind what it holds, all of which has ended."""
         self._phase(frame, Phase.open)
         self._go_on_behind(frame)
 
-    def resumed(self, frame: StepRow, phase: Phase) -> None:
+    def resumed(self, frame: FrameT, phase: Phase) -> None:
         """Bring a frame that had ended back into a phase, from which it goes on."""
         self._phase(frame, phase)
 
-    def node(self, frame: StepRow) -> Node:
+    def node(self, frame: FrameT) -> Node:
         """Return a frame's node."""
         return self._frames.shape.by_id[frame.node]
 
-    def _arrive(self, frame: StepRow) -> None:
+    def _arrive(self, frame: FrameT) -> None:
         if self.node(frame).gate is not None:
             self._serve(frame, Phase.gate)
         else:
             self._enter(frame, None)
 
-    def _enter(self, frame: StepRow, routes: Sequence[str] | None) -> None:
+    def _enter(self, frame: FrameT, routes: Sequence[str] | None) -> None:
         node = self.node(frame)
         if routes is not None:
             names = [self._child(node, place).name for place in range(len(node.children))]
@@ -200,7 +200,7 @@ class Machine:
         else:
             self._choose(frame, list(range(len(node.children))))
 
-    def _choose(self, frame: StepRow, places: list[int]) -> None:
+    def _choose(self, frame: FrameT, places: list[int]) -> None:
         """Begin with the children at these places, one after another."""
         node = self.node(frame)
         if node.kind is not NodeKind.steps:
@@ -211,7 +211,7 @@ class Machine:
         self._phase(frame, Phase.open)
         self._go_on(frame)
 
-    def _go_on(self, frame: StepRow) -> None:
+    def _go_on(self, frame: FrameT) -> None:
         """Open the next one of a sequence, or end it."""
         places = self._places(frame)
         if frame.cursor >= len(places):
@@ -219,26 +219,26 @@ class Machine:
             return
         self._open(frame, self._child(self.node(frame), places[frame.cursor]), frame.cursor)
 
-    def _iterate(self, frame: StepRow) -> None:
+    def _iterate(self, frame: FrameT) -> None:
         node = self.node(frame)
         body = self._child(node, 0)
         if frame.cursor > 0:
             self._frames.count(known=self._frames.shape.leaves(body.id))
         self._open(frame, body, frame.cursor)
 
-    def _open(self, frame: StepRow, node: Node, place: int) -> None:
+    def _open(self, frame: FrameT, node: Node, place: int) -> None:
         source = frame.source if frame.last_id is None else out_of(frame.last_id)
         frame.cursor += 1
         frame.open_children += 1
         self._arrive(self._frames.add(node, frame, place, source))
 
-    def _fill(self, frame: StepRow) -> None:
+    def _fill(self, frame: FrameT) -> None:
         """Open branches up to the bound, or gather what they came to."""
         self._open_up_to(frame, self.node(frame).bound or frame.width)
         if frame.open_children == 0:
             self._gather(frame)
 
-    def _open_up_to(self, frame: StepRow, most: int) -> None:
+    def _open_up_to(self, frame: FrameT, most: int) -> None:
         node = self.node(frame)
         while frame.open_children < min(most, MOST_AT_ONCE) and frame.cursor < frame.width:
             place = frame.cursor
@@ -250,7 +250,7 @@ class Machine:
                 child = self._child(node, place)
                 self._arrive(self._frames.add(child, frame, place, frame.source))
 
-    def _gather(self, frame: StepRow) -> None:
+    def _gather(self, frame: FrameT) -> None:
         node = self.node(frame)
         contents = self._frames.contents(frame)
         if node.kind is NodeKind.each:
@@ -260,7 +260,7 @@ class Machine:
             frame.content = dict(zip(names, contents, strict=True))
         self._settle(frame)
 
-    def _settle(self, frame: StepRow) -> None:
+    def _settle(self, frame: FrameT) -> None:
         """End a frame with its content, once a person has seen it if that is wanted."""
         node = self.node(frame)
         if frame.is_stopped and not node.is_leaf:
@@ -274,7 +274,7 @@ class Machine:
         else:
             self._serve(frame, Phase.review if node.review.always else Phase.judge)
 
-    def _left(self, frame: StepRow) -> int:
+    def _left(self, frame: FrameT) -> int:
         """Return how many of the steps that are known in a frame have not been done."""
         if frame.outcome in {Outcome.completed.value, Outcome.skipped.value}:
             return 0
@@ -283,7 +283,7 @@ class Machine:
         opened = self._frames.opened(frame)
         return self._unopened(frame) + sum(self._left(child) for child in opened)
 
-    def _unopened(self, frame: StepRow) -> int:
+    def _unopened(self, frame: FrameT) -> int:
         """Return how many steps are known in what a frame has not opened yet."""
         node, leaves = self.node(frame), self._frames.shape.leaves
         match node.kind:
@@ -297,12 +297,12 @@ class Machine:
                 places = self._places(frame)[frame.cursor :]
                 return sum(leaves(node.children[place]) for place in places)
 
-    def _places(self, frame: StepRow) -> Sequence[int]:
+    def _places(self, frame: FrameT) -> Sequence[int]:
         """Return which of its node's children a frame takes, one after another or at once."""
         every = range(len(self.node(frame).children))
         return every if frame.chosen is None else frame.chosen
 
-    def _finish(self, frame: StepRow, outcome: Outcome) -> None:
+    def _finish(self, frame: FrameT, outcome: Outcome) -> None:
         self._phase(frame, Phase.done)
         frame.outcome = outcome.value
         frame.is_stopped = frame.is_stopped and outcome is Outcome.completed
@@ -321,7 +321,7 @@ class Machine:
             raise RuntimeError(_WITHOUT_END)
         self._child_ended(parent, frame, outcome)
 
-    def _child_ended(self, parent: StepRow, child: StepRow, outcome: Outcome) -> None:
+    def _child_ended(self, parent: FrameT, child: FrameT, outcome: Outcome) -> None:
         parent.open_children -= 1
         parent.is_stopped = parent.is_stopped or child.is_stopped
         kind = self.node(parent).kind
@@ -332,7 +332,7 @@ class Machine:
             parent.last_id = child.last_id or child.id
         self._go_on_behind(parent)
 
-    def _go_on_behind(self, frame: StepRow) -> None:
+    def _go_on_behind(self, frame: FrameT) -> None:
         kind = self.node(frame).kind
         if kind in {NodeKind.parallel, NodeKind.each}:
             self._fill(frame)
@@ -343,7 +343,7 @@ class Machine:
         else:
             self._go_on(frame)
 
-    def _after_iteration(self, frame: StepRow) -> None:
+    def _after_iteration(self, frame: FrameT) -> None:
         node = self.node(frame)
         if frame.cursor >= node.max_iterations:
             self._settle(frame)
@@ -352,7 +352,7 @@ class Machine:
         else:
             self._iterate(frame)
 
-    def _stop_inside(self, frame: StepRow) -> None:
+    def _stop_inside(self, frame: FrameT) -> None:
         if self.node(frame).is_leaf:
             return
         for child in list(self._frames.unfinished(frame)):
@@ -365,12 +365,12 @@ class Machine:
     def _child(self, node: Node, place: int) -> Node:
         return self._frames.shape.by_id[node.children[place]]
 
-    def _serve(self, frame: StepRow, phase: Phase) -> None:
+    def _serve(self, frame: FrameT, phase: Phase) -> None:
         self._phase(frame, phase)
         self.served.append(frame)
 
     @staticmethod
-    def _phase(frame: StepRow, phase: Phase) -> None:
+    def _phase(frame: FrameT, phase: Phase) -> None:
         frame.phase = phase.value
         frame.version += 1
         frame.waits = False

@@ -165,3 +165,7 @@ class Shape(BaseModel):
     def leaves(self, node_id: str) -> int:
         """Return how many steps a node is known to take before anything in it was asked."""
         return self._leaves[node_id]
+
+
+# Names that the frozen arguments of a step have already.
+TAKEN = frozenset({"input", "item"})

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from kern.client.server.embedded import EmbeddedServer
-from kern.db import SqliteDb
 from kern.db.engine.from_settings import database_path
+from kern.db.engine.stores import SqliteStore
 from tests.support.cli import Cli
 from tests.support.templates import sqlite_with_tables
 
@@ -20,7 +20,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def db(home: Path) -> Iterator[SqliteDb]:
+def db(home: Path) -> Iterator[SqliteStore]:
     """The folder's database."""
     found = sqlite_with_tables(database_path(home))
     yield found

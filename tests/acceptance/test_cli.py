@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from kern.client.cli.printing import safe
 from kern.client.server.embedded import status
-from kern.db import SqliteDb
 from kern.db.engine.from_settings import database_path
+from kern.db.engine.stores import SqliteStore
 from kern.db.migrations import HEAD
 from kern.db.turns import calls
 from kern.models.scripted import Call
@@ -32,7 +32,7 @@ LATER = "will be acted on when a worker runs"
 
 
 @pytest.fixture
-def refund(db: SqliteDb) -> Seeded:
+def refund(db: SqliteStore) -> Seeded:
     return seeds.waiting(db, REFUND, text="Refund order 1042, 40 EUR", user_id="mara")
 
 
@@ -53,7 +53,7 @@ def test_a_folder_without_a_database_is_told_of_and_left_as_it_is(
     assert not home.exists()
 
 
-def test_runs_are_listed_in_pages(kern: Cli, db: SqliteDb) -> None:
+def test_runs_are_listed_in_pages(kern: Cli, db: SqliteStore) -> None:
     ids = [seeds.waiting(db, REFUND, user_id=f"user-{i % 2}").run_id for i in range(5)]
     first = kern("runs", "--limit", "2", "--json").json
     assert [run["run_id"] for run in first["runs"]] == ids[:2:-1]
@@ -68,7 +68,7 @@ def test_runs_are_listed_in_pages(kern: Cli, db: SqliteDb) -> None:
     assert ids[4] in kern("runs").out
 
 
-def test_pending_is_listed_oldest_first_and_in_pages(kern: Cli, db: SqliteDb) -> None:
+def test_pending_is_listed_oldest_first_and_in_pages(kern: Cli, db: SqliteStore) -> None:
     found = [seeds.waiting(db, REFUND, user_id="mara") for _ in range(3)]
     first = kern("pending", "--limit", "2", "--json").json
     ids = [item["id"] for item in first["requirements"]]
@@ -103,7 +103,7 @@ def test_the_second_to_decide_is_told_who_was_first(kern: Cli, refund: Seeded) -
     )
 
 
-def test_ids_are_found_by_their_ends(kern: Cli, db: SqliteDb, refund: Seeded) -> None:
+def test_ids_are_found_by_their_ends(kern: Cli, db: SqliteStore, refund: Seeded) -> None:
     assert refund.run_id in kern("show", refund.run_id[-6:]).out
     assert refund.run_id in kern("show", f"…{refund.run_id[-8:]}").out
     kern("show", refund.run_id[-5:], code=3)
@@ -147,12 +147,12 @@ def test_malformed_decisions_change_nothing(
 @pytest.mark.parametrize(
     "words", [("approve",), ("reject",), ("answer", "--fail"), ("show",), ("cancel",)]
 )
-def test_unknown_ids(kern: Cli, db: SqliteDb, words: tuple[str, ...]) -> None:
+def test_unknown_ids(kern: Cli, db: SqliteStore, words: tuple[str, ...]) -> None:
     name, *rest = words
     assert kern(name, "no-such-thing", *rest, "--json", code=3).error["code"] == "not_found"
 
 
-def test_only_candidates_decide_and_all_of_a_quorum(kern: Cli, db: SqliteDb) -> None:
+def test_only_candidates_decide_and_all_of_a_quorum(kern: Cli, db: SqliteStore) -> None:
     wire = seeds.waiting(db, Call("wire", amount=5.0))
     assert (
         "'mallory' may not decide"
@@ -164,7 +164,7 @@ def test_only_candidates_decide_and_all_of_a_quorum(kern: Cli, db: SqliteDb) -> 
     assert LATER in kern("approve", wire.requirement_id, "--by", "eli").out
 
 
-def test_values_are_read_as_their_fields_want_them(kern: Cli, db: SqliteDb) -> None:
+def test_values_are_read_as_their_fields_want_them(kern: Cli, db: SqliteStore) -> None:
     asked = seeds.waiting(db, Call("address"))
     assert "zip_code" in kern("answer", asked.requirement_id, "--value", "street=Elm", code=2).err
     bad = ("--value", "street=Elm", "--value", "zip_code=01234", "--value", "floor=up")
@@ -184,7 +184,7 @@ def test_values_are_read_as_their_fields_want_them(kern: Cli, db: SqliteDb) -> N
     assert call["arguments"] == {"street": "Elm", "zip_code": "01234", "floor": 3, "lift": False}
 
 
-def test_choices_and_results(kern: Cli, db: SqliteDb) -> None:
+def test_choices_and_results(kern: Cli, db: SqliteStore) -> None:
     asked = seeds.waiting(db, Call("ask_user", question="Which?", options=["red", "blue"]))
     assert "Which? [red | blue]" in kern("pending").out
     assert (
@@ -199,7 +199,9 @@ def test_choices_and_results(kern: Cli, db: SqliteDb) -> None:
     assert kern("show", outside.run_id, "--json").json["tools"][0]["result"] == '{"found":3}'
 
 
-def test_a_call_with_an_unknown_outcome_is_settled_in_three_ways(kern: Cli, db: SqliteDb) -> None:
+def test_a_call_with_an_unknown_outcome_is_settled_in_three_ways(
+    kern: Cli, db: SqliteStore
+) -> None:
     happened, again, failed = (seeds.torn(db) for _ in range(3))
     assert 'did send(text="hello") happen?' in kern("pending").out
     kern("answer", happened.requirement_id, "--happened", "sent", "--run-again", code=2)
@@ -215,7 +217,7 @@ def test_a_call_with_an_unknown_outcome_is_settled_in_three_ways(kern: Cli, db: 
 
 
 def test_what_an_attempt_came_to_after_a_person_said_otherwise_is_shown(
-    kern: Cli, db: SqliteDb
+    kern: Cli, db: SqliteStore
 ) -> None:
     torn = seeds.torn(db)
     kern("reject", torn.requirement_id, "--by", "dana")
@@ -239,7 +241,7 @@ def test_a_run_is_cancelled_once(kern: Cli, refund: Seeded) -> None:
 
 
 def test_the_chain_verifies_until_somebody_rewrites_it(
-    kern: Cli, db: SqliteDb, refund: Seeded
+    kern: Cli, db: SqliteStore, refund: Seeded
 ) -> None:
     kern("approve", refund.requirement_id, "--by", "dana")
     head = kern("audit", "verify", "--json").json["head"]
@@ -249,7 +251,7 @@ def test_the_chain_verifies_until_somebody_rewrites_it(
     assert "was changed" in kern("audit", "verify", code=8).err
 
 
-def test_texts_of_others_steer_no_terminal(kern: Cli, db: SqliteDb) -> None:
+def test_texts_of_others_steer_no_terminal(kern: Cli, db: SqliteStore) -> None:
     nasty = "\x1b]0;owned\x07\x1b[31m[bold red]markup[/] \x9b2J \u202e04 RUE\rover"
     seeded = seeds.waiting(
         db, Call("refund", order_id=nasty, amount=1.0), text=nasty, user_id="[bold red]markup[/]"
@@ -328,7 +330,7 @@ def test_a_full_disk_is_one_line(home: Path, refund: Seeded, words: tuple[str, .
 
 
 def test_a_wrong_setting_is_told_with_its_value(
-    kern: Cli, db: SqliteDb, monkeypatch: pytest.MonkeyPatch
+    kern: Cli, db: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERN_HEARTBEAT_SECONDS", "often")
     said = kern("runs", code=2)
@@ -345,7 +347,7 @@ def test_an_older_database_waits_for_migrate(kern: Cli, home: Path) -> None:
     assert "No runs." in kern("runs").out
 
 
-def test_a_newer_database_is_left_alone(kern: Cli, db: SqliteDb) -> None:
+def test_a_newer_database_is_left_alone(kern: Cli, db: SqliteStore) -> None:
     db.write_now(
         lambda tx: tx.connection().execute(text("UPDATE alembic_version SET version_num = '9999'"))
     )
@@ -381,7 +383,7 @@ def test_doctor_counts_what_waits(kern: Cli, refund: Seeded) -> None:
 
 
 def test_a_decision_is_accepted_while_temporal_is_down(
-    tmp_path: Path, db: SqliteDb, refund: Seeded
+    tmp_path: Path, db: SqliteStore, refund: Seeded
 ) -> None:
     said = command("approve", refund.requirement_id, cwd=tmp_path, TEMPORAL_ADDRESS="127.0.0.1:9")
     assert (said.code, said.err) == (0, "")
@@ -399,14 +401,14 @@ def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
     assert "Exit codes" in done.stdout
 
 
-def test_nobody_runs_in_the_session_of_another(kern: Cli, db: SqliteDb, refund: Seeded) -> None:
+def test_nobody_runs_in_the_session_of_another(kern: Cli, db: SqliteStore, refund: Seeded) -> None:
     session = kern("show", refund.run_id, "--json").json["session_id"]
     words = ("run", "tests.support.seeds:agent", "Hi", "--session", session, "--background")
     assert "belongs to another user" in kern(*words, "--user", "eve", code=4).err
     assert kern(*words, "--user", "mara", "--json").json["delivered"] is False
 
 
-def test_files_are_given_and_named(kern: Cli, db: SqliteDb, tmp_path: Path) -> None:
+def test_files_are_given_and_named(kern: Cli, db: SqliteStore, tmp_path: Path) -> None:
     chart, bill = tmp_path / "chart.png", tmp_path / "bill.pdf"
     chart.write_bytes(png())
     bill.write_bytes(PDF)
@@ -423,7 +425,7 @@ def test_files_are_given_and_named(kern: Cli, db: SqliteDb, tmp_path: Path) -> N
     assert [one["media_type"] for one in run["files"]] == ["image/png", "application/pdf"]
 
 
-def test_a_file_that_is_not_there_is_one_line(kern: Cli, db: SqliteDb) -> None:
+def test_a_file_that_is_not_there_is_one_line(kern: Cli, db: SqliteStore) -> None:
     words = ("run", "tests.support.cli_app:answers", "Look", "--file", "gone.pdf", "--background")
     said = kern(*words, code=2)
     assert "File 'gone.pdf' cannot be read" in said.err
@@ -431,6 +433,6 @@ def test_a_file_that_is_not_there_is_one_line(kern: Cli, db: SqliteDb) -> None:
     assert kern("runs", "--json").json["runs"] == []
 
 
-def test_an_app_that_is_not_there(kern: Cli, db: SqliteDb) -> None:
+def test_an_app_that_is_not_there(kern: Cli, db: SqliteStore) -> None:
     assert "no_such_app" in kern("run", "no_such_app:agent", "Hi", code=2).err
     assert "holds 4 components" in kern("run", "tests.support.cli_app", "Hi", code=2).err

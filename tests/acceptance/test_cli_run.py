@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kern.db import SqliteDb
 from kern.db.engine.from_settings import database_path
+from kern.db.engine.stores import SqliteStore
 from kern.db.reading.listings import list_pending
 from kern.values.states import RunStatus
 from tests.support.cli import COMMAND, command, environment, output_of, terminal, worker
@@ -42,7 +42,7 @@ def test_what_waits_off_a_terminal_is_decided_and_finished_by_a_worker(folder: P
     said = command("run", f"{APP}:asks", "Go.", "--user", "mara", cwd=folder)
     assert said.code == 10
     assert "waits for a person" in said.out
-    db = SqliteDb(database_path(folder / ".kern"))
+    db = SqliteStore(database_path(folder / ".kern"))
     [item] = db.read_now(lambda tx: list_pending(tx, limit=9, user_id="mara")).items
     assert f"kern approve {item.id}" in said.out
     approved = command("approve", item.id, cwd=folder)

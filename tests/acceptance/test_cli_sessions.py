@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kern.contracts.requests import RunRequest
-from kern.db import SqliteDb
+from kern.db.engine.stores import SqliteStore
 from kern.db.runs import accepting
 from kern.models.scripted import Call
 from kern.values.ids import new_id
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(120)
 REFUND = Call("refund", order_id="1042", amount=40.0)
 
 
-def begun(db: SqliteDb, user: str | None = None, session_id: str | None = None) -> str:
+def begun(db: SqliteStore, user: str | None = None, session_id: str | None = None) -> str:
     """Store a session with a run that has not begun; return its id."""
     session_id = session_id or new_id()
     request = RunRequest(component_id="shop", input="Hi", user_id=user, session_id=session_id)
@@ -50,7 +50,7 @@ def test_a_folder_without_a_database_is_told_of_and_left_as_it_is(
 
 @pytest.mark.parametrize("words", [("show", "x"), ("rename", "x", "Name"), ("delete", "x")])
 def test_an_unknown_session_is_one_line_and_its_code(
-    kern: Cli, db: SqliteDb, words: tuple[str, ...]
+    kern: Cli, db: SqliteStore, words: tuple[str, ...]
 ) -> None:
     said = kern("sessions", *words, code=3)
     assert said.err.startswith("kern: There is no session with the id 'x'.")
@@ -58,7 +58,7 @@ def test_an_unknown_session_is_one_line_and_its_code(
     assert kern("sessions", *words, "--json", code=3).error["code"] == "not_found"
 
 
-def test_sessions_are_listed_in_pages(kern: Cli, db: SqliteDb) -> None:
+def test_sessions_are_listed_in_pages(kern: Cli, db: SqliteStore) -> None:
     assert kern("sessions", "list").out == "No sessions.\n"
     ids = [begun(db, f"user-{number % 2}") for number in range(5)]
     first = kern("sessions", "list", "--limit", "2", "--json").json
@@ -75,7 +75,7 @@ def test_sessions_are_listed_in_pages(kern: Cli, db: SqliteDb) -> None:
     assert "is no cursor" in kern("sessions", "list", "--after", "x", code=2).err
 
 
-def test_a_session_is_shown_and_named_by_the_end_of_its_id(kern: Cli, db: SqliteDb) -> None:
+def test_a_session_is_shown_and_named_by_the_end_of_its_id(kern: Cli, db: SqliteStore) -> None:
     session_id = begun(db, "mara")
     kern("sessions", "rename", session_id[-8:], "Refund of 1042")
     assert "is empty" in kern("sessions", "rename", session_id, "", code=2).err
@@ -87,7 +87,7 @@ def test_a_session_is_shown_and_named_by_the_end_of_its_id(kern: Cli, db: Sqlite
     assert [run["status"] for run in found["runs"]] == ["pending"]
 
 
-def test_a_deleted_session_is_gone_and_the_chain_stays_whole(kern: Cli, db: SqliteDb) -> None:
+def test_a_deleted_session_is_gone_and_the_chain_stays_whole(kern: Cli, db: SqliteStore) -> None:
     waiting = seeds.waiting(db, REFUND, user_id="mara")
     decided = seeds.waiting(db, REFUND, user_id="mara")
     kern("approve", decided.requirement_id, "--by", "dana")
@@ -101,7 +101,7 @@ def test_a_deleted_session_is_gone_and_the_chain_stays_whole(kern: Cli, db: Sqli
     assert kern("audit", "verify", "--json").json["decisions"] == 1
 
 
-def test_on_a_terminal_a_deletion_is_asked_about(db: SqliteDb, tmp_path: Path) -> None:
+def test_on_a_terminal_a_deletion_is_asked_about(db: SqliteStore, tmp_path: Path) -> None:
     session_id = begun(db)
     with terminal("sessions", "delete", session_id, cwd=tmp_path) as asked:
         asked.expect("for good?")
@@ -115,7 +115,7 @@ def test_on_a_terminal_a_deletion_is_asked_about(db: SqliteDb, tmp_path: Path) -
         assert asked.end() == 0
 
 
-def test_a_run_that_waits_for_another_says_so(kern: Cli, db: SqliteDb) -> None:
+def test_a_run_that_waits_for_another_says_so(kern: Cli, db: SqliteStore) -> None:
     session_id = begun(db, session_id="trip-oslo")
     begun(db, session_id="trip-oslo")
     assert "pending, queued" in kern("runs").out

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from kern.db import SqliteDb
 from kern.db.engine.from_settings import database_path
 from kern.models.scripted import Call
 from kern.testing import isolated_runtime
@@ -36,7 +37,7 @@ def test_the_story_of_a_team_tells_what_its_members_did(home: Path, kern: Cli) -
         """Pay."""
         return f"paid {amount}"
 
-    with isolated_runtime(home, sqlite_with_tables(database_path(home))):
+    with isolated_runtime(home, SqliteDb(sqlite_with_tables(database_path(home)).path)):
         payer = scripted([Call("pay", amount=5), "It is paid."], [pay])
         desk = team([payer], delegating((payer, "Pay 5")))
         run = desk.run("Pay the bill")

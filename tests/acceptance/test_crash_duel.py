@@ -14,9 +14,10 @@ from pydantic import JsonValue
 from kern.contracts.answers import Answer, NewCall, Question
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
-from kern.db import Database, PostgresDb, SqliteDb
 from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Submission
+from kern.db.engine.store import Store
+from kern.db.engine.stores import PostgresStore, SqliteStore
 from kern.db.engine.tables import RequirementRow
 from kern.db.journal import audit_chain
 from kern.db.runs import accepting
@@ -39,12 +40,12 @@ ARGUMENTS: dict[str, JsonValue] = {"order_id": "1"}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Database]:
+def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
     """Each call makes another engine on the same database, as another process would."""
     if request.param == "sqlite":
-        return lambda: SqliteDb(tmp_path / "kern.db")
+        return lambda: SqliteStore(tmp_path / "kern.db")
     url = fresh_database()
-    return lambda: PostgresDb(url)
+    return lambda: PostgresStore(url)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
 
 
-def paused_run(db: Database) -> tuple[str, str]:
+def paused_run(db: Store) -> tuple[str, str]:
     """Store a run that waits for a confirmation; return its id and the requirement's."""
     now, run_id = datetime.now(UTC), new_id()
     request = RunRequest(component_id="agent", input="refund", run_id=run_id)
@@ -76,7 +77,7 @@ def paused_run(db: Database) -> tuple[str, str]:
     return run_id, gate.requirement_id
 
 
-def decide(db: Database, requirement_id: str, by: str, start: Barrier) -> str | None:
+def decide(db: Store, requirement_id: str, by: str, start: Barrier) -> str | None:
     """Decide when the other does; return what the loser is told."""
     digest = arguments_digest("refund", ARGUMENTS)
     submission = Submission(requirement_id, digest, DecisionDraft(verdict=SIDES[by]), by)
@@ -89,7 +90,7 @@ def decide(db: Database, requirement_id: str, by: str, start: Barrier) -> str | 
     return None
 
 
-def test_first_of_two_deciders_wins_and_the_other_is_told(connect: Callable[[], Database]) -> None:
+def test_first_of_two_deciders_wins_and_the_other_is_told(connect: Callable[[], Store]) -> None:
     sides = {by: connect() for by in SIDES}
     sides["ann"].migrate()
     start = Barrier(len(SIDES))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sqlmodel import Session, col, select
 
-from kern.db import database_from_url
 from kern.db.engine.step_tables import StepRow
+from kern.db.engine.stores import store_from_url
 from kern.db.engine.tables import DecisionRow
 from tests.support.crash_app import read
 from tests.support.crash_case import Case, CaseRun
@@ -42,7 +42,7 @@ def steps_of(url: str, run_id: str) -> list[StepRow]:
         query = select(StepRow).where(StepRow.run_id == run_id)
         return list(tx.exec(query.order_by(col(StepRow.number))))
 
-    db = database_from_url(url)
+    db = store_from_url(url)
     try:
         return db.read_now(found)
     finally:
@@ -96,7 +96,7 @@ def read_lines(run: CaseRun) -> list[Line]:
 
 
 def child_decisions(run: CaseRun) -> list[DecisionRow]:
-    db = database_from_url(run.place.database_url)
+    db = store_from_url(run.place.database_url)
     try:
         return db.read_now(lambda tx: list(tx.exec(select(DecisionRow))))
     finally:

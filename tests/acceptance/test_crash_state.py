@@ -12,7 +12,8 @@ from sqlalchemy import text
 from kern.client.processes.services import Services
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
-from kern.db import Database, database_from_url
+from kern.db.engine.store import Store
+from kern.db.engine.stores import store_from_url
 from kern.db.reading import run_outputs
 from kern.values.ids import new_id
 from kern.values.states import OnBusy
@@ -50,7 +51,7 @@ def test_fifty_runs_lose_nothing_of_the_state_when_workers_are_killed(
         model_url=world.models.base_url,
         ledger=str(folder / "ledger"),
     )
-    db = database_from_url(url)
+    db = store_from_url(url)
     try:
         ids, state = world.submit(_play(world, place, db)).result()
     finally:
@@ -63,7 +64,7 @@ def test_fifty_runs_lose_nothing_of_the_state_when_workers_are_killed(
     assert len(read(Path(place.ledger))) > RUNS, "no call was cut off by a death"
 
 
-async def _play(world: World, place: Place, db: Database) -> tuple[list[str], dict[str, JsonValue]]:
+async def _play(world: World, place: Place, db: Store) -> tuple[list[str], dict[str, JsonValue]]:
     services = Services(settings_of(place), db, world.temporal, None)
     ids, session = [new_id() for _ in range(RUNS)], new_id()
     try:
@@ -94,7 +95,7 @@ def _worker(world: World, place: Place, number: int, kill: Kill | None) -> Child
     return world.fork(Spec(role="worker", place=place, log=log, kill=kill))
 
 
-async def _all_completed(db: Database) -> None:
+async def _all_completed(db: Store) -> None:
     query = text("SELECT count(*) FROM runs WHERE status = 'completed'")
     while await db.read(lambda tx: tx.connection().execute(query).scalar()) != RUNS:  # noqa: ASYNC110  other processes set no event
         await asyncio.sleep(0.1)

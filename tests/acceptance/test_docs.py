@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kern.db import SqliteDb
 from kern.testing import isolated_runtime
 from tests.support.documents import ROOT, Block, blocks_of
 from tests.support.templates import sqlite_with_tables
@@ -29,7 +30,9 @@ ENDS = (
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_the_block_runs(block: Block, folder: Path, tmp_path: Path) -> None:
-    with isolated_runtime(folder / ".kern", sqlite_with_tables(tmp_path / "kern.db")):
+    with isolated_runtime(
+        folder / ".kern", SqliteDb(sqlite_with_tables(tmp_path / "kern.db").path)
+    ):
         exec(compile(block.text, "docs", "exec"), {"__name__": "docs"})  # noqa: S102
 
 
@@ -43,7 +46,9 @@ def test_the_example_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INVOICES", "20")
-    with isolated_runtime(folder / ".kern", sqlite_with_tables(tmp_path / "kern.db")):
+    with isolated_runtime(
+        folder / ".kern", SqliteDb(sqlite_with_tables(tmp_path / "kern.db").path)
+    ):
         runpy.run_path(str(ROOT / "examples" / example), run_name="__main__")
 
     said = capsys.readouterr().out.splitlines()[-1]

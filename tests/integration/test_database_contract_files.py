@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy import event
 from sqlmodel import col, func, select
 
-from kern.context import Context
+from kern.context.history_window import Window
+from kern.context.instructions import Context
 from kern.contracts.viewer import Viewer
 from kern.db.engine.tables import FileRow
 from kern.db.reading import files, history_window, listings
 from kern.db.sessions import deletions, forks, records
 from kern.db.turns import model_turns
 from kern.errors import Conflict, InvalidInput, NotAllowed, NotFound
-from kern.history import Window
 from kern.media import File, FileContent, Image
 from kern.run import FileReference, Message
 from kern.values.ids import new_id

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from sqlmodel import Session, SQLModel, col, func, select
 
+from kern.context.history_window import Window
 from kern.contracts.answers import NewCall
 from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db.engine.plain_rows import add, table_of
@@ -18,7 +19,6 @@ from kern.db.runs import lifecycle
 from kern.db.runs.deleted import is_deleted
 from kern.db.sessions import deletions, forks, records
 from kern.errors import Conflict, InvalidInput, NotAllowed, NotFound
-from kern.history import Window
 from kern.session_state import StateChange
 from kern.values.ids import new_id
 from kern.values.states import RunStatus

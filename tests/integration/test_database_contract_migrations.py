@@ -6,7 +6,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlmodel import SQLModel
 
-from kern.db import PostgresDb
+from kern.db.engine.stores import PostgresStore
 from kern.db.migrations import HEAD
 from kern.db.migrations.migrate import revision_of
 from tests.support.postgres import fresh_database
@@ -14,7 +14,7 @@ from tests.support.stored_runs import at_once
 
 
 def test_the_tables_are_those_that_the_code_declares() -> None:
-    with closing(PostgresDb(fresh_database())) as database:
+    with closing(PostgresStore(fresh_database())) as database:
         assert revision_of(database) is None
         for _ in range(2):
             database.migrate()
@@ -24,7 +24,7 @@ def test_the_tables_are_those_that_the_code_declares() -> None:
 
 def test_eight_workers_may_begin_with_one_database_at_once() -> None:
     url = fresh_database()
-    databases = [PostgresDb(url) for _ in range(8)]
+    databases = [PostgresStore(url) for _ in range(8)]
     assert at_once([database.migrate for database in databases]) == [None] * 8
     assert revision_of(databases[0]) == HEAD
     for database in databases:

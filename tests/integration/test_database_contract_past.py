@@ -2,8 +2,8 @@
 
 import pytest
 
+from kern.context.chat_history import PastRun
 from kern.db.reading.chat_history import StoredPast
-from kern.past import PastRun
 from kern.values.ids import new_id
 from tests.support.stored_runs import Stored, after
 

@@ -8,7 +8,7 @@ from sqlmodel import Session, select
 
 from kern.contracts.answers import NewCall, Question
 from kern.contracts.viewer import Viewer
-from kern.db import PostgresDb
+from kern.db.engine.stores import PostgresStore
 from kern.db.engine.tables import RunRow, SessionRow
 from kern.db.journal import outbox
 from kern.db.journal.outbox import DeliveryKind
@@ -292,7 +292,7 @@ def test_messages_are_read_in_the_order_of_the_calls_whenever_they_came(stored: 
 
 
 def test_a_database_that_is_away_is_said_to_be_without_its_password() -> None:
-    with closing(PostgresDb("postgresql://kern:sesame@127.0.0.1:1/kern")) as database:
+    with closing(PostgresStore("postgresql://kern:sesame@127.0.0.1:1/kern")) as database:
         for act in (lambda: Stored(database).output("a"), database.migrate):
             with pytest.raises(Unavailable, match="does not answer") as caught:
                 act()

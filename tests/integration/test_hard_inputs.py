@@ -8,7 +8,7 @@ import pytest
 
 from kern.agent import Agent
 from kern.client.processes.runtime import Runtime
-from kern.db import SqliteDb
+from kern.db.engine.stores import SqliteStore
 from kern.models import scripted as scripts
 from kern.models.base import Delta, Model, ModelRequest, ModelResponse
 from kern.models.openai import OpenAIChat, OpenAIResponses
@@ -213,7 +213,7 @@ def test_a_run_of_many_turns_continues_as_new_and_keeps_its_cursor(
     settings: Settings, tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = settings.model_copy(update={"turns_per_history": 3})
-    runtime = Runtime(few, SqliteDb(tmp_path / "kern.db"))
+    runtime = Runtime(few, SqliteStore(tmp_path / "kern.db"))
     monkeypatch.setattr("kern.client.processes.runtime._runtime", runtime)
 
     @tool(requires_confirmation=lambda number: number == 8)

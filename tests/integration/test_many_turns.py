@@ -7,7 +7,7 @@ import pytest
 
 from kern.client.processes import runtime as runtime_module
 from kern.client.processes.runtime import Runtime
-from kern.db import SqliteDb
+from kern.db.engine.stores import SqliteStore
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call, Step, answers_since_user
 from kern.process.settings import Settings
@@ -22,7 +22,7 @@ def test_ten_thousand_calls_run_once_each(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = settings.model_copy(update={"turns_per_history": 100, "heartbeat_seconds": 10.0})
-    runtime = Runtime(few, SqliteDb(tmp_path / "kern.db"))
+    runtime = Runtime(few, SqliteStore(tmp_path / "kern.db"))
     monkeypatch.setattr(runtime_module, "_runtime", runtime)
     done: Counter[int] = Counter()
 

@@ -7,10 +7,10 @@ import pytest
 
 from kern.agent import Agent
 from kern.client.processes.runtime import Runtime
+from kern.components.registry import Registry
 from kern.errors import InvalidInput, NotAllowed
 from kern.models.scripted import Call
 from kern.process.settings import Settings
-from kern.registry import Registry
 from kern.run import RunOutput
 from kern.tools import tool
 from tests.conftest import running

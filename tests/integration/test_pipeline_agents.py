@@ -8,13 +8,13 @@ from pydantic import BaseModel
 from kern.activities import endings
 from kern.agent import Agent
 from kern.client.processes.runtime import Runtime
-from kern.component import Component
+from kern.components.component import Component
+from kern.components.registry import Registry
+from kern.components.runnable import Runnable
 from kern.contracts.viewer import OPERATOR
 from kern.errors import InvalidDecision
 from kern.models.base import ModelRequest, ProviderError
 from kern.models.scripted import Call
-from kern.registry import Registry
-from kern.runnable import Runnable
 from kern.tools import tool
 from kern.values.ids import new_id
 from kern.values.states import RequirementKind, RunStatus

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kern.client.processes.runtime import Runtime
-from kern.db import Database
+from kern.db.engine.store import Store
 from kern.run import RunOutput
 from kern.values.states import RunStatus
 from kern.workflow import HumanReview, Loop, Parallel, Router, Step, StepInput, Steps, Workflow
@@ -39,7 +39,7 @@ def sql(runtime: Runtime, statement: str, **values: object) -> None:
     """Change rows behind Kern's back."""
     from sqlalchemy import text
 
-    db: Database = runtime.services.db
+    db: Store = runtime.services.db
     db.write_now(lambda tx: tx.connection().execute(text(statement), values))
 
 

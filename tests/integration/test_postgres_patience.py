@@ -6,8 +6,8 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from kern.db import PostgresDb
-from kern.db.engine import database as engine
+from kern.db.engine import store as engine
+from kern.db.engine.stores import PostgresStore
 from kern.errors import Unavailable
 from tests.support.postgres import fresh_database
 
@@ -19,7 +19,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_without_end(
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         where = f"127.0.0.1:{silent.getsockname()[1]}/kern?connect_timeout=2"
         with (
-            closing(PostgresDb(f"postgresql://kern:sesame@{where}")) as database,
+            closing(PostgresStore(f"postgresql://kern:sesame@{where}")) as database,
             pytest.raises(Unavailable, match="timeout"),
         ):
             database.read_now(lambda tx: None)
@@ -27,7 +27,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_without_end(
 
 def test_connections_have_time_limits_unless_the_url_sets_others() -> None:
     def parameters(url: str) -> dict[str, str]:
-        with closing(PostgresDb(url)) as database, database.engine.connect() as connection:
+        with closing(PostgresStore(url)) as database, database.engine.connect() as connection:
             driver = connection.connection.driver_connection
             assert isinstance(driver, psycopg.Connection)
             return driver.info.get_parameters()

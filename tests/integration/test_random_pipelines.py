@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from kern.client.processes.runtime import Runtime
+from kern.components.steps.blocks import Steps
 from kern.db.steps.inputs import as_text
-from kern.pipeline.blocks import Steps
 from kern.values.ids import new_id
 from kern.values.states import RunStatus
 from kern.workflow import Workflow

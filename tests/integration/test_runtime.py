@@ -13,12 +13,12 @@ from kern.client.processes.runtime import Runtime
 from kern.client.server import process
 from kern.client.temporal import connection
 from kern.client.temporal.relay import Relay
+from kern.components.registry import Registry
 from kern.contracts.requests import RunRequest
-from kern.db import SqliteDb
+from kern.db.engine.stores import SqliteStore
 from kern.errors import Unavailable
 from kern.models.scripted import Call
 from kern.process.settings import Settings
-from kern.registry import Registry
 from tests.support.agents import scripted
 from tests.support.templates import sqlite_with_tables
 from tests.support.waiting import wait_until
@@ -95,7 +95,7 @@ def test_ctrl_c_while_it_opens_lets_the_opening_end(
     monkeypatch.setattr(connection, "connect", interrupted)
 
     with pytest.raises(KeyboardInterrupt):
-        Runtime(Settings(home=tmp_path), SqliteDb(tmp_path / "kern.db"))
+        Runtime(Settings(home=tmp_path), SqliteStore(tmp_path / "kern.db"))
 
     assert connected
     assert "kern" not in {thread.name for thread in threading.enumerate()}

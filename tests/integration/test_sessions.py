@@ -18,6 +18,7 @@ from kern.client.processes.runtime import Runtime
 from kern.client.temporal.connection import queue_of
 from kern.contracts.messages import RunCursor
 from kern.db import InMemoryDb, SqliteDb
+from kern.db.engine.databases import store_of
 from kern.db.engine.tables import OutboxRow
 from kern.db.journal import audit_chain
 from kern.db.runs.deleted import is_deleted
@@ -299,7 +300,7 @@ def test_two_memories_are_two_databases(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory = InMemoryDb()
-    with closing(Runtime(settings, memory)) as running:
+    with closing(Runtime(settings, store_of(memory))) as running:
         monkeypatch.setattr(runtime_module, "_runtime", running)
         agent = scripted(["Hello."], db=memory)
         first = agent.run("Hi")

@@ -16,9 +16,9 @@ from kern.client.service import streams as streams_module
 from kern.client.service.reading import RunReader
 from kern.client.service.streams import Readers
 from kern.contracts.viewer import Viewer
-from kern.db import Database, PostgresDb, SqliteDb
 from kern.db.engine import pg_notify
-from kern.db.engine.database import Result
+from kern.db.engine.store import Result, Store
+from kern.db.engine.stores import PostgresStore, SqliteStore
 from kern.db.journal.text_publisher import publisher_for
 from kern.errors import NotFound
 from kern.events import RunContent, RunEvent
@@ -42,10 +42,10 @@ def look() -> str:
 async def elsewhere(runtime: Runtime) -> AsyncGenerator[Readers]:
     """Have the readers of another process, which only reads and starts nothing."""
     own = runtime.services.db
-    if isinstance(own, PostgresDb):
-        db: Database = PostgresDb(own.engine.url.render_as_string(hide_password=False))
+    if isinstance(own, PostgresStore):
+        db: Store = PostgresStore(own.engine.url.render_as_string(hide_password=False))
     else:
-        db = SqliteDb(cast("SqliteDb", own).path)
+        db = SqliteStore(cast("SqliteStore", own).path)
     streams = Readers(db)
     try:
         yield streams
@@ -82,7 +82,7 @@ async def test_another_process_reads_every_event_and_the_whole_text(
         reader = await opened(streams, run_id)
         first = await reader.read()
         gates[0].touch()
-        is_told = isinstance(runtime_on_each.services.db, PostgresDb)
+        is_told = isinstance(runtime_on_each.services.db, PostgresStore)
         middle = await read_until(reader, lambda event: event.kind == "tool_call_completed")
         if is_told:
             last = await read_until(reader, lambda event: isinstance(event, RunContent))

@@ -9,9 +9,10 @@ from pydantic import JsonValue
 from sqlalchemy import MetaData, Table, select
 from sqlalchemy.exc import IntegrityError
 
-from kern.context import Context
+from kern.context.history_window import Window
+from kern.context.instructions import Context
 from kern.contracts.viewer import OPERATOR
-from kern.db import PostgresDb, SqliteDb
+from kern.db.engine.stores import PostgresStore, SqliteStore
 from kern.db.journal import audit_chain, outbox
 from kern.db.journal.audit_chain import ChainReport
 from kern.db.journal.outbox import DeliveryKind
@@ -20,7 +21,6 @@ from kern.db.migrations.migrate import revision_of
 from kern.db.reading import history_window, session_metrics
 from kern.db.runs import session_queue
 from kern.db.turns import model_turns
-from kern.history import Window
 from kern.values.states import OnBusy, RunStatus
 from kern.workflow import Parallel, Step, Steps
 from tests.support.lanes import Lanes, Player
@@ -41,7 +41,7 @@ Rows = dict[str, list[dict[str, object]]]
 @pytest.fixture(params=["sqlite", "postgres"])
 def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stored]:
     is_sqlite = request.param == "sqlite"
-    old = SqliteDb(tmp_path / "kern.db") if is_sqlite else PostgresDb(fresh_database())
+    old = SqliteStore(tmp_path / "kern.db") if is_sqlite else PostgresStore(fresh_database())
     with closing(old) as database:
         fill(database, "0001")
         assert revision_of(database) == "0001"

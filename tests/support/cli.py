@@ -21,8 +21,8 @@ import pytest
 
 from kern.client.cli.main import execute
 from kern.contracts.viewer import OPERATOR
-from kern.db import SqliteDb
 from kern.db.engine.from_settings import database_path
+from kern.db.engine.stores import SqliteStore
 from kern.db.reading.run_outputs import run_output
 from kern.run import RunOutput
 from tests.support import forked
@@ -78,7 +78,7 @@ def command(*arguments: str, cwd: Path, timeout: float = 100, **more: str) -> Sa
 
 def output_of(folder: Path, run_id: str) -> RunOutput:
     """Read a run from the database of the folder in which commands work."""
-    with closing(SqliteDb(database_path(folder / ".kern"))) as db:
+    with closing(SqliteStore(database_path(folder / ".kern"))) as db:
         return db.read_now(lambda tx: run_output(tx, run_id, OPERATOR))
 
 

@@ -15,7 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from kern.client.processes.services import Services
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
-from kern.db import database_from_url
+from kern.db.engine.stores import store_from_url
 from kern.db.engine.tables import RequirementRow
 from kern.values.ids import new_id
 from tests.support.crash_app import build, user_text
@@ -109,7 +109,7 @@ class CaseRun:
         self.leaders = [Other(self.id, self.said)] if case.is_inside else []
         self.deaths: list[Snapshot] = []
         self._session_id = new_id() if case.behind else None
-        self._db = database_from_url(url)
+        self._db = store_from_url(url)
         services = Services(settings_of(self.place), self._db, world.temporal, None)
         self._runs = services.runs
         self.person = Person(services, Path(self.place.ledger), case.verdict)

@@ -9,12 +9,12 @@ import threading
 
 from kern.client.processes.services import Services
 from kern.client.temporal.workers import ComponentWorkers
+from kern.components.registry import Registry
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
 from kern.db.reading import run_outputs
 from kern.process import checkpoints
 from kern.process.logs import log_json
-from kern.registry import Registry
 from tests.support.crash_app import build
 from tests.support.crash_spec import ANY_POINT, Kill, Spec, settings_of
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlmodel import Session, col, or_, select
 
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.engine.tables import (
     DecisionRow,
     EventRow,
@@ -119,7 +119,7 @@ def asked(models: ModelServer, text: str) -> Counter[int]:
 
 
 async def snapshot(
-    db: Database, models: ModelServer, run_id: str, text: str, ledger: Path
+    db: Store, models: ModelServer, run_id: str, text: str, ledger: Path
 ) -> Snapshot:
     """Take down how a run stands."""
     rows = await db.write(lambda tx: rows_of(tx, run_id))

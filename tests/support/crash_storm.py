@@ -14,7 +14,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 from kern.client.processes.services import Services
 from kern.contracts.requests import RunRequest
-from kern.db import database_from_url
+from kern.db.engine.stores import store_from_url
 from kern.db.engine.tables import RequirementRow
 from kern.db.journal.audit_chain import verify
 from kern.errors import Unavailable
@@ -87,7 +87,7 @@ class Storm:
             ledger=str(folder / "ledger"),
         )
         settings = settings_of(self._place)
-        self._services = Services(settings, database_from_url(url), world.temporal, None)
+        self._services = Services(settings, store_from_url(url), world.temporal, None)
 
     async def rage(self) -> None:
         """Kill as often as planned while runs are made, then let the rest come to its end."""

@@ -16,7 +16,8 @@ from temporalio.client import Client
 from kern.client.server.embedded import EmbeddedServer, status
 from kern.client.server.process import stop
 from kern.client.temporal import connection
-from kern.db import Database, PostgresDb
+from kern.db.engine.store import Store
+from kern.db.engine.stores import PostgresStore
 from kern.errors import Unavailable
 from tests.support.crash_app import script
 from tests.support.crash_processes import Child, environment
@@ -95,7 +96,7 @@ class World:
         """As `fresh`, on a server that the caller started."""
         with self._guard:
             url = postgres.fresh_database()
-            migrate(PostgresDb(url))
+            migrate(PostgresStore(url))
         return Path(tempfile.mkdtemp(dir=self.folder)), url
 
     def _is_back(self) -> bool:
@@ -127,7 +128,7 @@ class World:
         self.limit = asyncio.Semaphore(_AT_ONCE)
 
 
-def migrate(db: Database) -> None:
+def migrate(db: Store) -> None:
     """Make the tables of a database, and let go of it."""
     db.migrate()
     db.close()

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from sqlalchemy import bindparam, select
 
-from kern.db import Database
+from kern.components.steps.blocks import StepFunction
 from kern.db.engine.plain_rows import execute, table_of
+from kern.db.engine.store import Store
 from kern.db.engine.tables import ToolCallRow
-from kern.pipeline.blocks import StepFunction
 from kern.requirements import Requirement
 from kern.values.states import RequirementKind
 from kern.workflow import StepInput, StepOutput
@@ -48,7 +48,7 @@ class Work:
 class People:
     """Fills in what the specs say about what a run waits for."""
 
-    def __init__(self, spec: Spec, db: Database) -> None:
+    def __init__(self, spec: Spec, db: Store) -> None:
         self._specs = {one.name: one for one in every(spec)}
         self._db = db
         self._asked: Counter[tuple[str, str]] = Counter()

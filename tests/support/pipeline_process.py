@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from kern.pipeline.blocks import StepFunction, Steps
+from kern.components.steps.blocks import StepFunction, Steps
 from kern.process import checkpoints
 from kern.requirements import Requirement
 from kern.values.canonical import canonical_json

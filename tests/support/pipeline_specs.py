@@ -12,10 +12,10 @@ from typing import Any
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from kern.pipeline.blocks import Block, Step, StepFunction, Steps
-from kern.pipeline.containers import Condition, Loop, Parallel, Router
-from kern.pipeline.review import HumanReview, OnReject
-from kern.pipeline.values import StepInput, StepOutput
+from kern.components.steps.blocks import Block, Step, StepFunction, Steps
+from kern.components.steps.containers import Condition, Loop, Parallel, Router
+from kern.components.steps.review import HumanReview, OnReject
+from kern.components.steps.values import StepInput, StepOutput
 from kern.values.canonical import canonical_json
 
 MOST_ITERATIONS = 3

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from kern.agent import Agent
+from kern.components.agents.planning import SoFar, plan
 from kern.contracts.messages import TurnOutcome
 from kern.contracts.requests import RunRequest
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.runs import accepting
 from kern.db.turns import calls, model_turns
 from kern.models.base import ModelResponse
 from kern.models.scripted import Call, ScriptedModel
-from kern.planning import SoFar, plan
 from kern.run import RequestedCall
 from kern.tools import Approval, ask_user, tool
 from kern.values.ids import new_id
@@ -63,7 +63,7 @@ class Seeded:
 
 
 def waiting(
-    db: Database, call: Call, *, text: str = "Do it.", user_id: str | None = None, run_id: str = ""
+    db: Store, call: Call, *, text: str = "Do it.", user_id: str | None = None, run_id: str = ""
 ) -> Seeded:
     """Store a run whose model asked for a call that waits for a person."""
     run_id = run_id or new_id()
@@ -73,7 +73,7 @@ def waiting(
     return Seeded(run_id, gate.requirement_id)
 
 
-def torn(db: Database) -> Seeded:
+def torn(db: Store) -> Seeded:
     """Store a run whose worker died in the middle of a call that may not be repeated."""
     run_id = new_id()
     call = _asked(db, Call("send", text="hello"), "Send it.", None, run_id).calls[0]
@@ -85,7 +85,7 @@ def torn(db: Database) -> Seeded:
     return Seeded(run_id, found.gate.requirement_id)
 
 
-def _asked(db: Database, call: Call, text: str, user_id: str | None, run_id: str) -> TurnOutcome:
+def _asked(db: Store, call: Call, text: str, user_id: str | None, run_id: str) -> TurnOutcome:
     request = RunRequest(component_id=agent.id, input=text, user_id=user_id)
     requested = RequestedCall(id="call_0", name=call.name, arguments=call.arguments_text)
     answer = plan(agent, ModelResponse(provider="scripted", tool_calls=[requested]), SoFar())

@@ -5,10 +5,10 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlmodel import Session
 
+from kern.context.history_window import Window
 from kern.contracts.viewer import OPERATOR
 from kern.db.reading import history_window, session_metrics
 from kern.db.sessions import records
-from kern.history import Window
 from kern.run import Message
 from tests.support.session_model import CANCELLED, REJECTED, ModelSession, Run, Said
 

@@ -15,9 +15,9 @@ from kern.contracts.answers import Answer, NewCall, Question
 from kern.contracts.messages import TurnOutcome
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR, Viewer
-from kern.db import Database
 from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted, Submission
+from kern.db.engine.store import Store
 from kern.db.journal.events import events_of
 from kern.db.journal.outbox import Delivery
 from kern.db.reading import run_outputs
@@ -29,8 +29,8 @@ from kern.models.base import ModelResponse
 from kern.requirements import DecisionDraft, Requirement
 from kern.run import RequestedCall, RunOutput, ToolExecution
 from kern.session_state import StateChange
-from kern.tool_schema import Signature
 from kern.tools import Approval
+from kern.tools.signature import Signature
 from kern.values.ids import new_id
 from kern.values.states import RequirementKind, ToolOutcome, Verdict
 from tests.support.templates import with_tables
@@ -84,7 +84,7 @@ def question(kind: RequirementKind = RequirementKind.confirmation, **options: ob
 class Stored:
     """Shorthands for the transactions of runs; each takes the moment at which it happens."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Store) -> None:
         self.database = database
 
     def do(self, transaction: Callable[[Session], Result]) -> Result:

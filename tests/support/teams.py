@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from kern.model_component import ModelComponent
+from kern.components.agents.model_component import ModelComponent
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call, Script, ScriptedModel
 from kern.run import RunOutput

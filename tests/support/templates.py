@@ -5,27 +5,28 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from kern.db import Database, InMemoryDb, PostgresDb, SqliteDb
+from kern.db.engine.store import Store
+from kern.db.engine.stores import MemoryStore, PostgresStore, SqliteStore
 from tests.support import postgres
 
 
-def with_tables(kind: str, folder: Path) -> Database:
+def with_tables(kind: str, folder: Path) -> Store:
     """Make an empty database of a kind (`sqlite`, `postgres` or `memory`) with Kern's tables."""
     if kind == "postgres":
-        return PostgresDb(postgres_with_tables())
+        return PostgresStore(postgres_with_tables())
     return memory_with_tables() if kind == "memory" else sqlite_with_tables(folder / "kern.db")
 
 
-def sqlite_with_tables(path: Path) -> SqliteDb:
+def sqlite_with_tables(path: Path) -> SqliteStore:
     """Make a SQLite file with Kern's tables at a path, and return its database."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_sqlite())
-    return SqliteDb(path)
+    return SqliteStore(path)
 
 
-def memory_with_tables() -> InMemoryDb:
+def memory_with_tables() -> MemoryStore:
     """Make a database in memory that has Kern's tables."""
-    database = InMemoryDb()
+    database = MemoryStore()
     _connection(database).deserialize(_memory())
     return database
 
@@ -39,20 +40,20 @@ def postgres_with_tables() -> str:
 def _sqlite() -> bytes:
     with tempfile.TemporaryDirectory(prefix="kern-template-") as folder:
         path = Path(folder) / "kern.db"
-        _make_tables(SqliteDb(path))
+        _make_tables(SqliteStore(path))
         return path.read_bytes()
 
 
 @cache
 def _memory() -> bytes:
-    database = InMemoryDb()
+    database = MemoryStore()
     database.migrate()
     made = _connection(database).serialize()
     database.close()
     return made
 
 
-def _connection(database: InMemoryDb) -> sqlite3.Connection:
+def _connection(database: MemoryStore) -> sqlite3.Connection:
     with database.engine.connect() as connection:
         driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
@@ -62,10 +63,10 @@ def _connection(database: InMemoryDb) -> sqlite3.Connection:
 @cache
 def _postgres() -> str:
     url = postgres.fresh_database()
-    _make_tables(PostgresDb(url))
+    _make_tables(PostgresStore(url))
     return url.rpartition("/")[2]
 
 
-def _make_tables(database: Database) -> None:
+def _make_tables(database: Store) -> None:
     database.migrate()
     database.close()

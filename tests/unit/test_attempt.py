@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from kern.activities.attempt import Attempt, Executions
 from kern.activities.tool_loop import Ended, Returned
-from kern.db import InMemoryDb
+from kern.db.engine.stores import MemoryStore
 from kern.db.turns import calls
 from kern.db.turns.calls import Execution, Settled
 from kern.values.states import Effect, ToolCallStatus
@@ -36,7 +36,7 @@ class Slow(Attempt[str]):
     """An attempt that takes two steps to store what the call came to."""
 
     def __init__(self) -> None:
-        super().__init__(InMemoryDb(), execution(), "token", "tool_call")
+        super().__init__(MemoryStore(), execution(), "token", "tool_call")
         self.begins, self.may_store = asyncio.Event(), asyncio.Event()
         self.ended = asyncio.Event()
         self.stored: list[Ended[str]] = []

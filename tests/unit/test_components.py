@@ -11,12 +11,12 @@ import pytest
 from pydantic import BaseModel
 
 from kern.agent import Agent
-from kern.component import slug
+from kern.components.component import slug
+from kern.components.registry import Registry
 from kern.contracts.requests import input_text
 from kern.errors import InvalidDefinition, InvalidInput, NotFound
 from kern.models.openai import OpenAIResponses
 from kern.models.scripted import ScriptedModel
-from kern.registry import Registry
 from kern.team import Team
 from kern.tools import Approval, Tool, tool
 from kern.workflow import Workflow
@@ -33,7 +33,7 @@ print(Agent(model=ScriptedModel(["."]), instructions="Help.", tools=[refund]).id
 """
 IMPORTS = """
 import sys
-import kern.agent, kern.tools, kern.requirements, kern.registry
+import kern.agent, kern.tools, kern.requirements, kern.components.registry
 print([name for name in ("temporalio", "openai", "alembic", "typer") if name in sys.modules])
 """
 

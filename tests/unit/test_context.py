@@ -4,9 +4,9 @@ import pytest
 from pydantic import JsonValue
 
 from kern.agent import Agent
-from kern.context import Context
+from kern.context.history_window import Window
+from kern.context.instructions import Context
 from kern.errors import InvalidDefinition
-from kern.history import Window
 from kern.models.scripted import ScriptedModel
 
 STATE: dict[str, JsonValue] = {

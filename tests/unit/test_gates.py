@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from kern.gates import gate_of
 from kern.tools import Predicate, Tool
+from kern.tools.gates import gate_of
 from kern.values.states import RequirementKind
 
 ARGUMENTS: dict[str, object] = {"order_id": "1042", "amount": 80.0}

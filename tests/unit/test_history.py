@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from kern.history import Waiting, fitted, paused_line
+from kern.context.history_window import Waiting, fitted, paused_line
 from kern.models.base import ModelRequest
 from kern.models.openai.chat import OpenAIChat
 from kern.models.openai.responses import PROVIDER, OpenAIResponses

@@ -12,8 +12,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 from sqlmodel import SQLModel
 
-from kern.db import InMemoryDb, SqliteDb
 from kern.db.engine import tables
+from kern.db.engine.stores import MemoryStore, SqliteStore
 from kern.db.migrations import HEAD
 from kern.db.migrations.migrate import configuration, revision_of
 from kern.errors import Conflict
@@ -24,14 +24,14 @@ _ = tables
 
 MIGRATE = """
 import sys
-from kern.db import SqliteDb
+from kern.db.engine.stores import SqliteStore
 sys.stdin.readline()
-SqliteDb(sys.argv[1]).migrate()
+SqliteStore(sys.argv[1]).migrate()
 """
 
 
 def test_the_head_is_the_newest_revision() -> None:
-    with closing(InMemoryDb()) as database, database.engine.connect() as connection:
+    with closing(MemoryStore()) as database, database.engine.connect() as connection:
         scripts = ScriptDirectory.from_config(configuration(connection))
     assert scripts.get_heads() == [HEAD]
     revisions = [script.revision for script in scripts.walk_revisions()]
@@ -39,7 +39,7 @@ def test_the_head_is_the_newest_revision() -> None:
 
 
 def test_an_empty_database_comes_to_the_head_and_stays_there(tmp_path: Path) -> None:
-    with closing(SqliteDb(tmp_path / "new" / "kern.db")) as database:
+    with closing(SqliteStore(tmp_path / "new" / "kern.db")) as database:
         assert revision_of(database) is None
         for _time in range(2):
             database.migrate()
@@ -47,7 +47,7 @@ def test_an_empty_database_comes_to_the_head_and_stays_there(tmp_path: Path) -> 
 
 
 def test_the_tables_are_those_that_the_code_declares(tmp_path: Path) -> None:
-    with closing(SqliteDb(tmp_path / "kern.db")) as database:
+    with closing(SqliteStore(tmp_path / "kern.db")) as database:
         database.migrate()
         with database.engine.connect() as connection:
             assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
@@ -73,19 +73,19 @@ def test_eight_processes_may_begin_with_one_file_at_once(tmp_path: Path) -> None
         process.stdin.flush()
     errors = [process.communicate()[1] for process in started]
     assert [process.returncode for process in started] == [0] * 8, errors
-    with closing(SqliteDb(path)) as database:
+    with closing(SqliteStore(path)) as database:
         assert revision_of(database) == HEAD
 
 
 def test_eight_threads_may_begin_with_one_file_at_once(tmp_path: Path) -> None:
-    databases = [SqliteDb(tmp_path / "kern.db") for _ in range(8)]
+    databases = [SqliteStore(tmp_path / "kern.db") for _ in range(8)]
     assert at_once([database.migrate for database in databases]) == [None] * 8
     for database in databases:
         database.close()
 
 
 def test_threads_may_bring_different_databases_up_at_once() -> None:
-    databases = [InMemoryDb() for _ in range(8)]
+    databases = [MemoryStore() for _ in range(8)]
     assert at_once([database.migrate for database in databases]) == [None] * 8
     for database in databases:
         assert revision_of(database) == HEAD
@@ -96,7 +96,7 @@ def test_threads_may_bring_different_databases_up_at_once() -> None:
 def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(
     tmp_path: Path, revision: str
 ) -> None:
-    with closing(SqliteDb(tmp_path / "kern.db")) as database:
+    with closing(SqliteStore(tmp_path / "kern.db")) as database:
         database.migrate()
         with database.engine.begin() as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": revision})

@@ -8,12 +8,12 @@ from pathlib import Path
 from temporalio.testing import ActivityEnvironment
 
 from kern.activities.model_turn import ModelTurn
+from kern.components.registry import Registry
 from kern.contracts.messages import TurnInput
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
 from kern.db.reading import run_outputs
 from kern.db.runs import accepting
-from kern.registry import Registry
 from kern.values.ids import new_id
 from tests.support.agents import scripted
 from tests.support.templates import sqlite_with_tables

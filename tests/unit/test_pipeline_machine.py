@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
+from kern.components.steps.blocks import Steps
+from kern.components.steps.compile import lay_out
 from kern.db.engine.step_tables import StepRow
-from kern.pipeline.blocks import Steps
 from kern.pipeline.frames import SERVED, Ending, Outcome, Phase
-from kern.pipeline.laying import lay_out
 from kern.pipeline.machine import Machine
 from tests.support.pipeline_frames import MemoryFrames
 from tests.support.pipeline_lives import every
@@ -63,7 +63,7 @@ class Drive:
         self.counts[frame.id, what] += 1
         return self.counts[frame.id, what]
 
-    def serve(self, machine: Machine, frame: StepRow) -> None:
+    def serve(self, machine: Machine[StepRow], frame: StepRow) -> None:
         spec, told = self.specs[frame.name], self.frames.given(frame)
         match Phase(frame.phase):
             case Phase.gate if spec.gate == "no":
@@ -98,7 +98,7 @@ class Drive:
             return [0]
         return [1] if spec.otherwise else []
 
-    def review(self, machine: Machine, frame: StepRow, spec: Spec) -> None:
+    def review(self, machine: Machine[StepRow], frame: StepRow, spec: Spec) -> None:
         verdict = spec.review
         if verdict == "again":
             verdict = "no" if self.count(frame, "review") == 1 else "approve"
@@ -113,7 +113,7 @@ class Drive:
         else:
             machine.approved(frame)
 
-    def decide(self, machine: Machine, frame: StepRow, spec: Spec) -> None:
+    def decide(self, machine: Machine[StepRow], frame: StepRow, spec: Spec) -> None:
         said = troubled(spec, self.count(frame, "trouble"))
         if said == "again":
             machine.again(frame)

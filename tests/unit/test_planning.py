@@ -6,10 +6,10 @@ import pytest
 from pydantic import BaseModel, Field, JsonValue
 
 from kern.agent import Agent
+from kern.components.agents.planning import SoFar, plan, plan_call
 from kern.contracts.answers import Answer, NewCall, Question
 from kern.models.base import ModelResponse
 from kern.models.scripted import ScriptedModel
-from kern.planning import SoFar, plan, plan_call
 from kern.run import RequestedCall
 from kern.tools import Function, Tool, ask_user, tool
 from kern.values.states import RequirementKind

@@ -7,12 +7,12 @@ import pytest
 from pydantic import JsonValue
 
 from kern.agent import Agent
+from kern.components.agents.delegation import Delegation
+from kern.components.agents.task_list import TaskStatus, check_undone, listed, tasks_of
 from kern.db import InMemoryDb
-from kern.delegation import Delegation
 from kern.errors import InvalidDefinition
 from kern.models.scripted import ScriptedModel
 from kern.run import ToolExecution
-from kern.task_list import TaskStatus, check_undone, listed, tasks_of
 from kern.team import Mode, Team
 from kern.tools import tool
 from kern.values.states import ToolCallStatus, ToolOutcome

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, SecretStr
 
 from kern.errors import InvalidDefinition
-from kern.tool_schema import Signature
 from kern.tools import RunContext, Tool
+from kern.tools.signature import Signature
 
 MOMENT = "2026-01-02T03:04:05Z"
 AN_ID = "6f3f4a52-0c0e-4dc5-9a55-0d3a4c0f2c11"

@@ -7,7 +7,8 @@ from typing import cast
 import pytest
 
 from kern.errors import InvalidDefinition
-from kern.tools import Approval, Tool, as_tool, ask_user, tool
+from kern.tools import Approval, Tool, ask_user, tool
+from kern.tools.tool import as_tool
 from kern.values.states import Effect, OnExpiry, RequirementKind
 
 

@@ -16,6 +16,7 @@ from kern.activities.tool_call import ToolCalls
 from kern.agent import Agent
 from kern.client.server.start import find_binary
 from kern.client.temporal.connection import KernPlugin
+from kern.components.registry import Registry
 from kern.contracts.messages import Resolved, RunCursor, Stop, StopQuery
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
@@ -25,7 +26,6 @@ from kern.db.reading import run_outputs
 from kern.db.runs import accepting
 from kern.errors import AlreadyResolved
 from kern.models.scripted import Call, ScriptedModel
-from kern.registry import Registry
 from kern.run import RunOutput
 from kern.tools import Approval, tool
 from kern.values.ids import new_id

@@ -11,9 +11,9 @@ from kern.activities.model_turn import ModelTurn
 from kern.agent import Agent
 from kern.client.server.start import find_binary
 from kern.client.temporal.connection import KernPlugin
+from kern.components.registry import Registry
 from kern.contracts.messages import Nothing, RunCursor, Told
 from kern.models.scripted import ScriptedModel
-from kern.registry import Registry
 from tests.support.stored_runs import Stored
 from tests.support.templates import sqlite_with_tables
 

@@ -1,41 +1,44 @@
-"""The databases that Kern can keep runs in."""
+"""The databases that users declare, each in front of the store that reads and writes it."""
 
-import random
-import sqlite3
-import threading
-import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Protocol
 
-from sqlalchemy import Connection, create_engine, event, make_url
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import StaticPool
-from sqlmodel import Session
-
-from kern.db.engine import pg_notify
-from kern.db.engine.database import Database, Result
-from kern.errors import InvalidInput
+from kern.contracts.database import Database
+from kern.db.engine.store import Store
+from kern.db.engine.stores import MemoryStore, PostgresStore, SqliteStore, store_from_url
+from kern.errors import InvalidDefinition
 from kern.values.validation import described
 
-_BUSY_SECONDS = 30
-# libpq's own: it would wait for ever for a server that the network swallows, and the system's
-# keep-alive would notice a dead one after two hours. The last is in milliseconds.
-_PATIENCE: Mapping[str, int] = MappingProxyType(
-    {
-        "connect_timeout": 5,
-        "keepalives": 1,
-        "keepalives_idle": 30,
-        "keepalives_interval": 10,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 60_000,
-    }
-)
+
+class _StoredDatabase(Database):
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @property
+    def name(self) -> str:
+        """The database as it may be shown, without secrets."""
+        return self._store.name
+
+    def migrate(self) -> None:
+        """Bring the tables up to date; several processes may call it at once.
+
+        Raises:
+            Unavailable: the database does not answer.
+            Conflict: a newer version of Kern made the tables.
+        """
+        self._store.migrate()
+
+    def close(self) -> None:
+        """Give back threads and connections."""
+        self._store.close()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _StoredDatabase) and self._store.is_same(other._store)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
 
-class SqliteDb(Database):
+class SqliteDb(_StoredDatabase):
     """Runs in one SQLite file, shared by the processes of one machine.
 
     It is in WAL mode with `synchronous=FULL`: what was acknowledged survives the loss of power.
@@ -48,59 +51,20 @@ class SqliteDb(Database):
     """
 
     def __init__(self, path: str | Path) -> None:
-        _check_path(path)
-        # One file has one name, however it is reached.
-        self.path = Path(path).expanduser().resolve()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # It holds all that was said: only its user reads it. SQLite's own files beside it follow.
-        if not self.path.exists():
-            self.path.touch(mode=0o600, exist_ok=True)
-        engine = create_engine(
-            URL.create("sqlite", database=str(self.path)),
-            connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None},
-            hide_parameters=True,
-        )
-        event.listen(engine, "connect", _prepare)
-        event.listen(engine, "begin", _begin)
-        super().__init__(engine, threads=4)
+        super().__init__(SqliteStore(path))
 
 
-class InMemoryDb(Database):
+class InMemoryDb(_StoredDatabase):
     """Runs in the memory of this process, for tests: they are gone when it ends.
 
     Each object is a database of its own.
     """
 
     def __init__(self) -> None:
-        engine = create_engine(
-            "sqlite://",
-            poolclass=StaticPool,
-            connect_args={"check_same_thread": False, "isolation_level": None},
-            hide_parameters=True,
-        )
-        event.listen(engine, "connect", _check_keys)
-        event.listen(engine, "begin", _begin)
-        # One connection is one transaction at a time, whichever thread it is in.
-        self._one = threading.RLock()
-        super().__init__(engine, threads=1)
-
-    @property
-    def name(self) -> str:
-        """The database as it may be shown: memory has no address, so each has a number."""
-        return f"{super().name} in memory ({id(self):x})"
-
-    def write_now(self, transaction: Callable[[Session], Result]) -> Result:
-        """As `write`, in the calling thread."""
-        with self._one:
-            return super().write_now(transaction)
-
-    def read_now(self, transaction: Callable[[Session], Result]) -> Result:
-        """As `read`, in the calling thread."""
-        with self._one:
-            return super().read_now(transaction)
+        super().__init__(MemoryStore())
 
 
-class PostgresDb(Database):
+class PostgresDb(_StoredDatabase):
     """Runs in Postgres, through psycopg 3.
 
     A server that does not take a connection within 5 seconds counts as away, and one that vanished
@@ -109,102 +73,35 @@ class PostgresDb(Database):
     Args:
         url: `postgresql://user:password@host:port/database`. Parameters of libpq may follow, such
             as `?connect_timeout=20&keepalives_idle=60`; they replace those of Kern.
+
+    Raises:
+        InvalidInput: the URL cannot be read.
     """
 
-    # By default each statement would see what was committed before it, so no two see one state.
-    _read_options = MappingProxyType({"isolation_level": "REPEATABLE READ"})
-
     def __init__(self, url: str) -> None:
-        try:
-            parsed = make_url(url).set(drivername="postgresql+psycopg")
-        except ArgumentError as error:
-            message = (
-                "The database's URL cannot be read: use "
-                "postgresql://user:password@host:port/database."
-            )
-            raise InvalidInput(message) from error
-        unsaid = {name: value for name, value in _PATIENCE.items() if name not in parsed.query}
-        engine = create_engine(
-            parsed,
-            connect_args=unsaid,
-            pool_size=10,
-            max_overflow=10,
-            pool_pre_ping=True,
-            hide_parameters=True,
-        )
-        super().__init__(engine, threads=10)
+        super().__init__(PostgresStore(url))
 
-    def _announce(self, session: Session, news: Mapping[str, int]) -> None:
-        pg_notify.send(session, [pg_notify.news(run_id, seq) for run_id, seq in news.items()])
+
+class _UrlDatabase(_StoredDatabase):
+    """A database that a URL names."""
 
 
 def database_from_url(url: str) -> Database:
-    """Return the database that `KERN_DATABASE_URL` names.
+    """Return the database that a URL names, as in `KERN_DATABASE_URL`.
 
     Raises:
-        InvalidInput: it is neither `postgresql://…` nor `sqlite:///path`.
+        InvalidInput: it is the URL of no database that Kern can use.
     """
-    scheme, _, rest = url.partition("://")
-    match scheme.partition("+")[0]:
-        case "postgresql" | "postgres":
-            return PostgresDb(f"postgresql://{rest}")
-        case "sqlite" if rest.strip("/"):
-            return SqliteDb(rest.removeprefix("/"))
-        case _:
-            message = (
-                f"KERN_DATABASE_URL begins with {scheme[:20]!r}: use "
-                "postgresql://user:password@host:port/database or "
-                "sqlite:///path/to/file.db."
-            )
-            raise InvalidInput(message)
+    return _UrlDatabase(store_from_url(url))
 
 
-def _check_path(given: object) -> None:
-    if not isinstance(given, str | Path) or not str(given).strip() or "\0" in str(given):
-        wanted = "give the path of a file"
-    elif str(given) == ":memory:":
-        wanted = "use InMemoryDb() for a database in memory"
-    elif Path(given).expanduser().is_dir():
-        wanted = "it is a folder; give the path of a file in it"
-    else:
-        return
-    message = f"SqliteDb cannot keep runs in {described(given)}: {wanted}."
-    raise InvalidInput(message)
+def store_of(database: Database) -> Store:
+    """Return the store behind a database that was declared.
 
-
-class _Cursor(Protocol):
-    def execute(self, statement: str, /) -> object: ...
-
-
-def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-    cursor: _Cursor = connection.cursor()
-    _into_wal(cursor)
-    cursor.execute("PRAGMA synchronous=FULL")
-    _check_keys(connection, _record)
-
-
-def _check_keys(connection: sqlite3.Connection, _record: object) -> None:
-    cursor: _Cursor = connection.cursor()
-    cursor.execute("PRAGMA foreign_keys=ON")
-
-
-def _into_wal(cursor: _Cursor) -> None:
-    """Change a new file's journal; SQLite's own timeout does not wait for others who do it now."""
-    deadline = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  a jitter, no secret
-        else:
-            return
-
-
-def _begin(connection: Connection) -> None:
-    # A transaction that begins by reading and then writes fails at once when another wrote in
-    # between, and no
-    # timeout helps; so one that will write takes the lock at its beginning.
-    writes = connection.get_execution_options().get("kern_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    Raises:
+        InvalidDefinition: it is a class that somebody derived from `Database` alone.
+    """
+    if isinstance(database, _StoredDatabase):
+        return database._store  # noqa: SLF001  the one way behind the public class
+    message = f"db is {described(database)}: use SqliteDb(…), PostgresDb(…) or InMemoryDb()."
+    raise InvalidDefinition(message)

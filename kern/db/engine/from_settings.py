@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from kern.db.engine.database import Database
-from kern.db.engine.databases import SqliteDb, database_from_url
+from kern.db.engine.store import Store
+from kern.db.engine.stores import SqliteStore, store_from_url
 from kern.process.settings import Settings
 
 _FILE = "kern.db"
 
 
-def open_database(settings: Settings) -> Database:
+def open_store(settings: Settings) -> Store:
     """Return the runtime's own database: `KERN_DATABASE_URL`, else SQLite in the folder."""
     if settings.database_url is not None:
-        return database_from_url(settings.database_url.get_secret_value())
-    return SqliteDb(database_path(settings.home))
+        return store_from_url(settings.database_url.get_secret_value())
+    return SqliteStore(database_path(settings.home))
 
 
 def database_path(home: Path) -> Path:

@@ -6,8 +6,8 @@ from functools import partial
 from sqlalchemy.exc import SQLAlchemyError
 
 from kern.db.engine import pg_notify
-from kern.db.engine.database import Database
-from kern.db.engine.databases import PostgresDb
+from kern.db.engine.store import Store
+from kern.db.engine.stores import PostgresStore
 from kern.errors import KernError
 from kern.process.live_text import LiveText, Publisher
 from kern.process.logs import get_logger
@@ -19,9 +19,9 @@ _BETWEEN = 0.04
 _AFTER_FAILURE = 1.0
 
 
-def publisher_for(db: Database) -> Publisher:
+def publisher_for(db: Store) -> Publisher:
     """Return what passes text on to all readers that the database can reach."""
-    return Sender(db) if isinstance(db, PostgresDb) else db.broadcaster
+    return Sender(db) if isinstance(db, PostgresStore) else db.broadcaster
 
 
 class Sender:
@@ -31,7 +31,7 @@ class Sender:
     be sent is sent with what follows, or not at all.
     """
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Store) -> None:
         self._db = db
         self._sent: dict[LiveText, int | None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None

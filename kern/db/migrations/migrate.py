@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from kern.db.engine.database import Database
+from kern.db.engine.store import Store
 from kern.db.migrations import HEAD
 from kern.errors import Conflict
 
@@ -19,13 +19,13 @@ _ALEMBIC = threading.Lock()
 _LOCK = 0x6B65726E  # "kern": the key of the advisory lock on Postgres
 
 
-def revision_of(database: Database) -> str | None:
+def revision_of(database: Store) -> str | None:
     """Return the revision that the tables are at; None for an empty database."""
     with database.engine.connect() as connection:
         return _revision(connection)
 
 
-def migrate(database: Database) -> None:
+def migrate(database: Store) -> None:
     """Apply what is missing, in one transaction; several processes may call it at once.
 
     Raises:
@@ -36,7 +36,7 @@ def migrate(database: Database) -> None:
         _migrate(database)
 
 
-def _migrate(database: Database) -> None:
+def _migrate(database: Store) -> None:
     if revision_of(database) == HEAD:
         return
     with changing(database) as connection:
@@ -46,7 +46,7 @@ def _migrate(database: Database) -> None:
 
 
 @contextmanager
-def changing(database: Database) -> Generator[Connection]:
+def changing(database: Store) -> Generator[Connection]:
     """Open the transaction in which tables change; it is committed at the block's end.
 
     On SQLite, some changes copy a table and drop the old one, which its own rows' references would
@@ -77,7 +77,7 @@ def configuration(connection: Connection) -> "Config":
     return config
 
 
-def _upgrade(database: Database, connection: Connection) -> None:
+def _upgrade(database: Store, connection: Connection) -> None:
     revision = _revision(connection)
     if revision is not None and revision > HEAD:
         message = (

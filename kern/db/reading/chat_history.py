@@ -6,11 +6,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlmodel import Session
 
-from kern.db.engine.database import Database
+from kern.context.chat_history import PastRun
 from kern.db.engine.plain_rows import execute, table_of
+from kern.db.engine.store import Store
 from kern.db.engine.tables import RunRow, SessionRow
 from kern.db.reading.run_outputs import no_run, run_row
-from kern.past import PastRun
 from kern.values.states import RunStatus
 
 _LONGEST_TEXT = 2000
@@ -32,7 +32,7 @@ _COLUMNS = (
 class StoredPast:
     """What came before one run, as its owner may read it. Its methods block: they are for tools."""
 
-    def __init__(self, db: Database, run_id: str) -> None:
+    def __init__(self, db: Store, run_id: str) -> None:
         self._db = db
         self._run_id = run_id
 

@@ -19,11 +19,11 @@ from sqlalchemy import (
 )
 from sqlmodel import Session
 
+from kern.context.history_window import Waiting, Window, fitted, paused_line
 from kern.db.engine.plain_rows import execute, table_of
 from kern.db.engine.tables import MessageRow, RequirementRow, RunRow
 from kern.db.reading import files
 from kern.db.reading.run_outputs import message_of
-from kern.history import Waiting, Window, fitted, paused_line
 from kern.run import Message
 from kern.values.states import RequirementKind, RequirementStatus, RunStatus
 

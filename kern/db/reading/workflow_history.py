@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
+from kern.context.chat_history import PastRun
 from kern.contracts.viewer import Viewer
 from kern.db.engine.plain_rows import rows, table_of
 from kern.db.engine.tables import RunRow
 from kern.db.reading.run_outputs import run_row, summary_of
 from kern.db.reading.sessions import find_session
-from kern.past import PastRun
 from kern.run import RunOutput
 from kern.values.states import RunStatus
 from kern.values.validation import a_count

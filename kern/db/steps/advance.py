@@ -15,7 +15,7 @@ from kern.pipeline.frames import Ending, Outcome, Phase
 from kern.pipeline.machine import Machine
 
 
-def advance(frames: StoredFrames, machine: Machine) -> None:
+def advance(frames: StoredFrames, machine: Machine[StepRow]) -> None:
     """Store what a machine did to the frames of a run."""
     for frame in frames.cancelled:
         questions.drop(frames, frame)

@@ -19,8 +19,7 @@ from kern.db.runs import lifecycle
 from kern.db.runs.frames import StoredFrames
 from kern.db.steps.inputs import shown_before
 from kern.pipeline.frames import Phase
-from kern.pipeline.nodes import Node
-from kern.pipeline.review import TAKEN
+from kern.pipeline.nodes import TAKEN, Node
 from kern.values.canonical import arguments_digest, digest, parse_json
 from kern.values.states import RequirementKind, ToolOutcome, Verdict
 

@@ -91,7 +91,9 @@ def backoff(first: float, tries: int) -> float:
     return min(first * 2.0 ** (tries - 1), _LONGEST_BACKOFF)
 
 
-def settle_child(frames: StoredFrames, machine: Machine, frame: StepRow, call: ToolCallRow) -> bool:
+def settle_child(
+    frames: StoredFrames, machine: Machine[StepRow], frame: StepRow, call: ToolCallRow
+) -> bool:
     """Let a frame go on with what the run that executes it came to; False while that goes on."""
     child = run_row(frames.tx, call.child_run_id or "")
     if child is not None and not RunStatus(child.status).is_final:
@@ -116,12 +118,14 @@ def is_doubtful(tx: Session, call: ToolCallRow | None) -> bool:
     return has_acted(tx, call.child_run_id)
 
 
-def doubt(machine: Machine, frame: StepRow, why: str = _REPEATS) -> None:
+def doubt(machine: Machine[StepRow], frame: StepRow, why: str = _REPEATS) -> None:
     """Put before a person whether what has acted is done once more."""
     machine.doubted(frame, "repeats_effects", why.format(frame.name))
 
 
-def settle_done(frames: StoredFrames, machine: Machine, frame: StepRow, call: ToolCallRow) -> None:
+def settle_done(
+    frames: StoredFrames, machine: Machine[StepRow], frame: StepRow, call: ToolCallRow
+) -> None:
     """Let a frame go on with a call that was ended by a person, or after its run had ended."""
     match ToolOutcome(call.outcome or ToolOutcome.cancelled.value):
         case ToolOutcome.result if call.child_run_id is None:

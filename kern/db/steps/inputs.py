@@ -5,8 +5,7 @@ from pydantic import JsonValue
 from kern.db.engine.step_tables import StepRow
 from kern.db.runs.frames import StoredFrames, held_by
 from kern.pipeline.frames import RUN, into, is_edited, origin
-from kern.pipeline.nodes import NodeKind
-from kern.pipeline.review import TAKEN
+from kern.pipeline.nodes import TAKEN, NodeKind
 from kern.values.canonical import canonical_json
 
 

@@ -24,8 +24,7 @@ from kern.db.turns import side_effects
 from kern.db.turns.model_turns import open_requirement
 from kern.pipeline.frames import Phase
 from kern.pipeline.machine import Machine
-from kern.pipeline.nodes import Ask
-from kern.pipeline.review import TAKEN
+from kern.pipeline.nodes import TAKEN, Ask
 from kern.values.canonical import arguments_digest
 from kern.values.ids import new_id
 from kern.values.states import (
@@ -88,7 +87,7 @@ def ask(frames: StoredFrames, frame: StepRow) -> None:
     frame.gate_id, frame.waits = call.id, True
 
 
-def hear(frames: StoredFrames, machine: Machine, frame: StepRow) -> bool:
+def hear(frames: StoredFrames, machine: Machine[StepRow], frame: StepRow) -> bool:
     """Let a frame go on with what a person said; False while nobody has.
 
     What was asked and closed with a run that goes on again is asked anew.
@@ -176,7 +175,11 @@ def _schema(asked: Ask, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]
 
 
 def _pass(
-    machine: Machine, frame: StepRow, call: ToolCallRow, row: RequirementRow, verdict: Verdict
+    machine: Machine[StepRow],
+    frame: StepRow,
+    call: ToolCallRow,
+    row: RequirementRow,
+    verdict: Verdict,
 ) -> None:
     begins_with = runs_with(call)
     match verdict:
@@ -196,7 +199,11 @@ def _pass(
 
 
 def _review(
-    machine: Machine, frame: StepRow, call: ToolCallRow, row: RequirementRow, verdict: Verdict
+    machine: Machine[StepRow],
+    frame: StepRow,
+    call: ToolCallRow,
+    row: RequirementRow,
+    verdict: Verdict,
 ) -> None:
     match verdict:
         case Verdict.approve if call.approved_arguments is not None:
@@ -211,7 +218,7 @@ def _review(
             machine.disapproved(frame, row.resolved_note or "", message, silent=silent)
 
 
-def _recover(machine: Machine, frame: StepRow, verdict: Verdict) -> None:
+def _recover(machine: Machine[StepRow], frame: StepRow, verdict: Verdict) -> None:
     match verdict:
         case Verdict.run_again:
             machine.again(frame)

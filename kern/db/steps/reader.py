@@ -6,13 +6,13 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
-from kern.db.engine.database import Database
+from kern.context.chat_history import PastRun
 from kern.db.engine.plain_rows import rows, table_of
 from kern.db.engine.step_tables import StepRow
+from kern.db.engine.store import Store
 from kern.db.reading.run_outputs import run_row
 from kern.db.reading.workflow_history import completed_before
 from kern.db.runs.frames import shape_of, step_row
-from kern.past import PastRun
 from kern.pipeline.frames import Outcome
 from kern.pipeline.nodes import NodeKind, Shape
 
@@ -31,7 +31,7 @@ _NAMED = (
 class StoredReader:
     """Reads for one run. Its methods block: they are for steps."""
 
-    def __init__(self, db: Database, run_id: str) -> None:
+    def __init__(self, db: Store, run_id: str) -> None:
         self._db = db
         self._run_id = run_id
 

@@ -115,7 +115,7 @@ def _reopen_run(tx: Session, run: RunRow, now: datetime) -> None:
 class _Reopening:
     """Opens frames of one run again."""
 
-    def __init__(self, frames: StoredFrames, machine: Machine) -> None:
+    def __init__(self, frames: StoredFrames, machine: Machine[StepRow]) -> None:
         self._frames = frames
         self._machine = machine
 

@@ -217,7 +217,7 @@ def finish(tx: Session, taken: Execute, token: str, ended: Finished, now: dateti
 
 def _asked(
     tx: Session, asked: Evaluate, now: datetime
-) -> tuple[StoredFrames, Machine, StepRow] | None:
+) -> tuple[StoredFrames, Machine[StepRow], StepRow] | None:
     run = lifecycle.lock(tx, asked.facts.run_id)
     if RunStatus(run.status).is_final:
         return None
@@ -250,7 +250,7 @@ def _serve(frames: StoredFrames, frame: StepRow, begin_call: _Begin) -> Task | N
 
 
 def _work(
-    frames: StoredFrames, machine: Machine, frame: StepRow, begin_call: _Begin
+    frames: StoredFrames, machine: Machine[StepRow], frame: StepRow, begin_call: _Begin
 ) -> Task | None:
     call = lifecycle.hold_call(frames.tx, frame.call_id)
     if call is None:

@@ -8,7 +8,8 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
-from kern.context import Context
+from kern.context.history_window import Window
+from kern.context.instructions import Context
 from kern.contracts.answers import Answer, NewCall, Question
 from kern.contracts.messages import Child, Gate, PlannedCall, TurnOutcome
 from kern.db.decisions.reminders import gate_of
@@ -28,7 +29,6 @@ from kern.db.reading.run_outputs import (
 )
 from kern.db.reading.run_trees import path_of, root_of
 from kern.db.runs import child_runs, lifecycle
-from kern.history import Window
 from kern.models.base import ModelResponse
 from kern.run import Message, ToolExecution
 from kern.values.canonical import arguments_digest

@@ -10,14 +10,14 @@ from pathlib import Path
 from alembic import command
 from pydantic import JsonValue, TypeAdapter
 
-from kern.db import Database
+from kern.db.engine.store import Store
 from kern.db.migrations.migrate import changing, configuration
 
 _HERE = Path(__file__).parent
 _JSON: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 
 
-def fill(database: Database, revision: str) -> None:
+def fill(database: Store, revision: str) -> None:
     """Bring an empty database to a revision, with the rows that were kept of it."""
     with changing(database) as connection:
         command.upgrade(configuration(connection), revision)
@@ -30,7 +30,7 @@ def fill(database: Database, revision: str) -> None:
                 connection.exec_driver_sql(statement)
 
 
-def downgrade(database: Database, revision: str) -> None:
+def downgrade(database: Store, revision: str) -> None:
     """Take a database back to a revision."""
     with changing(database) as connection:
         command.downgrade(configuration(connection), revision)

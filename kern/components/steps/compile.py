@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kern.component import Component, refuse_other, slug
-from kern.pipeline.blocks import Block, Step, StepFunction, Steps, require, require_code
-from kern.pipeline.containers import Condition, Loop, Parallel, Router
+from kern.components.component import Component, refuse_other, slug
+from kern.components.steps.blocks import Block, Step, StepFunction, Steps, require, require_code
+from kern.components.steps.containers import Condition, Loop, Parallel, Router
+from kern.components.steps.review import HumanReview, ReviewPredicate
 from kern.pipeline.nodes import Ask, Node, NodeKind, OnRefusal, Shape
-from kern.pipeline.review import HumanReview, ReviewPredicate
 from kern.values.states import RequirementKind
 
 ROOT = "workflow"

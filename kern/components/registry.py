@@ -2,7 +2,7 @@
 
 import sys
 
-from kern.component import Component, refuse_other
+from kern.components.component import Component, refuse_other
 from kern.errors import NotFound
 
 

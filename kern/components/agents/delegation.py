@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from kern.components.agents.model_component import ModelComponent
+from kern.components.agents.task_list import NewTask, check_undone
 from kern.contracts.answers import NewChild
 from kern.errors import InvalidInput
-from kern.model_component import ModelComponent
 from kern.run import ToolExecution
-from kern.task_list import NewTask, check_undone
-from kern.tools import Function, Tool
+from kern.tools.tool import Function, Tool
 
 Assigned = Callable[[Mapping[str, JsonValue], str], str]
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, JsonValue
 from kern.errors import InvalidDefinition, InvalidInput
 from kern.models.base import Model
 from kern.session_state import changes_of
-from kern.tools import Tool
+from kern.tools.tool import Tool
 from kern.values.validation import a_count, described
 
 Item = TypeVar("Item")

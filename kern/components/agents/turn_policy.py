@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from kern.models.base import ModelResponse
 from kern.run import ToolExecution
-from kern.tools import Tool
+from kern.tools.tool import Tool
 
 
 class Conduct:

@@ -2,50 +2,21 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from math import inf
 from typing import Literal, overload
 
-from pydantic import (
-    JsonValue,
-)
-
 from kern.contracts.approval import Approval
 from kern.errors import InvalidDefinition
-from kern.given import Given
 from kern.models.base import ToolSpec
-from kern.session_state import SessionState
-from kern.tool_schema import Signature, without_fields
+from kern.tools.signature import Signature, without_fields
 from kern.values.states import Effect, OnExpiry, RequirementKind
 from kern.values.validation import described, truths
 
 Function = Callable[..., object]
 Predicate = Callable[..., object]
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-@dataclass
-class RunContext(Given):
-    """What a tool may know of the run that calls it; taken by a parameter named `run_context`.
-
-    Attributes:
-        idempotency_key: The same for every execution of this call, whatever crashes: hand it to the
-            receiver.
-        attempt: 1 for the first execution of this call.
-        session_state: Changes to it are stored with the call's result.
-    """
-
-    run_id: str
-    session_id: str
-    user_id: str | None
-    tool_call_id: str
-    idempotency_key: str
-    attempt: int = 1
-    session_state: SessionState = field(default_factory=lambda: SessionState({}))
-    dependencies: Mapping[str, JsonValue] = field(default_factory=dict)
-    metadata: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 MOST_RETRIES = 1_000_000

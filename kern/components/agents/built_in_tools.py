@@ -4,8 +4,9 @@ from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from kern.past import PastContext, PastRun
-from kern.tools import RunContext, Tool
+from kern.context.chat_history import PastContext, PastRun
+from kern.tools.run_context import RunContext
+from kern.tools.tool import Tool
 
 _MOST = 50
 

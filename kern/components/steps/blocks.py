@@ -6,12 +6,12 @@ from math import inf
 from types import UnionType
 from typing import ClassVar, Literal
 
-from kern.component import Component, slug
+from kern.components.component import Component, slug
+from kern.components.steps.review import HumanReview
 from kern.contracts.approval import Approval
 from kern.errors import InvalidDefinition
 from kern.pipeline.nodes import NodeKind, OnError
-from kern.pipeline.review import HumanReview
-from kern.tools import MOST_RETRIES
+from kern.tools.tool import MOST_RETRIES
 from kern.values.canonical import clean_text
 from kern.values.states import Effect, OnExpiry
 

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from pydantic import JsonValue
 
-from kern.db.engine.database import Database
+from kern.components.code_identity import is_same
+from kern.contracts.database import Database
 from kern.errors import InvalidDefinition
-from kern.sameness import is_same
 from kern.values.validation import described
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -33,7 +33,7 @@ _ATTEMPTS = 8
 _PATIENCE_SECONDS = 10.0
 
 
-class Database:
+class Store:
     """A database that keeps runs.
 
     What reads or writes is a function of a `Session`; it is executed in one transaction, in a
@@ -67,7 +67,7 @@ class Database:
         finally:
             self._when_due = bool
 
-    def is_same(self, other: "Database") -> bool:
+    def is_same(self, other: "Store") -> bool:
         """Whether the rows of both are the same rows."""
         return self is other or self.name == other.name
 

@@ -5,13 +5,13 @@ from typing import ClassVar, Unpack
 
 from pydantic import JsonValue
 
-from kern.component import Component
+from kern.components.agents.delegation import Delegation
+from kern.components.agents.model_component import ModelComponent, ModelOptions
+from kern.components.component import Component
+from kern.components.runnable import Runnable
 from kern.contracts.answers import NewChild
-from kern.delegation import Delegation
 from kern.errors import InvalidDefinition, InvalidInput
-from kern.model_component import ModelComponent, ModelOptions
 from kern.models.base import Model
-from kern.runnable import Runnable
 from kern.values.canonical import digest
 from kern.values.validation import described
 

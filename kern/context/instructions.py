@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
+from kern.context.history_window import Window
 from kern.errors import InvalidDefinition
-from kern.history import Window
 from kern.values.canonical import canonical_json
 
 DEFAULT_RUNS = 3

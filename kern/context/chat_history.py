@@ -5,7 +5,7 @@ from typing import Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from kern.tools import RunContext
+from kern.tools.run_context import RunContext
 from kern.values.states import RunStatus
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from kern.contracts.approval import Approval
-from kern.tools import Predicate, Tool
+from kern.tools.tool import Predicate, Tool
 from kern.values.states import RequirementKind
 
 

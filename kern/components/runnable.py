@@ -11,16 +11,17 @@ from typing import Any, Literal, Unpack, overload
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from kern import media, streams
+from kern import media
+from kern.components import event_iterators
+from kern.components.run_options import RequestOptions, RunOptions, StreamOptions
+from kern.components.runner import EventReader, arunner_for, runner_for
+from kern.components.session_methods import SessionComponent
 from kern.contracts.requests import Input, RunRequest, input_text
 from kern.errors import InvalidInput
 from kern.events import RunEvent
 from kern.media import File, Image
-from kern.options import RequestOptions, RunOptions, StreamOptions
 from kern.requirements import Requirement
 from kern.run import RunOutput
-from kern.runner import EventReader, arunner_for, runner_for
-from kern.session_component import SessionComponent
 from kern.values.validation import misfit
 
 
@@ -95,7 +96,9 @@ class Runnable(SessionComponent):
             Conflict: `run_id` is taken by a run with another input, other files, state or metadata.
             SessionBusy: another run of the session moves, and `on_busy` is `reject`.
         """
-        show = streams.shown(stream=stream, stream_events=stream_events, background=background)
+        show = event_iterators.shown(
+            stream=stream, stream_events=stream_events, background=background
+        )
         request = self._request(
             input,
             images=images,
@@ -111,7 +114,7 @@ class Runnable(SessionComponent):
         runner = runner_for(self)
         if show is not None:
             reader = runner.call(runner.stream(self, request, show))
-            return streams.events(runner, reader, self._typed)
+            return event_iterators.events(runner, reader, self._typed)
         return self._typed(runner.call(runner.run(self, request, background=background)))
 
     @overload
@@ -150,7 +153,9 @@ class Runnable(SessionComponent):
 
         A streamed run is accepted when its first event is asked for.
         """
-        show = streams.shown(stream=stream, stream_events=stream_events, background=background)
+        show = event_iterators.shown(
+            stream=stream, stream_events=stream_events, background=background
+        )
         request = self._request(
             input,
             images=images,
@@ -169,7 +174,7 @@ class Runnable(SessionComponent):
         async def opened() -> EventReader:
             return await (await arunner_for(self)).stream(self, request, show)
 
-        return streams.aevents(opened, self._typed)
+        return event_iterators.aevents(opened, self._typed)
 
     @overload
     def continue_run(
@@ -232,11 +237,11 @@ class Runnable(SessionComponent):
             InvalidDecision: the decision does not fit the requirement or its schema.
             NotAllowed: the run belongs to somebody else, or this person may not decide.
         """
-        show = streams.shown(stream=stream, stream_events=stream_events)
+        show = event_iterators.shown(stream=stream, stream_events=stream_events)
         runner = runner_for(self)
         if show is not None:
             opening = runner.stream_continued(self, run_id, requirements, user_id, show)
-            return streams.events(runner, runner.call(opening), self._typed)
+            return event_iterators.events(runner, runner.call(opening), self._typed)
         return self._typed(runner.call(runner.continue_run(self, run_id, requirements, user_id)))
 
     @overload
@@ -281,7 +286,7 @@ class Runnable(SessionComponent):
         stream_events: bool = False,
     ) -> Coroutine[Any, Any, RunOutput] | AsyncGenerator[RunEvent]:
         """As `continue_run`, for async callers; with `stream=True` iterate over it."""
-        show = streams.shown(stream=stream, stream_events=stream_events)
+        show = event_iterators.shown(stream=stream, stream_events=stream_events)
         if show is None:
             return self._acontinue(run_id, requirements, user_id)
 
@@ -289,7 +294,7 @@ class Runnable(SessionComponent):
             runner = await arunner_for(self)
             return await runner.stream_continued(self, run_id, requirements, user_id, show)
 
-        return streams.aevents(opened, self._typed)
+        return event_iterators.aevents(opened, self._typed)
 
     def stream_run(
         self,
@@ -317,8 +322,10 @@ class Runnable(SessionComponent):
             NotAllowed: the run belongs to somebody else.
         """
         runner = runner_for(self)
-        opening = runner.stream_run(self, run_id, after, user_id, streams.chosen(stream_events))
-        return streams.events(runner, runner.call(opening), self._typed)
+        opening = runner.stream_run(
+            self, run_id, after, user_id, event_iterators.chosen(stream_events)
+        )
+        return event_iterators.events(runner, runner.call(opening), self._typed)
 
     def astream_run(
         self,
@@ -329,13 +336,13 @@ class Runnable(SessionComponent):
         stream_events: bool = True,
     ) -> AsyncGenerator[RunEvent]:
         """As `stream_run`, for async callers."""
-        show = streams.chosen(stream_events)
+        show = event_iterators.chosen(stream_events)
 
         async def opened() -> EventReader:
             runner = await arunner_for(self)
             return await runner.stream_run(self, run_id, after, user_id, show)
 
-        return streams.aevents(opened, self._typed)
+        return event_iterators.aevents(opened, self._typed)
 
     def cancel_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
         """Cancel a run: it is stored when this returns, and nothing new begins after it.

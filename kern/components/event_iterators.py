@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
+from kern.components.runner import EventReader, Runner, Show
 from kern.errors import InvalidInput
 from kern.events import RunEvent, RunStop
 from kern.run import RunOutput
-from kern.runner import EventReader, Runner, Show
 from kern.values.validation import truths
 
 Typed = Callable[[RunOutput], RunOutput]

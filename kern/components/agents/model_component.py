@@ -5,12 +5,8 @@ from typing import TypedDict
 
 from pydantic import BaseModel, JsonValue
 
-from kern.built_in_tools import built_in_tools
-from kern.component import slug
-from kern.conduct import Conduct
-from kern.context import DEFAULT_RUNS, Context, window_of
-from kern.db.engine.database import Database
-from kern.definitions import (
+from kern.components.agents.built_in_tools import built_in_tools
+from kern.components.agents.option_checks import (
     a_list,
     a_model,
     a_schema,
@@ -22,12 +18,16 @@ from kern.definitions import (
     not_negative,
     paragraphs,
 )
-from kern.gates import declared
+from kern.components.agents.turn_policy import Conduct
+from kern.components.component import slug
+from kern.components.runnable import Runnable
+from kern.context.instructions import DEFAULT_RUNS, Context, window_of
+from kern.contracts.database import Database
 from kern.models.base import Model, OutputSpec
 from kern.run import RunOutput
-from kern.runnable import Runnable
-from kern.tool_schema import schema_of
-from kern.tools import Function, Tool, as_tool
+from kern.tools.gates import declared
+from kern.tools.signature import schema_of
+from kern.tools.tool import Function, Tool, as_tool
 from kern.values.canonical import digest
 from kern.values.validation import truths
 

@@ -6,9 +6,9 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue, field_validator
 
-from kern.given import Given
-from kern.past import PastRun
+from kern.context.chat_history import PastRun
 from kern.session_state import SessionState
+from kern.tools.run_context import ReadOnlyFields
 
 
 class StepOutput(BaseModel):
@@ -59,7 +59,7 @@ class _Nothing:
 
 
 @dataclass
-class StepInput(Given):
+class StepInput(ReadOnlyFields):
     """What a step's function is given, and whatever else of the user's code a workflow calls.
 
     Attributes:

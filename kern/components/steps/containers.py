@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kern.pipeline.blocks import (
+from kern.components.steps.blocks import (
     Block,
     OnErrorWord,
     StepFunction,
@@ -14,9 +14,9 @@ from kern.pipeline.blocks import (
     require_code,
     require_kind,
 )
+from kern.components.steps.review import HumanReview
 from kern.pipeline.machine import MOST_AT_ONCE
 from kern.pipeline.nodes import NodeKind
-from kern.pipeline.review import HumanReview
 
 _AT_ONCE = 10
 

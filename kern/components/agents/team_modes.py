@@ -3,13 +3,13 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
-from kern.conduct import Conduct
-from kern.delegation import Delegation, ask_all, delegate, forward, task_tools
-from kern.model_component import ModelComponent
+from kern.components.agents.delegation import Delegation, ask_all, delegate, forward, task_tools
+from kern.components.agents.model_component import ModelComponent
+from kern.components.agents.task_list import listed, tasks_of
+from kern.components.agents.turn_policy import Conduct
 from kern.models.base import ModelResponse
 from kern.run import RequestedCall, ToolExecution
-from kern.task_list import listed, tasks_of
-from kern.tools import Tool
+from kern.tools.tool import Tool
 from kern.values.canonical import canonical_json
 
 # Who wrote an answer that no model gave.

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue, ValidationError
 
+from kern.components.agents.delegation import Delegation, check_task
+from kern.components.agents.model_component import ModelComponent
 from kern.contracts.answers import Answer, NewCall, Question
-from kern.delegation import Delegation, check_task
-from kern.gates import gate_of
-from kern.model_component import ModelComponent
 from kern.models.base import ModelResponse
 from kern.requirements import UserInputField
 from kern.run import RequestedCall, ToolExecution
-from kern.tool_schema import describe
-from kern.tools import Tool
+from kern.tools.gates import gate_of
+from kern.tools.signature import describe
+from kern.tools.tool import Tool
 from kern.values.canonical import clean_text, parse_json
 from kern.values.states import RequirementKind, ToolCallStatus, ToolOutcome
 

@@ -5,14 +5,13 @@ from typing import TypeVar
 
 from pydantic import JsonValue
 
-from kern.component import Component
+from kern.components.component import Component
+from kern.components.runner import SessionRunner, arunner_for, runner_for
 from kern.contracts.viewer import Viewer
 from kern.errors import InvalidInput
 from kern.media import FileContent
 from kern.run import Message
-from kern.runner import arunner_for, runner_for
 from kern.session import Session, SessionMetrics, SessionPage
-from kern.session_runner import SessionRunner
 from kern.session_state import StateChange, changes_of
 
 Result = TypeVar("Result")

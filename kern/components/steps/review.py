@@ -7,16 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kern.contracts.approval import Approval
 from kern.errors import InvalidDefinition
+from kern.pipeline.nodes import TAKEN
 from kern.requirements import UserInputField
-from kern.tool_schema import schema_of
+from kern.tools.signature import schema_of
 from kern.values.states import OnExpiry
 from kern.values.validation import Declaration
 
 OnReject = Literal["fail", "skip", "retry"]
 ReviewPredicate = Callable[..., object]
-
-# Names that the frozen arguments of a step have already.
-TAKEN = frozenset({"input", "item"})
 
 
 class HumanReview(Declaration):

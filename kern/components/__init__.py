@@ -1,0 +1,1 @@
+"""What agents, teams and workflows are made of; knows no store."""

@@ -1,0 +1,1 @@
+"""What workflows are made of: steps, containers, reviews, and how they are compiled."""
