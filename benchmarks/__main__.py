@@ -14,7 +14,8 @@ from benchmarks.engine import start_runtime
 from benchmarks.measure import Meter
 from benchmarks.report import Report, Row
 from benchmarks.scenarios import SCENARIOS, Bench
-from kern.client.processes.runtime import Runtime, close_runtime
+from kern.client.processes.process_runtime import close_runtime
+from kern.client.processes.runtime import Runtime
 
 _OTHER_PLACES = (
     "TEMPORAL_ADDRESS",

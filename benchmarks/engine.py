@@ -4,7 +4,8 @@ import time
 
 from benchmarks.measure import Took
 from kern.agent import Agent
-from kern.client.processes.runtime import Runtime, runtime_for
+from kern.client.processes.process_runtime import runtime_for
+from kern.client.processes.runtime import Runtime
 from kern.models.scripted import Call, ScriptedModel
 from kern.run import RunOutput
 from kern.tools import tool

@@ -3,7 +3,7 @@
 import time
 
 from benchmarks.measure import Took
-from kern.client.processes.runtime import runtime_for
+from kern.client.processes.process_runtime import runtime_for
 from kern.values.states import RunStatus
 from kern.workflow import Loop, Parallel, Step, StepInput, Workflow
 

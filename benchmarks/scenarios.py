@@ -15,7 +15,7 @@ from benchmarks.sessions import many_sessions, session_with
 from benchmarks.statements import asked_by
 from benchmarks.streaming import latencies
 from kern.agent import Agent
-from kern.client.processes.runtime import runtime_for
+from kern.client.processes.process_runtime import runtime_for
 from kern.db.engine.store import Store
 
 LATENCY_AIM = 1.15

@@ -33,6 +33,6 @@ def isolated_runtime(home: Path | None = None, db: Database | None = None) -> Ge
         ):
             yield used
         return
-    runtime = importlib.import_module("kern.client.processes.runtime")
+    runtime = importlib.import_module("kern.client.processes.process_runtime")
     with runtime.isolated(home, db):
         yield home

@@ -8,7 +8,6 @@ from pydantic import JsonValue
 from kern.components.agents.option_checks import a_state, not_empty, not_negative
 from kern.components.component import Component, slug
 from kern.components.runnable import Runnable
-from kern.components.runner import arunner_for, runner_for
 from kern.components.steps.blocks import Step, StepLike, Steps
 from kern.components.steps.compile import lay_out
 from kern.components.steps.containers import Condition, Loop, Parallel, Router
@@ -98,13 +97,14 @@ class Workflow(Runnable):
             NotAllowed: the run belongs to somebody else.
             Conflict: the run has not failed, or is a part of another run.
         """
-        runner = runner_for(self)
-        return self._typed(runner.call(runner.retry_run(self, run_id, user_id)))
+        viewer = self._viewer(user_id)
+        return self._typed(self._do(lambda service: service.interaction.retry(viewer, run_id)))
 
     async def aretry_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
         """As `retry_run`, for async callers."""
-        runner = await arunner_for(self)
-        return self._typed(await runner.retry_run(self, run_id, user_id))
+        viewer = self._viewer(user_id)
+        output = await self._ado(lambda service: service.interaction.retry(viewer, run_id))
+        return self._typed(output)
 
     def get_steps(
         self, run_id: str, *, user_id: str | None = None, limit: int = 1000, after: int = 0
@@ -121,28 +121,34 @@ class Workflow(Runnable):
             NotFound: there is no such run.
             NotAllowed: the run belongs to somebody else.
         """
-        runner = runner_for(self)
-        return runner.call(runner.get_steps(self, run_id, user_id, limit, after))
+        viewer = self._viewer(user_id)
+        return self._do(lambda service: service.runs.steps(viewer, run_id, limit, after))
 
     async def aget_steps(
         self, run_id: str, *, user_id: str | None = None, limit: int = 1000, after: int = 0
     ) -> list[StepExecution]:
         """As `get_steps`, for async callers."""
-        runner = await arunner_for(self)
-        return await runner.get_steps(self, run_id, user_id, limit, after)
+        viewer = self._viewer(user_id)
+        return await self._ado(lambda service: service.runs.steps(viewer, run_id, limit, after))
 
     def get_workflow_history(
         self, session_id: str, *, user_id: str | None = None, num_runs: int = 3
     ) -> list[RunOutput]:
         """Return the latest completed runs of a session, in order: inputs and what they came to."""
-        return self._do(lambda do: do.workflow_history(session_id, self._viewer(user_id), num_runs))
+        return self._do(
+            lambda service: service.sessions.workflow_history(
+                self._viewer(user_id), session_id, num_runs
+            )
+        )
 
     async def aget_workflow_history(
         self, session_id: str, *, user_id: str | None = None, num_runs: int = 3
     ) -> list[RunOutput]:
         """As `get_workflow_history`, for async callers."""
         return await self._ado(
-            lambda do: do.workflow_history(session_id, self._viewer(user_id), num_runs)
+            lambda service: service.sessions.workflow_history(
+                self._viewer(user_id), session_id, num_runs
+            )
         )
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kern.client.processes import runtime as runtime_module
+from kern.client.processes import process_runtime as runtime_module
 from kern.client.processes.runtime import Runtime
 from kern.client.server.embedded import EmbeddedServer
 from kern.components.registry import Registry

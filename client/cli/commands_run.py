@@ -121,9 +121,9 @@ def runs(
 
 def show(run_id: RunId, as_json: AsJson = False) -> None:
     """Tell the story of a run: turns, calls, what people decided, what it cost."""
-    from kern.client.cli.show import print_story
+    from kern.client.cli.show import print_report
 
-    print_story(run_id, as_json=as_json)
+    print_report(run_id, as_json=as_json)
 
 
 def events(

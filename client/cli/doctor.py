@@ -9,13 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from kern.client.cli import store
 from kern.client.cli.printing import count, one_line, say, say_json, show_age, styled
 from kern.client.processes.app import load_app
 from kern.client.server.embedded import status
+from kern.client.service.installation import database_status, missing_file
 from kern.client.temporal import connection
-from kern.db.engine.from_settings import database_file
-from kern.db.reading import listings
 from kern.errors import KernError, Unavailable
 from kern.process.settings import Settings, read_settings
 
@@ -105,17 +103,17 @@ async def _connect() -> str:
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
-    path = database_file(settings)
-    if path is not None and not path.exists():
-        yield Finding("database", None, f"{path.absolute()} (not made yet)")
+    path = missing_file(settings)
+    if path is not None:
+        yield Finding("database", None, f"{path} (not made yet)")
         return
     try:
-        with store.existing_database(settings) as db:
-            found = db.read_now(listings.backlog)
-            yield Finding("database", ok=True, text=f"{db.name}, revision {store.revision(db)}")
+        database = database_status(settings)
     except KernError as error:
         yield Finding("database", ok=False, text=str(error))
         return
+    yield Finding("database", ok=True, text=f"{database.name}, revision {database.revision}")
+    found = database.backlog
     yield Finding("pending", None, f"{count(found.pending, 'requirement')} waiting for a person")
     oldest = found.oldest_undelivered
     waits = "" if oldest is None else f", the oldest for {show_age(oldest)}"

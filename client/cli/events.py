@@ -1,15 +1,12 @@
 """Lists the events of a run, and follows them as they come."""
 
-import asyncio
 import json
 import sys
 
-from kern.client.cli import store
+from kern.client.cli.access import perform
 from kern.client.cli.printing import one_line, say, show_call
-from kern.client.service.streams import Readers
+from kern.client.service.service import Service
 from kern.contracts.viewer import OPERATOR
-from kern.db.engine.store import Store
-from kern.db.reading import listings
 from kern.events import (
     RunContent,
     RunEvent,
@@ -19,39 +16,34 @@ from kern.events import (
     TurnCompleted,
     TurnStarted,
 )
-from kern.process.settings import read_settings
 
 _LONGEST = 160
 
 
-def print_events(given: str, *, after: int, follow: bool, as_json: bool) -> None:
+def print_events(run_id: str, *, after: int, follow: bool, as_json: bool) -> None:
     """Print a run's events after a number."""
-    with store.existing_database(read_settings()) as db:
-        run_id = db.read_now(lambda tx: listings.full_run_id(tx, given))
-        asyncio.run(_print(db, run_id, after=after, follow=follow, as_json=as_json))
+    perform(lambda service: _print(service, run_id, after, follow=follow, as_json=as_json))
 
 
-async def _print(db: Store, run_id: str, *, after: int, follow: bool, as_json: bool) -> None:
-    readers = Readers(db)
+async def _print(service: Service, run_id: str, after: int, *, follow: bool, as_json: bool) -> None:
+    full = await service.runs.full_id(run_id)
     if follow:
-        reader = await readers.open(run_id, OPERATOR, after, "everything")
+        reader = await service.readers.open(OPERATOR, full, after, "everything")
     else:
-        # Whoever only looks asks nobody to tell of what comes.
-        follower = db.broadcaster.follow(run_id)
-        reader = readers.reader(follower, OPERATOR, "everything", after=after)
+        reader = service.readers.open_stored(OPERATOR, full, after)
     try:
         while batch := await (reader.read() if follow else reader.read_now()):
             for event in batch:
                 _say(event, as_json=as_json)
     finally:
         reader.close()
-        await readers.close()
+        await service.readers.close()
 
 
 def _say(event: RunEvent, *, as_json: bool) -> None:
     if as_json:
-        told = event.model_dump(mode="json", exclude={"output"})
-        sys.stdout.write(json.dumps(told) + "\n")
+        shown = event.model_dump(mode="json", exclude={"output"})
+        sys.stdout.write(json.dumps(shown) + "\n")
         sys.stdout.flush()
         return
     number, at = getattr(event, "seq", None), getattr(event, "created_at", None)

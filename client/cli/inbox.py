@@ -1,6 +1,6 @@
 """Prints pages of runs and of what waits for people."""
 
-from kern.client.cli import store
+from kern.client.cli.access import perform
 from kern.client.cli.printing import (
     count,
     one_line,
@@ -12,9 +12,7 @@ from kern.client.cli.printing import (
     show_id,
     where_it_stands,
 )
-from kern.db.reading import listings
-from kern.db.reading.listings import Page
-from kern.process.settings import read_settings
+from kern.contracts.viewer import OPERATOR
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.values.states import RequirementKind, RunStatus
@@ -30,52 +28,42 @@ def print_runs(
     *, status: RunStatus | None, user: str | None, limit: int, after: str | None, as_json: bool
 ) -> None:
     """Print a page of runs."""
-    with store.existing_database(read_settings()) as db:
-        page = db.read_now(
-            lambda tx: listings.list_runs(
-                tx,
-                limit=limit,
-                after=after and listings.full_run_id(tx, after),
-                status=status,
-                user_id=user,
-            )
+    page = perform(
+        lambda service: service.runs.page(
+            OPERATOR, limit=limit, cursor=after, status=status, user_id=user
         )
+    )
     if as_json:
-        found = [run.model_dump(mode="json", include=_OF_A_RUN) for run in page.items]
-        say_json({"runs": found, "next": page.next})
+        runs = [run.model_dump(mode="json", include=_OF_A_RUN) for run in page.runs]
+        say_json({"runs": runs, "next": page.next_cursor})
         return
-    if not page.items:
+    if not page.runs:
         say("No runs." if status is None and user is None else "No such runs.")
         return
     headings = ("RUN", "STATUS", "COMPONENT", "USER", "AGE", "INPUT")
-    say_table(headings, [_run_row(run) for run in page.items])
-    _say_more(page, "runs")
+    say_table(headings, [_run_row(run) for run in page.runs])
+    _say_more(len(page.runs), page.next_cursor, "runs")
 
 
 def print_pending(
     *, user: str | None, run: str | None, limit: int, after: str | None, as_json: bool
 ) -> None:
     """Print a page of what waits for people."""
-    with store.existing_database(read_settings()) as db:
-        page = db.read_now(
-            lambda tx: listings.list_pending(
-                tx,
-                limit=limit,
-                after=after and listings.full_requirement_id(tx, after),
-                user_id=user,
-                run_id=run and listings.full_run_id(tx, run),
-            )
+    page = perform(
+        lambda service: service.inbox.pending(
+            OPERATOR, limit=limit, cursor=after, user_id=user, run_id=run
         )
+    )
     if as_json:
-        found = [item.model_dump(mode="json") for item in page.items]
-        say_json({"requirements": found, "next": page.next})
+        requirements = [item.model_dump(mode="json") for item in page.requirements]
+        say_json({"requirements": requirements, "next": page.next_cursor})
         return
-    if not page.items:
+    if not page.requirements:
         say("Nothing waits for a person.")
         return
     headings = ("ID", "RUN", "SINCE", "DUE", "WHAT")
-    say_table(headings, [_pending_row(item) for item in page.items])
-    _say_more(page, "pending")
+    say_table(headings, [_pending_row(item) for item in page.requirements])
+    _say_more(len(page.requirements), page.next_cursor, "pending")
 
 
 # Those for which an author may have said in words what is asked.
@@ -140,7 +128,9 @@ def _pending_row(item: Requirement) -> tuple[str, ...]:
     return show_id(item.id), show_id(item.run_id), since, due, f"{inside}{what_waits(item)}"
 
 
-def _say_more(page: Page[RunOutput] | Page[Requirement], command: str) -> None:
-    if page.next is not None:
-        shown = count(len(page.items), "row")
-        say(f"{shown}; go on with `kern {command} --after {page.next}` and the same filters.")
+def _say_more(shown: int, next_cursor: str | None, command: str) -> None:
+    if next_cursor is not None:
+        say(
+            f"{count(shown, 'row')}; continue with `kern {command} --after {next_cursor}` and the "
+            "same filters."
+        )

@@ -1,26 +1,21 @@
 """Keeps the tables up to date, and checks the chain of decisions."""
 
-from kern.client.cli import store
+from kern.client.cli.access import perform
 from kern.client.cli.printing import count, say, say_json
-from kern.db.engine.from_settings import open_store
-from kern.db.journal import audit_chain
-from kern.db.migrations import HEAD
+from kern.client.service.installation import migrate
+from kern.contracts.viewer import OPERATOR
 from kern.process.settings import read_settings
 
 
 def migrate_database(*, as_json: bool) -> None:
     """Make the tables, or bring them up to date."""
-    db = open_store(read_settings())
-    try:
-        before = store.revision(db)
-        db.migrate()
-    finally:
-        db.close()
+    done = migrate(read_settings())
     if as_json:
-        say_json({"database": db.name, "from": before, "to": HEAD})
+        say_json({"database": done.database, "from": done.before, "to": done.after})
         return
-    change = "already at" if before == HEAD else f"brought from {before or 'nothing'} to"
-    say(f"{db.name}: {change} revision {HEAD}.")
+    is_new = done.before != done.after
+    change = f"brought from {done.before or 'nothing'} to" if is_new else "already at"
+    say(f"{done.database}: {change} revision {done.after}.")
 
 
 def verify_chain(head: str | None, *, as_json: bool) -> None:
@@ -29,8 +24,7 @@ def verify_chain(head: str | None, *, as_json: bool) -> None:
     Raises:
         AuditBroken: it does not verify; the message names the first decision that does not.
     """
-    with store.existing_database(read_settings()) as db:
-        report = db.read_now(lambda tx: audit_chain.verify(tx, head))
+    report = perform(lambda service: service.audit.verify(OPERATOR, head))
     if as_json:
         say_json({"decisions": report.decisions, "head": report.head, "verified": True})
         return

@@ -32,8 +32,6 @@ _WAITS = {
     Phase.pending: "has not begun",
 }
 _LONGEST_NAME = 40
-# Beyond so many, a tree tells nothing that people would read.
-MOST = 200
 
 
 class StepScreen:

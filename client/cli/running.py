@@ -1,24 +1,24 @@
 """Runs what an app declares from the command line, and asks for the decisions that it needs."""
 
+import asyncio
 from dataclasses import dataclass
 
-from kern.client.cli import prompts, store
-from kern.client.cli.deciding import decider
+from kern.client.cli import prompts
+from kern.client.cli.access import decider, perform
 from kern.client.cli.delays import telling_delays
 from kern.client.cli.inbox import how_to_decide, what_waits
 from kern.client.cli.live import Screen
 from kern.client.cli.printing import one_line, safe, say, say_json, styled
 from kern.client.cli.progress import StepScreen
 from kern.client.processes.app import database_of, load_app
-from kern.client.processes.runtime import close_runtime
-from kern.client.service import operator
+from kern.client.processes.process_runtime import close_runtime
 from kern.client.service.decision_checks import tool_of
+from kern.client.service.installation import new_service
 from kern.components.run_options import RunOptions
 from kern.components.runnable import Runnable
 from kern.contracts.requests import RunRequest
-from kern.db.engine.from_settings import database_file, open_store
-from kern.db.engine.tables import RunRow
-from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed
+from kern.contracts.viewer import OPERATOR
+from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed, NotFound
 from kern.media import File, Image
 from kern.process.settings import Settings, read_settings
 from kern.requirements import Requirement
@@ -191,13 +191,10 @@ def _say_waiting(item: Requirement) -> None:
 
 
 def _status_of(run_id: str) -> RunStatus | None:
-    settings = read_settings()
-    path = database_file(settings)
-    if path is not None and not path.exists():
+    try:
+        return perform(lambda service: service.runs.status(OPERATOR, run_id))
+    except NotFound:
         return None
-    with store.existing_database(settings) as db:
-        row = db.read_now(lambda tx: tx.get(RunRow, run_id))
-    return None if row is None else RunStatus(row.status)
 
 
 def _the_component(app: str) -> Runnable:
@@ -226,11 +223,10 @@ def _leave_to_a_worker(
         run_id=run_id,
         media=(*order.images, *order.files),
     )
-    db = database_of([component]) or open_store(settings)
-    db.migrate()
-    delivered = operator.accept(settings, db, component, request)
+    with new_service(settings, database_of([component])) as service:
+        accepted = asyncio.run(service.runs.accept(OPERATOR, component, request))
     if as_json:
-        say_json({"run_id": run_id, "accepted": True, "delivered": delivered})
+        say_json({"run_id": run_id, "accepted": True, "delivered": accepted.delivered})
         return 0
     say(f"Accepted: run {run_id}.")
     say(

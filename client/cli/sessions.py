@@ -1,11 +1,10 @@
 """Prints sessions, and renames and deletes them, for an operator."""
 
-from datetime import UTC, datetime
-
 import typer
 from pydantic import JsonValue
 
-from kern.client.cli import prompts, store
+from kern.client.cli import prompts
+from kern.client.cli.access import perform
 from kern.client.cli.printing import (
     count,
     one_line,
@@ -19,13 +18,10 @@ from kern.client.cli.printing import (
     styled,
     where_it_stands,
 )
-from kern.client.service import operator
+from kern.client.service.service import Service
+from kern.contracts.reports import SessionReport
 from kern.contracts.viewer import OPERATOR
-from kern.db.engine.store import Store
-from kern.db.reading import files, listings, session_metrics
-from kern.db.sessions import records
 from kern.errors import InvalidInput
-from kern.process.settings import read_settings
 from kern.run import FileReference, RunOutput
 from kern.session import Session, SessionMetrics
 
@@ -34,10 +30,7 @@ _OF_A_RUN = {"run_id", "number", "status", "input", "content", "created_at", "fi
 
 def print_sessions(*, user: str | None, limit: int, after: str | None, as_json: bool) -> None:
     """Print a page of sessions."""
-    with store.existing_database(read_settings()) as db:
-        page = db.read_now(
-            lambda tx: records.page(tx, OPERATOR, limit=limit, cursor=after, user_id=user)
-        )
+    page = perform(lambda service: service.sessions.page(OPERATOR, limit, after, user))
     if as_json:
         found = [one.model_dump(mode="json") for one in page.sessions]
         say_json({"sessions": found, "next": page.next_cursor})
@@ -55,76 +48,74 @@ def print_sessions(*, user: str | None, limit: int, after: str | None, as_json: 
         )
 
 
-def print_session(given: str, *, limit: int, as_json: bool) -> None:
+def print_session(session_id: str, *, limit: int, as_json: bool) -> None:
     """Print a session, what it used, and its last runs."""
-    now = datetime.now(UTC)
-    with store.existing_database(read_settings()) as db:
-        full = _full_id(db, given)
-        session = db.read_now(lambda tx: records.read(tx, full, OPERATOR))
-        used = db.read_now(lambda tx: session_metrics.metrics(tx, full, OPERATOR, now))
-        runs = db.read_now(lambda tx: records.latest_runs(tx, full, limit))
-        came = db.read_now(lambda tx: files.of_runs(tx, [run.run_id for run in runs]))
+
+    async def read(service: Service) -> SessionReport:
+        full = await service.sessions.full_id(session_id)
+        return await service.sessions.report(OPERATOR, full, limit)
+
+    report = perform(read)
     if as_json:
         say_json(
             {
-                **session.model_dump(mode="json"),
-                "metrics": used.model_dump(mode="json"),
-                "runs": [_told(run, came.get(run.run_id, [])) for run in runs],
+                **report.session.model_dump(mode="json"),
+                "metrics": report.metrics.model_dump(mode="json"),
+                "runs": [_as_json(run, report.files.get(run.run_id, [])) for run in report.runs],
             }
         )
         return
-    _say_session(session)
-    _say_metrics(used)
-    _say_runs(session, runs, came)
+    _say_session(report.session)
+    _say_metrics(report.metrics)
+    _say_runs(report)
 
 
-def rename_session(given: str, name: str, *, as_json: bool) -> None:
+def rename_session(session_id: str, name: str, *, as_json: bool) -> None:
     """Give a session a name."""
-    now = datetime.now(UTC)
-    with store.existing_database(read_settings()) as db:
-        full = _full_id(db, given)
-        session = db.write_now(lambda tx: records.rename(tx, full, OPERATOR, name, now))
+
+    async def rename(service: Service) -> Session:
+        full = await service.sessions.full_id(session_id)
+        return await service.sessions.rename(OPERATOR, full, name)
+
+    session = perform(rename)
     if as_json:
         say_json(session.model_dump(mode="json"))
         return
-    say(f"Session {one_line(full)} is called {one_line(session.name or '')}.")
+    say(f"Session {one_line(session.session_id)} is called {one_line(session.name or '')}.")
 
 
-def delete_session(given: str, *, may_ask: bool, as_json: bool) -> None:
+def delete_session(session_id: str, *, may_ask: bool, as_json: bool) -> None:
     """Delete a session; on a terminal, ask before.
 
     Raises:
         InvalidInput: nobody can be asked.
     """
-    settings = read_settings()
-    with store.existing_database(settings) as db:
-        full = _full_id(db, given)
-        session = db.read_now(lambda tx: records.read(tx, full, OPERATOR))
-        if may_ask and not prompts.can_ask():
-            message = f"Session {full!r} was not deleted: off a terminal, pass --yes."
-            raise InvalidInput(message)
-        if may_ask and not _is_meant(session):
-            say("Nothing was deleted.")
-            return
-        cancelled = operator.delete_session(settings, db, full)
-    delivered = all(cancelled)
+
+    async def read(service: Service) -> Session:
+        return await service.sessions.read(OPERATOR, await service.sessions.full_id(session_id))
+
+    session = perform(read)
+    full = session.session_id
+    if may_ask and not prompts.can_ask():
+        message = f"Session {full!r} was not deleted: off a terminal, pass --yes."
+        raise InvalidInput(message)
+    if may_ask and not _is_confirmed(session):
+        say("Nothing was deleted.")
+        return
+    deletion = perform(lambda service: service.sessions.delete(OPERATOR, full))
     if as_json:
-        done = {"session_id": full, "deleted": True, "cancelled_runs": len(cancelled)}
-        say_json({**done, "delivered": delivered})
+        shown = {"session_id": full, "deleted": True, "cancelled_runs": deletion.cancelled_runs}
+        say_json({**shown, "delivered": deletion.delivered})
         return
     say(f"Deleted: session {one_line(full)} with {count(session.run_count, 'run')}.")
-    if not delivered:
-        say("What executes its runs is told when a worker runs.")
+    if not deletion.delivered:
+        say("The workflows of its runs are notified when a worker runs.")
 
 
-def _is_meant(session: Session) -> bool:
+def _is_confirmed(session: Session) -> bool:
     called = f" ({one_line(session.name)})" if session.name else ""
     what = f"session {one_line(session.session_id)}{called} with"
     return typer.confirm(f"Delete {what} {count(session.run_count, 'run')} for good?")
-
-
-def _full_id(db: Store, given: str) -> str:
-    return db.read_now(lambda tx: listings.full_session_id(tx, given))
 
 
 def _row(session: Session) -> tuple[str, ...]:
@@ -161,24 +152,23 @@ def _say_metrics(used: SessionMetrics) -> None:
     )
 
 
-def _told(run: RunOutput, came: list[FileReference]) -> dict[str, JsonValue]:
-    told = run.model_dump(mode="json", include=_OF_A_RUN)
-    return {**told, "files": [one.model_dump(mode="json") for one in came]}
+def _as_json(run: RunOutput, files: list[FileReference]) -> dict[str, JsonValue]:
+    shown = run.model_dump(mode="json", include=_OF_A_RUN)
+    return {**shown, "files": [file.model_dump(mode="json") for file in files]}
 
 
-def _say_runs(
-    session: Session, runs: list[RunOutput], came: dict[str, list[FileReference]]
-) -> None:
+def _say_runs(report: SessionReport) -> None:
+    session, runs = report.session, report.runs
     if not runs:
         return
     say("")
     headings = ("NUMBER", "RUN", "STATUS", "AGE", "INPUT")
-    say_table(headings, [_run_row(run, came.get(run.run_id, [])) for run in runs])
+    say_table(headings, [_run_row(run, report.files.get(run.run_id, [])) for run in runs])
     if session.run_count > len(runs):
         say(f"{len(runs)} of {count(session.run_count, 'run')}; more with --limit.")
 
 
-def _run_row(run: RunOutput, came: list[FileReference]) -> tuple[str, ...]:
+def _run_row(run: RunOutput, files: list[FileReference]) -> tuple[str, ...]:
     age = show_age(run.created_at)
-    said = " ".join([run.input, *(f"[{one.name}]" for one in came)]).strip()
-    return str(run.number), show_id(run.run_id), where_it_stands(run), age, said
+    text = " ".join([run.input, *(f"[{file.name}]" for file in files)]).strip()
+    return str(run.number), show_id(run.run_id), where_it_stands(run), age, text

@@ -1,11 +1,9 @@
 """Tells what happened in a run, in the order of its turns."""
 
-from dataclasses import dataclass
-
 from pydantic import JsonValue
-from sqlmodel import Session
 
-from kern.client.cli import durations, store
+from kern.client.cli import durations
+from kern.client.cli.access import perform
 from kern.client.cli.inbox import how_to_decide, what_waits
 from kern.client.cli.printing import (
     count,
@@ -22,15 +20,12 @@ from kern.client.cli.printing import (
     styled,
     where_it_stands,
 )
-from kern.client.cli.progress import MOST, tell_progress, tell_steps
+from kern.client.cli.progress import tell_progress, tell_steps
+from kern.client.service.service import Service
+from kern.contracts.reports import Decision, LateResult, RunReport
 from kern.contracts.viewer import OPERATOR
-from kern.db.reading import listings, run_outputs, step_progress
-from kern.db.reading.listings import Decision
-from kern.db.turns import late_results
-from kern.db.turns.late_results import LateResult
-from kern.process.settings import read_settings
 from kern.requirements import Requirement
-from kern.run import Message, RunOutput, StepExecution, ToolExecution
+from kern.run import Message, RunOutput, ToolExecution
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
 _COLOURS = {
@@ -54,71 +49,32 @@ _LONGEST = 2000
 _STEP = 9
 
 
-@dataclass(frozen=True)
-class Story:
-    """A run with what was decided in it; `undelivered` counts what Temporal has not heard of.
+def print_report(run_id: str, *, as_json: bool) -> None:
+    """Print the report of a run, found by its id or the end of it."""
 
-    `inside` holds the stories of the runs that executed calls of this one, by their ids.
-    """
+    async def read(service: Service) -> RunReport:
+        return await service.runs.report(OPERATOR, await service.runs.full_id(run_id))
 
-    run: RunOutput
-    decisions: list[Decision]
-    late: list[LateResult]
-    undelivered: int
-    inside: dict[str, "Story"]
-    steps: list[StepExecution]
-    opened: int
-
-
-def read_story(tx: Session, given: str) -> Story:
-    """Read a run by its id or the end of it.
-
-    Raises:
-        NotFound: there is no such run.
-    """
-    return _read(tx, listings.full_run_id(tx, given))
-
-
-def _read(tx: Session, run_id: str) -> Story:
-    run = run_outputs.run_output(tx, run_id, OPERATOR)
-    waiting = listings.backlog(tx, run_id).undelivered
-    inside = [call.child_run_id for call in run.tools if call.child_run_id]
-    # A workflow tells of everything that was asked in it, at whatever depth.
-    decided = dict.fromkeys([run_id, *(item.run_id for item in run.requirements)])
-    return Story(
-        run,
-        [one for asked in decided for one in listings.decisions_of(tx, asked)],
-        late_results.results_of(tx, run_id),
-        waiting,
-        {one: _read(tx, one) for one in inside},
-        step_progress.steps_of(tx, run_id, MOST) if run.progress else [],
-        step_progress.count_of(tx, run_id) if run.progress else 0,
-    )
-
-
-def print_story(given: str, *, as_json: bool) -> None:
-    """Print the story of a run."""
-    with store.existing_database(read_settings()) as db:
-        story = db.read_now(lambda tx: read_story(tx, given))
+    report = perform(read)
     if as_json:
-        say_json(_as_json(story))
+        say_json(_as_json(report))
         return
-    _head(story.run)
-    if story.run.progress is None:
-        _turns(story)
+    _head(report.run)
+    if report.run.progress is None:
+        _turns(report)
     else:
-        _steps(story)
-    _end(story)
+        _steps(report)
+    _end(report)
 
 
-def _as_json(story: Story) -> dict[str, JsonValue]:
+def _as_json(report: RunReport) -> dict[str, JsonValue]:
     return {
-        **story.run.model_dump(mode="json"),
-        "decisions": [one.model_dump(mode="json") for one in story.decisions],
-        "late_results": [one.model_dump(mode="json") for one in story.late],
-        "undelivered": story.undelivered,
-        "steps": [one.model_dump(mode="json") for one in story.steps],
-        "inside": {run_id: _as_json(one) for run_id, one in story.inside.items()},
+        **report.run.model_dump(mode="json"),
+        "decisions": [decision.model_dump(mode="json") for decision in report.decisions],
+        "late_results": [late.model_dump(mode="json") for late in report.late_results],
+        "undelivered": report.undelivered,
+        "steps": [step.model_dump(mode="json") for step in report.steps],
+        "inside": {run_id: _as_json(child) for run_id, child in report.children.items()},
     }
 
 
@@ -143,57 +99,57 @@ def _head(run: RunOutput) -> None:
         say(f"  file   {one_line(file.name)}  ({file.media_type}{size})")
 
 
-def _turns(story: Story) -> None:
+def _turns(report: RunReport) -> None:
     turn = 0
-    for position, message in enumerate(story.run.messages):
+    for position, message in enumerate(report.run.messages):
         if message.role == "assistant":
             turn += 1
-            _turn(story, turn, message)
+            _turn(report, turn, message)
         elif message.role == "user" and position > 0:
             _block("told", message.content)
 
 
-def _steps(story: Story) -> None:
+def _steps(report: RunReport) -> None:
     """Tell what a workflow did, what it came to, and what people were asked on the way."""
-    if story.run.progress is None:
+    if report.run.progress is None:
         return
-    tell_progress(story.run.progress)
-    tell_steps(story.steps, story.opened)
-    for message in story.run.messages:
+    tell_progress(report.run.progress)
+    tell_steps(report.steps, report.step_count)
+    for message in report.run.messages:
         if message.role == "assistant":
             _block("result", message.content)
-    for item in story.run.requirements:
+    for item in report.run.requirements:
         say("")
         say(styled(f"  {' / '.join(one_line(name) for name in item.path)}", "bold"))
-        _requirement(story, item)
+        _requirement(report, item)
 
 
-def _turn(story: Story, turn: int, message: Message) -> None:
+def _turn(report: RunReport, turn: int, message: Message) -> None:
     when = f"  {show_time(message.created_at)}" if message.created_at else ""
     say(styled(f"Turn {turn}", "bold"), styled(when, "dim"))
     if message.content:
         _block("model", message.content)
-    for call in story.run.tools:
+    for call in report.run.tools:
         if call.turn == turn:
-            _call(story, call)
+            _call(report, call)
 
 
-def _call(story: Story, call: ToolExecution) -> None:
+def _call(report: RunReport, call: ToolExecution) -> None:
     say("  call   ", styled(show_call(call.name, call.arguments), "cyan"))
-    for item in story.run.requirements:
+    for item in report.run.requirements:
         if item.tool_call_id == call.id:
-            _requirement(story, item)
+            _requirement(report, item)
     if call.child_run_id is not None:
-        _inside(story.inside[call.child_run_id])
-    _result(story, call)
-    for one in story.late:
+        _inside(report.children[call.child_run_id])
+    _result(report, call)
+    for one in report.late_results:
         if one.tool_call_id == call.id:
             _late(one)
 
 
-def _inside(story: Story) -> None:
+def _inside(report: RunReport) -> None:
     """Tell what happened in a run that executed a call."""
-    run = story.run
+    run = report.run
     with indented(_STEP):
         say(
             styled(f"{one_line(run.component_id)}  ", "bold"),
@@ -201,13 +157,13 @@ def _inside(story: Story) -> None:
             styled(f"  run {run.run_id}", "dim"),
         )
         _block("asked", run.input)
-        _turns(story)
+        _turns(report)
         _error(run)
 
 
-def _requirement(story: Story, item: Requirement) -> None:
+def _requirement(report: RunReport, item: Requirement) -> None:
     say(styled(f"         asked  {show_time(item.created_at)}  {what_waits(item)}", "dim"))
-    for decision in story.decisions:
+    for decision in report.decisions:
         if decision.requirement_id == item.id:
             _decision(decision)
     if item.status is RequirementStatus.pending:
@@ -230,16 +186,16 @@ def _decision(decision: Decision) -> None:
     )
 
 
-def _result(story: Story, call: ToolExecution) -> None:
+def _result(report: RunReport, call: ToolExecution) -> None:
     if call.status is not ToolCallStatus.done:
         if call.status is ToolCallStatus.running:
-            ended = story.run.status.is_final
+            ended = report.run.status.is_final
             how = "begun, and nobody has told how it ended" if ended else "executing"
             say(f"         {how}, attempt {call.attempts}")
         return
     tries = f" at attempt {call.attempts}" if call.attempts > 1 else ""
-    worked = durations.execution(call, story.run.requirements)
-    waited = durations.waiting(call, story.run.requirements)
+    worked = durations.execution(call, report.run.requirements)
+    waited = durations.waiting(call, report.run.requirements)
     took = "" if worked is None else f" in {show_length(worked)}"
     asked = f" (asked about for {show_length(waited)})" if waited else ""
     outcome = call.outcome or ToolOutcome.result
@@ -259,12 +215,12 @@ def _late(found: LateResult) -> None:
     )
 
 
-def _end(story: Story) -> None:
-    run = story.run
+def _end(report: RunReport) -> None:
+    run = report.run
     _error(run)
     say("")
     used = run.metrics
-    executed = _executed(story)
+    executed = _executed(report)
     cached = f", {used.cached_tokens:,} of it cached" if used.cached_tokens else ""
     reasoned = f", {used.reasoning_tokens:,} for reasoning" if used.reasoning_tokens else ""
     say(
@@ -272,7 +228,7 @@ def _end(story: Story) -> None:
         f"{count(used.total_tokens, 'token')} ({used.input_tokens:,} in{cached}, "
         f"{used.output_tokens:,} out{reasoned})"
     )
-    if story.undelivered:
+    if report.undelivered:
         say(
             styled(
                 "Temporal has not heard of the latest yet: it will when a worker runs.", "yellow"
@@ -288,13 +244,13 @@ def _error(run: RunOutput) -> None:
         )
 
 
-def _executed(story: Story) -> int:
-    if story.run.progress is not None:
+def _executed(report: RunReport) -> int:
+    if report.run.progress is not None:
         # What ran in its steps' runs is not told here, but counted.
-        return story.run.metrics.tool_calls
+        return report.run.metrics.tool_calls
     # The metrics count what reported its end; a call of which a person says so was executed too.
-    own = sum(1 for call in story.run.tools if call.attempts or call.child_run_id)
-    return own + sum(_executed(one) for one in story.inside.values())
+    own = sum(1 for call in report.run.tools if call.attempts or call.child_run_id)
+    return own + sum(_executed(one) for one in report.children.values())
 
 
 def _block(who: str, text: str) -> None:

@@ -8,9 +8,7 @@ import asyncio
 from temporalio.client import Client
 
 from kern.client.server.embedded import EmbeddedServer
-from kern.client.service.runs import Runs
-from kern.client.service.sessions import Sessions
-from kern.client.service.streams import Readers, Streams
+from kern.client.service.runtime_service import RuntimeService
 from kern.client.service.waiting import Waiting
 from kern.client.temporal import connection
 from kern.client.temporal.courier import Courier
@@ -43,10 +41,7 @@ class Services:
         self.server = server
         self.courier = Courier(db, client, settings)
         self.waiting = Waiting(db, client)
-        self.runs = Runs(db, self.courier, self.waiting)
-        self.sessions = Sessions(db, client, self.courier)
-        self.readers = Readers(db)
-        self.streams = Streams(self.readers, self.runs)
+        self.service = RuntimeService(db, self.courier, client, self.waiting)
         self.relay = Relay(db, client, self.courier, settings.relay_seconds)
         self._watch = asyncio.create_task(_keep_alive(server)) if server else None
 
@@ -80,8 +75,8 @@ class Services:
 
     async def close(self) -> None:
         """Give everything back; the last process in a folder stops its server."""
-        await self.readers.close()
-        await self.runs.close()
+        await self.service.readers.close()
+        await self.courier.close()
         if self._watch is not None:
             self._watch.cancel()
         if self.server is not None:

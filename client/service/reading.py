@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from kern.client.service.transcript import Transcript
-from kern.components.runner import Show
+from kern.components.operations import Show
 from kern.contracts.viewer import Viewer
 from kern.db.engine.store import Store
 from kern.db.reading.event_feed import News, news

@@ -1,142 +1,145 @@
-"""Sessions from outside: read, list, name, change, copy and delete them."""
+"""Sessions: read, list, rename, change, copy and delete them, and read their files."""
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pydantic import JsonValue
-from temporalio.client import Client, WorkflowFailureError
-from temporalio.common import WorkflowIDConflictPolicy
-from temporalio.service import RPCError
+from sqlmodel import Session as Transaction
 
-from kern.client.temporal.connection import queue_of
-from kern.client.temporal.courier import Courier
+from kern.client.service.ports import Deliverer
+from kern.contracts.reports import SessionReport
 from kern.contracts.viewer import Viewer
 from kern.db.engine.store import Store
-from kern.db.reading import files, session_metrics, workflow_history
-from kern.db.sessions import deletions, forks, naming, records
-from kern.errors import InvalidInput, NotFound, Unavailable
+from kern.db.reading import files, listings, session_metrics, workflow_history
+from kern.db.sessions import deletions, forks, records
 from kern.media import FileContent
 from kern.run import Message, RunOutput
 from kern.session import Session, SessionMetrics, SessionPage
 from kern.session_state import StateChange
-from kern.values.canonical import digest
 from kern.values.ids import new_id
 
-_NAMED_WITHIN = timedelta(seconds=60)
+
+@dataclass(frozen=True)
+class Deletion:
+    """A session that is gone.
+
+    Attributes:
+        cancelled_runs: How many of its runs were active or paused.
+        delivered: Whether their workflows have been notified.
+    """
+
+    cancelled_runs: int
+    delivered: bool
 
 
 class Sessions:
-    """Everything that talks to sessions from outside, for one database and one Temporal."""
+    """Reads and changes the sessions of one store, each as far as the viewer may.
 
-    def __init__(self, db: Store, temporal: Client, courier: Courier) -> None:
-        self._db = db
-        self._temporal = temporal
-        self._courier = courier
+    Every method raises NotFound where there is no such session, NotAllowed where it belongs to
+    somebody else, and InvalidInput where it belongs to another component than the viewer names.
+    """
 
-    async def read(self, session_id: str, viewer: Viewer) -> Session:
+    def __init__(self, store: Store, deliverer: Deliverer) -> None:
+        self._store = store
+        self._deliverer = deliverer
+
+    async def read(self, viewer: Viewer, session_id: str) -> Session:
         """Read a session."""
-        return await self._db.read(lambda tx: records.read(tx, session_id, viewer))
+        return await self._store.read(lambda tx: records.read(tx, session_id, viewer))
 
-    async def page(self, viewer: Viewer, limit: int, cursor: str | None) -> SessionPage:
-        """List the viewer's sessions."""
-        return await self._db.read(lambda tx: records.page(tx, viewer, limit=limit, cursor=cursor))
+    async def page(
+        self, viewer: Viewer, limit: int, cursor: str | None, user_id: str | None = None
+    ) -> SessionPage:
+        """List the viewer's sessions, the latest first; an operator may ask for one user's."""
+        return await self._store.read(
+            lambda tx: records.page(tx, viewer, limit=limit, cursor=cursor, user_id=user_id)
+        )
+
+    async def report(self, viewer: Viewer, session_id: str, limit: int) -> SessionReport:
+        """Read a session with its metrics and its latest runs, `limit` at most."""
+        now = datetime.now(UTC)
+
+        def read(tx: Transaction) -> SessionReport:
+            session = records.read(tx, session_id, viewer)
+            runs = records.latest_runs(tx, session_id, limit)
+            return SessionReport(
+                session=session,
+                metrics=session_metrics.metrics(tx, session_id, viewer, now),
+                runs=runs,
+                files=files.of_runs(tx, [run.run_id for run in runs]),
+            )
+
+        return await self._store.read(read)
 
     async def chat_history(
-        self, session_id: str, viewer: Viewer, limit: int | None
+        self, viewer: Viewer, session_id: str, limit: int | None
     ) -> list[Message]:
-        """Read what was asked and answered."""
-        return await self._db.read(lambda tx: records.chat_history(tx, session_id, viewer, limit))
+        """Read the inputs and answers of the completed runs."""
+        return await self._store.read(
+            lambda tx: records.chat_history(tx, session_id, viewer, limit)
+        )
 
     async def workflow_history(
-        self, session_id: str, viewer: Viewer, limit: int
+        self, viewer: Viewer, session_id: str, limit: int
     ) -> list[RunOutput]:
-        """Read the latest completed runs: inputs and what they came to."""
-        return await self._db.read(
+        """Read the latest completed runs: their inputs and outputs."""
+        return await self._store.read(
             lambda tx: workflow_history.history_of(tx, session_id, viewer, limit)
         )
 
-    async def messages(self, session_id: str, viewer: Viewer, limit: int | None) -> list[Message]:
+    async def messages(self, viewer: Viewer, session_id: str, limit: int | None) -> list[Message]:
         """Read the messages of all runs."""
-        return await self._db.read(lambda tx: records.messages(tx, session_id, viewer, limit))
+        return await self._store.read(lambda tx: records.messages(tx, session_id, viewer, limit))
 
     async def update_state(
-        self, session_id: str, viewer: Viewer, changes: Sequence[StateChange]
+        self, viewer: Viewer, session_id: str, changes: Sequence[StateChange]
     ) -> dict[str, JsonValue]:
         """Change the state, and return the new one."""
         now, update_id = datetime.now(UTC), new_id()
-        return await self._db.write(
+        return await self._store.write(
             lambda tx: records.update_state(
                 tx, session_id, viewer, changes, now, update_id=update_id
             )
         )
 
-    async def metrics(self, session_id: str, viewer: Viewer) -> SessionMetrics:
+    async def metrics(self, viewer: Viewer, session_id: str) -> SessionMetrics:
         """Sum up what the runs used."""
         now = datetime.now(UTC)
-        return await self._db.read(lambda tx: session_metrics.metrics(tx, session_id, viewer, now))
+        return await self._store.read(
+            lambda tx: session_metrics.metrics(tx, session_id, viewer, now)
+        )
 
-    async def rename(self, session_id: str, viewer: Viewer, name: str) -> Session:
+    async def rename(self, viewer: Viewer, session_id: str, name: str) -> Session:
         """Give a session a name."""
         now = datetime.now(UTC)
-        return await self._db.write(lambda tx: records.rename(tx, session_id, viewer, name, now))
+        return await self._store.write(lambda tx: records.rename(tx, session_id, viewer, name, now))
 
-    async def name_by_model(self, session_id: str, viewer: Viewer) -> Session:
-        """Have the model give a session a name, and wait for it.
-
-        A name that somebody gives it meanwhile stands.
-
-        Raises:
-            InvalidInput: nothing was said in it yet.
-            NotFound: the session was deleted meanwhile.
-            Unavailable: Temporal, the worker or the model did not answer.
-        """
-        session = await self.read(session_id, viewer)
-        if not session.run_count:
-            message = (
-                f"Session {session_id!r} has no runs after which the model could name it: give a "
-                "name."
-            )
-            raise InvalidInput(message)
-        ask = naming.asked(session)
-        # Whoever asks twice for the same waits for the same.
-        key = digest([session_id, session.created_at.isoformat(), session.name])
-        try:
-            await self._temporal.execute_workflow(
-                "NameSession",
-                ask,
-                id=f"kern:name:{key}",
-                task_queue=queue_of(session.component_id),
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                execution_timeout=_NAMED_WITHIN,
-            )
-        except (WorkflowFailureError, RPCError, RuntimeError) as error:
-            message = (
-                f"Session {session_id!r} was not named: the model of {session.component_id!r} "
-                "refused, failed, or did not answer within "
-                f"{_NAMED_WITHIN.total_seconds():g} seconds. See that a worker of it runs and what "
-                "it logs, or give a name."
-            )
-            raise Unavailable(message) from error
-        named = await self.read(session_id, viewer)
-        if named.created_at != session.created_at:
-            message = f"Session {session_id!r} was deleted while the model gave it a name."
-            raise NotFound(message)
-        return named
-
-    async def fork(self, session_id: str, viewer: Viewer, run_id: str | None) -> str:
+    async def fork(self, viewer: Viewer, session_id: str, run_id: str | None) -> str:
         """Copy a session, and return the id of the copy."""
         now, fork_id = datetime.now(UTC), new_id()
-        return await self._db.write(
+        return await self._store.write(
             lambda tx: forks.fork(tx, session_id, viewer, now, fork_id=fork_id, run_id=run_id)
         )
 
-    async def file(self, file_id: str, viewer: Viewer) -> FileContent:
+    async def file(self, viewer: Viewer, file_id: str) -> FileContent:
         """Read a file with its bytes."""
-        return await self._db.read(lambda tx: files.read(tx, file_id, viewer))
+        return await self._store.read(lambda tx: files.read(tx, file_id, viewer))
 
-    async def delete(self, session_id: str, viewer: Viewer) -> None:
-        """Delete a session: it is gone when this returns, and what executes in it is told then."""
+    async def delete(self, viewer: Viewer, session_id: str) -> Deletion:
+        """Delete a session: it is gone when this returns; what executes in it is stopped then."""
         now = datetime.now(UTC)
-        deliveries = await self._db.write(lambda tx: deletions.delete(tx, session_id, viewer, now))
-        await asyncio.gather(*(self._courier.tell_at_once(one) for one in deliveries))
+        deliveries = await self._store.write(
+            lambda tx: deletions.delete(tx, session_id, viewer, now)
+        )
+        delivered = await asyncio.gather(*map(self._deliverer.tell_at_once, deliveries))
+        return Deletion(len(deliveries), all(delivered))
+
+    async def full_id(self, ending: str) -> str:
+        """Return the id of the only session whose id ends so; else `ending` itself.
+
+        Raises:
+            InvalidInput: several sessions have such an id.
+        """
+        return await self._store.read(lambda tx: listings.full_session_id(tx, ending))

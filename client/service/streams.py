@@ -1,13 +1,9 @@
-"""Opens readers of runs, and has them woken: in this process, and across processes on Postgres."""
+"""Opens readers of runs, and wakes them: in this process, and across processes on Postgres."""
 
-from collections.abc import Sequence
 from weakref import WeakSet
 
 from kern.client.service.reading import RunReader
-from kern.client.service.runs import Runs
-from kern.components.component import Component
-from kern.components.runner import Show
-from kern.contracts.requests import RunRequest
+from kern.components.operations import Show
 from kern.contracts.viewer import Viewer
 from kern.db.engine.pg_notify import Listener
 from kern.db.engine.store import Store
@@ -15,8 +11,7 @@ from kern.db.engine.stores import PostgresStore
 from kern.db.reading.event_feed import follow, standing
 from kern.errors import InvalidInput
 from kern.process.live_text import Follower
-from kern.requirements import Requirement
-from kern.values.ids import an_id, new_id
+from kern.values.ids import an_id
 from kern.values.validation import a_count
 
 # A database that tells nobody, such as a file that processes share, is asked this often.
@@ -35,7 +30,7 @@ class Readers:
         )
         self._readers: WeakSet[RunReader] = WeakSet()
 
-    async def open(self, run_id: str, viewer: Viewer, after: int, show: Show) -> RunReader:
+    async def open(self, viewer: Viewer, run_id: str, after: int, show: Show) -> RunReader:
         """Read a run from a number on.
 
         Raises:
@@ -51,6 +46,11 @@ class Readers:
             follower.close()
             raise
         return self.reader(follower, viewer, show, after=after, is_resumed=after > 0)
+
+    def open_stored(self, viewer: Viewer, run_id: str, after: int) -> RunReader:
+        """Read the events that are stored, with `read_now`: the run's writers are asked nothing."""
+        follower = self._db.broadcaster.follow(run_id)
+        return self.reader(follower, viewer, "everything", after=after)
 
     async def close(self) -> None:
         """End every reader, and hear nothing more."""
@@ -97,43 +97,6 @@ class Readers:
     def _patience(self) -> float:
         is_told = self._listener is not None and self._listener.is_listening
         return _LOOK_EVERY if is_told else _ASK_EVERY
-
-
-class Streams:
-    """Runs that are read while they run."""
-
-    def __init__(self, readers: Readers, runs: Runs) -> None:
-        self._readers = readers
-        self._runs = runs
-
-    async def run(self, component: Component, request: RunRequest, show: Show) -> RunReader:
-        """Accept a run and deliver it; the reader is there before its first word."""
-        run_id = request.run_id or new_id()
-        viewer = Viewer(request.user_id)
-        follower = await self._readers.follower(run_id)
-        try:
-            asked = request.model_copy(update={"stream": True})
-            await self._runs.start(component, asked, run_id)
-            if request.run_id is not None:
-                # It may have been accepted before, from somebody who did not read it.
-                await self._readers.announced(run_id, viewer)
-        except BaseException:
-            follower.close()
-            raise
-        return self._readers.reader(follower, viewer, show, after=0)
-
-    async def continue_run(
-        self, run_id: str, requirements: Sequence[Requirement], viewer: Viewer, show: Show
-    ) -> RunReader:
-        """Submit what was filled in, and read what follows."""
-        follower = await self._readers.follower(run_id)
-        try:
-            last = await self._readers.announced(run_id, viewer)
-            await self._runs.submit(run_id, requirements, viewer)
-        except BaseException:
-            follower.close()
-            raise
-        return self._readers.reader(follower, viewer, show, after=last)
 
 
 def _seen(run_id: str, after: int, last: int) -> None:

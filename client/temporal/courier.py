@@ -59,8 +59,8 @@ class Courier:
         await self.confirm(delivery)
         return True
 
-    async def tell_at_once(self, delivery: Delivery) -> None:
-        """Tell Temporal what was just accepted.
+    async def tell_at_once(self, delivery: Delivery) -> bool:
+        """Tell Temporal what was just accepted; whether it answered.
 
         That it was told is noted soon, and the relay does what remains.
         """
@@ -68,8 +68,9 @@ class Courier:
             await self.tell(delivery)
         except Unavailable as error:
             _log.warning("delivery_waits", run_id=delivery.run_id, why=str(error))
-            return
+            return False
         self.note(delivery)
+        return True
 
     async def confirm(self, delivery: Delivery) -> None:
         """Forget a delivery that Temporal has heard."""

@@ -1,8 +1,10 @@
 """Iterators over a run's events, for synchronous and for asynchronous callers."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 
-from kern.components.runner import EventReader, Runner, Show
+from kern.components.component import Component
+from kern.components.operations import EventReader, Show
+from kern.components.runner import Runner, Work, arunner_for
 from kern.errors import InvalidInput
 from kern.events import RunEvent, RunStop
 from kern.run import RunOutput
@@ -14,7 +16,7 @@ Typed = Callable[[RunOutput], RunOutput]
 def events(runner: Runner, reader: EventReader, typed: Typed) -> Generator[RunEvent]:
     """Yield what a reader reads, and close it when the caller goes."""
     try:
-        while batch := runner.call(reader.read()):
+        while batch := runner.call(lambda _: reader.read()):
             for event in batch:
                 yield _typed(event, typed)
     finally:
@@ -22,12 +24,13 @@ def events(runner: Runner, reader: EventReader, typed: Typed) -> Generator[RunEv
 
 
 async def aevents(
-    opened: Callable[[], Awaitable[EventReader]], typed: Typed
+    component: Component, opening: Work[EventReader], typed: Typed
 ) -> AsyncGenerator[RunEvent]:
     """As `events`; the reader is opened when the first event is asked for."""
-    reader = await opened()
+    runner = await arunner_for(component)
+    reader = await runner.acall(opening)
     try:
-        while batch := await reader.read():
+        while batch := await runner.acall(lambda _: reader.read()):
             for event in batch:
                 yield _typed(event, typed)
     finally:

@@ -1,4 +1,4 @@
-"""What can be run: `run`, `continue_run` and the rest of what callers do with runs."""
+"""Components that can be run, with all that callers do with their runs and sessions."""
 
 from collections.abc import (
     AsyncGenerator,
@@ -13,19 +13,21 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from kern import media
 from kern.components import event_iterators
+from kern.components.operations import EventReader, Show
+from kern.components.run_methods import RunMethods
 from kern.components.run_options import RequestOptions, RunOptions, StreamOptions
-from kern.components.runner import EventReader, arunner_for, runner_for
-from kern.components.session_methods import SessionComponent
+from kern.components.runner import Work, runner_for
+from kern.components.session_methods import SessionMethods
 from kern.contracts.requests import Input, RunRequest, input_text
+from kern.contracts.viewer import Viewer
 from kern.errors import InvalidInput
 from kern.events import RunEvent
 from kern.media import File, Image
-from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.values.validation import misfit
 
 
-class Runnable(SessionComponent):
+class Runnable(RunMethods, SessionMethods):
     """A component whose runs are durable and wait for people.
 
     Every method has an async twin whose name begins with `a`.
@@ -111,11 +113,11 @@ class Runnable(SessionComponent):
             dependencies=dependencies,
             metadata=metadata,
         )
-        runner = runner_for(self)
         if show is not None:
-            reader = runner.call(runner.stream(self, request, show))
+            runner = runner_for(self)
+            reader = runner.call(self._streaming(request, show))
             return event_iterators.events(runner, reader, self._typed)
-        return self._typed(runner.call(runner.run(self, request, background=background)))
+        return self._typed(self._do(self._running(request, background=background)))
 
     @overload
     def arun(
@@ -169,236 +171,27 @@ class Runnable(SessionComponent):
             metadata=metadata,
         )
         if show is None:
-            return self._arun(request, background=background)
+            return self._atyped(self._running(request, background=background))
+        return event_iterators.aevents(self, self._streaming(request, show), self._typed)
 
-        async def opened() -> EventReader:
-            return await (await arunner_for(self)).stream(self, request, show)
+    def _running(self, request: RunRequest, *, background: bool) -> Work[RunOutput]:
+        viewer = Viewer(request.user_id)
+        return lambda service: service.interaction.run(viewer, self, request, background=background)
 
-        return event_iterators.aevents(opened, self._typed)
+    def _streaming(self, request: RunRequest, show: Show) -> Work[EventReader]:
+        viewer = Viewer(request.user_id)
+        return lambda service: service.interaction.stream(viewer, self, request, show)
 
-    @overload
-    def continue_run(
-        self,
-        run_id: str,
-        requirements: Sequence[Requirement] = (),
-        *,
-        user_id: str | None = None,
-        stream: Literal[False] = False,
-    ) -> RunOutput: ...
-
-    @overload
-    def continue_run(
-        self,
-        run_id: str,
-        requirements: Sequence[Requirement] = (),
-        *,
-        user_id: str | None = None,
-        stream: Literal[True],
-        stream_events: bool = False,
-    ) -> Generator[RunEvent]: ...
-
-    @overload
-    def continue_run(
-        self,
-        run_id: str,
-        requirements: Sequence[Requirement] = (),
-        *,
-        user_id: str | None = None,
-        stream: bool,
-        stream_events: bool = False,
-    ) -> RunOutput | Generator[RunEvent]: ...
-
-    def continue_run(
-        self,
-        run_id: str,
-        requirements: Sequence[Requirement] = (),
-        *,
-        user_id: str | None = None,
-        stream: bool = False,
-        stream_events: bool = False,
-    ) -> RunOutput | Generator[RunEvent]:
-        """Submit the decisions filled in on `requirements`, and wait for the next stop.
-
-        With nothing filled in it only waits. Runs continue by themselves once a decision is
-        accepted, so nobody needs to call this for a run to go on.
-
-        Args:
-            run_id: The run.
-            requirements: Those of the run, as `RunOutput.requirements` gave them; they speak for
-                the user who read them.
-            user_id: The session's owner; default: the one for whom `requirements` were read.
-            stream: As in `run`: what comes after the decisions, which are accepted when this
-                returns.
-            stream_events: As in `run`.
-
-        Raises:
-            AlreadyResolved: somebody decided first; nothing of this call was changed after that.
-            ArgumentsChanged: the arguments on the object are not those that were frozen.
-            InvalidDecision: the decision does not fit the requirement or its schema.
-            NotAllowed: the run belongs to somebody else, or this person may not decide.
-        """
-        show = event_iterators.shown(stream=stream, stream_events=stream_events)
-        runner = runner_for(self)
-        if show is not None:
-            opening = runner.stream_continued(self, run_id, requirements, user_id, show)
-            return event_iterators.events(runner, runner.call(opening), self._typed)
-        return self._typed(runner.call(runner.continue_run(self, run_id, requirements, user_id)))
-
-    @overload
-    def acontinue_run(
-        self,
-        run_id: str,
-        requirements: Sequence[Requirement] = (),
-        *,
-        user_id: str | None = None,
-        stream: Literal[False] = False,
-    ) -> Coroutine[Any, Any, RunOutput]: ...
-
-    @overload
-    def acontinue_run(
-        self,
-        run_id: str,
-        requirements: Sequence[Requirement] = (),
-        *,
-        user_id: str | None = None,
-        stream: Literal[True],
-        stream_events: bool = False,
-    ) -> AsyncGenerator[RunEvent]: ...
-
-    @overload
-    def acontinue_run(
-        self,
-        run_id: str,
-        requirements: Sequence[Requirement] = (),
-        *,
-        user_id: str | None = None,
-        stream: bool,
-        stream_events: bool = False,
-    ) -> Coroutine[Any, Any, RunOutput] | AsyncGenerator[RunEvent]: ...
-
-    def acontinue_run(
-        self,
-        run_id: str,
-        requirements: Sequence[Requirement] = (),
-        *,
-        user_id: str | None = None,
-        stream: bool = False,
-        stream_events: bool = False,
-    ) -> Coroutine[Any, Any, RunOutput] | AsyncGenerator[RunEvent]:
-        """As `continue_run`, for async callers; with `stream=True` iterate over it."""
-        show = event_iterators.shown(stream=stream, stream_events=stream_events)
-        if show is None:
-            return self._acontinue(run_id, requirements, user_id)
-
-        async def opened() -> EventReader:
-            runner = await arunner_for(self)
-            return await runner.stream_continued(self, run_id, requirements, user_id, show)
-
-        return event_iterators.aevents(opened, self._typed)
-
-    def stream_run(
-        self,
-        run_id: str,
-        *,
-        after: int = 0,
-        user_id: str | None = None,
-        stream_events: bool = True,
-    ) -> Generator[RunEvent]:
-        """Read a run's events, of one that goes on or of one that has ended, until it stands still.
-
-        A reader that comes back with the number of the last event that it saw misses none. Text
-        has no number: that of a turn that was not complete by then comes again from its beginning,
-        after a `RunContentReset`.
-
-        Args:
-            run_id: The run.
-            after: The number (`seq`) of the last event that is known; 0 for all.
-            user_id: The session's owner.
-            stream_events: Everything that happens, or with False only text and the stop.
-
-        Raises:
-            InvalidInput: `after` is no number of an event.
-            NotFound: there is no such run.
-            NotAllowed: the run belongs to somebody else.
-        """
-        runner = runner_for(self)
-        opening = runner.stream_run(
-            self, run_id, after, user_id, event_iterators.chosen(stream_events)
-        )
-        return event_iterators.events(runner, runner.call(opening), self._typed)
-
-    def astream_run(
-        self,
-        run_id: str,
-        *,
-        after: int = 0,
-        user_id: str | None = None,
-        stream_events: bool = True,
-    ) -> AsyncGenerator[RunEvent]:
-        """As `stream_run`, for async callers."""
-        show = event_iterators.chosen(stream_events)
-
-        async def opened() -> EventReader:
-            runner = await arunner_for(self)
-            return await runner.stream_run(self, run_id, after, user_id, show)
-
-        return event_iterators.aevents(opened, self._typed)
-
-    def cancel_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
-        """Cancel a run: it is stored when this returns, and nothing new begins after it.
-
-        A tool call that is being executed and may not be repeated is let end, and what it did is
-        kept.
-
-        Raises:
-            NotFound: there is no such run.
-            NotAllowed: the run belongs to somebody else.
-            RunEnded: the run has ended already.
-        """
-        runner = runner_for(self)
-        return self._typed(runner.call(runner.cancel_run(self, run_id, user_id)))
-
-    async def acancel_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
-        """As `cancel_run`, for async callers."""
-        runner = await arunner_for(self)
-        return self._typed(await runner.cancel_run(self, run_id, user_id))
-
-    def get_run_output(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
-        """Read a run as it stands.
-
-        Raises:
-            NotFound: there is no such run.
-            NotAllowed: the run belongs to somebody else.
-        """
-        runner = runner_for(self)
-        return self._typed(runner.call(runner.get_run_output(self, run_id, user_id)))
-
-    async def aget_run_output(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
-        """As `get_run_output`, for async callers."""
-        runner = await arunner_for(self)
-        return self._typed(await runner.get_run_output(self, run_id, user_id))
-
-    async def _arun(self, request: RunRequest, *, background: bool) -> RunOutput:
-        runner = await arunner_for(self)
-        return self._typed(await runner.run(self, request, background=background))
-
-    async def _acontinue(
-        self, run_id: str, requirements: Sequence[Requirement], user_id: str | None
-    ) -> RunOutput:
-        runner = await arunner_for(self)
-        return self._typed(await runner.continue_run(self, run_id, requirements, user_id))
-
-    def _request(self, given: Input, **options: Unpack[RequestOptions]) -> RunRequest:
+    def _request(self, text: Input, **options: Unpack[RequestOptions]) -> RunRequest:
         images, files = options.pop("images", ()), options.pop("files", ())
-        said = {name: value for name, value in options.items() if value is not None}
-        came = media.given(images, files)
-        told = {"component_id": self.id, "input": input_text(given), "media": came, **said}
+        values = {
+            **{name: value for name, value in options.items() if value is not None},
+            "component_id": self.id,
+            "input": input_text(text),
+            "media": media.given(images, files),
+        }
         try:
-            return RunRequest.model_validate(told)
+            return RunRequest.model_validate(values)
         except ValidationError as error:
             message = f"The run was not accepted: {misfit(error)}"
             raise InvalidInput(message) from None
-
-    def _typed(self, output: RunOutput) -> RunOutput:
-        """Return the output with its content in the component's own type."""
-        return output

@@ -1,12 +1,11 @@
 """What every component offers for its sessions; it holds none of them itself."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
-from kern.components.component import Component
-from kern.components.runner import SessionRunner, arunner_for, runner_for
+from kern.components.runner import Work
+from kern.components.served import ServedComponent
 from kern.contracts.viewer import Viewer
 from kern.errors import InvalidInput
 from kern.media import FileContent
@@ -14,11 +13,10 @@ from kern.run import Message
 from kern.session import Session, SessionMetrics, SessionPage
 from kern.session_state import StateChange, changes_of
 
-Result = TypeVar("Result")
 Changes = Mapping[str, JsonValue] | Sequence[StateChange]
 
 
-class SessionComponent(Component):
+class SessionMethods(ServedComponent):
     """A component whose sessions can be read, changed, copied and deleted.
 
     Each method reaches the sessions of this component and of one owner: pass the `user_id` with
@@ -29,11 +27,13 @@ class SessionComponent(Component):
 
     def get_session(self, session_id: str, *, user_id: str | None = None) -> Session:
         """Read a session: its name, owner, state, summary and times."""
-        return self._do(lambda do: do.read(session_id, self._viewer(user_id)))
+        return self._do(lambda service: service.sessions.read(self._viewer(user_id), session_id))
 
     async def aget_session(self, session_id: str, *, user_id: str | None = None) -> Session:
         """As `get_session`, for async callers."""
-        return await self._ado(lambda do: do.read(session_id, self._viewer(user_id)))
+        return await self._ado(
+            lambda service: service.sessions.read(self._viewer(user_id), session_id)
+        )
 
     def get_sessions(
         self, *, user_id: str | None = None, limit: int = 20, cursor: str | None = None
@@ -47,13 +47,15 @@ class SessionComponent(Component):
             limit: How many at most, up to 1,000.
             cursor: `SessionPage.next_cursor` of the page before.
         """
-        return self._do(lambda do: do.page(self._viewer(user_id), limit, cursor))
+        return self._do(lambda service: service.sessions.page(self._viewer(user_id), limit, cursor))
 
     async def aget_sessions(
         self, *, user_id: str | None = None, limit: int = 20, cursor: str | None = None
     ) -> SessionPage:
         """As `get_sessions`, for async callers."""
-        return await self._ado(lambda do: do.page(self._viewer(user_id), limit, cursor))
+        return await self._ado(
+            lambda service: service.sessions.page(self._viewer(user_id), limit, cursor)
+        )
 
     def get_chat_history(
         self, session_id: str, *, user_id: str | None = None, limit: int | None = None
@@ -65,13 +67,17 @@ class SessionComponent(Component):
             user_id: Its owner.
             limit: Only the latest messages, so many of them.
         """
-        return self._do(lambda do: do.chat_history(session_id, self._viewer(user_id), limit))
+        return self._do(
+            lambda service: service.sessions.chat_history(self._viewer(user_id), session_id, limit)
+        )
 
     async def aget_chat_history(
         self, session_id: str, *, user_id: str | None = None, limit: int | None = None
     ) -> list[Message]:
         """As `get_chat_history`, for async callers."""
-        return await self._ado(lambda do: do.chat_history(session_id, self._viewer(user_id), limit))
+        return await self._ado(
+            lambda service: service.sessions.chat_history(self._viewer(user_id), session_id, limit)
+        )
 
     def get_session_messages(
         self, session_id: str, *, user_id: str | None = None, limit: int | None = None
@@ -83,13 +89,17 @@ class SessionComponent(Component):
             user_id: Its owner.
             limit: Only the latest messages, so many of them.
         """
-        return self._do(lambda do: do.messages(session_id, self._viewer(user_id), limit))
+        return self._do(
+            lambda service: service.sessions.messages(self._viewer(user_id), session_id, limit)
+        )
 
     async def aget_session_messages(
         self, session_id: str, *, user_id: str | None = None, limit: int | None = None
     ) -> list[Message]:
         """As `get_session_messages`, for async callers."""
-        return await self._ado(lambda do: do.messages(session_id, self._viewer(user_id), limit))
+        return await self._ado(
+            lambda service: service.sessions.messages(self._viewer(user_id), session_id, limit)
+        )
 
     def get_session_state(
         self, session_id: str, *, user_id: str | None = None
@@ -120,24 +130,30 @@ class SessionComponent(Component):
             InvalidInput: a value is not JSON, or cannot be incremented or appended to.
         """
         asked = changes_of(changes)
-        return self._do(lambda do: do.update_state(session_id, self._viewer(user_id), asked))
+        return self._do(
+            lambda service: service.sessions.update_state(self._viewer(user_id), session_id, asked)
+        )
 
     async def aupdate_session_state(
         self, session_id: str, changes: Changes, *, user_id: str | None = None
     ) -> dict[str, JsonValue]:
         """As `update_session_state`, for async callers."""
         asked = changes_of(changes)
-        return await self._ado(lambda do: do.update_state(session_id, self._viewer(user_id), asked))
+        return await self._ado(
+            lambda service: service.sessions.update_state(self._viewer(user_id), session_id, asked)
+        )
 
     def get_session_metrics(self, session_id: str, *, user_id: str | None = None) -> SessionMetrics:
         """Return what the runs of a session used together, until now."""
-        return self._do(lambda do: do.metrics(session_id, self._viewer(user_id)))
+        return self._do(lambda service: service.sessions.metrics(self._viewer(user_id), session_id))
 
     async def aget_session_metrics(
         self, session_id: str, *, user_id: str | None = None
     ) -> SessionMetrics:
         """As `get_session_metrics`, for async callers."""
-        return await self._ado(lambda do: do.metrics(session_id, self._viewer(user_id)))
+        return await self._ado(
+            lambda service: service.sessions.metrics(self._viewer(user_id), session_id)
+        )
 
     def get_session_summary(self, session_id: str, *, user_id: str | None = None) -> str | None:
         """Return a session's summary; None if none was made."""
@@ -191,11 +207,13 @@ class SessionComponent(Component):
 
         An image that was given by a URL has no bytes.
         """
-        return self._do(lambda do: do.file(file_id, self._viewer(user_id)))
+        return self._do(lambda service: service.sessions.file(self._viewer(user_id), file_id))
 
     async def aget_file(self, file_id: str, *, user_id: str | None = None) -> FileContent:
         """As `get_file`, for async callers."""
-        return await self._ado(lambda do: do.file(file_id, self._viewer(user_id)))
+        return await self._ado(
+            lambda service: service.sessions.file(self._viewer(user_id), file_id)
+        )
 
     def fork_session(
         self, session_id: str, run_id: str | None = None, *, user_id: str | None = None
@@ -214,13 +232,17 @@ class SessionComponent(Component):
             NotFound: there is no such run.
             InvalidInput: the run is of another session.
         """
-        return self._do(lambda do: do.fork(session_id, self._viewer(user_id), run_id))
+        return self._do(
+            lambda service: service.sessions.fork(self._viewer(user_id), session_id, run_id)
+        )
 
     async def afork_session(
         self, session_id: str, run_id: str | None = None, *, user_id: str | None = None
     ) -> str:
         """As `fork_session`, for async callers."""
-        return await self._ado(lambda do: do.fork(session_id, self._viewer(user_id), run_id))
+        return await self._ado(
+            lambda service: service.sessions.fork(self._viewer(user_id), session_id, run_id)
+        )
 
     def delete_session(self, session_id: str, *, user_id: str | None = None) -> None:
         """Delete a session with its runs, messages, state and files.
@@ -229,30 +251,19 @@ class SessionComponent(Component):
         being executed ends, and its result is kept nowhere. What people decided stays in the chain
         of decisions.
         """
-        self._do(lambda do: do.delete(session_id, self._viewer(user_id)))
+        self._do(lambda service: service.sessions.delete(self._viewer(user_id), session_id))
 
     async def adelete_session(self, session_id: str, *, user_id: str | None = None) -> None:
         """As `delete_session`, for async callers."""
-        await self._ado(lambda do: do.delete(session_id, self._viewer(user_id)))
-
-    def _do(self, work: Callable[[SessionRunner], Awaitable[Result]]) -> Result:
-        runner = runner_for(self)
-        return runner.call(runner.with_sessions(work))
-
-    async def _ado(self, work: Callable[[SessionRunner], Awaitable[Result]]) -> Result:
-        runner = await arunner_for(self)
-        return await runner.with_sessions(work)
-
-    def _viewer(self, user_id: str | None) -> Viewer:
-        return Viewer(user_id, component_id=self.id)
+        await self._ado(lambda service: service.sessions.delete(self._viewer(user_id), session_id))
 
 
 def _named(
     session_id: str, viewer: Viewer, name: str | None, *, autogenerate: bool
-) -> Callable[[SessionRunner], Awaitable[Session]]:
+) -> Work[Session]:
     if name is not None and not autogenerate:
-        return lambda do: do.rename(session_id, viewer, name)
+        return lambda service: service.sessions.rename(viewer, session_id, name)
     if name is None and autogenerate:
-        return lambda do: do.name_by_model(session_id, viewer)
+        return lambda service: service.naming.name_by_model(viewer, session_id)
     message = f"name is {name!r} and autogenerate is {autogenerate!r}: give one of them."
     raise InvalidInput(message)

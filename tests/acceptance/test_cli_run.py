@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kern.contracts.viewer import OPERATOR
 from kern.db.engine.from_settings import database_path
 from kern.db.engine.stores import SqliteStore
 from kern.db.reading.listings import list_pending
@@ -43,15 +44,17 @@ def test_what_waits_off_a_terminal_is_decided_and_finished_by_a_worker(folder: P
     assert said.code == 10
     assert "waits for a person" in said.out
     db = SqliteStore(database_path(folder / ".kern"))
-    [item] = db.read_now(lambda tx: list_pending(tx, limit=9, user_id="mara")).items
+    [item] = db.read_now(
+        lambda tx: list_pending(tx, OPERATOR, limit=9, user_id="mara")
+    ).requirements
     assert f"kern approve {item.id}" in said.out
     approved = command("approve", item.id, cwd=folder)
     assert (approved.code, "Delivered: the run goes on." in approved.out) == (0, True)
     left = command("run", f"{APP}:answers", "Go.", "--background", "--json", cwd=folder)
     assert (left.code, left.json["accepted"], left.json["delivered"]) == (0, True, True)
     with worker(APP, folder):
-        found = partial(list_pending, limit=9, user_id="mara")
-        wait_until(lambda: len(db.read_now(found).items) == 2, timeout=60)
+        found = partial(list_pending, viewer=OPERATOR, limit=9, user_id="mara")
+        wait_until(lambda: len(db.read_now(found).requirements) == 2, timeout=60)
         wait_until(lambda: output_of(folder, left.json["run_id"]).status is RunStatus.completed)
     db.close()
 

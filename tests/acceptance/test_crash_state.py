@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from kern.client.processes.services import Services
 from kern.contracts.requests import RunRequest
-from kern.contracts.viewer import OPERATOR
+from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db.engine.store import Store
 from kern.db.engine.stores import store_from_url
 from kern.db.reading import run_outputs
@@ -76,7 +76,7 @@ async def _play(world: World, place: Place, db: Store) -> tuple[list[str], dict[
                 session_id=session,
                 on_busy=OnBusy.parallel,
             )
-            await services.runs.run(build(place), request, background=True)
+            await services.service.runs.accept(Viewer(None), build(place), request)
         for number, kill in enumerate(KILLS):
             assert await _worker(world, place, number, kill).ended() == -SIGKILL
         survivor = _worker(world, place, len(KILLS), None)
@@ -87,7 +87,7 @@ async def _play(world: World, place: Place, db: Store) -> tuple[list[str], dict[
         output = await db.read(lambda tx: run_outputs.run_output(tx, ids[0], OPERATOR))
         return ids, output.session_state
     finally:
-        await services.runs.close()
+        await services.courier.close()
 
 
 def _worker(world: World, place: Place, number: int, kill: Kill | None) -> Child:

@@ -150,7 +150,7 @@ def test_whoever_waits_hears_from_the_row_what_the_workflow_does_not_know(
         with waiting.watch(accepted.run_id) as watch:
             await waiting.stop(accepted.run_id, watch)
 
-    runtime.call(wait())
+    runtime.call(lambda _: wait())
     assert ledger.lines == ["began"]
     free.set()
 
@@ -197,7 +197,7 @@ def test_a_workflow_that_is_cancelled_in_temporal_cancels_its_run(runtime: Runti
     agent = scripted([Call("pay"), "Done."], [pay])
     paused = agent.run("Pay")
 
-    runtime.call(runtime.services.temporal.get_workflow_handle(paused.run_id).cancel())
+    runtime.call(lambda _: runtime.services.temporal.get_workflow_handle(paused.run_id).cancel())
 
     wait_until(lambda: agent.get_run_output(paused.run_id).status is RunStatus.cancelled)
     assert agent.get_run_output(paused.run_id).active_requirements == []

@@ -10,7 +10,7 @@ from sqlmodel import col, func, select
 
 from kern.context.history_window import Window
 from kern.context.instructions import Context
-from kern.contracts.viewer import Viewer
+from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db.engine.tables import FileRow
 from kern.db.reading import files, history_window, listings
 from kern.db.sessions import deletions, forks, records
@@ -173,7 +173,7 @@ def test_no_bytes_are_read_with_runs_sessions_and_their_histories(stored: Stored
         assert [type(one) for one in earlier[0].files] == [FileReference] * 2
         stored.look(lambda tx: records.page(tx, ANN, limit=9))
         stored.look(lambda tx: records.latest_runs(tx, session_id, 9))
-        stored.look(lambda tx: listings.list_runs(tx, limit=9))
+        stored.look(lambda tx: listings.list_runs(tx, OPERATOR, limit=9))
         named = stored.look(lambda tx: files.of_runs(tx, [run_id, "nope"]))
         assert [one.name for one in named[run_id]] == ["bill.pdf", "chart.png"]
         # Not even to see whether it is the same run.

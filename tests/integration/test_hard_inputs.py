@@ -55,7 +55,7 @@ def test_a_result_of_megabytes_reaches_the_model_and_not_the_history(runtime: Ru
     assert output.tools[0].result is not None
     assert len(output.tools[0].result) == 3_000_000
     history = runtime.call(
-        runtime.services.temporal.get_workflow_handle(output.run_id).fetch_history()
+        lambda _: runtime.services.temporal.get_workflow_handle(output.run_id).fetch_history()
     )
     assert len(history.to_json()) < 50_000
 
@@ -214,7 +214,7 @@ def test_a_run_of_many_turns_continues_as_new_and_keeps_its_cursor(
 ) -> None:
     few = settings.model_copy(update={"turns_per_history": 3})
     runtime = Runtime(few, SqliteStore(tmp_path / "kern.db"))
-    monkeypatch.setattr("kern.client.processes.runtime._runtime", runtime)
+    monkeypatch.setattr("kern.client.processes.process_runtime._runtime", runtime)
 
     @tool(requires_confirmation=lambda number: number == 8)
     def step(number: int) -> str:
@@ -233,7 +233,7 @@ def test_a_run_of_many_turns_continues_as_new_and_keeps_its_cursor(
     assert output.content == "Done."
     assert ledger.lines == [str(number) for number in range(1, 11)]
     handle = runtime.services.temporal.get_workflow_handle(output.run_id)
-    history = runtime.call(handle.fetch_history())
+    history = runtime.call(lambda _: handle.fetch_history())
     assert len(history.events) < 60
     runtime.close()
 

@@ -20,7 +20,7 @@ WORD = "unmistakable"
 def told_to_temporal(runtime: Runtime, run_id: str) -> str:
     """Return a run's history as text, its payloads decoded."""
     handle = runtime.services.temporal.get_workflow_handle(run_id)
-    text = runtime.call(handle.fetch_history()).to_json()
+    text = runtime.call(lambda _: handle.fetch_history()).to_json()
     payloads = re.findall(r'"data": ?"([^"]*)"', text)
     return text + "".join(base64.b64decode(data).decode(errors="replace") for data in payloads)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kern.client.processes import runtime as runtime_module
+from kern.client.processes import process_runtime as runtime_module
 from kern.client.processes.runtime import Runtime
 from kern.db.engine.stores import SqliteStore
 from kern.models.base import ModelRequest
@@ -42,6 +42,6 @@ def test_ten_thousand_calls_run_once_each(
     assert output.content == "Done."
     assert done == Counter(range(TURNS * CALLS))
     handle = runtime.services.temporal.get_workflow_handle(output.run_id)
-    history = runtime.call(handle.fetch_history())
+    history = runtime.call(lambda _: handle.fetch_history())
     assert len(history.events) < 15_000
     runtime.close()

@@ -10,6 +10,7 @@ from pydantic import AfterValidator
 from sqlmodel import select
 
 from kern.client.processes.runtime import Runtime
+from kern.contracts.viewer import Viewer
 from kern.db.engine.tables import EventRow
 from kern.db.turns import late_results
 from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotAllowed
@@ -220,10 +221,9 @@ def test_an_edit_is_held_against_what_no_schema_says(runtime: Runtime, ledger: L
     with pytest.raises(InvalidDecision, match=r"amount: Value error, 3 is odd.*Nothing was dec"):
         agent.continue_run(paused.run_id, [requirement.edit({"amount": 3})])
     # Whoever has not the code has the schema.
-    services = runtime.services
     requirement.edit({"when": "soon"})
     with pytest.raises(InvalidDecision, match="when: 'soon' is not a 'date-time'"):
-        runtime.call(services.runs.continue_run(paused.run_id, [requirement], None))
+        runtime.call(lambda service: service.inbox.decide_all(Viewer(None), [requirement]))
     assert agent.get_run_output(paused.run_id).is_paused
 
     done = agent.continue_run(

@@ -293,7 +293,7 @@ def test_what_this_worker_has_not_is_waited_for_and_asked_of_nobody(
 
     monkeypatch.setattr(Registry, "find", finding)
     only(output).confirm()
-    runtime.call(runtime.services.runs.resolve(output.active_requirements, OPERATOR))
+    runtime.call(lambda service: service.inbox.decide_all(OPERATOR, output.active_requirements))
     wait_until(lambda: missed)
     assert not ledger.lines
     away = False

@@ -93,7 +93,7 @@ def test_a_verdict_without_a_decision_runs_nothing(runtime: Runtime, paid: Paid)
 
         await handle.signal("resolved", Resolved(requirement_id=only(output).id))
 
-    runtime.call(wake())
+    runtime.call(lambda _: wake())
     wait_until(lambda: flow.get_run_output(output.run_id).status is RunStatus.error)
     output = flow.get_run_output(output.run_id)
     assert output.error is not None

@@ -444,7 +444,7 @@ def test_a_step_that_this_worker_has_not_is_told_of_and_waited_for(
     code = flow.layout.code
     flow.layout.code = {name: one for name, one in code.items() if name in {"workflow", "first"}}
     only(output).confirm()
-    runtime.call(runtime.services.runs.resolve(output.active_requirements, OPERATOR))
+    runtime.call(lambda service: service.inbox.decide_all(OPERATOR, output.active_requirements))
 
     def told() -> str | None:
         return next((one.error for one in flow.get_steps(output.run_id) if one.error), None)

@@ -15,6 +15,7 @@ from kern.client.temporal import connection
 from kern.client.temporal.relay import Relay
 from kern.components.registry import Registry
 from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import Viewer
 from kern.db.engine.stores import SqliteStore
 from kern.errors import Unavailable
 from kern.models.scripted import Call
@@ -120,7 +121,9 @@ def test_a_server_that_is_killed_before_it_is_reached_is_started_again(
         agent = scripted(["Hello."])
         runtime.add(agent)
         request = RunRequest(component_id=agent.id, input="Hi")
-        output = runtime.call(runtime.run(agent, request, background=False))
+        output = runtime.call(
+            lambda service: service.interaction.run(Viewer(None), agent, request, background=False)
+        )
     finally:
         runtime.close()
     assert killed
@@ -146,7 +149,11 @@ def test_who_waits_when_the_runtime_is_closed_is_told_so(
     def wait() -> None:
         request = RunRequest(component_id=agent.id, input="Work")
         with pytest.raises(Unavailable, match="goes on where the component is executed next"):
-            runtime.call(runtime.run(agent, request, background=False))
+            runtime.call(
+                lambda service: service.interaction.run(
+                    Viewer(None), agent, request, background=False
+                )
+            )
         said.append("told")
         free.set()
 
@@ -163,4 +170,8 @@ def test_a_closed_runtime_takes_no_calls(settings: Settings, tmp_path: Path) -> 
     runtime.close()
     request = RunRequest(component_id="agent", input="Hi")
     with pytest.raises(Unavailable, match="ends its work"):
-        runtime.call(runtime.run(scripted(["Hello."]), request, background=False))
+        runtime.call(
+            lambda service: service.interaction.run(
+                Viewer(None), scripted(["Hello."]), request, background=False
+            )
+        )

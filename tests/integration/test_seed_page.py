@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from kern.agent import Agent
-from kern.client.processes import runtime as runtime_module
+from kern.client.processes import process_runtime as runtime_module
 from kern.client.processes.runtime import Runtime
 from kern.db.engine.stores import MemoryStore
 from kern.errors import NotAllowed

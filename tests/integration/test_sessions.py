@@ -13,7 +13,7 @@ from sqlmodel import select
 from temporalio.client import WorkflowExecutionStatus
 
 from kern.agent import Agent
-from kern.client.processes import runtime as runtime_module
+from kern.client.processes import process_runtime as runtime_module
 from kern.client.processes.runtime import Runtime
 from kern.client.temporal.connection import queue_of
 from kern.contracts.messages import RunCursor
@@ -44,7 +44,7 @@ def pay() -> str:
 def status_of(runtime: Runtime, run_id: str) -> WorkflowExecutionStatus | None:
     """Return how a run's workflow stands in Temporal."""
     handle = runtime.services.temporal.get_workflow_handle(run_id)
-    return runtime.call(handle.describe()).status
+    return runtime.call(lambda _: handle.describe()).status
 
 
 def has_ended(runtime: Runtime, run_id: str) -> Callable[[], bool]:
@@ -280,7 +280,7 @@ def test_a_workflow_whose_run_was_deleted_ends_without_being_told(runtime: Runti
     again = temporal.execute_workflow(
         "AgentRun", RunCursor(run_id=done.run_id), id=done.run_id, task_queue=queue_of(agent.id)
     )
-    runtime.call(again)
+    runtime.call(lambda _: again)
     assert status_of(runtime, done.run_id) is WorkflowExecutionStatus.COMPLETED
 
 

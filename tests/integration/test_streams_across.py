@@ -55,7 +55,7 @@ async def elsewhere(runtime: Runtime) -> AsyncGenerator[Readers]:
 
 
 async def opened(streams: Readers, run_id: str, after: int = 0) -> RunReader:
-    return await streams.open(run_id, Viewer(None), after, "everything")
+    return await streams.open(Viewer(None), run_id, after, "everything")
 
 
 async def read_until(reader: RunReader, wanted: Callable[[RunEvent], bool]) -> list[RunEvent]:

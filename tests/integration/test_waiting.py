@@ -18,7 +18,7 @@ _ASKED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
 
 def _events(runtime: Runtime, run_id: str) -> list[EventType.ValueType]:
     handle = runtime.services.temporal.get_workflow_handle(run_id)
-    return [event.event_type for event in runtime.call(handle.fetch_history()).events]
+    return [event.event_type for event in runtime.call(lambda _: handle.fetch_history()).events]
 
 
 @tool(requires_confirmation=True)
@@ -109,4 +109,4 @@ def test_a_process_that_ends_lets_the_workflow_of_its_last_run_end_before(
         handles = [services.temporal.get_workflow_handle(run.run_id) for run in runs]
         return [found.status for found in await asyncio.gather(*(h.describe() for h in handles))]
 
-    assert set(runtime.call(run_and_settle())) == {WorkflowExecutionStatus.COMPLETED}
+    assert set(runtime.call(lambda _: run_and_settle())) == {WorkflowExecutionStatus.COMPLETED}

@@ -11,10 +11,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from temporalio.client import WorkflowHandle, WorkflowHistory
 
 from kern.agent import Agent
-from kern.client.processes.runtime import isolated
+from kern.client.processes.process_runtime import isolated
 from kern.models.base import ProviderError
 from kern.models.scripted import Call, Script, ScriptedModel
 from kern.run import Message, RunOutput
@@ -250,10 +254,14 @@ def record(version: str) -> None:
         for story in missing:
             run_id = story().run_id
             handle = runtime.services.temporal.get_workflow_handle(run_id)
-            history = runtime.call(handle.fetch_history())
+            history = runtime.call(partial(_history_of, handle))
             text = json.dumps(json.loads(history.to_json()), indent=1)
             text = _STICKY.sub('"name": "sticky"', _PLACE.sub('"identity": "recorder"', text))
             _file(folder, story).write_text(text + "\n")
+
+
+async def _history_of(handle: WorkflowHandle[Any, Any], _: object) -> WorkflowHistory:
+    return await handle.fetch_history()
 
 
 def _file(folder: Path, story: Callable[[], RunOutput]) -> Path:

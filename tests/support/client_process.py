@@ -6,7 +6,7 @@ import sys
 from collections.abc import Generator
 
 from kern.agent import Agent
-from kern.client.processes.runtime import runtime_for
+from kern.client.processes.process_runtime import runtime_for
 from kern.contracts.viewer import OPERATOR, Viewer
 from kern.errors import KernError
 from kern.events import RunEvent
@@ -54,13 +54,13 @@ def _obey(order: dict[str, str]) -> RunOutput:
     if order["do"] == "approve":
         return agent.continue_run(run.run_id, run.requirements)
     runtime = runtime_for(agent)
-    runtime.call(runtime.services.runs.resolve(run.requirements, Viewer(None)))
+    runtime.call(lambda service: service.inbox.decide_all(Viewer(None), run.requirements))
     return agent.get_run_output(run.run_id)
 
 
 def _agent_of(run_id: str) -> Agent:
     runtime = runtime_for(agents[0])
-    run = runtime.call(runtime.services.runs.output(run_id, OPERATOR))
+    run = runtime.call(lambda service: service.runs.read(OPERATOR, run_id))
     return _AGENTS[run.component_id]
 
 

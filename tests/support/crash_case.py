@@ -14,7 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from kern.client.processes.services import Services
 from kern.contracts.requests import RunRequest
-from kern.contracts.viewer import OPERATOR
+from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db.engine.stores import store_from_url
 from kern.db.engine.tables import RequirementRow
 from kern.values.ids import new_id
@@ -111,7 +111,7 @@ class CaseRun:
         self._session_id = new_id() if case.behind else None
         self._db = store_from_url(url)
         services = Services(settings_of(self.place), self._db, world.temporal, None)
-        self._runs = services.runs
+        self._services = services
         self.person = Person(services, Path(self.place.ledger), case.verdict)
         self._worker: Child | None = None
         self._all_died = asyncio.Event()
@@ -137,7 +137,7 @@ class CaseRun:
             await asyncio.gather(supervisor, story, return_exceptions=True)
             if self._worker is not None:
                 await self._worker.kill()
-            await self._runs.close()
+            await self._services.courier.close()
             self._db.close()
 
     async def _supervise(self) -> None:
@@ -192,7 +192,7 @@ class CaseRun:
                 run_id=one.id,
                 session_id=self._session_id,
             )
-            await self._runs.run(build(self.place), request, background=True)
+            await self._services.service.runs.accept(Viewer(None), build(self.place), request)
 
     async def _have_followed(self) -> bool:
         found = [await self._db.read(partial(look, run_id=one.id)) for one in self.followers]
@@ -209,7 +209,7 @@ class CaseRun:
             run_id=self.id,
             session_id=self._session_id,
         )
-        await self._runs.run(build(self.place), request, background=True)
+        await self._services.service.runs.accept(Viewer(None), build(self.place), request)
 
     async def _has_ended(self) -> bool:
         status, waiting, _ = await self._db.read(lambda tx: look(tx, self.id))
@@ -242,7 +242,7 @@ class CaseRun:
             run = left.rows.run
             if run is not None and run.status == "cancelled":
                 return
-        await self._runs.cancel(self.id, OPERATOR)
+        await self._services.service.runs.cancel(OPERATOR, self.id)
 
     async def _is_quiet(self) -> bool:
         ids = [self.id, *(one.id for one in self.followers)]

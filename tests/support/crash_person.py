@@ -46,7 +46,7 @@ class Person:
         assert filled.draft is not None
         said = (filled.id, filled.draft.verdict.value, filled.draft.by or "")
         try:
-            await self._services.runs.resolve([filled], OPERATOR)
+            await self._services.service.inbox.decide(OPERATOR, filled)
         except AlreadyResolved:
             # An answer that a death of the database swallowed, or an attempt that told by itself.
             if not await self._services.db.read(lambda tx: _is_mine(tx, *said)):

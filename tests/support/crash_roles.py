@@ -11,7 +11,7 @@ from kern.client.processes.services import Services
 from kern.client.temporal.workers import ComponentWorkers
 from kern.components.registry import Registry
 from kern.contracts.requests import RunRequest
-from kern.contracts.viewer import OPERATOR
+from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db.reading import run_outputs
 from kern.process import checkpoints
 from kern.process.logs import log_json
@@ -73,7 +73,7 @@ async def _act(spec: Spec, services: Services) -> None:
             request = RunRequest(
                 component_id=spec.place.component, input=spec.text, run_id=spec.run_id
             )
-            await services.runs.run(build(spec.place), request, background=True)
+            await services.service.runs.accept(Viewer(None), build(spec.place), request)
         case "resolve":
             read = await services.db.read(
                 lambda tx: run_outputs.requirement_of(
@@ -83,9 +83,9 @@ async def _act(spec: Spec, services: Services) -> None:
             decided = (
                 read.confirm(by=spec.by) if spec.verdict == "approve" else read.reject(by=spec.by)
             )
-            await services.runs.resolve([decided], OPERATOR)
+            await services.service.inbox.decide(OPERATOR, decided)
         case "cancel":
-            await services.runs.cancel(spec.run_id, OPERATOR)
+            await services.service.runs.cancel(OPERATOR, spec.run_id)
         case "worker":
             raise AssertionError(spec.role)
 

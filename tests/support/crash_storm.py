@@ -14,6 +14,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 from kern.client.processes.services import Services
 from kern.contracts.requests import RunRequest
+from kern.contracts.viewer import Viewer
 from kern.db.engine.stores import store_from_url
 from kern.db.engine.tables import RequirementRow
 from kern.db.journal.audit_chain import verify
@@ -110,7 +111,7 @@ class Storm:
                 task.cancel()
             await asyncio.gather(*tasks, *killers, return_exceptions=True)
             await asyncio.gather(*(child.kill() for child in self._workers))
-            await self._services.runs.close()
+            await self._services.courier.close()
 
     async def check_chain(self) -> int:
         """Verify the chain of decisions; return how many there are."""
@@ -143,7 +144,7 @@ class Storm:
     async def _live(self, run: StormRun) -> None:
         request = RunRequest(component_id=self._place.component, input=run.text, run_id=run.id)
         await self._insist(
-            lambda: self._services.runs.run(build(self._place), request, background=True)
+            lambda: self._services.service.runs.accept(Viewer(None), build(self._place), request)
         )
         self._open[run.id] = run
         while not await self._has_ended(run):  # noqa: ASYNC110  other processes set no event

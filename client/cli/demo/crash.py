@@ -88,21 +88,22 @@ class _Steps:
     async def _ask(self, request: str) -> RunOutput:
         self._tell(f"You ask: {one_line(request)}")
         ask = RunRequest(component_id=agent.id, input=request, run_id=self.run_id)
-        return await self._services.runs.run(agent, ask, background=False)
+        return await self._services.service.interaction.run(OPERATOR, agent, ask, background=False)
 
     async def _approve(self, item: Requirement) -> None:
         item.confirm("Approved by the demonstration.", system_user())
-        await self._services.runs.resolve([item], OPERATOR)
+        await self._services.service.inbox.decide(OPERATOR, item)
 
     async def _finish(self) -> RunOutput:
         """Wait for the end; if the kill tore the call, say truthfully what the ledger shows."""
-        runs = self._services.runs
-        output = await runs.continue_run(self.run_id, [], None)
+        interaction = self._services.service.interaction
+        output = await interaction.continue_run(OPERATOR, agent, self.run_id, [])
         while output.active_requirements:
             for item in output.active_requirements:
                 self._tell("The kill landed inside the call: it may have paid or not.")
                 self._tell(f"Kern does not guess, it asks a person. {settle(item)}")
-            output = await runs.continue_run(self.run_id, output.active_requirements, None)
+            requirements = output.active_requirements
+            output = await interaction.continue_run(OPERATOR, agent, self.run_id, requirements)
         return output
 
     def _say_end(self, output: RunOutput) -> None:

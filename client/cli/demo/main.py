@@ -15,7 +15,7 @@ from kern.client.cli.running import (
     say_outcome,
     text_of,
 )
-from kern.client.processes.runtime import close_runtime
+from kern.client.processes.process_runtime import close_runtime
 from kern.client.temporal import connection
 from kern.contracts.viewer import system_user
 from kern.process.settings import read_settings

@@ -1,22 +1,18 @@
 """Listings for operators: pages of runs and requirements, and ids found by their ends."""
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Generic, TypeVar
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from kern.contracts.viewer import OPERATOR
+from kern.contracts.reports import Backlog, Decision, RequirementPage, RunPage
+from kern.contracts.viewer import Viewer
 from kern.db.engine.tables import DecisionRow, OutboxRow, RequirementRow, RunRow, SessionRow
 from kern.db.reading.run_outputs import find_requirement, find_run, requirement_of, summary_of
 from kern.errors import InvalidInput
-from kern.requirements import Requirement
-from kern.run import RunOutput
 from kern.values.ids import an_id
-from kern.values.states import RequirementStatus, RunStatus, Verdict
+from kern.values.states import RequirementKind, RequirementStatus, RunStatus, Verdict
 
 Item = TypeVar("Item")
 
@@ -24,100 +20,83 @@ Item = TypeVar("Item")
 SHORTEST_ENDING = 6
 
 
-@dataclass(frozen=True)
-class Page(Generic[Item]):
-    """A part of a listing; `next` is the id after which the next part begins, None at the end."""
-
-    items: list[Item]
-    next: str | None
-
-
-class Decision(BaseModel):
-    """A decision as it stands in the chain."""
-
-    model_config = ConfigDict(frozen=True)
-
-    seq: int
-    id: str
-    requirement_id: str
-    run_id: str
-    verdict: Verdict
-    by: str
-    note: str | None
-    at: datetime
-    edit: dict[str, JsonValue] | None
-    given: JsonValue
-    hash: str
-
-
-@dataclass(frozen=True)
-class Backlog:
-    """How much waits: for people, and for Temporal to hear of it."""
-
-    pending: int
-    undelivered: int
-    oldest_undelivered: datetime | None
-
-
 def list_runs(
     tx: Session,
+    viewer: Viewer,
     *,
     limit: int,
     after: str | None = None,
     status: RunStatus | None = None,
     user_id: str | None = None,
-) -> Page[RunOutput]:
-    """Return runs, the latest first; those that begin later do not move the next page.
+    component_id: str | None = None,
+) -> RunPage:
+    """Return the runs that the viewer may see, the latest first, without child runs.
 
-    What runs inside them is told with each of them, and not listed.
+    Runs that begin later do not move the next page. `after` is the last run of the page before.
 
     Raises:
         NotFound: there is no run `after`.
     """
     query = select(RunRow).where(col(RunRow.parent_run_id).is_(None))
+    query = query.where(*_visible(viewer, RunRow.user_id, RunRow.component_id))
+    if component_id is not None:
+        query = query.where(RunRow.component_id == component_id)
     if status is not None:
         query = query.where(RunRow.status == status.value)
     if user_id is not None:
         query = query.where(RunRow.user_id == an_id("user_id", user_id))
     if after is not None:
-        last = find_run(tx, after, OPERATOR)
+        last = find_run(tx, after, viewer)
         at = col(RunRow.created_at)
         earlier = (at < last.created_at) | ((at == last.created_at) & (col(RunRow.id) < last.id))
         query = query.where(earlier)
     query = query.order_by(col(RunRow.created_at).desc(), col(RunRow.id).desc())
-    rows = _some(tx, query, limit)
-    return Page(
-        [summary_of(row) for row in rows[:limit]], rows[limit - 1].id if rows[limit:] else None
+    rows = _one_more(tx, query, limit)
+    return RunPage(
+        runs=[summary_of(row) for row in rows[:limit]],
+        next_cursor=rows[limit - 1].id if rows[limit:] else None,
     )
 
 
 def list_pending(
     tx: Session,
+    viewer: Viewer,
     *,
     limit: int,
     after: str | None = None,
     user_id: str | None = None,
     run_id: str | None = None,
-) -> Page[Requirement]:
-    """Return what waits for people, the oldest first.
+    session_id: str | None = None,
+    kind: RequirementKind | None = None,
+) -> RequirementPage:
+    """Return the pending requirements that the viewer may see, the oldest first.
+
+    `after` is the last requirement of the page before; `run_id` covers its child runs.
 
     Raises:
         NotFound: there is no requirement `after`.
     """
     query = select(RequirementRow).where(RequirementRow.status == RequirementStatus.pending.value)
+    query = query.where(*_visible(viewer, RequirementRow.user_id))
+    if session_id is not None:
+        query = query.where(RequirementRow.session_id == session_id)
+    if kind is not None:
+        query = query.where(RequirementRow.kind == kind.value)
     if user_id is not None:
         query = query.where(RequirementRow.user_id == an_id("user_id", user_id))
     if run_id is not None:
         inside = col(RequirementRow.root_run_id) == run_id
         query = query.where((col(RequirementRow.run_id) == run_id) | inside)
     if after is not None:
-        last = find_requirement(tx, after, OPERATOR)
+        last = find_requirement(tx, after, viewer)
         at, key = col(RequirementRow.created_at), col(RequirementRow.id)
         query = query.where((at > last.created_at) | ((at == last.created_at) & (key > last.id)))
     query = query.order_by(col(RequirementRow.created_at), col(RequirementRow.id))
-    rows = _some(tx, query, limit)
-    found = [requirement_of(tx, row) for row in rows[:limit]]
-    return Page(found, rows[limit - 1].id if rows[limit:] else None)
+    rows = _one_more(tx, query, limit)
+    return RequirementPage(
+        requirements=[requirement_of(tx, row) for row in rows[:limit]],
+        next_cursor=rows[limit - 1].id if rows[limit:] else None,
+    )
 
 
 def decisions_of(tx: Session, run_id: str) -> list[Decision]:
@@ -150,7 +129,11 @@ def backlog(tx: Session, run_id: str | None = None) -> Backlog:
         pending = pending.where(RequirementRow.run_id == run_id)
         waiting = waiting.where(OutboxRow.run_id == run_id)
         oldest = oldest.where(OutboxRow.run_id == run_id)
-    return Backlog(tx.exec(pending).one(), tx.exec(waiting).one(), tx.exec(oldest).one())
+    return Backlog(
+        pending=tx.exec(pending).one(),
+        undelivered=tx.exec(waiting).one(),
+        oldest_undelivered=tx.exec(oldest).one(),
+    )
 
 
 def full_run_id(tx: Session, given: str) -> str:
@@ -205,6 +188,18 @@ def _the_one(tx: Session, query: SelectOfScalar[str], given: str, things: str) -
     return found[0] if found else given
 
 
-def _some(tx: Session, query: SelectOfScalar[Item], limit: int) -> list[Item]:
-    """Return up to one more than asked for, which tells whether there are more."""
+def _visible(
+    viewer: Viewer, owner: str | None, component_id: str | None = None
+) -> list[ColumnElement[bool]]:
+    """Return the conditions of what a viewer may see, on the columns of a listing."""
+    conditions: list[ColumnElement[bool]] = []
+    if not viewer.is_operator:
+        conditions.append(col(owner).is_not_distinct_from(viewer.user_id))
+    if viewer.component_id is not None and component_id is not None:
+        conditions.append(col(component_id) == viewer.component_id)
+    return conditions
+
+
+def _one_more(tx: Session, query: SelectOfScalar[Item], limit: int) -> list[Item]:
+    """Return up to one row more than the limit, which tells whether there is another page."""
     return list(tx.exec(query.limit(limit + 1)))

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
+from kern.contracts.reports import LateResult
 from kern.db.engine.plain_rows import execute, table_of
 from kern.db.engine.tables import EventRow, RequirementRow, RunRow, ToolCallRow
 from kern.db.journal.audit_chain import KERN
@@ -27,17 +27,6 @@ _REFUSED = (
     .where(_events.c.run_id == bindparam("run_id"), _events.c.kind == _KIND)
     .order_by(_events.c.seq)
 )
-
-
-class LateResult(BaseModel):
-    """What an attempt came to that was thought dead; what had been said by then stands."""
-
-    model_config = ConfigDict(frozen=True)
-
-    tool_call_id: str
-    outcome: ToolOutcome
-    result: str
-    at: datetime
 
 
 def is_denied(tx: Session, call: ToolCallRow, outcome: ToolOutcome, result: str) -> bool:

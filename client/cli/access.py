@@ -1,0 +1,41 @@
+"""How a command reaches the service: on what exists, as the operator of the installation."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from kern.client.service.installation import existing_service
+from kern.client.service.service import Service
+from kern.contracts.viewer import system_user
+from kern.errors import InvalidInput
+from kern.process.settings import read_settings
+
+Result = TypeVar("Result")
+
+
+def perform(work: Callable[[Service], Awaitable[Result]]) -> Result:
+    """Ask the service for something, and wait for it.
+
+    Raises:
+        NotFound: nothing was ever kept where the settings say.
+        Conflict: its tables belong to another version of Kern.
+        Unavailable: the database does not answer.
+    """
+    with existing_service(read_settings()) as service:
+        return asyncio.run(_perform(work, service))
+
+
+async def _perform(work: Callable[[Service], Awaitable[Result]], service: Service) -> Result:
+    return await work(service)
+
+
+def decider(by: str | None) -> str:
+    """Return who decides.
+
+    Raises:
+        InvalidInput: the name given is empty.
+    """
+    if by is not None and not by.strip():
+        message = "--by needs a name: it is kept with the decision."
+        raise InvalidInput(message)
+    return by or system_user()

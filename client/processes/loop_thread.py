@@ -1,0 +1,90 @@
+"""A thread with an event loop of its own, and the calls that other threads make into it."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from kern.client.processes.calls import Calls
+from kern.errors import KernError
+
+Result = TypeVar("Result")
+
+_JOIN_SECONDS = 15.0
+_LAST_SECONDS = 2.0
+
+
+class LoopThread:
+    """Runs coroutines for callers in any thread and on any event loop.
+
+    Neither a caller's blocking code nor the end of its event loop touches what runs here.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._calls = Calls(self._loop)
+        self._thread = threading.Thread(target=self._turn, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it takes calls."""
+        return self._thread.is_alive() and not self._loop.is_closed()
+
+    def call(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """Have work done, and wait for it in synchronous code.
+
+        Raises:
+            KernError: the caller is in this thread, which would wait for itself.
+            Unavailable: the thread has ended, or ends before it answers.
+        """
+        if threading.current_thread() is self._thread:
+            message = (
+                "A synchronous method of Kern was called inside its event loop: use the method "
+                "that begins with 'a'."
+            )
+            raise KernError(message)
+        answer = self._calls.submit(work())
+        try:
+            return answer.result()
+        finally:
+            # After a Ctrl-C nobody waits for it any more.
+            answer.cancel()
+
+    async def acall(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """Have work done, whatever loop the caller is on.
+
+        Raises:
+            Unavailable: the thread has ended, or ends before it answers.
+        """
+        if asyncio.get_running_loop() is self._loop:
+            return await work()
+        return await asyncio.wrap_future(self._calls.submit(work()))
+
+    def submit(self, coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
+        """Have a part of the runtime's own work done, also while calls are refused."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def wait_for_threads(self) -> None:
+        """Wait for threads that outlast the main one and wait for answers."""
+        self._calls.wait_for_threads()
+
+    async def refuse_calls(self) -> None:
+        """Take no more calls, and answer those that wait with `Unavailable`."""
+        await self._calls.end()
+
+    def end(self) -> None:
+        """End the loop and its thread; whoever still waits for an answer gets `Unavailable`."""
+        # Also where something did not end in time.
+        with suppress(TimeoutError):
+            self.submit(self._calls.end()).result(_LAST_SECONDS)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_JOIN_SECONDS)
+
+    def _turn(self) -> None:
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()

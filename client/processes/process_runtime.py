@@ -1,0 +1,100 @@
+"""The one runtime of this process: begun by the first run, and closed when the process ends."""
+
+import atexit
+import gc
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kern.client.processes.ending import end
+from kern.client.processes.runtime import Runtime
+from kern.components.component import Component
+from kern.components.registry import Registry
+from kern.contracts.database import Database
+from kern.db.engine.databases import store_of
+from kern.db.engine.store import Store
+from kern.errors import Unavailable
+from kern.process.settings import Settings, read_settings
+
+_INTERRUPTED = 130
+
+_lock = threading.Lock()
+_runtime: Runtime | None = None
+_is_over = False
+
+
+def runtime_for(component: Component) -> Runtime:
+    """Return this process's runtime with `component` in it, starting it at the first call."""
+    global _runtime  # noqa: PLW0603  a process has one runtime
+    running = running_for(component)
+    if running is not None:
+        return running
+    with _lock:
+        if _is_over:
+            message = "This process ends: no runs are begun in it any more."
+            raise Unavailable(message)
+        if _runtime is None:
+            _runtime = Runtime(read_settings(), _store(component.db))
+            _at_exit(_leave)
+        _runtime.add(component)
+        return _runtime
+
+
+def running_for(component: Component) -> Runtime | None:
+    """Return this process's runtime if `component` is in it already; never waits for anything."""
+    runtime = _runtime
+    return runtime if runtime is not None and runtime.knows(component) else None
+
+
+@contextmanager
+def isolated(home: Path, db: Database | None) -> Generator[Runtime]:
+    """Put a runtime of its own in this process's place while the block lasts."""
+    global _runtime  # noqa: PLW0603  a process has one runtime
+    own = Runtime(Settings(home=home), _store(db), Registry())
+    with _lock:
+        before, _runtime = _runtime, own
+    try:
+        yield own
+    finally:
+        with _lock:
+            _runtime = before
+        own.close()
+
+
+def _store(database: Database | None) -> Store | None:
+    return None if database is None else store_of(database)
+
+
+def close_runtime() -> None:
+    """Close this process's runtime; the next run starts another one."""
+    global _runtime
+    with _lock:
+        closing, _runtime = _runtime, None
+    if closing is not None:
+        closing.close()
+        # Objects of the SDK that outlive the interpreter abort it (exit code 134).
+        del closing
+        gc.collect()
+        time.sleep(0.1)
+
+
+def _leave() -> None:
+    """Close as the interpreter ends, which waits for threads that may wait for runs."""
+    global _is_over  # noqa: PLW0603  a process ends once
+    try:
+        if _runtime is not None:
+            _runtime.wait_for_threads()
+        with _lock:
+            _is_over = True
+        close_runtime()
+    except KeyboardInterrupt:
+        # Whoever presses Ctrl-C now does not want to wait for that.
+        end(_INTERRUPTED)
+
+
+def _at_exit(close: Callable[[], None]) -> None:
+    """Close before the interpreter ends its thread pools, without which nothing closes."""
+    before_threads = getattr(threading, "_register_atexit", None)
+    (before_threads or atexit.register)(close)

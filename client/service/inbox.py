@@ -1,0 +1,172 @@
+"""The inbox: what waits for people, and their decisions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlmodel import Session
+
+from kern.client.service.ports import Deliverer
+from kern.contracts.reports import Receipt, RequirementPage
+from kern.contracts.viewer import Viewer, system_user
+from kern.db.decisions import deciding
+from kern.db.decisions.deciding import Accepted, Submission
+from kern.db.engine.store import Store
+from kern.db.reading import listings, run_outputs
+from kern.errors import InvalidDecision
+from kern.process.checkpoints import reach
+from kern.requirements import Requirement
+from kern.values.canonical import clean_text
+from kern.values.states import RequirementKind
+from kern.values.validation import a_count
+
+LONGEST_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class AcceptedDecision:
+    """A decision that is stored, and how its run stands.
+
+    Attributes:
+        receipt: What the person who decided is shown.
+        run_ids: The run of the requirement and those above it, from the root on.
+        is_idle: Whether that run still waits for people.
+    """
+
+    receipt: Receipt
+    run_ids: tuple[str, ...]
+    is_idle: bool
+
+
+class Inbox:
+    """Lists and reads requirements, and accepts decisions, in one store."""
+
+    def __init__(self, store: Store, deliverer: Deliverer) -> None:
+        self._store = store
+        self._deliverer = deliverer
+
+    async def pending(
+        self,
+        viewer: Viewer,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        user_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        kind: RequirementKind | None = None,
+    ) -> RequirementPage:
+        """List pending requirements, the oldest first.
+
+        Args:
+            viewer: Who asks; only an operator sees the requirements of all users.
+            limit: How many at most, up to 1,000.
+            cursor: `RequirementPage.next_cursor` of the page before, or the end of the last id.
+            user_id: Only those in sessions of this user.
+            run_id: Only those of this run and its child runs; the end of its id is enough.
+            session_id: Only those of this session.
+            kind: Only those of this kind.
+
+        Raises:
+            InvalidInput: the limit or an id makes no sense.
+            NotFound: there is no requirement at the cursor.
+        """
+        a_count("limit", limit, most=LONGEST_PAGE)
+        return await self._store.read(
+            lambda tx: listings.list_pending(
+                tx,
+                viewer,
+                limit=limit,
+                after=cursor and listings.full_requirement_id(tx, cursor),
+                user_id=user_id,
+                run_id=run_id and listings.full_run_id(tx, run_id),
+                session_id=session_id,
+                kind=kind,
+            )
+        )
+
+    async def read(self, viewer: Viewer, requirement_id: str) -> Requirement:
+        """Read a requirement, pending or not.
+
+        Args:
+            viewer: Who asks.
+            requirement_id: The requirement's id, or the end of it.
+
+        Raises:
+            NotFound: there is no such requirement.
+            NotAllowed: it belongs to somebody else.
+            InvalidInput: several ids end so.
+        """
+
+        def read(tx: Session) -> Requirement:
+            full = listings.full_requirement_id(tx, requirement_id)
+            row = run_outputs.find_requirement(tx, full, viewer)
+            return run_outputs.requirement_of(tx, row)
+
+        return await self._store.read(read)
+
+    async def decide(
+        self, viewer: Viewer, requirement: Requirement, by: str | None = None
+    ) -> Receipt:
+        """Accept the decision that was filled in on a requirement.
+
+        Returns as soon as it is stored and delivery was tried; the run continues by itself.
+
+        Raises:
+            AlreadyResolved: somebody decided first; the message says who.
+            KernError: it is refused, and nothing was changed.
+        """
+        (accepted,) = await self.decide_all(viewer, [requirement], by=by)
+        return accepted.receipt
+
+    async def decide_all(
+        self,
+        viewer: Viewer,
+        requirements: Sequence[Requirement],
+        *,
+        by: str | None = None,
+        within: str | None = None,
+    ) -> list[AcceptedDecision]:
+        """Accept all decisions that were filled in, in one transaction, or none of them.
+
+        Args:
+            viewer: Who decides.
+            requirements: Those without a decision are left out.
+            by: The name under which it is recorded; default: that in the decision, else the owner.
+            within: The run to which, or to whose child runs, all of them have to belong.
+
+        Raises:
+            KernError: one of them is refused, and then none was stored.
+        """
+        submissions = [_submission(item, by) for item in requirements if item.draft is not None]
+        if not submissions:
+            return []
+        now = datetime.now(UTC)
+
+        def decide(tx: Session) -> list[Accepted]:
+            return [deciding.resolve(tx, item, viewer, now, within=within) for item in submissions]
+
+        reach("resolve.before_store")
+        stored = await self._store.write(decide)
+        reach("resolve.after_store")
+        return [await self._deliver(accepted) for accepted in stored]
+
+    async def _deliver(self, accepted: Accepted) -> AcceptedDecision:
+        delivered = None
+        if accepted.delivery is not None:
+            delivered = await self._deliverer.tell_at_once(accepted.delivery)
+        receipt = Receipt(requirement=accepted.requirement, delivered=delivered)
+        return AcceptedDecision(receipt, accepted.run_ids, accepted.stands_still)
+
+
+def _submission(requirement: Requirement, by: str | None) -> Submission:
+    draft = requirement.draft
+    if draft is None:
+        message = f"No decision was filled in on requirement {requirement.id!r}."
+        raise InvalidDecision(message)
+    return Submission(
+        requirement_id=requirement.id,
+        digest=requirement.submitted_digest,
+        draft=draft,
+        actor=clean_text(by or draft.by or requirement.user_id or system_user()),
+    )

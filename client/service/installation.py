@@ -1,0 +1,179 @@
+"""Opens the service for a process that executes nothing: a command, or an operator's program."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+from kern.client.server.embedded import status
+from kern.client.service.service import Service
+from kern.contracts.reports import Backlog
+from kern.db.engine.from_settings import database_file, open_store
+from kern.db.engine.store import Store, reason
+from kern.db.journal.outbox import Delivery
+from kern.db.migrations import HEAD
+from kern.db.migrations.migrate import revision_of
+from kern.db.reading import listings
+from kern.errors import Conflict, NotFound, Unavailable
+from kern.process.settings import Settings
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What `migrate` changed: the database, and its revision before and after."""
+
+    database: str
+    before: str | None
+    after: str
+
+
+@dataclass(frozen=True)
+class DatabaseStatus:
+    """What is known of a database: how it is called, its revision, and what waits in it."""
+
+    name: str
+    revision: str | None
+    backlog: Backlog
+
+
+class PassingDeliverer:
+    """Delivers over a connection of its own for each message, where a server answers.
+
+    A server that runs is joined; none is started. What is not delivered, the next worker delivers.
+    """
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+
+    async def tell_at_once(self, delivery: Delivery) -> bool:
+        """Deliver now; False where no Temporal answers."""
+        server = status(self._settings.home)
+        if not server.answers and not any(name.startswith("TEMPORAL_") for name in os.environ):
+            return False
+        # Slow to import, and most decisions are made where no server runs.
+        from kern.client.temporal import connection  # noqa: PLC0415
+        from kern.client.temporal.courier import Courier  # noqa: PLC0415
+
+        address = None if connection.is_configured() else server.address
+        if address is None and not connection.is_configured():
+            return False
+        try:
+            client = await connection.connect(address)
+        except Unavailable:
+            return False
+        return await Courier(self._store, client, self._settings).deliver(delivery)
+
+    async def close(self) -> None:
+        """Nothing is left under way."""
+
+
+@contextmanager
+def existing_service(settings: Settings) -> Generator[Service]:
+    """Open the service on a database that exists and has the tables of this version.
+
+    Raises:
+        NotFound: nothing was ever kept there.
+        Conflict: its tables belong to another version of Kern.
+        Unavailable: it does not answer.
+    """
+    with _existing_store(settings) as store:
+        yield Service(store, PassingDeliverer(settings, store))
+
+
+@contextmanager
+def new_service(settings: Settings, declared: Store | None = None) -> Generator[Service]:
+    """Open the service on a database that is made if there is none, and brought up to date.
+
+    Args:
+        settings: Kern's settings, which name the database.
+        declared: The database that an app's components name; left open.
+    """
+    store = declared or open_store(settings)
+    try:
+        store.migrate()
+        yield Service(store, PassingDeliverer(settings, store))
+    finally:
+        if declared is None:
+            store.close()
+
+
+def migrate(settings: Settings) -> Migration:
+    """Make the tables, or bring them up to date.
+
+    Raises:
+        Unavailable: the database does not answer.
+        Conflict: a newer version of Kern made the tables.
+    """
+    store = open_store(settings)
+    try:
+        before = _revision(store)
+        store.migrate()
+        return Migration(store.name, before, HEAD)
+    finally:
+        store.close()
+
+
+def missing_file(settings: Settings) -> Path | None:
+    """Return the file in which the database would be made; None if it is there, or on a server."""
+    path = database_file(settings)
+    return None if path is None or path.exists() else path.absolute()
+
+
+def database_status(settings: Settings) -> DatabaseStatus:
+    """Examine the database without changing it. Raises as `existing_service`."""
+    with _existing_store(settings) as store:
+        return DatabaseStatus(store.name, _revision(store), store.read_now(listings.backlog))
+
+
+@contextmanager
+def _existing_store(settings: Settings) -> Generator[Store]:
+    _require_file(settings)
+    store = open_store(settings)
+    try:
+        _check(store, _revision(store))
+        yield store
+    finally:
+        store.close()
+
+
+def _revision(store: Store) -> str | None:
+    try:
+        return revision_of(store)
+    except DBAPIError as error:
+        message = f"The database {store.name} does not answer: {reason(error)}."
+        raise Unavailable(message) from error
+
+
+def _require_file(settings: Settings) -> None:
+    path = missing_file(settings)
+    if path is not None:
+        message = (
+            f"There is no database at {str(path)!r}: nothing was run here yet. Change to the "
+            "folder in which it was, or set KERN_HOME or KERN_DATABASE_URL."
+        )
+        raise NotFound(message)
+
+
+def _check(store: Store, revision: str | None) -> None:
+    if revision is None:
+        message = (
+            f"The database {store.name} has no tables: nothing was run with it yet. `kern migrate` "
+            "makes them."
+        )
+        raise NotFound(message)
+    if revision < HEAD:
+        message = (
+            f"The database {store.name} is at revision {revision}, this version of Kern needs "
+            f"{HEAD}: run `kern migrate`."
+        )
+        raise Conflict(message)
+    if revision > HEAD:
+        message = (
+            f"The database {store.name} is at revision {revision}, this version of Kern knows only "
+            f"{HEAD}: install the newer one."
+        )
+        raise Conflict(message)

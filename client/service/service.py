@@ -1,0 +1,30 @@
+"""The one service behind every surface: what people and programs can ask of an installation."""
+
+from kern.client.service.audit import Audit
+from kern.client.service.inbox import Inbox
+from kern.client.service.ports import Deliverer
+from kern.client.service.runs import Runs
+from kern.client.service.sessions import Sessions
+from kern.client.service.streams import Readers
+from kern.db.engine.store import Store
+
+
+class Service:
+    """Every operation once, for one store; each takes first who asks.
+
+    None of them waits for a run: `RuntimeService` has those that do.
+
+    Attributes:
+        runs: Accept, cancel, retry, read and list runs.
+        inbox: List and read requirements, and decide them.
+        sessions: Read, list, change, copy and delete sessions.
+        readers: Read the events of runs.
+        audit: Verify the log of decisions.
+    """
+
+    def __init__(self, store: Store, deliverer: Deliverer) -> None:
+        self.runs = Runs(store, deliverer)
+        self.inbox = Inbox(store, deliverer)
+        self.sessions = Sessions(store, deliverer)
+        self.readers = Readers(store)
+        self.audit = Audit(store)

@@ -1,0 +1,274 @@
+"""What callers do with a run that was accepted: continue, read, stream and cancel it."""
+
+from collections.abc import AsyncGenerator, Coroutine, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, overload
+
+from kern.components import event_iterators
+from kern.components.component import Component
+from kern.components.operations import EventReader, Operations, Show
+from kern.components.runner import Work, runner_for
+from kern.components.served import ServedComponent
+from kern.contracts.viewer import Viewer
+from kern.events import RunEvent
+from kern.requirements import Requirement
+from kern.run import RunOutput
+
+
+class RunMethods(ServedComponent):
+    """A component whose runs can be continued, read, streamed and cancelled.
+
+    Every method has an async twin whose name begins with `a`.
+    """
+
+    @overload
+    def continue_run(
+        self,
+        run_id: str | RunOutput,
+        requirements: Sequence[Requirement] | None = None,
+        *,
+        user_id: str | None = None,
+        stream: Literal[False] = False,
+    ) -> RunOutput: ...
+
+    @overload
+    def continue_run(
+        self,
+        run_id: str | RunOutput,
+        requirements: Sequence[Requirement] | None = None,
+        *,
+        user_id: str | None = None,
+        stream: Literal[True],
+        stream_events: bool = False,
+    ) -> Generator[RunEvent]: ...
+
+    @overload
+    def continue_run(
+        self,
+        run_id: str | RunOutput,
+        requirements: Sequence[Requirement] | None = None,
+        *,
+        user_id: str | None = None,
+        stream: bool,
+        stream_events: bool = False,
+    ) -> RunOutput | Generator[RunEvent]: ...
+
+    def continue_run(
+        self,
+        run_id: str | RunOutput,
+        requirements: Sequence[Requirement] | None = None,
+        *,
+        user_id: str | None = None,
+        stream: bool = False,
+        stream_events: bool = False,
+    ) -> RunOutput | Generator[RunEvent]:
+        """Submit the decisions filled in on `requirements`, and wait for the next stop.
+
+        With nothing filled in it only waits. Runs continue by themselves once a decision is
+        accepted, so nobody needs to call this for a run to continue.
+
+        Args:
+            run_id: The run's id, or its output, whose requirements are submitted.
+            requirements: Those of the run, as `RunOutput.requirements` gave them; they speak for
+                the user who read them.
+            user_id: The session's owner; default: the one for whom `requirements` were read.
+            stream: As in `run`: what comes after the decisions, which are accepted when this
+                returns.
+            stream_events: As in `run`.
+
+        Raises:
+            AlreadyResolved: somebody decided first; nothing of this call was changed after that.
+            ArgumentsChanged: the arguments on the object are not those that were frozen.
+            InvalidDecision: the decision does not fit the requirement or its schema.
+            NotAllowed: the run belongs to somebody else, or this person may not decide.
+        """
+        show = event_iterators.shown(stream=stream, stream_events=stream_events)
+        decided = self._decided(run_id, requirements, user_id)
+        if show is not None:
+            runner = runner_for(self)
+            reader = runner.call(decided.stream(self, show))
+            return event_iterators.events(runner, reader, self._typed)
+        return self._typed(self._do(decided.continue_run(self)))
+
+    @overload
+    def acontinue_run(
+        self,
+        run_id: str | RunOutput,
+        requirements: Sequence[Requirement] | None = None,
+        *,
+        user_id: str | None = None,
+        stream: Literal[False] = False,
+    ) -> Coroutine[Any, Any, RunOutput]: ...
+
+    @overload
+    def acontinue_run(
+        self,
+        run_id: str | RunOutput,
+        requirements: Sequence[Requirement] | None = None,
+        *,
+        user_id: str | None = None,
+        stream: Literal[True],
+        stream_events: bool = False,
+    ) -> AsyncGenerator[RunEvent]: ...
+
+    @overload
+    def acontinue_run(
+        self,
+        run_id: str | RunOutput,
+        requirements: Sequence[Requirement] | None = None,
+        *,
+        user_id: str | None = None,
+        stream: bool,
+        stream_events: bool = False,
+    ) -> Coroutine[Any, Any, RunOutput] | AsyncGenerator[RunEvent]: ...
+
+    def acontinue_run(
+        self,
+        run_id: str | RunOutput,
+        requirements: Sequence[Requirement] | None = None,
+        *,
+        user_id: str | None = None,
+        stream: bool = False,
+        stream_events: bool = False,
+    ) -> Coroutine[Any, Any, RunOutput] | AsyncGenerator[RunEvent]:
+        """As `continue_run`, for async callers; with `stream=True` iterate over it."""
+        show = event_iterators.shown(stream=stream, stream_events=stream_events)
+        decided = self._decided(run_id, requirements, user_id)
+        if show is None:
+            return self._atyped(decided.continue_run(self))
+        return event_iterators.aevents(self, decided.stream(self, show), self._typed)
+
+    def stream_run(
+        self,
+        run_id: str,
+        *,
+        after: int = 0,
+        user_id: str | None = None,
+        stream_events: bool = True,
+    ) -> Generator[RunEvent]:
+        """Read a run's events, of one that goes on or of one that has ended, until it stands still.
+
+        A reader that comes back with the number of the last event that it saw misses none. Text
+        has no number: that of a turn that was not complete by then comes again from its beginning,
+        after a `RunContentReset`.
+
+        Args:
+            run_id: The run.
+            after: The number (`seq`) of the last event that is known; 0 for all.
+            user_id: The session's owner.
+            stream_events: Everything that happens, or with False only text and the stop.
+
+        Raises:
+            InvalidInput: `after` is no number of an event.
+            NotFound: there is no such run.
+            NotAllowed: the run belongs to somebody else.
+        """
+        show, viewer = event_iterators.chosen(stream_events), self._viewer(user_id)
+        runner = runner_for(self)
+        reader = runner.call(lambda service: service.readers.open(viewer, run_id, after, show))
+        return event_iterators.events(runner, reader, self._typed)
+
+    def astream_run(
+        self,
+        run_id: str,
+        *,
+        after: int = 0,
+        user_id: str | None = None,
+        stream_events: bool = True,
+    ) -> AsyncGenerator[RunEvent]:
+        """As `stream_run`, for async callers."""
+        show, viewer = event_iterators.chosen(stream_events), self._viewer(user_id)
+        return event_iterators.aevents(
+            self,
+            lambda service: service.readers.open(viewer, run_id, after, show),
+            self._typed,
+        )
+
+    def cancel_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+        """Cancel a run: it is stored when this returns, and nothing new begins after it.
+
+        A tool call that is being executed and may not be repeated is let end, and what it did is
+        kept.
+
+        Raises:
+            NotFound: there is no such run.
+            NotAllowed: the run belongs to somebody else.
+            RunEnded: the run has ended already.
+        """
+        return self._typed(self._do(_cancelling(self._viewer(user_id), run_id)))
+
+    async def acancel_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+        """As `cancel_run`, for async callers."""
+        return await self._atyped(_cancelling(self._viewer(user_id), run_id))
+
+    def get_run_output(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+        """Read a run as it stands.
+
+        Raises:
+            NotFound: there is no such run.
+            NotAllowed: the run belongs to somebody else.
+        """
+        viewer = self._viewer(user_id)
+        return self._typed(self._do(lambda service: service.runs.read(viewer, run_id)))
+
+    async def aget_run_output(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+        """As `get_run_output`, for async callers."""
+        viewer = self._viewer(user_id)
+        return await self._atyped(lambda service: service.runs.read(viewer, run_id))
+
+    def _decided(
+        self,
+        run: str | RunOutput,
+        requirements: Sequence[Requirement] | None,
+        user_id: str | None,
+    ) -> "_Decided":
+        if isinstance(run, RunOutput):
+            run_id = run.run_id
+            requirements = run.requirements if requirements is None else requirements
+        else:
+            run_id, requirements = run, requirements or ()
+        if user_id is None:
+            user_id = _owner_of(requirements)
+        return _Decided(self._viewer(user_id), run_id, requirements)
+
+    async def _atyped(self, work: Work[RunOutput]) -> RunOutput:
+        return self._typed(await self._ado(work))
+
+    def _typed(self, output: RunOutput) -> RunOutput:
+        """Return the output with its content in the component's own type."""
+        return output
+
+
+def _owner_of(requirements: object) -> str | None:
+    # What is no list of requirements, the service refuses.
+    first: object = (
+        requirements[0] if isinstance(requirements, list | tuple) and requirements else None
+    )
+    return first.user_id if isinstance(first, Requirement) else None
+
+
+@dataclass(frozen=True)
+class _Decided:
+    """Decisions on their way to a run, and the viewer who made them."""
+
+    viewer: Viewer
+    run_id: str
+    requirements: Sequence[Requirement]
+
+    def continue_run(self, component: Component) -> Work[RunOutput]:
+        return lambda service: service.interaction.continue_run(
+            self.viewer, component, self.run_id, self.requirements
+        )
+
+    def stream(self, component: Component, show: Show) -> Work[EventReader]:
+        return lambda service: service.interaction.stream_continued(
+            self.viewer, component, self.run_id, self.requirements, show
+        )
+
+
+def _cancelling(viewer: Viewer, run_id: str) -> Work[RunOutput]:
+    async def cancel(service: Operations) -> RunOutput:
+        await service.runs.cancel(viewer, run_id)
+        return await service.runs.read(viewer, run_id)
+
+    return cancel

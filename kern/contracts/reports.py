@@ -1,0 +1,126 @@
+"""What surfaces show of runs and requirements: pages, receipts, and the report of one run."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from kern.requirements import Requirement
+from kern.run import FileReference, RunOutput, StepExecution
+from kern.session import Session, SessionMetrics
+from kern.values.states import ToolOutcome, Verdict
+
+
+class _Shown(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class RunPage(_Shown):
+    """A page of runs, the latest first.
+
+    Attributes:
+        runs: The runs, without their messages, calls and requirements.
+        next_cursor: Where the next page begins; None at the end.
+    """
+
+    runs: list[RunOutput]
+    next_cursor: str | None = None
+
+
+class RequirementPage(_Shown):
+    """A page of requirements, the oldest first.
+
+    Attributes:
+        requirements: The requirements.
+        next_cursor: Where the next page begins; None at the end.
+    """
+
+    requirements: list[Requirement]
+    next_cursor: str | None = None
+
+
+class Receipt(_Shown):
+    """A decision that was accepted: it is stored, and cannot be lost.
+
+    Attributes:
+        requirement: The requirement after it.
+        delivered: Whether the run's workflow was notified. False: it will be as soon as a worker
+            runs. None: the requirement needs more approvals first.
+    """
+
+    requirement: Requirement
+    delivered: bool | None = None
+
+
+class Decision(_Shown):
+    """A decision as it stands in the log of decisions.
+
+    Attributes:
+        seq: Its position in the log.
+        by: Who made it.
+        edit: The arguments that it changed.
+        given: The values, choices or result that it carries.
+        hash: The hash over its content and the hash of the decision before it.
+    """
+
+    seq: int
+    id: str
+    requirement_id: str
+    run_id: str
+    verdict: Verdict
+    by: str
+    note: str | None
+    at: datetime
+    edit: dict[str, JsonValue] | None
+    given: JsonValue
+    hash: str
+
+
+class LateResult(_Shown):
+    """The result of an attempt that was considered dead; what was decided by then stands."""
+
+    tool_call_id: str
+    outcome: ToolOutcome
+    result: str
+    at: datetime
+
+
+class RunReport(_Shown):
+    """A run with everything that happened in it.
+
+    Attributes:
+        decisions: In the order of the log; a workflow's report has those of all its child runs.
+        undelivered: How many messages to the run's workflow wait for delivery.
+        children: The reports of the runs that executed calls of this one, by their ids.
+        steps: A workflow's first steps.
+        step_count: How many steps the workflow has opened.
+    """
+
+    run: RunOutput
+    decisions: list[Decision]
+    late_results: list[LateResult]
+    undelivered: int
+    children: dict[str, "RunReport"]
+    steps: list[StepExecution]
+    step_count: int
+
+
+class Backlog(_Shown):
+    """What waits: requirements for people, and messages for delivery to Temporal."""
+
+    pending: int
+    undelivered: int
+    oldest_undelivered: datetime | None
+
+
+class SessionReport(_Shown):
+    """A session with its metrics and its latest runs.
+
+    Attributes:
+        runs: The latest first, without their messages, calls and requirements.
+        files: The files that came with each run's input, by the run's id.
+    """
+
+    session: Session
+    metrics: SessionMetrics
+    runs: list[RunOutput]
+    files: dict[str, list[FileReference]]
