@@ -22,11 +22,19 @@ def perform(work: Callable[[Service], Awaitable[Result]]) -> Result:
         Unavailable: the database does not answer.
     """
     with existing_service(read_settings()) as service:
-        return asyncio.run(_perform(work, service))
+        return run_with(service, work)
+
+
+def run_with(service: Service, work: Callable[[Service], Awaitable[Result]]) -> Result:
+    """Ask a service for something, wait for it, and finish what that began."""
+    return asyncio.run(_perform(work, service))
 
 
 async def _perform(work: Callable[[Service], Awaitable[Result]], service: Service) -> Result:
-    return await work(service)
+    try:
+        return await work(service)
+    finally:
+        await service.close()
 
 
 def decider(by: str | None) -> str:

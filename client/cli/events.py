@@ -37,7 +37,6 @@ async def _print(service: Service, run_id: str, after: int, *, follow: bool, as_
                 _say(event, as_json=as_json)
     finally:
         reader.close()
-        await service.readers.close()
 
 
 def _say(event: RunEvent, *, as_json: bool) -> None:

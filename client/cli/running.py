@@ -1,10 +1,9 @@
 """Runs what an app declares from the command line, and asks for the decisions that it needs."""
 
-import asyncio
 from dataclasses import dataclass
 
 from kern.client.cli import prompts
-from kern.client.cli.access import decider, perform
+from kern.client.cli.access import decider, perform, run_with
 from kern.client.cli.delays import telling_delays
 from kern.client.cli.inbox import how_to_decide, what_waits
 from kern.client.cli.live import Screen
@@ -224,7 +223,9 @@ def _leave_to_a_worker(
         media=(*order.images, *order.files),
     )
     with new_service(settings, database_of([component])) as service:
-        accepted = asyncio.run(service.runs.accept(OPERATOR, component, request))
+        accepted = run_with(
+            service, lambda service: service.runs.accept(OPERATOR, component, request)
+        )
     if as_json:
         say_json({"run_id": run_id, "accepted": True, "delivered": accepted.delivered})
         return 0

@@ -4,11 +4,13 @@ import atexit
 import gc
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from kern.client.processes.ending import end
+from kern.client.processes.operator_runtime import OperatorRuntime
 from kern.client.processes.runtime import Runtime
 from kern.components.component import Component
 from kern.components.registry import Registry
@@ -22,6 +24,7 @@ _INTERRUPTED = 130
 
 _lock = threading.Lock()
 _runtime: Runtime | None = None
+_operator: OperatorRuntime | None = None
 _is_over = False
 
 
@@ -32,14 +35,29 @@ def runtime_for(component: Component) -> Runtime:
     if running is not None:
         return running
     with _lock:
-        if _is_over:
-            message = "This process ends: no runs are begun in it any more."
-            raise Unavailable(message)
+        _check_running()
         if _runtime is None:
             _runtime = Runtime(read_settings(), _store(component.db))
-            _at_exit(_leave)
+            _close_at_exit()
         _runtime.add(component)
         return _runtime
+
+
+def operator_runtime() -> Runtime | OperatorRuntime:
+    """Return what answers operators' programs: this process's runtime if it has one.
+
+    Raises:
+        Unavailable: the database does not answer, or this process ends.
+    """
+    global _operator  # noqa: PLW0603  as above
+    with _lock:
+        _check_running()
+        if _runtime is not None:
+            return _runtime
+        if _operator is None:
+            _operator = OperatorRuntime(read_settings())
+            _close_at_exit()
+        return _operator
 
 
 def running_for(component: Component) -> Runtime | None:
@@ -69,9 +87,12 @@ def _store(database: Database | None) -> Store | None:
 
 def close_runtime() -> None:
     """Close this process's runtime; the next run starts another one."""
-    global _runtime
+    global _runtime, _operator
     with _lock:
         closing, _runtime = _runtime, None
+        operator, _operator = _operator, None
+    if operator is not None:
+        operator.close()
     if closing is not None:
         closing.close()
         # Objects of the SDK that outlive the interpreter abort it (exit code 134).
@@ -84,8 +105,9 @@ def _leave() -> None:
     """Close as the interpreter ends, which waits for threads that may wait for runs."""
     global _is_over  # noqa: PLW0603  a process ends once
     try:
-        if _runtime is not None:
-            _runtime.wait_for_threads()
+        for runtime in (_runtime, _operator):
+            if runtime is not None:
+                runtime.wait_for_threads()
         with _lock:
             _is_over = True
         close_runtime()
@@ -94,7 +116,14 @@ def _leave() -> None:
         end(_INTERRUPTED)
 
 
-def _at_exit(close: Callable[[], None]) -> None:
+@cache
+def _close_at_exit() -> None:
     """Close before the interpreter ends its thread pools, without which nothing closes."""
     before_threads = getattr(threading, "_register_atexit", None)
-    (before_threads or atexit.register)(close)
+    (before_threads or atexit.register)(_leave)
+
+
+def _check_running() -> None:
+    if _is_over:
+        message = "This process ends: no runs are begun in it any more."
+        raise Unavailable(message)

@@ -75,8 +75,7 @@ class Services:
 
     async def close(self) -> None:
         """Give everything back; the last process in a folder stops its server."""
-        await self.service.readers.close()
-        await self.courier.close()
+        await self.service.close()
         if self._watch is not None:
             self._watch.cancel()
         if self.server is not None:

@@ -1,5 +1,6 @@
 """Opens the service for a process that executes nothing: a command, or an operator's program."""
 
+import asyncio
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from kern.client.server.embedded import status
+from kern.client.service.ports import Deliverer
 from kern.client.service.service import Service
 from kern.contracts.reports import Backlog
 from kern.db.engine.from_settings import database_file, open_store
@@ -40,35 +42,48 @@ class DatabaseStatus:
 
 
 class PassingDeliverer:
-    """Delivers over a connection of its own for each message, where a server answers.
+    """Delivers to the Temporal that is configured, or to the folder's server while that runs.
 
-    A server that runs is joined; none is started. What is not delivered, the next worker delivers.
+    None is started: what is not delivered, the next worker delivers. A connection is kept for as
+    long as the server has the same address.
     """
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings = settings
         self._store = store
+        self._address: str | None = None
+        self._courier: Deliverer | None = None
 
     async def tell_at_once(self, delivery: Delivery) -> bool:
         """Deliver now; False where no Temporal answers."""
-        server = status(self._settings.home)
+        courier = await self._reached()
+        return courier is not None and await courier.tell_at_once(delivery)
+
+    async def close(self) -> None:
+        """Record what was delivered."""
+        if self._courier is not None:
+            await self._courier.close()
+
+    async def _reached(self) -> Deliverer | None:
+        server = await asyncio.to_thread(status, self._settings.home)
         if not server.answers and not any(name.startswith("TEMPORAL_") for name in os.environ):
-            return False
+            return None
         # Slow to import, and most decisions are made where no server runs.
         from kern.client.temporal import connection  # noqa: PLC0415
         from kern.client.temporal.courier import Courier  # noqa: PLC0415
 
         address = None if connection.is_configured() else server.address
         if address is None and not connection.is_configured():
-            return False
-        try:
-            client = await connection.connect(address)
-        except Unavailable:
-            return False
-        return await Courier(self._store, client, self._settings).deliver(delivery)
-
-    async def close(self) -> None:
-        """Nothing is left under way."""
+            return None
+        if self._courier is None or address != self._address:
+            try:
+                client = await connection.connect(address)
+            except Unavailable:
+                return None
+            await self.close()
+            self._address = address
+            self._courier = Courier(self._store, client, self._settings)
+        return self._courier
 
 
 @contextmanager

@@ -23,8 +23,14 @@ class Service:
     """
 
     def __init__(self, store: Store, deliverer: Deliverer) -> None:
+        self._deliverer = deliverer
         self.runs = Runs(store, deliverer)
         self.inbox = Inbox(store, deliverer)
         self.sessions = Sessions(store, deliverer)
         self.readers = Readers(store)
         self.audit = Audit(store)
+
+    async def close(self) -> None:
+        """End every reader, and record what was delivered."""
+        await self.readers.close()
+        await self._deliverer.close()

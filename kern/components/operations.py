@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from pydantic import JsonValue
 
 from kern.components.component import Component
+from kern.contracts.reports import Receipt, RequirementPage, RunPage
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer
 from kern.events import RunEvent
@@ -19,6 +20,7 @@ from kern.requirements import Requirement
 from kern.run import Message, RunOutput, StepExecution
 from kern.session import Session, SessionMetrics, SessionPage
 from kern.session_state import StateChange
+from kern.values.states import RequirementKind, RunStatus
 
 # What a reader is shown: text and the stop, or every event.
 Show = Literal["content", "everything"]
@@ -78,7 +80,20 @@ class Interaction(Protocol):
 
 
 class Runs(Protocol):
-    """Reads and cancels runs."""
+    """Reads, lists and cancels runs."""
+
+    async def page(
+        self,
+        viewer: Viewer,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        status: RunStatus | None = None,
+        user_id: str | None = None,
+        component_id: str | None = None,
+    ) -> RunPage:
+        """List runs, the latest first, without child runs."""
+        ...
 
     async def cancel(self, viewer: Viewer, run_id: str) -> object:
         """Cancel a run; it is stored when this returns."""
@@ -168,17 +183,54 @@ class SessionNaming(Protocol):
         ...
 
 
-class Operations(Protocol):
-    """The service, as components see it."""
+class Inbox(Protocol):
+    """Lists and reads requirements, and accepts decisions."""
+
+    async def pending(
+        self,
+        viewer: Viewer,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        user_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        kind: RequirementKind | None = None,
+    ) -> RequirementPage:
+        """List pending requirements, the oldest first."""
+        ...
+
+    async def read(self, viewer: Viewer, requirement_id: str) -> Requirement:
+        """Read a requirement, pending or not."""
+        ...
+
+    async def decide(
+        self, viewer: Viewer, requirement: Requirement, by: str | None = None
+    ) -> Receipt:
+        """Accept the decision that was filled in, and wait for nothing else."""
+        ...
+
+
+class OperatorOperations(Protocol):
+    """The part of the service that waits for no run, as `kern.inbox` sees it."""
+
+    @property
+    def runs(self) -> Runs:
+        """Read, list and cancel runs."""
+        ...
+
+    @property
+    def inbox(self) -> Inbox:
+        """Read and decide requirements."""
+        ...
+
+
+class Operations(OperatorOperations, Protocol):
+    """The whole service, as components see it."""
 
     @property
     def interaction(self) -> Interaction:
         """Run and wait."""
-        ...
-
-    @property
-    def runs(self) -> Runs:
-        """Read and cancel runs."""
         ...
 
     @property

@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar, cast
 
 from kern.components.component import Component
-from kern.components.operations import Operations
+from kern.components.operations import Operations, OperatorOperations
 
 Result = TypeVar("Result")
 Work = Callable[[Operations], Awaitable[Result]]
+OperatorWork = Callable[[OperatorOperations], Awaitable[Result]]
 
 _RUNTIME = "kern.client.processes.process_runtime"
 
@@ -36,6 +37,18 @@ class Runner(Protocol):
         ...
 
 
+class OperatorRunner(Protocol):
+    """What answers operators' programs: this process's runtime, or a connection of its own."""
+
+    def call(self, work: OperatorWork[Result]) -> Result:
+        """As `Runner.call`."""
+        ...
+
+    async def acall(self, work: OperatorWork[Result]) -> Result:
+        """As `Runner.acall`."""
+        ...
+
+
 def runner_for(component: Component) -> Runner:
     """Return this process's runtime, starting it for `component` if none is running."""
     module = importlib.import_module(_RUNTIME)
@@ -51,3 +64,14 @@ async def arunner_for(component: Component) -> Runner:
     if running is not None:
         return cast("Runner", running)
     return await asyncio.to_thread(runner_for, component)
+
+
+def operator_runner() -> OperatorRunner:
+    """Return what answers operators' programs in this process, which need no component."""
+    module = importlib.import_module(_RUNTIME)
+    return cast("OperatorRunner", module.operator_runtime())
+
+
+async def aoperator_runner() -> OperatorRunner:
+    """As `operator_runner`, in a thread: the first call opens the database."""
+    return await asyncio.to_thread(operator_runner)

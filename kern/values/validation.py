@@ -1,6 +1,7 @@
 """Validation of what callers pass, and how messages show values."""
 
-from typing import Self
+from enum import StrEnum
+from typing import Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -13,6 +14,7 @@ from pydantic import (
 from kern.errors import InvalidDefinition, InvalidInput
 
 _LENGTH = 200
+MemberT = TypeVar("MemberT", bound=StrEnum)
 
 
 def described(value: object) -> str:
@@ -78,3 +80,19 @@ class Declaration(BaseModel):
             if not isinstance(given, dict):
                 raise
             raise InvalidDefinition(f"{cls.__name__}: {misfit(error)}") from None
+
+
+def member_of(what: str, value: object, kinds: type[MemberT]) -> MemberT | None:
+    """Return a value as a member of a closed set of words; None for None.
+
+    Raises:
+        InvalidInput: it is no member; the message lists those there are.
+    """
+    if value is None:
+        return None
+    try:
+        return kinds(str(value))
+    except ValueError:
+        words = ", ".join(repr(kind.value) for kind in kinds)
+        message = f"{what} is {described(value)}: use one of {words}."
+        raise InvalidInput(message) from None

@@ -1,0 +1,211 @@
+"""The inbox for programs: what waits for people, their decisions, and the runs behind them.
+
+It is meant for operators' programs, such as an inbox in a web application: it reaches the runs of
+all users, on the database and the Temporal that the settings name (`KERN_HOME`,
+`KERN_DATABASE_URL`, `TEMPORAL_ADDRESS`). The process needs no component's code and executes
+nothing; where it runs components too, their runtime answers.
+
+Every function has an async twin whose name begins with `a`.
+"""
+
+from typing import Literal
+
+from kern.components.runner import OperatorWork, aoperator_runner, operator_runner
+from kern.contracts.reports import Receipt, RequirementPage, RunPage
+from kern.contracts.viewer import OPERATOR
+from kern.requirements import Requirement
+from kern.values.states import RequirementKind, RunStatus
+from kern.values.validation import member_of
+
+__all__ = [
+    "Receipt",
+    "RequirementPage",
+    "RunPage",
+    "adecide",
+    "aget",
+    "apending",
+    "aruns",
+    "decide",
+    "get",
+    "pending",
+    "runs",
+]
+
+Kind = (
+    RequirementKind
+    | Literal[
+        "confirmation",
+        "user_input",
+        "user_feedback",
+        "external_execution",
+        "output_review",
+        "error",
+        "unknown_outcome",
+    ]
+)
+Status = RunStatus | Literal["pending", "running", "paused", "completed", "cancelled", "error"]
+
+
+def pending(
+    *,
+    user_id: str | None = None,
+    run_id: str | None = None,
+    session_id: str | None = None,
+    kind: Kind | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> RequirementPage:
+    """List what waits for people, the oldest first.
+
+    Args:
+        user_id: Only requirements in sessions of this user; default: of all.
+        run_id: Only those of this run and of its child runs.
+        session_id: Only those of this session.
+        kind: Only those of this kind.
+        limit: How many at most, up to 1,000.
+        cursor: `RequirementPage.next_cursor` of the page before.
+
+    Raises:
+        InvalidInput: an argument makes no sense.
+        NotFound: there is no requirement at the cursor.
+        Unavailable: the database does not answer.
+    """
+    listing = _pending(user_id, run_id, session_id, kind, limit=limit, cursor=cursor)
+    return operator_runner().call(listing)
+
+
+async def apending(
+    *,
+    user_id: str | None = None,
+    run_id: str | None = None,
+    session_id: str | None = None,
+    kind: Kind | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> RequirementPage:
+    """As `pending`, for async callers."""
+    listing = _pending(user_id, run_id, session_id, kind, limit=limit, cursor=cursor)
+    return await (await aoperator_runner()).acall(listing)
+
+
+def get(requirement_id: str) -> Requirement:
+    """Read a requirement by its id, pending or resolved.
+
+    Fill in a decision with its methods (`approve`, `reject`, `edit`, ...), and hand it to `decide`.
+
+    Raises:
+        NotFound: there is no such requirement.
+    """
+    return operator_runner().call(lambda service: service.inbox.read(OPERATOR, requirement_id))
+
+
+async def aget(requirement_id: str) -> Requirement:
+    """As `get`, for async callers."""
+    runner = await aoperator_runner()
+    return await runner.acall(lambda service: service.inbox.read(OPERATOR, requirement_id))
+
+
+def decide(requirement: Requirement, *, by: str | None = None) -> Receipt:
+    """Accept the decision that was filled in on a requirement.
+
+    Returns once the decision is stored: from then on it survives the death of any process. The run
+    continues by itself, and is not waited for.
+
+    Args:
+        requirement: As `get` or `pending` returned it, with a decision filled in.
+        by: Who decides; default: the `by` that the decision was filled in with. Pass the user whom
+            your application authenticated.
+
+    Raises:
+        AlreadyResolved: somebody decided first; the message says who.
+        ArgumentsChanged: the arguments on the object are not those that were frozen.
+        InvalidDecision: the decision does not fit, or none was filled in.
+        NotAllowed: this person may not decide.
+        Unavailable: the database does not answer.
+    """
+    return operator_runner().call(lambda service: service.inbox.decide(OPERATOR, requirement, by))
+
+
+async def adecide(requirement: Requirement, *, by: str | None = None) -> Receipt:
+    """As `decide`, for async callers."""
+    runner = await aoperator_runner()
+    return await runner.acall(lambda service: service.inbox.decide(OPERATOR, requirement, by))
+
+
+def runs(
+    *,
+    status: Status | None = None,
+    user_id: str | None = None,
+    component_id: str | None = None,
+    limit: int = 20,
+    cursor: str | None = None,
+) -> RunPage:
+    """List runs, the latest first, without child runs.
+
+    Args:
+        status: Only runs with this status.
+        user_id: Only runs of this user; default: of all.
+        component_id: Only runs of this component.
+        limit: How many at most, up to 1,000.
+        cursor: `RunPage.next_cursor` of the page before.
+
+    Raises:
+        InvalidInput: an argument makes no sense.
+        NotFound: there is no run at the cursor.
+        Unavailable: the database does not answer.
+    """
+    listing = _runs(status, user_id, component_id, limit=limit, cursor=cursor)
+    return operator_runner().call(listing)
+
+
+async def aruns(
+    *,
+    status: Status | None = None,
+    user_id: str | None = None,
+    component_id: str | None = None,
+    limit: int = 20,
+    cursor: str | None = None,
+) -> RunPage:
+    """As `runs`, for async callers."""
+    listing = _runs(status, user_id, component_id, limit=limit, cursor=cursor)
+    return await (await aoperator_runner()).acall(listing)
+
+
+def _pending(
+    user_id: str | None,
+    run_id: str | None,
+    session_id: str | None,
+    kind: Kind | None,
+    *,
+    limit: int,
+    cursor: str | None,
+) -> OperatorWork[RequirementPage]:
+    wanted = member_of("kind", kind, RequirementKind)
+    return lambda service: service.inbox.pending(
+        OPERATOR,
+        limit=limit,
+        cursor=cursor,
+        user_id=user_id,
+        run_id=run_id,
+        session_id=session_id,
+        kind=wanted,
+    )
+
+
+def _runs(
+    status: Status | None,
+    user_id: str | None,
+    component_id: str | None,
+    *,
+    limit: int,
+    cursor: str | None,
+) -> OperatorWork[RunPage]:
+    wanted = member_of("status", status, RunStatus)
+    return lambda service: service.runs.page(
+        OPERATOR,
+        limit=limit,
+        cursor=cursor,
+        status=wanted,
+        user_id=user_id,
+        component_id=component_id,
+    )
