@@ -33,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     # Rich's help takes longer to load than many commands to run.
     rich_markup_mode=None,
-    add_completion=False,
+    add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 commands_run.add_to(app)
@@ -82,15 +82,22 @@ def execute(arguments: list[str]) -> int:
         return _report(error.code, str(error), error.exit_code, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
-    except (BrokenPipeError, SystemExit):
-        # Whoever read the output has gone, for which Typer exits; the last flush must not fail too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _PIPE_CLOSED
+    except (BrokenPipeError, SystemExit) as error:
+        return _ended(error)
     except OSError as error:
         if error.errno not in _NO_SPACE:
             raise
         return _no_space(error, as_json=as_json)
     return result if isinstance(result, int) else 0
+
+
+def _ended(error: BrokenPipeError | SystemExit) -> int:
+    if isinstance(error, SystemExit) and not error.code:
+        # The shell asked for completions.
+        return 0
+    # Whoever read the output has gone, for which Typer exits; the last flush must not fail too.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _PIPE_CLOSED
 
 
 def _no_space(error: OSError, *, as_json: bool) -> int:

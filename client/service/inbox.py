@@ -116,7 +116,7 @@ class Inbox:
             AlreadyResolved: somebody decided first; the message says who.
             KernError: it is refused, and nothing was changed.
         """
-        (accepted,) = await self.decide_all(viewer, [requirement], by=by)
+        (accepted,) = await self._accept(viewer, [_submission(requirement, by)])
         return accepted.receipt
 
     async def decide_all(
@@ -124,7 +124,6 @@ class Inbox:
         viewer: Viewer,
         requirements: Sequence[Requirement],
         *,
-        by: str | None = None,
         within: str | None = None,
     ) -> list[AcceptedDecision]:
         """Accept all decisions that were filled in, in one transaction, or none of them.
@@ -132,15 +131,17 @@ class Inbox:
         Args:
             viewer: Who decides.
             requirements: Those without a decision are left out.
-            by: The name under which it is recorded; default: that in the decision, else the owner.
             within: The run to which, or to whose child runs, all of them have to belong.
 
         Raises:
             KernError: one of them is refused, and then none was stored.
         """
-        submissions = [_submission(item, by) for item in requirements if item.draft is not None]
-        if not submissions:
-            return []
+        submissions = [_submission(item, None) for item in requirements if item.draft is not None]
+        return await self._accept(viewer, submissions, within) if submissions else []
+
+    async def _accept(
+        self, viewer: Viewer, submissions: Sequence[Submission], within: str | None = None
+    ) -> list[AcceptedDecision]:
         now = datetime.now(UTC)
 
         def decide(tx: Session) -> list[Accepted]:
