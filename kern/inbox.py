@@ -180,7 +180,7 @@ def _pending(
     limit: int,
     cursor: str | None,
 ) -> OperatorWork[RequirementPage]:
-    wanted = member_of("kind", kind, RequirementKind)
+    member = member_of("kind", kind, RequirementKind)
     return lambda service: service.inbox.pending(
         OPERATOR,
         limit=limit,
@@ -188,7 +188,7 @@ def _pending(
         user_id=user_id,
         run_id=run_id,
         session_id=session_id,
-        kind=wanted,
+        kind=member,
     )
 
 
@@ -200,12 +200,12 @@ def _runs(
     limit: int,
     cursor: str | None,
 ) -> OperatorWork[RunPage]:
-    wanted = member_of("status", status, RunStatus)
+    member = member_of("status", status, RunStatus)
     return lambda service: service.runs.page(
         OPERATOR,
         limit=limit,
         cursor=cursor,
-        status=wanted,
+        status=member,
         user_id=user_id,
         component_id=component_id,
     )

@@ -21,7 +21,7 @@ _ONE_OF = (RequirementKind.unknown_outcome, RequirementKind.error)
 
 
 @dataclass(frozen=True)
-class Given:
+class AnswerOptions:
     """The options of `kern answer`, as they were typed."""
 
     value: tuple[str, ...] = ()
@@ -37,25 +37,27 @@ class Given:
     def names(self) -> list[str]:
         """Which options were given."""
         return [
-            one.name for one in fields(self) if getattr(self, one.name) not in (None, False, ())
+            field.name
+            for field in fields(self)
+            if getattr(self, field.name) not in (None, False, ())
         ]
 
 
-def fill_in(item: Requirement, given: Given, note: str | None, by: str) -> None:
+def fill_in(item: Requirement, options: AnswerOptions, note: str | None, by: str) -> None:
     """Fill in the decision that was typed.
 
     Raises:
         InvalidInput: options contradict each other, or hold no JSON where JSON is needed.
         InvalidDecision: the options do not fit what the requirement waits for.
     """
-    _check(item, given)
-    match given.names[0]:
+    _check(item, options)
+    match options.names[0]:
         case "choice":
-            item.provide_user_feedback(list(given.choice), note, by)
+            item.provide_user_feedback(list(options.choice), note, by)
         case "result":
-            item.set_external_execution_result(json_or_text(given.result or ""), note, by)
+            item.set_external_execution_result(json_or_text(options.result or ""), note, by)
         case "happened":
-            item.mark_happened(json_or_text(given.happened or ""), note, by)
+            item.mark_happened(json_or_text(options.happened or ""), note, by)
         case "run_again":
             item.run_again(note, by)
         case "skip":
@@ -63,8 +65,8 @@ def fill_in(item: Requirement, given: Given, note: str | None, by: str) -> None:
         case "fail":
             item.fail(note, by)
         case _:
-            values = {} if given.values is None else json_object(given.values, "--values")
-            named = dict(_named(one, item.fields) for one in given.value)
+            values = {} if options.values is None else json_object(options.values, "--values")
+            named = dict(_named_value(option, item.fields) for option in options.value)
             item.provide_user_input({**values, **named}, note, by)
 
 
@@ -100,32 +102,32 @@ def field_value(text: str, field: UserInputField | None) -> JsonValue:
     return text if wants_text and not isinstance(value, str) else value
 
 
-def _named(option: str, known: list[UserInputField]) -> tuple[str, JsonValue]:
+def _named_value(option: str, input_fields: list[UserInputField]) -> tuple[str, JsonValue]:
     name, equals, text = option.partition("=")
     if not equals or not name:
         message = f"--value takes NAME=VALUE, not {option!r}. Nothing was changed."
         raise InvalidInput(message)
-    field = next((one for one in known if one.name == name), None)
+    field = next((field for field in input_fields if field.name == name), None)
     return name, field_value(text, field)
 
 
-def _check(item: Requirement, given: Given) -> None:
+def _check(item: Requirement, options: AnswerOptions) -> None:
     fitting = _FITTING.get(item.kind, ())
-    options = " or ".join(f"--{name.replace('_', '-')}" for name in fitting)
-    wrong = [name for name in given.names if name not in fitting]
+    flags = " or ".join(f"--{name.replace('_', '-')}" for name in fitting)
+    wrong = [name for name in options.names if name not in fitting]
     if not fitting:
         message = (
             f"Requirement {item.id!r} waits for {item.kind.value}: use `kern approve` or `kern "
             "reject`."
         )
         raise InvalidDecision(message)
-    if wrong or not given.names:
-        found = f"not --{wrong[0].replace('_', '-')}" if wrong else "and none was given"
+    if wrong or not options.names:
+        actual = f"not --{wrong[0].replace('_', '-')}" if wrong else "and none was given"
         message = (
-            f"Requirement {item.id!r} waits for {item.kind.value}: it takes {options}, {found}. "
+            f"Requirement {item.id!r} waits for {item.kind.value}: it takes {flags}, {actual}. "
             "Nothing was changed."
         )
         raise InvalidDecision(message)
-    if item.kind in _ONE_OF and len(given.names) > 1:
-        message = f"Give one of {options}. Nothing was changed."
+    if item.kind in _ONE_OF and len(options.names) > 1:
+        message = f"Give one of {flags}. Nothing was changed."
         raise InvalidInput(message)

@@ -1,4 +1,4 @@
-"""The commands about what waits for people: list it, decide it."""
+"""The commands of the inbox: list requirements, and decide them."""
 
 from typing import Annotated
 
@@ -100,10 +100,10 @@ def answer(
 
     Without an option it asks, on a terminal.
     """
-    from kern.client.cli.answers import Given
+    from kern.client.cli.answers import AnswerOptions
     from kern.client.cli.deciding import answer_requirement
 
-    given = Given(
+    options = AnswerOptions(
         value=tuple(value or ()),
         values=values,
         choice=tuple(choice or ()),
@@ -113,4 +113,4 @@ def answer(
         skip=skip,
         fail=fail,
     )
-    answer_requirement(requirement_id, given, note=note, by=by, as_json=as_json)
+    answer_requirement(requirement_id, options, note=note, by=by, as_json=as_json)

@@ -1,4 +1,4 @@
-"""The commands about runs: start one, list them, tell the story of one, cancel one."""
+"""The commands about runs: start, list, show, follow, retry and cancel them."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -69,15 +69,15 @@ def run(
     text: Annotated[str, typer.Argument(metavar="INPUT", help="What the user says.")],
     image: Annotated[
         list[Path] | None,
-        typer.Option("--image", metavar="PATH", help="What the model is to look at; repeatable."),
+        typer.Option("--image", metavar="PATH", help="An image for the model; repeatable."),
     ] = None,
     file: Annotated[
         list[Path] | None,
-        typer.Option("--file", metavar="PATH", help="What it is to read; repeatable."),
+        typer.Option("--file", metavar="PATH", help="A file for the model; repeatable."),
     ] = None,
     user: Annotated[str | None, typer.Option(help="Whose run it is.")] = None,
     session: Annotated[
-        str | None, typer.Option(help="The conversation to go on with. Default: a new one.")
+        str | None, typer.Option(help="The conversation to continue. Default: a new one.")
     ] = None,
     background: Annotated[
         bool, typer.Option("--background", help="Accept the run and leave it to a worker.")
@@ -107,7 +107,7 @@ def run(
 
 
 def runs(
-    status: Annotated[RunStatus | None, typer.Option(help="Only those that stand so.")] = None,
+    status: Annotated[RunStatus | None, typer.Option(help="Only runs with this status.")] = None,
     user: UserFilter = None,
     limit: Limit = 20,
     after: After = None,
@@ -120,7 +120,7 @@ def runs(
 
 
 def show(run_id: RunId, as_json: AsJson = False) -> None:
-    """Tell the story of a run: turns, calls, what people decided, what it cost."""
+    """Show what happened in a run: its turns, calls, decisions and cost."""
     from kern.client.cli.show import print_report
 
     print_report(run_id, as_json=as_json)
@@ -132,7 +132,7 @@ def events(
         int, typer.Option("--after", min=0, metavar="N", help="Only those after number N.")
     ] = 0,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the run stands still.")
+        bool, typer.Option("--follow", "-f", help="Follow until the run pauses or ends.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -143,7 +143,7 @@ def events(
 
 
 def retry(run_id: RunId, as_json: AsJson = False) -> None:
-    """Have a workflow's run that failed go on where it failed: what has ended is not done again."""
+    """Continue a workflow's run where it failed, without repeating what has ended."""
     from kern.client.cli.deciding import retry_run
 
     retry_run(run_id, as_json=as_json)

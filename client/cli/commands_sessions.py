@@ -29,7 +29,7 @@ def list_sessions(
     limit: Limit = 20,
     after: Annotated[
         str | None,
-        typer.Option("--after", metavar="CURSOR", help="Go on where the page before ended."),
+        typer.Option("--after", metavar="CURSOR", help="Continue after the page that ended here."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -62,9 +62,9 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; needed off a terminal.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a session with its runs and messages; runs that go on in it are cancelled.
+    """Delete a session with its runs and messages; active and paused runs are cancelled.
 
-    What people decided stays in the chain of decisions.
+    Decisions stay in the log of decisions.
     """
     from kern.client.cli.sessions import delete_session
 

@@ -1,4 +1,4 @@
-"""The commands about the installation: servers, workers, tables, the chain of decisions."""
+"""The commands about the installation: servers, workers, tables, the log of decisions."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from kern.client.cli.options import App, AsJson, HealthHost, HealthPort
 
 _PANEL = "Operation"
 
-audit = typer.Typer(help="Look after the chain of decisions.")
+audit = typer.Typer(help="Verify the log of decisions.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -52,7 +52,7 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that no decision was changed, removed, added or reordered."""
+    """Verify that no decision was changed, removed, added or reordered."""
     from kern.client.cli.maintenance import verify_chain
 
     verify_chain(head, as_json=as_json)
@@ -65,7 +65,7 @@ def doctor(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Look at everything that Kern stands on; nothing is started or changed."""
+    """Check everything that Kern depends on, without starting or changing anything."""
     from kern.client.cli.doctor import examine
 
     return examine(app, as_json=as_json)

@@ -2,7 +2,7 @@
 
 from kern.client.cli import prompts
 from kern.client.cli.access import decider, perform
-from kern.client.cli.answers import Given, fill_in, json_object
+from kern.client.cli.answers import AnswerOptions, fill_in, json_object
 from kern.client.cli.printing import count, one_line, say, say_json, show_call
 from kern.client.service.runs import Acceptance
 from kern.client.service.service import Service
@@ -64,17 +64,17 @@ def reject_call(requirement_id: str, *, note: str | None, by: str | None, as_jso
 
 
 def answer_requirement(
-    requirement_id: str, given: Given, *, note: str | None, by: str | None, as_json: bool
+    requirement_id: str, options: AnswerOptions, *, note: str | None, by: str | None, as_json: bool
 ) -> None:
     """Answer a requirement; on a terminal, ask for what was not given."""
     name = decider(by)
     item = perform(lambda service: open_requirement(service, requirement_id))
-    if not given.names and prompts.can_ask() and not as_json:
+    if not options.names and prompts.can_ask() and not as_json:
         if not prompts.ask(item, name):
             say("Nothing was decided.")
             return
     else:
-        fill_in(item, given, note, name)
+        fill_in(item, options, note, name)
     receipt = perform(lambda service: service.inbox.decide(OPERATOR, item, name))
     _report(item, receipt, name, as_json=as_json)
 
@@ -106,7 +106,7 @@ def retry_run(run_id: str, *, as_json: bool) -> None:
     if as_json:
         say_json({"run_id": full, "status": "pending", "delivered": accepted.delivered})
         return
-    say(f"Run {full} continues where it failed. Follow it with `kern show {full}`.")
+    say(f"Run {full} goes on where it failed. Follow it with `kern show {full}`.")
     if not accepted.delivered:
         say("It continues when a worker runs.")
 
@@ -127,8 +127,8 @@ async def open_requirement(service: Service, requirement_id: str) -> Requirement
 def _report(item: Requirement, receipt: Receipt, name: str, *, as_json: bool) -> None:
     after = receipt.requirement
     if as_json:
-        shown = after.model_dump(mode="json")
-        say_json({"requirement": shown, "accepted": True, "delivered": bool(receipt.delivered)})
+        document = after.model_dump(mode="json")
+        say_json({"requirement": document, "accepted": True, "delivered": bool(receipt.delivered)})
         return
     verdict = item.draft.verdict if item.draft else Verdict.approve
     edit = (item.draft.edit if item.draft else None) or {}

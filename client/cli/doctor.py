@@ -37,7 +37,7 @@ def examine(app: str | None, *, as_json: bool) -> int:
     findings = list(_findings(app))
     failed = any(finding.ok is False for finding in findings)
     if as_json:
-        checks = [{"name": one.name, "ok": one.ok, "text": one.text} for one in findings]
+        checks = [{"name": check.name, "ok": check.ok, "text": check.text} for check in findings]
         say_json({"ok": not failed, "checks": checks, "environment": environment()})
     else:
         _say(findings)
@@ -84,17 +84,17 @@ def _checked(name: str, look: Callable[[], Finding]) -> Finding:
 def _server(settings: Settings) -> Finding:
     if connection.is_configured():
         return Finding("server", ok=True, text=f"Temporal answers at {asyncio.run(_connect())}")
-    found = status(settings.home)
-    if not found.running:
+    server = status(settings.home)
+    if not server.running:
         return Finding("server", None, "none runs in this folder; the first run starts one")
     users = (
         ""
-        if found.users is None
-        else f", used by {count(len(found.users), 'process', 'processes')}"
+        if server.users is None
+        else f", used by {count(len(server.users), 'process', 'processes')}"
     )
-    state = "answers" if found.answers else "does not answer"
-    where = f"at {found.address} (process {found.pid}{users})"
-    return Finding("server", found.answers, f"the folder's own {state} {where}")
+    state = "answers" if server.answers else "does not answer"
+    where = f"at {server.address} (process {server.pid}{users})"
+    return Finding("server", server.answers, f"the folder's own {state} {where}")
 
 
 async def _connect() -> str:
@@ -113,12 +113,12 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", ok=False, text=str(error))
         return
     yield Finding("database", ok=True, text=f"{database.name}, revision {database.revision}")
-    found = database.backlog
-    yield Finding("pending", None, f"{count(found.pending, 'requirement')} waiting for a person")
-    oldest = found.oldest_undelivered
-    waits = "" if oldest is None else f", the oldest for {show_age(oldest)}"
-    waiting = count(found.undelivered, "delivery", "deliveries")
-    yield Finding("outbox", None, f"{waiting} that Temporal has not heard of{waits}")
+    backlog = database.backlog
+    yield Finding("pending", None, f"{count(backlog.pending, 'requirement')} waiting for a person")
+    oldest = backlog.oldest_undelivered
+    oldest_text = "" if oldest is None else f", the oldest for {show_age(oldest)}"
+    deliveries = count(backlog.undelivered, "delivery", "deliveries")
+    yield Finding("outbox", None, f"{deliveries} that Temporal has not confirmed{oldest_text}")
 
 
 def _app(app: str) -> Finding:

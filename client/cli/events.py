@@ -41,8 +41,8 @@ async def _print(service: Service, run_id: str, after: int, *, follow: bool, as_
 
 def _say(event: RunEvent, *, as_json: bool) -> None:
     if as_json:
-        shown = event.model_dump(mode="json", exclude={"output"})
-        sys.stdout.write(json.dumps(shown) + "\n")
+        document = event.model_dump(mode="json", exclude={"output"})
+        sys.stdout.write(json.dumps(document) + "\n")
         sys.stdout.flush()
         return
     number, at = getattr(event, "seq", None), getattr(event, "created_at", None)

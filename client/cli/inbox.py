@@ -10,7 +10,7 @@ from kern.client.cli.printing import (
     show_age,
     show_call,
     show_id,
-    where_it_stands,
+    status_text,
 )
 from kern.contracts.viewer import OPERATOR
 from kern.requirements import Requirement
@@ -67,21 +67,21 @@ def print_pending(
 
 
 # Those for which an author may have said in words what is asked.
-_ASKED = {
+_WITH_QUESTION = {
     RequirementKind.confirmation,
     RequirementKind.user_input,
     RequirementKind.output_review,
 }
 
 
-def what_waits(item: Requirement) -> str:
+def question_of(item: Requirement) -> str:
     """Say in one line what a requirement asks of a person."""
     call = show_call(item.tool_name, item.arguments)
     why = one_line(item.question or "")
     approvals = f" ({item.approvals} of {item.quorum} approvals)" if item.quorum > 1 else ""
     fields = ", ".join(field.name for field in item.fields)
     choices = " | ".join(item.choices)
-    waits = {
+    request = {
         RequirementKind.confirmation: f"approve {call}?{approvals}",
         RequirementKind.user_input: f"fill in {fields} of {call}",
         RequirementKind.user_feedback: f"{item.question or 'choose'} [{choices}]",
@@ -90,34 +90,34 @@ def what_waits(item: Requirement) -> str:
         RequirementKind.output_review: f"review what came of {call}",
         RequirementKind.error: f"the step {one_line(item.tool_name or '')} failed: {why}",
     }[item.kind]
-    if item.question and item.kind in _ASKED:
-        return f"{one_line(item.question)} ({waits})"
-    return waits
+    if item.question and item.kind in _WITH_QUESTION:
+        return f"{one_line(item.question)} ({request})"
+    return request
 
 
 def how_to_decide(item: Requirement) -> str:
     """Return the command that decides a requirement."""
-    shown = show_id(item.id).removeprefix("…")
+    short_id = show_id(item.id).removeprefix("…")
     match item.kind:
         case RequirementKind.confirmation | RequirementKind.output_review:
-            return f"kern approve {shown}   or   kern reject {shown} --note '…'"
+            return f"kern approve {short_id}   or   kern reject {short_id} --note '…'"
         case RequirementKind.user_input:
-            wanted = " ".join(f"--value {field.name}=…" for field in item.fields)
-            return f"kern answer {shown} {wanted}"
+            values = " ".join(f"--value {field.name}=…" for field in item.fields)
+            return f"kern answer {short_id} {values}"
         case RequirementKind.user_feedback:
-            return f"kern answer {shown} --choice '…'"
+            return f"kern answer {short_id} --choice '…'"
         case RequirementKind.external_execution:
-            return f"kern answer {shown} --result '…'"
+            return f"kern answer {short_id} --result '…'"
         case RequirementKind.error:
-            return f"kern answer {shown} --run-again | --skip | --fail"
+            return f"kern answer {short_id} --run-again | --skip | --fail"
         case _:
-            return f"kern answer {shown} --happened '…' | --run-again | --fail"
+            return f"kern answer {short_id} --happened '…' | --run-again | --fail"
 
 
 def _run_row(run: RunOutput) -> tuple[str, ...]:
     age = show_age(run.created_at)
     owner = run.user_id or "-"
-    return show_id(run.run_id), where_it_stands(run), run.component_id, owner, age, run.input
+    return show_id(run.run_id), status_text(run), run.component_id, owner, age, run.input
 
 
 def _pending_row(item: Requirement) -> tuple[str, ...]:
@@ -125,12 +125,10 @@ def _pending_row(item: Requirement) -> tuple[str, ...]:
     since = show_age(item.created_at)
     # A run that is nobody's part has a path of its own name and the tool's, which say nothing new.
     inside = f"{' → '.join(item.path[:-1])}: " if len(item.path) > len(("run", "tool")) else ""
-    return show_id(item.id), show_id(item.run_id), since, due, f"{inside}{what_waits(item)}"
+    return show_id(item.id), show_id(item.run_id), since, due, f"{inside}{question_of(item)}"
 
 
-def _say_more(shown: int, next_cursor: str | None, command: str) -> None:
+def _say_more(row_count: int, next_cursor: str | None, command: str) -> None:
     if next_cursor is not None:
-        say(
-            f"{count(shown, 'row')}; continue with `kern {command} --after {next_cursor}` and the "
-            "same filters."
-        )
+        rows = count(row_count, "row")
+        say(f"{rows}; continue with `kern {command} --after {next_cursor}` and the same filters.")

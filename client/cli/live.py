@@ -24,7 +24,7 @@ class Screen:
 
     def __init__(self) -> None:
         self._turn = 0
-        self._shown = ""
+        self._printed = ""
         self._is_mid_line = False
 
     @staticmethod
@@ -42,7 +42,7 @@ class Screen:
                 case RunContentReset():
                     self._end_line()
                     say(styled("The answer was interrupted and begins anew:", "yellow"))
-                    self._shown = ""
+                    self._printed = ""
                 case RunPaused() | RunCompleted() | RunFailed() | RunCancelled():
                     output = event.output
                 case _:
@@ -54,14 +54,14 @@ class Screen:
 
     def shows_answer_of(self, output: RunOutput) -> bool:
         """Whether the run's answer is what was printed last."""
-        is_text = isinstance(output.content, str) and output.content == self._shown
+        is_text = isinstance(output.content, str) and output.content == self._printed
         return output.status is RunStatus.completed and is_text
 
     def _add(self, event: RunContent) -> None:
         if event.turn != self._turn:
             self._end_line()
-            self._turn, self._shown = event.turn, ""
-        self._shown += event.content
+            self._turn, self._printed = event.turn, ""
+        self._printed += event.content
         self._is_mid_line = not event.content.endswith("\n")
         sys.stdout.write(safe(event.content))
         sys.stdout.flush()

@@ -74,8 +74,8 @@ def execute(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         # What is no text, as file names may be, would be refused by the database.
-        given = [one.encode("utf-8", "replace").decode() for one in arguments or ["--help"]]
-        result = typer.main.get_command(app).main(given, prog_name="kern", standalone_mode=False)
+        words = [word.encode("utf-8", "replace").decode() for word in arguments or ["--help"]]
+        result = typer.main.get_command(app).main(words, prog_name="kern", standalone_mode=False)
     except typer.TyperException as error:
         return _usage_error(error, as_json=as_json)
     except KernError as error:
@@ -110,10 +110,10 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _usage_error(error: typer.TyperException, *, as_json: bool) -> int:
-    said = getattr(error, "format_message", lambda: str(error))()
+    text = getattr(error, "format_message", lambda: str(error))()
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "kern"
-    return _report("usage", f"{said} See '{command} --help'.", 2, as_json=as_json)
+    return _report("usage", f"{text} See '{command} --help'.", 2, as_json=as_json)
 
 
 def _report(code: str, message: str, exit_code: int, *, as_json: bool) -> int:

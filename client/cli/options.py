@@ -19,7 +19,7 @@ RunId = Annotated[
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most.")]
 After = Annotated[
     str | None,
-    typer.Option("--after", metavar="ID", help="Go on after this one, the last of a page."),
+    typer.Option("--after", metavar="ID", help="Continue after this one, the last of a page."),
 ]
 UserFilter = Annotated[str | None, typer.Option("--user", help="Only what belongs to this user.")]
 App = Annotated[

@@ -105,9 +105,9 @@ def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         max(cell_len(cell) for cell in (heading, *(line[index] for line in lines)))
         for index, heading in enumerate(headings)
     ]
-    left = console().width - sum(_GAP + width for width in widths[:-1])
+    room = console().width - sum(_GAP + width for width in widths[:-1])
     # Otherwise what is too wide is taken from all of them.
-    widths[-1] = max(_NARROWEST, min(widths[-1], left))
+    widths[-1] = max(_NARROWEST, min(widths[-1], room))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, width in zip(headings, widths, strict=True):
         table.add_column(heading, no_wrap=True, overflow="ellipsis", width=width)
@@ -148,8 +148,10 @@ def show_value(value: "JsonValue") -> str:
 
 def show_call(name: str | None, arguments: "dict[str, JsonValue]") -> str:
     """Return a call as it would be written."""
-    given = ", ".join(f"{one_line(key)}={show_value(value)}" for key, value in arguments.items())
-    return f"{one_line(name or '')}({given})"
+    parameters = ", ".join(
+        f"{one_line(key)}={show_value(value)}" for key, value in arguments.items()
+    )
+    return f"{one_line(name or '')}({parameters})"
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:
@@ -157,6 +159,6 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def where_it_stands(run: "RunOutput") -> str:
+def status_text(run: "RunOutput") -> str:
     """Return a run's status, and whether it waits for another run of its session."""
     return f"{run.status.value}, queued" if run.is_queued else run.status.value

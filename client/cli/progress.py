@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 _COLOURS = {"completed": "green", "skipped": "yellow", "failed": "red", "cancelled": "red"}
-_WAITS = {
+_PHASE_TEXTS = {
     Phase.gate: "waits for a person, before it begins",
     Phase.review: "waits for a person, who reviews what it came to",
     Phase.trouble: "waits for a person, because it failed",
@@ -88,41 +88,41 @@ class StepScreen:
         bar.update(TaskID(task), description=one_line(latest, _LONGEST_NAME))
 
 
-def tell_steps(steps: Sequence[StepExecution], opened: int) -> None:
+def print_steps(steps: Sequence[StepExecution], opened: int) -> None:
     """Print steps as a tree; `opened` is how many there are."""
     for step in _nested(steps):
-        _tell_step(step)
+        _print_step(step)
     if opened > len(steps):
         say(styled(f"  and {count(opened - len(steps), 'more step')}", "dim"))
 
 
 def _nested(steps: Sequence[StepExecution]) -> Iterator[StepExecution]:
     """Yield all steps but the whole, each right after what holds it or what lies beside it."""
-    inside: dict[str | None, list[StepExecution]] = {}
+    children: dict[str | None, list[StepExecution]] = {}
     for step in steps:
-        inside.setdefault(step.parent_id, []).append(step)
-    left = inside.get(steps[0].id, [])[::-1] if steps else []
-    while left:
-        step = left.pop()
+        children.setdefault(step.parent_id, []).append(step)
+    stack = children.get(steps[0].id, [])[::-1] if steps else []
+    while stack:
+        step = stack.pop()
         yield step
-        left.extend(inside.get(step.id, [])[::-1])
+        stack.extend(children.get(step.id, [])[::-1])
 
 
-def tell_progress(progress: Progress) -> None:
+def print_progress(progress: Progress) -> None:
     """Print how far a run has come."""
     now = ", ".join(one_line(name, _LONGEST_NAME) for name in progress.current[:5])
     at = f": {now}" if now else ""
     say(f"  {progress.done:,} of {count(progress.known, 'known step')} done{at}")
 
 
-def _tell_step(step: StepExecution) -> None:
+def _print_step(step: StepExecution) -> None:
     otherwise = "waits for a person" if step.waits else "goes on"
-    stands = step.outcome or _WAITS.get(Phase(step.phase), otherwise)
+    state = step.outcome or _PHASE_TEXTS.get(Phase(step.phase), otherwise)
     took = ""
     waited = timedelta(seconds=step.waiting_seconds)
     if step.started_at is not None and step.finished_at is not None:
-        asked = f" (people were asked for {show_length(waited)})" if waited else ""
-        took = f" in {show_length(step.finished_at - step.started_at - waited)}{asked}"
+        asking = f" (people were asked for {show_length(waited)})" if waited else ""
+        took = f" in {show_length(step.finished_at - step.started_at - waited)}{asking}"
     elif step.started_at is not None and step.outcome is None:
         took = f" since {show_age(step.started_at)}"
     why = f": {one_line(step.error, 200)}" if step.error else ""
@@ -130,7 +130,7 @@ def _tell_step(step: StepExecution) -> None:
     say(
         "  " * step.depth,
         styled(f"{one_line(step.name)}  ", "bold"),
-        styled(f"{stands}{took}", _COLOURS.get(step.outcome or "", "cyan")),
+        styled(f"{state}{took}", _COLOURS.get(step.outcome or "", "cyan")),
         why,
         styled(run, "dim"),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from kern.client.cli.answers import field_value, json_or_text
-from kern.client.cli.inbox import what_waits
+from kern.client.cli.inbox import question_of
 from kern.client.cli.printing import console, one_line, say, show_value, styled
 from kern.client.service.decision_checks import misfit
 from kern.requirements import Requirement, UserInputField
@@ -46,7 +46,7 @@ def ask(item: Requirement, by: str, edits: Edits = _ANY) -> bool:
         by: Who decides.
         edits: What an edit may be.
     """
-    say(styled("Waiting for you: ", "bold yellow"), one_line(what_waits(item)))
+    say(styled("Waiting for you: ", "bold yellow"), one_line(question_of(item)))
     while True:
         done = _ask_once(item, by, edits)
         if done is not None:
@@ -71,8 +71,8 @@ def _ask_once(item: Requirement, by: str, edits: Edits) -> bool | None:
 
 
 def _confirmation(item: Requirement, by: str, edits: Edits) -> bool | None:
-    what = "edit" if edits.names is None else f"edit the {' and '.join(edits.names)}"
-    match _choose(f"a = approve, r = reject, e = {what}, s = leave it open"):
+    action = "edit" if edits.names is None else f"edit the {' and '.join(edits.names)}"
+    match _choose(f"a = approve, r = reject, e = {action}, s = leave it open"):
         case "a" | "approve":
             item.confirm(by=by)
         case "r" | "reject":
@@ -165,8 +165,8 @@ def _unknown_outcome(item: Requirement, by: str) -> bool | None:
     return True
 
 
-def _fail_or_leave(item: Requirement, chosen: str, by: str) -> bool | None:
-    match chosen:
+def _fail_or_leave(item: Requirement, answer: str, by: str) -> bool | None:
+    match answer:
         case "f":
             item.fail(read_line("Why (Enter for no note): ") or None, by)
         case "s" | "":

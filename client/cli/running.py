@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from kern.client.cli import prompts
 from kern.client.cli.access import decider, perform, run_with
 from kern.client.cli.delays import telling_delays
-from kern.client.cli.inbox import how_to_decide, what_waits
+from kern.client.cli.inbox import how_to_decide, question_of
 from kern.client.cli.live import Screen
 from kern.client.cli.printing import one_line, safe, say, say_json, styled
 from kern.client.cli.progress import StepScreen
@@ -60,26 +60,26 @@ class Order:
 
 def run_app(app: str, order: Order, *, by: str | None, may_ask: bool, as_json: bool) -> int:
     """Run the component that `app` names; return the code that says where the run stands."""
-    settings, who = read_settings(), decider(by)
+    settings, name = read_settings(), decider(by)
     component = _the_component(app)
     run_id = new_id()
     if order.background:
         return _leave_to_a_worker(settings, app, component, order, run_id, as_json=as_json)
-    asks = may_ask and not as_json and prompts.can_ask()
+    is_interactive = may_ask and not as_json and prompts.can_ask()
     screen = None if as_json else _screen_for(component)
     try:
         with telling_delays():
             output = _begin(component, order, run_id, screen)
-            if asks:
-                output = ask_until_done(component, output, who, screen=screen)
+            if is_interactive:
+                output = ask_until_done(component, output, name, screen=screen)
     except KeyboardInterrupt:
-        return say_interrupted(run_id, app)
+        return print_interrupted(run_id, app)
     finally:
         close_runtime()
     if as_json:
         say_json(output.model_dump(mode="json"))
     elif screen is None or not screen.shows_answer_of(output):
-        say_outcome(output, app)
+        print_outcome(output, app)
     return EXIT_CODES.get(output.status, 0)
 
 
@@ -92,7 +92,7 @@ def ask_until_done(
 ) -> RunOutput:
     """Ask for what the run waits for, until it has ended or the person leaves something open."""
     while output.active_requirements:
-        asked = [
+        answered = [
             prompts.ask(item, by, prompts.Edits(editable, tool_of(component, item)))
             for item in output.active_requirements
         ]
@@ -103,7 +103,7 @@ def ask_until_done(
             after = component.get_run_output(output.run_id, user_id=output.user_id)
             if isinstance(error, AlreadyResolved):
                 after = component.continue_run(output.run_id, user_id=output.user_id)
-        if not all(asked):
+        if not all(answered):
             return after
         output = after
     return output
@@ -137,7 +137,7 @@ def _go_on(component: Runnable, output: RunOutput, screen: AnyScreen | None) -> 
     )
 
 
-def say_outcome(output: RunOutput, app: str) -> None:
+def print_outcome(output: RunOutput, app: str) -> None:
     """Print where a run stands: its answer, its error, or what it waits for."""
     match output.status:
         case RunStatus.completed:
@@ -164,7 +164,7 @@ def text_of(output: RunOutput) -> str:
     return content.model_dump_json(indent=2)
 
 
-def say_interrupted(run_id: str, app: str) -> int:
+def print_interrupted(run_id: str, app: str) -> int:
     """Tell whoever pressed Ctrl-C what becomes of the run."""
     say("")
     status = _status_of(run_id)
@@ -185,7 +185,7 @@ def say_interrupted(run_id: str, app: str) -> int:
 
 
 def _say_waiting(item: Requirement) -> None:
-    say(f"  {one_line(what_waits(item))}")
+    say(f"  {one_line(question_of(item))}")
     say(f"    {how_to_decide(item)}")
 
 
@@ -200,15 +200,15 @@ def _the_component(app: str) -> Runnable:
     """Return what the app has to run: members of a team are run by it."""
     loaded = [item for item in load_app(app) if isinstance(item, Runnable)]
     parts = {part.id for item in loaded for part in item.parts}
-    found = [item for item in loaded if item.id not in parts]
-    if len(found) != 1:
-        names = ", ".join(f"{item.id!r}" for item in found) or "none"
+    candidates = [item for item in loaded if item.id not in parts]
+    if len(candidates) != 1:
+        names = ", ".join(f"{item.id!r}" for item in candidates) or "none"
         message = (
-            f"{app!r} holds {len(found)} components ({names}): name one as "
+            f"{app!r} holds {len(candidates)} components ({names}): name one as "
             "package.module:attribute."
         )
         raise InvalidInput(message)
-    return found[0]
+    return candidates[0]
 
 
 def _leave_to_a_worker(

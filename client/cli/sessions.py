@@ -15,8 +15,8 @@ from kern.client.cli.printing import (
     show_id,
     show_time,
     show_value,
+    status_text,
     styled,
-    where_it_stands,
 )
 from kern.client.service.service import Service
 from kern.contracts.reports import SessionReport
@@ -32,19 +32,19 @@ def print_sessions(*, user: str | None, limit: int, after: str | None, as_json: 
     """Print a page of sessions."""
     page = perform(lambda service: service.sessions.page(OPERATOR, limit, after, user))
     if as_json:
-        found = [one.model_dump(mode="json") for one in page.sessions]
-        say_json({"sessions": found, "next": page.next_cursor})
+        documents = [session.model_dump(mode="json") for session in page.sessions]
+        say_json({"sessions": documents, "next": page.next_cursor})
         return
     if not page.sessions:
         say("No sessions." if user is None else "No such sessions.")
         return
     headings = ("SESSION", "COMPONENT", "USER", "RUNS", "CHANGED", "NAME")
-    say_table(headings, [_row(one) for one in page.sessions])
+    say_table(headings, [_row(session) for session in page.sessions])
     if page.next_cursor is not None:
-        shown = count(len(page.sessions), "row")
+        shown_rows = count(len(page.sessions), "row")
         say(
-            f"{shown}; go on with `kern sessions list --after {page.next_cursor}` and the same "
-            "filters."
+            f"{shown_rows}; continue with `kern sessions list --after {page.next_cursor}` and the "
+            "same filters."
         )
 
 
@@ -104,8 +104,8 @@ def delete_session(session_id: str, *, may_ask: bool, as_json: bool) -> None:
         return
     deletion = perform(lambda service: service.sessions.delete(OPERATOR, full))
     if as_json:
-        shown = {"session_id": full, "deleted": True, "cancelled_runs": deletion.cancelled_runs}
-        say_json({**shown, "delivered": deletion.delivered})
+        document = {"session_id": full, "deleted": True, "cancelled_runs": deletion.cancelled_runs}
+        say_json({**document, "delivered": deletion.delivered})
         return
     say(f"Deleted: session {one_line(full)} with {count(session.run_count, 'run')}.")
     if not deletion.delivered:
@@ -114,8 +114,8 @@ def delete_session(session_id: str, *, may_ask: bool, as_json: bool) -> None:
 
 def _is_confirmed(session: Session) -> bool:
     called = f" ({one_line(session.name)})" if session.name else ""
-    what = f"session {one_line(session.session_id)}{called} with"
-    return typer.confirm(f"Delete {what} {count(session.run_count, 'run')} for good?")
+    described = f"session {one_line(session.session_id)}{called} with"
+    return typer.confirm(f"Delete {described} {count(session.run_count, 'run')} for good?")
 
 
 def _row(session: Session) -> tuple[str, ...]:
@@ -153,8 +153,8 @@ def _say_metrics(used: SessionMetrics) -> None:
 
 
 def _as_json(run: RunOutput, files: list[FileReference]) -> dict[str, JsonValue]:
-    shown = run.model_dump(mode="json", include=_OF_A_RUN)
-    return {**shown, "files": [file.model_dump(mode="json") for file in files]}
+    document = run.model_dump(mode="json", include=_OF_A_RUN)
+    return {**document, "files": [file.model_dump(mode="json") for file in files]}
 
 
 def _say_runs(report: SessionReport) -> None:
@@ -171,4 +171,4 @@ def _say_runs(report: SessionReport) -> None:
 def _run_row(run: RunOutput, files: list[FileReference]) -> tuple[str, ...]:
     age = show_age(run.created_at)
     text = " ".join([run.input, *(f"[{file.name}]" for file in files)]).strip()
-    return str(run.number), show_id(run.run_id), where_it_stands(run), age, text
+    return str(run.number), show_id(run.run_id), status_text(run), age, text

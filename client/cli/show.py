@@ -4,7 +4,7 @@ from pydantic import JsonValue
 
 from kern.client.cli import durations
 from kern.client.cli.access import perform
-from kern.client.cli.inbox import how_to_decide, what_waits
+from kern.client.cli.inbox import how_to_decide, question_of
 from kern.client.cli.printing import (
     count,
     indented,
@@ -17,10 +17,10 @@ from kern.client.cli.printing import (
     show_length,
     show_time,
     show_value,
+    status_text,
     styled,
-    where_it_stands,
 )
-from kern.client.cli.progress import tell_progress, tell_steps
+from kern.client.cli.progress import print_progress, print_steps
 from kern.client.service.service import Service
 from kern.contracts.reports import Decision, LateResult, RunReport
 from kern.contracts.viewer import OPERATOR
@@ -34,7 +34,7 @@ _COLOURS = {
     RunStatus.error: "red",
     RunStatus.cancelled: "red",
 }
-_SAID = {
+_VERDICT_TEXTS = {
     "approve": "approved",
     "reject": "rejected",
     "answer": "answered",
@@ -81,7 +81,7 @@ def _as_json(report: RunReport) -> dict[str, JsonValue]:
 def _head(run: RunOutput) -> None:
     say(
         styled(f"Run {run.run_id}  ", "bold"),
-        styled(where_it_stands(run), _COLOURS.get(run.status, "cyan")),
+        styled(status_text(run), _COLOURS.get(run.status, "cyan")),
     )
     owner = f", user {one_line(run.user_id)}" if run.user_id else ""
     number = "" if run.parent_run_id else f", run {run.number} in it"
@@ -89,12 +89,12 @@ def _head(run: RunOutput) -> None:
     if run.parent_run_id:
         say(f"  part of run {run.parent_run_id}")
     took = f", took {show_age(run.created_at, run.finished_at)}" if run.finished_at else ""
-    asking = durations.asking(run)
-    asked = f", a person being asked for {show_length(asking)} of it" if asking else ""
-    say(f"  begun {show_time(run.created_at)}{took}{asked}")
+    waited = durations.asking(run)
+    waiting = f", a person being asked for {show_length(waited)} of it" if waited else ""
+    say(f"  begun {show_time(run.created_at)}{took}{waiting}")
     say("")
     _block("user", run.input)
-    for file in (one for message in run.messages[:1] for one in message.files):
+    for file in run.messages[0].files if run.messages else []:
         size = f", {file.size:,} bytes" if file.url is None else f", {one_line(file.url)}"
         say(f"  file   {one_line(file.name)}  ({file.media_type}{size})")
 
@@ -113,8 +113,8 @@ def _steps(report: RunReport) -> None:
     """Tell what a workflow did, what it came to, and what people were asked on the way."""
     if report.run.progress is None:
         return
-    tell_progress(report.run.progress)
-    tell_steps(report.steps, report.step_count)
+    print_progress(report.run.progress)
+    print_steps(report.steps, report.step_count)
     for message in report.run.messages:
         if message.role == "assistant":
             _block("result", message.content)
@@ -153,7 +153,7 @@ def _inside(report: RunReport) -> None:
     with indented(_STEP):
         say(
             styled(f"{one_line(run.component_id)}  ", "bold"),
-            styled(where_it_stands(run), _COLOURS.get(run.status, "cyan")),
+            styled(status_text(run), _COLOURS.get(run.status, "cyan")),
             styled(f"  run {run.run_id}", "dim"),
         )
         _block("asked", run.input)
@@ -162,7 +162,7 @@ def _inside(report: RunReport) -> None:
 
 
 def _requirement(report: RunReport, item: Requirement) -> None:
-    say(styled(f"         asked  {show_time(item.created_at)}  {what_waits(item)}", "dim"))
+    say(styled(f"         asked  {show_time(item.created_at)}  {question_of(item)}", "dim"))
     for decision in report.decisions:
         if decision.requirement_id == item.id:
             _decision(decision)
@@ -175,14 +175,14 @@ def _requirement(report: RunReport, item: Requirement) -> None:
 
 
 def _decision(decision: Decision) -> None:
-    said = _SAID.get(decision.verdict.value, decision.verdict.value)
+    verdict = _VERDICT_TEXTS.get(decision.verdict.value, decision.verdict.value)
     note = f": {one_line(decision.note)}" if decision.note else ""
     edit = f", changed to {show_value(decision.edit)}" if decision.edit else ""
-    given = f", {show_value(decision.given)}" if decision.given is not None else ""
+    values = f", {show_value(decision.given)}" if decision.given is not None else ""
     say(
-        f"         {said} by ",
+        f"         {verdict} by ",
         styled(one_line(decision.by), "bold"),
-        f"  {show_time(decision.at)}{edit}{given}{note}",
+        f"  {show_time(decision.at)}{edit}{values}{note}",
     )
 
 
@@ -197,21 +197,21 @@ def _result(report: RunReport, call: ToolExecution) -> None:
     worked = durations.execution(call, report.run.requirements)
     waited = durations.waiting(call, report.run.requirements)
     took = "" if worked is None else f" in {show_length(worked)}"
-    asked = f" (asked about for {show_length(waited)})" if waited else ""
+    waiting = f" (asked about for {show_length(waited)})" if waited else ""
     outcome = call.outcome or ToolOutcome.result
     colour = "green" if outcome is ToolOutcome.result else "red"
     say(
         "         ",
-        styled(f"{outcome.value}{tries}{took}{asked}", colour),
+        styled(f"{outcome.value}{tries}{took}{waiting}", colour),
         f": {_cut(call.result or '')}",
     )
 
 
-def _late(found: LateResult) -> None:
+def _late(late: LateResult) -> None:
     say(
         "         ",
-        styled(f"too late  {show_time(found.at)}, and not kept", "yellow"),
-        f": an earlier attempt came to a {found.outcome.value} after all: {_cut(found.result)}",
+        styled(f"too late  {show_time(late.at)}, and not kept", "yellow"),
+        f": an earlier attempt came to a {late.outcome.value} after all: {_cut(late.result)}",
     )
 
 
@@ -231,7 +231,8 @@ def _end(report: RunReport) -> None:
     if report.undelivered:
         say(
             styled(
-                "Temporal has not heard of the latest yet: it will when a worker runs.", "yellow"
+                "The latest is not delivered to Temporal yet: it is as soon as a worker runs.",
+                "yellow",
             )
         )
 
@@ -253,9 +254,9 @@ def _executed(report: RunReport) -> int:
     return own + sum(_executed(one) for one in report.children.values())
 
 
-def _block(who: str, text: str) -> None:
+def _block(label: str, text: str) -> None:
     lines = safe(text).splitlines() or [""]
-    say(f"  {who:<5}  {lines[0]}")
+    say(f"  {label:<5}  {lines[0]}")
     for line in lines[1:]:
         say(f"         {line}")
 

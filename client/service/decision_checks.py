@@ -33,12 +33,12 @@ def check_edits(component: Component, requirements: Sequence[Requirement]) -> No
         InvalidInput: there is something else among the requirements.
         InvalidDecision: they do not fit; the message names each.
     """
-    given: object = requirements
-    items: Sequence[object] = given if isinstance(given, list | tuple) else [None]
+    candidates: object = requirements
+    items: Sequence[object] = candidates if isinstance(candidates, list | tuple) else [None]
     if not all(isinstance(item, Requirement) for item in items):
         message = (
-            f"requirements is {described(given)}: pass a list of those that the run's output gave, "
-            "such as output.active_requirements."
+            f"requirements is {described(candidates)}: pass a list of those that the run's output "
+            "gave, such as output.active_requirements."
         )
         raise InvalidInput(message)
     for item in requirements:
@@ -74,8 +74,8 @@ def _filled_in(item: Requirement) -> dict[str, JsonValue] | None:
     if draft.edit is not None:
         return {**item.arguments, **draft.edit}
     names = {field.name for field in item.fields}
-    needed = {field.name for field in item.fields if field.required}
-    if draft.values is None or not needed <= set(draft.values) <= names:
+    required = {field.name for field in item.fields if field.required}
+    if draft.values is None or not required <= set(draft.values) <= names:
         return None
     defaults = {
         field.name: field.default for field in item.fields if "default" in field.json_schema

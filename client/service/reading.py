@@ -57,9 +57,9 @@ class RunReader:
             NotAllowed: it belongs to somebody else.
         """
         while not self._has_ended:
-            found = self._wanted(await self._look())
-            if found:
-                return found
+            events = self._selected(await self._look())
+            if events:
+                return events
             if self._is_cut:
                 message = (
                     f"This process reads run {self._follower.run_id!r} no more. The run goes on: "
@@ -73,9 +73,9 @@ class RunReader:
     async def read_now(self) -> Sequence[RunEvent]:
         """Return the next events that are there already; none when all were read."""
         while self._must_look and not self._has_ended:
-            found = self._wanted(await self._look())
-            if found:
-                return found
+            events = self._selected(await self._look())
+            if events:
+                return events
         return []
 
     def close(self) -> None:
@@ -90,40 +90,40 @@ class RunReader:
         self._follower.wake()
 
     async def _look(self) -> list[RunEvent]:
-        found: list[RunEvent] = []
+        events: list[RunEvent] = []
         live = self._follower.live
         # A later turn's text has come: the end of the turn before it is in the table.
         is_ahead = live is not None and live.turn > self._turn + 1
         is_behind = self._follower.seq > self._seq or self._follower.has_missed
         if self._must_look or is_ahead or is_behind:
-            found = self._tell(await self._read_table())
+            events = self._tell(await self._read_table())
         if self._transcript is None or self._has_ended or self._must_look:
-            return found
+            return events
         live = self._follower.live
         if live is not None and live.turn == self._turn + 1:
-            found.extend(self._transcript.live(live))
-        return found
+            events.extend(self._transcript.live(live))
+        return events
 
     async def _read_table(self) -> News:
         self._must_look = self._follower.has_missed = False
         run_id, after = self._follower.run_id, self._seq
         return await self._db.read(lambda tx: news(tx, run_id, self._viewer, after))
 
-    def _tell(self, found: News) -> list[RunEvent]:
+    def _tell(self, page: News) -> list[RunEvent]:
         if self._transcript is None:
             self._transcript = Transcript(
-                self._follower.run_id, found.session_id, is_resumed=self._is_resumed
+                self._follower.run_id, page.session_id, is_resumed=self._is_resumed
             )
-        self._seq = max([self._seq, *(event.seq for event in found.events)])
-        self._must_look = not found.is_all
-        if found.is_all:
-            self._turn = found.turn
-            self._has_ended = self._has_ended or found.stands_still
-        return list(self._transcript.stored(found))
+        self._seq = max([self._seq, *(event.seq for event in page.events)])
+        self._must_look = not page.is_all
+        if page.is_all:
+            self._turn = page.turn
+            self._has_ended = self._has_ended or page.stands_still
+        return list(self._transcript.stored(page))
 
-    def _wanted(self, found: list[RunEvent]) -> list[RunEvent]:
+    def _selected(self, events: list[RunEvent]) -> list[RunEvent]:
         if self._show == "everything":
-            return found
+            return events
         # The last event says how the run stands: it alone is wanted beside the text.
-        last = found[-1:] if self._has_ended else []
-        return [event for event in found if isinstance(event, RunContent | RunContentReset)] + last
+        last = events[-1:] if self._has_ended else []
+        return [event for event in events if isinstance(event, RunContent | RunContentReset)] + last

@@ -24,7 +24,9 @@ def read_report(tx: Session, viewer: Viewer, run_id: str) -> RunReport:
     run_ids = dict.fromkeys([run_id, *(item.run_id for item in run.requirements)])
     return RunReport(
         run=run,
-        decisions=[item for each in run_ids for item in listings.decisions_of(tx, each)],
+        decisions=[
+            item for decided_run_id in run_ids for item in listings.decisions_of(tx, decided_run_id)
+        ],
         late_results=late_results.results_of(tx, run_id),
         undelivered=listings.backlog(tx, run_id).undelivered,
         children={child_id: read_report(tx, viewer, child_id) for child_id in children},

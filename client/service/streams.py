@@ -41,7 +41,7 @@ class Readers:
         a_count("after", after, least=0)
         follower = await self.follower(an_id("run_id", run_id))
         try:
-            _seen(run_id, after, await self.announced(run_id, viewer))
+            _check_number(run_id, after, await self.announced(run_id, viewer))
         except BaseException:
             follower.close()
             raise
@@ -67,10 +67,10 @@ class Readers:
 
     async def announced(self, run_id: str, viewer: Viewer) -> int:
         """Have the run's writers tell of what they write; return the last event's number."""
-        found = await self._db.read(lambda tx: standing(tx, run_id, viewer))
-        if not found.is_announced:
+        run = await self._db.read(lambda tx: standing(tx, run_id, viewer))
+        if not run.is_announced:
             await self._db.write(lambda tx: follow(tx, run_id))
-        return found.last_event
+        return run.last_event
 
     def reader(
         self,
@@ -95,11 +95,11 @@ class Readers:
         return reader
 
     def _patience(self) -> float:
-        is_told = self._listener is not None and self._listener.is_listening
-        return _LOOK_EVERY if is_told else _ASK_EVERY
+        is_notified = self._listener is not None and self._listener.is_listening
+        return _LOOK_EVERY if is_notified else _ASK_EVERY
 
 
-def _seen(run_id: str, after: int, last: int) -> None:
+def _check_number(run_id: str, after: int, last: int) -> None:
     """Refuse a number that no event has had yet: what it left out, nobody would be told."""
     if after > last:
         message = (

@@ -39,15 +39,15 @@ class Transcript:
         self._is_resumed = is_resumed
         self._turn = 0
         self._token: str | None = None
-        self._shown = ""
+        self._content_shown = ""
 
     def live(self, text: LiveText) -> Iterator[RunEvent]:
         """Tell what has come of a turn's text."""
         if (text.turn, text.token) != (self._turn, self._token):
             yield from self._begin(text.turn, text.attempt, text.token)
-        piece = text.since(len(self._shown))
+        piece = text.since(len(self._content_shown))
         if piece:
-            self._shown += piece
+            self._content_shown += piece
             yield self._content(text.turn, text.attempt, piece)
 
     def stored(self, news: News) -> Iterator[RunEvent]:
@@ -62,15 +62,15 @@ class Transcript:
 
     def _begin(self, turn: int, attempt: int | None, token: str | None) -> Iterator[RunEvent]:
         is_same = turn == self._turn
-        if (is_same and self._shown) or self._is_resumed:
+        if (is_same and self._content_shown) or self._is_resumed:
             yield self._reset(turn, attempt)
-        self._turn, self._token, self._shown = turn, token, ""
+        self._turn, self._token, self._content_shown = turn, token, ""
         yield TurnStarted(
             run_id=self._run_id, session_id=self._session_id, turn=turn, attempt=attempt
         )
 
     def _reset(self, turn: int, attempt: int | None = None) -> RunContentReset:
-        self._is_resumed, self._shown = False, ""
+        self._is_resumed, self._content_shown = False, ""
         return RunContentReset(
             run_id=self._run_id, session_id=self._session_id, turn=turn, attempt=attempt
         )
@@ -88,14 +88,14 @@ class Transcript:
         """Bring what was shown of a turn to what is stored."""
         if turn != self._turn:
             yield from self._begin(turn, None, None)
-        if _same_json(self._shown, content):
+        if _same_json(self._content_shown, content):
             return
-        if not content.startswith(self._shown):
+        if not content.startswith(self._content_shown):
             yield self._reset(turn)
-        rest = content[len(self._shown) :]
-        if rest:
-            yield self._content(turn, None, rest)
-        self._shown = content
+        remainder = content[len(self._content_shown) :]
+        if remainder:
+            yield self._content(turn, None, remainder)
+        self._content_shown = content
 
     def _hand(self, turn: int, content: str) -> Iterator[RunEvent]:
         """Tell an answer that is no turn's, after all that the run's model has said."""
@@ -134,11 +134,11 @@ def _last_stop_last(news: News) -> list[EventRow]:
     return [*news.events[:last], *news.events[last + 1 :], news.events[last]]
 
 
-def _same_json(shown: str, content: str) -> bool:
-    """Whether a structured answer differs from what was shown in its spelling only."""
-    if not shown or shown[:1] not in "{[":
+def _same_json(streamed: str, stored: str) -> bool:
+    """Whether a structured answer differs from the streamed text in its spelling only."""
+    if not streamed or streamed[:1] not in "{[":
         return False
     try:
-        return parse_json(shown) == parse_json(content)
+        return parse_json(streamed) == parse_json(stored)
     except ValueError:
         return False

@@ -76,16 +76,16 @@ class Waiting:
         """Return what hears of a run's stops; to be begun before the run is told to go on."""
         return self._db.stops.watch(run_id)
 
-    async def stop(self, run_id: str, watch: Bell, heard: StopQuery | None = None) -> None:
+    async def stop(self, run_id: str, watch: Bell, query: StopQuery | None = None) -> None:
         """Wait until a run stands still, having heard of what the query names.
 
         This process hears of it, or the workflow answers; while Temporal does not, or has not
         started the run yet, and seldom beside that, the row is looked at.
         """
-        query, delay = heard or StopQuery(), FIRST_WAIT
+        query, delay = query or StopQuery(), FIRST_WAIT
         if self._patience and await watch.wait(self._patience):
             return
-        while not await self._is_told(run_id, watch, query):
+        while not await self._has_stopped(run_id, watch, query):
             if await self.stands_still(run_id) or await watch.wait(delay):
                 return
             delay = min(delay * 2, LONGEST_WAIT)
@@ -111,7 +111,7 @@ class Waiting:
         with suppress(RPCError, RPCTimeoutOrCancelledError, WorkflowFailureError, RuntimeError):
             await self._temporal.get_workflow_handle(run_id).result()
 
-    async def _is_told(self, run_id: str, watch: Bell, query: StopQuery) -> bool:
+    async def _has_stopped(self, run_id: str, watch: Bell, query: StopQuery) -> bool:
         with self._asking(run_id, query) as asking:
             hearing = asyncio.create_task(watch.wait())
             try:
@@ -133,11 +133,11 @@ class Waiting:
     @contextmanager
     def _asking(self, run_id: str, query: StopQuery) -> Generator[asyncio.Task[bool]]:
         """Ask a workflow once for all who want to know the same: it answers ten at a time."""
-        what = (run_id, query.model_dump_json())
-        question = self._questions.get(what)
+        key = (run_id, query.model_dump_json())
+        question = self._questions.get(key)
         if question is None or question.task.done():
             question = _Question(asyncio.create_task(self._ask(run_id, query)))
-            self._questions[what] = question
+            self._questions[key] = question
         question.askers += 1
         try:
             yield question.task
@@ -145,8 +145,8 @@ class Waiting:
             question.askers -= 1
             if not question.askers:
                 question.task.cancel()
-                if self._questions.get(what) is question:
-                    del self._questions[what]
+                if self._questions.get(key) is question:
+                    del self._questions[key]
 
     async def _ask(self, run_id: str, query: StopQuery) -> bool:
         handle = self._temporal.get_workflow_handle(run_id)

@@ -37,7 +37,7 @@ async def aevents(
         reader.close()
 
 
-def chosen(everything: bool) -> Show:  # noqa: FBT001  one value, named by what calls it
+def shown_with(everything: bool) -> Show:  # noqa: FBT001  one value, named by what calls it
     """Say what of a run is shown.
 
     Raises:
@@ -47,7 +47,7 @@ def chosen(everything: bool) -> Show:  # noqa: FBT001  one value, named by what 
     return "everything" if everything else "content"
 
 
-def shown(*, stream: bool, stream_events: bool, background: bool = False) -> Show | None:
+def selection(*, stream: bool, stream_events: bool, background: bool = False) -> Show | None:
     """Say what of a run is shown; None if it is not streamed.
 
     Raises:
@@ -65,7 +65,7 @@ def shown(*, stream: bool, stream_events: bool, background: bool = False) -> Sho
             "left is read with stream_run."
         )
         raise InvalidInput(message)
-    return chosen(stream_events)
+    return shown_with(stream_events)
 
 
 def _typed(event: RunEvent, typed: Typed) -> RunEvent:

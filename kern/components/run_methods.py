@@ -82,7 +82,7 @@ class RunMethods(ServedComponent):
             InvalidDecision: the decision does not fit the requirement or its schema.
             NotAllowed: the run belongs to somebody else, or this person may not decide.
         """
-        show = event_iterators.shown(stream=stream, stream_events=stream_events)
+        show = event_iterators.selection(stream=stream, stream_events=stream_events)
         decided = self._decided(run_id, requirements, user_id)
         if show is not None:
             runner = runner_for(self)
@@ -132,7 +132,7 @@ class RunMethods(ServedComponent):
         stream_events: bool = False,
     ) -> Coroutine[Any, Any, RunOutput] | AsyncGenerator[RunEvent]:
         """As `continue_run`, for async callers; with `stream=True` iterate over it."""
-        show = event_iterators.shown(stream=stream, stream_events=stream_events)
+        show = event_iterators.selection(stream=stream, stream_events=stream_events)
         decided = self._decided(run_id, requirements, user_id)
         if show is None:
             return self._atyped(decided.continue_run(self))
@@ -163,7 +163,7 @@ class RunMethods(ServedComponent):
             NotFound: there is no such run.
             NotAllowed: the run belongs to somebody else.
         """
-        show, viewer = event_iterators.chosen(stream_events), self._viewer(user_id)
+        show, viewer = event_iterators.shown_with(stream_events), self._viewer(user_id)
         runner = runner_for(self)
         reader = runner.call(lambda service: service.readers.open(viewer, run_id, after, show))
         return event_iterators.events(runner, reader, self._typed)
@@ -177,7 +177,7 @@ class RunMethods(ServedComponent):
         stream_events: bool = True,
     ) -> AsyncGenerator[RunEvent]:
         """As `stream_run`, for async callers."""
-        show, viewer = event_iterators.chosen(stream_events), self._viewer(user_id)
+        show, viewer = event_iterators.shown_with(stream_events), self._viewer(user_id)
         return event_iterators.aevents(
             self,
             lambda service: service.readers.open(viewer, run_id, after, show),

@@ -98,7 +98,7 @@ class Runnable(RunMethods, SessionMethods):
             Conflict: `run_id` is taken by a run with another input, other files, state or metadata.
             SessionBusy: another run of the session moves, and `on_busy` is `reject`.
         """
-        show = event_iterators.shown(
+        show = event_iterators.selection(
             stream=stream, stream_events=stream_events, background=background
         )
         request = self._request(
@@ -155,7 +155,7 @@ class Runnable(RunMethods, SessionMethods):
 
         A streamed run is accepted when its first event is asked for.
         """
-        show = event_iterators.shown(
+        show = event_iterators.selection(
             stream=stream, stream_events=stream_events, background=background
         )
         request = self._request(

@@ -129,18 +129,22 @@ class SessionMethods(ServedComponent):
         Raises:
             InvalidInput: a value is not JSON, or cannot be incremented or appended to.
         """
-        asked = changes_of(changes)
+        operations = changes_of(changes)
         return self._do(
-            lambda service: service.sessions.update_state(self._viewer(user_id), session_id, asked)
+            lambda service: service.sessions.update_state(
+                self._viewer(user_id), session_id, operations
+            )
         )
 
     async def aupdate_session_state(
         self, session_id: str, changes: Changes, *, user_id: str | None = None
     ) -> dict[str, JsonValue]:
         """As `update_session_state`, for async callers."""
-        asked = changes_of(changes)
+        operations = changes_of(changes)
         return await self._ado(
-            lambda service: service.sessions.update_state(self._viewer(user_id), session_id, asked)
+            lambda service: service.sessions.update_state(
+                self._viewer(user_id), session_id, operations
+            )
         )
 
     def get_session_metrics(self, session_id: str, *, user_id: str | None = None) -> SessionMetrics:

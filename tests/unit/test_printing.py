@@ -37,7 +37,7 @@ def test_steps_stand_below_what_holds_them(capsys: pytest.CaptureFixture[str]) -
         )
         for name, parent in opened.items()
     ]
-    progress.tell_steps(steps, len(steps))
+    progress.print_steps(steps, len(steps))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["a", "a1", "a2", "b", "b1"]
 
@@ -49,7 +49,7 @@ def test_a_step_says_whether_it_waits(capsys: pytest.CaptureFixture[str]) -> Non
         )
         whole = StepExecution(id="0", name="all", node="all", phase="open")
         inside = step.model_copy(update={"parent_id": "0"})
-        progress.tell_steps([whole, inside], 2)
+        progress.print_steps([whole, inside], 2)
     said = [" ".join(line.split()[1:]) for line in capsys.readouterr().out.splitlines()]
     assert said == [
         "waits for a person run r1",

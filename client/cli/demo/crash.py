@@ -6,7 +6,7 @@ from kern.client.cli.demo.agent import APP, agent, entries, ledger, receipt
 from kern.client.cli.demo.main import say_kept
 from kern.client.cli.demo.worker import HEARTBEAT_SECONDS, Worker, demo_worker
 from kern.client.cli.printing import count, one_line, say, show_call, styled
-from kern.client.cli.running import EXIT_CODES, say_interrupted, say_outcome, text_of
+from kern.client.cli.running import EXIT_CODES, print_interrupted, print_outcome, text_of
 from kern.client.processes.services import Services
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR, system_user
@@ -26,7 +26,7 @@ def run_crash_demo(request: str) -> int:
     try:
         return asyncio.run(_play(settings, request, run_id))
     except KeyboardInterrupt:
-        return say_interrupted(run_id, APP)
+        return print_interrupted(run_id, APP)
 
 
 async def _play(settings: Settings, request: str, run_id: str) -> int:
@@ -66,7 +66,7 @@ class _Steps:
         self._tell(f"A worker runs as process {first.pid}.")
         output = await self._ask(request)
         if not output.active_requirements:
-            say_outcome(output, APP)
+            print_outcome(output, APP)
             return output
         item = output.active_requirements[0]
         call = show_call(item.tool_name, item.arguments)

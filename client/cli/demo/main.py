@@ -11,8 +11,8 @@ from kern.client.cli.printing import count, one_line, say, show_call, styled
 from kern.client.cli.running import (
     EXIT_CODES,
     ask_until_done,
-    say_interrupted,
-    say_outcome,
+    print_interrupted,
+    print_outcome,
     text_of,
 )
 from kern.client.processes.process_runtime import close_runtime
@@ -37,11 +37,11 @@ def run_demo(request: str, choice: Choice | None) -> int:
             output = _decide(output, choice)
         if output.active_requirements:
             say("")
-            say_outcome(output, APP)
+            print_outcome(output, APP)
         else:
             _say_end(output)
     except KeyboardInterrupt:
-        return say_interrupted(run_id, APP)
+        return print_interrupted(run_id, APP)
     finally:
         close_runtime()
     return EXIT_CODES.get(output.status, 0)
@@ -85,7 +85,7 @@ def _say_asked(output: RunOutput) -> None:
 
 def _say_end(output: RunOutput) -> None:
     if output.status is not RunStatus.completed:
-        say_outcome(output, APP)
+        print_outcome(output, APP)
     else:
         for item in output.requirements:
             if item.resolution is not None:
