@@ -1,7 +1,7 @@
 """The embedded Temporal server: one for each folder, shared by the processes that work in it.
 
 The server outlives any of them and ends with the last, some seconds later if that one was killed
-(`server_watch`). Whatever a `kill -9` leaves behind, of a user or of the server, is repaired by the
+(`watch`). Whatever a `kill -9` leaves behind, of a user or of the server, is repaired by the
 next `join`.
 """
 

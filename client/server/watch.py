@@ -25,7 +25,7 @@ import os, sys
 if os.fork():
     os._exit(0)
 sys.path += {path!r}
-from kern.client.server_watch import watch
+from {module} import watch
 watch({record!r}, {pid})
 """
 
@@ -35,9 +35,9 @@ def begin(record: Path, pid: int) -> None:
 
     Where no process can be started for that, only those who leave stop the server.
     """
-    root = Path(__file__).absolute().parents[2]
-    path = [str(root), *(str(Path(one).absolute()) for one in sys.path)]
-    code = _CODE.format(path=path, record=str(record), pid=pid)
+    root = Path(__file__).absolute().parents[__name__.count(".")]
+    path = [str(root), *(str(Path(entry).absolute()) for entry in sys.path)]
+    code = _CODE.format(module=__name__, path=path, record=str(record), pid=pid)
     with contextlib.suppress(OSError):
         subprocess.run(  # noqa: S603  this Python, and code of ours
             [sys.executable, "-I", "-S", "-c", code],

@@ -40,7 +40,7 @@ pytestmark = [
 USER = """
 import json, sys
 from pathlib import Path
-from kern.client.embedded import EmbeddedServer
+from kern.client.server.embedded import EmbeddedServer
 
 server = EmbeddedServer.join(Path(sys.argv[1]))
 print(json.dumps([server.pid, server.address, server.started]), flush=True)
@@ -53,7 +53,7 @@ server.leave()
 FORKING_USER = """
 import os, sys
 from pathlib import Path
-from kern.client.embedded import EmbeddedServer, status
+from kern.client.server.embedded import EmbeddedServer, status
 
 home = Path(sys.argv[1])
 server = EmbeddedServer.join(home)
@@ -169,7 +169,7 @@ def watchers(home: Path) -> list[int]:
     for pid in process_ids():
         with contextlib.suppress(OSError):
             command = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
-            if "server_watch" in command and str(home) in command and "os.fork" in command:
+            if watch.__name__ in command and str(home) in command and "os.fork" in command:
                 found.append(pid)
     return found
 
