@@ -46,7 +46,7 @@ def test_tool_that_outlasts_the_grace_does_not_keep_the_worker(parts: Topology) 
     run = client.run("transfers", background=True)
     wait_until(lambda: parts.count("transfer"), timeout=SECONDS)
     assert worker.terminate() == 0
-    assert worker.logged("tools_left")
+    assert worker.logged("tools_abandoned")
     parts.start.ready_worker()
     assert client.until(run, "paused")["waits_for"] == ["unknown_outcome"]
 
@@ -67,7 +67,7 @@ def test_second_signal_ends_at_once(parts: Topology) -> None:
     client.run("transfers", background=True)
     wait_until(lambda: parts.count("transfer"), timeout=SECONDS)
     worker.signal(signal.SIGINT)
-    wait_until(lambda: worker.logged("worker_stops"), timeout=SECONDS)
+    wait_until(lambda: worker.logged("worker_stopping"), timeout=SECONDS)
     worker.signal(signal.SIGINT)
     assert worker.wait() == 128 + signal.SIGINT
 
@@ -105,7 +105,7 @@ def test_worker_that_starts_before_temporal_and_the_database_becomes_ready(
     postgres.server().kill()
     try:
         worker = parts.start.worker()
-        wait_until(lambda: worker.logged("worker_waits"), timeout=SECONDS)
+        wait_until(lambda: worker.logged("worker_waiting"), timeout=SECONDS)
         assert worker.get("/readyz")[1]["database"] == "does not answer"
         assert worker.get("/healthz")[0] == 200
     finally:
@@ -127,7 +127,7 @@ def test_worker_that_starts_before_temporal_and_the_database_becomes_ready(
 def test_worker_that_waits_can_be_stopped(parts: Topology) -> None:
     parts.temporal.kill()
     worker = parts.start.worker()
-    wait_until(lambda: worker.logged("worker_waits"), timeout=SECONDS)
+    wait_until(lambda: worker.logged("worker_waiting"), timeout=SECONDS)
     assert worker.terminate() == 0
 
 
