@@ -46,9 +46,10 @@ class CallBridge:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        # Guards all of these; `wait_for_threads` waits for its notifications.
-        self._condition = threading.Condition()
+        # The loop's thread only.
         self._tasks: set[asyncio.Task[object]] = set()
+        # Any thread, under the condition, which notifies of answers.
+        self._condition = threading.Condition()
         self._joined_calls = 0
         self._has_ended = False
 

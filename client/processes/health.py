@@ -23,7 +23,7 @@ _OK = "ok"
 
 
 class _Probe:
-    """Asks one part, with one request at a time, so that a dead part occupies at most one thread."""
+    """Asks one part, one request at a time, so that a dead part occupies at most one thread."""
 
     def __init__(self, part: str, ask: Callable[[], Awaitable[object]]) -> None:
         self._part = part
