@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import postgres
 from tests.support.apps import SECRET
-from tests.support.processes import Process, WorkerProcess, processes
+from tests.support.processes import Process, processes
 from tests.support.topology import Topology, topology
 from tests.support.waiting import wait_until
 
@@ -146,15 +146,6 @@ def test_logs_are_json_with_run_and_session_and_without_words_of_models(parts: T
     assert postgres.PASSWORD not in text
 
 
-def test_malformed_requests_harm_nothing(parts: Topology) -> None:
-    worker = parts.start.ready_worker()
-    for request in (b"\r\n\r\n", b"POST /healthz HTTP/1.1\r\n\r\n", b"GET /" + b"x" * 20000):
-        assert b"HTTP/1.1 4" in ask(worker, request)
-    assert ask(worker, b"HEAD /healthz HTTP/1.1\r\n\r\n").endswith(b"\r\n\r\n")
-    assert worker.get("/elsewhere")[0] == 404
-    assert worker.get("/healthz")[0] == 200
-
-
 def test_folder_is_enough_without_any_configuration(tmp_path: Path) -> None:
     environment = {"KERN_HOME": str(tmp_path / "home"), "KERN_TEST_FOLDER": str(tmp_path)}
     with processes(tmp_path, environment) as start:
@@ -212,14 +203,3 @@ def assert_refused(folder: Path, environment: dict[str, str], said: str, **optio
         assert "secret" not in worker.log.read_text()
         assert not (folder / "home" / "server.json").exists()
         assert worker.log.stat().st_size < 2000
-
-
-def ask(worker: WorkerProcess, request: bytes) -> bytes:
-    host, port = worker.address.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
-        connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
-        answer = b""
-        while piece := connection.recv(4096):
-            answer += piece
-        return answer
