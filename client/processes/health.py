@@ -47,7 +47,7 @@ class _Probe:
 
 
 class Health:
-    """The state of a worker's parts; it tells no addresses and no secrets."""
+    """The state of a worker's parts; it contains no addresses and no secrets."""
 
     def __init__(self) -> None:
         self.workers: ComponentWorkers | None = None

@@ -41,7 +41,7 @@ def sandboxed(runner: WorkflowRunner | None) -> WorkflowRunner:
 
 
 class _Sandbox(SandboxedWorkflowRunner):
-    """The SDK's sandbox, which is asked less."""
+    """The SDK's sandbox without the two costs that this module describes."""
 
     def prepare_workflow(self, defn: "workflow._Definition") -> None:
         """Try to import a workflow in the sandbox, the first time that this process registers it.
