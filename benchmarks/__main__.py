@@ -17,7 +17,7 @@ from benchmarks.scenarios import SCENARIOS, Bench
 from kern.client.processes.process_runtime import close_runtime
 from kern.client.processes.runtime import Runtime
 
-_OTHER_PLACES = (
+_CONFIGURED_ELSEWHERE = (
     "TEMPORAL_ADDRESS",
     "TEMPORAL_PROFILE",
     "TEMPORAL_CONFIG_FILE",
@@ -26,10 +26,10 @@ _OTHER_PLACES = (
 
 
 def main() -> None:
-    """Measure in a folder of its own, print, and end."""
+    """Measure in a temporary folder, print the report, and exit."""
     options = _options()
-    # A cluster or database that the shell names is neither measured nor filled.
-    for name in _OTHER_PLACES:
+    # A cluster or database that the shell configures is neither measured nor filled.
+    for name in _CONFIGURED_ELSEWHERE:
         os.environ.pop(name, None)
     with tempfile.TemporaryDirectory(prefix="kern-bench-") as home:
         os.environ["KERN_HOME"] = str(Path(home) / "kern")

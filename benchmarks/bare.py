@@ -1,7 +1,7 @@
-"""Runs the bare workflow: same server, converter and sandbox as Kern's, and no SQL.
+"""Runs the bare workflow: the same server, converter and sandbox as Kern, and no SQL.
 
-It waits in the cheapest way that Temporal has: by an update until it stands still, and for its
-result. Kern hears of both in its own process.
+It waits in the cheapest way that Temporal has: by an update until the workflow is parked, and then
+for its result. Kern is notified of both in its own process.
 """
 
 import time
@@ -16,7 +16,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from benchmarks.bare_messages import Decided, Job, Stop, StopQuery
 from benchmarks.bare_workflow import BareJob, step
-from benchmarks.measure import Took
+from benchmarks.measure import Duration
 
 _QUEUE = "bare"
 _SHARED = SandboxRestrictions.default.with_passthrough_modules("benchmarks.bare_messages")
@@ -28,21 +28,21 @@ class Bare:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def plain(self) -> Took:
+    async def plain(self) -> Duration:
         """Run one activity: eager start, then a wait for the result."""
         return await self._run(gated=False)
 
-    async def gated(self) -> Took:
-        """Run three activities with one signal after the first, for which an update waits."""
+    async def gated(self) -> Duration:
+        """Run three activities, with a wait for one signal after the first."""
         return await self._run(gated=True)
 
-    async def steps(self, count: int) -> Took:
-        """Run so many activities one after another."""
+    async def steps(self, count: int) -> Duration:
+        """Run `count` activities one after another."""
         return await self._run(gated=False, steps=count)
 
-    async def _run(self, *, gated: bool, steps: int = 1) -> Took:
+    async def _run(self, *, gated: bool, steps: int = 1) -> Duration:
         job_id = str(uuid4())
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         handle = await self._client.start_workflow(
             BareJob.run,
             Job(job_id=job_id, gated=gated, steps=steps),
@@ -50,16 +50,16 @@ class Bare:
             task_queue=_QUEUE,
             request_eager_start=True,
         )
-        stopped = began
+        parked_at = started_at
         if gated:
             await handle.execute_update("wait_for_stop", StopQuery(), result_type=Stop)
-            stopped = time.perf_counter()
+            parked_at = time.perf_counter()
             await handle.signal(BareJob.decided, Decided(gate_id=job_id))
         await handle.result()
-        ended = time.perf_counter()
-        return (
-            Took(job_id, stopped - began, ended - stopped) if gated else Took(job_id, ended - began)
-        )
+        ended_at = time.perf_counter()
+        if gated:
+            return Duration(job_id, parked_at - started_at, ended_at - parked_at)
+        return Duration(job_id, ended_at - started_at)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What crosses Temporal in the bare workflow: models as small as Kern's own."""
+"""The messages of the bare workflow: models as small as Kern's own."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,7 +10,7 @@ class Message(BaseModel):
 
 
 class Job(Message):
-    """What to do: so many activities, or three with a wait for a signal after the first."""
+    """The input: `steps` activities; when gated, a wait for a signal and two more."""
 
     job_id: str
     gated: bool = False
@@ -18,14 +18,14 @@ class Job(Message):
 
 
 class Step(Message):
-    """What an activity is asked."""
+    """An activity's input."""
 
     job_id: str
     number: int
 
 
 class Done(Message):
-    """What an activity says."""
+    """An activity's result."""
 
     calls: tuple[str, ...] = ()
 
@@ -37,8 +37,8 @@ class Decided(Message):
 
 
 class StopQuery(Message):
-    """Wait until the workflow stands still."""
+    """The update: wait until the workflow is parked."""
 
 
 class Stop(Message):
-    """The workflow stands still."""
+    """The update's answer: the workflow is parked."""

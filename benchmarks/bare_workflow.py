@@ -20,12 +20,12 @@ class BareJob:
     @workflow.init
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._heard: set[str] = set()
+        self._decided: set[str] = set()
         self._waiting = False
 
     @workflow.run
     async def run(self, job: Job) -> None:
-        """Take the steps in their order."""
+        """Execute the steps in order."""
         for number in range(job.steps):
             await self._step(1 + number)
         if job.gated:
@@ -36,18 +36,18 @@ class BareJob:
 
     @workflow.signal(name="decided")
     def decided(self, news: Decided) -> None:
-        """Hear the signal."""
-        self._heard.add(news.gate_id)
+        """Receive the signal."""
+        self._decided.add(news.gate_id)
 
     @workflow.update(name="wait_for_stop")
-    async def wait_for_stop(self, query: StopQuery) -> Stop:  # noqa: ARG002  every message has one
-        """Answer when the workflow stands still."""
+    async def wait_for_stop(self, query: StopQuery) -> Stop:  # noqa: ARG002  every update has one
+        """Answer when the workflow is parked."""
         await workflow.wait_condition(lambda: self._waiting)
         return Stop()
 
     async def _wait(self) -> None:
         self._waiting = True
-        await workflow.wait_condition(lambda: self._job.job_id in self._heard)
+        await workflow.wait_condition(lambda: self._job.job_id in self._decided)
         self._waiting = False
 
     async def _step(self, number: int) -> None:

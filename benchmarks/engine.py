@@ -1,8 +1,8 @@
-"""Runs of Kern as a script has them: agents with a scripted model, on the embedded runtime."""
+"""Runs of Kern as in a script: agents with a scripted model, on the embedded runtime."""
 
 import time
 
-from benchmarks.measure import Took
+from benchmarks.measure import Duration
 from kern.agent import Agent
 from kern.client.processes.process_runtime import runtime_for
 from kern.client.processes.runtime import Runtime
@@ -36,7 +36,7 @@ TALKING = Agent(
     add_history_to_context=True,
     num_history_runs=3,
 )
-# Without a bound that a session of the measurements reaches.
+# A bound that no measured session reaches.
 REMEMBERING = Agent(
     id="bench-remembering",
     model=ScriptedModel(["Here is your answer."]),
@@ -52,32 +52,32 @@ def long_agent(turns: int) -> Agent:
 
 
 def start_runtime() -> Runtime:
-    """Start the embedded runtime with the agents in it."""
+    """Start the embedded runtime with the agents registered."""
     for agent in (PLAIN, GATED, TALKING, REMEMBERING):
         runtime_for(agent)
     return runtime_for(PLAIN)
 
 
-async def plain() -> Took:
-    """Run once without a gate."""
+async def plain() -> Duration:
+    """Run an agent without gates once."""
     return await _timed(PLAIN, None)
 
 
-async def gated() -> Took:
-    """Run once with one approval."""
-    began = time.perf_counter()
+async def gated() -> Duration:
+    """Run an agent with one approval once."""
+    started_at = time.perf_counter()
     paused = await GATED.arun("Refund order 1042")
-    stopped = time.perf_counter()
+    paused_at = time.perf_counter()
     for requirement in paused.active_requirements:
         requirement.confirm(by="dana")
     output = await GATED.acontinue_run(paused.run_id, paused.requirements)
-    ended = time.perf_counter()
+    ended_at = time.perf_counter()
     _check(output)
-    return Took(output.run_id, stopped - began, ended - stopped)
+    return Duration(output.run_id, paused_at - started_at, ended_at - paused_at)
 
 
-async def talk(agent: Agent, session_id: str | None) -> Took:
-    """Take one turn of a session, or the first of a new one."""
+async def talk(agent: Agent, session_id: str | None) -> Duration:
+    """Run one interaction of a session, or the first one of a new session."""
     return await _timed(agent, session_id)
 
 
@@ -90,12 +90,12 @@ async def list_sessions(user_id: str, limit: int) -> int:
     return pages
 
 
-async def _timed(agent: Agent, session_id: str | None) -> Took:
-    began = time.perf_counter()
+async def _timed(agent: Agent, session_id: str | None) -> Duration:
+    started_at = time.perf_counter()
     output = await agent.arun("What is the answer?", session_id=session_id)
-    ended = time.perf_counter()
+    ended_at = time.perf_counter()
     _check(output)
-    return Took(output.run_id, ended - began)
+    return Duration(output.run_id, ended_at - started_at)
 
 
 def _check(output: RunOutput) -> None:

@@ -1,4 +1,4 @@
-"""How much history a workflow has, as the server counts it."""
+"""The size of a workflow's history, as the server counts it."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from temporalio.client import Client
 
 @dataclass(frozen=True)
 class History:
-    """Events and bytes."""
+    """The number of events, and their size in bytes."""
 
     events: int
     size: int
 
 
 async def history_of(client: Client, workflow_id: str) -> History:
-    """Ask the server for a workflow's history."""
+    """Return the size of a workflow's history."""
     described = await client.get_workflow_handle(workflow_id).describe()
     info = described.raw_description.workflow_execution_info
     return History(info.history_length, info.history_size_bytes)

@@ -1,4 +1,4 @@
-"""Clocks, samples and what is said of them: medians, 95th percentiles and ratios of medians."""
+"""Samples of latency and CPU time, and their medians and 95th percentiles."""
 
 import asyncio
 import statistics
@@ -7,13 +7,13 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-# What a run leaves to be done after its answer (notes, evictions) is counted as its own.
+# Work that a run leaves for after its answer (confirmations, evictions) counts as its own.
 _AFTERMATH_SECONDS = 0.06
 
 
 @dataclass(frozen=True)
-class Took:
-    """One run: its workflow's id, the seconds to its first stop, and from a decision to its end."""
+class Duration:
+    """The duration of one run, in seconds: to its first stop, and from a decision to its end."""
 
     workflow_id: str
     to_stop: float
@@ -21,15 +21,15 @@ class Took:
 
     @property
     def seconds(self) -> float:
-        """The time that a caller waited in all."""
+        """The total time that a caller waited."""
         return self.to_stop + self.to_end
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A run with the CPU seconds it took: this process's, and the server's if the system tells."""
+    """A run's duration, and the CPU seconds it used in this process and in the server."""
 
-    took: Took
+    duration: Duration
     client_cpu: float
     server_cpu: float
 
@@ -41,7 +41,7 @@ class Series:
     samples: list[Sample] = field(default_factory=list)
 
     def values(self, of: Callable[[Sample], float]) -> list[float]:
-        """Return one figure of every sample."""
+        """Return one figure for each sample."""
         return [of(sample) for sample in self.samples]
 
 
@@ -51,16 +51,16 @@ class Meter:
     def __init__(self, server_pid: int) -> None:
         self._server_pid = server_pid
 
-    async def sample(self, run: Callable[[], Awaitable[Took]]) -> Sample:
-        """Run once, and count the CPU until a moment after its end."""
+    async def sample(self, run: Callable[[], Awaitable[Duration]]) -> Sample:
+        """Run once, and measure the CPU time until a moment after its end."""
         client, server = time.process_time(), server_cpu(self._server_pid)
-        took = await run()
+        duration = await run()
         await asyncio.sleep(_AFTERMATH_SECONDS)
-        return Sample(took, time.process_time() - client, server_cpu(self._server_pid) - server)
+        return Sample(duration, time.process_time() - client, server_cpu(self._server_pid) - server)
 
 
 def server_cpu(pid: int) -> float:
-    """Return the CPU seconds of another process; not a number where the system does not tell."""
+    """Return the CPU seconds of another process; NaN where the system cannot tell."""
     if sys.platform != "linux":
         return float("nan")
     # The clock of a process, as Linux numbers it: clock_getcpuclockid(3), which Python lacks.
@@ -68,11 +68,11 @@ def server_cpu(pid: int) -> float:
 
 
 async def alternate(
-    meter: Meter, count: int, *runs: Callable[[], Awaitable[Took]], warm_up: int = 3
+    meter: Meter, count: int, *runs: Callable[[], Awaitable[Duration]], warm_up: int = 3
 ) -> list[Series]:
-    """Run each in turn, `count` times, so that the machine's moods fall on all alike.
+    """Run each in turn, `count` times, so that noise of the machine affects all alike.
 
-    The order is turned round every time, so that none always follows the same one.
+    The order is reversed every time, so that no run always follows the same one.
     """
     for run in runs:
         for _ in range(warm_up):
@@ -80,8 +80,8 @@ async def alternate(
     series = [Series() for _ in runs]
     order = list(zip(series, runs, strict=True))
     for _ in range(count):
-        for kept, run in order:
-            kept.samples.append(await meter.sample(run))
+        for target, run in order:
+            target.samples.append(await meter.sample(run))
         order.reverse()
     return series
 

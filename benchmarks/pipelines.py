@@ -1,8 +1,8 @@
-"""Pipelines of functions that do nothing: what is left is what the steps themselves cost."""
+"""Pipelines of functions that do nothing, so that only the cost of the steps is measured."""
 
 import time
 
-from benchmarks.measure import Took
+from benchmarks.measure import Duration
 from kern.client.processes.process_runtime import runtime_for
 from kern.values.states import RunStatus
 from kern.workflow import Loop, Parallel, Step, StepInput, Workflow
@@ -10,16 +10,16 @@ from kern.workflow import Loop, Parallel, Step, StepInput, Workflow
 STEPS, ITERATIONS, ITEMS, AT_ONCE = 100, 300, 1000, 10
 
 
-def count(told: StepInput) -> int:
-    return int(str(told.previous_content)) + 1
+def count(step_input: StepInput) -> int:
+    return int(str(step_input.previous_content)) + 1
 
 
-def item(told: StepInput) -> int:
-    return int(str(told.item))
+def item(step_input: StepInput) -> int:
+    return int(str(step_input.item))
 
 
-def is_over(told: StepInput) -> bool:
-    return int(str(told.previous_content)) < 0
+def is_over(step_input: StepInput) -> bool:
+    return int(str(step_input.previous_content)) < 0
 
 
 SEQUENCE = Workflow(
@@ -32,27 +32,27 @@ MANY = Workflow(
 )
 
 
-async def sequence() -> Took:
+async def sequence() -> Duration:
     """Run steps one after another."""
     return await _timed(SEQUENCE)
 
 
-async def loop() -> Took:
-    """Run iterations of one step, after each of which code is asked whether it was the last."""
+async def loop() -> Duration:
+    """Run iterations of one step, with an end condition in code after each."""
     return await _timed(LOOP)
 
 
-async def many() -> Took:
-    """Run a step for each item, some at once."""
+async def many() -> Duration:
+    """Run a step for each item, some of them concurrently."""
     return await _timed(MANY)
 
 
-async def _timed(workflow: Workflow) -> Took:
+async def _timed(workflow: Workflow) -> Duration:
     runtime_for(workflow)
-    began = time.perf_counter()
+    started_at = time.perf_counter()
     output = await workflow.arun("0")
-    took = time.perf_counter() - began
+    seconds = time.perf_counter() - started_at
     if output.status is not RunStatus.completed:
         message = f"The run that was measured did not complete: {output!r}"
         raise RuntimeError(message)
-    return Took(output.run_id, took)
+    return Duration(output.run_id, seconds)

@@ -1,4 +1,4 @@
-"""The table, and the same figures for programs."""
+"""The report: a table for people, and the same figures as JSON for programs."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of Kern's, what stands beside it, and the most that either should come to."""
+    """One figure of Kern, the figure it is compared with, and the aims for it."""
 
     name: str
     measure: str
@@ -21,12 +21,12 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Kern's figure over the other."""
+        """Kern's figure divided by the other."""
         return self.kern / self.beside if self.beside else None
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the aim is met; None where there is none."""
+        """Whether the aim is met; None if there is none."""
         if self.ratio_aim is not None and self.ratio is not None:
             return self.ratio <= self.ratio_aim
         return None if self.aim is None else self.kern <= self.aim
@@ -34,7 +34,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """All rows, and what a reader must know to judge them."""
+    """All rows, and the facts that a reader needs to judge them."""
 
     rows: list[Row]
     runs: int
@@ -51,16 +51,16 @@ class Report:
         for row in self.rows:
             if previous not in ("", row.name):
                 table.add_section()
-            shown = "" if row.name == previous else row.name
-            table.add_row(shown, row.measure, *_cells(row))
+            name = "" if row.name == previous else row.name
+            table.add_row(name, row.measure, *_cells(row))
             previous = row.name
         Console(width=100).print(table)
 
     def print_json(self) -> None:
         """Print for programs."""
         rows = [{**asdict(row), "ratio": row.ratio, "is_met": row.is_met} for row in self.rows]
-        whole = {"runs": self.runs, "machine": self.machine, "rows": rows}
-        print(json.dumps(whole, indent=2))
+        report = {"runs": self.runs, "machine": self.machine, "rows": rows}
+        print(json.dumps(report, indent=2))
 
 
 def _cells(row: Row) -> tuple[str, str, str, str]:
@@ -68,16 +68,16 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
     aim = ""
     if row.ratio_aim is not None:
-        aim, ratio = f"≤ {row.ratio_aim:.2f}", _in(colour, ratio)
+        aim, ratio = f"≤ {row.ratio_aim:.2f}", _coloured(colour, ratio)
     elif row.aim is not None:
         aim = f"≤ {row.aim:.0f}"
     kern = _number(row.kern)
     if row.aim is not None:
-        kern = _in(colour, kern)
+        kern = _coloured(colour, kern)
     return kern, "" if row.beside is None else _number(row.beside), ratio, aim
 
 
-def _in(colour: str, text: str) -> str:
+def _coloured(colour: str, text: str) -> str:
     return f"[{colour}]{text}[/]" if colour and text else text
 
 

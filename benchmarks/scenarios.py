@@ -1,4 +1,4 @@
-"""What is measured: each scenario runs what it compares in turn and returns its rows."""
+"""The scenarios: each one runs what it compares in turn, and returns rows of the report."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -9,10 +9,10 @@ from temporalio.client import Client
 from benchmarks import engine, pipelines
 from benchmarks.bare import Bare
 from benchmarks.histories import history_of
-from benchmarks.measure import Meter, Sample, Series, Took, alternate, median, p95
+from benchmarks.measure import Duration, Meter, Sample, Series, alternate, median, p95
 from benchmarks.report import Row
 from benchmarks.sessions import many_sessions, session_with
-from benchmarks.statements import asked_by
+from benchmarks.statements import database_usage
 from benchmarks.streaming import latencies
 from kern.agent import Agent
 from kern.client.processes.process_runtime import runtime_for
@@ -23,16 +23,16 @@ CPU_AIM = 1.5
 HISTORY_AIM_KB = 150
 LONG_TURNS = 100
 LONG_SESSION = 999
-# How often what takes seconds is measured.
+# How often scenarios that take seconds are repeated.
 FEW = 5
 SESSIONS, RUNS_IN_EACH, PAGE = 1000, 3, 100
 
-Run = Callable[[], Awaitable[Took]]
+Run = Callable[[], Awaitable[Duration]]
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What every scenario works with."""
+    """The parts that all scenarios use."""
 
     db: Store
     temporal: Client
@@ -56,12 +56,12 @@ async def history(bench: Bench) -> list[Row]:
     agent = engine.long_agent(LONG_TURNS)
     runtime_for(agent)
     output = await agent.arun("Look everything up")
-    found = await history_of(bench.temporal, output.run_id)
+    history = await history_of(bench.temporal, output.run_id)
     name = f"a run of {output.metrics.model_calls} turns"
     return [
         Row(name, "tool calls", output.metrics.tool_calls),
-        Row(name, "history events", found.events),
-        Row(name, "history KB", found.size / 1000, aim=HISTORY_AIM_KB),
+        Row(name, "history events", history.events),
+        Row(name, "history KB", history.size / 1000, aim=HISTORY_AIM_KB),
     ]
 
 
@@ -79,7 +79,7 @@ async def session(bench: Bench) -> list[Row]:
     return [
         *windowed,
         *_compared("turn 1,000, a window of 3 runs", "beside turn 4", late, early),
-        # More is shown each time, so nothing is aimed at.
+        # Each prompt is longer than the last, so there is no aim.
         *(
             replace(row, ratio_aim=None)
             for row in await _turns(bench, engine.REMEMBERING, "all history")
@@ -88,81 +88,81 @@ async def session(bench: Bench) -> list[Row]:
 
 
 async def listing(bench: Bench) -> list[Row]:
-    """Measure the pages in which a user's 1,000 sessions are listed, beside those of 10."""
+    """Measure the listing of a user's 1,000 sessions, compared with 10."""
     many = await many_sessions(bench.db, engine.PLAIN, SESSIONS, RUNS_IN_EACH)
     few = await many_sessions(bench.db, engine.PLAIN, PAGE // 10, RUNS_IN_EACH)
-    pages, one = [list[float](), list[float]()]
+    all_pages, single_page = list[float](), list[float]()
     count = 0
     for _ in range(bench.runs):
-        for user_id, took in ((many, pages), (few, one)):
-            began = time.perf_counter()
+        for user_id, durations in ((many, all_pages), (few, single_page)):
+            started_at = time.perf_counter()
             count = max(count, await engine.list_sessions(user_id, PAGE))
-            took.append(1000 * (time.perf_counter() - began))
-    asked = await asked_by(bench.db.engine, lambda: engine.list_sessions(many, PAGE))
+            durations.append(1000 * (time.perf_counter() - started_at))
+    usage = await database_usage(bench.db.engine, lambda: engine.list_sessions(many, PAGE))
     name = f"{SESSIONS:,} sessions listed"
     return [
         Row(name, "pages", count),
-        Row(name, "all pages p50, ms", median(pages)),
+        Row(name, "all pages p50, ms", median(all_pages)),
         Row(
             name,
             "a page, beside one of 10 sessions, ms",
-            median(pages) / count,
-            median(one),
+            median(all_pages) / count,
+            median(single_page),
         ),
-        Row(name, "SQL statements", asked.statements),
+        Row(name, "SQL statements", usage.statements),
     ]
 
 
 async def deltas(bench: Bench) -> list[Row]:
-    """Measure how long text takes from the model to its reader, in one process."""
+    """Measure the latency of streamed text, from the model to its reader in one process."""
     await latencies()
-    took = [1000 * value for _ in range(bench.runs) for value in await latencies()]
+    milliseconds = [1000 * value for _ in range(bench.runs) for value in await latencies()]
     return [
-        Row("streamed text", "from model to reader p50, ms", median(took)),
-        Row("streamed text", "from model to reader p95, ms", p95(took)),
+        Row("streamed text", "from model to reader p50, ms", median(milliseconds)),
+        Row("streamed text", "from model to reader p95, ms", p95(milliseconds)),
     ]
 
 
 async def pipeline(bench: Bench) -> list[Row]:
-    """Measure steps one after another beside a workflow of as many activities, and a loop."""
+    """Measure steps in sequence, compared with a workflow of as many activities, and a loop."""
     count = min(bench.runs, FEW)
     steps = pipelines.STEPS
     ours, theirs = await alternate(
         bench.meter, count, pipelines.sequence, lambda: bench.bare.steps(steps), warm_up=1
     )
-    mine, other = (
-        [steps / took for took in series.values(lambda sample: sample.took.seconds)]
+    kern, bare = (
+        [steps / value for value in series.values(lambda sample: sample.duration.seconds)]
         for series in (ours, theirs)
     )
-    history = await history_of(bench.temporal, ours.samples[-1].took.workflow_id)
-    beside = await history_of(bench.temporal, theirs.samples[-1].took.workflow_id)
-    asked = await asked_by(bench.db.engine, pipelines.sequence)
-    repeated = await bench.meter.sample(pipelines.loop)
+    history = await history_of(bench.temporal, ours.samples[-1].duration.workflow_id)
+    bare_history = await history_of(bench.temporal, theirs.samples[-1].duration.workflow_id)
+    usage = await database_usage(bench.db.engine, pipelines.sequence)
+    iterations = await bench.meter.sample(pipelines.loop)
     name = f"{steps} steps, {count} runs of each"
     return [
-        Row(name, "steps per second p50", median(mine), median(other)),
+        Row(name, "steps per second p50", median(kern), median(bare)),
         *_cpu(name, ours, theirs),
-        Row(name, "history events", history.events, beside.events),
-        Row(name, "history bytes", history.size, beside.size),
-        Row(name, "SQL statements a step", asked.statements / steps),
+        Row(name, "history events", history.events, bare_history.events),
+        Row(name, "history bytes", history.size, bare_history.size),
+        Row(name, "SQL statements a step", usage.statements / steps),
         Row(
             f"a loop of {pipelines.ITERATIONS} iterations, once",
             "iterations per second",
-            pipelines.ITERATIONS / repeated.took.seconds,
+            pipelines.ITERATIONS / iterations.duration.seconds,
         ),
     ]
 
 
 async def parallel(bench: Bench) -> list[Row]:
     """Measure one `Parallel` over many items."""
-    found = await bench.meter.sample(pipelines.many)
-    history = await history_of(bench.temporal, found.took.workflow_id)
+    sample = await bench.meter.sample(pipelines.many)
+    history = await history_of(bench.temporal, sample.duration.workflow_id)
     name = f"{pipelines.ITEMS:,} items, {pipelines.AT_ONCE} at once, once"
     return [
-        Row(name, "seconds", found.took.seconds),
-        Row(name, "items per second", pipelines.ITEMS / found.took.seconds),
-        Row(name, "CPU of client and worker, s", found.client_cpu),
-        Row(name, "CPU of the server, s", found.server_cpu),
+        Row(name, "seconds", sample.duration.seconds),
+        Row(name, "items per second", pipelines.ITEMS / sample.duration.seconds),
+        Row(name, "CPU of client and worker, s", sample.client_cpu),
+        Row(name, "CPU of the server, s", sample.server_cpu),
         Row(name, "history events", history.events),
         Row(name, "history KB", history.size / 1000),
     ]
@@ -180,7 +180,7 @@ SCENARIOS = {
 }
 
 
-async def _turns(bench: Bench, agent: Agent, shown: str) -> list[Row]:
+async def _turns(bench: Bench, agent: Agent, context: str) -> list[Row]:
     hundredth = await session_with(bench.db, agent, LONG_SESSION // 10)
     thousandth = await session_with(bench.db, agent, LONG_SESSION)
     later, latest, first = await alternate(
@@ -190,65 +190,67 @@ async def _turns(bench: Bench, agent: Agent, shown: str) -> list[Row]:
         lambda: engine.talk(agent, thousandth),
         lambda: engine.talk(agent, None),
     )
-    asked = await asked_by(bench.db.engine, lambda: engine.talk(agent, thousandth))
-    beside = await asked_by(bench.db.engine, lambda: engine.talk(agent, hundredth))
-    name = f"turn 1,000, {shown}"
+    usage = await database_usage(bench.db.engine, lambda: engine.talk(agent, thousandth))
+    earlier = await database_usage(bench.db.engine, lambda: engine.talk(agent, hundredth))
+    name = f"turn 1,000, {context}"
     return [
-        *_compared(f"turn 100, {shown}", "beside turn 1", later, first),
+        *_compared(f"turn 100, {context}", "beside turn 1", later, first),
         *_compared(name, "beside turn 1", latest, first),
-        Row(name, "SQL statements, beside turn 100", asked.statements, beside.statements),
+        Row(name, "SQL statements, beside turn 100", usage.statements, earlier.statements),
     ]
 
 
 async def _beside(bench: Bench, name: str, kern: Run, bare: Run) -> list[Row]:
     ours, theirs = await alternate(bench.meter, bench.runs, kern, bare)
-    rows = _latency(name, "latency", ours, theirs, lambda took: took.seconds)
-    if ours.samples[0].took.to_end:
-        rows += _latency(name, "decision to end", ours, theirs, lambda took: took.to_end)
+    rows = _latency(name, "latency", ours, theirs, lambda duration: duration.seconds)
+    if ours.samples[0].duration.to_end:
+        rows += _latency(name, "decision to end", ours, theirs, lambda duration: duration.to_end)
     rows += _cpu(name, ours, theirs)
-    mine = await history_of(bench.temporal, ours.samples[-1].took.workflow_id)
-    other = await history_of(bench.temporal, theirs.samples[-1].took.workflow_id)
+    kern_history = await history_of(bench.temporal, ours.samples[-1].duration.workflow_id)
+    bare_history = await history_of(bench.temporal, theirs.samples[-1].duration.workflow_id)
     rows += [
-        Row(name, "history events", mine.events, other.events),
-        Row(name, "history bytes", mine.size, other.size),
+        Row(name, "history events", kern_history.events, bare_history.events),
+        Row(name, "history bytes", kern_history.size, bare_history.size),
     ]
-    asked = await asked_by(bench.db.engine, kern)
+    usage = await database_usage(bench.db.engine, kern)
     return [
         *rows,
-        Row(name, "SQL transactions that write", asked.writes),
-        Row(name, "SQL transactions that read", asked.reads),
-        Row(name, "SQL statements", asked.statements),
+        Row(name, "SQL transactions that write", usage.writes),
+        Row(name, "SQL transactions that read", usage.reads),
+        Row(name, "SQL statements", usage.statements),
     ]
 
 
 def _latency(
-    name: str, measure: str, ours: Series, theirs: Series, of: Callable[[Took], float]
+    name: str, measure: str, ours: Series, theirs: Series, of: Callable[[Duration], float]
 ) -> list[Row]:
-    mine = [1000 * value for value in ours.values(lambda sample: of(sample.took))]
-    other = [1000 * value for value in theirs.values(lambda sample: of(sample.took))]
+    kern = [1000 * value for value in ours.values(lambda sample: of(sample.duration))]
+    bare = [1000 * value for value in theirs.values(lambda sample: of(sample.duration))]
     return [
-        Row(name, f"{measure} p50, ms", median(mine), median(other), LATENCY_AIM),
-        Row(name, f"{measure} p95, ms", p95(mine), p95(other), LATENCY_AIM),
+        Row(name, f"{measure} p50, ms", median(kern), median(bare), LATENCY_AIM),
+        Row(name, f"{measure} p95, ms", p95(kern), p95(bare), LATENCY_AIM),
     ]
 
 
 def _cpu(name: str, ours: Series, theirs: Series) -> list[Row]:
-    mine, other = (
+    kern, bare = (
         [1000 * median(series.values(of)) for of in (_client_cpu, _server_cpu)]
         for series in (ours, theirs)
     )
     return [
-        Row(name, "CPU of client and worker, ms", mine[0], other[0], CPU_AIM),
-        Row(name, "CPU of the server, ms", mine[1], other[1], CPU_AIM),
+        Row(name, "CPU of client and worker, ms", kern[0], bare[0], CPU_AIM),
+        Row(name, "CPU of the server, ms", kern[1], bare[1], CPU_AIM),
     ]
 
 
 def _compared(name: str, measure: str, ours: Series, theirs: Series) -> list[Row]:
-    latency, _ = _latency(name, f"{measure}: latency", ours, theirs, lambda took: took.seconds)
-    mine, other = (1000 * median(series.values(_client_cpu)) for series in (ours, theirs))
+    latency, _ = _latency(
+        name, f"{measure}: latency", ours, theirs, lambda duration: duration.seconds
+    )
+    kern, bare = (1000 * median(series.values(_client_cpu)) for series in (ours, theirs))
     return [
         latency,
-        Row(name, f"{measure}: CPU of client and worker, ms", mine, other, LATENCY_AIM),
+        Row(name, f"{measure}: CPU of client and worker, ms", kern, bare, LATENCY_AIM),
     ]
 
 

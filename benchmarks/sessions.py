@@ -1,4 +1,4 @@
-"""Long sessions, written by the functions that runs are stored with, without running them."""
+"""Long sessions, stored by Kern's own functions without executing any runs."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -14,18 +14,18 @@ from kern.db.turns import model_turns
 from kern.models.base import ModelResponse
 from kern.values.ids import new_id
 
-_AT_ONCE = 100
+_BATCH_SIZE = 100
 
 
 async def session_with(db: Store, agent: Agent, completed: int) -> str:
-    """Store a session with that many completed runs; return its id."""
+    """Store a session with `completed` runs; return its id."""
     session_id = new_id()
     await _store_all(db, agent, [session_id] * completed)
     return session_id
 
 
 async def many_sessions(db: Store, agent: Agent, count: int, runs_in_each: int) -> str:
-    """Store that many sessions of one user with as many runs each; return the user's id."""
+    """Store `count` sessions of one user, with `runs_in_each` runs each; return the user's id."""
     user_id = new_id()
     ids = [new_id() for _ in range(count)]
     await _store_all(db, agent, ids * runs_in_each, user_id)
@@ -35,9 +35,9 @@ async def many_sessions(db: Store, agent: Agent, count: int, runs_in_each: int) 
 async def _store_all(
     db: Store, agent: Agent, session_ids: list[str], user_id: str | None = None
 ) -> None:
-    for first in range(0, len(session_ids), _AT_ONCE):
-        these = session_ids[first : first + _AT_ONCE]
-        await db.write(partial(_store, agent=agent, session_ids=these, user_id=user_id))
+    for first in range(0, len(session_ids), _BATCH_SIZE):
+        batch = session_ids[first : first + _BATCH_SIZE]
+        await db.write(partial(_store, agent=agent, session_ids=batch, user_id=user_id))
 
 
 def _store(tx: Session, *, agent: Agent, session_ids: list[str], user_id: str | None) -> None:

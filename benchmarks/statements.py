@@ -1,4 +1,4 @@
-"""Counts what a run asks of the database."""
+"""Counts the transactions and statements of a run."""
 
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, event
 
-# The statement comes back from the embedded database as the driver was given it.
-_BEGINNINGS = {"BEGIN": "reads", "BEGIN IMMEDIATE": "writes"}
+# These are the statements that begin a transaction in the embedded database.
+_KINDS = {"BEGIN": "reads", "BEGIN IMMEDIATE": "writes"}
 
 
 @dataclass
-class Asked:
+class Usage:
     """Transactions that read, transactions that wrote, and the statements in both."""
 
     reads: int = 0
@@ -19,26 +19,26 @@ class Asked:
     statements: int = 0
 
 
-async def asked_by(engine: Engine, run: Callable[[], Awaitable[object]]) -> Asked:
-    """Run once and count; the relay's rare looks may be among it."""
-    with _counting(engine) as asked:
+async def database_usage(engine: Engine, run: Callable[[], Awaitable[object]]) -> Usage:
+    """Run once and count; the relay's occasional reads may be included."""
+    with _counting(engine) as usage:
         await run()
-    return asked
+    return usage
 
 
 @contextmanager
-def _counting(engine: Engine) -> Generator[Asked]:
-    asked = Asked()
+def _counting(engine: Engine) -> Generator[Usage]:
+    usage = Usage()
 
-    def count(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        kind = _BEGINNINGS.get(statement)
+    def count(_connection: object, _cursor: object, statement: str, *_arguments: object) -> None:
+        kind = _KINDS.get(statement)
         if kind is None:
-            asked.statements += 1
+            usage.statements += 1
         else:
-            setattr(asked, kind, getattr(asked, kind) + 1)
+            setattr(usage, kind, getattr(usage, kind) + 1)
 
     event.listen(engine, "before_cursor_execute", count)
     try:
-        yield asked
+        yield usage
     finally:
         event.remove(engine, "before_cursor_execute", count)

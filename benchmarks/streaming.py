@@ -1,4 +1,4 @@
-"""How long a piece of text takes from the model to whoever reads it."""
+"""The latency of streamed text, from the model to its reader."""
 
 import asyncio
 import time
@@ -13,30 +13,30 @@ _BETWEEN = 0.005
 
 
 class Timed(Model):
-    """Says what time it is, again and again."""
+    """Answers with the current time, piece by piece."""
 
     id = "timed"
 
-    async def respond(self, request: ModelRequest, on_delta: Delta | None = None) -> ModelResponse:  # noqa: ARG002  it says the same to everybody
-        """Say the time."""
-        said = ""
+    async def respond(self, request: ModelRequest, on_delta: Delta | None = None) -> ModelResponse:  # noqa: ARG002  it answers every request alike
+        """Write the time in each piece."""
+        text = ""
         for _ in range(_PIECES if on_delta is not None else 0):
             piece = f"{time.perf_counter()} "
-            said += piece
+            text += piece
             if on_delta is not None:
                 on_delta(piece)
             await asyncio.sleep(_BETWEEN)
-        return ModelResponse(content=said, provider="timed")
+        return ModelResponse(content=text, provider="timed")
 
 
-TELLING = Agent(id="bench-telling", model=Timed())
+TIMED = Agent(id="bench-telling", model=Timed())
 
 
 async def latencies() -> list[float]:
-    """Stream one run; return the seconds that each piece took."""
-    took = list[float]()
-    async for event in TELLING.arun("What time is it?", stream=True):
+    """Stream one run; return the latency of each piece, in seconds."""
+    seconds = list[float]()
+    async for event in TIMED.arun("What time is it?", stream=True):
         now = time.perf_counter()
         if isinstance(event, RunContent):
-            took += [now - float(said) for said in event.content.split()]
-    return took
+            seconds += [now - float(sent_at) for sent_at in event.content.split()]
+    return seconds

@@ -1,4 +1,4 @@
-"""The kit for tests of agents: scripted models, and a runtime that leaves nothing behind."""
+"""The kit for testing agents: scripted models, and a runtime that leaves nothing behind."""
 
 import importlib
 import tempfile
@@ -14,24 +14,24 @@ __all__ = ["Call", "ScriptedModel", "isolated_runtime"]
 
 @contextmanager
 def isolated_runtime(home: Path | None = None, db: Database | None = None) -> Generator[Path]:
-    """Run agents on a real runtime of their own while the block lasts.
+    """Run agents on a real runtime of its own for the duration of the block.
 
-    It has its own server and database, so nothing of other runs is seen, and its own registry.
+    It has its own server, database and registry, so tests see no other runs and no other agents.
 
     Args:
-        home: The folder; default: a temporary one, which is removed at the end.
+        home: The runtime's folder; default: a temporary one, which is removed at the end.
         db: The database; default: SQLite in the folder.
 
     Yields:
-        The folder.
+        The runtime's folder.
     """
     if home is None:
         with (
-            # The server may still be writing as it ends.
+            # The server may still write into the folder as it ends.
             tempfile.TemporaryDirectory(prefix="kern", ignore_cleanup_errors=True) as folder,
-            isolated_runtime(Path(folder), db) as used,
+            isolated_runtime(Path(folder), db) as own,
         ):
-            yield used
+            yield own
         return
     runtime = importlib.import_module("kern.client.processes.process_runtime")
     with runtime.isolated(home, db):

@@ -14,7 +14,7 @@ _COURIER = "kern.courier"
 class _Delays(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         fields = fields_of(record)
-        if fields.get("event") == "delivery_waits":
+        if fields.get("event") == "delivery_postponed":
             sys.stderr.write(f"kern: {one_line(str(fields.get('why')))}\n")
 
 

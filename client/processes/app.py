@@ -1,4 +1,4 @@
-"""Finds the components of an app by a reference such as `package.module:attribute`."""
+"""Loads the components of an app, named by a reference such as `package.module:attribute`."""
 
 import importlib
 import importlib.util
@@ -19,29 +19,30 @@ _USAGE = "Write package.module:attribute or path/to/file.py:attribute."
 def load_app(reference: str) -> list[Component]:
     """Import an app and register its components, so that this process can execute their runs.
 
-    Modules are looked for in the current directory first, as `python -m` does; a file also finds
-    what lies beside it, as `python path/to/file.py` does.
+    Modules are searched in the current directory first, as with `python -m`. A file can also import
+    its neighbours, as with `python path/to/file.py`.
 
     Args:
         reference: `package.module:attribute` or `path/to/file.py:attribute`. The attribute is a
-            component, or a list, tuple or dict of them. Without one, all that the module has.
+            component, or a list, tuple or dict of them. Without an attribute: all components of the
+            module.
 
     Raises:
-        InvalidInput: There is no such module or attribute, or it holds something else.
+        InvalidInput: There is no such module or attribute, or it is not a component.
         InvalidDefinition: Two different components have one id.
     """
     where, attribute = _split(reference)
     module = _from_file(where) if _is_file(where) else _from_name(where)
     if attribute is None:
-        found = _declared(module, reference)
+        components = _declared(module, reference)
     else:
-        found = list(_components(_attribute(module, attribute, reference), reference))
-    if not found:
+        components = list(_components(_attribute(module, attribute, reference), reference))
+    if not components:
         message = f"The app {reference!r} holds no component. Put an Agent into it."
         raise InvalidInput(message)
-    for component in found:
+    for component in components:
         registry.register(component)
-    return found
+    return components
 
 
 def database_of(components: Sequence[Component]) -> Store | None:
@@ -89,11 +90,11 @@ def _from_file(where: str) -> ModuleType:
     path = Path(where).expanduser().resolve()
     if not path.is_file():
         raise InvalidInput(f"There is no file {where!r} in {str(Path.cwd())!r}. {_USAGE}")
-    known = sys.modules.get(path.stem)
-    if known is not None and getattr(known, "__file__", None) == str(path):
-        return known
+    loaded = sys.modules.get(path.stem)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
+        return loaded
     # A file may have the name of a module that others import, such as `client.py`.
-    name = path.stem if known is None else f"{path.stem}__app"
+    name = path.stem if loaded is None else f"{path.stem}__app"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise InvalidInput(f"{where!r} is no Python file. {_USAGE}")
@@ -162,8 +163,8 @@ def _components(value: object, reference: str) -> Iterator[Component]:
 
 
 def _declared(module: ModuleType, reference: str) -> list[Component]:
-    found = [item for item in vars(module).values() if isinstance(item, Component)]
-    if not found:
+    components = [item for item in vars(module).values() if isinstance(item, Component)]
+    if not components:
         message = f"The module {reference!r} declares no component. {_USAGE}"
         raise InvalidInput(message)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(components))

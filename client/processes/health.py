@@ -1,4 +1,4 @@
-"""What an orchestrator asks a worker: `/healthz`, if it lives, and `/readyz`, if it can work."""
+"""The health endpoint of a worker: `/healthz` says that it lives, `/readyz` that it can work."""
 
 import asyncio
 import json
@@ -15,15 +15,15 @@ from kern.process.logs import get_logger
 
 _log = get_logger("kern.health")
 
-_PATIENCE = 2.0
+_PROBE_SECONDS = 2.0
 _REQUEST_BYTES = 8192
 _REQUEST_SECONDS = 5.0
-_AT_ONCE = 64
+_MAX_CONNECTIONS = 64
 _OK = "ok"
 
 
 class _Probe:
-    """Asks one part, once at a time whoever wants to know, so that a dead part holds one thread."""
+    """Asks one part, one request at a time, so that a dead part occupies at most one thread."""
 
     def __init__(self, part: str, ask: Callable[[], Awaitable[object]]) -> None:
         self._part = part
@@ -34,20 +34,20 @@ class _Probe:
     async def answer(self) -> str:
         if self._asking is None or self._asking.done():
             self._asking = asyncio.ensure_future(self._ask())
-        await asyncio.wait({self._asking}, timeout=_PATIENCE)
-        error: BaseException | None = TimeoutError(f"no answer within {_PATIENCE:g} s")
+        await asyncio.wait({self._asking}, timeout=_PROBE_SECONDS)
+        error: BaseException | None = TimeoutError(f"no answer within {_PROBE_SECONDS:g} s")
         if self._asking.done():
             error = self._asking.exception()
         answer = _OK if error is None else "does not answer"
         if answer != self._answer:
             level = _log.info if error is None else _log.warning
-            level("part_changed", part=self._part, now=answer, why=str(error or "").strip())
+            level("readiness_changed", part=self._part, now=answer, why=str(error or "").strip())
         self._answer = answer
         return answer
 
 
 class Health:
-    """What is known of a worker's parts, while they come and go: no addresses, no secrets."""
+    """The state of a worker's parts; it contains no addresses and no secrets."""
 
     def __init__(self) -> None:
         self.workers: ComponentWorkers | None = None
@@ -55,23 +55,23 @@ class Health:
         self._probes: dict[str, _Probe] = {}
 
     def watch_database(self, db: Store) -> None:
-        """Ask this database from now on."""
+        """Report the state of this database from now on."""
         self._probes["database"] = _Probe("database", lambda: asyncio.to_thread(_ask, db))
 
     def watch_temporal(self, client: Client) -> None:
-        """Ask this Temporal from now on."""
+        """Report the state of this Temporal from now on."""
 
         async def ask() -> None:
-            await client.service_client.check_health(timeout=timedelta(seconds=_PATIENCE))
+            await client.service_client.check_health(timeout=timedelta(seconds=_PROBE_SECONDS))
 
         self._probes["temporal"] = _Probe("temporal", ask)
 
     async def parts(self) -> dict[str, str]:
-        """Return for each part `ok` or what is wrong with it."""
+        """Return the state of each part: `ok`, or a word on what is wrong."""
         answers = await asyncio.gather(*(probe.answer() for probe in self._probes.values()))
-        known = dict(zip(self._probes, answers, strict=True))
-        found = {part: known.get(part, "not connected yet") for part in ("database", "temporal")}
-        return {**found, "workers": self._workers_state()}
+        states = dict.fromkeys(("database", "temporal"), "not connected yet")
+        states |= dict(zip(self._probes, answers, strict=True))
+        return {**states, "workers": self._workers_state()}
 
     def _workers_state(self) -> str:
         if self.stopping:
@@ -82,7 +82,7 @@ class Health:
 
 
 class HealthServer:
-    """A responder for small GET requests; size, time and number of what it takes are bounded."""
+    """Answers small GET requests; their size, time and number are bounded."""
 
     def __init__(self, health: Health) -> None:
         self._health = health
@@ -90,7 +90,7 @@ class HealthServer:
         self._open = 0
 
     async def start(self, host: str, port: int) -> int:
-        """Listen, and return the port: the one that was free if 0 was asked for.
+        """Listen, and return the port; port 0 chooses a free one.
 
         Raises:
             InvalidInput: The address cannot be listened on.
@@ -104,22 +104,22 @@ class HealthServer:
             )
             raise InvalidInput(message) from error
         bound: int = self._server.sockets[0].getsockname()[1]
-        _log.info("health_served", host=host, port=bound)
+        _log.info("health_listening", host=host, port=bound)
         return bound
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._server is not None:
             self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1
         try:
-            if self._open <= _AT_ONCE:
+            if self._open <= _MAX_CONNECTIONS:
                 async with asyncio.timeout(_REQUEST_SECONDS):
                     await self._reply(reader, writer)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
-            # Whoever asked has gone, or asks too slowly to be waited for.
+            # The client has gone, or sends too slowly.
             writer.transport.abort()
         finally:
             self._open -= 1

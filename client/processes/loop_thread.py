@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from kern.client.processes.calls import Calls
+from kern.client.processes.calls import CallBridge
 from kern.errors import KernError
 
 Result = TypeVar("Result")
@@ -24,7 +24,7 @@ class LoopThread:
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
-        self._calls = Calls(self._loop)
+        self._calls = CallBridge(self._loop)
         self._thread = threading.Thread(target=self._turn, name=name, daemon=True)
         self._thread.start()
 

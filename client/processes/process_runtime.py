@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from kern.client.processes.ending import end
+from kern.client.processes.exit import exit_now
 from kern.client.processes.operator_runtime import OperatorRuntime
 from kern.client.processes.runtime import Runtime
 from kern.components.component import Component
@@ -113,7 +113,7 @@ def _leave() -> None:
         close_runtime()
     except KeyboardInterrupt:
         # Whoever presses Ctrl-C now does not want to wait for that.
-        end(_INTERRUPTED)
+        exit_now(_INTERRUPTED)
 
 
 @cache

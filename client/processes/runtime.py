@@ -9,7 +9,7 @@ from kern.client.processes.loop_thread import LoopThread
 from kern.client.processes.services import Services
 from kern.client.service.runtime_service import RuntimeService
 from kern.client.temporal import connection
-from kern.client.temporal.supervision import kept_alive
+from kern.client.temporal.supervision import supervise
 from kern.client.temporal.workers import ComponentWorkers
 from kern.components.component import Component
 from kern.components.registry import Registry, registry
@@ -112,7 +112,7 @@ class Runtime:
                     why=f"What executes has {grace:g} seconds to end; Ctrl-C leaves it at once.",
                 )
             if not wait([closing], grace + _CLOSE_MARGIN).done:
-                _log.warning("tools_left", grace=grace, why="They did not end within the grace.")
+                _log.warning("tools_abandoned", grace=grace, why="They did not end within the grace.")
                 return
             closing.result()
         finally:
@@ -128,7 +128,7 @@ class Runtime:
                 services.temporal, services.db, self._registry, self._settings, lasting=True
             )
             services.waiting.listen()
-            self._relay = asyncio.create_task(kept_alive("the relay", services.relay.run))
+            self._relay = asyncio.create_task(supervise("the relay", services.relay.run))
         self.services = services
 
     def _give_up(self, opening: Future[None]) -> None:

@@ -1,4 +1,4 @@
-"""The process that executes runs: it opens what it stands on, works until stopped, and ends."""
+"""The worker process: it opens its services, executes runs until it is stopped, and exits."""
 
 import argparse
 import asyncio
@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Generator, Sequence
 from typing import Any, NoReturn
 
 from kern.client.processes.app import database_of, load_app
-from kern.client.processes.ending import end
+from kern.client.processes.exit import exit_now
 from kern.client.processes.health import Health, HealthServer
 from kern.client.processes.services import Services
 from kern.client.server.embedded import EmbeddedServer
@@ -24,8 +24,8 @@ from kern.process.settings import Settings, read_settings
 _log = get_logger("kern.worker")
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 15.0
-# What a worker needs after its grace to report that it ended, before it is ended without.
-_MARGIN = 5.0
+# For how long, after the grace, a worker may report to Temporal that it has stopped.
+_REPORT_SECONDS = 5.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -39,24 +39,24 @@ async def serve(
 ) -> None:
     """Execute the runs of an app's components until SIGTERM or SIGINT, then end gracefully.
 
-    A configured Temporal or database that does not answer yet is waited for. Without
-    `TEMPORAL_ADDRESS` the folder's own server is used, and started if none runs. On the first
-    signal nothing new is begun, and what executes may end within the grace; a second signal ends
-    the process at once. What was torn is found by the next worker: no effect happens twice by it.
+    It waits for a configured Temporal or database that does not answer yet. Without
+    `TEMPORAL_ADDRESS` it uses the folder's own server, and starts one if none runs. After the first
+    signal it takes no new tasks, and what executes may end within the grace; a second signal ends
+    the process at once. The next worker takes up what was interrupted, and no effect happens twice.
 
     Call it in the main thread, and end the process when it returns: a tool that outlasted the grace
     may still run in one of its threads.
 
     Args:
         settings: Kern's settings.
-        app: What `load_app` takes.
-        ui: Also serve Temporal's web pages, when a server has to be started.
-        health_host: Where `/healthz` and `/readyz` are served; default: the settings'.
-        health_port: On which port; default: the settings', and without one they are not served.
+        app: The app, as `load_app` takes it.
+        ui: Also serve Temporal's web pages, if a server has to be started.
+        health_host: The address for `/healthz` and `/readyz`; default: the settings'.
+        health_port: The port for them; default: the settings'. Without one they are not served.
 
     Raises:
         InvalidInput: The app, a setting or an address is wrong.
-        KernError: A worker ended by an error.
+        KernError: A worker was ended by an error.
     """
     components = load_app(app)
     health = Health()
@@ -66,14 +66,14 @@ async def serve(
         await server.start(health_host or settings.health_host, port)
     stop = asyncio.Event()
     try:
-        with _stopping_by_signal(stop):
+        with _stop_by_signal(stop):
             await _Work(settings, components, health, stop).until_stopped(ui=ui)
     finally:
         server.close()
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Be a worker: parse the command line, log JSON, serve, and end the process."""
+    """Run a worker process: parse the command line, log JSON, serve, and exit."""
     options = _parse(argv)
     log_json()
     run_process(
@@ -88,9 +88,9 @@ def run_process(
     health_host: str | None = None,
     health_port: int | None = None,
 ) -> NoReturn:
-    """Serve an app and end the process: with 0, or the exit code of the error that ended it.
+    """Serve an app and exit: with 0, or with the exit code of the error that ended the worker.
 
-    Temporal's own log lines go to the logger `temporalio`, as this process has set up logging.
+    Temporal's warnings go to Python's logging too, which a worker process has configured.
     """
     logs.forward("WARN")
 
@@ -102,11 +102,11 @@ def run_process(
             raise InvalidInput(message)
         await serve(settings, named, ui=ui, health_host=health_host, health_port=health_port)
 
-    async def whole() -> NoReturn:
-        # Ended in here: closing the loop would wait for the threads of tools that were left.
-        end(await _code_of(work()))
+    async def work_and_exit() -> NoReturn:
+        # Inside the loop: closing it would wait for the threads of tools that outlasted the grace.
+        exit_now(await _exit_code_of(work()))
 
-    asyncio.run(whole())
+    asyncio.run(work_and_exit())
     raise AssertionError
 
 
@@ -137,24 +137,24 @@ class _Work:
         relay = asyncio.create_task(services.relay.run())
         _log.info("worker_ready", components=registry.ids, database=services.db.name)
         if ui and services.server is not None:
-            _say_ui(services.server)
+            _log_ui(services.server)
         try:
             await _first_of(self._stop.wait(), workers.wait(), relay)
         finally:
             self._health.stopping = True
-            _log.info("worker_stops", grace=self._settings.shutdown_grace_seconds)
+            _log.info("worker_stopping", grace=self._settings.shutdown_grace_seconds)
             relay.cancel()
             await self._close(workers, services)
 
     async def _open(self, *, ui: bool) -> Services | None:
-        """Open the services, however long they are away; None when it is stopped meanwhile."""
+        """Open the services, waiting for as long as they are away; None if stopped meanwhile."""
         wait = _FIRST_WAIT
         while not self._stop.is_set():
             try:
                 services = await Services.open(self._settings, self._db, ui=ui)
                 await connection.check_namespace(services.temporal)
             except Unavailable as error:
-                _log.warning("worker_waits", seconds=wait, why=str(error))
+                _log.warning("worker_waiting", seconds=wait, why=str(error))
             else:
                 return services
             with contextlib.suppress(TimeoutError):
@@ -165,10 +165,10 @@ class _Work:
     async def _close(self, workers: ComponentWorkers, services: Services) -> None:
         grace = self._settings.shutdown_grace_seconds
         try:
-            async with asyncio.timeout(grace + _MARGIN):
+            async with asyncio.timeout(grace + _REPORT_SECONDS):
                 await workers.stop()
         except TimeoutError:
-            _log.warning("tools_left", grace=grace, why="They did not end within the grace.")
+            _log.warning("tools_abandoned", grace=grace, why="They did not end within the grace.")
             if services.server is not None:
                 await asyncio.to_thread(services.server.leave)
             return
@@ -176,36 +176,38 @@ class _Work:
         _log.info("worker_stopped")
 
 
-def _say_ui(server: EmbeddedServer) -> None:
+def _log_ui(server: EmbeddedServer) -> None:
     if server.ui_url is not None:
         _log.info("ui_served", url=server.ui_url)
         return
-    why = "The folder's server was started without it: end the processes that use it, and try again"
-    _log.warning("ui_not_served", why=why)
+    why = (
+        "The folder's server was started without it: stop the processes that use it, then try again"
+    )
+    _log.warning("ui_unavailable", why=why)
 
 
 async def _first_of(*awaitables: Coroutine[Any, Any, object] | asyncio.Task[None]) -> None:
-    """Wait until one of these ends; if it ends by an error, that is raised."""
+    """Wait until one of these ends; raise its error if it has one."""
     tasks = [asyncio.ensure_future(item) for item in awaitables]
-    done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in rest:
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
         task.cancel()
     for task in done:
         task.result()
 
 
 @contextlib.contextmanager
-def _stopping_by_signal(stop: asyncio.Event) -> Generator[None]:
+def _stop_by_signal(stop: asyncio.Event) -> Generator[None]:
     loop = asyncio.get_running_loop()
 
-    def hear(number: signal.Signals) -> None:
+    def on_signal(number: signal.Signals) -> None:
         if stop.is_set():
-            _log.warning("ended_at_once", signal=number.name)
-            end(128 + number)
+            _log.warning("exit_forced", signal=number.name)
+            exit_now(128 + number)
         stop.set()
 
     for number in _SIGNALS:
-        loop.add_signal_handler(number, hear, number)
+        loop.add_signal_handler(number, on_signal, number)
     try:
         yield
     finally:
@@ -213,13 +215,13 @@ def _stopping_by_signal(stop: asyncio.Event) -> Generator[None]:
             loop.remove_signal_handler(number)
 
 
-async def _code_of(work: Coroutine[Any, Any, None]) -> int:
+async def _exit_code_of(work: Coroutine[Any, Any, None]) -> int:
     try:
         await work
     except KernError as error:
         _log.error("worker_failed", code=error.code, why=str(error))
         return error.exit_code
-    except Exception:  # noqa: BLE001  the process ends here, and says why
+    except Exception:  # noqa: BLE001  the process ends here, and logs why
         _log.exception("worker_failed", code="error")
         return 1
     return 0

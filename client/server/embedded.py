@@ -1,8 +1,21 @@
 """The embedded Temporal server: one for each folder, shared by the processes that work in it.
 
-The server outlives any of them and ends with the last, some seconds later if that one was killed
-(`server_watch`). Whatever a `kill -9` leaves behind, of a user or of the server, is repaired by the
-next `join`.
+Each user holds a share in the folder (`locks`), which the kernel releases when the process dies.
+Who leaves last stops the server. If the last user was killed, the watcher does it some seconds
+later (`watch`).
+
+`join` runs under the folder's exclusive lock, and repairs whatever a `kill -9` has left:
+
+- *A user was killed.* The server still answers, so it is joined, whether the watcher has noticed or
+  not.
+- *The server was killed.* The record names a process that is gone. A new server is started on the
+  same file, and if possible on the same port, so that the clients of the other users reconnect by
+  themselves. (Those also call `ensure`, which does the same and insists on the port.)
+- *Whoever was starting the server was killed.* The server is recorded but may not answer yet: it is
+  waited for, and its start is finished (`start.settle`). If it was not recorded yet, it is found by
+  its command line and replaced, because two servers must never share a file.
+- *The server hangs*, or its database file was deleted or replaced under it. It lives, but using it
+  would be useless or would lose data, so it is killed and replaced.
 """
 
 import errno
@@ -15,7 +28,7 @@ from pathlib import Path
 
 from kern.client.server import start
 from kern.client.server.locks import SERVER_LOCK, USERS_LOCK, Share, exclusive
-from kern.client.server.process import DATABASE, RECORD, ServerRecord, here, servers_of, stop
+from kern.client.server.process import DATABASE, RECORD, ServerRecord, pid_scope, servers_of, stop
 from kern.client.server.stopping import LOCK_SECONDS, stop_all, users_of
 from kern.errors import Conflict, InvalidInput, Unavailable
 
@@ -26,14 +39,14 @@ _UNUSABLE = "?#%"
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """What is known of a folder's server, for `kern doctor`.
+    """The state of a folder's server, for `kern doctor`.
 
     Attributes:
-        running: Whether its process lives.
+        running: Whether its process runs.
         answers: Whether it also answers.
         pid: Its process.
         address: Where Temporal clients connect.
-        users: The processes that use it; None where the system does not tell.
+        users: The processes that use it; None where the system cannot tell.
     """
 
     running: bool
@@ -46,8 +59,8 @@ class ServerStatus:
 class EmbeddedServer:
     """One process's share in a folder's Temporal server.
 
-    The kernel ends the share with the process, so none is needed to stay correct; `leave` stops
-    a server that nobody else uses at once. All calls block: run them in a thread.
+    A process that never calls `leave` does no harm: the kernel releases its share when it ends.
+    `leave` stops a server that nobody else uses at once. All calls block: run them in a thread.
     """
 
     def __init__(self, home: Path, share: Share, record: ServerRecord, *, started: bool) -> None:
@@ -56,38 +69,39 @@ class EmbeddedServer:
         self._record = record
         self._owner = os.getpid()
         self._guard = threading.Lock()
-        self._left = False
+        self._has_left = False
         self.started = started
 
     @classmethod
     def join(cls, home: Path, *, ui: bool = False) -> "EmbeddedServer":
-        """Join the server that runs on the folder, or start it; return when it serves.
+        """Join the server that runs on the folder, or start one; return when it serves.
 
-        Safe when many processes and threads do so at once, and after a kill of any of them. A
-        server that lives and does not answer is replaced, if possible on the same port.
+        Many processes and threads may do so at once, and any of them may be killed. A server that
+        runs but does not answer is replaced, if possible on the same port.
 
         Args:
-            home: The folder; it is made when missing.
-            ui: Serve Temporal's web interface too, if this call starts the server.
+            home: The folder; it is made if it is missing.
+            ui: Also serve Temporal's web interface, if this call starts the server.
 
         Raises:
-            InvalidInput: The folder cannot be one.
-            Unavailable: The server cannot be started or the folder not be used; the text says why.
+            InvalidInput: The path cannot be Kern's folder.
+            Unavailable: The server cannot be started, or the folder cannot be used; the text says
+                why.
         """
         folder = _prepare(home)
         share = Share(folder / USERS_LOCK)
         with exclusive(folder / SERVER_LOCK, timeout=LOCK_SECONDS):
-            alone = share.take()
+            alone = share.acquire()
             try:
                 record, started = _running_or_new(folder, alone=alone, ui=ui)
             except BaseException:
-                share.give_back()
+                share.release()
                 raise
         return cls(folder, share, record, started=started)
 
     @property
     def address(self) -> str:
-        """Where Temporal clients connect, as host and port; the same for as long as we share."""
+        """Where Temporal clients connect, as host and port; it stays the same until `leave`."""
         return self._record.address
 
     @property
@@ -97,24 +111,25 @@ class EmbeddedServer:
 
     @property
     def ui_url(self) -> str | None:
-        """Temporal's web interface, if whoever started the server asked for it."""
+        """The address of Temporal's web interface; None if the server was started without it."""
         port = self._record.ui_port
         return None if port is None else f"http://127.0.0.1:{port}"
 
     def ensure(self) -> bool:
         """Restart the server on the same port if it died or hangs; connected clients recover.
 
-        Safe when several processes do so at once: one restarts it.
+        Several processes may do so at once: one of them restarts it.
 
         Returns:
             Whether this call restarted it.
 
         Raises:
-            Conflict: This share was given up with `leave`.
-            Unavailable: Something else took the port, the folder is gone, or the server fails.
+            Conflict: This process has called `leave`.
+            Unavailable: Another program took the port, the folder is gone, or the server fails to
+                start.
         """
         with self._guard:
-            if self._left or os.getpid() != self._owner:
+            if self._has_left or os.getpid() != self._owner:
                 raise Conflict(f"this process left the server of {str(self._home)!r}; join it anew")
             if not self._share.is_current():
                 raise Unavailable(f"the folder {str(self._home)!r} was deleted while it was used")
@@ -122,25 +137,25 @@ class EmbeddedServer:
                 return self._ensure_locked()
 
     def leave(self) -> None:
-        """Give up the share, and stop the server if it was the last; a second call does nothing.
+        """Release the share, and stop the server if it was the last; a second call does nothing.
 
-        In a forked child it does nothing either: the share is its parent's.
+        In a forked child it does nothing either, since the share is its parent's.
         """
         with self._guard:
-            if self._left or os.getpid() != self._owner:
+            if self._has_left or os.getpid() != self._owner:
                 return
-            self._left = True
+            self._has_left = True
             if not self._share.is_current():
-                # The folder was deleted, and its locks with it; what was started must still end.
-                if self._share.give_back() and self._record.is_alive():
+                # The folder was deleted, and its locks with it. The server must still end.
+                if self._share.release() and self._record.is_alive():
                     stop(self._record.pid, grace=0)
                 return
             try:
                 with exclusive(self._home / SERVER_LOCK, timeout=LOCK_SECONDS):
-                    if self._share.give_back():
+                    if self._share.release():
                         stop_all(self._home)
             finally:
-                self._share.give_back()
+                self._share.release()
 
     def _ensure_locked(self) -> bool:
         record = ServerRecord.read(self._home / RECORD)
@@ -163,7 +178,7 @@ class EmbeddedServer:
 
 
 def status(home: Path) -> ServerStatus:
-    """Look at a folder's server; nothing is started, locked or changed."""
+    """Return the state of a folder's server; nothing is started, locked or changed."""
     if sys.platform == "win32":
         return ServerStatus(running=False, answers=False, pid=None, address=None, users=None)
     folder = Path(home).resolve()
@@ -219,7 +234,7 @@ def _prepare(home: Path) -> Path:
 
 def _running_or_new(home: Path, *, alone: bool, ui: bool) -> tuple[ServerRecord, bool]:
     record = ServerRecord.read(home / RECORD)
-    if record is not None and record.place != here() and not alone:
+    if record is not None and record.place != pid_scope() and not alone:
         raise Unavailable(
             f"{str(home)!r} is in use from another machine or container, whose server cannot be "
             "reached from here; stop what runs there, or choose another folder (KERN_HOME)"
@@ -228,8 +243,9 @@ def _running_or_new(home: Path, *, alone: bool, ui: bool) -> tuple[ServerRecord,
         settled = start.settle(home, record)
         if settled is not None:
             return settled, False
-    found = stop_all(home)
-    port = record.port if record is not None else found
+    # With its old port, clients of a server that was killed find the new one.
+    last_port = stop_all(home)
+    port = record.port if record is not None else last_port
     return start.start(home, port=port, fixed=False, ui=ui), True
 
 
@@ -241,7 +257,7 @@ def _is_usable(home: Path, record: ServerRecord) -> bool:
     except FileNotFoundError:
         inode = -1
     if record.inode not in {0, inode}:
-        # Its file was deleted or replaced: what it takes from now on would be lost with it.
+        # Its file was deleted or replaced: whatever it stores from now on would be lost.
         return False
     deadline = time.monotonic() + _ANSWER_SECONDS
     while not start.serves(record, timeout=_ANSWER_SECONDS):

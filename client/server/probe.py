@@ -1,7 +1,7 @@
-"""Whether a Temporal development server answers, asked over its HTTP interface.
+"""Asks a Temporal development server over its HTTP interface whether it serves.
 
-Plain HTTP and blocking on purpose: no event loop, no Temporal client and none of its threads are
-needed to start a server, so any thread may ask and a short process can end cleanly.
+Plain, blocking HTTP on purpose: it needs no event loop, no Temporal client and none of the client's
+threads, so any thread may ask, and a short process can end cleanly.
 """
 
 import http.client
@@ -28,12 +28,16 @@ class _Namespace(BaseModel):
 
 
 def answers(http_port: int, *, timeout: float) -> bool:
-    """Tell whether the server can be asked for its `default` namespace."""
+    """Return whether the server answers with its `default` namespace."""
     return _retention(http_port, timeout) is not None
 
 
 def keep_closed_runs(http_port: int, *, timeout: float) -> bool:
-    """Raise the retention from the server's own 24 hours to 90 days; any other choice is kept."""
+    """Raise the retention from the server's default of 24 hours to 90 days; leave any other value.
+
+    Returns:
+        Whether the server answered.
+    """
     retention = _retention(http_port, timeout)
     if retention != _DEFAULT_RETENTION:
         return retention is not None
@@ -42,10 +46,10 @@ def keep_closed_runs(http_port: int, *, timeout: float) -> bool:
 
 
 def listens(pid: int, port: int) -> bool:
-    """Tell whether it is this process that listens on the port.
+    """Return whether it is this process that listens on the port.
 
-    An answer alone proves nothing: between choosing a port and using it, the server of another
-    folder may have taken it. Where the system does not tell, the answer is trusted.
+    An answer proves nothing by itself: between choosing a port and using it, the server of another
+    folder may have taken it. Where the system cannot tell who listens, this returns True.
     """
     if sys.platform != "linux":
         return _listens_by_lsof(pid, port)
@@ -53,10 +57,10 @@ def listens(pid: int, port: int) -> bool:
         table = Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii").splitlines()[1:]
     except OSError:
         return True
-    held = open_files(pid)
+    sockets = open_files(pid)
     rows = [line.split() for line in table]
     listening = [row for row in rows if row[3] == "0A" and row[1].endswith(f":{port:04X}")]
-    return any(f"socket:[{row[9]}]" in held for row in listening)
+    return any(f"socket:[{row[9]}]" in sockets for row in listening)
 
 
 def _listens_by_lsof(pid: int, port: int) -> bool:

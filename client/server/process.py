@@ -1,4 +1,10 @@
-"""Which process is a folder's Temporal server: recorded, recognised and stopped."""
+"""The process of a folder's Temporal server: how it is recorded, recognised and stopped.
+
+A process id alone identifies nothing: once its process has ended, the system gives the number to
+another program, and killing that would be a disaster. A record therefore also holds the time at
+which the process started and the machine and container in which its id is valid, and the command
+line must be the one that this module starts.
+"""
 
 import contextlib
 import os
@@ -15,12 +21,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from kern.errors import Unavailable
 
 DATABASE = "temporal.db"
+RECORD = "server.json"
+START_SECONDS = 30.0
 
 _LINUX = sys.platform == "linux"
 _POLL_SECONDS = 0.02
 _KILL_SECONDS = 5.0
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
-# `ps` separates arguments by a blank, which a path may contain; /proc by a zero byte.
+# `ps` separates arguments by a space, which a path may contain; /proc by a zero byte.
 _COMMAND = re.compile(
     r".*temporal{0}server{0}start-dev{0}--db-filename{0}(?P<database>.*){0}"
     r"--ip{0}127\.0\.0\.1{0}--port{0}(?P<port>\d+){0}".replace("{0}", r"\x00" if _LINUX else " "),
@@ -29,7 +37,7 @@ _COMMAND = re.compile(
 
 
 class ServerRecord(BaseModel):
-    """What `server.json` says: enough to know the process again, or to know that it is gone."""
+    """The content of `server.json`: enough to recognise the process, or to know that it is gone."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -49,27 +57,27 @@ class ServerRecord(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> "ServerRecord | None":
-        """Return the record at `path`, or None when it is missing or not one of ours."""
+        """Return the record at `path`; None when it is missing or is not a record of Kern."""
         try:
             return cls.model_validate_json(path.read_bytes())
         except (OSError, ValidationError):
             return None
 
     def write(self, path: Path) -> None:
-        """Put the record at `path`, whole or not at all."""
+        """Write the record to `path`, completely or not at all."""
         draft = path.with_name(f"{path.name}.new")
         draft.write_text(self.model_dump_json(), encoding="utf-8")
         draft.replace(path)
 
     def is_alive(self) -> bool:
-        """Tell whether the very process that was recorded still runs; a recycled pid is not it."""
-        if self.place != here() or born(self.pid) != self.born:
+        """Return whether the recorded process still runs, and its id is not another's by now."""
+        if self.place != pid_scope() or born(self.pid) != self.born:
             return False
         return _parse(_command(self.pid)) == (self.database, self.port)
 
 
-def here() -> str:
-    """Name where process ids mean what they say: this boot of this machine, in this container."""
+def pid_scope() -> str:
+    """Name the scope in which process ids are valid: this boot of this machine or container."""
     if not _LINUX:
         return sys.platform
     try:
@@ -80,7 +88,7 @@ def here() -> str:
 
 
 def born(pid: int) -> str | None:
-    """Return when the process began, in a form that only compares; None when it does not run."""
+    """Return when the process started, to be compared only; None when it does not run."""
     if not _LINUX:
         state, _, start = _ps(str(pid), "stat=,lstart=", "C").partition(" ")
         return start.strip() if state and not state.startswith("Z") else None
@@ -88,10 +96,10 @@ def born(pid: int) -> str | None:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    # The name before the last parenthesis may hold anything, so the fields count from there.
+    # The program's name in parentheses may contain anything, so fields count from the last one.
     fields = text.rpartition(")")[2].split()
     state, threads, start = fields[0], fields[17], fields[19]
-    # The first thread of a killed process is a zombie while others still hold its files and ports.
+    # The main thread of a killed process is a zombie while others still hold its files and ports.
     return None if state == "X" or (state == "Z" and int(threads) <= 1) else start
 
 
@@ -101,7 +109,7 @@ def servers_of(home: Path) -> Iterator[tuple[int, int]]:
         parsed = _parse(command)
         if parsed is None:
             continue
-        # In another container, or before the folder was made anew, the same path is another file.
+        # The same path is another folder in another container, or if it was deleted and made again.
         folder = f"/proc/{pid}/cwd" if _LINUX else str(Path(parsed[0]).parent)
         with contextlib.suppress(OSError):
             if Path(folder).samefile(home):
@@ -109,7 +117,7 @@ def servers_of(home: Path) -> Iterator[tuple[int, int]]:
 
 
 def is_homeless(pid: int) -> bool:
-    """Tell whether a process is a server whose folder was deleted; only Linux tells."""
+    """Return whether a process is a server whose folder was deleted; only Linux can tell."""
     if not _LINUX or _parse(_command(pid)) is None:
         return False
     try:
@@ -132,26 +140,26 @@ def process_ids() -> list[int]:
 
 
 def open_files(pid: int) -> set[str]:
-    """Return what the process has open, as far as this user may know; Linux only."""
-    found: set[str] = set()
+    """Return the files that a process has open, as far as this user may see; Linux only."""
+    files: set[str] = set()
     with contextlib.suppress(OSError):
         for link in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):
-                found.add(str(link.readlink()))
-    return found
+                files.add(str(link.readlink()))
+    return files
 
 
 def remember_child(child: subprocess.Popen[bytes]) -> None:
-    """Keep the handle of a server until it ended, so that it is neither a zombie nor a warning."""
+    """Keep the handle of a server until it ends, so that it becomes neither zombie nor warning."""
     _reap()
     _CHILDREN[child.pid] = child
 
 
 def stop(pid: int, *, grace: float) -> None:
-    """End a process that was recognised as a server: politely for `grace` seconds, then by force.
+    """End a process that was recognised as a server, by SIGTERM for `grace` seconds, then SIGKILL.
 
     Raises:
-        Unavailable: It belongs to somebody else, or the kernel cannot end it.
+        Unavailable: It belongs to another user, or the kernel cannot end it.
     """
     birth = born(pid)
     try:
@@ -213,17 +221,11 @@ def _command(pid: int) -> str:
 
 
 def _ps(pid: str | None, columns: str, locale: str) -> str:
-    which = ["-ax"] if pid is None else ["-p", pid]
-    done = subprocess.run(  # noqa: S603  a number and words of ours
-        ["/bin/ps", "-ww", *which, "-o", columns],
+    selection = ["-ax"] if pid is None else ["-p", pid]
+    done = subprocess.run(  # noqa: S603  a number and our own words
+        ["/bin/ps", "-ww", *selection, "-o", columns],
         env={"LC_ALL": locale},
         capture_output=True,
         check=False,
     )
     return os.fsdecode(done.stdout)
-
-
-RECORD = "server.json"
-
-
-START_SECONDS = 30.0

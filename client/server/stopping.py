@@ -13,37 +13,37 @@ from kern.client.server.process import (
     stop,
 )
 
-# A holder of the lock may need the whole time to start a server, after killing a stuck one.
+# The holder of the lock may need all of this to kill a stuck server and start another.
 LOCK_SECONDS = START_SECONDS * 2
 
 
 def stop_unused(home: Path) -> None:
-    """Stop a folder's server if nobody uses it; one that somebody joins meanwhile goes on.
+    """Stop a folder's server unless a process uses it, or has joined it in the meantime.
 
     Raises:
         Unavailable: The folder is gone, or the server cannot be ended.
     """
     with exclusive(home / SERVER_LOCK, timeout=LOCK_SECONDS):
         share = Share(home / USERS_LOCK)
-        share.take()
-        if share.give_back():
+        share.acquire()
+        if share.release():
             stop_all(home)
 
 
 def stop_all(home: Path) -> int | None:
-    """End what serves the folder, recorded or not, and return the last port it served on."""
+    """Kill all servers of the folder, recorded or not; return the port that the last one used."""
     port = None
-    for pid, served in servers_of(home):
-        # Asked to end, it would wait a second for requests that nobody sends any more. What it has
-        # stored is as safe when it is killed.
+    for pid, server_port in servers_of(home):
+        # A server that is asked to end waits a second for requests that nobody sends any more, and
+        # what it has stored is just as safe when it is killed.
         stop(pid, grace=0)
-        port = served
+        port = server_port
     (home / RECORD).unlink(missing_ok=True)
     return port
 
 
 def users_of(home: Path) -> tuple[int, ...] | None:
-    """Return the processes that use a folder's server; None where the system does not tell."""
+    """Return the processes that use a folder's server; None where the system cannot tell."""
     if sys.platform != "linux":
         return None
     lock = str(home / USERS_LOCK)

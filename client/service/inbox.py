@@ -155,7 +155,7 @@ class Inbox:
     async def _deliver(self, accepted: Accepted) -> AcceptedDecision:
         delivered = None
         if accepted.delivery is not None:
-            delivered = await self._deliverer.tell_at_once(accepted.delivery)
+            delivered = await self._deliverer.deliver_accepted(accepted.delivery)
         receipt = Receipt(requirement=accepted.requirement, delivered=delivered)
         return AcceptedDecision(receipt, accepted.run_ids, accepted.stands_still)
 

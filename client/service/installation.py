@@ -54,10 +54,10 @@ class PassingDeliverer:
         self._address: str | None = None
         self._courier: Deliverer | None = None
 
-    async def tell_at_once(self, delivery: Delivery) -> bool:
+    async def deliver_accepted(self, delivery: Delivery) -> bool:
         """Deliver now; False where no Temporal answers."""
         courier = await self._reached()
-        return courier is not None and await courier.tell_at_once(delivery)
+        return courier is not None and await courier.deliver_accepted(delivery)
 
     async def close(self) -> None:
         """Record what was delivered."""

@@ -8,7 +8,7 @@ from kern.db.journal.outbox import Delivery
 class Deliverer(Protocol):
     """Notifies Temporal of what was accepted."""
 
-    async def tell_at_once(self, delivery: Delivery) -> bool:
+    async def deliver_accepted(self, delivery: Delivery) -> bool:
         """Deliver now if Temporal answers; the relay of a worker delivers what is left.
 
         Returns:

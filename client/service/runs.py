@@ -195,5 +195,5 @@ class Runs:
     async def _deliver(self, run_id: str, delivery: Delivery | None) -> Acceptance:
         if delivery is None:
             return Acceptance(run_id, is_new=False, delivered=True)
-        delivered = await self._deliverer.tell_at_once(delivery)
+        delivered = await self._deliverer.deliver_accepted(delivery)
         return Acceptance(run_id, is_new=True, delivered=delivered)

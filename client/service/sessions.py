@@ -133,7 +133,7 @@ class Sessions:
         deliveries = await self._store.write(
             lambda tx: deletions.delete(tx, session_id, viewer, now)
         )
-        delivered = await asyncio.gather(*map(self._deliverer.tell_at_once, deliveries))
+        delivered = await asyncio.gather(*map(self._deliverer.deliver_accepted, deliveries))
         return Deletion(len(deliveries), all(delivered))
 
     async def full_id(self, ending: str) -> str:

@@ -1,7 +1,4 @@
-"""How every part of Kern talks to Temporal.
-
-One plugin, one naming of queues, one way to connect.
-"""
+"""The connection to Temporal: one plugin, one naming of queues, and one way to connect."""
 
 import asyncio
 import os
@@ -34,8 +31,9 @@ _CONNECT_SECONDS = 10.0
 _CONFIGURED_BY = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")
 
 
-# Leaves out what is at its default: a history keeps every message for good. One for all, since the
-# SDK wants a converter for every task, and each one of Pydantic's has adapters of its own to build.
+# Fields at their defaults are left out, because a history keeps every message for good. There is
+# one instance for all: the SDK makes a converter for every task, and each new one of Pydantic's
+# would build its type adapters again.
 _JSON = PydanticJSONPlainPayloadConverter(ToJsonOptions(exclude_unset=True))
 _ENCODINGS = tuple(
     _JSON if isinstance(encoding, JSONPlainPayloadConverter) else encoding
@@ -44,7 +42,7 @@ _ENCODINGS = tuple(
 
 
 class _Payloads(CompositePayloadConverter):
-    """Temporal's own encodings, with Pydantic's JSON in the place of the ordinary one."""
+    """Temporal's own encodings, with Pydantic's JSON instead of the plain one."""
 
     def __init__(self) -> None:
         super().__init__(*_ENCODINGS)
@@ -64,7 +62,7 @@ class KernPlugin(SimplePlugin):
 
 
 def queue_of(component_id: str) -> str:
-    """Return the task queue of a component: only workers that have its code listen there."""
+    """Return the task queue of a component, which only workers that have its code poll."""
     return f"kern-{component_id}"
 
 
@@ -74,20 +72,21 @@ def is_configured() -> bool:
 
 
 async def connect(address: str | None = None, *, lazy: bool = False) -> Client:
-    """Connect to an embedded server's address, or to the one that the environment names.
+    """Connect to an embedded server, or to the server that the environment names.
 
     Args:
         address: Host and port of an embedded server.
-        lazy: Connect at the first call, so that what needs only SQL works while Temporal is away.
+        lazy: Connect at the first call, so that work which needs only SQL can go on while Temporal
+            is away.
 
     Raises:
-        InvalidInput: the environment's settings cannot be used.
-        Unavailable: nobody answers there.
+        InvalidInput: The environment's settings cannot be used.
+        Unavailable: Temporal does not answer.
     """
     logs.forward()
     config = ClientConnectConfig(target_host=address) if address else _configured()
     try:
-        # The SDK waits for ever for a server that takes the connection and says nothing.
+        # The SDK waits for ever for a server that accepts the connection and never answers.
         async with asyncio.timeout(_CONNECT_SECONDS):
             return await Client.connect(
                 **config, plugins=[KernPlugin()], identity=_identity(), lazy=lazy
@@ -107,7 +106,7 @@ async def check_namespace(client: Client) -> None:
     """Refuse to work in a namespace that does not exist.
 
     Raises:
-        InvalidInput: it does not, and whoever runs the server has to create it.
+        InvalidInput: The namespace is missing; whoever runs the server has to create it.
     """
     try:
         await client.workflow_service.describe_namespace(
@@ -115,7 +114,7 @@ async def check_namespace(client: Client) -> None:
         )
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
-            # Workers ask too when they begin, and know better what this means.
+            # Workers ask too when they start, and report it better.
             return
         message = (
             f"Temporal has no namespace {client.namespace!r}. Create it with `temporal operator "
@@ -145,17 +144,14 @@ def _identity() -> str:
     return f"{os.getpid()}@{socket.gethostname()}"
 
 
+# Errors of the SDK's native part come as Rust's debug text, with the cause as a quoted string.
 _NATIVE = "tonic::"
-
-
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
-
-
 _CERTIFICATE = re.compile(r"InvalidCertificate\((?P<why>\w+)")
 
 
 def reason(error: BaseException) -> str:
-    """Return why: the innermost cause, without the types that it was wrapped in."""
+    """Return the innermost cause of an error as text, without the types that it was wrapped in."""
     text = str(error).strip()
     if isinstance(error, TimeoutError):
         return text or "no answer in time"
@@ -166,5 +162,5 @@ def reason(error: BaseException) -> str:
         return f"its certificate is not accepted ({certificate['why']})"
     if "InvalidMessage" in text:
         return "it does not speak TLS"
-    said = _QUOTED.findall(text)
-    return str(said[-1]) if said else text
+    quoted = _QUOTED.findall(text)
+    return str(quoted[-1]) if quoted else text

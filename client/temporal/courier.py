@@ -1,4 +1,28 @@
-"""Tells Temporal what SQL has accepted; telling it twice does no harm."""
+"""Delivers to Temporal what SQL has accepted; delivering it twice does no harm.
+
+Accepting a run or a decision writes a row to the outbox in the same transaction. The courier turns
+that row into one call of Temporal and then deletes it. The process may die between the two, and a
+call that timed out may have been executed, so any process may deliver the same row again. That is
+safe because each kind of delivery is idempotent:
+
+- A *start* uses the run's id as the workflow's id. While that workflow is open, `USE_EXISTING`
+  turns the start into a no-op. Once it has closed, `ALLOW_DUPLICATE` starts another one, which
+  begins with the rows: if the run has ended, it finds nothing to do. Hence the same call also
+  recovers a run whose workflow Temporal has lost.
+- A *resolved* signal carries only the requirement's id. The decision itself is read from SQL, so a
+  second signal leads to a second look at the same row.
+- A *reopen* starts the workflow together with a signal. If the earlier workflow is about to close,
+  the signal keeps it open.
+- A *cancel* is a request that Temporal itself accepts any number of times.
+
+What the errors mean:
+
+- `NOT_FOUND` for a signal or a cancel: no workflow with this id is open. It has closed, or Temporal
+  has lost it. A signal is then delivered together with a start; a cancel has nothing left to do. (A
+  missing namespace is `NOT_FOUND` too, and then the start fails as well.)
+- Any other `RPCError`, and the `RuntimeError` of a lazy client that cannot connect: Temporal may or
+  may not have heard. The row stays in the outbox, and a relay delivers it again.
+"""
 
 import asyncio
 import contextlib
@@ -24,19 +48,19 @@ from kern.values.states import RunStatus
 
 _log = get_logger("kern.courier")
 
-_PATIENCE = timedelta(seconds=5)
-# Well within the outbox's grace: what is noted later, the relay tells again.
-_NOTED_AFTER = 0.5
+_RPC_TIMEOUT = timedelta(seconds=5)
+# Well within the outbox's grace, after which a relay would deliver the same rows again.
+_BATCH_SECONDS = 0.5
 
 
 class Courier:
-    """Starts, signals and cancels workflows for what lies in the outbox."""
+    """Starts, signals and cancels the workflows that the outbox names."""
 
     def __init__(self, db: Store, temporal: Client, settings: Settings) -> None:
         self._db = db
         self._temporal = temporal
-        self._told: list[str] = []
-        self._noting: asyncio.Task[None] | None = None
+        self._sent: list[str] = []
+        self._confirming: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._cursor = RunCursor(
             run_id="",
@@ -45,79 +69,53 @@ class Courier:
         )
 
     async def deliver(self, delivery: Delivery) -> bool:
-        """Tell Temporal, and forget the delivery.
+        """Send a delivery to Temporal and delete its row.
 
-        False when Temporal does not answer, and the relay tries again.
+        Returns:
+            False when Temporal does not answer: the row stays, and a relay tries again.
         """
-        try:
-            await self.tell(delivery)
-        except Unavailable as error:
-            _log.warning(
-                "delivery_waits", run_id=delivery.run_id, kind=delivery.kind, why=str(error)
-            )
+        if not await self._try_send(delivery):
             return False
         await self.confirm(delivery)
         return True
 
-    async def tell_at_once(self, delivery: Delivery) -> bool:
-        """Tell Temporal what was just accepted; whether it answered.
+    async def deliver_accepted(self, delivery: Delivery) -> bool:
+        """Send what this process has just accepted, and delete its row a little later.
 
-        That it was told is noted soon, and the relay does what remains.
+        The caller waits for Temporal only, not for another transaction: the rows of half a second
+        are deleted together. If the process dies before that, a relay delivers the row again.
+
+        Returns:
+            False when Temporal does not answer: the row stays, and a relay delivers it.
         """
-        try:
-            await self.tell(delivery)
-        except Unavailable as error:
-            _log.warning("delivery_waits", run_id=delivery.run_id, why=str(error))
-            return False
-        self.note(delivery)
-        return True
+        is_sent = await self._try_send(delivery)
+        if is_sent:
+            self._confirm_soon(delivery)
+        return is_sent
 
     async def confirm(self, delivery: Delivery) -> None:
-        """Forget a delivery that Temporal has heard."""
+        """Delete the row of a delivery that Temporal has acknowledged."""
         await self._db.write(lambda tx: outbox.confirm(tx, delivery.id))
         reach("deliver.after_confirm")
 
-    def note(self, delivery: Delivery) -> None:
-        """Forget a delivery that Temporal has heard, soon, and with others in one transaction."""
-        self._told.append(delivery.id)
-        if self._noting is None or self._noting.done():
-            self._noting = asyncio.create_task(self._note_soon())
-
     async def close(self) -> None:
-        """Note at once what was told, and wait for what is being noted."""
+        """Delete at once the rows of all that was sent."""
         self._closing.set()
-        if self._noting is not None:
-            await self._noting
-        await self._note_now()
+        if self._confirming is not None:
+            await self._confirming
+        await self._confirm_sent()
 
-    async def _note_soon(self) -> None:
-        while self._told:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), _NOTED_AFTER)
-            await self._note_now()
-
-    async def _note_now(self) -> None:
-        told, self._told = self._told, []
-        if not told:
-            return
-        try:
-            await self._db.write(lambda tx: outbox.confirm(tx, *told))
-        except KernError as error:
-            _log.warning("deliveries_not_noted", why=str(error))
-            return
-        reach("deliver.after_confirm")
-
-    async def tell(self, delivery: Delivery) -> None:
-        """Tell Temporal what was accepted.
+    async def send(self, delivery: Delivery) -> None:
+        """Send a delivery to Temporal; its row stays.
 
         Raises:
             Unavailable: Temporal does not answer.
         """
-        reach("deliver.before_tell")
+        reach("deliver.before_send")
         try:
             match delivery.kind:
                 case DeliveryKind.start if delivery.is_new:
-                    await self._start(_fresh(delivery))
+                    await self._start(_first_position(delivery))
                 case DeliveryKind.start:
                     await self.start(delivery.run_id)
                 case DeliveryKind.reopen:
@@ -132,20 +130,58 @@ class Courier:
                 "delivered later."
             )
             raise Unavailable(message) from error
-        reach("deliver.after_tell")
+        reach("deliver.after_send")
 
-    async def start(self, run_id: str, heard: str | None = None, *, reopened: bool = False) -> None:
-        """Start a run's workflow where its rows stand, also when an earlier one was lost.
+    async def start(
+        self, run_id: str, resolved: str | None = None, *, reopened: bool = False
+    ) -> None:
+        """Start a run's workflow from its rows; do nothing if the run has ended or is gone.
 
-        With `reopened`, one that is just about to end goes on instead.
+        Args:
+            run_id: The run.
+            resolved: A requirement whose resolution the workflow is to hear of as it starts.
+            reopened: Whether a workflow that is about to close has to continue instead.
         """
-        found = await self._db.read(lambda tx: _beginning(tx, run_id))
-        if found is not None:
-            signal = None if heard is None else Resolved(requirement_id=heard)
-            await self._start(found, Nothing() if reopened else signal)
+        position = await self._db.read(lambda tx: _stored_position(tx, run_id))
+        if position is not None:
+            signal = None if resolved is None else Resolved(requirement_id=resolved)
+            await self._start(position, Nothing() if reopened else signal)
 
-    async def _start(self, at: "_Beginning", signal: Resolved | Nothing | None = None) -> None:
-        given = {
+    async def _try_send(self, delivery: Delivery) -> bool:
+        try:
+            await self.send(delivery)
+        except Unavailable as error:
+            _log.warning(
+                "delivery_postponed", run_id=delivery.run_id, kind=delivery.kind, why=str(error)
+            )
+            return False
+        return True
+
+    def _confirm_soon(self, delivery: Delivery) -> None:
+        self._sent.append(delivery.id)
+        if self._confirming is None or self._confirming.done():
+            self._confirming = asyncio.create_task(self._confirm_batches())
+
+    async def _confirm_batches(self) -> None:
+        while self._sent:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), _BATCH_SECONDS)
+            await self._confirm_sent()
+
+    async def _confirm_sent(self) -> None:
+        batch, self._sent = self._sent, []
+        if not batch:
+            return
+        try:
+            await self._db.write(lambda tx: outbox.confirm(tx, *batch))
+        except KernError as error:
+            # Their rows become due, and a relay delivers and deletes them.
+            _log.warning("confirmation_failed", why=str(error))
+            return
+        reach("deliver.after_confirm")
+
+    async def _start(self, at: "_Position", signal: Resolved | Nothing | None = None) -> None:
+        fields = {
             "run_id": at.run_id,
             "turn": at.turn,
             "parent_run_id": at.parent_run_id,
@@ -153,16 +189,17 @@ class Courier:
         }
         await self._temporal.start_workflow(
             WORKFLOWS[at.component_kind],
-            self._cursor.model_copy(update={k: v for k, v in given.items() if v is not None}),
+            self._cursor.model_copy(update={k: v for k, v in fields.items() if v is not None}),
             id=at.run_id,
             task_queue=queue_of(at.component_id),
-            # SQL knows which runs have ended: their workflow finds that out in its first activity.
+            # SQL knows which runs have ended; a workflow of one finds that out at once.
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            # A start that brings a signal cannot be eager.
             request_eager_start=signal is None,
             start_signal=None if signal is None else _name_of(signal),
             start_signal_args=[] if signal is None else [signal],
-            rpc_timeout=_PATIENCE,
+            rpc_timeout=_RPC_TIMEOUT,
         )
 
     async def _signal(self, delivery: Delivery) -> None:
@@ -170,20 +207,20 @@ class Courier:
         handle = self._temporal.get_workflow_handle(delivery.run_id)
         try:
             await handle.signal(
-                "resolved", Resolved(requirement_id=requirement_id), rpc_timeout=_PATIENCE
+                "resolved", Resolved(requirement_id=requirement_id), rpc_timeout=_RPC_TIMEOUT
             )
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-            await self.start(delivery.run_id, heard=requirement_id)
+            await self.start(delivery.run_id, resolved=requirement_id)
 
     async def _cancel(self, delivery: Delivery) -> None:
-        if await self._db.read(lambda tx: _beginning(tx, delivery.run_id)) is not None:
-            # It was opened again since then.
+        if await self._db.read(lambda tx: _stored_position(tx, delivery.run_id)) is not None:
+            # The run has been reopened since: this cancel is out of date.
             return
         handle = self._temporal.get_workflow_handle(delivery.run_id)
         try:
-            await handle.cancel(rpc_timeout=_PATIENCE)
+            await handle.cancel(rpc_timeout=_RPC_TIMEOUT)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
@@ -194,8 +231,8 @@ def _name_of(signal: Resolved | Nothing) -> str:
 
 
 @dataclass(frozen=True)
-class _Beginning:
-    """Where a run's workflow has to begin."""
+class _Position:
+    """Where in a run its workflow has to begin."""
 
     run_id: str
     component_id: str
@@ -205,15 +242,15 @@ class _Beginning:
     retries: int = 0
 
 
-def _fresh(delivery: Delivery) -> _Beginning:
-    return _Beginning(delivery.run_id, delivery.component_id, delivery.component_kind)
+def _first_position(delivery: Delivery) -> _Position:
+    return _Position(delivery.run_id, delivery.component_id, delivery.component_kind)
 
 
-def _beginning(tx: Session, run_id: str) -> _Beginning | None:
+def _stored_position(tx: Session, run_id: str) -> _Position | None:
     run = tx.get(RunRow, run_id)
     if run is None or RunStatus(run.status).is_final:
         return None
-    return _Beginning(
+    return _Position(
         run_id,
         run.component_id,
         run.component_kind,

@@ -1,4 +1,4 @@
-"""Where the log lines of Temporal's native part go: to Python's logging, as all others."""
+"""Sends the log lines of the SDK's native part to Python's logging, like all others."""
 
 import contextlib
 import logging
@@ -17,9 +17,10 @@ _forwarded = threading.Event()
 
 
 def forward(level: Literal["WARN", "ERROR"] = "ERROR") -> None:
-    """Send them to the logger `temporalio.core`, before the first connection; only once a process.
+    """Send those log lines to the logger `temporalio.core`; a second call does nothing.
 
-    Left alone, they are written to standard output, in the middle of what a script prints.
+    Call it before the first connection. By default the lines go to standard output, in the middle
+    of what a script prints.
     """
     if _forwarded.is_set():
         return
@@ -32,6 +33,6 @@ def forward(level: Literal["WARN", "ERROR"] = "ERROR") -> None:
             prepend_target_on_message=False,
         ),
     )
-    # Whoever uses this process has set up a runtime of their own.
+    # The application has already set a default runtime of its own.
     with contextlib.suppress(RuntimeError):
         Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=logs)))

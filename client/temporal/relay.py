@@ -1,6 +1,27 @@
-"""The relay.
+"""Delivers what the accepting process could not, and finds runs that Temporal has lost.
 
-Delivers what was accepted while nobody could deliver it, and finds runs that Temporal lost.
+Why a relay, when whoever accepts a run or a decision delivers it right after the commit? That
+immediate delivery is the fast path, and nearly always the only one. But the process may die between
+its commit and the call, and Temporal may be away for hours. The outbox row survives both. The relay
+in each worker reads the outbox and delivers those rows, so nobody has to repeat anything.
+
+*Claims.* A row becomes due two seconds after it was written, which leaves the fast path to the
+process that accepted it. One transaction claims due rows: it takes their locks, skipping those that
+another relay holds, and moves the time at which they are due into the future. That is the whole
+claim: there is no owner and no lease. A relay that dies with claimed rows needs no cleaning up,
+since the rows simply become due again. Two relays may thus deliver one row, which does no harm (see
+`courier`).
+
+*Backoff.* Each claim of a row doubles the time until its next one, up to 30 seconds, so a Temporal
+that is away for an hour is asked a few times a minute per row and hears of it within half a minute
+of its return. Rows of a kind that this version does not know stay for the workers of a newer one.
+
+*Lost runs.* Temporal may forget what it has acknowledged: its data are deleted, or restored from a
+backup. The outbox no longer has a row for that, so the relay compares. Every 30 seconds it asks
+Temporal about runs that ought to be active and have not changed for a minute. A run without a
+workflow is started again where its rows stand. A run whose workflow was closed by somebody else,
+as with `temporal workflow terminate`, has failed, and says so. The same search starts the next run
+of a session whose queue has stopped.
 """
 
 import asyncio
@@ -23,13 +44,14 @@ from kern.values.states import RequirementStatus, RunStatus
 
 _log = get_logger("kern.relay")
 
-_SEARCH_EVERY = 30.0
-_STALE = timedelta(seconds=60)
-_AT_ONCE = 20
+_SEARCH_SECONDS = 30.0
+# Most runs change more often than this. Asking about one that needs no help costs one request.
+_STALE_AFTER = timedelta(seconds=60)
+_CONCURRENT_DELIVERIES = 20
 
 
 class Relay:
-    """Looks into the outbox every moment. Every worker has one, and any number may run at once."""
+    """Reads the outbox every moment. Each worker has a relay, and any number may run at once."""
 
     def __init__(self, db: Store, temporal: Client, courier: Courier, seconds: float) -> None:
         self._db = db
@@ -38,8 +60,8 @@ class Relay:
         self._seconds = seconds
 
     async def run(self) -> None:
-        """Work until cancelled; a database or a Temporal that is away is waited for."""
-        searched = 0.0
+        """Work until cancelled, also while the database or Temporal is away."""
+        last_search = 0.0
         loop = asyncio.get_running_loop()
         due = asyncio.Event()
         with self._db.when_due(lambda: loop.call_soon_threadsafe(due.set)):
@@ -47,52 +69,51 @@ class Relay:
                 due.clear()
                 try:
                     await self.deliver_due()
-                    if loop.time() - searched >= _SEARCH_EVERY:
-                        searched = loop.time()
-                        await self.find_lost()
+                    if loop.time() - last_search >= _SEARCH_SECONDS:
+                        last_search = loop.time()
+                        await self.find_lost_runs()
                 except (KernError, RPCError) as error:
-                    _log.warning("relay_waits", why=str(error))
+                    _log.warning("relay_failed", why=str(error))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(due.wait(), self._seconds)
 
     async def deliver_due(self) -> int:
-        """Deliver what is due; return how much there was."""
+        """Claim and deliver the rows that are due; return how many there were."""
         now = datetime.now(UTC)
         if not await self._db.read(lambda tx: outbox.is_any_due(tx, now)):
             return 0
         reach("relay.before_claim")
         due = await self._db.write(lambda tx: outbox.claim_due(tx, now))
         reach("relay.after_claim")
-        for start in range(0, len(due), _AT_ONCE):
-            await asyncio.gather(
-                *(self._courier.deliver(one) for one in due[start : start + _AT_ONCE])
-            )
+        for start in range(0, len(due), _CONCURRENT_DELIVERIES):
+            batch = due[start : start + _CONCURRENT_DELIVERIES]
+            await asyncio.gather(*(self._courier.deliver(delivery) for delivery in batch))
         return len(due)
 
-    async def find_lost(self) -> None:
-        """Look after runs that should have moved and have not.
+    async def find_lost_runs(self) -> None:
+        """Check the runs that ought to be active and have not changed for a minute.
 
-        One whose workflow is gone is started where its rows stand. One whose workflow was ended
-        from outside has failed.
+        A run whose workflow is gone is started where its rows stand. A run whose workflow was
+        closed from outside has failed.
         """
         now = datetime.now(UTC)
-        for run_id in await self._db.read(lambda tx: _suspects(tx, now - _STALE)):
+        for run_id in await self._db.read(lambda tx: _suspects(tx, now - _STALE_AFTER)):
             try:
-                await self._look_after(run_id)
+                await self._check_run(run_id)
             except RPCError as error:
                 if error.status is not RPCStatusCode.INVALID_ARGUMENT:
                     raise
-                # One that Temporal cannot even name must not hold up the others.
-                _log.warning("run_not_looked_after", run_id=run_id, why=str(error))
+                # A run whose id Temporal does not accept must not hold up the others.
+                _log.warning("run_check_failed", run_id=run_id, why=str(error))
         for session_id in await self._db.read(
-            lambda tx: session_queue.stuck_sessions(tx, now - _STALE)
+            lambda tx: session_queue.stuck_sessions(tx, now - _STALE_AFTER)
         ):
-            await self._let_next_begin(session_id, now)
+            await self._start_next_run(session_id, now)
 
-    async def _let_next_begin(self, session_id: str, now: datetime) -> None:
+    async def _start_next_run(self, session_id: str, now: datetime) -> None:
         await self._db.write(lambda tx: session_queue.let_next_begin(tx, session_id, "", now))
 
-    async def _look_after(self, run_id: str) -> None:
+    async def _check_run(self, run_id: str) -> None:
         try:
             described = await self._temporal.get_workflow_handle(run_id).describe()
         except RPCError as error:
@@ -108,18 +129,18 @@ class Relay:
         message = (
             f"The run's workflow was ended from outside Kern ({how}). Nothing of it runs any more."
         )
-        _log.warning("run_ended_outside", run_id=run_id, how=how)
+        _log.warning("run_closed_externally", run_id=run_id, how=how)
         await self._db.write(lambda tx: _end(tx, run_id, message))
 
 
 def _suspects(tx: Session, before: datetime) -> list[str]:
-    moving = select(RunRow.id).where(
+    active = select(RunRow.id).where(
         col(RunRow.status).in_([RunStatus.pending.value, RunStatus.running.value]),
         RunRow.updated_at < before,
         col(RunRow.is_queued).is_(False),
-        # What was accepted of it is not delivered yet: it was not lost.
+        # Not lost, but not delivered yet.
         col(RunRow.id).not_in(select(OutboxRow.run_id)),
-        # One that goes on again inside another is started by that one, which may wait its turn.
+        # A reopened child is started by its parent, which may still be queued.
         or_(
             RunRow.status == RunStatus.running.value,
             col(RunRow.parent_run_id).is_(None),
@@ -130,7 +151,7 @@ def _suspects(tx: Session, before: datetime) -> list[str]:
         RequirementRow.status == RequirementStatus.pending.value,
         col(RequirementRow.due_at) < before,
     )
-    return list(dict.fromkeys([*tx.exec(moving.limit(100)), *tx.exec(overdue.limit(100))]))
+    return list(dict.fromkeys([*tx.exec(active.limit(100)), *tx.exec(overdue.limit(100))]))
 
 
 def _end(tx: Session, run_id: str, message: str) -> None:

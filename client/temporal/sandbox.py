@@ -1,24 +1,39 @@
-"""The sandbox in which workflows run: the SDK's, without what costs CPU and serves nobody here."""
+"""The sandbox in which workflows run: the SDK's, without two of its costs.
+
+The SDK gives each workflow instance a namespace of its own, into which it imports the workflow's
+module and everything that this imports, with stand-ins for what is not deterministic (clocks,
+randomness, files). That guards replay: a workflow that reads the time, or shares state with another
+through a module, fails at once and not months later. The price is that the imports are executed
+again for each instance.
+
+Modules that are *passed through* are not: workflows use the worker's own copy. That is safe for
+modules without state or side effects, and needed for types that cross the boundary, since an
+exception or a message must be of the very class that the converter knows.
+
+Kern keeps all of the SDK's guards, and leaves out two things that cost CPU without guarding
+anything here: the trial import for each worker (see `prepare_workflow`), and a question for each
+payload (see `create_instance`).
+"""
 
 from temporalio import workflow
 from temporalio.converter import StorageDriverStoreContext
 from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-# Which modules workflow code shares with the worker instead of loading its own copy. Names match by
-# prefix, so `kern` itself must not be here: it would take the guard off `kern.workflows`.
+# Names match by prefix, so `kern` itself must not be here: `kern.workflows` would be passed through
+# with it, and no workflow would be guarded any more.
 PASSED_THROUGH = (
     "kern.values.canonical",
     "kern.contracts.messages",
     "kern.errors",
     "kern.values.states",
 )
-# What was loaded once; a file does not change under a process that has it loaded.
+# Workflows that were imported in a sandbox once: their files cannot change in a running process.
 _loaded: set[type] = set()
 
 
 def sandboxed(runner: WorkflowRunner | None) -> WorkflowRunner:
-    """Return Kern's sandbox in the place of the SDK's; another runner stays as it is."""
+    """Replace the SDK's sandbox by Kern's; leave any other runner as it is."""
     if not isinstance(runner, SandboxedWorkflowRunner):
         return runner or SandboxedWorkflowRunner()
     shared = runner.restrictions.with_passthrough_modules(*PASSED_THROUGH)
@@ -26,26 +41,31 @@ def sandboxed(runner: WorkflowRunner | None) -> WorkflowRunner:
 
 
 class _Sandbox(SandboxedWorkflowRunner):
-    """Tries once in a process whether a workflow can be loaded, not for each component's worker."""
+    """The SDK's sandbox without the two costs that this module describes."""
 
     def prepare_workflow(self, defn: "workflow._Definition") -> None:
-        """Load a workflow in the sandbox, the first time that this process registers it.
+        """Try to import a workflow in the sandbox, the first time that this process registers it.
+
+        The SDK tries for each worker. A process with a hundred components has a hundred workers
+        with the same four workflows.
 
         Raises:
-            Exception: whatever keeps it from being loaded.
+            Exception: Whatever the import raised.
         """
         if defn.cls not in _loaded:
             super().prepare_workflow(defn)
             _loaded.add(defn.cls)
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        """Return a workflow in the sandbox whose payloads are not asked where they belong.
+        """Return a sandboxed workflow that gives its payloads no serialization context.
 
-        Neither Kern's converter nor its storage makes use of that. The SDK has the sandbox compile
-        and execute code to answer it, for every payload: a tenth of what a run takes in Python.
+        The context says which workflow or activity a payload belongs to. Neither Kern's converter
+        nor its storage uses it, but for each payload the SDK compiles and executes code inside the
+        sandbox to find it: a tenth of the CPU that a run takes in Python.
         """
         instance = super().create_instance(det)
-        # On the SDK's own object, which stays whole when a later version asks it for more.
+        # Set on the SDK's own instance, not on a wrapper, which would lack what a later version of
+        # the SDK may call.
         instance.get_serialization_context = _no_context  # type: ignore[method-assign]
         instance.get_external_store_context = _no_workflow  # type: ignore[method-assign]
         return instance

@@ -1,4 +1,10 @@
-"""The Temporal workers of one process: one for each component, on the component's own queue."""
+"""The Temporal workers of one process: one for each component, on the component's own queue.
+
+A queue for each component, and not one for all, because processes that share a folder or a cluster
+may have different code: a task must only reach a process that has the component's code. In return,
+a process with a hundred components has a hundred workers, which share the client's connection and
+the activities' objects.
+"""
 
 import asyncio
 import contextlib
@@ -16,7 +22,7 @@ from kern.activities.pipeline_step import PipelineSteps
 from kern.activities.session_texts import SessionTexts
 from kern.activities.tool_call import ToolCalls
 from kern.client.temporal.connection import queue_of
-from kern.client.temporal.supervision import kept_alive
+from kern.client.temporal.supervision import supervise
 from kern.components.registry import Registry
 from kern.db.engine.store import Store
 from kern.db.journal.text_publisher import publisher_for
@@ -25,14 +31,17 @@ from kern.process.settings import Settings
 
 _log = get_logger("kern.worker")
 
-# A run that a killed worker had in its cache waits this long before another worker takes it up.
+# Temporal first offers a workflow's tasks to the worker that has it in its cache. If that worker
+# was killed, each of its runs waits this long before another worker may have it. The SDK's default
+# is ten seconds, which a person would notice.
 _STICKY = timedelta(seconds=2)
 
 
 class ComponentWorkers:
-    """Executes the runs of the components that this process has the code of.
+    """Executes the runs of the components whose code this process has.
 
-    A `lasting` worker that an error ended is begun again. Others end for whoever `wait`s for them.
+    With `lasting`, a worker that an error ended is restarted: so it is in a script. Otherwise the
+    error reaches whoever calls `wait`, and the process ends, for its orchestrator to restart it.
     """
 
     def __init__(
@@ -64,10 +73,7 @@ class ComponentWorkers:
         self._stopping = asyncio.Event()
 
     def serve(self, component_ids: Iterable[str]) -> None:
-        """Begin to execute runs of these components.
-
-        Those that are served already stay as they are.
-        """
+        """Start workers for these components, except for those that have one already."""
         for component_id in component_ids:
             if component_id not in self._tasks:
                 self._workers[component_id] = self._worker(component_id)
@@ -76,13 +82,14 @@ class ComponentWorkers:
 
     @property
     def is_running(self) -> bool:
-        """Whether every worker lives."""
+        """Whether every worker is running."""
         return all(not task.done() for task in self._tasks.values())
 
     async def wait(self) -> None:
-        """Wait until a worker ends, which it does of itself only by an error.
+        """Wait until a worker ends.
 
-        That error is raised.
+        Raises:
+            Exception: The error that ended it; without `stop`, nothing else ends a worker.
         """
         if not self._tasks:
             await asyncio.Event().wait()
@@ -91,7 +98,7 @@ class ComponentWorkers:
             task.result()
 
     async def stop(self) -> None:
-        """Take nothing new, and let what executes come to its end within the grace."""
+        """Take no new tasks, and let running activities end within the shutdown grace."""
         self._stopping.set()
         await asyncio.gather(*(worker.shutdown() for worker in self._workers.values()))
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -102,13 +109,14 @@ class ComponentWorkers:
         if not self._lasting:
             await self._workers[component_id].run()
             return
-        what = f"the worker of {component_id}"
-        await kept_alive(what, lambda: self._once(component_id), self._stopping)
+        name = f"the worker of {component_id}"
+        await supervise(name, lambda: self._run_once(component_id), self._stopping)
 
-    async def _once(self, component_id: str) -> None:
+    async def _run_once(self, component_id: str) -> None:
         if component_id in self._failed:
-            # One that had begun has given up its queue. One that could not even begin still holds
-            # it, so that no other is made for it, and is run again.
+            # The SDK allows one worker per client and queue. A worker that ran has given its queue
+            # back, so it is replaced. One that failed before it could run still holds the queue:
+            # making another raises RuntimeError, and the same worker is run again.
             with contextlib.suppress(RuntimeError):
                 self._workers[component_id] = self._worker(component_id)
         try:
@@ -122,7 +130,7 @@ class ComponentWorkers:
             self._temporal,
             task_queue=queue_of(component_id),
             activities=self._activities,
-            # Otherwise every loaded module is hashed to make one.
+            # Without one, the SDK hashes the code of every loaded module.
             build_id=f"kern-{version('kern')}",
             graceful_shutdown_timeout=timedelta(seconds=self._settings.shutdown_grace_seconds),
             sticky_queue_schedule_to_start_timeout=_STICKY,

@@ -23,8 +23,8 @@ from kern.client.server.locks import Share, exclusive
 from kern.client.server.process import (
     ServerRecord,
     born,
-    here,
     open_files,
+    pid_scope,
     process_ids,
     servers_of,
     stop,
@@ -40,7 +40,7 @@ pytestmark = [
 USER = """
 import json, sys
 from pathlib import Path
-from kern.client.embedded import EmbeddedServer
+from kern.client.server.embedded import EmbeddedServer
 
 server = EmbeddedServer.join(Path(sys.argv[1]))
 print(json.dumps([server.pid, server.address, server.started]), flush=True)
@@ -53,7 +53,7 @@ server.leave()
 FORKING_USER = """
 import os, sys
 from pathlib import Path
-from kern.client.embedded import EmbeddedServer, status
+from kern.client.server.embedded import EmbeddedServer, status
 
 home = Path(sys.argv[1])
 server = EmbeddedServer.join(home)
@@ -169,7 +169,7 @@ def watchers(home: Path) -> list[int]:
     for pid in process_ids():
         with contextlib.suppress(OSError):
             command = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
-            if "server_watch" in command and str(home) in command and "os.fork" in command:
+            if watch.__name__ in command and str(home) in command and "os.fork" in command:
                 found.append(pid)
     return found
 
@@ -321,7 +321,7 @@ def test_a_recycled_pid_is_neither_joined_nor_killed(
     record = ServerRecord(
         pid=bystander.pid,
         born=born(bystander.pid) or "",
-        place=here(),
+        place=pid_scope(),
         database=str(home / "temporal.db"),
         port=20001,
         http_port=20002,
@@ -616,8 +616,8 @@ def test_the_lock_of_a_stuck_process_is_not_waited_for_for_ever(tmp_path: Path) 
 
 def test_a_share_knows_whether_it_is_the_only_one(tmp_path: Path) -> None:
     first, second = Share(tmp_path / "lock"), Share(tmp_path / "lock")
-    assert (first.take(), second.take()) == (True, False)
-    assert (first.give_back(), first.give_back(), second.give_back()) == (False, False, True)
+    assert (first.acquire(), second.acquire()) == (True, False)
+    assert (first.release(), first.release(), second.release()) == (False, False, True)
 
 
 def test_threads_that_join_at_once_share_one_server(home: Path) -> None:

@@ -12,7 +12,7 @@ DOUBTFUL = {
     "tool_call.after_effect",
     "tool_call.before_store",
 }
-_DELIVER = ("deliver.before_tell", "deliver.after_tell", "deliver.after_confirm")
+_DELIVER = ("deliver.before_send", "deliver.after_send", "deliver.after_confirm")
 _RELAY = ("relay.before_claim", "relay.after_claim", *_DELIVER)
 # A death that may fall between an answer and the end of its storing: it has to be asked again. A
 # worker's relay goes its rounds beside the turns that the worker takes.
@@ -113,7 +113,7 @@ CLIENTS = [
 ]
 RELAYS = [
     *(Case("once", accept="accept.after_store", workers=(Kill(point=point),)) for point in _RELAY),
-    Case("once", resolve="resolve.after_store", workers=(Kill(point="deliver.after_tell"),)),
+    Case("once", resolve="resolve.after_store", workers=(Kill(point="deliver.after_send"),)),
 ]
 # A run ends, or pauses, and the next one of its session goes on.
 _RELEASE = ("order.before_release", "order.after_release")
@@ -130,7 +130,7 @@ QUEUES = [
     ),
     Case(
         "plain",
-        workers=(Kill(point="order.after_release"), Kill(point="deliver.after_tell")),
+        workers=(Kill(point="order.after_release"), Kill(point="deliver.after_send")),
         behind=2,
     ),
 ]
@@ -232,7 +232,7 @@ LONG = [
     *(
         Case("once", resolve="resolve.after_store", workers=(Kill(point=point),))
         for point in _RELAY
-        if point != "deliver.after_tell"
+        if point != "deliver.after_send"
     ),
     *(Case("plain", workers=(Kill(point=point),), behind=2) for point in _DELIVER),
     *(

@@ -115,10 +115,10 @@ class WorkerProcess(Process):
     def address(self) -> str:
         if not self._url:
             wait_until(
-                lambda: self.process.poll() is not None or self.logged("health_served"),
+                lambda: self.process.poll() is not None or self.logged("health_listening"),
                 timeout=READY_SECONDS,
             )
-            ports = [line["port"] for line in self.logged("health_served")]
+            ports = [line["port"] for line in self.logged("health_listening")]
             if not ports:
                 raise ConnectionError
             self._url = f"http://127.0.0.1:{ports[-1]}"

@@ -1,1 +1,1 @@
-"""The demonstration: a shop's agent, a person who decides, and a worker that dies."""
+"""The demonstration: a shop's agent, a person who decides, and a worker that is killed."""

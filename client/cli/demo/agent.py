@@ -1,6 +1,6 @@
-"""The demonstration's agent: it refunds orders, when a person agrees.
+"""The demonstration's agent: it refunds orders once a person has approved.
 
-`kern up --app kern.client.cli.demo_agent:agent` executes its runs.
+`kern up --app kern.client.cli.demo.agent:agent` executes its runs.
 """
 
 import json
@@ -20,7 +20,7 @@ from kern.models.scripted import Call, ScriptedModel, Step
 from kern.process.settings import read_settings
 from kern.tools import RunContext, tool
 
-APP = "kern.client.cli.demo_agent:agent"
+APP = f"{__name__}:agent"
 
 _LEDGER = "demo-refunds.jsonl"
 _NUMBER = r"\d[\d.,]*\d|\d"
@@ -37,17 +37,19 @@ _REJECTED = "This call was rejected"
 
 
 def ledger() -> Path:
-    """Return the file with one line for each refund that was paid."""
+    """Return the file that has one line for each refund that was paid."""
     return read_settings().home / _LEDGER
 
 
 def entries(order_id: str | None = None, key: str | None = None) -> list[dict[str, object]]:
-    """Return the refunds that were paid, of one order or one call if that is given."""
+    """Return the refunds that were paid: all, or those of one order or one call."""
     path = ledger()
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    found = [dict(json.loads(line)) for line in lines]
+    refunds = [dict(json.loads(line)) for line in lines]
     return [
-        one for one in found if order_id in (None, one["order_id"]) and key in (None, one["key"])
+        entry
+        for entry in refunds
+        if order_id in (None, entry["order_id"]) and key in (None, entry["key"])
     ]
 
 
@@ -71,7 +73,7 @@ def refund(
 
 
 def pay(order_id: str, amount: float, currency: str, *, key: str) -> None:
-    """Write a line into the ledger: it is on the disk when this returns."""
+    """Append a line to the ledger; it is on disk when this returns."""
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     paid = {"at": at, "order_id": order_id, "amount": amount, "currency": currency, "key": key}
     path = ledger()
@@ -83,12 +85,12 @@ def pay(order_id: str, amount: float, currency: str, *, key: str) -> None:
 
 
 def receipt(order_id: str, amount: float, currency: str) -> str:
-    """Return what the tool says of a refund that was paid."""
+    """Return the tool's result for a refund that was paid."""
     return f"Refunded {amount:.2f} {currency} for order {order_id}."
 
 
 def answer(request: ModelRequest) -> Step:
-    """Play the model: read order and amount, ask for the refund, and tell what came of it."""
+    """Play the model: read order and amount, request the refund, and report its result."""
     last = request.messages[-1]
     if last.role == "tool":
         return _closing(last.content)
@@ -107,33 +109,33 @@ def answer(request: ModelRequest) -> Step:
 
 
 def read_order(text: str) -> str | None:
-    """Return the order's number: what stands after the word, else a number that is no amount."""
+    """Return the order's number: the one after "order", else a number that is not an amount."""
     named = _ORDER.search(text)
     if named is not None:
         return named["id"]
-    rest = _AMOUNT.sub(" ", text)
-    other = re.search(r"\b\d{2,}\b", rest)
-    return other[0] if other else None
+    without_amount = _AMOUNT.sub(" ", text)
+    number = re.search(r"\b\d{2,}\b", without_amount)
+    return number[0] if number else None
 
 
 def read_amount(text: str) -> tuple[float, str] | None:
-    """Return the amount and its currency: a number beside one, else one that is not the order's."""
-    found = _AMOUNT.search(text)
-    if found is not None:
-        sign = (found["before"] or found["after"]).lower()
-        number = _number(found["first"] or found["second"])
+    """Return the amount and its currency: EUR for a number that has none and is not the order's."""
+    amount = _AMOUNT.search(text)
+    if amount is not None:
+        sign = (amount["before"] or amount["after"]).lower()
+        number = _number(amount["first"] or amount["second"])
         return (
             None if number is None else (number, _SIGNS.get(sign.removesuffix("s"), sign.upper()))
         )
     order = _ORDER.search(text)
-    rest = text[: order.start()] + " " + text[order.end() :] if order else ""
-    bare = re.search(_NUMBER, rest)
+    without_order = text[: order.start()] + " " + text[order.end() :] if order else ""
+    bare = re.search(_NUMBER, without_order)
     number = _number(bare[0]) if bare else None
     return None if number is None else (number, "EUR")
 
 
 def _number(text: str) -> float | None:
-    """Read a number however its thousands and decimals are set apart."""
+    """Read a number with either separator for thousands and for decimals."""
     groups = re.split(r"[.,]", text)
     has_decimals = len(groups) > 1 and len(groups[-1]) != 3  # noqa: PLR2004  a thousand has three
     whole = "".join(groups[:-1] if has_decimals else groups)

@@ -1,9 +1,9 @@
-"""The demonstration of a crash: the worker is killed after the approval, and pays once."""
+"""The demonstration of a crash: a worker is killed after the approval, and pays exactly once."""
 
 import asyncio
 
 from kern.client.cli.demo.agent import APP, agent, entries, ledger, receipt
-from kern.client.cli.demo.main import say_kept
+from kern.client.cli.demo.main import say_next_steps
 from kern.client.cli.demo.worker import HEARTBEAT_SECONDS, Worker, demo_worker
 from kern.client.cli.printing import count, one_line, say, show_call, styled
 from kern.client.cli.running import EXIT_CODES, print_interrupted, print_outcome, text_of
@@ -30,14 +30,14 @@ def run_crash_demo(request: str) -> int:
 
 
 async def _play(settings: Settings, request: str, run_id: str) -> int:
-    # Opened here, the folder's server outlives the worker that is killed.
+    # This process shares the folder's server, which thus outlives the worker that is killed.
     with demo_worker() as first:
         services = await Services.open(settings)
         try:
             output = await _follow(_Steps(services, run_id), request, first)
         finally:
             await services.close()
-    say_kept(run_id)
+    say_next_steps(run_id)
     return EXIT_CODES.get(output.status, 0)
 
 
@@ -48,13 +48,13 @@ async def _follow(steps: "_Steps", request: str, first: Worker) -> RunOutput:
     except TimeoutError:
         message = (
             f"The demonstration did not end within {_PATIENCE:g} s. `kern show {steps.run_id}` "
-            "tells how far it came."
+            "shows how far it got."
         )
         raise Unavailable(message) from None
 
 
 class _Steps:
-    """The steps, numbered as they are told."""
+    """The steps, numbered as they are printed."""
 
     def __init__(self, services: Services, run_id: str) -> None:
         self._services = services
@@ -62,31 +62,29 @@ class _Steps:
         self._number = 0
 
     async def play(self, request: str, first: Worker) -> RunOutput:
-        """Approve, kill, and see the run end."""
-        self._tell(f"A worker runs as process {first.pid}.")
+        """Approve, kill the worker, and see the run end."""
+        self._say(f"A worker runs as process {first.pid}.")
         output = await self._ask(request)
         if not output.active_requirements:
             print_outcome(output, APP)
             return output
         item = output.active_requirements[0]
         call = show_call(item.tool_name, item.arguments)
-        self._tell(f"The agent wants to call {call}. The run is paused.")
+        self._say(f"The agent wants to call {call}. The run is paused.")
         await self._approve(item)
         first.kill()
         first.wait()
-        self._tell(f"You approve, and process {first.pid} is killed with SIGKILL right after.")
+        self._say(f"You approve, and process {first.pid} is killed with SIGKILL right after.")
         paid = count(len(entries(key=item.tool_call_id)), "refund")
-        self._tell(f"No worker runs. The decision is stored; the ledger holds {paid} of this run.")
+        self._say(f"No worker runs. The decision is stored; the ledger holds {paid} of this run.")
         with demo_worker() as second:
-            self._tell(
-                f"Another worker runs, as process {second.pid}. Nobody repeats the decision."
-            )
+            self._say(f"Another worker runs, as process {second.pid}. Nobody repeats the decision.")
             output = await self._finish()
         self._say_end(output)
         return output
 
     async def _ask(self, request: str) -> RunOutput:
-        self._tell(f"You ask: {one_line(request)}")
+        self._say(f"You ask: {one_line(request)}")
         ask = RunRequest(component_id=agent.id, input=request, run_id=self.run_id)
         return await self._services.service.interaction.run(OPERATOR, agent, ask, background=False)
 
@@ -95,20 +93,20 @@ class _Steps:
         await self._services.service.inbox.decide(OPERATOR, item)
 
     async def _finish(self) -> RunOutput:
-        """Wait for the end; if the kill tore the call, say truthfully what the ledger shows."""
+        """Wait for the end; if the kill interrupted the call, decide by what the ledger shows."""
         interaction = self._services.service.interaction
         output = await interaction.continue_run(OPERATOR, agent, self.run_id, [])
         while output.active_requirements:
             for item in output.active_requirements:
-                self._tell("The kill landed inside the call: it may have paid or not.")
-                self._tell(f"Kern does not guess, it asks a person. {settle(item)}")
+                self._say("The kill interrupted the call: it may have paid or not.")
+                self._say(f"Kern does not guess, it asks a person. {settle(item)}")
             requirements = output.active_requirements
             output = await interaction.continue_run(OPERATOR, agent, self.run_id, requirements)
         return output
 
     def _say_end(self, output: RunOutput) -> None:
-        self._tell(f"The run is {output.status.value}: {one_line(text_of(output))}")
-        paid = [one for call in output.tools for one in entries(key=call.id)]
+        self._say(f"The run is {output.status.value}: {one_line(text_of(output))}")
+        paid = [refund for call in output.tools for refund in entries(key=call.id)]
         colour = "bold green" if len(paid) == 1 else "bold red"
         say("")
         say(
@@ -116,13 +114,13 @@ class _Steps:
             f" ({ledger()}).",
         )
 
-    def _tell(self, text: str) -> None:
+    def _say(self, text: str) -> None:
         self._number += 1
         say(styled(f"{self._number:>2}  ", "bold"), text)
 
 
 def settle(item: Requirement) -> str:
-    """Fill in what the ledger shows of a call with an unknown outcome, and say so."""
+    """Resolve a call with an unknown outcome by what the ledger shows; return that as text."""
     paid = entries(key=item.tool_call_id)
     if not paid:
         item.run_again("The ledger does not hold it.", system_user())

@@ -1,4 +1,4 @@
-"""The demonstration: an agent asks to refund an order, a person decides, and the run goes on."""
+"""The demonstration: an agent asks to refund an order, a person decides, and the run continues."""
 
 from contextlib import nullcontext
 
@@ -25,15 +25,15 @@ from kern.values.states import RunStatus
 
 
 def run_demo(request: str, choice: Choice | None) -> int:
-    """Run the demonstration; off a terminal and without a choice the run is left waiting."""
+    """Run the demonstration; without a terminal and without a choice, the run is left paused."""
     say("")
     say(styled("You    ", "bold"), one_line(request))
     run_id = new_id()
     try:
-        # A configured Temporal leaves executing to workers, and nobody else has this agent.
+        # With a configured Temporal, workers execute runs, and only this one has the agent.
         with demo_worker() if connection.is_configured() else nullcontext():
             output = agent.run(request, run_id=run_id)
-            _say_asked(output)
+            _say_requests(output)
             output = _decide(output, choice)
         if output.active_requirements:
             say("")
@@ -47,17 +47,17 @@ def run_demo(request: str, choice: Choice | None) -> int:
     return EXIT_CODES.get(output.status, 0)
 
 
-def say_kept(run_id: str) -> None:
-    """Say where the run is kept and what to try with it."""
+def say_next_steps(run_id: str) -> None:
+    """Say where the run is stored, and what to try next."""
     say("")
     say(f"Kept in {read_settings().home.absolute()}. Try next:")
-    for command, what in (
+    for command, purpose in (
         (f"kern show {run_id}", "the story of this run"),
         ("kern audit verify", "the chain of decisions"),
         ("kern demo 'Refund order 77, 12.50 USD'", "another request"),
         ("kern demo --crash", "kill the worker after the approval"),
     ):
-        say(f"  {command:<52}", styled(what, "dim"))
+        say(f"  {command:<52}", styled(purpose, "dim"))
 
 
 def _decide(output: RunOutput, choice: Choice | None) -> RunOutput:
@@ -73,7 +73,7 @@ def _decide(output: RunOutput, choice: Choice | None) -> RunOutput:
     return agent.continue_run(output.run_id, output.requirements)
 
 
-def _say_asked(output: RunOutput) -> None:
+def _say_requests(output: RunOutput) -> None:
     for item in output.active_requirements:
         say(
             styled("Agent  ", "bold"),
@@ -93,6 +93,6 @@ def _say_end(output: RunOutput) -> None:
                 say(styled(f"       {done}: the run goes on by itself.", "dim"))
         say(styled("Agent  ", "bold"), one_line(text_of(output)))
     keys = [call.id for call in output.tools]
-    paid = [one for one in entries() if one["key"] in keys]
+    paid = [entry for entry in entries() if entry["key"] in keys]
     say(styled("Ledger ", "bold"), f"{count(len(paid), 'refund')} paid by this run ({ledger()})")
-    say_kept(output.run_id)
+    say_next_steps(output.run_id)

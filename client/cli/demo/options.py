@@ -1,4 +1,4 @@
-"""What the demonstration is to do, and which model it asks; light, to be told at once."""
+"""The options of the demonstration, and the model that it asks; quick to import."""
 
 import os
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Choice:
     note: str | None = None
 
     def fill_in(self, item: "Requirement", by: str) -> None:
-        """Fill it in."""
+        """Fill in a requirement with this decision."""
         if not self.approve:
             item.reject(self.note, by)
         elif self.amount is None:
@@ -32,10 +32,10 @@ class Choice:
 
 
 def choice_of(decision: str | None, amount: float | None, note: str | None) -> Choice | None:
-    """Return the decision that the options make, None if they make none.
+    """Return the decision that the options make; None if they make none.
 
     Raises:
-        InvalidInput: an amount or a note without the decision that it belongs to.
+        InvalidInput: There is an amount or a note without the decision that it belongs to.
     """
     if decision is None and (amount is not None or note is not None):
         message = "--amount and --note belong to --decision."
@@ -47,17 +47,17 @@ def choice_of(decision: str | None, amount: float | None, note: str | None) -> C
 
 
 def uses_openai() -> bool:
-    """Whether the environment names a real model's server."""
+    """Whether the environment configures a real model."""
     return any(os.environ.get(name) for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"))
 
 
 def model_name() -> str:
-    """Return the real model that is asked."""
+    """Return the name of the real model."""
     return os.environ.get("KERN_DEMO_MODEL") or _MODEL
 
 
 def say_model() -> None:
-    """Say which model is asked, and how to ask another."""
+    """Say which model is asked, and how to choose another."""
     if uses_openai():
         name = one_line(model_name())
         say(f"Model: {name}, asked over the network (KERN_DEMO_MODEL chooses another).")

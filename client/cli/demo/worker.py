@@ -1,4 +1,4 @@
-"""A worker of the demonstration's agent, as a process of its own that ends with its parent."""
+"""A worker for the demonstration's agent: a process of its own, which ends with its parent."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from kern.client.cli.demo.agent import APP
 from kern.client.cli.serving import serve_app
 
-# A dead worker is noticed soon: nobody should have to wait for the point of the demonstration.
+# Short, so that a killed worker is noticed before the viewer loses patience.
 HEARTBEAT_SECONDS = 2.0
 
 Worker = subprocess.Popen[bytes]
@@ -19,12 +19,12 @@ Worker = subprocess.Popen[bytes]
 
 @contextmanager
 def demo_worker() -> Generator[Worker]:
-    """Run a worker of the demonstration's agent as a process of its own."""
+    """Run a worker for the demonstration's agent in a process of its own."""
     environment = {**os.environ, "KERN_HEARTBEAT_SECONDS": f"{HEARTBEAT_SECONDS:g}"}
     process = subprocess.Popen(  # noqa: S603  this very program
         [sys.executable, "-m", __name__],
         env=environment,
-        # It closes when this process ends, however it ends.
+        # The kernel closes this pipe when this process ends, and the worker then ends too.
         stdin=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         # Ctrl-C is for the demonstration, which ends its workers itself.

@@ -1,0 +1,374 @@
+"""The relay under a real Temporal: it delivers what nobody delivered, and finds what was lost."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import Session, select
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from kern.client.server.embedded import status
+from kern.client.server.start import free_port
+from kern.client.temporal import connection
+from kern.client.temporal.courier import Courier
+from kern.client.temporal.relay import Relay
+from kern.contracts.messages import RunCursor
+from kern.contracts.viewer import OPERATOR
+from kern.db.engine.tables import OutboxRow, RunRow
+from kern.db.journal import outbox
+from kern.db.journal.outbox import Delivery, DeliveryKind
+from kern.db.runs import lifecycle
+from kern.errors import Unavailable
+from kern.process.settings import Settings
+from kern.values.ids import new_id
+from kern.values.states import RunStatus
+from tests.support.stored_runs import Stored, opened
+
+SECONDS = 20.0
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[Stored]:
+    """One database: that rows are claimed once is tested on all, without any relay."""
+    with opened("sqlite", tmp_path) as database:
+        yield database
+
+
+@pytest.fixture
+async def temporal(settings: Settings) -> Client:
+    """The folder's Temporal. No worker runs, so what is started stays as it is."""
+    return await connection.connect(status(settings.home).address)
+
+
+@pytest.fixture
+async def absent() -> Client:
+    """A Temporal that is away."""
+    return await connection.connect(f"127.0.0.1:{free_port()}", lazy=True)
+
+
+@pytest.fixture
+def relay(stored: Stored, temporal: Client, settings: Settings) -> Relay:
+    return relay_of(stored, temporal, settings)
+
+
+def relay_of(stored: Stored, client: Client, settings: Settings, seconds: float = 60.0) -> Relay:
+    return Relay(stored.database, client, Courier(stored.database, client, settings), seconds)
+
+
+@contextlib.asynccontextmanager
+async def running(relay: Relay) -> AsyncGenerator[None]:
+    task = asyncio.create_task(relay.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def ago(seconds: float) -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=seconds)
+
+
+def accept(stored: Stored, *, seconds_ago: float = 10.0, **request: Any) -> str:  # noqa: ANN401
+    """Store a run whose accepting process died before it delivered anything."""
+    run_id, _ = stored.accept(at=ago(seconds_ago), **request)
+    return run_id
+
+
+def lose(stored: Stored, run_id: str, *, seconds_ago: float = 3600.0) -> None:
+    """Have nothing left to deliver of a run, and its row unchanged for a while."""
+    stored.do(lambda tx: outbox.forget(tx, run_id))
+    stored.sql("UPDATE runs SET updated_at = :at WHERE id = :id", id=run_id, at=ago(seconds_ago))
+
+
+def left(stored: Stored, run_id: str) -> list[Delivery]:
+    return stored.look(lambda tx: outbox.deliveries_of(tx, run_id))
+
+
+def wait_time(stored: Stored, run_id: str) -> float:
+    """Return after how many seconds the run's row in the outbox becomes due."""
+
+    def read(tx: Session) -> datetime:
+        row: OutboxRow = tx.exec(select(OutboxRow).where(OutboxRow.run_id == run_id)).one()
+        return row.next_at
+
+    return (stored.look(read) - datetime.now(UTC)).total_seconds()
+
+
+def make_due(stored: Stored) -> None:
+    stored.do(lambda tx: outbox.make_due(tx, ago(1)))
+
+
+async def describe(temporal: Client, run_id: str) -> WorkflowExecutionDescription | None:
+    try:
+        return await temporal.get_workflow_handle(run_id).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return None
+
+
+async def turn_of(temporal: Client, run_id: str) -> int:
+    """Return the turn at which the run's workflow began."""
+    history = await temporal.get_workflow_handle(run_id).fetch_history()
+    payloads = history.events[0].workflow_execution_started_event_attributes.input.payloads
+    (value,) = await temporal.data_converter.decode(payloads, [RunCursor])
+    assert isinstance(value, RunCursor)
+    return value.turn
+
+
+async def until(condition: Callable[[], Awaitable[object]]) -> None:
+    async with asyncio.timeout(SECONDS):
+        while not await condition():  # noqa: ASYNC110  other processes change it
+            await asyncio.sleep(0.02)
+
+
+async def test_it_delivers_what_the_accepting_process_did_not(
+    stored: Stored, temporal: Client, relay: Relay
+) -> None:
+    run_id = accept(stored)
+    assert await relay.deliver_due() == 1
+    assert await describe(temporal, run_id) is not None
+    assert left(stored, run_id) == []
+    assert await relay.deliver_due() == 0
+
+
+async def test_it_leaves_what_was_just_accepted_to_the_process_that_accepted_it(
+    stored: Stored, temporal: Client, relay: Relay
+) -> None:
+    run_id = accept(stored, seconds_ago=0)
+    assert await relay.deliver_due() == 0
+    assert await describe(temporal, run_id) is None
+    assert len(left(stored, run_id)) == 1
+
+
+async def test_it_delivers_more_than_one_batch(
+    stored: Stored, temporal: Client, relay: Relay
+) -> None:
+    run_ids = [accept(stored) for _ in range(25)]
+    assert await relay.deliver_due() == 25
+    for run_id in run_ids:
+        assert await describe(temporal, run_id) is not None
+        assert left(stored, run_id) == []
+
+
+async def test_it_leaves_what_a_newer_version_enqueued(
+    stored: Stored, temporal: Client, relay: Relay
+) -> None:
+    known, newer = accept(stored), accept(stored)
+    stored.sql("UPDATE outbox SET kind = 'newer' WHERE run_id = :id", id=newer)
+    assert await relay.deliver_due() == 1
+    assert await describe(temporal, known) is not None
+    assert await describe(temporal, newer) is None
+    stored.sql("UPDATE outbox SET kind = 'start' WHERE run_id = :id", id=newer)
+    assert len(left(stored, newer)) == 1
+
+
+async def test_while_temporal_is_away_it_asks_ever_more_rarely(
+    stored: Stored, absent: Client, settings: Settings
+) -> None:
+    run_id = accept(stored)
+    relay = relay_of(stored, absent, settings)
+    waits = []
+    for _ in range(6):
+        assert await relay.deliver_due() == 1
+        assert await relay.deliver_due() == 0
+        waits.append(wait_time(stored, run_id))
+        make_due(stored)
+    # The wait was set before the delivery failed, which takes a moment.
+    for wait, expected in zip(waits, (2, 4, 8, 16, 30, 30), strict=True):
+        assert expected * 0.25 < wait <= expected, waits
+    assert len(left(stored, run_id)) == 1
+
+
+async def test_what_was_postponed_is_delivered_once_temporal_is_back(
+    stored: Stored, temporal: Client, absent: Client, settings: Settings
+) -> None:
+    run_id = accept(stored)
+    await relay_of(stored, absent, settings).deliver_due()
+    make_due(stored)
+    assert await relay_of(stored, temporal, settings).deliver_due() == 1
+    assert await describe(temporal, run_id) is not None
+    assert left(stored, run_id) == []
+
+
+async def test_another_relay_takes_over_what_a_dead_one_had_claimed(
+    stored: Stored, temporal: Client, relay: Relay, settings: Settings
+) -> None:
+    class Dying(Courier):
+        async def deliver(self, delivery: Delivery) -> bool:
+            claimed.append(delivery.run_id)
+            await asyncio.Event().wait()
+            return True
+
+    claimed = list[str]()
+    run_id = accept(stored)
+    dying = Relay(stored.database, temporal, Dying(stored.database, temporal, settings), 60)
+    async with running(dying):
+        await until(lambda: asyncio.sleep(0, claimed))
+    assert claimed == [run_id]
+    assert await relay.deliver_due() == 0
+    make_due(stored)
+    assert await relay.deliver_due() == 1
+    assert await describe(temporal, run_id) is not None
+    assert left(stored, run_id) == []
+
+
+async def test_two_relays_share_the_work(
+    stored: Stored, temporal: Client, relay: Relay, settings: Settings
+) -> None:
+    run_ids = [accept(stored) for _ in range(10)]
+    other = relay_of(stored, temporal, settings)
+    assert sum(await asyncio.gather(relay.deliver_due(), other.deliver_due())) == 10
+    assert [left(stored, run_id) for run_id in run_ids] == [[]] * 10
+
+
+async def test_what_is_due_at_once_wakes_it(stored: Stored, temporal: Client, relay: Relay) -> None:
+    run_id = accept(stored)
+    stored.do(lambda tx: outbox.forget(tx, run_id))
+
+    def enqueue(tx: Session) -> None:
+        run = tx.get_one(RunRow, run_id)
+        outbox.enqueue(tx, run, DeliveryKind.start, datetime.now(UTC), grace=timedelta(0))
+
+    async with running(relay):
+        # By itself it looks once a minute.
+        await asyncio.sleep(0.3)
+        stored.do(enqueue)
+        await until(lambda: describe(temporal, run_id))
+
+
+async def test_it_goes_on_after_the_database_was_away(
+    stored: Stored,
+    temporal: Client,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    read, failures = stored.database.read, list[int]()
+
+    async def failing_once(transaction: Any) -> Any:  # noqa: ANN401
+        if not failures:
+            failures.append(1)
+            raise Unavailable("the database is away")
+        return await read(transaction)
+
+    monkeypatch.setattr(stored.database, "read", failing_once)
+    run_id = accept(stored)
+    async with running(relay_of(stored, temporal, settings, seconds=0.05)):
+        await until(lambda: describe(temporal, run_id))
+    assert "the database is away" in caplog.text
+
+
+async def test_a_run_that_temporal_has_lost_starts_where_its_rows_stand(
+    stored: Stored, temporal: Client, relay: Relay
+) -> None:
+    run_id = accept(stored)
+    stored.answer(run_id)
+    stored.sql("UPDATE runs SET status = 'running', turn = 4 WHERE id = :id", id=run_id)
+    lose(stored, run_id)
+    await relay.find_lost_runs()
+    assert await turn_of(temporal, run_id) == 4
+
+
+async def test_it_finds_lost_runs_without_being_asked(
+    stored: Stored, temporal: Client, relay: Relay
+) -> None:
+    run_id = accept(stored)
+    lose(stored, run_id)
+    async with running(relay):
+        await until(lambda: describe(temporal, run_id))
+
+
+async def test_runs_that_were_not_lost_are_left_alone(
+    stored: Stored, temporal: Client, relay: Relay
+) -> None:
+    fresh, waiting, ended = accept(stored), accept(stored), accept(stored)
+    lose(stored, fresh, seconds_ago=5)
+    stored.sql("UPDATE runs SET updated_at = :at WHERE id = :id", id=waiting, at=ago(3600))
+    stored.do(lambda tx: lifecycle.cancel(tx, ended, OPERATOR, datetime.now(UTC)))
+    lose(stored, ended)
+    paused = stored.gated().run_id
+    lose(stored, paused)
+    await relay.find_lost_runs()
+    for run_id in (fresh, waiting, ended, paused):
+        assert await describe(temporal, run_id) is None
+
+
+async def test_a_run_whose_workflow_is_open_goes_on(
+    stored: Stored, temporal: Client, relay: Relay
+) -> None:
+    run_id = accept(stored)
+    await relay.deliver_due()
+    first = await describe(temporal, run_id)
+    lose(stored, run_id)
+    await relay.find_lost_runs()
+    second = await describe(temporal, run_id)
+    assert first is not None
+    assert second is not None
+    assert (second.run_id, second.status) == (first.run_id, WorkflowExecutionStatus.RUNNING)
+    assert stored.output(run_id).status is RunStatus.pending
+
+
+async def test_a_run_whose_workflow_was_terminated_has_failed_and_says_so(
+    stored: Stored, temporal: Client, relay: Relay
+) -> None:
+    run_id = accept(stored)
+    await relay.deliver_due()
+    await temporal.get_workflow_handle(run_id).terminate()
+    lose(stored, run_id)
+    await relay.find_lost_runs()
+    output = stored.output(run_id)
+    assert output.status is RunStatus.error
+    assert output.error is not None
+    assert output.error.code == "ended_outside"
+    assert "(terminated)" in output.error.message
+
+
+async def test_a_requirement_that_is_overdue_brings_its_run_back(
+    stored: Stored, temporal: Client, relay: Relay
+) -> None:
+    requirement = stored.gated()
+    lose(stored, requirement.run_id)
+    stored.sql("UPDATE requirements SET due_at = :at WHERE id = :id", id=requirement.id, at=ago(90))
+    await relay.find_lost_runs()
+    assert await describe(temporal, requirement.run_id) is not None
+
+
+async def test_a_run_that_temporal_cannot_name_does_not_hold_up_the_others(
+    stored: Stored, temporal: Client, relay: Relay, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost = accept(stored)
+    lose(stored, lost)
+
+    def add_unusable(tx: Session) -> None:
+        fields = tx.get_one(RunRow, lost).model_dump()
+        # Longer than any id that is accepted today.
+        tx.add(RunRow(**{**fields, "id": "0" * 2000, "number": 2}))
+
+    stored.do(add_unusable)
+    await relay.find_lost_runs()
+    assert await describe(temporal, lost) is not None
+    assert "run_check_failed" in caplog.text
+
+
+async def test_a_queue_that_has_stopped_goes_on(
+    stored: Stored, temporal: Client, relay: Relay
+) -> None:
+    session_id = new_id()
+    first = accept(stored, session_id=session_id)
+    second = accept(stored, session_id=session_id, seconds_ago=5)
+    assert stored.output(second).is_queued
+    stored.sql("UPDATE runs SET status = 'completed' WHERE id = :id", id=first)
+    lose(stored, first)
+    lose(stored, second)
+    await relay.find_lost_runs()
+    assert not stored.output(second).is_queued
+    make_due(stored)
+    await relay.deliver_due()
+    assert await describe(temporal, second) is not None
