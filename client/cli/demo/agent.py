@@ -1,6 +1,6 @@
 """The demonstration's agent: it refunds orders, when a person agrees.
 
-`kern up --app kern.client.cli.demo_agent:agent` executes its runs.
+`kern up --app kern.client.cli.demo.agent:agent` executes its runs.
 """
 
 import json
@@ -20,7 +20,7 @@ from kern.models.scripted import Call, ScriptedModel, Step
 from kern.process.settings import read_settings
 from kern.tools import RunContext, tool
 
-APP = "kern.client.cli.demo_agent:agent"
+APP = "kern.client.cli.demo.agent:agent"
 
 _LEDGER = "demo-refunds.jsonl"
 _NUMBER = r"\d[\d.,]*\d|\d"
