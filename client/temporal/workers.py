@@ -25,6 +25,9 @@ from kern.process.settings import Settings
 
 _log = get_logger("kern.worker")
 
+# What the package index calls it: the name `kern` belongs to somebody else there.
+DISTRIBUTION = "kern-runs"
+
 # A run that a killed worker had in its cache waits this long before another worker takes it up.
 _STICKY = timedelta(seconds=2)
 
@@ -123,7 +126,7 @@ class ComponentWorkers:
             task_queue=queue_of(component_id),
             activities=self._activities,
             # Otherwise every loaded module is hashed to make one.
-            build_id=f"kern-{version('kern')}",
+            build_id=f"kern-{version(DISTRIBUTION)}",
             graceful_shutdown_timeout=timedelta(seconds=self._settings.shutdown_grace_seconds),
             sticky_queue_schedule_to_start_timeout=_STICKY,
             max_heartbeat_throttle_interval=timedelta(seconds=self._settings.heartbeat_seconds / 4),
