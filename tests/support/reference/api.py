@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import sys
 import textwrap
 from collections.abc import Iterator
 from enum import Enum
@@ -35,6 +36,8 @@ def page() -> str:
 
 
 def _module(module: ModuleType, shown: dict[object, str]) -> str:
+    if module.__name__ == "kern.errors":
+        return "\n## `kern.errors`\n\nThe page [Errors](errors.md) lists them.\n"
     parts = [f"\n## `{module.__name__}`\n\n{summary(module)}\n"]
     for name in names_in(module):
         value = getattr(module, name)
@@ -67,7 +70,7 @@ def _class(name: str, value: type, shown: dict[object, str]) -> Iterator[str]:
     if constructor is not None:
         yield f"\n{_code(_signature(name, constructor))}"
     yield f"\n{_text(value)}"
-    fields = list(_fields(value))
+    fields = [] if constructor else list(_fields(value))
     if fields:
         yield f"\n{_code(*fields)}"
     own, elsewhere = [], dict[str, list[str]]()
@@ -83,7 +86,8 @@ def _class(name: str, value: type, shown: dict[object, str]) -> Iterator[str]:
     if own:
         yield "\n" + "".join(own)
     for place, names in elsewhere.items():
-        yield f"\nAs of [`{place}`](#{place.lower()}): {', '.join(f'`{item}`' for item in names)}.\n"
+        listed = ", ".join(f"`{item}`" for item in names)
+        yield f"\nAs in [`{place}`](#{place.lower()}): {listed}.\n"
 
 
 def _constructor(value: type) -> object:
@@ -112,10 +116,11 @@ def _function(value: object) -> object:
 def _member(name: str, value: object) -> str:
     if isinstance(value, property):
         return f"- `{name}` (property): {summary(value.fget)}\n"
-    return f"- `{one_line(_signature(name, _function(value)))}`: {summary(_function(value))}\n"
+    function = _function(value)
+    return f"- `{_signature(name, function, sys.maxsize)}`: {summary(function)}\n"
 
 
-def _signature(name: str, function: object) -> str:
+def _signature(name: str, function: object, width: int = _WIDTH) -> str:
     """Return a signature as the source spells it, without `self`."""
     if not inspect.isfunction(function):
         return f"{name}()"
@@ -127,23 +132,35 @@ def _signature(name: str, function: object) -> str:
         arguments.args = arguments.args[1:]
     has_result = source.returns is not None and source.name != "__init__"
     returns = f" -> {ast.unparse(source.returns)}" if has_result and source.returns else ""
-    line = f"{name}({ast.unparse(arguments)}){returns}"
-    if len(line) <= _WIDTH:
+    parts = list(_parts(arguments))
+    line = f"{name}({', '.join(parts)}){returns}"
+    if len(line) <= width:
         return line
-    lines = [f"    {part}," for part in _parts(arguments)]
-    return "\n".join([f"{name}(", *lines, f"){returns}"])
+    return "\n".join([f"{name}(", *(f"    {part}," for part in parts), f"){returns}"])
 
 
 def _parts(arguments: ast.arguments) -> Iterator[str]:
     """Yield the parameters one by one."""
-    text = ast.unparse(arguments)
-    depth, begin = 0, 0
-    for place, character in enumerate(text):
-        depth += (character in "([{") - (character in ")]}")
-        if character == "," and depth == 0:
-            yield text[begin:place].strip()
-            begin = place + 1
-    yield text[begin:].strip()
+    plain = [*arguments.posonlyargs, *arguments.args]
+    without = len(plain) - len(arguments.defaults)
+    for place, argument in enumerate(plain):
+        yield _parameter(
+            argument, arguments.defaults[place - without] if place >= without else None
+        )
+    if arguments.vararg:
+        yield f"*{_parameter(arguments.vararg, None)}"
+    elif arguments.kwonlyargs:
+        yield "*"
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        yield _parameter(argument, default)
+    if arguments.kwarg:
+        yield f"**{_parameter(arguments.kwarg, None)}"
+
+
+def _parameter(argument: ast.arg, default: ast.expr | None) -> str:
+    annotation = f": {ast.unparse(argument.annotation)}" if argument.annotation else ""
+    equals = " = " if annotation else "="
+    return f"{argument.arg}{annotation}{equals + ast.unparse(default) if default else ''}"
 
 
 def _fields(value: type) -> Iterator[str]:

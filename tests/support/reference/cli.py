@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import typer
+from typer._click.core import Command
 from typer.core import TyperGroup
 
 from kern.client.cli.main import app
@@ -33,8 +34,7 @@ def _sections(group: TyperGroup, path: str) -> Iterator[str]:
             yield _section(command, f"{path} {name}")
 
 
-def _section(command: typer.core.TyperCommand | TyperGroup | object, path: str) -> str:
-    assert isinstance(command, TyperGroup | typer.core.TyperCommand)
+def _section(command: Command, path: str) -> str:
     context = command.context_class(
         command,
         info_name=path,

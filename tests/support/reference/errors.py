@@ -18,8 +18,8 @@ _ADVICE = {
     "AlreadyResolved": "Nothing: the first decision stands, and the run continues with it.",
     "ArgumentsChanged": "Read the requirement again, and decide on what it shows now.",
     "RunEnded": "Start a new run, or `retry_run` a workflow that failed.",
-    "SessionBusy": "Try again when the session's run has ended, or pass `on_busy=\"queue\"`.",
-    "Unavailable": "Try again: nothing that was acknowledged is lost. `kern doctor` names the part.",
+    "SessionBusy": 'Try again when the session\'s run has ended, or pass `on_busy="queue"`.',
+    "Unavailable": "Try again: what was acknowledged is kept. `kern doctor` names the part.",
     "AuditBroken": "Find out who wrote to the database: the message names the first bad row.",
 }
 _INTRODUCTION = """\
@@ -51,4 +51,6 @@ def page() -> str:
     ]
     headings = ("Error", "Code", "Exit code", "HTTP status", "Retry", "Meaning, and what to do")
     tree = (errors.__doc__ or "").split("\n\n")[1]
-    return f"{_INTRODUCTION}\n```text\n{inspect.cleandoc(tree)}\n```\n\n{table(headings, rows)}{_RUNS}"
+    return (
+        f"{_INTRODUCTION}\n```text\n{inspect.cleandoc(tree)}\n```\n\n{table(headings, rows)}{_RUNS}"
+    )

@@ -14,7 +14,7 @@ from tests.support.reference.markdown import summary, table
 _STORE = Path(__file__).parents[3] / "kern" / "db"
 # A text of the store that names an event: a thing, and what became of it.
 _NAME = re.compile(
-    r"(run|turn|requirement|tool_call|step|step_attempt|session_state)_"
+    r"(late_result|run|turn|requirement|tool_call|step|step_attempt|session_state)_"
     r"(accepted|approved|cancelled|changed|completed|continued|dequeued|escalated|expired|failed|"
     r"opened|overwritten|paused|refused|reminded|repeated|resolved|retried|skipped|started|stopped)"
 )
@@ -25,6 +25,8 @@ _COMPOSED = {
     for ending in ("started", "completed", "repeated", "failed", "stopped")
 } | {"step_completed", "step_skipped", "step_failed"}
 _STORED = {
+    "late_result_refused": "An attempt reported a `result` after a person had decided what became "
+    "of the call. The decision stands.",
     "requirement_approved": "Somebody approved; the quorum is not reached yet.",
     "requirement_cancelled": "The run ended or was cancelled before anybody decided.",
     "requirement_escalated": "The people of `to` may decide as well from now on.",
@@ -46,7 +48,6 @@ _STORED = {
     "session_state_refused": "An operation did not fit the value that it met, and was left out.",
     "step_attempt_completed": "An attempt at a step ended with a result.",
     "step_attempt_failed": "An attempt at a step failed; it is repeated, or the step fails.",
-    "step_attempt_refused": "An attempt at a step reported a result after another one had ended it.",
     "step_attempt_repeated": "A step is executed again, since its worker died.",
     "step_attempt_started": "A worker executes a step.",
     "step_attempt_stopped": "An attempt was stopped before the step began.",
@@ -56,8 +57,7 @@ _STORED = {
     "step_started": "A step begins.",
     "tool_call_completed": "A call has its result.",
     "tool_call_failed": "An attempt at a call failed before it had an effect; it is repeated.",
-    "tool_call_refused": "The model asked for a call that cannot be made, or an attempt reported a "
-    "result after the call had ended.",
+    "tool_call_refused": "The model asked for a call that cannot be made; the model is told why.",
     "tool_call_repeated": "A call is executed again, since its worker died.",
     "tool_call_started": "A worker executes a call.",
     "tool_call_stopped": "An attempt was stopped before the call began.",
