@@ -15,7 +15,7 @@ from kern.activities.model_turn import ModelTurn
 from kern.activities.pipeline_step import PipelineSteps
 from kern.activities.session_texts import SessionTexts
 from kern.activities.tool_call import ToolCalls
-from kern.client.temporal.connection import queue_of
+from kern.client.temporal.connection import DISTRIBUTION, queue_of
 from kern.client.temporal.supervision import kept_alive
 from kern.components.registry import Registry
 from kern.db.engine.store import Store
@@ -24,9 +24,6 @@ from kern.process.logs import get_logger
 from kern.process.settings import Settings
 
 _log = get_logger("kern.worker")
-
-# What the package index calls it: the name `kern` belongs to somebody else there.
-DISTRIBUTION = "kern-runs"
 
 # A run that a killed worker had in its cache waits this long before another worker takes it up.
 _STICKY = timedelta(seconds=2)
