@@ -18,8 +18,8 @@ def command_name() -> str:
     script = _script()
     if script is None:
         return f"{shlex.quote(sys.executable)} -m kern.client.cli.main"
-    found = shutil.which(_NAME)
-    if found is not None and Path(found).resolve() == script.resolve():
+    on_path = shutil.which(_NAME)
+    if on_path is not None and Path(on_path).resolve() == script.resolve():
         return _NAME
     return shlex.quote(_shortest(script))
 

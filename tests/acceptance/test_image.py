@@ -1,4 +1,4 @@
-"""Does by hand what the image and docker-compose.yml do: migrate, serve `app/`, ask, decide."""
+"""Does by hand what the image and docker-compose.yml do: migrate, serve `app/`, run, decide."""
 
 import json
 import os
@@ -55,7 +55,7 @@ class Container:
                 "KERN_HEALTH_PORT": str(free_port()),
                 "KERN_DATABASE_URL": fresh_database(),
                 "TEMPORAL_ADDRESS": temporal,
-                # A health check that asked a proxy would find nobody.
+                # A health check that answer a proxy would find nobody.
                 "http_proxy": "http://127.0.0.1:9",
             }
         )
@@ -90,16 +90,18 @@ def test_the_app_answers_a_request_and_the_image_says_that_it_is_healthy(
     worker = container.start()
     try:
         wait_until(lambda: container.run(*HEALTHCHECK).returncode == 0, timeout=60)
-        asked = container.run("kern", "run", "app:agent", "Refund order 7", "--no-prompt", "--json")
-        assert asked.returncode == 10, asked.stdout + asked.stderr
-        run = json.loads(asked.stdout)
+        answer = container.run(
+            "kern", "run", "app:agent", "Refund order 7", "--no-prompt", "--json"
+        )
+        assert answer.returncode == 10, answer.stdout + answer.stderr
+        run = json.loads(answer.stdout)
         approved = container.run("kern", "approve", run["requirements"][0]["id"], "--by", "dana")
         assert approved.returncode == 0, approved.stderr
 
-        def shown() -> str:
+        def story() -> str:
             return container.run("kern", "show", run["run_id"]).stdout
 
-        wait_until(lambda: "Refunded 40.00 EUR for order 7." in shown(), timeout=60)
+        wait_until(lambda: "Refunded 40.00 EUR for order 7." in story(), timeout=60)
     finally:
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(60) == 0

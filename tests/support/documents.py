@@ -35,7 +35,7 @@ class Block:
 
 def blocks_of(document: Path) -> list[Block]:
     """Return a document's blocks in their order."""
-    return [Block(*found) for found in _BLOCK.findall(document.read_text())]
+    return [Block(*groups) for groups in _BLOCK.findall(document.read_text())]
 
 
 @dataclass(frozen=True)

@@ -30,24 +30,24 @@ def page() -> str:
         f"- [`{module.__name__}`](#{module.__name__.replace('.', '')}): {summary(module)}\n"
         for module in modules
     )
-    shown: dict[object, str] = {}
-    sections = "".join(_module(module, shown) for module in modules)
+    described: dict[object, str] = {}
+    sections = "".join(_module(module, described) for module in modules)
     return f"{_INTRODUCTION}\n{contents}{sections}"
 
 
-def _module(module: ModuleType, shown: dict[object, str]) -> str:
+def _module(module: ModuleType, described: dict[object, str]) -> str:
     if module.__name__ == "kern.errors":
         return "\n## `kern.errors`\n\nThe page [Errors](errors.md) lists them.\n"
     parts = [f"\n## `{module.__name__}`\n\n{summary(module)}\n"]
     for name in names_in(module):
         value = getattr(module, name)
-        if inspect.isclass(value) and value in shown:
-            parts.append(f"\n### `{name}`\n\nThe same as in {shown[value]}.\n")
+        if inspect.isclass(value) and value in described:
+            parts.append(f"\n### `{name}`\n\nThe same as in {described[value]}.\n")
         elif not inspect.isclass(value) and not inspect.isroutine(value):
             parts.append(_constant(module, name))
         elif inspect.isclass(value):
-            shown[value] = f"`{module.__name__}`"
-            parts.append("".join(_class(name, value, shown)))
+            described[value] = f"`{module.__name__}`"
+            parts.append("".join(_class(name, value, described)))
         else:
             parts.append(f"\n### `{name}`\n\n{_code(_signature(name, value))}\n{_text(value)}")
     return "".join(parts)
@@ -61,7 +61,7 @@ def _constant(module: ModuleType, name: str) -> str:
     return f"\n### `{name}`\n"
 
 
-def _class(name: str, value: type, shown: dict[object, str]) -> Iterator[str]:
+def _class(name: str, value: type, described: dict[object, str]) -> Iterator[str]:
     yield f"\n### `{name}`\n"
     if issubclass(value, Enum):
         yield f"\n{_text(value)}\n{', '.join(f'`{item}`' for item in value.__members__)}\n"
@@ -78,7 +78,7 @@ def _class(name: str, value: type, shown: dict[object, str]) -> Iterator[str]:
         function = inspect.getattr_static(value, member, None)
         if member.startswith(_TWINS) or not _is_described(function):
             continue
-        place = shown.setdefault(function, name)
+        place = described.setdefault(function, name)
         if place == name:
             own.append(_member(member, function))
         else:
@@ -188,13 +188,13 @@ def _body(value: type) -> list[ast.stmt]:
 
 def _text(value: object) -> str:
     """Return a docstring: its first paragraph, and what it says of arguments and errors."""
-    found = docstring(value)
-    parts = [one_line(found.short_description or "") + "\n"]
-    if found.params:
-        rows = [(f"`{item.arg_name}`", item.description or "") for item in found.params]
+    documentation = docstring(value)
+    parts = [one_line(documentation.short_description or "") + "\n"]
+    if documentation.params:
+        rows = [(f"`{item.arg_name}`", item.description or "") for item in documentation.params]
         parts.append(table(("Name", "Meaning"), rows))
-    if found.raises:
-        rows = [(f"`{item.type_name}`", item.description or "") for item in found.raises]
+    if documentation.raises:
+        rows = [(f"`{item.type_name}`", item.description or "") for item in documentation.raises]
         parts.append(table(("Raises", "When"), rows))
     return "\n".join(parts)
 

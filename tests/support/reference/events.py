@@ -114,6 +114,6 @@ def recorded() -> set[str]:
 def _names(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found = _NAME.fullmatch(node.value)
-            if found is not None:
+            match = _NAME.fullmatch(node.value)
+            if match is not None:
                 yield node.value

@@ -11,7 +11,7 @@ from tests.support.reference.markdown import docstring, table
 ROOT = Path(__file__).parents[3]
 _FOLDERS = ("kern", "workflows", "activities", "client")
 # Variables that are read elsewhere: what they are for.
-_OTHERS = {
+_VARIABLES = {
     "KERN_DEMO_MODEL": "The model that `kern demo` asks, where one of the two below is set.",
     "OPENAI_API_KEY": "The key of `OpenAIResponses` and `OpenAIChat`.",
     "OPENAI_BASE_URL": "Another server that speaks OpenAI's protocols. It needs no key.",
@@ -40,13 +40,13 @@ def page() -> str:
         (f"`KERN_{name.upper()}`", _default(field), _bounds(field), meanings[name])
         for name, field in Settings.model_fields.items()
     ]
-    others = [(f"`{name}`", _OTHERS[name]) for name in sorted(_read_elsewhere())]
+    variables = [(f"`{name}`", _VARIABLES[name]) for name in sorted(_read_elsewhere())]
     return "\n".join(
         [
             _INTRODUCTION,
             table(("Variable", "Default", "Bounds", "Meaning"), ours),
             "## Other variables\n",
-            table(("Variable", "Meaning"), others) + _TEMPORAL,
+            table(("Variable", "Meaning"), variables) + _TEMPORAL,
         ]
     )
 
@@ -56,13 +56,13 @@ def _default(field: FieldInfo) -> str:
 
 
 def _bounds(field: FieldInfo) -> str:
-    found = [
+    bounds = [
         f"{words} {getattr(bound, name):g}"
         for bound in field.metadata
         for name, words in _BOUNDS.items()
         if hasattr(bound, name)
     ]
-    return ", ".join(found)
+    return ", ".join(bounds)
 
 
 def _read_elsewhere() -> set[str]:
