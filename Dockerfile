@@ -1,5 +1,5 @@
-# A worker with Kern installed. Put your own code into /app, by a mount or by an image made from this one, and say in
-# KERN_APP which of it `kern worker --app` loads.
+# A worker with Kern installed. Put your own code into /app, with a mount or in an image built on
+# this one, and name it in KERN_APP: `kern worker --app` loads it.
 
 FROM python:3.12-slim AS build
 RUN pip install --no-cache-dir uv==0.13.9
@@ -25,11 +25,14 @@ COPY --from=build /opt/kern /opt/kern
 ENV PATH=/opt/kern/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONUNBUFFERED=1 \
+    KERN_HOME=/home/kern/.kern \
     KERN_APP=app \
+    KERN_HEALTH_HOST=0.0.0.0 \
     KERN_HEALTH_PORT=8080
 USER kern
 WORKDIR /app
+# Not by urllib, which would ask a proxy that the environment names.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['KERN_HEALTH_PORT'] + '/healthz', timeout=4)"]
-# `exec`, so that the worker is the process that a stop signals, and can finish what it is at.
+    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['KERN_HEALTH_PORT']), timeout=4); c.request('GET', '/healthz'); sys.exit(c.getresponse().status != 200)"]
+# `exec` makes the worker the process that a stop signals, so that it can finish its work.
 ENTRYPOINT ["sh", "-c", "exec kern worker --app \"$KERN_APP\" \"$@\"", "--"]

@@ -37,7 +37,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test proof lint format bench clean
+.PHONY: help setup demo test proof lint format docs bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | while IFS='	' read -r name what; do printf '  %-8s %s\n' "$$name" "$$what"; done
@@ -63,6 +63,9 @@ lint: $(DEV) ## Check style, types and layers
 format: $(DEV) ## Format the code and fix what can be fixed safely
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(DEV) ## Write the reference pages of docs/ from the code
+	$(BIN)/python -m tests.support.reference
 
 bench: $(DEV) ## Measure
 	$(BIN)/python -m benchmarks $(ARGS)

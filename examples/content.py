@@ -2,7 +2,7 @@
 
     python examples/content.py
 
-It needs no account: its models are scripted. Put `OpenAIResponses(id="…")` in their place.
+It needs no account: its models are scripted. Replace them by `OpenAIResponses(id="…")`.
 """
 
 from kern.agent import Agent
@@ -14,9 +14,9 @@ LONGEST = 60
 
 
 def draft(request: ModelRequest) -> str:
-    """Play the writer, who is asked again with what a person said about the draft."""
-    asked = request.messages[-1].content
-    begin = "Dear friends, tea" if "friendlier" in asked else "Tea"
+    """Play the writer, who gets a rejected draft back with the reviewer's note."""
+    request_text = request.messages[-1].content
+    begin = "Dear friends, tea" if "friendlier" in request_text else "Tea"
     return f"{begin} is older than coffee. It is older by far. Think of China. Think of Ethiopia."
 
 
@@ -25,17 +25,17 @@ def cut(request: ModelRequest) -> str:
     return request.messages[-1].content.removesuffix(".").rpartition(".")[0] + "."
 
 
-def is_long(told: StepInput) -> bool:
-    return len(str(told.previous_content)) > LONGEST
+def is_long(step_input: StepInput) -> bool:
+    return len(str(step_input.previous_content)) > LONGEST
 
 
-def is_short(told: StepInput) -> bool:
-    return not is_long(told)
+def is_short(step_input: StepInput) -> bool:
+    return not is_long(step_input)
 
 
-def publish(told: StepInput) -> str:
+def publish(step_input: StepInput) -> str:
     """Put a text on the front page; this happens once."""
-    return f"On the front page: {told.previous_content}"
+    return f"On the front page: {step_input.previous_content}"
 
 
 writer = Agent(name="writer", model=ScriptedModel(draft), instructions="You write for a tea shop.")

@@ -2,8 +2,8 @@
 
     python examples/invoices.py 2026-11
 
-Kill it half-way with the command that it prints, and start it again: it goes on where it was. The
-ledger and the outbox are two tables of `invoices.db` here, in place of systems of others.
+Kill it half-way with the command that it prints, and start it again: it continues where it was. The
+ledger and the outbox are two tables of `invoices.db`; they stand for other systems.
 """
 
 import os
@@ -23,7 +23,7 @@ AT_ONCE = 8
 
 
 class Invoice(BaseModel):
-    """What is posted."""
+    """One invoice of the month."""
 
     number: str
     cents: int
@@ -42,25 +42,25 @@ def ledger() -> Generator[sqlite3.Connection]:
         connection.close()
 
 
-def invoices(told: StepInput) -> list[Invoice]:
-    """Return the invoices of the month that the run was asked for."""
+def invoices(step_input: StepInput) -> list[Invoice]:
+    """Return the invoices of the month that is the run's input."""
     numbers = range(1, COUNT + 1)
-    return [Invoice(number=f"{told.input}/{n:04}", cents=1000 + n) for n in numbers]
+    return [Invoice(number=f"{step_input.input}/{n:04}", cents=1000 + n) for n in numbers]
 
 
-def post(told: StepInput) -> str:
-    """Post an invoice. The ledger knows the key again, so this may be repeated."""
-    invoice = Invoice.model_validate(told.item)
+def post(step_input: StepInput) -> str:
+    """Post an invoice. The ledger recognises the key, so this may be repeated."""
+    invoice = Invoice.model_validate(step_input.item)
     with ledger() as books:
-        row = (told.idempotency_key, invoice.number, invoice.cents)
+        row = (step_input.idempotency_key, invoice.number, invoice.cents)
         books.execute("insert or ignore into posted values (?, ?, ?)", row)
     return invoice.number
 
 
-def mail(told: StepInput) -> str:
-    """Mail an invoice. Nobody would know a second letter again, so this must not be repeated."""
+def mail(step_input: StepInput) -> str:
+    """Mail an invoice. A second letter would arrive too, so this must not be repeated."""
     with ledger() as books:
-        books.execute("insert into mailed values (?)", (told.previous_content,))
+        books.execute("insert into mailed values (?)", (step_input.previous_content,))
     return "mailed"
 
 
@@ -86,8 +86,8 @@ month_end = Workflow(
 )
 
 
-def look(requirement: Requirement) -> None:
-    """Say what became of a letter that was being mailed when the process was killed."""
+def decide(requirement: Requirement) -> None:
+    """Decide about a letter that was being mailed when the process was killed."""
     number = requirement.arguments["input"]
     with ledger() as books:
         row = books.execute("select 1 from mailed where invoice = ?", (number,)).fetchone()
@@ -105,13 +105,13 @@ def mailed() -> int:
 
 
 def main(month: str) -> None:
-    """Start the month's run, or go on with it, and show how far it is."""
+    """Start the month's run, or continue it, and show its progress."""
     print(f"To see that nothing is lost or done twice: kill -9 {os.getpid()}, and start again.")
     run = month_end.run(month, run_id=f"month-end-{month}", background=True)
     while not run.status.is_final:
         print(f"{mailed()} of {COUNT} invoices", flush=True)
         for requirement in run.active_requirements:
-            look(requirement)
+            decide(requirement)
         if run.active_requirements:
             run = month_end.continue_run(run.run_id, run.requirements)
         time.sleep(1)

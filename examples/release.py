@@ -26,7 +26,7 @@ def deploy(version: str, region: str) -> str:
 
 @tool(external_execution=True)
 def flip_dns(region: str) -> None:
-    """Point the name at a region; somebody with the rights does it by hand."""
+    """Point the name at a region. A person with the rights does it by hand."""
 
 
 agent = Agent(

@@ -2,7 +2,7 @@
 
     kern run --app examples/research.py "Is tea or coffee older?"
 
-It needs no account: its models are scripted. Put `OpenAIResponses(id="…")` in their place.
+It needs no account: its models are scripted. Replace them by `OpenAIResponses(id="…")`.
 """
 
 from kern.agent import Agent
@@ -21,21 +21,21 @@ def publish(text: str) -> str:
 
 
 def lead(request: ModelRequest) -> str | Call | list[Call]:
-    """Play the leader: ask both researchers at once, then the editor, then sum up."""
-    returned = [message.content for message in request.messages if message.role == "tool"]
-    give = "delegate_task_to_member"
-    if not returned:
+    """Play the leader: give tasks to both researchers at once, then to the editor, then sum up."""
+    results = [message.content for message in request.messages if message.role == "tool"]
+    delegate = "delegate_task_to_member"
+    if not results:
         return [
-            Call(give, member_id="historian", task="When was tea first drunk?"),
-            Call(give, member_id="botanist", task="Where does coffee come from?"),
+            Call(delegate, member_id="historian", task="When was tea first drunk?"),
+            Call(delegate, member_id="botanist", task="Where does coffee come from?"),
         ]
-    if len(returned) == RESEARCHERS:
-        return Call(give, member_id="editor", task=f"Publish this: {' '.join(returned)}")
-    return f"The team is done. {returned[-1]}"
+    if len(results) == RESEARCHERS:
+        return Call(delegate, member_id="editor", task=f"Publish this: {' '.join(results)}")
+    return f"The team is done. {results[-1]}"
 
 
 def edit(request: ModelRequest) -> str | Call:
-    """Play the editor: publish what the leader gave, or say that it was not to be."""
+    """Play the editor: publish the leader's text, and report the result."""
     last = request.messages[-1]
     if last.role == "tool":
         return last.content

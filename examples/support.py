@@ -1,4 +1,4 @@
-"""A support agent that looks orders up by itself and asks before it pays anybody back.
+"""A support agent that looks orders up by itself, and asks a person before a large refund.
 
 Run it with `python examples/support.py`, or execute its runs with
 `kern up --app examples/support.py:agent`.
@@ -21,12 +21,12 @@ def find_order(order_id: str) -> dict[str, str]:
     return {"order_id": order_id, "state": "delivered", "paid": "40.00 EUR"}
 
 
-def is_much(amount: float) -> bool:
+def is_large(amount: float) -> bool:
     """Say which refunds need a person."""
     return amount > SMALL
 
 
-@tool(requires_confirmation=is_much, effect="idempotent", retries=3)
+@tool(requires_confirmation=is_large, effect="idempotent", retries=3)
 def refund(order_id: str, amount: float, run_context: RunContext) -> str:
     """Pay the customer back.
 
@@ -38,7 +38,7 @@ def refund(order_id: str, amount: float, run_context: RunContext) -> str:
 
 
 def model() -> Model:
-    """Return a real model when there is one, and otherwise a script of what it would do."""
+    """Return a real model if one is configured, else a script that plays it."""
     if os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL"):
         return OpenAIResponses(id=os.environ.get("MODEL", "gpt-5.2"))
     script: list[Step] = [

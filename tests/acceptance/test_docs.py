@@ -1,6 +1,5 @@
 """Every Python block of the documents is executed."""
 
-import re
 import runpy
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from tests.support.templates import sqlite_with_tables
 
 BLOCKS = [
     pytest.param(block, id=f"{page.stem}-{number}")
-    for page in sorted((ROOT / "docs").glob("*.md"))
+    for page in sorted((ROOT / "docs").rglob("*.md"))
     for number, block in enumerate(blocks_of(page))
     if block.language == "python"
 ]
@@ -53,9 +52,3 @@ def test_the_example_runs(
 
     said = capsys.readouterr().out.splitlines()[-1]
     assert said.startswith(ENDS)
-
-
-def test_links_between_the_documents_lead_somewhere() -> None:
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"

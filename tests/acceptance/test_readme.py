@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from kern.client.server.embedded import EmbeddedServer
-from tests.support.cli import output_of
-from tests.support.documents import ROOT, blocks_of
+from tests.support.cli import output_of, terminal
+from tests.support.documents import ROOT, Command, blocks_of, commands_of, steady
 from tests.support.model_server import Call, ModelServer
 from tests.support.postgres import fresh_database
 from tests.support.waiting import wait_until
@@ -21,6 +21,8 @@ from tests.support.waiting import wait_until
 BIN = Path(sys.executable).parent
 README = blocks_of(ROOT / "README.md")
 SHOP = next(block.text for block in README if block.language == "python")
+DEMO = next(block for block in README if block.language == "text")
+TUTORIAL = blocks_of(ROOT / "docs" / "tutorial.md")
 MAKE, SCRIPT, DECIDE, PRODUCTION = [block.lines for block in README if block.language == "bash"]
 
 pytestmark = pytest.mark.timeout(240)
@@ -35,14 +37,14 @@ def answers() -> Iterator[ModelServer]:
 class Shell:
     """A newcomer's shell: the folder that they work in, and what they have exported."""
 
-    def __init__(self, folder: Path, server: ModelServer) -> None:
+    def __init__(self, folder: Path, server: ModelServer, shop: str = SHOP) -> None:
         self.folder = folder
         self.environment = {
             **os.environ,
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "OPENAI_BASE_URL": server.base_url,
         }
-        (folder / "shop.py").write_text(SHOP)
+        (folder / "shop.py").write_text(shop)
 
     def type(self, line: str, code: int = 0) -> str:
         """Type a line, and return what it prints."""
@@ -79,6 +81,18 @@ def test_make_knows_the_two_commands() -> None:
     targets = (ROOT / "Makefile").read_text()
     for line in MAKE:
         assert re.search(rf"^{line.split()[1]}:", targets, re.MULTILINE), line
+
+
+def test_the_first_screen_is_what_the_demonstration_shows(folder: Path) -> None:
+    with terminal("demo", cwd=folder) as screen:
+        for line in DEMO.lines:
+            if line.startswith("a = approve"):
+                screen.expect(line.removesuffix("a"))
+                screen.type("a")
+            else:
+                # Whoever decides is the user of the machine.
+                screen.expect(line.partition("Approved by dana")[0])
+        assert screen.end() == 0
 
 
 def test_the_first_agent_runs(tmp_path: Path, answers: ModelServer) -> None:
@@ -127,3 +141,32 @@ def test_going_to_production(tmp_path: Path, answers: ModelServer) -> None:
     assert shell.type("python shop.py").splitlines()[-1] == "Refunded."
     assert ends(serving, signal.SIGTERM) == 0
     server.leave()
+
+
+def test_the_tutorial_shows_what_happens(tmp_path: Path, answers: ModelServer) -> None:
+    shop = next(block.text for block in TUTORIAL if block.language == "python")
+    shell = Shell(tmp_path, answers, shop)
+    _install, *consoles = [block for block in TUTORIAL if block.language == "console"]
+    run, pending, approve, show, audit = [
+        command for block in consoles for command in commands_of(block)
+    ]
+    (up,) = next(block for block in TUTORIAL if block.language == "bash").lines
+
+    assert steady(shell.type(run.line, code=10)) == steady(run.output)
+    assert steady(shell.type(pending.line)) == steady(pending.output)
+    (waiting,) = json.loads(shell.type("kern pending --json"))["requirements"]
+    line = approve.line.replace(id_in(approve), waiting["id"])
+    assert steady(shell.type(line)) == steady(approve.output)
+
+    serving = shell.background(up)
+    wait_until(lambda: output_of(tmp_path, waiting["run_id"]).status == "completed")
+    assert ends(serving, signal.SIGINT) in {0, 130}
+    line = show.line.replace(id_in(show), waiting["run_id"])
+    assert steady(shell.type(line)) == steady(show.output)
+    assert steady(shell.type(audit.line)) == steady(audit.output)
+
+
+def id_in(command: Command) -> str:
+    """Return the id that a command of the tutorial names."""
+    (found,) = re.findall(r"\b[0-9a-f]{8}\b", command.line)
+    return str(found)

@@ -1,11 +1,23 @@
-"""Reads the code blocks of the documents, so that tests execute what people are told to type."""
+"""Reads the documents: their code blocks, so that tests execute them, and their links."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+_BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+# What differs each time a command is executed: ids whole or cut, digests, times and lengths.
+_VARYING = (
+    (re.compile(r"[0-9a-f]{64}"), "HASH"),
+    (re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\u2026?\b[0-9a-f]{8}\b"), "ID"),
+    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "TIME"),
+    (re.compile(r"\d[\d.]* (s|min)\b"), "LENGTH"),
+    (re.compile(r" +"), " "),
+)
 
 
 @dataclass(frozen=True)
@@ -23,4 +35,41 @@ class Block:
 
 def blocks_of(document: Path) -> list[Block]:
     """Return a document's blocks in their order."""
-    return [Block(*found) for found in _BLOCK.findall(document.read_text())]
+    return [Block(*groups) for groups in _BLOCK.findall(document.read_text())]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a `console` block, and what it prints."""
+
+    line: str
+    output: str
+
+
+def commands_of(block: Block) -> Iterator[Command]:
+    """Yield the commands of a `console` block with the output below each."""
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        line, _, output = part.partition("\n")
+        yield Command(line, output)
+
+
+def steady(text: str) -> str:
+    """Return an output without what differs each time."""
+    for pattern, word in _VARYING:
+        text = pattern.sub(word, text)
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip()
+
+
+def links_of(document: Path) -> Iterator[str]:
+    """Yield the targets of a document's links to files of the repository."""
+    text = _BLOCK.sub("", document.read_text(encoding="utf-8"))
+    yield from (target for target in _LINK.findall(text) if "://" not in target)
+
+
+def anchors_of(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    text = _BLOCK.sub("", document.read_text(encoding="utf-8"))
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in _HEADING.findall(text)
+    }

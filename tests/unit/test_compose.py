@@ -56,6 +56,7 @@ class Service(Strict):
     configs: list[MountedConfig] = Field(default_factory=list)
     volumes: list[str] = Field(default_factory=list)
     ports: list[str] = Field(default_factory=list)
+    extra_hosts: list[str] = Field(default_factory=list)
     healthcheck: Healthcheck | None = None
 
 
@@ -177,6 +178,21 @@ def test_the_worker_reaches_the_server_and_namespace_that_are_started() -> None:
     assert loaded.get("target_host") == "temporal:7233"
     assert loaded.get("namespace") == "kern"
     assert "namespace create -n kern" in " ".join(SERVICES["temporal-namespace"].command or [])
+
+
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "OPENAI_BASE_URL", "MODEL"])
+def test_the_worker_gets_the_machines_model(name: str) -> None:
+    environment = SERVICES["kern-worker"].environment
+    assert name in environment
+    assert environment[name] is None, "a value here would hide the machine's"
+
+
+def test_the_app_that_is_served_by_default_exists() -> None:
+    worker = SERVICES["kern-worker"]
+    (mount,) = worker.volumes
+    folder, target, _ = default_of(mount).split(":")
+    assert target == "/app"
+    assert (ROOT / folder / f"{default_of(worker.environment['KERN_APP'] or '')}.py").is_file()
 
 
 @pytest.mark.parametrize("name", sorted(kern_names()))

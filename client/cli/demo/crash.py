@@ -2,6 +2,7 @@
 
 import asyncio
 
+from kern.client.cli.command_name import command_name
 from kern.client.cli.demo.agent import APP, agent, entries, ledger, receipt
 from kern.client.cli.demo.main import say_next_steps
 from kern.client.cli.demo.worker import HEARTBEAT_SECONDS, Worker, demo_worker
@@ -47,8 +48,8 @@ async def _follow(steps: "_Steps", request: str, first: Worker) -> RunOutput:
             return await steps.play(request, first)
     except TimeoutError:
         message = (
-            f"The demonstration did not end within {_PATIENCE:g} s. `kern show {steps.run_id}` "
-            "shows how far it got."
+            f"The demonstration did not end within {_PATIENCE:g} s. `{command_name()} show "
+            f"{steps.run_id}` shows how far it got."
         )
         raise Unavailable(message) from None
 

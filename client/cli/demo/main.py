@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 
 from kern.client.cli import prompts
+from kern.client.cli.command_name import command_name
 from kern.client.cli.deciding import DONE
 from kern.client.cli.demo.agent import APP, agent, entries, ledger
 from kern.client.cli.demo.options import Choice
@@ -49,15 +50,16 @@ def run_demo(request: str, choice: Choice | None) -> int:
 
 def say_next_steps(run_id: str) -> None:
     """Say where the run is stored, and what to try next."""
+    kern = command_name()
     say("")
     say(f"Kept in {read_settings().home.absolute()}. Try next:")
     for command, purpose in (
-        (f"kern show {run_id}", "the story of this run"),
-        ("kern audit verify", "the chain of decisions"),
-        ("kern demo 'Refund order 77, 12.50 USD'", "another request"),
-        ("kern demo --crash", "kill the worker after the approval"),
+        (f"{kern} show {run_id}", "the story of this run"),
+        (f"{kern} audit verify", "the chain of decisions"),
+        (f"{kern} demo 'Refund order 77, 12.50 USD'", "another request"),
+        (f"{kern} demo --crash", "kill the worker after the approval"),
     ):
-        say(f"  {command:<52}", styled(purpose, "dim"))
+        say(f"  {command:<{len(kern) + 48}}", styled(purpose, "dim"))
 
 
 def _decide(output: RunOutput, choice: Choice | None) -> RunOutput:

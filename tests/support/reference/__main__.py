@@ -1,0 +1,5 @@
+"""Writes the reference pages."""
+
+from tests.support.reference import write
+
+write()

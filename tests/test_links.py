@@ -1,0 +1,43 @@
+"""The documents as files: their links lead somewhere, and their lines and pages are short."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.documents import PAGES, ROOT, anchors_of, links_of
+
+DOCS = ROOT / "docs"
+# Generated ones are as long as what they list.
+HAND_WRITTEN = [page for page in PAGES if page.parent != DOCS / "reference"]
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_link_leads_to_a_file_and_a_heading_of_it(page: Path) -> None:
+    for target in links_of(page):
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.is_relative_to(ROOT), target
+        assert file.exists(), target
+        assert not anchor or anchor in anchors_of(file), target
+
+
+def test_the_index_names_every_page() -> None:
+    index = DOCS / "index.md"
+    linked = {(DOCS / target).resolve() for target in links_of(index)}
+    pages = {page for page in PAGES if page.is_relative_to(DOCS)}
+    assert pages - linked == {index}
+
+
+@pytest.mark.parametrize("page", HAND_WRITTEN, ids=name)
+def test_lines_are_wrapped(page: Path) -> None:
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if len(line) > 100 and not line.startswith("|")] == []
+
+
+@pytest.mark.parametrize("page", [page for page in HAND_WRITTEN if DOCS in page.parents], ids=name)
+def test_pages_are_short(page: Path) -> None:
+    assert len(page.read_text(encoding="utf-8").splitlines()) <= 150
