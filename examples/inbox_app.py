@@ -16,7 +16,8 @@ User = Annotated[str, Header(alias="X-User")]
 
 
 def card(item: Requirement) -> str:
-    call = f"{item.tool_name}({', '.join(f'{key}={value!r}' for key, value in item.arguments.items())})"
+    arguments = ", ".join(f"{key}={value!r}" for key, value in item.arguments.items())
+    call = f"{item.tool_name}({arguments})"
     return f"""<form method="post" action="/requirements/{item.id}"><p>{escape(call)}</p>
       <input name="note" placeholder="Why"> <button name="verdict" value="approve">Approve</button>
       <button name="verdict" value="reject">Reject</button></form>"""

@@ -112,7 +112,9 @@ class Runtime:
                     why=f"What executes has {grace:g} seconds to end; Ctrl-C leaves it at once.",
                 )
             if not wait([closing], grace + _CLOSE_MARGIN).done:
-                _log.warning("tools_abandoned", grace=grace, why="They did not end within the grace.")
+                _log.warning(
+                    "tools_abandoned", grace=grace, why="They did not end within the grace."
+                )
                 return
             closing.result()
         finally:
