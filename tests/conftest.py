@@ -18,6 +18,7 @@ from tests.support.agents import Ledger
 from tests.support.templates import sqlite_with_tables, with_tables
 from tests.support.temporal_server import stop_servers_below
 
+_TESTS = Path(__file__).resolve().parent
 _SETTINGS = ("KERN_", "TEMPORAL_", "OPENAI_")
 # Modules are handed to test processes in this order: what takes longest must not come last.
 _LONGEST_FIRST = ("acceptance", "integration", "workflow")
@@ -27,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the folders whose modules take longest; within a folder the order stays random."""
 
     def rank(item: pytest.Item) -> int:
-        name = item.path.parent.name
+        name = item.path.relative_to(_TESTS).parts[0]
         return _LONGEST_FIRST.index(name) if name in _LONGEST_FIRST else len(_LONGEST_FIRST)
 
     items.sort(key=rank)
