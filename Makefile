@@ -36,8 +36,11 @@ $(shell rm -rf '$(VENV)')
 endif
 endif
 
+# No server, and under a minute: what builds the package is left to `test`.
+FAST := tests/unit $(filter-out tests/test_packaging.py,$(wildcard tests/test_*.py))
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test proof lint format docs bench clean
+.PHONY: help setup demo unit test proof lint format docs bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | while IFS='	' read -r name what; do printf '  %-8s %s\n' "$$name" "$$what"; done
@@ -46,6 +49,9 @@ setup: $(DEV) ## Install everything into .venv
 
 demo: $(RUN) ## Run the demonstration
 	$(BIN)/kern demo $(ARGS)
+
+unit: $(DEV) ## Run the tests that need no server, in under a minute
+	$(BIN)/pytest $(FAST) $(ARGS)
 
 test: $(DEV) ## Run the tests, except the slow proofs
 	$(BIN)/pytest $(ARGS)

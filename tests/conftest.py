@@ -6,18 +6,22 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from kern.client.processes import process_runtime as runtime_module
 from kern.client.processes.runtime import Runtime
 from kern.client.server.embedded import EmbeddedServer
 from kern.components.registry import Registry
-from kern.db.engine.store import Store
 from kern.process.settings import Settings
 from tests.support.agents import Ledger
 from tests.support.templates import sqlite_with_tables, with_tables
 from tests.support.temporal_server import stop_servers_below
 
+# How long an example takes is the machine's affair; each test has its timeout.
+hypothesis.settings.register_profile("kern", deadline=None)
+hypothesis.settings.load_profile("kern")
+_TESTS = Path(__file__).resolve().parent
 _SETTINGS = ("KERN_", "TEMPORAL_", "OPENAI_")
 # Modules are handed to test processes in this order: what takes longest must not come last.
 _LONGEST_FIRST = ("acceptance", "integration", "workflow")
@@ -27,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the folders whose modules take longest; within a folder the order stays random."""
 
     def rank(item: pytest.Item) -> int:
-        name = item.path.parent.name
+        name = item.path.relative_to(_TESTS).parts[0]
         return _LONGEST_FIRST.index(name) if name in _LONGEST_FIRST else len(_LONGEST_FIRST)
 
     items.sort(key=rank)
@@ -65,12 +69,6 @@ def folder() -> Iterator[Path]:
         server.leave()
 
 
-@pytest.fixture(params=["sqlite", "postgres", "memory"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """Each of the databases, with its tables."""
-    return with_tables(str(request.param), tmp_path)
-
-
 @pytest.fixture
 def settings(folder: Path) -> Settings:
     """Settings under which crashes are noticed quickly."""
@@ -94,10 +92,7 @@ def runtime_on_each(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Runtime]:
-    """This process's runtime, on each of the databases that outlive a process.
-
-    That the one in memory keeps the same contract is tested without any runtime.
-    """
+    """This process's runtime, on each of the databases that outlive a process."""
     database = with_tables(str(request.param), tmp_path)
     yield from running(Runtime(settings, database, Registry()), monkeypatch)
 

@@ -3,6 +3,7 @@
 import ast
 import statistics
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("kern", "workflows", "activities", "client")
 BARE_NAMES = {"workflows", "activities", "client", "worker"}
 BROAD_EXCEPTS = Path(__file__).with_name("broad_excepts.txt")
+# What the unit tests hold of themselves.
+OF_NO_MODULE = {"tests/unit/test_no_servers.py"}
 # Spelled so that this file does not hold them.
 UNFINISHED = ("TO" + "DO", "FIX" + "ME")
 
@@ -38,6 +41,7 @@ def everything() -> list[Path]:
     return [*product(), *(path for folder in folders if folder.exists() for path in walk(folder))]
 
 
+@cache
 def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
@@ -93,6 +97,12 @@ def listed_broad_excepts() -> dict[str, str]:
     return {path.strip(): reason.strip() for path, _, reason in entries}
 
 
+def module_of(path: Path) -> Path:
+    """Return the module whose tests a file below tests/unit holds."""
+    place = path.relative_to(ROOT / "tests" / "unit")
+    return ROOT / "kern" / place.with_name(place.name.removeprefix("test_"))
+
+
 def lines_of(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
 
@@ -117,6 +127,11 @@ def test_half_of_the_functions_have_10_lines_or_fewer() -> None:
 
 def test_every_module_opens_with_a_docstring() -> None:
     assert not [name(path) for path in everything() if ast.get_docstring(parse(path)) is None]
+
+
+def test_the_unit_tests_mirror_the_package() -> None:
+    files = {path for path in walk(ROOT / "tests" / "unit") if path.name.startswith("test_")}
+    assert {name(path) for path in files if not module_of(path).exists()} == OF_NO_MODULE
 
 
 @pytest.mark.parametrize("word", UNFINISHED)

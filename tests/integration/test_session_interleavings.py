@@ -44,6 +44,6 @@ def test_random_lives_of_a_session_agree_with_the_model(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["memory", *NAMES])
 def test_many_long_lives_of_a_session_agree_with_the_model(name: str, tmp_path: Path) -> None:
     live(name, tmp_path, examples=400 if name == "memory" else 80, steps=60)

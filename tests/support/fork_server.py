@@ -1,5 +1,6 @@
 """The process that `tests.support.forked` forks others from."""
 
+import asyncio
 import gc
 import importlib
 import json
@@ -151,10 +152,24 @@ def _execute(command: Sequence[str], cwd: str) -> None:
         runpy.run_path(command[0], run_name="__main__")
 
 
+async def _load_workflows() -> None:
+    """Load the workflows into the sandbox, which every worker would do once more for itself."""
+    from temporalio import workflow
+    from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+    from kern.client.temporal.connection import WORKFLOWS
+    from kern.client.temporal.sandbox import sandboxed
+
+    runner = sandboxed(SandboxedWorkflowRunner())
+    for kind in WORKFLOWS:
+        runner.prepare_workflow(workflow._Definition.must_from_class(kind))
+
+
 def main() -> None:
     """Import, and serve until whoever asks has ended."""
     for name in _USED:
         importlib.import_module(name)
+    asyncio.run(_load_workflows())
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         _Server(connection).serve()

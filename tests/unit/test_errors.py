@@ -10,7 +10,7 @@ import pytest
 from kern import errors
 from kern.errors import KernError
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def tree(root: type[KernError]) -> Iterator[type[KernError]]:

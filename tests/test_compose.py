@@ -11,7 +11,7 @@ from temporalio.envconfig import ClientConfig
 
 from kern.process.settings import Settings
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 DEPRECATED = ("temporalio/auto-setup", "temporalio/docker-compose")
 CONDITIONS = Literal["service_healthy", "service_completed_successfully"]

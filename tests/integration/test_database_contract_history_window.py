@@ -12,7 +12,7 @@ from kern.context.history_window import Window
 from kern.contracts.answers import NewCall
 from kern.contracts.viewer import OPERATOR
 from kern.db.engine.plain_rows import table_of
-from kern.db.engine.stores import MemoryStore, SqliteStore
+from kern.db.engine.stores import SqliteStore
 from kern.db.engine.tables import MessageRow, RequirementRow, RunRow
 from kern.db.reading import history_window
 from kern.db.reading.history_window import earlier
@@ -269,7 +269,7 @@ def test_a_window_costs_the_same_at_the_thousandth_run_as_at_an_early_one(
 
 def _cost(stored: Stored, session: str, window: Window, before: int) -> int:
     """Return what the database itself says that a window took: steps, or pages."""
-    if isinstance(stored.database, SqliteStore | MemoryStore):
+    if isinstance(stored.database, SqliteStore):
         return _steps(stored, session, window, before)
     statement = history_window.window_query(window).compile(dialect=stored.database.engine.dialect)
     values = {**statement.params, "session_id": session, "before": before}

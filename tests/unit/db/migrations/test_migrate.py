@@ -1,7 +1,5 @@
 """Migrations: every database comes to the tables of the code, once, however many begin at once."""
 
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -19,15 +17,7 @@ from kern.db.migrations.migrate import configuration, revision_of
 from kern.errors import Conflict
 from tests.support.stored_runs import at_once
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 _ = tables
-
-MIGRATE = """
-import sys
-from kern.db.engine.stores import SqliteStore
-sys.stdin.readline()
-SqliteStore(sys.argv[1]).migrate()
-"""
 
 
 def test_the_head_is_the_newest_revision() -> None:
@@ -53,28 +43,6 @@ def test_the_tables_are_those_that_the_code_declares(tmp_path: Path) -> None:
             assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
             found = set(inspect(connection).get_table_names())
         assert found == {*SQLModel.metadata.tables, "alembic_version"}
-
-
-def test_eight_processes_may_begin_with_one_file_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "kern.db"
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", MIGRATE, str(path)],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(8)
-    ]
-    for process in started:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    errors = [process.communicate()[1] for process in started]
-    assert [process.returncode for process in started] == [0] * 8, errors
-    with closing(SqliteStore(path)) as database:
-        assert revision_of(database) == HEAD
 
 
 def test_eight_threads_may_begin_with_one_file_at_once(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from kern.team import Team
 from kern.tools import Approval, Tool, tool
 from kern.workflow import Workflow
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MODEL = ScriptedModel(["."])
 
 UNNAMED = """
