@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from kern.client.cli.printing import safe
 from kern.client.server.embedded import status
@@ -23,6 +22,7 @@ from tests.support import seeds
 from tests.support.cli import COMMAND, Cli, command
 from tests.support.pictures import PDF, png
 from tests.support.processes import ROOT
+from tests.support.raw_sql import execute_sql
 from tests.support.seeds import Seeded
 
 pytestmark = pytest.mark.timeout(120)
@@ -247,7 +247,7 @@ def test_the_chain_verifies_until_somebody_rewrites_it(
     head = kern("audit", "verify", "--json").json["head"]
     assert "1 decision" in kern("audit", "verify", "--head", head).out
     assert "not part of the chain" in kern("audit", "verify", "--head", "0" * 63 + "1", code=8).err
-    db.write_now(lambda tx: tx.connection().execute(text("UPDATE decisions SET actor = 'eli'")))
+    db.write_now(lambda tx: execute_sql(tx, "UPDATE kern_decisions SET actor = 'eli'"))
     assert "was changed" in kern("audit", "verify", code=8).err
 
 
@@ -348,9 +348,7 @@ def test_an_older_database_waits_for_migrate(kern: Cli, home: Path) -> None:
 
 
 def test_a_newer_database_is_left_alone(kern: Cli, db: SqliteStore) -> None:
-    db.write_now(
-        lambda tx: tx.connection().execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    )
+    db.write_now(lambda tx: execute_sql(tx, "UPDATE kern_version SET version_num = '9999'"))
     assert "newer" in kern("runs", code=5).err
     assert "newer" in kern("migrate", code=5).err
 

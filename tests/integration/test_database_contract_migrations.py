@@ -2,15 +2,12 @@
 
 from contextlib import closing
 
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlmodel import SQLModel
-
 from kern.db.engine.stores import PostgresStore
 from kern.db.migrations import HEAD
 from kern.db.migrations.migrate import revision_of
 from tests.support.postgres import fresh_database
 from tests.support.stored_runs import at_once
+from tests.support.table_differences import table_differences
 
 
 def test_the_tables_are_those_that_the_code_declares() -> None:
@@ -18,8 +15,7 @@ def test_the_tables_are_those_that_the_code_declares() -> None:
         assert revision_of(database) is None
         for _ in range(2):
             database.migrate()
-        with database.engine.connect() as connection:
-            assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
+        assert table_differences(database) == []
 
 
 def test_eight_workers_may_begin_with_one_database_at_once() -> None:

@@ -1,0 +1,34 @@
+"""Compares a store's tables with those that the code declares."""
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import MetaData, inspect
+
+from kern.db.engine import step_tables, tables
+from kern.db.engine.base import KernRow
+from kern.db.engine.schema import schema_of
+from kern.db.engine.store import Store
+from kern.db.migrations.migrate import VERSION_TABLE
+
+_ = tables, step_tables
+
+
+def table_differences(store: Store) -> list[object]:
+    """Return the changes that would make the store's tables those of the code."""
+    schema = schema_of(store.engine)
+    # Alembic compares by qualified names, and the tables are declared without a schema.
+    declared = MetaData(schema=schema, naming_convention=KernRow.metadata.naming_convention)
+    for table in KernRow.metadata.sorted_tables:
+        table.to_metadata(declared, schema=schema)
+    options = {
+        "version_table": VERSION_TABLE,
+        "version_table_schema": schema,
+        "include_schemas": schema is not None,
+        "include_name": lambda name, kind, _parents: kind != "schema" or name == schema,
+    }
+    with store.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts=options)
+        found = list(compare_metadata(context, declared))
+        names = set(inspect(connection).get_table_names(schema=schema))
+    expected = {*KernRow.metadata.tables, VERSION_TABLE}
+    return [*found, *(names ^ expected)]
