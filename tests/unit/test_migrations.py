@@ -67,7 +67,7 @@ def test_a_missing_index_and_a_table_of_nobody_are_differences(tmp_path: Path) -
 
 
 def test_every_name_has_the_prefix(tmp_path: Path) -> None:
-    """SQLite has one namespace for the tables and indexes of a file, an application's among them."""
+    """SQLite has one namespace for the tables and indexes of a file, whoever made them."""
     with closing(SqliteStore(tmp_path / "kern.db")) as database:
         database.migrate()
         with database.engine.connect() as connection:

@@ -5,10 +5,11 @@ from alembic import context
 from kern.db.engine import step_tables, tables
 from kern.db.engine.base import KernRow
 from kern.db.engine.schema import schema_of
-from kern.db.migrations.migrate import VERSION_TABLE
+from kern.db.migrations.migrate import VERSION_TABLE, prepare_schema
 
 _ = tables, step_tables
 connection = context.config.attributes["connection"]
+prepare_schema(connection)
 context.configure(
     connection=connection,
     target_metadata=KernRow.metadata,

@@ -100,6 +100,16 @@ def configuration(connection: Connection) -> "Config":
     return config
 
 
+def prepare_schema(connection: Connection) -> None:
+    """Create Kern's schema on Postgres where it is missing, and enter it."""
+    schema = schema_of(connection)
+    # CREATE SCHEMA needs its privilege even with IF NOT EXISTS and where the schema exists: an
+    # administrator may have created it for a role that may not.
+    if schema is not None and not inspect(connection).has_schema(schema):
+        connection.execute(text(f'CREATE SCHEMA "{schema}"'))
+    enter_schema(connection)
+
+
 def enter_schema(connection: Connection) -> None:
     """Have names without a schema mean Kern's schema, and none else, until the transaction ends.
 
@@ -124,17 +134,7 @@ def _upgrade(database: Store, connection: Connection) -> None:
         raise Conflict(message)
     from alembic import command  # noqa: PLC0415  slow to import, seldom needed
 
-    _create_schema(connection)
-    enter_schema(connection)
     command.upgrade(configuration(connection), "head")
-
-
-def _create_schema(connection: Connection) -> None:
-    schema = schema_of(connection)
-    # CREATE SCHEMA needs its privilege even with IF NOT EXISTS and where the schema exists: an
-    # administrator may have created it for a role that may not.
-    if schema is not None and not inspect(connection).has_schema(schema):
-        connection.execute(text(f'CREATE SCHEMA "{schema}"'))
 
 
 def _lock_key(schema: str) -> int:
