@@ -61,10 +61,7 @@ def _migrate(database: Store) -> None:
     if revision_of(database) == HEAD:
         return
     with changing(database) as connection, _privileges(database):
-        schema = schema_of(connection)
-        if schema is not None:
-            key = {"key": _lock_key(schema)}
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), key)
+        lock_migrations(connection)
         _upgrade(database, connection)
 
 
@@ -98,6 +95,20 @@ def configuration(connection: Connection) -> "Config":
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["connection"] = connection
     return config
+
+
+def lock_migrations(connection: Connection) -> None:
+    """Wait until no other process changes these tables; on SQLite, the write lock does it.
+
+    The keys of advisory locks belong to the whole database: each schema has its own, and an
+    application is unlikely to use either. The lock ends with the transaction, so it is safe behind
+    a pooler.
+    """
+    schema = schema_of(connection)
+    if schema is not None:
+        digest = hashlib.sha256(f"kern migrates {schema}".encode()).digest()
+        key = {"key": int.from_bytes(digest[:8], "big", signed=True)}
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), key)
 
 
 def prepare_schema(connection: Connection) -> None:
@@ -137,24 +148,16 @@ def _upgrade(database: Store, connection: Connection) -> None:
     command.upgrade(configuration(connection), "head")
 
 
-def _lock_key(schema: str) -> int:
-    """Return the key of the advisory lock under which a schema's tables change.
-
-    Such locks belong to the whole database: two schemas have different keys, and an application is
-    unlikely to use either.
-    """
-    digest = hashlib.sha256(f"kern migrates {schema}".encode()).digest()
-    return int.from_bytes(digest[:8], signed=True)
-
-
 def _revision(database: Store, connection: Connection) -> str | None:
     schema, tables = schema_of(connection), inspect(connection)
     if tables.has_table(VERSION_TABLE, schema=schema):
-        return _version(connection, VERSION_TABLE, schema)
-    # The schema that Postgres takes for names without one: usually `public`.
+        version = column("version_num")
+        versions = table(VERSION_TABLE, version, schema=schema)
+        return connection.execute(select(version).select_from(versions)).scalar()
+    # Those versions left it to Postgres to find names without a schema: usually in `public`.
     if not set(tables.get_table_names()) >= _DEVELOPMENT_TABLES:
         return None
-    revision = _version(connection, "alembic_version", tables.default_schema_name)
+    revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     if revision not in _DEVELOPMENT_REVISIONS:
         return None
     message = (
@@ -163,14 +166,6 @@ def _revision(database: Store, connection: Connection) -> str | None:
         "away, or name another one, and begin anew; its runs can be read with that version only."
     )
     raise Conflict(message)
-
-
-def _version(connection: Connection, name: str, schema: str | None) -> str | None:
-    version = column("version_num")
-    revision: str | None = connection.execute(
-        select(version).select_from(table(name, version, schema=schema))
-    ).scalar()
-    return revision
 
 
 @contextmanager
