@@ -1,7 +1,7 @@
 """The database contract: migrations on a real Postgres."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import psycopg
@@ -149,7 +149,8 @@ def test_tables_of_a_development_version_are_refused(is_schema_there: bool) -> N
         if is_schema_there:
             connection.execute("CREATE SCHEMA kern")
     with closing(PostgresStore(url)) as database:
-        for act in (database.migrate, lambda: revision_of(database)):
+        acts: list[Callable[[], object]] = [database.migrate, lambda: revision_of(database)]
+        for act in acts:
             with pytest.raises(Conflict, match=r"before 0\.2 \(revision 0005\).*Move the database"):
                 act()
 

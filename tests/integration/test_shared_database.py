@@ -1,10 +1,12 @@
 """An application keeps its own tables in Kern's database, and declares them in Kern's process."""
 
+import asyncio
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, inspect, text
 from sqlmodel import Field, Session, SQLModel, select
 
+from kern.db.engine import pg_notify
 from kern.db.engine.store import Store
 from kern.db.engine.stores import PostgresStore, SqliteStore
 from kern.db.migrations import HEAD
 from kern.db.migrations.migrate import revision_of
+from kern.process.live_text import Broadcaster
 from kern.values.states import RunStatus
 from tests.support import postgres
 from tests.support.processes import ROOT
@@ -246,6 +250,40 @@ def test_the_applications_autogenerate_is_told_to_pass_kerns_tables_by(shared: S
     assert "kern" not in found
     # On Postgres a schema that nobody asks for is not seen; in SQLite's one namespace all are.
     assert ("kern_runs" in proposed(engine)) == (engine.dialect.name == "sqlite")
+
+
+class Heard(Broadcaster):
+    """Notes what a process is notified of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs: list[str] = []
+
+    def committed(self, news: Mapping[str, int]) -> None:
+        """Note the runs with new events."""
+        self.runs += news
+
+
+async def test_notifications_stay_in_their_schema() -> None:
+    url = postgres.fresh_database()
+    stores = [PostgresStore(url), PostgresStore(url, "other")]
+    heard = [Heard(), Heard()]
+    listeners = [
+        pg_notify.Listener(store.engine, ears) for store, ears in zip(stores, heard, strict=True)
+    ]
+    for listener in listeners:
+        await listener.start()
+        assert listener.is_listening
+    for store, run_id in zip(stores, ("here", "there"), strict=True):
+        notices = [pg_notify.news(run_id, 1), pg_notify.news(f"last {run_id}", 2)]
+        await store.write(partial(pg_notify.send, notices=notices))
+    async with asyncio.timeout(20):
+        while not all(len(ears.runs) >= 2 for ears in heard):  # noqa: ASYNC110  no event tells it
+            await asyncio.sleep(0.01)
+    assert [ears.runs for ears in heard] == [["here", "last here"], ["there", "last there"]]
+    for listener, store in zip(listeners, stores, strict=True):
+        await listener.close()
+        store.close()
 
 
 EVERYTHING = """

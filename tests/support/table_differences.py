@@ -3,6 +3,7 @@
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, inspect
+from sqlalchemy.sql.schema import SchemaConst
 
 from kern.db.engine import step_tables, tables
 from kern.db.engine.base import PREFIX, KernRow
@@ -22,7 +23,7 @@ def table_differences(store: Store) -> list[object]:
     # Alembic compares by qualified names, and the tables are declared without a schema.
     declared = MetaData(schema=schema, naming_convention=KernRow.metadata.naming_convention)
     for table in KernRow.metadata.sorted_tables:
-        table.to_metadata(declared, schema=schema)
+        table.to_metadata(declared, schema=schema or SchemaConst.RETAIN_SCHEMA)
 
     def include_name(name: str | None, kind: str, _parents: object) -> bool:
         if kind == "schema":

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -75,11 +76,9 @@ def test_every_name_has_the_prefix(tmp_path: Path) -> None:
     assert [
         name for name in names if not name.startswith(("kern_", "sqlite_autoindex_kern_"))
     ] == []
-    constraints = [
-        str(constraint.name)
-        for table in KernRow.metadata.sorted_tables
-        for constraint in (*table.constraints, *table.indexes)
-    ]
+    tables = KernRow.metadata.sorted_tables
+    constraints = [str(item.name) for table in tables for item in table.constraints]
+    constraints += [str(item.name) for table in tables for item in table.indexes]
     assert [name for name in constraints if not name.startswith("kern_")] == []
     assert [name for name in constraints if len(name) > POSTGRES_NAME] == []
 
@@ -161,7 +160,8 @@ def test_a_database_of_a_development_version_is_refused_and_left_as_it_is(tmp_pa
     with closing(SqliteStore(path)) as database:
         old_tables(database, DEVELOPMENT, "0005")
         before = inspect(database.engine).get_table_names()
-        for act in (database.migrate, lambda: revision_of(database)):
+        acts: list[Callable[[], object]] = [database.migrate, lambda: revision_of(database)]
+        for act in acts:
             with pytest.raises(Conflict, match=r"kern\.db.*before 0\.2 \(revision 0005\).*Move"):
                 act()
         assert inspect(database.engine).get_table_names() == before

@@ -29,6 +29,5 @@ class KernRow(SQLModel, registry=_REGISTRY):
 
 def row_class(table_name: str) -> type[KernRow]:
     """Return the class that declares a table."""
-    return next(
-        mapper.class_ for mapper in _REGISTRY.mappers if mapper.local_table.name == table_name
-    )
+    table = KernRow.metadata.tables[table_name]
+    return next(mapper.class_ for mapper in _REGISTRY.mappers if mapper.local_table is table)

@@ -104,12 +104,13 @@ class Listener:
 
     async def _receive(self) -> None:
         import psycopg  # noqa: PLC0415  as above
+        from psycopg import sql  # noqa: PLC0415  as above
 
-        url = self._engine.url
+        url, name = self._engine.url, sql.Identifier(channel(self._engine))
         _, options = self._engine.dialect.create_connect_args(url)
         connection = await psycopg.AsyncConnection.connect(**options, autocommit=True)
         async with connection:
-            await connection.execute(f"LISTEN {channel(self._engine)}")
+            await connection.execute(sql.SQL("LISTEN {}").format(name))
             self._connected.set()
             # Notifications from before are lost.
             self._broadcaster.missed()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, column, inspect, select, table, text
+from sqlalchemy import Connection, String, column, inspect, select, table, text
 from sqlalchemy.exc import ProgrammingError
 
 from kern.db.engine.base import PREFIX
@@ -151,7 +151,7 @@ def _upgrade(database: Store, connection: Connection) -> None:
 def _revision(database: Store, connection: Connection) -> str | None:
     schema, tables = schema_of(connection), inspect(connection)
     if tables.has_table(VERSION_TABLE, schema=schema):
-        version = column("version_num")
+        version = column("version_num", String)
         versions = table(VERSION_TABLE, version, schema=schema)
         return connection.execute(select(version).select_from(versions)).scalar()
     # Those versions left it to Postgres to find names without a schema: usually in `public`.

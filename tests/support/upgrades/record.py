@@ -40,7 +40,10 @@ _LEAVES = "abcdef"
 
 def more_rows(stored: Stored) -> None:
     """Add runs with files, a team whose member waits for a person, and half a pipeline."""
-    media = [File(data=PDF, name="bill.pdf"), Image(data=png(), name="chart.png")]
+    media: list[Image | File] = [
+        File(data=PDF, name="bill.pdf"),
+        Image(data=png(), name="chart.png"),
+    ]
     stored.accept(run_id="run-files", session_id="files", user_id="ann", media=media, at=after(200))
     stored.answer("run-files", content="Two files.", at=after(201))
     stored.accept(run_id="run-team", session_id="team", user_id="ann", kind="team", at=after(210))
