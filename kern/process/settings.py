@@ -1,11 +1,39 @@
-"""What the environment says, read once per runtime: every variable begins with `KERN_`."""
+"""The settings in the environment, read once per runtime: every variable begins with `KERN_`."""
 
+import re
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kern.errors import InvalidInput
+
+DEFAULT_SCHEMA = "kern"
+
+# What Postgres takes without quotes. It cuts names after 63 bytes, and the name of the channel for
+# notifications is a few characters longer than the schema's.
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,49}")
+
+
+def schema_problem(name: object) -> str | None:
+    """Return why a name cannot be the schema of Kern's tables on Postgres; None if it can."""
+    if not isinstance(name, str) or _SCHEMA.fullmatch(name) is None:
+        return (
+            "use lower-case letters, digits and underscores, at most 50, beginning with a letter "
+            "or an underscore"
+        )
+    if name.startswith("pg_") or name == "information_schema":
+        return "Postgres keeps this name for itself; use another, such as `kern`"
+    return None
+
+
+def _schema(name: str) -> str:
+    problem = schema_problem(name)
+    if problem is not None:
+        raise PydanticCustomError("schema", "{problem}", {"problem": problem})
+    return name
 
 
 class Settings(BaseSettings):
@@ -13,22 +41,24 @@ class Settings(BaseSettings):
 
     Attributes:
         home: The folder of the embedded runtime.
-        database_url: Where runs are kept, `postgresql://…` or `sqlite:///path`; default: SQLite in
-            `home`.
-        heartbeat_seconds: After how many seconds without a sign of life an attempt counts as dead.
+        database_url: The database that holds the runs, `postgresql://…` or `sqlite:///path`;
+            default: SQLite in `home`.
+        database_schema: The schema of Kern's tables on Postgres. SQLite has no schemas.
+        heartbeat_seconds: An attempt without a heartbeat for this long is considered dead.
         shutdown_grace_seconds: How long a stopping worker lets tool calls finish.
-        turns_per_history: After how many turns a run's workflow continues with a new history.
-        model_attempts: How often a failing provider is asked before the run ends with an error.
-        relay_seconds: How often a worker looks for what was accepted and not delivered.
-        app: What a worker executes: `package.module:attribute`.
-        health_host: Where a worker serves `/healthz` and `/readyz`: loopback unless told otherwise.
-        health_port: On which port; without one they are not served.
+        turns_per_history: A run's workflow continues with a new history after this many turns.
+        model_attempts: How often a failing provider is called before the run ends with an error.
+        relay_seconds: How often a worker looks for deliveries that are overdue.
+        app: The components that a worker executes: `package.module:attribute`.
+        health_host: The address at which a worker serves `/healthz` and `/readyz`.
+        health_port: The port for them; without one they are not served.
     """
 
     model_config = SettingsConfigDict(env_prefix="KERN_", frozen=True)
 
     home: Path = Path(".kern")
     database_url: SecretStr | None = None
+    database_schema: Annotated[str, AfterValidator(_schema)] = DEFAULT_SCHEMA
     heartbeat_seconds: float = Field(default=10.0, ge=0.5, le=600)
     shutdown_grace_seconds: float = Field(default=30.0, ge=0, le=3600)
     turns_per_history: int = Field(default=500, ge=1, le=2000)
@@ -40,18 +70,18 @@ class Settings(BaseSettings):
 
 
 def read_settings() -> Settings:
-    """Return what the environment says.
+    """Return the settings in the environment.
 
     Raises:
-        InvalidInput: a variable has a value that makes no sense; the message names both.
+        InvalidInput: the value of a variable is invalid; the message names both.
     """
     try:
         return Settings()
     except ValidationError as error:
-        wrong = "; ".join(
+        problems = "; ".join(
             f"KERN_{'.'.join(str(part) for part in item['loc']).upper()} is {item['input']!r}: "
             f"{item['msg']}"
             for item in error.errors(include_url=False)
         )
-        message = f"The environment cannot be used. {wrong}. Correct it or unset it."
+        message = f"The environment cannot be used. {problems}. Correct it or unset it."
         raise InvalidInput(message) from None

@@ -2,14 +2,15 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from kern.client.cli.printing import safe
 from kern.client.server.embedded import status
@@ -23,6 +24,7 @@ from tests.support import seeds
 from tests.support.cli import COMMAND, Cli, command
 from tests.support.pictures import PDF, png
 from tests.support.processes import ROOT
+from tests.support.raw_sql import execute_sql
 from tests.support.seeds import Seeded
 
 pytestmark = pytest.mark.timeout(120)
@@ -247,7 +249,7 @@ def test_the_chain_verifies_until_somebody_rewrites_it(
     head = kern("audit", "verify", "--json").json["head"]
     assert "1 decision" in kern("audit", "verify", "--head", head).out
     assert "not part of the chain" in kern("audit", "verify", "--head", "0" * 63 + "1", code=8).err
-    db.write_now(lambda tx: tx.connection().execute(text("UPDATE decisions SET actor = 'eli'")))
+    db.write_now(lambda tx: execute_sql(tx, "UPDATE kern_decisions SET actor = 'eli'"))
     assert "was changed" in kern("audit", "verify", code=8).err
 
 
@@ -348,11 +350,29 @@ def test_an_older_database_waits_for_migrate(kern: Cli, home: Path) -> None:
 
 
 def test_a_newer_database_is_left_alone(kern: Cli, db: SqliteStore) -> None:
-    db.write_now(
-        lambda tx: tx.connection().execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    )
+    db.write_now(lambda tx: execute_sql(tx, "UPDATE kern_version SET version_num = '9999'"))
     assert "newer" in kern("runs", code=5).err
     assert "newer" in kern("migrate", code=5).err
+
+
+def test_a_database_of_a_development_version_is_to_be_moved_away(kern: Cli, home: Path) -> None:
+    home.mkdir()
+    path = database_path(home)
+    with closing(sqlite3.connect(path)) as old:
+        for name in ("sessions", "runs", "messages", "tool_calls", "requirements"):
+            old.execute(f"CREATE TABLE {name} (id TEXT)")
+        for name in ("decisions", "events", "outbox", "chain_heads"):
+            old.execute(f"CREATE TABLE {name} (id TEXT)")
+        old.execute("CREATE TABLE alembic_version AS SELECT '0005' AS version_num")
+        old.commit()
+    for command in ("runs", "migrate"):
+        assert "before 0.2 (revision 0005)" in kern(command, code=5).err
+    said = kern("doctor", code=6).out
+    assert "FAIL database" in said
+    assert "Move the database away" in said
+    path.rename(path.with_suffix(".old"))
+    kern("migrate")
+    assert "No runs." in kern("runs").out
 
 
 def test_doctor_looks_and_leaves_everything_as_it_is(

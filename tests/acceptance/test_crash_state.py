@@ -7,7 +7,6 @@ from signal import SIGKILL
 
 import pytest
 from pydantic import JsonValue
-from sqlalchemy import text
 
 from kern.client.processes.services import Services
 from kern.contracts.requests import RunRequest
@@ -21,6 +20,7 @@ from tests.support.crash_app import build, read, user_text
 from tests.support.crash_processes import Child
 from tests.support.crash_spec import Kill, Place, Spec, settings_of
 from tests.support.crash_world import World
+from tests.support.raw_sql import execute_sql
 
 RUNS = 50
 # Just before and just after what is stored, where a loss or a repetition would come from.
@@ -96,6 +96,6 @@ def _worker(world: World, place: Place, number: int, kill: Kill | None) -> Child
 
 
 async def _all_completed(db: Store) -> None:
-    query = text("SELECT count(*) FROM runs WHERE status = 'completed'")
-    while await db.read(lambda tx: tx.connection().execute(query).scalar()) != RUNS:  # noqa: ASYNC110  other processes set no event
+    query = "SELECT count(*) FROM kern_runs WHERE status = 'completed'"
+    while await db.read(lambda tx: execute_sql(tx, query).scalar()) != RUNS:  # noqa: ASYNC110  other processes set no event
         await asyncio.sleep(0.1)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from kern.db.decisions.deciding import Accepted
@@ -12,6 +11,7 @@ from kern.db.engine.tables import ChainHeadRow, DecisionRow
 from kern.db.journal import audit_chain
 from kern.db.journal.audit_chain import ChainReport
 from kern.errors import AuditBroken
+from tests.support.raw_sql import execute_sql
 from tests.support.stored_runs import NAMES, Stored, after, at_once, opened
 
 
@@ -61,7 +61,7 @@ def test_a_noted_head_that_is_not_in_the_chain_is_found(fresh: Stored) -> None:
 
 
 COLUMNS = ("id", "run_id", "kind", "verdict", "actor", "note", "tool_name", "digest", "hash")
-SECOND = "UPDATE decisions SET {} WHERE seq = 2"
+SECOND = "UPDATE kern_decisions SET {} WHERE seq = 2"
 
 
 @pytest.mark.parametrize(
@@ -73,23 +73,23 @@ SECOND = "UPDATE decisions SET {} WHERE seq = 2"
         [SECOND.format("given = '1'")],
         [SECOND.format("position = 7")],
         [SECOND.format("at = '2026-01-01 00:00:00'")],
-        ["DELETE FROM decisions WHERE seq = 1"],
-        ["DELETE FROM decisions WHERE seq = 2"],
-        ["DELETE FROM decisions WHERE seq = 3"],
-        ["DELETE FROM decisions"],
-        ["UPDATE chain_heads SET seq = 2"],
-        ["UPDATE chain_heads SET hash = 'x'"],
+        ["DELETE FROM kern_decisions WHERE seq = 1"],
+        ["DELETE FROM kern_decisions WHERE seq = 2"],
+        ["DELETE FROM kern_decisions WHERE seq = 3"],
+        ["DELETE FROM kern_decisions"],
+        ["UPDATE kern_chain_heads SET seq = 2"],
+        ["UPDATE kern_chain_heads SET hash = 'x'"],
         [
-            "UPDATE decisions SET seq = 9 WHERE seq = 1",
-            "UPDATE decisions SET seq = 1 WHERE seq = 2",
-            "UPDATE decisions SET seq = 2 WHERE seq = 9",
+            "UPDATE kern_decisions SET seq = 9 WHERE seq = 1",
+            "UPDATE kern_decisions SET seq = 1 WHERE seq = 2",
+            "UPDATE kern_decisions SET seq = 2 WHERE seq = 9",
         ],
     ],
 )
 def test_each_kind_of_tampering_is_found(chain: Stored, changes: list[str]) -> None:
     def tamper(tx: Session) -> None:
         for change in changes:
-            tx.connection().execute(text(change))
+            execute_sql(tx, change)
         audit_chain.verify(tx)
 
     with pytest.raises(AuditBroken):

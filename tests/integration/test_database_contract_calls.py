@@ -283,7 +283,7 @@ def test_a_call_whose_row_was_changed_after_the_approval_never_runs(
     seen = stored.gated()
     assert seen.tool_call_id is not None
     stored.resolve(seen)
-    change = f"UPDATE tool_calls SET {column} = :value WHERE id = :id"  # noqa: S608
+    change = f"UPDATE kern_tool_calls SET {column} = :value WHERE id = :id"  # noqa: S608
     stored.sql(change, value=value, id=seen.tool_call_id)
     assert met(stored.begin(seen.tool_call_id)) == ENDED
     found = stored.output(seen.run_id)

@@ -131,7 +131,7 @@ def test_what_a_newer_version_has_left_is_passed_over(fresh: Stored) -> None:
     run_id, delivery = fresh.accept()
     assert delivery is not None
     other, _ = fresh.accept()
-    fresh.sql("UPDATE outbox SET kind = 'newer' WHERE run_id = :id", id=other)
+    fresh.sql("UPDATE kern_outbox SET kind = 'newer' WHERE run_id = :id", id=other)
     found = fresh.do(lambda tx: outbox.claim_due(tx, after(60), 10))
     assert [one.run_id for one in found] == [run_id]
     fresh.do(lambda tx: outbox.confirm(tx, delivery.id))

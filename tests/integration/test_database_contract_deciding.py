@@ -264,13 +264,13 @@ def test_an_object_whose_arguments_were_changed_is_refused(stored: Stored) -> No
 
 
 @pytest.mark.parametrize("edit", [None, {"order_id": "7"}])
-@pytest.mark.parametrize("table", ["tool_calls", "requirements"])
+@pytest.mark.parametrize("table", ["kern_tool_calls", "kern_requirements"])
 def test_a_row_that_was_changed_since_it_was_read_is_refused(
     stored: Stored, table: str, edit: dict[str, JsonValue] | None
 ) -> None:
     seen = stored.gated()
     changed = '{"amount":9000.0,"order_id":"1042"}'
-    key = call_of(seen) if table == "tool_calls" else seen.id
+    key = call_of(seen) if table == "kern_tool_calls" else seen.id
     stored.sql(f"UPDATE {table} SET arguments = :new WHERE id = :id", new=changed, id=key)  # noqa: S608
     with pytest.raises(ArgumentsChanged):
         stored.resolve(seen, edit=edit)

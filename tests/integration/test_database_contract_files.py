@@ -186,7 +186,7 @@ def test_runs_without_files_ask_for_none(stored: Stored) -> None:
     with no_bytes_read(stored) as heard:
         stored.output(run_id)
         shown(stored, run_id)
-    assert not [one for one in heard if "FROM files" in one]
+    assert not [one for one in heard if "kern_files" in one]
 
 
 def test_the_model_is_shown_the_bytes_also_of_what_came_earlier(stored: Stored) -> None:

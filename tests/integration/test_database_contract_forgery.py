@@ -35,7 +35,7 @@ def forge(stored: Stored, seen: Requirement, *columns: str) -> None:
     }
     for column in columns:
         stored.sql(
-            f"UPDATE tool_calls SET {column} = :new WHERE id = :id",  # noqa: S608
+            f"UPDATE kern_tool_calls SET {column} = :new WHERE id = :id",  # noqa: S608
             new=values[column.removeprefix("approved_")],
             id=seen.tool_call_id,
         )
@@ -69,7 +69,7 @@ def test_arguments_forged_with_their_digests_never_run(
 def test_a_call_whose_decision_was_changed_never_runs(stored: Stored, change: str) -> None:
     seen = approved(stored)
     stored.sql(
-        f"UPDATE decisions SET {change} WHERE requirement_id = :id",  # noqa: S608
+        f"UPDATE kern_decisions SET {change} WHERE requirement_id = :id",  # noqa: S608
         id=seen.id,
     )
 
@@ -106,8 +106,8 @@ def test_approvals_of_other_arguments_do_not_count(stored: Stored) -> None:
 @pytest.mark.parametrize(
     "forgery",
     [
-        "DELETE FROM requirements WHERE id = :id",
-        "UPDATE requirements SET kind = 'user_feedback', status = 'resolved' WHERE id = :id",
+        "DELETE FROM kern_requirements WHERE id = :id",
+        "UPDATE kern_requirements SET kind = 'user_feedback', status = 'resolved' WHERE id = :id",
     ],
 )
 def test_a_gated_call_whose_requirement_is_gone_never_runs(stored: Stored, forgery: str) -> None:

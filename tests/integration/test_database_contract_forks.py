@@ -5,11 +5,12 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from sqlmodel import Session, SQLModel, col, func, select
+from sqlmodel import Session, col, func, select
 
 from kern.context.history_window import Window
 from kern.contracts.answers import NewCall
 from kern.contracts.viewer import OPERATOR, Viewer
+from kern.db.engine.base import KernRow
 from kern.db.engine.plain_rows import add, table_of
 from kern.db.engine.tables import DeletedRunRow, FileRow, MessageRow, RunRow, SessionRow
 from kern.db.journal import audit_chain, outbox
@@ -71,7 +72,7 @@ def left_of(stored: Stored, session_id: str, run_ids: list[str]) -> dict[str, in
 
     def count(tx: Session) -> dict[str, int]:
         found: dict[str, int] = {}
-        for table in SQLModel.metadata.sorted_tables:
+        for table in KernRow.metadata.sorted_tables:
             told = [table.c.session_id == session_id] if "session_id" in table.c else []
             told += [table.c.run_id.in_(run_ids)] if "run_id" in table.c else []
             for where in told:
@@ -98,7 +99,7 @@ def test_a_deleted_session_leaves_only_what_was_decided(stored: Stored) -> None:
 
     assert sorted(one.run_id for one in deliveries) == sorted(run_ids[1:])
     assert {one.kind for one in deliveries} == {DeliveryKind.cancel}
-    assert left_of(stored, session_id, run_ids) == {"decisions": 1, "outbox": 2}
+    assert left_of(stored, session_id, run_ids) == {"kern_decisions": 1, "kern_outbox": 2}
     assert stored.look(audit_chain.verify) == before
     assert stored.output(neighbour).content == "Yes."
     for run_id in run_ids:
@@ -153,7 +154,7 @@ def test_late_writes_of_a_deleted_run_find_nothing_and_leave_nothing(stored: Sto
     ):
         with pytest.raises(NotFound):
             late()
-    assert left_of(stored, session_id, [run_id]) == {"outbox": 1}
+    assert left_of(stored, session_id, [run_id]) == {"kern_outbox": 1}
 
 
 def test_the_id_of_a_deleted_run_starts_no_other_one(stored: Stored) -> None:
@@ -201,7 +202,7 @@ def test_deleting_while_runs_begin_and_end_leaves_nothing_half(stored: Stored, _
 
     wrong = [one for one in found if isinstance(one, Exception)]
     assert all(isinstance(one, NotFound) for one in wrong), wrong
-    assert set(left_of(stored, "", run_ids)) <= {"outbox"}
+    assert set(left_of(stored, "", run_ids)) <= {"kern_outbox"}
     query = select(RunRow.id).where(RunRow.session_id == session_id)
     left = stored.look(lambda tx: list(tx.exec(query)))
     # Those that came after the deletion have a session of their own.

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 from pydantic import JsonValue
 from sqlalchemy import event
+from sqlmodel import Session
 
 from kern.context.history_window import Window
 from kern.contracts.answers import NewCall
@@ -14,6 +15,7 @@ from kern.contracts.viewer import OPERATOR
 from kern.db.engine.plain_rows import table_of
 from kern.db.engine.stores import SqliteStore
 from kern.db.engine.tables import MessageRow, RequirementRow, RunRow
+from kern.db.migrations.migrate import enter_schema
 from kern.db.reading import history_window
 from kern.db.reading.history_window import earlier
 from kern.db.runs import lifecycle
@@ -236,10 +238,10 @@ def _fill(tx: Any, session: str) -> None:  # noqa: ANN401  rows as plain as they
 def test_no_table_is_scanned_for_a_window(long: tuple[Stored, str], window: Window) -> None:
     stored, session = long
     plan = "\n".join(_plan(stored, session, window))
-    for table in ("runs", "messages", "requirements"):
+    for table in ("kern_runs", "kern_messages", "kern_requirements"):
         assert f"SCAN {table}" not in plan
         assert f"Seq Scan on {table}" not in plan
-    assert "runs_of_session" in plan
+    assert "kern_runs_of_session" in plan
 
 
 def _plan(stored: Stored, session: str, window: Window) -> list[str]:
@@ -250,10 +252,18 @@ def _plan(stored: Stored, session: str, window: Window) -> list[str]:
     values: Any = given
     if dialect.name == "sqlite":
         values = tuple(given[name] for name in cast("list[str]", compiled.positiontup))
-    found = stored.look(
-        lambda tx: tx.connection().exec_driver_sql(prefix + str(compiled), values).all()
-    )
+    found = _in_schema(stored, prefix + str(compiled), values)
     return [str(row[-1]) for row in found]
+
+
+def _in_schema(stored: Stored, statement: str, values: Any) -> list[Any]:  # noqa: ANN401  the driver's
+    """Execute a statement as it was compiled: without the schema of the tables."""
+
+    def look(tx: Session) -> list[Any]:
+        enter_schema(tx.connection())
+        return list(tx.connection().exec_driver_sql(statement, values))
+
+    return stored.look(look)
 
 
 @pytest.mark.parametrize("window", WINDOWS)
@@ -274,7 +284,7 @@ def _cost(stored: Stored, session: str, window: Window, before: int) -> int:
     statement = history_window.window_query(window).compile(dialect=stored.database.engine.dialect)
     values = {**statement.params, "session_id": session, "before": before}
     explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
-    (found,) = stored.look(lambda tx: tx.connection().exec_driver_sql(explain, values).one())
+    ((found,),) = _in_schema(stored, explain, values)
     plan = found[0]["Plan"]
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 

@@ -167,7 +167,7 @@ def test_what_was_left_behind_is_found(stored: Stored) -> None:
     session_id = new_id()
     first, _ = stored.accept(session_id=session_id)
     second, _ = stored.accept(session_id=session_id)
-    stored.sql("UPDATE runs SET status = 'completed' WHERE id = :id", id=first)
+    stored.sql("UPDATE kern_runs SET status = 'completed' WHERE id = :id", id=first)
     assert session_id in stored.look(lambda tx: session_queue.stuck_sessions(tx, after(60)))
     assert session_id not in stored.look(lambda tx: session_queue.stuck_sessions(tx, NOW))
     stored.do(lambda tx: session_queue.let_next_begin(tx, session_id, "", NOW))

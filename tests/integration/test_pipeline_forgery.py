@@ -11,6 +11,7 @@ from kern.run import RunOutput
 from kern.values.states import RunStatus
 from kern.workflow import HumanReview, Loop, Parallel, Router, Step, StepInput, Steps, Workflow
 from tests.support.pipelines import exclaim, only, pipeline, upper
+from tests.support.raw_sql import execute_sql
 from tests.support.waiting import wait_until
 
 CONFIRM = HumanReview(requires_confirmation=True)
@@ -37,10 +38,8 @@ def paid() -> Paid:
 
 def sql(runtime: Runtime, statement: str, **values: object) -> None:
     """Change rows behind Kern's back."""
-    from sqlalchemy import text
-
     db: Store = runtime.services.db
-    db.write_now(lambda tx: tx.connection().execute(text(statement), values))
+    db.write_now(lambda tx: execute_sql(tx, statement, **values))
 
 
 def is_refused(output: RunOutput) -> bool:
@@ -58,9 +57,9 @@ def paused(paid: Paid) -> tuple[Workflow, RunOutput]:
 @pytest.mark.parametrize(
     "statement",
     [
-        'UPDATE tool_calls SET arguments = \'{"input":"4000"}\' WHERE step_id IS NOT NULL',
-        "UPDATE requirements SET kind = 'user_feedback'",
-        'UPDATE tool_calls SET gate = NULL, arguments = \'{"input":"4000"}\'',
+        'UPDATE kern_tool_calls SET arguments = \'{"input":"4000"}\' WHERE step_id IS NOT NULL',
+        "UPDATE kern_requirements SET kind = 'user_feedback'",
+        'UPDATE kern_tool_calls SET gate = NULL, arguments = \'{"input":"4000"}\'',
     ],
 )
 def test_what_was_forged_before_the_approval_does_not_run(
@@ -82,10 +81,11 @@ def test_a_verdict_without_a_decision_runs_nothing(runtime: Runtime, paid: Paid)
     flow, output = paused(paid)
     sql(
         runtime,
-        "UPDATE requirements SET status = 'resolved', verdict = 'approve', resolved_by = 'eve'",
+        "UPDATE kern_requirements"
+        " SET status = 'resolved', verdict = 'approve', resolved_by = 'eve'",
     )
-    sql(runtime, "UPDATE tool_calls SET approved_digest = digest")
-    sql(runtime, "UPDATE steps SET waits = 0")
+    sql(runtime, "UPDATE kern_tool_calls SET approved_digest = digest")
+    sql(runtime, "UPDATE kern_steps SET waits = 0")
     handle = runtime.services.temporal.get_workflow_handle(output.run_id)
 
     async def wake() -> None:
@@ -112,7 +112,7 @@ def test_another_input_than_the_approved_one_does_not_run(runtime: Runtime, paid
         if point == "step.before_take":
             sql(
                 runtime,
-                'UPDATE tool_calls SET arguments = \'{"input":"4000"}\' WHERE gate IS NULL',
+                'UPDATE kern_tool_calls SET arguments = \'{"input":"4000"}\' WHERE gate IS NULL',
             )
 
     arm(forge)
@@ -142,7 +142,7 @@ def test_an_output_that_was_changed_before_its_approval_goes_no_further(
     flow = pipeline(REVIEWED[kind](), Step("pay", paid.pay))
     output = flow.run("40")
     asked = only(output).confirm(by="dana")
-    sql(runtime, """UPDATE steps SET content = '"EVIL"' WHERE content IS NOT NULL""")
+    sql(runtime, """UPDATE kern_steps SET content = '"EVIL"' WHERE content IS NOT NULL""")
     output = flow.continue_run(output.run_id, [asked])
     assert is_refused(output)
     assert not paid.lines
@@ -172,8 +172,8 @@ def test_an_input_that_was_changed_before_the_approval_begins_nothing(
     flow = pipeline(one) if first else pipeline(Step("draft", draft), one)
     output = flow.run("40")
     asked = only(output).confirm(by="dana")
-    sql(runtime, "UPDATE runs SET input = '4000'")
-    sql(runtime, """UPDATE steps SET content = '"4000"' WHERE content IS NOT NULL""")
+    sql(runtime, "UPDATE kern_runs SET input = '4000'")
+    sql(runtime, """UPDATE kern_steps SET content = '"4000"' WHERE content IS NOT NULL""")
     output = flow.continue_run(output.run_id, [asked])
     assert is_refused(output)
     assert not paid.lines
@@ -183,14 +183,14 @@ def test_what_was_edited_stands_whatever_became_of_the_rows(runtime: Runtime, pa
     flow = pipeline(Steps([Step("pay", paid.pay)], name="all", human_review=CONFIRM))
     output = flow.run("40")
     asked = only(output).edit({"input": "30"}, by="dana")
-    sql(runtime, "UPDATE runs SET input = '4000'")
+    sql(runtime, "UPDATE kern_runs SET input = '4000'")
     assert flow.continue_run(output.run_id, [asked]).status is RunStatus.completed
     assert paid.lines == ["30"]
 
 
 def test_what_a_later_branch_begins_with_is_what_was_approved(runtime: Runtime, paid: Paid) -> None:
     def forge() -> None:
-        sql(runtime, "UPDATE runs SET input = '4000'")
+        sql(runtime, "UPDATE kern_runs SET input = '4000'")
 
     one = Parallel(forge, Step("pay", paid.pay), max_concurrency=1, human_review=CONFIRM)
     flow = pipeline(one)
@@ -201,10 +201,10 @@ def test_what_a_later_branch_begins_with_is_what_was_approved(runtime: Runtime, 
 
 
 FORGED_AFTER = {
-    "route": "UPDATE tool_calls SET result = '\"pay\"' WHERE gate = 'user_feedback'",
-    "question": 'UPDATE tool_calls SET arguments = \'{"input":"9"}\' WHERE gate IS NOT NULL',
-    "verdict": "UPDATE requirements SET verdict = 'run_again'",
-    "skip": "UPDATE requirements SET verdict = 'skip'",
+    "route": "UPDATE kern_tool_calls SET result = '\"pay\"' WHERE gate = 'user_feedback'",
+    "question": 'UPDATE kern_tool_calls SET arguments = \'{"input":"9"}\' WHERE gate IS NOT NULL',
+    "verdict": "UPDATE kern_requirements SET verdict = 'run_again'",
+    "skip": "UPDATE kern_requirements SET verdict = 'skip'",
 }
 
 
@@ -240,7 +240,7 @@ def test_a_route_is_not_changed_on_the_way(runtime: Runtime, paid: Paid) -> None
     only(output).provide_user_feedback(["held", "upper"], by="dana")
     output = flow.continue_run(output.run_id, output.requirements)
     asked = only(output).confirm(by="dana")
-    sql(runtime, "UPDATE steps SET chosen = '[0,2]' WHERE chosen IS NOT NULL")
+    sql(runtime, "UPDATE kern_steps SET chosen = '[0,2]' WHERE chosen IS NOT NULL")
     assert is_refused(flow.continue_run(output.run_id, [asked]))
     assert not paid.lines
 
@@ -272,7 +272,7 @@ def test_a_step_is_done_again_only_with_what_was_approved(
     output = flow.run("40")
     output = flow.continue_run(output.run_id, [only(output).confirm(by="dana")])
     asked = only(output).reject("again", by="dana")
-    sql(runtime, "UPDATE runs SET input = '4000'")
+    sql(runtime, "UPDATE kern_runs SET input = '4000'")
     assert is_refused(flow.continue_run(output.run_id, [asked]))
     assert len(paid.lines) == 1
 
@@ -293,7 +293,7 @@ def test_a_step_came_to_nothing_but_what_a_person_said(
     else:
         asked.mark_happened("40", by="dana")
     forged = """
-        UPDATE tool_calls SET outcome = 'result', result = '{"content": "4000", "stop": false}'
+        UPDATE kern_tool_calls SET outcome = 'result', result = '{"content": "4000", "stop": false}'
         WHERE status = 'done'
     """
     output = forged_after(runtime, flow, output, "SELECT 1" if said == "true" else forged)

@@ -6,33 +6,32 @@ from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
-from sqlalchemy import MetaData, Table, select
+from sqlalchemy import MetaData, Table, inspect, select
 from sqlalchemy.exc import IntegrityError
 
 from kern.context.history_window import Window
 from kern.context.instructions import Context
 from kern.contracts.viewer import OPERATOR
+from kern.db.engine.base import KernRow
+from kern.db.engine.schema import schema_of
 from kern.db.engine.stores import PostgresStore, SqliteStore
 from kern.db.journal import audit_chain, outbox
 from kern.db.journal.audit_chain import ChainReport
 from kern.db.journal.outbox import DeliveryKind
 from kern.db.migrations import HEAD
-from kern.db.migrations.migrate import revision_of
+from kern.db.migrations.migrate import VERSION_TABLE, revision_of
 from kern.db.reading import history_window, session_metrics
 from kern.db.runs import session_queue
 from kern.db.turns import model_turns
 from kern.values.states import OnBusy, RunStatus
-from kern.workflow import Parallel, Step, Steps
 from tests.support.lanes import Lanes, Player
-from tests.support.pipelines import pipeline
 from tests.support.postgres import fresh_database
 from tests.support.stored_runs import Stored, after, opened
-from tests.support.upgrades import downgrade, fill, told
+from tests.support.upgrades import downgrade, fill, told, unfinished_workflow
 
-TABLES = (
-    *("sessions", "runs", "messages", "tool_calls", "requirements"),
-    *("decisions", "events", "outbox", "chain_heads"),
-)
+FIRST = "0001"
+# A deletion leaves a row here; it is of no run that can be read.
+EMPTY = ["kern_deleted_runs"]
 WEEK = 7 * 24 * 3600.0
 
 Rows = dict[str, list[dict[str, object]]]
@@ -43,24 +42,28 @@ def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stored]:
     is_sqlite = request.param == "sqlite"
     old = SqliteStore(tmp_path / "kern.db") if is_sqlite else PostgresStore(fresh_database())
     with closing(old) as database:
-        fill(database, "0001")
-        assert revision_of(database) == "0001"
+        fill(database, FIRST)
+        assert revision_of(database) == FIRST
         yield Stored(database)
 
 
 def rows(stored: Stored, like: Rows | None = None) -> Rows:
     """Read every row, in the columns of `like` where that is given."""
-    found: Rows = {}
+    result: Rows = {}
     with stored.database.engine.connect() as connection:
-        for name in TABLES:
-            table = Table(name, MetaData(), autoload_with=connection)
-            all_of_them = connection.execute(select(table).order_by(*table.primary_key)).mappings()
-            kept = [dict(row) for row in all_of_them]
-            if like is not None:
+        schema = schema_of(connection)
+        for name in like or inspect(connection).get_table_names(schema=schema):
+            table = Table(name, MetaData(), schema=schema, autoload_with=connection)
+            query = select(table).order_by(*table.primary_key)
+            result[name] = [dict(row) for row in connection.execute(query).mappings()]
+            if like is not None and like[name]:
                 columns = set(like[name][0])
-                kept = [{key: row[key] for key in row if key in columns} for row in kept]
-            found[name] = kept
-    return found
+                result[name] = [
+                    {key: row[key] for key in row if key in columns} for row in result[name]
+                ]
+    # It is what an upgrade changes.
+    result.pop(VERSION_TABLE, None)
+    return result
 
 
 def check_part(part: JsonValue, whole: JsonValue) -> None:
@@ -77,7 +80,7 @@ def check_part(part: JsonValue, whole: JsonValue) -> None:
 
 
 def check_reads_as_before(stored: Stored) -> None:
-    before = told("0001")["runs"]
+    before = told(FIRST)["runs"]
     assert isinstance(before, dict)
     for run_id, output in before.items():
         check_part(output, stored.output(run_id).model_dump(mode="json"))
@@ -87,11 +90,35 @@ def check_reads_as_before(stored: Stored) -> None:
 def check_references(stored: Stored) -> None:
     """See that a row which refers to nothing is refused, as before."""
     with pytest.raises(IntegrityError):
-        stored.sql("INSERT INTO events VALUES ('nobody', 1, 'kind', '{}', '2026-05-04')")
+        stored.sql("INSERT INTO kern_events VALUES ('nobody', 1, 'kind', '{}', '2026-05-04')")
 
 
 def chain(stored: Stored) -> ChainReport:
     return stored.look(audit_chain.verify)
+
+
+def test_each_table_of_the_first_revision_has_rows(stored: Stored) -> None:
+    """An empty one would lose nothing, whatever a migration did to it."""
+    recorded = rows(stored)
+    assert set(recorded) <= set(KernRow.metadata.tables)
+    assert [name for name, found in recorded.items() if not found] == EMPTY
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "DELETE FROM kern_events WHERE kind = 'run_accepted'",
+        "UPDATE kern_requirements SET candidates = '[]'",
+        "UPDATE kern_files SET data = CAST('' AS {bytes})",
+        "UPDATE kern_runs SET created_at = updated_at",
+        "UPDATE kern_steps SET told_by = NULL",
+    ],
+)
+def test_what_a_migration_loses_is_noticed(stored: Stored, loss: str) -> None:
+    before = rows(stored)
+    is_postgres = schema_of(stored.database.engine) is not None
+    stored.sql(loss.format(bytes="bytea" if is_postgres else "BLOB"))
+    assert rows(stored, before) != before
 
 
 def test_every_row_is_kept_and_everything_reads_as_before(stored: Stored) -> None:
@@ -100,7 +127,7 @@ def test_every_row_is_kept_and_everything_reads_as_before(stored: Stored) -> Non
     assert revision_of(stored.database) == HEAD
     assert rows(stored, before) == before
     check_reads_as_before(stored)
-    noted = told("0001")["audit"]
+    noted = told(FIRST)["audit"]
     assert isinstance(noted, dict)
     assert chain(stored) == ChainReport(**noted)  # type: ignore[arg-type]
 
@@ -152,10 +179,13 @@ def test_the_one_that_runs_is_counted_and_the_next_waits_for_it_and_sees_the_pas
 def test_what_was_not_delivered_is_delivered(stored: Stored) -> None:
     stored.database.migrate()
     due = stored.do(lambda tx: outbox.claim_due(tx, after(WEEK)))
+    pipeline_run = str(told(FIRST)["pipeline"])
     assert {(one.kind, one.run_id) for one in due} == {
         (DeliveryKind.start, "run-accepted"),
         (DeliveryKind.resolved, "run-resolved"),
         (DeliveryKind.cancel, "run-cancelled"),
+        (DeliveryKind.start, "run-team"),
+        (DeliveryKind.start, pipeline_run),
     }
     assert stored.look(lambda tx: session_queue.stuck_sessions(tx, after(WEEK))) == []
 
@@ -163,7 +193,7 @@ def test_what_was_not_delivered_is_delivered(stored: Stored) -> None:
 def test_a_downgrade_keeps_the_data_and_it_is_upgraded_again(stored: Stored) -> None:
     before = rows(stored)
     stored.database.migrate()
-    downgrade(stored.database, "0001")
+    downgrade(stored.database, FIRST)
     assert rows(stored) == before
     check_references(stored)
     stored.database.migrate()
@@ -177,24 +207,37 @@ def test_what_was_written_since_survives_a_downgrade(stored: Stored) -> None:
         session_id="quiet", user_id=None, on_busy=OnBusy.parallel, at=after(200)
     )
     stored.answer(run_id, content="New.", at=after(201))
-    downgrade(stored.database, "0001")
+    downgrade(stored.database, FIRST)
     stored.database.migrate()
     assert stored.output(run_id).content == "New."
     seen = stored.look(lambda tx: history_window.earlier(tx, "quiet", 9, Window(runs=1)))
     assert [message.content for message in seen] == ["Hi", "New."]
 
 
+def test_a_pipeline_that_was_recorded_halfway_ends(stored: Stored) -> None:
+    stored.database.migrate()
+    run_id, before = told(FIRST)["pipeline"], told(FIRST)["executed"]
+    assert isinstance(run_id, str)
+    assert isinstance(before, list)
+    lanes = Lanes(stored, unfinished_workflow(), run_id=run_id)
+    player = Player(lanes, 1)
+    player.start()
+    assert player.play()
+    assert lanes.status is RunStatus.completed
+    # Those that were executing when it was recorded are executed again: they are idempotent.
+    assert sorted([*map(str, before), *lanes.executed]) == list("abcdef")
+    assert set(lanes.executed.values()) == {1}
+
+
 @pytest.mark.parametrize("most", range(2, 14))
-def test_a_pipeline_goes_on_after_its_lanes_were_upgraded(tmp_path: Path, most: int) -> None:
-    """Workflows had been told of steps under names that the rows did not have yet."""
-    a, b, c, d, e, f = (Step(name, str, effect="idempotent") for name in "abcdef")
-    one, two = Steps([Parallel(a, b), c], name="one"), Steps([d], name="two")
+def test_a_pipeline_goes_on_after_an_upgrade_at_any_moment(tmp_path: Path, most: int) -> None:
+    """Workflows have heard of lanes from rows as they were before it."""
     with opened("sqlite", tmp_path) as stored:
-        lanes = Lanes(stored, pipeline(f, Parallel(one, two), e), items=0, failing="")
+        lanes = Lanes(stored, unfinished_workflow())
         player = Player(lanes, most)
         player.start()
         if not player.play(most):
-            downgrade(stored.database, "0004")
+            downgrade(stored.database, FIRST)
             stored.database.migrate()
             player.restart()
             player.play()

@@ -31,10 +31,21 @@ class Lanes:
     """A run of a workflow, one step of which fails until it is told not to.
 
     `failing`: the step's name, and its item's number if it is in a `for_each`, which gives `items`.
+    `run_id`: a run that was accepted before, or begun.
     """
 
-    def __init__(self, stored: Stored, workflow: Workflow, *, items: int, failing: str) -> None:
-        self.run_id, _ = stored.accept(kind="workflow", component_id=workflow.id or "")
+    def __init__(
+        self,
+        stored: Stored,
+        workflow: Workflow,
+        *,
+        items: int = 0,
+        failing: str = "",
+        run_id: str | None = None,
+    ) -> None:
+        if run_id is None:
+            run_id, _ = stored.accept(kind="workflow", component_id=workflow.id or "")
+        self.run_id = run_id
         self.executed: Counter[str] = Counter()
         self.is_good = False
         self._stored = stored

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from sqlalchemy import text
 from sqlmodel import Session
 
 from kern.context.history_window import Window
@@ -10,26 +9,27 @@ from kern.contracts.viewer import OPERATOR
 from kern.db.reading import history_window, session_metrics
 from kern.db.sessions import records
 from kern.run import Message
+from tests.support.raw_sql import execute_sql
 from tests.support.session_model import CANCELLED, REJECTED, ModelSession, Run, Said
 
 _RUNS = """
 SELECT id, number, input, status, is_queued, turn, content, input_tokens, model_calls, tool_calls,
-last_event FROM runs WHERE session_id = :session ORDER BY number
+last_event FROM kern_runs WHERE session_id = :session ORDER BY number
 """
 _EVENTS = """
-SELECT e.run_id, e.seq, e.kind FROM events e JOIN runs r ON r.id = e.run_id
+SELECT e.run_id, e.seq, e.kind FROM kern_events e JOIN kern_runs r ON r.id = e.run_id
 WHERE r.session_id = :session ORDER BY e.run_id, e.seq
 """
 _OWED = """
-SELECT o.run_id, o.kind, o.requirement_id FROM outbox o JOIN runs r ON r.id = o.run_id
+SELECT o.run_id, o.kind, o.requirement_id FROM kern_outbox o JOIN kern_runs r ON r.id = o.run_id
 WHERE r.session_id = :session
 """
 _CALLS = """
-SELECT c.id, c.status, c.token, c.attempt FROM tool_calls c JOIN runs r ON r.id = c.run_id
+SELECT c.id, c.status, c.token, c.attempt FROM kern_tool_calls c JOIN kern_runs r ON r.id = c.run_id
 WHERE r.session_id = :session
 """
 _ASKS = """
-SELECT q.id, q.status FROM requirements q JOIN runs r ON r.id = q.run_id
+SELECT q.id, q.status FROM kern_requirements q JOIN kern_runs r ON r.id = q.run_id
 WHERE r.session_id = :session
 """
 # Events that tell where a run stands; the rest tell how it came there.
@@ -113,7 +113,7 @@ def expected(session: ModelSession, now: int) -> Facts:
 
 
 def _asked(tx: Session, query: str, session_id: str) -> list[tuple[object, ...]]:
-    return [tuple(row) for row in tx.connection().execute(text(query), {"session": session_id})]
+    return [tuple(row) for row in execute_sql(tx, query, session=session_id)]
 
 
 def _row(run: Run) -> tuple[object, ...]:

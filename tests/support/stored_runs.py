@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from pydantic import JsonValue
-from sqlalchemy import text
 from sqlmodel import Session
 
 from kern.contracts.answers import Answer, NewCall, Question
@@ -33,6 +32,7 @@ from kern.tools import Approval
 from kern.tools.signature import Signature
 from kern.values.ids import new_id
 from kern.values.states import RequirementKind, ToolOutcome, Verdict
+from tests.support.raw_sql import execute_sql
 from tests.support.templates import with_tables
 
 TOKEN = "attempt"
@@ -96,7 +96,7 @@ class Stored:
 
     def sql(self, statement: str, **values: object) -> None:
         """Change rows behind Kern's back."""
-        self.do(lambda tx: tx.connection().execute(text(statement), values))
+        self.do(lambda tx: execute_sql(tx, statement, **values))
 
     def accept(
         self,
@@ -225,8 +225,8 @@ class Stored:
         return next(c for c in self.output(self.run_of(call_id)).tools if c.id == call_id)
 
     def run_of(self, call_id: str) -> str:
-        statement = text("SELECT run_id FROM tool_calls WHERE id = :id")
-        found = self.look(lambda tx: tx.connection().execute(statement, {"id": call_id}).scalar())
+        statement = "SELECT run_id FROM kern_tool_calls WHERE id = :id"
+        found = self.look(lambda tx: execute_sql(tx, statement, id=call_id).scalar())
         assert isinstance(found, str)
         return found
 

@@ -6,6 +6,7 @@ from kern.contracts.database import Database
 from kern.db.engine.store import Store
 from kern.db.engine.stores import MemoryStore, PostgresStore, SqliteStore, store_from_url
 from kern.errors import InvalidDefinition
+from kern.process.settings import read_settings
 from kern.values.validation import described
 
 
@@ -22,13 +23,13 @@ class _StoredDatabase(Database):
         """Bring the tables up to date; several processes may call it at once.
 
         Raises:
-            Unavailable: the database does not answer.
-            Conflict: a newer version of Kern made the tables.
+            Unavailable: the database does not answer, or its role may not make the tables.
+            Conflict: a newer version of Kern made the tables, or a development version before 0.2.
         """
         self._store.migrate()
 
     def close(self) -> None:
-        """Give back threads and connections."""
+        """Release threads and connections."""
         self._store.close()
 
     def __eq__(self, other: object) -> bool:
@@ -44,10 +45,10 @@ class SqliteDb(_StoredDatabase):
     It is in WAL mode with `synchronous=FULL`: what was acknowledged survives the loss of power.
 
     Args:
-        path: The file; it and its folder are made when they do not exist.
+        path: The file; it and its folder are created when they do not exist.
 
     Raises:
-        InvalidInput: it names no file.
+        InvalidInput: the path cannot be that of a file.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -67,19 +68,21 @@ class InMemoryDb(_StoredDatabase):
 class PostgresDb(_StoredDatabase):
     """Runs in Postgres, through psycopg 3.
 
-    A server that does not take a connection within 5 seconds counts as away, and one that vanished
-    from the network is noticed within a minute.
+    A server that does not accept a connection within 5 seconds is considered unavailable, and one
+    that vanished from the network is noticed within a minute.
 
     Args:
         url: `postgresql://user:password@host:port/database`. Parameters of libpq may follow, such
             as `?connect_timeout=20&keepalives_idle=60`; they replace those of Kern.
+        schema: The schema of Kern's tables; default: `KERN_DATABASE_SCHEMA`, else `kern`. Two
+            schemas of one database hold two installations that share nothing.
 
     Raises:
-        InvalidInput: the URL cannot be read.
+        InvalidInput: the URL cannot be read, or Postgres has no schema of such a name.
     """
 
-    def __init__(self, url: str) -> None:
-        super().__init__(PostgresStore(url))
+    def __init__(self, url: str, schema: str | None = None) -> None:
+        super().__init__(PostgresStore(url, _schema(schema)))
 
 
 class _UrlDatabase(_StoredDatabase):
@@ -89,19 +92,25 @@ class _UrlDatabase(_StoredDatabase):
 def database_from_url(url: str) -> Database:
     """Return the database that a URL names, as in `KERN_DATABASE_URL`.
 
+    On Postgres, its tables are in the schema `KERN_DATABASE_SCHEMA`, by default `kern`.
+
     Raises:
-        InvalidInput: it is the URL of no database that Kern can use.
+        InvalidInput: the URL is that of no database that Kern supports.
     """
-    return _UrlDatabase(store_from_url(url))
+    return _UrlDatabase(store_from_url(url, _schema(None)))
 
 
 def store_of(database: Database) -> Store:
     """Return the store behind a database that was declared.
 
     Raises:
-        InvalidDefinition: it is a class that somebody derived from `Database` alone.
+        InvalidDefinition: its class derives from `Database` alone.
     """
     if isinstance(database, _StoredDatabase):
         return database._store  # noqa: SLF001  the one way behind the public class
     message = f"db is {described(database)}: use SqliteDb(…), PostgresDb(…) or InMemoryDb()."
     raise InvalidDefinition(message)
+
+
+def _schema(name: str | None) -> str:
+    return read_settings().database_schema if name is None else name

@@ -12,12 +12,13 @@ _FILE = "kern.db"
 def open_store(settings: Settings) -> Store:
     """Return the runtime's own database: `KERN_DATABASE_URL`, else SQLite in the folder."""
     if settings.database_url is not None:
-        return store_from_url(settings.database_url.get_secret_value())
+        url = settings.database_url.get_secret_value()
+        return store_from_url(url, settings.database_schema)
     return SqliteStore(database_path(settings.home))
 
 
 def database_path(home: Path) -> Path:
-    """Return where a folder's own database lies."""
+    """Return the path of a folder's own database."""
     return home / _FILE
 
 
@@ -25,6 +26,6 @@ def database_file(settings: Settings) -> Path | None:
     """Return the file that holds the database, whether it exists or not; None for a server."""
     if settings.database_url is None:
         return database_path(settings.home)
-    scheme, _, rest = settings.database_url.get_secret_value().partition("://")
-    is_file = scheme.partition("+")[0] == "sqlite" and rest.strip("/")
-    return Path(rest.removeprefix("/")).expanduser() if is_file else None
+    scheme, _, path = settings.database_url.get_secret_value().partition("://")
+    is_file = scheme.partition("+")[0] == "sqlite" and path.strip("/")
+    return Path(path.removeprefix("/")).expanduser() if is_file else None

@@ -1,7 +1,9 @@
-"""What processes tell each other through Postgres: that a run has news, and pieces of its text.
+"""Notifications between processes through Postgres: a run has new events, or more text.
 
-A notice is a hint. Whoever missed it finds in the tables what it told, except for pieces of text,
-which come once more, whole, when their turn is stored.
+A notification is a hint. A process that missed one finds the events in the tables; the text of a
+turn is there, whole, once the turn is stored.
+
+Postgres keeps channels apart by database, and Kern by schema: each installation has its own.
 """
 
 import asyncio
@@ -9,47 +11,53 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from sqlalchemy import Engine, bindparam, func, select
+from sqlalchemy import Connection, Engine, bindparam, func, select
 from sqlmodel import Session
 
+from kern.db.engine.schema import schema_of
 from kern.process.live_text import Broadcaster, LiveText
 from kern.process.logs import get_logger
 
 _log = get_logger("kern.notices")
 
-CHANNEL = "kern"
-# A notice has at most 7,999 bytes, and JSON writes some characters with six.
+# A payload has at most 7,999 bytes, and JSON writes some characters with six.
 _CHARACTERS = 1_000
-_SEND = select(func.pg_notify(CHANNEL, bindparam("notice")))
+_SEND = select(func.pg_notify(bindparam("channel"), bindparam("payload")))
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
-_PATIENCE = 5.0
+_START_SECONDS = 5.0
+
+
+def channel(bind: Engine | Connection) -> str:
+    """Return the channel of the installation whose tables lie in a schema."""
+    return f"kern_{schema_of(bind)}"
 
 
 def news(run_id: str, seq: int) -> str:
-    """Write the notice that a run has events up to a number."""
+    """Return the payload that announces events of a run up to a number."""
     return json.dumps({"run": run_id, "seq": seq})
 
 
 def pieces(text: LiveText, offset: int) -> Iterator[str]:
-    """Write the notices that tell of a text from an offset on; one at least, for its beginning."""
-    rest = text.since(offset)
+    """Return the payloads of a text from an offset on; at least one, to announce an empty text."""
+    new_text = text.since(offset)
     place = [text.turn, text.attempt, text.token]
-    for start in range(0, len(rest) or 1, _CHARACTERS):
-        piece = rest[start : start + _CHARACTERS]
-        told = {"run": text.run_id, "place": place, "at": offset + start, "text": piece}
-        yield json.dumps(told, ensure_ascii=False)
+    for start in range(0, len(new_text) or 1, _CHARACTERS):
+        piece = new_text[start : start + _CHARACTERS]
+        content = {"run": text.run_id, "place": place, "at": offset + start, "text": piece}
+        yield json.dumps(content, ensure_ascii=False)
 
 
 def send(tx: Session, notices: Sequence[str]) -> None:
-    """Send notices when the transaction is committed."""
-    for notice in notices:
-        tx.connection().execute(_SEND, {"notice": notice})
+    """Send payloads to all listeners when the transaction is committed."""
+    connection = tx.connection()
+    for payload in notices:
+        connection.execute(_SEND, {"channel": channel(connection), "payload": payload})
 
 
 class Listener:
-    """Hears the notices of all processes, on one connection for this one.
+    """Receives the notifications of all processes, on one connection for this process.
 
-    A connection that breaks is replaced; then every reader looks at the table.
+    A connection that breaks is replaced; then every reader looks at the tables.
     """
 
     def __init__(self, engine: Engine, broadcaster: Broadcaster) -> None:
@@ -60,18 +68,18 @@ class Listener:
 
     @property
     def is_listening(self) -> bool:
-        """Whether notices are heard now."""
+        """Whether notifications are received now."""
         return self._connected.is_set()
 
     async def start(self) -> None:
-        """Listen from now on, if it is possible within a few seconds; else as soon as it is."""
+        """Begin to listen; return once it does, or after a few seconds while it keeps trying."""
         if self._task is None:
             self._task = asyncio.create_task(self._listen())
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._connected.wait(), _PATIENCE)
+            await asyncio.wait_for(self._connected.wait(), _START_SECONDS)
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -83,7 +91,7 @@ class Listener:
         wait = _FIRST_WAIT
         while True:
             try:
-                await self._hear_all()
+                await self._receive()
             except (psycopg.Error, OSError) as error:
                 if self.is_listening:
                     wait = _FIRST_WAIT
@@ -94,27 +102,29 @@ class Listener:
             await asyncio.sleep(wait)
             wait = min(wait * 2, _LONGEST_WAIT)
 
-    async def _hear_all(self) -> None:
+    async def _receive(self) -> None:
         import psycopg  # noqa: PLC0415  as above
+        from psycopg import sql  # noqa: PLC0415  as above
 
-        url = self._engine.url
+        url, name = self._engine.url, sql.Identifier(channel(self._engine))
         _, options = self._engine.dialect.create_connect_args(url)
         connection = await psycopg.AsyncConnection.connect(**options, autocommit=True)
         async with connection:
-            await connection.execute(f"LISTEN {CHANNEL}")
+            await connection.execute(sql.SQL("LISTEN {}").format(name))
             self._connected.set()
-            # What was told before is not heard.
+            # Notifications from before are lost.
             self._broadcaster.missed()
-            async for notice in connection.notifies():
-                self._hear(notice.payload)
+            async for notification in connection.notifies():
+                self._forward(notification.payload)
 
-    def _hear(self, notice: str) -> None:
-        """Pass a notice on; one that a later version of Kern, or somebody else, sent is let be."""
+    def _forward(self, payload: str) -> None:
+        """Pass a notification on; an unknown one, of a later version or a stranger, is ignored."""
         with suppress(ValueError, KeyError, TypeError):
-            told = json.loads(notice)
-            if "seq" in told:
-                self._broadcaster.committed({str(told["run"]): int(told["seq"])})
+            content = json.loads(payload)
+            run_id = str(content["run"])
+            if "seq" in content:
+                self._broadcaster.committed({run_id: int(content["seq"])})
             else:
-                turn, attempt, token = told["place"]
+                turn, attempt, token = content["place"]
                 place = (int(turn), int(attempt), str(token))
-                self._broadcaster.hear(str(told["run"]), place, int(told["at"]), str(told["text"]))
+                self._broadcaster.hear(run_id, place, int(content["at"]), str(content["text"]))

@@ -10,8 +10,9 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import Connection, CursorResult, Executable, Insert, Table
 from sqlmodel import Session, SQLModel
 
+from kern.db.engine.base import KernRow, row_class
+
 Kind = TypeVar("Kind", bound=SQLModel)
-_OURS = ("kern.db.engine.tables", "kern.db.engine.step_tables")
 _CONNECTION, _LATER = "kern_connection", "kern_later"
 
 
@@ -24,7 +25,7 @@ class PlainRow:
 
 def table_of(kind: type[SQLModel]) -> Table:
     """Return the table of a kind of row."""
-    return SQLModel.metadata.tables[_name(kind)]
+    return KernRow.metadata.tables[_name(kind)]
 
 
 def execute(tx: Session, query: Executable, /, **values: object) -> CursorResult[Any]:
@@ -96,13 +97,11 @@ def _name(kind: type[SQLModel]) -> str:
 
 @cache
 def _defaults(name: str) -> dict[str, object]:
-    # By name, since a kind does not count as hashable; users may have tables of their own.
-    ours = (one for one in SQLModel.__subclasses__() if one.__module__ in _OURS)
-    kind = next(one for one in ours if _name(one) == name)
-    fields = kind.model_fields
+    # By name, since a kind does not count as hashable.
+    fields = row_class(name).model_fields
     return {name: field.default for name, field in fields.items() if not field.is_required()}
 
 
 @cache
 def _insertion(name: str) -> Insert:
-    return SQLModel.metadata.tables[name].insert()
+    return KernRow.metadata.tables[name].insert()

@@ -7,22 +7,23 @@ from datetime import datetime
 
 from pydantic import JsonValue
 from sqlalchemy import Column, Index, Text, UniqueConstraint
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
+from kern.db.engine.base import KernRow
 from kern.db.engine.columns import JsonText, UtcDateTime
 
 
-class ShapeRow(SQLModel, table=True):
+class ShapeRow(KernRow, table=True):
     """The shape of a workflow, under the digest that names it; runs of one shape share it."""
 
-    __tablename__ = "shapes"
+    __tablename__ = "kern_shapes"
 
     digest: str = Field(primary_key=True)
     shape: dict[str, JsonValue] = Field(sa_type=JsonText)
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class StepRow(SQLModel, table=True):
+class StepRow(KernRow, table=True):
     """One instance of a node of a run's shape: a step, or a container with what it has opened.
 
     `phase` says what it needs next, and `version` counts its phases, so that what was found out for
@@ -34,17 +35,17 @@ class StepRow(SQLModel, table=True):
     `round`.
     """
 
-    __tablename__ = "steps"
+    __tablename__ = "kern_steps"
     __table_args__ = (
         UniqueConstraint("parent_id", "parent_round", "place"),
-        Index("steps_by_phase", "run_id", "phase", "waits"),
-        Index("steps_by_lane", "lane", "phase"),
-        Index("steps_by_told_by", "told_by"),
-        Index("steps_by_number", "run_id", "number"),
+        Index("kern_steps_by_phase", "run_id", "phase", "waits"),
+        Index("kern_steps_by_lane", "lane", "phase"),
+        Index("kern_steps_by_told_by", "told_by"),
+        Index("kern_steps_by_number", "run_id", "number"),
     )
 
     id: str = Field(primary_key=True)
-    run_id: str = Field(foreign_key="runs.id")
+    run_id: str = Field(foreign_key="kern_runs.id")
     number: int
     node: str
     name: str

@@ -1,4 +1,4 @@
-"""One contract for every database: a transaction is a plain function that may be executed again."""
+"""The contract of every store: a transaction is a plain function that may be executed again."""
 
 import asyncio
 import random
@@ -29,17 +29,20 @@ from kern.process.stop_signals import Stops
 
 Result = TypeVar("Result")
 
+# Up to 8 executions, with pauses of up to 0.04, 0.08 … 2.6 seconds between them.
 _ATTEMPTS = 8
-_PATIENCE_SECONDS = 10.0
+_UNREACHABLE_SECONDS = 10.0
+# SQLSTATEs of Postgres: serialization failure, deadlock, lock not available.
+_LOST_RACES = frozenset({"40001", "40P01", "55P03"})
 
 
 class Store:
     """A database that keeps runs.
 
-    What reads or writes is a function of a `Session`; it is executed in one transaction, in a
-    thread, and again from the
-    beginning when the database asks for that (a deadlock, a lost race for a unique key). So it must
-    have no other effect.
+    A transaction is a function of a `Session`. It is executed in a thread, and again from its
+    beginning when the database refused it for a reason that passes: a deadlock, a lost race for a
+    unique key, a broken connection. So it must have no effect outside the database; what has to
+    happen after the commit, it notes with `kern.db.engine.after_commit`.
     """
 
     _write_options: ClassVar[Mapping[str, object]] = {"kern_write": True}
@@ -48,19 +51,19 @@ class Store:
     def __init__(self, engine: Engine, *, threads: int) -> None:
         self.engine = engine
         self.broadcaster, self.stops = Broadcaster(), Stops()
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="kern-db")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="kern-db")
         self._when_due: Callable[[], object] = bool
 
     @property
     def name(self) -> str:
-        """The database as it may be shown: without secrets, and as it is given."""
+        """The database as it may be shown: its URL without secrets."""
         url = self.engine.url.set(drivername=self.engine.url.get_backend_name())
         secrets = {key: "***" for key in url.query if "password" in key}
         return url.update_query_dict(secrets).render_as_string(hide_password=True)
 
     @contextmanager
     def when_due(self, act: Callable[[], object]) -> Generator[None]:
-        """Have `act` called, in some thread, when a transaction has left something to deliver."""
+        """Call `act`, in any thread, after each commit that left a delivery to the relay."""
         self._when_due = act
         try:
             yield
@@ -68,7 +71,7 @@ class Store:
             self._when_due = bool
 
     def is_same(self, other: "Store") -> bool:
-        """Whether the rows of both are the same rows."""
+        """Whether both are stores of the same rows."""
         return self is other or self.name == other.name
 
     async def write(self, transaction: Callable[[Session], Result]) -> Result:
@@ -76,7 +79,7 @@ class Store:
         return await self._in_thread(lambda: self.write_now(transaction))
 
     async def read(self, transaction: Callable[[Session], Result]) -> Result:
-        """Execute a transaction that only reads, on one consistent state."""
+        """Execute a transaction that only reads; all its statements see the same snapshot."""
         return await self._in_thread(lambda: self.read_now(transaction))
 
     def write_now(self, transaction: Callable[[Session], Result]) -> Result:
@@ -91,7 +94,8 @@ class Store:
         """Bring the tables up to date; safe to call from several processes at once.
 
         Raises:
-            Unavailable: the database does not answer.
+            Unavailable: the database does not answer, or its role may not make the tables.
+            Conflict: a newer version of Kern made the tables, or a development version before 0.2.
         """
         from kern.db.migrations.migrate import migrate  # noqa: PLC0415  alembic is slow to import
 
@@ -100,7 +104,8 @@ class Store:
         except OperationalError as error:
             raise self._unavailable(error) from error
         except DatabaseError as error:
-            # Those of other kinds are errors in a migration.
+            # SQLite's driver raises the class itself for a file that is damaged or no database; its
+            # subclasses are errors in a migration.
             if type(error) is not DatabaseError:
                 raise
             message = (
@@ -110,26 +115,28 @@ class Store:
             raise Unavailable(message) from error
 
     def close(self) -> None:
-        """Give back threads and connections."""
-        self._pool.shutdown(wait=True)
+        """Release threads and connections."""
+        self._threads.shutdown(wait=True)
         self.engine.dispose()
 
-    def _announce(self, session: Session, news: Mapping[str, int]) -> None:
-        """Tell other processes, when the transaction is committed, what it has news of."""
+    def _notify(self, session: Session, news: Mapping[str, int]) -> None:
+        """Have other processes notified, by the commit, of runs with new events."""
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _commit(self, transaction: Callable[[Session], Result]) -> Result:
         with Session(self.engine, expire_on_commit=False) as session:
             session.connection(execution_options=self._write_options)
             result = transaction(session)
+            # First what the ORM holds, then the changed rows of the unit of work, then the rows
+            # that nothing in the transaction refers to.
             session.flush()
             save(session)
             add_what_waits(session)
             news = news_of(session)
             if news:
-                self._announce(session, news)
+                self._notify(session, news)
             reach("write.before_commit")
             session.commit()
             self.broadcaster.committed(news)
@@ -145,15 +152,21 @@ class Store:
             return transaction(session)
 
     def _repeat(self, work: Callable[[], Result]) -> Result:
-        begun = time.monotonic()
+        """Execute a transaction until it succeeds, or fails in a way that repeating cannot help.
+
+        Where the connection broke during a commit, nobody knows whether the commit happened, and
+        the transaction is executed again on top of it: it has to recognise its own result.
+        """
+        start = time.monotonic()
         for attempt in range(1, _ATTEMPTS):
             try:
                 return work()
             except DBAPIError as error:
-                if not _is_passing(error):
+                if not _is_transient(error):
                     raise
-                if isinstance(error, OperationalError) and _has_waited(error, begun):
+                if isinstance(error, OperationalError) and _is_unreachable(error, start):
                     raise self._unavailable(error) from error
+                # Transactions that collided would collide again after equal pauses.
                 time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311  a jitter, no secret
         try:
             return work()
@@ -167,35 +180,44 @@ class Store:
 
 
 def reason(error: DBAPIError) -> str:
-    """Return what a database's driver says, without the advice that it adds in further lines."""
+    """Return the error of a database's driver, without the advice that follows in further lines."""
     lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
     return lines[0].strip().rstrip(".")
 
 
 def _checked(work: Callable[[], Result]) -> Result:
-    """Execute a transaction; what the database cannot keep becomes an error of Kern's own."""
+    """Execute a transaction; a value that the database cannot store becomes `InvalidInput`."""
     try:
         return work()
     except (DataError, UnicodeEncodeError) as error:
-        why = error.orig if isinstance(error, DataError) else error
-        raise InvalidInput(f"A value cannot be stored: {why}.") from error
+        cause = error.orig if isinstance(error, DataError) else error
+        raise InvalidInput(f"A value cannot be stored: {cause}.") from error
     except StatementError as error:
+        # SQLAlchemy wraps what a column type raises, such as the refusal of a value by `JsonText`.
         if isinstance(error.orig, KernError):
             raise error.orig from error
         raise
 
 
-def _has_waited(error: OperationalError, begun: float) -> bool:
-    """Whether a server that says nothing, not even why it refuses, was waited for long enough."""
-    said = getattr(error.orig, "sqlstate", None)
-    return said is None and time.monotonic() - begun > _PATIENCE_SECONDS
+def _is_unreachable(error: OperationalError, start: float) -> bool:
+    """Whether a server has not answered, not even with an error of its own, for too long.
+
+    Each attempt may take the whole connect timeout: all of them would take most of a minute.
+    """
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    return sqlstate is None and time.monotonic() - start > _UNREACHABLE_SECONDS
 
 
-def _is_passing(error: DBAPIError) -> bool:
-    """Whether the same transaction may succeed at once: it lost a race, or its connection."""
-    state = getattr(error.orig, "sqlstate", None)
+def _is_transient(error: DBAPIError) -> bool:
+    """Whether the same transaction may succeed next time: it lost a race, or its connection.
+
+    A unique key that is taken is such a race: two transactions looked, found nothing, and both
+    inserted. The loser, executed again, finds the winner's row. A violation that has another cause
+    is raised after the last attempt.
+    """
+    sqlstate = getattr(error.orig, "sqlstate", None)
     return (
         isinstance(error, IntegrityError | OperationalError)
         or error.connection_invalidated
-        or state in {"40001", "40P01", "55P03"}
+        or sqlstate in _LOST_RACES
     )

@@ -16,14 +16,16 @@ from sqlalchemy.pool import StaticPool
 from sqlmodel import Session
 
 from kern.db.engine import pg_notify
+from kern.db.engine.schema import schema_of, schema_options, valid_schema
 from kern.db.engine.store import Result, Store
 from kern.errors import InvalidInput
+from kern.process.settings import DEFAULT_SCHEMA
 from kern.values.validation import described
 
 _BUSY_SECONDS = 30
-# libpq's own: it would wait for ever for a server that the network swallows, and the system's
-# keep-alive would notice a dead one after two hours. The last is in milliseconds.
-_PATIENCE: Mapping[str, int] = MappingProxyType(
+# libpq waits for ever for a server that the network swallows, and the system's keep-alive notices a
+# dead one after two hours. The last is in milliseconds.
+_CONNECT_OPTIONS: Mapping[str, int] = MappingProxyType(
     {
         "connect_timeout": 5,
         "keepalives": 1,
@@ -41,22 +43,25 @@ class SqliteStore(Store):
     It is in WAL mode with `synchronous=FULL`: what was acknowledged survives the loss of power.
 
     Args:
-        path: The file; it and its folder are made when they do not exist.
+        path: The file; it and its folder are created when they do not exist.
 
     Raises:
-        InvalidInput: it names no file.
+        InvalidInput: the path cannot be that of a file.
     """
 
     def __init__(self, path: str | Path) -> None:
         _check_path(path)
-        # One file has one name, however it is reached.
+        # A file has one name, however it is reached.
         self.path = Path(path).expanduser().resolve()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # It holds all that was said: only its user reads it. SQLite's own files beside it follow.
+        # It holds every message: only its user may read it. SQLite gives the files that it creates
+        # beside it (the write-ahead log and its index) the same mode.
         if not self.path.exists():
             self.path.touch(mode=0o600, exist_ok=True)
         engine = create_engine(
             URL.create("sqlite", database=str(self.path)),
+            # Python's driver would begin transactions by itself, and only before a write: `_begin`
+            # does it for every transaction instead.
             connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None},
             hide_parameters=True,
         )
@@ -78,10 +83,11 @@ class MemoryStore(Store):
             connect_args={"check_same_thread": False, "isolation_level": None},
             hide_parameters=True,
         )
-        event.listen(engine, "connect", _check_keys)
+        event.listen(engine, "connect", _enforce_foreign_keys)
         event.listen(engine, "begin", _begin)
-        # One connection is one transaction at a time, whichever thread it is in.
-        self._one = threading.RLock()
+        # A database in memory belongs to its connection, so there is one for all threads, and it
+        # holds one transaction at a time.
+        self._connection_lock = threading.RLock()
         super().__init__(engine, threads=1)
 
     @property
@@ -91,30 +97,38 @@ class MemoryStore(Store):
 
     def write_now(self, transaction: Callable[[Session], Result]) -> Result:
         """As `write`, in the calling thread."""
-        with self._one:
+        with self._connection_lock:
             return super().write_now(transaction)
 
     def read_now(self, transaction: Callable[[Session], Result]) -> Result:
         """As `read`, in the calling thread."""
-        with self._one:
+        with self._connection_lock:
             return super().read_now(transaction)
 
 
 class PostgresStore(Store):
     """Runs in Postgres, through psycopg 3.
 
-    A server that does not take a connection within 5 seconds counts as away, and one that vanished
-    from the network is noticed within a minute.
+    A server that does not accept a connection within 5 seconds is considered unavailable, and one
+    that vanished from the network is noticed within a minute.
 
     Args:
         url: `postgresql://user:password@host:port/database`. Parameters of libpq may follow, such
             as `?connect_timeout=20&keepalives_idle=60`; they replace those of Kern.
+        schema: The schema of Kern's tables.
+
+    Raises:
+        InvalidInput: the URL cannot be read, or Postgres has no schema of such a name.
     """
 
-    # By default each statement would see what was committed before it, so no two see one state.
+    # Postgres's default, READ COMMITTED, gives each statement a snapshot of its own: a run read by
+    # one statement and its messages by the next could come from two different moments. With
+    # REPEATABLE READ the whole transaction sees the snapshot of its first statement. Writers keep
+    # the default: they lock the rows that they change (`FOR UPDATE`) and have to see what the
+    # transaction that held the lock before has committed, which an older snapshot would refuse.
     _read_options = MappingProxyType({"isolation_level": "REPEATABLE READ"})
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, schema: str = DEFAULT_SCHEMA) -> None:
         try:
             parsed = make_url(url).set(drivername="postgresql+psycopg")
         except ArgumentError as error:
@@ -123,33 +137,44 @@ class PostgresStore(Store):
                 "postgresql://user:password@host:port/database."
             )
             raise InvalidInput(message) from error
-        unsaid = {name: value for name, value in _PATIENCE.items() if name not in parsed.query}
+        defaults = {
+            name: value for name, value in _CONNECT_OPTIONS.items() if name not in parsed.query
+        }
         engine = create_engine(
             parsed,
-            connect_args=unsaid,
+            connect_args=defaults,
             pool_size=10,
             max_overflow=10,
+            # A connection that broke while it was idle is replaced before a transaction gets it.
             pool_pre_ping=True,
             hide_parameters=True,
+            execution_options=dict(schema_options(valid_schema(schema))),
         )
         super().__init__(engine, threads=10)
 
-    def _announce(self, session: Session, news: Mapping[str, int]) -> None:
+    @property
+    def name(self) -> str:
+        """The database as it may be shown, and its schema if that is not the default."""
+        schema = schema_of(self.engine)
+        return super().name if schema == DEFAULT_SCHEMA else f"{super().name} (schema {schema})"
+
+    def _notify(self, session: Session, news: Mapping[str, int]) -> None:
         pg_notify.send(session, [pg_notify.news(run_id, seq) for run_id, seq in news.items()])
 
 
-def store_from_url(url: str) -> Store:
-    """Return the database that `KERN_DATABASE_URL` names.
+def store_from_url(url: str, schema: str = DEFAULT_SCHEMA) -> Store:
+    """Return the database that `KERN_DATABASE_URL` names; `schema` counts on Postgres alone.
 
     Raises:
-        InvalidInput: it is neither `postgresql://…` nor `sqlite:///path`.
+        InvalidInput: the URL is neither `postgresql://…` nor `sqlite:///path`, or the schema's name
+            is invalid.
     """
-    scheme, _, rest = url.partition("://")
+    scheme, _, address = url.partition("://")
     match scheme.partition("+")[0]:
         case "postgresql" | "postgres":
-            return PostgresStore(f"postgresql://{rest}")
-        case "sqlite" if rest.strip("/"):
-            return SqliteStore(rest.removeprefix("/"))
+            return PostgresStore(f"postgresql://{address}", schema)
+        case "sqlite" if address.strip("/"):
+            return SqliteStore(address.removeprefix("/"))
         case _:
             message = (
                 f"KERN_DATABASE_URL begins with {scheme[:20]!r}: use "
@@ -159,16 +184,16 @@ def store_from_url(url: str) -> Store:
             raise InvalidInput(message)
 
 
-def _check_path(given: object) -> None:
-    if not isinstance(given, str | Path) or not str(given).strip() or "\0" in str(given):
-        wanted = "give the path of a file"
-    elif str(given) == ":memory:":
-        wanted = "use InMemoryDb() for a database in memory"
-    elif Path(given).expanduser().is_dir():
-        wanted = "it is a folder; give the path of a file in it"
+def _check_path(path: object) -> None:
+    if not isinstance(path, str | Path) or not str(path).strip() or "\0" in str(path):
+        advice = "give the path of a file"
+    elif str(path) == ":memory:":
+        advice = "use InMemoryDb() for a database in memory"
+    elif Path(path).expanduser().is_dir():
+        advice = "it is a folder; give the path of a file in it"
     else:
         return
-    message = f"SqliteDb cannot keep runs in {described(given)}: {wanted}."
+    message = f"SqliteDb cannot keep runs in {described(path)}: {advice}."
     raise InvalidInput(message)
 
 
@@ -178,18 +203,25 @@ class _Cursor(Protocol):
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     cursor: _Cursor = connection.cursor()
-    _into_wal(cursor)
+    _switch_to_wal(cursor)
+    # NORMAL, the usual companion of WAL, may lose the last commits with the power.
     cursor.execute("PRAGMA synchronous=FULL")
-    _check_keys(connection, _record)
+    _enforce_foreign_keys(connection, _record)
 
 
-def _check_keys(connection: sqlite3.Connection, _record: object) -> None:
+def _enforce_foreign_keys(connection: sqlite3.Connection, _record: object) -> None:
+    # SQLite checks references only on connections that ask for it.
     cursor: _Cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys=ON")
 
 
-def _into_wal(cursor: _Cursor) -> None:
-    """Change a new file's journal; SQLite's own timeout does not wait for others who do it now."""
+def _switch_to_wal(cursor: _Cursor) -> None:
+    """Switch the file to a write-ahead log: readers and the writer do not block each other in it.
+
+    The switch needs the file for itself, and SQLite's busy timeout does not cover it: where several
+    processes open a new file at once, all but one fail immediately. So it is tried again here. The
+    mode is a property of the file: for all later connections the statement changes nothing.
+    """
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
@@ -203,8 +235,11 @@ def _into_wal(cursor: _Cursor) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    # A transaction that begins by reading and then writes fails at once when another wrote in
-    # between, and no
-    # timeout helps; so one that will write takes the lock at its beginning.
+    # SQLite has one writer at a time. A plain BEGIN takes no lock: the transaction becomes a reader
+    # with its first SELECT, and has to be promoted at its first write. If another process has
+    # committed in between, its snapshot is out of date, and SQLite refuses the promotion at once
+    # with SQLITE_BUSY, without waiting for the busy timeout: waiting could not help. IMMEDIATE
+    # takes the write lock before anything is read, and for that lock the timeout does wait.
+    # Readers keep the plain BEGIN: in WAL mode they wait for nobody and see one snapshot.
     writes = connection.get_execution_options().get("kern_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

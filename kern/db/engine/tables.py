@@ -16,13 +16,14 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
+from kern.db.engine.base import KernRow
 from kern.db.engine.columns import JsonText, UtcDateTime
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus
 
 
-class SessionRow(SQLModel, table=True):
+class SessionRow(KernRow, table=True):
     """A conversation and its owner; no `user_id` is an owner like any other.
 
     `state_updates` are the latest changes of the state from outside of runs, by their ids.
@@ -30,10 +31,10 @@ class SessionRow(SQLModel, table=True):
     counts the runs inside other runs, which have numbers of their own, below 0.
     """
 
-    __tablename__ = "sessions"
+    __tablename__ = "kern_sessions"
     __table_args__ = (
-        Index("sessions_by_time", "updated_at", "id"),
-        Index("sessions_of_user", "user_id", "updated_at", "id"),
+        Index("kern_sessions_by_time", "updated_at", "id"),
+        Index("kern_sessions_of_user", "user_id", "updated_at", "id"),
     )
 
     id: str = Field(primary_key=True)
@@ -52,7 +53,7 @@ class SessionRow(SQLModel, table=True):
     updated_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class RunRow(SQLModel, table=True):
+class RunRow(KernRow, table=True):
     """One interaction. Its row is the lock under which everything in it changes.
 
     `is_queued` says that it is pending because another run of its session comes first. The time
@@ -67,16 +68,16 @@ class RunRow(SQLModel, table=True):
     to take, and has done.
     """
 
-    __tablename__ = "runs"
+    __tablename__ = "kern_runs"
     __table_args__ = (
         UniqueConstraint("session_id", "number"),
-        Index("runs_by_status", "status", "updated_at"),
-        Index("runs_by_time", "created_at", "id"),
-        Index("runs_of_session", "session_id", "status", "number"),
+        Index("kern_runs_by_status", "status", "updated_at"),
+        Index("kern_runs_by_time", "created_at", "id"),
+        Index("kern_runs_of_session", "session_id", "status", "number"),
     )
 
     id: str = Field(primary_key=True)
-    session_id: str = Field(foreign_key="sessions.id")
+    session_id: str = Field(foreign_key="kern_sessions.id")
     parent_run_id: str | None = Field(default=None, index=True)
     root_run_id: str | None = Field(default=None, index=True)
     ancestors: list[str] = Field(default=[], sa_type=JsonText)
@@ -119,7 +120,7 @@ class RunRow(SQLModel, table=True):
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class MessageRow(SQLModel, table=True):
+class MessageRow(KernRow, table=True):
     """One message, appended once and never rewritten.
 
     Turn 0 is the input. In a turn, position 0 is the model's answer and the results of its calls
@@ -127,9 +128,9 @@ class MessageRow(SQLModel, table=True):
     which it asked for them, whenever they came.
     """
 
-    __tablename__ = "messages"
+    __tablename__ = "kern_messages"
 
-    run_id: str = Field(sa_column=Column(String, ForeignKey("runs.id"), primary_key=True))
+    run_id: str = Field(sa_column=Column(String, ForeignKey("kern_runs.id"), primary_key=True))
     turn: int = Field(primary_key=True)
     position: int = Field(primary_key=True)
     role: str
@@ -144,17 +145,17 @@ class MessageRow(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class FileRow(SQLModel, table=True):
+class FileRow(KernRow, table=True):
     """A file or an image that came with a run's input, kept once in a session.
 
     An image that has a `url` is not here: it has no bytes.
     """
 
-    __tablename__ = "files"
+    __tablename__ = "kern_files"
     __table_args__ = (UniqueConstraint("session_id", "digest", "media_type", "name"),)
 
     id: str = Field(primary_key=True)
-    session_id: str = Field(foreign_key="sessions.id")
+    session_id: str = Field(foreign_key="kern_sessions.id")
     name: str
     media_type: str
     size: int
@@ -164,7 +165,7 @@ class FileRow(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class ToolCallRow(SQLModel, table=True):
+class ToolCallRow(KernRow, table=True):
     """One call that the model asked for, or a pipeline: `step_id` names the step for which it is.
 
     `digest` freezes `arguments` when the call is stored. An edit or a person's values go to
@@ -175,11 +176,11 @@ class ToolCallRow(SQLModel, table=True):
     run answers is the answer of the whole.
     """
 
-    __tablename__ = "tool_calls"
+    __tablename__ = "kern_tool_calls"
     __table_args__ = (UniqueConstraint("run_id", "turn", "position"),)
 
     id: str = Field(primary_key=True)
-    run_id: str = Field(foreign_key="runs.id", index=True)
+    run_id: str = Field(foreign_key="kern_runs.id", index=True)
     turn: int
     position: int
     provider_call_id: str
@@ -205,7 +206,7 @@ class ToolCallRow(SQLModel, table=True):
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class RequirementRow(SQLModel, table=True):
+class RequirementRow(KernRow, table=True):
     """Something that a run waits for from a person.
 
     `root_run_id` names the run at the root of the tree, its own without one above it. `path` says
@@ -214,16 +215,16 @@ class RequirementRow(SQLModel, table=True):
     besides, and empty when there is none any more.
     """
 
-    __tablename__ = "requirements"
-    __table_args__ = (Index("requirements_by_status", "status", "created_at"),)
+    __tablename__ = "kern_requirements"
+    __table_args__ = (Index("kern_requirements_by_status", "status", "created_at"),)
 
     id: str = Field(primary_key=True)
-    run_id: str = Field(foreign_key="runs.id", index=True)
+    run_id: str = Field(foreign_key="kern_runs.id", index=True)
     root_run_id: str | None = Field(default=None, index=True)
     path: list[str] = Field(default=[], sa_type=JsonText)
     session_id: str
     user_id: str | None = None
-    tool_call_id: str | None = Field(default=None, foreign_key="tool_calls.id", index=True)
+    tool_call_id: str | None = Field(default=None, foreign_key="kern_tool_calls.id", index=True)
     kind: str
     status: str = RequirementStatus.pending.value
     tool_name: str | None = None
@@ -251,14 +252,14 @@ class RequirementRow(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class DecisionRow(SQLModel, table=True):
+class DecisionRow(KernRow, table=True):
     """What a person, or a deadline, said about a requirement.
 
     Append-only; each row's hash covers the one before. So it outlives its requirement when the
     session is deleted.
     """
 
-    __tablename__ = "decisions"
+    __tablename__ = "kern_decisions"
     __table_args__ = (UniqueConstraint("requirement_id", "position"),)
 
     seq: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
@@ -279,33 +280,33 @@ class DecisionRow(SQLModel, table=True):
     hash: str
 
 
-class ChainHeadRow(SQLModel, table=True):
+class ChainHeadRow(KernRow, table=True):
     """The end of the chain of decisions: its row is the lock under which the chain grows."""
 
-    __tablename__ = "chain_heads"
+    __tablename__ = "kern_chain_heads"
 
     name: str = Field(primary_key=True)
     seq: int = 0
     hash: str
 
 
-class EventRow(SQLModel, table=True):
+class EventRow(KernRow, table=True):
     """What happened in a run, numbered without gaps, written with what it tells."""
 
-    __tablename__ = "events"
+    __tablename__ = "kern_events"
 
-    run_id: str = Field(sa_column=Column(String, ForeignKey("runs.id"), primary_key=True))
+    run_id: str = Field(sa_column=Column(String, ForeignKey("kern_runs.id"), primary_key=True))
     seq: int = Field(primary_key=True)
     kind: str
     data: dict[str, JsonValue] = Field(sa_type=JsonText)
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class OutboxRow(SQLModel, table=True):
+class OutboxRow(KernRow, table=True):
     """Something accepted that Temporal has not confirmed yet; deleted when it has."""
 
-    __tablename__ = "outbox"
-    __table_args__ = (Index("outbox_by_time", "next_at"),)
+    __tablename__ = "kern_outbox"
+    __table_args__ = (Index("kern_outbox_by_time", "next_at"),)
 
     id: str = Field(primary_key=True)
     kind: str
@@ -318,10 +319,10 @@ class OutboxRow(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class DeletedRunRow(SQLModel, table=True):
+class DeletedRunRow(KernRow, table=True):
     """A run that was deleted with its session: what still executes for it ends."""
 
-    __tablename__ = "deleted_runs"
+    __tablename__ = "kern_deleted_runs"
 
     id: str = Field(primary_key=True)
     deleted_at: datetime = Field(sa_type=UtcDateTime, index=True)

@@ -1,3 +1,3 @@
 """The history of the tables."""
 
-HEAD = "0005"
+HEAD = "0001"

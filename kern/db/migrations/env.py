@@ -1,15 +1,21 @@
-"""Tells Alembic which connection and which tables to work with."""
+"""Alembic's entry point: runs Kern's migrations on the connection that `migrate` opened."""
 
 from alembic import context
-from sqlmodel import SQLModel
 
 from kern.db.engine import step_tables, tables
+from kern.db.engine.base import KernRow
+from kern.db.engine.schema import schema_of
+from kern.db.migrations.migrate import VERSION_TABLE, prepare_schema
 
 _ = tables, step_tables
 connection = context.config.attributes["connection"]
+prepare_schema(connection)
 context.configure(
     connection=connection,
-    target_metadata=SQLModel.metadata,
+    target_metadata=KernRow.metadata,
+    # Alembic's default is `alembic_version`, which is the application's.
+    version_table=VERSION_TABLE,
+    version_table_schema=schema_of(connection),
     render_as_batch=True,
     transactional_ddl=True,
 )

@@ -1,10 +1,11 @@
 """Databases as older revisions left them, written by the code of that time.
 
-For revision 0001: `revision_0001.sql` holds the rows, and `revision_0001.json` what that code read
-from them. Both are history: when tables change, they do not.
+For a revision, `revision_….sql` holds the rows, and `revision_….json` what that code read from
+them. Both are history: when tables change, they do not. `record` writes those of a new revision.
 """
 
 import json
+import re
 from pathlib import Path
 
 from alembic import command
@@ -12,22 +13,29 @@ from pydantic import JsonValue, TypeAdapter
 
 from kern.db.engine.store import Store
 from kern.db.migrations.migrate import changing, configuration
+from kern.workflow import Parallel, Step, Steps, Workflow
+from tests.support.pipelines import pipeline
 
-_HERE = Path(__file__).parent
+HERE = Path(__file__).parent
 _JSON: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
+_BYTES = re.compile(r"\bX'([0-9a-f]*)'")
 
 
 def fill(database: Store, revision: str) -> None:
-    """Bring an empty database to a revision, with the rows that were kept of it."""
+    """Bring an empty database to a revision, with the rows that were recorded of it."""
     with changing(database) as connection:
         command.upgrade(configuration(connection), revision)
-        if connection.dialect.name == "postgresql":
+        is_postgres = connection.dialect.name == "postgresql"
+        if is_postgres:
             # The rows' times are in UTC, as SQLite keeps them.
             connection.exec_driver_sql("SET LOCAL TIME ZONE 'UTC'")
-        rows = (_HERE / f"revision_{revision}.sql").read_text(encoding="utf-8")
+        # The migration has made the row already at which the chain of decisions begins.
+        connection.exec_driver_sql("DELETE FROM kern_chain_heads")
+        rows = (HERE / f"revision_{revision}.sql").read_text(encoding="utf-8")
         for statement in rows.splitlines():
             if statement and not statement.startswith("--"):
-                connection.exec_driver_sql(statement)
+                own = _BYTES.sub(r"'\\x\1'", statement) if is_postgres else statement
+                connection.exec_driver_sql(own)
 
 
 def downgrade(database: Store, revision: str) -> None:
@@ -38,5 +46,12 @@ def downgrade(database: Store, revision: str) -> None:
 
 def told(revision: str) -> dict[str, JsonValue]:
     """Return what the code of a revision read from its rows."""
-    text = (_HERE / f"revision_{revision}.json").read_text(encoding="utf-8")
+    text = (HERE / f"revision_{revision}.json").read_text(encoding="utf-8")
     return _JSON.validate_python(json.loads(text))
+
+
+def unfinished_workflow() -> Workflow:
+    """Return the workflow whose run was recorded halfway."""
+    a, b, c, d, e, f = (Step(name, str, effect="idempotent") for name in "abcdef")
+    one, two = Steps([Parallel(a, b), c], name="one"), Steps([d], name="two")
+    return pipeline(f, Parallel(one, two), e)

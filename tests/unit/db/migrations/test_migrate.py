@@ -1,23 +1,28 @@
 """Migrations: every database comes to the tables of the code, once, however many begin at once."""
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
-from sqlmodel import SQLModel
 
-from kern.db.engine import tables
+from kern.db.engine.base import KernRow
 from kern.db.engine.stores import MemoryStore, SqliteStore
 from kern.db.migrations import HEAD
 from kern.db.migrations.migrate import configuration, revision_of
 from kern.errors import Conflict
 from tests.support.stored_runs import at_once
+from tests.support.table_differences import table_differences
 
-_ = tables
+POSTGRES_NAME = 63
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+DEVELOPMENT = (
+    *("sessions", "runs", "messages", "tool_calls", "requirements", "files", "deleted_runs"),
+    *("decisions", "events", "outbox", "chain_heads", "shapes", "steps"),
+)
 
 
 def test_the_head_is_the_newest_revision() -> None:
@@ -39,10 +44,48 @@ def test_an_empty_database_comes_to_the_head_and_stays_there(tmp_path: Path) -> 
 def test_the_tables_are_those_that_the_code_declares(tmp_path: Path) -> None:
     with closing(SqliteStore(tmp_path / "kern.db")) as database:
         database.migrate()
+        assert table_differences(database) == []
+
+
+def test_a_missing_index_and_a_table_of_nobody_are_differences(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "kern.db")) as database:
+        database.migrate()
+        with database.engine.begin() as connection:
+            connection.execute(text("DROP INDEX kern_runs_by_status"))
+            connection.execute(text("CREATE TABLE kern_stray (id TEXT)"))
+        differences = str(table_differences(database))
+        assert "kern_runs_by_status" in differences
+        assert "kern_stray" in differences
+
+
+def test_every_name_has_the_prefix(tmp_path: Path) -> None:
+    """SQLite has one namespace for the tables and indexes of a file, whoever made them."""
+    with closing(SqliteStore(tmp_path / "kern.db")) as database:
+        database.migrate()
         with database.engine.connect() as connection:
-            assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
-            found = set(inspect(connection).get_table_names())
-        assert found == {*SQLModel.metadata.tables, "alembic_version"}
+            names = connection.execute(text("SELECT name FROM sqlite_master")).scalars().all()
+    assert [
+        name for name in names if not name.startswith(("kern_", "sqlite_autoindex_kern_"))
+    ] == []
+    tables = KernRow.metadata.sorted_tables
+    constraints = [str(item.name) for table in tables for item in table.constraints]
+    constraints += [str(item.name) for table in tables for item in table.indexes]
+    assert [name for name in constraints if not name.startswith("kern_")] == []
+    assert [name for name in constraints if len(name) > POSTGRES_NAME] == []
+
+
+def test_constraints_have_the_names_of_the_code(tmp_path: Path) -> None:
+    """Alembic does not compare them, and a later migration addresses a constraint by its name."""
+    with closing(SqliteStore(tmp_path / "kern.db")) as database:
+        database.migrate()
+        inspector = inspect(database.engine)
+        for name, table in KernRow.metadata.tables.items():
+            found = {
+                inspector.get_pk_constraint(name)["name"],
+                *(key["name"] for key in inspector.get_foreign_keys(name)),
+                *(key["name"] for key in inspector.get_unique_constraints(name)),
+            }
+            assert found == {constraint.name for constraint in table.constraints}
 
 
 def test_eight_threads_may_begin_with_one_file_at_once(tmp_path: Path) -> None:
@@ -67,7 +110,45 @@ def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(
     with closing(SqliteStore(tmp_path / "kern.db")) as database:
         database.migrate()
         with database.engine.begin() as connection:
-            connection.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": revision})
+            connection.execute(text("UPDATE kern_version SET version_num = :v"), {"v": revision})
         with pytest.raises(Conflict, match=f"revision {revision}.*newer version"):
             database.migrate()
         assert revision_of(database) == revision
+
+
+def old_tables(database: SqliteStore, names: tuple[str, ...], revision: str) -> None:
+    with database.engine.begin() as connection:
+        for name in names:
+            connection.execute(text(f"CREATE TABLE {name} (id TEXT)"))
+        connection.execute(text("CREATE TABLE alembic_version (version_num TEXT)"))
+        connection.execute(text("INSERT INTO alembic_version VALUES (:v)"), {"v": revision})
+
+
+def test_a_database_of_a_development_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "kern.db"
+    with closing(SqliteStore(path)) as database:
+        old_tables(database, DEVELOPMENT, "0005")
+        before = inspect(database.engine).get_table_names()
+        acts: list[Callable[[], object]] = [database.migrate, lambda: revision_of(database)]
+        for act in acts:
+            with pytest.raises(Conflict, match=r"kern\.db.*before 0\.2 \(revision 0005\).*Move"):
+                act()
+        assert inspect(database.engine).get_table_names() == before
+
+
+@pytest.mark.parametrize(
+    ("names", "revision"),
+    [
+        # An application of its own, numbered in the same way, with some tables of the same names.
+        (("sessions", "runs", "messages", "events", "outbox"), "0005"),
+        # Or with all of them, at a revision that Kern never had.
+        (DEVELOPMENT, "1a2b3c4d5e6f"),
+    ],
+)
+def test_an_application_is_not_taken_for_a_development_version(
+    tmp_path: Path, names: tuple[str, ...], revision: str
+) -> None:
+    with closing(SqliteStore(tmp_path / "kern.db")) as database:
+        old_tables(database, names, revision)
+        database.migrate()
+        assert revision_of(database) == HEAD

@@ -1,0 +1,349 @@
+"""The tables of version 0.2."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply the change."""
+    op.create_table(
+        "kern_chain_heads",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="kern_chain_heads_pkey"),
+    )
+    op.create_table(
+        "kern_decisions",
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("requirement_id", sa.String(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("verdict", sa.String(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.Column("tool_name", sa.String(), nullable=True),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("edit", sa.Text(), nullable=True),
+        sa.Column("given", sa.Text(), nullable=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("previous_hash", sa.String(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name="kern_decisions_pkey"),
+        sa.UniqueConstraint("id", name="kern_decisions_id_key"),
+        sa.UniqueConstraint(
+            "requirement_id", "position", name="kern_decisions_requirement_id_position_key"
+        ),
+    )
+    op.create_index("kern_decisions_by_run_id", "kern_decisions", ["run_id"])
+    op.create_table(
+        "kern_deleted_runs",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="kern_deleted_runs_pkey"),
+    )
+    op.create_index("kern_deleted_runs_by_deleted_at", "kern_deleted_runs", ["deleted_at"])
+    op.create_table(
+        "kern_outbox",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("component_id", sa.String(), nullable=False),
+        sa.Column("component_kind", sa.String(), nullable=False),
+        sa.Column("requirement_id", sa.String(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="kern_outbox_pkey"),
+    )
+    op.create_index("kern_outbox_by_run_id", "kern_outbox", ["run_id"])
+    op.create_index("kern_outbox_by_time", "kern_outbox", ["next_at"])
+    op.create_table(
+        "kern_sessions",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("user_id", sa.String(), nullable=True),
+        sa.Column("component_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("state_version", sa.Integer(), nullable=False),
+        sa.Column("state_updates", sa.Text(), nullable=True),
+        sa.Column("next_number", sa.Integer(), nullable=False),
+        sa.Column("parts", sa.Integer(), nullable=False),
+        sa.Column("summary", sa.Text(), nullable=True),
+        sa.Column("summary_number", sa.Integer(), nullable=False),
+        sa.Column("forked_from", sa.String(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="kern_sessions_pkey"),
+    )
+    op.create_index("kern_sessions_by_time", "kern_sessions", ["updated_at", "id"])
+    op.create_index("kern_sessions_by_user_id", "kern_sessions", ["user_id"])
+    op.create_index("kern_sessions_of_user", "kern_sessions", ["user_id", "updated_at", "id"])
+    op.create_table(
+        "kern_shapes",
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("shape", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name="kern_shapes_pkey"),
+    )
+    op.create_table(
+        "kern_files",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("session_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("media_type", sa.String(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["kern_sessions.id"], name="kern_files_session_id_fkey"
+        ),
+        sa.PrimaryKeyConstraint("id", name="kern_files_pkey"),
+        sa.UniqueConstraint(
+            "session_id",
+            "digest",
+            "media_type",
+            "name",
+            name="kern_files_session_id_digest_media_type_name_key",
+        ),
+    )
+    op.create_table(
+        "kern_runs",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("session_id", sa.String(), nullable=False),
+        sa.Column("parent_run_id", sa.String(), nullable=True),
+        sa.Column("root_run_id", sa.String(), nullable=True),
+        sa.Column("ancestors", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("forked_from", sa.String(), nullable=True),
+        sa.Column("user_id", sa.String(), nullable=True),
+        sa.Column("component_id", sa.String(), nullable=False),
+        sa.Column("component_kind", sa.String(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("is_queued", sa.Boolean(), nullable=False),
+        sa.Column("is_streamed", sa.Boolean(), nullable=False),
+        sa.Column("is_summarised", sa.Boolean(), nullable=False),
+        sa.Column("retries", sa.Integer(), nullable=False),
+        sa.Column("input", sa.Text(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=True),
+        sa.Column("error_code", sa.String(), nullable=True),
+        sa.Column("error_message", sa.Text(), nullable=True),
+        sa.Column("turn", sa.Integer(), nullable=False),
+        sa.Column("shape", sa.String(), nullable=True),
+        sa.Column("steps_opened", sa.Integer(), nullable=False),
+        sa.Column("steps_known", sa.Integer(), nullable=False),
+        sa.Column("steps_done", sa.Integer(), nullable=False),
+        sa.Column("last_event", sa.Integer(), nullable=False),
+        sa.Column("input_tokens", sa.Integer(), nullable=False),
+        sa.Column("output_tokens", sa.Integer(), nullable=False),
+        sa.Column("cached_tokens", sa.Integer(), nullable=False),
+        sa.Column("reasoning_tokens", sa.Integer(), nullable=False),
+        sa.Column("model_calls", sa.Integer(), nullable=False),
+        sa.Column("tool_calls", sa.Integer(), nullable=False),
+        sa.Column("first_token_seconds", sa.Float(), nullable=True),
+        sa.Column("working_seconds", sa.Float(), nullable=False),
+        sa.Column("waiting_seconds", sa.Float(), nullable=False),
+        sa.Column("dependencies", sa.Text(), nullable=False),
+        sa.Column("run_metadata", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("counted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["kern_sessions.id"], name="kern_runs_session_id_fkey"
+        ),
+        sa.PrimaryKeyConstraint("id", name="kern_runs_pkey"),
+        sa.UniqueConstraint("session_id", "number", name="kern_runs_session_id_number_key"),
+    )
+    op.create_index("kern_runs_by_parent_run_id", "kern_runs", ["parent_run_id"])
+    op.create_index("kern_runs_by_root_run_id", "kern_runs", ["root_run_id"])
+    op.create_index("kern_runs_by_status", "kern_runs", ["status", "updated_at"])
+    op.create_index("kern_runs_by_time", "kern_runs", ["created_at", "id"])
+    op.create_index("kern_runs_of_session", "kern_runs", ["session_id", "status", "number"])
+    op.create_table(
+        "kern_events",
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["kern_runs.id"], name="kern_events_run_id_fkey"),
+        sa.PrimaryKeyConstraint("run_id", "seq", name="kern_events_pkey"),
+    )
+    op.create_table(
+        "kern_messages",
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("provider_call_id", sa.String(), nullable=True),
+        sa.Column("tool_name", sa.String(), nullable=True),
+        sa.Column("provider", sa.String(), nullable=True),
+        sa.Column("requested", sa.Text(), nullable=True),
+        sa.Column("items", sa.Text(), nullable=True),
+        sa.Column("usage", sa.Text(), nullable=True),
+        sa.Column("files", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["kern_runs.id"], name="kern_messages_run_id_fkey"),
+        sa.PrimaryKeyConstraint("run_id", "turn", "position", name="kern_messages_pkey"),
+    )
+    op.create_table(
+        "kern_steps",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("node", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("parent_id", sa.String(), nullable=True),
+        sa.Column("parent_round", sa.Integer(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("lane", sa.String(), nullable=True),
+        sa.Column("told_by", sa.String(), nullable=True),
+        sa.Column("phase", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("waits", sa.Boolean(), nullable=False),
+        sa.Column("outcome", sa.String(), nullable=True),
+        sa.Column("is_stopped", sa.Boolean(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("given", sa.Text(), nullable=True),
+        sa.Column("values", sa.Text(), nullable=True),
+        sa.Column("chosen", sa.Text(), nullable=True),
+        sa.Column("feedback", sa.Text(), nullable=True),
+        sa.Column("round", sa.Integer(), nullable=False),
+        sa.Column("revisions", sa.Integer(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("cursor", sa.Integer(), nullable=False),
+        sa.Column("open_children", sa.Integer(), nullable=False),
+        sa.Column("width", sa.Integer(), nullable=False),
+        sa.Column("last_id", sa.String(), nullable=True),
+        sa.Column("content", sa.Text(), nullable=True),
+        sa.Column("error_code", sa.String(), nullable=True),
+        sa.Column("error_message", sa.Text(), nullable=True),
+        sa.Column("call_id", sa.String(), nullable=True),
+        sa.Column("gate_id", sa.String(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["run_id"], ["kern_runs.id"], name="kern_steps_run_id_fkey"),
+        sa.PrimaryKeyConstraint("id", name="kern_steps_pkey"),
+        sa.UniqueConstraint(
+            "parent_id", "parent_round", "place", name="kern_steps_parent_id_parent_round_place_key"
+        ),
+    )
+    op.create_index("kern_steps_by_lane", "kern_steps", ["lane", "phase"])
+    op.create_index("kern_steps_by_number", "kern_steps", ["run_id", "number"])
+    op.create_index("kern_steps_by_phase", "kern_steps", ["run_id", "phase", "waits"])
+    op.create_index("kern_steps_by_told_by", "kern_steps", ["told_by"])
+    op.create_table(
+        "kern_tool_calls",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("provider_call_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("arguments", sa.Text(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("approved_arguments", sa.Text(), nullable=True),
+        sa.Column("approved_digest", sa.String(), nullable=True),
+        sa.Column("gate", sa.String(), nullable=True),
+        sa.Column("child_run_id", sa.String(), nullable=True),
+        sa.Column("is_answer", sa.Boolean(), nullable=False),
+        sa.Column("step_id", sa.String(), nullable=True),
+        sa.Column("effect", sa.String(), nullable=False),
+        sa.Column("retries", sa.Integer(), nullable=False),
+        sa.Column("timeout", sa.Float(), nullable=True),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("outcome", sa.String(), nullable=True),
+        sa.Column("result", sa.Text(), nullable=True),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("token", sa.String(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["run_id"], ["kern_runs.id"], name="kern_tool_calls_run_id_fkey"),
+        sa.PrimaryKeyConstraint("id", name="kern_tool_calls_pkey"),
+        sa.UniqueConstraint(
+            "run_id", "turn", "position", name="kern_tool_calls_run_id_turn_position_key"
+        ),
+    )
+    op.create_index("kern_tool_calls_by_run_id", "kern_tool_calls", ["run_id"])
+    op.create_index("kern_tool_calls_by_step_id", "kern_tool_calls", ["step_id"])
+    op.create_table(
+        "kern_requirements",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("root_run_id", sa.String(), nullable=True),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("session_id", sa.String(), nullable=False),
+        sa.Column("user_id", sa.String(), nullable=True),
+        sa.Column("tool_call_id", sa.String(), nullable=True),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("tool_name", sa.String(), nullable=True),
+        sa.Column("arguments", sa.Text(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("arguments_schema", sa.Text(), nullable=False),
+        sa.Column("question", sa.Text(), nullable=True),
+        sa.Column("fields", sa.Text(), nullable=False),
+        sa.Column("choices", sa.Text(), nullable=False),
+        sa.Column("multiple", sa.Boolean(), nullable=False),
+        sa.Column("candidates", sa.Text(), nullable=False),
+        sa.Column("excluded", sa.Text(), nullable=False),
+        sa.Column("quorum", sa.Integer(), nullable=False),
+        sa.Column("on_expiry", sa.String(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("remind_seconds", sa.Float(), nullable=True),
+        sa.Column("reminders", sa.Integer(), nullable=False),
+        sa.Column("remind_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("escalate_to", sa.Text(), nullable=True),
+        sa.Column("escalate_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("verdict", sa.String(), nullable=True),
+        sa.Column("resolved_by", sa.String(), nullable=True),
+        sa.Column("resolved_note", sa.Text(), nullable=True),
+        sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["kern_runs.id"], name="kern_requirements_run_id_fkey"),
+        sa.ForeignKeyConstraint(
+            ["tool_call_id"], ["kern_tool_calls.id"], name="kern_requirements_tool_call_id_fkey"
+        ),
+        sa.PrimaryKeyConstraint("id", name="kern_requirements_pkey"),
+    )
+    op.create_index("kern_requirements_by_root_run_id", "kern_requirements", ["root_run_id"])
+    op.create_index("kern_requirements_by_run_id", "kern_requirements", ["run_id"])
+    op.create_index("kern_requirements_by_status", "kern_requirements", ["status", "created_at"])
+    op.create_index("kern_requirements_by_tool_call_id", "kern_requirements", ["tool_call_id"])
+
+    op.bulk_insert(
+        sa.table("kern_chain_heads", sa.column("name"), sa.column("seq"), sa.column("hash")),
+        [{"name": "decisions", "seq": 0, "hash": "0" * 64}],
+    )
+
+
+def downgrade() -> None:
+    """Take the change back."""
+    op.drop_table("kern_requirements")
+    op.drop_table("kern_tool_calls")
+    op.drop_table("kern_steps")
+    op.drop_table("kern_messages")
+    op.drop_table("kern_events")
+    op.drop_table("kern_runs")
+    op.drop_table("kern_files")
+    op.drop_table("kern_shapes")
+    op.drop_table("kern_sessions")
+    op.drop_table("kern_outbox")
+    op.drop_table("kern_deleted_runs")
+    op.drop_table("kern_decisions")
+    op.drop_table("kern_chain_heads")
