@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlmodel import Session
 
-from kern.db.engine.tables import RequirementRow, ToolCallRow
+from kern.db.engine.records import RequirementRecord, ToolCallRecord
 from kern.db.journal.audit_chain import KERN, decisions_of, hash_of
 from kern.db.reading.run_outputs import runs_with
 from kern.values.canonical import arguments_digest
@@ -18,7 +18,7 @@ _GUARDS = (
 _ALLOWING = (Verdict.approve.value, Verdict.answer.value)
 
 
-def is_as_approved(tx: Session, call: ToolCallRow, asked: Sequence[RequirementRow]) -> bool:
+def is_as_approved(tx: Session, call: ToolCallRecord, asked: Sequence[RequirementRecord]) -> bool:
     """Whether a call's arguments are those that were frozen, and decided if they had to be.
 
     `asked` are the requirements about the call.
@@ -37,7 +37,7 @@ def is_as_approved(tx: Session, call: ToolCallRow, asked: Sequence[RequirementRo
     return call.approved_digest == digest and _was_decided(tx, guard, digest)
 
 
-def _was_decided(tx: Session, guard: RequirementRow, digest: str) -> bool:
+def _was_decided(tx: Session, guard: RequirementRecord, digest: str) -> bool:
     allowing = [
         decision
         for decision in decisions_of(tx, guard.id)

@@ -22,8 +22,9 @@ from kern.db.decisions.verdicts import (
     happened_text,
     outcome_text,
 )
-from kern.db.engine.plain_rows import table_of
-from kern.db.engine.tables import DecisionRow, RequirementRow, RunRow, ToolCallRow
+from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableToolCall
+from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord, ToolCallRecord
+from kern.db.engine.typed_tables import REQUIREMENTS, RUNS
 from kern.db.engine.unit_of_work import hold
 from kern.db.journal import audit_chain, outbox
 from kern.db.journal.audit_chain import KERN, Decided
@@ -46,7 +47,7 @@ from kern.values.states import (
     Verdict,
 )
 
-_requirements = table_of(RequirementRow)
+_requirements = REQUIREMENTS.table
 _REQUIREMENT = _requirements.select().where(_requirements.c.id == bindparam("requirement_id"))
 _RUN_OF = lifecycle.locking(
     select(_requirements.c.run_id)
@@ -130,7 +131,9 @@ def resolve(
     return _accepted(tx, run, row, delivery)
 
 
-def _accepted(tx: Session, run: RunRow, row: RequirementRow, delivery: Delivery | None) -> Accepted:
+def _accepted(
+    tx: Session, run: RunRecord, row: RequirementRecord, delivery: Delivery | None
+) -> Accepted:
     return Accepted(
         requirement_of(tx, row),
         delivery,
@@ -165,9 +168,9 @@ def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:
 
 def _lock(
     tx: Session, requirement_id: str, viewer: Viewer
-) -> tuple[RunRow, RequirementRow, ToolCallRow]:
-    run = hold(tx, RunRow, _RUN_OF, requirement_id=requirement_id)
-    row = hold(tx, RequirementRow, _REQUIREMENT, requirement_id=requirement_id)
+) -> tuple[MutableRun, MutableRequirement, MutableToolCall]:
+    run = hold(tx, RUNS, _RUN_OF, requirement_id=requirement_id)
+    row = hold(tx, REQUIREMENTS, _REQUIREMENT, requirement_id=requirement_id)
     if run is None or row is None:
         raise no_requirement(requirement_id)
     check(tx, viewer, f"Requirement {requirement_id!r}", run)
@@ -179,10 +182,10 @@ def _lock(
 
 def _check(
     tx: Session,
-    row: RequirementRow,
-    call: ToolCallRow,
+    row: RequirementRecord,
+    call: ToolCallRecord,
     submission: Submission,
-    earlier: Sequence[DecisionRow],
+    earlier: Sequence[DecisionRecord],
 ) -> None:
     if row.status != RequirementStatus.pending.value:
         raise AlreadyResolved(requirement_of(tx, row).closed_message())
@@ -203,7 +206,7 @@ def _check(
     check_fit(row, submission.draft)
 
 
-def _check_person(row: RequirementRow, actor: str, earlier: Sequence[DecisionRow]) -> None:
+def _check_person(row: RequirementRecord, actor: str, earlier: Sequence[DecisionRecord]) -> None:
     if actor == KERN:
         message = f"{KERN!r} is Kern itself, in whose name nobody decides. Give the person's name."
         raise NotAllowed(message)
@@ -225,7 +228,7 @@ def _check_person(row: RequirementRow, actor: str, earlier: Sequence[DecisionRow
 
 
 def _decided(
-    row: RequirementRow, submission: Submission, arguments: dict[str, JsonValue] | None
+    row: RequirementRecord, submission: Submission, arguments: dict[str, JsonValue] | None
 ) -> Decided:
     draft = submission.draft
     given: JsonValue = draft.result
@@ -245,7 +248,7 @@ def _decided(
     )
 
 
-def _is_enough(row: RequirementRow, decided: Decided, earlier: Sequence[DecisionRow]) -> bool:
+def _is_enough(row: RequirementRecord, decided: Decided, earlier: Sequence[DecisionRecord]) -> bool:
     """Whether the requirement closes now: everything but an approval closes it alone."""
     if decided.verdict is not Verdict.approve:
         return True
@@ -259,9 +262,9 @@ def _is_enough(row: RequirementRow, decided: Decided, earlier: Sequence[Decision
 
 def _act(
     tx: Session,
-    run: RunRow,
-    row: RequirementRow,
-    call: ToolCallRow,
+    run: MutableRun,
+    row: RequirementRecord,
+    call: MutableToolCall,
     *,
     decided: Decided,
     now: datetime,
@@ -288,7 +291,9 @@ def _act(
             lifecycle.finish_call(tx, call, ToolOutcome.result, outcome_text(row, decided), now)
 
 
-def _tell(tx: Session, run: RunRow, row: RequirementRow, decided: Decided, now: datetime) -> None:
+def _tell(
+    tx: Session, run: MutableRun, row: RequirementRecord, decided: Decided, now: datetime
+) -> None:
     kind = (
         "requirement_approved"
         if row.status == RequirementStatus.pending.value
@@ -299,7 +304,7 @@ def _tell(tx: Session, run: RunRow, row: RequirementRow, decided: Decided, now: 
     )
 
 
-def _silence(row: RequirementRow) -> Decided:
+def _silence(row: RequirementRecord) -> Decided:
     due = row.due_at.isoformat(timespec="seconds") if row.due_at else ""
     verdict = {
         OnExpiry.approve: Verdict.approve,

@@ -8,20 +8,21 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from kern.contracts.messages import Gate
-from kern.db.engine.tables import RequirementRow, RunRow
+from kern.db.engine.mutable_rows import MutableRequirement, MutableRun
+from kern.db.engine.records import RequirementRecord
 from kern.db.journal.events import record
 
 # Each takes some events of the workflow's history, which has a limit.
 _MOST_REMINDERS = 100
 
 
-def gate_of(row: RequirementRow) -> Gate:
+def gate_of(row: RequirementRecord) -> Gate:
     """Return what the workflow knows of a requirement: its id, and when to look at it again."""
     moments = [one for one in (row.remind_at, row.escalate_at, row.due_at) if one is not None]
     return Gate(requirement_id=row.id, due_at=min(moments, default=None))
 
 
-def look(tx: Session, run: RunRow, row: RequirementRow, now: datetime) -> None:
+def look(tx: Session, run: MutableRun, row: MutableRequirement, now: datetime) -> None:
     """Remind and escalate, if it is time; once for each time, however often this is called."""
     if row.escalate_at is not None and now >= row.escalate_at:
         added = [one for one in row.escalate_to or [] if one not in row.candidates]
@@ -33,7 +34,7 @@ def look(tx: Session, run: RunRow, row: RequirementRow, now: datetime) -> None:
         record(tx, run, "requirement_reminded", now, requirement_id=row.id, times=row.reminders)
 
 
-def _next_reminder(row: RequirementRow, last: datetime, now: datetime) -> datetime | None:
+def _next_reminder(row: RequirementRecord, last: datetime, now: datetime) -> datetime | None:
     """Return the next one of the row's own rhythm; those that nobody could send are left out."""
     if row.remind_seconds is None or row.reminders >= _MOST_REMINDERS:
         return None

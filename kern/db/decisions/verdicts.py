@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from kern.db.engine.tables import RequirementRow
+from kern.db.engine.records import RequirementRecord
 from kern.db.journal.audit_chain import Decided
 from kern.errors import InvalidDecision
 from kern.requirements import METHODS, DecisionDraft, UserInputField
@@ -40,7 +40,7 @@ def cleaned(draft: DecisionDraft) -> DecisionDraft:
     )
 
 
-def check_fit(row: RequirementRow, draft: DecisionDraft) -> None:
+def check_fit(row: RequirementRecord, draft: DecisionDraft) -> None:
     """Refuse a decision of another kind, or with values that do not fit.
 
     Raises:
@@ -58,7 +58,7 @@ def check_fit(row: RequirementRow, draft: DecisionDraft) -> None:
         _check_choices(row, draft.choices or ())
 
 
-def approved_arguments(row: RequirementRow, draft: DecisionDraft) -> dict[str, JsonValue] | None:
+def approved_arguments(row: RequirementRecord, draft: DecisionDraft) -> dict[str, JsonValue] | None:
     """Return the arguments that replace the frozen ones; None when the decision leaves those.
 
     Raises:
@@ -83,7 +83,7 @@ def approved_arguments(row: RequirementRow, draft: DecisionDraft) -> dict[str, J
     return None
 
 
-def outcome_text(row: RequirementRow, decided: Decided) -> str:
+def outcome_text(row: RequirementRecord, decided: Decided) -> str:
     """Return what the model is told of a call that a person settled."""
     note = f" Their note: {decided.note}" if decided.note else ""
     match decided.verdict:
@@ -104,7 +104,7 @@ def outcome_text(row: RequirementRow, decided: Decided) -> str:
             return given if isinstance(given, str) else canonical_json(given)
 
 
-def chosen_text(row: RequirementRow, given: JsonValue) -> str:
+def chosen_text(row: RequirementRecord, given: JsonValue) -> str:
     """Return what a call comes to by which a person was to choose."""
     chosen = given if isinstance(given, list) else []
     return canonical_json(chosen if row.multiple else chosen[0])
@@ -115,7 +115,7 @@ def happened_text(given: JsonValue) -> str:
     return canonical_json({"content": given, "stop": False})
 
 
-def _check_choices(row: RequirementRow, choices: tuple[str, ...]) -> None:
+def _check_choices(row: RequirementRecord, choices: tuple[str, ...]) -> None:
     offered = ", ".join(repr(choice) for choice in row.choices)
     unknown = [choice for choice in choices if choice not in row.choices]
     if unknown:
@@ -132,7 +132,7 @@ def _check_choices(row: RequirementRow, choices: tuple[str, ...]) -> None:
 
 
 def _check_fields(
-    row: RequirementRow, fields: list[UserInputField], values: dict[str, JsonValue]
+    row: RequirementRecord, fields: list[UserInputField], values: dict[str, JsonValue]
 ) -> None:
     names = [item.name for item in fields]
     unknown = sorted(set(values) - set(names))
@@ -147,7 +147,7 @@ def _check_fields(
 
 
 def _check_schema(
-    row: RequirementRow, value: dict[str, JsonValue], schema: dict[str, JsonValue]
+    row: RequirementRecord, value: dict[str, JsonValue], schema: dict[str, JsonValue]
 ) -> None:
     from jsonschema import Draft202012Validator  # noqa: PLC0415  slow to import, seldom needed
 

@@ -7,14 +7,13 @@ several times. What was changed is written when `save` is called, and at the lat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from sqlalchemy import Executable, RowMapping, Table, Update, bindparam
-from sqlmodel import Session, SQLModel
+from sqlmodel import Session
 
-from kern.db.engine.plain_rows import PlainRow, execute, table_of
+from kern.db.engine.plain_rows import PlainRow, RecordT, RowT, TypedTable, execute
 
-Kind = TypeVar("Kind", bound=SQLModel)
 _Key = tuple[object, ...]
 _PLACE = "kern_held"
 
@@ -30,38 +29,37 @@ class _Entry:
 
 def hold(
     tx: Session,
-    kind: type[Kind],
+    table: TypedTable[RecordT, RowT],
     query: Executable,
     /,
     **values: object,
-) -> Kind | None:
+) -> RowT | None:
     """Return the row that `query` finds, to be changed in this transaction; None without one.
 
     `query` selects the table's columns and locks the row, unless the lock of another row (its
     run's) covers it. A row that the transaction holds already is the same object again.
     """
     found = execute(tx, query, **values).mappings().first()
-    return None if found is None else _held(tx, kind, found)
+    return None if found is None else _held(tx, table, found)
 
 
 def hold_all(
     tx: Session,
-    kind: type[Kind],
+    table: TypedTable[RecordT, RowT],
     query: Executable,
     /,
     **values: object,
-) -> list[Kind]:
+) -> list[RowT]:
     """As `hold`, for all rows that `query` finds once the changes so far are written."""
     save(tx)
-    return [_held(tx, kind, found) for found in execute(tx, query, **values).mappings()]
+    return [_held(tx, table, found) for found in execute(tx, query, **values).mappings()]
 
 
-def hold_new(tx: Session, kind: type[Kind], row: Kind) -> Kind:
+def hold_new(tx: Session, table: TypedTable[RecordT, RowT], row: RowT) -> RowT:
     """Have a new row inserted by the next `save`, with what it has become by then."""
-    table, values = table_of(kind), dict(vars(row))
-    key = tuple(values[column.name] for column in table.primary_key)
-    plain = cast("PlainRow", row)
-    _entries(tx)[table.name, *key] = _Entry(plain, table, key, values, is_new=True)
+    values = dict(vars(row))
+    key = tuple(values[column.name] for column in table.table.primary_key)
+    _entries(tx)[table.table.name, *key] = _Entry(row, table.table, key, values, is_new=True)
     return row
 
 
@@ -89,15 +87,16 @@ def _insert(tx: Session) -> None:
         tx.connection().execute(entries[0].table.insert(), [entry.before for entry in entries])
 
 
-def _held(tx: Session, kind: type[Kind], found: RowMapping) -> Kind:
-    table = table_of(kind)
-    values = {column.name: found[column.name] for column in table.columns}
-    key = tuple(values[column.name] for column in table.primary_key)
+def _held(tx: Session, table: TypedTable[RecordT, RowT], found: RowMapping) -> RowT:
+    columns, name = table.table.columns, table.table.name
+    values = {column.name: found[column.name] for column in columns}
+    key = tuple(values[column.name] for column in table.table.primary_key)
     entries = _entries(tx)
-    known = entries.get((table.name, *key))
-    if known is None:
-        known = entries[table.name, *key] = _Entry(PlainRow(values), table, key, values)
-    return cast("Kind", known.row)
+    entry = entries.get((name, *key))
+    if entry is None:
+        entry = _Entry(table.row_type(values), table.table, key, values)
+        entries[name, *key] = entry
+    return cast("RowT", entry.row)
 
 
 def _changes(entry: _Entry) -> Iterator[tuple[str, object]]:

@@ -8,8 +8,11 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
-from kern.db.engine.plain_rows import add_row, new_row, rows, table_of
-from kern.db.engine.tables import ChainHeadRow, DecisionRow, RequirementRow
+from kern.db.engine.mutable_rows import MutableChainHead
+from kern.db.engine.plain_rows import add_row, new_row, rows
+from kern.db.engine.records import DecisionRecord, RequirementRecord
+from kern.db.engine.tables import ChainHeadRow, DecisionRow
+from kern.db.engine.typed_tables import CHAIN_HEADS, DECISIONS
 from kern.db.engine.unit_of_work import hold
 from kern.errors import AuditBroken
 from kern.values.canonical import digest
@@ -20,7 +23,7 @@ from kern.values.states import Verdict
 KERN = "kern"
 _CHAIN = "decisions"
 _GENESIS = "0" * 64
-_heads, _decisions = (table_of(kind) for kind in (ChainHeadRow, DecisionRow))
+_heads, _decisions = (CHAIN_HEADS.table, DECISIONS.table)
 _DECISIONS = (
     _decisions.select()
     .where(_decisions.c.requirement_id == bindparam("requirement_id"))
@@ -54,31 +57,31 @@ class ChainReport:
     head: str
 
 
-def lock_chain(tx: Session) -> ChainHeadRow:
+def lock_chain(tx: Session) -> MutableChainHead:
     """Take the chain's end for this transaction. The migration made its row."""
-    head = hold(tx, ChainHeadRow, _LOCKED, name=_CHAIN)
+    head = hold(tx, CHAIN_HEADS, _LOCKED, name=_CHAIN)
     if head is None:
         message = "The chain's end is missing from the table chain_heads: somebody removed it."
         raise AuditBroken(message)
     return head
 
 
-def decisions_of(tx: Session, requirement_id: str) -> list[DecisionRow]:
+def decisions_of(tx: Session, requirement_id: str) -> list[DecisionRecord]:
     """Return what was decided about a requirement, in order, only to look at."""
-    return list(rows(tx, DecisionRow, _DECISIONS, requirement_id=requirement_id))
+    return list(rows(tx, DECISIONS, _DECISIONS, requirement_id=requirement_id))
 
 
 def append(
     tx: Session,
-    requirement: RequirementRow,
+    requirement: RequirementRecord,
     decided: Decided,
-    earlier: Sequence[DecisionRow],
+    earlier: Sequence[DecisionRecord],
     now: datetime,
 ) -> None:
     """Write a decision at the end of the chain; `earlier` are those about its requirement."""
     head = lock_chain(tx)
     row = new_row(
-        DecisionRow,
+        DECISIONS,
         seq=head.seq + 1,
         id=decided.id,
         requirement_id=requirement.id,
@@ -98,10 +101,10 @@ def append(
     )
     row.hash = hash_of(row)
     head.seq, head.hash = row.seq, row.hash
-    add_row(tx, DecisionRow, row)
+    add_row(tx, DECISIONS, row)
 
 
-def hash_of(row: DecisionRow) -> str:
+def hash_of(row: DecisionRecord) -> str:
     """Return the SHA-256 of a decision's content and the previous hash."""
     content: dict[str, JsonValue] = {name: getattr(row, name) for name in _HASHED}
     return digest({**content, "at": row.at.isoformat()})
@@ -142,7 +145,7 @@ def verify(tx: Session, expected_head: str | None = None) -> ChainReport:
     return ChainReport(decisions=count, head=previous)
 
 
-def _check_row(row: DecisionRow, expected_seq: int, previous: str) -> None:
+def _check_row(row: DecisionRecord, expected_seq: int, previous: str) -> None:
     where = f"decision {row.seq} ({row.id!r}, requirement {row.requirement_id!r}, by {row.actor!r})"
     if row.seq != expected_seq:
         message = f"Decision {expected_seq} is missing before {where}."

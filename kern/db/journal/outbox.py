@@ -9,14 +9,16 @@ from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select, update
 
 from kern.db.engine.after_commit import mark_due
-from kern.db.engine.plain_rows import add_row, execute, new_row, table_of
-from kern.db.engine.tables import OutboxRow, RunRow
+from kern.db.engine.plain_rows import add_row, execute, new_row
+from kern.db.engine.records import OutboxRecord, RunRecord
+from kern.db.engine.tables import OutboxRow
+from kern.db.engine.typed_tables import OUTBOX
 from kern.values.ids import new_id
 
 # Whoever accepted something delivers it at once; the relay comes after this time.
 GRACE = timedelta(seconds=2)
 _LONGEST_WAIT = 30.0
-_outbox = table_of(OutboxRow)
+_outbox = OUTBOX.table
 _FORGET = _outbox.delete().where(_outbox.c.run_id == bindparam("of_run"))
 
 
@@ -55,7 +57,7 @@ class Delivery:
 
 def enqueue(
     tx: Session,
-    run: RunRow,
+    run: RunRecord,
     kind: DeliveryKind,
     now: datetime,
     *,
@@ -64,7 +66,7 @@ def enqueue(
 ) -> Delivery:
     """Add a delivery in the transaction of what it tells."""
     row = new_row(
-        OutboxRow,
+        OUTBOX,
         id=new_id(),
         kind=kind.value,
         run_id=run.id,
@@ -74,7 +76,7 @@ def enqueue(
         next_at=now + grace,
         created_at=now,
     )
-    add_row(tx, OutboxRow, row)
+    add_row(tx, OUTBOX, row)
     if not grace:
         mark_due(tx)
     return _delivery(row)
@@ -124,7 +126,7 @@ def deliveries_of(tx: Session, run_id: str) -> list[Delivery]:
     return [_delivery(row) for row in tx.exec(select(OutboxRow).where(OutboxRow.run_id == run_id))]
 
 
-def _delivery(row: OutboxRow) -> Delivery:
+def _delivery(row: OutboxRecord) -> Delivery:
     return Delivery(
         id=row.id,
         kind=DeliveryKind(row.kind),

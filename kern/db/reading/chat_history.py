@@ -7,9 +7,10 @@ from sqlalchemy import ColumnElement, Select, or_, select
 from sqlmodel import Session
 
 from kern.context.chat_history import PastRun
-from kern.db.engine.plain_rows import execute, table_of
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.records import RunRecord
 from kern.db.engine.store import Store
-from kern.db.engine.tables import RunRow, SessionRow
+from kern.db.engine.typed_tables import RUNS, SESSIONS
 from kern.db.reading.run_outputs import no_run, run_row
 from kern.values.states import RunStatus
 
@@ -17,7 +18,7 @@ _LONGEST_TEXT = 2000
 _LONGEST_EXCERPT = 400
 _MOST_WORDS = 8
 
-_runs, _sessions = table_of(RunRow).c, table_of(SessionRow).c
+_runs, _sessions = RUNS.table.c, SESSIONS.table.c
 _COLUMNS = (
     _runs.session_id,
     _sessions.name.label("session_name"),
@@ -76,7 +77,7 @@ def _search(tx: Session, run_id: str, words: Sequence[str], limit: int) -> list[
     return [_told(row, words) for row in _found(tx, query)]
 
 
-def _within(run: RunRow) -> ColumnElement[bool]:
+def _within(run: RunRecord) -> ColumnElement[bool]:
     """Say where to look: callers without a name are different people, who share no sessions."""
     if run.user_id is None:
         return (_runs.session_id == run.session_id) & (_runs.number < run.number)
@@ -92,7 +93,7 @@ def _holds(word: str) -> ColumnElement[bool]:
 def _past() -> Select[*tuple[Any, ...]]:
     return (
         select(*_COLUMNS)
-        .join_from(table_of(RunRow), table_of(SessionRow), _sessions.id == _runs.session_id)
+        .join_from(RUNS.table, SESSIONS.table, _sessions.id == _runs.session_id)
         .where(_runs.parent_run_id.is_(None))
     )
 
@@ -101,7 +102,7 @@ def _found(tx: Session, query: Select[*tuple[Any, ...]]) -> Sequence[Any]:
     return execute(tx, query).all()
 
 
-def _run(tx: Session, run_id: str) -> RunRow:
+def _run(tx: Session, run_id: str) -> RunRecord:
     """Return the run, or the one at the root above it, whose past is that of all inside it."""
     run = run_row(tx, run_id)
     if run is not None and run.root_run_id is not None:

@@ -7,8 +7,9 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
-from kern.db.engine.plain_rows import rows, table_of
-from kern.db.engine.tables import EventRow, MessageRow, RunRow
+from kern.db.engine.plain_rows import rows
+from kern.db.engine.records import EventRecord
+from kern.db.engine.typed_tables import EVENTS, MESSAGES, RUNS
 from kern.db.journal.events import STOPS
 from kern.db.reading.run_outputs import find_run, run_output, tool_executions
 from kern.run import RunOutput, ToolExecution
@@ -16,7 +17,7 @@ from kern.values.states import RunStatus
 
 _AT_ONCE = 200
 
-_runs, _events, _messages = (table_of(kind) for kind in (RunRow, EventRow, MessageRow))
+_runs, _events, _messages = (RUNS.table, EVENTS.table, MESSAGES.table)
 _AFTER = (
     _events.select()
     .where(_events.c.run_id == bindparam("run_id"), _events.c.seq > bindparam("after"))
@@ -69,7 +70,7 @@ class News:
 
     session_id: str
     turn: int
-    events: list[EventRow]
+    events: list[EventRecord]
     is_all: bool
     stands_still: bool
     texts: dict[int, str] = field(default_factory=dict)
@@ -102,14 +103,14 @@ def news(tx: Session, run_id: str, viewer: Viewer, after: int) -> News:
         NotAllowed: it belongs to somebody else.
     """
     run = find_run(tx, run_id, viewer)
-    events = list(rows(tx, EventRow, _AFTER, run_id=run_id, after=after))
+    events = list(rows(tx, EVENTS, _AFTER, run_id=run_id, after=after))
     is_all = run.last_event <= (events[-1].seq if events else after)
     stands_still = RunStatus(run.status).stands_still
     kinds = {event.kind for event in events}
     ends = is_all and stands_still
     if ends and not kinds.intersection(STOPS):
         # Whoever comes back to a run that stands still is told so once more.
-        events = [*events, *rows(tx, EventRow, _LAST_STOP, run_id=run_id)]
+        events = [*events, *rows(tx, EVENTS, _LAST_STOP, run_id=run_id)]
     needs_output = ends or bool(kinds.intersection(STOPS))
     handed = _spoken(tx, run_id, run.turn + 1, run.turn + 1) if "run_completed" in kinds else {}
     return News(
@@ -125,13 +126,13 @@ def news(tx: Session, run_id: str, viewer: Viewer, after: int) -> News:
     )
 
 
-def turn_of(event: EventRow) -> int:
+def turn_of(event: EventRecord) -> int:
     """Return the turn of which a `turn_completed` tells."""
     turn = event.data.get("turn")
     return turn if isinstance(turn, int) else 0
 
 
-def _texts(tx: Session, run_id: str, events: list[EventRow]) -> dict[int, str]:
+def _texts(tx: Session, run_id: str, events: list[EventRecord]) -> dict[int, str]:
     turns = [turn_of(event) for event in events if event.kind == "turn_completed"]
     return _spoken(tx, run_id, min(turns), max(turns)) if turns else {}
 

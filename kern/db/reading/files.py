@@ -10,14 +10,14 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
-from kern.db.engine.plain_rows import add, execute, table_of
-from kern.db.engine.tables import FileRow, MessageRow, SessionRow
+from kern.db.engine.plain_rows import add, execute
+from kern.db.engine.typed_tables import FILES, MESSAGES, SESSIONS
 from kern.errors import NotFound
 from kern.media import Attachment, FileContent
 from kern.run import FileReference, Message
 from kern.values.ids import an_id, new_id
 
-_files, _sessions, _messages = (table_of(kind) for kind in (FileRow, SessionRow, MessageRow))
+_files, _sessions, _messages = (FILES.table, SESSIONS.table, MESSAGES.table)
 _of_file = (_files.c.id, _files.c.name, _files.c.media_type, _files.c.size, _files.c.url)
 _among = _files.c.id.in_(bindparam("ids", expanding=True))
 _REFERENCES = select(*_of_file).where(_among)
@@ -116,7 +116,7 @@ def _kept(tx: Session, session_id: str, new: Attachment, now: datetime) -> str:
     size, created_at = len(new.data), now
     add(
         tx,
-        FileRow,
+        FILES,
         id=file_id,
         size=size,
         data=new.data,

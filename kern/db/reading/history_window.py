@@ -20,8 +20,8 @@ from sqlalchemy import (
 from sqlmodel import Session
 
 from kern.context.history_window import Waiting, Window, fitted, paused_line
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.tables import MessageRow, RequirementRow, RunRow
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.typed_tables import MESSAGES, REQUIREMENTS, RUNS
 from kern.db.reading import files
 from kern.db.reading.run_outputs import message_of
 from kern.run import Message
@@ -31,7 +31,7 @@ from kern.values.states import RequirementKind, RequirementStatus, RunStatus
 _PAUSED_RUNS = 20
 _PAUSED_QUESTIONS = 100
 
-_runs, _messages, _requirements = (table_of(kind) for kind in (RunRow, MessageRow, RequirementRow))
+_runs, _messages, _requirements = (RUNS.table, MESSAGES.table, REQUIREMENTS.table)
 _asked = _requirements.c
 _ASKED = {
     "asked_id": _asked.id,

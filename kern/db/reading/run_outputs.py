@@ -9,14 +9,22 @@ from sqlalchemy import bindparam, func, select
 from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
-from kern.db.engine.plain_rows import execute, rows, table_of
-from kern.db.engine.tables import (
-    DecisionRow,
-    MessageRow,
-    RequirementRow,
-    RunRow,
-    SessionRow,
-    ToolCallRow,
+from kern.db.engine.plain_rows import execute, rows
+from kern.db.engine.records import (
+    MessageRecord,
+    RequirementRecord,
+    RunRecord,
+    SessionRecord,
+    ToolCallRecord,
+)
+from kern.db.engine.tables import RequirementRow
+from kern.db.engine.typed_tables import (
+    DECISIONS,
+    MESSAGES,
+    REQUIREMENTS,
+    RUNS,
+    SESSIONS,
+    TOOL_CALLS,
 )
 from kern.db.reading import files, run_trees, step_progress
 from kern.db.reading.run_timing import spent
@@ -44,7 +52,10 @@ from kern.values.states import (
 )
 
 _runs, _sessions, _calls, _requirements = (
-    table_of(kind) for kind in (RunRow, SessionRow, ToolCallRow, RequirementRow)
+    RUNS.table,
+    SESSIONS.table,
+    TOOL_CALLS.table,
+    REQUIREMENTS.table,
 )
 _RUN = _runs.select().where(_runs.c.id == bindparam("run_id"))
 _SESSION = _sessions.select().where(_sessions.c.id == bindparam("session_id"))
@@ -58,7 +69,7 @@ _REQUIREMENTS = (
     .where(_requirements.c.run_id == bindparam("run_id"))
     .order_by(_requirements.c.id)
 )
-_decisions = table_of(DecisionRow)
+_decisions = DECISIONS.table
 _APPROVALS = (
     select(func.count())
     .where(
@@ -73,7 +84,7 @@ _LAST_EDIT = (
     .order_by(_decisions.c.position.desc())
     .limit(1)
 )
-_messages = table_of(MessageRow)
+_messages = MESSAGES.table
 _MESSAGES = (
     _messages.select()
     .where(_messages.c.run_id == bindparam("run_id"))
@@ -91,7 +102,7 @@ def run_output(tx: Session, run_id: str, viewer: Viewer) -> RunOutput:
         NotAllowed: it belongs to somebody else.
     """
     run = find_run(tx, run_id, viewer)
-    asked = list(rows(tx, RequirementRow, _REQUIREMENTS, run_id=run_id))
+    asked = list(rows(tx, REQUIREMENTS, _REQUIREMENTS, run_id=run_id))
     output = summary_of(run)
     metrics = output.metrics
     if run.component_kind != "agent":
@@ -112,7 +123,7 @@ def run_output(tx: Session, run_id: str, viewer: Viewer) -> RunOutput:
     )
 
 
-def find_run(tx: Session, run_id: str, viewer: Viewer) -> RunRow:
+def find_run(tx: Session, run_id: str, viewer: Viewer) -> RunRecord:
     """Return a run that the viewer may see, only to look at.
 
     Raises:
@@ -126,7 +137,7 @@ def find_run(tx: Session, run_id: str, viewer: Viewer) -> RunRow:
     return row
 
 
-def check(tx: Session, viewer: Viewer, what: str, run: RunRow) -> None:
+def check(tx: Session, viewer: Viewer, what: str, run: RunRecord) -> None:
     """Refuse a run, or something in it, to whoever does not own it.
 
     A run inside another one is reached through its own component and through the session's.
@@ -142,9 +153,9 @@ def check(tx: Session, viewer: Viewer, what: str, run: RunRow) -> None:
     viewer.check(what, run.user_id, component_id)
 
 
-def run_row(tx: Session, run_id: str) -> RunRow | None:
+def run_row(tx: Session, run_id: str) -> RunRecord | None:
     """Return a run, only to look at."""
-    return next(rows(tx, RunRow, _RUN, run_id=run_id), None)
+    return next(rows(tx, RUNS, _RUN, run_id=run_id), None)
 
 
 def session_state(tx: Session, session_id: str) -> dict[str, JsonValue]:
@@ -153,9 +164,9 @@ def session_state(tx: Session, session_id: str) -> dict[str, JsonValue]:
     return {} if session is None else session.state
 
 
-def session_row(tx: Session, session_id: str) -> SessionRow | None:
+def session_row(tx: Session, session_id: str) -> SessionRecord | None:
     """Return a session, only to look at."""
-    return next(rows(tx, SessionRow, _SESSION, session_id=session_id), None)
+    return next(rows(tx, SESSIONS, _SESSION, session_id=session_id), None)
 
 
 def no_run(run_id: str) -> NotFound:
@@ -171,7 +182,7 @@ def no_requirement(requirement_id: str) -> NotFound:
     )
 
 
-def summary_of(run: RunRow) -> RunOutput:
+def summary_of(run: RunRecord) -> RunOutput:
     """Build a run's output without what lies in other tables."""
     error = None
     if run.error_code is not None:
@@ -206,12 +217,12 @@ def summary_of(run: RunRow) -> RunOutput:
     )
 
 
-def message_rows(tx: Session, run_id: str) -> Iterator[MessageRow]:
+def message_rows(tx: Session, run_id: str) -> Iterator[MessageRecord]:
     """Return a run's messages in their order, only to look at."""
-    return rows(tx, MessageRow, _MESSAGES, run_id=run_id)
+    return rows(tx, MESSAGES, _MESSAGES, run_id=run_id)
 
 
-def messages_of(tx: Session, found: Iterable[MessageRow]) -> list[Message]:
+def messages_of(tx: Session, found: Iterable[MessageRecord]) -> list[Message]:
     """Build messages, which name their files and hold no bytes of them."""
     kept = list(found)
     known = files.references(tx, (one for row in kept for one in row.files or ()))
@@ -219,7 +230,7 @@ def messages_of(tx: Session, found: Iterable[MessageRow]) -> list[Message]:
 
 
 def message_of(
-    row: MessageRow, known: Mapping[str, FileReference] = MappingProxyType({})
+    row: MessageRecord, known: Mapping[str, FileReference] = MappingProxyType({})
 ) -> Message:
     """Build a message, with those of its files that are known."""
     return Message(
@@ -237,10 +248,10 @@ def message_of(
 
 def tool_executions(tx: Session, run_id: str) -> list[ToolExecution]:
     """Return a run's tool calls in their order."""
-    return [tool_execution(row) for row in rows(tx, ToolCallRow, _CALLS, run_id=run_id)]
+    return [tool_execution(row) for row in rows(tx, TOOL_CALLS, _CALLS, run_id=run_id)]
 
 
-def tool_execution(row: ToolCallRow) -> ToolExecution:
+def tool_execution(row: ToolCallRecord) -> ToolExecution:
     """Build a tool call."""
     return ToolExecution(
         id=row.id,
@@ -258,7 +269,7 @@ def tool_execution(row: ToolCallRow) -> ToolExecution:
     )
 
 
-def find_requirement(tx: Session, requirement_id: str, viewer: Viewer) -> RequirementRow:
+def find_requirement(tx: Session, requirement_id: str, viewer: Viewer) -> RequirementRecord:
     """Return a requirement that the viewer may see.
 
     Raises:
@@ -272,7 +283,7 @@ def find_requirement(tx: Session, requirement_id: str, viewer: Viewer) -> Requir
     return row
 
 
-def requirement_of(tx: Session, row: RequirementRow) -> Requirement:
+def requirement_of(tx: Session, row: RequirementRecord) -> Requirement:
     """Build a requirement."""
     approvals = 0
     if row.quorum > 1:
@@ -306,7 +317,7 @@ def requirement_of(tx: Session, row: RequirementRow) -> Requirement:
     )
 
 
-def _resolution(tx: Session, row: RequirementRow) -> Resolution | None:
+def _resolution(tx: Session, row: RequirementRecord) -> Resolution | None:
     if row.verdict is None or row.resolved_at is None:
         return None
     last = execute(tx, _LAST_EDIT, requirement_id=row.id).scalars().first()
@@ -319,6 +330,6 @@ def _resolution(tx: Session, row: RequirementRow) -> Resolution | None:
     )
 
 
-def runs_with(call: ToolCallRow) -> dict[str, JsonValue]:
+def runs_with(call: ToolCallRecord) -> dict[str, JsonValue]:
     """Return the arguments that a call is executed with: those that it has, or an edit of them."""
     return call.arguments if call.approved_arguments is None else call.approved_arguments

@@ -6,11 +6,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, select
 from sqlmodel import Session
 
-from kern.db.engine.plain_rows import execute, rows, table_of
-from kern.db.engine.tables import RequirementRow, RunRow
+from kern.db.engine.plain_rows import execute, rows
+from kern.db.engine.records import RequirementRecord, RunRecord
+from kern.db.engine.typed_tables import REQUIREMENTS, RUNS
 from kern.values.states import FINAL_RUN_STATUSES
 
-_runs, _requirements = (table_of(kind) for kind in (RunRow, RequirementRow))
+_runs, _requirements = (RUNS.table, REQUIREMENTS.table)
 _FINAL = tuple(sorted(status.value for status in FINAL_RUN_STATUSES))
 _USED = (
     _runs.c.input_tokens,
@@ -39,22 +40,22 @@ def has_ended(status: ColumnElement[str]) -> ColumnElement[bool]:
     return status.in_(_FINAL)
 
 
-def root_of(run: RunRow) -> str:
+def root_of(run: RunRecord) -> str:
     """Return the id of the run at the root of a run's tree."""
     return run.root_run_id or run.id
 
 
-def path_of(run: RunRow) -> list[str]:
+def path_of(run: RunRecord) -> list[str]:
     """Return the names from the root's to a run's own."""
     return run.path or [run.component_id]
 
 
-def is_within(run: RunRow, above: str) -> bool:
+def is_within(run: RunRecord, above: str) -> bool:
     """Whether a run is the one with this id, or inside it."""
     return run.id == above or above in run.ancestors
 
 
-def used_inside(tx: Session, run: RunRow) -> dict[str, int]:
+def used_inside(tx: Session, run: RunRecord) -> dict[str, int]:
     """Return what the runs inside a run used, by the names of the columns."""
     names = [column.name for column in _USED]
     inside: Any = execute(tx, _INSIDE, root=root_of(run)).mappings()
@@ -62,9 +63,9 @@ def used_inside(tx: Session, run: RunRow) -> dict[str, int]:
     return {name: sum(row[name] for row in counted) for name in names}
 
 
-def asked_inside(tx: Session, run: RunRow) -> Iterator[RequirementRow]:
+def asked_inside(tx: Session, run: RunRecord) -> Iterator[RequirementRecord]:
     """Return what was asked of people in the runs inside a run, in the order in which it was."""
-    asked = rows(tx, RequirementRow, _ASKED, root=root_of(run))
+    asked = rows(tx, REQUIREMENTS, _ASKED, root=root_of(run))
     if run.parent_run_id is None:
         return (row for row in asked if row.run_id != run.id)
     above: Any = execute(tx, _ANCESTORS, root=root_of(run)).all()

@@ -7,13 +7,13 @@ from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
 from kern.db.engine.columns import Seconds, UtcDateTime
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.tables import RunRow
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.typed_tables import RUNS
 from kern.db.reading.sessions import find_session
 from kern.session import SessionMetrics
 from kern.values.states import RunStatus
 
-_runs = table_of(RunRow).c
+_runs = RUNS.table.c
 _SUMS = (
     *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"),
     *("model_calls", "tool_calls"),

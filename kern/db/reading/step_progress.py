@@ -5,9 +5,10 @@ from typing import Any, cast
 from sqlalchemy import Row, bindparam, func, select
 from sqlmodel import Session
 
-from kern.db.engine.plain_rows import execute, rows, table_of
-from kern.db.engine.step_tables import StepRow
-from kern.db.engine.tables import EventRow, RequirementRow, RunRow, ToolCallRow
+from kern.db.engine.plain_rows import execute, rows
+from kern.db.engine.records import RunRecord
+from kern.db.engine.step_records import StepRecord
+from kern.db.engine.typed_tables import EVENTS, REQUIREMENTS, RUNS, STEPS, TOOL_CALLS
 from kern.db.reading.run_timing import spent
 from kern.pipeline.frames import SERVED_VALUES
 from kern.process.clock import utc_now
@@ -17,7 +18,11 @@ from kern.values.validation import a_count
 
 _AT_ONCE = 20
 _steps, _calls, _runs, _asked, _events = (
-    table_of(kind) for kind in (StepRow, ToolCallRow, RunRow, RequirementRow, EventRow)
+    STEPS.table,
+    TOOL_CALLS.table,
+    RUNS.table,
+    REQUIREMENTS.table,
+    EVENTS.table,
 )
 _CURRENT = (
     select(_steps.c.name)
@@ -50,7 +55,7 @@ _ASKED = (
 )
 
 
-def progress_of(tx: Session, run: RunRow) -> Progress | None:
+def progress_of(tx: Session, run: RunRecord) -> Progress | None:
     """Return how far a workflow's run has come; None for any other run."""
     if run.component_kind != "workflow":
         return None
@@ -70,7 +75,7 @@ def steps_of(tx: Session, run_id: str, limit: int, after: int = 0) -> list[StepE
     """
     a_count("limit", limit)
     a_count("after", after, least=0)
-    found = list(rows(tx, StepRow, _OF_RUN, run_id=run_id, limit=limit, after=after))
+    found = list(rows(tx, STEPS, _OF_RUN, run_id=run_id, limit=limit, after=after))
     around = _Around(tx, run_id, has_open=any(row.outcome is None for row in found))
     return [around.step(row) for row in found]
 
@@ -88,8 +93,8 @@ class _Around:
         self._parents: dict[str, str | None] = {
             row.id: row.parent_id for row in execute(tx, _PARENTS, run_id=run_id)
         }
-        self._children: dict[str, RunRow] = {
-            row.call_id: cast("RunRow", row) for row in execute(tx, _RUNS, run_id=run_id)
+        self._children: dict[str, RunRecord] = {
+            row.call_id: cast("RunRecord", row) for row in execute(tx, _RUNS, run_id=run_id)
         }
         self._asked: dict[str, list[Row[Any]]] = {}
         for row in execute(tx, _ASKED, run_id=run_id):
@@ -98,7 +103,7 @@ class _Around:
         failed = execute(tx, _FAILED, run_id=run_id).scalars() if has_open else ()
         self._failed = {data["step_id"]: data["reason"] for data in failed}
 
-    def step(self, row: StepRow) -> StepExecution:
+    def step(self, row: StepRecord) -> StepExecution:
         """Return a step with all that is known of it."""
         child = self._children.get(row.call_id or "")
         going = row.outcome is None and row.error_message is None
@@ -120,13 +125,13 @@ class _Around:
             finished_at=row.finished_at,
         )
 
-    def _depth(self, row: StepRow) -> int:
+    def _depth(self, row: StepRecord) -> int:
         depth, above = 0, row.parent_id
         while above is not None:
             depth, above = depth + 1, self._parents.get(above)
         return depth
 
-    def _waited(self, row: StepRow, child: RunRow | None) -> float:
+    def _waited(self, row: StepRecord, child: RunRecord | None) -> float:
         """Return how long people were asked about a step that had begun, and inside its run."""
         begun, inside = row.started_at, 0.0 if child is None else spent(child, self._now)[1]
         if begun is None:
@@ -136,5 +141,5 @@ class _Around:
         return inside + float(sum(span.total_seconds() for span in spans))
 
 
-def _is_paused(child: RunRow | None) -> bool:
+def _is_paused(child: RunRecord | None) -> bool:
     return child is not None and child.status == RunStatus.paused.value

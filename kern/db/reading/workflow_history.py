@@ -7,8 +7,9 @@ from sqlmodel import Session
 
 from kern.context.chat_history import PastRun
 from kern.contracts.viewer import Viewer
-from kern.db.engine.plain_rows import rows, table_of
-from kern.db.engine.tables import RunRow
+from kern.db.engine.plain_rows import rows
+from kern.db.engine.records import RunRecord
+from kern.db.engine.typed_tables import RUNS
 from kern.db.reading.run_outputs import run_row, summary_of
 from kern.db.reading.sessions import find_session
 from kern.run import RunOutput
@@ -17,7 +18,7 @@ from kern.values.validation import a_count
 
 _LONGEST = 4000
 _LAST = 2**31 - 1
-_runs = table_of(RunRow)
+_runs = RUNS.table
 _COMPLETED = (
     _runs.select()
     .where(
@@ -57,12 +58,12 @@ def told(past: Sequence[PastRun]) -> str:
     return "\n\n".join(["What was done before in this session:", *parts])
 
 
-def _found(tx: Session, session_id: str, before: int, limit: int) -> list[RunRow]:
+def _found(tx: Session, session_id: str, before: int, limit: int) -> list[RunRecord]:
     where = {"session_id": session_id, "before": before, "limit": limit}
-    return list(rows(tx, RunRow, _COMPLETED, **where))[::-1]
+    return list(rows(tx, RUNS, _COMPLETED, **where))[::-1]
 
 
-def _past(run: RunRow) -> PastRun:
+def _past(run: RunRecord) -> PastRun:
     return PastRun(
         session_id=run.session_id,
         number=run.number,

@@ -9,7 +9,8 @@ from sqlmodel import Session
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer
 from kern.db.engine.plain_rows import add, add_row, new_row
-from kern.db.engine.tables import MessageRow, RunRow, SessionRow
+from kern.db.engine.records import RunRecord, SessionRecord
+from kern.db.engine.typed_tables import MESSAGES, RUNS, SESSIONS
 from kern.db.journal import outbox
 from kern.db.journal.events import append, events_of
 from kern.db.journal.outbox import Delivery, DeliveryKind
@@ -59,7 +60,7 @@ def accept(
     is_first = session.next_number == _SECOND
     is_queued = not is_first and session_queue.has_to_wait(tx, session_id, run_id, request.on_busy)
     run = new_row(
-        RunRow,
+        RUNS,
         id=run_id,
         session_id=session.id,
         user_id=session.user_id,
@@ -75,10 +76,10 @@ def accept(
         created_at=now,
         updated_at=now,
     )
-    add_row(tx, RunRow, run)
+    add_row(tx, RUNS, run)
     add(
         tx,
-        MessageRow,
+        MESSAGES,
         run_id=run_id,
         turn=0,
         position=0,
@@ -101,7 +102,7 @@ def _session(
     session_id: str,
     initial_state: dict[str, JsonValue],
     now: datetime,
-) -> SessionRow:
+) -> SessionRecord:
     """Return the run's session, with the run's number taken: the next one is one higher."""
     # With no id asked for, this one was made for the run, and nobody else knows it.
     session = None if request.session_id is None else session_queue.lock_session(tx, session_id)
@@ -111,7 +112,7 @@ def _session(
         session.next_number, session.updated_at = session.next_number + 1, now
         return session
     session = new_row(
-        SessionRow,
+        SESSIONS,
         id=session_id,
         user_id=request.user_id,
         component_id=request.component_id,
@@ -120,12 +121,12 @@ def _session(
         created_at=now,
         updated_at=now,
     )
-    add_row(tx, SessionRow, session)
+    add_row(tx, SESSIONS, session)
     return session
 
 
 def _same_run(
-    tx: Session, known: RunRow, request: RunRequest, attachments: Sequence[Attachment]
+    tx: Session, known: RunRecord, request: RunRequest, attachments: Sequence[Attachment]
 ) -> None:
     Viewer(request.user_id).check(f"Run {known.id!r}", known.user_id)
     same_session = request.session_id in (None, known.session_id)
@@ -141,7 +142,7 @@ def _same_run(
     raise Conflict(message)
 
 
-def _came_with(tx: Session, run: RunRow) -> str:
+def _came_with(tx: Session, run: RunRecord) -> str:
     """Return what a run was asked for with, as canonical JSON; its second event has the state."""
     told = [row for row in events_of(tx, run.id)[:2] if row.kind == "session_state_changed"]
     changes = told[0].data["changes"] if told else []

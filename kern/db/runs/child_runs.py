@@ -10,8 +10,10 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.answers import NewChild
-from kern.db.engine.plain_rows import add, add_row, execute, new_row, table_of
-from kern.db.engine.tables import MessageRow, RunRow
+from kern.db.engine.mutable_rows import MutableRun
+from kern.db.engine.plain_rows import add, add_row, execute, new_row
+from kern.db.engine.records import RunRecord
+from kern.db.engine.typed_tables import MESSAGES, RUNS
 from kern.db.engine.unit_of_work import hold_all
 from kern.db.journal.events import append
 from kern.db.reading.run_outputs import no_run
@@ -20,7 +22,7 @@ from kern.db.runs import session_queue
 from kern.values.ids import new_id
 from kern.values.states import RunStatus
 
-_runs, _messages = (table_of(kind) for kind in (RunRow, MessageRow))
+_runs, _messages = (RUNS.table, MESSAGES.table)
 _OPEN_IN_TREE = (
     _runs.select()
     .where(_runs.c.root_run_id == bindparam("root"), ~has_ended(_runs.c.status))
@@ -39,7 +41,7 @@ _FILES = select(_messages.c.files).where(
 )
 
 
-def accept_child(tx: Session, parent: RunRow, child: NewChild, now: datetime) -> str:
+def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime) -> str:
     """Insert a run inside one that this transaction holds and that has not ended; return its id.
 
     It has the session, the owner and the dependencies of the run above it, whose workflow starts
@@ -50,7 +52,7 @@ def accept_child(tx: Session, parent: RunRow, child: NewChild, now: datetime) ->
         raise no_run(parent.id)
     session.parts += 1
     run = new_row(
-        RunRow,
+        RUNS,
         id=new_id(),
         session_id=parent.session_id,
         parent_run_id=parent.id,
@@ -69,11 +71,11 @@ def accept_child(tx: Session, parent: RunRow, child: NewChild, now: datetime) ->
         created_at=now,
         updated_at=now,
     )
-    add_row(tx, RunRow, run)
+    add_row(tx, RUNS, run)
     told = _interactions(tx, parent) if child.shares else ""
     add(
         tx,
-        MessageRow,
+        MESSAGES,
         run_id=run.id,
         turn=0,
         position=0,
@@ -86,7 +88,7 @@ def accept_child(tx: Session, parent: RunRow, child: NewChild, now: datetime) ->
     return run.id
 
 
-def _interactions(tx: Session, parent: RunRow) -> str:
+def _interactions(tx: Session, parent: RunRecord) -> str:
     """Return what members have done inside a run, as one of them is told."""
     done = [
         f"{row.path[-1]} was asked: {row.input}\n{row.path[-1]} answered: {row.content or ''}"
@@ -95,12 +97,12 @@ def _interactions(tx: Session, parent: RunRow) -> str:
     return "\n\n".join(["What members have done so far:", *done]) if done else ""
 
 
-def _files_of(tx: Session, parent: RunRow) -> list[str] | None:
+def _files_of(tx: Session, parent: RunRecord) -> list[str] | None:
     files: list[str] | None = execute(tx, _FILES, run_id=parent.id).scalars().first()
     return files
 
 
-def hold_open_inside(tx: Session, run: RunRow) -> list[RunRow]:
+def hold_open_inside(tx: Session, run: RunRecord) -> list[MutableRun]:
     """Take the runs inside a run that have not ended, the lowest first."""
-    found = hold_all(tx, RunRow, _OPEN_IN_TREE, root=root_of(run))
+    found = hold_all(tx, RUNS, _OPEN_IN_TREE, root=root_of(run))
     return [one for one in found if run.id in one.ancestors]

@@ -8,8 +8,10 @@ from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
-from kern.db.engine.plain_rows import add, execute, table_of
-from kern.db.engine.tables import MessageRow, RequirementRow, RunRow, ToolCallRow
+from kern.db.engine.mutable_rows import MutableRun, MutableToolCall
+from kern.db.engine.plain_rows import add, execute
+from kern.db.engine.records import RunRecord, ToolCallRecord
+from kern.db.engine.typed_tables import MESSAGES, REQUIREMENTS, RUNS, TOOL_CALLS
 from kern.db.engine.unit_of_work import hold, hold_all, save
 from kern.db.journal import outbox
 from kern.db.journal.events import record
@@ -22,7 +24,7 @@ from kern.models.base import Usage
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
 # Built once: each write asks them.
-_runs, _calls, _requirements = (table_of(kind) for kind in (RunRow, ToolCallRow, RequirementRow))
+_runs, _calls, _requirements = (RUNS.table, TOOL_CALLS.table, REQUIREMENTS.table)
 # Only a run's latest turn can have calls that are not done.
 # What each waits for: what a person was asked, or a run that itself waits for people.
 _UNFINISHED = (
@@ -64,24 +66,26 @@ def locking(run_id: ColumnElement[Any]) -> Select[Any]:
 _LOCKED = locking(bindparam("run_id"))
 
 
-def lock(tx: Session, run_id: str) -> RunRow:
+def lock(tx: Session, run_id: str) -> MutableRun:
     """Take a run's row for this transaction: everything in a run changes under it.
 
     Raises:
         NotFound: there is no such run.
     """
-    row = hold(tx, RunRow, _LOCKED, run_id=run_id)
+    row = hold(tx, RUNS, _LOCKED, run_id=run_id)
     if row is None:
         raise no_run(run_id)
     return row
 
 
-def hold_call(tx: Session, tool_call_id: str | None) -> ToolCallRow | None:
+def hold_call(tx: Session, tool_call_id: str | None) -> MutableToolCall | None:
     """Return a call to be changed, under its run's lock."""
-    return hold(tx, ToolCallRow, _CALL, tool_call_id=tool_call_id)
+    return hold(tx, TOOL_CALLS, _CALL, tool_call_id=tool_call_id)
 
 
-def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | None = None) -> None:
+def update_status(
+    tx: Session, run: MutableRun, now: datetime, *, paused: bool | None = None
+) -> None:
     """Derive whether a run stands still, from its calls and requirements.
 
     A run that has ended stays as it is. `paused` spares the question where the transaction knows
@@ -111,7 +115,7 @@ def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | Non
         _let_above_go_on(tx, run, now)
 
 
-def _let_above_go_on(tx: Session, run: RunRow, now: datetime) -> None:
+def _let_above_go_on(tx: Session, run: RunRecord, now: datetime) -> None:
     """Have the run above go on too that waited with a run, which does not wait any more."""
     if run.parent_run_id is None:
         return
@@ -120,7 +124,7 @@ def _let_above_go_on(tx: Session, run: RunRow, now: datetime) -> None:
         update_status(tx, above, now, paused=False)
 
 
-def count(run: RunRow, usage: Usage) -> None:
+def count(run: MutableRun, usage: Usage) -> None:
     """Count an answer of the model."""
     run.model_calls += 1
     run.input_tokens += usage.input_tokens
@@ -129,18 +133,18 @@ def count(run: RunRow, usage: Usage) -> None:
     run.reasoning_tokens += usage.reasoning_tokens
 
 
-def complete(tx: Session, run: RunRow, content: str, now: datetime) -> None:
+def complete(tx: Session, run: MutableRun, content: str, now: datetime) -> None:
     """End a run with its answer."""
     run.content = content
     _end(tx, run, RunStatus.completed, now)
     record(tx, run, "run_completed", now)
 
 
-def complete_with(tx: Session, run: RunRow, content: str, now: datetime) -> None:
+def complete_with(tx: Session, run: MutableRun, content: str, now: datetime) -> None:
     """End a run with an answer that its own model did not write, as the last of its messages."""
     add(
         tx,
-        MessageRow,
+        MESSAGES,
         run_id=run.id,
         turn=run.turn + 1,
         position=0,
@@ -151,7 +155,7 @@ def complete_with(tx: Session, run: RunRow, content: str, now: datetime) -> None
     complete(tx, run, content, now)
 
 
-def fail(tx: Session, run: RunRow, code: str, message: str, now: datetime) -> None:
+def fail(tx: Session, run: MutableRun, code: str, message: str, now: datetime) -> None:
     """End a run with an error, and close what it waited for."""
     run.error_code, run.error_message = code, message
     inside = child_runs.hold_open_inside(tx, run)
@@ -183,14 +187,14 @@ def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:
     return outbox.enqueue(tx, run, DeliveryKind.cancel, now)
 
 
-def cancel_now(tx: Session, run: RunRow, now: datetime) -> None:
+def cancel_now(tx: Session, run: MutableRun, now: datetime) -> None:
     """End a run as cancelled, with the runs inside it, and close what they waited for."""
     inside = child_runs.hold_open_inside(tx, run)
     _cancel_one(tx, run, now)
     _cancel_all(tx, inside, now)
 
 
-def cancel_inside(tx: Session, run: RunRow, now: datetime) -> None:
+def cancel_inside(tx: Session, run: MutableRun, now: datetime) -> None:
     """Cancel a run inside another one that goes on without it; Temporal is told after."""
     if RunStatus(run.status).is_final:
         return
@@ -198,13 +202,13 @@ def cancel_inside(tx: Session, run: RunRow, now: datetime) -> None:
     outbox.enqueue(tx, run, DeliveryKind.cancel, now, grace=timedelta(0))
 
 
-def _cancel_all(tx: Session, inside: Sequence[RunRow], now: datetime) -> None:
+def _cancel_all(tx: Session, inside: Sequence[MutableRun], now: datetime) -> None:
     for one in inside:
         _cancel_one(tx, one, now)
         outbox.enqueue(tx, one, DeliveryKind.cancel, now, grace=timedelta(0))
 
 
-def _cancel_one(tx: Session, run: RunRow, now: datetime) -> None:
+def _cancel_one(tx: Session, run: MutableRun, now: datetime) -> None:
     _end(tx, run, RunStatus.cancelled, now)
     _close_open(tx, run, "The run was cancelled", now)
     if run.component_kind == "workflow":
@@ -212,11 +216,11 @@ def _cancel_one(tx: Session, run: RunRow, now: datetime) -> None:
     record(tx, run, "run_cancelled", now)
 
 
-def _add_tool_message(tx: Session, call: ToolCallRow, content: str, now: datetime) -> None:
+def _add_tool_message(tx: Session, call: ToolCallRecord, content: str, now: datetime) -> None:
     """Tell the model what became of a call."""
     add(
         tx,
-        MessageRow,
+        MESSAGES,
         run_id=call.run_id,
         turn=call.turn,
         position=call.position,
@@ -229,7 +233,7 @@ def _add_tool_message(tx: Session, call: ToolCallRow, content: str, now: datetim
 
 
 def finish_call(
-    tx: Session, call: ToolCallRow, outcome: ToolOutcome, result: str, now: datetime
+    tx: Session, call: MutableToolCall, outcome: ToolOutcome, result: str, now: datetime
 ) -> None:
     """Bring a call to its end, and tell the model if it was one that asked for it."""
     call.status, call.outcome, call.result = ToolCallStatus.done.value, outcome.value, result
@@ -238,7 +242,7 @@ def finish_call(
         _add_tool_message(tx, call, result, now)
 
 
-def _end(tx: Session, run: RunRow, status: RunStatus, now: datetime) -> None:
+def _end(tx: Session, run: MutableRun, status: RunStatus, now: datetime) -> None:
     run_timing.count(run, now)
     run.status = status.value
     run.finished_at = run.updated_at = now
@@ -248,17 +252,17 @@ def _end(tx: Session, run: RunRow, status: RunStatus, now: datetime) -> None:
     _let_next_begin(tx, run, now)
 
 
-def _let_next_begin(tx: Session, run: RunRow, now: datetime) -> None:
+def _let_next_begin(tx: Session, run: RunRecord, now: datetime) -> None:
     if run.parent_run_id is None:
         session_queue.let_next_begin(tx, run.session_id, run.id, now)
 
 
-def _close_open(tx: Session, run: RunRow, why: str, now: datetime) -> None:
-    for requirement in hold_all(tx, RequirementRow, _OPEN, run_id=run.id):
+def _close_open(tx: Session, run: MutableRun, why: str, now: datetime) -> None:
+    for requirement in hold_all(tx, REQUIREMENTS, _OPEN, run_id=run.id):
         requirement.status = RequirementStatus.cancelled.value
         requirement.resolved_at = now
         record(tx, run, "requirement_cancelled", now, requirement_id=requirement.id)
-    for call in hold_all(tx, ToolCallRow, _WAITING, run_id=run.id):
+    for call in hold_all(tx, TOOL_CALLS, _WAITING, run_id=run.id):
         # One that a run of its own executes may have begun, and done something.
         how = "ran" if call.child_run_id is None else "came to its end"
         finish_call(tx, call, ToolOutcome.cancelled, f"{why} before this call {how}.", now)

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.tables import RunRow, SessionRow
+from kern.db.engine.mutable_rows import MutableSession
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.typed_tables import RUNS, SESSIONS
 from kern.db.engine.unit_of_work import hold
 from kern.db.journal import outbox
 from kern.db.journal.events import record
@@ -18,7 +19,7 @@ from kern.errors import SessionBusy
 from kern.process.checkpoints import reach
 from kern.values.states import OnBusy, RunStatus
 
-_runs, _sessions = (table_of(kind) for kind in (RunRow, SessionRow))
+_runs, _sessions = (RUNS.table, SESSIONS.table)
 _MOVING = (RunStatus.pending.value, RunStatus.running.value)
 _SESSION = _sessions.select().where(_sessions.c.id == bindparam("session_id")).with_for_update()
 # The runs of teams' members are part of a run that has its place already.
@@ -57,9 +58,9 @@ _STUCK = (
 )
 
 
-def lock_session(tx: Session, session_id: str) -> SessionRow | None:
+def lock_session(tx: Session, session_id: str) -> MutableSession | None:
     """Take a session's row for this transaction, after its run's if that is needed too."""
-    return hold(tx, SessionRow, _SESSION, session_id=session_id)
+    return hold(tx, SESSIONS, _SESSION, session_id=session_id)
 
 
 def has_to_wait(tx: Session, session_id: str, run_id: str, on_busy: OnBusy) -> bool:
@@ -88,7 +89,7 @@ def let_next_begin(tx: Session, session_id: str, stopped: str, now: datetime) ->
     first = execute(tx, _FIRST_MOVING, session_id=session_id, run_id=stopped).first()
     if first is None or not first.is_queued:
         return
-    run = hold(tx, RunRow, _NEXT, session_id=session_id)
+    run = hold(tx, RUNS, _NEXT, session_id=session_id)
     if run is None:
         return
     # What ends the run before it, releases this one: neither is there without the other.

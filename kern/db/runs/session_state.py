@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import JsonValue
 from sqlmodel import Session
 
-from kern.db.engine.tables import RunRow
+from kern.db.engine.mutable_rows import MutableRun
 from kern.db.journal.events import record
 from kern.db.reading.run_outputs import no_run
 from kern.db.runs.session_queue import lock_session
@@ -13,7 +13,7 @@ from kern.errors import InvalidInput
 from kern.session_state import StateChange, apply_changes, overwrites
 
 
-def change_state(tx: Session, run: RunRow, changes: list[StateChange], now: datetime) -> None:
+def change_state(tx: Session, run: MutableRun, changes: list[StateChange], now: datetime) -> None:
     """Apply what a run changes, and record it in the run, whose row this transaction holds.
 
     A set or delete that meets a value which changed since it was read stands, and an event holds

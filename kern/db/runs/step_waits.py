@@ -9,15 +9,15 @@ from sqlalchemy import bindparam, false, func, select
 from sqlmodel import Session
 
 from kern.db.engine.columns import UtcDateTime
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.step_tables import StepRow
-from kern.db.engine.tables import RunRow, ToolCallRow
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.records import ToolCallRecord
+from kern.db.engine.typed_tables import RUNS, STEPS, TOOL_CALLS
 from kern.db.engine.unit_of_work import save
 from kern.db.runs.frames import hold_step
 from kern.pipeline.frames import SERVED_VALUES, Outcome, Phase
 from kern.values.states import RunStatus
 
-_steps, _calls, _runs = (table_of(kind) for kind in (StepRow, ToolCallRow, RunRow))
+_steps, _calls, _runs = (STEPS.table, TOOL_CALLS.table, RUNS.table)
 # Of what a run of its own executes, that run tells whether it moves.
 _IS_RUNS = (_steps.c.phase == Phase.work.value) & _calls.c.child_run_id.is_not(None)
 _STANDS = _IS_RUNS & (_runs.c.status == RunStatus.paused.value)
@@ -55,7 +55,7 @@ def cancel_steps(tx: Session, run_id: str, now: datetime) -> None:
     execute(tx, _CANCEL, of_run=run_id, now=now)
 
 
-def steps_on(tx: Session, call: ToolCallRow) -> bool:
+def steps_on(tx: Session, call: ToolCallRecord) -> bool:
     """Have the step of a call that was decided go on; False for a call that is no step's."""
     if call.step_id is None:
         return False

@@ -7,18 +7,18 @@ from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
 from kern.db.engine.columns import UtcDateTime
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.step_tables import StepRow
-from kern.db.engine.tables import (
-    DeletedRunRow,
-    EventRow,
-    FileRow,
-    MessageRow,
-    OutboxRow,
-    RequirementRow,
-    RunRow,
-    SessionRow,
-    ToolCallRow,
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.typed_tables import (
+    DELETED_RUNS,
+    EVENTS,
+    FILES,
+    MESSAGES,
+    OUTBOX,
+    REQUIREMENTS,
+    RUNS,
+    SESSIONS,
+    STEPS,
+    TOOL_CALLS,
 )
 from kern.db.journal import events, outbox
 from kern.db.journal.outbox import Delivery, DeliveryKind
@@ -31,7 +31,11 @@ from kern.values.states import FINAL_RUN_STATUSES
 _REMEMBERED = timedelta(days=90)
 
 _runs, _sessions, _files, _outbox, _deleted = (
-    table_of(kind) for kind in (RunRow, SessionRow, FileRow, OutboxRow, DeletedRunRow)
+    RUNS.table,
+    SESSIONS.table,
+    FILES.table,
+    OUTBOX.table,
+    DELETED_RUNS.table,
 )
 _of_session = select(_runs.c.id).where(_runs.c.session_id == bindparam("session_id"))
 _LOCK_RUNS = (
@@ -52,8 +56,8 @@ _DELETE = (
         _outbox.c.run_id.in_(_of_session), _outbox.c.kind != DeliveryKind.cancel.value
     ),
     *(
-        table_of(kind).delete().where(table_of(kind).c.run_id.in_(_of_session))
-        for kind in (EventRow, MessageRow, RequirementRow, ToolCallRow, StepRow)
+        part.table.delete().where(part.table.c.run_id.in_(_of_session))
+        for part in (EVENTS, MESSAGES, REQUIREMENTS, TOOL_CALLS, STEPS)
     ),
     _files.delete().where(_files.c.session_id == bindparam("session_id")),
     _runs.delete().where(_runs.c.session_id == bindparam("session_id")),

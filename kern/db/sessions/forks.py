@@ -3,19 +3,20 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, literal, select, update
-from sqlmodel import Session, SQLModel
+from sqlalchemy import ColumnElement, Table, literal, select, update
+from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
-from kern.db.engine.plain_rows import add, add_row, execute, new_row, table_of
-from kern.db.engine.tables import EventRow, FileRow, MessageRow, RunRow, SessionRow
+from kern.db.engine.plain_rows import add, add_row, execute, new_row
+from kern.db.engine.records import SessionRecord
+from kern.db.engine.typed_tables import EVENTS, FILES, MESSAGES, RUNS, SESSIONS
 from kern.db.reading.run_outputs import find_run, session_row
 from kern.db.sessions import records
 from kern.errors import InvalidInput
 from kern.values.ids import an_id, new_id
 from kern.values.states import RunStatus
 
-_runs, _messages, _files = (table_of(kind) for kind in (RunRow, MessageRow, FileRow))
+_runs, _messages, _files = (RUNS.table, MESSAGES.table, FILES.table)
 # What a copy neither cost nor went through.
 _NOTHING: dict[str, object] = {
     # It has one event of its own: that it is completed.
@@ -68,7 +69,7 @@ def fork(
     # A summary that tells of what is not copied would tell of another conversation.
     fits = until is None or source.summary_number <= until
     row = new_row(
-        SessionRow,
+        SESSIONS,
         id=fork_id,
         user_id=source.user_id,
         component_id=source.component_id,
@@ -81,7 +82,7 @@ def fork(
         created_at=now,
         updated_at=now,
     )
-    add_row(tx, SessionRow, row)
+    add_row(tx, SESSIONS, row)
     files = _copy_files(tx, ours, fork_id)
     for number, run in enumerate(copied, start=1):
         changed: dict[str, object] = {"session_id": fork_id, "number": number}
@@ -90,11 +91,11 @@ def fork(
         copy = new_id()
         _copy_run(tx, run.id, copy, changed, files)
         # Whoever reads it as it happens is told how it ended.
-        add(tx, EventRow, run_id=copy, seq=1, kind="run_completed", data={}, created_at=now)
+        add(tx, EVENTS, run_id=copy, seq=1, kind="run_completed", data={}, created_at=now)
     return fork_id
 
 
-def _number_of(tx: Session, source: SessionRow, run_id: str, viewer: Viewer) -> int:
+def _number_of(tx: Session, source: SessionRecord, run_id: str, viewer: Viewer) -> int:
     run = find_run(tx, an_id("run_id", run_id), viewer)
     if run.session_id != source.id:
         message = f"Run {run_id!r} is not of session {source.id!r}, but of {run.session_id!r}."
@@ -127,7 +128,7 @@ def _copy_files(tx: Session, ours: ColumnElement[bool], fork_id: str) -> dict[st
     found = {one for files in execute(tx, query).scalars() for one in files or ()}
     ids = {old: new_id() for old in sorted(found)}
     for old, new in ids.items():
-        _copy(tx, FileRow, _files.c.id == old, {"id": new, "session_id": fork_id})
+        _copy(tx, _files, _files.c.id == old, {"id": new, "session_id": fork_id})
     return ids
 
 
@@ -135,8 +136,8 @@ def _copy_run(
     tx: Session, old: str, new: str, changed: dict[str, object], files: dict[str, str]
 ) -> None:
     values = {**_NOTHING, **changed, "id": new, "forked_from": old}
-    _copy(tx, RunRow, _runs.c.id == old, values)
-    _copy(tx, MessageRow, _messages.c.run_id == old, {"run_id": new})
+    _copy(tx, _runs, _runs.c.id == old, values)
+    _copy(tx, _messages, _messages.c.run_id == old, {"run_id": new})
     if not files:
         return
     of_run = _messages.c.run_id == new
@@ -149,10 +150,9 @@ def _copy_run(
 
 
 def _copy(
-    tx: Session, kind: type[SQLModel], where: ColumnElement[bool], changed: dict[str, object]
+    tx: Session, table: Table, where: ColumnElement[bool], changed: dict[str, object]
 ) -> None:
     """Copy rows inside the database, with some of their columns changed."""
-    table = table_of(kind)
     taken = [
         literal(changed[column.name], column.type) if column.name in changed else column
         for column in table.c

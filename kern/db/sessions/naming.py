@@ -7,8 +7,9 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.messages import NameInput
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.tables import RunRow, SessionRow
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.records import SessionRecord
+from kern.db.engine.typed_tables import RUNS
 from kern.db.reading.run_outputs import message_rows, messages_of, session_row
 from kern.db.runs import lifecycle, session_queue
 from kern.errors import NotFound
@@ -19,7 +20,7 @@ from kern.values.canonical import digest
 
 _FIRST_RUNS = 3
 
-_runs = table_of(RunRow)
+_runs = RUNS.table
 _FIRST = (
     select(_runs.c.id)
     .where(_runs.c.session_id == bindparam("session_id"), _runs.c.parent_run_id.is_(None))
@@ -99,7 +100,7 @@ def store(tx: Session, material: Material, name: str, usage: Usage, now: datetim
     return True
 
 
-def _is_meant(session: SessionRow, ask: NameInput) -> bool:
+def _is_meant(session: SessionRecord, ask: NameInput) -> bool:
     # An older version asked without saying so.
     began, before = ask.began or session.created_at, ask.before or digest(session.name)
     return (session.created_at, digest(session.name)) == (began, before)

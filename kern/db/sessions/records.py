@@ -11,8 +11,10 @@ from sqlmodel import Session
 from kern.contracts.viewer import Viewer
 from kern.db.engine import cursors
 from kern.db.engine.columns import UtcDateTime
-from kern.db.engine.plain_rows import execute, rows, table_of
-from kern.db.engine.tables import MessageRow, RunRow, SessionRow
+from kern.db.engine.mutable_rows import MutableSession
+from kern.db.engine.plain_rows import execute, rows
+from kern.db.engine.records import MessageRecord, SessionRecord
+from kern.db.engine.typed_tables import MESSAGES, RUNS, SESSIONS
 from kern.db.reading.run_outputs import messages_of, summary_of
 from kern.db.reading.sessions import check_session, find_session
 from kern.db.runs import session_queue
@@ -31,10 +33,10 @@ _LONGEST_NAME = 200
 # Far more than can be applied while one of them is tried again.
 _UPDATES_REMEMBERED = 100
 
-_sessions, _runs, _messages = (table_of(kind) for kind in (SessionRow, RunRow, MessageRow))
+_sessions, _runs, _messages = (SESSIONS.table, RUNS.table, MESSAGES.table)
 
 
-def lock(tx: Session, session_id: str, viewer: Viewer) -> SessionRow:
+def lock(tx: Session, session_id: str, viewer: Viewer) -> MutableSession:
     """Lock a session's row, under which its state changes. Raises as `find_session`."""
     row = session_queue.lock_session(tx, an_id("session_id", session_id))
     return check_session(row, session_id, viewer)
@@ -80,7 +82,7 @@ def page(
         place = tuple_(literal(last.at, UtcDateTime), literal(last.id))
         query = query.where(tuple_(_sessions.c.updated_at, _sessions.c.id) < place)
     query = query.order_by(_sessions.c.updated_at.desc(), _sessions.c.id.desc()).limit(limit + 1)
-    found = [session_of(row) for row in rows(tx, SessionRow, query)]
+    found = [session_of(row) for row in rows(tx, SESSIONS, query)]
     return SessionPage(sessions=found[:limit], next_cursor=_end(found, limit))
 
 
@@ -148,7 +150,7 @@ def chat_history(
     )
     found = execute(tx, query).all()[::-1]
     said: list[Message] = []
-    for row, asked in zip(found, messages_of(tx, cast("list[MessageRow]", found)), strict=True):
+    for row, asked in zip(found, messages_of(tx, cast("list[MessageRecord]", found)), strict=True):
         answer = Message(role="assistant", content=row.answer or "", created_at=row.finished_at)
         said += [asked, answer]
     return said if limit is None else said[-limit:]
@@ -171,17 +173,17 @@ def messages(
         .order_by(_runs.c.number.desc(), _messages.c.turn.desc(), _messages.c.position.desc())
         .limit(limit)
     )
-    return messages_of(tx, reversed(list(rows(tx, MessageRow, query))))
+    return messages_of(tx, reversed(list(rows(tx, MESSAGES, query))))
 
 
 def latest_runs(tx: Session, session_id: str, limit: int) -> list[RunOutput]:
     """Return the last runs of a session, the latest first, without what lies in other tables."""
     query = _runs.select().where(_runs.c.session_id == session_id, _runs.c.parent_run_id.is_(None))
     query = query.order_by(_runs.c.number.desc()).limit(limit)
-    return [summary_of(row) for row in rows(tx, RunRow, query)]
+    return [summary_of(row) for row in rows(tx, RUNS, query)]
 
 
-def session_of(row: SessionRow) -> SessionOutput:
+def session_of(row: SessionRecord) -> SessionOutput:
     """Build what is told of a session."""
     return SessionOutput(
         session_id=row.id,

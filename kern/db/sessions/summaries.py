@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.tables import RunRow
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.typed_tables import RUNS
 from kern.db.reading.run_outputs import message_rows, messages_of, run_row, session_row
 from kern.db.runs import lifecycle, session_queue
 from kern.models.base import Usage
@@ -17,7 +17,7 @@ from kern.values.states import RunStatus
 # So many runs before the one that ended are told of too, if their own summaries failed.
 _REACH = 20
 
-_runs = table_of(RunRow)
+_runs = RUNS.table
 _UNTOLD = (
     select(_runs.c.id)
     .where(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from kern.db.engine.step_tables import StepRow
+from kern.db.engine.mutable_rows import MutableStep
 from kern.db.journal.events import record
 from kern.db.runs import lifecycle, step_waits
 from kern.db.runs.frames import StoredFrames
@@ -15,7 +15,7 @@ from kern.pipeline.frames import Ending, Outcome, Phase
 from kern.pipeline.machine import Machine
 
 
-def advance(frames: StoredFrames, machine: Machine[StepRow]) -> None:
+def advance(frames: StoredFrames, machine: Machine[MutableStep]) -> None:
     """Store what a machine did to the frames of a run."""
     for frame in frames.cancelled:
         questions.drop(frames, frame)
@@ -52,7 +52,7 @@ def stand(frames: StoredFrames) -> None:
     lifecycle.update_status(frames.tx, frames.run, frames.now)
 
 
-def _place(frames: StoredFrames, served: Sequence[StepRow], *, is_alone: bool) -> None:
+def _place(frames: StoredFrames, served: Sequence[MutableStep], *, is_alone: bool) -> None:
     """Say in which lanes frames are served: one alone goes on in the lane that opened it.
 
     A lane never holds two, so that whoever asks for it, also one that was thought dead, goes on
@@ -62,7 +62,7 @@ def _place(frames: StoredFrames, served: Sequence[StepRow], *, is_alone: bool) -
         frame.lane, frame.told_by = (frames.lane, None) if is_alone else (frame.id, frames.lane)
 
 
-def _serve_all(frames: StoredFrames, served: Sequence[StepRow]) -> bool:
+def _serve_all(frames: StoredFrames, served: Sequence[MutableStep]) -> bool:
     """Have frames served; False where what was approved is not what would begin."""
     for frame in served:
         if Phase(frame.phase).needs_person:
@@ -84,7 +84,7 @@ def _end(frames: StoredFrames, ending: Ending) -> None:
     lifecycle.complete_with(tx, run, as_text(content), now)
 
 
-def _tell(frames: StoredFrames, frame: StepRow) -> None:
+def _tell(frames: StoredFrames, frame: MutableStep) -> None:
     node = frames.shape.by_id[frame.node]
     if not node.is_leaf:
         return

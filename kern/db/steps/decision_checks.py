@@ -9,9 +9,10 @@ from sqlmodel import Session
 from kern.db.decisions.approval_checks import is_as_approved
 from kern.db.decisions.requirements import asked_about
 from kern.db.decisions.verdicts import chosen_text, happened_text
-from kern.db.engine.plain_rows import rows, table_of
-from kern.db.engine.step_tables import StepRow
-from kern.db.engine.tables import RequirementRow, ToolCallRow
+from kern.db.engine.plain_rows import rows
+from kern.db.engine.records import RequirementRecord, ToolCallRecord
+from kern.db.engine.step_records import StepRecord
+from kern.db.engine.typed_tables import TOOL_CALLS
 from kern.db.engine.unit_of_work import save
 from kern.db.journal.audit_chain import KERN, decisions_of, hash_of
 from kern.db.reading.run_outputs import runs_with
@@ -23,7 +24,7 @@ from kern.pipeline.nodes import TAKEN, Node
 from kern.values.canonical import arguments_digest, digest, parse_json
 from kern.values.states import RequirementKind, ToolOutcome, Verdict
 
-_calls = table_of(ToolCallRow)
+_calls = TOOL_CALLS.table
 _GATES = (
     _calls.select()
     .where(_calls.c.step_id == bindparam("step_id"), _calls.c.gate == bindparam("gate"))
@@ -34,7 +35,9 @@ _ALLOWING = frozenset({Verdict.approve.value, Verdict.answer.value})
 _CHANGED = "arguments_changed"
 
 
-def is_as_decided(frames: StoredFrames, call: ToolCallRow, asked: Sequence[RequirementRow]) -> bool:
+def is_as_decided(
+    frames: StoredFrames, call: ToolCallRecord, asked: Sequence[RequirementRecord]
+) -> bool:
     """Whether what the rows say of the last question is what was decided about it.
 
     What lets nothing begin needs no arguments to agree on.
@@ -58,7 +61,7 @@ def is_as_decided(frames: StoredFrames, call: ToolCallRow, asked: Sequence[Requi
 
 
 def is_what_was_shown(
-    frames: StoredFrames, frame: StepRow, call: ToolCallRow, verdict: Verdict
+    frames: StoredFrames, frame: StepRecord, call: ToolCallRecord, verdict: Verdict
 ) -> bool:
     """Whether a frame would go on with what the person saw, who let it."""
     match Phase(frame.phase), verdict:
@@ -72,7 +75,7 @@ def is_what_was_shown(
             return True
 
 
-def is_what_became(frames: StoredFrames, call: ToolCallRow) -> bool:
+def is_what_became(frames: StoredFrames, call: ToolCallRecord) -> bool:
     """Whether a call that is done came to what somebody said of it, if its outcome was unknown."""
     asked = asked_about(frames.tx, call.id)
     last = next(reversed(decisions_of(frames.tx, asked[-1].id)), None) if asked else None
@@ -88,7 +91,7 @@ def is_what_became(frames: StoredFrames, call: ToolCallRow) -> bool:
     return call.result == happened_text(last.given)
 
 
-def may_begin(frames: StoredFrames, frame: StepRow) -> bool:
+def may_begin(frames: StoredFrames, frame: StepRecord) -> bool:
     """Whether a frame, and all that hold it, go by what people let pass; else its run fails."""
     if not _is_gated(frames, frame) or (
         is_what_passed(frames, frame)
@@ -105,7 +108,7 @@ def refuse(frames: StoredFrames, what: str) -> None:
     lifecycle.fail(frames.tx, frames.run, _CHANGED, message, frames.now)
 
 
-def is_what_passed(frames: StoredFrames, frame: StepRow) -> bool:
+def is_what_passed(frames: StoredFrames, frame: StepRecord) -> bool:
     """Whether a step's call is of what a person let pass, if one was asked."""
     call = lifecycle.hold_call(frames.tx, frame.call_id)
     if call is None or frames.shape.by_id[frame.node].gate is None:
@@ -119,13 +122,13 @@ def is_what_passed(frames: StoredFrames, frame: StepRow) -> bool:
     return _is_same({name: own.get(name) for name in begun_with}, begun_with)
 
 
-def has_passed(frames: StoredFrames, frame: StepRow) -> bool:
+def has_passed(frames: StoredFrames, frame: StepRecord) -> bool:
     """Whether a person let a frame begin, if one was to be asked."""
     is_gated = frames.shape.by_id[frame.node].gate is not None
     return not is_gated or _passed(frames, frame) is not None
 
 
-def _is_gated(frames: StoredFrames, frame: StepRow) -> bool:
+def _is_gated(frames: StoredFrames, frame: StepRecord) -> bool:
     """Whether a person was to be asked before a frame or one that holds it, by the shape alone."""
     node: Node | None = frames.shape.by_id[frame.node]
     while node is not None:
@@ -135,7 +138,7 @@ def _is_gated(frames: StoredFrames, frame: StepRow) -> bool:
     return False
 
 
-def _begins_as_passed(frames: StoredFrames, frame: StepRow) -> bool:
+def _begins_as_passed(frames: StoredFrames, frame: StepRecord) -> bool:
     node = frames.shape.by_id[frame.node]
     if node.gate is None:
         return True
@@ -148,7 +151,7 @@ def _begins_as_passed(frames: StoredFrames, frame: StepRow) -> bool:
     return _is_same(begins, runs_with(passed))
 
 
-def _takes_chosen(frames: StoredFrames, frame: StepRow, node: Node) -> bool:
+def _takes_chosen(frames: StoredFrames, frame: StepRecord, node: Node) -> bool:
     call = next(reversed(_gates(frames, frame)), None)
     asked = [] if call is None else asked_about(frames.tx, call.id)
     if call is None or not asked or not is_as_decided(frames, call, asked):
@@ -159,33 +162,33 @@ def _takes_chosen(frames: StoredFrames, frame: StepRow, node: Node) -> bool:
     return is_same and chosen == routes_of(call, multiple=asked[-1].multiple)
 
 
-def routes_of(call: ToolCallRow, *, multiple: bool) -> list[str]:
+def routes_of(call: ToolCallRecord, *, multiple: bool) -> list[str]:
     """Return the routes that a person chose."""
     told = parse_json(call.result or "null")
     chosen = told if multiple and isinstance(told, list) else [told]
     return [str(one) for one in chosen]
 
 
-def _passed(frames: StoredFrames, frame: StepRow) -> ToolCallRow | None:
+def _passed(frames: StoredFrames, frame: StepRecord) -> ToolCallRecord | None:
     """Return the last question to which a person said yes, if that is what the chain says too."""
     asked = reversed(_gates(frames, frame))
     return next((one for one in asked if _let_pass(frames.tx, one)), None)
 
 
-def _gates(frames: StoredFrames, frame: StepRow) -> list[ToolCallRow]:
+def _gates(frames: StoredFrames, frame: StepRecord) -> list[ToolCallRecord]:
     gate = frames.shape.by_id[frame.node].gate
     if gate is None:
         return []
     save(frames.tx)
-    return list(rows(frames.tx, ToolCallRow, _GATES, step_id=frame.id, gate=gate.kind.value))
+    return list(rows(frames.tx, TOOL_CALLS, _GATES, step_id=frame.id, gate=gate.kind.value))
 
 
-def _let_pass(tx: Session, call: ToolCallRow) -> bool:
+def _let_pass(tx: Session, call: ToolCallRecord) -> bool:
     is_yes = call.outcome == ToolOutcome.result.value
     return is_yes and is_as_approved(tx, call, asked_about(tx, call.id))
 
 
-def _seen(frames: StoredFrames, frame: StepRow, asked: ToolCallRow) -> dict[str, JsonValue]:
+def _seen(frames: StoredFrames, frame: StepRecord, asked: ToolCallRecord) -> dict[str, JsonValue]:
     """Return what a person would see now of a frame, as far as the question showed it."""
     shown = shown_before(frames, frame)
     return {name: value for name, value in shown.items() if name in asked.arguments}

@@ -8,9 +8,10 @@ from sqlmodel import Session
 from kern.contracts.answers import NewChild
 from kern.contracts.messages import Child
 from kern.db.decisions.requirements import asked_about
+from kern.db.engine.mutable_rows import MutableStep, MutableToolCall
 from kern.db.engine.plain_rows import add_row
-from kern.db.engine.step_tables import StepRow
-from kern.db.engine.tables import RunRow, ToolCallRow
+from kern.db.engine.records import RunRecord, ToolCallRecord
+from kern.db.engine.typed_tables import TOOL_CALLS
 from kern.db.journal.events import record
 from kern.db.reading import workflow_history
 from kern.db.reading.run_outputs import run_row
@@ -38,7 +39,7 @@ HAS_ENDED = (
 )
 
 
-def equip(frames: StoredFrames, frame: StepRow) -> None:
+def equip(frames: StoredFrames, frame: MutableStep) -> None:
     """Give a frame the call that executes it, with what it begins with frozen in it."""
     node, arguments = frames.shape.by_id[frame.node], arguments_of(frames, frame)
     frame.version += 1
@@ -55,7 +56,7 @@ def equip(frames: StoredFrames, frame: StepRow) -> None:
             takes_files=origin(frame.source) == RUN,
         )
         call.child_run_id = child_runs.accept_child(frames.tx, frames.run, child, frames.now)
-    add_row(frames.tx, ToolCallRow, call)
+    add_row(frames.tx, TOOL_CALLS, call)
     frame.call_id = call.id
     frame.started_at = frame.started_at or frames.now
     record(
@@ -70,7 +71,7 @@ def equip(frames: StoredFrames, frame: StepRow) -> None:
     )
 
 
-def child_of(tx: Session, frame: StepRow) -> Child | None:
+def child_of(tx: Session, frame: MutableStep) -> Child | None:
     """Return the run that executes a frame's work and has not ended."""
     call = lifecycle.hold_call(tx, frame.call_id)
     child = None if call is None else run_row(tx, call.child_run_id or "")
@@ -79,7 +80,7 @@ def child_of(tx: Session, frame: StepRow) -> Child | None:
     return Child(run_id=child.id, component_kind=child.component_kind, retries=child.retries)
 
 
-def backoff_of(frames: StoredFrames, frame: StepRow) -> float:
+def backoff_of(frames: StoredFrames, frame: MutableStep) -> float:
     """Return how long to wait before a run that is another try."""
     if frame.tries == 0:
         return 0.0
@@ -92,7 +93,7 @@ def backoff(first: float, tries: int) -> float:
 
 
 def settle_child(
-    frames: StoredFrames, machine: Machine[StepRow], frame: StepRow, call: ToolCallRow
+    frames: StoredFrames, machine: Machine[MutableStep], frame: MutableStep, call: MutableToolCall
 ) -> bool:
     """Let a frame go on with what the run that executes it came to; False while that goes on."""
     child = run_row(frames.tx, call.child_run_id or "")
@@ -111,20 +112,20 @@ def settle_child(
     return True
 
 
-def is_doubtful(tx: Session, call: ToolCallRow | None) -> bool:
+def is_doubtful(tx: Session, call: ToolCallRecord | None) -> bool:
     """Whether a call was executed by a run that came to no good end, but has acted before."""
     if call is None or call.child_run_id is None or call.outcome == ToolOutcome.result.value:
         return False
     return has_acted(tx, call.child_run_id)
 
 
-def doubt(machine: Machine[StepRow], frame: StepRow, why: str = _REPEATS) -> None:
+def doubt(machine: Machine[MutableStep], frame: MutableStep, why: str = _REPEATS) -> None:
     """Put before a person whether what has acted is done once more."""
     machine.doubted(frame, "repeats_effects", why.format(frame.name))
 
 
 def settle_done(
-    frames: StoredFrames, machine: Machine[StepRow], frame: StepRow, call: ToolCallRow
+    frames: StoredFrames, machine: Machine[MutableStep], frame: MutableStep, call: ToolCallRecord
 ) -> None:
     """Let a frame go on with a call that was ended by a person, or after its run had ended."""
     match ToolOutcome(call.outcome or ToolOutcome.cancelled.value):
@@ -143,12 +144,14 @@ def settle_done(
             equip(frames, frame)
 
 
-def _was_failed_for_good(frames: StoredFrames, call: ToolCallRow) -> bool:
+def _was_failed_for_good(frames: StoredFrames, call: ToolCallRecord) -> bool:
     asked = asked_about(frames.tx, call.id)
     return bool(asked) and asked[-1].verdict == Verdict.fail.value
 
 
-def _may_try_again(frames: StoredFrames, frame: StepRow, call: ToolCallRow, retries: int) -> bool:
+def _may_try_again(
+    frames: StoredFrames, frame: MutableStep, call: ToolCallRecord, retries: int
+) -> bool:
     return frame.tries < retries and not is_doubtful(frames.tx, call)
 
 
@@ -159,13 +162,13 @@ def _history(frames: StoredFrames) -> str:
     )
 
 
-def _answered_before(tx: Session, frame: StepRow) -> JsonValue:
+def _answered_before(tx: Session, frame: MutableStep) -> JsonValue:
     call = lifecycle.hold_call(tx, frame.call_id)
     child = None if call is None else run_row(tx, call.child_run_id or "")
     return None if child is None else child.content
 
 
-def _content(frames: StoredFrames, child: RunRow, *, structured: bool) -> JsonValue:
+def _content(frames: StoredFrames, child: RunRecord, *, structured: bool) -> JsonValue:
     """Return what a run answered: a workflow's content is in its own steps."""
     if child.component_kind == "workflow":
         root = root_row(frames.tx, child.id)

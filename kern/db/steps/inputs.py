@@ -2,14 +2,14 @@
 
 from pydantic import JsonValue
 
-from kern.db.engine.step_tables import StepRow
+from kern.db.engine.step_records import StepRecord
 from kern.db.runs.frames import StoredFrames, held_by
 from kern.pipeline.frames import RUN, into, is_edited, origin
 from kern.pipeline.nodes import TAKEN, NodeKind
 from kern.values.canonical import canonical_json
 
 
-def arguments_of(frames: StoredFrames, frame: StepRow) -> dict[str, JsonValue]:
+def arguments_of(frames: StoredFrames, frame: StepRecord) -> dict[str, JsonValue]:
     """Return what a step begins with, and what it has from those that hold it.
 
     What a person edited stands wherever the step would find what it took the place of: what the
@@ -34,7 +34,7 @@ def arguments_of(frames: StoredFrames, frame: StepRow) -> dict[str, JsonValue]:
     return {**given, "values": values} if values else given
 
 
-def shown_before(frames: StoredFrames, frame: StepRow) -> dict[str, JsonValue]:
+def shown_before(frames: StoredFrames, frame: StepRecord) -> dict[str, JsonValue]:
     """Return what a person sees of a frame that is to begin: its input, and the item if it is one.
 
     An item with which the frame begins is its input already.

@@ -6,14 +6,14 @@ from sqlalchemy import bindparam, or_, select
 from sqlmodel import Session
 
 from kern.contracts.messages import PauseOutcome
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.tables import RequirementRow, RunRow, ToolCallRow
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.typed_tables import REQUIREMENTS, RUNS, TOOL_CALLS
 from kern.db.reading.run_trees import has_ended
 from kern.db.runs import lifecycle, step_waits
 from kern.db.steps import transactions
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus
 
-_runs, _calls, _requirements = (table_of(kind) for kind in (RunRow, ToolCallRow, RequirementRow))
+_runs, _calls, _requirements = (RUNS.table, TOOL_CALLS.table, REQUIREMENTS.table)
 _MOVING_CHILD = (
     select(_runs.c.id)
     .where(

@@ -8,9 +8,10 @@ from sqlalchemy import bindparam
 from kern.contracts.answers import Question
 from kern.contracts.approval import Approval
 from kern.db.decisions.requirements import asked_about, hold_pending
-from kern.db.engine.plain_rows import add_row, new_row, table_of
-from kern.db.engine.step_tables import StepRow
-from kern.db.engine.tables import RequirementRow, ToolCallRow
+from kern.db.engine.mutable_rows import MutableStep, MutableToolCall
+from kern.db.engine.plain_rows import add_row, new_row
+from kern.db.engine.records import RequirementRecord, ToolCallRecord
+from kern.db.engine.typed_tables import TOOL_CALLS
 from kern.db.engine.unit_of_work import hold_all, save
 from kern.db.journal import outbox
 from kern.db.journal.events import record
@@ -37,18 +38,20 @@ from kern.values.states import (
     Verdict,
 )
 
-_calls = table_of(ToolCallRow)
+_calls = TOOL_CALLS.table
 _OPEN_CALLS = _calls.select().where(
     _calls.c.step_id == bindparam("step_id"), _calls.c.status != ToolCallStatus.done.value
 )
 _AGAIN = "What it has done stays done, and done again it may do that once more:"
 
 
-def new_call(frames: StoredFrames, frame: StepRow, arguments: dict[str, JsonValue]) -> ToolCallRow:
+def new_call(
+    frames: StoredFrames, frame: MutableStep, arguments: dict[str, JsonValue]
+) -> MutableToolCall:
     """Return a call for a step, with its arguments frozen; it is to be added."""
     node = frames.shape.by_id[frame.node]
     return new_row(
-        ToolCallRow,
+        TOOL_CALLS,
         id=new_id(),
         run_id=frame.run_id,
         turn=frame.number,
@@ -66,13 +69,13 @@ def new_call(frames: StoredFrames, frame: StepRow, arguments: dict[str, JsonValu
     )
 
 
-def ask(frames: StoredFrames, frame: StepRow) -> None:
+def ask(frames: StoredFrames, frame: MutableStep) -> None:
     """Open what a person has to say in a frame's phase."""
     frame.version += 1
     asked, arguments = _asked(frames, frame)
     call = new_call(frames, frame, arguments)
     call.gate, call.effect = asked.kind.value, Effect.read.value
-    add_row(frames.tx, ToolCallRow, call)
+    add_row(frames.tx, TOOL_CALLS, call)
     question = Question(
         kind=asked.kind,
         arguments_schema=_schema(asked, arguments),
@@ -87,7 +90,7 @@ def ask(frames: StoredFrames, frame: StepRow) -> None:
     frame.gate_id, frame.waits = call.id, True
 
 
-def hear(frames: StoredFrames, machine: Machine[StepRow], frame: StepRow) -> bool:
+def hear(frames: StoredFrames, machine: Machine[MutableStep], frame: MutableStep) -> bool:
     """Let a frame go on with what a person said; False while nobody has.
 
     What was asked and closed with a run that goes on again is asked anew.
@@ -119,11 +122,11 @@ def hear(frames: StoredFrames, machine: Machine[StepRow], frame: StepRow) -> boo
     return True
 
 
-def drop(frames: StoredFrames, frame: StepRow) -> None:
+def drop(frames: StoredFrames, frame: MutableStep) -> None:
     """Stop what goes on for a frame that was cancelled; a call that executes is let end."""
     tx, run, now = frames.tx, frames.run, frames.now
     frame.waits = False
-    for call in hold_all(tx, ToolCallRow, _OPEN_CALLS, step_id=frame.id):
+    for call in hold_all(tx, TOOL_CALLS, _OPEN_CALLS, step_id=frame.id):
         for row in hold_pending(tx, call.id):
             row.status, row.resolved_at = RequirementStatus.cancelled.value, now
             record(tx, run, "requirement_cancelled", now, requirement_id=row.id)
@@ -138,7 +141,7 @@ def drop(frames: StoredFrames, frame: StepRow) -> None:
             lifecycle.finish_call(tx, call, ToolOutcome.cancelled, why, now)
 
 
-def _asked(frames: StoredFrames, frame: StepRow) -> tuple[Ask, dict[str, JsonValue]]:
+def _asked(frames: StoredFrames, frame: MutableStep) -> tuple[Ask, dict[str, JsonValue]]:
     node = frames.shape.by_id[frame.node]
     match Phase(frame.phase):
         case Phase.gate if node.gate is not None:
@@ -155,7 +158,7 @@ def _asked(frames: StoredFrames, frame: StepRow) -> tuple[Ask, dict[str, JsonVal
             return asked, {"error": frame.error_message, "code": frame.error_code}
 
 
-def _question(frames: StoredFrames, frame: StepRow, asked: Ask) -> str | None:
+def _question(frames: StoredFrames, frame: MutableStep, asked: Ask) -> str | None:
     """Return what is asked, with what doing the frame again would do once more."""
     if Phase(frame.phase) is Phase.gate:
         return asked.message
@@ -175,10 +178,10 @@ def _schema(asked: Ask, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]
 
 
 def _pass(
-    machine: Machine[StepRow],
-    frame: StepRow,
-    call: ToolCallRow,
-    row: RequirementRow,
+    machine: Machine[MutableStep],
+    frame: MutableStep,
+    call: ToolCallRecord,
+    row: RequirementRecord,
     verdict: Verdict,
 ) -> None:
     begins_with = runs_with(call)
@@ -199,10 +202,10 @@ def _pass(
 
 
 def _review(
-    machine: Machine[StepRow],
-    frame: StepRow,
-    call: ToolCallRow,
-    row: RequirementRow,
+    machine: Machine[MutableStep],
+    frame: MutableStep,
+    call: ToolCallRecord,
+    row: RequirementRecord,
     verdict: Verdict,
 ) -> None:
     match verdict:
@@ -218,7 +221,7 @@ def _review(
             machine.disapproved(frame, row.resolved_note or "", message, silent=silent)
 
 
-def _recover(machine: Machine[StepRow], frame: StepRow, verdict: Verdict) -> None:
+def _recover(machine: Machine[MutableStep], frame: MutableStep, verdict: Verdict) -> None:
     match verdict:
         case Verdict.run_again:
             machine.again(frame)
@@ -229,6 +232,6 @@ def _recover(machine: Machine[StepRow], frame: StepRow, verdict: Verdict) -> Non
             machine.failed(frame, code, message, final=True)
 
 
-def _said(row: RequirementRow, did: str) -> str:
+def _said(row: RequirementRecord, did: str) -> str:
     note = f" Their note: {row.resolved_note}" if row.resolved_note else ""
     return f"{row.resolved_by!r} {did} the step {row.tool_name!r}.{note}"

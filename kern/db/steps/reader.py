@@ -7,16 +7,17 @@ from sqlalchemy import bindparam
 from sqlmodel import Session
 
 from kern.context.chat_history import PastRun
-from kern.db.engine.plain_rows import rows, table_of
-from kern.db.engine.step_tables import StepRow
+from kern.db.engine.plain_rows import rows
+from kern.db.engine.step_records import StepRecord
 from kern.db.engine.store import Store
+from kern.db.engine.typed_tables import STEPS
 from kern.db.reading.run_outputs import run_row
 from kern.db.reading.workflow_history import completed_before
 from kern.db.runs.frames import shape_of, step_row
 from kern.pipeline.frames import Outcome
 from kern.pipeline.nodes import NodeKind, Shape
 
-_steps = table_of(StepRow)
+_steps = STEPS.table
 _NAMED = (
     _steps.select()
     .where(
@@ -50,14 +51,14 @@ def _step_content(tx: Session, run_id: str, step_id: str, name: str) -> JsonValu
         return None
     shape = shape_of(tx, run)
     own = {one.id: one for one in _upwards(tx, asking)}
-    for found in rows(tx, StepRow, _NAMED, run_id=run_id, name=name):
+    for found in rows(tx, STEPS, _NAMED, run_id=run_id, name=name):
         if _is_seen(tx, shape, found, own):
             holder = found if found.last_id is None else step_row(tx, found.last_id)
             return None if holder is None else holder.content
     return None
 
 
-def _is_seen(tx: Session, shape: Shape, found: StepRow, own: dict[str, StepRow]) -> bool:
+def _is_seen(tx: Session, shape: Shape, found: StepRecord, own: dict[str, StepRecord]) -> bool:
     """Whether a step lies in no branch that goes on beside the one that asks."""
     for one in _upwards(tx, found):
         above = own.get(one.parent_id or "")
@@ -67,8 +68,8 @@ def _is_seen(tx: Session, shape: Shape, found: StepRow, own: dict[str, StepRow])
     return False
 
 
-def _upwards(tx: Session, step: StepRow | None) -> list[StepRow]:
-    chain: list[StepRow] = []
+def _upwards(tx: Session, step: StepRecord | None) -> list[StepRecord]:
+    chain: list[StepRecord] = []
     while step is not None:
         chain.append(step)
         step = None if step.parent_id is None else step_row(tx, step.parent_id)

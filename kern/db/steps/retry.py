@@ -7,9 +7,10 @@ from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
 from kern.db.decisions.requirements import asked_about
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.step_tables import StepRow
-from kern.db.engine.tables import RunRow, ToolCallRow
+from kern.db.engine.mutable_rows import MutableRun, MutableStep, MutableToolCall
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.records import RunRecord
+from kern.db.engine.typed_tables import STEPS
 from kern.db.engine.unit_of_work import hold_all
 from kern.db.journal import outbox
 from kern.db.journal.events import record
@@ -33,7 +34,7 @@ from kern.values.states import (
     ToolOutcome,
 )
 
-_steps = table_of(StepRow)
+_steps = STEPS.table
 _UNDONE = _steps.select().where(
     _steps.c.parent_id == bindparam("parent_id"),
     _steps.c.parent_round == bindparam("round"),
@@ -74,7 +75,7 @@ def retry(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery |
     return None if waits else outbox.enqueue(tx, run, DeliveryKind.reopen, now)
 
 
-def _check_failed(tx: Session, run: RunRow) -> None:
+def _check_failed(tx: Session, run: RunRecord) -> None:
     problem = None
     root = None if run.parent_run_id is None else run_row(tx, run.root_run_id or "")
     if run.component_kind != "workflow":
@@ -93,7 +94,7 @@ def _check_failed(tx: Session, run: RunRow) -> None:
         raise Conflict(message)
 
 
-def _reopen_run(tx: Session, run: RunRow, now: datetime) -> None:
+def _reopen_run(tx: Session, run: MutableRun, now: datetime) -> None:
     run.status, run.retries = RunStatus.pending.value, run.retries + 1
     run.error_code = run.error_message = run.finished_at = None
     run.counted_at = run.updated_at = now
@@ -115,11 +116,11 @@ def _reopen_run(tx: Session, run: RunRow, now: datetime) -> None:
 class _Reopening:
     """Opens frames of one run again."""
 
-    def __init__(self, frames: StoredFrames, machine: Machine[StepRow]) -> None:
+    def __init__(self, frames: StoredFrames, machine: Machine[MutableStep]) -> None:
         self._frames = frames
         self._machine = machine
 
-    def reopen(self, frame: StepRow) -> None:
+    def reopen(self, frame: MutableStep) -> None:
         """Have a frame go on that failed, was stopped, or was open when its run ended."""
         node = self._frames.shape.by_id[frame.node]
         was = Phase(frame.phase)
@@ -145,7 +146,7 @@ class _Reopening:
         else:
             self._begin(frame, code)
 
-    def _begin(self, frame: StepRow, code: str | None) -> None:
+    def _begin(self, frame: MutableStep, code: str | None) -> None:
         """Have a frame go on that failed or was stopped by itself, not by what it holds."""
         node = self._frames.shape.by_id[frame.node]
         if not has_passed(self._frames, frame):
@@ -162,16 +163,16 @@ class _Reopening:
         else:
             self._machine.again(frame)
 
-    def _nobody_reviewed(self, frame: StepRow) -> bool:
+    def _nobody_reviewed(self, frame: MutableStep) -> bool:
         """Whether a frame failed because nobody said in time what they think of its output."""
         asked = asked_about(self._frames.tx, frame.gate_id) if frame.gate_id else []
         return bool(asked) and (asked[-1].kind, asked[-1].status) == _SILENCE
 
-    def _has_stopped(self, frame: StepRow) -> bool:
+    def _has_stopped(self, frame: MutableStep) -> bool:
         query = {"parent_id": frame.id, "round": frame.round}
         return execute(self._frames.tx, _STOPPED, **query).first() is not None
 
-    def _serve_leaf(self, frame: StepRow, code: str | None) -> None:
+    def _serve_leaf(self, frame: MutableStep, code: str | None) -> None:
         call = lifecycle.hold_call(self._frames.tx, frame.call_id)
         node, failed = self._frames.shape.by_id[frame.node], code is not None
         if code == execution.STATE_NOT_KEPT and node.effect is Effect.once:
@@ -186,7 +187,7 @@ class _Reopening:
             frame.call_id, frame.tries, frame.started_at = None, 0, None
         self._serve(frame, Phase.work)
 
-    def _mend(self, call: ToolCallRow | None) -> bool:
+    def _mend(self, call: MutableToolCall | None) -> bool:
         """Open the run of a nested workflow again, which keeps what it has done.
 
         Any run that ended well while its step was stopped is taken as it is.
@@ -205,17 +206,17 @@ class _Reopening:
         return True
 
     @staticmethod
-    def _wait_again(call: ToolCallRow) -> None:
+    def _wait_again(call: MutableToolCall) -> None:
         call.status, call.outcome, call.result = ToolCallStatus.waiting.value, None, None
         call.finished_at = None
 
-    def _serve(self, frame: StepRow, phase: Phase) -> None:
+    def _serve(self, frame: MutableStep, phase: Phase) -> None:
         """Have a frame served in a lane of its own; its call is made when it is."""
         self._machine.resumed(frame, phase)
         frame.lane, frame.told_by = frame.id, None
         if phase.needs_person:
             frame.gate_id = None
 
-    def _undone(self, frame: StepRow) -> list[StepRow]:
+    def _undone(self, frame: MutableStep) -> list[MutableStep]:
         where = {"parent_id": frame.id, "round": frame.round}
-        return hold_all(self._frames.tx, StepRow, _UNDONE, **where)
+        return hold_all(self._frames.tx, STEPS, _UNDONE, **where)

@@ -15,8 +15,8 @@ from sqlmodel import Session
 
 from kern.contracts.messages import PipelineOutcome, Work
 from kern.db.decisions.requirements import pending_gate
-from kern.db.engine.step_tables import StepRow
-from kern.db.engine.tables import RunRow
+from kern.db.engine.mutable_rows import MutableRun, MutableStep
+from kern.db.engine.records import RunRecord
 from kern.db.journal.events import record
 from kern.db.reading import run_timing
 from kern.db.reading.run_outputs import session_state
@@ -217,7 +217,7 @@ def finish(tx: Session, taken: Execute, token: str, ended: Finished, now: dateti
 
 def _asked(
     tx: Session, asked: Evaluate, now: datetime
-) -> tuple[StoredFrames, Machine[StepRow], StepRow] | None:
+) -> tuple[StoredFrames, Machine[MutableStep], MutableStep] | None:
     run = lifecycle.lock(tx, asked.facts.run_id)
     if RunStatus(run.status).is_final:
         return None
@@ -229,7 +229,7 @@ def _asked(
     return frames, Machine(frames), frame
 
 
-def _serve(frames: StoredFrames, frame: StepRow, begin_call: _Begin) -> Task | None:
+def _serve(frames: StoredFrames, frame: MutableStep, begin_call: _Begin) -> Task | None:
     """Do for a frame what needs nobody else; None if the lane is to be looked at again."""
     machine = Machine(frames)
     phase = Phase(frame.phase)
@@ -250,7 +250,7 @@ def _serve(frames: StoredFrames, frame: StepRow, begin_call: _Begin) -> Task | N
 
 
 def _work(
-    frames: StoredFrames, machine: Machine[StepRow], frame: StepRow, begin_call: _Begin
+    frames: StoredFrames, machine: Machine[MutableStep], frame: MutableStep, begin_call: _Begin
 ) -> Task | None:
     call = lifecycle.hold_call(frames.tx, frame.call_id)
     if call is None:
@@ -268,7 +268,7 @@ def _work(
     return None
 
 
-def _execution(frames: StoredFrames, frame: StepRow, begin_call: _Begin) -> Task | None:
+def _execution(frames: StoredFrames, frame: MutableStep, begin_call: _Begin) -> Task | None:
     if not may_begin(frames, frame):
         return None
     taken = begin_call(frames.tx, frame.call_id or "")
@@ -284,7 +284,7 @@ def _execution(frames: StoredFrames, frame: StepRow, begin_call: _Begin) -> Task
     return Execute(frame.id, frame.node, taken, _facts(frames))
 
 
-def _evaluation(frames: StoredFrames, frame: StepRow, phase: Phase) -> Evaluate:
+def _evaluation(frames: StoredFrames, frame: MutableStep, phase: Phase) -> Evaluate:
     arguments = arguments_of(frames, frame)
     if phase is Phase.until:
         held = frame.last_id is not None
@@ -317,7 +317,7 @@ def _facts(frames: StoredFrames) -> Facts:
     )
 
 
-def stand_still(tx: Session, run: RunRow, now: datetime, *, moves: bool) -> PipelineOutcome:
+def stand_still(tx: Session, run: MutableRun, now: datetime, *, moves: bool) -> PipelineOutcome:
     """Pause a run unless it `moves`; return what has begun instead.
 
     What an earlier attempt told of may have been heard by nobody: it is told of until it is taken.
@@ -328,7 +328,7 @@ def stand_still(tx: Session, run: RunRow, now: datetime, *, moves: bool) -> Pipe
     return _told(frames)
 
 
-def _told(frames: StoredFrames, waiting: StepRow | None = None) -> PipelineOutcome:
+def _told(frames: StoredFrames, waiting: MutableStep | None = None) -> PipelineOutcome:
     """Tell the workflow what the frame of a lane waits for, and of what was opened beside it."""
     if not _is_open(frames.run):
         return PipelineOutcome(ended=True)
@@ -336,11 +336,11 @@ def _told(frames: StoredFrames, waiting: StepRow | None = None) -> PipelineOutco
     return _outcome(frames, beside if waiting is None else [waiting, *beside])
 
 
-def _outcome(frames: StoredFrames, served: Sequence[StepRow]) -> PipelineOutcome:
+def _outcome(frames: StoredFrames, served: Sequence[MutableStep]) -> PipelineOutcome:
     return PipelineOutcome(work=tuple(_named(frames, frame) for frame in served))
 
 
-def _named(frames: StoredFrames, frame: StepRow) -> Work:
+def _named(frames: StoredFrames, frame: MutableStep) -> Work:
     """Say to the workflow what a frame waits for."""
     work = Work(lane=frame.lane or frame.id, name=frame.name)
     if frame.waits:
@@ -355,5 +355,5 @@ def _named(frames: StoredFrames, frame: StepRow) -> Work:
     return work.model_copy(update={"child": child, "delay": delay} if delay else {"child": child})
 
 
-def _is_open(run: RunRow) -> bool:
+def _is_open(run: RunRecord) -> bool:
     return not RunStatus(run.status).is_final

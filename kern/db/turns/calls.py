@@ -20,8 +20,10 @@ from kern.contracts.messages import Gate
 from kern.db.decisions.approval_checks import is_as_approved
 from kern.db.decisions.reminders import gate_of
 from kern.db.decisions.requirements import asked_about, close, pending_gate
-from kern.db.engine.plain_rows import rows, table_of
-from kern.db.engine.tables import RequirementRow, RunRow, ToolCallRow
+from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableToolCall
+from kern.db.engine.plain_rows import rows
+from kern.db.engine.records import ToolCallRecord
+from kern.db.engine.typed_tables import REQUIREMENTS, RUNS, TOOL_CALLS
 from kern.db.engine.unit_of_work import hold
 from kern.db.journal import audit_chain, outbox
 from kern.db.journal.audit_chain import KERN, Decided
@@ -46,7 +48,7 @@ from kern.values.states import (
     Verdict,
 )
 
-_calls, _requirements = (table_of(kind) for kind in (ToolCallRow, RequirementRow))
+_calls, _requirements = (TOOL_CALLS.table, REQUIREMENTS.table)
 _RUN_OF = lifecycle.locking(
     select(_calls.c.run_id).where(_calls.c.id == bindparam("tool_call_id")).scalar_subquery()
 )
@@ -237,17 +239,17 @@ def doubt(tx: Session, tool_call_id: str, token: str, now: datetime) -> Settled:
     return Settled(gate=_ask(tx, run, call, now))
 
 
-def _is_held(call: ToolCallRow, token: str) -> bool:
+def _is_held(call: ToolCallRecord, token: str) -> bool:
     return call.token == token and call.status == ToolCallStatus.running.value
 
 
-def _stop(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> None:
+def _stop(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -> None:
     lifecycle.finish_call(tx, call, ToolOutcome.cancelled, "The run ended during this call.", now)
     _record(tx, run, call, "stopped", now)
 
 
 def _record(
-    tx: Session, run: RunRow, call: ToolCallRow, what: str, now: datetime, **data: JsonValue
+    tx: Session, run: MutableRun, call: ToolCallRecord, what: str, now: datetime, **data: JsonValue
 ) -> None:
     """Tell of a call; of a step's, as an attempt at the step."""
     if call.step_id is None:
@@ -258,8 +260,8 @@ def _record(
         record(tx, run, f"step_attempt_{what}", now, **told)
 
 
-def _lock(tx: Session, tool_call_id: str) -> tuple[RunRow, ToolCallRow]:
-    run = hold(tx, RunRow, _RUN_OF, tool_call_id=tool_call_id)
+def _lock(tx: Session, tool_call_id: str) -> tuple[MutableRun, MutableToolCall]:
+    run = hold(tx, RUNS, _RUN_OF, tool_call_id=tool_call_id)
     call = lifecycle.hold_call(tx, tool_call_id)
     if run is None or call is None:
         message = f"There is no tool call with the id {tool_call_id!r}."
@@ -267,7 +269,9 @@ def _lock(tx: Session, tool_call_id: str) -> tuple[RunRow, ToolCallRow]:
     return run, call
 
 
-def _take(tx: Session, run: RunRow, call: ToolCallRow, token: str, now: datetime) -> Execution:
+def _take(
+    tx: Session, run: MutableRun, call: MutableToolCall, token: str, now: datetime
+) -> Execution:
     if call.token != token:
         call.attempt += 1
         if call.step_id is None:
@@ -294,18 +298,18 @@ def _take(tx: Session, run: RunRow, call: ToolCallRow, token: str, now: datetime
     )
 
 
-def _ask(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Gate:
+def _ask(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -> Gate:
     call.status = ToolCallStatus.unknown.value
     row = open_requirement(tx, run, call, _unknown_outcome(tx, run, call, now), now)
     lifecycle.update_status(tx, run, now)
     return gate_of(row)
 
 
-def _unknown_outcome(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Question:
+def _unknown_outcome(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> Question:
     """Whoever may decide about a call may also say what became of it, and nobody else."""
     guarded = next(iter(asked_about(tx, call.id)), None)
     if guarded is None and call.step_id is not None:
-        guarded = next(rows(tx, RequirementRow, _OF_STEP, step_id=call.step_id), None)
+        guarded = next(rows(tx, REQUIREMENTS, _OF_STEP, step_id=call.step_id), None)
     approval = Approval()
     if guarded is not None:
         approval = Approval(candidates=tuple(guarded.candidates), excluded=tuple(guarded.excluded))
@@ -313,7 +317,7 @@ def _unknown_outcome(tx: Session, run: RunRow, call: ToolCallRow, now: datetime)
     return Question(kind=RequirementKind.unknown_outcome, approval=approval, where=where)
 
 
-def _where(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> list[str]:
+def _where(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> list[str]:
     """Return the names of what holds a step, down to its own: several may have one name."""
     if call.step_id is None:
         return []
@@ -321,16 +325,16 @@ def _where(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> list[s
     return path_within(frames, frames.get(call.step_id))
 
 
-def _open_question(tx: Session, call: ToolCallRow) -> RequirementRow | None:
+def _open_question(tx: Session, call: ToolCallRecord) -> MutableRequirement | None:
     if call.status != ToolCallStatus.unknown.value:
         return None
-    return hold(tx, RequirementRow, _DOUBT, tool_call_id=call.id)
+    return hold(tx, REQUIREMENTS, _DOUBT, tool_call_id=call.id)
 
 
 def _settle(
     tx: Session,
-    run: RunRow,
-    asked: RequirementRow,
+    run: MutableRun,
+    asked: MutableRequirement,
     now: datetime,
     *,
     verdict: Verdict,

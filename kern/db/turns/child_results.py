@@ -6,8 +6,10 @@ from enum import StrEnum
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.tables import RunRow, ToolCallRow
+from kern.db.engine.mutable_rows import MutableRun, MutableToolCall
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.records import RunRecord
+from kern.db.engine.typed_tables import TOOL_CALLS
 from kern.db.journal import outbox
 from kern.db.journal.events import record
 from kern.db.journal.outbox import DeliveryKind
@@ -16,7 +18,7 @@ from kern.db.runs import lifecycle
 from kern.db.turns import side_effects
 from kern.values.states import RunStatus, ToolOutcome
 
-_calls = table_of(ToolCallRow)
+_calls = TOOL_CALLS.table
 _BEGUN = (
     select(_calls.c.name, _calls.c.outcome)
     .where(
@@ -35,7 +37,7 @@ class Delegated(StrEnum):
     goes_on = "goes_on"
 
 
-def finish(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Delegated:
+def finish(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -> Delegated:
     """End a call by its child's end; `run` is the one that asked for it, and is held."""
     child = run_row(tx, call.child_run_id or "")
     if child is not None and not RunStatus(child.status).is_final:
@@ -62,7 +64,7 @@ def finish(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Delega
     return Delegated.done
 
 
-def came_to(tx: Session, child: RunRow | None) -> tuple[ToolOutcome, str]:
+def came_to(tx: Session, child: RunRecord | None) -> tuple[ToolOutcome, str]:
     """Say how a run that has ended ended, and what it did until then, for the one above it."""
     if child is None:
         return ToolOutcome.cancelled, "The run that was to do this was deleted."
@@ -78,7 +80,7 @@ def came_to(tx: Session, child: RunRow | None) -> tuple[ToolOutcome, str]:
             return ToolOutcome.error, _with_deeds(tx, child, why)
 
 
-def _with_deeds(tx: Session, child: RunRow, why: str) -> str:
+def _with_deeds(tx: Session, child: RunRecord, why: str) -> str:
     """Add what a run did that gave no answer: what it has done is not undone by that."""
     did = [
         side_effects.told(call.name, call.outcome) for call in execute(tx, _BEGUN, run_id=child.id)

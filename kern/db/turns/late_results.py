@@ -6,8 +6,10 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.reports import LateResult
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.tables import EventRow, RequirementRow, RunRow, ToolCallRow
+from kern.db.engine.mutable_rows import MutableRun
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.records import ToolCallRecord
+from kern.db.engine.typed_tables import EVENTS, REQUIREMENTS
 from kern.db.journal.audit_chain import KERN
 from kern.db.journal.events import record
 from kern.values.states import RequirementKind, RequirementStatus, ToolOutcome
@@ -15,7 +17,7 @@ from kern.values.states import RequirementKind, RequirementStatus, ToolOutcome
 _KIND = "late_result_refused"
 _LONGEST = 500
 
-_requirements, _events = table_of(RequirementRow), table_of(EventRow)
+_requirements, _events = REQUIREMENTS.table, EVENTS.table
 _SAID_BY_A_PERSON = select(_requirements.c.id).where(
     _requirements.c.tool_call_id == bindparam("tool_call_id"),
     _requirements.c.kind == RequirementKind.unknown_outcome.value,
@@ -29,7 +31,7 @@ _REFUSED = (
 )
 
 
-def is_denied(tx: Session, call: ToolCallRow, outcome: ToolOutcome, result: str) -> bool:
+def is_denied(tx: Session, call: ToolCallRecord, outcome: ToolOutcome, result: str) -> bool:
     """Whether a person has said otherwise of a call that is done and that nobody took over."""
     if (call.outcome, call.result) == (outcome.value, result):
         return False
@@ -38,8 +40,8 @@ def is_denied(tx: Session, call: ToolCallRow, outcome: ToolOutcome, result: str)
 
 def refuse(
     tx: Session,
-    run: RunRow,
-    call: ToolCallRow,
+    run: MutableRun,
+    call: ToolCallRecord,
     token: str,
     *,
     outcome: ToolOutcome,

@@ -14,8 +14,10 @@ from kern.contracts.answers import Answer, NewCall, Question
 from kern.contracts.messages import Child, Gate, PlannedCall, TurnOutcome
 from kern.db.decisions.reminders import gate_of
 from kern.db.decisions.requirements import pending_gate
-from kern.db.engine.plain_rows import add, add_row, new_row, rows, table_of
-from kern.db.engine.tables import MessageRow, RequirementRow, RunRow, ToolCallRow
+from kern.db.engine.mutable_rows import MutableRun
+from kern.db.engine.plain_rows import add, add_row, new_row, rows
+from kern.db.engine.records import RequirementRecord, RunRecord, ToolCallRecord
+from kern.db.engine.typed_tables import MESSAGES, REQUIREMENTS, TOOL_CALLS
 from kern.db.journal.events import record
 from kern.db.reading import files, history_window, run_timing
 from kern.db.reading.run_outputs import (
@@ -35,7 +37,7 @@ from kern.values.canonical import arguments_digest
 from kern.values.ids import new_id
 from kern.values.states import RunStatus, ToolCallStatus, ToolOutcome
 
-_calls = table_of(ToolCallRow)
+_calls = TOOL_CALLS.table
 _UNFINISHED = (
     _calls.select()
     .where(
@@ -116,7 +118,7 @@ def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -
 
 
 def _from_above(
-    tx: Session, run: RunRow, shown: Callable[[str], Context]
+    tx: Session, run: RunRecord, shown: Callable[[str], Context]
 ) -> tuple[Window | None, int]:
     """Return the history that is shown in a run inside another one: that before the whole."""
     above, root = run_row(tx, run.parent_run_id or ""), run_row(tx, root_of(run))
@@ -125,11 +127,11 @@ def _from_above(
     return shown(above.component_id).members_window or shown(run.component_id).window, root.number
 
 
-def outcome_of(tx: Session, run: RunRow, turn: int) -> TurnOutcome:
+def outcome_of(tx: Session, run: RunRecord, turn: int) -> TurnOutcome:
     """Say what remains to be done of a turn that was stored."""
     if RunStatus(run.status).is_final:
         return TurnOutcome(ended=True)
-    calls = list(rows(tx, ToolCallRow, _UNFINISHED, run_id=run.id, turn=turn))
+    calls = list(rows(tx, TOOL_CALLS, _UNFINISHED, run_id=run.id, turn=turn))
     return TurnOutcome(calls=tuple(_planned(tx, call, pending_gate(tx, call.id)) for call in calls))
 
 
@@ -159,7 +161,7 @@ def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) ->
     if answer.correction is not None:
         add(
             tx,
-            MessageRow,
+            MESSAGES,
             run_id=run_id,
             turn=turn,
             position=len(planned) + 1,
@@ -178,13 +180,13 @@ def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) ->
 
 
 def open_requirement(
-    tx: Session, run: RunRow, call: ToolCallRow, question: Question, now: datetime
-) -> RequirementRow:
+    tx: Session, run: MutableRun, call: ToolCallRecord, question: Question, now: datetime
+) -> RequirementRecord:
     """Open a requirement about a call, with the call's arguments frozen in it."""
     approval = question.approval
     arguments = runs_with(call)
     row = new_row(
-        RequirementRow,
+        REQUIREMENTS,
         id=new_id(),
         run_id=run.id,
         root_run_id=root_of(run),
@@ -212,7 +214,7 @@ def open_requirement(
         escalate_at=_later(now, approval.escalate.after) if approval.escalate else None,
         created_at=now,
     )
-    add_row(tx, RequirementRow, row)
+    add_row(tx, REQUIREMENTS, row)
     record(tx, run, "requirement_opened", now, requirement_id=row.id, tool=call.name, ask=row.kind)
     return row
 
@@ -221,7 +223,7 @@ def _later(now: datetime, after: timedelta | None) -> datetime | None:
     return None if after is None else now + after
 
 
-def _planned(tx: Session, call: ToolCallRow, gate: Gate | None) -> PlannedCall:
+def _planned(tx: Session, call: ToolCallRecord, gate: Gate | None) -> PlannedCall:
     planned = PlannedCall(tool_call_id=call.id, name=call.name, gate=gate, timeout=call.timeout)
     if call.child_run_id is None:
         return planned
@@ -237,7 +239,7 @@ def _add_assistant(
 ) -> None:
     add(
         tx,
-        MessageRow,
+        MESSAGES,
         run_id=run_id,
         turn=turn,
         position=0,
@@ -252,10 +254,10 @@ def _add_assistant(
 
 
 def _add_call(
-    tx: Session, run: RunRow, position: int, new: NewCall, now: datetime
+    tx: Session, run: MutableRun, position: int, new: NewCall, now: datetime
 ) -> PlannedCall | None:
     call = new_row(
-        ToolCallRow,
+        TOOL_CALLS,
         id=new_id(),
         run_id=run.id,
         turn=run.turn,
@@ -285,7 +287,7 @@ def _add_call(
         )
     if new.error is not None:
         lifecycle.finish_call(tx, call, ToolOutcome.error, new.error, now)
-    add_row(tx, ToolCallRow, call)
+    add_row(tx, TOOL_CALLS, call)
     if new.error is not None:
         record(tx, run, "tool_call_refused", now, tool_call_id=call.id, tool=call.name)
         return None

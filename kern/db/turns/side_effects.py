@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator
 from sqlalchemy import bindparam, or_, select
 from sqlmodel import Session
 
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.step_tables import StepRow
-from kern.db.engine.tables import ToolCallRow
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.typed_tables import STEPS, TOOL_CALLS
 from kern.values.states import Effect, ToolOutcome
 
-_calls, _steps = table_of(ToolCallRow), table_of(StepRow)
+_calls, _steps = TOOL_CALLS.table, STEPS.table
 _HOW = {ToolOutcome.result.value: "done", ToolOutcome.error.value: "failed"}
 _UNKNOWN = "begun; it may have happened"
 # Beyond so many different ones, nobody reads on.
