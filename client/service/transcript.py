@@ -56,8 +56,8 @@ class Transcript:
             if row.kind == "turn_completed":
                 turn = turn_of(row)
                 yield from self._settle(turn, news.texts.get(turn, ""))
-            if row.kind == "run_completed" and news.handed:
-                yield from self._hand(news.turn + 1, news.handed)
+            if row.kind == "run_completed" and news.delegated_answer:
+                yield from self._hand(news.turn + 1, news.delegated_answer)
             yield self._event(row, news)
 
     def _begin(self, turn: int, attempt: int | None, token: str | None) -> Iterator[RunEvent]:

@@ -87,10 +87,10 @@ class Relay:
         for session_id in await self._db.read(
             lambda tx: session_queue.stuck_sessions(tx, now - _STALE)
         ):
-            await self._let_next_begin(session_id, now)
+            await self._start_next_run(session_id, now)
 
-    async def _let_next_begin(self, session_id: str, now: datetime) -> None:
-        await self._db.write(lambda tx: session_queue.let_next_begin(tx, session_id, "", now))
+    async def _start_next_run(self, session_id: str, now: datetime) -> None:
+        await self._db.write(lambda tx: session_queue.start_next_run(tx, session_id, "", now))
 
     async def _look_after(self, run_id: str) -> None:
         try:

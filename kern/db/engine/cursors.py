@@ -21,13 +21,13 @@ class Place(NamedTuple):
     id: str
 
 
-def written(place: Place) -> str:
+def encode(place: Place) -> str:
     """Return a place as a word without characters that a shell or a URL reads."""
     text = json.dumps([place.at.isoformat(), place.id])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def read(cursor: str) -> Place:
+def decode(cursor: str) -> Place:
     """Return the place that a word tells.
 
     Raises:
@@ -46,7 +46,7 @@ def read(cursor: str) -> Place:
         raise _no_cursor(cursor) from None
 
 
-def _no_cursor(given: object) -> InvalidInput:
+def _no_cursor(cursor: object) -> InvalidInput:
     return InvalidInput(
-        f"{described(given)} is no cursor: pass the one that came with the page before."
+        f"{described(cursor)} is no cursor: pass the one that came with the page before."
     )

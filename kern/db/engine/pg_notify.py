@@ -32,12 +32,12 @@ def news(run_id: str, seq: int) -> str:
 
 def pieces(text: LiveText, offset: int) -> Iterator[str]:
     """Write the notices that tell of a text from an offset on; one at least, for its beginning."""
-    rest = text.since(offset)
+    remaining = text.since(offset)
     place = [text.turn, text.attempt, text.token]
-    for start in range(0, len(rest) or 1, _CHARACTERS):
-        piece = rest[start : start + _CHARACTERS]
-        told = {"run": text.run_id, "place": place, "at": offset + start, "text": piece}
-        yield json.dumps(told, ensure_ascii=False)
+    for start in range(0, len(remaining) or 1, _CHARACTERS):
+        piece = remaining[start : start + _CHARACTERS]
+        content = {"run": text.run_id, "place": place, "at": offset + start, "text": piece}
+        yield json.dumps(content, ensure_ascii=False)
 
 
 def send(tx: Session, notices: Sequence[str]) -> None:
@@ -111,10 +111,12 @@ class Listener:
     def _hear(self, notice: str) -> None:
         """Pass a notice on; one that a later version of Kern, or somebody else, sent is let be."""
         with suppress(ValueError, KeyError, TypeError):
-            told = json.loads(notice)
-            if "seq" in told:
-                self._broadcaster.committed({str(told["run"]): int(told["seq"])})
+            content = json.loads(notice)
+            if "seq" in content:
+                self._broadcaster.committed({str(content["run"]): int(content["seq"])})
             else:
-                turn, attempt, token = told["place"]
+                turn, attempt, token = content["place"]
                 place = (int(turn), int(attempt), str(token))
-                self._broadcaster.hear(str(told["run"]), place, int(told["at"]), str(told["text"]))
+                self._broadcaster.hear(
+                    str(content["run"]), place, int(content["at"]), str(content["text"])
+                )

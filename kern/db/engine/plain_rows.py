@@ -103,7 +103,7 @@ def add_later(tx: Session, table: TypedTable[RecordT, RowT], /, **values: object
     batch.append(values)
 
 
-def add_what_waits(tx: Session) -> None:
+def insert_deferred(tx: Session) -> None:
     """Insert what `add_later` was given."""
     later: dict[str, _Later] = tx.info.pop(_LATER, {})
     for insertion, batch in later.values():

@@ -37,7 +37,7 @@ _HASHED = (
 
 
 @dataclass(frozen=True)
-class Decided:
+class NewDecision:
     """A decision about to be written: who, what, and on which arguments."""
 
     verdict: Verdict
@@ -74,7 +74,7 @@ def decisions_of(tx: Session, requirement_id: str) -> list[DecisionRecord]:
 def append(
     tx: Session,
     requirement: RequirementRecord,
-    decided: Decided,
+    decision: NewDecision,
     earlier: Sequence[DecisionRecord],
     now: datetime,
 ) -> None:
@@ -83,18 +83,18 @@ def append(
     row = new_row(
         DECISIONS,
         seq=head.seq + 1,
-        id=decided.id,
+        id=decision.id,
         requirement_id=requirement.id,
         position=len(earlier) + 1,
         run_id=requirement.run_id,
         kind=requirement.kind,
-        verdict=decided.verdict.value,
-        actor=decided.actor,
-        note=decided.note,
+        verdict=decision.verdict.value,
+        actor=decision.actor,
+        note=decision.note,
         tool_name=requirement.tool_name,
-        digest=decided.digest,
-        edit=decided.edit,
-        given=decided.given,
+        digest=decision.digest,
+        edit=decision.edit,
+        given=decision.given,
         at=now,
         previous_hash=head.hash,
         hash="",
@@ -120,14 +120,14 @@ def verify(tx: Session, expected_head: str | None = None) -> ChainReport:
         AuditBroken: a decision was changed, removed, added or reordered; the message names the
         first one.
     """
-    previous, count, seen = _GENESIS, 0, expected_head in (None, _GENESIS)
+    previous, count, has_expected_head = _GENESIS, 0, expected_head in (None, _GENESIS)
     query = select(DecisionRow).order_by(col(DecisionRow.seq)).execution_options(yield_per=500)
-    with tx.exec(query) as found:
-        for row in found:
+    with tx.exec(query) as decisions:
+        for row in decisions:
             count += 1
             _check_row(row, count, previous)
             previous = row.hash
-            seen = seen or previous == expected_head
+            has_expected_head = has_expected_head or previous == expected_head
     head = tx.exec(select(ChainHeadRow).where(ChainHeadRow.name == _CHAIN)).one()
     if (head.seq, head.hash) != (count, previous):
         message = (
@@ -136,7 +136,7 @@ def verify(tx: Session, expected_head: str | None = None) -> ChainReport:
             f"{previous[:12]}…: decisions are missing at its end, or were added by hand."
         )
         raise AuditBroken(message)
-    if not seen:
+    if not has_expected_head:
         message = (
             f"The hash {expected_head!r} is not part of the chain: it was rewritten since that "
             "hash was noted."

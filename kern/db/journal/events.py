@@ -25,14 +25,14 @@ def record(tx: Session, run: MutableRun, kind: str, now: datetime, **data: JsonV
 def append(tx: Session, run: RunRecord, kind: str, now: datetime, **data: JsonValue) -> None:
     """Append the event whose number the run's row has already."""
     add_later(tx, EVENTS, run_id=run.id, seq=run.last_event, kind=kind, data=data, created_at=now)
-    _tell(tx, run, run.last_event)
+    _announce(tx, run, run.last_event)
     if kind in STOPS:
         mark_stopped(tx, run.id)
 
 
-def gone(tx: Session, run: RunRecord) -> None:
+def announce_deletion(tx: Session, run: RunRecord) -> None:
     """Have those who read or await a run that this transaction deletes look, and find nothing."""
-    _tell(tx, run, run.last_event + 1)
+    _announce(tx, run, run.last_event + 1)
     mark_stopped(tx, run.id)
 
 
@@ -42,6 +42,6 @@ def events_of(tx: Session, run_id: str, after: int = 0) -> list[EventRecord]:
     return list(tx.exec(query.order_by(EventRow.seq)))  # type: ignore[arg-type]
 
 
-def _tell(tx: Session, run: RunRecord, seq: int) -> None:
+def _announce(tx: Session, run: RunRecord, seq: int) -> None:
     if run.is_streamed:
         mark_news(tx, run.id, seq)

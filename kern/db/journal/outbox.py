@@ -32,9 +32,11 @@ class DeliveryKind(StrEnum):
 
 
 # What a newer version has left is delivered by its own workers.
-_KNOWN = _outbox.c.kind.in_([kind.value for kind in DeliveryKind])
+_KNOWN_KIND = _outbox.c.kind.in_([kind.value for kind in DeliveryKind])
 # Asked every moment, and after each run.
-_ANY_DUE = sql_select(_outbox.c.id).where(_outbox.c.next_at <= bindparam("now"), _KNOWN).limit(1)
+_ANY_DUE = (
+    sql_select(_outbox.c.id).where(_outbox.c.next_at <= bindparam("now"), _KNOWN_KIND).limit(1)
+)
 _CONFIRMED = _outbox.delete().where(_outbox.c.id == bindparam("delivery_id"))
 
 
@@ -94,7 +96,7 @@ def is_any_due(tx: Session, now: datetime) -> bool:
 
 def claim_due(tx: Session, now: datetime, limit: int = 100) -> list[Delivery]:
     """Take what is due, and move it on so that another relay leaves it alone meanwhile."""
-    due = select(OutboxRow).where(col(OutboxRow.next_at) <= now, _KNOWN)
+    due = select(OutboxRow).where(col(OutboxRow.next_at) <= now, _KNOWN_KIND)
     query = due.order_by(col(OutboxRow.next_at)).limit(limit).with_for_update(skip_locked=True)
     rows = list(tx.exec(query))
     for row in rows:

@@ -43,10 +43,10 @@ class StoredPast:
 
     def search(self, words: str, limit: int) -> list[PastRun]:
         """Return the owner's completed runs that hold all of the words, the newest first."""
-        wanted = words.split()[:_MOST_WORDS]
-        if not wanted:
+        terms = words.split()[:_MOST_WORDS]
+        if not terms:
             return []
-        return self._db.read_now(lambda tx: _search(tx, self._run_id, wanted, limit))
+        return self._db.read_now(lambda tx: _search(tx, self._run_id, terms, limit))
 
 
 def _chat_history(tx: Session, run_id: str, runs: int, before: int | None) -> list[PastRun]:
@@ -54,27 +54,27 @@ def _chat_history(tx: Session, run_id: str, runs: int, before: int | None) -> li
     end = run.number if before is None else min(before, run.number)
     # A range of numbers, so that a page costs the same at the end of a long session.
     query = (
-        _past()
+        _base_query()
         .where(_runs.session_id == run.session_id, _runs.number < end, _runs.number >= end - runs)
         .order_by(_runs.number)
     )
-    return [_told(row) for row in _found(tx, query)]
+    return [_past_run(row) for row in _records(tx, query)]
 
 
 def _search(tx: Session, run_id: str, words: Sequence[str], limit: int) -> list[PastRun]:
     run = _run(tx, run_id)
     query = (
-        _past()
+        _base_query()
         .where(
             _within(run),
             _runs.component_id == run.component_id,
             _runs.status == RunStatus.completed.value,
-            *(_holds(word) for word in words),
+            *(_contains(word) for word in words),
         )
         .order_by(_runs.created_at.desc(), _runs.id.desc())
         .limit(limit)
     )
-    return [_told(row, words) for row in _found(tx, query)]
+    return [_past_run(row, words) for row in _records(tx, query)]
 
 
 def _within(run: RunRecord) -> ColumnElement[bool]:
@@ -84,13 +84,13 @@ def _within(run: RunRecord) -> ColumnElement[bool]:
     return (_sessions.user_id == run.user_id) & (_sessions.id != run.session_id)
 
 
-def _holds(word: str) -> ColumnElement[bool]:
+def _contains(word: str) -> ColumnElement[bool]:
     return or_(
         _runs.input.icontains(word, autoescape=True), _runs.content.icontains(word, autoescape=True)
     )
 
 
-def _past() -> Select[*tuple[Any, ...]]:
+def _base_query() -> Select[*tuple[Any, ...]]:
     return (
         select(*_COLUMNS)
         .join_from(RUNS.table, SESSIONS.table, _sessions.id == _runs.session_id)
@@ -98,7 +98,7 @@ def _past() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _found(tx: Session, query: Select[*tuple[Any, ...]]) -> Sequence[Any]:
+def _records(tx: Session, query: Select[*tuple[Any, ...]]) -> Sequence[Any]:
     return execute(tx, query).all()
 
 
@@ -112,7 +112,7 @@ def _run(tx: Session, run_id: str) -> RunRecord:
     return run
 
 
-def _told(row: Any, words: Sequence[str] = ()) -> PastRun:  # noqa: ANN401  a row of a Core query
+def _past_run(row: Any, words: Sequence[str] = ()) -> PastRun:  # noqa: ANN401  a row of a Core query
     return PastRun(
         session_id=row.session_id,
         session_name=row.session_name,

@@ -15,14 +15,14 @@ from kern.db.reading.run_outputs import find_run, run_output, tool_executions
 from kern.run import RunOutput, ToolExecution
 from kern.values.states import RunStatus
 
-_AT_ONCE = 200
+_BATCH = 200
 
 _runs, _events, _messages = (RUNS.table, EVENTS.table, MESSAGES.table)
 _AFTER = (
     _events.select()
     .where(_events.c.run_id == bindparam("run_id"), _events.c.seq > bindparam("after"))
     .order_by(_events.c.seq)
-    .limit(_AT_ONCE)
+    .limit(_BATCH)
 )
 _LAST_STOP = (
     _events.select()
@@ -36,7 +36,7 @@ _TEXTS = select(_messages.c.turn, _messages.c.content).where(
     _messages.c.turn >= bindparam("first"),
     _messages.c.turn <= bindparam("last"),
 )
-_FOLLOW = (
+_MARK_STREAMED = (
     _runs.update()
     .where(_runs.c.id == bindparam("run"), _runs.c.is_streamed.is_(False))
     .values(is_streamed=True)
@@ -44,7 +44,7 @@ _FOLLOW = (
 
 
 @dataclass(frozen=True)
-class Standing:
+class Position:
     """How far a run has come."""
 
     last_event: int
@@ -76,10 +76,10 @@ class News:
     texts: dict[int, str] = field(default_factory=dict)
     tools: dict[str, ToolExecution] = field(default_factory=dict)
     output: RunOutput | None = None
-    handed: str | None = None
+    delegated_answer: str | None = None
 
 
-def standing(tx: Session, run_id: str, viewer: Viewer) -> Standing:
+def position(tx: Session, run_id: str, viewer: Viewer) -> Position:
     """Say how far a run has come, and whether its writers tell of what they write.
 
     Raises:
@@ -87,12 +87,12 @@ def standing(tx: Session, run_id: str, viewer: Viewer) -> Standing:
         NotAllowed: it belongs to somebody else.
     """
     run = find_run(tx, run_id, viewer)
-    return Standing(run.last_event, run.is_streamed or RunStatus(run.status).is_final)
+    return Position(run.last_event, run.is_streamed or RunStatus(run.status).is_final)
 
 
-def follow(tx: Session, run_id: str) -> None:
+def mark_streamed(tx: Session, run_id: str) -> None:
     """Have a run's writers tell of what they write from now on, and its model stream."""
-    tx.connection().execute(_FOLLOW, {"run": run_id})
+    tx.connection().execute(_MARK_STREAMED, {"run": run_id})
 
 
 def news(tx: Session, run_id: str, viewer: Viewer, after: int) -> News:
@@ -107,12 +107,14 @@ def news(tx: Session, run_id: str, viewer: Viewer, after: int) -> News:
     is_all = run.last_event <= (events[-1].seq if events else after)
     stands_still = RunStatus(run.status).stands_still
     kinds = {event.kind for event in events}
-    ends = is_all and stands_still
-    if ends and not kinds.intersection(STOPS):
+    is_at_stop = is_all and stands_still
+    if is_at_stop and not kinds.intersection(STOPS):
         # Whoever comes back to a run that stands still is told so once more.
         events = [*events, *rows(tx, EVENTS, _LAST_STOP, run_id=run_id)]
-    needs_output = ends or bool(kinds.intersection(STOPS))
-    handed = _spoken(tx, run_id, run.turn + 1, run.turn + 1) if "run_completed" in kinds else {}
+    needs_output = is_at_stop or bool(kinds.intersection(STOPS))
+    delegated_answers = (
+        _texts_of_turns(tx, run_id, run.turn + 1, run.turn + 1) if "run_completed" in kinds else {}
+    )
     return News(
         session_id=run.session_id,
         turn=run.turn,
@@ -122,7 +124,7 @@ def news(tx: Session, run_id: str, viewer: Viewer, after: int) -> News:
         texts=_texts(tx, run_id, events),
         tools=_tools(tx, run_id) if any(k.startswith("tool_call_") for k in kinds) else {},
         output=run_output(tx, run_id, viewer) if needs_output else None,
-        handed=handed.get(run.turn + 1),
+        delegated_answer=delegated_answers.get(run.turn + 1),
     )
 
 
@@ -134,10 +136,10 @@ def turn_of(event: EventRecord) -> int:
 
 def _texts(tx: Session, run_id: str, events: list[EventRecord]) -> dict[int, str]:
     turns = [turn_of(event) for event in events if event.kind == "turn_completed"]
-    return _spoken(tx, run_id, min(turns), max(turns)) if turns else {}
+    return _texts_of_turns(tx, run_id, min(turns), max(turns)) if turns else {}
 
 
-def _spoken(tx: Session, run_id: str, first: int, last: int) -> dict[int, str]:
+def _texts_of_turns(tx: Session, run_id: str, first: int, last: int) -> dict[int, str]:
     span = {"run_id": run_id, "first": first, "last": last}
     return dict(starmap(_pair, tx.connection().execute(_TEXTS, span)))
 
@@ -147,4 +149,4 @@ def _pair(turn: int, content: str) -> tuple[int, str]:
 
 
 def _tools(tx: Session, run_id: str) -> dict[str, ToolExecution]:
-    return {one.id: one for one in tool_executions(tx, run_id)}
+    return {execution.id: execution for execution in tool_executions(tx, run_id)}

@@ -102,21 +102,21 @@ def run_output(tx: Session, run_id: str, viewer: Viewer) -> RunOutput:
         NotAllowed: it belongs to somebody else.
     """
     run = find_run(tx, run_id, viewer)
-    asked = list(rows(tx, REQUIREMENTS, _REQUIREMENTS, run_id=run_id))
+    requirements = list(rows(tx, REQUIREMENTS, _REQUIREMENTS, run_id=run_id))
     output = summary_of(run)
     metrics = output.metrics
     if run.component_kind != "agent":
-        asked += run_trees.asked_inside(tx, run)
-        used = run_trees.used_inside(tx, run)
+        requirements += run_trees.requirements_of_children(tx, run)
+        usage = run_trees.usage_of_children(tx, run)
         metrics = metrics.model_copy(
-            update={name: getattr(metrics, name) + count for name, count in used.items()}
+            update={name: getattr(metrics, name) + count for name, count in usage.items()}
         )
     return output.model_copy(
         update={
             "metrics": metrics,
             "messages": messages_of(tx, message_rows(tx, run_id)),
             "tools": tool_executions(tx, run_id),
-            "requirements": [requirement_of(tx, row) for row in asked],
+            "requirements": [requirement_of(tx, row) for row in requirements],
             "session_state": session_state(tx, run.session_id),
             "progress": step_progress.progress_of(tx, run),
         }
@@ -137,7 +137,7 @@ def find_run(tx: Session, run_id: str, viewer: Viewer) -> RunRecord:
     return row
 
 
-def check(tx: Session, viewer: Viewer, what: str, run: RunRecord) -> None:
+def check(tx: Session, viewer: Viewer, subject: str, run: RunRecord) -> None:
     """Refuse a run, or something in it, to whoever does not own it.
 
     A run inside another one is reached through its own component and through the session's.
@@ -150,7 +150,7 @@ def check(tx: Session, viewer: Viewer, what: str, run: RunRecord) -> None:
     if run.parent_run_id is not None and viewer.component_id not in (None, component_id):
         session = session_row(tx, run.session_id)
         component_id = component_id if session is None else session.component_id
-    viewer.check(what, run.user_id, component_id)
+    viewer.check(subject, run.user_id, component_id)
 
 
 def run_row(tx: Session, run_id: str) -> RunRecord | None:
@@ -222,15 +222,15 @@ def message_rows(tx: Session, run_id: str) -> Iterator[MessageRecord]:
     return rows(tx, MESSAGES, _MESSAGES, run_id=run_id)
 
 
-def messages_of(tx: Session, found: Iterable[MessageRecord]) -> list[Message]:
+def messages_of(tx: Session, records: Iterable[MessageRecord]) -> list[Message]:
     """Build messages, which name their files and hold no bytes of them."""
-    kept = list(found)
-    known = files.references(tx, (one for row in kept for one in row.files or ()))
-    return [message_of(row, known) for row in kept]
+    messages = list(records)
+    files_by_id = files.references(tx, (file_id for row in messages for file_id in row.files or ()))
+    return [message_of(row, files_by_id) for row in messages]
 
 
 def message_of(
-    row: MessageRecord, known: Mapping[str, FileReference] = MappingProxyType({})
+    row: MessageRecord, files_by_id: Mapping[str, FileReference] = MappingProxyType({})
 ) -> Message:
     """Build a message, with those of its files that are known."""
     return Message(
@@ -241,7 +241,7 @@ def message_of(
         tool_name=row.tool_name,
         provider=row.provider,
         items=cast("list[dict[str, JsonValue]]", row.items or []),
-        files=[known[one] for one in row.files or () if one in known],
+        files=[files_by_id[file_id] for file_id in row.files or () if file_id in files_by_id],
         created_at=row.created_at,
     )
 
@@ -258,7 +258,7 @@ def tool_execution(row: ToolCallRecord) -> ToolExecution:
         name=row.name,
         turn=row.turn,
         child_run_id=row.child_run_id,
-        arguments=runs_with(row),
+        arguments=effective_arguments(row),
         status=ToolCallStatus(row.status),
         outcome=ToolOutcome(row.outcome) if row.outcome else None,
         result=row.result,
@@ -288,8 +288,8 @@ def requirement_of(tx: Session, row: RequirementRecord) -> Requirement:
     approvals = 0
     if row.quorum > 1:
         # Approvals of other arguments do not add up.
-        asked = execute(tx, _APPROVALS, requirement_id=row.id)
-        approvals = max(asked.scalars(), default=0)
+        counts = execute(tx, _APPROVALS, requirement_id=row.id)
+        approvals = max(counts.scalars(), default=0)
     return Requirement(
         id=row.id,
         run_id=row.run_id,
@@ -330,6 +330,6 @@ def _resolution(tx: Session, row: RequirementRecord) -> Resolution | None:
     )
 
 
-def runs_with(call: ToolCallRecord) -> dict[str, JsonValue]:
+def effective_arguments(call: ToolCallRecord) -> dict[str, JsonValue]:
     """Return the arguments that a call is executed with: those that it has, or an edit of them."""
     return call.arguments if call.approved_arguments is None else call.approved_arguments

@@ -13,7 +13,7 @@ from kern.values.states import FINAL_RUN_STATUSES
 
 _runs, _requirements = (RUNS.table, REQUIREMENTS.table)
 _FINAL = tuple(sorted(status.value for status in FINAL_RUN_STATUSES))
-_USED = (
+_USAGE = (
     _runs.c.input_tokens,
     _runs.c.output_tokens,
     _runs.c.cached_tokens,
@@ -22,12 +22,12 @@ _USED = (
     _runs.c.tool_calls,
 )
 # Numbers of runs inside others fall with time.
-_INSIDE = (
-    select(_runs.c.ancestors, *_USED)
+_DESCENDANTS = (
+    select(_runs.c.ancestors, *_USAGE)
     .where(_runs.c.root_run_id == bindparam("root"))
     .order_by(_runs.c.number.desc())
 )
-_ASKED = (
+_REQUIREMENTS_OF_TREE = (
     _requirements.select()
     .where(_requirements.c.root_run_id == bindparam("root"))
     .order_by(_requirements.c.id)
@@ -50,24 +50,24 @@ def path_of(run: RunRecord) -> list[str]:
     return run.path or [run.component_id]
 
 
-def is_within(run: RunRecord, above: str) -> bool:
+def is_within(run: RunRecord, tree: str) -> bool:
     """Whether a run is the one with this id, or inside it."""
-    return run.id == above or above in run.ancestors
+    return run.id == tree or tree in run.ancestors
 
 
-def used_inside(tx: Session, run: RunRecord) -> dict[str, int]:
+def usage_of_children(tx: Session, run: RunRecord) -> dict[str, int]:
     """Return what the runs inside a run used, by the names of the columns."""
-    names = [column.name for column in _USED]
-    inside: Any = execute(tx, _INSIDE, root=root_of(run)).mappings()
-    counted = [row for row in inside if run.id in row["ancestors"]]
+    names = [column.name for column in _USAGE]
+    descendants: Any = execute(tx, _DESCENDANTS, root=root_of(run)).mappings()
+    counted = [row for row in descendants if run.id in row["ancestors"]]
     return {name: sum(row[name] for row in counted) for name in names}
 
 
-def asked_inside(tx: Session, run: RunRecord) -> Iterator[RequirementRecord]:
+def requirements_of_children(tx: Session, run: RunRecord) -> Iterator[RequirementRecord]:
     """Return what was asked of people in the runs inside a run, in the order in which it was."""
-    asked = rows(tx, REQUIREMENTS, _ASKED, root=root_of(run))
+    requirements = rows(tx, REQUIREMENTS, _REQUIREMENTS_OF_TREE, root=root_of(run))
     if run.parent_run_id is None:
-        return (row for row in asked if row.run_id != run.id)
-    above: Any = execute(tx, _ANCESTORS, root=root_of(run)).all()
-    inside = {row.id for row in above if run.id in row.ancestors}
-    return (row for row in asked if row.run_id in inside)
+        return (row for row in requirements if row.run_id != run.id)
+    tree: Any = execute(tx, _ANCESTORS, root=root_of(run)).all()
+    descendants = {row.id for row in tree if run.id in row.ancestors}
+    return (row for row in requirements if row.run_id in descendants)

@@ -25,9 +25,9 @@ _is_waiting = _runs.status == RunStatus.paused.value
 _is_working = _runs.status.in_((RunStatus.pending.value, RunStatus.running.value))
 
 
-def _spent(counted: ColumnElement[float], goes_on: ColumnElement[bool]) -> ColumnElement[float]:
+def _spent(counted: ColumnElement[float], is_counting: ColumnElement[bool]) -> ColumnElement[float]:
     # The clocks of two machines may differ.
-    so_far = counted + case((goes_on & (_passed > 0), _passed), else_=0.0)
+    so_far = counted + case((is_counting & (_passed > 0), _passed), else_=0.0)
     # While a member of a team works, so does the team.
     return func.coalesce(func.sum(so_far).filter(_is_root), 0.0)
 
@@ -47,5 +47,5 @@ _METRICS = select(
 def metrics(tx: Session, session_id: str, viewer: Viewer, now: datetime) -> SessionMetrics:
     """Sum up what a session's runs used, up to now. Raises as `find_session`."""
     find_session(tx, session_id, viewer)
-    found = execute(tx, _METRICS, session_id=session_id, now=now)
-    return SessionMetrics.model_validate(found.mappings().one())
+    sums = execute(tx, _METRICS, session_id=session_id, now=now)
+    return SessionMetrics.model_validate(sums.mappings().one())

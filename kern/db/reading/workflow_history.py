@@ -40,25 +40,28 @@ def completed_before(tx: Session, run_id: str, limit: int) -> list[PastRun]:
         run = run_row(tx, run.root_run_id)
     if run is None:
         return []
-    return [_past(one) for one in _found(tx, run.session_id, run.number, limit)]
+    return [_past(earlier) for earlier in _completed_runs(tx, run.session_id, run.number, limit)]
 
 
 def history_of(tx: Session, session_id: str, viewer: Viewer, limit: int) -> list[RunOutput]:
     """Return the latest completed runs of a session, in order. Raises as `find_session`."""
     a_count("num_runs", limit, least=0)
     find_session(tx, session_id, viewer)
-    return [summary_of(one) for one in _found(tx, session_id, _LAST, limit)]
+    return [summary_of(run) for run in _completed_runs(tx, session_id, _LAST, limit)]
 
 
-def told(past: Sequence[PastRun]) -> str:
+def as_prompt(past: Sequence[PastRun]) -> str:
     """Return earlier runs as an agent reads them before what it is asked."""
     if not past:
         return ""
-    parts = [f"Asked: {_cut(one.user)}\nCame to: {_cut(one.assistant or '')}" for one in past]
+    parts = [
+        f"Asked: {_cut(past_run.user)}\nCame to: {_cut(past_run.assistant or '')}"
+        for past_run in past
+    ]
     return "\n\n".join(["What was done before in this session:", *parts])
 
 
-def _found(tx: Session, session_id: str, before: int, limit: int) -> list[RunRecord]:
+def _completed_runs(tx: Session, session_id: str, before: int, limit: int) -> list[RunRecord]:
     where = {"session_id": session_id, "before": before, "limit": limit}
     return list(rows(tx, RUNS, _COMPLETED, **where))[::-1]
 

@@ -85,7 +85,7 @@ def accept(
         position=0,
         role="user",
         content=request.input,
-        files=files.keep(tx, session.id, attachments, now),
+        files=files.store(tx, session.id, attachments, now),
         created_at=now,
     )
     append(tx, run, "run_accepted", now, number=run.number, queued=is_queued)
@@ -131,7 +131,7 @@ def _same_run(
     Viewer(request.user_id).check(f"Run {known.id!r}", known.user_id)
     same_session = request.session_id in (None, known.session_id)
     same_input = (known.input, known.component_id) == (request.input, request.component_id)
-    same_files = same_session and same_input and files.are_those(tx, known.id, attachments)
+    same_files = same_session and same_input and files.matches(tx, known.id, attachments)
     if same_files and _came_with(tx, known) == _comes_with(request):
         return
     message = (

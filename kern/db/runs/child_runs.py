@@ -29,7 +29,7 @@ _OPEN_IN_TREE = (
     .order_by(_runs.c.number)
     .with_for_update()
 )
-_DONE_INSIDE = (
+_COMPLETED_CHILDREN = (
     select(_runs.c.path, _runs.c.input, _runs.c.content)
     .where(
         _runs.c.parent_run_id == bindparam("run_id"), _runs.c.status == RunStatus.completed.value
@@ -72,7 +72,7 @@ def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime)
         updated_at=now,
     )
     add_row(tx, RUNS, run)
-    told = _interactions(tx, parent) if child.shares else ""
+    siblings = _answers_of_siblings(tx, parent) if child.shares else ""
     add(
         tx,
         MESSAGES,
@@ -80,7 +80,7 @@ def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime)
         turn=0,
         position=0,
         role="user",
-        content="\n\n".join(filter(None, [child.told, told, child.input])),
+        content="\n\n".join(filter(None, [child.told, siblings, child.input])),
         files=_files_of(tx, parent) if child.takes_files else None,
         created_at=now,
     )
@@ -88,11 +88,11 @@ def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime)
     return run.id
 
 
-def _interactions(tx: Session, parent: RunRecord) -> str:
+def _answers_of_siblings(tx: Session, parent: RunRecord) -> str:
     """Return what members have done inside a run, as one of them is told."""
     done = [
         f"{row.path[-1]} was asked: {row.input}\n{row.path[-1]} answered: {row.content or ''}"
-        for row in execute(tx, _DONE_INSIDE, run_id=parent.id)
+        for row in execute(tx, _COMPLETED_CHILDREN, run_id=parent.id)
     ]
     return "\n\n".join(["What members have done so far:", *done]) if done else ""
 
@@ -102,7 +102,7 @@ def _files_of(tx: Session, parent: RunRecord) -> list[str] | None:
     return files
 
 
-def hold_open_inside(tx: Session, run: RunRecord) -> list[MutableRun]:
+def hold_open_descendants(tx: Session, run: RunRecord) -> list[MutableRun]:
     """Take the runs inside a run that have not ended, the lowest first."""
-    found = hold_all(tx, RUNS, _OPEN_IN_TREE, root=root_of(run))
-    return [one for one in found if run.id in one.ancestors]
+    runs = hold_all(tx, RUNS, _OPEN_IN_TREE, root=root_of(run))
+    return [descendant for descendant in runs if run.id in descendant.ancestors]

@@ -53,7 +53,7 @@ _CONTENTS = (
 _IN_LANE = _steps.select().where(
     _steps.c.lane == bindparam("lane"), _steps.c.phase.in_(SERVED_VALUES)
 )
-_TOLD_BY = (
+_ANNOUNCED_BY = (
     _steps.select()
     .where(_steps.c.told_by == bindparam("lane"), _steps.c.phase.in_(SERVED_VALUES))
     .order_by(_steps.c.number)
@@ -95,10 +95,10 @@ class StoredFrames:
 
     def get(self, frame_id: str) -> MutableStep:
         """Return a frame, to be changed."""
-        found = self._new.get(frame_id) or hold_step(self.tx, frame_id)
-        if found is None:
+        row = self._new.get(frame_id) or hold_step(self.tx, frame_id)
+        if row is None:
             raise no_step(frame_id)
-        return found
+        return row
 
     def add(self, node: Node, parent: MutableStep | None, place: int, source: str) -> MutableStep:
         """Add a frame, which is pending."""
@@ -123,10 +123,10 @@ class StoredFrames:
     def prepared(self, parent: MutableStep, place: int) -> MutableStep:
         """Return the frame of an item, to be opened."""
         save(self.tx)
-        found = hold(self.tx, STEPS, _CHILD, parent_id=parent.id, round=parent.round, place=place)
-        if found is None:
+        row = hold(self.tx, STEPS, _CHILD, parent_id=parent.id, round=parent.round, place=place)
+        if row is None:
             raise no_step(f"{parent.id}[{place}]")
-        return found
+        return row
 
     def prepare(self, parent: MutableStep, node: Node, items: Sequence[JsonValue]) -> None:
         """Add a pending frame for each item, which is what it begins with."""
@@ -137,12 +137,12 @@ class StoredFrames:
     def contents(self, parent: StepRecord) -> list[JsonValue]:
         """Return what the children came to, in their places."""
         save(self.tx)
-        found = execute(self.tx, _CONTENTS, parent_id=parent.id, round=parent.round)
+        records = execute(self.tx, _CONTENTS, parent_id=parent.id, round=parent.round)
         return [
             (row.content if row.last_id is None else row.held)
             if row.outcome == Outcome.completed.value
             else None
-            for row in found
+            for row in records
         ]
 
     def opened(self, parent: StepRecord) -> Iterable[MutableStep]:
@@ -173,8 +173,8 @@ class StoredFrames:
         if frame.source == RUN:
             return self.run.input
         frame_id, is_content = held_in(frame.source)
-        held = frame if frame_id == frame.id else self.get(frame_id)
-        return held.content if is_content else held.given
+        source = frame if frame_id == frame.id else self.get(frame_id)
+        return source.content if is_content else source.given
 
     def above(self, frame: StepRecord) -> Iterable[MutableStep]:
         """Return the frames that hold a frame, the nearest first."""
@@ -186,9 +186,9 @@ class StoredFrames:
         """Return the frame that an activity has to serve."""
         return next(iter(hold_all(self.tx, STEPS, _IN_LANE, lane=lane)), None)
 
-    def told_by(self, lane: str) -> list[MutableStep]:
+    def announced_by(self, lane: str) -> list[MutableStep]:
         """Return the frames of which an activity has to tell, in lanes of their own."""
-        return hold_all(self.tx, STEPS, _TOLD_BY, lane=lane)
+        return hold_all(self.tx, STEPS, _ANNOUNCED_BY, lane=lane)
 
     def in_run(self) -> list[MutableStep]:
         """Return all frames that somebody has to serve."""
@@ -250,14 +250,14 @@ class _Shapes:
 
     @classmethod
     def read(cls, tx: Session, digest: str) -> Shape:
-        known = cls._known(digest)
-        if not known:
-            found = execute(tx, _SHAPE, digest=digest).scalars().first()
-            if found is None:
+        cached = cls._known(digest)
+        if not cached:
+            content = execute(tx, _SHAPE, digest=digest).scalars().first()
+            if content is None:
                 message = f"There is no shape with the digest {digest!r}."
                 raise NotFound(message)
-            known.append(Shape.read(found))
-        return known[0]
+            cached.append(Shape.read(content))
+        return cached[0]
 
     @staticmethod
     @lru_cache(maxsize=64)
@@ -268,14 +268,14 @@ class _Shapes:
 def path_within(frames: StoredFrames, frame: StepRecord) -> list[str]:
     """Return the names from the outermost container's to the step's own."""
     path: list[str] = []
-    for one in reversed((frame, *frames.above(frame))):
-        match held_by(frames, one):
+    for ancestor in reversed((frame, *frames.above(frame))):
+        match held_by(frames, ancestor):
             case None | NodeKind.condition:
                 continue
             case NodeKind.each | NodeKind.loop:
-                path[-1] = f"{path[-1]}[{one.place}]"
+                path[-1] = f"{path[-1]}[{ancestor.place}]"
             case _:
-                path.append(one.name)
+                path.append(ancestor.name)
     return path or [frame.name]
 
 

@@ -95,33 +95,35 @@ def update_status(
     if RunStatus(run.status).is_final:
         return
     if paused is None and run.component_kind == "workflow":
-        paused = step_waits.only_people(tx, run.id)
+        paused = step_waits.awaits_people_only(tx, run.id)
     if paused is None:
         save(tx)
         # One that moves is paused for the runs inside it by its workflow, which knows more.
-        found = list(execute(tx, _UNFINISHED, run_id=run.id, turn=run.turn))
-        paused = bool(found) and all(one.asked or (was_paused and one.inside) for one in found)
+        waits_of_calls = list(execute(tx, _UNFINISHED, run_id=run.id, turn=run.turn))
+        paused = bool(waits_of_calls) and all(
+            wait.asked or (was_paused and wait.inside) for wait in waits_of_calls
+        )
     status = RunStatus.paused if paused else RunStatus.running
     if status.value == run.status:
         return
-    goes_on = "run_continued" if was_paused else "run_began"
-    record(tx, run, "run_paused" if paused else goes_on, now)
+    event = "run_continued" if was_paused else "run_began"
+    record(tx, run, "run_paused" if paused else event, now)
     run_timing.begin(run, now)
     run_timing.count(run, now)
     run.status = status.value
     if paused:
-        _let_next_begin(tx, run, now)
+        _start_next_run(tx, run, now)
     elif was_paused:
-        _let_above_go_on(tx, run, now)
+        _resume_parent(tx, run, now)
 
 
-def _let_above_go_on(tx: Session, run: RunRecord, now: datetime) -> None:
+def _resume_parent(tx: Session, run: RunRecord, now: datetime) -> None:
     """Have the run above go on too that waited with a run, which does not wait any more."""
     if run.parent_run_id is None:
         return
-    above = lock(tx, run.parent_run_id)
-    if above.status == RunStatus.paused.value:
-        update_status(tx, above, now, paused=False)
+    parent = lock(tx, run.parent_run_id)
+    if parent.status == RunStatus.paused.value:
+        update_status(tx, parent, now, paused=False)
 
 
 def count(run: MutableRun, usage: Usage) -> None:
@@ -158,12 +160,12 @@ def complete_with(tx: Session, run: MutableRun, content: str, now: datetime) -> 
 def fail(tx: Session, run: MutableRun, code: str, message: str, now: datetime) -> None:
     """End a run with an error, and close what it waited for."""
     run.error_code, run.error_message = code, message
-    inside = child_runs.hold_open_inside(tx, run)
+    descendants = child_runs.hold_open_descendants(tx, run)
     _end(tx, run, RunStatus.error, now)
     _close_open(tx, run, "The run ended with an error", now)
-    _cancel_all(tx, inside, now)
+    _cancel_all(tx, descendants, now)
     record(tx, run, "run_failed", now, code=code, message=message)
-    _let_above_go_on(tx, run, now)
+    _resume_parent(tx, run, now)
 
 
 def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:
@@ -183,18 +185,18 @@ def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:
         )
         raise RunEnded(message)
     cancel_now(tx, run, now)
-    _let_above_go_on(tx, run, now)
+    _resume_parent(tx, run, now)
     return outbox.enqueue(tx, run, DeliveryKind.cancel, now)
 
 
 def cancel_now(tx: Session, run: MutableRun, now: datetime) -> None:
     """End a run as cancelled, with the runs inside it, and close what they waited for."""
-    inside = child_runs.hold_open_inside(tx, run)
+    descendants = child_runs.hold_open_descendants(tx, run)
     _cancel_one(tx, run, now)
-    _cancel_all(tx, inside, now)
+    _cancel_all(tx, descendants, now)
 
 
-def cancel_inside(tx: Session, run: MutableRun, now: datetime) -> None:
+def cancel_child(tx: Session, run: MutableRun, now: datetime) -> None:
     """Cancel a run inside another one that goes on without it; Temporal is told after."""
     if RunStatus(run.status).is_final:
         return
@@ -202,10 +204,10 @@ def cancel_inside(tx: Session, run: MutableRun, now: datetime) -> None:
     outbox.enqueue(tx, run, DeliveryKind.cancel, now, grace=timedelta(0))
 
 
-def _cancel_all(tx: Session, inside: Sequence[MutableRun], now: datetime) -> None:
-    for one in inside:
-        _cancel_one(tx, one, now)
-        outbox.enqueue(tx, one, DeliveryKind.cancel, now, grace=timedelta(0))
+def _cancel_all(tx: Session, descendants: Sequence[MutableRun], now: datetime) -> None:
+    for descendant in descendants:
+        _cancel_one(tx, descendant, now)
+        outbox.enqueue(tx, descendant, DeliveryKind.cancel, now, grace=timedelta(0))
 
 
 def _cancel_one(tx: Session, run: MutableRun, now: datetime) -> None:
@@ -249,20 +251,20 @@ def _end(tx: Session, run: MutableRun, status: RunStatus, now: datetime) -> None
     run.is_queued = False
     # What was to be delivered to a run that has ended has no effect any more.
     outbox.forget(tx, run.id)
-    _let_next_begin(tx, run, now)
+    _start_next_run(tx, run, now)
 
 
-def _let_next_begin(tx: Session, run: RunRecord, now: datetime) -> None:
+def _start_next_run(tx: Session, run: RunRecord, now: datetime) -> None:
     if run.parent_run_id is None:
-        session_queue.let_next_begin(tx, run.session_id, run.id, now)
+        session_queue.start_next_run(tx, run.session_id, run.id, now)
 
 
-def _close_open(tx: Session, run: MutableRun, why: str, now: datetime) -> None:
+def _close_open(tx: Session, run: MutableRun, reason: str, now: datetime) -> None:
     for requirement in hold_all(tx, REQUIREMENTS, _OPEN, run_id=run.id):
         requirement.status = RequirementStatus.cancelled.value
         requirement.resolved_at = now
         record(tx, run, "requirement_cancelled", now, requirement_id=requirement.id)
     for call in hold_all(tx, TOOL_CALLS, _WAITING, run_id=run.id):
         # One that a run of its own executes may have begun, and done something.
-        how = "ran" if call.child_run_id is None else "came to its end"
-        finish_call(tx, call, ToolOutcome.cancelled, f"{why} before this call {how}.", now)
+        ending = "ran" if call.child_run_id is None else "came to its end"
+        finish_call(tx, call, ToolOutcome.cancelled, f"{reason} before this call {ending}.", now)

@@ -83,7 +83,7 @@ def has_to_wait(tx: Session, session_id: str, run_id: str, on_busy: OnBusy) -> b
     return True
 
 
-def let_next_begin(tx: Session, session_id: str, stopped: str, now: datetime) -> None:
+def start_next_run(tx: Session, session_id: str, stopped: str, now: datetime) -> None:
     """Have the session's next queued run delivered, if none but the one that stopped has moved."""
     lock_session(tx, session_id)
     first = execute(tx, _FIRST_MOVING, session_id=session_id, run_id=stopped).first()

@@ -24,23 +24,26 @@ def change_state(tx: Session, run: MutableRun, changes: list[StateChange], now: 
     session = lock_session(tx, run.session_id)
     if session is None:
         raise no_run(run.id)
-    done: list[JsonValue] = []
+    applied: list[JsonValue] = []
     for change in changes:
-        written = change.model_dump(mode="json", exclude={"seen"})
+        operation = change.model_dump(mode="json", exclude={"seen"})
         try:
             after = apply_changes(session.state, [change])
         except InvalidInput as error:
             # Another run made it a value of another type; the call has happened all the same.
-            record(tx, run, "session_state_refused", now, change=written, reason=str(error))
+            record(tx, run, "session_state_refused", now, change=operation, reason=str(error))
             continue
         if overwrites(session.state, change):
-            both = {"lost": _value(session.state, change.key), "stands": _value(after, change.key)}
-            record(tx, run, "session_state_overwritten", now, key=change.key, **both)
+            values = {
+                "lost": _value(session.state, change.key),
+                "stands": _value(after, change.key),
+            }
+            record(tx, run, "session_state_overwritten", now, key=change.key, **values)
         session.state = after
-        done.append(written)
+        applied.append(operation)
     session.state_version += 1
     session.updated_at = now
-    record(tx, run, "session_state_changed", now, changes=done)
+    record(tx, run, "session_state_changed", now, changes=applied)
 
 
 def _value(state: dict[str, JsonValue], key: str) -> JsonValue:

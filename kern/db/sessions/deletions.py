@@ -78,14 +78,14 @@ def delete(tx: Session, session_id: str, viewer: Viewer, now: datetime) -> list[
     # the session's row in hand.
     execute(tx, _LOCK_RUNS, session_id=session_id)
     records.lock(tx, session_id, viewer)
-    found = (
+    runs = (
         run_row(tx, run.id)
         for run in execute(tx, _LOCK_RUNS, session_id=session_id).all()
         if run.status not in FINAL_RUN_STATUSES
     )
-    unfinished = [run for run in found if run]
+    unfinished = [run for run in runs if run]
     for run in unfinished:
-        events.gone(tx, run)
+        events.announce_deletion(tx, run)
     execute(tx, _REMEMBER, session_id=session_id, now=now)
     for statement in _DELETE:
         execute(tx, statement, session_id=session_id)

@@ -18,7 +18,7 @@ from kern.values.states import RunStatus
 
 _runs, _messages, _files = (RUNS.table, MESSAGES.table, FILES.table)
 # What a copy neither cost nor went through.
-_NOTHING: dict[str, object] = {
+_RESET: dict[str, object] = {
     # It has one event of its own: that it is completed.
     "last_event": 1,
     "input_tokens": 0,
@@ -57,15 +57,15 @@ def fork(
         InvalidInput: the run is not of this session; else as `find_session`.
     """
     source = records.lock(tx, session_id, viewer)
-    known = session_row(tx, fork_id)
-    if known is not None and known.forked_from == session_id:
+    existing = session_row(tx, fork_id)
+    if existing is not None and existing.forked_from == session_id:
         # Nobody heard of the commit, so this is executed again.
         return fork_id
     until = None if run_id is None else _number_of(tx, source, run_id, viewer)
     ours = _ours(session_id, until)
     query = select(_runs.c.id, _runs.c.number).where(ours).order_by(_runs.c.number)
     copied = [_Run(row.id, row.number) for row in execute(tx, query)]
-    told = sum(1 for run in copied if run.number <= source.summary_number)
+    summarised = sum(1 for run in copied if run.number <= source.summary_number)
     # A summary that tells of what is not copied would tell of another conversation.
     fits = until is None or source.summary_number <= until
     row = new_row(
@@ -77,7 +77,7 @@ def fork(
         state=source.state,
         next_number=len(copied) + 1,
         summary=source.summary if fits else None,
-        summary_number=told if fits else 0,
+        summary_number=summarised if fits else 0,
         forked_from=session_id,
         created_at=now,
         updated_at=now,
@@ -125,8 +125,8 @@ def _copy_files(tx: Session, ours: ColumnElement[bool], fork_id: str) -> dict[st
         .join(_runs, _runs.c.id == _messages.c.run_id)
         .where(ours, _messages.c.files.is_not(None))
     )
-    found = {one for files in execute(tx, query).scalars() for one in files or ()}
-    ids = {old: new_id() for old in sorted(found)}
+    file_ids = {file_id for files in execute(tx, query).scalars() for file_id in files or ()}
+    ids = {old: new_id() for old in sorted(file_ids)}
     for old, new in ids.items():
         _copy(tx, _files, _files.c.id == old, {"id": new, "session_id": fork_id})
     return ids
@@ -135,7 +135,7 @@ def _copy_files(tx: Session, ours: ColumnElement[bool], fork_id: str) -> dict[st
 def _copy_run(
     tx: Session, old: str, new: str, changed: dict[str, object], files: dict[str, str]
 ) -> None:
-    values = {**_NOTHING, **changed, "id": new, "forked_from": old}
+    values = {**_RESET, **changed, "id": new, "forked_from": old}
     _copy(tx, _runs, _runs.c.id == old, values)
     _copy(tx, _messages, _messages.c.run_id == old, {"run_id": new})
     if not files:
@@ -145,17 +145,17 @@ def _copy_run(
     for row in execute(tx, query.where(of_run)).all():
         if row.files:
             place = (_messages.c.turn == row.turn) & (_messages.c.position == row.position)
-            theirs = [files.get(one, one) for one in row.files]
-            execute(tx, update(_messages).where(of_run, place).values(files=theirs))
+            copied = [files.get(file_id, file_id) for file_id in row.files]
+            execute(tx, update(_messages).where(of_run, place).values(files=copied))
 
 
 def _copy(
     tx: Session, table: Table, where: ColumnElement[bool], changed: dict[str, object]
 ) -> None:
     """Copy rows inside the database, with some of their columns changed."""
-    taken = [
+    values = [
         literal(changed[column.name], column.type) if column.name in changed else column
         for column in table.c
     ]
-    copied = table.insert().from_select(table.c.keys(), select(*taken).where(where))
+    copied = table.insert().from_select(table.c.keys(), select(*values).where(where))
     execute(tx, copied)

@@ -55,7 +55,7 @@ class Material:
     messages: tuple[Message, ...]
 
 
-def asked(session: SessionOutput) -> NameInput:
+def name_request(session: SessionOutput) -> NameInput:
     """Return what asks for a name for this session, in place of the one that it has."""
     return NameInput(
         session_id=session.session_id, began=session.created_at, before=digest(session.name)
@@ -71,14 +71,14 @@ def load(tx: Session, ask: NameInput) -> Material | None:
     if session is None or not _is_meant(session, ask):
         return None
     run_ids = execute(tx, _FIRST, session_id=session.id).scalars().all()
-    found = messages_of(tx, (row for one in run_ids for row in message_rows(tx, one)))
+    messages = messages_of(tx, (row for run_id in run_ids for row in message_rows(tx, run_id)))
     return Material(
         component_id=session.component_id,
         session_id=session.id,
         began=session.created_at,
         before=session.name,
         run_id=execute(tx, _PAYS, session_id=session.id).scalar(),
-        messages=tuple(message for message in found if message.role != "tool"),
+        messages=tuple(message for message in messages if message.role != "tool"),
     )
 
 
@@ -102,5 +102,5 @@ def store(tx: Session, material: Material, name: str, usage: Usage, now: datetim
 
 def _is_meant(session: SessionRecord, ask: NameInput) -> bool:
     # An older version asked without saying so.
-    began, before = ask.began or session.created_at, ask.before or digest(session.name)
-    return (session.created_at, digest(session.name)) == (began, before)
+    created_at, before = ask.began or session.created_at, ask.before or digest(session.name)
+    return (session.created_at, digest(session.name)) == (created_at, before)

@@ -78,22 +78,22 @@ def page(
     if viewer.component_id is not None:
         query = query.where(_sessions.c.component_id == viewer.component_id)
     if cursor is not None:
-        last = cursors.read(cursor)
+        last = cursors.decode(cursor)
         place = tuple_(literal(last.at, UtcDateTime), literal(last.id))
         query = query.where(tuple_(_sessions.c.updated_at, _sessions.c.id) < place)
     query = query.order_by(_sessions.c.updated_at.desc(), _sessions.c.id.desc()).limit(limit + 1)
-    found = [session_of(row) for row in rows(tx, SESSIONS, query)]
-    return SessionPage(sessions=found[:limit], next_cursor=_end(found, limit))
+    sessions = [session_of(row) for row in rows(tx, SESSIONS, query)]
+    return SessionPage(sessions=sessions[:limit], next_cursor=_end(sessions, limit))
 
 
 def rename(tx: Session, session_id: str, viewer: Viewer, name: str, now: datetime) -> SessionOutput:
     """Give a session a name. Raises as `find_session`, and if the name is empty or too long."""
-    given = clean_text(not_empty("name", name)).strip()
-    if len(given) > _LONGEST_NAME:
-        message = f"name has {len(given)} characters: use {_LONGEST_NAME} at most."
+    new_name = clean_text(not_empty("name", name)).strip()
+    if len(new_name) > _LONGEST_NAME:
+        message = f"name has {len(new_name)} characters: use {_LONGEST_NAME} at most."
         raise InvalidInput(message)
     row = lock(tx, session_id, viewer)
-    row.name, row.updated_at = given, now
+    row.name, row.updated_at = new_name, now
     return session_of(row)
 
 
@@ -115,11 +115,11 @@ def update_state(
         InvalidInput: a value cannot be incremented or appended to; else as `find_session`.
     """
     row = lock(tx, session_id, viewer)
-    known = row.state_updates or []
-    if changes and update_id not in known:
+    applied = row.state_updates or []
+    if changes and update_id not in applied:
         row.state = apply_changes(row.state, list(changes))
         row.state_version += 1
-        row.state_updates = [*known, update_id][-_UPDATES_REMEMBERED:]
+        row.state_updates = [*applied, update_id][-_UPDATES_REMEMBERED:]
         row.updated_at = now
     return row.state
 
@@ -148,12 +148,14 @@ def chat_history(
         .order_by(_runs.c.number.desc())
         .limit(None if limit is None else (limit + 1) // 2)
     )
-    found = execute(tx, query).all()[::-1]
-    said: list[Message] = []
-    for row, asked in zip(found, messages_of(tx, cast("list[MessageRecord]", found)), strict=True):
+    inputs = execute(tx, query).all()[::-1]
+    messages: list[Message] = []
+    for row, message in zip(
+        inputs, messages_of(tx, cast("list[MessageRecord]", inputs)), strict=True
+    ):
         answer = Message(role="assistant", content=row.answer or "", created_at=row.finished_at)
-        said += [asked, answer]
-    return said if limit is None else said[-limit:]
+        messages += [message, answer]
+    return messages if limit is None else messages[-limit:]
 
 
 def messages(
@@ -199,8 +201,8 @@ def session_of(row: SessionRecord) -> SessionOutput:
     )
 
 
-def _end(found: list[SessionOutput], limit: int) -> str | None:
-    if len(found) <= limit:
+def _end(sessions: list[SessionOutput], limit: int) -> str | None:
+    if len(sessions) <= limit:
         return None
-    last = found[limit - 1]
-    return cursors.written(cursors.Place(last.updated_at, last.session_id))
+    last = sessions[limit - 1]
+    return cursors.encode(cursors.Place(last.updated_at, last.session_id))

@@ -18,7 +18,7 @@ from kern.values.states import RunStatus
 _REACH = 20
 
 _runs = RUNS.table
-_UNTOLD = (
+_NOT_SUMMARISED = (
     select(_runs.c.id)
     .where(
         _runs.c.session_id == bindparam("session_id"),
@@ -30,7 +30,7 @@ _UNTOLD = (
     )
     .order_by(_runs.c.number)
 )
-_TOLD = (
+_MARK_SUMMARISED = (
     _runs.update()
     .where(_runs.c.id.in_(bindparam("run_ids", expanding=True)))
     .values(is_summarised=True)
@@ -55,15 +55,15 @@ def load(tx: Session, run_id: str) -> Material | None:
     if run is None or run.is_summarised or run.status != RunStatus.completed.value:
         return None
     session = session_row(tx, run.session_id)
-    found = execute(
+    rows = execute(
         tx,
-        _UNTOLD,
+        _NOT_SUMMARISED,
         session_id=run.session_id,
         number=run.number,
         after=run.number - _REACH,
     )
-    run_ids = tuple(found.scalars())
-    messages = messages_of(tx, (row for one in run_ids for row in message_rows(tx, one)))
+    run_ids = tuple(rows.scalars())
+    messages = messages_of(tx, (row for run_id_ in run_ids for row in message_rows(tx, run_id_)))
     return Material(
         component_id=run.component_id,
         session_id=run.session_id,
@@ -89,5 +89,5 @@ def store(tx: Session, material: Material, summary: str, usage: Usage, now: date
     session.summary = summary
     session.summary_number = max(session.summary_number, run.number)
     session.updated_at = now
-    execute(tx, _TOLD, run_ids=list(material.run_ids))
+    execute(tx, _MARK_SUMMARISED, run_ids=list(material.run_ids))
     return True

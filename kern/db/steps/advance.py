@@ -21,38 +21,38 @@ def advance(frames: StoredFrames, machine: Machine[MutableStep]) -> None:
         questions.drop(frames, frame)
     for frame in machine.ended:
         frame.finished_at = frames.now
-        _tell(frames, frame)
-    gone = {frame.id for frame in frames.cancelled}
-    served = [frame for frame in machine.served if frame.id not in gone]
-    _place(frames, served, is_alone=len(served) == 1 and frames.lane is not None)
+        _record_end(frames, frame)
+    cancelled = {frame.id for frame in frames.cancelled}
+    served = [frame for frame in machine.served if frame.id not in cancelled]
+    _assign_lanes(frames, served, is_alone=len(served) == 1 and frames.lane is not None)
     if not _serve_all(frames, served):
         return
     if machine.ending is not None:
         _end(frames, machine.ending)
     else:
-        stand(frames)
+        pause_or_widen(frames)
 
 
-def stand(frames: StoredFrames) -> None:
+def pause_or_widen(frames: StoredFrames) -> None:
     """Derive whether a run stands still, or have more begin because only people are waited for.
 
     Branches that wait for people give their places to others, so that what does not depend on them
     goes on: as many more at a time as may run at once. The lane tells of them.
     """
     # Of what is not bounded, all has begun.
-    while frames.shape.is_bounded and step_waits.only_people(frames.tx, frames.run.id):
+    while frames.shape.is_bounded and step_waits.awaits_people_only(frames.tx, frames.run.id):
         holder = frames.unfilled()
         if holder is None:
             break
         machine = Machine(frames)
         machine.widened(holder)
-        _place(frames, machine.served, is_alone=False)
+        _assign_lanes(frames, machine.served, is_alone=False)
         if not _serve_all(frames, machine.served):
             return
     lifecycle.update_status(frames.tx, frames.run, frames.now)
 
 
-def _place(frames: StoredFrames, served: Sequence[MutableStep], *, is_alone: bool) -> None:
+def _assign_lanes(frames: StoredFrames, served: Sequence[MutableStep], *, is_alone: bool) -> None:
     """Say in which lanes frames are served: one alone goes on in the lane that opened it.
 
     A lane never holds two, so that whoever asks for it, also one that was thought dead, goes on
@@ -84,15 +84,15 @@ def _end(frames: StoredFrames, ending: Ending) -> None:
     lifecycle.complete_with(tx, run, as_text(content), now)
 
 
-def _tell(frames: StoredFrames, frame: MutableStep) -> None:
+def _record_end(frames: StoredFrames, frame: MutableStep) -> None:
     node = frames.shape.by_id[frame.node]
     if not node.is_leaf:
         return
-    told: dict[str, JsonValue] = {"step_id": frame.id, "step": frame.name, "node": frame.node}
+    details: dict[str, JsonValue] = {"step_id": frame.id, "step": frame.name, "node": frame.node}
     if frame.error_code is not None:
-        told |= {"code": frame.error_code, "message": frame.error_message}
+        details |= {"code": frame.error_code, "message": frame.error_message}
     progress: dict[str, JsonValue] = {
         "done": frames.run.steps_done,
         "known": frames.run.steps_known,
     }
-    record(frames.tx, frames.run, f"step_{frame.outcome}", frames.now, **told, **progress)
+    record(frames.tx, frames.run, f"step_{frame.outcome}", frames.now, **details, **progress)

@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from kern.contracts.answers import NewChild
 from kern.contracts.messages import Child
-from kern.db.decisions.requirements import asked_about
+from kern.db.decisions.requirements import requirements_of_call
 from kern.db.engine.mutable_rows import MutableStep, MutableToolCall
 from kern.db.engine.plain_rows import add_row
 from kern.db.engine.records import RunRecord, ToolCallRecord
@@ -20,7 +20,7 @@ from kern.db.runs.frames import StoredFrames, path_within, root_row
 from kern.db.steps.inputs import arguments_of, question_for_run
 from kern.db.steps.questions import new_call
 from kern.db.turns import child_results
-from kern.db.turns.side_effects import has_acted
+from kern.db.turns.side_effects import has_side_effects
 from kern.pipeline.frames import RUN, origin
 from kern.pipeline.machine import Machine
 from kern.values.canonical import parse_json
@@ -99,7 +99,7 @@ def settle_child(
     child = run_row(frames.tx, call.child_run_id or "")
     if child is not None and not RunStatus(child.status).is_final:
         return False
-    outcome, result = child_results.came_to(frames.tx, child)
+    outcome, result = child_results.outcome_of(frames.tx, child)
     lifecycle.finish_call(frames.tx, call, outcome, result, frames.now)
     node = frames.shape.by_id[frame.node]
     if child is not None and outcome is ToolOutcome.result:
@@ -116,12 +116,14 @@ def is_doubtful(tx: Session, call: ToolCallRecord | None) -> bool:
     """Whether a call was executed by a run that came to no good end, but has acted before."""
     if call is None or call.child_run_id is None or call.outcome == ToolOutcome.result.value:
         return False
-    return has_acted(tx, call.child_run_id)
+    return has_side_effects(tx, call.child_run_id)
 
 
-def doubt(machine: Machine[MutableStep], frame: MutableStep, why: str = _REPEATS) -> None:
+def ask_before_repeat(
+    machine: Machine[MutableStep], frame: MutableStep, reason: str = _REPEATS
+) -> None:
     """Put before a person whether what has acted is done once more."""
-    machine.doubted(frame, "repeats_effects", why.format(frame.name))
+    machine.doubted(frame, "repeats_effects", reason.format(frame.name))
 
 
 def settle_done(
@@ -130,23 +132,23 @@ def settle_done(
     """Let a frame go on with a call that was ended by a person, or after its run had ended."""
     match ToolOutcome(call.outcome or ToolOutcome.cancelled.value):
         case ToolOutcome.result if call.child_run_id is None:
-            told = cast("dict[str, JsonValue]", parse_json(call.result or "{}"))
-            machine.worked(frame, told.get("content"), stop=told.get("stop") is True)
+            result = cast("dict[str, JsonValue]", parse_json(call.result or "{}"))
+            machine.worked(frame, result.get("content"), stop=result.get("stop") is True)
         case ToolOutcome.result:
             machine.worked(frame, call.result)
         case ToolOutcome.error | ToolOutcome.rejected:
             is_final = _was_failed_for_good(frames, call)
             machine.failed(frame, "step_failed", call.result or "", final=is_final)
         case ToolOutcome.cancelled if is_doubtful(frames.tx, call):
-            doubt(machine, frame)
+            ask_before_repeat(machine, frame)
         case ToolOutcome.cancelled:
             # Its run had ended before it was executed, and goes on again.
             equip(frames, frame)
 
 
 def _was_failed_for_good(frames: StoredFrames, call: ToolCallRecord) -> bool:
-    asked = asked_about(frames.tx, call.id)
-    return bool(asked) and asked[-1].verdict == Verdict.fail.value
+    requirements = requirements_of_call(frames.tx, call.id)
+    return bool(requirements) and requirements[-1].verdict == Verdict.fail.value
 
 
 def _may_try_again(
@@ -157,7 +159,7 @@ def _may_try_again(
 
 def _history(frames: StoredFrames) -> str:
     limit = frames.shape.history_runs
-    return workflow_history.told(
+    return workflow_history.as_prompt(
         workflow_history.completed_before(frames.tx, frames.run.id, limit) if limit else []
     )
 

@@ -14,7 +14,7 @@ from kern.db.steps import transactions
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus
 
 _runs, _calls, _requirements = (RUNS.table, TOOL_CALLS.table, REQUIREMENTS.table)
-_MOVING_CHILD = (
+_ACTIVE_CHILD = (
     select(_runs.c.id)
     .where(
         _runs.c.parent_run_id == bindparam("run_id"),
@@ -24,7 +24,7 @@ _MOVING_CHILD = (
     .limit(1)
 )
 # A call that waits neither for a person nor for a run of its own that goes on.
-_WORKED_ON = (
+_ACTIVE_CALL = (
     select(_calls.c.id)
     .select_from(
         _calls.outerjoin(
@@ -57,14 +57,14 @@ def pause(tx: Session, run_id: str, now: datetime) -> PauseOutcome:
         return PauseOutcome(stands_still=True)
     is_pipeline = run.component_kind == "workflow"
     # A run inside that goes on again takes its own row and then this one.
-    moves = (is_pipeline and step_waits.is_moving(tx, run_id)) or any(
-        execute(tx, query, run_id=run_id).first() for query in (_MOVING_CHILD, _WORKED_ON)
+    is_active = (is_pipeline and step_waits.has_active_step(tx, run_id)) or any(
+        execute(tx, query, run_id=run_id).first() for query in (_ACTIVE_CHILD, _ACTIVE_CALL)
     )
     if is_pipeline:
-        work = transactions.stand_still(tx, run, now, moves=moves).work
-        stands_still = not moves and run.status == RunStatus.paused.value
-        return PauseOutcome(stands_still=stands_still, work=work)
-    if moves:
+        work = transactions.pause(tx, run, now, is_active=is_active).work
+        is_idle = not is_active and run.status == RunStatus.paused.value
+        return PauseOutcome(stands_still=is_idle, work=work)
+    if is_active:
         return PauseOutcome()
     lifecycle.update_status(tx, run, now, paused=True)
     return PauseOutcome(stands_still=True)

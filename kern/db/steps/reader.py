@@ -46,25 +46,25 @@ class StoredReader:
 
 
 def _step_content(tx: Session, run_id: str, step_id: str, name: str) -> JsonValue:
-    run, asking = run_row(tx, run_id), step_row(tx, step_id)
-    if run is None or asking is None:
+    run, reader = run_row(tx, run_id), step_row(tx, step_id)
+    if run is None or reader is None:
         return None
     shape = shape_of(tx, run)
-    own = {one.id: one for one in _upwards(tx, asking)}
-    for found in rows(tx, STEPS, _NAMED, run_id=run_id, name=name):
-        if _is_seen(tx, shape, found, own):
-            holder = found if found.last_id is None else step_row(tx, found.last_id)
+    own = {frame.id: frame for frame in _upwards(tx, reader)}
+    for candidate in rows(tx, STEPS, _NAMED, run_id=run_id, name=name):
+        if _is_seen(tx, shape, candidate, own):
+            holder = candidate if candidate.last_id is None else step_row(tx, candidate.last_id)
             return None if holder is None else holder.content
     return None
 
 
-def _is_seen(tx: Session, shape: Shape, found: StepRecord, own: dict[str, StepRecord]) -> bool:
+def _is_seen(tx: Session, shape: Shape, candidate: StepRecord, own: dict[str, StepRecord]) -> bool:
     """Whether a step lies in no branch that goes on beside the one that asks."""
-    for one in _upwards(tx, found):
-        above = own.get(one.parent_id or "")
+    for frame in _upwards(tx, candidate):
+        above = own.get(frame.parent_id or "")
         if above is not None:
-            beside = shape.by_id[above.node].kind in {NodeKind.parallel, NodeKind.each}
-            return one.id in own or not beside
+            is_concurrent = shape.by_id[above.node].kind in {NodeKind.parallel, NodeKind.each}
+            return frame.id in own or not is_concurrent
     return False
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
-from kern.db.decisions.requirements import asked_about
+from kern.db.decisions.requirements import requirements_of_call
 from kern.db.engine.mutable_rows import MutableRun, MutableStep, MutableToolCall
 from kern.db.engine.plain_rows import execute
 from kern.db.engine.records import RunRecord
@@ -20,7 +20,7 @@ from kern.db.runs import lifecycle, session_queue
 from kern.db.runs.frames import StoredFrames
 from kern.db.steps import execution
 from kern.db.steps.advance import advance
-from kern.db.steps.decision_checks import has_passed
+from kern.db.steps.decision_checks import has_passed_gate
 from kern.errors import Conflict
 from kern.pipeline.frames import Outcome, Phase
 from kern.pipeline.machine import EVALUATION_FAILED, REJECTED, Machine
@@ -123,9 +123,9 @@ class _Reopening:
     def reopen(self, frame: MutableStep) -> None:
         """Have a frame go on that failed, was stopped, or was open when its run ended."""
         node = self._frames.shape.by_id[frame.node]
-        was = Phase(frame.phase)
+        phase = Phase(frame.phase)
         undone = [] if node.is_leaf else self._undone(frame)
-        if was not in {Phase.open, Phase.done}:
+        if phase not in {Phase.open, Phase.done}:
             # Whoever serves it finds what it needs, and asks again what was closed.
             frame.lane, frame.told_by, frame.waits = frame.id, None, False
             self._mend(lifecycle.hold_call(self._frames.tx, frame.call_id))
@@ -149,9 +149,9 @@ class _Reopening:
     def _begin(self, frame: MutableStep, code: str | None) -> None:
         """Have a frame go on that failed or was stopped by itself, not by what it holds."""
         node = self._frames.shape.by_id[frame.node]
-        if not has_passed(self._frames, frame):
+        if not has_passed_gate(self._frames, frame):
             self._serve(frame, Phase.gate)
-        elif code == REJECTED and self._nobody_reviewed(frame):
+        elif code == REJECTED and self._review_expired(frame):
             self._serve(frame, Phase.review)
         elif node.is_leaf:
             self._serve_leaf(frame, code)
@@ -163,10 +163,10 @@ class _Reopening:
         else:
             self._machine.again(frame)
 
-    def _nobody_reviewed(self, frame: MutableStep) -> bool:
+    def _review_expired(self, frame: MutableStep) -> bool:
         """Whether a frame failed because nobody said in time what they think of its output."""
-        asked = asked_about(self._frames.tx, frame.gate_id) if frame.gate_id else []
-        return bool(asked) and (asked[-1].kind, asked[-1].status) == _SILENCE
+        requirements = requirements_of_call(self._frames.tx, frame.gate_id) if frame.gate_id else []
+        return bool(requirements) and (requirements[-1].kind, requirements[-1].status) == _SILENCE
 
     def _has_stopped(self, frame: MutableStep) -> bool:
         query = {"parent_id": frame.id, "round": frame.round}
@@ -176,13 +176,13 @@ class _Reopening:
         call = lifecycle.hold_call(self._frames.tx, frame.call_id)
         node, failed = self._frames.shape.by_id[frame.node], code is not None
         if code == execution.STATE_NOT_KEPT and node.effect is Effect.once:
-            execution.doubt(self._machine, frame, execution.HAS_ENDED)
+            execution.ask_before_repeat(self._machine, frame, execution.HAS_ENDED)
             return
         # One that was stopped may have failed after that, when its branch had been given up.
         failed = failed or (call is not None and call.outcome == ToolOutcome.error.value)
         if not self._mend(call) and failed:
             if execution.is_doubtful(self._frames.tx, call):
-                execution.doubt(self._machine, frame)
+                execution.ask_before_repeat(self._machine, frame)
                 return
             frame.call_id, frame.tries, frame.started_at = None, 0, None
         self._serve(frame, Phase.work)

@@ -23,11 +23,11 @@ from kern.db.reading.run_outputs import session_state
 from kern.db.runs import lifecycle
 from kern.db.runs.frames import StoredFrames, pin
 from kern.db.steps import execution, questions
-from kern.db.steps.advance import advance, stand
-from kern.db.steps.decision_checks import is_what_became, may_begin, refuse
+from kern.db.steps.advance import advance, pause_or_widen
+from kern.db.steps.decision_checks import matches_decided_outcome, may_begin, refuse
 from kern.db.steps.inputs import arguments_of
 from kern.db.turns import calls
-from kern.db.turns.calls import Execution, Kept, Settled
+from kern.db.turns.calls import Execution, Receipt, Settled
 from kern.pipeline.frames import Phase
 from kern.pipeline.machine import EVALUATION_FAILED, Machine
 from kern.pipeline.nodes import Shape
@@ -76,13 +76,13 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
-class Held:
+class InProgress:
     """The attempt with this token is in the middle of the step: it is looked at after that."""
 
     token: str
 
 
-Task = Execute | Evaluate | Held | PipelineOutcome
+Task = Execute | Evaluate | InProgress | PipelineOutcome
 _Begin = Callable[[Session, str], Execution | Settled]
 
 
@@ -112,7 +112,7 @@ def begin(tx: Session, run_id: str, shape: Shape, now: datetime) -> PipelineOutc
         advance(frames, machine)
     else:
         # It may wait for nothing but people, before any of its steps is served.
-        stand(frames)
+        pause_or_widen(frames)
     return _outcome(frames, frames.in_run())
 
 
@@ -123,7 +123,7 @@ def take(
     token: str,
     now: datetime,
     *,
-    is_alive: Callable[[str], bool] = calls.nobody,
+    is_alive: Callable[[str], bool] = calls.none_alive,
 ) -> Task:
     """Return what is to be done next in a lane; `is_alive` is for the call that begins.
 
@@ -140,7 +140,7 @@ def take(
     while True:
         served = frames.in_lane(lane)
         if served is None:
-            return _told(frames)
+            return _announcement(frames)
         task = _serve(frames, served, begin_call)
         if task is not None:
             return task
@@ -148,82 +148,86 @@ def take(
             return PipelineOutcome(ended=True)
 
 
-def answer(tx: Session, asked: Evaluate, answered: Sequence[JsonValue], now: datetime) -> None:
+def answer(tx: Session, question: Evaluate, answers: Sequence[JsonValue], now: datetime) -> None:
     """Store what code of the user's answered, unless the question has been settled since.
 
     `answered` are the places or items that it chose, or the one truth that it told.
     """
-    found = _asked(tx, asked, now)
-    if found is None:
+    state = _question(tx, question, now)
+    if state is None:
         return
-    frames, machine, frame = found
-    match asked.phase:
+    frames, machine, frame = state
+    match question.phase:
         case Phase.until:
-            machine.asked(frame, is_over=answered[0] is True)
+            machine.asked(frame, is_over=answers[0] is True)
         case Phase.judge:
-            machine.judged(frame, needs_review=answered[0] is not False)
+            machine.judged(frame, needs_review=answers[0] is not False)
         case _:
-            machine.answered(frame, answered)
+            machine.answered(frame, answers)
     advance(frames, machine)
 
 
-def broke(tx: Session, asked: Evaluate, message: str, now: datetime) -> None:
+def broke(tx: Session, question: Evaluate, message: str, now: datetime) -> None:
     """Store that code of the user's failed to answer."""
-    found = _asked(tx, asked, now)
-    if found is not None:
-        frames, machine, frame = found
+    state = _question(tx, question, now)
+    if state is not None:
+        frames, machine, frame = state
         machine.failed(frame, EVALUATION_FAILED, message)
         advance(frames, machine)
 
 
-def missed(tx: Session, asked: Evaluate, why: str, now: datetime) -> None:
+def missed(tx: Session, question: Evaluate, reason: str, now: datetime) -> None:
     """Note that a worker has not the code that is to answer."""
-    run = lifecycle.lock(tx, asked.facts.run_id)
-    told: dict[str, JsonValue] = {"step_id": asked.step_id, "step": asked.name, "reason": why}
-    record(tx, run, "step_attempt_failed", now, **told)
+    run = lifecycle.lock(tx, question.facts.run_id)
+    details: dict[str, JsonValue] = {
+        "step_id": question.step_id,
+        "step": question.name,
+        "reason": reason,
+    }
+    record(tx, run, "step_attempt_failed", now, **details)
 
 
-def finish(tx: Session, taken: Execute, token: str, ended: Finished, now: datetime) -> Kept:
+def finish(tx: Session, task: Execute, token: str, finished: Finished, now: datetime) -> Receipt:
     """Store how an execution ended, unless another one holds the call, and open what follows."""
-    call_id = taken.execution.tool_call_id
-    told = canonical_json({"content": ended.content, "stop": ended.stop})
-    kept = calls.finish(
+    call_id = task.execution.tool_call_id
+    result = canonical_json({"content": finished.content, "stop": finished.stop})
+    receipt = calls.finish(
         tx,
         call_id,
         token,
-        outcome=ended.outcome,
-        result=ended.error if ended.outcome is ToolOutcome.error else told,
-        changes=ended.changes,
+        outcome=finished.outcome,
+        result=finished.error if finished.outcome is ToolOutcome.error else result,
+        changes=finished.changes,
         now=now,
     )
-    run = lifecycle.lock(tx, taken.facts.run_id)
-    if kept is Kept.fenced or RunStatus(run.status).is_final:
-        return kept
+    run = lifecycle.lock(tx, task.facts.run_id)
+    if receipt is Receipt.fenced or RunStatus(run.status).is_final:
+        return receipt
     frames = StoredFrames(tx, run, now)
-    frame = frames.get(taken.step_id)
+    frame = frames.get(task.step_id)
     if frame.call_id != call_id or frame.phase != Phase.work.value:
         lifecycle.update_status(tx, run, now)
-        return kept
+        return receipt
     frames.lane = frame.lane
     frame.waits = False
     machine = Machine(frames)
-    if ended.outcome is ToolOutcome.result:
-        machine.worked(frame, ended.content, stop=ended.stop)
+    if finished.outcome is ToolOutcome.result:
+        machine.worked(frame, finished.content, stop=finished.stop)
     else:
-        machine.failed(frame, ended.code, ended.error)
+        machine.failed(frame, finished.code, finished.error)
     advance(frames, machine)
-    return kept
+    return receipt
 
 
-def _asked(
-    tx: Session, asked: Evaluate, now: datetime
+def _question(
+    tx: Session, question: Evaluate, now: datetime
 ) -> tuple[StoredFrames, Machine[MutableStep], MutableStep] | None:
-    run = lifecycle.lock(tx, asked.facts.run_id)
+    run = lifecycle.lock(tx, question.facts.run_id)
     if RunStatus(run.status).is_final:
         return None
     frames = StoredFrames(tx, run, now)
-    frame = frames.get(asked.step_id)
-    if (frame.phase, frame.version) != (asked.phase.value, asked.version):
+    frame = frames.get(question.step_id)
+    if (frame.phase, frame.version) != (question.phase.value, question.version):
         return None
     frames.lane = frame.lane
     return frames, Machine(frames), frame
@@ -234,9 +238,9 @@ def _serve(frames: StoredFrames, frame: MutableStep, begin_call: _Begin) -> Task
     machine = Machine(frames)
     phase = Phase(frame.phase)
     if phase.needs_person:
-        if not questions.hear(frames, machine, frame):
-            stand(frames)
-            return _told(frames, frame)
+        if not questions.apply_decision(frames, machine, frame):
+            pause_or_widen(frames)
+            return _announcement(frames, frame)
     elif phase is not Phase.work:
         # The run has ended where what was approved is not what would begin.
         return _evaluation(frames, frame, phase) if may_begin(frames, frame) else None
@@ -256,13 +260,13 @@ def _work(
     if call is None:
         execution.equip(frames, frame)
     elif call.status == ToolCallStatus.done.value:
-        if is_what_became(frames, call):
+        if matches_decided_outcome(frames, call):
             execution.settle_done(frames, machine, frame, call)
         else:
             refuse(frames, f"What the step {frame.name!r} (call {call.id!r}) came to is another")
     elif call.child_run_id is not None:
         if not execution.settle_child(frames, machine, frame, call):
-            return _told(frames, frame)
+            return _announcement(frames, frame)
     else:
         return _execution(frames, frame, begin_call)
     return None
@@ -271,24 +275,24 @@ def _work(
 def _execution(frames: StoredFrames, frame: MutableStep, begin_call: _Begin) -> Task | None:
     if not may_begin(frames, frame):
         return None
-    taken = begin_call(frames.tx, frame.call_id or "")
-    if isinstance(taken, Settled):
-        if taken.held_by is not None:
-            return Held(taken.held_by)
-        if taken.gate is None:
+    call = begin_call(frames.tx, frame.call_id or "")
+    if isinstance(call, Settled):
+        if call.active_token is not None:
+            return InProgress(call.active_token)
+        if call.gate is None:
             return None
         frame.waits = True
-        stand(frames)
-        return _told(frames, frame)
+        pause_or_widen(frames)
+        return _announcement(frames, frame)
     frame.waits = False
-    return Execute(frame.id, frame.node, taken, _facts(frames))
+    return Execute(frame.id, frame.node, call, _facts(frames))
 
 
 def _evaluation(frames: StoredFrames, frame: MutableStep, phase: Phase) -> Evaluate:
     arguments = arguments_of(frames, frame)
     if phase is Phase.until:
-        held = frame.last_id is not None
-        arguments["input"] = frames.content(frame) if held else frames.given(frame)
+        has_content = frame.last_id is not None
+        arguments["input"] = frames.content(frame) if has_content else frames.given(frame)
         arguments["iteration"] = frame.cursor - 1
     return Evaluate(
         step_id=frame.id,
@@ -317,22 +321,22 @@ def _facts(frames: StoredFrames) -> Facts:
     )
 
 
-def stand_still(tx: Session, run: MutableRun, now: datetime, *, moves: bool) -> PipelineOutcome:
+def pause(tx: Session, run: MutableRun, now: datetime, *, is_active: bool) -> PipelineOutcome:
     """Pause a run unless it `moves`; return what has begun instead.
 
     What an earlier attempt told of may have been heard by nobody: it is told of until it is taken.
     """
     frames = StoredFrames(tx, run, now, run.id)
-    if not moves:
-        stand(frames)
-    return _told(frames)
+    if not is_active:
+        pause_or_widen(frames)
+    return _announcement(frames)
 
 
-def _told(frames: StoredFrames, waiting: MutableStep | None = None) -> PipelineOutcome:
+def _announcement(frames: StoredFrames, waiting: MutableStep | None = None) -> PipelineOutcome:
     """Tell the workflow what the frame of a lane waits for, and of what was opened beside it."""
     if not _is_open(frames.run):
         return PipelineOutcome(ended=True)
-    beside = frames.told_by(frames.lane or "")
+    beside = frames.announced_by(frames.lane or "")
     return _outcome(frames, beside if waiting is None else [waiting, *beside])
 
 

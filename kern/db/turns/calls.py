@@ -19,22 +19,22 @@ from kern.contracts.approval import Approval
 from kern.contracts.messages import Gate
 from kern.db.decisions.approval_checks import is_as_approved
 from kern.db.decisions.reminders import gate_of
-from kern.db.decisions.requirements import asked_about, close, pending_gate
+from kern.db.decisions.requirements import close, pending_gate, requirements_of_call
 from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableToolCall
 from kern.db.engine.plain_rows import rows
 from kern.db.engine.records import ToolCallRecord
 from kern.db.engine.typed_tables import REQUIREMENTS, RUNS, TOOL_CALLS
 from kern.db.engine.unit_of_work import hold
 from kern.db.journal import audit_chain, outbox
-from kern.db.journal.audit_chain import KERN, Decided
+from kern.db.journal.audit_chain import KERN, NewDecision
 from kern.db.journal.events import record
 from kern.db.journal.outbox import DeliveryKind
-from kern.db.reading.run_outputs import runs_with, session_state
+from kern.db.reading.run_outputs import effective_arguments, session_state
 from kern.db.runs import lifecycle, step_waits
 from kern.db.runs.frames import StoredFrames, path_within
 from kern.db.runs.session_state import change_state
 from kern.db.turns import child_results, late_results
-from kern.db.turns.child_results import Delegated
+from kern.db.turns.child_results import ChildResult
 from kern.db.turns.model_turns import open_requirement
 from kern.errors import NotFound
 from kern.session_state import StateChange
@@ -59,9 +59,9 @@ _OF_STEP = (
     .order_by(_requirements.c.id)
     .limit(1)
 )
-_HAPPENED = "The attempt that was thought dead ended the call and reported its result."
+_FINISHED_AFTER_ALL = "The attempt that was thought dead ended the call and reported its result."
 _NOT_BEGUN = "The attempt that was thought dead reported that it had not begun the call."
-_DOUBT = _requirements.select().where(
+_OPEN_QUESTION = _requirements.select().where(
     _requirements.c.tool_call_id == bindparam("tool_call_id"),
     _requirements.c.kind == RequirementKind.unknown_outcome.value,
     _requirements.c.status == RequirementStatus.pending.value,
@@ -98,21 +98,21 @@ class Settled:
 
     gate: Gate | None = None
     run_ended: bool = False
-    goes_on: bool = False
-    held_by: str | None = None
+    child_is_active: bool = False
+    active_token: str | None = None
 
 
-class Kept(StrEnum):
+class Receipt(StrEnum):
     """What the database made of a result.
 
     Kept, or refused because another attempt holds the call, or a person said what became of it.
     """
 
-    kept = "kept"
+    stored = "kept"
     fenced = "fenced"
 
 
-def nobody(token: str) -> bool:  # noqa: ARG001  whoever is asked for
+def none_alive(token: str) -> bool:  # noqa: ARG001  whoever is asked for
     """Know of no attempt that is alive."""
     return False
 
@@ -123,7 +123,7 @@ def begin(
     token: str,
     now: datetime,
     *,
-    is_alive: Callable[[str], bool] = nobody,
+    is_alive: Callable[[str], bool] = none_alive,
 ) -> Execution | Settled:
     """Take a call for execution, or say why it must not be executed.
 
@@ -137,27 +137,33 @@ def begin(
     if RunStatus(run.status).is_final or call.status == ToolCallStatus.done.value:
         return Settled(run_ended=RunStatus(run.status).is_final)
     if call.child_run_id is not None:
-        became = child_results.finish(tx, run, call, now)
-        return Settled(run_ended=became is Delegated.answered, goes_on=became is Delegated.goes_on)
-    asked = asked_about(tx, call.id)
-    for row in asked:
+        result = child_results.finish(tx, run, call, now)
+        return Settled(
+            run_ended=result is ChildResult.answered, child_is_active=result is ChildResult.active
+        )
+    requirements = requirements_of_call(tx, call.id)
+    for row in requirements:
         if row.status == RequirementStatus.pending.value:
             return Settled(gate=gate_of(row))
     # One of which nobody said what became of it, and whose run goes on again, is such a one too.
-    begun = {ToolCallStatus.running.value, ToolCallStatus.unknown.value}
-    if call.status in begun and call.token != token:
+    started = {ToolCallStatus.running.value, ToolCallStatus.unknown.value}
+    if call.status in started and call.token != token:
         if Effect(call.effect) is Effect.once:
-            alive = call.token if call.token and is_alive(call.token) else None
-            return Settled(held_by=alive) if alive else Settled(gate=_ask(tx, run, call, now))
+            active = call.token if call.token and is_alive(call.token) else None
+            return (
+                Settled(active_token=active)
+                if active
+                else Settled(gate=_ask_outcome(tx, run, call, now))
+            )
         _record(tx, run, call, "repeated", now)
-    if not is_as_approved(tx, call, asked):
+    if not is_as_approved(tx, call, requirements):
         message = (
             f"The arguments of {call.name!r} (tool call {call.id!r}) are not those that were "
             "frozen and approved: somebody changed the rows. Nothing was executed."
         )
         lifecycle.fail(tx, run, "arguments_changed", message, now)
         return Settled(run_ended=True)
-    return _take(tx, run, call, token, now)
+    return _start(tx, run, call, token, now)
 
 
 def finish(
@@ -169,7 +175,7 @@ def finish(
     result: str,
     changes: list[StateChange],
     now: datetime,
-) -> Kept:
+) -> Receipt:
     """Store what an attempt's execution came to.
 
     If another attempt holds the call by now, or a person said that something else became of it, an
@@ -178,13 +184,21 @@ def finish(
     run, call = _lock(tx, tool_call_id)
     is_done, is_mine = call.status == ToolCallStatus.done.value, call.token == token
     if is_done and is_mine and not late_results.is_denied(tx, call, outcome, result):
-        return Kept.kept
+        return Receipt.stored
     if is_done or not is_mine:
         late_results.refuse(tx, run, call, token, outcome=outcome, result=result, now=now)
-        return Kept.fenced
-    asked = _open_question(tx, call)
-    if asked is not None:
-        _settle(tx, run, asked, now, verdict=Verdict.happened, note=_HAPPENED, given=result)
+        return Receipt.fenced
+    question = _open_question(tx, call)
+    if question is not None:
+        _resolve(
+            tx,
+            run,
+            question,
+            now,
+            verdict=Verdict.happened,
+            note=_FINISHED_AFTER_ALL,
+            result=result,
+        )
     lifecycle.finish_call(tx, call, outcome, result, now)
     run.tool_calls += call.step_id is None
     change_state(tx, run, changes, now)
@@ -192,7 +206,7 @@ def finish(
     if call.step_id is None:
         _record(tx, run, call, "completed", now, outcome=outcome.value)
         lifecycle.update_status(tx, run, now)
-    return Kept.kept
+    return Receipt.stored
 
 
 def release(
@@ -204,8 +218,8 @@ def release(
     """
     run, call = _lock(tx, tool_call_id)
     # Somebody who thought this attempt dead has asked what became of it.
-    asked = _open_question(tx, call) if call.token == token and not begun else None
-    if asked is None and not _is_held(call, token):
+    question = _open_question(tx, call) if call.token == token and not begun else None
+    if question is None and not _is_held(call, token):
         return False
     if RunStatus(run.status).is_final:
         _stop(tx, run, call, now)
@@ -215,9 +229,9 @@ def release(
         call.attempt -= 1
         call.started_at = call.started_at if call.attempt else None
     _record(tx, run, call, "failed", now, reason=reason[:500])
-    if asked is not None:
-        _settle(tx, run, asked, now, verdict=Verdict.run_again, note=_NOT_BEGUN)
-        step_waits.steps_on(tx, call)
+    if question is not None:
+        _resolve(tx, run, question, now, verdict=Verdict.run_again, note=_NOT_BEGUN)
+        step_waits.resume_step(tx, call)
         lifecycle.update_status(tx, run, now, paused=False)
     return True
 
@@ -229,14 +243,14 @@ def abandon(tx: Session, tool_call_id: str, token: str, now: datetime) -> None:
         _stop(tx, run, call, now)
 
 
-def doubt(tx: Session, tool_call_id: str, token: str, now: datetime) -> Settled:
+def ask_outcome(tx: Session, tool_call_id: str, token: str, now: datetime) -> Settled:
     """Ask a person what became of a call that this attempt had to abandon half-way."""
     run, call = _lock(tx, tool_call_id)
     if RunStatus(run.status).is_final:
         return Settled(run_ended=True)
     if not _is_held(call, token):
         return Settled(gate=pending_gate(tx, call.id))
-    return Settled(gate=_ask(tx, run, call, now))
+    return Settled(gate=_ask_outcome(tx, run, call, now))
 
 
 def _is_held(call: ToolCallRecord, token: str) -> bool:
@@ -249,15 +263,15 @@ def _stop(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) ->
 
 
 def _record(
-    tx: Session, run: MutableRun, call: ToolCallRecord, what: str, now: datetime, **data: JsonValue
+    tx: Session, run: MutableRun, call: ToolCallRecord, event: str, now: datetime, **data: JsonValue
 ) -> None:
     """Tell of a call; of a step's, as an attempt at the step."""
     if call.step_id is None:
-        told: dict[str, JsonValue] = {"tool_call_id": call.id, "tool": call.name, **data}
-        record(tx, run, f"tool_call_{what}", now, **told)
+        details: dict[str, JsonValue] = {"tool_call_id": call.id, "tool": call.name, **data}
+        record(tx, run, f"tool_call_{event}", now, **details)
     else:
-        told = {"step_id": call.step_id, "step": call.name, **data}
-        record(tx, run, f"step_attempt_{what}", now, **told)
+        details = {"step_id": call.step_id, "step": call.name, **data}
+        record(tx, run, f"step_attempt_{event}", now, **details)
 
 
 def _lock(tx: Session, tool_call_id: str) -> tuple[MutableRun, MutableToolCall]:
@@ -269,7 +283,7 @@ def _lock(tx: Session, tool_call_id: str) -> tuple[MutableRun, MutableToolCall]:
     return run, call
 
 
-def _take(
+def _start(
     tx: Session, run: MutableRun, call: MutableToolCall, token: str, now: datetime
 ) -> Execution:
     if call.token != token:
@@ -283,7 +297,7 @@ def _take(
     return Execution(
         component_id=run.component_id,
         name=call.name,
-        arguments=runs_with(call),
+        arguments=effective_arguments(call),
         run_id=run.id,
         session_id=run.session_id,
         user_id=run.user_id,
@@ -298,7 +312,7 @@ def _take(
     )
 
 
-def _ask(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -> Gate:
+def _ask_outcome(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -> Gate:
     call.status = ToolCallStatus.unknown.value
     row = open_requirement(tx, run, call, _unknown_outcome(tx, run, call, now), now)
     lifecycle.update_status(tx, run, now)
@@ -307,17 +321,19 @@ def _ask(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -> 
 
 def _unknown_outcome(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> Question:
     """Whoever may decide about a call may also say what became of it, and nobody else."""
-    guarded = next(iter(asked_about(tx, call.id)), None)
-    if guarded is None and call.step_id is not None:
-        guarded = next(rows(tx, REQUIREMENTS, _OF_STEP, step_id=call.step_id), None)
+    requirement = next(iter(requirements_of_call(tx, call.id)), None)
+    if requirement is None and call.step_id is not None:
+        requirement = next(rows(tx, REQUIREMENTS, _OF_STEP, step_id=call.step_id), None)
     approval = Approval()
-    if guarded is not None:
-        approval = Approval(candidates=tuple(guarded.candidates), excluded=tuple(guarded.excluded))
-    where = _where(tx, run, call, now)
-    return Question(kind=RequirementKind.unknown_outcome, approval=approval, where=where)
+    if requirement is not None:
+        approval = Approval(
+            candidates=tuple(requirement.candidates), excluded=tuple(requirement.excluded)
+        )
+    path = _step_path(tx, run, call, now)
+    return Question(kind=RequirementKind.unknown_outcome, approval=approval, where=path)
 
 
-def _where(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> list[str]:
+def _step_path(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> list[str]:
     """Return the names of what holds a step, down to its own: several may have one name."""
     if call.step_id is None:
         return []
@@ -328,26 +344,28 @@ def _where(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) ->
 def _open_question(tx: Session, call: ToolCallRecord) -> MutableRequirement | None:
     if call.status != ToolCallStatus.unknown.value:
         return None
-    return hold(tx, REQUIREMENTS, _DOUBT, tool_call_id=call.id)
+    return hold(tx, REQUIREMENTS, _OPEN_QUESTION, tool_call_id=call.id)
 
 
-def _settle(
+def _resolve(
     tx: Session,
     run: MutableRun,
-    asked: MutableRequirement,
+    question: MutableRequirement,
     now: datetime,
     *,
     verdict: Verdict,
     note: str,
-    given: str | None = None,
+    result: str | None = None,
 ) -> None:
     """Answer what became of a call by the attempt that was in it and is not dead after all."""
-    decided = Decided(verdict=verdict, actor=KERN, note=note, digest=asked.digest, given=given)
-    audit_chain.append(tx, asked, decided, audit_chain.decisions_of(tx, asked.id), now)
-    close(asked, RequirementStatus.resolved, decided, now)
-    told: dict[str, JsonValue] = {"verdict": verdict.value, "by": KERN}
-    record(tx, run, "requirement_resolved", now, requirement_id=asked.id, **told)
+    decision = NewDecision(
+        verdict=verdict, actor=KERN, note=note, digest=question.digest, given=result
+    )
+    audit_chain.append(tx, question, decision, audit_chain.decisions_of(tx, question.id), now)
+    close(question, RequirementStatus.resolved, decision, now)
+    details: dict[str, JsonValue] = {"verdict": verdict.value, "by": KERN}
+    record(tx, run, "requirement_resolved", now, requirement_id=question.id, **details)
     if not RunStatus(run.status).is_final:
         outbox.enqueue(
-            tx, run, DeliveryKind.resolved, now, requirement_id=asked.id, grace=timedelta(0)
+            tx, run, DeliveryKind.resolved, now, requirement_id=question.id, grace=timedelta(0)
         )

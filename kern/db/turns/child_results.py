@@ -19,7 +19,7 @@ from kern.db.turns import side_effects
 from kern.values.states import RunStatus, ToolOutcome
 
 _calls = TOOL_CALLS.table
-_BEGUN = (
+_STARTED_CALLS = (
     select(_calls.c.name, _calls.c.outcome)
     .where(
         _calls.c.run_id == bindparam("run_id"),
@@ -29,22 +29,22 @@ _BEGUN = (
 )
 
 
-class Delegated(StrEnum):
+class ChildResult(StrEnum):
     """What became of such a call: it is done, was the answer of the whole, or goes on."""
 
     done = "done"
     answered = "answered"
-    goes_on = "goes_on"
+    active = "goes_on"
 
 
-def finish(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -> Delegated:
+def finish(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -> ChildResult:
     """End a call by its child's end; `run` is the one that asked for it, and is held."""
     child = run_row(tx, call.child_run_id or "")
     if child is not None and not RunStatus(child.status).is_final:
         # Its workflow was lost: it goes on where its rows stand.
         outbox.enqueue(tx, child, DeliveryKind.start, now, grace=timedelta(0))
-        return Delegated.goes_on
-    outcome, result = came_to(tx, child)
+        return ChildResult.active
+    outcome, result = outcome_of(tx, child)
     lifecycle.finish_call(tx, call, outcome, result, now)
     run.tool_calls += 1
     record(
@@ -59,30 +59,31 @@ def finish(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -
     )
     if call.is_answer and outcome is ToolOutcome.result:
         lifecycle.complete_with(tx, run, result, now)
-        return Delegated.answered
+        return ChildResult.answered
     lifecycle.update_status(tx, run, now)
-    return Delegated.done
+    return ChildResult.done
 
 
-def came_to(tx: Session, child: RunRecord | None) -> tuple[ToolOutcome, str]:
+def outcome_of(tx: Session, child: RunRecord | None) -> tuple[ToolOutcome, str]:
     """Say how a run that has ended ended, and what it did until then, for the one above it."""
     if child is None:
         return ToolOutcome.cancelled, "The run that was to do this was deleted."
-    who = child.path[-1] if child.path else child.component_id
+    name = child.path[-1] if child.path else child.component_id
     match RunStatus(child.status):
         case RunStatus.completed:
             return ToolOutcome.result, child.content or ""
         case RunStatus.cancelled:
-            why = f"{who} did not answer: its run was cancelled."
-            return ToolOutcome.cancelled, _with_deeds(tx, child, why)
+            reason = f"{name} did not answer: its run was cancelled."
+            return ToolOutcome.cancelled, _with_side_effects(tx, child, reason)
         case _:
-            why = f"{who} failed: {child.error_message or child.error_code}"
-            return ToolOutcome.error, _with_deeds(tx, child, why)
+            reason = f"{name} failed: {child.error_message or child.error_code}"
+            return ToolOutcome.error, _with_side_effects(tx, child, reason)
 
 
-def _with_deeds(tx: Session, child: RunRecord, why: str) -> str:
+def _with_side_effects(tx: Session, child: RunRecord, reason: str) -> str:
     """Add what a run did that gave no answer: what it has done is not undone by that."""
-    did = [
-        side_effects.told(call.name, call.outcome) for call in execute(tx, _BEGUN, run_id=child.id)
+    effects = [
+        side_effects.call_summary(call.name, call.outcome)
+        for call in execute(tx, _STARTED_CALLS, run_id=child.id)
     ]
-    return f"{why}\nBefore that it had called: {', '.join(did)}." if did else why
+    return f"{reason}\nBefore that it had called: {', '.join(effects)}." if effects else reason

@@ -18,7 +18,7 @@ _KIND = "late_result_refused"
 _LONGEST = 500
 
 _requirements, _events = REQUIREMENTS.table, EVENTS.table
-_SAID_BY_A_PERSON = select(_requirements.c.id).where(
+_DECIDED_BY_PERSON = select(_requirements.c.id).where(
     _requirements.c.tool_call_id == bindparam("tool_call_id"),
     _requirements.c.kind == RequirementKind.unknown_outcome.value,
     _requirements.c.status == RequirementStatus.resolved.value,
@@ -35,7 +35,7 @@ def is_denied(tx: Session, call: ToolCallRecord, outcome: ToolOutcome, result: s
     """Whether a person has said otherwise of a call that is done and that nobody took over."""
     if (call.outcome, call.result) == (outcome.value, result):
         return False
-    return execute(tx, _SAID_BY_A_PERSON, tool_call_id=call.id).first() is not None
+    return execute(tx, _DECIDED_BY_PERSON, tool_call_id=call.id).first() is not None
 
 
 def refuse(

@@ -21,11 +21,11 @@ from kern.db.engine.typed_tables import MESSAGES, REQUIREMENTS, TOOL_CALLS
 from kern.db.journal.events import record
 from kern.db.reading import files, history_window, run_timing
 from kern.db.reading.run_outputs import (
+    effective_arguments,
     message_rows,
     messages_of,
     no_run,
     run_row,
-    runs_with,
     session_row,
     tool_executions,
 )
@@ -65,12 +65,12 @@ class Conversation:
     state: dict[str, JsonValue] = field(default_factory=dict)
     summary: str | None = None
     is_streamed: bool = False
-    said: str = ""
-    made: Sequence[ToolExecution] = ()
-    is_inside: bool = False
+    input: str = ""
+    calls: Sequence[ToolExecution] = ()
+    is_child: bool = False
 
 
-def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -> Conversation:
+def load(tx: Session, run_id: str, turn: int, context_of: Callable[[str], Context]) -> Conversation:
     """Read what the model has to see for a turn: some earlier runs of the session, and this one.
 
     The messages come with the bytes of their files.
@@ -91,13 +91,13 @@ def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -
             0,
             0,
             outcome_of(tx, run, turn),
-            is_inside=run.parent_run_id is not None,
+            is_child=run.parent_run_id is not None,
         )
     own = list(message_rows(tx, run_id))
-    context = shown(run.component_id)
+    context = context_of(run.component_id)
     window, before = context.window, run.number
     if run.parent_run_id is not None:
-        window, before = _from_above(tx, run, shown)
+        window, before = _window_of_child(tx, run, context_of)
     earlier = history_window.earlier(tx, run.session_id, before, window) if window else []
     session = session_row(tx, run.session_id) if context.reads_session else None
     calls_so_far = sum(len(row.requested or []) for row in own)
@@ -111,20 +111,22 @@ def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -
         state=session.state if session else {},
         summary=session.summary if session else None,
         is_streamed=run.is_streamed,
-        said=run.input,
-        made=tool_executions(tx, run_id) if context.shows_calls else (),
-        is_inside=run.parent_run_id is not None,
+        input=run.input,
+        calls=tool_executions(tx, run_id) if context.shows_calls else (),
+        is_child=run.parent_run_id is not None,
     )
 
 
-def _from_above(
-    tx: Session, run: RunRecord, shown: Callable[[str], Context]
+def _window_of_child(
+    tx: Session, run: RunRecord, context_of: Callable[[str], Context]
 ) -> tuple[Window | None, int]:
     """Return the history that is shown in a run inside another one: that before the whole."""
-    above, root = run_row(tx, run.parent_run_id or ""), run_row(tx, root_of(run))
-    if above is None or root is None:
+    parent, root = run_row(tx, run.parent_run_id or ""), run_row(tx, root_of(run))
+    if parent is None or root is None:
         raise no_run(run.id)
-    return shown(above.component_id).members_window or shown(run.component_id).window, root.number
+    return context_of(parent.component_id).members_window or context_of(
+        run.component_id
+    ).window, root.number
 
 
 def outcome_of(tx: Session, run: RunRecord, turn: int) -> TurnOutcome:
@@ -184,7 +186,7 @@ def open_requirement(
 ) -> RequirementRecord:
     """Open a requirement about a call, with the call's arguments frozen in it."""
     approval = question.approval
-    arguments = runs_with(call)
+    arguments = effective_arguments(call)
     row = new_row(
         REQUIREMENTS,
         id=new_id(),

@@ -14,10 +14,10 @@ from kern.db.engine.typed_tables import STEPS, TOOL_CALLS
 from kern.values.states import Effect, ToolOutcome
 
 _calls, _steps = TOOL_CALLS.table, STEPS.table
-_HOW = {ToolOutcome.result.value: "done", ToolOutcome.error.value: "failed"}
+_ENDINGS = {ToolOutcome.result.value: "done", ToolOutcome.error.value: "failed"}
 _UNKNOWN = "begun; it may have happened"
 # Beyond so many different ones, nobody reads on.
-_MOST = 10
+_LONGEST_LIST = 10
 # Also one that was executed elsewhere, which has a result and no attempt.
 _ONCE = (
     select(_calls.c.name, _calls.c.outcome)
@@ -28,52 +28,59 @@ _ONCE = (
     )
     .order_by(_calls.c.id)
 )
-_ACTED = _ONCE.where(_calls.c.run_id == bindparam("run_id"))
-_ONE = _ACTED.limit(1)
-_INSIDE = select(_calls.c.child_run_id).where(
+_EFFECTS = _ONCE.where(_calls.c.run_id == bindparam("run_id"))
+_ANY_EFFECT = _EFFECTS.limit(1)
+_CHILDREN = select(_calls.c.child_run_id).where(
     _calls.c.run_id == bindparam("run_id"), _calls.c.child_run_id.is_not(None)
 )
-_held = select(_steps.c.id).where(_steps.c.id == bindparam("step_id")).cte("held", recursive=True)
-_HELD = _held.union_all(select(_steps.c.id).where(_steps.c.parent_id == _held.c.id))
+_contained = (
+    select(_steps.c.id).where(_steps.c.id == bindparam("step_id")).cte("held", recursive=True)
+)
+_CONTAINED = _contained.union_all(select(_steps.c.id).where(_steps.c.parent_id == _contained.c.id))
 _EXECUTED_BY = (
     select(_calls.c.child_run_id)
-    .join(_HELD, _HELD.c.id == _calls.c.step_id)
+    .join(_CONTAINED, _CONTAINED.c.id == _calls.c.step_id)
     .where(_calls.c.child_run_id.is_not(None))
 )
-_STEPS_IN = _ONCE.join(_HELD, _HELD.c.id == _calls.c.step_id).where(
-    _HELD.c.id != bindparam("step_id")
+_EFFECTS_OF_STEPS = _ONCE.join(_CONTAINED, _CONTAINED.c.id == _calls.c.step_id).where(
+    _CONTAINED.c.id != bindparam("step_id")
 )
 
 
-def told(name: str, outcome: str | None) -> str:
+def call_summary(name: str, outcome: str | None) -> str:
     """Say of a call that was begun how it ended."""
-    return f"{name} ({_HOW.get(outcome or '', _UNKNOWN)})"
+    return f"{name} ({_ENDINGS.get(outcome or '', _UNKNOWN)})"
 
 
-def has_acted(tx: Session, run_id: str) -> bool:
+def has_side_effects(tx: Session, run_id: str) -> bool:
     """Whether a call that must happen only once was begun in a run or inside it."""
-    return any(execute(tx, _ONE, run_id=one).first() for one in _with_inside(tx, [run_id]))
+    return any(
+        execute(tx, _ANY_EFFECT, run_id=descendant_id).first()
+        for descendant_id in _with_descendants(tx, [run_id])
+    )
 
 
-def done_in_step(tx: Session, step_id: str) -> list[str]:
+def effects_in_step(tx: Session, step_id: str) -> list[str]:
     """Return what happened in a step that must happen only once.
 
     The steps that it holds, and what runs did that executed it or them; not its own function, which
     is what is asked about.
     """
-    held = execute(tx, _STEPS_IN, step_id=step_id)
-    found = Counter(told(call.name, call.outcome) for call in held)
-    for one in _with_inside(tx, execute(tx, _EXECUTED_BY, step_id=step_id).scalars()):
-        found.update(told(call.name, call.outcome) for call in execute(tx, _ACTED, run_id=one))
-    named = [one if times == 1 else f"{one} {times} times" for one, times in found.items()]
-    rest = [f"{len(named) - _MOST} others"] if len(named) > _MOST else []
-    return [*named[:_MOST], *rest]
+    calls_of_steps = execute(tx, _EFFECTS_OF_STEPS, step_id=step_id)
+    counts = Counter(call_summary(call.name, call.outcome) for call in calls_of_steps)
+    for run_id in _with_descendants(tx, execute(tx, _EXECUTED_BY, step_id=step_id).scalars()):
+        counts.update(
+            call_summary(call.name, call.outcome) for call in execute(tx, _EFFECTS, run_id=run_id)
+        )
+    lines = [call if times == 1 else f"{call} {times} times" for call, times in counts.items()]
+    omitted = [f"{len(lines) - _LONGEST_LIST} others"] if len(lines) > _LONGEST_LIST else []
+    return [*lines[:_LONGEST_LIST], *omitted]
 
 
-def _with_inside(tx: Session, run_ids: Iterable[str]) -> Iterator[str]:
+def _with_descendants(tx: Session, run_ids: Iterable[str]) -> Iterator[str]:
     """Yield runs, and all that are inside them at any depth."""
-    left = list(run_ids)
-    while left:
-        one = left.pop()
-        yield one
-        left.extend(execute(tx, _INSIDE, run_id=one).scalars())
+    remaining = list(run_ids)
+    while remaining:
+        run_id = remaining.pop()
+        yield run_id
+        remaining.extend(execute(tx, _CHILDREN, run_id=run_id).scalars())
