@@ -1,8 +1,33 @@
-"""Tool calls: who may execute one, and what became of it.
+"""The state machine of a tool call: which attempt may execute it, and what its outcome is.
 
-A call moves `waiting → running → done` by compare and set under the run's lock. `token` names the
-attempt that holds it: an
-attempt that was frozen and wakes up after another one took over can write nothing.
+Every function here is one transaction under the run's lock, so a status is compared and set without
+anybody between:
+
+                  begin                       finish
+    waiting ───────────────────▶ running ──────────────────▶ done
+     ▲   ▲                        │   │                       ▲
+     │   └──── release ───────────┘   │ another attempt       │ a person decides (happened, reject,
+     │         (not executed, or      │ begins, or the        │ fail), or the first attempt finishes
+     │          to be tried again)    │ attempt gives up:     │ after all
+     │                                │ ask_outcome           │
+     │                                ▼                       │
+     └────── a person: run again ── unknown ──────────────────┘
+
+**Attempts and tokens.** An attempt is one execution by one worker. It brings its own token, which
+`begin` writes into the call: from then on only this token may write the end. A worker that was
+frozen, and wakes up after another attempt took over, brings a stale token; its result is *fenced*:
+an event records it (`late_results`), and the call stays as it is. The same token may begin again,
+which is no further attempt: it is the same activity, whose answer from the database was lost.
+
+**Unknown outcomes.** When an attempt begins a call that another one left `running`, that one may
+have died before, during or after the effect. If the effect may be repeated, the new attempt takes
+the call over. If it must happen only once, nobody can know: the call becomes `unknown`, and a
+person is asked whether it happened. Two facts can spare them that. `is_alive` knows of attempts that are
+still executing in this process, whatever Temporal believes; those are waited for (`active_token`).
+And an attempt that was thought dead may still report: `finish` then answers the open question with
+the result, and `release` with "it was never begun", each as a decision of Kern's in the chain.
+
+Nothing is executed unless `is_as_approved` finds the arguments that were frozen and approved.
 """
 
 from collections.abc import Callable
@@ -90,10 +115,13 @@ class Execution:
 
 @dataclass(frozen=True)
 class Settled:
-    """There is nothing to execute.
+    """There is nothing to execute, because the call is done or something else comes first.
 
-    The call is done, or waits for a person, or its run has ended, or the run that executes it
-    `goes_on`, or an attempt that is not dead, whose token is `held_by`.
+    Attributes:
+        gate: The requirement that the call waits for.
+        run_ended: The run has ended, and the call with it.
+        child_is_active: The run that executes the call has not ended.
+        active_token: The token of another attempt, which is alive and executing.
     """
 
     gate: Gate | None = None
@@ -103,16 +131,16 @@ class Settled:
 
 
 class Receipt(StrEnum):
-    """What the database made of a result.
+    """Whether a result was stored.
 
-    Kept, or refused because another attempt holds the call, or a person said what became of it.
+    It is fenced off when another attempt holds the call, or a person has decided its outcome.
     """
 
-    stored = "kept"
+    stored = "stored"
     fenced = "fenced"
 
 
-def none_alive(token: str) -> bool:  # noqa: ARG001  whoever is asked for
+def none_alive(token: str) -> bool:  # noqa: ARG001  the signature of `is_alive`
     """Know of no attempt that is alive."""
     return False
 
@@ -125,10 +153,9 @@ def begin(
     *,
     is_alive: Callable[[str], bool] = none_alive,
 ) -> Execution | Settled:
-    """Take a call for execution, or say why it must not be executed.
+    """Take a call for execution, or return why it must not be executed.
 
-    `is_alive` knows of attempts that are in the middle of their calls, whatever Temporal thinks:
-    nobody is asked what became of those.
+    `is_alive` tells by its token whether an attempt is executing at this moment.
 
     Raises:
         NotFound: there is no such call.
@@ -145,16 +172,14 @@ def begin(
     for row in requirements:
         if row.status == RequirementStatus.pending.value:
             return Settled(gate=gate_of(row))
-    # One of which nobody said what became of it, and whose run goes on again, is such a one too.
+    # An unknown outcome may be without a question: that was cancelled when the run failed, and the
+    # run is retried now. It is asked again.
     started = {ToolCallStatus.running.value, ToolCallStatus.unknown.value}
     if call.status in started and call.token != token:
         if Effect(call.effect) is Effect.once:
             active = call.token if call.token and is_alive(call.token) else None
-            return (
-                Settled(active_token=active)
-                if active
-                else Settled(gate=_ask_outcome(tx, run, call, now))
-            )
+            gate = None if active else _ask_outcome(tx, run, call, now)
+            return Settled(gate=gate, active_token=active)
         _record(tx, run, call, "repeated", now)
     if not is_as_approved(tx, call, requirements):
         message = (
@@ -176,10 +201,10 @@ def finish(
     changes: list[StateChange],
     now: datetime,
 ) -> Receipt:
-    """Store what an attempt's execution came to.
+    """Store the result of an attempt, once however often it is reported.
 
-    If another attempt holds the call by now, or a person said that something else became of it, an
-    event tells what this one came to.
+    If another attempt holds the call by now, or a person has decided on another outcome, the result
+    is fenced off, and an event records it.
     """
     run, call = _lock(tx, tool_call_id)
     is_done, is_mine = call.status == ToolCallStatus.done.value, call.token == token
@@ -202,7 +227,7 @@ def finish(
     lifecycle.finish_call(tx, call, outcome, result, now)
     run.tool_calls += call.step_id is None
     change_state(tx, run, changes, now)
-    # What follows from a step's end, its caller stores in the same transaction.
+    # For a step, the caller stores what follows in the same transaction.
     if call.step_id is None:
         _record(tx, run, call, "completed", now, outcome=outcome.value)
         lifecycle.update_status(tx, run, now)
@@ -212,12 +237,12 @@ def finish(
 def release(
     tx: Session, tool_call_id: str, token: str, reason: str, now: datetime, *, begun: bool = True
 ) -> bool:
-    """Give a call back so that it is tried again; one that was not `begun` counts as no attempt.
+    """Give a call back so that it is tried again; without `begun`, the attempt does not count.
 
-    False when another attempt holds it, or its run has ended and the call ends with it.
+    False if another attempt holds it, or if the run has ended, and the call with it.
     """
     run, call = _lock(tx, tool_call_id)
-    # Somebody who thought this attempt dead has asked what became of it.
+    # Another attempt took this one for dead and asked for the outcome: the answer is known now.
     question = _open_question(tx, call) if call.token == token and not begun else None
     if question is None and not _is_held(call, token):
         return False
@@ -237,14 +262,14 @@ def release(
 
 
 def abandon(tx: Session, tool_call_id: str, token: str, now: datetime) -> None:
-    """Note that an attempt was stopped, if its run has ended; otherwise another attempt follows."""
+    """End a call whose attempt was stopped, if its run has ended; else another attempt follows."""
     run, call = _lock(tx, tool_call_id)
     if _is_held(call, token) and RunStatus(run.status).is_final:
         _stop(tx, run, call, now)
 
 
 def ask_outcome(tx: Session, tool_call_id: str, token: str, now: datetime) -> Settled:
-    """Ask a person what became of a call that this attempt had to abandon half-way."""
+    """Ask a person for the outcome of a call that this attempt had to abandon while executing."""
     run, call = _lock(tx, tool_call_id)
     if RunStatus(run.status).is_final:
         return Settled(run_ended=True)
@@ -265,7 +290,7 @@ def _stop(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) ->
 def _record(
     tx: Session, run: MutableRun, call: ToolCallRecord, event: str, now: datetime, **data: JsonValue
 ) -> None:
-    """Tell of a call; of a step's, as an attempt at the step."""
+    """Record an event of a call; that of a step is an attempt at the step."""
     if call.step_id is None:
         details: dict[str, JsonValue] = {"tool_call_id": call.id, "tool": call.name, **data}
         record(tx, run, f"tool_call_{event}", now, **details)
@@ -292,7 +317,7 @@ def _start(
             _record(tx, run, call, "started", now, attempt=call.attempt)
     call.status, call.token = ToolCallStatus.running.value, token
     call.started_at = call.started_at or now
-    # This call waits for nobody.
+    # This call waits for no person, so its run is active.
     lifecycle.update_status(tx, run, now, paused=False)
     return Execution(
         component_id=run.component_id,
@@ -320,7 +345,7 @@ def _ask_outcome(tx: Session, run: MutableRun, call: MutableToolCall, now: datet
 
 
 def _unknown_outcome(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> Question:
-    """Whoever may decide about a call may also say what became of it, and nobody else."""
+    """Return the question for a call's outcome, to those who may decide about the call."""
     requirement = next(iter(requirements_of_call(tx, call.id)), None)
     if requirement is None and call.step_id is not None:
         requirement = next(rows(tx, REQUIREMENTS, _OF_STEP, step_id=call.step_id), None)
@@ -334,7 +359,7 @@ def _unknown_outcome(tx: Session, run: MutableRun, call: ToolCallRecord, now: da
 
 
 def _step_path(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> list[str]:
-    """Return the names of what holds a step, down to its own: several may have one name."""
+    """Return the path of a step: its name alone may not be unique."""
     if call.step_id is None:
         return []
     frames = StoredFrames(tx, run, now)
@@ -357,7 +382,7 @@ def _resolve(
     note: str,
     result: str | None = None,
 ) -> None:
-    """Answer what became of a call by the attempt that was in it and is not dead after all."""
+    """Answer the question for a call's outcome by its own attempt, which is alive after all."""
     decision = NewDecision(
         verdict=verdict, actor=KERN, note=note, digest=question.digest, given=result
     )

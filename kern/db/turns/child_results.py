@@ -1,4 +1,4 @@
-"""Ends a call that a run of its own executed, with what that run's row says and nothing else."""
+"""Ends a call that a child run executed, by the row of that run and nothing else."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -30,18 +30,18 @@ _STARTED_CALLS = (
 
 
 class ChildResult(StrEnum):
-    """What became of such a call: it is done, was the answer of the whole, or goes on."""
+    """The state of such a call: done, done with the answer of the whole run, or still active."""
 
     done = "done"
     answered = "answered"
-    active = "goes_on"
+    active = "active"
 
 
 def finish(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -> ChildResult:
-    """End a call by its child's end; `run` is the one that asked for it, and is held."""
+    """End a call by its child's end; `run` is the parent, which the transaction holds."""
     child = run_row(tx, call.child_run_id or "")
     if child is not None and not RunStatus(child.status).is_final:
-        # Its workflow was lost: it goes on where its rows stand.
+        # Its workflow was lost: start it again, and it continues from the rows.
         outbox.enqueue(tx, child, DeliveryKind.start, now, grace=timedelta(0))
         return ChildResult.active
     outcome, result = outcome_of(tx, child)
@@ -65,7 +65,7 @@ def finish(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -
 
 
 def outcome_of(tx: Session, child: RunRecord | None) -> tuple[ToolOutcome, str]:
-    """Say how a run that has ended ended, and what it did until then, for the one above it."""
+    """Return the outcome of a child that has ended, with its side effects if it failed."""
     if child is None:
         return ToolOutcome.cancelled, "The run that was to do this was deleted."
     name = child.path[-1] if child.path else child.component_id
@@ -81,7 +81,7 @@ def outcome_of(tx: Session, child: RunRecord | None) -> tuple[ToolOutcome, str]:
 
 
 def _with_side_effects(tx: Session, child: RunRecord, reason: str) -> str:
-    """Add what a run did that gave no answer: what it has done is not undone by that."""
+    """Add what a run did that gave no answer: its side effects are not undone by that."""
     effects = [
         side_effects.call_summary(call.name, call.outcome)
         for call in execute(tx, _STARTED_CALLS, run_id=child.id)

@@ -1,4 +1,4 @@
-"""Results that come too late: what became of their calls was said by somebody else meanwhile."""
+"""Results that come too late: the outcome of the call was decided meanwhile."""
 
 from datetime import datetime
 
@@ -32,7 +32,7 @@ _REFUSED = (
 
 
 def is_denied(tx: Session, call: ToolCallRecord, outcome: ToolOutcome, result: str) -> bool:
-    """Whether a person has said otherwise of a call that is done and that nobody took over."""
+    """Whether a person has decided on another outcome of a call that no other attempt holds."""
     if (call.outcome, call.result) == (outcome.value, result):
         return False
     return execute(tx, _DECIDED_BY_PERSON, tool_call_id=call.id).first() is not None
@@ -48,7 +48,7 @@ def refuse(
     result: str,
     now: datetime,
 ) -> None:
-    """Record what an attempt came to, once, and leave the call as it is."""
+    """Record the result of an attempt, once, and leave the call as it is."""
     if any(row.data.get("attempt_id") == token for row in execute(tx, _REFUSED, run_id=run.id)):
         return
     record(
@@ -65,7 +65,7 @@ def refuse(
 
 
 def results_of(tx: Session, run_id: str) -> list[LateResult]:
-    """Return what came too late in a run, in its order."""
+    """Return the late results of a run, in order."""
     return [
         LateResult(
             tool_call_id=row.data["tool_call_id"],

@@ -1,4 +1,4 @@
-"""Turns: what the model sees, and the one transaction that stores what it answered."""
+"""Turns of the model: loading what it sees, and storing its answer in one transaction."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -51,9 +51,9 @@ _UNFINISHED = (
 
 @dataclass(frozen=True)
 class Conversation:
-    """What a turn starts from; `outcome` is there when this turn was stored before.
+    """What a turn starts from; `outcome` is set if this turn was stored before.
 
-    `said` is the run's input, and `made` the calls so far, where the component looks at them.
+    `input` is the run's input, and `calls` are its calls so far, if the component reads them.
     """
 
     component_id: str
@@ -71,11 +71,10 @@ class Conversation:
 
 
 def load(tx: Session, run_id: str, turn: int, context_of: Callable[[str], Context]) -> Conversation:
-    """Read what the model has to see for a turn: some earlier runs of the session, and this one.
+    """Read what the model sees in a turn: a window of the session's earlier runs, and this run.
 
-    The messages come with the bytes of their files.
-
-    `shown` says for a component's id what its model is shown of the session.
+    The messages have the bytes of their files. `context_of` returns, for a component's id, what its
+    model sees of the session.
 
     Raises:
         NotFound: there is no such run.
@@ -120,7 +119,7 @@ def load(tx: Session, run_id: str, turn: int, context_of: Callable[[str], Contex
 def _window_of_child(
     tx: Session, run: RunRecord, context_of: Callable[[str], Context]
 ) -> tuple[Window | None, int]:
-    """Return the history that is shown in a run inside another one: that before the whole."""
+    """Return the history window of a child run, which ends before the run at the root."""
     parent, root = run_row(tx, run.parent_run_id or ""), run_row(tx, root_of(run))
     if parent is None or root is None:
         raise no_run(run.id)
@@ -130,7 +129,7 @@ def _window_of_child(
 
 
 def outcome_of(tx: Session, run: RunRecord, turn: int) -> TurnOutcome:
-    """Say what remains to be done of a turn that was stored."""
+    """Return what remains to be done of a turn that was stored."""
     if RunStatus(run.status).is_final:
         return TurnOutcome(ended=True)
     calls = list(rows(tx, TOOL_CALLS, _UNFINISHED, run_id=run.id, turn=turn))
@@ -138,11 +137,11 @@ def outcome_of(tx: Session, run: RunRecord, turn: int) -> TurnOutcome:
 
 
 def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) -> TurnOutcome:
-    """Store an answer with all that follows from it, or return what was stored before."""
+    """Store an answer with its calls and requirements, or return the outcome stored before."""
     run = lifecycle.lock(tx, run_id)
     if turn <= run.turn:
         return outcome_of(tx, run, turn)
-    # Also of a run that ended meanwhile: its answer was paid for, and is counted once.
+    # Even if the run has ended meanwhile: the answer was paid for, and is counted once.
     run.turn = turn
     if not answer.is_own:
         lifecycle.count(run, answer.response.usage)
@@ -175,7 +174,7 @@ def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) ->
         lifecycle.complete(tx, run, answer.response.content, now)
         return TurnOutcome(ended=True)
     waiting = [call for call in planned if call is not None]
-    # A turn is taken when all calls before it are done, so that these are all there are.
+    # A turn begins when all calls of earlier turns are done, so these are all open calls.
     paused = bool(waiting) and all(call.gate is not None for call in waiting)
     lifecycle.update_status(tx, run, now, paused=paused)
     return TurnOutcome(calls=tuple(waiting))

@@ -1,6 +1,6 @@
-"""What a run did, and the runs inside it, that doing it again would do once more.
+"""Side effects of steps and runs that executing them again would repeat.
 
-A step that a run executes is done again in a new run, which knows nothing of the first one.
+A step that a run executes is repeated in a new run, which knows nothing of the first one.
 """
 
 from collections import Counter
@@ -16,9 +16,9 @@ from kern.values.states import Effect, ToolOutcome
 _calls, _steps = TOOL_CALLS.table, STEPS.table
 _ENDINGS = {ToolOutcome.result.value: "done", ToolOutcome.error.value: "failed"}
 _UNKNOWN = "begun; it may have happened"
-# Beyond so many different ones, nobody reads on.
+# Nobody reads a longer list.
 _LONGEST_LIST = 10
-# Also one that was executed elsewhere, which has a result and no attempt.
+# A call that was executed elsewhere has a result and no attempt.
 _ONCE = (
     select(_calls.c.name, _calls.c.outcome)
     .where(
@@ -48,12 +48,12 @@ _EFFECTS_OF_STEPS = _ONCE.join(_CONTAINED, _CONTAINED.c.id == _calls.c.step_id).
 
 
 def call_summary(name: str, outcome: str | None) -> str:
-    """Say of a call that was begun how it ended."""
+    """Return the name of a call that was begun, and how it ended."""
     return f"{name} ({_ENDINGS.get(outcome or '', _UNKNOWN)})"
 
 
 def has_side_effects(tx: Session, run_id: str) -> bool:
-    """Whether a call that must happen only once was begun in a run or inside it."""
+    """Whether a run or its descendants have begun a call that must happen only once."""
     return any(
         execute(tx, _ANY_EFFECT, run_id=descendant_id).first()
         for descendant_id in _with_descendants(tx, [run_id])
@@ -61,10 +61,10 @@ def has_side_effects(tx: Session, run_id: str) -> bool:
 
 
 def effects_in_step(tx: Session, step_id: str) -> list[str]:
-    """Return what happened in a step that must happen only once.
+    """Return the calls inside a step that must happen only once, and have begun.
 
-    The steps that it holds, and what runs did that executed it or them; not its own function, which
-    is what is asked about.
+    These are the calls of the steps that it contains, and those of the runs that executed it or
+    them. Its own function is left out: that is what the person is asked about.
     """
     calls_of_steps = execute(tx, _EFFECTS_OF_STEPS, step_id=step_id)
     counts = Counter(call_summary(call.name, call.outcome) for call in calls_of_steps)
@@ -78,7 +78,7 @@ def effects_in_step(tx: Session, step_id: str) -> list[str]:
 
 
 def _with_descendants(tx: Session, run_ids: Iterable[str]) -> Iterator[str]:
-    """Yield runs, and all that are inside them at any depth."""
+    """Yield runs and all their descendants."""
     remaining = list(run_ids)
     while remaining:
         run_id = remaining.pop()
