@@ -1,7 +1,7 @@
-"""What processes tell each other through Postgres: that a run has news, and pieces of its text.
+"""Notices between processes through Postgres: that a run has news, and pieces of its text.
 
-A notice is a hint. Whoever missed it finds in the tables what it told, except for pieces of text,
-which come once more, whole, when their turn is stored.
+A notice is a hint. A process that missed it finds the same in the tables; missed pieces of text are
+there, as a whole, once their turn is stored.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ def news(run_id: str, seq: int) -> str:
 
 
 def pieces(text: LiveText, offset: int) -> Iterator[str]:
-    """Write the notices that tell of a text from an offset on; one at least, for its beginning."""
+    """Write the notices for a text from an offset on: at least one, for its beginning."""
     remaining = text.since(offset)
     place = [text.turn, text.attempt, text.token]
     for start in range(0, len(remaining) or 1, _CHARACTERS):
@@ -47,9 +47,9 @@ def send(tx: Session, notices: Sequence[str]) -> None:
 
 
 class Listener:
-    """Hears the notices of all processes, on one connection for this one.
+    """Receives the notices of all processes, on one connection for this one.
 
-    A connection that breaks is replaced; then every reader looks at the table.
+    A broken connection is replaced, and every reader then looks at the tables.
     """
 
     def __init__(self, engine: Engine, broadcaster: Broadcaster) -> None:
@@ -60,18 +60,18 @@ class Listener:
 
     @property
     def is_listening(self) -> bool:
-        """Whether notices are heard now."""
+        """Whether notices are received now."""
         return self._connected.is_set()
 
     async def start(self) -> None:
-        """Listen from now on, if it is possible within a few seconds; else as soon as it is."""
+        """Start listening. It waits a few seconds for the connection, which may also come later."""
         if self._task is None:
             self._task = asyncio.create_task(self._listen())
         with suppress(TimeoutError):
             await asyncio.wait_for(self._connected.wait(), _PATIENCE)
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -103,13 +103,13 @@ class Listener:
         async with connection:
             await connection.execute(f"LISTEN {CHANNEL}")
             self._connected.set()
-            # What was told before is not heard.
+            # Earlier notices are not received.
             self._broadcaster.missed()
             async for notice in connection.notifies():
                 self._hear(notice.payload)
 
     def _hear(self, notice: str) -> None:
-        """Pass a notice on; one that a later version of Kern, or somebody else, sent is let be."""
+        """Pass a notice on; ignore those of later versions of Kern, or of other programs."""
         with suppress(ValueError, KeyError, TypeError):
             content = json.loads(notice)
             if "seq" in content:

@@ -104,7 +104,7 @@ def add_later(tx: Session, table: TypedTable[RecordT, RowT], /, **values: object
 
 
 def insert_deferred(tx: Session) -> None:
-    """Insert what `add_later` was given."""
+    """Insert the rows of `add_later`."""
     later: dict[str, _Later] = tx.info.pop(_LATER, {})
     for insertion, batch in later.values():
         tx.connection().execute(insertion, batch)

@@ -19,7 +19,7 @@ from kern.values.canonical import digest
 from kern.values.ids import new_id
 from kern.values.states import Verdict
 
-# Who decides where a deadline or a late result does.
+# The actor of a decision that a deadline or a late result makes.
 KERN = "kern"
 _CHAIN = "decisions"
 _GENESIS = "0" * 64
@@ -38,7 +38,7 @@ _HASHED = (
 
 @dataclass(frozen=True)
 class NewDecision:
-    """A decision about to be written: who, what, and on which arguments."""
+    """A decision that is about to be written: by whom, which verdict, on which arguments."""
 
     verdict: Verdict
     actor: str
@@ -58,7 +58,7 @@ class ChainReport:
 
 
 def lock_chain(tx: Session) -> MutableChainHead:
-    """Take the chain's end for this transaction. The migration made its row."""
+    """Lock the chain's end for this transaction, as its last lock. The migration made its row."""
     head = hold(tx, CHAIN_HEADS, _LOCKED, name=_CHAIN)
     if head is None:
         message = "The chain's end is missing from the table chain_heads: somebody removed it."
@@ -67,7 +67,7 @@ def lock_chain(tx: Session) -> MutableChainHead:
 
 
 def decisions_of(tx: Session, requirement_id: str) -> list[DecisionRecord]:
-    """Return what was decided about a requirement, in order, only to look at."""
+    """Return the decisions about a requirement, in order."""
     return list(rows(tx, DECISIONS, _DECISIONS, requirement_id=requirement_id))
 
 

@@ -1,4 +1,4 @@
-"""Events: what happened in a run, numbered without gaps under the run's lock."""
+"""Events of a run, numbered without gaps under the run's lock."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from kern.db.engine.records import EventRecord, RunRecord
 from kern.db.engine.tables import EventRow
 from kern.db.engine.typed_tables import EVENTS
 
-# A run stands still after each of these.
+# A run is idle after each of these.
 STOPS = ("run_paused", "run_completed", "run_failed", "run_cancelled")
 
 
@@ -23,7 +23,7 @@ def record(tx: Session, run: MutableRun, kind: str, now: datetime, **data: JsonV
 
 
 def append(tx: Session, run: RunRecord, kind: str, now: datetime, **data: JsonValue) -> None:
-    """Append the event whose number the run's row has already."""
+    """Append an event whose number is already counted in the run's row."""
     add_later(tx, EVENTS, run_id=run.id, seq=run.last_event, kind=kind, data=data, created_at=now)
     _announce(tx, run, run.last_event)
     if kind in STOPS:
@@ -31,7 +31,7 @@ def append(tx: Session, run: RunRecord, kind: str, now: datetime, **data: JsonVa
 
 
 def announce_deletion(tx: Session, run: RunRecord) -> None:
-    """Have those who read or await a run that this transaction deletes look, and find nothing."""
+    """Wake the readers of a run that this transaction deletes, so that they find it gone."""
     _announce(tx, run, run.last_event + 1)
     mark_stopped(tx, run.id)
 

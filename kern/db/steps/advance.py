@@ -1,4 +1,11 @@
-"""What follows from what a machine did: calls, questions and events, and the run's own status."""
+"""Stores what the step machine did: calls, questions and events, lanes, and the run's status.
+
+The machine (`kern.pipeline.machine`) is pure: it changes frames, and lists those that need service
+(`served`), those that ended, and how the pipeline ended. This module has the side effects, inside
+the transaction that stored the outcome of the step. Order matters: frames that were cancelled are
+stopped first, so that nothing of theirs is served, and the status comes last, since it is derived
+from all of the rest.
+"""
 
 from collections.abc import Sequence
 
@@ -34,12 +41,14 @@ def advance(frames: StoredFrames, machine: Machine[MutableStep]) -> None:
 
 
 def pause_or_widen(frames: StoredFrames) -> None:
-    """Derive whether a run stands still, or have more begin because only people are waited for.
+    """Derive the run's status; if it would pause, open branches that wait for a place first.
 
-    Branches that wait for people give their places to others, so that what does not depend on them
-    goes on: as many more at a time as may run at once. The lane tells of them.
+    A bound says how many branches of a container run at once. Branches that wait for people would
+    keep their places for days, while branches that nobody has to decide about do not begin. So once
+    only people are waited for, as many more as the bound allows are opened, again and again until
+    one of them is active. The lane of this transaction announces them.
     """
-    # Of what is not bounded, all has begun.
+    # Without a bound, every branch has begun already.
     while frames.shape.is_bounded and step_waits.awaits_people_only(frames.tx, frames.run.id):
         holder = frames.unfilled()
         if holder is None:
@@ -53,17 +62,17 @@ def pause_or_widen(frames: StoredFrames) -> None:
 
 
 def _assign_lanes(frames: StoredFrames, served: Sequence[MutableStep], *, is_alone: bool) -> None:
-    """Say in which lanes frames are served: one alone goes on in the lane that opened it.
+    """Assign lanes: a single frame stays in the lane that opened it, several get their own.
 
-    A lane never holds two, so that whoever asks for it, also one that was thought dead, goes on
-    with the same.
+    A lane never has two frames. So whoever serves it, even an activity that was thought dead,
+    serves the same frame.
     """
     for frame in served:
         frame.lane, frame.told_by = (frames.lane, None) if is_alone else (frame.id, frames.lane)
 
 
 def _serve_all(frames: StoredFrames, served: Sequence[MutableStep]) -> bool:
-    """Have frames served; False where what was approved is not what would begin."""
+    """Prepare frames for their phases; False if one is not as it was approved: the run failed."""
     for frame in served:
         if Phase(frame.phase).needs_person:
             questions.ask(frames, frame)

@@ -1,4 +1,4 @@
-"""The work of a step: the call that executes it, or the run that does, and what that came to."""
+"""Executing a step: the call or the child run that does it, and its outcome."""
 
 from typing import cast
 
@@ -26,7 +26,7 @@ from kern.pipeline.machine import Machine
 from kern.values.canonical import parse_json
 from kern.values.states import RunStatus, ToolOutcome, Verdict
 
-# Why a step failed whose function came to its end.
+# The error code of a step whose function ended, but whose state changes were refused.
 STATE_NOT_KEPT = "state_not_kept"
 _LONGEST_BACKOFF = 3600.0
 _REPEATS = (
@@ -40,7 +40,7 @@ HAS_ENDED = (
 
 
 def equip(frames: StoredFrames, frame: MutableStep) -> None:
-    """Give a frame the call that executes it, with what it begins with frozen in it."""
+    """Open the call that executes a frame, with the arguments frozen in it."""
     node, arguments = frames.shape.by_id[frame.node], arguments_of(frames, frame)
     frame.version += 1
     call = new_call(frames, frame, arguments)
@@ -52,7 +52,7 @@ def equip(frames: StoredFrames, frame: MutableStep) -> None:
             where=path_within(frames, frame)[:-1],
             input=question_for_run(arguments, _answered_before(frames.tx, frame)),
             told=_history(frames),
-            # What came with the run's input comes with it where the input does.
+            # The files of the run's input accompany that input.
             takes_files=origin(frame.source) == RUN,
         )
         call.child_run_id = child_runs.accept_child(frames.tx, frames.run, child, frames.now)
@@ -72,7 +72,7 @@ def equip(frames: StoredFrames, frame: MutableStep) -> None:
 
 
 def child_of(tx: Session, frame: MutableStep) -> Child | None:
-    """Return the run that executes a frame's work and has not ended."""
+    """Return the run that executes a frame, unless it has ended."""
     call = lifecycle.hold_call(tx, frame.call_id)
     child = None if call is None else run_row(tx, call.child_run_id or "")
     if child is None or RunStatus(child.status).is_final:
@@ -81,7 +81,7 @@ def child_of(tx: Session, frame: MutableStep) -> Child | None:
 
 
 def backoff_of(frames: StoredFrames, frame: MutableStep) -> float:
-    """Return how long to wait before a run that is another try."""
+    """Return how long to wait before another run tries again."""
     if frame.tries == 0:
         return 0.0
     return backoff(frames.shape.by_id[frame.node].backoff, frame.tries)
@@ -95,7 +95,7 @@ def backoff(first: float, tries: int) -> float:
 def settle_child(
     frames: StoredFrames, machine: Machine[MutableStep], frame: MutableStep, call: MutableToolCall
 ) -> bool:
-    """Let a frame go on with what the run that executes it came to; False while that goes on."""
+    """Continue a frame with the outcome of its child run; False while that is active."""
     child = run_row(frames.tx, call.child_run_id or "")
     if child is not None and not RunStatus(child.status).is_final:
         return False
@@ -113,7 +113,7 @@ def settle_child(
 
 
 def is_doubtful(tx: Session, call: ToolCallRecord | None) -> bool:
-    """Whether a call was executed by a run that came to no good end, but has acted before."""
+    """Whether a call was executed by a run that failed, but has had side effects before."""
     if call is None or call.child_run_id is None or call.outcome == ToolOutcome.result.value:
         return False
     return has_side_effects(tx, call.child_run_id)
@@ -122,14 +122,14 @@ def is_doubtful(tx: Session, call: ToolCallRecord | None) -> bool:
 def ask_before_repeat(
     machine: Machine[MutableStep], frame: MutableStep, reason: str = _REPEATS
 ) -> None:
-    """Put before a person whether what has acted is done once more."""
+    """Ask a person whether a step that has had side effects is executed again."""
     machine.doubted(frame, "repeats_effects", reason.format(frame.name))
 
 
 def settle_done(
     frames: StoredFrames, machine: Machine[MutableStep], frame: MutableStep, call: ToolCallRecord
 ) -> None:
-    """Let a frame go on with a call that was ended by a person, or after its run had ended."""
+    """Continue a frame whose call was ended by a person, or after the run had ended."""
     match ToolOutcome(call.outcome or ToolOutcome.cancelled.value):
         case ToolOutcome.result if call.child_run_id is None:
             result = cast("dict[str, JsonValue]", parse_json(call.result or "{}"))
@@ -142,7 +142,7 @@ def settle_done(
         case ToolOutcome.cancelled if is_doubtful(frames.tx, call):
             ask_before_repeat(machine, frame)
         case ToolOutcome.cancelled:
-            # Its run had ended before it was executed, and goes on again.
+            # The run had ended before the call was executed, and is active again.
             equip(frames, frame)
 
 
@@ -171,7 +171,7 @@ def _answered_before(tx: Session, frame: MutableStep) -> JsonValue:
 
 
 def _content(frames: StoredFrames, child: RunRecord, *, structured: bool) -> JsonValue:
-    """Return what a run answered: a workflow's content is in its own steps."""
+    """Return the content of a child run; that of a workflow is in its steps."""
     if child.component_kind == "workflow":
         root = root_row(frames.tx, child.id)
         if root is None or root.last_id is None:

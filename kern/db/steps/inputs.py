@@ -1,4 +1,4 @@
-"""What a step is given, frozen as the arguments of its call, and where it stands in the whole."""
+"""The arguments of a step, frozen in its call, and what a person sees of it before it begins."""
 
 from pydantic import JsonValue
 
@@ -10,10 +10,10 @@ from kern.values.canonical import canonical_json
 
 
 def arguments_of(frames: StoredFrames, frame: StepRecord) -> dict[str, JsonValue]:
-    """Return what a step begins with, and what it has from those that hold it.
+    """Return a step's input, and what it inherits from the containers around it.
 
-    What a person edited stands wherever the step would find what it took the place of: what the
-    run was asked (`run_input`), or the item.
+    A person's edit replaces the original wherever the step would read it: as the run's input
+    (`run_input`) or as the item.
     """
     arguments: dict[str, JsonValue] = {"input": frames.given(frame)}
     values: dict[str, JsonValue] = {}
@@ -38,9 +38,9 @@ def arguments_of(frames: StoredFrames, frame: StepRecord) -> dict[str, JsonValue
 
 
 def shown_before(frames: StoredFrames, frame: StepRecord) -> dict[str, JsonValue]:
-    """Return what a person sees of a frame that is to begin: its input, and the item if it is one.
+    """Return what a person sees of a frame before it begins: its input and, in a loop, the item.
 
-    An item with which the frame begins is its input already.
+    The item is left out where it is the input.
     """
     arguments = arguments_of(frames, frame)
     visible = {name: value for name, value in arguments.items() if name in TAKEN}
@@ -59,9 +59,9 @@ def as_text(content: JsonValue) -> str:
 
 
 def question_for_run(arguments: dict[str, JsonValue], before: JsonValue) -> str:
-    """Return what a run is asked that executes a step.
+    """Return the input of a run that executes a step.
 
-    `before` is what it answered when a person had it done again.
+    `before` is the earlier answer, if a person had the step repeated.
     """
     parts = [as_text(arguments.get("input"))]
     if "values" in arguments:

@@ -1,4 +1,4 @@
-"""Pausing a run with runs inside it, of which its own rows do not tell whether they wait."""
+"""Pauses a run that has children: its own rows do not say whether those wait for people."""
 
 from datetime import datetime
 
@@ -23,7 +23,7 @@ _ACTIVE_CHILD = (
     )
     .limit(1)
 )
-# A call that waits neither for a person nor for a run of its own that goes on.
+# A call that waits neither for a person nor for a child that is active.
 _ACTIVE_CALL = (
     select(_calls.c.id)
     .select_from(
@@ -44,10 +44,10 @@ _ACTIVE_CALL = (
 
 
 def pause(tx: Session, run_id: str, now: datetime) -> PauseOutcome:
-    """Pause a run if it waits for nothing but people, in itself and in the runs inside it.
+    """Pause a run if it and its descendants wait for nothing but people.
 
-    Its workflow asks, which knows of work that no row tells of. Return whether it stands still, and
-    what has begun in the place of what waits.
+    Its workflow asks for it, because only the workflow knows of work between two activities. Return
+    whether the run is idle, and the work that was opened instead.
 
     Raises:
         NotFound: there is no such run.
@@ -56,7 +56,7 @@ def pause(tx: Session, run_id: str, now: datetime) -> PauseOutcome:
     if RunStatus(run.status).is_final:
         return PauseOutcome(stands_still=True)
     is_pipeline = run.component_kind == "workflow"
-    # A run inside that goes on again takes its own row and then this one.
+    # A child that becomes active again locks its own row and then this one, and corrects it.
     is_active = (is_pipeline and step_waits.has_active_step(tx, run_id)) or any(
         execute(tx, query, run_id=run_id).first() for query in (_ACTIVE_CHILD, _ACTIVE_CALL)
     )

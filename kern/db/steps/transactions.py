@@ -1,8 +1,23 @@
-"""A pipeline's transactions: each stores what came of a step, and opens what follows from it.
+"""A pipeline's transactions: each stores the outcome of a step, and opens what follows from it.
 
-An activity serves a lane: one step after another, as long as only one thing follows. What else is
-opened is named to the workflow, which has other activities serve it. All of this is found again in
-the rows, so that an activity that died is simply executed again.
+Every function here is one transaction under the run's lock, called by an activity that may die
+before or after any of them. Three things make it safe to call them again:
+
+- **Lanes.** A *lane* is a sequence of steps that one activity serves, one step at a time. `take`
+  returns what the lane needs next. While exactly one frame follows from a frame that ended, it
+  stays in the lane, so one activity executes a chain of steps without the workflow. If several
+  follow, each gets a lane of its own, and `told_by` names the lane whose activity has to announce
+  it. The outcome of that activity names it to the workflow, which starts an activity for it. `take`
+  on the new lane clears `told_by`; until then every outcome of the old lane announces it again, so
+  a lost outcome loses no work. A lane never has two frames: if two activities serve it, because
+  one was thought dead, they compete for one call, whose state machine lets one of them have it.
+- **Phases.** A frame's `phase` says what it needs: a person, the user's code, execution, its
+  children. It is stored, so an activity that died is replaced by one that asks the rows anew.
+- **Versions.** `version` counts the phases of a frame. The user's code is asked outside of the
+  transaction, for one version: an answer that arrives after the phase has changed is dropped.
+
+A call that is `done` is never executed again: `take` continues with its result, also when it was a
+person who decided the outcome, or when the run had ended meanwhile and is retried.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,7 +53,7 @@ from kern.values.states import RunStatus, ToolCallStatus, ToolOutcome
 
 @dataclass(frozen=True)
 class Facts:
-    """What a step's code may know of the run that it is in."""
+    """What the code of a step may read of its run."""
 
     component_id: str
     run_id: str
@@ -53,7 +68,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Execute:
-    """A step's function is to be executed; the attempt holds its call."""
+    """The function of a step has to be executed; this attempt holds its call."""
 
     step_id: str
     node: str
@@ -63,7 +78,7 @@ class Execute:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Code of the user's is to be asked; `version` is that of the question."""
+    """The user's code has to decide what a container does; `version` is that of the question."""
 
     step_id: str
     node: str
@@ -77,7 +92,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class InProgress:
-    """The attempt with this token is in the middle of the step: it is looked at after that."""
+    """Another attempt, with this token, is executing the step: wait for it and look again."""
 
     token: str
 
@@ -99,7 +114,7 @@ class Finished:
 
 
 def begin(tx: Session, run_id: str, shape: Shape, now: datetime) -> PipelineOutcome:
-    """Open a run's pipeline, or name everything that is open in it."""
+    """Open a run's pipeline, or return everything that is open in it."""
     run = lifecycle.lock(tx, run_id)
     if RunStatus(run.status).is_final:
         return PipelineOutcome(ended=True)
@@ -111,7 +126,7 @@ def begin(tx: Session, run_id: str, shape: Shape, now: datetime) -> PipelineOutc
         machine.begin()
         advance(frames, machine)
     else:
-        # It may wait for nothing but people, before any of its steps is served.
+        # All of it may wait for people already, before an activity has served any step.
         pause_or_widen(frames)
     return _outcome(frames, frames.in_run())
 
@@ -125,7 +140,7 @@ def take(
     *,
     is_alive: Callable[[str], bool] = calls.none_alive,
 ) -> Task:
-    """Return what is to be done next in a lane; `is_alive` is for the call that begins.
+    """Return what has to be done next in a lane; `is_alive` is passed on to `calls.begin`.
 
     Raises:
         NotFound: there is no such run or step.
@@ -135,7 +150,7 @@ def take(
         return PipelineOutcome(ended=True)
     frames = StoredFrames(tx, run, now, lane)
     begin_call = partial(calls.begin, token=token, now=now, is_alive=is_alive)
-    # Whoever asks for a lane has been told of it.
+    # Whoever asks for a lane knows it: it needs no further announcement.
     frames.get(lane).told_by = None
     while True:
         served = frames.in_lane(lane)
@@ -149,9 +164,9 @@ def take(
 
 
 def answer(tx: Session, question: Evaluate, answers: Sequence[JsonValue], now: datetime) -> None:
-    """Store what code of the user's answered, unless the question has been settled since.
+    """Store what the user's code answered, unless the phase has changed since.
 
-    `answered` are the places or items that it chose, or the one truth that it told.
+    `answers` are the places or items that it chose, or a single truth value.
     """
     state = _question(tx, question, now)
     if state is None:
@@ -168,7 +183,7 @@ def answer(tx: Session, question: Evaluate, answers: Sequence[JsonValue], now: d
 
 
 def broke(tx: Session, question: Evaluate, message: str, now: datetime) -> None:
-    """Store that code of the user's failed to answer."""
+    """Store that the user's code failed to answer."""
     state = _question(tx, question, now)
     if state is not None:
         frames, machine, frame = state
@@ -177,7 +192,7 @@ def broke(tx: Session, question: Evaluate, message: str, now: datetime) -> None:
 
 
 def missed(tx: Session, question: Evaluate, reason: str, now: datetime) -> None:
-    """Note that a worker has not the code that is to answer."""
+    """Record that this worker does not have the code that has to answer."""
     run = lifecycle.lock(tx, question.facts.run_id)
     details: dict[str, JsonValue] = {
         "step_id": question.step_id,
@@ -188,7 +203,7 @@ def missed(tx: Session, question: Evaluate, reason: str, now: datetime) -> None:
 
 
 def finish(tx: Session, task: Execute, token: str, finished: Finished, now: datetime) -> Receipt:
-    """Store how an execution ended, unless another one holds the call, and open what follows."""
+    """Store how an execution ended and open what follows, unless the result is fenced off."""
     call_id = task.execution.tool_call_id
     result = canonical_json({"content": finished.content, "stop": finished.stop})
     receipt = calls.finish(
@@ -234,7 +249,7 @@ def _question(
 
 
 def _serve(frames: StoredFrames, frame: MutableStep, begin_call: _Begin) -> Task | None:
-    """Do for a frame what needs nobody else; None if the lane is to be looked at again."""
+    """Do what a frame needs inside this transaction; None if the lane has to be looked at again."""
     machine = Machine(frames)
     phase = Phase(frame.phase)
     if phase.needs_person:
@@ -242,7 +257,7 @@ def _serve(frames: StoredFrames, frame: MutableStep, begin_call: _Begin) -> Task
             pause_or_widen(frames)
             return _announcement(frames, frame)
     elif phase is not Phase.work:
-        # The run has ended where what was approved is not what would begin.
+        # None if the frame is not as it was approved; the run has failed then.
         return _evaluation(frames, frame, phase) if may_begin(frames, frame) else None
     else:
         task = _work(frames, machine, frame, begin_call)
@@ -322,9 +337,9 @@ def _facts(frames: StoredFrames) -> Facts:
 
 
 def pause(tx: Session, run: MutableRun, now: datetime, *, is_active: bool) -> PipelineOutcome:
-    """Pause a run unless it `moves`; return what has begun instead.
+    """Pause a run unless it `is_active`; return the work that has begun instead.
 
-    What an earlier attempt told of may have been heard by nobody: it is told of until it is taken.
+    An earlier outcome that announced work may have been lost: work is announced until it is taken.
     """
     frames = StoredFrames(tx, run, now, run.id)
     if not is_active:
@@ -333,7 +348,7 @@ def pause(tx: Session, run: MutableRun, now: datetime, *, is_active: bool) -> Pi
 
 
 def _announcement(frames: StoredFrames, waiting: MutableStep | None = None) -> PipelineOutcome:
-    """Tell the workflow what the frame of a lane waits for, and of what was opened beside it."""
+    """Return what the frame of a lane waits for, and the frames that this lane has to announce."""
     if not _is_open(frames.run):
         return PipelineOutcome(ended=True)
     beside = frames.announced_by(frames.lane or "")
@@ -345,7 +360,7 @@ def _outcome(frames: StoredFrames, served: Sequence[MutableStep]) -> PipelineOut
 
 
 def _named(frames: StoredFrames, frame: MutableStep) -> Work:
-    """Say to the workflow what a frame waits for."""
+    """Return what a frame waits for, as the workflow knows it."""
     work = Work(lane=frame.lane or frame.id, name=frame.name)
     if frame.waits:
         call_id = frame.gate_id if Phase(frame.phase).needs_person else frame.call_id

@@ -22,10 +22,11 @@ which is no further attempt: it is the same activity, whose answer from the data
 **Unknown outcomes.** When an attempt begins a call that another one left `running`, that one may
 have died before, during or after the effect. If the effect may be repeated, the new attempt takes
 the call over. If it must happen only once, nobody can know: the call becomes `unknown`, and a
-person is asked whether it happened. Two facts can spare them that. `is_alive` knows of attempts that are
-still executing in this process, whatever Temporal believes; those are waited for (`active_token`).
-And an attempt that was thought dead may still report: `finish` then answers the open question with
-the result, and `release` with "it was never begun", each as a decision of Kern's in the chain.
+person is asked whether it happened. Two facts can spare them that. `is_alive` knows of attempts
+that are still executing in this process, whatever Temporal believes; those are waited for
+(`active_token`). And an attempt that was thought dead may still report: `finish` then answers the
+open question with the result, and `release` with "it was never begun", each as a decision of
+Kern's in the chain.
 
 Nothing is executed unless `is_as_approved` finds the arguments that were frozen and approved.
 """
