@@ -1,4 +1,4 @@
-"""Reads the past for a run's tools: its own session, and its owner's others, of one component."""
+"""Reads earlier runs for a run's tools: of its session, and of its owner's other sessions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +31,7 @@ _COLUMNS = (
 
 
 class StoredPast:
-    """What came before one run, as its owner may read it. Its methods block: they are for tools."""
+    """The earlier runs that one run may read. Its methods block: they are for tools."""
 
     def __init__(self, db: Store, run_id: str) -> None:
         self._db = db
@@ -78,7 +78,7 @@ def _search(tx: Session, run_id: str, words: Sequence[str], limit: int) -> list[
 
 
 def _within(run: RunRecord) -> ColumnElement[bool]:
-    """Say where to look: callers without a name are different people, who share no sessions."""
+    """Return the condition of what may be searched: callers without a name share no sessions."""
     if run.user_id is None:
         return (_runs.session_id == run.session_id) & (_runs.number < run.number)
     return (_sessions.user_id == run.user_id) & (_sessions.id != run.session_id)
@@ -103,7 +103,7 @@ def _records(tx: Session, query: Select[*tuple[Any, ...]]) -> Sequence[Any]:
 
 
 def _run(tx: Session, run_id: str) -> RunRecord:
-    """Return the run, or the one at the root above it, whose past is that of all inside it."""
+    """Return the run at the root of a run's tree, whose history all of the tree reads."""
     run = run_row(tx, run_id)
     if run is not None and run.root_run_id is not None:
         run = run_row(tx, run.root_run_id)
@@ -125,7 +125,7 @@ def _past_run(row: Any, words: Sequence[str] = ()) -> PastRun:  # noqa: ANN401  
 
 
 def _excerpt(text: str, words: Sequence[str]) -> str:
-    """Return a text's beginning, or what stands around the first of the words in it."""
+    """Return a text's beginning, or the passage around the first of the words in it."""
     longest = _LONGEST_EXCERPT if words else _LONGEST_TEXT
     if len(text) <= longest:
         return text

@@ -1,4 +1,4 @@
-"""Reads what a run's readers have not seen yet, on one consistent state."""
+"""Reads the news of a run for its readers, on one consistent state."""
 
 from dataclasses import dataclass, field
 from itertools import starmap
@@ -45,7 +45,7 @@ _MARK_STREAMED = (
 
 @dataclass(frozen=True)
 class Position:
-    """How far a run has come."""
+    """The progress of a run: its last event, and whether its writers announce news."""
 
     last_event: int
     is_announced: bool
@@ -53,19 +53,19 @@ class Position:
 
 @dataclass(frozen=True)
 class News:
-    """What came after an event.
+    """The news of a run after an event.
 
     Attributes:
         session_id: The run's session.
         turn: The last turn that is stored.
         events: What happened, in order.
         is_all: Whether no further event is in the table.
-        stands_still: Whether the run is paused or has ended.
-        texts: The model's text of the turns that `events` tell of, by turn.
-        tools: The calls that `events` tell of, by id.
-        output: The run as it stands; there if the run stands still or `events` have a stop.
-        handed: The answer with which `events` end the run, if its own model did not write it: a
-            member of a team did, or the steps of a workflow came to it.
+        stands_still: Whether the run is idle: paused, or ended.
+        texts: The model's text of the turns that `events` complete, by turn.
+        tools: The calls that `events` are about, by id.
+        output: The run's output; set if the run is idle or `events` have a stop.
+        delegated_answer: The answer with which `events` end the run, if its own model did not
+            write it, but a member of a team or the steps of a workflow.
     """
 
     session_id: str
@@ -80,7 +80,7 @@ class News:
 
 
 def position(tx: Session, run_id: str, viewer: Viewer) -> Position:
-    """Say how far a run has come, and whether its writers tell of what they write.
+    """Return the progress of a run, and whether its writers announce news.
 
     Raises:
         NotFound: there is no such run.
@@ -91,12 +91,12 @@ def position(tx: Session, run_id: str, viewer: Viewer) -> Position:
 
 
 def mark_streamed(tx: Session, run_id: str) -> None:
-    """Have a run's writers tell of what they write from now on, and its model stream."""
+    """Have a run's writers announce news from now on, and its model stream."""
     tx.connection().execute(_MARK_STREAMED, {"run": run_id})
 
 
 def news(tx: Session, run_id: str, viewer: Viewer, after: int) -> News:
-    """Read what happened in a run after an event, with what is needed to tell it.
+    """Read the events of a run after one of them, with the rows that describe them.
 
     Raises:
         NotFound: there is no such run.
@@ -109,7 +109,7 @@ def news(tx: Session, run_id: str, viewer: Viewer, after: int) -> News:
     kinds = {event.kind for event in events}
     is_at_stop = is_all and stands_still
     if is_at_stop and not kinds.intersection(STOPS):
-        # Whoever comes back to a run that stands still is told so once more.
+        # A reader that comes back to an idle run gets its last stop once more.
         events = [*events, *rows(tx, EVENTS, _LAST_STOP, run_id=run_id)]
     needs_output = is_at_stop or bool(kinds.intersection(STOPS))
     delegated_answers = (
@@ -129,7 +129,7 @@ def news(tx: Session, run_id: str, viewer: Viewer, after: int) -> News:
 
 
 def turn_of(event: EventRecord) -> int:
-    """Return the turn of which a `turn_completed` tells."""
+    """Return the turn that a `turn_completed` is about."""
     turn = event.data.get("turn")
     return turn if isinstance(turn, int) else 0
 

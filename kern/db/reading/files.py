@@ -42,20 +42,22 @@ _INPUTS = select(_messages.c.run_id, _messages.c.files).where(
 def store(
     tx: Session, session_id: str, attachments: Iterable[Attachment], now: datetime
 ) -> list[str] | None:
-    """Store what came with an input, as far as the session has it not yet; return the ids.
+    """Store the attachments of an input that the session does not have yet; return all ids.
 
-    The session's row is locked, so that nobody else stores the same.
+    The caller holds the lock of the session's row, so that no file is stored twice.
     """
     return [_stored_id(tx, session_id, attachment, now) for attachment in attachments] or None
 
 
 def matches(tx: Session, run_id: str, attachments: Iterable[Attachment]) -> bool:
-    """Whether a run's input came with just these."""
+    """Whether these are exactly the attachments of a run's input."""
     ids = _of_runs(tx, [run_id]).get(run_id, [])
     rows = execute(tx, _DIGESTS, ids=ids) if ids else ()
     stored = {row.id: (row.digest, row.media_type, row.name) for row in rows}
-    expected = [(one.digest, one.media_type, one.name) for one in attachments]
-    return [stored.get(one) for one in ids] == expected
+    expected = [
+        (attachment.digest, attachment.media_type, attachment.name) for attachment in attachments
+    ]
+    return [stored.get(file_id) for file_id in ids] == expected
 
 
 def references(tx: Session, ids: Iterable[str]) -> dict[str, FileReference]:
@@ -67,12 +69,14 @@ def references(tx: Session, ids: Iterable[str]) -> dict[str, FileReference]:
 
 def with_contents(tx: Session, messages: Sequence[Message]) -> list[Message]:
     """Return messages with the bytes of their files, each read once."""
-    ids = list({one.id for message in messages for one in message.files})
+    ids = list({reference.id for message in messages for reference in message.files})
     if not ids:
         return list(messages)
     contents = {row.id: _content(row) for row in execute(tx, _CONTENTS, ids=ids)}
     return [
-        message.model_copy(update={"files": [contents[one.id] for one in message.files]})
+        message.model_copy(
+            update={"files": [contents[reference.id] for reference in message.files]}
+        )
         if message.files
         else message
         for message in messages
@@ -80,7 +84,7 @@ def with_contents(tx: Session, messages: Sequence[Message]) -> list[Message]:
 
 
 def of_runs(tx: Session, run_ids: Sequence[str]) -> dict[str, list[FileReference]]:
-    """Return what came with the inputs of runs, without bytes."""
+    """Return the files of the inputs of runs, without bytes."""
     ids = _of_runs(tx, run_ids)
     references_by_id = references(
         tx, (file_id for file_ids in ids.values() for file_id in file_ids)

@@ -27,7 +27,7 @@ from kern.db.reading.run_outputs import message_of
 from kern.run import Message
 from kern.values.states import RequirementKind, RequirementStatus, RunStatus
 
-# What waits is shown however long ago it began, so it needs a bound of its own.
+# Paused runs are shown however old they are, so they have a bound of their own.
 _PAUSED_RUNS = 20
 _PAUSED_QUESTIONS = 100
 
@@ -47,8 +47,8 @@ _QUESTION_COLUMNS = {
 def earlier(tx: Session, session_id: str, before: int, window: Window) -> list[Message]:
     """Return what a model sees of the runs of a session that are numbered below `before`.
 
-    Completed runs have their messages; what a paused run waits for is one line, also where it is
-    older than the window. Others are left out.
+    Completed runs are shown with their messages. A paused run is one line that says what it waits
+    for, even if it is older than the window. Other runs are left out.
     """
     query = window_query(window)
     records: Any = execute(tx, query, session_id=session_id, before=before).all()
@@ -67,7 +67,7 @@ def earlier(tx: Session, session_id: str, before: int, window: Window) -> list[M
 def window_query(window: Window) -> CompoundSelect[Any]:
     """Build the statement of a window, once.
 
-    Its limits stand in its text: a plan that is made for any limit would read the whole session.
+    The limits are part of its text: a plan for any limit would read the whole session.
     """
     messages, questions = _messages_of_runs(window), _open_questions()
     order = ("number", "turn", "position", "asked_id")
@@ -116,7 +116,7 @@ def _latest(status: RunStatus, most: int) -> Subquery:
             _runs.c.session_id == bindparam("session_id"),
             _runs.c.status == status.value,
             _runs.c.number < bindparam("before"),
-            # What members of a team said is in the team's runs.
+            # Child runs have numbers below 0, and their answers are in their parents' messages.
             _runs.c.number > 0,
         )
         .order_by(_runs.c.number.desc())

@@ -1,4 +1,4 @@
-"""Builds what users see of runs and requirements from their rows."""
+"""Builds the outputs of runs and requirements from their rows."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -93,9 +93,7 @@ _MESSAGES = (
 
 
 def run_output(tx: Session, run_id: str, viewer: Viewer) -> RunOutput:
-    """Read a run with its messages, its calls, and what it and the runs inside it ask of people.
-
-    What those used is counted with it.
+    """Read a run with its messages and calls, and the requirements and usage of its whole tree.
 
     Raises:
         NotFound: there is no such run.
@@ -124,7 +122,7 @@ def run_output(tx: Session, run_id: str, viewer: Viewer) -> RunOutput:
 
 
 def find_run(tx: Session, run_id: str, viewer: Viewer) -> RunRecord:
-    """Return a run that the viewer may see, only to look at.
+    """Return a run that the viewer may see, for reading.
 
     Raises:
         NotFound: there is no such run.
@@ -138,13 +136,13 @@ def find_run(tx: Session, run_id: str, viewer: Viewer) -> RunRecord:
 
 
 def check(tx: Session, viewer: Viewer, subject: str, run: RunRecord) -> None:
-    """Refuse a run, or something in it, to whoever does not own it.
+    """Check that a viewer may see a run, or something in it.
 
-    A run inside another one is reached through its own component and through the session's.
+    A child run is reached through its own component and through that of its session.
 
     Raises:
-        NotAllowed: the owner is another one.
-        InvalidInput: the component is another one.
+        NotAllowed: it belongs to somebody else.
+        InvalidInput: it belongs to another component.
     """
     component_id = run.component_id
     if run.parent_run_id is not None and viewer.component_id not in (None, component_id):
@@ -154,18 +152,18 @@ def check(tx: Session, viewer: Viewer, subject: str, run: RunRecord) -> None:
 
 
 def run_row(tx: Session, run_id: str) -> RunRecord | None:
-    """Return a run, only to look at."""
+    """Return a run for reading."""
     return next(rows(tx, RUNS, _RUN, run_id=run_id), None)
 
 
 def session_state(tx: Session, session_id: str) -> dict[str, JsonValue]:
-    """Return the state of a session as it stands."""
+    """Return the present state of a session."""
     session = session_row(tx, session_id)
     return {} if session is None else session.state
 
 
 def session_row(tx: Session, session_id: str) -> SessionRecord | None:
-    """Return a session, only to look at."""
+    """Return a session for reading."""
     return next(rows(tx, SESSIONS, _SESSION, session_id=session_id), None)
 
 
@@ -183,7 +181,7 @@ def no_requirement(requirement_id: str) -> NotFound:
 
 
 def summary_of(run: RunRecord) -> RunOutput:
-    """Build a run's output without what lies in other tables."""
+    """Build a run's output from its own row alone."""
     error = None
     if run.error_code is not None:
         error = RunError(code=run.error_code, message=run.error_message or "")
@@ -218,12 +216,12 @@ def summary_of(run: RunRecord) -> RunOutput:
 
 
 def message_rows(tx: Session, run_id: str) -> Iterator[MessageRecord]:
-    """Return a run's messages in their order, only to look at."""
+    """Return a run's messages in order, for reading."""
     return rows(tx, MESSAGES, _MESSAGES, run_id=run_id)
 
 
 def messages_of(tx: Session, records: Iterable[MessageRecord]) -> list[Message]:
-    """Build messages, which name their files and hold no bytes of them."""
+    """Build messages, with references to their files and no bytes of them."""
     messages = list(records)
     files_by_id = files.references(tx, (file_id for row in messages for file_id in row.files or ()))
     return [message_of(row, files_by_id) for row in messages]
@@ -232,7 +230,7 @@ def messages_of(tx: Session, records: Iterable[MessageRecord]) -> list[Message]:
 def message_of(
     row: MessageRecord, files_by_id: Mapping[str, FileReference] = MappingProxyType({})
 ) -> Message:
-    """Build a message, with those of its files that are known."""
+    """Build a message, with those of its files that are in `files_by_id`."""
     return Message(
         role=row.role,
         content=row.content,
@@ -331,5 +329,5 @@ def _resolution(tx: Session, row: RequirementRecord) -> Resolution | None:
 
 
 def effective_arguments(call: ToolCallRecord) -> dict[str, JsonValue]:
-    """Return the arguments that a call is executed with: those that it has, or an edit of them."""
+    """Return the arguments that a call is executed with: its own, or the approved edit."""
     return call.arguments if call.approved_arguments is None else call.approved_arguments

@@ -1,4 +1,4 @@
-"""Reads trees of runs: a run, and the runs inside it."""
+"""Reads trees of runs: a run and its descendants."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +21,7 @@ _USAGE = (
     _runs.c.model_calls,
     _runs.c.tool_calls,
 )
-# Numbers of runs inside others fall with time.
+# The numbers of child runs fall with time.
 _DESCENDANTS = (
     select(_runs.c.ancestors, *_USAGE)
     .where(_runs.c.root_run_id == bindparam("root"))
@@ -51,12 +51,12 @@ def path_of(run: RunRecord) -> list[str]:
 
 
 def is_within(run: RunRecord, tree: str) -> bool:
-    """Whether a run is the one with this id, or inside it."""
+    """Whether a run is the one with this id, or a descendant of it."""
     return run.id == tree or tree in run.ancestors
 
 
 def usage_of_children(tx: Session, run: RunRecord) -> dict[str, int]:
-    """Return what the runs inside a run used, by the names of the columns."""
+    """Return the usage of a run's descendants, by the names of the columns."""
     names = [column.name for column in _USAGE]
     descendants: Any = execute(tx, _DESCENDANTS, root=root_of(run)).mappings()
     counted = [row for row in descendants if run.id in row["ancestors"]]
@@ -64,7 +64,7 @@ def usage_of_children(tx: Session, run: RunRecord) -> dict[str, int]:
 
 
 def requirements_of_children(tx: Session, run: RunRecord) -> Iterator[RequirementRecord]:
-    """Return what was asked of people in the runs inside a run, in the order in which it was."""
+    """Return the requirements of a run's descendants, in the order in which they were opened."""
     requirements = rows(tx, REQUIREMENTS, _REQUIREMENTS_OF_TREE, root=root_of(run))
     if run.parent_run_id is None:
         return (row for row in requirements if row.run_id != run.id)

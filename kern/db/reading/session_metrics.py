@@ -1,4 +1,4 @@
-"""What the runs of a session used together: sums that the database makes, so none gets lost."""
+"""The usage of a session: sums over its runs, made by the database."""
 
 from datetime import datetime
 
@@ -18,7 +18,7 @@ _SUMS = (
     *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"),
     *("model_calls", "tool_calls"),
 )
-# What has passed since a run's time was last counted belongs to its present status, as in `timing`.
+# The time since a run was last counted belongs to its present status, as in `run_timing`.
 _passed = func.coalesce(Seconds(_runs.counted_at, bindparam("now", type_=UtcDateTime)), 0.0)
 _is_root = _runs.parent_run_id.is_(None)
 _is_waiting = _runs.status == RunStatus.paused.value
@@ -39,7 +39,7 @@ _METRICS = select(
     _spent(_runs.waiting_seconds, _is_waiting).label("waiting_seconds"),
 ).where(
     _runs.session_id == bindparam("session_id"),
-    # A copy cost nothing.
+    # A copied run cost nothing.
     _runs.forked_from.is_(None),
 )
 

@@ -1,4 +1,4 @@
-"""Finds a session for whoever asks."""
+"""Finds a session for a viewer."""
 
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ SessionT = TypeVar("SessionT", bound=SessionRecord)
 
 
 def find_session(tx: Session, session_id: str, viewer: Viewer) -> SessionRecord:
-    """Return a session that the viewer may see, only to look at.
+    """Return a session that the viewer may see, for reading.
 
     Raises:
         NotFound: there is no such session.
@@ -29,7 +29,7 @@ def find_session(tx: Session, session_id: str, viewer: Viewer) -> SessionRecord:
 
 
 def check_session(row: SessionT | None, session_id: str, viewer: Viewer) -> SessionT:
-    """Return the row that was found, if the viewer may see it. Raises as `find_session`."""
+    """Return a session's row if the viewer may see it. Raises as `find_session`."""
     if row is None:
         message = (
             f"There is no session with the id {session_id!r}. `kern sessions list` lists those "

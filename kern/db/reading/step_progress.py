@@ -1,4 +1,4 @@
-"""Reads how far a workflow's run has come, and the steps that it has opened."""
+"""Reads the progress of a workflow's run, and the steps that it has opened."""
 
 from typing import Any, cast
 
@@ -56,7 +56,7 @@ _QUESTIONS = (
 
 
 def progress_of(tx: Session, run: RunRecord) -> Progress | None:
-    """Return how far a workflow's run has come; None for any other run."""
+    """Return the progress of a workflow's run; None for any other run."""
     if run.component_kind != "workflow":
         return None
     return Progress(
@@ -86,7 +86,7 @@ def count_of(tx: Session, run_id: str) -> int:
 
 
 class _Context:
-    """What other rows tell of a run's steps."""
+    """What the other rows of a run say about its steps."""
 
     def __init__(self, tx: Session, run_id: str, *, has_open: bool) -> None:
         self._now = utc_now()
@@ -99,12 +99,12 @@ class _Context:
         self._questions: dict[str, list[Row[Any]]] = {}
         for row in execute(tx, _QUESTIONS, run_id=run_id):
             self._questions.setdefault(row.step_id, []).append(row)
-        # Only of one that has not ended, the latest attempt's failure is of any interest.
+        # The failure of an attempt only matters while the step has not ended.
         failed = execute(tx, _FAILED, run_id=run_id).scalars() if has_open else ()
         self._failed = {data["step_id"]: data["reason"] for data in failed}
 
     def step(self, row: StepRecord) -> StepExecution:
-        """Return a step with all that is known of it."""
+        """Build a step from its row and the other rows about it."""
         child = self._children.get(row.call_id or "")
         is_open = row.outcome is None and row.error_message is None
         return StepExecution(
@@ -132,7 +132,7 @@ class _Context:
         return depth
 
     def _waited(self, row: StepRecord, child: RunRecord | None) -> float:
-        """Return how long people were asked about a step that had begun, and inside its run."""
+        """Return how long a step that had begun waited for people, itself and in its child run."""
         started_at, seconds_of_child = (
             row.started_at,
             0.0 if child is None else spent(child, self._now)[1],

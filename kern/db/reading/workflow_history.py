@@ -1,4 +1,4 @@
-"""What the workflow of a session came to before, for its steps and for whoever asks."""
+"""Reads the earlier results of a session's workflow, for its steps and for users."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ _COMPLETED = (
 
 
 def completed_before(tx: Session, run_id: str, limit: int) -> list[PastRun]:
-    """Return the latest completed runs of a session before a run, or before that which holds it."""
+    """Return the session's latest completed runs before a run, or before the root of its tree."""
     a_count("num_runs", limit, least=0)
     run = run_row(tx, run_id)
     if run is not None and run.root_run_id is not None:
@@ -51,7 +51,7 @@ def history_of(tx: Session, session_id: str, viewer: Viewer, limit: int) -> list
 
 
 def as_prompt(past: Sequence[PastRun]) -> str:
-    """Return earlier runs as an agent reads them before what it is asked."""
+    """Return earlier runs as the text that precedes an agent's input."""
     if not past:
         return ""
     parts = [

@@ -1,7 +1,7 @@
-"""Runs inside other runs: a member's in a team's, a step's in a pipeline's.
+"""Child runs: a member's run in a team's, a step's run in a pipeline's.
 
-Whoever writes to several runs of a tree takes the lower ones first. Numbers of children fall with
-time, so that in their order every run comes before those above it.
+A transaction that writes to several runs of a tree locks descendants before their ancestors. The
+numbers of child runs fall with time, so in their order every run comes before its ancestors.
 """
 
 from datetime import datetime
@@ -42,10 +42,9 @@ _FILES = select(_messages.c.files).where(
 
 
 def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime) -> str:
-    """Insert a run inside one that this transaction holds and that has not ended; return its id.
+    """Insert a child of a run that this transaction holds and that has not ended; return its id.
 
-    It has the session, the owner and the dependencies of the run above it, whose workflow starts
-    it.
+    It has the session, the owner and the dependencies of its parent, whose workflow starts it.
     """
     session = session_queue.lock_session(tx, parent.session_id)
     if session is None:
@@ -89,7 +88,7 @@ def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime)
 
 
 def _answers_of_siblings(tx: Session, parent: RunRecord) -> str:
-    """Return what members have done inside a run, as one of them is told."""
+    """Return the answers of a run's earlier children, as another child reads them."""
     done = [
         f"{row.path[-1]} was asked: {row.input}\n{row.path[-1]} answered: {row.content or ''}"
         for row in execute(tx, _COMPLETED_CHILDREN, run_id=parent.id)
@@ -103,6 +102,6 @@ def _files_of(tx: Session, parent: RunRecord) -> list[str] | None:
 
 
 def hold_open_descendants(tx: Session, run: RunRecord) -> list[MutableRun]:
-    """Take the runs inside a run that have not ended, the lowest first."""
+    """Lock the descendants of a run that have not ended, the lowest first."""
     runs = hold_all(tx, RUNS, _OPEN_IN_TREE, root=root_of(run))
     return [descendant for descendant in runs if run.id in descendant.ancestors]

@@ -76,13 +76,13 @@ _UNFILLED = (
 )
 _ROOT = _steps.select().where(_steps.c.run_id == bindparam("run_id"), _steps.c.number == 1)
 _SHAPE = select(_shapes.c.shape).where(_shapes.c.digest == bindparam("digest"))
-_KNOWN = select(_shapes.c.digest).where(_shapes.c.digest == bindparam("digest"))
+_HAS_SHAPE = select(_shapes.c.digest).where(_shapes.c.digest == bindparam("digest"))
 
 
 class StoredFrames:
     """The frames of one run, whose row the transaction holds.
 
-    What is opened is served in `lane`, or told by it.
+    Frames that are opened are served in `lane`, or announced by it.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class StoredFrames:
             row.source, row.given = into(row.id), item
 
     def contents(self, parent: StepRecord) -> list[JsonValue]:
-        """Return what the children came to, in their places."""
+        """Return the contents of the children, in their places."""
         save(self.tx)
         records = execute(self.tx, _CONTENTS, parent_id=parent.id, round=parent.round)
         return [
@@ -156,7 +156,7 @@ class StoredFrames:
         return hold_all(self.tx, STEPS, _UNFINISHED, **query)
 
     def dropped(self, frame: MutableStep) -> None:
-        """Note that what goes on for a frame has to be stopped."""
+        """Note that the work for a frame has to be stopped."""
         self.cancelled.append(frame)
 
     def count(self, *, known: int = 0, done: int = 0) -> None:
@@ -165,11 +165,11 @@ class StoredFrames:
         self.run.steps_done += done
 
     def content(self, frame: StepRecord) -> JsonValue:
-        """Return what a frame has come to so far."""
+        """Return the content of a frame so far."""
         return frame.content if frame.last_id is None else self.get(frame.last_id).content
 
     def given(self, frame: StepRecord) -> JsonValue:
-        """Return what a frame begins with."""
+        """Return the input of a frame."""
         if frame.source == RUN:
             return self.run.input
         frame_id, is_content = held_in(frame.source)
@@ -177,38 +177,38 @@ class StoredFrames:
         return source.content if is_content else source.given
 
     def above(self, frame: StepRecord) -> Iterable[MutableStep]:
-        """Return the frames that hold a frame, the nearest first."""
+        """Return the containers of a frame, the innermost first."""
         while frame.parent_id is not None:
             frame = self.get(frame.parent_id)
             yield frame
 
     def in_lane(self, lane: str) -> MutableStep | None:
-        """Return the frame that an activity has to serve."""
+        """Return the frame that an activity on this lane has to serve."""
         return next(iter(hold_all(self.tx, STEPS, _IN_LANE, lane=lane)), None)
 
     def announced_by(self, lane: str) -> list[MutableStep]:
-        """Return the frames of which an activity has to tell, in lanes of their own."""
+        """Return the frames, in lanes of their own, that this lane has to announce."""
         return hold_all(self.tx, STEPS, _ANNOUNCED_BY, lane=lane)
 
     def in_run(self) -> list[MutableStep]:
-        """Return all frames that somebody has to serve."""
+        """Return all frames that have to be served."""
         return hold_all(self.tx, STEPS, _IN_RUN, run_id=self.run.id)
 
     def unfilled(self) -> MutableStep | None:
-        """Return what holds branches that wait for a place, if anything does."""
+        """Return a container with branches that wait for a place."""
         return next(iter(hold_all(self.tx, STEPS, _UNFILLED, run_id=self.run.id)), None)
 
     def root(self) -> MutableStep | None:
-        """Return the frame that holds all others, once there is one."""
+        """Return the outermost frame, once there is one."""
         return hold(self.tx, STEPS, _ROOT, run_id=self.run.id)
 
 
 def pin(tx: Session, run: MutableRun, shape: Shape, now: datetime) -> None:
-    """Keep a run's shape for good; a run that has one keeps that."""
+    """Pin a shape on a run that has none."""
     if run.shape is not None:
         return
     run.shape = shape.digest
-    if execute(tx, _KNOWN, digest=shape.digest).first() is None:
+    if execute(tx, _HAS_SHAPE, digest=shape.digest).first() is None:
         add(tx, SHAPES, digest=shape.digest, shape=shape.pinned, created_at=now)
 
 
@@ -223,7 +223,7 @@ def no_step(step_id: str) -> NotFound:
 
 
 def step_row(tx: Session, step_id: str) -> StepRecord | None:
-    """Return a step, only to look at."""
+    """Return a step for reading."""
     return next(rows(tx, STEPS, _STEP, step_id=step_id), None)
 
 
@@ -233,12 +233,12 @@ def hold_step(tx: Session, step_id: str) -> MutableStep | None:
 
 
 def root_row(tx: Session, run_id: str) -> StepRecord | None:
-    """Return the step that holds all others of a run, only to look at; None before there is one."""
+    """Return the outermost step of a run for reading; None before there is one."""
     return next(rows(tx, STEPS, _ROOT, run_id=run_id), None)
 
 
 def _name(shape: Shape, node: Node, parent: StepRecord | None, place: int) -> str:
-    """Return what people call a frame: an iteration and an item are those of what repeats them."""
+    """Return a frame's display name: an iteration or item is named after its loop."""
     repeats = {NodeKind.loop, NodeKind.each}
     if parent is None or shape.by_id[parent.node].kind not in repeats:
         return node.name
@@ -246,11 +246,11 @@ def _name(shape: Shape, node: Node, parent: StepRecord | None, place: int) -> st
 
 
 class _Shapes:
-    """What was read before: what a digest names never changes."""
+    """Shapes that were read before: what a digest names never changes."""
 
     @classmethod
     def read(cls, tx: Session, digest: str) -> Shape:
-        cached = cls._known(digest)
+        cached = cls._cached(digest)
         if not cached:
             content = execute(tx, _SHAPE, digest=digest).scalars().first()
             if content is None:
@@ -261,7 +261,7 @@ class _Shapes:
 
     @staticmethod
     @lru_cache(maxsize=64)
-    def _known(digest: str) -> list[Shape]:  # noqa: ARG004  what it is kept under
+    def _cached(digest: str) -> list[Shape]:  # noqa: ARG004  the key of the cache
         return []
 
 

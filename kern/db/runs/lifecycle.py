@@ -1,4 +1,4 @@
-"""Runs: moving, ending and cancelling them, each in one transaction under the run's lock."""
+"""The status of runs: deriving it, ending and cancelling runs, under the run's lock."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -23,10 +23,10 @@ from kern.errors import RunEnded
 from kern.models.base import Usage
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
-# Built once: each write asks them.
+# Built once: every write executes them.
 _runs, _calls, _requirements = (RUNS.table, TOOL_CALLS.table, REQUIREMENTS.table)
 # Only a run's latest turn can have calls that are not done.
-# What each waits for: what a person was asked, or a run that itself waits for people.
+# What each waits for: a pending requirement, or a child that is paused.
 _UNFINISHED = (
     select(_requirements.c.id.label("asked"), _runs.c.id.label("inside"))
     .select_from(
@@ -67,7 +67,7 @@ _LOCKED = locking(bindparam("run_id"))
 
 
 def lock(tx: Session, run_id: str) -> MutableRun:
-    """Take a run's row for this transaction: everything in a run changes under it.
+    """Lock a run's row: everything in a run changes under this lock.
 
     Raises:
         NotFound: there is no such run.
@@ -86,10 +86,10 @@ def hold_call(tx: Session, tool_call_id: str | None) -> MutableToolCall | None:
 def update_status(
     tx: Session, run: MutableRun, now: datetime, *, paused: bool | None = None
 ) -> None:
-    """Derive whether a run stands still, from its calls and requirements.
+    """Derive from its calls and requirements whether a run is paused.
 
-    A run that has ended stays as it is. `paused` spares the question where the transaction knows
-    the answer: a call that waits for nobody is enough for a run to go on.
+    A run that has ended stays ended. `paused` saves the query where the transaction knows the
+    answer: one call that waits for no person is enough for a run to be active.
     """
     run.updated_at, was_paused = now, run.status == RunStatus.paused.value
     if RunStatus(run.status).is_final:
@@ -98,7 +98,7 @@ def update_status(
         paused = step_waits.awaits_people_only(tx, run.id)
     if paused is None:
         save(tx)
-        # One that moves is paused for the runs inside it by its workflow, which knows more.
+        # An active run that waits for its children is paused by its workflow, which knows more.
         waits_of_calls = list(execute(tx, _UNFINISHED, run_id=run.id, turn=run.turn))
         paused = bool(waits_of_calls) and all(
             wait.asked or (was_paused and wait.inside) for wait in waits_of_calls
@@ -118,7 +118,7 @@ def update_status(
 
 
 def _resume_parent(tx: Session, run: RunRecord, now: datetime) -> None:
-    """Have the run above go on too that waited with a run, which does not wait any more."""
+    """Make the parent active again if it was paused, since one of its children is active."""
     if run.parent_run_id is None:
         return
     parent = lock(tx, run.parent_run_id)
@@ -158,7 +158,7 @@ def complete_with(tx: Session, run: MutableRun, content: str, now: datetime) -> 
 
 
 def fail(tx: Session, run: MutableRun, code: str, message: str, now: datetime) -> None:
-    """End a run with an error, and close what it waited for."""
+    """End a run with an error, and close its open requirements and calls."""
     run.error_code, run.error_message = code, message
     descendants = child_runs.hold_open_descendants(tx, run)
     _end(tx, run, RunStatus.error, now)
@@ -169,7 +169,7 @@ def fail(tx: Session, run: MutableRun, code: str, message: str, now: datetime) -
 
 
 def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:
-    """Cancel a run: its requirements close, calls that wait never run, and Temporal is told after.
+    """Cancel a run: its requirements close, and waiting calls never run. Deliver it afterwards.
 
     Raises:
         NotFound: there is no such run.
@@ -190,14 +190,14 @@ def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:
 
 
 def cancel_now(tx: Session, run: MutableRun, now: datetime) -> None:
-    """End a run as cancelled, with the runs inside it, and close what they waited for."""
+    """End a run and its descendants as cancelled, and close what they waited for."""
     descendants = child_runs.hold_open_descendants(tx, run)
     _cancel_one(tx, run, now)
     _cancel_all(tx, descendants, now)
 
 
 def cancel_child(tx: Session, run: MutableRun, now: datetime) -> None:
-    """Cancel a run inside another one that goes on without it; Temporal is told after."""
+    """Cancel a child of a run that continues without it. It is delivered afterwards."""
     if RunStatus(run.status).is_final:
         return
     cancel_now(tx, run, now)
@@ -219,7 +219,7 @@ def _cancel_one(tx: Session, run: MutableRun, now: datetime) -> None:
 
 
 def _add_tool_message(tx: Session, call: ToolCallRecord, content: str, now: datetime) -> None:
-    """Tell the model what became of a call."""
+    """Add the message that tells the model the result of a call."""
     add(
         tx,
         MESSAGES,
@@ -237,7 +237,7 @@ def _add_tool_message(tx: Session, call: ToolCallRecord, content: str, now: date
 def finish_call(
     tx: Session, call: MutableToolCall, outcome: ToolOutcome, result: str, now: datetime
 ) -> None:
-    """Bring a call to its end, and tell the model if it was one that asked for it."""
+    """End a call, and add its result to the messages if the model asked for it."""
     call.status, call.outcome, call.result = ToolCallStatus.done.value, outcome.value, result
     call.finished_at = now
     if call.step_id is None:
@@ -249,7 +249,7 @@ def _end(tx: Session, run: MutableRun, status: RunStatus, now: datetime) -> None
     run.status = status.value
     run.finished_at = run.updated_at = now
     run.is_queued = False
-    # What was to be delivered to a run that has ended has no effect any more.
+    # A delivery to a run that has ended has no effect.
     outbox.forget(tx, run.id)
     _start_next_run(tx, run, now)
 
@@ -265,6 +265,6 @@ def _close_open(tx: Session, run: MutableRun, reason: str, now: datetime) -> Non
         requirement.resolved_at = now
         record(tx, run, "requirement_cancelled", now, requirement_id=requirement.id)
     for call in hold_all(tx, TOOL_CALLS, _WAITING, run_id=run.id):
-        # One that a run of its own executes may have begun, and done something.
+        # A child run that executes the call may have begun, and had side effects.
         ending = "ran" if call.child_run_id is None else "came to its end"
         finish_call(tx, call, ToolOutcome.cancelled, f"{reason} before this call {ending}.", now)

@@ -1,6 +1,6 @@
-"""The order of a session's runs: a new one waits while another moves, but not while it is paused.
+"""The order of a session's runs: a new run waits while another is active, not while it is paused.
 
-Who accepts a run and who ends one both hold the session's row, so that neither misses the other.
+Accepting a run and ending one both lock the session's row, so that neither misses the other.
 """
 
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ from kern.values.states import OnBusy, RunStatus
 _runs, _sessions = (RUNS.table, SESSIONS.table)
 _MOVING = (RunStatus.pending.value, RunStatus.running.value)
 _SESSION = _sessions.select().where(_sessions.c.id == bindparam("session_id")).with_for_update()
-# The runs of teams' members are part of a run that has its place already.
+# Child runs belong to a run that has its place already.
 _FIRST_MOVING = (
     select(_runs.c.id, _runs.c.is_queued)
     .where(
@@ -34,7 +34,7 @@ _FIRST_MOVING = (
     .order_by(_runs.c.is_queued, _runs.c.number)
     .limit(1)
 )
-# One that somebody else holds is being cancelled, and whoever does that looks here afterwards.
+# A run that is locked is being cancelled, and that transaction looks here afterwards.
 _NEXT = (
     _runs.select()
     .where(
@@ -59,7 +59,7 @@ _STUCK = (
 
 
 def lock_session(tx: Session, session_id: str) -> MutableSession | None:
-    """Take a session's row for this transaction, after its run's if that is needed too."""
+    """Lock a session's row, after its run's if the transaction needs both."""
     return hold(tx, SESSIONS, _SESSION, session_id=session_id)
 
 
@@ -67,7 +67,7 @@ def has_to_wait(tx: Session, session_id: str, run_id: str, on_busy: OnBusy) -> b
     """Whether a run that is being accepted has to wait; the session's row is held.
 
     Raises:
-        SessionBusy: another run moves, and the caller would rather have none than wait.
+        SessionBusy: another run is active, and the caller does not want to wait.
     """
     if on_busy is OnBusy.parallel:
         return False
@@ -84,7 +84,7 @@ def has_to_wait(tx: Session, session_id: str, run_id: str, on_busy: OnBusy) -> b
 
 
 def start_next_run(tx: Session, session_id: str, stopped: str, now: datetime) -> None:
-    """Have the session's next queued run delivered, if none but the one that stopped has moved."""
+    """Deliver the session's next queued run, unless a run other than `stopped` is active."""
     lock_session(tx, session_id)
     first = execute(tx, _FIRST_MOVING, session_id=session_id, run_id=stopped).first()
     if first is None or not first.is_queued:
@@ -92,7 +92,7 @@ def start_next_run(tx: Session, session_id: str, stopped: str, now: datetime) ->
     run = hold(tx, RUNS, _NEXT, session_id=session_id)
     if run is None:
         return
-    # What ends the run before it, releases this one: neither is there without the other.
+    # One transaction ends the earlier run and releases this one.
     reach("order.before_release")
     run.is_queued = False
     run.updated_at = now

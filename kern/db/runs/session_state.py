@@ -1,4 +1,4 @@
-"""Changes a session's state: operations under its row's lock, and the events that tell them."""
+"""Changes a session's state: operations under its row's lock, and their events."""
 
 from datetime import datetime
 
@@ -30,7 +30,7 @@ def change_state(tx: Session, run: MutableRun, changes: list[StateChange], now: 
         try:
             after = apply_changes(session.state, [change])
         except InvalidInput as error:
-            # Another run made it a value of another type; the call has happened all the same.
+            # Another run changed the type of the value; the call has happened all the same.
             record(tx, run, "session_state_refused", now, change=operation, reason=str(error))
             continue
         if overwrites(session.state, change):

@@ -1,6 +1,6 @@
-"""Whether steps wait for people, which their runs' rows are derived from, and their end with them.
+"""Whether a run's steps wait for people, from which its status is derived; and cancelling them.
 
-A run that failed keeps its steps as they are: it may go on with them.
+A failed run keeps its steps as they are, since it may be retried.
 """
 
 from datetime import datetime
@@ -18,7 +18,7 @@ from kern.pipeline.frames import SERVED_VALUES, Outcome, Phase
 from kern.values.states import RunStatus
 
 _steps, _calls, _runs = (STEPS.table, TOOL_CALLS.table, RUNS.table)
-# Of what a run of its own executes, that run tells whether it moves.
+# A step that a child run executes is as active as that run.
 _HAS_CHILD_RUN = (_steps.c.phase == Phase.work.value) & _calls.c.child_run_id.is_not(None)
 _HAS_PAUSED_RUN = _HAS_CHILD_RUN & (_runs.c.status == RunStatus.paused.value)
 _SERVED_STEP = (
@@ -31,7 +31,7 @@ _SERVED_STEP = (
     .where(_steps.c.run_id == bindparam("run_id"), _steps.c.phase.in_(SERVED_VALUES))
     .limit(1)
 )
-# Nothing equals a status that is not there, and nothing differs from it either.
+# Comparing a status that is NULL is neither true nor false, so it is coalesced.
 _WAITING = _SERVED_STEP.where(_steps.c.waits | func.coalesce(_HAS_PAUSED_RUN, false()))
 _NOT_WAITING = _SERVED_STEP.where(_steps.c.waits.is_(False))
 _ACTIVE = _NOT_WAITING.where(~func.coalesce(_HAS_PAUSED_RUN, false()))
@@ -56,7 +56,7 @@ def cancel_steps(tx: Session, run_id: str, now: datetime) -> None:
 
 
 def resume_step(tx: Session, call: ToolCallRecord) -> bool:
-    """Have the step of a call that was decided go on; False for a call that is no step's."""
+    """Make the step of a decided call active again; False if the call is not a step's."""
     if call.step_id is None:
         return False
     frame = hold_step(tx, call.step_id)
@@ -68,7 +68,7 @@ def resume_step(tx: Session, call: ToolCallRecord) -> bool:
 def awaits_people_only(tx: Session, run_id: str) -> bool:
     """Whether a run's steps, and the runs that execute them, wait for nothing but people.
 
-    A run inside that goes on again takes its own row and then this one, which it sets right.
+    A child that becomes active again locks its own row and then this one, and corrects it.
     """
     save(tx)
     active = execute(tx, _ACTIVE, run_id=run_id).first()
@@ -76,5 +76,5 @@ def awaits_people_only(tx: Session, run_id: str) -> bool:
 
 
 def has_active_step(tx: Session, run_id: str) -> bool:
-    """Whether a step goes on that neither waits for a person nor is executed by a run."""
+    """Whether a step is active that neither waits for a person nor is executed by a run."""
     return execute(tx, _ACTIVE_ITSELF, run_id=run_id).first() is not None

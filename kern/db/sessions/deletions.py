@@ -27,7 +27,7 @@ from kern.db.reading.sessions import find_session
 from kern.db.sessions import records
 from kern.values.states import FINAL_RUN_STATUSES
 
-# By then nothing executes any more for a run that was deleted.
+# After this time, nothing executes for a deleted run any more.
 _REMEMBERED = timedelta(days=90)
 
 _runs, _sessions, _files, _outbox, _deleted = (
@@ -50,7 +50,7 @@ _REMEMBER = _deleted.insert().from_select(
         _runs.c.session_id == bindparam("session_id")
     ),
 )
-# In the order in which one refers to the next.
+# A row is deleted before the rows that it refers to.
 _DELETE = (
     _outbox.delete().where(
         _outbox.c.run_id.in_(_of_session), _outbox.c.kind != DeliveryKind.cancel.value
@@ -66,16 +66,16 @@ _DELETE = (
 
 
 def delete(tx: Session, session_id: str, viewer: Viewer, now: datetime) -> list[Delivery]:
-    """Delete a session; return what Temporal has to be told so that nothing goes on in it.
+    """Delete a session; return the deliveries that end the workflows of its unfinished runs.
 
     Decisions stay, because each one's hash covers the one before. The ids of the runs stay for a
-    while, so that what still executes for them knows why it finds nothing.
+    while, so that an activity that still executes for one learns why its row is missing.
 
     Raises as `find_session`.
     """
     find_session(tx, session_id, viewer)
-    # Whoever writes takes a run before its session. Runs that began meanwhile are seen only with
-    # the session's row in hand.
+    # Writers lock a run before its session. Runs that were accepted meanwhile are seen only once
+    # the session's row is locked, so the runs are locked again.
     execute(tx, _LOCK_RUNS, session_id=session_id)
     records.lock(tx, session_id, viewer)
     runs = (

@@ -1,4 +1,4 @@
-"""Forks: a new session that goes on from a copy of what was said in another one."""
+"""Forks: a new session that continues from a copy of another one."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from kern.values.ids import an_id, new_id
 from kern.values.states import RunStatus
 
 _runs, _messages, _files = (RUNS.table, MESSAGES.table, FILES.table)
-# What a copy neither cost nor went through.
+# A copy has cost nothing, and has not executed anything.
 _RESET: dict[str, object] = {
     # It has one event of its own: that it is completed.
     "last_event": 1,
@@ -59,14 +59,14 @@ def fork(
     source = records.lock(tx, session_id, viewer)
     existing = session_row(tx, fork_id)
     if existing is not None and existing.forked_from == session_id:
-        # Nobody heard of the commit, so this is executed again.
+        # The acknowledgement of the commit was lost, so this is a repetition.
         return fork_id
     until = None if run_id is None else _number_of(tx, source, run_id, viewer)
     ours = _ours(session_id, until)
     query = select(_runs.c.id, _runs.c.number).where(ours).order_by(_runs.c.number)
     copied = [_Run(row.id, row.number) for row in execute(tx, query)]
     summarised = sum(1 for run in copied if run.number <= source.summary_number)
-    # A summary that tells of what is not copied would tell of another conversation.
+    # A summary that covers runs which are not copied would be of another conversation.
     fits = until is None or source.summary_number <= until
     row = new_row(
         SESSIONS,
@@ -90,7 +90,7 @@ def fork(
             changed["is_summarised"] = False
         copy = new_id()
         _copy_run(tx, run.id, copy, changed, files)
-        # Whoever reads it as it happens is told how it ended.
+        # The readers of its events learn how it ended.
         add(tx, EVENTS, run_id=copy, seq=1, kind="run_completed", data={}, created_at=now)
     return fork_id
 
@@ -109,7 +109,7 @@ class _Run(NamedTuple):
 
 
 def _ours(session_id: str, until: int | None) -> ColumnElement[bool]:
-    """Say which runs are copied. Those inside them stay with the originals, as their calls do."""
+    """Return the condition of the copied runs: child runs stay with the originals, as calls do."""
     completed = (
         (_runs.c.session_id == session_id)
         & (_runs.c.status == RunStatus.completed.value)

@@ -1,4 +1,4 @@
-"""What a session is named after, and the name that the model gives it."""
+"""Naming a session: the messages that a name is made of, and storing the model's name."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ _FIRST = (
     .order_by(_runs.c.number)
     .limit(_FIRST_RUNS)
 )
-# A copy cost nothing, and goes on costing nothing.
+# The run that the cost is counted with: not a copy, which has cost nothing.
 _PAYS = (
     select(_runs.c.id)
     .where(
@@ -42,9 +42,9 @@ _PAYS = (
 
 @dataclass(frozen=True)
 class Material:
-    """What a name is made of, and which session it is for.
+    """The messages that a name is made of, and the session that it is for.
 
-    A session is known by when it began, too: one that is deleted leaves its id to others.
+    `began` belongs to the session's identity: once it is deleted, another one may have its id.
     """
 
     component_id: str
@@ -56,14 +56,14 @@ class Material:
 
 
 def name_request(session: SessionOutput) -> NameInput:
-    """Return what asks for a name for this session, in place of the one that it has."""
+    """Return the request for a new name of a session, in place of its present one."""
     return NameInput(
         session_id=session.session_id, began=session.created_at, before=digest(session.name)
     )
 
 
 def load(tx: Session, ask: NameInput) -> Material | None:
-    """Return what was said in a session's first runs.
+    """Return the material for a name: the messages of a session's first runs.
 
     None if the session is gone, or has another name by now.
     """
@@ -85,7 +85,7 @@ def load(tx: Session, ask: NameInput) -> Material | None:
 def store(tx: Session, material: Material, name: str, usage: Usage, now: datetime) -> bool:
     """Keep a name; False if the session is gone, or somebody gave it another name meanwhile.
 
-    What the model took for it is counted with the session's first run.
+    The usage of the model is counted with the session's first run.
     """
     if material.run_id is not None:
         try:
@@ -101,6 +101,6 @@ def store(tx: Session, material: Material, name: str, usage: Usage, now: datetim
 
 
 def _is_meant(session: SessionRecord, ask: NameInput) -> bool:
-    # An older version asked without saying so.
+    # Requests of older versions do not have these fields.
     created_at, before = ask.began or session.created_at, ask.before or digest(session.name)
     return (session.created_at, digest(session.name)) == (created_at, before)

@@ -57,7 +57,7 @@ def page(
 ) -> SessionPage:
     """Return the viewer's sessions, the latest first. No message is loaded.
 
-    One that changes while somebody turns pages moves to the front.
+    A session that changes between two pages moves to the front.
 
     Args:
         tx: The transaction.
@@ -127,9 +127,9 @@ def update_state(
 def chat_history(
     tx: Session, session_id: str, viewer: Viewer, limit: int | None = None
 ) -> list[Message]:
-    """Return what was said in a session's completed runs: each input, and each answer.
+    """Return the input and the answer of each completed run of a session.
 
-    What happened in between is left out. Raises as `find_session`.
+    The messages in between are left out. Raises as `find_session`.
     """
     if limit is not None:
         a_count("limit", limit)
@@ -140,7 +140,7 @@ def chat_history(
         .where(
             _runs.c.session_id == session_id,
             _runs.c.status == RunStatus.completed.value,
-            # What members of a team were told is not what the user said.
+            # The inputs of child runs are not the user's.
             _runs.c.parent_run_id.is_(None),
             _messages.c.turn == 0,
             _messages.c.position == 0,
@@ -179,14 +179,14 @@ def messages(
 
 
 def latest_runs(tx: Session, session_id: str, limit: int) -> list[RunOutput]:
-    """Return the last runs of a session, the latest first, without what lies in other tables."""
+    """Return the last runs of a session, the latest first, each from its own row alone."""
     query = _runs.select().where(_runs.c.session_id == session_id, _runs.c.parent_run_id.is_(None))
     query = query.order_by(_runs.c.number.desc()).limit(limit)
     return [summary_of(row) for row in rows(tx, RUNS, query)]
 
 
 def session_of(row: SessionRecord) -> SessionOutput:
-    """Build what is told of a session."""
+    """Build a session's output."""
     return SessionOutput(
         session_id=row.id,
         user_id=row.user_id,

@@ -1,4 +1,4 @@
-"""Summaries: what a session was about, told anew after each run that ended with an answer."""
+"""Summaries of sessions, renewed after each run that ended with an answer."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from kern.models.base import Usage
 from kern.run import Message
 from kern.values.states import RunStatus
 
-# So many runs before the one that ended are told of too, if their own summaries failed.
+# How many earlier runs a summary catches up with, if their own summaries failed.
 _REACH = 20
 
 _runs = RUNS.table
@@ -39,7 +39,7 @@ _MARK_SUMMARISED = (
 
 @dataclass(frozen=True)
 class Material:
-    """What a summary is made of: the one before, and the runs that it does not tell of."""
+    """The material of a summary: the one before, and the runs that it does not cover."""
 
     component_id: str
     session_id: str
@@ -50,7 +50,7 @@ class Material:
 
 
 def load(tx: Session, run_id: str) -> Material | None:
-    """Read what the session's summary lacks once a run has ended; None if it lacks nothing."""
+    """Read the runs that the session's summary does not cover; None if it covers all."""
     run = run_row(tx, run_id)
     if run is None or run.is_summarised or run.status != RunStatus.completed.value:
         return None
@@ -77,7 +77,7 @@ def load(tx: Session, run_id: str) -> Material | None:
 def store(tx: Session, material: Material, summary: str, usage: Usage, now: datetime) -> bool:
     """Keep a summary; False when another one was stored since the material was read.
 
-    What the model took for it is counted with the run after which it was made.
+    The usage of the model is counted with the run after which it was made.
     """
     run = lifecycle.lock(tx, material.run_id)
     session = session_queue.lock_session(tx, run.session_id)

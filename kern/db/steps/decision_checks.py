@@ -1,4 +1,4 @@
-"""Whether what people are said to have decided about steps is what the chain of decisions holds."""
+"""Checks that a step continues as people decided, by the chain of decisions and not by the rows."""
 
 from collections.abc import Mapping, Sequence
 
@@ -38,9 +38,9 @@ _CHANGED = "arguments_changed"
 def is_as_decided(
     frames: StoredFrames, call: ToolCallRecord, requirements: Sequence[RequirementRecord]
 ) -> bool:
-    """Whether what the rows say of the last question is what was decided about it.
+    """Whether the rows of the last requirement agree with its decision in the chain.
 
-    What lets nothing begin needs no arguments to agree on.
+    A refusal lets nothing begin, so its arguments need not agree.
     """
     row = requirements[-1]
     last = next(reversed(decisions_of(frames.tx, row.id)), None)
@@ -63,7 +63,7 @@ def is_as_decided(
 def matches_shown_arguments(
     frames: StoredFrames, frame: StepRecord, call: ToolCallRecord, verdict: Verdict
 ) -> bool:
-    """Whether a frame would go on with what the person saw, who let it."""
+    """Whether a frame would continue with what the person saw who approved it."""
     match Phase(frame.phase), verdict:
         case ((Phase.gate | Phase.review), Verdict.approve) if call.approved_arguments is not None:
             return True
@@ -76,7 +76,7 @@ def matches_shown_arguments(
 
 
 def matches_decided_outcome(frames: StoredFrames, call: ToolCallRecord) -> bool:
-    """Whether a call that is done came to what somebody said of it, if its outcome was unknown."""
+    """Whether a call whose outcome was unknown has the outcome that was decided."""
     requirements = requirements_of_call(frames.tx, call.id)
     last = (
         next(reversed(decisions_of(frames.tx, requirements[-1].id)), None) if requirements else None
@@ -88,13 +88,13 @@ def matches_decided_outcome(frames: StoredFrames, call: ToolCallRecord) -> bool:
     if last.verdict in _REFUSING:
         return call.outcome != ToolOutcome.result.value
     if last.verdict != Verdict.happened.value or last.actor == KERN:
-        # Its own attempt came to it.
+        # A person refused nothing, or its own attempt reported the result.
         return True
     return call.result == happened_text(last.given)
 
 
 def may_begin(frames: StoredFrames, frame: StepRecord) -> bool:
-    """Whether a frame, and all that hold it, go by what people let pass; else its run fails."""
+    """Whether a frame and its containers begin as people approved; else the run fails."""
     if not _is_gated(frames, frame) or (
         matches_approved_input(frames, frame)
         and all(_begins_as_approved(frames, ancestor) for ancestor in (frame, *frames.above(frame)))
@@ -105,7 +105,7 @@ def may_begin(frames: StoredFrames, frame: StepRecord) -> bool:
 
 
 def refuse(frames: StoredFrames, subject: str) -> None:
-    """Fail a run in which something is not as it was approved."""
+    """Fail a run in which something differs from what was approved."""
     message = (
         f"{subject} than what people decided: somebody changed the rows. Nothing was executed."
     )
@@ -113,7 +113,7 @@ def refuse(frames: StoredFrames, subject: str) -> None:
 
 
 def matches_approved_input(frames: StoredFrames, frame: StepRecord) -> bool:
-    """Whether a step's call is of what a person let pass, if one was asked."""
+    """Whether a step's call has the arguments that a person approved, if it is gated."""
     call = lifecycle.hold_call(frames.tx, frame.call_id)
     if call is None or frames.shape.by_id[frame.node].gate is None:
         return True
@@ -127,13 +127,13 @@ def matches_approved_input(frames: StoredFrames, frame: StepRecord) -> bool:
 
 
 def has_passed_gate(frames: StoredFrames, frame: StepRecord) -> bool:
-    """Whether a person let a frame begin, if one was to be asked."""
+    """Whether a person approved that a frame begins, if it is gated."""
     is_gated = frames.shape.by_id[frame.node].gate is not None
     return not is_gated or _passed(frames, frame) is not None
 
 
 def _is_gated(frames: StoredFrames, frame: StepRecord) -> bool:
-    """Whether a person was to be asked before a frame or one that holds it, by the shape alone."""
+    """Whether a frame or one of its containers is gated, by the pinned shape alone."""
     node: Node | None = frames.shape.by_id[frame.node]
     while node is not None:
         if node.gate is not None:
@@ -174,7 +174,7 @@ def routes_of(call: ToolCallRecord, *, multiple: bool) -> list[str]:
 
 
 def _passed(frames: StoredFrames, frame: StepRecord) -> ToolCallRecord | None:
-    """Return the last question to which a person said yes, if that is what the chain says too."""
+    """Return the call of the last gate that was approved, according to the chain too."""
     calls = reversed(_gates(frames, frame))
     return next((call for call in calls if _let_pass(frames.tx, call)), None)
 
@@ -195,7 +195,7 @@ def _let_pass(tx: Session, call: ToolCallRecord) -> bool:
 def _visible_now(
     frames: StoredFrames, frame: StepRecord, question: ToolCallRecord
 ) -> dict[str, JsonValue]:
-    """Return what a person would see now of a frame, as far as the question showed it."""
+    """Return what a person would see of a frame now, of the names that the question had."""
     visible = shown_before(frames, frame)
     return {name: value for name, value in visible.items() if name in question.arguments}
 
@@ -204,6 +204,6 @@ def _taken_arguments(arguments: Mapping[str, JsonValue]) -> dict[str, JsonValue]
     return {name: value for name, value in arguments.items() if name in TAKEN}
 
 
-def _is_same(value: JsonValue, other: JsonValue) -> bool:
+def _is_same(value: JsonValue, expected: JsonValue) -> bool:
     # To Python 1 equals True, and to JSON it does not.
-    return digest(value) == digest(other)
+    return digest(value) == digest(expected)

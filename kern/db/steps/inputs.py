@@ -44,8 +44,8 @@ def shown_before(frames: StoredFrames, frame: StepRecord) -> dict[str, JsonValue
     """
     arguments = arguments_of(frames, frame)
     visible = {name: value for name, value in arguments.items() if name in TAKEN}
-    above = frames.above(frame)
-    item_of = next((one for one in above if held_by(frames, one) is NodeKind.each), None)
+    containers = frames.above(frame)
+    item_of = next((row for row in containers if held_by(frames, row) is NodeKind.each), None)
     if item_of is not None and origin(frame.source) == into(item_of.id):
         del visible["item"]
     return visible

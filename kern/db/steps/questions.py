@@ -1,4 +1,4 @@
-"""What people are asked about steps, and what becomes of a step by what they say."""
+"""Requirements about steps: opening them, and continuing a step with the decision."""
 
 from datetime import timedelta
 
@@ -48,14 +48,14 @@ _AGAIN = "What it has done stays done, and done again it may do that once more:"
 def new_call(
     frames: StoredFrames, frame: MutableStep, arguments: dict[str, JsonValue]
 ) -> MutableToolCall:
-    """Return a call for a step, with its arguments frozen; it is to be added."""
+    """Return a new call for a step, with its arguments frozen; the caller adds it."""
     node = frames.shape.by_id[frame.node]
     return new_row(
         TOOL_CALLS,
         id=new_id(),
         run_id=frame.run_id,
         turn=frame.number,
-        # Each phase of a step has one.
+        # One call for each phase of a step.
         position=frame.version,
         provider_call_id="",
         name=frame.name,
@@ -70,7 +70,7 @@ def new_call(
 
 
 def ask(frames: StoredFrames, frame: MutableStep) -> None:
-    """Open what a person has to say in a frame's phase."""
+    """Open the requirement of a frame's phase."""
     frame.version += 1
     spec, arguments = _ask_of_phase(frames, frame)
     call = new_call(frames, frame, arguments)
@@ -91,9 +91,9 @@ def ask(frames: StoredFrames, frame: MutableStep) -> None:
 
 
 def apply_decision(frames: StoredFrames, machine: Machine[MutableStep], frame: MutableStep) -> bool:
-    """Let a frame go on with what a person said; False while nobody has.
+    """Continue a frame with the decision about it; False while there is none.
 
-    What was asked and closed with a run that goes on again is asked anew.
+    A requirement that was cancelled when the run failed is opened anew once the run is retried.
     """
     call = lifecycle.hold_call(frames.tx, frame.gate_id)
     requirements = [] if call is None else requirements_of_call(frames.tx, call.id)
@@ -127,14 +127,14 @@ def apply_decision(frames: StoredFrames, machine: Machine[MutableStep], frame: M
 
 
 def drop(frames: StoredFrames, frame: MutableStep) -> None:
-    """Stop what goes on for a frame that was cancelled; a call that executes is let end."""
+    """Stop all work for a frame that was cancelled, except a call that is executing."""
     tx, run, now = frames.tx, frames.run, frames.now
     frame.waits = False
     for call in hold_all(tx, TOOL_CALLS, _OPEN_CALLS, step_id=frame.id):
         for row in hold_pending(tx, call.id):
             row.status, row.resolved_at = RequirementStatus.cancelled.value, now
             record(tx, run, "requirement_cancelled", now, requirement_id=row.id)
-            # Its workflow waits for it and has to hear that nobody will decide.
+            # The workflow waits for a decision, and has to learn that there will be none.
             no_grace = timedelta(0)
             outbox.enqueue(
                 tx, run, DeliveryKind.resolved, now, requirement_id=row.id, grace=no_grace
@@ -157,7 +157,7 @@ def _ask_of_phase(frames: StoredFrames, frame: MutableStep) -> tuple[Ask, dict[s
         case _:
             approval = node.on_trouble
             if approval.on_expiry is OnExpiry.approve or approval.quorum > 1:
-                # Nothing of a failure could be approved.
+                # A failure cannot be approved, neither by silence nor by several people.
                 overrides = {"on_expiry": OnExpiry.reject, "quorum": 1}
                 approval = Approval.model_validate({**approval.model_dump(), **overrides})
             spec = Ask(kind=RequirementKind.error, approval=approval, message=frame.error_message)
@@ -165,7 +165,7 @@ def _ask_of_phase(frames: StoredFrames, frame: MutableStep) -> tuple[Ask, dict[s
 
 
 def _question(frames: StoredFrames, frame: MutableStep, spec: Ask) -> str | None:
-    """Return what is asked, with what doing the frame again would do once more."""
+    """Return the question, with the side effects that executing the frame again would repeat."""
     if Phase(frame.phase) is Phase.gate:
         return spec.message
     save(frames.tx)
@@ -175,7 +175,7 @@ def _question(frames: StoredFrames, frame: MutableStep, spec: Ask) -> str | None
 
 
 def _schema(spec: Ask, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Say what may stand in the place of what was frozen: anything, but for an item."""
+    """Return the schema of an edit: any value may change, except the item of a loop."""
     properties: dict[str, JsonValue] = {
         name: {"const": value} if name == "item" else {} for name, value in arguments.items()
     }

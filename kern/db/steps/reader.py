@@ -1,4 +1,4 @@
-"""What a step's code may read of its own run and session."""
+"""What the code of a step may read of its run and session."""
 
 from collections.abc import Sequence
 
@@ -37,7 +37,7 @@ class StoredReader:
         self._run_id = run_id
 
     def step_content(self, step_id: str, name: str) -> JsonValue:
-        """Return what the latest step of a name came to, as one step sees it."""
+        """Return the content of the latest step of a name, as visible to the step that asks."""
         return self._db.read_now(lambda tx: _step_content(tx, self._run_id, step_id, name))
 
     def workflow_history(self, runs: int) -> Sequence[PastRun]:
@@ -59,7 +59,7 @@ def _step_content(tx: Session, run_id: str, step_id: str, name: str) -> JsonValu
 
 
 def _is_seen(tx: Session, shape: Shape, candidate: StepRecord, own: dict[str, StepRecord]) -> bool:
-    """Whether a step lies in no branch that goes on beside the one that asks."""
+    """Whether a step is visible: it is in no branch that runs beside that of the reader."""
     for frame in _upwards(tx, candidate):
         above = own.get(frame.parent_id or "")
         if above is not None:
