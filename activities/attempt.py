@@ -76,7 +76,7 @@ class Attempt(ABC, Generic[Kept]):
         now = datetime.now(UTC)
         reach(f"{self.what}.before_doubt")
         settled = await self._db.write(
-            lambda tx: calls.doubt(tx, self.taken.tool_call_id, self.token, now)
+            lambda tx: calls.ask_outcome(tx, self.taken.tool_call_id, self.token, now)
         )
         reach(f"{self.what}.after_doubt")
         return settled

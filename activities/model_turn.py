@@ -126,7 +126,7 @@ class ModelTurn:
     ) -> ModelResponse:
         limit = agent.tool_call_limit
         told = agent.context.told(conversation.state, conversation.summary)
-        briefing = agent.conduct.briefing(conversation.made)
+        briefing = agent.conduct.briefing(conversation.calls)
         request = ModelRequest(
             instructions=told if briefing is None else f"{told or ''}\n\n{briefing}".strip(),
             messages=conversation.messages,
@@ -199,7 +199,7 @@ def _with_summary(
     agent: ModelComponent, conversation: Conversation, outcome: TurnOutcome
 ) -> TurnOutcome:
     """Have the session's summary made once the run has ended, if its component keeps one."""
-    if outcome.ended and agent.enable_session_summaries and not conversation.is_inside:
+    if outcome.ended and agent.enable_session_summaries and not conversation.is_child:
         return outcome.model_copy(update={"summarise": True})
     return outcome
 
@@ -209,7 +209,7 @@ async def _planned(
 ) -> Answer:
     """Plan an answer: in a thread where that may call the user's code, which may block."""
     so_far = SoFar(
-        conversation.calls_so_far, conversation.corrections, conversation.said, conversation.made
+        conversation.calls_so_far, conversation.corrections, conversation.input, conversation.calls
     )
     if not response.tool_calls and agent.output_schema is None:
         return plan(agent, response, so_far)

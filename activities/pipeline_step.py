@@ -23,7 +23,7 @@ from kern.db.engine.store import Store
 from kern.db.reading.run_outputs import no_run, run_row
 from kern.db.steps import execution, transactions
 from kern.db.steps.execution import backoff
-from kern.db.steps.transactions import Evaluate, Execute, Finished, Held, Task
+from kern.db.steps.transactions import Evaluate, Execute, Finished, InProgress, Task
 from kern.db.turns.calls import Execution
 from kern.errors import NotFound
 from kern.pipeline.frames import Phase
@@ -74,7 +74,7 @@ class PipelineSteps:
         visit = _Visit(self._db, self._executions, ask.run_id, lane)
         task = await visit.take()
         while not isinstance(task, PipelineOutcome):
-            if isinstance(task, Held):
+            if isinstance(task, InProgress):
                 task = await visit.look_after(task)
             elif isinstance(task, Execute):
                 task = await self._execute(visit, task)
@@ -165,7 +165,7 @@ class _Visit:
         """Return what is to be done next."""
         return await self.store(lambda _tx, _now: None, "step.before_take", "step.after_take")
 
-    async def look_after(self, held: Held) -> Task:
+    async def look_after(self, held: InProgress) -> Task:
         """Wait for an attempt that is in the middle of the step, and return what is to be done."""
         began = time.monotonic()
         await self._executions.until_over(held.token)

@@ -17,7 +17,7 @@ from kern.contracts.messages import ToolCallInput, ToolCallOutcome
 from kern.db.engine.store import Store
 from kern.db.reading.chat_history import StoredPast
 from kern.db.turns import calls
-from kern.db.turns.calls import Execution, Kept, Settled
+from kern.db.turns.calls import Execution, Receipt, Settled
 from kern.errors import NotFound, Unavailable
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
@@ -52,11 +52,11 @@ class ToolCalls:
     async def _bring_to_end(self, ask: ToolCallInput) -> ToolCallOutcome:
         token = new_id()
         taken = await self._take(ask, token)
-        while isinstance(taken, Settled) and taken.held_by is not None:
-            await self._executions.until_over(taken.held_by)
+        while isinstance(taken, Settled) and taken.active_token is not None:
+            await self._executions.until_over(taken.active_token)
             taken = await self._take(ask, token)
         if isinstance(taken, Settled):
-            if taken.goes_on:
+            if taken.child_is_active:
                 raise not_here("The run that executes the call has not ended")
             return ToolCallOutcome(gate=taken.gate, run_ended=taken.run_ended)
         _log.info(
@@ -146,7 +146,7 @@ class _Attempt(Attempt[Outcome]):
         reach("tool_call.before_store")
         kept = await self._store(outcome, told)
         reach("tool_call.after_store")
-        level = _log.warning if kept is Kept.fenced else _log.info
+        level = _log.warning if kept is Receipt.fenced else _log.info
         level(
             "tool_ended",
             run_id=self.taken.run_id,
@@ -156,7 +156,7 @@ class _Attempt(Attempt[Outcome]):
             kept=kept,
         )
 
-    async def _store(self, outcome: ToolOutcome, told: Outcome) -> Kept:
+    async def _store(self, outcome: ToolOutcome, told: Outcome) -> Receipt:
         now = datetime.now(UTC)
         try:
             return await self._db.write(

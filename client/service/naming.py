@@ -46,7 +46,7 @@ class SessionNaming:
         try:
             await self._temporal.execute_workflow(
                 "NameSession",
-                naming.asked(session),
+                naming.name_request(session),
                 id=f"kern:name:{key}",
                 task_queue=queue_of(session.component_id),
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

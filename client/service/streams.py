@@ -8,7 +8,7 @@ from kern.contracts.viewer import Viewer
 from kern.db.engine.pg_notify import Listener
 from kern.db.engine.store import Store
 from kern.db.engine.stores import PostgresStore
-from kern.db.reading.event_feed import follow, standing
+from kern.db.reading.event_feed import mark_streamed, position
 from kern.errors import InvalidInput
 from kern.process.live_text import Follower
 from kern.values.ids import an_id
@@ -67,9 +67,9 @@ class Readers:
 
     async def announced(self, run_id: str, viewer: Viewer) -> int:
         """Have the run's writers tell of what they write; return the last event's number."""
-        run = await self._db.read(lambda tx: standing(tx, run_id, viewer))
+        run = await self._db.read(lambda tx: position(tx, run_id, viewer))
         if not run.is_announced:
-            await self._db.write(lambda tx: follow(tx, run_id))
+            await self._db.write(lambda tx: mark_streamed(tx, run_id))
         return run.last_event
 
     def reader(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import TypeAdapter
 
-from kern.db.engine.tables import EventRow
+from kern.db.engine.records import EventRecord
 from kern.db.journal.events import STOPS
 from kern.db.reading.event_feed import News, turn_of
 from kern.events import RunContent, RunContentReset, RunEvent, TurnStarted
@@ -56,8 +56,8 @@ class Transcript:
             if row.kind == "turn_completed":
                 turn = turn_of(row)
                 yield from self._settle(turn, news.texts.get(turn, ""))
-            if row.kind == "run_completed" and news.handed:
-                yield from self._hand(news.turn + 1, news.handed)
+            if row.kind == "run_completed" and news.delegated_answer:
+                yield from self._hand(news.turn + 1, news.delegated_answer)
             yield self._event(row, news)
 
     def _begin(self, turn: int, attempt: int | None, token: str | None) -> Iterator[RunEvent]:
@@ -103,7 +103,7 @@ class Transcript:
             yield self._reset(turn)
         yield self._content(turn, None, content)
 
-    def _event(self, row: EventRow, news: News) -> RunEvent:
+    def _event(self, row: EventRecord, news: News) -> RunEvent:
         fields: dict[str, object] = {
             **row.data,
             "run_id": self._run_id,
@@ -121,7 +121,7 @@ class Transcript:
         return _EVENT.validate_python(fields)
 
 
-def _last_stop_last(news: News) -> list[EventRow]:
+def _last_stop_last(news: News) -> list[EventRecord]:
     """Return the events with the stop at which the reader leaves at their end.
 
     Something may be noted after a run has ended, such as the end of a call that was under way.

@@ -111,7 +111,7 @@ class Relay:
             await self._start_next_run(session_id, now)
 
     async def _start_next_run(self, session_id: str, now: datetime) -> None:
-        await self._db.write(lambda tx: session_queue.let_next_begin(tx, session_id, "", now))
+        await self._db.write(lambda tx: session_queue.start_next_run(tx, session_id, "", now))
 
     async def _check_run(self, run_id: str) -> None:
         try:

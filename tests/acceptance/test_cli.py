@@ -226,7 +226,7 @@ def test_what_an_attempt_came_to_after_a_person_said_otherwise_is_shown(
     call_id = kern("show", torn.run_id, "--json").json["tools"][0]["id"]
     sent = partial(calls.finish, outcome=ToolOutcome.result, result="sent", changes=[])
     now = datetime.now(UTC)
-    assert db.write_now(lambda tx: sent(tx, call_id, "first", now=now)) is calls.Kept.fenced
+    assert db.write_now(lambda tx: sent(tx, call_id, "first", now=now)) is calls.Receipt.fenced
     shown = kern("show", torn.run_id)
     assert "another try was rejected by dana" in shown.out
     assert "too late" in shown.out
@@ -365,8 +365,8 @@ def test_a_database_of_a_development_version_is_to_be_moved_away(kern: Cli, home
             old.execute(f"CREATE TABLE {name} (id TEXT)")
         old.execute("CREATE TABLE alembic_version AS SELECT '0005' AS version_num")
         old.commit()
-    for command in ("runs", "migrate"):
-        assert "before 0.2 (revision 0005)" in kern(command, code=5).err
+    for words in ("runs", "migrate"):
+        assert "before 0.2 (revision 0005)" in kern(words, code=5).err
     said = kern("doctor", code=6).out
     assert "FAIL database" in said
     assert "Move the database away" in said

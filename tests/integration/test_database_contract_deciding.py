@@ -75,7 +75,7 @@ def call_of(seen: Requirement) -> str:
     return seen.tool_call_id
 
 
-def runs_with(stored: Stored, seen: Requirement) -> dict[str, JsonValue]:
+def effective_arguments(stored: Stored, seen: Requirement) -> dict[str, JsonValue]:
     begun = stored.begin(call_of(seen), "runner")
     assert isinstance(begun, Execution)
     return begun.arguments
@@ -109,9 +109,9 @@ def test_each_kind_takes_the_verdicts_that_fit_it_and_no_other(
     call, run = stored.execution(call_of(seen)), stored.output(seen.run_id)
     match verdict:
         case Verdict.approve | Verdict.run_again:
-            assert runs_with(stored, seen) == ARGUMENTS
+            assert effective_arguments(stored, seen) == ARGUMENTS
         case Verdict.answer:
-            assert runs_with(stored, seen) == {**ARGUMENTS, "amount": 3}
+            assert effective_arguments(stored, seen) == {**ARGUMENTS, "amount": 3}
         case Verdict.reject:
             assert call.outcome is ToolOutcome.rejected
             assert "because" in str(call.result)
@@ -174,7 +174,7 @@ def test_an_edit_is_validated_and_is_what_runs(stored: Stored) -> None:
     assert closed.resolution is not None
     assert closed.resolution.edit == {"amount": 7}
     assert closed.arguments == ARGUMENTS
-    assert runs_with(stored, seen) == {**ARGUMENTS, "amount": 7}
+    assert effective_arguments(stored, seen) == {**ARGUMENTS, "amount": 7}
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_a_quorum_needs_different_people_who_approve_the_same(stored: Stored) ->
     assert (open_.status, open_.approvals) == (RequirementStatus.pending, 1)
     assert isinstance(stored.begin(call_of(seen)), Settled)
     assert stored.resolve(seen, by="c", edit={"amount": 1}).delivery is not None
-    assert runs_with(stored, seen) == {**ARGUMENTS, "amount": 1}
+    assert effective_arguments(stored, seen) == {**ARGUMENTS, "amount": 1}
 
 
 def test_one_rejection_outweighs_a_quorum(stored: Stored) -> None:
@@ -300,7 +300,7 @@ def test_texts_of_decisions_are_cleaned_before_they_are_hashed_and_kept(stored: 
     closed = stored.resolve(edited, note=bad, edit={"order_id": bad}).requirement
     assert closed.resolution is not None
     assert closed.resolution.note == "a\ufffdb?"
-    assert runs_with(stored, edited)["order_id"] == "a\ufffdb?"
+    assert effective_arguments(stored, edited)["order_id"] == "a\ufffdb?"
 
 
 def test_a_run_that_ended_takes_no_decision(stored: Stored) -> None:
@@ -319,4 +319,4 @@ def test_an_edit_that_the_tool_would_read_as_another_number_is_refused(
         stored.resolve(seen, edit={"amount": amount})
     untouched(stored, seen)
     stored.resolve(seen, edit={"amount": 2**53})
-    assert runs_with(stored, seen) == {**ARGUMENTS, "amount": 2**53}
+    assert effective_arguments(stored, seen) == {**ARGUMENTS, "amount": 2**53}

@@ -11,8 +11,9 @@ from kern.context.history_window import Window
 from kern.contracts.answers import NewCall
 from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db.engine.base import KernRow
-from kern.db.engine.plain_rows import add, table_of
-from kern.db.engine.tables import DeletedRunRow, FileRow, MessageRow, RunRow, SessionRow
+from kern.db.engine.plain_rows import add
+from kern.db.engine.tables import FileRow, MessageRow, RunRow, SessionRow
+from kern.db.engine.typed_tables import DELETED_RUNS, FILES, RUNS
 from kern.db.journal import audit_chain, outbox
 from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.reading import history_window, session_metrics
@@ -51,7 +52,7 @@ def attach(stored: Stored, session_id: str, run_id: str) -> str:
     def write(tx: Session) -> None:
         add(
             tx,
-            FileRow,
+            FILES,
             id=file_id,
             session_id=session_id,
             name="bill.pdf",
@@ -171,7 +172,7 @@ def test_the_id_of_a_deleted_run_starts_no_other_one(stored: Stored) -> None:
 
 def test_ids_of_deleted_runs_are_forgotten_after_months(stored: Stored) -> None:
     long_ago, session_id = NOW - timedelta(days=91), new_id()
-    stored.do(lambda tx: add(tx, DeletedRunRow, id=session_id, deleted_at=long_ago))
+    stored.do(lambda tx: add(tx, DELETED_RUNS, id=session_id, deleted_at=long_ago))
     assert stored.look(lambda tx: is_deleted(tx, session_id))
     said(stored, session_id, "Hi")
     delete(stored, session_id)
@@ -375,7 +376,7 @@ def test_a_fork_keeps_its_files_when_the_session_is_deleted(stored: Stored) -> N
 
 def test_copies_know_every_column_of_what_they_copy() -> None:
     """A new column of a run says whether a copy has it, too: look at `forks.fork`."""
-    assert set(table_of(RunRow).c.keys()) == {
+    assert set(RUNS.table.c.keys()) == {
         *("id", "session_id", "parent_run_id", "root_run_id", "ancestors", "path"),
         *("forked_from", "user_id", "component_id"),
         *("shape", "steps_opened", "steps_known", "steps_done"),

@@ -12,9 +12,9 @@ from sqlmodel import Session
 from kern.context.history_window import Window
 from kern.contracts.answers import NewCall
 from kern.contracts.viewer import OPERATOR
-from kern.db.engine.plain_rows import table_of
 from kern.db.engine.stores import SqliteStore
 from kern.db.engine.tables import MessageRow, RequirementRow, RunRow
+from kern.db.engine.typed_tables import MESSAGES, REQUIREMENTS, RUNS
 from kern.db.migrations.migrate import enter_schema
 from kern.db.reading import history_window
 from kern.db.reading.history_window import earlier
@@ -178,7 +178,7 @@ def long(stored: Stored) -> tuple[Stored, str]:
 def _fill(tx: Any, session: str) -> None:  # noqa: ANN401  rows as plain as they come
     ids = [new_id() for _ in range(LONG)]
     tx.connection().execute(
-        table_of(RunRow).insert(),
+        RUNS.table.insert(),
         [
             {
                 **RunRow(
@@ -201,7 +201,7 @@ def _fill(tx: Any, session: str) -> None:  # noqa: ANN401  rows as plain as they
         ],
     )
     tx.connection().execute(
-        table_of(MessageRow).insert(),
+        MESSAGES.table.insert(),
         [
             MessageRow(
                 run_id=run_id, turn=turn, position=0, role="assistant", content="a", created_at=NOW
@@ -211,7 +211,7 @@ def _fill(tx: Any, session: str) -> None:  # noqa: ANN401  rows as plain as they
         ],
     )
     tx.connection().execute(
-        table_of(RequirementRow).insert(),
+        REQUIREMENTS.table.insert(),
         [
             RequirementRow(
                 id=new_id(),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+from sqlalchemy import event
 from sqlmodel import Session, select
 
 from kern.contracts.answers import Answer, NewCall, NewChild
@@ -74,6 +75,27 @@ def test_members_have_runs_inside_the_teams(stored: Stored) -> None:
     assert found.path == ["agent", "finder"]
 
 
+def test_a_decision_locks_the_runs_above_before_the_chain(stored: Stored) -> None:
+    team, member = delegated(stored, "finder")
+    call_id = gated(stored, member.run_id)
+    assert paused(stored, team.run_id)
+    requirement, statements = stored.requirement(call_id), list[str]()
+
+    def note(*execution: object) -> None:
+        statements.append(" ".join(str(execution[2]).split()))
+
+    event.listen(stored.database.engine, "before_cursor_execute", note)
+    try:
+        stored.resolve(requirement)
+    finally:
+        event.remove(stored.database.engine, "before_cursor_execute", note)
+    runs = [at for at, one in enumerate(statements) if "FROM runs WHERE runs.id = " in one]
+    chain = [at for at, one in enumerate(statements) if "FROM chain_heads WHERE" in one]
+    assert len(runs) == 2, "the member's and the team's"
+    assert len(chain) == 1
+    assert chain[0] > max(runs)
+
+
 def test_an_answer_that_is_stored_twice_gives_work_once(stored: Stored) -> None:
     team, member = delegated(stored, "finder")
     again, same = delegated(stored, "finder", run_id=team.run_id)
@@ -86,7 +108,7 @@ def test_a_call_ends_with_what_its_run_came_to(stored: Stored) -> None:
     calls = {call.child_run_id: call.id for call in team.tools}
     goes_on = stored.begin(calls[member.run_id])
     assert isinstance(goes_on, Settled)
-    assert goes_on.goes_on
+    assert goes_on.child_is_active
 
     stored.answer(member.run_id, content="Found.")
     stored.do(
@@ -98,7 +120,7 @@ def test_a_call_ends_with_what_its_run_came_to(stored: Stored) -> None:
     for one in (member, other, third, member):
         settled = stored.begin(calls[one.run_id])
         assert isinstance(settled, Settled)
-        assert not settled.goes_on
+        assert not settled.child_is_active
 
     ended = {call.child_run_id: call for call in stored.output(team.run_id).tools}
     assert ended[member.run_id].outcome is ToolOutcome.result

@@ -170,6 +170,6 @@ def test_what_was_left_behind_is_found(stored: Stored) -> None:
     stored.sql("UPDATE kern_runs SET status = 'completed' WHERE id = :id", id=first)
     assert session_id in stored.look(lambda tx: session_queue.stuck_sessions(tx, after(60)))
     assert session_id not in stored.look(lambda tx: session_queue.stuck_sessions(tx, NOW))
-    stored.do(lambda tx: session_queue.let_next_begin(tx, session_id, "", NOW))
+    stored.do(lambda tx: session_queue.start_next_run(tx, session_id, "", NOW))
     assert not is_queued(stored, second)
     assert len(starts(stored, second)) == 1

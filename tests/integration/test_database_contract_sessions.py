@@ -159,9 +159,9 @@ def test_a_cursor_that_no_page_gave_is_refused(stored: Stored, cursor: str) -> N
 @pytest.mark.parametrize("session_id", ["a b/ä?", "…", "-"])
 def test_a_cursor_is_one_plain_word(session_id: str) -> None:
     place = cursors.Place(NOW, session_id)
-    word = cursors.written(place)
+    word = cursors.encode(place)
     assert word.replace("-", "").replace("_", "").isalnum()
-    assert cursors.read(word) == place
+    assert cursors.decode(word) == place
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1001])
@@ -179,7 +179,7 @@ def test_a_listing_is_read_by_index_and_asks_once(tmp_path: Path) -> None:
         event.listen(engine, "before_cursor_execute", lambda *a: asked.append((a[2], a[3])))
         first = stored.look(lambda tx: records.page(tx, ANN, limit=2))
         assert first == SessionPage()
-        cursor = cursors.written(cursors.Place(NOW, "s"))
+        cursor = cursors.encode(cursors.Place(NOW, "s"))
         stored.look(lambda tx: records.page(tx, ANN, limit=2, cursor=cursor))
         listings = [one for one in asked if one[0].startswith("SELECT")]
         assert len(listings) == 2

@@ -94,7 +94,7 @@ def test_a_session_is_named_after_its_first_runs(stored: Stored) -> None:
 
 
 def to_name(stored: Stored, session_id: str) -> naming.Material:
-    ask = naming.asked(stored.look(lambda tx: records.read(tx, session_id, OPERATOR)))
+    ask = naming.name_request(stored.look(lambda tx: records.read(tx, session_id, OPERATOR)))
     found = stored.look(lambda tx: naming.load(tx, ask))
     assert found is not None
     return found
@@ -121,7 +121,7 @@ def test_what_a_name_took_is_counted_with_the_sessions_first_run(stored: Stored)
 def test_a_name_that_a_person_gave_meanwhile_stands(stored: Stored) -> None:
     session_id = new_id()
     said(stored, session_id, "one")
-    ask = naming.asked(stored.look(lambda tx: records.read(tx, session_id, OPERATOR)))
+    ask = naming.name_request(stored.look(lambda tx: records.read(tx, session_id, OPERATOR)))
     found = to_name(stored, session_id)
     stored.do(lambda tx: records.rename(tx, session_id, OPERATOR, "Mine", NOW))
     assert not name(stored, found, "Numbers")
@@ -134,7 +134,7 @@ def test_a_name_that_a_person_gave_meanwhile_stands(stored: Stored) -> None:
 def test_what_was_made_for_a_deleted_session_reaches_none_with_its_id(stored: Stored) -> None:
     session_id = new_id()
     told = material(stored, said(stored, session_id, "ann's secret"))
-    ask = naming.asked(stored.look(lambda tx: records.read(tx, session_id, OPERATOR)))
+    ask = naming.name_request(stored.look(lambda tx: records.read(tx, session_id, OPERATOR)))
     found = to_name(stored, session_id)
     stored.do(lambda tx: deletions.delete(tx, session_id, OPERATOR, NOW))
     stored.accept(session_id=session_id, input="bob's", user_id="bob", at=after(1))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlmodel import Session, col, or_, select
 
+from kern.db.engine.records import RunRecord
 from kern.db.engine.store import Store
 from kern.db.engine.tables import (
     DecisionRow,
@@ -29,7 +30,7 @@ FINAL = {"completed", "cancelled", "error"}
 class Rows:
     """Everything that SQL holds of one run; `run` is None where it was never accepted."""
 
-    run: RunRow | None = None
+    run: RunRecord | None = None
     session: SessionRow | None = None
     messages: list[MessageRow] = field(default_factory=list)
     calls: list[ToolCallRow] = field(default_factory=list)

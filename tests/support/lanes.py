@@ -16,7 +16,7 @@ from kern.contracts.messages import PipelineOutcome, Work
 from kern.contracts.viewer import OPERATOR
 from kern.db.steps import retry as retrying
 from kern.db.steps import transactions
-from kern.db.steps.transactions import Evaluate, Execute, Finished, Held, Task
+from kern.db.steps.transactions import Evaluate, Execute, Finished, InProgress, Task
 from kern.values.ids import new_id
 from kern.values.states import RunStatus, ToolOutcome
 from kern.workflow import Workflow
@@ -80,7 +80,7 @@ class Lanes:
         while not isinstance(task, PipelineOutcome):
             # Here its step is executed.
             is_stopped = yield
-            assert not isinstance(task, Held)
+            assert not isinstance(task, InProgress)
             end = partial(self._end, done=task, token=token)
             if is_stopped:
                 self._stored.do(end)

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
+from kern.db.engine.mutable_rows import MutableStep
 from kern.db.engine.plain_rows import new_row
-from kern.db.engine.step_tables import StepRow
+from kern.db.engine.typed_tables import STEPS
 from kern.pipeline.frames import RUN, Phase, held_in, into
 from kern.pipeline.nodes import Node, NodeKind, Shape
 
@@ -18,16 +19,16 @@ class MemoryFrames:
 
     def __init__(self, shape: Shape, given: JsonValue) -> None:
         self.shape = shape
-        self.rows: dict[str, StepRow] = {}
+        self.rows: dict[str, MutableStep] = {}
         self.known = self.done = 0
         self._given = given
 
-    def get(self, frame_id: str) -> StepRow:
+    def get(self, frame_id: str) -> MutableStep:
         return self.rows[frame_id]
 
-    def add(self, node: Node, parent: StepRow | None, place: int, source: str) -> StepRow:
+    def add(self, node: Node, parent: MutableStep | None, place: int, source: str) -> MutableStep:
         row = new_row(
-            StepRow,
+            STEPS,
             id=str(len(self.rows)),
             run_id="run",
             number=len(self.rows),
@@ -45,27 +46,27 @@ class MemoryFrames:
         self.rows[row.id] = row
         return row
 
-    def prepared(self, parent: StepRow, place: int) -> StepRow:
+    def prepared(self, parent: MutableStep, place: int) -> MutableStep:
         return self._children(parent)[place]
 
-    def prepare(self, parent: StepRow, node: Node, items: Sequence[JsonValue]) -> None:
+    def prepare(self, parent: MutableStep, node: Node, items: Sequence[JsonValue]) -> None:
         for place, item in enumerate(items):
             row = self.add(node, parent, place, "")
             row.source, row.given = into(row.id), item
 
-    def contents(self, parent: StepRow) -> list[JsonValue]:
+    def contents(self, parent: MutableStep) -> list[JsonValue]:
         return [
             self.content(one.last_id or one.id) if one.outcome == "completed" else None
             for one in self._children(parent)
         ]
 
-    def opened(self, parent: StepRow) -> Iterable[StepRow]:
+    def opened(self, parent: MutableStep) -> Iterable[MutableStep]:
         return [one for one in self._children(parent) if one.phase != Phase.pending.value]
 
-    def unfinished(self, parent: StepRow) -> Iterable[StepRow]:
+    def unfinished(self, parent: MutableStep) -> Iterable[MutableStep]:
         return [one for one in self.opened(parent) if one.phase != Phase.done.value]
 
-    def dropped(self, frame: StepRow) -> None:
+    def dropped(self, frame: MutableStep) -> None:
         assert frame.outcome == "cancelled"
 
     def count(self, *, known: int = 0, done: int = 0) -> None:
@@ -75,15 +76,15 @@ class MemoryFrames:
     def content(self, frame_id: str) -> JsonValue:
         return self.rows[frame_id].content
 
-    def given(self, frame: StepRow) -> JsonValue:
+    def given(self, frame: MutableStep) -> JsonValue:
         if frame.source == RUN:
             return self._given
         frame_id, is_content = held_in(frame.source)
         return self.content(frame_id) if is_content else self.rows[frame_id].given
 
-    def feedback(self, frame: StepRow) -> str | None:
+    def feedback(self, frame: MutableStep) -> str | None:
         """Return what the nearest person who had something done again said."""
-        row: StepRow | None = frame
+        row: MutableStep | None = frame
         while row is not None:
             if row.feedback is not None:
                 return row.feedback
@@ -100,7 +101,7 @@ class MemoryFrames:
                     return False
         return True
 
-    def _children(self, parent: StepRow) -> list[StepRow]:
+    def _children(self, parent: MutableStep) -> list[MutableStep]:
         found = [
             one
             for one in self.rows.values()

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from sqlalchemy import bindparam, select
 
 from kern.components.steps.blocks import StepFunction
-from kern.db.engine.plain_rows import execute, table_of
+from kern.db.engine.plain_rows import execute
 from kern.db.engine.store import Store
-from kern.db.engine.tables import ToolCallRow
+from kern.db.engine.typed_tables import TOOL_CALLS
 from kern.requirements import Requirement
 from kern.values.states import RequirementKind
 from kern.workflow import StepInput, StepOutput
 from tests.support.pipeline_specs import Spec, edited, made, note, replaced, troubled
 
-_calls = table_of(ToolCallRow)
+_calls = TOOL_CALLS.table
 _STEP_OF = select(_calls.c.step_id).where(_calls.c.id == bindparam("call_id"))
 
 

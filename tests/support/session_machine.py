@@ -183,7 +183,7 @@ class Interleavings(SessionSteps):
             case _:
                 # The relay looks for queued runs that nobody released, and finds none.
                 self.write(
-                    lambda tx: session_queue.let_next_begin(tx, session.id, "", after(now)),
+                    lambda tx: session_queue.start_next_run(tx, session.id, "", after(now)),
                     again=True,
                 )
 

@@ -1,12 +1,12 @@
-"""Whether a call that is about to run is the one that was approved."""
+"""Checks, right before a call runs, that it is the one that was approved."""
 
 from collections.abc import Sequence
 
 from sqlmodel import Session
 
-from kern.db.engine.tables import RequirementRow, ToolCallRow
+from kern.db.engine.records import RequirementRecord, ToolCallRecord
 from kern.db.journal.audit_chain import KERN, decisions_of, hash_of
-from kern.db.reading.run_outputs import runs_with
+from kern.db.reading.run_outputs import effective_arguments
 from kern.values.canonical import arguments_digest
 from kern.values.states import RequirementKind, Verdict
 
@@ -18,26 +18,29 @@ _GUARDS = (
 _ALLOWING = (Verdict.approve.value, Verdict.answer.value)
 
 
-def is_as_approved(tx: Session, call: ToolCallRow, asked: Sequence[RequirementRow]) -> bool:
-    """Whether a call's arguments are those that were frozen, and decided if they had to be.
+def is_as_approved(
+    tx: Session, call: ToolCallRecord, requirements: Sequence[RequirementRecord]
+) -> bool:
+    """Whether a call's arguments are those that were frozen and, if it is gated, approved.
 
-    `asked` are the requirements about the call.
+    There are two lines of defence. The digest beside the arguments reveals a change of either. A
+    row that was forged together with its digests is revealed by the decisions, whose chain holds
+    the digest that people approved. A gated call whose requirement is missing, or has become
+    another kind, does not run.
 
-    The digests beside the arguments find a change of one of them. A row that was forged with its
-    digests is found by the decisions: their chain holds what was approved. A gated call whose
-    requirement is gone, or has become another kind, does not run.
+    `requirements` are those about the call.
     """
     if arguments_digest(call.name, call.arguments) != call.digest:
         return False
-    guard = next((row for row in asked if row.kind in _GUARDS), None)
+    guard = next((row for row in requirements if row.kind in _GUARDS), None)
     if guard is None:
         changed = (call.gate, call.approved_arguments, call.approved_digest)
         return changed == (None, None, None)
-    digest = arguments_digest(call.name, runs_with(call))
+    digest = arguments_digest(call.name, effective_arguments(call))
     return call.approved_digest == digest and _was_decided(tx, guard, digest)
 
 
-def _was_decided(tx: Session, guard: RequirementRow, digest: str) -> bool:
+def _was_decided(tx: Session, guard: RequirementRecord, digest: str) -> bool:
     allowing = [
         decision
         for decision in decisions_of(tx, guard.id)

@@ -1,6 +1,21 @@
-"""Deciding.
+"""Deciding: one transaction checks a decision, appends it to the chain, and acts on it.
 
-One transaction checks a decision, appends it to the chain, and does what follows from it.
+Locks are taken in the order run, its ancestors, session, chain. Two transactions that took them in
+different orders would wait for each other. The run's row comes first, and everything in the run is
+read under it: its holder sees every decision that was committed before, and nobody can add another
+one until the transaction ends. Three checks rest on that:
+
+- *the first valid resolution wins*: the status is read under the lock, so the second of two people
+  finds the requirement resolved, and is told by whom;
+- *the quorum*: earlier approvals are counted under the lock. Counted before it, two people who
+  approve at once would each see one approval too few, and nobody would resolve the requirement.
+  Only approvals of the same arguments add up: an edit is another proposal;
+- *the frozen arguments*: the digest that the person saw is compared with those of the call and of
+  the requirement, and none of them can change before the commit.
+
+The end of the chain is one row for all runs, so it is locked last: a transaction that held it while
+it waited for an ancestor's row would stop, or deadlock with, the decisions of that ancestor.
+The decision reaches the workflow after the commit, through the outbox.
 """
 
 from collections.abc import Sequence
@@ -22,17 +37,18 @@ from kern.db.decisions.verdicts import (
     happened_text,
     outcome_text,
 )
-from kern.db.engine.plain_rows import table_of
-from kern.db.engine.tables import DecisionRow, RequirementRow, RunRow, ToolCallRow
+from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableToolCall
+from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord, ToolCallRecord
+from kern.db.engine.typed_tables import REQUIREMENTS, RUNS
 from kern.db.engine.unit_of_work import hold
 from kern.db.journal import audit_chain, outbox
-from kern.db.journal.audit_chain import KERN, Decided
+from kern.db.journal.audit_chain import KERN, NewDecision
 from kern.db.journal.events import record
 from kern.db.journal.outbox import Delivery, DeliveryKind
-from kern.db.reading.run_outputs import check, no_requirement, requirement_of, runs_with
+from kern.db.reading.run_outputs import check, effective_arguments, no_requirement, requirement_of
 from kern.db.reading.run_trees import is_within
 from kern.db.runs import lifecycle
-from kern.db.runs.step_waits import steps_on
+from kern.db.runs.step_waits import resume_step
 from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotAllowed
 from kern.requirements import DecisionDraft, Requirement
 from kern.values.canonical import arguments_digest
@@ -46,23 +62,24 @@ from kern.values.states import (
     Verdict,
 )
 
-_requirements = table_of(RequirementRow)
+_requirements = REQUIREMENTS.table
 _REQUIREMENT = _requirements.select().where(_requirements.c.id == bindparam("requirement_id"))
 _RUN_OF = lifecycle.locking(
     select(_requirements.c.run_id)
     .where(_requirements.c.id == bindparam("requirement_id"))
     .scalar_subquery()
 )
-# What lets nothing run needs no arguments to agree on.
+# A refusal lets nothing run, so it is accepted even where the arguments were tampered with.
 _EXECUTING = frozenset({Verdict.approve, Verdict.answer, Verdict.run_again})
 _REFUSING = frozenset({Verdict.reject, Verdict.fail})
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A decision on its way in: about which requirement, seen with which arguments, by whom.
+    """A decision before it is accepted: the requirement, the arguments as seen, and the person.
 
-    `id` becomes the decision's: a submission whose acknowledgement was lost is known by it.
+    `id` becomes the decision's id. A submission that is repeated, because its acknowledgement was
+    lost, is recognised by it and accepted once.
     """
 
     requirement_id: str
@@ -76,8 +93,9 @@ class Submission:
 class Accepted:
     """A decision that was stored.
 
-    `delivery` is there when it resolved the requirement and its run goes on. `run_ids` names that
-    run and those above it, from the root on. `stands_still`: the run waits for people all the same.
+    `delivery` is set when the decision resolved the requirement. `run_ids` are the ids of the
+    requirement's run and its ancestors, from the root on. `stands_still` says that the run still
+    waits for people.
     """
 
     requirement: Requirement
@@ -96,14 +114,14 @@ def resolve(
 ) -> Accepted:
     """Accept a decision: the first valid one wins.
 
-    `within` is the run in which, or in the runs inside which, the requirement has to be.
+    `within` is a run: the requirement has to belong to it or to one of its descendants.
 
     Raises:
         NotFound: there is no such requirement.
         NotAllowed: it belongs to somebody else, or this person may not decide it.
         AlreadyResolved: somebody was first; the message says who.
         ArgumentsChanged: what the person saw is not what was frozen.
-        InvalidDecision: the decision does not fit, or the requirement is another run's.
+        InvalidDecision: the decision does not fit, or the requirement belongs to another run.
     """
     submission = replace(submission, draft=cleaned(submission.draft))
     run, row, call = _lock(tx, submission.requirement_id, viewer)
@@ -115,22 +133,25 @@ def resolve(
         return _accepted(tx, run, row, outbox.find(tx, row.id))
     _check(tx, row, call, submission, earlier)
     arguments = approved_arguments(row, submission.draft)
-    decided = _decided(row, submission, arguments)
-    audit_chain.append(tx, row, decided, earlier, now)
+    decision = _new_decision(row, submission, arguments)
     delivery = None
-    if _is_enough(row, decided, earlier):
-        close(row, RequirementStatus.resolved, decided, now)
-        _act(tx, run, row, call, decided=decided, now=now, arguments=arguments)
+    if _is_enough(row, decision, earlier):
+        close(row, RequirementStatus.resolved, decision, now)
+        _apply(tx, run, row, call, decision=decision, now=now, arguments=arguments)
         delivery = outbox.enqueue(tx, run, DeliveryKind.resolved, now, requirement_id=row.id)
-    _tell(tx, run, row, decided, now)
-    # An approved call waits for nobody any more.
+    _record(tx, run, row, decision, now)
+    # A call that may run needs nobody's answer, so its run is active again. In all other cases the
+    # status is derived from what else is open.
     is_closed = delivery is not None
-    goes_on = is_closed and (steps_on(tx, call) or decided.verdict in _EXECUTING)
-    lifecycle.update_status(tx, run, now, paused=False if goes_on else None)
+    continues = is_closed and (resume_step(tx, call) or decision.verdict in _EXECUTING)
+    lifecycle.update_status(tx, run, now, paused=False if continues else None)
+    audit_chain.append(tx, row, decision, earlier, now)
     return _accepted(tx, run, row, delivery)
 
 
-def _accepted(tx: Session, run: RunRow, row: RequirementRow, delivery: Delivery | None) -> Accepted:
+def _accepted(
+    tx: Session, run: RunRecord, row: RequirementRecord, delivery: Delivery | None
+) -> Accepted:
     return Accepted(
         requirement_of(tx, row),
         delivery,
@@ -140,9 +161,10 @@ def _accepted(tx: Session, run: RunRow, row: RequirementRow, delivery: Delivery 
 
 
 def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:
-    """Close a requirement whose deadline has passed, unless somebody decided before.
+    """Close a requirement whose deadline has passed, unless somebody has decided.
 
-    Before the deadline, people are reminded and others asked, when it is time for that.
+    Before the deadline it reminds people and escalates, when that is due. Calling it early, late
+    or twice does no harm: the row says what is due.
     """
     run, row, call = _lock(tx, requirement_id, OPERATOR)
     if RunStatus(run.status).is_final:
@@ -152,22 +174,22 @@ def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:
     if row.due_at is None or now < row.due_at:
         reminders.look(tx, run, row, now)
         return ExpiryOutcome(gate=reminders.gate_of(row))
-    decided = _silence(row)
-    audit_chain.append(tx, row, decided, audit_chain.decisions_of(tx, row.id), now)
-    close(row, RequirementStatus.expired, decided, now)
-    _act(tx, run, row, call, decided=decided, now=now)
+    decision = _decision_of_deadline(row)
+    close(row, RequirementStatus.expired, decision, now)
+    _apply(tx, run, row, call, decision=decision, now=now)
     record(
-        tx, run, "requirement_expired", now, requirement_id=row.id, verdict=decided.verdict.value
+        tx, run, "requirement_expired", now, requirement_id=row.id, verdict=decision.verdict.value
     )
-    lifecycle.update_status(tx, run, now, paused=False if steps_on(tx, call) else None)
+    lifecycle.update_status(tx, run, now, paused=False if resume_step(tx, call) else None)
+    audit_chain.append(tx, row, decision, audit_chain.decisions_of(tx, row.id), now)
     return ExpiryOutcome(run_ended=RunStatus(run.status).is_final)
 
 
 def _lock(
     tx: Session, requirement_id: str, viewer: Viewer
-) -> tuple[RunRow, RequirementRow, ToolCallRow]:
-    run = hold(tx, RunRow, _RUN_OF, requirement_id=requirement_id)
-    row = hold(tx, RequirementRow, _REQUIREMENT, requirement_id=requirement_id)
+) -> tuple[MutableRun, MutableRequirement, MutableToolCall]:
+    run = hold(tx, RUNS, _RUN_OF, requirement_id=requirement_id)
+    row = hold(tx, REQUIREMENTS, _REQUIREMENT, requirement_id=requirement_id)
     if run is None or row is None:
         raise no_requirement(requirement_id)
     check(tx, viewer, f"Requirement {requirement_id!r}", run)
@@ -179,20 +201,20 @@ def _lock(
 
 def _check(
     tx: Session,
-    row: RequirementRow,
-    call: ToolCallRow,
+    row: RequirementRecord,
+    call: ToolCallRecord,
     submission: Submission,
-    earlier: Sequence[DecisionRow],
+    earlier: Sequence[DecisionRecord],
 ) -> None:
     if row.status != RequirementStatus.pending.value:
         raise AlreadyResolved(requirement_of(tx, row).closed_message())
     actor = submission.actor
     _check_person(row, actor, earlier)
-    frozen = runs_with(call)
-    shown = arguments_digest(row.tool_name or "", row.arguments)
+    frozen = effective_arguments(call)
+    displayed = arguments_digest(row.tool_name or "", row.arguments)
     frozen_digest = arguments_digest(call.name, frozen)
     refuses = submission.draft.verdict in _REFUSING
-    if not refuses and not submission.digest == row.digest == shown == frozen_digest:
+    if not refuses and not submission.digest == row.digest == displayed == frozen_digest:
         message = (
             f"The arguments of requirement {row.id!r} ({row.tool_name}) are not those that were "
             "frozen when the run paused. Nothing was decided. Read the requirement again, and use "
@@ -203,7 +225,7 @@ def _check(
     check_fit(row, submission.draft)
 
 
-def _check_person(row: RequirementRow, actor: str, earlier: Sequence[DecisionRow]) -> None:
+def _check_person(row: RequirementRecord, actor: str, earlier: Sequence[DecisionRecord]) -> None:
     if actor == KERN:
         message = f"{KERN!r} is Kern itself, in whose name nobody decides. Give the person's name."
         raise NotAllowed(message)
@@ -224,88 +246,92 @@ def _check_person(row: RequirementRow, actor: str, earlier: Sequence[DecisionRow
         raise AlreadyResolved(message)
 
 
-def _decided(
-    row: RequirementRow, submission: Submission, arguments: dict[str, JsonValue] | None
-) -> Decided:
+def _new_decision(
+    row: RequirementRecord, submission: Submission, arguments: dict[str, JsonValue] | None
+) -> NewDecision:
     draft = submission.draft
-    given: JsonValue = draft.result
+    value: JsonValue = draft.result
     if draft.values is not None:
-        given = draft.values
+        value = draft.values
     elif draft.choices is not None:
-        given = list(draft.choices)
+        value = list(draft.choices)
     digest = row.digest if arguments is None else arguments_digest(row.tool_name or "", arguments)
-    return Decided(
+    return NewDecision(
         verdict=draft.verdict,
         actor=submission.actor,
         note=draft.note,
         digest=digest,
         edit=draft.edit,
-        given=given,
+        given=value,
         id=submission.id,
     )
 
 
-def _is_enough(row: RequirementRow, decided: Decided, earlier: Sequence[DecisionRow]) -> bool:
-    """Whether the requirement closes now: everything but an approval closes it alone."""
-    if decided.verdict is not Verdict.approve:
+def _is_enough(
+    row: RequirementRecord, decision: NewDecision, earlier: Sequence[DecisionRecord]
+) -> bool:
+    """Whether the decision resolves the requirement: only approvals need a quorum."""
+    if decision.verdict is not Verdict.approve:
         return True
-    same = [
-        decision
-        for decision in earlier
-        if decision.verdict == Verdict.approve.value and decision.digest == decided.digest
+    agreeing = [
+        approval
+        for approval in earlier
+        if approval.verdict == Verdict.approve.value and approval.digest == decision.digest
     ]
-    return len(same) + 1 >= row.quorum
+    return len(agreeing) + 1 >= row.quorum
 
 
-def _act(
+def _apply(
     tx: Session,
-    run: RunRow,
-    row: RequirementRow,
-    call: ToolCallRow,
+    run: MutableRun,
+    row: RequirementRecord,
+    call: MutableToolCall,
     *,
-    decided: Decided,
+    decision: NewDecision,
     now: datetime,
     arguments: dict[str, JsonValue] | None = None,
 ) -> None:
-    match decided.verdict:
+    match decision.verdict:
         case Verdict.approve | Verdict.answer:
-            call.approved_digest = decided.digest
+            call.approved_digest = decision.digest
             call.approved_arguments = arguments
         case Verdict.run_again:
             call.status = ToolCallStatus.waiting.value
         case Verdict.fail | Verdict.skip if call.step_id is not None:
-            lifecycle.finish_call(tx, call, ToolOutcome.error, outcome_text(row, decided), now)
+            lifecycle.finish_call(tx, call, ToolOutcome.error, outcome_text(row, decision), now)
         case Verdict.happened if call.step_id is not None:
-            lifecycle.finish_call(tx, call, ToolOutcome.result, happened_text(decided.given), now)
+            lifecycle.finish_call(tx, call, ToolOutcome.result, happened_text(decision.given), now)
         case Verdict.fail | Verdict.skip:
-            reason = outcome_text(row, decided)
+            reason = outcome_text(row, decision)
             lifecycle.fail(tx, run, "decided_to_fail", reason, now)
         case Verdict.reject:
-            lifecycle.finish_call(tx, call, ToolOutcome.rejected, outcome_text(row, decided), now)
+            lifecycle.finish_call(tx, call, ToolOutcome.rejected, outcome_text(row, decision), now)
         case Verdict.choose | Verdict.result | Verdict.happened:
-            # What was done elsewhere, or by an attempt that died, was done too.
-            run.tool_calls += decided.verdict is not Verdict.choose and call.step_id is None
-            lifecycle.finish_call(tx, call, ToolOutcome.result, outcome_text(row, decided), now)
+            # A call that was executed elsewhere, or by an attempt that died, counts as executed.
+            run.tool_calls += decision.verdict is not Verdict.choose and call.step_id is None
+            lifecycle.finish_call(tx, call, ToolOutcome.result, outcome_text(row, decision), now)
 
 
-def _tell(tx: Session, run: RunRow, row: RequirementRow, decided: Decided, now: datetime) -> None:
+def _record(
+    tx: Session, run: MutableRun, row: RequirementRecord, decision: NewDecision, now: datetime
+) -> None:
     kind = (
         "requirement_approved"
         if row.status == RequirementStatus.pending.value
         else "requirement_resolved"
     )
     record(
-        tx, run, kind, now, requirement_id=row.id, verdict=decided.verdict.value, by=decided.actor
+        tx, run, kind, now, requirement_id=row.id, verdict=decision.verdict.value, by=decision.actor
     )
 
 
-def _silence(row: RequirementRow) -> Decided:
+def _decision_of_deadline(row: RequirementRecord) -> NewDecision:
     due = row.due_at.isoformat(timespec="seconds") if row.due_at else ""
     verdict = {
         OnExpiry.approve: Verdict.approve,
         OnExpiry.reject: Verdict.reject,
         OnExpiry.fail: Verdict.fail,
     }[OnExpiry(row.on_expiry)]
-    return Decided(
+    return NewDecision(
         verdict=verdict, actor=KERN, note=f"Nobody decided until {due}.", digest=row.digest
     )

@@ -1,6 +1,7 @@
-"""What happens while nobody decides: reminders, then others who are asked, then the deadline.
+"""What happens while nobody decides: reminders, an escalation, and the deadline.
 
-One timer of the workflow serves all three: it asks the row, which says when to ask again.
+The workflow has one timer for all three. When it fires, an activity looks at the requirement's row,
+which says what is due now and when to look again.
 """
 
 from datetime import datetime, timedelta
@@ -8,23 +9,26 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from kern.contracts.messages import Gate
-from kern.db.engine.tables import RequirementRow, RunRow
+from kern.db.engine.mutable_rows import MutableRequirement, MutableRun
+from kern.db.engine.records import RequirementRecord
 from kern.db.journal.events import record
 
-# Each takes some events of the workflow's history, which has a limit.
+# Each reminder adds events to the workflow's history, whose size is limited.
 _MOST_REMINDERS = 100
 
 
-def gate_of(row: RequirementRow) -> Gate:
-    """Return what the workflow knows of a requirement: its id, and when to look at it again."""
-    moments = [one for one in (row.remind_at, row.escalate_at, row.due_at) if one is not None]
+def gate_of(row: RequirementRecord) -> Gate:
+    """Return what the workflow needs of a requirement: its id, and when to look at it again."""
+    moments = [
+        moment for moment in (row.remind_at, row.escalate_at, row.due_at) if moment is not None
+    ]
     return Gate(requirement_id=row.id, due_at=min(moments, default=None))
 
 
-def look(tx: Session, run: RunRow, row: RequirementRow, now: datetime) -> None:
-    """Remind and escalate, if it is time; once for each time, however often this is called."""
+def look(tx: Session, run: MutableRun, row: MutableRequirement, now: datetime) -> None:
+    """Remind and escalate if that is due, once for each due time, however often this is called."""
     if row.escalate_at is not None and now >= row.escalate_at:
-        added = [one for one in row.escalate_to or [] if one not in row.candidates]
+        added = [person for person in row.escalate_to or [] if person not in row.candidates]
         row.candidates, row.escalate_at = [*row.candidates, *added], None
         record(tx, run, "requirement_escalated", now, requirement_id=row.id, to=list(added))
     if row.remind_at is not None and now >= row.remind_at:
@@ -33,8 +37,8 @@ def look(tx: Session, run: RunRow, row: RequirementRow, now: datetime) -> None:
         record(tx, run, "requirement_reminded", now, requirement_id=row.id, times=row.reminders)
 
 
-def _next_reminder(row: RequirementRow, last: datetime, now: datetime) -> datetime | None:
-    """Return the next one of the row's own rhythm; those that nobody could send are left out."""
+def _next_reminder(row: RequirementRecord, last: datetime, now: datetime) -> datetime | None:
+    """Return the next reminder in the row's rhythm; missed ones are skipped."""
     if row.remind_seconds is None or row.reminders >= _MOST_REMINDERS:
         return None
     missed = max(0, (now - last).total_seconds()) // row.remind_seconds

@@ -1,11 +1,11 @@
-"""What a decision must look like to fit its requirement, and what it says to the model."""
+"""Which decisions fit which requirements, and the text that tells the model of a decision."""
 
 from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from kern.db.engine.tables import RequirementRow
-from kern.db.journal.audit_chain import Decided
+from kern.db.engine.records import RequirementRecord
+from kern.db.journal.audit_chain import NewDecision
 from kern.errors import InvalidDecision
 from kern.requirements import METHODS, DecisionDraft, UserInputField
 from kern.values import json_formats
@@ -29,7 +29,7 @@ _FITTING: Mapping[RequirementKind, frozenset[Verdict]] = {
 
 
 def cleaned(draft: DecisionDraft) -> DecisionDraft:
-    """Return a decision without what cannot be stored, so that what is hashed is what is kept."""
+    """Return a decision without characters that cannot be stored, so that its hash verifies."""
     return draft.model_copy(
         update={
             "note": None if draft.note is None else clean_text(draft.note),
@@ -40,8 +40,8 @@ def cleaned(draft: DecisionDraft) -> DecisionDraft:
     )
 
 
-def check_fit(row: RequirementRow, draft: DecisionDraft) -> None:
-    """Refuse a decision of another kind, or with values that do not fit.
+def check_fit(row: RequirementRecord, draft: DecisionDraft) -> None:
+    """Check that a decision fits its requirement.
 
     Raises:
         InvalidDecision: it does not fit; the message says what would.
@@ -58,8 +58,8 @@ def check_fit(row: RequirementRow, draft: DecisionDraft) -> None:
         _check_choices(row, draft.choices or ())
 
 
-def approved_arguments(row: RequirementRow, draft: DecisionDraft) -> dict[str, JsonValue] | None:
-    """Return the arguments that replace the frozen ones; None when the decision leaves those.
+def approved_arguments(row: RequirementRecord, draft: DecisionDraft) -> dict[str, JsonValue] | None:
+    """Return the arguments that replace the frozen ones; None if the decision keeps those.
 
     Raises:
         InvalidDecision: the values do not fit the tool's schema.
@@ -72,50 +72,50 @@ def approved_arguments(row: RequirementRow, draft: DecisionDraft) -> dict[str, J
         fields = [UserInputField.model_validate(item) for item in row.fields]
         values = draft.values or {}
         _check_fields(row, fields, values)
-        given = {
+        values_of_fields = {
             f.name: values.get(f.name, f.default)
             for f in fields
             if f.name in values or "default" in f.json_schema
         }
-        filled = {**row.arguments, **given}
+        filled = {**row.arguments, **values_of_fields}
         _check_schema(row, filled, row.arguments_schema)
         return filled
     return None
 
 
-def outcome_text(row: RequirementRow, decided: Decided) -> str:
-    """Return what the model is told of a call that a person settled."""
-    note = f" Their note: {decided.note}" if decided.note else ""
-    match decided.verdict:
+def outcome_text(row: RequirementRecord, decision: NewDecision) -> str:
+    """Return the result of a call that a person decided, as the model reads it."""
+    note = f" Their note: {decision.note}" if decision.note else ""
+    match decision.verdict:
         case Verdict.reject:
-            who = "" if decided.actor == "kern" else f" by {decided.actor}"
-            said = f"This call was rejected{who} and was not executed.{note}"
+            by = "" if decision.actor == "kern" else f" by {decision.actor}"
+            text = f"This call was rejected{by} and was not executed.{note}"
             if row.kind == RequirementKind.unknown_outcome.value:
-                said = f"It is unknown whether this call ran; another try was rejected{who}.{note}"
-            return f"{said} Do not repeat it unless asked to."
+                text = f"It is unknown whether this call ran; another try was rejected{by}.{note}"
+            return f"{text} Do not repeat it unless asked to."
         case Verdict.fail:
             return (
-                f"{decided.actor!r} ended the run because of the call of {row.tool_name!r}.{note}"
+                f"{decision.actor!r} ended the run because of the call of {row.tool_name!r}.{note}"
             )
         case Verdict.choose:
-            return chosen_text(row, decided.given)
+            return chosen_text(row, decision.given)
         case _:
-            given = decided.given
-            return given if isinstance(given, str) else canonical_json(given)
+            value = decision.given
+            return value if isinstance(value, str) else canonical_json(value)
 
 
-def chosen_text(row: RequirementRow, given: JsonValue) -> str:
-    """Return what a call comes to by which a person was to choose."""
-    chosen = given if isinstance(given, list) else []
+def chosen_text(row: RequirementRecord, value: JsonValue) -> str:
+    """Return the result of a call that asked a person to choose."""
+    chosen = value if isinstance(value, list) else []
     return canonical_json(chosen if row.multiple else chosen[0])
 
 
-def happened_text(given: JsonValue) -> str:
-    """Return what a step's call comes to of which a person said that it ran: as if it told so."""
-    return canonical_json({"content": given, "stop": False})
+def happened_text(value: JsonValue) -> str:
+    """Return the result of a step's call that a person reports as executed."""
+    return canonical_json({"content": value, "stop": False})
 
 
-def _check_choices(row: RequirementRow, choices: tuple[str, ...]) -> None:
+def _check_choices(row: RequirementRecord, choices: tuple[str, ...]) -> None:
     offered = ", ".join(repr(choice) for choice in row.choices)
     unknown = [choice for choice in choices if choice not in row.choices]
     if unknown:
@@ -126,13 +126,13 @@ def _check_choices(row: RequirementRow, choices: tuple[str, ...]) -> None:
         message = f"{double!r} was chosen twice for requirement {row.id!r}: choose each once."
         raise InvalidDecision(message)
     if not choices or (len(choices) > 1 and not row.multiple):
-        wanted = "at least one" if row.multiple else "exactly one"
-        message = f"Requirement {row.id!r} takes {wanted} of {offered}; {len(choices)} were given."
+        allowed = "at least one" if row.multiple else "exactly one"
+        message = f"Requirement {row.id!r} takes {allowed} of {offered}; {len(choices)} were given."
         raise InvalidDecision(message)
 
 
 def _check_fields(
-    row: RequirementRow, fields: list[UserInputField], values: dict[str, JsonValue]
+    row: RequirementRecord, fields: list[UserInputField], values: dict[str, JsonValue]
 ) -> None:
     names = [item.name for item in fields]
     unknown = sorted(set(values) - set(names))
@@ -147,7 +147,7 @@ def _check_fields(
 
 
 def _check_schema(
-    row: RequirementRow, value: dict[str, JsonValue], schema: dict[str, JsonValue]
+    row: RequirementRecord, value: dict[str, JsonValue], schema: dict[str, JsonValue]
 ) -> None:
     from jsonschema import Draft202012Validator  # noqa: PLC0415  slow to import, seldom needed
 
@@ -167,18 +167,18 @@ def _check_schema(
 
 
 def _inexact(value: dict[str, JsonValue], schema: dict[str, JsonValue]) -> str | None:
-    """Name an integer that a field of floats would make another number of.
+    """Name an integer that a float parameter would silently round.
 
-    What lies deeper is found when the call is about to run.
+    Nested values are checked when the call is about to run.
     """
     properties = schema.get("properties")
-    for name, given in value.items():
+    for name, number in value.items():
         shape = properties.get(name) if isinstance(properties, dict) else None
         is_float = isinstance(shape, dict) and shape.get("type") == "number"
-        if is_float and isinstance(given, int) and not _is_exact(given):
-            # Python writes no number of thousands of digits.
-            shown = given if given.bit_length() < _LONG_BITS else "a number that long"
-            return f"{name}: {shown} cannot be held exactly by a float"
+        if is_float and isinstance(number, int) and not _is_exact(number):
+            # Python refuses to print integers of thousands of digits.
+            digits = number if number.bit_length() < _LONG_BITS else "a number that long"
+            return f"{name}: {digits} cannot be held exactly by a float"
     return None
 
 

@@ -62,11 +62,11 @@ class Seconds(FunctionElement[float]):
 
 @compiles(Seconds, "sqlite")
 def _in_sqlite(element: Seconds, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  SQLAlchemy's signature
-    start, end = (compiler.process(one, **options) for one in element.clauses)
+    start, end = (compiler.process(clause, **options) for clause in element.clauses)
     return f"((julianday({end}) - julianday({start})) * 86400.0)"
 
 
 @compiles(Seconds, "postgresql")
 def _in_postgres(element: Seconds, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  as above
-    start, end = (compiler.process(one, **options) for one in element.clauses)
+    start, end = (compiler.process(clause, **options) for clause in element.clauses)
     return f"CAST(EXTRACT(EPOCH FROM ({end} - {start})) AS DOUBLE PRECISION)"

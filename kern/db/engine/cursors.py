@@ -1,6 +1,7 @@
-"""Where a page of a listing ends, as one word that callers hand back.
+"""Cursors: where a page of a listing ended, as one opaque word that callers pass back.
 
-It holds what the listing is ordered by, not only an id: the row may have moved or be gone since.
+A cursor has the values that the listing is ordered by, not only an id: the row may have moved in
+the order since, or be deleted.
 """
 
 import base64
@@ -21,17 +22,17 @@ class Place(NamedTuple):
     id: str
 
 
-def written(place: Place) -> str:
-    """Return a place as a word without characters that a shell or a URL reads."""
+def encode(place: Place) -> str:
+    """Return a place as a word that needs no quoting in a shell or a URL."""
     text = json.dumps([place.at.isoformat(), place.id])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def read(cursor: str) -> Place:
-    """Return the place that a word tells.
+def decode(cursor: str) -> Place:
+    """Return the place that a cursor encodes.
 
     Raises:
-        InvalidInput: no listing gave it.
+        InvalidInput: no listing returned such a cursor.
     """
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
@@ -46,7 +47,7 @@ def read(cursor: str) -> Place:
         raise _no_cursor(cursor) from None
 
 
-def _no_cursor(given: object) -> InvalidInput:
+def _no_cursor(cursor: object) -> InvalidInput:
     return InvalidInput(
-        f"{described(given)} is no cursor: pass the one that came with the page before."
+        f"{described(cursor)} is no cursor: pass the one that came with the page before."
     )

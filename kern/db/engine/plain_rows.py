@@ -1,31 +1,53 @@
 """Rows without the ORM's unit of work, which takes five times as long for the same statement.
 
-For what is only added or only read; `kern.db.held` has those that are read and then changed.
+Three kinds of objects stand for a row:
+
+- what `rows` reads is SQLAlchemy's `Row`. It cannot be changed, and is annotated as a record of
+  `kern.db.engine.records`;
+- what `new_row` makes, and what `kern.db.engine.unit_of_work` takes to change it, is a `PlainRow`
+  of the table's own class, from `kern.db.engine.mutable_rows`;
+- a table model (`RunRow`) is what a query of SQLModel's reads, where a path is seldom taken.
+
+A function is annotated with the weakest kind that it needs: a record if it only reads. All three
+have the fields of a record, so nothing is ever converted.
 """
 
 from collections.abc import Iterator, Mapping
-from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import Connection, CursorResult, Executable, Insert, Table
+from sqlalchemy import Connection, CursorResult, Executable
 from sqlmodel import Session, SQLModel
 
-from kern.db.engine.base import KernRow, row_class
-
-Kind = TypeVar("Kind", bound=SQLModel)
 _CONNECTION, _LATER = "kern_connection", "kern_later"
 
 
 class PlainRow:
-    """A row's attributes, with nothing behind them."""
+    """A row's fields as plain attributes, with nothing behind them."""
 
     def __init__(self, values: Mapping[str, object]) -> None:
         vars(self).update(values)
 
 
-def table_of(kind: type[SQLModel]) -> Table:
-    """Return the table of a kind of row."""
-    return KernRow.metadata.tables[_name(kind)]
+RecordT = TypeVar("RecordT")
+RowT = TypeVar("RowT", bound=PlainRow)
+
+
+class TypedTable(Generic[RecordT, RowT]):
+    """A table with the types of its rows: `RecordT` as they are read, `RowT` as they are changed.
+
+    Attributes:
+        table: The table itself, from which statements are built.
+        row_type: The class of the rows that may be changed.
+        defaults: The values of the columns that have a default, by name.
+        insertion: The statement that inserts rows, built once.
+    """
+
+    def __init__(self, model: type[SQLModel], row_type: type[RowT]) -> None:
+        fields = model.model_fields.items()
+        self.table = model.metadata.tables[str(model.__tablename__)]
+        self.row_type = row_type
+        self.defaults = {name: field.default for name, field in fields if not field.is_required()}
+        self.insertion = self.table.insert()
 
 
 def execute(tx: Session, query: Executable, /, **values: object) -> CursorResult[Any]:
@@ -39,69 +61,53 @@ def execute(tx: Session, query: Executable, /, **values: object) -> CursorResult
     return connection.execute(query, values)
 
 
-def new_row(kind: type[Kind], /, **values: object) -> Kind:
-    """Return a row that is not in its table yet, with the defaults of its kind.
-
-    It has the attributes of `kind`; `add_row` puts it into the table.
-    """
-    return cast("Kind", PlainRow({**_defaults(_name(kind)), **values}))
-
-
-def add_row(tx: Session, kind: type[Kind], row: Kind) -> None:
-    """Insert a row that was filled in and is not changed any more."""
-    execute(tx, _insertion(_name(kind)), **vars(row))
-
-
-def add(tx: Session, kind: type[SQLModel], /, **values: object) -> None:
-    """Insert a row of which this transaction needs nothing more.
-
-    Not with the row of what it refers to still unflushed.
-    """
-    execute(tx, _insertion(_name(kind)), **values)
-
-
-def add_later(tx: Session, kind: type[SQLModel], /, **values: object) -> None:
-    """Insert a row at the transaction's end, all of a kind in one statement.
-
-    Nothing in the transaction reads it or refers to it.
-    """
-    later: dict[str, list[dict[str, object]]] = tx.info.setdefault(_LATER, {})
-    later.setdefault(_name(kind), []).append(values)
-
-
-def add_what_waits(tx: Session) -> None:
-    """Insert what `add_later` was given."""
-    later: dict[str, list[dict[str, object]]] = tx.info.pop(_LATER, {})
-    for name, values in later.items():
-        tx.connection().execute(_insertion(name), values)
-
-
 def rows(
     tx: Session,
-    kind: type[Kind],  # noqa: ARG001  the type of the result
+    table: TypedTable[RecordT, RowT],  # noqa: ARG001  the type of the rows
     query: Executable,
     /,
     **values: object,
-) -> Iterator[Kind]:
-    """Read rows only to look at them: they have the attributes of `kind`, and cannot be changed.
+) -> Iterator[RecordT]:
+    """Read rows that this transaction does not change.
 
-    `query` selects the table's columns (`table_of(kind).select()`).
+    `query` selects the columns of the table (`RUNS.table.select()`).
     """
-    found: Any = execute(tx, query, **values)
-    return cast("Iterator[Kind]", iter(found))
+    return cast("Iterator[RecordT]", iter(execute(tx, query, **values)))
 
 
-def _name(kind: type[SQLModel]) -> str:
-    return str(kind.__tablename__)
+def new_row(table: TypedTable[RecordT, RowT], /, **values: object) -> RowT:
+    """Return a row with the defaults of its table, into which `add_row` puts it."""
+    return table.row_type({**table.defaults, **values})
 
 
-@cache
-def _defaults(name: str) -> dict[str, object]:
-    # By name, since a kind does not count as hashable.
-    fields = row_class(name).model_fields
-    return {name: field.default for name, field in fields.items() if not field.is_required()}
+def add_row(tx: Session, table: TypedTable[RecordT, RowT], row: RowT) -> None:
+    """Insert a row that was filled in and is not changed any more."""
+    execute(tx, table.insertion, **vars(row))
 
 
-@cache
-def _insertion(name: str) -> Insert:
-    return KernRow.metadata.tables[name].insert()
+def add(tx: Session, table: TypedTable[RecordT, RowT], /, **values: object) -> None:
+    """Insert a row of which this transaction needs nothing more.
+
+    The row that it refers to has to be in its table, not only in the ORM's or the unit of work.
+    """
+    execute(tx, table.insertion, **values)
+
+
+def add_later(tx: Session, table: TypedTable[RecordT, RowT], /, **values: object) -> None:
+    """Insert a row at the transaction's end, all of a table in one statement.
+
+    Nothing in the transaction reads it or refers to it.
+    """
+    later: dict[str, _Later] = tx.info.setdefault(_LATER, {})
+    _, batch = later.setdefault(table.table.name, (table.insertion, []))
+    batch.append(values)
+
+
+def insert_deferred(tx: Session) -> None:
+    """Insert the rows of `add_later`."""
+    later: dict[str, _Later] = tx.info.pop(_LATER, {})
+    for insertion, batch in later.values():
+        tx.connection().execute(insertion, batch)
+
+
+_Later = tuple[Executable, list[dict[str, object]]]

@@ -20,7 +20,7 @@ from sqlalchemy.exc import (
 from sqlmodel import Session
 
 from kern.db.engine.after_commit import is_due, news_of, stopped_in
-from kern.db.engine.plain_rows import add_what_waits
+from kern.db.engine.plain_rows import insert_deferred
 from kern.db.engine.unit_of_work import save
 from kern.errors import InvalidInput, KernError, Unavailable
 from kern.process.checkpoints import reach
@@ -133,7 +133,7 @@ class Store:
             # that nothing in the transaction refers to.
             session.flush()
             save(session)
-            add_what_waits(session)
+            insert_deferred(session)
             news = news_of(session)
             if news:
                 self._notify(session, news)

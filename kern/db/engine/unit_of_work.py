@@ -1,26 +1,48 @@
 """Rows that a transaction takes in order to change them: read in one statement, written in one.
 
-The ORM's unit of work does the same and takes ten times as long, on the path that every run takes
-several times. What was changed is written when `save` is called, and at the latest by the commit.
+Why not the ORM's unit of work: it does the same and takes ten times the CPU, on the path that every
+run takes several times. This one does less, and a caller has to know what:
+
+- **When rows are written.** An assignment to a field is written by the next `save`, and at the
+  latest by the commit. `hold_all` saves first, so its query sees all changes. `hold` does not, to
+  save a statement: its query finds by values that this transaction has not changed, and does not
+  find a row of `hold_new` before it is saved. Before any other query that depends on a change, the
+  caller calls `save`.
+- **One object per row.** A row that the transaction holds already is returned as the same object,
+  with the changes so far, and not as the database has it. So functions may take the same run again
+  instead of handing it around.
+- **Locks.** `hold` takes no lock by itself. Its query does, with `FOR UPDATE`, unless the lock of
+  another row covers the row: the run's row covers everything in a run. A transaction on SQLite
+  that will write excludes all other writers from its beginning.
+- **Lost changes.** Only assignments are written. A list or dict that is changed in place is still
+  the object that was read, so it does not count as changed: assign a new one
+  (`row.path = [*row.path, name]`). Assigning to a row that `rows` returned is an error, and the
+  type checkers report it.
+- **The ORM.** Neither knows of the other's rows. A table model that was loaded in the same
+  transaction keeps its old values, and no transaction may change one row both ways.
+
+A transaction that fails is rolled back, and may be executed again from its beginning. Nothing is
+held then: the entries belong to the session (`tx.info`).
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from sqlalchemy import Executable, RowMapping, Table, Update, bindparam
-from sqlmodel import Session, SQLModel
+from sqlmodel import Session
 
-from kern.db.engine.plain_rows import PlainRow, execute, table_of
+from kern.db.engine.plain_rows import PlainRow, RecordT, RowT, TypedTable, execute
 
-Kind = TypeVar("Kind", bound=SQLModel)
 _Key = tuple[object, ...]
-_PLACE = "kern_held"
+_ENTRIES = "kern_held"
 
 
 @dataclass
 class _Entry:
+    """A row that is held; `before` has the values that its table has, or will have first."""
+
     row: PlainRow
     table: Table
     key: _Key
@@ -29,39 +51,30 @@ class _Entry:
 
 
 def hold(
-    tx: Session,
-    kind: type[Kind],
-    query: Executable,
-    /,
-    **values: object,
-) -> Kind | None:
+    tx: Session, table: TypedTable[RecordT, RowT], query: Executable, /, **values: object
+) -> RowT | None:
     """Return the row that `query` finds, to be changed in this transaction; None without one.
 
     `query` selects the table's columns and locks the row, unless the lock of another row (its
     run's) covers it. A row that the transaction holds already is the same object again.
     """
-    found = execute(tx, query, **values).mappings().first()
-    return None if found is None else _held(tx, kind, found)
+    record = execute(tx, query, **values).mappings().first()
+    return None if record is None else _held_row(tx, table, record)
 
 
 def hold_all(
-    tx: Session,
-    kind: type[Kind],
-    query: Executable,
-    /,
-    **values: object,
-) -> list[Kind]:
+    tx: Session, table: TypedTable[RecordT, RowT], query: Executable, /, **values: object
+) -> list[RowT]:
     """As `hold`, for all rows that `query` finds once the changes so far are written."""
     save(tx)
-    return [_held(tx, kind, found) for found in execute(tx, query, **values).mappings()]
+    return [_held_row(tx, table, record) for record in execute(tx, query, **values).mappings()]
 
 
-def hold_new(tx: Session, kind: type[Kind], row: Kind) -> Kind:
-    """Have a new row inserted by the next `save`, with what it has become by then."""
-    table, values = table_of(kind), dict(vars(row))
-    key = tuple(values[column.name] for column in table.primary_key)
-    plain = cast("PlainRow", row)
-    _entries(tx)[table.name, *key] = _Entry(plain, table, key, values, is_new=True)
+def hold_new(tx: Session, table: TypedTable[RecordT, RowT], row: RowT) -> RowT:
+    """Have a new row inserted by the next `save`, with the values that it has by then."""
+    values = dict(vars(row))
+    key = tuple(values[column.name] for column in table.table.primary_key)
+    _entries(tx)[table.table.name, *key] = _Entry(row, table.table, key, values, is_new=True)
     return row
 
 
@@ -89,15 +102,16 @@ def _insert(tx: Session) -> None:
         tx.connection().execute(entries[0].table.insert(), [entry.before for entry in entries])
 
 
-def _held(tx: Session, kind: type[Kind], found: RowMapping) -> Kind:
-    table = table_of(kind)
-    values = {column.name: found[column.name] for column in table.columns}
-    key = tuple(values[column.name] for column in table.primary_key)
+def _held_row(tx: Session, table: TypedTable[RecordT, RowT], record: RowMapping) -> RowT:
+    columns, name = table.table.columns, table.table.name
+    values = {column.name: record[column.name] for column in columns}
+    key = tuple(values[column.name] for column in table.table.primary_key)
     entries = _entries(tx)
-    known = entries.get((table.name, *key))
-    if known is None:
-        known = entries[table.name, *key] = _Entry(PlainRow(values), table, key, values)
-    return cast("Kind", known.row)
+    entry = entries.get((name, *key))
+    if entry is None:
+        entry = _Entry(table.row_type(values), table.table, key, values)
+        entries[name, *key] = entry
+    return cast("RowT", entry.row)
 
 
 def _changes(entry: _Entry) -> Iterator[tuple[str, object]]:
@@ -113,7 +127,7 @@ def _keyed(entry: _Entry) -> Iterator[tuple[Any, object]]:
 
 
 def _entries(tx: Session) -> dict[_Key, _Entry]:
-    return cast("dict[_Key, _Entry]", tx.info.setdefault(_PLACE, {}))
+    return cast("dict[_Key, _Entry]", tx.info.setdefault(_ENTRIES, {}))
 
 
 @cache

@@ -8,19 +8,22 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
-from kern.db.engine.plain_rows import add_row, new_row, rows, table_of
-from kern.db.engine.tables import ChainHeadRow, DecisionRow, RequirementRow
+from kern.db.engine.mutable_rows import MutableChainHead
+from kern.db.engine.plain_rows import add_row, new_row, rows
+from kern.db.engine.records import DecisionRecord, RequirementRecord
+from kern.db.engine.tables import ChainHeadRow, DecisionRow
+from kern.db.engine.typed_tables import CHAIN_HEADS, DECISIONS
 from kern.db.engine.unit_of_work import hold
 from kern.errors import AuditBroken
 from kern.values.canonical import digest
 from kern.values.ids import new_id
 from kern.values.states import Verdict
 
-# Who decides where a deadline or a late result does.
+# The actor of a decision that a deadline or a late result makes.
 KERN = "kern"
 _CHAIN = "decisions"
 _GENESIS = "0" * 64
-_heads, _decisions = (table_of(kind) for kind in (ChainHeadRow, DecisionRow))
+_heads, _decisions = (CHAIN_HEADS.table, DECISIONS.table)
 _DECISIONS = (
     _decisions.select()
     .where(_decisions.c.requirement_id == bindparam("requirement_id"))
@@ -34,8 +37,8 @@ _HASHED = (
 
 
 @dataclass(frozen=True)
-class Decided:
-    """A decision about to be written: who, what, and on which arguments."""
+class NewDecision:
+    """A decision that is about to be written: by whom, which verdict, on which arguments."""
 
     verdict: Verdict
     actor: str
@@ -54,54 +57,54 @@ class ChainReport:
     head: str
 
 
-def lock_chain(tx: Session) -> ChainHeadRow:
-    """Take the chain's end for this transaction. The migration made its row."""
-    head = hold(tx, ChainHeadRow, _LOCKED, name=_CHAIN)
+def lock_chain(tx: Session) -> MutableChainHead:
+    """Lock the chain's end for this transaction, as its last lock. The migration made its row."""
+    head = hold(tx, CHAIN_HEADS, _LOCKED, name=_CHAIN)
     if head is None:
         message = "The chain's end is missing from the table chain_heads: somebody removed it."
         raise AuditBroken(message)
     return head
 
 
-def decisions_of(tx: Session, requirement_id: str) -> list[DecisionRow]:
-    """Return what was decided about a requirement, in order, only to look at."""
-    return list(rows(tx, DecisionRow, _DECISIONS, requirement_id=requirement_id))
+def decisions_of(tx: Session, requirement_id: str) -> list[DecisionRecord]:
+    """Return the decisions about a requirement, in order."""
+    return list(rows(tx, DECISIONS, _DECISIONS, requirement_id=requirement_id))
 
 
 def append(
     tx: Session,
-    requirement: RequirementRow,
-    decided: Decided,
-    earlier: Sequence[DecisionRow],
+    requirement: RequirementRecord,
+    decision: NewDecision,
+    earlier: Sequence[DecisionRecord],
     now: datetime,
 ) -> None:
     """Write a decision at the end of the chain; `earlier` are those about its requirement."""
     head = lock_chain(tx)
     row = new_row(
-        DecisionRow,
+        DECISIONS,
         seq=head.seq + 1,
-        id=decided.id,
+        id=decision.id,
         requirement_id=requirement.id,
         position=len(earlier) + 1,
         run_id=requirement.run_id,
         kind=requirement.kind,
-        verdict=decided.verdict.value,
-        actor=decided.actor,
-        note=decided.note,
+        verdict=decision.verdict.value,
+        actor=decision.actor,
+        note=decision.note,
         tool_name=requirement.tool_name,
-        digest=decided.digest,
-        edit=decided.edit,
-        given=decided.given,
+        digest=decision.digest,
+        edit=decision.edit,
+        given=decision.given,
         at=now,
         previous_hash=head.hash,
         hash="",
     )
     row.hash = hash_of(row)
     head.seq, head.hash = row.seq, row.hash
-    add_row(tx, DecisionRow, row)
+    add_row(tx, DECISIONS, row)
 
 
-def hash_of(row: DecisionRow) -> str:
+def hash_of(row: DecisionRecord) -> str:
     """Return the SHA-256 of a decision's content and the previous hash."""
     content: dict[str, JsonValue] = {name: getattr(row, name) for name in _HASHED}
     return digest({**content, "at": row.at.isoformat()})
@@ -117,14 +120,14 @@ def verify(tx: Session, expected_head: str | None = None) -> ChainReport:
         AuditBroken: a decision was changed, removed, added or reordered; the message names the
         first one.
     """
-    previous, count, seen = _GENESIS, 0, expected_head in (None, _GENESIS)
+    previous, count, has_expected_head = _GENESIS, 0, expected_head in (None, _GENESIS)
     query = select(DecisionRow).order_by(col(DecisionRow.seq)).execution_options(yield_per=500)
-    with tx.exec(query) as found:
-        for row in found:
+    with tx.exec(query) as decisions:
+        for row in decisions:
             count += 1
             _check_row(row, count, previous)
             previous = row.hash
-            seen = seen or previous == expected_head
+            has_expected_head = has_expected_head or previous == expected_head
     head = tx.exec(select(ChainHeadRow).where(ChainHeadRow.name == _CHAIN)).one()
     if (head.seq, head.hash) != (count, previous):
         message = (
@@ -133,7 +136,7 @@ def verify(tx: Session, expected_head: str | None = None) -> ChainReport:
             f"{previous[:12]}…: decisions are missing at its end, or were added by hand."
         )
         raise AuditBroken(message)
-    if not seen:
+    if not has_expected_head:
         message = (
             f"The hash {expected_head!r} is not part of the chain: it was rewritten since that "
             "hash was noted."
@@ -142,7 +145,7 @@ def verify(tx: Session, expected_head: str | None = None) -> ChainReport:
     return ChainReport(decisions=count, head=previous)
 
 
-def _check_row(row: DecisionRow, expected_seq: int, previous: str) -> None:
+def _check_row(row: DecisionRecord, expected_seq: int, previous: str) -> None:
     where = f"decision {row.seq} ({row.id!r}, requirement {row.requirement_id!r}, by {row.actor!r})"
     if row.seq != expected_seq:
         message = f"Decision {expected_seq} is missing before {where}."

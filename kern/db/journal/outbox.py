@@ -1,4 +1,22 @@
-"""The outbox: what was accepted in a transaction and has to reach Temporal after it."""
+"""The outbox: what was accepted in a transaction, and has to reach Temporal after it.
+
+A database and Temporal cannot commit together. So the transaction that accepts a run or a decision
+also inserts a *delivery*, which is committed with it or not at all. After the commit the same
+process delivers it and deletes the row (`confirm`). If it dies before, or Temporal does not answer,
+the row stays, and a relay in any worker delivers it later. Three rules make that safe:
+
+- **At least once.** A process may die between delivering and confirming, so everything is
+  delivered twice now and then. A workflow's id is the run's, a signal carries a requirement's, and
+  either makes the workflow look at the rows, so a repetition changes nothing.
+- **A grace period.** The relay leaves a new row alone for `GRACE`, in which the accepting process
+  delivers it; without that, each delivery would be made twice. A delivery that its transaction
+  leaves to the relay has no grace, and wakes the relay right after the commit.
+- **Claims.** `claim_due` moves a row's `next_at` on, with a delay that doubles, before it is
+  delivered: other relays leave it alone meanwhile, and one that dies has lost nothing. Rows that
+  another relay has locked are skipped, not waited for.
+
+A run that ends deletes its deliveries (`forget`): nothing can come of them any more.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,19 +27,21 @@ from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select, update
 
 from kern.db.engine.after_commit import mark_due
-from kern.db.engine.plain_rows import add_row, execute, new_row, table_of
-from kern.db.engine.tables import OutboxRow, RunRow
+from kern.db.engine.plain_rows import add_row, execute, new_row
+from kern.db.engine.records import OutboxRecord, RunRecord
+from kern.db.engine.tables import OutboxRow
+from kern.db.engine.typed_tables import OUTBOX
 from kern.values.ids import new_id
 
-# Whoever accepted something delivers it at once; the relay comes after this time.
+# How long the relay leaves a new delivery to the process that accepted it.
 GRACE = timedelta(seconds=2)
 _LONGEST_WAIT = 30.0
-_outbox = table_of(OutboxRow)
+_outbox = OUTBOX.table
 _FORGET = _outbox.delete().where(_outbox.c.run_id == bindparam("of_run"))
 
 
 class DeliveryKind(StrEnum):
-    """What Temporal has to be told."""
+    """What Temporal has to do."""
 
     start = "start"
     resolved = "resolved"
@@ -29,19 +49,21 @@ class DeliveryKind(StrEnum):
     reopen = "reopen"
 
 
-# What a newer version has left is delivered by its own workers.
-_KNOWN = _outbox.c.kind.in_([kind.value for kind in DeliveryKind])
-# Asked every moment, and after each run.
-_ANY_DUE = sql_select(_outbox.c.id).where(_outbox.c.next_at <= bindparam("now"), _KNOWN).limit(1)
+# Kinds that only a newer version knows are left to its own workers.
+_KNOWN_KIND = _outbox.c.kind.in_([kind.value for kind in DeliveryKind])
+# Queried all the time, and after each run.
+_ANY_DUE = (
+    sql_select(_outbox.c.id).where(_outbox.c.next_at <= bindparam("now"), _KNOWN_KIND).limit(1)
+)
 _CONFIRMED = _outbox.delete().where(_outbox.c.id == bindparam("delivery_id"))
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One thing to tell Temporal; telling it twice does no harm.
+    """One message to Temporal; delivering it twice does no harm.
 
-    `is_new`: no relay has claimed it, so a start is told without reading where the run stands. Were
-    it further on, its stored turns would be returned one by one.
+    `is_new`: no relay has claimed it, so a start is delivered without reading the run's progress. A
+    run that is further on would only find its stored turns, one by one.
     """
 
     id: str
@@ -55,16 +77,16 @@ class Delivery:
 
 def enqueue(
     tx: Session,
-    run: RunRow,
+    run: RunRecord,
     kind: DeliveryKind,
     now: datetime,
     *,
     requirement_id: str | None = None,
     grace: timedelta = GRACE,
 ) -> Delivery:
-    """Add a delivery in the transaction of what it tells."""
+    """Add a delivery, in the transaction that makes it necessary."""
     row = new_row(
-        OutboxRow,
+        OUTBOX,
         id=new_id(),
         kind=kind.value,
         run_id=run.id,
@@ -74,25 +96,25 @@ def enqueue(
         next_at=now + grace,
         created_at=now,
     )
-    add_row(tx, OutboxRow, row)
+    add_row(tx, OUTBOX, row)
     if not grace:
         mark_due(tx)
     return _delivery(row)
 
 
 def forget(tx: Session, run_id: str) -> None:
-    """Deliver nothing of what a run's workflow was to be told before."""
+    """Delete the deliveries of a run that are still open."""
     execute(tx, _FORGET, of_run=run_id)
 
 
 def is_any_due(tx: Session, now: datetime) -> bool:
-    """Whether anything is to be delivered, asked without taking a lock."""
+    """Whether anything is due, without taking a lock."""
     return execute(tx, _ANY_DUE, now=now).first() is not None
 
 
 def claim_due(tx: Session, now: datetime, limit: int = 100) -> list[Delivery]:
-    """Take what is due, and move it on so that another relay leaves it alone meanwhile."""
-    due = select(OutboxRow).where(col(OutboxRow.next_at) <= now, _KNOWN)
+    """Take what is due, and postpone it so that other relays leave it alone meanwhile."""
+    due = select(OutboxRow).where(col(OutboxRow.next_at) <= now, _KNOWN_KIND)
     query = due.order_by(col(OutboxRow.next_at)).limit(limit).with_for_update(skip_locked=True)
     rows = list(tx.exec(query))
     for row in rows:
@@ -102,29 +124,29 @@ def claim_due(tx: Session, now: datetime, limit: int = 100) -> list[Delivery]:
 
 
 def make_due(tx: Session, now: datetime) -> None:
-    """Have everything that waits delivered at the next look, as when Temporal is back."""
+    """Make all deliveries due, for example when Temporal is back."""
     tx.exec(update(OutboxRow).values(next_at=now))
 
 
 def confirm(tx: Session, *delivery_ids: str) -> None:
-    """Forget what Temporal has confirmed."""
+    """Delete deliveries that Temporal has confirmed."""
     for delivery_id in delivery_ids:
         execute(tx, _CONFIRMED, delivery_id=delivery_id)
 
 
 def find(tx: Session, requirement_id: str) -> Delivery | None:
-    """Return what Temporal has not confirmed of one requirement."""
+    """Return the unconfirmed delivery of a requirement."""
     query = select(OutboxRow).where(OutboxRow.requirement_id == requirement_id)
     row = tx.exec(query).first()
     return None if row is None else _delivery(row)
 
 
 def deliveries_of(tx: Session, run_id: str) -> list[Delivery]:
-    """Return what Temporal has not confirmed of one run."""
+    """Return the unconfirmed deliveries of a run."""
     return [_delivery(row) for row in tx.exec(select(OutboxRow).where(OutboxRow.run_id == run_id))]
 
 
-def _delivery(row: OutboxRow) -> Delivery:
+def _delivery(row: OutboxRecord) -> Delivery:
     return Delivery(
         id=row.id,
         kind=DeliveryKind(row.kind),

@@ -1,4 +1,4 @@
-"""Passes the text of model turns on: in this process, and through Postgres to the others."""
+"""Publishes the text of model turns, in this process and through Postgres to others."""
 
 import asyncio
 from functools import partial
@@ -20,15 +20,15 @@ _AFTER_FAILURE = 1.0
 
 
 def publisher_for(db: Store) -> Publisher:
-    """Return what passes text on to all readers that the database can reach."""
+    """Return the publisher that reaches all readers of the database."""
     return Sender(db) if isinstance(db, PostgresStore) else db.broadcaster
 
 
 class Sender:
-    """Sends texts as they grow, at once and then in batches.
+    """Sends texts as they grow: the first piece at once, then in batches.
 
-    The model never waits for it, and it holds nothing but how far each text was sent. What cannot
-    be sent is sent with what follows, or not at all.
+    The model never waits for it. It remembers only how far each text was sent. A piece that cannot
+    be sent is sent with the next one, or not at all.
     """
 
     def __init__(self, db: Store) -> None:
@@ -38,7 +38,7 @@ class Sender:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, run_id: str, turn: int, attempt: int) -> LiveText:
-        """Begin the text of an attempt. It is called on the event loop that then sends."""
+        """Begin the text of an attempt. Call it on the event loop that sends."""
         self._loop = asyncio.get_running_loop()
         return self._db.broadcaster.begin(run_id, turn, attempt, self._grown, self._ended)
 
@@ -75,7 +75,7 @@ class Sender:
             await asyncio.sleep(wait)
 
     def _unsent(self) -> dict[LiveText, int]:
-        """Return the texts of which something was not sent, and how long they are now."""
+        """Return the texts that have unsent characters, and their present lengths."""
         return {
             text: text.length
             for text, sent in self._sent.items()

@@ -1,4 +1,4 @@
-"""Reads the past for a run's tools: its own session, and its owner's others, of one component."""
+"""Reads earlier runs for a run's tools: of its session, and of its owner's other sessions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,9 +7,10 @@ from sqlalchemy import ColumnElement, Select, or_, select
 from sqlmodel import Session
 
 from kern.context.chat_history import PastRun
-from kern.db.engine.plain_rows import execute, table_of
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.records import RunRecord
 from kern.db.engine.store import Store
-from kern.db.engine.tables import RunRow, SessionRow
+from kern.db.engine.typed_tables import RUNS, SESSIONS
 from kern.db.reading.run_outputs import no_run, run_row
 from kern.values.states import RunStatus
 
@@ -17,7 +18,7 @@ _LONGEST_TEXT = 2000
 _LONGEST_EXCERPT = 400
 _MOST_WORDS = 8
 
-_runs, _sessions = table_of(RunRow).c, table_of(SessionRow).c
+_runs, _sessions = RUNS.table.c, SESSIONS.table.c
 _COLUMNS = (
     _runs.session_id,
     _sessions.name.label("session_name"),
@@ -30,7 +31,7 @@ _COLUMNS = (
 
 
 class StoredPast:
-    """What came before one run, as its owner may read it. Its methods block: they are for tools."""
+    """The earlier runs that one run may read. Its methods block: they are for tools."""
 
     def __init__(self, db: Store, run_id: str) -> None:
         self._db = db
@@ -42,10 +43,10 @@ class StoredPast:
 
     def search(self, words: str, limit: int) -> list[PastRun]:
         """Return the owner's completed runs that hold all of the words, the newest first."""
-        wanted = words.split()[:_MOST_WORDS]
-        if not wanted:
+        terms = words.split()[:_MOST_WORDS]
+        if not terms:
             return []
-        return self._db.read_now(lambda tx: _search(tx, self._run_id, wanted, limit))
+        return self._db.read_now(lambda tx: _search(tx, self._run_id, terms, limit))
 
 
 def _chat_history(tx: Session, run_id: str, runs: int, before: int | None) -> list[PastRun]:
@@ -53,56 +54,56 @@ def _chat_history(tx: Session, run_id: str, runs: int, before: int | None) -> li
     end = run.number if before is None else min(before, run.number)
     # A range of numbers, so that a page costs the same at the end of a long session.
     query = (
-        _past()
+        _base_query()
         .where(_runs.session_id == run.session_id, _runs.number < end, _runs.number >= end - runs)
         .order_by(_runs.number)
     )
-    return [_told(row) for row in _found(tx, query)]
+    return [_past_run(row) for row in _records(tx, query)]
 
 
 def _search(tx: Session, run_id: str, words: Sequence[str], limit: int) -> list[PastRun]:
     run = _run(tx, run_id)
     query = (
-        _past()
+        _base_query()
         .where(
             _within(run),
             _runs.component_id == run.component_id,
             _runs.status == RunStatus.completed.value,
-            *(_holds(word) for word in words),
+            *(_contains(word) for word in words),
         )
         .order_by(_runs.created_at.desc(), _runs.id.desc())
         .limit(limit)
     )
-    return [_told(row, words) for row in _found(tx, query)]
+    return [_past_run(row, words) for row in _records(tx, query)]
 
 
-def _within(run: RunRow) -> ColumnElement[bool]:
-    """Say where to look: callers without a name are different people, who share no sessions."""
+def _within(run: RunRecord) -> ColumnElement[bool]:
+    """Return the condition of what may be searched: callers without a name share no sessions."""
     if run.user_id is None:
         return (_runs.session_id == run.session_id) & (_runs.number < run.number)
     return (_sessions.user_id == run.user_id) & (_sessions.id != run.session_id)
 
 
-def _holds(word: str) -> ColumnElement[bool]:
+def _contains(word: str) -> ColumnElement[bool]:
     return or_(
         _runs.input.icontains(word, autoescape=True), _runs.content.icontains(word, autoescape=True)
     )
 
 
-def _past() -> Select[*tuple[Any, ...]]:
+def _base_query() -> Select[*tuple[Any, ...]]:
     return (
         select(*_COLUMNS)
-        .join_from(table_of(RunRow), table_of(SessionRow), _sessions.id == _runs.session_id)
+        .join_from(RUNS.table, SESSIONS.table, _sessions.id == _runs.session_id)
         .where(_runs.parent_run_id.is_(None))
     )
 
 
-def _found(tx: Session, query: Select[*tuple[Any, ...]]) -> Sequence[Any]:
+def _records(tx: Session, query: Select[*tuple[Any, ...]]) -> Sequence[Any]:
     return execute(tx, query).all()
 
 
-def _run(tx: Session, run_id: str) -> RunRow:
-    """Return the run, or the one at the root above it, whose past is that of all inside it."""
+def _run(tx: Session, run_id: str) -> RunRecord:
+    """Return the run at the root of a run's tree, whose history all of the tree reads."""
     run = run_row(tx, run_id)
     if run is not None and run.root_run_id is not None:
         run = run_row(tx, run.root_run_id)
@@ -111,7 +112,7 @@ def _run(tx: Session, run_id: str) -> RunRow:
     return run
 
 
-def _told(row: Any, words: Sequence[str] = ()) -> PastRun:  # noqa: ANN401  a row of a Core query
+def _past_run(row: Any, words: Sequence[str] = ()) -> PastRun:  # noqa: ANN401  a row of a Core query
     return PastRun(
         session_id=row.session_id,
         session_name=row.session_name,
@@ -124,7 +125,7 @@ def _told(row: Any, words: Sequence[str] = ()) -> PastRun:  # noqa: ANN401  a ro
 
 
 def _excerpt(text: str, words: Sequence[str]) -> str:
-    """Return a text's beginning, or what stands around the first of the words in it."""
+    """Return a text's beginning, or the passage around the first of the words in it."""
     longest = _LONGEST_EXCERPT if words else _LONGEST_TEXT
     if len(text) <= longest:
         return text

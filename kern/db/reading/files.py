@@ -10,19 +10,19 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
-from kern.db.engine.plain_rows import add, execute, table_of
-from kern.db.engine.tables import FileRow, MessageRow, SessionRow
+from kern.db.engine.plain_rows import add, execute
+from kern.db.engine.typed_tables import FILES, MESSAGES, SESSIONS
 from kern.errors import NotFound
 from kern.media import Attachment, FileContent
 from kern.run import FileReference, Message
 from kern.values.ids import an_id, new_id
 
-_files, _sessions, _messages = (table_of(kind) for kind in (FileRow, SessionRow, MessageRow))
+_files, _sessions, _messages = (FILES.table, SESSIONS.table, MESSAGES.table)
 _of_file = (_files.c.id, _files.c.name, _files.c.media_type, _files.c.size, _files.c.url)
-_among = _files.c.id.in_(bindparam("ids", expanding=True))
-_REFERENCES = select(*_of_file).where(_among)
-_CONTENTS = select(*_of_file, _files.c.data).where(_among)
-_DIGESTS = select(_files.c.id, _files.c.digest, _files.c.media_type, _files.c.name).where(_among)
+_has_id = _files.c.id.in_(bindparam("ids", expanding=True))
+_REFERENCES = select(*_of_file).where(_has_id)
+_CONTENTS = select(*_of_file, _files.c.data).where(_has_id)
+_DIGESTS = select(_files.c.id, _files.c.digest, _files.c.media_type, _files.c.name).where(_has_id)
 _SAME = select(_files.c.id).where(
     *(_files.c[key] == bindparam(key) for key in ("session_id", "digest", "media_type", "name"))
 )
@@ -39,40 +39,44 @@ _INPUTS = select(_messages.c.run_id, _messages.c.files).where(
 )
 
 
-def keep(
+def store(
     tx: Session, session_id: str, attachments: Iterable[Attachment], now: datetime
 ) -> list[str] | None:
-    """Store what came with an input, as far as the session has it not yet; return the ids.
+    """Store the attachments of an input that the session does not have yet; return all ids.
 
-    The session's row is locked, so that nobody else stores the same.
+    The caller holds the lock of the session's row, so that no file is stored twice.
     """
-    return [_kept(tx, session_id, one, now) for one in attachments] or None
+    return [_stored_id(tx, session_id, attachment, now) for attachment in attachments] or None
 
 
-def are_those(tx: Session, run_id: str, attachments: Iterable[Attachment]) -> bool:
-    """Whether a run's input came with just these."""
+def matches(tx: Session, run_id: str, attachments: Iterable[Attachment]) -> bool:
+    """Whether these are exactly the attachments of a run's input."""
     ids = _of_runs(tx, [run_id]).get(run_id, [])
     rows = execute(tx, _DIGESTS, ids=ids) if ids else ()
-    found = {row.id: (row.digest, row.media_type, row.name) for row in rows}
-    wanted = [(one.digest, one.media_type, one.name) for one in attachments]
-    return [found.get(one) for one in ids] == wanted
+    stored = {row.id: (row.digest, row.media_type, row.name) for row in rows}
+    expected = [
+        (attachment.digest, attachment.media_type, attachment.name) for attachment in attachments
+    ]
+    return [stored.get(file_id) for file_id in ids] == expected
 
 
 def references(tx: Session, ids: Iterable[str]) -> dict[str, FileReference]:
     """Return files by id, without their bytes."""
-    wanted = list(set(ids))
-    found = execute(tx, _REFERENCES, ids=wanted) if wanted else ()
-    return {row.id: FileReference.model_validate(row, from_attributes=True) for row in found}
+    unique_ids = list(set(ids))
+    records = execute(tx, _REFERENCES, ids=unique_ids) if unique_ids else ()
+    return {row.id: FileReference.model_validate(row, from_attributes=True) for row in records}
 
 
 def with_contents(tx: Session, messages: Sequence[Message]) -> list[Message]:
     """Return messages with the bytes of their files, each read once."""
-    ids = list({one.id for message in messages for one in message.files})
+    ids = list({reference.id for message in messages for reference in message.files})
     if not ids:
         return list(messages)
-    found = {row.id: _content(row) for row in execute(tx, _CONTENTS, ids=ids)}
+    contents = {row.id: _content(row) for row in execute(tx, _CONTENTS, ids=ids)}
     return [
-        message.model_copy(update={"files": [found[one.id] for one in message.files]})
+        message.model_copy(
+            update={"files": [contents[reference.id] for reference in message.files]}
+        )
         if message.files
         else message
         for message in messages
@@ -80,10 +84,15 @@ def with_contents(tx: Session, messages: Sequence[Message]) -> list[Message]:
 
 
 def of_runs(tx: Session, run_ids: Sequence[str]) -> dict[str, list[FileReference]]:
-    """Return what came with the inputs of runs, without bytes."""
+    """Return the files of the inputs of runs, without bytes."""
     ids = _of_runs(tx, run_ids)
-    known = references(tx, (one for each in ids.values() for one in each))
-    return {run_id: [known[one] for one in each] for run_id, each in ids.items()}
+    references_by_id = references(
+        tx, (file_id for file_ids in ids.values() for file_id in file_ids)
+    )
+    return {
+        run_id: [references_by_id[file_id] for file_id in file_ids]
+        for run_id, file_ids in ids.items()
+    }
 
 
 def read(tx: Session, file_id: str, viewer: Viewer) -> FileContent:
@@ -102,21 +111,21 @@ def read(tx: Session, file_id: str, viewer: Viewer) -> FileContent:
     return _content(execute(tx, _CONTENTS, ids=[file_id]).one())
 
 
-def _kept(tx: Session, session_id: str, new: Attachment, now: datetime) -> str:
+def _stored_id(tx: Session, session_id: str, new: Attachment, now: datetime) -> str:
     place = {
         "session_id": session_id,
         "digest": new.digest,
         "media_type": new.media_type,
         "name": new.name,
     }
-    known: str | None = execute(tx, _SAME, **place).scalar()
-    if known is not None:
-        return known
+    stored_id: str | None = execute(tx, _SAME, **place).scalar()
+    if stored_id is not None:
+        return stored_id
     file_id = new_id()
     size, created_at = len(new.data), now
     add(
         tx,
-        FileRow,
+        FILES,
         id=file_id,
         size=size,
         data=new.data,
@@ -128,8 +137,8 @@ def _kept(tx: Session, session_id: str, new: Attachment, now: datetime) -> str:
 
 
 def _of_runs(tx: Session, run_ids: Sequence[str]) -> dict[str, list[str]]:
-    found = execute(tx, _INPUTS, run_ids=list(run_ids)) if run_ids else ()
-    return {row.run_id: row.files for row in found if row.files}
+    records = execute(tx, _INPUTS, run_ids=list(run_ids)) if run_ids else ()
+    return {row.run_id: row.files for row in records if row.files}
 
 
 def _content(row: object) -> FileContent:

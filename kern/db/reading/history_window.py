@@ -20,26 +20,26 @@ from sqlalchemy import (
 from sqlmodel import Session
 
 from kern.context.history_window import Waiting, Window, fitted, paused_line
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.tables import MessageRow, RequirementRow, RunRow
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.typed_tables import MESSAGES, REQUIREMENTS, RUNS
 from kern.db.reading import files
 from kern.db.reading.run_outputs import message_of
 from kern.run import Message
 from kern.values.states import RequirementKind, RequirementStatus, RunStatus
 
-# What waits is shown however long ago it began, so it needs a bound of its own.
+# Paused runs are shown however old they are, so they have a bound of their own.
 _PAUSED_RUNS = 20
 _PAUSED_QUESTIONS = 100
 
-_runs, _messages, _requirements = (table_of(kind) for kind in (RunRow, MessageRow, RequirementRow))
-_asked = _requirements.c
-_ASKED = {
-    "asked_id": _asked.id,
-    "asked_kind": _asked.kind,
-    "asked_tool": _asked.tool_name,
-    "asked_arguments": _asked.arguments,
-    "asked_question": _asked.question,
-    "asked_fields": _asked.fields,
+_runs, _messages, _requirements = (RUNS.table, MESSAGES.table, REQUIREMENTS.table)
+_questions = _requirements.c
+_QUESTION_COLUMNS = {
+    "asked_id": _questions.id,
+    "asked_kind": _questions.kind,
+    "asked_tool": _questions.tool_name,
+    "asked_arguments": _questions.arguments,
+    "asked_question": _questions.question,
+    "asked_fields": _questions.fields,
     "asked_input": _runs.c.input,
 }
 
@@ -47,40 +47,42 @@ _ASKED = {
 def earlier(tx: Session, session_id: str, before: int, window: Window) -> list[Message]:
     """Return what a model sees of the runs of a session that are numbered below `before`.
 
-    Completed runs have their messages; what a paused run waits for is one line, also where it is
-    older than the window. Others are left out.
+    Completed runs are shown with their messages. A paused run is one line that says what it waits
+    for, even if it is older than the window. Other runs are left out.
     """
     query = window_query(window)
-    found: Any = execute(tx, query, session_id=session_id, before=before).all()
-    known = files.references(tx, (one for row in found for one in row.files or ()))
-    seen: list[Message] = []
-    for _, group in groupby(found, key=lambda row: row.number):
+    records: Any = execute(tx, query, session_id=session_id, before=before).all()
+    files_by_id = files.references(tx, (file_id for row in records for file_id in row.files or ()))
+    messages: list[Message] = []
+    for _, group in groupby(records, key=lambda row: row.number):
         rows = list(group)
         if rows[0].asked_id is None:
-            seen += [message_of(row, known) for row in rows]
+            messages += [message_of(row, files_by_id) for row in rows]
         else:
-            seen.append(_paused(rows))
-    return fitted(seen, window.tool_calls)
+            messages.append(_paused(rows))
+    return fitted(messages, window.tool_calls)
 
 
 @cache
 def window_query(window: Window) -> CompoundSelect[Any]:
     """Build the statement of a window, once.
 
-    Its limits stand in its text: a plan that is made for any limit would read the whole session.
+    The limits are part of its text: a plan for any limit would read the whole session.
     """
-    said, asked = _said(window), _waiting()
+    messages, questions = _messages_of_runs(window), _open_questions()
     order = ("number", "turn", "position", "asked_id")
-    return union_all(select(said), select(asked)).order_by(*order)
+    return union_all(select(messages), select(questions)).order_by(*order)
 
 
-def _said(window: Window) -> Subquery:
+def _messages_of_runs(window: Window) -> Subquery:
     """Select the messages of the latest completed runs."""
     # A completed run has two messages or more, and each of its turns has one or more.
     most = window.runs if window.messages is None else window.messages // 2 + 1
     done = _latest(RunStatus.completed, most or 0)
     query = select(
-        done.c.number, *_messages.c, *(_nothing(name, column) for name, column in _ASKED.items())
+        done.c.number,
+        *_messages.c,
+        *(_null(name, column) for name, column in _QUESTION_COLUMNS.items()),
     ).join_from(done, _messages, _messages.c.run_id == done.c.id)
     if window.messages is not None:
         query = (
@@ -91,19 +93,17 @@ def _said(window: Window) -> Subquery:
     return query.subquery("said")
 
 
-def _waiting() -> Subquery:
+def _open_questions() -> Subquery:
     """Select what the latest paused runs wait for."""
-    halted = _latest(RunStatus.paused, _PAUSED_RUNS)
+    paused = _latest(RunStatus.paused, _PAUSED_RUNS)
     columns = [
-        (halted.c.input if column is _runs.c.input else column).label(name)
-        for name, column in _ASKED.items()
+        (paused.c.input if column is _runs.c.input else column).label(name)
+        for name, column in _QUESTION_COLUMNS.items()
     ]
     query = (
-        select(
-            halted.c.number, *(_nothing(column.name, column) for column in _messages.c), *columns
-        )
-        .join_from(halted, _requirements, _asked.root_run_id == halted.c.id)
-        .where(_asked.status == RequirementStatus.pending.value)
+        select(paused.c.number, *(_null(column.name, column) for column in _messages.c), *columns)
+        .join_from(paused, _requirements, _questions.root_run_id == paused.c.id)
+        .where(_questions.status == RequirementStatus.pending.value)
         .limit(literal_column(str(_PAUSED_QUESTIONS)))
     )
     return query.subquery("waiting")
@@ -116,7 +116,7 @@ def _latest(status: RunStatus, most: int) -> Subquery:
             _runs.c.session_id == bindparam("session_id"),
             _runs.c.status == status.value,
             _runs.c.number < bindparam("before"),
-            # What members of a team said is in the team's runs.
+            # Child runs have numbers below 0, and their answers are in their parents' messages.
             _runs.c.number > 0,
         )
         .order_by(_runs.c.number.desc())
@@ -125,7 +125,7 @@ def _latest(status: RunStatus, most: int) -> Subquery:
     return query.subquery(status.value)
 
 
-def _nothing(name: str, column: ColumnElement[Any]) -> Label[Any]:
+def _null(name: str, column: ColumnElement[Any]) -> Label[Any]:
     return cast(null(), column.type).label(name)
 
 

@@ -136,56 +136,56 @@ def backlog(tx: Session, run_id: str | None = None) -> Backlog:
     )
 
 
-def full_run_id(tx: Session, given: str) -> str:
-    """Return the id of the run whose id is `given` or alone ends with it; else `given` itself.
+def full_run_id(tx: Session, ending: str) -> str:
+    """Return the id of the run that alone has this id or ending; else the ending itself.
 
     Raises:
-        InvalidInput: several end with it.
+        InvalidInput: several ids have this ending.
     """
-    if tx.get(RunRow, given) is not None:
-        return given
-    return _the_one(tx, select(RunRow.id).where(_ends(RunRow.id, given)), given, "runs")
+    if tx.get(RunRow, ending) is not None:
+        return ending
+    return _only_match(tx, select(RunRow.id).where(_ends_with(RunRow.id, ending)), ending, "runs")
 
 
-def full_session_id(tx: Session, given: str) -> str:
-    """Return the id of the session whose id is `given` or alone ends with it; else `given` itself.
+def full_session_id(tx: Session, ending: str) -> str:
+    """Return the id of the session that alone has this id or ending; else the ending itself.
 
     Raises:
-        InvalidInput: several end with it.
+        InvalidInput: several ids have this ending.
     """
-    if tx.get(SessionRow, given) is not None:
-        return given
-    query = select(SessionRow.id).where(_ends(SessionRow.id, given))
-    return _the_one(tx, query, given, "sessions")
+    if tx.get(SessionRow, ending) is not None:
+        return ending
+    query = select(SessionRow.id).where(_ends_with(SessionRow.id, ending))
+    return _only_match(tx, query, ending, "sessions")
 
 
-def full_requirement_id(tx: Session, given: str) -> str:
-    """Return the id of the requirement whose id is or alone ends with `given`; else `given`.
+def full_requirement_id(tx: Session, ending: str) -> str:
+    """Return the id of the requirement that alone has this id or ending; else the ending.
 
     Raises:
-        InvalidInput: several end with it.
+        InvalidInput: several ids have this ending.
     """
-    if tx.get(RequirementRow, given) is not None:
-        return given
-    query = select(RequirementRow.id).where(_ends(RequirementRow.id, given))
-    return _the_one(tx, query, given, "requirements")
+    if tx.get(RequirementRow, ending) is not None:
+        return ending
+    query = select(RequirementRow.id).where(_ends_with(RequirementRow.id, ending))
+    return _only_match(tx, query, ending, "requirements")
 
 
-def _ends(column: str, given: str) -> ColumnElement[bool]:
-    return col(column).endswith(given.removeprefix("…"), autoescape=True)
+def _ends_with(column: str, ending: str) -> ColumnElement[bool]:
+    return col(column).endswith(ending.removeprefix("…"), autoescape=True)
 
 
-def _the_one(tx: Session, query: SelectOfScalar[str], given: str, things: str) -> str:
-    if len(given.removeprefix("…")) < SHORTEST_ENDING:
-        return given
-    found = list(tx.exec(query.limit(2)))
-    if len(found) > 1:
+def _only_match(tx: Session, query: SelectOfScalar[str], ending: str, things: str) -> str:
+    if len(ending.removeprefix("…")) < SHORTEST_ENDING:
+        return ending
+    matches = list(tx.exec(query.limit(2)))
+    if len(matches) > 1:
         message = (
-            f"Several {things} have an id that ends with {given!r}, such as {found[0]!r} and "
-            f"{found[1]!r}: give more of it."
+            f"Several {things} have an id that ends with {ending!r}, such as {matches[0]!r} and "
+            f"{matches[1]!r}: give more of it."
         )
         raise InvalidInput(message)
-    return found[0] if found else given
+    return matches[0] if matches else ending
 
 
 def _visible(

@@ -1,4 +1,4 @@
-"""Builds what users see of runs and requirements from their rows."""
+"""Builds the outputs of runs and requirements from their rows."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -9,14 +9,22 @@ from sqlalchemy import bindparam, func, select
 from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
-from kern.db.engine.plain_rows import execute, rows, table_of
-from kern.db.engine.tables import (
-    DecisionRow,
-    MessageRow,
-    RequirementRow,
-    RunRow,
-    SessionRow,
-    ToolCallRow,
+from kern.db.engine.plain_rows import execute, rows
+from kern.db.engine.records import (
+    MessageRecord,
+    RequirementRecord,
+    RunRecord,
+    SessionRecord,
+    ToolCallRecord,
+)
+from kern.db.engine.tables import RequirementRow
+from kern.db.engine.typed_tables import (
+    DECISIONS,
+    MESSAGES,
+    REQUIREMENTS,
+    RUNS,
+    SESSIONS,
+    TOOL_CALLS,
 )
 from kern.db.reading import files, run_trees, step_progress
 from kern.db.reading.run_timing import spent
@@ -44,7 +52,10 @@ from kern.values.states import (
 )
 
 _runs, _sessions, _calls, _requirements = (
-    table_of(kind) for kind in (RunRow, SessionRow, ToolCallRow, RequirementRow)
+    RUNS.table,
+    SESSIONS.table,
+    TOOL_CALLS.table,
+    REQUIREMENTS.table,
 )
 _RUN = _runs.select().where(_runs.c.id == bindparam("run_id"))
 _SESSION = _sessions.select().where(_sessions.c.id == bindparam("session_id"))
@@ -58,7 +69,7 @@ _REQUIREMENTS = (
     .where(_requirements.c.run_id == bindparam("run_id"))
     .order_by(_requirements.c.id)
 )
-_decisions = table_of(DecisionRow)
+_decisions = DECISIONS.table
 _APPROVALS = (
     select(func.count())
     .where(
@@ -73,7 +84,7 @@ _LAST_EDIT = (
     .order_by(_decisions.c.position.desc())
     .limit(1)
 )
-_messages = table_of(MessageRow)
+_messages = MESSAGES.table
 _MESSAGES = (
     _messages.select()
     .where(_messages.c.run_id == bindparam("run_id"))
@@ -82,38 +93,36 @@ _MESSAGES = (
 
 
 def run_output(tx: Session, run_id: str, viewer: Viewer) -> RunOutput:
-    """Read a run with its messages, its calls, and what it and the runs inside it ask of people.
-
-    What those used is counted with it.
+    """Read a run with its messages and calls, and the requirements and usage of its whole tree.
 
     Raises:
         NotFound: there is no such run.
         NotAllowed: it belongs to somebody else.
     """
     run = find_run(tx, run_id, viewer)
-    asked = list(rows(tx, RequirementRow, _REQUIREMENTS, run_id=run_id))
+    requirements = list(rows(tx, REQUIREMENTS, _REQUIREMENTS, run_id=run_id))
     output = summary_of(run)
     metrics = output.metrics
     if run.component_kind != "agent":
-        asked += run_trees.asked_inside(tx, run)
-        used = run_trees.used_inside(tx, run)
+        requirements += run_trees.requirements_of_children(tx, run)
+        usage = run_trees.usage_of_children(tx, run)
         metrics = metrics.model_copy(
-            update={name: getattr(metrics, name) + count for name, count in used.items()}
+            update={name: getattr(metrics, name) + count for name, count in usage.items()}
         )
     return output.model_copy(
         update={
             "metrics": metrics,
             "messages": messages_of(tx, message_rows(tx, run_id)),
             "tools": tool_executions(tx, run_id),
-            "requirements": [requirement_of(tx, row) for row in asked],
+            "requirements": [requirement_of(tx, row) for row in requirements],
             "session_state": session_state(tx, run.session_id),
             "progress": step_progress.progress_of(tx, run),
         }
     )
 
 
-def find_run(tx: Session, run_id: str, viewer: Viewer) -> RunRow:
-    """Return a run that the viewer may see, only to look at.
+def find_run(tx: Session, run_id: str, viewer: Viewer) -> RunRecord:
+    """Return a run that the viewer may see, for reading.
 
     Raises:
         NotFound: there is no such run.
@@ -126,36 +135,36 @@ def find_run(tx: Session, run_id: str, viewer: Viewer) -> RunRow:
     return row
 
 
-def check(tx: Session, viewer: Viewer, what: str, run: RunRow) -> None:
-    """Refuse a run, or something in it, to whoever does not own it.
+def check(tx: Session, viewer: Viewer, subject: str, run: RunRecord) -> None:
+    """Check that a viewer may see a run, or something in it.
 
-    A run inside another one is reached through its own component and through the session's.
+    A child run is reached through its own component and through that of its session.
 
     Raises:
-        NotAllowed: the owner is another one.
-        InvalidInput: the component is another one.
+        NotAllowed: it belongs to somebody else.
+        InvalidInput: it belongs to another component.
     """
     component_id = run.component_id
     if run.parent_run_id is not None and viewer.component_id not in (None, component_id):
         session = session_row(tx, run.session_id)
         component_id = component_id if session is None else session.component_id
-    viewer.check(what, run.user_id, component_id)
+    viewer.check(subject, run.user_id, component_id)
 
 
-def run_row(tx: Session, run_id: str) -> RunRow | None:
-    """Return a run, only to look at."""
-    return next(rows(tx, RunRow, _RUN, run_id=run_id), None)
+def run_row(tx: Session, run_id: str) -> RunRecord | None:
+    """Return a run for reading."""
+    return next(rows(tx, RUNS, _RUN, run_id=run_id), None)
 
 
 def session_state(tx: Session, session_id: str) -> dict[str, JsonValue]:
-    """Return the state of a session as it stands."""
+    """Return the present state of a session."""
     session = session_row(tx, session_id)
     return {} if session is None else session.state
 
 
-def session_row(tx: Session, session_id: str) -> SessionRow | None:
-    """Return a session, only to look at."""
-    return next(rows(tx, SessionRow, _SESSION, session_id=session_id), None)
+def session_row(tx: Session, session_id: str) -> SessionRecord | None:
+    """Return a session for reading."""
+    return next(rows(tx, SESSIONS, _SESSION, session_id=session_id), None)
 
 
 def no_run(run_id: str) -> NotFound:
@@ -171,8 +180,8 @@ def no_requirement(requirement_id: str) -> NotFound:
     )
 
 
-def summary_of(run: RunRow) -> RunOutput:
-    """Build a run's output without what lies in other tables."""
+def summary_of(run: RunRecord) -> RunOutput:
+    """Build a run's output from its own row alone."""
     error = None
     if run.error_code is not None:
         error = RunError(code=run.error_code, message=run.error_message or "")
@@ -206,22 +215,22 @@ def summary_of(run: RunRow) -> RunOutput:
     )
 
 
-def message_rows(tx: Session, run_id: str) -> Iterator[MessageRow]:
-    """Return a run's messages in their order, only to look at."""
-    return rows(tx, MessageRow, _MESSAGES, run_id=run_id)
+def message_rows(tx: Session, run_id: str) -> Iterator[MessageRecord]:
+    """Return a run's messages in order, for reading."""
+    return rows(tx, MESSAGES, _MESSAGES, run_id=run_id)
 
 
-def messages_of(tx: Session, found: Iterable[MessageRow]) -> list[Message]:
-    """Build messages, which name their files and hold no bytes of them."""
-    kept = list(found)
-    known = files.references(tx, (one for row in kept for one in row.files or ()))
-    return [message_of(row, known) for row in kept]
+def messages_of(tx: Session, records: Iterable[MessageRecord]) -> list[Message]:
+    """Build messages, with references to their files and no bytes of them."""
+    messages = list(records)
+    files_by_id = files.references(tx, (file_id for row in messages for file_id in row.files or ()))
+    return [message_of(row, files_by_id) for row in messages]
 
 
 def message_of(
-    row: MessageRow, known: Mapping[str, FileReference] = MappingProxyType({})
+    row: MessageRecord, files_by_id: Mapping[str, FileReference] = MappingProxyType({})
 ) -> Message:
-    """Build a message, with those of its files that are known."""
+    """Build a message, with those of its files that are in `files_by_id`."""
     return Message(
         role=row.role,
         content=row.content,
@@ -230,24 +239,24 @@ def message_of(
         tool_name=row.tool_name,
         provider=row.provider,
         items=cast("list[dict[str, JsonValue]]", row.items or []),
-        files=[known[one] for one in row.files or () if one in known],
+        files=[files_by_id[file_id] for file_id in row.files or () if file_id in files_by_id],
         created_at=row.created_at,
     )
 
 
 def tool_executions(tx: Session, run_id: str) -> list[ToolExecution]:
     """Return a run's tool calls in their order."""
-    return [tool_execution(row) for row in rows(tx, ToolCallRow, _CALLS, run_id=run_id)]
+    return [tool_execution(row) for row in rows(tx, TOOL_CALLS, _CALLS, run_id=run_id)]
 
 
-def tool_execution(row: ToolCallRow) -> ToolExecution:
+def tool_execution(row: ToolCallRecord) -> ToolExecution:
     """Build a tool call."""
     return ToolExecution(
         id=row.id,
         name=row.name,
         turn=row.turn,
         child_run_id=row.child_run_id,
-        arguments=runs_with(row),
+        arguments=effective_arguments(row),
         status=ToolCallStatus(row.status),
         outcome=ToolOutcome(row.outcome) if row.outcome else None,
         result=row.result,
@@ -258,7 +267,7 @@ def tool_execution(row: ToolCallRow) -> ToolExecution:
     )
 
 
-def find_requirement(tx: Session, requirement_id: str, viewer: Viewer) -> RequirementRow:
+def find_requirement(tx: Session, requirement_id: str, viewer: Viewer) -> RequirementRecord:
     """Return a requirement that the viewer may see.
 
     Raises:
@@ -272,13 +281,13 @@ def find_requirement(tx: Session, requirement_id: str, viewer: Viewer) -> Requir
     return row
 
 
-def requirement_of(tx: Session, row: RequirementRow) -> Requirement:
+def requirement_of(tx: Session, row: RequirementRecord) -> Requirement:
     """Build a requirement."""
     approvals = 0
     if row.quorum > 1:
         # Approvals of other arguments do not add up.
-        asked = execute(tx, _APPROVALS, requirement_id=row.id)
-        approvals = max(asked.scalars(), default=0)
+        counts = execute(tx, _APPROVALS, requirement_id=row.id)
+        approvals = max(counts.scalars(), default=0)
     return Requirement(
         id=row.id,
         run_id=row.run_id,
@@ -306,7 +315,7 @@ def requirement_of(tx: Session, row: RequirementRow) -> Requirement:
     )
 
 
-def _resolution(tx: Session, row: RequirementRow) -> Resolution | None:
+def _resolution(tx: Session, row: RequirementRecord) -> Resolution | None:
     if row.verdict is None or row.resolved_at is None:
         return None
     last = execute(tx, _LAST_EDIT, requirement_id=row.id).scalars().first()
@@ -319,6 +328,6 @@ def _resolution(tx: Session, row: RequirementRow) -> Resolution | None:
     )
 
 
-def runs_with(call: ToolCallRow) -> dict[str, JsonValue]:
-    """Return the arguments that a call is executed with: those that it has, or an edit of them."""
+def effective_arguments(call: ToolCallRecord) -> dict[str, JsonValue]:
+    """Return the arguments that a call is executed with: its own, or the approved edit."""
     return call.arguments if call.approved_arguments is None else call.approved_arguments

@@ -1,4 +1,4 @@
-"""Reads trees of runs: a run, and the runs inside it."""
+"""Reads trees of runs: a run and its descendants."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,13 +6,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, select
 from sqlmodel import Session
 
-from kern.db.engine.plain_rows import execute, rows, table_of
-from kern.db.engine.tables import RequirementRow, RunRow
+from kern.db.engine.plain_rows import execute, rows
+from kern.db.engine.records import RequirementRecord, RunRecord
+from kern.db.engine.typed_tables import REQUIREMENTS, RUNS
 from kern.values.states import FINAL_RUN_STATUSES
 
-_runs, _requirements = (table_of(kind) for kind in (RunRow, RequirementRow))
+_runs, _requirements = (RUNS.table, REQUIREMENTS.table)
 _FINAL = tuple(sorted(status.value for status in FINAL_RUN_STATUSES))
-_USED = (
+_USAGE = (
     _runs.c.input_tokens,
     _runs.c.output_tokens,
     _runs.c.cached_tokens,
@@ -20,13 +21,13 @@ _USED = (
     _runs.c.model_calls,
     _runs.c.tool_calls,
 )
-# Numbers of runs inside others fall with time.
-_INSIDE = (
-    select(_runs.c.ancestors, *_USED)
+# The numbers of child runs fall with time.
+_DESCENDANTS = (
+    select(_runs.c.ancestors, *_USAGE)
     .where(_runs.c.root_run_id == bindparam("root"))
     .order_by(_runs.c.number.desc())
 )
-_ASKED = (
+_REQUIREMENTS_OF_TREE = (
     _requirements.select()
     .where(_requirements.c.root_run_id == bindparam("root"))
     .order_by(_requirements.c.id)
@@ -39,34 +40,34 @@ def has_ended(status: ColumnElement[str]) -> ColumnElement[bool]:
     return status.in_(_FINAL)
 
 
-def root_of(run: RunRow) -> str:
+def root_of(run: RunRecord) -> str:
     """Return the id of the run at the root of a run's tree."""
     return run.root_run_id or run.id
 
 
-def path_of(run: RunRow) -> list[str]:
+def path_of(run: RunRecord) -> list[str]:
     """Return the names from the root's to a run's own."""
     return run.path or [run.component_id]
 
 
-def is_within(run: RunRow, above: str) -> bool:
-    """Whether a run is the one with this id, or inside it."""
-    return run.id == above or above in run.ancestors
+def is_within(run: RunRecord, tree: str) -> bool:
+    """Whether a run is the one with this id, or a descendant of it."""
+    return run.id == tree or tree in run.ancestors
 
 
-def used_inside(tx: Session, run: RunRow) -> dict[str, int]:
-    """Return what the runs inside a run used, by the names of the columns."""
-    names = [column.name for column in _USED]
-    inside: Any = execute(tx, _INSIDE, root=root_of(run)).mappings()
-    counted = [row for row in inside if run.id in row["ancestors"]]
+def usage_of_children(tx: Session, run: RunRecord) -> dict[str, int]:
+    """Return the usage of a run's descendants, by the names of the columns."""
+    names = [column.name for column in _USAGE]
+    descendants: Any = execute(tx, _DESCENDANTS, root=root_of(run)).mappings()
+    counted = [row for row in descendants if run.id in row["ancestors"]]
     return {name: sum(row[name] for row in counted) for name in names}
 
 
-def asked_inside(tx: Session, run: RunRow) -> Iterator[RequirementRow]:
-    """Return what was asked of people in the runs inside a run, in the order in which it was."""
-    asked = rows(tx, RequirementRow, _ASKED, root=root_of(run))
+def requirements_of_children(tx: Session, run: RunRecord) -> Iterator[RequirementRecord]:
+    """Return the requirements of a run's descendants, in the order in which they were opened."""
+    requirements = rows(tx, REQUIREMENTS, _REQUIREMENTS_OF_TREE, root=root_of(run))
     if run.parent_run_id is None:
-        return (row for row in asked if row.run_id != run.id)
-    above: Any = execute(tx, _ANCESTORS, root=root_of(run)).all()
-    inside = {row.id for row in above if run.id in row.ancestors}
-    return (row for row in asked if row.run_id in inside)
+        return (row for row in requirements if row.run_id != run.id)
+    tree: Any = execute(tx, _ANCESTORS, root=root_of(run)).all()
+    descendants = {row.id for row in tree if run.id in row.ancestors}
+    return (row for row in requirements if row.run_id in descendants)

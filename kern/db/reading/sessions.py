@@ -1,31 +1,35 @@
-"""Finds a session for whoever asks."""
+"""Finds a session for a viewer."""
+
+from typing import TypeVar
 
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
-from kern.db.engine.plain_rows import rows, table_of
-from kern.db.engine.tables import SessionRow
+from kern.db.engine.plain_rows import rows
+from kern.db.engine.records import SessionRecord
+from kern.db.engine.typed_tables import SESSIONS
 from kern.errors import NotFound
 from kern.values.ids import an_id
 
-_SESSION = table_of(SessionRow).select().where(table_of(SessionRow).c.id == bindparam("session_id"))
+_SESSION = SESSIONS.table.select().where(SESSIONS.table.c.id == bindparam("session_id"))
+SessionT = TypeVar("SessionT", bound=SessionRecord)
 
 
-def find_session(tx: Session, session_id: str, viewer: Viewer) -> SessionRow:
-    """Return a session that the viewer may see, only to look at.
+def find_session(tx: Session, session_id: str, viewer: Viewer) -> SessionRecord:
+    """Return a session that the viewer may see, for reading.
 
     Raises:
         NotFound: there is no such session.
         NotAllowed: it belongs to somebody else.
         InvalidInput: the id can be none, or the session is another component's.
     """
-    query = rows(tx, SessionRow, _SESSION, session_id=an_id("session_id", session_id))
+    query = rows(tx, SESSIONS, _SESSION, session_id=an_id("session_id", session_id))
     return check_session(next(query, None), session_id, viewer)
 
 
-def check_session(row: SessionRow | None, session_id: str, viewer: Viewer) -> SessionRow:
-    """Return the row that was found, if the viewer may see it. Raises as `find_session`."""
+def check_session(row: SessionT | None, session_id: str, viewer: Viewer) -> SessionT:
+    """Return a session's row if the viewer may see it. Raises as `find_session`."""
     if row is None:
         message = (
             f"There is no session with the id {session_id!r}. `kern sessions list` lists those "

@@ -1,13 +1,14 @@
-"""Reads how far a workflow's run has come, and the steps that it has opened."""
+"""Reads the progress of a workflow's run, and the steps that it has opened."""
 
 from typing import Any, cast
 
 from sqlalchemy import Row, bindparam, func, select
 from sqlmodel import Session
 
-from kern.db.engine.plain_rows import execute, rows, table_of
-from kern.db.engine.step_tables import StepRow
-from kern.db.engine.tables import EventRow, RequirementRow, RunRow, ToolCallRow
+from kern.db.engine.plain_rows import execute, rows
+from kern.db.engine.records import RunRecord
+from kern.db.engine.step_records import StepRecord
+from kern.db.engine.typed_tables import EVENTS, REQUIREMENTS, RUNS, STEPS, TOOL_CALLS
 from kern.db.reading.run_timing import spent
 from kern.pipeline.frames import SERVED_VALUES
 from kern.process.clock import utc_now
@@ -15,15 +16,19 @@ from kern.run import Progress, StepExecution
 from kern.values.states import RunStatus
 from kern.values.validation import a_count
 
-_AT_ONCE = 20
-_steps, _calls, _runs, _asked, _events = (
-    table_of(kind) for kind in (StepRow, ToolCallRow, RunRow, RequirementRow, EventRow)
+_MOST_CURRENT = 20
+_steps, _calls, _runs, _requirements, _events = (
+    STEPS.table,
+    TOOL_CALLS.table,
+    RUNS.table,
+    REQUIREMENTS.table,
+    EVENTS.table,
 )
 _CURRENT = (
     select(_steps.c.name)
     .where(_steps.c.run_id == bindparam("run_id"), _steps.c.phase.in_(SERVED_VALUES))
     .order_by(_steps.c.number)
-    .limit(_AT_ONCE)
+    .limit(_MOST_CURRENT)
 )
 _OF_RUN = (
     _steps.select()
@@ -43,15 +48,15 @@ _FAILED = (
     .where(_events.c.run_id == bindparam("run_id"), _events.c.kind == "step_attempt_failed")
     .order_by(_events.c.seq)
 )
-_ASKED = (
-    select(_calls.c.step_id, _asked.c.created_at, _asked.c.resolved_at)
-    .join(_asked, _asked.c.tool_call_id == _calls.c.id)
+_QUESTIONS = (
+    select(_calls.c.step_id, _requirements.c.created_at, _requirements.c.resolved_at)
+    .join(_requirements, _requirements.c.tool_call_id == _calls.c.id)
     .where(_calls.c.run_id == bindparam("run_id"), _calls.c.step_id.is_not(None))
 )
 
 
-def progress_of(tx: Session, run: RunRow) -> Progress | None:
-    """Return how far a workflow's run has come; None for any other run."""
+def progress_of(tx: Session, run: RunRecord) -> Progress | None:
+    """Return the progress of a workflow's run; None for any other run."""
     if run.component_kind != "workflow":
         return None
     return Progress(
@@ -70,9 +75,9 @@ def steps_of(tx: Session, run_id: str, limit: int, after: int = 0) -> list[StepE
     """
     a_count("limit", limit)
     a_count("after", after, least=0)
-    found = list(rows(tx, StepRow, _OF_RUN, run_id=run_id, limit=limit, after=after))
-    around = _Around(tx, run_id, has_open=any(row.outcome is None for row in found))
-    return [around.step(row) for row in found]
+    steps = list(rows(tx, STEPS, _OF_RUN, run_id=run_id, limit=limit, after=after))
+    context = _Context(tx, run_id, has_open=any(row.outcome is None for row in steps))
+    return [context.step(row) for row in steps]
 
 
 def count_of(tx: Session, run_id: str) -> int:
@@ -80,28 +85,28 @@ def count_of(tx: Session, run_id: str) -> int:
     return int(execute(tx, _COUNT, run_id=run_id).scalar() or 0)
 
 
-class _Around:
-    """What other rows tell of a run's steps."""
+class _Context:
+    """What the other rows of a run say about its steps."""
 
     def __init__(self, tx: Session, run_id: str, *, has_open: bool) -> None:
         self._now = utc_now()
         self._parents: dict[str, str | None] = {
             row.id: row.parent_id for row in execute(tx, _PARENTS, run_id=run_id)
         }
-        self._children: dict[str, RunRow] = {
-            row.call_id: cast("RunRow", row) for row in execute(tx, _RUNS, run_id=run_id)
+        self._children: dict[str, RunRecord] = {
+            row.call_id: cast("RunRecord", row) for row in execute(tx, _RUNS, run_id=run_id)
         }
-        self._asked: dict[str, list[Row[Any]]] = {}
-        for row in execute(tx, _ASKED, run_id=run_id):
-            self._asked.setdefault(row.step_id, []).append(row)
-        # Only of one that has not ended, the latest attempt's failure is of any interest.
+        self._questions: dict[str, list[Row[Any]]] = {}
+        for row in execute(tx, _QUESTIONS, run_id=run_id):
+            self._questions.setdefault(row.step_id, []).append(row)
+        # The failure of an attempt only matters while the step has not ended.
         failed = execute(tx, _FAILED, run_id=run_id).scalars() if has_open else ()
         self._failed = {data["step_id"]: data["reason"] for data in failed}
 
-    def step(self, row: StepRow) -> StepExecution:
-        """Return a step with all that is known of it."""
+    def step(self, row: StepRecord) -> StepExecution:
+        """Build a step from its row and the other rows about it."""
         child = self._children.get(row.call_id or "")
-        going = row.outcome is None and row.error_message is None
+        is_open = row.outcome is None and row.error_message is None
         return StepExecution(
             id=row.id,
             name=row.name,
@@ -112,7 +117,7 @@ class _Around:
             phase=row.phase,
             outcome=row.outcome,
             content=row.content,
-            error=self._failed.get(row.id) if going else row.error_message,
+            error=self._failed.get(row.id) if is_open else row.error_message,
             child_run_id=None if child is None else child.id,
             waits=row.outcome is None and (row.waits or _is_paused(child)),
             waiting_seconds=self._waited(row, child),
@@ -120,21 +125,30 @@ class _Around:
             finished_at=row.finished_at,
         )
 
-    def _depth(self, row: StepRow) -> int:
+    def _depth(self, row: StepRecord) -> int:
         depth, above = 0, row.parent_id
         while above is not None:
             depth, above = depth + 1, self._parents.get(above)
         return depth
 
-    def _waited(self, row: StepRow, child: RunRow | None) -> float:
-        """Return how long people were asked about a step that had begun, and inside its run."""
-        begun, inside = row.started_at, 0.0 if child is None else spent(child, self._now)[1]
-        if begun is None:
-            return inside
-        asked = (one for one in self._asked.get(row.id, ()) if one.created_at >= begun)
-        spans = ((one.resolved_at or self._now) - one.created_at for one in asked)
-        return inside + float(sum(span.total_seconds() for span in spans))
+    def _waited(self, row: StepRecord, child: RunRecord | None) -> float:
+        """Return how long a step that had begun waited for people, itself and in its child run."""
+        started_at, seconds_of_child = (
+            row.started_at,
+            0.0 if child is None else spent(child, self._now)[1],
+        )
+        if started_at is None:
+            return seconds_of_child
+        questions = (
+            question
+            for question in self._questions.get(row.id, ())
+            if question.created_at >= started_at
+        )
+        spans = (
+            (question.resolved_at or self._now) - question.created_at for question in questions
+        )
+        return seconds_of_child + float(sum(span.total_seconds() for span in spans))
 
 
-def _is_paused(child: RunRow | None) -> bool:
+def _is_paused(child: RunRecord | None) -> bool:
     return child is not None and child.status == RunStatus.paused.value

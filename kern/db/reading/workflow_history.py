@@ -1,4 +1,4 @@
-"""What the workflow of a session came to before, for its steps and for whoever asks."""
+"""Reads the earlier results of a session's workflow, for its steps and for users."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,9 @@ from sqlmodel import Session
 
 from kern.context.chat_history import PastRun
 from kern.contracts.viewer import Viewer
-from kern.db.engine.plain_rows import rows, table_of
-from kern.db.engine.tables import RunRow
+from kern.db.engine.plain_rows import rows
+from kern.db.engine.records import RunRecord
+from kern.db.engine.typed_tables import RUNS
 from kern.db.reading.run_outputs import run_row, summary_of
 from kern.db.reading.sessions import find_session
 from kern.run import RunOutput
@@ -17,7 +18,7 @@ from kern.values.validation import a_count
 
 _LONGEST = 4000
 _LAST = 2**31 - 1
-_runs = table_of(RunRow)
+_runs = RUNS.table
 _COMPLETED = (
     _runs.select()
     .where(
@@ -32,37 +33,40 @@ _COMPLETED = (
 
 
 def completed_before(tx: Session, run_id: str, limit: int) -> list[PastRun]:
-    """Return the latest completed runs of a session before a run, or before that which holds it."""
+    """Return the session's latest completed runs before a run, or before the root of its tree."""
     a_count("num_runs", limit, least=0)
     run = run_row(tx, run_id)
     if run is not None and run.root_run_id is not None:
         run = run_row(tx, run.root_run_id)
     if run is None:
         return []
-    return [_past(one) for one in _found(tx, run.session_id, run.number, limit)]
+    return [_past(earlier) for earlier in _completed_runs(tx, run.session_id, run.number, limit)]
 
 
 def history_of(tx: Session, session_id: str, viewer: Viewer, limit: int) -> list[RunOutput]:
     """Return the latest completed runs of a session, in order. Raises as `find_session`."""
     a_count("num_runs", limit, least=0)
     find_session(tx, session_id, viewer)
-    return [summary_of(one) for one in _found(tx, session_id, _LAST, limit)]
+    return [summary_of(run) for run in _completed_runs(tx, session_id, _LAST, limit)]
 
 
-def told(past: Sequence[PastRun]) -> str:
-    """Return earlier runs as an agent reads them before what it is asked."""
+def as_prompt(past: Sequence[PastRun]) -> str:
+    """Return earlier runs as the text that precedes an agent's input."""
     if not past:
         return ""
-    parts = [f"Asked: {_cut(one.user)}\nCame to: {_cut(one.assistant or '')}" for one in past]
+    parts = [
+        f"Asked: {_cut(past_run.user)}\nCame to: {_cut(past_run.assistant or '')}"
+        for past_run in past
+    ]
     return "\n\n".join(["What was done before in this session:", *parts])
 
 
-def _found(tx: Session, session_id: str, before: int, limit: int) -> list[RunRow]:
+def _completed_runs(tx: Session, session_id: str, before: int, limit: int) -> list[RunRecord]:
     where = {"session_id": session_id, "before": before, "limit": limit}
-    return list(rows(tx, RunRow, _COMPLETED, **where))[::-1]
+    return list(rows(tx, RUNS, _COMPLETED, **where))[::-1]
 
 
-def _past(run: RunRow) -> PastRun:
+def _past(run: RunRecord) -> PastRun:
     return PastRun(
         session_id=run.session_id,
         number=run.number,

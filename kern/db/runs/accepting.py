@@ -1,4 +1,4 @@
-"""Accepting runs: what was accepted is kept, and what was asked for twice is one run."""
+"""Accepting runs: an accepted run is kept, and a repeated request is the same run."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,7 +9,8 @@ from sqlmodel import Session
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer
 from kern.db.engine.plain_rows import add, add_row, new_row
-from kern.db.engine.tables import MessageRow, RunRow, SessionRow
+from kern.db.engine.records import RunRecord, SessionRecord
+from kern.db.engine.typed_tables import MESSAGES, RUNS, SESSIONS
 from kern.db.journal import outbox
 from kern.db.journal.events import append, events_of
 from kern.db.journal.outbox import Delivery, DeliveryKind
@@ -23,7 +24,7 @@ from kern.media import Attachment
 from kern.session_state import changes_of
 from kern.values.canonical import canonical_json
 
-# The number that a session gives next once it has a run.
+# The next number of a session that has one run.
 _SECOND = 2
 
 
@@ -46,12 +47,12 @@ def accept(
         NotAllowed: the session belongs to somebody else.
         InvalidInput: the session belongs to another component.
         Conflict: the run's id is taken by another run, or by one that was deleted.
-        SessionBusy: another run of the session moves, and the request wants no queue.
+        SessionBusy: another run of the session is active, and the request wants no queue.
     """
-    # Also of an id that was made for it: nobody may have heard of the commit.
-    known = run_row(tx, run_id)
-    if known is not None:
-        _same_run(tx, known, request, attachments)
+    # Even for a generated id: the acknowledgement of the commit may have been lost.
+    existing = run_row(tx, run_id)
+    if existing is not None:
+        _same_run(tx, existing, request, attachments)
         return None
     if request.run_id is not None:
         _not_deleted(tx, run_id)
@@ -59,7 +60,7 @@ def accept(
     is_first = session.next_number == _SECOND
     is_queued = not is_first and session_queue.has_to_wait(tx, session_id, run_id, request.on_busy)
     run = new_row(
-        RunRow,
+        RUNS,
         id=run_id,
         session_id=session.id,
         user_id=session.user_id,
@@ -75,16 +76,16 @@ def accept(
         created_at=now,
         updated_at=now,
     )
-    add_row(tx, RunRow, run)
+    add_row(tx, RUNS, run)
     add(
         tx,
-        MessageRow,
+        MESSAGES,
         run_id=run_id,
         turn=0,
         position=0,
         role="user",
         content=request.input,
-        files=files.keep(tx, session.id, attachments, now),
+        files=files.store(tx, session.id, attachments, now),
         created_at=now,
     )
     append(tx, run, "run_accepted", now, number=run.number, queued=is_queued)
@@ -101,9 +102,9 @@ def _session(
     session_id: str,
     initial_state: dict[str, JsonValue],
     now: datetime,
-) -> SessionRow:
+) -> SessionRecord:
     """Return the run's session, with the run's number taken: the next one is one higher."""
-    # With no id asked for, this one was made for the run, and nobody else knows it.
+    # An id that was generated for this run is known to nobody else.
     session = None if request.session_id is None else session_queue.lock_session(tx, session_id)
     if session is not None:
         viewer = Viewer(request.user_id, component_id=request.component_id)
@@ -111,7 +112,7 @@ def _session(
         session.next_number, session.updated_at = session.next_number + 1, now
         return session
     session = new_row(
-        SessionRow,
+        SESSIONS,
         id=session_id,
         user_id=request.user_id,
         component_id=request.component_id,
@@ -120,43 +121,47 @@ def _session(
         created_at=now,
         updated_at=now,
     )
-    add_row(tx, SessionRow, session)
+    add_row(tx, SESSIONS, session)
     return session
 
 
 def _same_run(
-    tx: Session, known: RunRow, request: RunRequest, attachments: Sequence[Attachment]
+    tx: Session, existing: RunRecord, request: RunRequest, attachments: Sequence[Attachment]
 ) -> None:
-    Viewer(request.user_id).check(f"Run {known.id!r}", known.user_id)
-    same_session = request.session_id in (None, known.session_id)
-    same_input = (known.input, known.component_id) == (request.input, request.component_id)
-    same_files = same_session and same_input and files.are_those(tx, known.id, attachments)
-    if same_files and _came_with(tx, known) == _comes_with(request):
+    Viewer(request.user_id).check(f"Run {existing.id!r}", existing.user_id)
+    same_session = request.session_id in (None, existing.session_id)
+    same_input = (existing.input, existing.component_id) == (request.input, request.component_id)
+    same_files = same_session and same_input and files.matches(tx, existing.id, attachments)
+    if same_files and _extras_of(tx, existing) == _extras_of_request(request):
         return
     message = (
-        f"The run id {known.id!r} is taken by another run of {known.component_id!r} with another "
-        "input, other files, another session, or another session_state, metadata or dependencies. "
-        "Use a new run_id, or none."
+        f"The run id {existing.id!r} is taken by another run of {existing.component_id!r} with "
+        "another input, other files, another session, or another session_state, metadata or "
+        "dependencies. Use a new run_id, or none."
     )
     raise Conflict(message)
 
 
-def _came_with(tx: Session, run: RunRow) -> str:
-    """Return what a run was asked for with, as canonical JSON; its second event has the state."""
-    told = [row for row in events_of(tx, run.id)[:2] if row.kind == "session_state_changed"]
-    changes = told[0].data["changes"] if told else []
+def _extras_of(tx: Session, run: RunRecord) -> str:
+    """Return a run's state changes, metadata and dependencies as canonical JSON, to compare.
+
+    The second event of a run has the state that it was accepted with.
+    """
+    events = [row for row in events_of(tx, run.id)[:2] if row.kind == "session_state_changed"]
+    changes = events[0].data["changes"] if events else []
     return canonical_json([changes, run.run_metadata, run.dependencies])
 
 
-def _comes_with(request: RunRequest) -> str:
+def _extras_of_request(request: RunRequest) -> str:
     changes: list[JsonValue] = [
-        one.model_dump(mode="json", exclude={"seen"}) for one in changes_of(request.session_state)
+        change.model_dump(mode="json", exclude={"seen"})
+        for change in changes_of(request.session_state)
     ]
     return canonical_json([changes, request.metadata, request.dependencies])
 
 
 def _not_deleted(tx: Session, run_id: str) -> None:
-    """Refuse to do again what was deleted after it was done: the same call may have been late."""
+    """Refuse an id whose run was deleted: the request may be a late repetition."""
     if is_deleted(tx, run_id):
         message = (
             f"The run id {run_id!r} was used by a run that was deleted with its session. Use a new "

@@ -1,7 +1,7 @@
-"""Runs inside other runs: a member's in a team's, a step's in a pipeline's.
+"""Child runs: a member's run in a team's, a step's run in a pipeline's.
 
-Whoever writes to several runs of a tree takes the lower ones first. Numbers of children fall with
-time, so that in their order every run comes before those above it.
+A transaction that writes to several runs of a tree locks descendants before their ancestors. The
+numbers of child runs fall with time, so in their order every run comes before its ancestors.
 """
 
 from datetime import datetime
@@ -10,8 +10,10 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.answers import NewChild
-from kern.db.engine.plain_rows import add, add_row, execute, new_row, table_of
-from kern.db.engine.tables import MessageRow, RunRow
+from kern.db.engine.mutable_rows import MutableRun
+from kern.db.engine.plain_rows import add, add_row, execute, new_row
+from kern.db.engine.records import RunRecord
+from kern.db.engine.typed_tables import MESSAGES, RUNS
 from kern.db.engine.unit_of_work import hold_all
 from kern.db.journal.events import append
 from kern.db.reading.run_outputs import no_run
@@ -20,14 +22,14 @@ from kern.db.runs import session_queue
 from kern.values.ids import new_id
 from kern.values.states import RunStatus
 
-_runs, _messages = (table_of(kind) for kind in (RunRow, MessageRow))
+_runs, _messages = (RUNS.table, MESSAGES.table)
 _OPEN_IN_TREE = (
     _runs.select()
     .where(_runs.c.root_run_id == bindparam("root"), ~has_ended(_runs.c.status))
     .order_by(_runs.c.number)
     .with_for_update()
 )
-_DONE_INSIDE = (
+_COMPLETED_CHILDREN = (
     select(_runs.c.path, _runs.c.input, _runs.c.content)
     .where(
         _runs.c.parent_run_id == bindparam("run_id"), _runs.c.status == RunStatus.completed.value
@@ -39,18 +41,17 @@ _FILES = select(_messages.c.files).where(
 )
 
 
-def accept_child(tx: Session, parent: RunRow, child: NewChild, now: datetime) -> str:
-    """Insert a run inside one that this transaction holds and that has not ended; return its id.
+def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime) -> str:
+    """Insert a child of a run that this transaction holds and that has not ended; return its id.
 
-    It has the session, the owner and the dependencies of the run above it, whose workflow starts
-    it.
+    It has the session, the owner and the dependencies of its parent, whose workflow starts it.
     """
     session = session_queue.lock_session(tx, parent.session_id)
     if session is None:
         raise no_run(parent.id)
     session.parts += 1
     run = new_row(
-        RunRow,
+        RUNS,
         id=new_id(),
         session_id=parent.session_id,
         parent_run_id=parent.id,
@@ -69,16 +70,16 @@ def accept_child(tx: Session, parent: RunRow, child: NewChild, now: datetime) ->
         created_at=now,
         updated_at=now,
     )
-    add_row(tx, RunRow, run)
-    told = _interactions(tx, parent) if child.shares else ""
+    add_row(tx, RUNS, run)
+    siblings = _answers_of_siblings(tx, parent) if child.shares else ""
     add(
         tx,
-        MessageRow,
+        MESSAGES,
         run_id=run.id,
         turn=0,
         position=0,
         role="user",
-        content="\n\n".join(filter(None, [child.told, told, child.input])),
+        content="\n\n".join(filter(None, [child.told, siblings, child.input])),
         files=_files_of(tx, parent) if child.takes_files else None,
         created_at=now,
     )
@@ -86,21 +87,21 @@ def accept_child(tx: Session, parent: RunRow, child: NewChild, now: datetime) ->
     return run.id
 
 
-def _interactions(tx: Session, parent: RunRow) -> str:
-    """Return what members have done inside a run, as one of them is told."""
+def _answers_of_siblings(tx: Session, parent: RunRecord) -> str:
+    """Return the answers of a run's earlier children, as another child reads them."""
     done = [
         f"{row.path[-1]} was asked: {row.input}\n{row.path[-1]} answered: {row.content or ''}"
-        for row in execute(tx, _DONE_INSIDE, run_id=parent.id)
+        for row in execute(tx, _COMPLETED_CHILDREN, run_id=parent.id)
     ]
     return "\n\n".join(["What members have done so far:", *done]) if done else ""
 
 
-def _files_of(tx: Session, parent: RunRow) -> list[str] | None:
+def _files_of(tx: Session, parent: RunRecord) -> list[str] | None:
     files: list[str] | None = execute(tx, _FILES, run_id=parent.id).scalars().first()
     return files
 
 
-def hold_open_inside(tx: Session, run: RunRow) -> list[RunRow]:
-    """Take the runs inside a run that have not ended, the lowest first."""
-    found = hold_all(tx, RunRow, _OPEN_IN_TREE, root=root_of(run))
-    return [one for one in found if run.id in one.ancestors]
+def hold_open_descendants(tx: Session, run: RunRecord) -> list[MutableRun]:
+    """Lock the descendants of a run that have not ended, the lowest first."""
+    runs = hold_all(tx, RUNS, _OPEN_IN_TREE, root=root_of(run))
+    return [descendant for descendant in runs if run.id in descendant.ancestors]

@@ -3,12 +3,10 @@
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.tables import (
-    DeletedRunRow,
-)
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.typed_tables import DELETED_RUNS
 
-_deleted = table_of(DeletedRunRow)
+_deleted = DELETED_RUNS.table
 _IS_DELETED = select(_deleted.c.id).where(_deleted.c.id == bindparam("run_id"))
 
 

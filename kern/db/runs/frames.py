@@ -8,9 +8,11 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.db.engine.plain_rows import add, execute, new_row, rows, table_of
-from kern.db.engine.step_tables import ShapeRow, StepRow
-from kern.db.engine.tables import RunRow
+from kern.db.engine.mutable_rows import MutableRun, MutableStep
+from kern.db.engine.plain_rows import add, execute, new_row, rows
+from kern.db.engine.records import RunRecord
+from kern.db.engine.step_records import StepRecord
+from kern.db.engine.typed_tables import SHAPES, STEPS
 from kern.db.engine.unit_of_work import hold, hold_all, hold_new, save
 from kern.errors import NotFound
 from kern.pipeline.frames import (
@@ -25,7 +27,7 @@ from kern.pipeline.machine import MOST_AT_ONCE
 from kern.pipeline.nodes import Node, NodeKind, Shape
 from kern.values.ids import new_id
 
-_steps, _shapes = table_of(StepRow), table_of(ShapeRow)
+_steps, _shapes = STEPS.table, SHAPES.table
 _STEP = _steps.select().where(_steps.c.id == bindparam("step_id"))
 _CHILD = _steps.select().where(
     _steps.c.parent_id == bindparam("parent_id"),
@@ -51,7 +53,7 @@ _CONTENTS = (
 _IN_LANE = _steps.select().where(
     _steps.c.lane == bindparam("lane"), _steps.c.phase.in_(SERVED_VALUES)
 )
-_TOLD_BY = (
+_ANNOUNCED_BY = (
     _steps.select()
     .where(_steps.c.told_by == bindparam("lane"), _steps.c.phase.in_(SERVED_VALUES))
     .order_by(_steps.c.number)
@@ -74,33 +76,35 @@ _UNFILLED = (
 )
 _ROOT = _steps.select().where(_steps.c.run_id == bindparam("run_id"), _steps.c.number == 1)
 _SHAPE = select(_shapes.c.shape).where(_shapes.c.digest == bindparam("digest"))
-_KNOWN = select(_shapes.c.digest).where(_shapes.c.digest == bindparam("digest"))
+_HAS_SHAPE = select(_shapes.c.digest).where(_shapes.c.digest == bindparam("digest"))
 
 
 class StoredFrames:
     """The frames of one run, whose row the transaction holds.
 
-    What is opened is served in `lane`, or told by it.
+    Frames that are opened are served in `lane`, or announced by it.
     """
 
-    def __init__(self, tx: Session, run: RunRow, now: datetime, lane: str | None = None) -> None:
+    def __init__(
+        self, tx: Session, run: MutableRun, now: datetime, lane: str | None = None
+    ) -> None:
         self.tx, self.run, self.now, self.lane = tx, run, now, lane
         self.shape = shape_of(tx, run)
-        self.cancelled: list[StepRow] = []
-        self._new: dict[str, StepRow] = {}
+        self.cancelled: list[MutableStep] = []
+        self._new: dict[str, MutableStep] = {}
 
-    def get(self, frame_id: str) -> StepRow:
+    def get(self, frame_id: str) -> MutableStep:
         """Return a frame, to be changed."""
-        found = self._new.get(frame_id) or hold_step(self.tx, frame_id)
-        if found is None:
+        row = self._new.get(frame_id) or hold_step(self.tx, frame_id)
+        if row is None:
             raise no_step(frame_id)
-        return found
+        return row
 
-    def add(self, node: Node, parent: StepRow | None, place: int, source: str) -> StepRow:
+    def add(self, node: Node, parent: MutableStep | None, place: int, source: str) -> MutableStep:
         """Add a frame, which is pending."""
         self.run.steps_opened += 1
         row = new_row(
-            StepRow,
+            STEPS,
             id=new_id(),
             run_id=self.run.id,
             number=self.run.steps_opened,
@@ -114,45 +118,45 @@ class StoredFrames:
             created_at=self.now,
         )
         self._new[row.id] = row
-        return hold_new(self.tx, StepRow, row)
+        return hold_new(self.tx, STEPS, row)
 
-    def prepared(self, parent: StepRow, place: int) -> StepRow:
+    def prepared(self, parent: MutableStep, place: int) -> MutableStep:
         """Return the frame of an item, to be opened."""
         save(self.tx)
-        found = hold(self.tx, StepRow, _CHILD, parent_id=parent.id, round=parent.round, place=place)
-        if found is None:
+        row = hold(self.tx, STEPS, _CHILD, parent_id=parent.id, round=parent.round, place=place)
+        if row is None:
             raise no_step(f"{parent.id}[{place}]")
-        return found
+        return row
 
-    def prepare(self, parent: StepRow, node: Node, items: Sequence[JsonValue]) -> None:
+    def prepare(self, parent: MutableStep, node: Node, items: Sequence[JsonValue]) -> None:
         """Add a pending frame for each item, which is what it begins with."""
         for place, item in enumerate(items):
             row = self.add(node, parent, place, "")
             row.source, row.given = into(row.id), item
 
-    def contents(self, parent: StepRow) -> list[JsonValue]:
-        """Return what the children came to, in their places."""
+    def contents(self, parent: StepRecord) -> list[JsonValue]:
+        """Return the contents of the children, in their places."""
         save(self.tx)
-        found = execute(self.tx, _CONTENTS, parent_id=parent.id, round=parent.round)
+        records = execute(self.tx, _CONTENTS, parent_id=parent.id, round=parent.round)
         return [
             (row.content if row.last_id is None else row.held)
             if row.outcome == Outcome.completed.value
             else None
-            for row in found
+            for row in records
         ]
 
-    def opened(self, parent: StepRow) -> Iterable[StepRow]:
+    def opened(self, parent: StepRecord) -> Iterable[MutableStep]:
         """Return the children that were opened, ended ones too."""
         query = {"parent_id": parent.id, "round": parent.round}
-        return hold_all(self.tx, StepRow, _OPENED, **query)
+        return hold_all(self.tx, STEPS, _OPENED, **query)
 
-    def unfinished(self, parent: StepRow) -> Iterable[StepRow]:
+    def unfinished(self, parent: StepRecord) -> Iterable[MutableStep]:
         """Return the children that were opened and have not ended."""
         query = {"parent_id": parent.id, "round": parent.round}
-        return hold_all(self.tx, StepRow, _UNFINISHED, **query)
+        return hold_all(self.tx, STEPS, _UNFINISHED, **query)
 
-    def dropped(self, frame: StepRow) -> None:
-        """Note that what goes on for a frame has to be stopped."""
+    def dropped(self, frame: MutableStep) -> None:
+        """Note that the work for a frame has to be stopped."""
         self.cancelled.append(frame)
 
     def count(self, *, known: int = 0, done: int = 0) -> None:
@@ -160,55 +164,55 @@ class StoredFrames:
         self.run.steps_known += known
         self.run.steps_done += done
 
-    def content(self, frame: StepRow) -> JsonValue:
-        """Return what a frame has come to so far."""
+    def content(self, frame: StepRecord) -> JsonValue:
+        """Return the content of a frame so far."""
         return frame.content if frame.last_id is None else self.get(frame.last_id).content
 
-    def given(self, frame: StepRow) -> JsonValue:
-        """Return what a frame begins with."""
+    def given(self, frame: StepRecord) -> JsonValue:
+        """Return the input of a frame."""
         if frame.source == RUN:
             return self.run.input
         frame_id, is_content = held_in(frame.source)
-        held = frame if frame_id == frame.id else self.get(frame_id)
-        return held.content if is_content else held.given
+        source = frame if frame_id == frame.id else self.get(frame_id)
+        return source.content if is_content else source.given
 
-    def above(self, frame: StepRow) -> Iterable[StepRow]:
-        """Return the frames that hold a frame, the nearest first."""
+    def above(self, frame: StepRecord) -> Iterable[MutableStep]:
+        """Return the containers of a frame, the innermost first."""
         while frame.parent_id is not None:
             frame = self.get(frame.parent_id)
             yield frame
 
-    def in_lane(self, lane: str) -> StepRow | None:
-        """Return the frame that an activity has to serve."""
-        return next(iter(hold_all(self.tx, StepRow, _IN_LANE, lane=lane)), None)
+    def in_lane(self, lane: str) -> MutableStep | None:
+        """Return the frame that an activity on this lane has to serve."""
+        return next(iter(hold_all(self.tx, STEPS, _IN_LANE, lane=lane)), None)
 
-    def told_by(self, lane: str) -> list[StepRow]:
-        """Return the frames of which an activity has to tell, in lanes of their own."""
-        return hold_all(self.tx, StepRow, _TOLD_BY, lane=lane)
+    def announced_by(self, lane: str) -> list[MutableStep]:
+        """Return the frames, in lanes of their own, that this lane has to announce."""
+        return hold_all(self.tx, STEPS, _ANNOUNCED_BY, lane=lane)
 
-    def in_run(self) -> list[StepRow]:
-        """Return all frames that somebody has to serve."""
-        return hold_all(self.tx, StepRow, _IN_RUN, run_id=self.run.id)
+    def in_run(self) -> list[MutableStep]:
+        """Return all frames that have to be served."""
+        return hold_all(self.tx, STEPS, _IN_RUN, run_id=self.run.id)
 
-    def unfilled(self) -> StepRow | None:
-        """Return what holds branches that wait for a place, if anything does."""
-        return next(iter(hold_all(self.tx, StepRow, _UNFILLED, run_id=self.run.id)), None)
+    def unfilled(self) -> MutableStep | None:
+        """Return a container with branches that wait for a place."""
+        return next(iter(hold_all(self.tx, STEPS, _UNFILLED, run_id=self.run.id)), None)
 
-    def root(self) -> StepRow | None:
-        """Return the frame that holds all others, once there is one."""
-        return hold(self.tx, StepRow, _ROOT, run_id=self.run.id)
+    def root(self) -> MutableStep | None:
+        """Return the outermost frame, once there is one."""
+        return hold(self.tx, STEPS, _ROOT, run_id=self.run.id)
 
 
-def pin(tx: Session, run: RunRow, shape: Shape, now: datetime) -> None:
-    """Keep a run's shape for good; a run that has one keeps that."""
+def pin(tx: Session, run: MutableRun, shape: Shape, now: datetime) -> None:
+    """Pin a shape on a run that has none."""
     if run.shape is not None:
         return
     run.shape = shape.digest
-    if execute(tx, _KNOWN, digest=shape.digest).first() is None:
-        add(tx, ShapeRow, digest=shape.digest, shape=shape.pinned, created_at=now)
+    if execute(tx, _HAS_SHAPE, digest=shape.digest).first() is None:
+        add(tx, SHAPES, digest=shape.digest, shape=shape.pinned, created_at=now)
 
 
-def shape_of(tx: Session, run: RunRow) -> Shape:
+def shape_of(tx: Session, run: RunRecord) -> Shape:
     """Return the shape that was pinned on a run."""
     return _Shapes.read(tx, run.shape or "")
 
@@ -218,23 +222,23 @@ def no_step(step_id: str) -> NotFound:
     return NotFound(f"There is no step with the id {step_id!r}.")
 
 
-def step_row(tx: Session, step_id: str) -> StepRow | None:
-    """Return a step, only to look at."""
-    return next(rows(tx, StepRow, _STEP, step_id=step_id), None)
+def step_row(tx: Session, step_id: str) -> StepRecord | None:
+    """Return a step for reading."""
+    return next(rows(tx, STEPS, _STEP, step_id=step_id), None)
 
 
-def hold_step(tx: Session, step_id: str) -> StepRow | None:
+def hold_step(tx: Session, step_id: str) -> MutableStep | None:
     """Return a step to be changed, under its run's lock."""
-    return hold(tx, StepRow, _STEP, step_id=step_id)
+    return hold(tx, STEPS, _STEP, step_id=step_id)
 
 
-def root_row(tx: Session, run_id: str) -> StepRow | None:
-    """Return the step that holds all others of a run, only to look at; None before there is one."""
-    return next(rows(tx, StepRow, _ROOT, run_id=run_id), None)
+def root_row(tx: Session, run_id: str) -> StepRecord | None:
+    """Return the outermost step of a run for reading; None before there is one."""
+    return next(rows(tx, STEPS, _ROOT, run_id=run_id), None)
 
 
-def _name(shape: Shape, node: Node, parent: StepRow | None, place: int) -> str:
-    """Return what people call a frame: an iteration and an item are those of what repeats them."""
+def _name(shape: Shape, node: Node, parent: StepRecord | None, place: int) -> str:
+    """Return a frame's display name: an iteration or item is named after its loop."""
     repeats = {NodeKind.loop, NodeKind.each}
     if parent is None or shape.by_id[parent.node].kind not in repeats:
         return node.name
@@ -242,40 +246,40 @@ def _name(shape: Shape, node: Node, parent: StepRow | None, place: int) -> str:
 
 
 class _Shapes:
-    """What was read before: what a digest names never changes."""
+    """Shapes that were read before: what a digest names never changes."""
 
     @classmethod
     def read(cls, tx: Session, digest: str) -> Shape:
-        known = cls._known(digest)
-        if not known:
-            found = execute(tx, _SHAPE, digest=digest).scalars().first()
-            if found is None:
+        cached = cls._cached(digest)
+        if not cached:
+            content = execute(tx, _SHAPE, digest=digest).scalars().first()
+            if content is None:
                 message = f"There is no shape with the digest {digest!r}."
                 raise NotFound(message)
-            known.append(Shape.read(found))
-        return known[0]
+            cached.append(Shape.read(content))
+        return cached[0]
 
     @staticmethod
     @lru_cache(maxsize=64)
-    def _known(digest: str) -> list[Shape]:  # noqa: ARG004  what it is kept under
+    def _cached(digest: str) -> list[Shape]:  # noqa: ARG004  the key of the cache
         return []
 
 
-def path_within(frames: StoredFrames, frame: StepRow) -> list[str]:
+def path_within(frames: StoredFrames, frame: StepRecord) -> list[str]:
     """Return the names from the outermost container's to the step's own."""
     path: list[str] = []
-    for one in reversed((frame, *frames.above(frame))):
-        match held_by(frames, one):
+    for ancestor in reversed((frame, *frames.above(frame))):
+        match held_by(frames, ancestor):
             case None | NodeKind.condition:
                 continue
             case NodeKind.each | NodeKind.loop:
-                path[-1] = f"{path[-1]}[{one.place}]"
+                path[-1] = f"{path[-1]}[{ancestor.place}]"
             case _:
-                path.append(one.name)
+                path.append(ancestor.name)
     return path or [frame.name]
 
 
-def held_by(frames: StoredFrames, frame: StepRow) -> NodeKind | None:
+def held_by(frames: StoredFrames, frame: StepRecord) -> NodeKind | None:
     """Return the kind of container that holds a frame; None for the outermost."""
     parent = frames.shape.by_id[frame.node].parent
     return None if parent is None else frames.shape.by_id[parent].kind

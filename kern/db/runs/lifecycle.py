@@ -1,4 +1,4 @@
-"""Runs: moving, ending and cancelling them, each in one transaction under the run's lock."""
+"""The status of runs: deriving it, ending and cancelling runs, under the run's lock."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,8 +8,10 @@ from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
-from kern.db.engine.plain_rows import add, execute, table_of
-from kern.db.engine.tables import MessageRow, RequirementRow, RunRow, ToolCallRow
+from kern.db.engine.mutable_rows import MutableRun, MutableToolCall
+from kern.db.engine.plain_rows import add, execute
+from kern.db.engine.records import RunRecord, ToolCallRecord
+from kern.db.engine.typed_tables import MESSAGES, REQUIREMENTS, RUNS, TOOL_CALLS
 from kern.db.engine.unit_of_work import hold, hold_all, save
 from kern.db.journal import outbox
 from kern.db.journal.events import record
@@ -21,10 +23,10 @@ from kern.errors import RunEnded
 from kern.models.base import Usage
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
-# Built once: each write asks them.
-_runs, _calls, _requirements = (table_of(kind) for kind in (RunRow, ToolCallRow, RequirementRow))
+# Built once: every write executes them.
+_runs, _calls, _requirements = (RUNS.table, TOOL_CALLS.table, REQUIREMENTS.table)
 # Only a run's latest turn can have calls that are not done.
-# What each waits for: what a person was asked, or a run that itself waits for people.
+# What each waits for: a pending requirement, or a child that is paused.
 _UNFINISHED = (
     select(_requirements.c.id.label("asked"), _runs.c.id.label("inside"))
     .select_from(
@@ -64,63 +66,67 @@ def locking(run_id: ColumnElement[Any]) -> Select[Any]:
 _LOCKED = locking(bindparam("run_id"))
 
 
-def lock(tx: Session, run_id: str) -> RunRow:
-    """Take a run's row for this transaction: everything in a run changes under it.
+def lock(tx: Session, run_id: str) -> MutableRun:
+    """Lock a run's row: everything in a run changes under this lock.
 
     Raises:
         NotFound: there is no such run.
     """
-    row = hold(tx, RunRow, _LOCKED, run_id=run_id)
+    row = hold(tx, RUNS, _LOCKED, run_id=run_id)
     if row is None:
         raise no_run(run_id)
     return row
 
 
-def hold_call(tx: Session, tool_call_id: str | None) -> ToolCallRow | None:
+def hold_call(tx: Session, tool_call_id: str | None) -> MutableToolCall | None:
     """Return a call to be changed, under its run's lock."""
-    return hold(tx, ToolCallRow, _CALL, tool_call_id=tool_call_id)
+    return hold(tx, TOOL_CALLS, _CALL, tool_call_id=tool_call_id)
 
 
-def update_status(tx: Session, run: RunRow, now: datetime, *, paused: bool | None = None) -> None:
-    """Derive whether a run stands still, from its calls and requirements.
+def update_status(
+    tx: Session, run: MutableRun, now: datetime, *, paused: bool | None = None
+) -> None:
+    """Derive from its calls and requirements whether a run is paused.
 
-    A run that has ended stays as it is. `paused` spares the question where the transaction knows
-    the answer: a call that waits for nobody is enough for a run to go on.
+    A run that has ended stays ended. `paused` saves the query where the transaction knows the
+    answer: one call that waits for no person is enough for a run to be active.
     """
     run.updated_at, was_paused = now, run.status == RunStatus.paused.value
     if RunStatus(run.status).is_final:
         return
     if paused is None and run.component_kind == "workflow":
-        paused = step_waits.only_people(tx, run.id)
+        paused = step_waits.awaits_people_only(tx, run.id)
     if paused is None:
         save(tx)
-        # One that moves is paused for the runs inside it by its workflow, which knows more.
-        found = list(execute(tx, _UNFINISHED, run_id=run.id, turn=run.turn))
-        paused = bool(found) and all(one.asked or (was_paused and one.inside) for one in found)
+        # An active run that waits for its children is paused by its workflow, which knows more.
+        waits_of_calls = list(execute(tx, _UNFINISHED, run_id=run.id, turn=run.turn))
+        paused = bool(waits_of_calls) and all(
+            wait.asked or (was_paused and wait.inside) for wait in waits_of_calls
+        )
     status = RunStatus.paused if paused else RunStatus.running
     if status.value == run.status:
         return
-    goes_on = "run_continued" if was_paused else "run_began"
-    record(tx, run, "run_paused" if paused else goes_on, now)
+    event = "run_continued" if was_paused else "run_began"
+    record(tx, run, "run_paused" if paused else event, now)
     run_timing.begin(run, now)
     run_timing.count(run, now)
     run.status = status.value
     if paused:
-        _let_next_begin(tx, run, now)
+        _start_next_run(tx, run, now)
     elif was_paused:
-        _let_above_go_on(tx, run, now)
+        _resume_parent(tx, run, now)
 
 
-def _let_above_go_on(tx: Session, run: RunRow, now: datetime) -> None:
-    """Have the run above go on too that waited with a run, which does not wait any more."""
+def _resume_parent(tx: Session, run: RunRecord, now: datetime) -> None:
+    """Make the parent active again if it was paused, since one of its children is active."""
     if run.parent_run_id is None:
         return
-    above = lock(tx, run.parent_run_id)
-    if above.status == RunStatus.paused.value:
-        update_status(tx, above, now, paused=False)
+    parent = lock(tx, run.parent_run_id)
+    if parent.status == RunStatus.paused.value:
+        update_status(tx, parent, now, paused=False)
 
 
-def count(run: RunRow, usage: Usage) -> None:
+def count(run: MutableRun, usage: Usage) -> None:
     """Count an answer of the model."""
     run.model_calls += 1
     run.input_tokens += usage.input_tokens
@@ -129,18 +135,18 @@ def count(run: RunRow, usage: Usage) -> None:
     run.reasoning_tokens += usage.reasoning_tokens
 
 
-def complete(tx: Session, run: RunRow, content: str, now: datetime) -> None:
+def complete(tx: Session, run: MutableRun, content: str, now: datetime) -> None:
     """End a run with its answer."""
     run.content = content
     _end(tx, run, RunStatus.completed, now)
     record(tx, run, "run_completed", now)
 
 
-def complete_with(tx: Session, run: RunRow, content: str, now: datetime) -> None:
+def complete_with(tx: Session, run: MutableRun, content: str, now: datetime) -> None:
     """End a run with an answer that its own model did not write, as the last of its messages."""
     add(
         tx,
-        MessageRow,
+        MESSAGES,
         run_id=run.id,
         turn=run.turn + 1,
         position=0,
@@ -151,19 +157,19 @@ def complete_with(tx: Session, run: RunRow, content: str, now: datetime) -> None
     complete(tx, run, content, now)
 
 
-def fail(tx: Session, run: RunRow, code: str, message: str, now: datetime) -> None:
-    """End a run with an error, and close what it waited for."""
+def fail(tx: Session, run: MutableRun, code: str, message: str, now: datetime) -> None:
+    """End a run with an error, and close its open requirements and calls."""
     run.error_code, run.error_message = code, message
-    inside = child_runs.hold_open_inside(tx, run)
+    descendants = child_runs.hold_open_descendants(tx, run)
     _end(tx, run, RunStatus.error, now)
     _close_open(tx, run, "The run ended with an error", now)
-    _cancel_all(tx, inside, now)
+    _cancel_all(tx, descendants, now)
     record(tx, run, "run_failed", now, code=code, message=message)
-    _let_above_go_on(tx, run, now)
+    _resume_parent(tx, run, now)
 
 
 def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:
-    """Cancel a run: its requirements close, calls that wait never run, and Temporal is told after.
+    """Cancel a run: its requirements close, and waiting calls never run. Deliver it afterwards.
 
     Raises:
         NotFound: there is no such run.
@@ -179,32 +185,32 @@ def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:
         )
         raise RunEnded(message)
     cancel_now(tx, run, now)
-    _let_above_go_on(tx, run, now)
+    _resume_parent(tx, run, now)
     return outbox.enqueue(tx, run, DeliveryKind.cancel, now)
 
 
-def cancel_now(tx: Session, run: RunRow, now: datetime) -> None:
-    """End a run as cancelled, with the runs inside it, and close what they waited for."""
-    inside = child_runs.hold_open_inside(tx, run)
+def cancel_now(tx: Session, run: MutableRun, now: datetime) -> None:
+    """End a run and its descendants as cancelled, and close what they waited for."""
+    descendants = child_runs.hold_open_descendants(tx, run)
     _cancel_one(tx, run, now)
-    _cancel_all(tx, inside, now)
+    _cancel_all(tx, descendants, now)
 
 
-def cancel_inside(tx: Session, run: RunRow, now: datetime) -> None:
-    """Cancel a run inside another one that goes on without it; Temporal is told after."""
+def cancel_child(tx: Session, run: MutableRun, now: datetime) -> None:
+    """Cancel a child of a run that continues without it. It is delivered afterwards."""
     if RunStatus(run.status).is_final:
         return
     cancel_now(tx, run, now)
     outbox.enqueue(tx, run, DeliveryKind.cancel, now, grace=timedelta(0))
 
 
-def _cancel_all(tx: Session, inside: Sequence[RunRow], now: datetime) -> None:
-    for one in inside:
-        _cancel_one(tx, one, now)
-        outbox.enqueue(tx, one, DeliveryKind.cancel, now, grace=timedelta(0))
+def _cancel_all(tx: Session, descendants: Sequence[MutableRun], now: datetime) -> None:
+    for descendant in descendants:
+        _cancel_one(tx, descendant, now)
+        outbox.enqueue(tx, descendant, DeliveryKind.cancel, now, grace=timedelta(0))
 
 
-def _cancel_one(tx: Session, run: RunRow, now: datetime) -> None:
+def _cancel_one(tx: Session, run: MutableRun, now: datetime) -> None:
     _end(tx, run, RunStatus.cancelled, now)
     _close_open(tx, run, "The run was cancelled", now)
     if run.component_kind == "workflow":
@@ -212,11 +218,11 @@ def _cancel_one(tx: Session, run: RunRow, now: datetime) -> None:
     record(tx, run, "run_cancelled", now)
 
 
-def _add_tool_message(tx: Session, call: ToolCallRow, content: str, now: datetime) -> None:
-    """Tell the model what became of a call."""
+def _add_tool_message(tx: Session, call: ToolCallRecord, content: str, now: datetime) -> None:
+    """Add the message that tells the model the result of a call."""
     add(
         tx,
-        MessageRow,
+        MESSAGES,
         run_id=call.run_id,
         turn=call.turn,
         position=call.position,
@@ -229,36 +235,36 @@ def _add_tool_message(tx: Session, call: ToolCallRow, content: str, now: datetim
 
 
 def finish_call(
-    tx: Session, call: ToolCallRow, outcome: ToolOutcome, result: str, now: datetime
+    tx: Session, call: MutableToolCall, outcome: ToolOutcome, result: str, now: datetime
 ) -> None:
-    """Bring a call to its end, and tell the model if it was one that asked for it."""
+    """End a call, and add its result to the messages if the model asked for it."""
     call.status, call.outcome, call.result = ToolCallStatus.done.value, outcome.value, result
     call.finished_at = now
     if call.step_id is None:
         _add_tool_message(tx, call, result, now)
 
 
-def _end(tx: Session, run: RunRow, status: RunStatus, now: datetime) -> None:
+def _end(tx: Session, run: MutableRun, status: RunStatus, now: datetime) -> None:
     run_timing.count(run, now)
     run.status = status.value
     run.finished_at = run.updated_at = now
     run.is_queued = False
-    # What was to be delivered to a run that has ended has no effect any more.
+    # A delivery to a run that has ended has no effect.
     outbox.forget(tx, run.id)
-    _let_next_begin(tx, run, now)
+    _start_next_run(tx, run, now)
 
 
-def _let_next_begin(tx: Session, run: RunRow, now: datetime) -> None:
+def _start_next_run(tx: Session, run: RunRecord, now: datetime) -> None:
     if run.parent_run_id is None:
-        session_queue.let_next_begin(tx, run.session_id, run.id, now)
+        session_queue.start_next_run(tx, run.session_id, run.id, now)
 
 
-def _close_open(tx: Session, run: RunRow, why: str, now: datetime) -> None:
-    for requirement in hold_all(tx, RequirementRow, _OPEN, run_id=run.id):
+def _close_open(tx: Session, run: MutableRun, reason: str, now: datetime) -> None:
+    for requirement in hold_all(tx, REQUIREMENTS, _OPEN, run_id=run.id):
         requirement.status = RequirementStatus.cancelled.value
         requirement.resolved_at = now
         record(tx, run, "requirement_cancelled", now, requirement_id=requirement.id)
-    for call in hold_all(tx, ToolCallRow, _WAITING, run_id=run.id):
-        # One that a run of its own executes may have begun, and done something.
-        how = "ran" if call.child_run_id is None else "came to its end"
-        finish_call(tx, call, ToolOutcome.cancelled, f"{why} before this call {how}.", now)
+    for call in hold_all(tx, TOOL_CALLS, _WAITING, run_id=run.id):
+        # A child run that executes the call may have begun, and had side effects.
+        ending = "ran" if call.child_run_id is None else "came to its end"
+        finish_call(tx, call, ToolOutcome.cancelled, f"{reason} before this call {ending}.", now)

@@ -1,6 +1,6 @@
-"""The order of a session's runs: a new one waits while another moves, but not while it is paused.
+"""The order of a session's runs: a new run waits while another is active, not while it is paused.
 
-Who accepts a run and who ends one both hold the session's row, so that neither misses the other.
+Accepting a run and ending one both lock the session's row, so that neither misses the other.
 """
 
 from datetime import datetime, timedelta
@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.tables import RunRow, SessionRow
+from kern.db.engine.mutable_rows import MutableSession
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.typed_tables import RUNS, SESSIONS
 from kern.db.engine.unit_of_work import hold
 from kern.db.journal import outbox
 from kern.db.journal.events import record
@@ -18,10 +19,10 @@ from kern.errors import SessionBusy
 from kern.process.checkpoints import reach
 from kern.values.states import OnBusy, RunStatus
 
-_runs, _sessions = (table_of(kind) for kind in (RunRow, SessionRow))
+_runs, _sessions = (RUNS.table, SESSIONS.table)
 _MOVING = (RunStatus.pending.value, RunStatus.running.value)
 _SESSION = _sessions.select().where(_sessions.c.id == bindparam("session_id")).with_for_update()
-# The runs of teams' members are part of a run that has its place already.
+# Child runs belong to a run that has its place already.
 _FIRST_MOVING = (
     select(_runs.c.id, _runs.c.is_queued)
     .where(
@@ -33,7 +34,7 @@ _FIRST_MOVING = (
     .order_by(_runs.c.is_queued, _runs.c.number)
     .limit(1)
 )
-# One that somebody else holds is being cancelled, and whoever does that looks here afterwards.
+# A run that is locked is being cancelled, and that transaction looks here afterwards.
 _NEXT = (
     _runs.select()
     .where(
@@ -57,16 +58,16 @@ _STUCK = (
 )
 
 
-def lock_session(tx: Session, session_id: str) -> SessionRow | None:
-    """Take a session's row for this transaction, after its run's if that is needed too."""
-    return hold(tx, SessionRow, _SESSION, session_id=session_id)
+def lock_session(tx: Session, session_id: str) -> MutableSession | None:
+    """Lock a session's row, after its run's if the transaction needs both."""
+    return hold(tx, SESSIONS, _SESSION, session_id=session_id)
 
 
 def has_to_wait(tx: Session, session_id: str, run_id: str, on_busy: OnBusy) -> bool:
     """Whether a run that is being accepted has to wait; the session's row is held.
 
     Raises:
-        SessionBusy: another run moves, and the caller would rather have none than wait.
+        SessionBusy: another run is active, and the caller does not want to wait.
     """
     if on_busy is OnBusy.parallel:
         return False
@@ -82,16 +83,16 @@ def has_to_wait(tx: Session, session_id: str, run_id: str, on_busy: OnBusy) -> b
     return True
 
 
-def let_next_begin(tx: Session, session_id: str, stopped: str, now: datetime) -> None:
-    """Have the session's next queued run delivered, if none but the one that stopped has moved."""
+def start_next_run(tx: Session, session_id: str, stopped: str, now: datetime) -> None:
+    """Deliver the session's next queued run, unless a run other than `stopped` is active."""
     lock_session(tx, session_id)
     first = execute(tx, _FIRST_MOVING, session_id=session_id, run_id=stopped).first()
     if first is None or not first.is_queued:
         return
-    run = hold(tx, RunRow, _NEXT, session_id=session_id)
+    run = hold(tx, RUNS, _NEXT, session_id=session_id)
     if run is None:
         return
-    # What ends the run before it, releases this one: neither is there without the other.
+    # One transaction ends the earlier run and releases this one.
     reach("order.before_release")
     run.is_queued = False
     run.updated_at = now

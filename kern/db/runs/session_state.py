@@ -1,11 +1,11 @@
-"""Changes a session's state: operations under its row's lock, and the events that tell them."""
+"""Changes a session's state: operations under its row's lock, and their events."""
 
 from datetime import datetime
 
 from pydantic import JsonValue
 from sqlmodel import Session
 
-from kern.db.engine.tables import RunRow
+from kern.db.engine.mutable_rows import MutableRun
 from kern.db.journal.events import record
 from kern.db.reading.run_outputs import no_run
 from kern.db.runs.session_queue import lock_session
@@ -13,7 +13,7 @@ from kern.errors import InvalidInput
 from kern.session_state import StateChange, apply_changes, overwrites
 
 
-def change_state(tx: Session, run: RunRow, changes: list[StateChange], now: datetime) -> None:
+def change_state(tx: Session, run: MutableRun, changes: list[StateChange], now: datetime) -> None:
     """Apply what a run changes, and record it in the run, whose row this transaction holds.
 
     A set or delete that meets a value which changed since it was read stands, and an event holds
@@ -24,23 +24,26 @@ def change_state(tx: Session, run: RunRow, changes: list[StateChange], now: date
     session = lock_session(tx, run.session_id)
     if session is None:
         raise no_run(run.id)
-    done: list[JsonValue] = []
+    applied: list[JsonValue] = []
     for change in changes:
-        written = change.model_dump(mode="json", exclude={"seen"})
+        operation = change.model_dump(mode="json", exclude={"seen"})
         try:
             after = apply_changes(session.state, [change])
         except InvalidInput as error:
-            # Another run made it a value of another type; the call has happened all the same.
-            record(tx, run, "session_state_refused", now, change=written, reason=str(error))
+            # Another run changed the type of the value; the call has happened all the same.
+            record(tx, run, "session_state_refused", now, change=operation, reason=str(error))
             continue
         if overwrites(session.state, change):
-            both = {"lost": _value(session.state, change.key), "stands": _value(after, change.key)}
-            record(tx, run, "session_state_overwritten", now, key=change.key, **both)
+            values = {
+                "lost": _value(session.state, change.key),
+                "stands": _value(after, change.key),
+            }
+            record(tx, run, "session_state_overwritten", now, key=change.key, **values)
         session.state = after
-        done.append(written)
+        applied.append(operation)
     session.state_version += 1
     session.updated_at = now
-    record(tx, run, "session_state_changed", now, changes=done)
+    record(tx, run, "session_state_changed", now, changes=applied)
 
 
 def _value(state: dict[str, JsonValue], key: str) -> JsonValue:

@@ -1,6 +1,6 @@
-"""Whether steps wait for people, which their runs' rows are derived from, and their end with them.
+"""Whether a run's steps wait for people, from which its status is derived; and cancelling them.
 
-A run that failed keeps its steps as they are: it may go on with them.
+A failed run keeps its steps as they are, since it may be retried.
 """
 
 from datetime import datetime
@@ -9,19 +9,19 @@ from sqlalchemy import bindparam, false, func, select
 from sqlmodel import Session
 
 from kern.db.engine.columns import UtcDateTime
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.step_tables import StepRow
-from kern.db.engine.tables import RunRow, ToolCallRow
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.records import ToolCallRecord
+from kern.db.engine.typed_tables import RUNS, STEPS, TOOL_CALLS
 from kern.db.engine.unit_of_work import save
 from kern.db.runs.frames import hold_step
 from kern.pipeline.frames import SERVED_VALUES, Outcome, Phase
 from kern.values.states import RunStatus
 
-_steps, _calls, _runs = (table_of(kind) for kind in (StepRow, ToolCallRow, RunRow))
-# Of what a run of its own executes, that run tells whether it moves.
-_IS_RUNS = (_steps.c.phase == Phase.work.value) & _calls.c.child_run_id.is_not(None)
-_STANDS = _IS_RUNS & (_runs.c.status == RunStatus.paused.value)
-_SERVED_BY = (
+_steps, _calls, _runs = (STEPS.table, TOOL_CALLS.table, RUNS.table)
+# A step that a child run executes is as active as that run.
+_HAS_CHILD_RUN = (_steps.c.phase == Phase.work.value) & _calls.c.child_run_id.is_not(None)
+_HAS_PAUSED_RUN = _HAS_CHILD_RUN & (_runs.c.status == RunStatus.paused.value)
+_SERVED_STEP = (
     select(_steps.c.id)
     .select_from(
         _steps.outerjoin(_calls, _calls.c.id == _steps.c.call_id).outerjoin(
@@ -31,11 +31,11 @@ _SERVED_BY = (
     .where(_steps.c.run_id == bindparam("run_id"), _steps.c.phase.in_(SERVED_VALUES))
     .limit(1)
 )
-# Nothing equals a status that is not there, and nothing differs from it either.
-_WAITING = _SERVED_BY.where(_steps.c.waits | func.coalesce(_STANDS, false()))
-_NOT_WAITING = _SERVED_BY.where(_steps.c.waits.is_(False))
-_MOVING = _NOT_WAITING.where(~func.coalesce(_STANDS, false()))
-_MOVING_ITSELF = _NOT_WAITING.where(~_IS_RUNS)
+# Comparing a status that is NULL is neither true nor false, so it is coalesced.
+_WAITING = _SERVED_STEP.where(_steps.c.waits | func.coalesce(_HAS_PAUSED_RUN, false()))
+_NOT_WAITING = _SERVED_STEP.where(_steps.c.waits.is_(False))
+_ACTIVE = _NOT_WAITING.where(~func.coalesce(_HAS_PAUSED_RUN, false()))
+_ACTIVE_ITSELF = _NOT_WAITING.where(~_HAS_CHILD_RUN)
 
 _CANCEL = (
     _steps.update()
@@ -55,8 +55,8 @@ def cancel_steps(tx: Session, run_id: str, now: datetime) -> None:
     execute(tx, _CANCEL, of_run=run_id, now=now)
 
 
-def steps_on(tx: Session, call: ToolCallRow) -> bool:
-    """Have the step of a call that was decided go on; False for a call that is no step's."""
+def resume_step(tx: Session, call: ToolCallRecord) -> bool:
+    """Make the step of a decided call active again; False if the call is not a step's."""
     if call.step_id is None:
         return False
     frame = hold_step(tx, call.step_id)
@@ -65,16 +65,16 @@ def steps_on(tx: Session, call: ToolCallRow) -> bool:
     return True
 
 
-def only_people(tx: Session, run_id: str) -> bool:
+def awaits_people_only(tx: Session, run_id: str) -> bool:
     """Whether a run's steps, and the runs that execute them, wait for nothing but people.
 
-    A run inside that goes on again takes its own row and then this one, which it sets right.
+    A child that becomes active again locks its own row and then this one, and corrects it.
     """
     save(tx)
-    moves = execute(tx, _MOVING, run_id=run_id).first()
-    return moves is None and execute(tx, _WAITING, run_id=run_id).first() is not None
+    active = execute(tx, _ACTIVE, run_id=run_id).first()
+    return active is None and execute(tx, _WAITING, run_id=run_id).first() is not None
 
 
-def is_moving(tx: Session, run_id: str) -> bool:
-    """Whether a step goes on that neither waits for a person nor is executed by a run."""
-    return execute(tx, _MOVING_ITSELF, run_id=run_id).first() is not None
+def has_active_step(tx: Session, run_id: str) -> bool:
+    """Whether a step is active that neither waits for a person nor is executed by a run."""
+    return execute(tx, _ACTIVE_ITSELF, run_id=run_id).first() is not None

@@ -7,18 +7,18 @@ from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
 from kern.db.engine.columns import UtcDateTime
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.step_tables import StepRow
-from kern.db.engine.tables import (
-    DeletedRunRow,
-    EventRow,
-    FileRow,
-    MessageRow,
-    OutboxRow,
-    RequirementRow,
-    RunRow,
-    SessionRow,
-    ToolCallRow,
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.typed_tables import (
+    DELETED_RUNS,
+    EVENTS,
+    FILES,
+    MESSAGES,
+    OUTBOX,
+    REQUIREMENTS,
+    RUNS,
+    SESSIONS,
+    STEPS,
+    TOOL_CALLS,
 )
 from kern.db.journal import events, outbox
 from kern.db.journal.outbox import Delivery, DeliveryKind
@@ -27,11 +27,15 @@ from kern.db.reading.sessions import find_session
 from kern.db.sessions import records
 from kern.values.states import FINAL_RUN_STATUSES
 
-# By then nothing executes any more for a run that was deleted.
+# After this time, nothing executes for a deleted run any more.
 _REMEMBERED = timedelta(days=90)
 
 _runs, _sessions, _files, _outbox, _deleted = (
-    table_of(kind) for kind in (RunRow, SessionRow, FileRow, OutboxRow, DeletedRunRow)
+    RUNS.table,
+    SESSIONS.table,
+    FILES.table,
+    OUTBOX.table,
+    DELETED_RUNS.table,
 )
 _of_session = select(_runs.c.id).where(_runs.c.session_id == bindparam("session_id"))
 _LOCK_RUNS = (
@@ -46,14 +50,14 @@ _REMEMBER = _deleted.insert().from_select(
         _runs.c.session_id == bindparam("session_id")
     ),
 )
-# In the order in which one refers to the next.
+# A row is deleted before the rows that it refers to.
 _DELETE = (
     _outbox.delete().where(
         _outbox.c.run_id.in_(_of_session), _outbox.c.kind != DeliveryKind.cancel.value
     ),
     *(
-        table_of(kind).delete().where(table_of(kind).c.run_id.in_(_of_session))
-        for kind in (EventRow, MessageRow, RequirementRow, ToolCallRow, StepRow)
+        part.table.delete().where(part.table.c.run_id.in_(_of_session))
+        for part in (EVENTS, MESSAGES, REQUIREMENTS, TOOL_CALLS, STEPS)
     ),
     _files.delete().where(_files.c.session_id == bindparam("session_id")),
     _runs.delete().where(_runs.c.session_id == bindparam("session_id")),
@@ -62,26 +66,26 @@ _DELETE = (
 
 
 def delete(tx: Session, session_id: str, viewer: Viewer, now: datetime) -> list[Delivery]:
-    """Delete a session; return what Temporal has to be told so that nothing goes on in it.
+    """Delete a session; return the deliveries that end the workflows of its unfinished runs.
 
     Decisions stay, because each one's hash covers the one before. The ids of the runs stay for a
-    while, so that what still executes for them knows why it finds nothing.
+    while, so that an activity that still executes for one learns why its row is missing.
 
     Raises as `find_session`.
     """
     find_session(tx, session_id, viewer)
-    # Whoever writes takes a run before its session. Runs that began meanwhile are seen only with
-    # the session's row in hand.
+    # Writers lock a run before its session. Runs that were accepted meanwhile are seen only once
+    # the session's row is locked, so the runs are locked again.
     execute(tx, _LOCK_RUNS, session_id=session_id)
     records.lock(tx, session_id, viewer)
-    found = (
+    runs = (
         run_row(tx, run.id)
         for run in execute(tx, _LOCK_RUNS, session_id=session_id).all()
         if run.status not in FINAL_RUN_STATUSES
     )
-    unfinished = [run for run in found if run]
+    unfinished = [run for run in runs if run]
     for run in unfinished:
-        events.gone(tx, run)
+        events.announce_deletion(tx, run)
     execute(tx, _REMEMBER, session_id=session_id, now=now)
     for statement in _DELETE:
         execute(tx, statement, session_id=session_id)

@@ -1,23 +1,24 @@
-"""Forks: a new session that goes on from a copy of what was said in another one."""
+"""Forks: a new session that continues from a copy of another one."""
 
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, literal, select, update
-from sqlmodel import Session, SQLModel
+from sqlalchemy import ColumnElement, Table, literal, select, update
+from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
-from kern.db.engine.plain_rows import add, add_row, execute, new_row, table_of
-from kern.db.engine.tables import EventRow, FileRow, MessageRow, RunRow, SessionRow
+from kern.db.engine.plain_rows import add, add_row, execute, new_row
+from kern.db.engine.records import SessionRecord
+from kern.db.engine.typed_tables import EVENTS, FILES, MESSAGES, RUNS, SESSIONS
 from kern.db.reading.run_outputs import find_run, session_row
 from kern.db.sessions import records
 from kern.errors import InvalidInput
 from kern.values.ids import an_id, new_id
 from kern.values.states import RunStatus
 
-_runs, _messages, _files = (table_of(kind) for kind in (RunRow, MessageRow, FileRow))
-# What a copy neither cost nor went through.
-_NOTHING: dict[str, object] = {
+_runs, _messages, _files = (RUNS.table, MESSAGES.table, FILES.table)
+# A copy has cost nothing, and has not executed anything.
+_RESET: dict[str, object] = {
     # It has one event of its own: that it is completed.
     "last_event": 1,
     "input_tokens": 0,
@@ -56,19 +57,19 @@ def fork(
         InvalidInput: the run is not of this session; else as `find_session`.
     """
     source = records.lock(tx, session_id, viewer)
-    known = session_row(tx, fork_id)
-    if known is not None and known.forked_from == session_id:
-        # Nobody heard of the commit, so this is executed again.
+    existing = session_row(tx, fork_id)
+    if existing is not None and existing.forked_from == session_id:
+        # The acknowledgement of the commit was lost, so this is a repetition.
         return fork_id
     until = None if run_id is None else _number_of(tx, source, run_id, viewer)
     ours = _ours(session_id, until)
     query = select(_runs.c.id, _runs.c.number).where(ours).order_by(_runs.c.number)
     copied = [_Run(row.id, row.number) for row in execute(tx, query)]
-    told = sum(1 for run in copied if run.number <= source.summary_number)
-    # A summary that tells of what is not copied would tell of another conversation.
+    summarised = sum(1 for run in copied if run.number <= source.summary_number)
+    # A summary that covers runs which are not copied would be of another conversation.
     fits = until is None or source.summary_number <= until
     row = new_row(
-        SessionRow,
+        SESSIONS,
         id=fork_id,
         user_id=source.user_id,
         component_id=source.component_id,
@@ -76,12 +77,12 @@ def fork(
         state=source.state,
         next_number=len(copied) + 1,
         summary=source.summary if fits else None,
-        summary_number=told if fits else 0,
+        summary_number=summarised if fits else 0,
         forked_from=session_id,
         created_at=now,
         updated_at=now,
     )
-    add_row(tx, SessionRow, row)
+    add_row(tx, SESSIONS, row)
     files = _copy_files(tx, ours, fork_id)
     for number, run in enumerate(copied, start=1):
         changed: dict[str, object] = {"session_id": fork_id, "number": number}
@@ -89,12 +90,12 @@ def fork(
             changed["is_summarised"] = False
         copy = new_id()
         _copy_run(tx, run.id, copy, changed, files)
-        # Whoever reads it as it happens is told how it ended.
-        add(tx, EventRow, run_id=copy, seq=1, kind="run_completed", data={}, created_at=now)
+        # The readers of its events learn how it ended.
+        add(tx, EVENTS, run_id=copy, seq=1, kind="run_completed", data={}, created_at=now)
     return fork_id
 
 
-def _number_of(tx: Session, source: SessionRow, run_id: str, viewer: Viewer) -> int:
+def _number_of(tx: Session, source: SessionRecord, run_id: str, viewer: Viewer) -> int:
     run = find_run(tx, an_id("run_id", run_id), viewer)
     if run.session_id != source.id:
         message = f"Run {run_id!r} is not of session {source.id!r}, but of {run.session_id!r}."
@@ -108,7 +109,7 @@ class _Run(NamedTuple):
 
 
 def _ours(session_id: str, until: int | None) -> ColumnElement[bool]:
-    """Say which runs are copied. Those inside them stay with the originals, as their calls do."""
+    """Return the condition of the copied runs: child runs stay with the originals, as calls do."""
     completed = (
         (_runs.c.session_id == session_id)
         & (_runs.c.status == RunStatus.completed.value)
@@ -124,19 +125,19 @@ def _copy_files(tx: Session, ours: ColumnElement[bool], fork_id: str) -> dict[st
         .join(_runs, _runs.c.id == _messages.c.run_id)
         .where(ours, _messages.c.files.is_not(None))
     )
-    found = {one for files in execute(tx, query).scalars() for one in files or ()}
-    ids = {old: new_id() for old in sorted(found)}
+    file_ids = {file_id for files in execute(tx, query).scalars() for file_id in files or ()}
+    ids = {old: new_id() for old in sorted(file_ids)}
     for old, new in ids.items():
-        _copy(tx, FileRow, _files.c.id == old, {"id": new, "session_id": fork_id})
+        _copy(tx, _files, _files.c.id == old, {"id": new, "session_id": fork_id})
     return ids
 
 
 def _copy_run(
     tx: Session, old: str, new: str, changed: dict[str, object], files: dict[str, str]
 ) -> None:
-    values = {**_NOTHING, **changed, "id": new, "forked_from": old}
-    _copy(tx, RunRow, _runs.c.id == old, values)
-    _copy(tx, MessageRow, _messages.c.run_id == old, {"run_id": new})
+    values = {**_RESET, **changed, "id": new, "forked_from": old}
+    _copy(tx, _runs, _runs.c.id == old, values)
+    _copy(tx, _messages, _messages.c.run_id == old, {"run_id": new})
     if not files:
         return
     of_run = _messages.c.run_id == new
@@ -144,18 +145,17 @@ def _copy_run(
     for row in execute(tx, query.where(of_run)).all():
         if row.files:
             place = (_messages.c.turn == row.turn) & (_messages.c.position == row.position)
-            theirs = [files.get(one, one) for one in row.files]
-            execute(tx, update(_messages).where(of_run, place).values(files=theirs))
+            copied = [files.get(file_id, file_id) for file_id in row.files]
+            execute(tx, update(_messages).where(of_run, place).values(files=copied))
 
 
 def _copy(
-    tx: Session, kind: type[SQLModel], where: ColumnElement[bool], changed: dict[str, object]
+    tx: Session, table: Table, where: ColumnElement[bool], changed: dict[str, object]
 ) -> None:
     """Copy rows inside the database, with some of their columns changed."""
-    table = table_of(kind)
-    taken = [
+    values = [
         literal(changed[column.name], column.type) if column.name in changed else column
         for column in table.c
     ]
-    copied = table.insert().from_select(table.c.keys(), select(*taken).where(where))
+    copied = table.insert().from_select(table.c.keys(), select(*values).where(where))
     execute(tx, copied)

@@ -1,4 +1,4 @@
-"""What a session is named after, and the name that the model gives it."""
+"""Naming a session: the messages that a name is made of, and storing the model's name."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,8 +7,9 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.messages import NameInput
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.tables import RunRow, SessionRow
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.records import SessionRecord
+from kern.db.engine.typed_tables import RUNS
 from kern.db.reading.run_outputs import message_rows, messages_of, session_row
 from kern.db.runs import lifecycle, session_queue
 from kern.errors import NotFound
@@ -19,14 +20,14 @@ from kern.values.canonical import digest
 
 _FIRST_RUNS = 3
 
-_runs = table_of(RunRow)
+_runs = RUNS.table
 _FIRST = (
     select(_runs.c.id)
     .where(_runs.c.session_id == bindparam("session_id"), _runs.c.parent_run_id.is_(None))
     .order_by(_runs.c.number)
     .limit(_FIRST_RUNS)
 )
-# A copy cost nothing, and goes on costing nothing.
+# The run that the cost is counted with: not a copy, which has cost nothing.
 _PAYS = (
     select(_runs.c.id)
     .where(
@@ -41,9 +42,9 @@ _PAYS = (
 
 @dataclass(frozen=True)
 class Material:
-    """What a name is made of, and which session it is for.
+    """The messages that a name is made of, and the session that it is for.
 
-    A session is known by when it began, too: one that is deleted leaves its id to others.
+    `began` belongs to the session's identity: once it is deleted, another one may have its id.
     """
 
     component_id: str
@@ -54,15 +55,15 @@ class Material:
     messages: tuple[Message, ...]
 
 
-def asked(session: SessionOutput) -> NameInput:
-    """Return what asks for a name for this session, in place of the one that it has."""
+def name_request(session: SessionOutput) -> NameInput:
+    """Return the request for a new name of a session, in place of its present one."""
     return NameInput(
         session_id=session.session_id, began=session.created_at, before=digest(session.name)
     )
 
 
 def load(tx: Session, ask: NameInput) -> Material | None:
-    """Return what was said in a session's first runs.
+    """Return the material for a name: the messages of a session's first runs.
 
     None if the session is gone, or has another name by now.
     """
@@ -70,21 +71,21 @@ def load(tx: Session, ask: NameInput) -> Material | None:
     if session is None or not _is_meant(session, ask):
         return None
     run_ids = execute(tx, _FIRST, session_id=session.id).scalars().all()
-    found = messages_of(tx, (row for one in run_ids for row in message_rows(tx, one)))
+    messages = messages_of(tx, (row for run_id in run_ids for row in message_rows(tx, run_id)))
     return Material(
         component_id=session.component_id,
         session_id=session.id,
         began=session.created_at,
         before=session.name,
         run_id=execute(tx, _PAYS, session_id=session.id).scalar(),
-        messages=tuple(message for message in found if message.role != "tool"),
+        messages=tuple(message for message in messages if message.role != "tool"),
     )
 
 
 def store(tx: Session, material: Material, name: str, usage: Usage, now: datetime) -> bool:
     """Keep a name; False if the session is gone, or somebody gave it another name meanwhile.
 
-    What the model took for it is counted with the session's first run.
+    The usage of the model is counted with the session's first run.
     """
     if material.run_id is not None:
         try:
@@ -99,7 +100,7 @@ def store(tx: Session, material: Material, name: str, usage: Usage, now: datetim
     return True
 
 
-def _is_meant(session: SessionRow, ask: NameInput) -> bool:
-    # An older version asked without saying so.
-    began, before = ask.began or session.created_at, ask.before or digest(session.name)
-    return (session.created_at, digest(session.name)) == (began, before)
+def _is_meant(session: SessionRecord, ask: NameInput) -> bool:
+    # Requests of older versions do not have these fields.
+    created_at, before = ask.began or session.created_at, ask.before or digest(session.name)
+    return (session.created_at, digest(session.name)) == (created_at, before)

@@ -11,8 +11,10 @@ from sqlmodel import Session
 from kern.contracts.viewer import Viewer
 from kern.db.engine import cursors
 from kern.db.engine.columns import UtcDateTime
-from kern.db.engine.plain_rows import execute, rows, table_of
-from kern.db.engine.tables import MessageRow, RunRow, SessionRow
+from kern.db.engine.mutable_rows import MutableSession
+from kern.db.engine.plain_rows import execute, rows
+from kern.db.engine.records import MessageRecord, SessionRecord
+from kern.db.engine.typed_tables import MESSAGES, RUNS, SESSIONS
 from kern.db.reading.run_outputs import messages_of, summary_of
 from kern.db.reading.sessions import check_session, find_session
 from kern.db.runs import session_queue
@@ -31,10 +33,10 @@ _LONGEST_NAME = 200
 # Far more than can be applied while one of them is tried again.
 _UPDATES_REMEMBERED = 100
 
-_sessions, _runs, _messages = (table_of(kind) for kind in (SessionRow, RunRow, MessageRow))
+_sessions, _runs, _messages = (SESSIONS.table, RUNS.table, MESSAGES.table)
 
 
-def lock(tx: Session, session_id: str, viewer: Viewer) -> SessionRow:
+def lock(tx: Session, session_id: str, viewer: Viewer) -> MutableSession:
     """Lock a session's row, under which its state changes. Raises as `find_session`."""
     row = session_queue.lock_session(tx, an_id("session_id", session_id))
     return check_session(row, session_id, viewer)
@@ -55,7 +57,7 @@ def page(
 ) -> SessionPage:
     """Return the viewer's sessions, the latest first. No message is loaded.
 
-    One that changes while somebody turns pages moves to the front.
+    A session that changes between two pages moves to the front.
 
     Args:
         tx: The transaction.
@@ -76,22 +78,22 @@ def page(
     if viewer.component_id is not None:
         query = query.where(_sessions.c.component_id == viewer.component_id)
     if cursor is not None:
-        last = cursors.read(cursor)
+        last = cursors.decode(cursor)
         place = tuple_(literal(last.at, UtcDateTime), literal(last.id))
         query = query.where(tuple_(_sessions.c.updated_at, _sessions.c.id) < place)
     query = query.order_by(_sessions.c.updated_at.desc(), _sessions.c.id.desc()).limit(limit + 1)
-    found = [session_of(row) for row in rows(tx, SessionRow, query)]
-    return SessionPage(sessions=found[:limit], next_cursor=_end(found, limit))
+    sessions = [session_of(row) for row in rows(tx, SESSIONS, query)]
+    return SessionPage(sessions=sessions[:limit], next_cursor=_end(sessions, limit))
 
 
 def rename(tx: Session, session_id: str, viewer: Viewer, name: str, now: datetime) -> SessionOutput:
     """Give a session a name. Raises as `find_session`, and if the name is empty or too long."""
-    given = clean_text(not_empty("name", name)).strip()
-    if len(given) > _LONGEST_NAME:
-        message = f"name has {len(given)} characters: use {_LONGEST_NAME} at most."
+    new_name = clean_text(not_empty("name", name)).strip()
+    if len(new_name) > _LONGEST_NAME:
+        message = f"name has {len(new_name)} characters: use {_LONGEST_NAME} at most."
         raise InvalidInput(message)
     row = lock(tx, session_id, viewer)
-    row.name, row.updated_at = given, now
+    row.name, row.updated_at = new_name, now
     return session_of(row)
 
 
@@ -113,11 +115,11 @@ def update_state(
         InvalidInput: a value cannot be incremented or appended to; else as `find_session`.
     """
     row = lock(tx, session_id, viewer)
-    known = row.state_updates or []
-    if changes and update_id not in known:
+    applied = row.state_updates or []
+    if changes and update_id not in applied:
         row.state = apply_changes(row.state, list(changes))
         row.state_version += 1
-        row.state_updates = [*known, update_id][-_UPDATES_REMEMBERED:]
+        row.state_updates = [*applied, update_id][-_UPDATES_REMEMBERED:]
         row.updated_at = now
     return row.state
 
@@ -125,9 +127,9 @@ def update_state(
 def chat_history(
     tx: Session, session_id: str, viewer: Viewer, limit: int | None = None
 ) -> list[Message]:
-    """Return what was said in a session's completed runs: each input, and each answer.
+    """Return the input and the answer of each completed run of a session.
 
-    What happened in between is left out. Raises as `find_session`.
+    The messages in between are left out. Raises as `find_session`.
     """
     if limit is not None:
         a_count("limit", limit)
@@ -138,7 +140,7 @@ def chat_history(
         .where(
             _runs.c.session_id == session_id,
             _runs.c.status == RunStatus.completed.value,
-            # What members of a team were told is not what the user said.
+            # The inputs of child runs are not the user's.
             _runs.c.parent_run_id.is_(None),
             _messages.c.turn == 0,
             _messages.c.position == 0,
@@ -146,12 +148,14 @@ def chat_history(
         .order_by(_runs.c.number.desc())
         .limit(None if limit is None else (limit + 1) // 2)
     )
-    found = execute(tx, query).all()[::-1]
-    said: list[Message] = []
-    for row, asked in zip(found, messages_of(tx, cast("list[MessageRow]", found)), strict=True):
+    inputs = execute(tx, query).all()[::-1]
+    messages: list[Message] = []
+    for row, message in zip(
+        inputs, messages_of(tx, cast("list[MessageRecord]", inputs)), strict=True
+    ):
         answer = Message(role="assistant", content=row.answer or "", created_at=row.finished_at)
-        said += [asked, answer]
-    return said if limit is None else said[-limit:]
+        messages += [message, answer]
+    return messages if limit is None else messages[-limit:]
 
 
 def messages(
@@ -171,18 +175,18 @@ def messages(
         .order_by(_runs.c.number.desc(), _messages.c.turn.desc(), _messages.c.position.desc())
         .limit(limit)
     )
-    return messages_of(tx, reversed(list(rows(tx, MessageRow, query))))
+    return messages_of(tx, reversed(list(rows(tx, MESSAGES, query))))
 
 
 def latest_runs(tx: Session, session_id: str, limit: int) -> list[RunOutput]:
-    """Return the last runs of a session, the latest first, without what lies in other tables."""
+    """Return the last runs of a session, the latest first, each from its own row alone."""
     query = _runs.select().where(_runs.c.session_id == session_id, _runs.c.parent_run_id.is_(None))
     query = query.order_by(_runs.c.number.desc()).limit(limit)
-    return [summary_of(row) for row in rows(tx, RunRow, query)]
+    return [summary_of(row) for row in rows(tx, RUNS, query)]
 
 
-def session_of(row: SessionRow) -> SessionOutput:
-    """Build what is told of a session."""
+def session_of(row: SessionRecord) -> SessionOutput:
+    """Build a session's output."""
     return SessionOutput(
         session_id=row.id,
         user_id=row.user_id,
@@ -197,8 +201,8 @@ def session_of(row: SessionRow) -> SessionOutput:
     )
 
 
-def _end(found: list[SessionOutput], limit: int) -> str | None:
-    if len(found) <= limit:
+def _end(sessions: list[SessionOutput], limit: int) -> str | None:
+    if len(sessions) <= limit:
         return None
-    last = found[limit - 1]
-    return cursors.written(cursors.Place(last.updated_at, last.session_id))
+    last = sessions[limit - 1]
+    return cursors.encode(cursors.Place(last.updated_at, last.session_id))

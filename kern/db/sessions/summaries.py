@@ -1,4 +1,4 @@
-"""Summaries: what a session was about, told anew after each run that ended with an answer."""
+"""Summaries of sessions, renewed after each run that ended with an answer."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,19 +6,19 @@ from datetime import datetime
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.tables import RunRow
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.typed_tables import RUNS
 from kern.db.reading.run_outputs import message_rows, messages_of, run_row, session_row
 from kern.db.runs import lifecycle, session_queue
 from kern.models.base import Usage
 from kern.run import Message
 from kern.values.states import RunStatus
 
-# So many runs before the one that ended are told of too, if their own summaries failed.
+# How many earlier runs a summary catches up with, if their own summaries failed.
 _REACH = 20
 
-_runs = table_of(RunRow)
-_UNTOLD = (
+_runs = RUNS.table
+_NOT_SUMMARISED = (
     select(_runs.c.id)
     .where(
         _runs.c.session_id == bindparam("session_id"),
@@ -30,7 +30,7 @@ _UNTOLD = (
     )
     .order_by(_runs.c.number)
 )
-_TOLD = (
+_MARK_SUMMARISED = (
     _runs.update()
     .where(_runs.c.id.in_(bindparam("run_ids", expanding=True)))
     .values(is_summarised=True)
@@ -39,7 +39,7 @@ _TOLD = (
 
 @dataclass(frozen=True)
 class Material:
-    """What a summary is made of: the one before, and the runs that it does not tell of."""
+    """The material of a summary: the one before, and the runs that it does not cover."""
 
     component_id: str
     session_id: str
@@ -50,20 +50,20 @@ class Material:
 
 
 def load(tx: Session, run_id: str) -> Material | None:
-    """Read what the session's summary lacks once a run has ended; None if it lacks nothing."""
+    """Read the runs that the session's summary does not cover; None if it covers all."""
     run = run_row(tx, run_id)
     if run is None or run.is_summarised or run.status != RunStatus.completed.value:
         return None
     session = session_row(tx, run.session_id)
-    found = execute(
+    rows = execute(
         tx,
-        _UNTOLD,
+        _NOT_SUMMARISED,
         session_id=run.session_id,
         number=run.number,
         after=run.number - _REACH,
     )
-    run_ids = tuple(found.scalars())
-    messages = messages_of(tx, (row for one in run_ids for row in message_rows(tx, one)))
+    run_ids = tuple(rows.scalars())
+    messages = messages_of(tx, (row for run_id_ in run_ids for row in message_rows(tx, run_id_)))
     return Material(
         component_id=run.component_id,
         session_id=run.session_id,
@@ -77,7 +77,7 @@ def load(tx: Session, run_id: str) -> Material | None:
 def store(tx: Session, material: Material, summary: str, usage: Usage, now: datetime) -> bool:
     """Keep a summary; False when another one was stored since the material was read.
 
-    What the model took for it is counted with the run after which it was made.
+    The usage of the model is counted with the run after which it was made.
     """
     run = lifecycle.lock(tx, material.run_id)
     session = session_queue.lock_session(tx, run.session_id)
@@ -89,5 +89,5 @@ def store(tx: Session, material: Material, summary: str, usage: Usage, now: date
     session.summary = summary
     session.summary_number = max(session.summary_number, run.number)
     session.updated_at = now
-    execute(tx, _TOLD, run_ids=list(material.run_ids))
+    execute(tx, _MARK_SUMMARISED, run_ids=list(material.run_ids))
     return True

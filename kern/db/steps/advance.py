@@ -1,10 +1,17 @@
-"""What follows from what a machine did: calls, questions and events, and the run's own status."""
+"""Stores what the step machine did: calls, questions and events, lanes, and the run's status.
+
+The machine (`kern.pipeline.machine`) is pure: it changes frames, and lists those that need service
+(`served`), those that ended, and how the pipeline ended. This module has the side effects, inside
+the transaction that stored the outcome of the step. Order matters: frames that were cancelled are
+stopped first, so that nothing of theirs is served, and the status comes last, since it is derived
+from all of the rest.
+"""
 
 from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from kern.db.engine.step_tables import StepRow
+from kern.db.engine.mutable_rows import MutableStep
 from kern.db.journal.events import record
 from kern.db.runs import lifecycle, step_waits
 from kern.db.runs.frames import StoredFrames
@@ -15,55 +22,57 @@ from kern.pipeline.frames import Ending, Outcome, Phase
 from kern.pipeline.machine import Machine
 
 
-def advance(frames: StoredFrames, machine: Machine[StepRow]) -> None:
+def advance(frames: StoredFrames, machine: Machine[MutableStep]) -> None:
     """Store what a machine did to the frames of a run."""
     for frame in frames.cancelled:
         questions.drop(frames, frame)
     for frame in machine.ended:
         frame.finished_at = frames.now
-        _tell(frames, frame)
-    gone = {frame.id for frame in frames.cancelled}
-    served = [frame for frame in machine.served if frame.id not in gone]
-    _place(frames, served, is_alone=len(served) == 1 and frames.lane is not None)
+        _record_end(frames, frame)
+    cancelled = {frame.id for frame in frames.cancelled}
+    served = [frame for frame in machine.served if frame.id not in cancelled]
+    _assign_lanes(frames, served, is_alone=len(served) == 1 and frames.lane is not None)
     if not _serve_all(frames, served):
         return
     if machine.ending is not None:
         _end(frames, machine.ending)
     else:
-        stand(frames)
+        pause_or_widen(frames)
 
 
-def stand(frames: StoredFrames) -> None:
-    """Derive whether a run stands still, or have more begin because only people are waited for.
+def pause_or_widen(frames: StoredFrames) -> None:
+    """Derive the run's status; if it would pause, open branches that wait for a place first.
 
-    Branches that wait for people give their places to others, so that what does not depend on them
-    goes on: as many more at a time as may run at once. The lane tells of them.
+    A bound says how many branches of a container run at once. Branches that wait for people would
+    keep their places for days, while branches that nobody has to decide about do not begin. So once
+    only people are waited for, as many more as the bound allows are opened, again and again until
+    one of them is active. The lane of this transaction announces them.
     """
-    # Of what is not bounded, all has begun.
-    while frames.shape.is_bounded and step_waits.only_people(frames.tx, frames.run.id):
+    # Without a bound, every branch has begun already.
+    while frames.shape.is_bounded and step_waits.awaits_people_only(frames.tx, frames.run.id):
         holder = frames.unfilled()
         if holder is None:
             break
         machine = Machine(frames)
         machine.widened(holder)
-        _place(frames, machine.served, is_alone=False)
+        _assign_lanes(frames, machine.served, is_alone=False)
         if not _serve_all(frames, machine.served):
             return
     lifecycle.update_status(frames.tx, frames.run, frames.now)
 
 
-def _place(frames: StoredFrames, served: Sequence[StepRow], *, is_alone: bool) -> None:
-    """Say in which lanes frames are served: one alone goes on in the lane that opened it.
+def _assign_lanes(frames: StoredFrames, served: Sequence[MutableStep], *, is_alone: bool) -> None:
+    """Assign lanes: a single frame stays in the lane that opened it, several get their own.
 
-    A lane never holds two, so that whoever asks for it, also one that was thought dead, goes on
-    with the same.
+    A lane never has two frames. So whoever serves it, even an activity that was thought dead,
+    serves the same frame.
     """
     for frame in served:
         frame.lane, frame.told_by = (frames.lane, None) if is_alone else (frame.id, frames.lane)
 
 
-def _serve_all(frames: StoredFrames, served: Sequence[StepRow]) -> bool:
-    """Have frames served; False where what was approved is not what would begin."""
+def _serve_all(frames: StoredFrames, served: Sequence[MutableStep]) -> bool:
+    """Prepare frames for their phases; False if one is not as it was approved: the run failed."""
     for frame in served:
         if Phase(frame.phase).needs_person:
             questions.ask(frames, frame)
@@ -84,15 +93,15 @@ def _end(frames: StoredFrames, ending: Ending) -> None:
     lifecycle.complete_with(tx, run, as_text(content), now)
 
 
-def _tell(frames: StoredFrames, frame: StepRow) -> None:
+def _record_end(frames: StoredFrames, frame: MutableStep) -> None:
     node = frames.shape.by_id[frame.node]
     if not node.is_leaf:
         return
-    told: dict[str, JsonValue] = {"step_id": frame.id, "step": frame.name, "node": frame.node}
+    details: dict[str, JsonValue] = {"step_id": frame.id, "step": frame.name, "node": frame.node}
     if frame.error_code is not None:
-        told |= {"code": frame.error_code, "message": frame.error_message}
+        details |= {"code": frame.error_code, "message": frame.error_message}
     progress: dict[str, JsonValue] = {
         "done": frames.run.steps_done,
         "known": frames.run.steps_known,
     }
-    record(frames.tx, frames.run, f"step_{frame.outcome}", frames.now, **told, **progress)
+    record(frames.tx, frames.run, f"step_{frame.outcome}", frames.now, **details, **progress)

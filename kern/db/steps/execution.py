@@ -1,4 +1,4 @@
-"""The work of a step: the call that executes it, or the run that does, and what that came to."""
+"""Executing a step: the call or the child run that does it, and its outcome."""
 
 from typing import cast
 
@@ -7,10 +7,11 @@ from sqlmodel import Session
 
 from kern.contracts.answers import NewChild
 from kern.contracts.messages import Child
-from kern.db.decisions.requirements import asked_about
+from kern.db.decisions.requirements import requirements_of_call
+from kern.db.engine.mutable_rows import MutableStep, MutableToolCall
 from kern.db.engine.plain_rows import add_row
-from kern.db.engine.step_tables import StepRow
-from kern.db.engine.tables import RunRow, ToolCallRow
+from kern.db.engine.records import RunRecord, ToolCallRecord
+from kern.db.engine.typed_tables import TOOL_CALLS
 from kern.db.journal.events import record
 from kern.db.reading import workflow_history
 from kern.db.reading.run_outputs import run_row
@@ -19,13 +20,13 @@ from kern.db.runs.frames import StoredFrames, path_within, root_row
 from kern.db.steps.inputs import arguments_of, question_for_run
 from kern.db.steps.questions import new_call
 from kern.db.turns import child_results
-from kern.db.turns.side_effects import has_acted
+from kern.db.turns.side_effects import has_side_effects
 from kern.pipeline.frames import RUN, origin
 from kern.pipeline.machine import Machine
 from kern.values.canonical import parse_json
 from kern.values.states import RunStatus, ToolOutcome, Verdict
 
-# Why a step failed whose function came to its end.
+# The error code of a step whose function ended, but whose state changes were refused.
 STATE_NOT_KEPT = "state_not_kept"
 _LONGEST_BACKOFF = 3600.0
 _REPEATS = (
@@ -38,8 +39,8 @@ HAS_ENDED = (
 )
 
 
-def equip(frames: StoredFrames, frame: StepRow) -> None:
-    """Give a frame the call that executes it, with what it begins with frozen in it."""
+def equip(frames: StoredFrames, frame: MutableStep) -> None:
+    """Open the call that executes a frame, with the arguments frozen in it."""
     node, arguments = frames.shape.by_id[frame.node], arguments_of(frames, frame)
     frame.version += 1
     call = new_call(frames, frame, arguments)
@@ -51,11 +52,11 @@ def equip(frames: StoredFrames, frame: StepRow) -> None:
             where=path_within(frames, frame)[:-1],
             input=question_for_run(arguments, _answered_before(frames.tx, frame)),
             told=_history(frames),
-            # What came with the run's input comes with it where the input does.
+            # The files of the run's input accompany that input.
             takes_files=origin(frame.source) == RUN,
         )
         call.child_run_id = child_runs.accept_child(frames.tx, frames.run, child, frames.now)
-    add_row(frames.tx, ToolCallRow, call)
+    add_row(frames.tx, TOOL_CALLS, call)
     frame.call_id = call.id
     frame.started_at = frame.started_at or frames.now
     record(
@@ -70,8 +71,8 @@ def equip(frames: StoredFrames, frame: StepRow) -> None:
     )
 
 
-def child_of(tx: Session, frame: StepRow) -> Child | None:
-    """Return the run that executes a frame's work and has not ended."""
+def child_of(tx: Session, frame: MutableStep) -> Child | None:
+    """Return the run that executes a frame, unless it has ended."""
     call = lifecycle.hold_call(tx, frame.call_id)
     child = None if call is None else run_row(tx, call.child_run_id or "")
     if child is None or RunStatus(child.status).is_final:
@@ -79,8 +80,8 @@ def child_of(tx: Session, frame: StepRow) -> Child | None:
     return Child(run_id=child.id, component_kind=child.component_kind, retries=child.retries)
 
 
-def backoff_of(frames: StoredFrames, frame: StepRow) -> float:
-    """Return how long to wait before a run that is another try."""
+def backoff_of(frames: StoredFrames, frame: MutableStep) -> float:
+    """Return how long to wait before another run tries again."""
     if frame.tries == 0:
         return 0.0
     return backoff(frames.shape.by_id[frame.node].backoff, frame.tries)
@@ -92,13 +93,13 @@ def backoff(first: float, tries: int) -> float:
 
 
 def settle_child(
-    frames: StoredFrames, machine: Machine[StepRow], frame: StepRow, call: ToolCallRow
+    frames: StoredFrames, machine: Machine[MutableStep], frame: MutableStep, call: MutableToolCall
 ) -> bool:
-    """Let a frame go on with what the run that executes it came to; False while that goes on."""
+    """Continue a frame with the outcome of its child run; False while that is active."""
     child = run_row(frames.tx, call.child_run_id or "")
     if child is not None and not RunStatus(child.status).is_final:
         return False
-    outcome, result = child_results.came_to(frames.tx, child)
+    outcome, result = child_results.outcome_of(frames.tx, child)
     lifecycle.finish_call(frames.tx, call, outcome, result, frames.now)
     node = frames.shape.by_id[frame.node]
     if child is not None and outcome is ToolOutcome.result:
@@ -111,62 +112,66 @@ def settle_child(
     return True
 
 
-def is_doubtful(tx: Session, call: ToolCallRow | None) -> bool:
-    """Whether a call was executed by a run that came to no good end, but has acted before."""
+def is_doubtful(tx: Session, call: ToolCallRecord | None) -> bool:
+    """Whether a call was executed by a run that failed, but has had side effects before."""
     if call is None or call.child_run_id is None or call.outcome == ToolOutcome.result.value:
         return False
-    return has_acted(tx, call.child_run_id)
+    return has_side_effects(tx, call.child_run_id)
 
 
-def doubt(machine: Machine[StepRow], frame: StepRow, why: str = _REPEATS) -> None:
-    """Put before a person whether what has acted is done once more."""
-    machine.doubted(frame, "repeats_effects", why.format(frame.name))
+def ask_before_repeat(
+    machine: Machine[MutableStep], frame: MutableStep, reason: str = _REPEATS
+) -> None:
+    """Ask a person whether a step that has had side effects is executed again."""
+    machine.doubted(frame, "repeats_effects", reason.format(frame.name))
 
 
 def settle_done(
-    frames: StoredFrames, machine: Machine[StepRow], frame: StepRow, call: ToolCallRow
+    frames: StoredFrames, machine: Machine[MutableStep], frame: MutableStep, call: ToolCallRecord
 ) -> None:
-    """Let a frame go on with a call that was ended by a person, or after its run had ended."""
+    """Continue a frame whose call was ended by a person, or after the run had ended."""
     match ToolOutcome(call.outcome or ToolOutcome.cancelled.value):
         case ToolOutcome.result if call.child_run_id is None:
-            told = cast("dict[str, JsonValue]", parse_json(call.result or "{}"))
-            machine.worked(frame, told.get("content"), stop=told.get("stop") is True)
+            result = cast("dict[str, JsonValue]", parse_json(call.result or "{}"))
+            machine.worked(frame, result.get("content"), stop=result.get("stop") is True)
         case ToolOutcome.result:
             machine.worked(frame, call.result)
         case ToolOutcome.error | ToolOutcome.rejected:
             is_final = _was_failed_for_good(frames, call)
             machine.failed(frame, "step_failed", call.result or "", final=is_final)
         case ToolOutcome.cancelled if is_doubtful(frames.tx, call):
-            doubt(machine, frame)
+            ask_before_repeat(machine, frame)
         case ToolOutcome.cancelled:
-            # Its run had ended before it was executed, and goes on again.
+            # The run had ended before the call was executed, and is active again.
             equip(frames, frame)
 
 
-def _was_failed_for_good(frames: StoredFrames, call: ToolCallRow) -> bool:
-    asked = asked_about(frames.tx, call.id)
-    return bool(asked) and asked[-1].verdict == Verdict.fail.value
+def _was_failed_for_good(frames: StoredFrames, call: ToolCallRecord) -> bool:
+    requirements = requirements_of_call(frames.tx, call.id)
+    return bool(requirements) and requirements[-1].verdict == Verdict.fail.value
 
 
-def _may_try_again(frames: StoredFrames, frame: StepRow, call: ToolCallRow, retries: int) -> bool:
+def _may_try_again(
+    frames: StoredFrames, frame: MutableStep, call: ToolCallRecord, retries: int
+) -> bool:
     return frame.tries < retries and not is_doubtful(frames.tx, call)
 
 
 def _history(frames: StoredFrames) -> str:
     limit = frames.shape.history_runs
-    return workflow_history.told(
+    return workflow_history.as_prompt(
         workflow_history.completed_before(frames.tx, frames.run.id, limit) if limit else []
     )
 
 
-def _answered_before(tx: Session, frame: StepRow) -> JsonValue:
+def _answered_before(tx: Session, frame: MutableStep) -> JsonValue:
     call = lifecycle.hold_call(tx, frame.call_id)
     child = None if call is None else run_row(tx, call.child_run_id or "")
     return None if child is None else child.content
 
 
-def _content(frames: StoredFrames, child: RunRow, *, structured: bool) -> JsonValue:
-    """Return what a run answered: a workflow's content is in its own steps."""
+def _content(frames: StoredFrames, child: RunRecord, *, structured: bool) -> JsonValue:
+    """Return the content of a child run; that of a workflow is in its steps."""
     if child.component_kind == "workflow":
         root = root_row(frames.tx, child.id)
         if root is None or root.last_id is None:

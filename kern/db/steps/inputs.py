@@ -1,51 +1,54 @@
-"""What a step is given, frozen as the arguments of its call, and where it stands in the whole."""
+"""The arguments of a step, frozen in its call, and what a person sees of it before it begins."""
 
 from pydantic import JsonValue
 
-from kern.db.engine.step_tables import StepRow
+from kern.db.engine.step_records import StepRecord
 from kern.db.runs.frames import StoredFrames, held_by
 from kern.pipeline.frames import RUN, into, is_edited, origin
 from kern.pipeline.nodes import TAKEN, NodeKind
 from kern.values.canonical import canonical_json
 
 
-def arguments_of(frames: StoredFrames, frame: StepRow) -> dict[str, JsonValue]:
-    """Return what a step begins with, and what it has from those that hold it.
+def arguments_of(frames: StoredFrames, frame: StepRecord) -> dict[str, JsonValue]:
+    """Return a step's input, and what it inherits from the containers around it.
 
-    What a person edited stands wherever the step would find what it took the place of: what the
-    run was asked (`run_input`), or the item.
+    A person's edit replaces the original wherever the step would read it: as the run's input
+    (`run_input`) or as the item.
     """
-    given: dict[str, JsonValue] = {"input": frames.given(frame)}
+    arguments: dict[str, JsonValue] = {"input": frames.given(frame)}
     values: dict[str, JsonValue] = {}
     edits: dict[str, JsonValue] = {}
-    for one in (frame, *frames.above(frame)):
-        if is_edited(one.id, one.source):
-            edits.setdefault(origin(one.source), one.given)
-        kind = held_by(frames, one)
-        if kind is NodeKind.each and "index" not in given:
-            given |= {"item": edits.get(into(one.id), one.given), "index": one.place}
-        if kind is NodeKind.loop and "iteration" not in given:
-            given["iteration"] = one.place
-        if one.feedback is not None and "feedback" not in given:
-            given["feedback"] = one.feedback
-        values = {**(one.values or {}), **values}
+    for ancestor in (frame, *frames.above(frame)):
+        if is_edited(ancestor.id, ancestor.source):
+            edits.setdefault(origin(ancestor.source), ancestor.given)
+        kind = held_by(frames, ancestor)
+        if kind is NodeKind.each and "index" not in arguments:
+            arguments |= {
+                "item": edits.get(into(ancestor.id), ancestor.given),
+                "index": ancestor.place,
+            }
+        if kind is NodeKind.loop and "iteration" not in arguments:
+            arguments["iteration"] = ancestor.place
+        if ancestor.feedback is not None and "feedback" not in arguments:
+            arguments["feedback"] = ancestor.feedback
+        values = {**(ancestor.values or {}), **values}
     if RUN in edits:
-        given["run_input"] = as_text(edits[RUN])
-    return {**given, "values": values} if values else given
+        arguments["run_input"] = as_text(edits[RUN])
+    return {**arguments, "values": values} if values else arguments
 
 
-def shown_before(frames: StoredFrames, frame: StepRow) -> dict[str, JsonValue]:
-    """Return what a person sees of a frame that is to begin: its input, and the item if it is one.
+def shown_before(frames: StoredFrames, frame: StepRecord) -> dict[str, JsonValue]:
+    """Return what a person sees of a frame before it begins: its input and, in a loop, the item.
 
-    An item with which the frame begins is its input already.
+    The item is left out where it is the input.
     """
-    given = arguments_of(frames, frame)
-    shown = {name: value for name, value in given.items() if name in TAKEN}
-    above = frames.above(frame)
-    item_of = next((one for one in above if held_by(frames, one) is NodeKind.each), None)
+    arguments = arguments_of(frames, frame)
+    visible = {name: value for name, value in arguments.items() if name in TAKEN}
+    containers = frames.above(frame)
+    item_of = next((row for row in containers if held_by(frames, row) is NodeKind.each), None)
     if item_of is not None and origin(frame.source) == into(item_of.id):
-        del shown["item"]
-    return shown
+        del visible["item"]
+    return visible
 
 
 def as_text(content: JsonValue) -> str:
@@ -56,9 +59,9 @@ def as_text(content: JsonValue) -> str:
 
 
 def question_for_run(arguments: dict[str, JsonValue], before: JsonValue) -> str:
-    """Return what a run is asked that executes a step.
+    """Return the input of a run that executes a step.
 
-    `before` is what it answered when a person had it done again.
+    `before` is the earlier answer, if a person had the step repeated.
     """
     parts = [as_text(arguments.get("input"))]
     if "values" in arguments:
@@ -66,6 +69,6 @@ def question_for_run(arguments: dict[str, JsonValue], before: JsonValue) -> str:
     if "feedback" in arguments:
         if before is not None:
             parts.append(f"What you answered before: {as_text(before)}")
-        said = as_text(arguments["feedback"]) or "It has to be done again."
-        parts.append(f"That was not accepted. What a person said about it: {said}")
+        feedback = as_text(arguments["feedback"]) or "It has to be done again."
+        parts.append(f"That was not accepted. What a person said about it: {feedback}")
     return "\n\n".join(parts)

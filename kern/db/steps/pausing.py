@@ -1,4 +1,4 @@
-"""Pausing a run with runs inside it, of which its own rows do not tell whether they wait."""
+"""Pauses a run that has children: its own rows do not say whether those wait for people."""
 
 from datetime import datetime
 
@@ -6,15 +6,15 @@ from sqlalchemy import bindparam, or_, select
 from sqlmodel import Session
 
 from kern.contracts.messages import PauseOutcome
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.tables import RequirementRow, RunRow, ToolCallRow
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.typed_tables import REQUIREMENTS, RUNS, TOOL_CALLS
 from kern.db.reading.run_trees import has_ended
 from kern.db.runs import lifecycle, step_waits
 from kern.db.steps import transactions
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus
 
-_runs, _calls, _requirements = (table_of(kind) for kind in (RunRow, ToolCallRow, RequirementRow))
-_MOVING_CHILD = (
+_runs, _calls, _requirements = (RUNS.table, TOOL_CALLS.table, REQUIREMENTS.table)
+_ACTIVE_CHILD = (
     select(_runs.c.id)
     .where(
         _runs.c.parent_run_id == bindparam("run_id"),
@@ -23,8 +23,8 @@ _MOVING_CHILD = (
     )
     .limit(1)
 )
-# A call that waits neither for a person nor for a run of its own that goes on.
-_WORKED_ON = (
+# A call that waits neither for a person nor for a child that is active.
+_ACTIVE_CALL = (
     select(_calls.c.id)
     .select_from(
         _calls.outerjoin(
@@ -44,10 +44,10 @@ _WORKED_ON = (
 
 
 def pause(tx: Session, run_id: str, now: datetime) -> PauseOutcome:
-    """Pause a run if it waits for nothing but people, in itself and in the runs inside it.
+    """Pause a run if it and its descendants wait for nothing but people.
 
-    Its workflow asks, which knows of work that no row tells of. Return whether it stands still, and
-    what has begun in the place of what waits.
+    Its workflow asks for it, because only the workflow knows of work between two activities. Return
+    whether the run is idle, and the work that was opened instead.
 
     Raises:
         NotFound: there is no such run.
@@ -56,15 +56,15 @@ def pause(tx: Session, run_id: str, now: datetime) -> PauseOutcome:
     if RunStatus(run.status).is_final:
         return PauseOutcome(stands_still=True)
     is_pipeline = run.component_kind == "workflow"
-    # A run inside that goes on again takes its own row and then this one.
-    moves = (is_pipeline and step_waits.is_moving(tx, run_id)) or any(
-        execute(tx, query, run_id=run_id).first() for query in (_MOVING_CHILD, _WORKED_ON)
+    # A child that becomes active again locks its own row and then this one, and corrects it.
+    is_active = (is_pipeline and step_waits.has_active_step(tx, run_id)) or any(
+        execute(tx, query, run_id=run_id).first() for query in (_ACTIVE_CHILD, _ACTIVE_CALL)
     )
     if is_pipeline:
-        work = transactions.stand_still(tx, run, now, moves=moves).work
-        stands_still = not moves and run.status == RunStatus.paused.value
-        return PauseOutcome(stands_still=stands_still, work=work)
-    if moves:
+        work = transactions.pause(tx, run, now, is_active=is_active).work
+        is_idle = not is_active and run.status == RunStatus.paused.value
+        return PauseOutcome(stands_still=is_idle, work=work)
+    if is_active:
         return PauseOutcome()
     lifecycle.update_status(tx, run, now, paused=True)
     return PauseOutcome(stands_still=True)

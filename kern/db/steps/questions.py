@@ -1,4 +1,4 @@
-"""What people are asked about steps, and what becomes of a step by what they say."""
+"""Requirements about steps: opening them, and continuing a step with the decision."""
 
 from datetime import timedelta
 
@@ -7,18 +7,19 @@ from sqlalchemy import bindparam
 
 from kern.contracts.answers import Question
 from kern.contracts.approval import Approval
-from kern.db.decisions.requirements import asked_about, hold_pending
-from kern.db.engine.plain_rows import add_row, new_row, table_of
-from kern.db.engine.step_tables import StepRow
-from kern.db.engine.tables import RequirementRow, ToolCallRow
+from kern.db.decisions.requirements import hold_pending, requirements_of_call
+from kern.db.engine.mutable_rows import MutableStep, MutableToolCall
+from kern.db.engine.plain_rows import add_row, new_row
+from kern.db.engine.records import RequirementRecord, ToolCallRecord
+from kern.db.engine.typed_tables import TOOL_CALLS
 from kern.db.engine.unit_of_work import hold_all, save
 from kern.db.journal import outbox
 from kern.db.journal.events import record
 from kern.db.journal.outbox import DeliveryKind
-from kern.db.reading.run_outputs import runs_with
+from kern.db.reading.run_outputs import effective_arguments
 from kern.db.runs import lifecycle
 from kern.db.runs.frames import StoredFrames, path_within
-from kern.db.steps.decision_checks import is_as_decided, is_what_was_shown, refuse, routes_of
+from kern.db.steps.decision_checks import is_as_decided, matches_shown_arguments, refuse, routes_of
 from kern.db.steps.inputs import shown_before
 from kern.db.turns import side_effects
 from kern.db.turns.model_turns import open_requirement
@@ -37,22 +38,24 @@ from kern.values.states import (
     Verdict,
 )
 
-_calls = table_of(ToolCallRow)
+_calls = TOOL_CALLS.table
 _OPEN_CALLS = _calls.select().where(
     _calls.c.step_id == bindparam("step_id"), _calls.c.status != ToolCallStatus.done.value
 )
 _AGAIN = "What it has done stays done, and done again it may do that once more:"
 
 
-def new_call(frames: StoredFrames, frame: StepRow, arguments: dict[str, JsonValue]) -> ToolCallRow:
-    """Return a call for a step, with its arguments frozen; it is to be added."""
+def new_call(
+    frames: StoredFrames, frame: MutableStep, arguments: dict[str, JsonValue]
+) -> MutableToolCall:
+    """Return a new call for a step, with its arguments frozen; the caller adds it."""
     node = frames.shape.by_id[frame.node]
     return new_row(
-        ToolCallRow,
+        TOOL_CALLS,
         id=new_id(),
         run_id=frame.run_id,
         turn=frame.number,
-        # Each phase of a step has one.
+        # One call for each phase of a step.
         position=frame.version,
         provider_call_id="",
         name=frame.name,
@@ -66,44 +69,48 @@ def new_call(frames: StoredFrames, frame: StepRow, arguments: dict[str, JsonValu
     )
 
 
-def ask(frames: StoredFrames, frame: StepRow) -> None:
-    """Open what a person has to say in a frame's phase."""
+def ask(frames: StoredFrames, frame: MutableStep) -> None:
+    """Open the requirement of a frame's phase."""
     frame.version += 1
-    asked, arguments = _asked(frames, frame)
+    spec, arguments = _ask_of_phase(frames, frame)
     call = new_call(frames, frame, arguments)
-    call.gate, call.effect = asked.kind.value, Effect.read.value
-    add_row(frames.tx, ToolCallRow, call)
+    call.gate, call.effect = spec.kind.value, Effect.read.value
+    add_row(frames.tx, TOOL_CALLS, call)
     question = Question(
-        kind=asked.kind,
-        arguments_schema=_schema(asked, arguments),
-        question=_question(frames, frame, asked),
-        fields=asked.fields,
-        choices=asked.choices,
-        multiple=asked.multiple,
-        approval=asked.approval,
+        kind=spec.kind,
+        arguments_schema=_schema(spec, arguments),
+        question=_question(frames, frame, spec),
+        fields=spec.fields,
+        choices=spec.choices,
+        multiple=spec.multiple,
+        approval=spec.approval,
         where=path_within(frames, frame),
     )
     open_requirement(frames.tx, frames.run, call, question, frames.now)
     frame.gate_id, frame.waits = call.id, True
 
 
-def hear(frames: StoredFrames, machine: Machine[StepRow], frame: StepRow) -> bool:
-    """Let a frame go on with what a person said; False while nobody has.
+def apply_decision(frames: StoredFrames, machine: Machine[MutableStep], frame: MutableStep) -> bool:
+    """Continue a frame with the decision about it; False while there is none.
 
-    What was asked and closed with a run that goes on again is asked anew.
+    A requirement that was cancelled when the run failed is opened anew once the run is retried.
     """
     call = lifecycle.hold_call(frames.tx, frame.gate_id)
-    asked = [] if call is None else asked_about(frames.tx, call.id)
-    if call is None or not asked or asked[-1].status == RequirementStatus.cancelled.value:
+    requirements = [] if call is None else requirements_of_call(frames.tx, call.id)
+    if (
+        call is None
+        or not requirements
+        or requirements[-1].status == RequirementStatus.cancelled.value
+    ):
         ask(frames, frame)
         return False
-    row = asked[-1]
+    row = requirements[-1]
     if row.status == RequirementStatus.pending.value:
         frame.waits = True
         return False
     verdict = Verdict(row.verdict or Verdict.reject.value)
-    shown = is_what_was_shown(frames, frame, call, verdict)
-    if not shown or not is_as_decided(frames, call, asked):
+    is_unchanged = matches_shown_arguments(frames, frame, call, verdict)
+    if not is_unchanged or not is_as_decided(frames, call, requirements):
         refuse(frames, f"What the step {frame.name!r} (call {call.id!r}) would go by is another")
         return False
     if call.status != ToolCallStatus.done.value:
@@ -119,26 +126,28 @@ def hear(frames: StoredFrames, machine: Machine[StepRow], frame: StepRow) -> boo
     return True
 
 
-def drop(frames: StoredFrames, frame: StepRow) -> None:
-    """Stop what goes on for a frame that was cancelled; a call that executes is let end."""
+def drop(frames: StoredFrames, frame: MutableStep) -> None:
+    """Stop all work for a frame that was cancelled, except a call that is executing."""
     tx, run, now = frames.tx, frames.run, frames.now
     frame.waits = False
-    for call in hold_all(tx, ToolCallRow, _OPEN_CALLS, step_id=frame.id):
+    for call in hold_all(tx, TOOL_CALLS, _OPEN_CALLS, step_id=frame.id):
         for row in hold_pending(tx, call.id):
             row.status, row.resolved_at = RequirementStatus.cancelled.value, now
             record(tx, run, "requirement_cancelled", now, requirement_id=row.id)
-            # Its workflow waits for it and has to hear that nobody will decide.
-            none = timedelta(0)
-            outbox.enqueue(tx, run, DeliveryKind.resolved, now, requirement_id=row.id, grace=none)
+            # The workflow waits for a decision, and has to learn that there will be none.
+            no_grace = timedelta(0)
+            outbox.enqueue(
+                tx, run, DeliveryKind.resolved, now, requirement_id=row.id, grace=no_grace
+            )
         if call.child_run_id is not None:
             child = lifecycle.lock(tx, call.child_run_id)
-            lifecycle.cancel_inside(tx, child, now)
+            lifecycle.cancel_child(tx, child, now)
         if call.status == ToolCallStatus.waiting.value:
-            why = "The step was stopped, because one beside it failed."
-            lifecycle.finish_call(tx, call, ToolOutcome.cancelled, why, now)
+            reason = "The step was stopped, because one beside it failed."
+            lifecycle.finish_call(tx, call, ToolOutcome.cancelled, reason, now)
 
 
-def _asked(frames: StoredFrames, frame: StepRow) -> tuple[Ask, dict[str, JsonValue]]:
+def _ask_of_phase(frames: StoredFrames, frame: MutableStep) -> tuple[Ask, dict[str, JsonValue]]:
     node = frames.shape.by_id[frame.node]
     match Phase(frame.phase):
         case Phase.gate if node.gate is not None:
@@ -148,40 +157,40 @@ def _asked(frames: StoredFrames, frame: StepRow) -> tuple[Ask, dict[str, JsonVal
         case _:
             approval = node.on_trouble
             if approval.on_expiry is OnExpiry.approve or approval.quorum > 1:
-                # Nothing of a failure could be approved.
-                told = {"on_expiry": OnExpiry.reject, "quorum": 1}
-                approval = Approval.model_validate({**approval.model_dump(), **told})
-            asked = Ask(kind=RequirementKind.error, approval=approval, message=frame.error_message)
-            return asked, {"error": frame.error_message, "code": frame.error_code}
+                # A failure cannot be approved, neither by silence nor by several people.
+                overrides = {"on_expiry": OnExpiry.reject, "quorum": 1}
+                approval = Approval.model_validate({**approval.model_dump(), **overrides})
+            spec = Ask(kind=RequirementKind.error, approval=approval, message=frame.error_message)
+            return spec, {"error": frame.error_message, "code": frame.error_code}
 
 
-def _question(frames: StoredFrames, frame: StepRow, asked: Ask) -> str | None:
-    """Return what is asked, with what doing the frame again would do once more."""
+def _question(frames: StoredFrames, frame: MutableStep, spec: Ask) -> str | None:
+    """Return the question, with the side effects that executing the frame again would repeat."""
     if Phase(frame.phase) is Phase.gate:
-        return asked.message
+        return spec.message
     save(frames.tx)
-    did = side_effects.done_in_step(frames.tx, frame.id)
-    warning = f"{_AGAIN} {', '.join(did)}." if did else None
-    return "\n".join(filter(None, (asked.message, warning))) or None
+    effects = side_effects.effects_in_step(frames.tx, frame.id)
+    warning = f"{_AGAIN} {', '.join(effects)}." if effects else None
+    return "\n".join(filter(None, (spec.message, warning))) or None
 
 
-def _schema(asked: Ask, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Say what may stand in the place of what was frozen: anything, but for an item."""
+def _schema(spec: Ask, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return the schema of an edit: any value may change, except the item of a loop."""
     properties: dict[str, JsonValue] = {
         name: {"const": value} if name == "item" else {} for name, value in arguments.items()
     }
-    properties |= {field.name: field.json_schema for field in asked.fields}
+    properties |= {field.name: field.json_schema for field in spec.fields}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
 def _pass(
-    machine: Machine[StepRow],
-    frame: StepRow,
-    call: ToolCallRow,
-    row: RequirementRow,
+    machine: Machine[MutableStep],
+    frame: MutableStep,
+    call: ToolCallRecord,
+    row: RequirementRecord,
     verdict: Verdict,
 ) -> None:
-    begins_with = runs_with(call)
+    begins_with = effective_arguments(call)
     match verdict:
         case Verdict.approve:
             if call.approved_arguments is not None:
@@ -193,16 +202,16 @@ def _pass(
         case Verdict.choose:
             machine.passed(frame, routes=routes_of(call, multiple=row.multiple))
         case Verdict.fail:
-            machine.failed(frame, "decided_to_fail", _said(row, "ended"), final=True)
+            machine.failed(frame, "decided_to_fail", _explanation(row, "ended"), final=True)
         case _:
-            machine.refused(frame, _said(row, "rejected"))
+            machine.refused(frame, _explanation(row, "rejected"))
 
 
 def _review(
-    machine: Machine[StepRow],
-    frame: StepRow,
-    call: ToolCallRow,
-    row: RequirementRow,
+    machine: Machine[MutableStep],
+    frame: MutableStep,
+    call: ToolCallRecord,
+    row: RequirementRecord,
     verdict: Verdict,
 ) -> None:
     match verdict:
@@ -211,14 +220,14 @@ def _review(
         case Verdict.approve:
             machine.approved(frame)
         case Verdict.fail:
-            machine.failed(frame, "decided_to_fail", _said(row, "ended"), final=True)
+            machine.failed(frame, "decided_to_fail", _explanation(row, "ended"), final=True)
         case _:
             silent = row.status == RequirementStatus.expired.value
-            message = _said(row, "rejected what came of")
+            message = _explanation(row, "rejected what came of")
             machine.disapproved(frame, row.resolved_note or "", message, silent=silent)
 
 
-def _recover(machine: Machine[StepRow], frame: StepRow, verdict: Verdict) -> None:
+def _recover(machine: Machine[MutableStep], frame: MutableStep, verdict: Verdict) -> None:
     match verdict:
         case Verdict.run_again:
             machine.again(frame)
@@ -229,6 +238,6 @@ def _recover(machine: Machine[StepRow], frame: StepRow, verdict: Verdict) -> Non
             machine.failed(frame, code, message, final=True)
 
 
-def _said(row: RequirementRow, did: str) -> str:
+def _explanation(row: RequirementRecord, action: str) -> str:
     note = f" Their note: {row.resolved_note}" if row.resolved_note else ""
-    return f"{row.resolved_by!r} {did} the step {row.tool_name!r}.{note}"
+    return f"{row.resolved_by!r} {action} the step {row.tool_name!r}.{note}"

@@ -1,4 +1,4 @@
-"""What a step's code may read of its own run and session."""
+"""What the code of a step may read of its run and session."""
 
 from collections.abc import Sequence
 
@@ -7,16 +7,17 @@ from sqlalchemy import bindparam
 from sqlmodel import Session
 
 from kern.context.chat_history import PastRun
-from kern.db.engine.plain_rows import rows, table_of
-from kern.db.engine.step_tables import StepRow
+from kern.db.engine.plain_rows import rows
+from kern.db.engine.step_records import StepRecord
 from kern.db.engine.store import Store
+from kern.db.engine.typed_tables import STEPS
 from kern.db.reading.run_outputs import run_row
 from kern.db.reading.workflow_history import completed_before
 from kern.db.runs.frames import shape_of, step_row
 from kern.pipeline.frames import Outcome
 from kern.pipeline.nodes import NodeKind, Shape
 
-_steps = table_of(StepRow)
+_steps = STEPS.table
 _NAMED = (
     _steps.select()
     .where(
@@ -36,7 +37,7 @@ class StoredReader:
         self._run_id = run_id
 
     def step_content(self, step_id: str, name: str) -> JsonValue:
-        """Return what the latest step of a name came to, as one step sees it."""
+        """Return the content of the latest step of a name, as visible to the step that asks."""
         return self._db.read_now(lambda tx: _step_content(tx, self._run_id, step_id, name))
 
     def workflow_history(self, runs: int) -> Sequence[PastRun]:
@@ -45,30 +46,30 @@ class StoredReader:
 
 
 def _step_content(tx: Session, run_id: str, step_id: str, name: str) -> JsonValue:
-    run, asking = run_row(tx, run_id), step_row(tx, step_id)
-    if run is None or asking is None:
+    run, reader = run_row(tx, run_id), step_row(tx, step_id)
+    if run is None or reader is None:
         return None
     shape = shape_of(tx, run)
-    own = {one.id: one for one in _upwards(tx, asking)}
-    for found in rows(tx, StepRow, _NAMED, run_id=run_id, name=name):
-        if _is_seen(tx, shape, found, own):
-            holder = found if found.last_id is None else step_row(tx, found.last_id)
+    own = {frame.id: frame for frame in _upwards(tx, reader)}
+    for candidate in rows(tx, STEPS, _NAMED, run_id=run_id, name=name):
+        if _is_seen(tx, shape, candidate, own):
+            holder = candidate if candidate.last_id is None else step_row(tx, candidate.last_id)
             return None if holder is None else holder.content
     return None
 
 
-def _is_seen(tx: Session, shape: Shape, found: StepRow, own: dict[str, StepRow]) -> bool:
-    """Whether a step lies in no branch that goes on beside the one that asks."""
-    for one in _upwards(tx, found):
-        above = own.get(one.parent_id or "")
+def _is_seen(tx: Session, shape: Shape, candidate: StepRecord, own: dict[str, StepRecord]) -> bool:
+    """Whether a step is visible: it is in no branch that runs beside that of the reader."""
+    for frame in _upwards(tx, candidate):
+        above = own.get(frame.parent_id or "")
         if above is not None:
-            beside = shape.by_id[above.node].kind in {NodeKind.parallel, NodeKind.each}
-            return one.id in own or not beside
+            is_concurrent = shape.by_id[above.node].kind in {NodeKind.parallel, NodeKind.each}
+            return frame.id in own or not is_concurrent
     return False
 
 
-def _upwards(tx: Session, step: StepRow | None) -> list[StepRow]:
-    chain: list[StepRow] = []
+def _upwards(tx: Session, step: StepRecord | None) -> list[StepRecord]:
+    chain: list[StepRecord] = []
     while step is not None:
         chain.append(step)
         step = None if step.parent_id is None else step_row(tx, step.parent_id)

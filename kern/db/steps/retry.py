@@ -1,4 +1,4 @@
-"""Opens a pipeline again that failed: where it failed, and where that stopped others."""
+"""Retries a failed pipeline: reopens the frames that failed, and those that were stopped."""
 
 from datetime import datetime
 
@@ -6,10 +6,11 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
-from kern.db.decisions.requirements import asked_about
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.step_tables import StepRow
-from kern.db.engine.tables import RunRow, ToolCallRow
+from kern.db.decisions.requirements import requirements_of_call
+from kern.db.engine.mutable_rows import MutableRun, MutableStep, MutableToolCall
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.records import RunRecord
+from kern.db.engine.typed_tables import STEPS
 from kern.db.engine.unit_of_work import hold_all
 from kern.db.journal import outbox
 from kern.db.journal.events import record
@@ -19,7 +20,7 @@ from kern.db.runs import lifecycle, session_queue
 from kern.db.runs.frames import StoredFrames
 from kern.db.steps import execution
 from kern.db.steps.advance import advance
-from kern.db.steps.decision_checks import has_passed
+from kern.db.steps.decision_checks import has_passed_gate
 from kern.errors import Conflict
 from kern.pipeline.frames import Outcome, Phase
 from kern.pipeline.machine import EVALUATION_FAILED, REJECTED, Machine
@@ -33,7 +34,7 @@ from kern.values.states import (
     ToolOutcome,
 )
 
-_steps = table_of(StepRow)
+_steps = STEPS.table
 _UNDONE = _steps.select().where(
     _steps.c.parent_id == bindparam("parent_id"),
     _steps.c.parent_round == bindparam("round"),
@@ -55,14 +56,14 @@ _ENDED_BADLY = {RunStatus.error.value, RunStatus.cancelled.value}
 
 
 def retry(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery | None:
-    """Have a run that failed go on where it failed; steps that have ended are not done again.
+    """Continue a failed run where it failed; steps that have ended are not executed again.
 
-    None when another run of its session moves, behind which it waits.
+    None if another run of the session is active, behind which it is queued.
 
     Raises:
         NotFound: there is no such run.
         NotAllowed: it belongs to somebody else.
-        Conflict: it has not failed, or is no workflow's, or is a part of another run.
+        Conflict: it has not failed, is not a workflow's run, or is a part of another run.
     """
     run = lifecycle.lock(tx, run_id)
     check(tx, viewer, f"Run {run_id!r}", run)
@@ -74,7 +75,7 @@ def retry(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery |
     return None if waits else outbox.enqueue(tx, run, DeliveryKind.reopen, now)
 
 
-def _check_failed(tx: Session, run: RunRow) -> None:
+def _check_failed(tx: Session, run: RunRecord) -> None:
     problem = None
     root = None if run.parent_run_id is None else run_row(tx, run.root_run_id or "")
     if run.component_kind != "workflow":
@@ -93,49 +94,49 @@ def _check_failed(tx: Session, run: RunRow) -> None:
         raise Conflict(message)
 
 
-def _reopen_run(tx: Session, run: RunRow, now: datetime) -> None:
+def _reopen_run(tx: Session, run: MutableRun, now: datetime) -> None:
     run.status, run.retries = RunStatus.pending.value, run.retries + 1
     run.error_code = run.error_message = run.finished_at = None
     run.counted_at = run.updated_at = now
-    # That it was cancelled with the run above it must not reach it any more.
+    # A cancellation that came with its parent's must not reach it any more.
     outbox.forget(tx, run.id)
     record(tx, run, "run_retried", now)
     if run.shape is None:
-        # It failed before anything of it was opened.
+        # It failed before any step was opened.
         return
     frames = StoredFrames(tx, run, now)
     root, machine = frames.root(), Machine(frames)
     if root is not None:
         _Reopening(frames, machine).reopen(root)
         advance(frames, machine)
-    # Its workflow says when it has begun again.
+    # It is running once its workflow has begun again.
     run.status = RunStatus.pending.value
 
 
 class _Reopening:
-    """Opens frames of one run again."""
+    """Reopens frames of one run."""
 
-    def __init__(self, frames: StoredFrames, machine: Machine[StepRow]) -> None:
+    def __init__(self, frames: StoredFrames, machine: Machine[MutableStep]) -> None:
         self._frames = frames
         self._machine = machine
 
-    def reopen(self, frame: StepRow) -> None:
-        """Have a frame go on that failed, was stopped, or was open when its run ended."""
+    def reopen(self, frame: MutableStep) -> None:
+        """Reopen a frame that failed, was stopped, or was open when its run ended."""
         node = self._frames.shape.by_id[frame.node]
-        was = Phase(frame.phase)
+        phase = Phase(frame.phase)
         undone = [] if node.is_leaf else self._undone(frame)
-        if was not in {Phase.open, Phase.done}:
-            # Whoever serves it finds what it needs, and asks again what was closed.
+        if phase not in {Phase.open, Phase.done}:
+            # `take` finds what it needs, and opens a cancelled requirement anew.
             frame.lane, frame.told_by, frame.waits = frame.id, None, False
             self._mend(lifecycle.hold_call(self._frames.tx, frame.call_id))
             return
         code = frame.error_code
         if code == REJECTED and not undone:
-            # Whoever reviews it has all their revisions again.
+            # All its revisions are available again.
             frame.revisions = 0
         frame.outcome = frame.error_code = frame.error_message = frame.finished_at = None
         if not node.is_leaf:
-            # What stopped it has ended, and stays as it is.
+            # The step that stopped it has ended, and stays ended.
             frame.is_stopped = self._has_stopped(frame)
         if undone:
             self._machine.resumed(frame, Phase.open)
@@ -145,51 +146,51 @@ class _Reopening:
         else:
             self._begin(frame, code)
 
-    def _begin(self, frame: StepRow, code: str | None) -> None:
-        """Have a frame go on that failed or was stopped by itself, not by what it holds."""
+    def _begin(self, frame: MutableStep, code: str | None) -> None:
+        """Continue a frame that failed or was stopped itself, not in one of its children."""
         node = self._frames.shape.by_id[frame.node]
-        if not has_passed(self._frames, frame):
+        if not has_passed_gate(self._frames, frame):
             self._serve(frame, Phase.gate)
-        elif code == REJECTED and self._nobody_reviewed(frame):
+        elif code == REJECTED and self._review_expired(frame):
             self._serve(frame, Phase.review)
         elif node.is_leaf:
             self._serve_leaf(frame, code)
         elif code == EVALUATION_FAILED:
             self._serve(frame, Phase.until if frame.cursor else Phase.ask)
         elif code is None and frame.cursor:
-            # It was stopped while it was asked about, whoever it was that was asked.
+            # It was stopped while a person or the user's code was asked about it.
             self._machine.regained(frame)
         else:
             self._machine.again(frame)
 
-    def _nobody_reviewed(self, frame: StepRow) -> bool:
-        """Whether a frame failed because nobody said in time what they think of its output."""
-        asked = asked_about(self._frames.tx, frame.gate_id) if frame.gate_id else []
-        return bool(asked) and (asked[-1].kind, asked[-1].status) == _SILENCE
+    def _review_expired(self, frame: MutableStep) -> bool:
+        """Whether a frame failed because the review of its output expired."""
+        requirements = requirements_of_call(self._frames.tx, frame.gate_id) if frame.gate_id else []
+        return bool(requirements) and (requirements[-1].kind, requirements[-1].status) == _SILENCE
 
-    def _has_stopped(self, frame: StepRow) -> bool:
+    def _has_stopped(self, frame: MutableStep) -> bool:
         query = {"parent_id": frame.id, "round": frame.round}
         return execute(self._frames.tx, _STOPPED, **query).first() is not None
 
-    def _serve_leaf(self, frame: StepRow, code: str | None) -> None:
+    def _serve_leaf(self, frame: MutableStep, code: str | None) -> None:
         call = lifecycle.hold_call(self._frames.tx, frame.call_id)
         node, failed = self._frames.shape.by_id[frame.node], code is not None
         if code == execution.STATE_NOT_KEPT and node.effect is Effect.once:
-            execution.doubt(self._machine, frame, execution.HAS_ENDED)
+            execution.ask_before_repeat(self._machine, frame, execution.HAS_ENDED)
             return
-        # One that was stopped may have failed after that, when its branch had been given up.
+        # A step that was stopped may have failed later, when its branch was cancelled already.
         failed = failed or (call is not None and call.outcome == ToolOutcome.error.value)
         if not self._mend(call) and failed:
             if execution.is_doubtful(self._frames.tx, call):
-                execution.doubt(self._machine, frame)
+                execution.ask_before_repeat(self._machine, frame)
                 return
             frame.call_id, frame.tries, frame.started_at = None, 0, None
         self._serve(frame, Phase.work)
 
-    def _mend(self, call: ToolCallRow | None) -> bool:
-        """Open the run of a nested workflow again, which keeps what it has done.
+    def _mend(self, call: MutableToolCall | None) -> bool:
+        """Reopen the run of a nested workflow, which keeps its completed steps.
 
-        Any run that ended well while its step was stopped is taken as it is.
+        Any run that completed while its step was stopped is used as it is.
         """
         if call is None or call.child_run_id is None:
             return False
@@ -205,17 +206,17 @@ class _Reopening:
         return True
 
     @staticmethod
-    def _wait_again(call: ToolCallRow) -> None:
+    def _wait_again(call: MutableToolCall) -> None:
         call.status, call.outcome, call.result = ToolCallStatus.waiting.value, None, None
         call.finished_at = None
 
-    def _serve(self, frame: StepRow, phase: Phase) -> None:
-        """Have a frame served in a lane of its own; its call is made when it is."""
+    def _serve(self, frame: MutableStep, phase: Phase) -> None:
+        """Have a frame served in a lane of its own, where its call is opened."""
         self._machine.resumed(frame, phase)
         frame.lane, frame.told_by = frame.id, None
         if phase.needs_person:
             frame.gate_id = None
 
-    def _undone(self, frame: StepRow) -> list[StepRow]:
+    def _undone(self, frame: MutableStep) -> list[MutableStep]:
         where = {"parent_id": frame.id, "round": frame.round}
-        return hold_all(self._frames.tx, StepRow, _UNDONE, **where)
+        return hold_all(self._frames.tx, STEPS, _UNDONE, **where)

@@ -1,8 +1,23 @@
-"""A pipeline's transactions: each stores what came of a step, and opens what follows from it.
+"""A pipeline's transactions: each stores the outcome of a step, and opens what follows from it.
 
-An activity serves a lane: one step after another, as long as only one thing follows. What else is
-opened is named to the workflow, which has other activities serve it. All of this is found again in
-the rows, so that an activity that died is simply executed again.
+Every function here is one transaction under the run's lock, called by an activity that may die
+before or after any of them. Three things make it safe to call them again:
+
+- **Lanes.** A *lane* is a sequence of steps that one activity serves, one step at a time. `take`
+  returns what the lane needs next. While exactly one frame follows from a frame that ended, it
+  stays in the lane, so one activity executes a chain of steps without the workflow. If several
+  follow, each gets a lane of its own, and `told_by` names the lane whose activity has to announce
+  it. The outcome of that activity names it to the workflow, which starts an activity for it. `take`
+  on the new lane clears `told_by`; until then every outcome of the old lane announces it again, so
+  a lost outcome loses no work. A lane never has two frames: if two activities serve it, because
+  one was thought dead, they compete for one call, whose state machine lets one of them have it.
+- **Phases.** A frame's `phase` says what it needs: a person, the user's code, execution, its
+  children. It is stored, so an activity that died is replaced by one that asks the rows anew.
+- **Versions.** `version` counts the phases of a frame. The user's code is asked outside of the
+  transaction, for one version: an answer that arrives after the phase has changed is dropped.
+
+A call that is `done` is never executed again: `take` continues with its result, also when it was a
+person who decided the outcome, or when the run had ended meanwhile and is retried.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,19 +30,19 @@ from sqlmodel import Session
 
 from kern.contracts.messages import PipelineOutcome, Work
 from kern.db.decisions.requirements import pending_gate
-from kern.db.engine.step_tables import StepRow
-from kern.db.engine.tables import RunRow
+from kern.db.engine.mutable_rows import MutableRun, MutableStep
+from kern.db.engine.records import RunRecord
 from kern.db.journal.events import record
 from kern.db.reading import run_timing
 from kern.db.reading.run_outputs import session_state
 from kern.db.runs import lifecycle
 from kern.db.runs.frames import StoredFrames, pin
 from kern.db.steps import execution, questions
-from kern.db.steps.advance import advance, stand
-from kern.db.steps.decision_checks import is_what_became, may_begin, refuse
+from kern.db.steps.advance import advance, pause_or_widen
+from kern.db.steps.decision_checks import matches_decided_outcome, may_begin, refuse
 from kern.db.steps.inputs import arguments_of
 from kern.db.turns import calls
-from kern.db.turns.calls import Execution, Kept, Settled
+from kern.db.turns.calls import Execution, Receipt, Settled
 from kern.pipeline.frames import Phase
 from kern.pipeline.machine import EVALUATION_FAILED, Machine
 from kern.pipeline.nodes import Shape
@@ -38,7 +53,7 @@ from kern.values.states import RunStatus, ToolCallStatus, ToolOutcome
 
 @dataclass(frozen=True)
 class Facts:
-    """What a step's code may know of the run that it is in."""
+    """What the code of a step may read of its run."""
 
     component_id: str
     run_id: str
@@ -53,7 +68,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Execute:
-    """A step's function is to be executed; the attempt holds its call."""
+    """The function of a step has to be executed; this attempt holds its call."""
 
     step_id: str
     node: str
@@ -63,7 +78,7 @@ class Execute:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Code of the user's is to be asked; `version` is that of the question."""
+    """The user's code has to decide what a container does; `version` is that of the question."""
 
     step_id: str
     node: str
@@ -76,13 +91,13 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
-class Held:
-    """The attempt with this token is in the middle of the step: it is looked at after that."""
+class InProgress:
+    """Another attempt, with this token, is executing the step: wait for it and look again."""
 
     token: str
 
 
-Task = Execute | Evaluate | Held | PipelineOutcome
+Task = Execute | Evaluate | InProgress | PipelineOutcome
 _Begin = Callable[[Session, str], Execution | Settled]
 
 
@@ -99,7 +114,7 @@ class Finished:
 
 
 def begin(tx: Session, run_id: str, shape: Shape, now: datetime) -> PipelineOutcome:
-    """Open a run's pipeline, or name everything that is open in it."""
+    """Open a run's pipeline, or return everything that is open in it."""
     run = lifecycle.lock(tx, run_id)
     if RunStatus(run.status).is_final:
         return PipelineOutcome(ended=True)
@@ -111,8 +126,8 @@ def begin(tx: Session, run_id: str, shape: Shape, now: datetime) -> PipelineOutc
         machine.begin()
         advance(frames, machine)
     else:
-        # It may wait for nothing but people, before any of its steps is served.
-        stand(frames)
+        # All of it may wait for people already, before an activity has served any step.
+        pause_or_widen(frames)
     return _outcome(frames, frames.in_run())
 
 
@@ -123,9 +138,9 @@ def take(
     token: str,
     now: datetime,
     *,
-    is_alive: Callable[[str], bool] = calls.nobody,
+    is_alive: Callable[[str], bool] = calls.none_alive,
 ) -> Task:
-    """Return what is to be done next in a lane; `is_alive` is for the call that begins.
+    """Return what has to be done next in a lane; `is_alive` is passed on to `calls.begin`.
 
     Raises:
         NotFound: there is no such run or step.
@@ -135,12 +150,12 @@ def take(
         return PipelineOutcome(ended=True)
     frames = StoredFrames(tx, run, now, lane)
     begin_call = partial(calls.begin, token=token, now=now, is_alive=is_alive)
-    # Whoever asks for a lane has been told of it.
+    # Whoever asks for a lane knows it: it needs no further announcement.
     frames.get(lane).told_by = None
     while True:
         served = frames.in_lane(lane)
         if served is None:
-            return _told(frames)
+            return _announcement(frames)
         task = _serve(frames, served, begin_call)
         if task is not None:
             return task
@@ -148,97 +163,101 @@ def take(
             return PipelineOutcome(ended=True)
 
 
-def answer(tx: Session, asked: Evaluate, answered: Sequence[JsonValue], now: datetime) -> None:
-    """Store what code of the user's answered, unless the question has been settled since.
+def answer(tx: Session, question: Evaluate, answers: Sequence[JsonValue], now: datetime) -> None:
+    """Store what the user's code answered, unless the phase has changed since.
 
-    `answered` are the places or items that it chose, or the one truth that it told.
+    `answers` are the places or items that it chose, or a single truth value.
     """
-    found = _asked(tx, asked, now)
-    if found is None:
+    state = _question(tx, question, now)
+    if state is None:
         return
-    frames, machine, frame = found
-    match asked.phase:
+    frames, machine, frame = state
+    match question.phase:
         case Phase.until:
-            machine.asked(frame, is_over=answered[0] is True)
+            machine.asked(frame, is_over=answers[0] is True)
         case Phase.judge:
-            machine.judged(frame, needs_review=answered[0] is not False)
+            machine.judged(frame, needs_review=answers[0] is not False)
         case _:
-            machine.answered(frame, answered)
+            machine.answered(frame, answers)
     advance(frames, machine)
 
 
-def broke(tx: Session, asked: Evaluate, message: str, now: datetime) -> None:
-    """Store that code of the user's failed to answer."""
-    found = _asked(tx, asked, now)
-    if found is not None:
-        frames, machine, frame = found
+def broke(tx: Session, question: Evaluate, message: str, now: datetime) -> None:
+    """Store that the user's code failed to answer."""
+    state = _question(tx, question, now)
+    if state is not None:
+        frames, machine, frame = state
         machine.failed(frame, EVALUATION_FAILED, message)
         advance(frames, machine)
 
 
-def missed(tx: Session, asked: Evaluate, why: str, now: datetime) -> None:
-    """Note that a worker has not the code that is to answer."""
-    run = lifecycle.lock(tx, asked.facts.run_id)
-    told: dict[str, JsonValue] = {"step_id": asked.step_id, "step": asked.name, "reason": why}
-    record(tx, run, "step_attempt_failed", now, **told)
+def missed(tx: Session, question: Evaluate, reason: str, now: datetime) -> None:
+    """Record that this worker does not have the code that has to answer."""
+    run = lifecycle.lock(tx, question.facts.run_id)
+    details: dict[str, JsonValue] = {
+        "step_id": question.step_id,
+        "step": question.name,
+        "reason": reason,
+    }
+    record(tx, run, "step_attempt_failed", now, **details)
 
 
-def finish(tx: Session, taken: Execute, token: str, ended: Finished, now: datetime) -> Kept:
-    """Store how an execution ended, unless another one holds the call, and open what follows."""
-    call_id = taken.execution.tool_call_id
-    told = canonical_json({"content": ended.content, "stop": ended.stop})
-    kept = calls.finish(
+def finish(tx: Session, task: Execute, token: str, finished: Finished, now: datetime) -> Receipt:
+    """Store how an execution ended and open what follows, unless the result is fenced off."""
+    call_id = task.execution.tool_call_id
+    result = canonical_json({"content": finished.content, "stop": finished.stop})
+    receipt = calls.finish(
         tx,
         call_id,
         token,
-        outcome=ended.outcome,
-        result=ended.error if ended.outcome is ToolOutcome.error else told,
-        changes=ended.changes,
+        outcome=finished.outcome,
+        result=finished.error if finished.outcome is ToolOutcome.error else result,
+        changes=finished.changes,
         now=now,
     )
-    run = lifecycle.lock(tx, taken.facts.run_id)
-    if kept is Kept.fenced or RunStatus(run.status).is_final:
-        return kept
+    run = lifecycle.lock(tx, task.facts.run_id)
+    if receipt is Receipt.fenced or RunStatus(run.status).is_final:
+        return receipt
     frames = StoredFrames(tx, run, now)
-    frame = frames.get(taken.step_id)
+    frame = frames.get(task.step_id)
     if frame.call_id != call_id or frame.phase != Phase.work.value:
         lifecycle.update_status(tx, run, now)
-        return kept
+        return receipt
     frames.lane = frame.lane
     frame.waits = False
     machine = Machine(frames)
-    if ended.outcome is ToolOutcome.result:
-        machine.worked(frame, ended.content, stop=ended.stop)
+    if finished.outcome is ToolOutcome.result:
+        machine.worked(frame, finished.content, stop=finished.stop)
     else:
-        machine.failed(frame, ended.code, ended.error)
+        machine.failed(frame, finished.code, finished.error)
     advance(frames, machine)
-    return kept
+    return receipt
 
 
-def _asked(
-    tx: Session, asked: Evaluate, now: datetime
-) -> tuple[StoredFrames, Machine[StepRow], StepRow] | None:
-    run = lifecycle.lock(tx, asked.facts.run_id)
+def _question(
+    tx: Session, question: Evaluate, now: datetime
+) -> tuple[StoredFrames, Machine[MutableStep], MutableStep] | None:
+    run = lifecycle.lock(tx, question.facts.run_id)
     if RunStatus(run.status).is_final:
         return None
     frames = StoredFrames(tx, run, now)
-    frame = frames.get(asked.step_id)
-    if (frame.phase, frame.version) != (asked.phase.value, asked.version):
+    frame = frames.get(question.step_id)
+    if (frame.phase, frame.version) != (question.phase.value, question.version):
         return None
     frames.lane = frame.lane
     return frames, Machine(frames), frame
 
 
-def _serve(frames: StoredFrames, frame: StepRow, begin_call: _Begin) -> Task | None:
-    """Do for a frame what needs nobody else; None if the lane is to be looked at again."""
+def _serve(frames: StoredFrames, frame: MutableStep, begin_call: _Begin) -> Task | None:
+    """Do what a frame needs inside this transaction; None if the lane has to be looked at again."""
     machine = Machine(frames)
     phase = Phase(frame.phase)
     if phase.needs_person:
-        if not questions.hear(frames, machine, frame):
-            stand(frames)
-            return _told(frames, frame)
+        if not questions.apply_decision(frames, machine, frame):
+            pause_or_widen(frames)
+            return _announcement(frames, frame)
     elif phase is not Phase.work:
-        # The run has ended where what was approved is not what would begin.
+        # None if the frame is not as it was approved; the run has failed then.
         return _evaluation(frames, frame, phase) if may_begin(frames, frame) else None
     else:
         task = _work(frames, machine, frame, begin_call)
@@ -250,45 +269,45 @@ def _serve(frames: StoredFrames, frame: StepRow, begin_call: _Begin) -> Task | N
 
 
 def _work(
-    frames: StoredFrames, machine: Machine[StepRow], frame: StepRow, begin_call: _Begin
+    frames: StoredFrames, machine: Machine[MutableStep], frame: MutableStep, begin_call: _Begin
 ) -> Task | None:
     call = lifecycle.hold_call(frames.tx, frame.call_id)
     if call is None:
         execution.equip(frames, frame)
     elif call.status == ToolCallStatus.done.value:
-        if is_what_became(frames, call):
+        if matches_decided_outcome(frames, call):
             execution.settle_done(frames, machine, frame, call)
         else:
             refuse(frames, f"What the step {frame.name!r} (call {call.id!r}) came to is another")
     elif call.child_run_id is not None:
         if not execution.settle_child(frames, machine, frame, call):
-            return _told(frames, frame)
+            return _announcement(frames, frame)
     else:
         return _execution(frames, frame, begin_call)
     return None
 
 
-def _execution(frames: StoredFrames, frame: StepRow, begin_call: _Begin) -> Task | None:
+def _execution(frames: StoredFrames, frame: MutableStep, begin_call: _Begin) -> Task | None:
     if not may_begin(frames, frame):
         return None
-    taken = begin_call(frames.tx, frame.call_id or "")
-    if isinstance(taken, Settled):
-        if taken.held_by is not None:
-            return Held(taken.held_by)
-        if taken.gate is None:
+    call = begin_call(frames.tx, frame.call_id or "")
+    if isinstance(call, Settled):
+        if call.active_token is not None:
+            return InProgress(call.active_token)
+        if call.gate is None:
             return None
         frame.waits = True
-        stand(frames)
-        return _told(frames, frame)
+        pause_or_widen(frames)
+        return _announcement(frames, frame)
     frame.waits = False
-    return Execute(frame.id, frame.node, taken, _facts(frames))
+    return Execute(frame.id, frame.node, call, _facts(frames))
 
 
-def _evaluation(frames: StoredFrames, frame: StepRow, phase: Phase) -> Evaluate:
+def _evaluation(frames: StoredFrames, frame: MutableStep, phase: Phase) -> Evaluate:
     arguments = arguments_of(frames, frame)
     if phase is Phase.until:
-        held = frame.last_id is not None
-        arguments["input"] = frames.content(frame) if held else frames.given(frame)
+        has_content = frame.last_id is not None
+        arguments["input"] = frames.content(frame) if has_content else frames.given(frame)
         arguments["iteration"] = frame.cursor - 1
     return Evaluate(
         step_id=frame.id,
@@ -317,31 +336,31 @@ def _facts(frames: StoredFrames) -> Facts:
     )
 
 
-def stand_still(tx: Session, run: RunRow, now: datetime, *, moves: bool) -> PipelineOutcome:
-    """Pause a run unless it `moves`; return what has begun instead.
+def pause(tx: Session, run: MutableRun, now: datetime, *, is_active: bool) -> PipelineOutcome:
+    """Pause a run unless it `is_active`; return the work that has begun instead.
 
-    What an earlier attempt told of may have been heard by nobody: it is told of until it is taken.
+    An earlier outcome that announced work may have been lost: work is announced until it is taken.
     """
     frames = StoredFrames(tx, run, now, run.id)
-    if not moves:
-        stand(frames)
-    return _told(frames)
+    if not is_active:
+        pause_or_widen(frames)
+    return _announcement(frames)
 
 
-def _told(frames: StoredFrames, waiting: StepRow | None = None) -> PipelineOutcome:
-    """Tell the workflow what the frame of a lane waits for, and of what was opened beside it."""
+def _announcement(frames: StoredFrames, waiting: MutableStep | None = None) -> PipelineOutcome:
+    """Return what the frame of a lane waits for, and the frames that this lane has to announce."""
     if not _is_open(frames.run):
         return PipelineOutcome(ended=True)
-    beside = frames.told_by(frames.lane or "")
+    beside = frames.announced_by(frames.lane or "")
     return _outcome(frames, beside if waiting is None else [waiting, *beside])
 
 
-def _outcome(frames: StoredFrames, served: Sequence[StepRow]) -> PipelineOutcome:
+def _outcome(frames: StoredFrames, served: Sequence[MutableStep]) -> PipelineOutcome:
     return PipelineOutcome(work=tuple(_named(frames, frame) for frame in served))
 
 
-def _named(frames: StoredFrames, frame: StepRow) -> Work:
-    """Say to the workflow what a frame waits for."""
+def _named(frames: StoredFrames, frame: MutableStep) -> Work:
+    """Return what a frame waits for, as the workflow knows it."""
     work = Work(lane=frame.lane or frame.id, name=frame.name)
     if frame.waits:
         call_id = frame.gate_id if Phase(frame.phase).needs_person else frame.call_id
@@ -355,5 +374,5 @@ def _named(frames: StoredFrames, frame: StepRow) -> Work:
     return work.model_copy(update={"child": child, "delay": delay} if delay else {"child": child})
 
 
-def _is_open(run: RunRow) -> bool:
+def _is_open(run: RunRecord) -> bool:
     return not RunStatus(run.status).is_final

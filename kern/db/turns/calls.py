@@ -1,8 +1,34 @@
-"""Tool calls: who may execute one, and what became of it.
+"""The state machine of a tool call: which attempt may execute it, and what its outcome is.
 
-A call moves `waiting → running → done` by compare and set under the run's lock. `token` names the
-attempt that holds it: an
-attempt that was frozen and wakes up after another one took over can write nothing.
+Every function here is one transaction under the run's lock, so a status is compared and set without
+anybody between:
+
+                  begin                       finish
+    waiting ───────────────────▶ running ──────────────────▶ done
+     ▲   ▲                        │   │                       ▲
+     │   └──── release ───────────┘   │ another attempt       │ a person decides (happened, reject,
+     │         (not executed, or      │ begins, or the        │ fail), or the first attempt finishes
+     │          to be tried again)    │ attempt gives up:     │ after all
+     │                                │ ask_outcome           │
+     │                                ▼                       │
+     └────── a person: run again ── unknown ──────────────────┘
+
+**Attempts and tokens.** An attempt is one execution by one worker. It brings its own token, which
+`begin` writes into the call: from then on only this token may write the end. A worker that was
+frozen, and wakes up after another attempt took over, brings a stale token; its result is *fenced*:
+an event records it (`late_results`), and the call stays as it is. The same token may begin again,
+which is no further attempt: it is the same activity, whose answer from the database was lost.
+
+**Unknown outcomes.** When an attempt begins a call that another one left `running`, that one may
+have died before, during or after the effect. If the effect may be repeated, the new attempt takes
+the call over. If it must happen only once, nobody can know: the call becomes `unknown`, and a
+person is asked whether it happened. Two facts can spare them that. `is_alive` knows of attempts
+that are still executing in this process, whatever Temporal believes; those are waited for
+(`active_token`). And an attempt that was thought dead may still report: `finish` then answers the
+open question with the result, and `release` with "it was never begun", each as a decision of
+Kern's in the chain.
+
+Nothing is executed unless `is_as_approved` finds the arguments that were frozen and approved.
 """
 
 from collections.abc import Callable
@@ -19,20 +45,22 @@ from kern.contracts.approval import Approval
 from kern.contracts.messages import Gate
 from kern.db.decisions.approval_checks import is_as_approved
 from kern.db.decisions.reminders import gate_of
-from kern.db.decisions.requirements import asked_about, close, pending_gate
-from kern.db.engine.plain_rows import rows, table_of
-from kern.db.engine.tables import RequirementRow, RunRow, ToolCallRow
+from kern.db.decisions.requirements import close, pending_gate, requirements_of_call
+from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableToolCall
+from kern.db.engine.plain_rows import rows
+from kern.db.engine.records import ToolCallRecord
+from kern.db.engine.typed_tables import REQUIREMENTS, RUNS, TOOL_CALLS
 from kern.db.engine.unit_of_work import hold
 from kern.db.journal import audit_chain, outbox
-from kern.db.journal.audit_chain import KERN, Decided
+from kern.db.journal.audit_chain import KERN, NewDecision
 from kern.db.journal.events import record
 from kern.db.journal.outbox import DeliveryKind
-from kern.db.reading.run_outputs import runs_with, session_state
+from kern.db.reading.run_outputs import effective_arguments, session_state
 from kern.db.runs import lifecycle, step_waits
 from kern.db.runs.frames import StoredFrames, path_within
 from kern.db.runs.session_state import change_state
 from kern.db.turns import child_results, late_results
-from kern.db.turns.child_results import Delegated
+from kern.db.turns.child_results import ChildResult
 from kern.db.turns.model_turns import open_requirement
 from kern.errors import NotFound
 from kern.session_state import StateChange
@@ -46,7 +74,7 @@ from kern.values.states import (
     Verdict,
 )
 
-_calls, _requirements = (table_of(kind) for kind in (ToolCallRow, RequirementRow))
+_calls, _requirements = (TOOL_CALLS.table, REQUIREMENTS.table)
 _RUN_OF = lifecycle.locking(
     select(_calls.c.run_id).where(_calls.c.id == bindparam("tool_call_id")).scalar_subquery()
 )
@@ -57,9 +85,9 @@ _OF_STEP = (
     .order_by(_requirements.c.id)
     .limit(1)
 )
-_HAPPENED = "The attempt that was thought dead ended the call and reported its result."
+_FINISHED_AFTER_ALL = "The attempt that was thought dead ended the call and reported its result."
 _NOT_BEGUN = "The attempt that was thought dead reported that it had not begun the call."
-_DOUBT = _requirements.select().where(
+_OPEN_QUESTION = _requirements.select().where(
     _requirements.c.tool_call_id == bindparam("tool_call_id"),
     _requirements.c.kind == RequirementKind.unknown_outcome.value,
     _requirements.c.status == RequirementStatus.pending.value,
@@ -88,29 +116,32 @@ class Execution:
 
 @dataclass(frozen=True)
 class Settled:
-    """There is nothing to execute.
+    """There is nothing to execute, because the call is done or something else comes first.
 
-    The call is done, or waits for a person, or its run has ended, or the run that executes it
-    `goes_on`, or an attempt that is not dead, whose token is `held_by`.
+    Attributes:
+        gate: The requirement that the call waits for.
+        run_ended: The run has ended, and the call with it.
+        child_is_active: The run that executes the call has not ended.
+        active_token: The token of another attempt, which is alive and executing.
     """
 
     gate: Gate | None = None
     run_ended: bool = False
-    goes_on: bool = False
-    held_by: str | None = None
+    child_is_active: bool = False
+    active_token: str | None = None
 
 
-class Kept(StrEnum):
-    """What the database made of a result.
+class Receipt(StrEnum):
+    """Whether a result was stored.
 
-    Kept, or refused because another attempt holds the call, or a person said what became of it.
+    It is fenced off when another attempt holds the call, or a person has decided its outcome.
     """
 
-    kept = "kept"
+    stored = "stored"
     fenced = "fenced"
 
 
-def nobody(token: str) -> bool:  # noqa: ARG001  whoever is asked for
+def none_alive(token: str) -> bool:  # noqa: ARG001  the signature of `is_alive`
     """Know of no attempt that is alive."""
     return False
 
@@ -121,12 +152,11 @@ def begin(
     token: str,
     now: datetime,
     *,
-    is_alive: Callable[[str], bool] = nobody,
+    is_alive: Callable[[str], bool] = none_alive,
 ) -> Execution | Settled:
-    """Take a call for execution, or say why it must not be executed.
+    """Take a call for execution, or return why it must not be executed.
 
-    `is_alive` knows of attempts that are in the middle of their calls, whatever Temporal thinks:
-    nobody is asked what became of those.
+    `is_alive` tells by its token whether an attempt is executing at this moment.
 
     Raises:
         NotFound: there is no such call.
@@ -135,27 +165,31 @@ def begin(
     if RunStatus(run.status).is_final or call.status == ToolCallStatus.done.value:
         return Settled(run_ended=RunStatus(run.status).is_final)
     if call.child_run_id is not None:
-        became = child_results.finish(tx, run, call, now)
-        return Settled(run_ended=became is Delegated.answered, goes_on=became is Delegated.goes_on)
-    asked = asked_about(tx, call.id)
-    for row in asked:
+        result = child_results.finish(tx, run, call, now)
+        return Settled(
+            run_ended=result is ChildResult.answered, child_is_active=result is ChildResult.active
+        )
+    requirements = requirements_of_call(tx, call.id)
+    for row in requirements:
         if row.status == RequirementStatus.pending.value:
             return Settled(gate=gate_of(row))
-    # One of which nobody said what became of it, and whose run goes on again, is such a one too.
-    begun = {ToolCallStatus.running.value, ToolCallStatus.unknown.value}
-    if call.status in begun and call.token != token:
+    # An unknown outcome may be without a question: that was cancelled when the run failed, and the
+    # run is retried now. It is asked again.
+    started = {ToolCallStatus.running.value, ToolCallStatus.unknown.value}
+    if call.status in started and call.token != token:
         if Effect(call.effect) is Effect.once:
-            alive = call.token if call.token and is_alive(call.token) else None
-            return Settled(held_by=alive) if alive else Settled(gate=_ask(tx, run, call, now))
+            active = call.token if call.token and is_alive(call.token) else None
+            gate = None if active else _ask_outcome(tx, run, call, now)
+            return Settled(gate=gate, active_token=active)
         _record(tx, run, call, "repeated", now)
-    if not is_as_approved(tx, call, asked):
+    if not is_as_approved(tx, call, requirements):
         message = (
             f"The arguments of {call.name!r} (tool call {call.id!r}) are not those that were "
             "frozen and approved: somebody changed the rows. Nothing was executed."
         )
         lifecycle.fail(tx, run, "arguments_changed", message, now)
         return Settled(run_ended=True)
-    return _take(tx, run, call, token, now)
+    return _start(tx, run, call, token, now)
 
 
 def finish(
@@ -167,43 +201,51 @@ def finish(
     result: str,
     changes: list[StateChange],
     now: datetime,
-) -> Kept:
-    """Store what an attempt's execution came to.
+) -> Receipt:
+    """Store the result of an attempt, once however often it is reported.
 
-    If another attempt holds the call by now, or a person said that something else became of it, an
-    event tells what this one came to.
+    If another attempt holds the call by now, or a person has decided on another outcome, the result
+    is fenced off, and an event records it.
     """
     run, call = _lock(tx, tool_call_id)
     is_done, is_mine = call.status == ToolCallStatus.done.value, call.token == token
     if is_done and is_mine and not late_results.is_denied(tx, call, outcome, result):
-        return Kept.kept
+        return Receipt.stored
     if is_done or not is_mine:
         late_results.refuse(tx, run, call, token, outcome=outcome, result=result, now=now)
-        return Kept.fenced
-    asked = _open_question(tx, call)
-    if asked is not None:
-        _settle(tx, run, asked, now, verdict=Verdict.happened, note=_HAPPENED, given=result)
+        return Receipt.fenced
+    question = _open_question(tx, call)
+    if question is not None:
+        _resolve(
+            tx,
+            run,
+            question,
+            now,
+            verdict=Verdict.happened,
+            note=_FINISHED_AFTER_ALL,
+            result=result,
+        )
     lifecycle.finish_call(tx, call, outcome, result, now)
     run.tool_calls += call.step_id is None
     change_state(tx, run, changes, now)
-    # What follows from a step's end, its caller stores in the same transaction.
+    # For a step, the caller stores what follows in the same transaction.
     if call.step_id is None:
         _record(tx, run, call, "completed", now, outcome=outcome.value)
         lifecycle.update_status(tx, run, now)
-    return Kept.kept
+    return Receipt.stored
 
 
 def release(
     tx: Session, tool_call_id: str, token: str, reason: str, now: datetime, *, begun: bool = True
 ) -> bool:
-    """Give a call back so that it is tried again; one that was not `begun` counts as no attempt.
+    """Give a call back so that it is tried again; without `begun`, the attempt does not count.
 
-    False when another attempt holds it, or its run has ended and the call ends with it.
+    False if another attempt holds it, or if the run has ended, and the call with it.
     """
     run, call = _lock(tx, tool_call_id)
-    # Somebody who thought this attempt dead has asked what became of it.
-    asked = _open_question(tx, call) if call.token == token and not begun else None
-    if asked is None and not _is_held(call, token):
+    # Another attempt took this one for dead and asked for the outcome: the answer is known now.
+    question = _open_question(tx, call) if call.token == token and not begun else None
+    if question is None and not _is_held(call, token):
         return False
     if RunStatus(run.status).is_final:
         _stop(tx, run, call, now)
@@ -213,53 +255,53 @@ def release(
         call.attempt -= 1
         call.started_at = call.started_at if call.attempt else None
     _record(tx, run, call, "failed", now, reason=reason[:500])
-    if asked is not None:
-        _settle(tx, run, asked, now, verdict=Verdict.run_again, note=_NOT_BEGUN)
-        step_waits.steps_on(tx, call)
+    if question is not None:
+        _resolve(tx, run, question, now, verdict=Verdict.run_again, note=_NOT_BEGUN)
+        step_waits.resume_step(tx, call)
         lifecycle.update_status(tx, run, now, paused=False)
     return True
 
 
 def abandon(tx: Session, tool_call_id: str, token: str, now: datetime) -> None:
-    """Note that an attempt was stopped, if its run has ended; otherwise another attempt follows."""
+    """End a call whose attempt was stopped, if its run has ended; else another attempt follows."""
     run, call = _lock(tx, tool_call_id)
     if _is_held(call, token) and RunStatus(run.status).is_final:
         _stop(tx, run, call, now)
 
 
-def doubt(tx: Session, tool_call_id: str, token: str, now: datetime) -> Settled:
-    """Ask a person what became of a call that this attempt had to abandon half-way."""
+def ask_outcome(tx: Session, tool_call_id: str, token: str, now: datetime) -> Settled:
+    """Ask a person for the outcome of a call that this attempt had to abandon while executing."""
     run, call = _lock(tx, tool_call_id)
     if RunStatus(run.status).is_final:
         return Settled(run_ended=True)
     if not _is_held(call, token):
         return Settled(gate=pending_gate(tx, call.id))
-    return Settled(gate=_ask(tx, run, call, now))
+    return Settled(gate=_ask_outcome(tx, run, call, now))
 
 
-def _is_held(call: ToolCallRow, token: str) -> bool:
+def _is_held(call: ToolCallRecord, token: str) -> bool:
     return call.token == token and call.status == ToolCallStatus.running.value
 
 
-def _stop(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> None:
+def _stop(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -> None:
     lifecycle.finish_call(tx, call, ToolOutcome.cancelled, "The run ended during this call.", now)
     _record(tx, run, call, "stopped", now)
 
 
 def _record(
-    tx: Session, run: RunRow, call: ToolCallRow, what: str, now: datetime, **data: JsonValue
+    tx: Session, run: MutableRun, call: ToolCallRecord, event: str, now: datetime, **data: JsonValue
 ) -> None:
-    """Tell of a call; of a step's, as an attempt at the step."""
+    """Record an event of a call; that of a step is an attempt at the step."""
     if call.step_id is None:
-        told: dict[str, JsonValue] = {"tool_call_id": call.id, "tool": call.name, **data}
-        record(tx, run, f"tool_call_{what}", now, **told)
+        details: dict[str, JsonValue] = {"tool_call_id": call.id, "tool": call.name, **data}
+        record(tx, run, f"tool_call_{event}", now, **details)
     else:
-        told = {"step_id": call.step_id, "step": call.name, **data}
-        record(tx, run, f"step_attempt_{what}", now, **told)
+        details = {"step_id": call.step_id, "step": call.name, **data}
+        record(tx, run, f"step_attempt_{event}", now, **details)
 
 
-def _lock(tx: Session, tool_call_id: str) -> tuple[RunRow, ToolCallRow]:
-    run = hold(tx, RunRow, _RUN_OF, tool_call_id=tool_call_id)
+def _lock(tx: Session, tool_call_id: str) -> tuple[MutableRun, MutableToolCall]:
+    run = hold(tx, RUNS, _RUN_OF, tool_call_id=tool_call_id)
     call = lifecycle.hold_call(tx, tool_call_id)
     if run is None or call is None:
         message = f"There is no tool call with the id {tool_call_id!r}."
@@ -267,19 +309,21 @@ def _lock(tx: Session, tool_call_id: str) -> tuple[RunRow, ToolCallRow]:
     return run, call
 
 
-def _take(tx: Session, run: RunRow, call: ToolCallRow, token: str, now: datetime) -> Execution:
+def _start(
+    tx: Session, run: MutableRun, call: MutableToolCall, token: str, now: datetime
+) -> Execution:
     if call.token != token:
         call.attempt += 1
         if call.step_id is None:
             _record(tx, run, call, "started", now, attempt=call.attempt)
     call.status, call.token = ToolCallStatus.running.value, token
     call.started_at = call.started_at or now
-    # This call waits for nobody.
+    # This call waits for no person, so its run is active.
     lifecycle.update_status(tx, run, now, paused=False)
     return Execution(
         component_id=run.component_id,
         name=call.name,
-        arguments=runs_with(call),
+        arguments=effective_arguments(call),
         run_id=run.id,
         session_id=run.session_id,
         user_id=run.user_id,
@@ -294,56 +338,60 @@ def _take(tx: Session, run: RunRow, call: ToolCallRow, token: str, now: datetime
     )
 
 
-def _ask(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Gate:
+def _ask_outcome(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -> Gate:
     call.status = ToolCallStatus.unknown.value
     row = open_requirement(tx, run, call, _unknown_outcome(tx, run, call, now), now)
     lifecycle.update_status(tx, run, now)
     return gate_of(row)
 
 
-def _unknown_outcome(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Question:
-    """Whoever may decide about a call may also say what became of it, and nobody else."""
-    guarded = next(iter(asked_about(tx, call.id)), None)
-    if guarded is None and call.step_id is not None:
-        guarded = next(rows(tx, RequirementRow, _OF_STEP, step_id=call.step_id), None)
+def _unknown_outcome(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> Question:
+    """Return the question for a call's outcome, to those who may decide about the call."""
+    requirement = next(iter(requirements_of_call(tx, call.id)), None)
+    if requirement is None and call.step_id is not None:
+        requirement = next(rows(tx, REQUIREMENTS, _OF_STEP, step_id=call.step_id), None)
     approval = Approval()
-    if guarded is not None:
-        approval = Approval(candidates=tuple(guarded.candidates), excluded=tuple(guarded.excluded))
-    where = _where(tx, run, call, now)
-    return Question(kind=RequirementKind.unknown_outcome, approval=approval, where=where)
+    if requirement is not None:
+        approval = Approval(
+            candidates=tuple(requirement.candidates), excluded=tuple(requirement.excluded)
+        )
+    path = _step_path(tx, run, call, now)
+    return Question(kind=RequirementKind.unknown_outcome, approval=approval, where=path)
 
 
-def _where(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> list[str]:
-    """Return the names of what holds a step, down to its own: several may have one name."""
+def _step_path(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> list[str]:
+    """Return the path of a step: its name alone may not be unique."""
     if call.step_id is None:
         return []
     frames = StoredFrames(tx, run, now)
     return path_within(frames, frames.get(call.step_id))
 
 
-def _open_question(tx: Session, call: ToolCallRow) -> RequirementRow | None:
+def _open_question(tx: Session, call: ToolCallRecord) -> MutableRequirement | None:
     if call.status != ToolCallStatus.unknown.value:
         return None
-    return hold(tx, RequirementRow, _DOUBT, tool_call_id=call.id)
+    return hold(tx, REQUIREMENTS, _OPEN_QUESTION, tool_call_id=call.id)
 
 
-def _settle(
+def _resolve(
     tx: Session,
-    run: RunRow,
-    asked: RequirementRow,
+    run: MutableRun,
+    question: MutableRequirement,
     now: datetime,
     *,
     verdict: Verdict,
     note: str,
-    given: str | None = None,
+    result: str | None = None,
 ) -> None:
-    """Answer what became of a call by the attempt that was in it and is not dead after all."""
-    decided = Decided(verdict=verdict, actor=KERN, note=note, digest=asked.digest, given=given)
-    audit_chain.append(tx, asked, decided, audit_chain.decisions_of(tx, asked.id), now)
-    close(asked, RequirementStatus.resolved, decided, now)
-    told: dict[str, JsonValue] = {"verdict": verdict.value, "by": KERN}
-    record(tx, run, "requirement_resolved", now, requirement_id=asked.id, **told)
+    """Answer the question for a call's outcome by its own attempt, which is alive after all."""
+    decision = NewDecision(
+        verdict=verdict, actor=KERN, note=note, digest=question.digest, given=result
+    )
+    audit_chain.append(tx, question, decision, audit_chain.decisions_of(tx, question.id), now)
+    close(question, RequirementStatus.resolved, decision, now)
+    details: dict[str, JsonValue] = {"verdict": verdict.value, "by": KERN}
+    record(tx, run, "requirement_resolved", now, requirement_id=question.id, **details)
     if not RunStatus(run.status).is_final:
         outbox.enqueue(
-            tx, run, DeliveryKind.resolved, now, requirement_id=asked.id, grace=timedelta(0)
+            tx, run, DeliveryKind.resolved, now, requirement_id=question.id, grace=timedelta(0)
         )

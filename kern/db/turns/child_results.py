@@ -1,4 +1,4 @@
-"""Ends a call that a run of its own executed, with what that run's row says and nothing else."""
+"""Ends a call that a child run executed, by the row of that run and nothing else."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -6,8 +6,10 @@ from enum import StrEnum
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.tables import RunRow, ToolCallRow
+from kern.db.engine.mutable_rows import MutableRun, MutableToolCall
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.records import RunRecord
+from kern.db.engine.typed_tables import TOOL_CALLS
 from kern.db.journal import outbox
 from kern.db.journal.events import record
 from kern.db.journal.outbox import DeliveryKind
@@ -16,8 +18,8 @@ from kern.db.runs import lifecycle
 from kern.db.turns import side_effects
 from kern.values.states import RunStatus, ToolOutcome
 
-_calls = table_of(ToolCallRow)
-_BEGUN = (
+_calls = TOOL_CALLS.table
+_STARTED_CALLS = (
     select(_calls.c.name, _calls.c.outcome)
     .where(
         _calls.c.run_id == bindparam("run_id"),
@@ -27,22 +29,22 @@ _BEGUN = (
 )
 
 
-class Delegated(StrEnum):
-    """What became of such a call: it is done, was the answer of the whole, or goes on."""
+class ChildResult(StrEnum):
+    """The state of such a call: done, done with the answer of the whole run, or still active."""
 
     done = "done"
     answered = "answered"
-    goes_on = "goes_on"
+    active = "active"
 
 
-def finish(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Delegated:
-    """End a call by its child's end; `run` is the one that asked for it, and is held."""
+def finish(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -> ChildResult:
+    """End a call by its child's end; `run` is the parent, which the transaction holds."""
     child = run_row(tx, call.child_run_id or "")
     if child is not None and not RunStatus(child.status).is_final:
-        # Its workflow was lost: it goes on where its rows stand.
+        # Its workflow was lost: start it again, and it continues from the rows.
         outbox.enqueue(tx, child, DeliveryKind.start, now, grace=timedelta(0))
-        return Delegated.goes_on
-    outcome, result = came_to(tx, child)
+        return ChildResult.active
+    outcome, result = outcome_of(tx, child)
     lifecycle.finish_call(tx, call, outcome, result, now)
     run.tool_calls += 1
     record(
@@ -57,30 +59,31 @@ def finish(tx: Session, run: RunRow, call: ToolCallRow, now: datetime) -> Delega
     )
     if call.is_answer and outcome is ToolOutcome.result:
         lifecycle.complete_with(tx, run, result, now)
-        return Delegated.answered
+        return ChildResult.answered
     lifecycle.update_status(tx, run, now)
-    return Delegated.done
+    return ChildResult.done
 
 
-def came_to(tx: Session, child: RunRow | None) -> tuple[ToolOutcome, str]:
-    """Say how a run that has ended ended, and what it did until then, for the one above it."""
+def outcome_of(tx: Session, child: RunRecord | None) -> tuple[ToolOutcome, str]:
+    """Return the outcome of a child that has ended, with its side effects if it failed."""
     if child is None:
         return ToolOutcome.cancelled, "The run that was to do this was deleted."
-    who = child.path[-1] if child.path else child.component_id
+    name = child.path[-1] if child.path else child.component_id
     match RunStatus(child.status):
         case RunStatus.completed:
             return ToolOutcome.result, child.content or ""
         case RunStatus.cancelled:
-            why = f"{who} did not answer: its run was cancelled."
-            return ToolOutcome.cancelled, _with_deeds(tx, child, why)
+            reason = f"{name} did not answer: its run was cancelled."
+            return ToolOutcome.cancelled, _with_side_effects(tx, child, reason)
         case _:
-            why = f"{who} failed: {child.error_message or child.error_code}"
-            return ToolOutcome.error, _with_deeds(tx, child, why)
+            reason = f"{name} failed: {child.error_message or child.error_code}"
+            return ToolOutcome.error, _with_side_effects(tx, child, reason)
 
 
-def _with_deeds(tx: Session, child: RunRow, why: str) -> str:
-    """Add what a run did that gave no answer: what it has done is not undone by that."""
-    did = [
-        side_effects.told(call.name, call.outcome) for call in execute(tx, _BEGUN, run_id=child.id)
+def _with_side_effects(tx: Session, child: RunRecord, reason: str) -> str:
+    """Add what a run did that gave no answer: its side effects are not undone by that."""
+    effects = [
+        side_effects.call_summary(call.name, call.outcome)
+        for call in execute(tx, _STARTED_CALLS, run_id=child.id)
     ]
-    return f"{why}\nBefore that it had called: {', '.join(did)}." if did else why
+    return f"{reason}\nBefore that it had called: {', '.join(effects)}." if effects else reason

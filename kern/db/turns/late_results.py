@@ -1,4 +1,4 @@
-"""Results that come too late: what became of their calls was said by somebody else meanwhile."""
+"""Results that come too late: the outcome of the call was decided meanwhile."""
 
 from datetime import datetime
 
@@ -6,8 +6,10 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.reports import LateResult
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.tables import EventRow, RequirementRow, RunRow, ToolCallRow
+from kern.db.engine.mutable_rows import MutableRun
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.records import ToolCallRecord
+from kern.db.engine.typed_tables import EVENTS, REQUIREMENTS
 from kern.db.journal.audit_chain import KERN
 from kern.db.journal.events import record
 from kern.values.states import RequirementKind, RequirementStatus, ToolOutcome
@@ -15,8 +17,8 @@ from kern.values.states import RequirementKind, RequirementStatus, ToolOutcome
 _KIND = "late_result_refused"
 _LONGEST = 500
 
-_requirements, _events = table_of(RequirementRow), table_of(EventRow)
-_SAID_BY_A_PERSON = select(_requirements.c.id).where(
+_requirements, _events = REQUIREMENTS.table, EVENTS.table
+_DECIDED_BY_PERSON = select(_requirements.c.id).where(
     _requirements.c.tool_call_id == bindparam("tool_call_id"),
     _requirements.c.kind == RequirementKind.unknown_outcome.value,
     _requirements.c.status == RequirementStatus.resolved.value,
@@ -29,24 +31,24 @@ _REFUSED = (
 )
 
 
-def is_denied(tx: Session, call: ToolCallRow, outcome: ToolOutcome, result: str) -> bool:
-    """Whether a person has said otherwise of a call that is done and that nobody took over."""
+def is_denied(tx: Session, call: ToolCallRecord, outcome: ToolOutcome, result: str) -> bool:
+    """Whether a person has decided on another outcome of a call that no other attempt holds."""
     if (call.outcome, call.result) == (outcome.value, result):
         return False
-    return execute(tx, _SAID_BY_A_PERSON, tool_call_id=call.id).first() is not None
+    return execute(tx, _DECIDED_BY_PERSON, tool_call_id=call.id).first() is not None
 
 
 def refuse(
     tx: Session,
-    run: RunRow,
-    call: ToolCallRow,
+    run: MutableRun,
+    call: ToolCallRecord,
     token: str,
     *,
     outcome: ToolOutcome,
     result: str,
     now: datetime,
 ) -> None:
-    """Record what an attempt came to, once, and leave the call as it is."""
+    """Record the result of an attempt, once, and leave the call as it is."""
     if any(row.data.get("attempt_id") == token for row in execute(tx, _REFUSED, run_id=run.id)):
         return
     record(
@@ -63,7 +65,7 @@ def refuse(
 
 
 def results_of(tx: Session, run_id: str) -> list[LateResult]:
-    """Return what came too late in a run, in its order."""
+    """Return the late results of a run, in order."""
     return [
         LateResult(
             tool_call_id=row.data["tool_call_id"],

@@ -1,4 +1,4 @@
-"""Turns: what the model sees, and the one transaction that stores what it answered."""
+"""Turns of the model: loading what it sees, and storing its answer in one transaction."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,16 +14,18 @@ from kern.contracts.answers import Answer, NewCall, Question
 from kern.contracts.messages import Child, Gate, PlannedCall, TurnOutcome
 from kern.db.decisions.reminders import gate_of
 from kern.db.decisions.requirements import pending_gate
-from kern.db.engine.plain_rows import add, add_row, new_row, rows, table_of
-from kern.db.engine.tables import MessageRow, RequirementRow, RunRow, ToolCallRow
+from kern.db.engine.mutable_rows import MutableRun
+from kern.db.engine.plain_rows import add, add_row, new_row, rows
+from kern.db.engine.records import RequirementRecord, RunRecord, ToolCallRecord
+from kern.db.engine.typed_tables import MESSAGES, REQUIREMENTS, TOOL_CALLS
 from kern.db.journal.events import record
 from kern.db.reading import files, history_window, run_timing
 from kern.db.reading.run_outputs import (
+    effective_arguments,
     message_rows,
     messages_of,
     no_run,
     run_row,
-    runs_with,
     session_row,
     tool_executions,
 )
@@ -35,7 +37,7 @@ from kern.values.canonical import arguments_digest
 from kern.values.ids import new_id
 from kern.values.states import RunStatus, ToolCallStatus, ToolOutcome
 
-_calls = table_of(ToolCallRow)
+_calls = TOOL_CALLS.table
 _UNFINISHED = (
     _calls.select()
     .where(
@@ -49,9 +51,9 @@ _UNFINISHED = (
 
 @dataclass(frozen=True)
 class Conversation:
-    """What a turn starts from; `outcome` is there when this turn was stored before.
+    """What a turn starts from; `outcome` is set if this turn was stored before.
 
-    `said` is the run's input, and `made` the calls so far, where the component looks at them.
+    `input` is the run's input, and `calls` are its calls so far, if the component reads them.
     """
 
     component_id: str
@@ -63,17 +65,16 @@ class Conversation:
     state: dict[str, JsonValue] = field(default_factory=dict)
     summary: str | None = None
     is_streamed: bool = False
-    said: str = ""
-    made: Sequence[ToolExecution] = ()
-    is_inside: bool = False
+    input: str = ""
+    calls: Sequence[ToolExecution] = ()
+    is_child: bool = False
 
 
-def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -> Conversation:
-    """Read what the model has to see for a turn: some earlier runs of the session, and this one.
+def load(tx: Session, run_id: str, turn: int, context_of: Callable[[str], Context]) -> Conversation:
+    """Read what the model sees in a turn: a window of the session's earlier runs, and this run.
 
-    The messages come with the bytes of their files.
-
-    `shown` says for a component's id what its model is shown of the session.
+    The messages have the bytes of their files. `context_of` returns, for a component's id, what its
+    model sees of the session.
 
     Raises:
         NotFound: there is no such run.
@@ -89,13 +90,13 @@ def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -
             0,
             0,
             outcome_of(tx, run, turn),
-            is_inside=run.parent_run_id is not None,
+            is_child=run.parent_run_id is not None,
         )
     own = list(message_rows(tx, run_id))
-    context = shown(run.component_id)
+    context = context_of(run.component_id)
     window, before = context.window, run.number
     if run.parent_run_id is not None:
-        window, before = _from_above(tx, run, shown)
+        window, before = _window_of_child(tx, run, context_of)
     earlier = history_window.earlier(tx, run.session_id, before, window) if window else []
     session = session_row(tx, run.session_id) if context.reads_session else None
     calls_so_far = sum(len(row.requested or []) for row in own)
@@ -109,36 +110,38 @@ def load(tx: Session, run_id: str, turn: int, shown: Callable[[str], Context]) -
         state=session.state if session else {},
         summary=session.summary if session else None,
         is_streamed=run.is_streamed,
-        said=run.input,
-        made=tool_executions(tx, run_id) if context.shows_calls else (),
-        is_inside=run.parent_run_id is not None,
+        input=run.input,
+        calls=tool_executions(tx, run_id) if context.shows_calls else (),
+        is_child=run.parent_run_id is not None,
     )
 
 
-def _from_above(
-    tx: Session, run: RunRow, shown: Callable[[str], Context]
+def _window_of_child(
+    tx: Session, run: RunRecord, context_of: Callable[[str], Context]
 ) -> tuple[Window | None, int]:
-    """Return the history that is shown in a run inside another one: that before the whole."""
-    above, root = run_row(tx, run.parent_run_id or ""), run_row(tx, root_of(run))
-    if above is None or root is None:
+    """Return the history window of a child run, which ends before the run at the root."""
+    parent, root = run_row(tx, run.parent_run_id or ""), run_row(tx, root_of(run))
+    if parent is None or root is None:
         raise no_run(run.id)
-    return shown(above.component_id).members_window or shown(run.component_id).window, root.number
+    return context_of(parent.component_id).members_window or context_of(
+        run.component_id
+    ).window, root.number
 
 
-def outcome_of(tx: Session, run: RunRow, turn: int) -> TurnOutcome:
-    """Say what remains to be done of a turn that was stored."""
+def outcome_of(tx: Session, run: RunRecord, turn: int) -> TurnOutcome:
+    """Return what remains to be done of a turn that was stored."""
     if RunStatus(run.status).is_final:
         return TurnOutcome(ended=True)
-    calls = list(rows(tx, ToolCallRow, _UNFINISHED, run_id=run.id, turn=turn))
+    calls = list(rows(tx, TOOL_CALLS, _UNFINISHED, run_id=run.id, turn=turn))
     return TurnOutcome(calls=tuple(_planned(tx, call, pending_gate(tx, call.id)) for call in calls))
 
 
 def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) -> TurnOutcome:
-    """Store an answer with all that follows from it, or return what was stored before."""
+    """Store an answer with its calls and requirements, or return the outcome stored before."""
     run = lifecycle.lock(tx, run_id)
     if turn <= run.turn:
         return outcome_of(tx, run, turn)
-    # Also of a run that ended meanwhile: its answer was paid for, and is counted once.
+    # Even if the run has ended meanwhile: the answer was paid for, and is counted once.
     run.turn = turn
     if not answer.is_own:
         lifecycle.count(run, answer.response.usage)
@@ -159,7 +162,7 @@ def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) ->
     if answer.correction is not None:
         add(
             tx,
-            MessageRow,
+            MESSAGES,
             run_id=run_id,
             turn=turn,
             position=len(planned) + 1,
@@ -171,20 +174,20 @@ def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) ->
         lifecycle.complete(tx, run, answer.response.content, now)
         return TurnOutcome(ended=True)
     waiting = [call for call in planned if call is not None]
-    # A turn is taken when all calls before it are done, so that these are all there are.
+    # A turn begins when all calls of earlier turns are done, so these are all open calls.
     paused = bool(waiting) and all(call.gate is not None for call in waiting)
     lifecycle.update_status(tx, run, now, paused=paused)
     return TurnOutcome(calls=tuple(waiting))
 
 
 def open_requirement(
-    tx: Session, run: RunRow, call: ToolCallRow, question: Question, now: datetime
-) -> RequirementRow:
+    tx: Session, run: MutableRun, call: ToolCallRecord, question: Question, now: datetime
+) -> RequirementRecord:
     """Open a requirement about a call, with the call's arguments frozen in it."""
     approval = question.approval
-    arguments = runs_with(call)
+    arguments = effective_arguments(call)
     row = new_row(
-        RequirementRow,
+        REQUIREMENTS,
         id=new_id(),
         run_id=run.id,
         root_run_id=root_of(run),
@@ -212,7 +215,7 @@ def open_requirement(
         escalate_at=_later(now, approval.escalate.after) if approval.escalate else None,
         created_at=now,
     )
-    add_row(tx, RequirementRow, row)
+    add_row(tx, REQUIREMENTS, row)
     record(tx, run, "requirement_opened", now, requirement_id=row.id, tool=call.name, ask=row.kind)
     return row
 
@@ -221,7 +224,7 @@ def _later(now: datetime, after: timedelta | None) -> datetime | None:
     return None if after is None else now + after
 
 
-def _planned(tx: Session, call: ToolCallRow, gate: Gate | None) -> PlannedCall:
+def _planned(tx: Session, call: ToolCallRecord, gate: Gate | None) -> PlannedCall:
     planned = PlannedCall(tool_call_id=call.id, name=call.name, gate=gate, timeout=call.timeout)
     if call.child_run_id is None:
         return planned
@@ -237,7 +240,7 @@ def _add_assistant(
 ) -> None:
     add(
         tx,
-        MessageRow,
+        MESSAGES,
         run_id=run_id,
         turn=turn,
         position=0,
@@ -252,10 +255,10 @@ def _add_assistant(
 
 
 def _add_call(
-    tx: Session, run: RunRow, position: int, new: NewCall, now: datetime
+    tx: Session, run: MutableRun, position: int, new: NewCall, now: datetime
 ) -> PlannedCall | None:
     call = new_row(
-        ToolCallRow,
+        TOOL_CALLS,
         id=new_id(),
         run_id=run.id,
         turn=run.turn,
@@ -285,7 +288,7 @@ def _add_call(
         )
     if new.error is not None:
         lifecycle.finish_call(tx, call, ToolOutcome.error, new.error, now)
-    add_row(tx, ToolCallRow, call)
+    add_row(tx, TOOL_CALLS, call)
     if new.error is not None:
         record(tx, run, "tool_call_refused", now, tool_call_id=call.id, tool=call.name)
         return None

@@ -1,6 +1,6 @@
-"""What a run did, and the runs inside it, that doing it again would do once more.
+"""Side effects of steps and runs that executing them again would repeat.
 
-A step that a run executes is done again in a new run, which knows nothing of the first one.
+A step that a run executes is repeated in a new run, which knows nothing of the first one.
 """
 
 from collections import Counter
@@ -9,17 +9,16 @@ from collections.abc import Iterable, Iterator
 from sqlalchemy import bindparam, or_, select
 from sqlmodel import Session
 
-from kern.db.engine.plain_rows import execute, table_of
-from kern.db.engine.step_tables import StepRow
-from kern.db.engine.tables import ToolCallRow
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.typed_tables import STEPS, TOOL_CALLS
 from kern.values.states import Effect, ToolOutcome
 
-_calls, _steps = table_of(ToolCallRow), table_of(StepRow)
-_HOW = {ToolOutcome.result.value: "done", ToolOutcome.error.value: "failed"}
+_calls, _steps = TOOL_CALLS.table, STEPS.table
+_ENDINGS = {ToolOutcome.result.value: "done", ToolOutcome.error.value: "failed"}
 _UNKNOWN = "begun; it may have happened"
-# Beyond so many different ones, nobody reads on.
-_MOST = 10
-# Also one that was executed elsewhere, which has a result and no attempt.
+# Nobody reads a longer list.
+_LONGEST_LIST = 10
+# A call that was executed elsewhere has a result and no attempt.
 _ONCE = (
     select(_calls.c.name, _calls.c.outcome)
     .where(
@@ -29,52 +28,59 @@ _ONCE = (
     )
     .order_by(_calls.c.id)
 )
-_ACTED = _ONCE.where(_calls.c.run_id == bindparam("run_id"))
-_ONE = _ACTED.limit(1)
-_INSIDE = select(_calls.c.child_run_id).where(
+_EFFECTS = _ONCE.where(_calls.c.run_id == bindparam("run_id"))
+_ANY_EFFECT = _EFFECTS.limit(1)
+_CHILDREN = select(_calls.c.child_run_id).where(
     _calls.c.run_id == bindparam("run_id"), _calls.c.child_run_id.is_not(None)
 )
-_held = select(_steps.c.id).where(_steps.c.id == bindparam("step_id")).cte("held", recursive=True)
-_HELD = _held.union_all(select(_steps.c.id).where(_steps.c.parent_id == _held.c.id))
+_contained = (
+    select(_steps.c.id).where(_steps.c.id == bindparam("step_id")).cte("held", recursive=True)
+)
+_CONTAINED = _contained.union_all(select(_steps.c.id).where(_steps.c.parent_id == _contained.c.id))
 _EXECUTED_BY = (
     select(_calls.c.child_run_id)
-    .join(_HELD, _HELD.c.id == _calls.c.step_id)
+    .join(_CONTAINED, _CONTAINED.c.id == _calls.c.step_id)
     .where(_calls.c.child_run_id.is_not(None))
 )
-_STEPS_IN = _ONCE.join(_HELD, _HELD.c.id == _calls.c.step_id).where(
-    _HELD.c.id != bindparam("step_id")
+_EFFECTS_OF_STEPS = _ONCE.join(_CONTAINED, _CONTAINED.c.id == _calls.c.step_id).where(
+    _CONTAINED.c.id != bindparam("step_id")
 )
 
 
-def told(name: str, outcome: str | None) -> str:
-    """Say of a call that was begun how it ended."""
-    return f"{name} ({_HOW.get(outcome or '', _UNKNOWN)})"
+def call_summary(name: str, outcome: str | None) -> str:
+    """Return the name of a call that was begun, and how it ended."""
+    return f"{name} ({_ENDINGS.get(outcome or '', _UNKNOWN)})"
 
 
-def has_acted(tx: Session, run_id: str) -> bool:
-    """Whether a call that must happen only once was begun in a run or inside it."""
-    return any(execute(tx, _ONE, run_id=one).first() for one in _with_inside(tx, [run_id]))
+def has_side_effects(tx: Session, run_id: str) -> bool:
+    """Whether a run or its descendants have begun a call that must happen only once."""
+    return any(
+        execute(tx, _ANY_EFFECT, run_id=descendant_id).first()
+        for descendant_id in _with_descendants(tx, [run_id])
+    )
 
 
-def done_in_step(tx: Session, step_id: str) -> list[str]:
-    """Return what happened in a step that must happen only once.
+def effects_in_step(tx: Session, step_id: str) -> list[str]:
+    """Return the calls inside a step that must happen only once, and have begun.
 
-    The steps that it holds, and what runs did that executed it or them; not its own function, which
-    is what is asked about.
+    These are the calls of the steps that it contains, and those of the runs that executed it or
+    them. Its own function is left out: that is what the person is asked about.
     """
-    held = execute(tx, _STEPS_IN, step_id=step_id)
-    found = Counter(told(call.name, call.outcome) for call in held)
-    for one in _with_inside(tx, execute(tx, _EXECUTED_BY, step_id=step_id).scalars()):
-        found.update(told(call.name, call.outcome) for call in execute(tx, _ACTED, run_id=one))
-    named = [one if times == 1 else f"{one} {times} times" for one, times in found.items()]
-    rest = [f"{len(named) - _MOST} others"] if len(named) > _MOST else []
-    return [*named[:_MOST], *rest]
+    calls_of_steps = execute(tx, _EFFECTS_OF_STEPS, step_id=step_id)
+    counts = Counter(call_summary(call.name, call.outcome) for call in calls_of_steps)
+    for run_id in _with_descendants(tx, execute(tx, _EXECUTED_BY, step_id=step_id).scalars()):
+        counts.update(
+            call_summary(call.name, call.outcome) for call in execute(tx, _EFFECTS, run_id=run_id)
+        )
+    lines = [call if times == 1 else f"{call} {times} times" for call, times in counts.items()]
+    omitted = [f"{len(lines) - _LONGEST_LIST} others"] if len(lines) > _LONGEST_LIST else []
+    return [*lines[:_LONGEST_LIST], *omitted]
 
 
-def _with_inside(tx: Session, run_ids: Iterable[str]) -> Iterator[str]:
-    """Yield runs, and all that are inside them at any depth."""
-    left = list(run_ids)
-    while left:
-        one = left.pop()
-        yield one
-        left.extend(execute(tx, _INSIDE, run_id=one).scalars())
+def _with_descendants(tx: Session, run_ids: Iterable[str]) -> Iterator[str]:
+    """Yield runs and all their descendants."""
+    remaining = list(run_ids)
+    while remaining:
+        run_id = remaining.pop()
+        yield run_id
+        remaining.extend(execute(tx, _CHILDREN, run_id=run_id).scalars())

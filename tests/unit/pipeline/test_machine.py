@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from kern.components.steps.blocks import Steps
 from kern.components.steps.compile import lay_out
-from kern.db.engine.step_tables import StepRow
+from kern.db.engine.mutable_rows import MutableStep
 from kern.pipeline.frames import SERVED, Ending, Outcome, Phase
 from kern.pipeline.machine import Machine
 from tests.support.pipeline_frames import MemoryFrames
@@ -56,14 +56,14 @@ class Drive:
             self.serve(machine, self.choose(waiting))
         return machine.ending
 
-    def choose(self, waiting: list[StepRow]) -> StepRow:
+    def choose(self, waiting: list[MutableStep]) -> MutableStep:
         return waiting[0] if self.order is None else self.order.draw(st.sampled_from(waiting))
 
-    def count(self, frame: StepRow, what: str) -> int:
+    def count(self, frame: MutableStep, what: str) -> int:
         self.counts[frame.id, what] += 1
         return self.counts[frame.id, what]
 
-    def serve(self, machine: Machine[StepRow], frame: StepRow) -> None:
+    def serve(self, machine: Machine[MutableStep], frame: MutableStep) -> None:
         spec, told = self.specs[frame.name], self.frames.given(frame)
         match Phase(frame.phase):
             case Phase.gate if spec.gate == "no":
@@ -98,7 +98,7 @@ class Drive:
             return [0]
         return [1] if spec.otherwise else []
 
-    def review(self, machine: Machine[StepRow], frame: StepRow, spec: Spec) -> None:
+    def review(self, machine: Machine[MutableStep], frame: MutableStep, spec: Spec) -> None:
         verdict = spec.review
         if verdict == "again":
             verdict = "no" if self.count(frame, "review") == 1 else "approve"
@@ -113,7 +113,7 @@ class Drive:
         else:
             machine.approved(frame)
 
-    def decide(self, machine: Machine[StepRow], frame: StepRow, spec: Spec) -> None:
+    def decide(self, machine: Machine[MutableStep], frame: MutableStep, spec: Spec) -> None:
         said = troubled(spec, self.count(frame, "trouble"))
         if said == "again":
             machine.again(frame)

@@ -14,7 +14,7 @@ from kern.db.decisions.verdicts import (
     outcome_text,
 )
 from kern.db.engine.tables import RequirementRow
-from kern.db.journal.audit_chain import KERN, Decided
+from kern.db.journal.audit_chain import KERN, NewDecision
 from kern.errors import InvalidDecision
 from kern.requirements import METHODS, DecisionDraft
 from kern.values.canonical import canonical_json
@@ -70,8 +70,8 @@ def draft(verdict: Verdict, **values: object) -> DecisionDraft:
 
 def decided(
     verdict: Verdict, actor: str = "dana", note: str | None = None, given: JsonValue = None
-) -> Decided:
-    return Decided(verdict, actor, note, "d", given=given)
+) -> NewDecision:
+    return NewDecision(verdict, actor, note, "d", given=given)
 
 
 def answered(

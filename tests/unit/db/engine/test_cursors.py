@@ -44,20 +44,20 @@ def word_of(value: JsonValue) -> str:
 
 def is_refused(word: str) -> bool:
     with pytest.raises(InvalidInput, match="is no cursor: pass the one that came with the page"):
-        cursors.read(word)
+        cursors.decode(word)
     return True
 
 
 @given(at=moments, key=ids)
 def test_a_place_comes_back_as_it_was_in_utc(at: datetime, key: str) -> None:
-    place = cursors.read(cursors.written(Place(at, key)))
+    place = cursors.decode(cursors.encode(Place(at, key)))
     assert place == Place(at, key)
     assert place.at.tzinfo is UTC
 
 
 @given(at=moments, key=ids)
 def test_a_cursor_is_one_plain_word(at: datetime, key: str) -> None:
-    assert set(cursors.written(Place(at, key))) <= WORD
+    assert set(cursors.encode(Place(at, key))) <= WORD
 
 
 @given(first=st.tuples(moments, ids), second=st.tuples(moments, ids))
@@ -65,7 +65,7 @@ def test_two_places_have_two_cursors(
     first: tuple[datetime, str], second: tuple[datetime, str]
 ) -> None:
     assume(first != second)
-    assert cursors.written(Place(*first)) != cursors.written(Place(*second))
+    assert cursors.encode(Place(*first)) != cursors.encode(Place(*second))
 
 
 @given(st.text())
@@ -107,14 +107,14 @@ def test_a_cursor_of_brackets_is_refused_however_deep(depth: int) -> None:
 
 @pytest.mark.parametrize("extra", [" ", "\n", "é", "\x00", "!", "/", "+"])
 def test_a_cursor_with_a_character_more_is_refused(extra: str) -> None:
-    word = cursors.written(Place(MOMENT, "id"))
+    word = cursors.encode(Place(MOMENT, "id"))
     assert is_refused(word + extra)
     assert is_refused(extra + word)
 
 
 @given(key=ids, data=st.data())
 def test_a_cursor_that_was_cut_is_refused(key: str, data: st.DataObject) -> None:
-    word = cursors.written(Place(MOMENT, key))
+    word = cursors.encode(Place(MOMENT, key))
     assert is_refused(word[: data.draw(st.integers(0, len(word) - 2))])
 
 

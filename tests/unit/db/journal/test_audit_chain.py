@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 from kern.db.engine.stores import MemoryStore
 from kern.db.engine.tables import ChainHeadRow, DecisionRow, RequirementRow
 from kern.db.journal import audit_chain
-from kern.db.journal.audit_chain import ChainReport, Decided
+from kern.db.journal.audit_chain import ChainReport, NewDecision
 from kern.errors import AuditBroken
 from kern.values.ids import new_id
 from kern.values.states import Verdict
@@ -43,7 +43,7 @@ CHANGES: dict[str, Tamper] = {
 }
 objects = st.dictionaries(st.text("ab", min_size=1), st.integers(-9, 9) | st.text("ab"), max_size=2)
 decisions = st.builds(
-    Decided,
+    NewDecision,
     verdict=st.sampled_from(Verdict),
     actor=st.text("abä", min_size=1, max_size=3),
     note=st.none() | st.text("ab\n", max_size=3),
@@ -82,7 +82,7 @@ def requirement(number: int) -> RequirementRow:
     )
 
 
-def append_all(tx: Session, decided: list[Decided]) -> list[ChainReport]:
+def append_all(tx: Session, decided: list[NewDecision]) -> list[ChainReport]:
     """Append decisions about one requirement after the other; return the chain after each."""
     reports: list[ChainReport] = []
     for number, decision in enumerate(decided):
@@ -95,11 +95,11 @@ def append_all(tx: Session, decided: list[Decided]) -> list[ChainReport]:
 
 def save(tx: Session) -> None:
     """Write what the transaction holds, so that statements see it."""
-    from kern.db.engine.plain_rows import add_what_waits
+    from kern.db.engine.plain_rows import insert_deferred
     from kern.db.engine.unit_of_work import save as save_rows
 
     save_rows(tx)
-    add_what_waits(tx)
+    insert_deferred(tx)
     tx.flush()
 
 
@@ -108,7 +108,7 @@ def rows_of(tx: Session) -> list[DecisionRow]:
 
 
 def broken_by(
-    store: MemoryStore, decided: list[Decided], tamper: Callable[[Session], object]
+    store: MemoryStore, decided: list[NewDecision], tamper: Callable[[Session], object]
 ) -> str:
     """Return what `verify` says of a chain that somebody tampered with."""
     messages: list[str] = []
@@ -131,7 +131,7 @@ def broken_by(
 @settings(max_examples=20)
 @given(decided=st.lists(decisions, max_size=5))
 def test_a_chain_that_nobody_touched_verifies_from_every_head(
-    store: MemoryStore, decided: list[Decided]
+    store: MemoryStore, decided: list[NewDecision]
 ) -> None:
     def look(tx: Session) -> None:
         reports = [ChainReport(0, GENESIS), *append_all(tx, decided)]
@@ -150,7 +150,7 @@ def test_a_chain_that_nobody_touched_verifies_from_every_head(
 @settings(max_examples=6)
 @given(decided=chains, data=st.data())
 def test_a_change_of_any_column_of_any_decision_is_found(
-    store: MemoryStore, column: str, decided: list[Decided], data: st.DataObject
+    store: MemoryStore, column: str, decided: list[NewDecision], data: st.DataObject
 ) -> None:
     number = data.draw(st.integers(0, len(decided) - 1))
     message = broken_by(store, decided, lambda tx: CHANGES[column](rows_of(tx)[number]))
@@ -160,7 +160,7 @@ def test_a_change_of_any_column_of_any_decision_is_found(
 @settings(max_examples=20)
 @given(decided=chains, data=st.data())
 def test_a_decision_that_was_removed_is_found(
-    store: MemoryStore, decided: list[Decided], data: st.DataObject
+    store: MemoryStore, decided: list[NewDecision], data: st.DataObject
 ) -> None:
     number = data.draw(st.integers(1, len(decided)))
 
@@ -177,7 +177,7 @@ def test_a_decision_that_was_removed_is_found(
 @settings(max_examples=20)
 @given(decided=st.lists(decisions, min_size=2, max_size=5), data=st.data())
 def test_a_decision_that_was_removed_is_found_when_the_others_close_up(
-    store: MemoryStore, decided: list[Decided], data: st.DataObject
+    store: MemoryStore, decided: list[NewDecision], data: st.DataObject
 ) -> None:
     number = data.draw(st.integers(1, len(decided) - 1))
 
@@ -194,7 +194,7 @@ def test_a_decision_that_was_removed_is_found_when_the_others_close_up(
 @settings(max_examples=20)
 @given(decided=st.lists(decisions, min_size=2, max_size=5), data=st.data())
 def test_two_decisions_that_changed_places_are_found(
-    store: MemoryStore, decided: list[Decided], data: st.DataObject
+    store: MemoryStore, decided: list[NewDecision], data: st.DataObject
 ) -> None:
     places = st.integers(1, len(decided))
     first, second = sorted(data.draw(st.lists(places, min_size=2, max_size=2, unique=True)))
@@ -209,7 +209,9 @@ def test_two_decisions_that_changed_places_are_found(
 
 @settings(max_examples=20)
 @given(decided=chains)
-def test_a_decision_added_at_the_end_is_found(store: MemoryStore, decided: list[Decided]) -> None:
+def test_a_decision_added_at_the_end_is_found(
+    store: MemoryStore, decided: list[NewDecision]
+) -> None:
     def add(tx: Session) -> None:
         last = rows_of(tx)[-1]
         added = DecisionRow.model_validate(last.model_dump())
@@ -224,7 +226,7 @@ def test_a_decision_added_at_the_end_is_found(store: MemoryStore, decided: list[
 @settings(max_examples=20)
 @given(decided=chains)
 def test_a_chain_that_was_rewritten_is_found_by_a_head_noted_before(
-    store: MemoryStore, decided: list[Decided]
+    store: MemoryStore, decided: list[NewDecision]
 ) -> None:
     def look(tx: Session) -> None:
         noted = append_all(tx, decided)[-1].head
@@ -245,7 +247,7 @@ def test_a_chain_that_was_rewritten_is_found_by_a_head_noted_before(
 
 def test_a_text_that_moves_to_the_next_column_changes_the_hash(store: MemoryStore) -> None:
     decided = [
-        Decided(Verdict.approve, actor, note, "d") for actor, note in (("ab", "c"), ("a", "bc"))
+        NewDecision(Verdict.approve, actor, note, "d") for actor, note in (("ab", "c"), ("a", "bc"))
     ]
 
     def look(tx: Session) -> None:
@@ -272,7 +274,7 @@ def test_a_chain_without_its_end_takes_no_decision(store: MemoryStore) -> None:
 
 
 def test_decisions_about_a_requirement_are_read_in_their_order(store: MemoryStore) -> None:
-    decided = [Decided(Verdict.approve, actor, None, "d") for actor in "abc"]
+    decided = [NewDecision(Verdict.approve, actor, None, "d") for actor in "abc"]
 
     def look(tx: Session) -> None:
         for decision in decided:

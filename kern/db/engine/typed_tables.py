@@ -1,0 +1,61 @@
+"""Every table with the types of its rows: what `rows`, `hold`, `new_row` and `add` are handed."""
+
+from kern.db.engine.mutable_rows import (
+    MutableChainHead,
+    MutableDecision,
+    MutableOutbox,
+    MutableRequirement,
+    MutableRun,
+    MutableSession,
+    MutableStep,
+    MutableToolCall,
+)
+from kern.db.engine.plain_rows import PlainRow, TypedTable
+from kern.db.engine.records import (
+    ChainHeadRecord,
+    DecisionRecord,
+    EventRecord,
+    MessageRecord,
+    OutboxRecord,
+    RequirementRecord,
+    RunRecord,
+    SessionRecord,
+    ToolCallRecord,
+)
+from kern.db.engine.step_records import StepRecord
+from kern.db.engine.step_tables import ShapeRow, StepRow
+from kern.db.engine.tables import (
+    ChainHeadRow,
+    DecisionRow,
+    DeletedRunRow,
+    EventRow,
+    FileRow,
+    MessageRow,
+    OutboxRow,
+    RequirementRow,
+    RunRow,
+    SessionRow,
+    ToolCallRow,
+)
+
+SESSIONS: TypedTable[SessionRecord, MutableSession] = TypedTable(SessionRow, MutableSession)
+RUNS: TypedTable[RunRecord, MutableRun] = TypedTable(RunRow, MutableRun)
+TOOL_CALLS: TypedTable[ToolCallRecord, MutableToolCall] = TypedTable(ToolCallRow, MutableToolCall)
+REQUIREMENTS: TypedTable[RequirementRecord, MutableRequirement] = TypedTable(
+    RequirementRow, MutableRequirement
+)
+DECISIONS: TypedTable[DecisionRecord, MutableDecision] = TypedTable(DecisionRow, MutableDecision)
+CHAIN_HEADS: TypedTable[ChainHeadRecord, MutableChainHead] = TypedTable(
+    ChainHeadRow, MutableChainHead
+)
+OUTBOX: TypedTable[OutboxRecord, MutableOutbox] = TypedTable(OutboxRow, MutableOutbox)
+STEPS: TypedTable[StepRecord, MutableStep] = TypedTable(StepRow, MutableStep)
+
+# Their rows are appended with all their values, and never changed.
+MESSAGES: TypedTable[MessageRecord, PlainRow] = TypedTable(MessageRow, PlainRow)
+EVENTS: TypedTable[EventRecord, PlainRow] = TypedTable(EventRow, PlainRow)
+
+# The same, and their rows are never read as a whole.
+FILES: TypedTable[object, PlainRow] = TypedTable(FileRow, PlainRow)
+SHAPES: TypedTable[object, PlainRow] = TypedTable(ShapeRow, PlainRow)
+DELETED_RUNS: TypedTable[object, PlainRow] = TypedTable(DeletedRunRow, PlainRow)
