@@ -13,7 +13,8 @@ from temporalio import activity
 from kern.activities.failures import at_the_edge, is_deleted, provider_failure
 from kern.activities.heartbeat import beating
 from kern.components.agents.model_component import ModelComponent
-from kern.components.agents.planning import SoFar, plan
+from kern.components.agents.planning import RunSoFar, plan
+from kern.components.component import definition_of
 from kern.components.registry import Registry
 from kern.context.instructions import Context
 from kern.contracts.answers import Answer
@@ -28,6 +29,7 @@ from kern.models.base import Delta, ModelRequest, ModelResponse, ProviderError
 from kern.process.checkpoints import reach
 from kern.process.live_text import LiveText, Publisher
 from kern.process.logs import get_logger
+from kern.tools.tool import tool_definition
 from kern.values.canonical import clean_text
 from kern.values.states import RunStatus
 
@@ -87,7 +89,7 @@ class ModelTurn:
         reach("model_turn.before_call")
         with self._published(ask, conversation) as text:
             watch = FirstToken(text)
-            own = agent.conduct.opening() if ask.turn == 1 else None
+            own = definition_of(agent).turn_policy.opening() if ask.turn == 1 else None
             response = own or await self._ask(agent, conversation, watch.delta)
             seconds = watch.seconds if own is None else None
             reach("model_turn.before_store")
@@ -125,13 +127,19 @@ class ModelTurn:
         self, agent: ModelComponent, conversation: Conversation, on_delta: Delta | None
     ) -> ModelResponse:
         limit = agent.tool_call_limit
-        told = agent.context.told(conversation.state, conversation.summary)
-        briefing = agent.conduct.briefing(conversation.made)
+        definition = definition_of(agent)
+        policy, tools = definition.turn_policy, agent.tools.values()
+        instructions = definition.context.instructions_with(
+            conversation.state, conversation.summary
+        )
+        briefing = policy.briefing(conversation.made)
         request = ModelRequest(
-            instructions=told if briefing is None else f"{told or ''}\n\n{briefing}".strip(),
+            instructions=(
+                instructions if briefing is None else f"{instructions or ''}\n\n{briefing}".strip()
+            ),
             messages=conversation.messages,
-            tools=[tool.spec for tool in agent.conduct.offered(agent.tools.values())],
-            output=agent.output,
+            tools=[tool_definition(tool).spec for tool in policy.offered(tools)],
+            output=definition.output,
             may_call_tools=limit is None or conversation.calls_so_far < limit,
         )
         try:
@@ -165,14 +173,16 @@ class ModelTurn:
 
     def _context(self, component_id: str) -> Context:
         component = self._registry.get(component_id)
-        return component.context if isinstance(component, ModelComponent) else Context()
+        if isinstance(component, ModelComponent):
+            return definition_of(component).context
+        return Context()
 
     def _agent(self, component_id: str) -> ModelComponent:
         component = self._registry.get(component_id)
         if not isinstance(component, ModelComponent):
             message = (
                 f"The run needs an agent or a team, and the component {component_id!r} is of the "
-                f"kind {component.kind!r}."
+                f"kind {definition_of(component).kind!r}."
             )
             raise NotFound(message)
         return component
@@ -208,7 +218,7 @@ async def _planned(
     agent: ModelComponent, response: ModelResponse, conversation: Conversation
 ) -> Answer:
     """Plan an answer: in a thread where that may call the user's code, which may block."""
-    so_far = SoFar(
+    so_far = RunSoFar(
         conversation.calls_so_far, conversation.corrections, conversation.said, conversation.made
     )
     if not response.tool_calls and agent.output_schema is None:

@@ -12,9 +12,10 @@ from temporalio import activity
 from kern.activities.attempt import Attempt, Executions
 from kern.activities.failures import at_the_edge, is_deleted, not_here, try_again
 from kern.activities.heartbeat import beating
-from kern.activities.step_code import as_answer, as_output, called_with, step_input, told_of
+from kern.activities.step_code import as_answer, as_output, called_with, read_step_input, told_of
 from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.activities.tool_result import changes_of
+from kern.components.component import definition_of
 from kern.components.registry import Registry
 from kern.components.steps.compile import Code, Layout
 from kern.components.steps.values import StepInput, StepOutput
@@ -84,7 +85,8 @@ class PipelineSteps:
 
     async def _begin(self, run_id: str) -> PipelineOutcome:
         component_id = await self._db.read(lambda tx: _component_of(tx, run_id))
-        shape, now = self._workflow(component_id).layout.shape, datetime.now(UTC)
+        layout = definition_of(self._workflow(component_id)).layout
+        shape, now = layout.shape, datetime.now(UTC)
         reach("pipeline.before_begin")
         begun = await self._db.write(lambda tx: transactions.begin(tx, run_id, shape, now))
         reach("pipeline.after_begin")
@@ -96,7 +98,7 @@ class PipelineSteps:
             return await self._attempt(visit, task)
 
     async def _attempt(self, visit: "_Visit", task: Execute) -> Task:
-        attempt = _StepAttempt(self._db, visit, task, await step_input(self._db, task))
+        attempt = _StepAttempt(self._db, visit, task, await read_step_input(self._db, task))
         layout = self._layout(task.facts.component_id)
         function, node = layout.code.get(task.node, Code()).main, layout.shape.by_id.get(task.node)
         if function is None or node is None:
@@ -115,7 +117,10 @@ class PipelineSteps:
         if node is None or function is None:
             await visit.miss(task, _not_in_worker(task.node))
             raise not_here("The step is not in this worker")
-        given = StepOutput(content=task.content) if judges else await step_input(self._db, task)
+        if judges:
+            given: StepInput | StepOutput = StepOutput(content=task.content)
+        else:
+            given = await read_step_input(self._db, task)
         names = [layout.shape.by_id[child].name for child in node.children]
         why = ""
         for tries in range(1, _EVALUATION_TRIES + 1):
@@ -135,14 +140,14 @@ class PipelineSteps:
     def _layout(self, component_id: str) -> Layout:
         """Return what this process has of a workflow: nothing, where others have it."""
         component = self._registry.find(component_id)
-        return component.layout if isinstance(component, Workflow) else _NOTHING
+        return definition_of(component).layout if isinstance(component, Workflow) else _NOTHING
 
     def _workflow(self, component_id: str) -> Workflow:
         component = self._registry.get(component_id)
         if not isinstance(component, Workflow):
             message = (
                 f"The run needs a workflow, and the component {component_id!r} is of the kind "
-                f"{component.kind!r}."
+                f"{definition_of(component).kind!r}."
             )
             raise NotFound(message)
         return component

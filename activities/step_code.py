@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from kern.activities.tool_result import error_text, result_json
 from kern.components.steps.blocks import takes_input
-from kern.components.steps.values import StepInput, StepOutput
+from kern.components.steps.values import StepInput, StepOutput, attach_reader
 from kern.context.chat_history import PastRun
 from kern.db.engine.store import Store
 from kern.db.steps.reader import StoredReader
@@ -21,7 +21,7 @@ from kern.values.validation import described
 Function = Callable[..., object]
 
 
-async def step_input(db: Store, task: Execute | Evaluate) -> StepInput:
+async def read_step_input(db: Store, task: Execute | Evaluate) -> StepInput:
     """Return what a step's code is given: what was frozen, and the run that it is in."""
     facts = task.facts
     if isinstance(task, Execute):
@@ -35,7 +35,7 @@ async def step_input(db: Store, task: Execute | Evaluate) -> StepInput:
         history = await asyncio.to_thread(reader.workflow_history, facts.history_runs)
     values, feedback = arguments.get("values"), arguments.get("feedback")
     edited = arguments.get("run_input")
-    return StepInput(
+    step_input = StepInput(
         input=edited if isinstance(edited, str) else facts.input,
         previous_content=arguments.get("input"),
         step=name,
@@ -54,8 +54,9 @@ async def step_input(db: Store, task: Execute | Evaluate) -> StepInput:
         dependencies=facts.dependencies,
         metadata=facts.metadata,
         history=history,
-        reader=reader,
     )
+    attach_reader(step_input, reader)
+    return step_input
 
 
 def called_with(function: Function, given: object) -> Function:

@@ -22,7 +22,7 @@ from kern.errors import NotFound, Unavailable
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
 from kern.session_state import SessionState
-from kern.tools.tool import Tool
+from kern.tools.tool import Tool, tool_definition
 from kern.values.ids import new_id
 from kern.values.states import ToolOutcome
 
@@ -69,12 +69,13 @@ class ToolCalls:
         attempt = _Attempt(self._db, taken, token)
         tool = await self._tool(attempt)
         try:
-            arguments = tool.signature.validate(taken.arguments)
+            signature = tool_definition(tool).signature
+            arguments = signature.validate(taken.arguments)
         except ValueError as error:
             refusal = Outcome(f"The arguments do not fit: {error}")
             await attempt.keep(ToolOutcome.error, refusal)
             return ToolCallOutcome()
-        if tool.signature.takes_context:
+        if signature.takes_context:
             arguments["run_context"] = attempt.context
         doubted = await self._executions.wait(attempt, tool.function, arguments)
         if doubted is not None:

@@ -1,7 +1,5 @@
 """Agents: a model, what it is told, and the tools that it may call."""
 
-from typing import ClassVar
-
 from kern.components.agents.model_component import ModelComponent
 
 
@@ -46,5 +44,3 @@ class Agent(ModelComponent):
     Raises:
         InvalidDefinition: two tools have one name, or a value makes no sense.
     """
-
-    kind: ClassVar[str] = "agent"

@@ -18,6 +18,8 @@ from kern.errors import InvalidInput
 from kern.values.canonical import canonical_json, clean_json, clean_text, digest, storable
 from kern.values.validation import described
 
+__all__ = ["SessionState", "StateChange"]
+
 _Op = Literal["set", "delete", "increment", "append"]
 _Given = Mapping[str, JsonValue] | Iterable[tuple[str, JsonValue]]
 _HOW = (

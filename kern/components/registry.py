@@ -2,7 +2,7 @@
 
 import sys
 
-from kern.components.component import Component, refuse_other
+from kern.components.component import Component, definition_of, refuse_other
 from kern.errors import NotFound
 
 
@@ -27,7 +27,7 @@ class Registry:
         if known is not None and known is not component and not _interactive():
             refuse_other(known, component)
         self._components[component.id] = component
-        for part in component.parts:
+        for part in definition_of(component).parts:
             self.register(part)
 
     def find(self, component_id: str) -> Component | None:

@@ -9,7 +9,7 @@ from collections.abc import (
 )
 from typing import Any, Literal, Unpack, overload
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import JsonValue, ValidationError
 
 from kern import media
 from kern.components import event_iterators
@@ -32,8 +32,6 @@ class Runnable(RunMethods, SessionMethods):
 
     Every method has an async twin whose name begins with `a`.
     """
-
-    output_schema: type[BaseModel] | None = None
 
     @overload
     def run(

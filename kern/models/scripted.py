@@ -12,6 +12,8 @@ from kern.models.base import Delta, Model, ModelRequest, ModelResponse, Provider
 from kern.run import RequestedCall
 from kern.values.canonical import clean_text
 
+__all__ = ["Call", "Part", "Script", "ScriptedModel", "Step", "answers_since_user"]
+
 PROVIDER = "scripted"
 
 

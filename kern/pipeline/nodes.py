@@ -168,4 +168,4 @@ class Shape(BaseModel):
 
 
 # Names that the frozen arguments of a step have already.
-TAKEN = frozenset({"input", "item"})
+RESERVED = frozenset({"input", "item"})

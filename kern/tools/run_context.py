@@ -1,4 +1,4 @@
-"""What a tool learns of the run that calls it."""
+"""The context of the run that a tool call belongs to, as its function receives it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

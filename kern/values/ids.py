@@ -16,7 +16,7 @@ def new_id() -> str:
     return str(uuid_utils.uuid7())
 
 
-def an_id(what: str, given: object) -> str:
+def require_id(what: str, given: object) -> str:
     """Return an id that a caller gave, if it can be one everywhere: in SQL and in Temporal.
 
     Raises:

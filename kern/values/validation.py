@@ -33,7 +33,7 @@ def misfit(error: ValidationError) -> str:
     return f"{where} is {described(wrong['input'])}: {why[:1].lower()}{why[1:]}."
 
 
-def truths(refusal: type[InvalidInput] = InvalidDefinition, /, **given: object) -> None:
+def require_bools(refusal: type[InvalidInput] = InvalidDefinition, /, **given: object) -> None:
     """Refuse what is neither True nor False.
 
     Raises:
@@ -48,7 +48,7 @@ def truths(refusal: type[InvalidInput] = InvalidDefinition, /, **given: object) 
 LARGEST = 2**31 - 1
 
 
-def a_count(what: str, given: object, *, least: int = 1, most: int = LARGEST) -> int:
+def require_count(what: str, given: object, *, least: int = 1, most: int = LARGEST) -> int:
     """Return a whole number that a caller gave.
 
     Raises:

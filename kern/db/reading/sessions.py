@@ -7,7 +7,7 @@ from kern.contracts.viewer import Viewer
 from kern.db.engine.plain_rows import rows, table_of
 from kern.db.engine.tables import SessionRow
 from kern.errors import NotFound
-from kern.values.ids import an_id
+from kern.values.ids import require_id
 
 _SESSION = table_of(SessionRow).select().where(table_of(SessionRow).c.id == bindparam("session_id"))
 
@@ -20,7 +20,7 @@ def find_session(tx: Session, session_id: str, viewer: Viewer) -> SessionRow:
         NotAllowed: it belongs to somebody else.
         InvalidInput: the id can be none, or the session is another component's.
     """
-    query = rows(tx, SessionRow, _SESSION, session_id=an_id("session_id", session_id))
+    query = rows(tx, SessionRow, _SESSION, session_id=require_id("session_id", session_id))
     return check_session(next(query, None), session_id, viewer)
 
 

@@ -22,9 +22,9 @@ from kern.session import Session as SessionOutput
 from kern.session import SessionPage
 from kern.session_state import StateChange, apply_changes
 from kern.values.canonical import clean_text
-from kern.values.ids import an_id, not_empty
+from kern.values.ids import not_empty, require_id
 from kern.values.states import RunStatus
-from kern.values.validation import a_count
+from kern.values.validation import require_count
 
 LONGEST_PAGE = 1000
 _LONGEST_NAME = 200
@@ -36,7 +36,7 @@ _sessions, _runs, _messages = (table_of(kind) for kind in (SessionRow, RunRow, M
 
 def lock(tx: Session, session_id: str, viewer: Viewer) -> SessionRow:
     """Lock a session's row, under which its state changes. Raises as `find_session`."""
-    row = session_queue.lock_session(tx, an_id("session_id", session_id))
+    row = session_queue.lock_session(tx, require_id("session_id", session_id))
     return check_session(row, session_id, viewer)
 
 
@@ -67,12 +67,12 @@ def page(
     Raises:
         InvalidInput: the limit or the cursor makes no sense.
     """
-    a_count("limit", limit, most=LONGEST_PAGE)
+    require_count("limit", limit, most=LONGEST_PAGE)
     query = _sessions.select()
     if not viewer.is_operator:
         query = query.where(_sessions.c.user_id.is_not_distinct_from(viewer.user_id))
     elif user_id is not None:
-        query = query.where(_sessions.c.user_id == an_id("user_id", user_id))
+        query = query.where(_sessions.c.user_id == require_id("user_id", user_id))
     if viewer.component_id is not None:
         query = query.where(_sessions.c.component_id == viewer.component_id)
     if cursor is not None:
@@ -130,7 +130,7 @@ def chat_history(
     What happened in between is left out. Raises as `find_session`.
     """
     if limit is not None:
-        a_count("limit", limit)
+        require_count("limit", limit)
     find_session(tx, session_id, viewer)
     query = (
         select(_messages, _runs.c.content.label("answer"), _runs.c.finished_at)
@@ -162,7 +162,7 @@ def messages(
     Raises as `find_session`.
     """
     if limit is not None:
-        a_count("limit", limit)
+        require_count("limit", limit)
     find_session(tx, session_id, viewer)
     query = (
         _messages.select()

@@ -19,7 +19,7 @@ from kern.db.runs import lifecycle
 from kern.db.runs.frames import StoredFrames
 from kern.db.steps.inputs import shown_before
 from kern.pipeline.frames import Phase
-from kern.pipeline.nodes import TAKEN, Node
+from kern.pipeline.nodes import RESERVED, Node
 from kern.values.canonical import arguments_digest, digest, parse_json
 from kern.values.states import RequirementKind, ToolOutcome, Verdict
 
@@ -192,7 +192,7 @@ def _seen(frames: StoredFrames, frame: StepRow, asked: ToolCallRow) -> dict[str,
 
 
 def _taken(arguments: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    return {name: value for name, value in arguments.items() if name in TAKEN}
+    return {name: value for name, value in arguments.items() if name in RESERVED}
 
 
 def _is_same(one: JsonValue, other: JsonValue) -> bool:

@@ -5,7 +5,7 @@ from pydantic import JsonValue
 from kern.db.engine.step_tables import StepRow
 from kern.db.runs.frames import StoredFrames, held_by
 from kern.pipeline.frames import RUN, into, is_edited, origin
-from kern.pipeline.nodes import TAKEN, NodeKind
+from kern.pipeline.nodes import RESERVED, NodeKind
 from kern.values.canonical import canonical_json
 
 
@@ -40,7 +40,7 @@ def shown_before(frames: StoredFrames, frame: StepRow) -> dict[str, JsonValue]:
     An item with which the frame begins is its input already.
     """
     given = arguments_of(frames, frame)
-    shown = {name: value for name, value in given.items() if name in TAKEN}
+    shown = {name: value for name, value in given.items() if name in RESERVED}
     above = frames.above(frame)
     item_of = next((one for one in above if held_by(frames, one) is NodeKind.each), None)
     if item_of is not None and origin(frame.source) == into(item_of.id):
