@@ -73,13 +73,13 @@ class Attempt(ABC, Generic[Result]):
         `is_active`: the activity still runs, and continues with what follows.
         """
 
-    async def give_back(self, reason: str, *, begun: bool = True) -> None:
-        """Let another attempt execute the call; if it has not `begun`, this one is not counted."""
+    async def give_back(self, reason: str, *, is_begun: bool = True) -> None:
+        """Let another attempt execute the call; if not `is_begun`, this attempt is not counted."""
         now = datetime.now(UTC)
         reach(f"{self.checkpoint}.before_release")
         await self._db.write(
             lambda tx: calls.release(
-                tx, self.execution.tool_call_id, self.token, reason, now, begun=begun
+                tx, self.execution.tool_call_id, self.token, reason, now, begun=is_begun
             )
         )
         reach(f"{self.checkpoint}.after_release")

@@ -67,11 +67,11 @@ class ModelTurn:
 
         A stored answer is returned as it is and nobody is asked again.
         """
-        began = _began()
+        started_at = _started_at()
         with at_the_edge(ask.run_id):
-            async with beating(meanwhile=lambda: self._mark_running(ask.run_id, began)):
+            async with beating(meanwhile=lambda: self._mark_running(ask.run_id, started_at)):
                 try:
-                    return await self._take(ask, began)
+                    return await self._take(ask, started_at)
                 except ProviderError as error:
                     return await self._after(error, ask.run_id)
                 except NotFound:
@@ -79,7 +79,7 @@ class ModelTurn:
                         return TurnOutcome(ended=True)
                     raise
 
-    async def _take(self, ask: TurnInput, began: datetime) -> TurnOutcome:
+    async def _take(self, ask: TurnInput, started_at: datetime) -> TurnOutcome:
         conversation = await self._db.read(
             lambda tx: model_turns.load(tx, ask.run_id, ask.turn, self._context)
         )
@@ -95,7 +95,7 @@ class ModelTurn:
             reach("model_turn.before_store")
             planned = await _planned(agent, response, conversation)
             answer = replace(
-                planned, began=began, first_token_seconds=seconds, is_own=own is not None
+                planned, began=started_at, first_token_seconds=seconds, is_own=own is not None
             )
             now = datetime.now(UTC)
             outcome = await self._db.write(
@@ -156,9 +156,9 @@ class ModelTurn:
         attempts = min(self._attempts, _BUG_ATTEMPTS if isinstance(bug, _BUGS) else self._attempts)
         is_last = not error.retryable or activity.info().attempt >= attempts
         why = str(error)
-        said = {"run_id": run_id, "code": error.code, "last": is_last, "why": why}
+        facts = {"run_id": run_id, "code": error.code, "last": is_last, "why": why}
         # One traceback, beside the error that the run ends with.
-        _log.warning("provider_failed", exc_info=bug if is_last else None, **said)
+        _log.warning("provider_failed", exc_info=bug if is_last else None, **facts)
         if not is_last:
             raise provider_failure(error) from None
         now = datetime.now(UTC)
@@ -187,11 +187,11 @@ class ModelTurn:
             raise NotFound(message)
         return component
 
-    async def _mark_running(self, run_id: str, began: datetime) -> None:
+    async def _mark_running(self, run_id: str, started_at: datetime) -> None:
         def mark(tx: Session) -> None:
             run = lifecycle.lock(tx, run_id)
             if not RunStatus(run.status).is_final:
-                run_timing.begin(run, began)
+                run_timing.begin(run, started_at)
             lifecycle.update_status(tx, run, datetime.now(UTC))
 
         reach("mark_running.before_store")
@@ -199,8 +199,8 @@ class ModelTurn:
         reach("mark_running.after_store")
 
 
-def _began() -> datetime:
-    """Return when a worker began the turn: of one that died at once, only Temporal knows."""
+def _started_at() -> datetime:
+    """Return when the first attempt at the turn began: only Temporal knows, if its worker died."""
     info = activity.info()
     return datetime.now(UTC) if info.attempt == 1 else info.scheduled_time
 
@@ -235,7 +235,7 @@ class FirstToken:
 
     def __init__(self, text: LiveText | None) -> None:
         self._text = text
-        self._began = time.monotonic()
+        self._started_at = time.monotonic()
         self._first: float | None = None
 
     @property
@@ -246,10 +246,10 @@ class FirstToken:
     @property
     def seconds(self) -> float:
         """The time to the first piece; to now, if none has come."""
-        return self._first if self._first is not None else time.monotonic() - self._began
+        return self._first if self._first is not None else time.monotonic() - self._started_at
 
     def _add(self, piece: str) -> None:
         if self._first is None:
-            self._first = time.monotonic() - self._began
+            self._first = time.monotonic() - self._started_at
         if self._text is not None:
             self._text.add(clean_text(piece))

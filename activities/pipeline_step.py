@@ -12,7 +12,13 @@ from temporalio import activity
 from kern.activities.attempt import Attempt, Executions
 from kern.activities.failures import at_the_edge, is_deleted, not_here, try_again
 from kern.activities.heartbeat import beating
-from kern.activities.step_code import as_answer, as_output, called_with, read_step_input, told_of
+from kern.activities.step_code import (
+    as_answer,
+    as_output,
+    called_with,
+    read_step_input,
+    step_error_text,
+)
 from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.activities.tool_result import changes_of
 from kern.components.component import definition_of
@@ -102,7 +108,7 @@ class PipelineSteps:
         layout = self._layout(task.facts.component_id)
         function, node = layout.code.get(task.node, Code()).main, layout.shape.by_id.get(task.node)
         if function is None or node is None:
-            await attempt.give_back(_not_in_worker(task.node), begun=False)
+            await attempt.give_back(_not_in_worker(task.node), is_begun=False)
             raise not_here("The step is not in this worker")
         attempt.backoff = node.backoff
         _log.info("step_started", run_id=task.facts.run_id, step=task.node)
@@ -130,7 +136,7 @@ class PipelineSteps:
             answer = _answer(task, node, names, ended)
             if not isinstance(answer, BaseException):
                 return await visit.answer(task, answer)
-            why = told_of(answer, task.name)
+            why = step_error_text(answer, task.name)
             if not isinstance(ended, Raised):
                 # It returned something else than an answer, and would return it again.
                 break
@@ -231,11 +237,11 @@ class _StepAttempt(Attempt[Finished]):
             case Returned(finished):
                 await self._keep(finished, is_active=is_active)
             case Raised(error) if is_active and self.execution.attempt <= self.execution.retries:
-                await self.give_back(told_of(error, self.execution.name))
+                await self.give_back(step_error_text(error, self.execution.name))
                 wait = timedelta(seconds=backoff(self.backoff, self.execution.attempt))
                 raise try_again("step_failed", "The step raised and is tried again", wait)
             case Raised(error):
-                why = told_of(error, self.execution.name)
+                why = step_error_text(error, self.execution.name)
                 await self._keep(Finished(ToolOutcome.error, error=why), is_active=is_active)
 
     def outcome_of(self, value: object) -> Finished:

@@ -116,7 +116,7 @@ class ToolCalls:
         if tool is None:
             # The call is taken already: it is given back for a worker that has the tool.
             reason = f"The component {component_id!r} has no tool {name!r} in this worker."
-            await attempt.give_back(reason, begun=False)
+            await attempt.give_back(reason, is_begun=False)
             raise not_here("The tool is not in this worker")
         return tool
 

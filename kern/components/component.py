@@ -72,9 +72,9 @@ class Component:
     ) -> None:
         component_id = id or slug(name or f"{prefix}-{definition_of(self).fingerprint[:12]}")
         if not _ID.fullmatch(component_id):
-            shown = repr(component_id) if component_id else f"What is left of the name {name!r}"
+            label = repr(component_id) if component_id else f"What is left of the name {name!r}"
             message = (
-                f"{shown} cannot be the id of a component: use up to 100 letters (a to z), digits, "
+                f"{label} cannot be the id of a component: use up to 100 letters (a to z), digits, "
                 "dots, underscores and hyphens, beginning with a letter or digit, or pass id= "
                 "beside name=."
             )
@@ -105,8 +105,8 @@ def definition_of(component: Defined[Definition_co]) -> Definition_co:
     attributes = vars(component)
     if _DEFINITION not in attributes:
         # The one place that calls it.
-        made = component._define()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        attributes[_DEFINITION] = made
+        definition = component._define()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        attributes[_DEFINITION] = definition
     return cast("Definition_co", attributes[_DEFINITION])
 
 
@@ -117,13 +117,13 @@ def _require_database(value: object) -> Database | None:
     raise InvalidDefinition(message)
 
 
-def refuse_other(known: Component, component: Component) -> None:
+def refuse_other(existing: Component, component: Component) -> None:
     """Refuse a component under the id of another one that it cannot replace.
 
     Raises:
         InvalidDefinition: they are declared differently, or around other code.
     """
-    before, after = definition_of(known), definition_of(component)
+    before, after = definition_of(existing), definition_of(component)
     if before.fingerprint == after.fingerprint and is_same(before.code, after.code):
         return
     message = (

@@ -186,7 +186,7 @@ class Runnable(RunMethods, SessionMethods):
             **{name: value for name, value in options.items() if value is not None},
             "component_id": self.id,
             "input": input_text(text),
-            "media": media.given(images, files),
+            "media": media.collect(images, files),
         }
         try:
             return RunRequest.model_validate(values)

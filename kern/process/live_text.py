@@ -6,8 +6,8 @@ events are read from the table, and the text from here. The text of a turn is ke
 many read it, and only until the turn is stored; then readers get it from the table.
 
 Texts reach a process in two ways. A turn that is taken in this process begins its own text
-(`begin`). A turn in another process sends pieces by `NOTIFY` (`hear`), which may arrive late, twice,
-or not at all, and while the attempt that wrote them has been replaced. Therefore:
+(`begin`). A turn in another process sends pieces by `NOTIFY` (`hear`), which may arrive late,
+twice or never, and after the attempt that wrote them was replaced. Therefore:
 
 - Each attempt's text has a token, a UUIDv7, which orders the attempts at one turn across processes
   and restarts. Readers see the text with the greatest `(turn, token)`; older pieces are dropped.

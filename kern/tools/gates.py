@@ -77,9 +77,9 @@ class _Arguments(dict[str, object]):
 
     __hash__ = None
 
-    def __eq__(self, other: object) -> bool:
-        message = f"the arguments as a whole were compared with {other!r}"
+    def __eq__(self, value: object) -> bool:
+        message = f"the arguments as a whole were compared with {value!r}"
         raise TypeError(message)
 
-    def __ne__(self, other: object) -> bool:
-        return self == other
+    def __ne__(self, value: object) -> bool:
+        return self == value

@@ -56,10 +56,10 @@ class Block:
             not review.requires_route_choice or self._has_routes,
             "has no routes to choose from: only a Router has",
         )
-        asks = asks_people(review)
+        asks_questions = asks_people(review)
         require(
             self,
-            asks or self.on_error is OnError.pause or review.approval == Approval(),
+            asks_questions or self.on_error is OnError.pause or review.approval == Approval(),
             "has an approval= but waits for nobody: say in human_review what is asked",
         )
         # There is nothing to approve about a failure, by silence or by a quorum.
@@ -67,7 +67,7 @@ class Block:
         approves = approval.on_expiry is OnExpiry.approve or approval.quorum > 1
         require(
             self,
-            asks or not approves,
+            asks_questions or not approves,
             "asks about failures only, of which nothing can be approved: on_expiry='approve' and "
             "a quorum are for confirmations and reviews",
         )

@@ -266,6 +266,6 @@ def _main(block: Block) -> StepFunction | None:
 
 
 def _add_part(draft: _Draft, part: Component) -> None:
-    known = draft.parts.setdefault(part.id, part)
-    if known is not part:
-        refuse_other(known, part)
+    existing = draft.parts.setdefault(part.id, part)
+    if existing is not part:
+        refuse_other(existing, part)

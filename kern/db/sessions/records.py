@@ -22,7 +22,7 @@ from kern.session import Session as SessionOutput
 from kern.session import SessionPage
 from kern.session_state import StateChange, apply_changes
 from kern.values.canonical import clean_text
-from kern.values.ids import not_empty, require_id
+from kern.values.ids import require_id, require_text
 from kern.values.states import RunStatus
 from kern.values.validation import require_count
 
@@ -86,7 +86,7 @@ def page(
 
 def rename(tx: Session, session_id: str, viewer: Viewer, name: str, now: datetime) -> SessionOutput:
     """Give a session a name. Raises as `find_session`, and if the name is empty or too long."""
-    given = clean_text(not_empty("name", name)).strip()
+    given = clean_text(require_text("name", name)).strip()
     if len(given) > _LONGEST_NAME:
         message = f"name has {len(given)} characters: use {_LONGEST_NAME} at most."
         raise InvalidInput(message)
