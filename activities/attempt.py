@@ -1,6 +1,24 @@
-"""Attempts at calls: code of the user's is executed, and what it came to is stored by one of them.
+"""Attempts: executions of the user's code for one call, of which exactly one stores the result.
 
-What may not be repeated is never torn in half: it is let end, however late.
+A worker takes a call with a *token*, a new id that the call's row keeps. Whatever an attempt writes
+about the call is accepted only while the row still has its token; once another attempt has taken
+the call over, the first one is fenced off. So several attempts may exist, but one decides.
+
+Three things decide how an attempt may end early:
+
+- **Heartbeats.** While an attempt runs, its activity sends heartbeats (`heartbeat.py`). An attempt
+  without a heartbeat for the timeout is considered dead: Temporal cancels the activity here, if it
+  still runs, and starts another one, here or in another worker.
+- **The effect.** Code whose effect is `idempotent` or `read` may be repeated: when the activity is
+  cancelled or the call times out, the attempt is abandoned and the next one executes again. Code
+  whose effect is `once` must not be torn in half: an `await` that is cancelled would say nothing
+  about whether the code has run. It is therefore *shielded*: the wait for it may be cancelled, the
+  code itself runs to its end, and a task of this process then stores the result, however late. If
+  the process dies first, nobody knows what happened, and a person is asked.
+- **Attempts in this process.** A cancelled activity and its successor may run in the same process,
+  while the code of the first is still being executed. `Executions.holding` keeps the tokens of such
+  attempts; the successor asks `is_alive` in the transaction that takes the call, and waits with
+  `until_over` instead of taking over a call whose result is about to be stored.
 """
 
 import asyncio
@@ -13,7 +31,7 @@ from typing import Generic, TypeVar
 
 from sqlmodel import Session
 
-from kern.activities.tool_loop import Ended, Kept, Raised, ToolLoop
+from kern.activities.tool_loop import Ended, Raised, Result, ToolLoop
 from kern.db.engine.store import Store
 from kern.db.turns import calls
 from kern.db.turns.calls import Execution, Settled
@@ -21,74 +39,76 @@ from kern.errors import NotFound
 from kern.process.checkpoints import reach
 from kern.values.states import Effect
 
-Begun = TypeVar("Begun")
+BeginResult = TypeVar("BeginResult")
 
 
-class Attempt(ABC, Generic[Kept]):
-    """One attempt at a call, and what it may write of it.
+class Attempt(ABC, Generic[Result]):
+    """One attempt at a call, and what it may write about the call.
 
     Args:
-        db: Where the call is kept.
-        taken: The call.
-        token: Names the attempt.
-        what: Under which name its points are reached.
+        db: The database that has the call.
+        execution: The call that was taken.
+        token: The id of the attempt.
+        checkpoint: The prefix of the names of its checkpoints.
     """
 
-    def __init__(self, db: Store, taken: Execution, token: str, what: str) -> None:
-        self.taken = taken
-        self.what = what
-        self._db = db
+    def __init__(self, db: Store, execution: Execution, token: str, checkpoint: str) -> None:
+        self.execution = execution
+        self.checkpoint = checkpoint
         self.token = token
+        self._db = db
 
     @abstractmethod
-    def outcome_of(self, value: object) -> Kept:
-        """Return what is kept of a value that the code returned, and of what it left in the state.
+    def outcome_of(self, value: object) -> Result:
+        """Return what to store of the value that the code returned and of its state changes.
 
-        It is called where the code executes, since it may call code of the user's, and never fails:
-        the effect has happened.
+        It is called where the code executes, since it may call the user's code (`__repr__`, for
+        example), and it never fails: the effect has happened.
         """
 
     @abstractmethod
-    async def end(self, ended: Ended[Kept], *, goes_on: bool = True) -> None:
-        """Store what the code came to, or give the call back for another try.
+    async def end(self, ended: Ended[Result], *, is_active: bool = True) -> None:
+        """Store how the code ended, or give the call back for another try.
 
-        `goes_on`: the activity is there to do what follows.
+        `is_active`: the activity still runs, and continues with what follows.
         """
 
-    async def give_back(self, reason: str, *, begun: bool = True) -> None:
-        """Let another attempt execute the call; one that was not `begun` counts as none."""
+    async def give_back(self, reason: str, *, is_begun: bool = True) -> None:
+        """Let another attempt execute the call; if not `is_begun`, this attempt is not counted."""
         now = datetime.now(UTC)
-        reach(f"{self.what}.before_release")
+        reach(f"{self.checkpoint}.before_release")
         await self._db.write(
             lambda tx: calls.release(
-                tx, self.taken.tool_call_id, self.token, reason, now, begun=begun
+                tx, self.execution.tool_call_id, self.token, reason, now, begun=is_begun
             )
         )
-        reach(f"{self.what}.after_release")
+        reach(f"{self.checkpoint}.after_release")
 
     async def abandon(self) -> None:
-        """Leave the call to the next attempt, or note that there is none."""
+        """Leave the call to the next attempt, or end it if there is none."""
         now = datetime.now(UTC)
-        await self._db.write(lambda tx: calls.abandon(tx, self.taken.tool_call_id, self.token, now))
+        await self._db.write(
+            lambda tx: calls.abandon(tx, self.execution.tool_call_id, self.token, now)
+        )
 
     async def doubt(self) -> Settled:
-        """Ask a person what became of the call."""
+        """Ask a person whether the call has happened."""
         now = datetime.now(UTC)
-        reach(f"{self.what}.before_doubt")
+        reach(f"{self.checkpoint}.before_doubt")
         settled = await self._db.write(
-            lambda tx: calls.ask_outcome(tx, self.taken.tool_call_id, self.token, now)
+            lambda tx: calls.ask_outcome(tx, self.execution.tool_call_id, self.token, now)
         )
-        reach(f"{self.what}.after_doubt")
+        reach(f"{self.checkpoint}.after_doubt")
         return settled
 
 
-# What holds a call is looked at again after so many seconds.
-_LOOKED_AT_AGAIN = 10.0
+# After so many seconds, whoever waits for an attempt reads the call's row again.
+_RECHECK_SECONDS = 10.0
 
 
 @dataclass
-class _Alive:
-    """An attempt that is in the middle of its call, and what still works for it."""
+class _LiveAttempt:
+    """An attempt whose call is being executed in this process, and its number of holders."""
 
     holders: int = 0
     is_over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -100,42 +120,42 @@ class Executions:
     def __init__(self) -> None:
         self._tools = ToolLoop()
         self._late: set[asyncio.Task[None]] = set()
-        self._alive: dict[str, _Alive] = {}
+        self._live: dict[str, _LiveAttempt] = {}
 
     def close(self) -> None:
-        """Take no more, and wait no longer for what outlasted its activity."""
+        """Accept no more calls, and stop waiting for those that outlive their activities."""
         self._tools.close()
         for task in self._late:
             task.cancel()
 
     @contextmanager
     def holding(self, token: str) -> Generator[None]:
-        """Have it known within the block that the attempt of this token is not dead."""
-        alive = self._alive.setdefault(token, _Alive())
-        alive.holders += 1
+        """Mark the attempt of this token as alive within the block."""
+        live = self._live.setdefault(token, _LiveAttempt())
+        live.holders += 1
         try:
             yield
         finally:
-            alive.holders -= 1
-            if not alive.holders:
-                del self._alive[token]
-                alive.is_over.set()
+            live.holders -= 1
+            if not live.holders:
+                del self._live[token]
+                live.is_over.set()
 
     def is_alive(self, token: str) -> bool:
-        """Whether an attempt is in the middle of its call, in this process; from any thread."""
-        return token in self._alive
+        """Whether an attempt is alive in this process; may be called from any thread."""
+        return token in self._live
 
     async def until_over(self, token: str) -> None:
-        """Wait until an attempt is over, for some seconds."""
-        alive = self._alive.get(token)
-        if alive is not None:
+        """Wait until an attempt is over, or for some seconds."""
+        live = self._live.get(token)
+        if live is not None:
             with suppress(TimeoutError):
-                await asyncio.wait_for(alive.is_over.wait(), _LOOKED_AT_AGAIN)
+                await asyncio.wait_for(live.is_over.wait(), _RECHECK_SECONDS)
 
     async def call(
         self, function: Callable[..., object], arguments: dict[str, object], seconds: float
     ) -> Ended[object]:
-        """Execute what may be repeated, and wait for it no longer than so many seconds."""
+        """Execute code that may be repeated, and wait for it for so many seconds at most."""
         waiting = asyncio.wrap_future(self._tools.submit(function, arguments, lambda value: value))
         try:
             return await asyncio.wait_for(waiting, seconds)
@@ -143,67 +163,77 @@ class Executions:
             return Raised(TimeoutError(f"no result within {seconds:g} seconds"))
 
     async def wait(
-        self, attempt: Attempt[Kept], function: Callable[..., object], arguments: dict[str, object]
+        self,
+        attempt: Attempt[Result],
+        function: Callable[..., object],
+        arguments: dict[str, object],
     ) -> Settled | None:
         """Execute a call to its end.
 
-        Return what a person is asked if the end is not known.
+        Returns:
+            None once its end is stored; if nobody knows its end, the call as it is then, with the
+            requirement that asks a person.
         """
         with self.holding(attempt.token):
             return await self._wait(attempt, function, arguments)
 
     async def _wait(
-        self, attempt: Attempt[Kept], function: Callable[..., object], arguments: dict[str, object]
+        self,
+        attempt: Attempt[Result],
+        function: Callable[..., object],
+        arguments: dict[str, object],
     ) -> Settled | None:
-        reach(f"{attempt.what}.before_effect")
+        reach(f"{attempt.checkpoint}.before_effect")
         waiting = asyncio.wrap_future(self._tools.submit(function, arguments, attempt.outcome_of))
-        is_once = attempt.taken.effect is Effect.once
+        is_once = attempt.execution.effect is Effect.once
         try:
             ended = await asyncio.wait_for(
-                asyncio.shield(waiting) if is_once else waiting, attempt.taken.timeout
+                asyncio.shield(waiting) if is_once else waiting, attempt.execution.timeout
             )
         except TimeoutError:
             if is_once:
+                # The code still runs. Its result settles the question if it comes before a person.
                 self._outlive(attempt.token, _report(attempt, waiting))
                 return await attempt.doubt()
-            ended = Raised(TimeoutError(f"no result within {attempt.taken.timeout:g} seconds"))
+            ended = Raised(TimeoutError(f"no result within {attempt.execution.timeout:g} seconds"))
         except asyncio.CancelledError:
+            # The heartbeats were missed, the run was cancelled, or the worker shuts down.
             if is_once:
                 await self._outlast(attempt.token, _report(attempt, waiting))
             else:
                 await attempt.abandon()
             raise
-        reach(f"{attempt.what}.after_effect")
+        reach(f"{attempt.checkpoint}.after_effect")
         await attempt.end(ended)
-        reach(f"{attempt.what}.after_finish")
+        reach(f"{attempt.checkpoint}.after_finish")
         return None
 
-    async def begun(
+    async def begin(
         self,
         db: Store,
-        begin: Callable[[Session], Begun],
-        execution_of: Callable[[Begun], Execution | None],
+        take: Callable[[Session], BeginResult],
+        execution_of: Callable[[BeginResult], Execution | None],
         token: str,
-    ) -> Begun:
-        """Take a call in a transaction, and return what that returned.
+    ) -> BeginResult:
+        """Take a call in a transaction, and return the transaction's result.
 
-        What was taken while this activity was being stopped is given back, and is in no doubt.
+        The transaction is shielded: cancelling the wait for it would not tell whether it committed,
+        and a call that was taken but never begun would look like one that may have happened. If
+        this activity is cancelled meanwhile, a call that was taken is given back.
 
         Args:
-            db: Where the call is kept.
-            begin: The transaction.
-            execution_of: Says what of its result is a call that was taken.
-            token: Names the attempt.
+            db: The database that has the call.
+            take: The transaction.
+            execution_of: Returns the call in the transaction's result, if one was taken.
+            token: The id of the attempt.
         """
-        writing = asyncio.ensure_future(db.write(begin))
+        writing = asyncio.ensure_future(db.write(take))
 
         async def give_back() -> None:
-            taken, now = execution_of(await writing), datetime.now(UTC)
-            if taken is not None:
-                why = "It was not begun."
-                await db.write(
-                    lambda tx: calls.release(tx, taken.tool_call_id, token, why, now, begun=False)
-                )
+            execution, now = execution_of(await writing), datetime.now(UTC)
+            if execution is not None:
+                call_id, why = execution.tool_call_id, "It was not begun."
+                await db.write(lambda tx: calls.release(tx, call_id, token, why, now, begun=False))
 
         with self.holding(token):
             try:
@@ -213,26 +243,29 @@ class Executions:
                 raise
 
     async def _outlast(self, token: str, work: Coroutine[None, None, None]) -> None:
-        """Wait for what must not be torn in half: it goes on though the waiting is cancelled.
+        """Wait for work that continues even if the wait is cancelled.
 
-        An activity is cancelled once for each sign that it is not wanted any more, not only once.
+        The shield is needed although a cancellation has just been caught: Temporal cancels an
+        activity once for each reason (missed heartbeats, a cancelled run, a worker that shuts
+        down), so a second cancellation may arrive during this wait.
         """
         await asyncio.shield(self._outlive(token, work))
 
     def _outlive(self, token: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Start work that may outlive its activity; until it ends, the attempt counts as alive."""
         task = asyncio.create_task(work)
         self._late.add(task)
         task.add_done_callback(self._late.discard)
-        held = ExitStack()
-        held.enter_context(self.holding(token))
-        task.add_done_callback(lambda _task: held.close())
+        holder = ExitStack()
+        holder.enter_context(self.holding(token))
+        task.add_done_callback(lambda _task: holder.close())
         return task
 
 
-async def _report(attempt: Attempt[Kept], waiting: asyncio.Future[Ended[Kept]]) -> None:
-    """Store what a call comes to after its time; it settles the question that is asked meanwhile.
+async def _report(attempt: Attempt[Result], waiting: asyncio.Future[Ended[Result]]) -> None:
+    """Store how a call ended after its activity; that settles a question asked about it meanwhile.
 
-    A call that was deleted meanwhile is not asked about.
+    The call may have been deleted meanwhile.
     """
     with suppress(NotFound):
-        await attempt.end(await waiting, goes_on=False)
+        await attempt.end(await waiting, is_active=False)

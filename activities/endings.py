@@ -1,7 +1,4 @@
-"""The activities that end or pause things from outside a turn.
-
-A deadline that passed, a run that is given up, or one that waits for the runs inside it.
-"""
+"""The activities that expire a requirement, pause a run or close it, outside of any turn."""
 
 from sqlmodel import Session
 from temporalio import activity
@@ -35,7 +32,7 @@ class Endings:
 
     @activity.defn(name="expire")
     async def expire(self, ask: ExpiryInput) -> ExpiryOutcome:
-        """Expire a requirement, unless its row says that somebody decided."""
+        """Expire a requirement, unless a person has decided or its deadline is later."""
         now = self._clock()
         reach("expire.before_store")
         with at_the_edge(activity.info().workflow_id or ""):
@@ -53,7 +50,7 @@ class Endings:
 
     @activity.defn(name="pause_run")
     async def pause_run(self, ask: PauseInput) -> PauseOutcome:
-        """Pause a run that waits for nothing but people, also in the runs inside it."""
+        """Pause a run if it and its children wait for nothing but people."""
         now = self._clock()
         reach("pause_run.before_store")
         with at_the_edge(ask.run_id):
@@ -69,7 +66,7 @@ class Endings:
 
     @activity.defn(name="close_run")
     async def close_run(self, ask: CloseInput) -> Nothing:
-        """End a run as cancelled or failed; one that has ended stays as it is."""
+        """End a run as cancelled or failed; a run that has ended stays as it is."""
         now = self._clock()
 
         def close(tx: Session) -> None:

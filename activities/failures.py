@@ -1,7 +1,7 @@
-"""The one place that says what an error means to Temporal: try again, when, or never.
+"""The one place that maps errors to Temporal: try again now, later, or never.
 
-Temporal's history keeps only a code and a fixed sentence. What an error says may hold secrets, or
-the texts of models and people: it goes to the run's row, or to the worker's log.
+Temporal's history gets a code and a fixed sentence only. The message of an error may contain
+secrets or the texts of models and people: it goes to the run's row, or to the worker's log.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ from kern.process.logs import get_logger
 _log = get_logger("kern.activities")
 
 _LONGEST_WAIT = 3600.0
-# Soon while versions follow one another, and then seldom: each try is told in the run's events.
+# Often during a deployment, then seldom, since each try adds an event to the run.
 _SOON, _SELDOM = timedelta(seconds=5), timedelta(seconds=60)
 _SOON_TRIES = 12
 
 
 @contextmanager
 def at_the_edge(run_id: str) -> Generator[None]:
-    """Turn whatever is raised inside into what Temporal may know of it."""
+    """Turn every error of the block into one that Temporal may know."""
     try:
         yield
     except FailureError:
@@ -46,7 +46,7 @@ def at_the_edge(run_id: str) -> Generator[None]:
 
 
 def provider_failure(error: ProviderError) -> ApplicationError:
-    """Map a provider's passing failure: it is tried again, after the time that it asked for."""
+    """Map a provider's temporary failure: try again, after the time that it named."""
     wait = None
     if error.retry_after is not None:
         wait = timedelta(seconds=min(error.retry_after, _LONGEST_WAIT))
@@ -54,7 +54,7 @@ def provider_failure(error: ProviderError) -> ApplicationError:
 
 
 def provider_refusal(error: ProviderError) -> ApplicationError:
-    """Map a provider's final refusal, where no run's row takes it."""
+    """Map a provider's final refusal, if there is no run to fail with it."""
     return ApplicationError(
         "The provider refused; the worker's log says why",
         type=error.code,
@@ -63,10 +63,10 @@ def provider_refusal(error: ProviderError) -> ApplicationError:
     )
 
 
-def not_here(what: str) -> ApplicationError:
-    """Map what this worker does not have: the next one may, or the next deployment."""
+def not_here(text: str) -> ApplicationError:
+    """Map what this worker does not have: another worker or the next deployment may have it."""
     wait = _SOON if activity.info().attempt <= _SOON_TRIES else _SELDOM
-    return try_again("not_found", what, wait)
+    return try_again("not_found", text, wait)
 
 
 def try_again(code: str, text: str, wait: timedelta | None = None) -> ApplicationError:
@@ -81,10 +81,10 @@ def try_again(code: str, text: str, wait: timedelta | None = None) -> Applicatio
 
 
 def _is_awaited() -> bool:
-    """Whether Temporal takes the end of this attempt, which was cancelled.
+    """Whether Temporal still accepts the end of this cancelled activity.
 
-    It was over for Temporal before it heard of that, if its workflow has ended or its time was up.
-    The SDK takes such a cancellation for a failure, and would print it with a traceback.
+    It does not if the workflow has ended or the activity has timed out. The SDK takes such a
+    cancellation for a failure, and would print it with a traceback.
     """
     details = activity.cancellation_details()
     return details is None or not (details.not_found or details.timed_out)
@@ -104,12 +104,12 @@ def _kern_failure(error: KernError) -> ApplicationError:
 
 
 async def is_deleted(db: Store, run_id: str) -> bool:
-    """Whether a run was deleted with its session, so that nothing is left to be done for it.
+    """Whether a run was deleted with its session, so that nothing is left to do.
 
-    Rows that are merely missing are another matter: a worker with another database took the task,
-    and the right one takes it at the next try.
+    Rows that are merely missing are another matter: a worker with another database may have taken
+    the task, and the right one takes it at the next try.
     """
-    found = await db.read(lambda tx: deleted.is_deleted(tx, run_id))
-    if found:
+    was_deleted = await db.read(lambda tx: deleted.is_deleted(tx, run_id))
+    if was_deleted:
         _log.info("run_was_deleted", run_id=run_id)
-    return found
+    return was_deleted

@@ -1,4 +1,9 @@
-"""Signs of life: an attempt that stops beating counts as dead, and another one begins."""
+"""Heartbeats: an activity that sends none for its timeout is considered dead and starts again.
+
+They are sent from the worker's event loop, so they tell that the process is alive and its loop
+turns, not that the tool makes progress: tools execute elsewhere (`tool_loop.py`), where one that
+blocks cannot silence them. By the answer to a heartbeat the server also cancels the activity.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -14,9 +19,9 @@ _FIRST_SECONDS = 1.0
 
 @asynccontextmanager
 async def beating(meanwhile: Callable[[], Awaitable[None]] | None = None) -> AsyncGenerator[None]:
-    """Beat as long as the block runs.
+    """Send heartbeats while the block runs.
 
-    `meanwhile` is called once when it takes longer than one beat.
+    `meanwhile` is called once if the block takes longer than the first interval.
     """
     timeout = activity.info().heartbeat_timeout
     if timeout is None:
@@ -25,14 +30,14 @@ async def beating(meanwhile: Callable[[], Awaitable[None]] | None = None) -> Asy
     interval = timeout.total_seconds() / _BEATS_PER_TIMEOUT
     tasks: list[asyncio.Task[None]] = []
 
-    def begin() -> None:
+    def start() -> None:
         tasks.append(asyncio.create_task(_beat(interval)))
         if meanwhile is not None:
-            # Beside the beats: a database that is away must not silence them.
+            # In a task of its own: a database that is away must not stop the heartbeats.
             tasks.append(asyncio.create_task(_quietly(meanwhile)))
 
-    # Most attempts end before this, and then cost neither a task nor a word to the server.
-    timer = asyncio.get_running_loop().call_later(min(interval, _FIRST_SECONDS), begin)
+    # Most activities end before this, and then cost neither a task nor a request.
+    timer = asyncio.get_running_loop().call_later(min(interval, _FIRST_SECONDS), start)
     try:
         yield
     finally:

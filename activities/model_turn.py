@@ -13,7 +13,8 @@ from temporalio import activity
 from kern.activities.failures import at_the_edge, is_deleted, provider_failure
 from kern.activities.heartbeat import beating
 from kern.components.agents.model_component import ModelComponent
-from kern.components.agents.planning import SoFar, plan
+from kern.components.agents.planning import RunSoFar, plan
+from kern.components.component import definition_of
 from kern.components.registry import Registry
 from kern.context.instructions import Context
 from kern.contracts.answers import Answer
@@ -28,6 +29,7 @@ from kern.models.base import Delta, ModelRequest, ModelResponse, ProviderError
 from kern.process.checkpoints import reach
 from kern.process.live_text import LiveText, Publisher
 from kern.process.logs import get_logger
+from kern.tools.tool import tool_definition
 from kern.values.canonical import clean_text
 from kern.values.states import RunStatus
 
@@ -65,11 +67,11 @@ class ModelTurn:
 
         A stored answer is returned as it is and nobody is asked again.
         """
-        began = _began()
+        started_at = _started_at()
         with at_the_edge(ask.run_id):
-            async with beating(meanwhile=lambda: self._mark_running(ask.run_id, began)):
+            async with beating(meanwhile=lambda: self._mark_running(ask.run_id, started_at)):
                 try:
-                    return await self._take(ask, began)
+                    return await self._take(ask, started_at)
                 except ProviderError as error:
                     return await self._after(error, ask.run_id)
                 except NotFound:
@@ -77,7 +79,7 @@ class ModelTurn:
                         return TurnOutcome(ended=True)
                     raise
 
-    async def _take(self, ask: TurnInput, began: datetime) -> TurnOutcome:
+    async def _take(self, ask: TurnInput, started_at: datetime) -> TurnOutcome:
         conversation = await self._db.read(
             lambda tx: model_turns.load(tx, ask.run_id, ask.turn, self._context)
         )
@@ -87,13 +89,13 @@ class ModelTurn:
         reach("model_turn.before_call")
         with self._published(ask, conversation) as text:
             watch = FirstToken(text)
-            own = agent.conduct.opening() if ask.turn == 1 else None
+            own = definition_of(agent).turn_policy.opening() if ask.turn == 1 else None
             response = own or await self._ask(agent, conversation, watch.delta)
             seconds = watch.seconds if own is None else None
             reach("model_turn.before_store")
             planned = await _planned(agent, response, conversation)
             answer = replace(
-                planned, began=began, first_token_seconds=seconds, is_own=own is not None
+                planned, began=started_at, first_token_seconds=seconds, is_own=own is not None
             )
             now = datetime.now(UTC)
             outcome = await self._db.write(
@@ -125,13 +127,19 @@ class ModelTurn:
         self, agent: ModelComponent, conversation: Conversation, on_delta: Delta | None
     ) -> ModelResponse:
         limit = agent.tool_call_limit
-        told = agent.context.told(conversation.state, conversation.summary)
-        briefing = agent.conduct.briefing(conversation.calls)
+        definition = definition_of(agent)
+        policy, tools = definition.turn_policy, agent.tools.values()
+        instructions = definition.context.instructions_with(
+            conversation.state, conversation.summary
+        )
+        briefing = policy.briefing(conversation.calls)
         request = ModelRequest(
-            instructions=told if briefing is None else f"{told or ''}\n\n{briefing}".strip(),
+            instructions=(
+                instructions if briefing is None else f"{instructions or ''}\n\n{briefing}".strip()
+            ),
             messages=conversation.messages,
-            tools=[tool.spec for tool in agent.conduct.offered(agent.tools.values())],
-            output=agent.output,
+            tools=[tool_definition(tool).spec for tool in policy.offered(tools)],
+            output=definition.output,
             may_call_tools=limit is None or conversation.calls_so_far < limit,
         )
         try:
@@ -148,9 +156,9 @@ class ModelTurn:
         attempts = min(self._attempts, _BUG_ATTEMPTS if isinstance(bug, _BUGS) else self._attempts)
         is_last = not error.retryable or activity.info().attempt >= attempts
         why = str(error)
-        said = {"run_id": run_id, "code": error.code, "last": is_last, "why": why}
+        facts = {"run_id": run_id, "code": error.code, "last": is_last, "why": why}
         # One traceback, beside the error that the run ends with.
-        _log.warning("provider_failed", exc_info=bug if is_last else None, **said)
+        _log.warning("provider_failed", exc_info=bug if is_last else None, **facts)
         if not is_last:
             raise provider_failure(error) from None
         now = datetime.now(UTC)
@@ -165,23 +173,25 @@ class ModelTurn:
 
     def _context(self, component_id: str) -> Context:
         component = self._registry.get(component_id)
-        return component.context if isinstance(component, ModelComponent) else Context()
+        if isinstance(component, ModelComponent):
+            return definition_of(component).context
+        return Context()
 
     def _agent(self, component_id: str) -> ModelComponent:
         component = self._registry.get(component_id)
         if not isinstance(component, ModelComponent):
             message = (
                 f"The run needs an agent or a team, and the component {component_id!r} is of the "
-                f"kind {component.kind!r}."
+                f"kind {definition_of(component).kind!r}."
             )
             raise NotFound(message)
         return component
 
-    async def _mark_running(self, run_id: str, began: datetime) -> None:
+    async def _mark_running(self, run_id: str, started_at: datetime) -> None:
         def mark(tx: Session) -> None:
             run = lifecycle.lock(tx, run_id)
             if not RunStatus(run.status).is_final:
-                run_timing.begin(run, began)
+                run_timing.begin(run, started_at)
             lifecycle.update_status(tx, run, datetime.now(UTC))
 
         reach("mark_running.before_store")
@@ -189,8 +199,8 @@ class ModelTurn:
         reach("mark_running.after_store")
 
 
-def _began() -> datetime:
-    """Return when a worker began the turn: of one that died at once, only Temporal knows."""
+def _started_at() -> datetime:
+    """Return when the first attempt at the turn began: only Temporal knows, if its worker died."""
     info = activity.info()
     return datetime.now(UTC) if info.attempt == 1 else info.scheduled_time
 
@@ -208,7 +218,7 @@ async def _planned(
     agent: ModelComponent, response: ModelResponse, conversation: Conversation
 ) -> Answer:
     """Plan an answer: in a thread where that may call the user's code, which may block."""
-    so_far = SoFar(
+    so_far = RunSoFar(
         conversation.calls_so_far, conversation.corrections, conversation.input, conversation.calls
     )
     if not response.tool_calls and agent.output_schema is None:
@@ -225,7 +235,7 @@ class FirstToken:
 
     def __init__(self, text: LiveText | None) -> None:
         self._text = text
-        self._began = time.monotonic()
+        self._started_at = time.monotonic()
         self._first: float | None = None
 
     @property
@@ -236,10 +246,10 @@ class FirstToken:
     @property
     def seconds(self) -> float:
         """The time to the first piece; to now, if none has come."""
-        return self._first if self._first is not None else time.monotonic() - self._began
+        return self._first if self._first is not None else time.monotonic() - self._started_at
 
     def _add(self, piece: str) -> None:
         if self._first is None:
-            self._first = time.monotonic() - self._began
+            self._first = time.monotonic() - self._started_at
         if self._text is not None:
             self._text.add(clean_text(piece))

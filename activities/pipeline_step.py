@@ -1,4 +1,4 @@
-"""The activity that executes a pipeline's steps, one after another as far as they go."""
+"""The activity that executes the steps of one lane, one after another until the lane waits."""
 
 import asyncio
 import time
@@ -12,9 +12,16 @@ from temporalio import activity
 from kern.activities.attempt import Attempt, Executions
 from kern.activities.failures import at_the_edge, is_deleted, not_here, try_again
 from kern.activities.heartbeat import beating
-from kern.activities.step_code import as_answer, as_output, called_with, step_input, told_of
+from kern.activities.step_code import (
+    as_answer,
+    as_output,
+    called_with,
+    read_step_input,
+    step_error_text,
+)
 from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.activities.tool_result import changes_of
+from kern.components.component import definition_of
 from kern.components.registry import Registry
 from kern.components.steps.compile import Code, Layout
 from kern.components.steps.values import StepInput, StepOutput
@@ -36,12 +43,12 @@ from kern.workflow import Workflow
 
 _log = get_logger("kern.pipeline")
 
-# After so long an activity gives its place to others; what remains is asked for at once.
+# After so long an activity ends, so that others get its place; the next one starts at once.
 _LONGEST_SECONDS = 20.0
 _EVALUATION_SECONDS = 600.0
 _EVALUATION_TRIES = 3
 _EVALUATION_PAUSE = 0.2
-_NOTHING = Layout(shape=Shape(nodes=()), code={}, parts=())
+_NO_LAYOUT = Layout(shape=Shape(nodes=()), code={}, parts=())
 
 
 class PipelineSteps:
@@ -67,10 +74,10 @@ class PipelineSteps:
     async def _go(self, ask: PipelineInput) -> PipelineOutcome:
         lane = ask.lane
         if lane is None:
-            begun = await self._begin(ask.run_id)
-            if begun.ended or len(begun.work) != 1 or _waits(begun.work[0]):
-                return begun
-            lane = begun.work[0].lane
+            beginning = await self._begin(ask.run_id)
+            if beginning.ended or len(beginning.work) != 1 or _must_wait(beginning.work[0]):
+                return beginning
+            lane = beginning.work[0].lane
         visit = _Visit(self._db, self._executions, ask.run_id, lane)
         task = await visit.take()
         while not isinstance(task, PipelineOutcome):
@@ -84,74 +91,78 @@ class PipelineSteps:
 
     async def _begin(self, run_id: str) -> PipelineOutcome:
         component_id = await self._db.read(lambda tx: _component_of(tx, run_id))
-        shape, now = self._workflow(component_id).layout.shape, datetime.now(UTC)
+        layout = definition_of(self._workflow(component_id)).layout
+        shape, now = layout.shape, datetime.now(UTC)
         reach("pipeline.before_begin")
-        begun = await self._db.write(lambda tx: transactions.begin(tx, run_id, shape, now))
+        beginning = await self._db.write(lambda tx: transactions.begin(tx, run_id, shape, now))
         reach("pipeline.after_begin")
-        return begun
+        return beginning
 
     async def _execute(self, visit: "_Visit", task: Execute) -> Task:
-        # Also while what the step is given is read.
+        # The attempt is alive while the step's input is read, too.
         with self._executions.holding(visit.token):
             return await self._attempt(visit, task)
 
     async def _attempt(self, visit: "_Visit", task: Execute) -> Task:
-        attempt = _StepAttempt(self._db, visit, task, await step_input(self._db, task))
+        attempt = _StepAttempt(self._db, visit, task, await read_step_input(self._db, task))
         layout = self._layout(task.facts.component_id)
         function, node = layout.code.get(task.node, Code()).main, layout.shape.by_id.get(task.node)
         if function is None or node is None:
-            await attempt.give_back(_not_in_worker(task.node), begun=False)
+            await attempt.give_back(_not_in_worker(task.node), is_begun=False)
             raise not_here("The step is not in this worker")
         attempt.backoff = node.backoff
         _log.info("step_started", run_id=task.facts.run_id, step=task.node)
-        await self._executions.wait(attempt, called_with(function, attempt.given), {})
+        await self._executions.wait(attempt, called_with(function, attempt.step_input), {})
         return attempt.following or await visit.take()
 
     async def _evaluate(self, visit: "_Visit", task: Evaluate) -> Task:
-        """Ask the user's code a question: it changes nothing and may be asked again."""
+        """Call the user's code for a decision: it changes nothing and may be called again."""
         layout, judges = self._layout(task.facts.component_id), task.phase is Phase.judge
         node, code = layout.shape.by_id.get(task.node), layout.code.get(task.node, Code())
         function = code.review_when if judges else code.main
         if node is None or function is None:
             await visit.miss(task, _not_in_worker(task.node))
             raise not_here("The step is not in this worker")
-        given = StepOutput(content=task.content) if judges else await step_input(self._db, task)
+        if judges:
+            argument: StepInput | StepOutput = StepOutput(content=task.content)
+        else:
+            argument = await read_step_input(self._db, task)
         names = [layout.shape.by_id[child].name for child in node.children]
         why = ""
         for tries in range(1, _EVALUATION_TRIES + 1):
             ended = await self._executions.call(
-                called_with(function, given), {}, _EVALUATION_SECONDS
+                called_with(function, argument), {}, _EVALUATION_SECONDS
             )
             answer = _answer(task, node, names, ended)
             if not isinstance(answer, BaseException):
                 return await visit.answer(task, answer)
-            why = told_of(answer, task.name)
+            why = step_error_text(answer, task.name)
             if not isinstance(ended, Raised):
-                # What it answered is no answer, and asking again mends nothing.
+                # It returned something else than an answer, and would return it again.
                 break
             await asyncio.sleep(_EVALUATION_PAUSE * tries)
         return await visit.give_up(task, why)
 
     def _layout(self, component_id: str) -> Layout:
-        """Return what this process has of a workflow: nothing, where others have it."""
+        """Return a workflow's layout; an empty one if only other processes have it."""
         component = self._registry.find(component_id)
-        return component.layout if isinstance(component, Workflow) else _NOTHING
+        return definition_of(component).layout if isinstance(component, Workflow) else _NO_LAYOUT
 
     def _workflow(self, component_id: str) -> Workflow:
         component = self._registry.get(component_id)
         if not isinstance(component, Workflow):
             message = (
                 f"The run needs a workflow, and the component {component_id!r} is of the kind "
-                f"{component.kind!r}."
+                f"{definition_of(component).kind!r}."
             )
             raise NotFound(message)
         return component
 
 
 class _Visit:
-    """An activity's way along a lane.
+    """One activity's visit to a lane.
 
-    What came of one step is stored together with the beginning of the next: a transaction a step.
+    The end of one step is stored together with the beginning of the next: one transaction a step.
     """
 
     def __init__(self, db: Store, executions: Executions, run_id: str, lane: str) -> None:
@@ -162,39 +173,39 @@ class _Visit:
         self._until = time.monotonic() + _LONGEST_SECONDS
 
     async def take(self) -> Task:
-        """Return what is to be done next."""
+        """Return the next task."""
         return await self.store(lambda _tx, _now: None, "step.before_take", "step.after_take")
 
     async def look_after(self, held: InProgress) -> Task:
-        """Wait for an attempt that is in the middle of the step, and return what is to be done."""
-        began = time.monotonic()
+        """Wait for a live attempt at the step, and return the next task."""
+        before = time.monotonic()
         await self._executions.until_over(held.token)
-        self._until += time.monotonic() - began
+        self._until += time.monotonic() - before
         return await self.take()
 
     async def answer(self, task: Evaluate, answer: Sequence[JsonValue]) -> Task:
-        """Store an answer, and return what is to be done next."""
+        """Store an answer, and return the next task."""
         points = ("step.before_answer", "step.after_answer")
         return await self.store(lambda tx, now: transactions.answer(tx, task, answer, now), *points)
 
     async def give_up(self, task: Evaluate, why: str) -> Task:
-        """Store that there is no answer, and return what is to be done next."""
+        """Store that there is no answer, and return the next task."""
         points = ("step.before_answer", "step.after_answer")
         return await self.store(lambda tx, now: transactions.broke(tx, task, why, now), *points)
 
     async def miss(self, task: Evaluate, why: str) -> None:
-        """Note that this worker cannot ask for an answer."""
+        """Record that this worker does not have the code."""
         now = datetime.now(UTC)
         await self._db.write(lambda tx: transactions.missed(tx, task, why, now))
 
     async def store(
         self, write: Callable[[Session, datetime], object], before: str, after: str
     ) -> Task:
-        """Store something between two points, and return what is to be done next."""
+        """Store something between two points, and return the next task."""
         token, now = new_id(), datetime.now(UTC)
         is_last = time.monotonic() > self._until or activity.is_worker_shutdown()
 
-        def both(tx: Session) -> Task:
+        def store_and_take(tx: Session) -> Task:
             write(tx, now)
             if is_last:
                 return PipelineOutcome(work=(Work(lane=self._lane),))
@@ -203,7 +214,7 @@ class _Visit:
             )
 
         reach(before)
-        task = await self._executions.begun(self._db, both, _taken, token)
+        task = await self._executions.begin(self._db, store_and_take, _execution_of, token)
         reach(after)
         self.token = token
         return task
@@ -212,40 +223,40 @@ class _Visit:
 class _StepAttempt(Attempt[Finished]):
     """One attempt at a step's function."""
 
-    def __init__(self, db: Store, visit: _Visit, task: Execute, given: StepInput) -> None:
+    def __init__(self, db: Store, visit: _Visit, task: Execute, step_input: StepInput) -> None:
         super().__init__(db, task.execution, visit.token, "step")
-        self.given = given
+        self.step_input = step_input
         self.backoff = 0.0
         self.following: Task | None = None
         self._task = task
         self._visit = visit
 
-    async def end(self, ended: Ended[Finished], *, goes_on: bool = True) -> None:
-        """Store what the function came to, or give the call back for another try."""
+    async def end(self, ended: Ended[Finished], *, is_active: bool = True) -> None:
+        """Store how the function ended, or give the call back for another try."""
         match ended:
             case Returned(finished):
-                await self._keep(finished, goes_on=goes_on)
-            case Raised(error) if goes_on and self.taken.attempt <= self.taken.retries:
-                await self.give_back(told_of(error, self.taken.name))
-                wait = timedelta(seconds=backoff(self.backoff, self.taken.attempt))
+                await self._keep(finished, is_active=is_active)
+            case Raised(error) if is_active and self.execution.attempt <= self.execution.retries:
+                await self.give_back(step_error_text(error, self.execution.name))
+                wait = timedelta(seconds=backoff(self.backoff, self.execution.attempt))
                 raise try_again("step_failed", "The step raised and is tried again", wait)
             case Raised(error):
-                why = told_of(error, self.taken.name)
-                await self._keep(Finished(ToolOutcome.error, error=why), goes_on=goes_on)
+                why = step_error_text(error, self.execution.name)
+                await self._keep(Finished(ToolOutcome.error, error=why), is_active=is_active)
 
     def outcome_of(self, value: object) -> Finished:
-        """Return what is kept of a value that the function returned."""
-        output, changes = as_output(value), changes_of(self.given.session_state)
+        """Return what to store of the value that the function returned."""
+        output, changes = as_output(value), changes_of(self.step_input.session_state)
         if isinstance(changes, str):
             why = f"What it changed in the session's state could not be kept: {changes}"
             return Finished(ToolOutcome.error, error=why, code=execution.STATE_NOT_KEPT)
         return Finished(ToolOutcome.result, output.content, output.stop, changes=changes)
 
-    async def _keep(self, finished: Finished, *, goes_on: bool) -> None:
+    async def _keep(self, finished: Finished, *, is_active: bool) -> None:
         def write(tx: Session, now: datetime) -> None:
             transactions.finish(tx, self._task, self.token, finished, now)
 
-        if goes_on:
+        if is_active:
             points = ("step.before_store", "step.after_store")
             self.following = await self._visit.store(write, *points)
         else:
@@ -264,9 +275,9 @@ class _StepAttempt(Attempt[Finished]):
 def _answer(
     task: Evaluate, node: Node, names: Sequence[str], ended: Ended[object]
 ) -> Sequence[JsonValue] | BaseException:
-    """Return what code of the user's answered, or why that is no answer."""
+    """Return the answer of the user's code, or the error if it gave none."""
     if isinstance(ended, Raised):
-        # As with gates: whatever does not say False has a person look.
+        # As with gates: only False lets the output pass without a person.
         return [True] if task.phase is Phase.judge else ended.error
     try:
         return as_answer(task.phase, node.kind, names, ended.value)
@@ -285,9 +296,9 @@ def _component_of(tx: Session, run_id: str) -> str:
     return run.component_id
 
 
-def _taken(task: Task) -> Execution | None:
+def _execution_of(task: Task) -> Execution | None:
     return task.execution if isinstance(task, Execute) else None
 
 
-def _waits(work: Work) -> bool:
+def _must_wait(work: Work) -> bool:
     return work.gate is not None or work.child is not None

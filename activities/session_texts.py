@@ -1,4 +1,4 @@
-"""The activities that have the model tell what a session is about: its summary and its name."""
+"""The activities in which the model summarizes or names a session."""
 
 import re
 from datetime import UTC, datetime
@@ -37,7 +37,7 @@ _NAME = (
 _LONGEST_TEXT = 60_000
 _LONGEST_NAME = 80
 _FENCE = re.compile(r"\s*(```|~~~)[\w-]*\s*$")
-_ADORNS = "\"'“”„«»`*_#. "
+_DECORATION = "\"'“”„«»`*_#. "
 
 
 class SessionTexts:
@@ -49,7 +49,7 @@ class SessionTexts:
 
     @activity.defn(name="summarise")
     async def summarise(self, ask: SummaryInput) -> Nothing:
-        """Have a session's summary tell of a run; once it does, nobody is asked again."""
+        """Add a run to the session's summary; does nothing if the summary has it already."""
         with at_the_edge(ask.run_id):
             async with beating():
                 await self._summarise(ask.run_id)
@@ -75,11 +75,11 @@ class SessionTexts:
         summary = response.content.strip()
         now = datetime.now(UTC)
         reach("summarise.before_store")
-        kept = await self._db.write(
+        is_stored = await self._db.write(
             lambda tx: summaries.store(tx, material, summary, response.usage, now)
         )
         reach("summarise.after_store")
-        if not kept:
+        if not is_stored:
             raise try_again("conflict", "Another run's summary was first")
 
     async def _name(self, ask: NameInput) -> None:
@@ -114,18 +114,19 @@ class SessionTexts:
 
 
 def title_in(text: str) -> str:
-    """Return the first line of a model's answer that says something, without what adorns it."""
+    """Return the first line with text of a model's answer, without quotes and markup."""
     lines = (" ".join(line.split()) for line in text.splitlines() if not _FENCE.match(line))
-    titles = (line.strip(_ADORNS)[:_LONGEST_NAME].strip() for line in lines)
+    titles = (line.strip(_DECORATION)[:_LONGEST_NAME].strip() for line in lines)
     return clean_text(next(filter(None, titles), ""))
 
 
 def transcript(messages: tuple[Message, ...]) -> str:
-    """Return what was said, a paragraph each; of a very long conversation, its end."""
-    said = "\n\n".join(f"{one.role}: {text}" for one in messages if (text := _text_of(one)))
-    return clean_text(said[-_LONGEST_TEXT:])
+    """Return the messages, a paragraph each; of a very long conversation, the end."""
+    paragraphs = (f"{message.role}: {text}" for message in messages if (text := _text_of(message)))
+    return clean_text("\n\n".join(paragraphs)[-_LONGEST_TEXT:])
 
 
 def _text_of(message: Message) -> str:
-    """Return what a message says, with the names of what came with it."""
-    return "\n".join(filter(None, [message.content, *(f"[{one.name}]" for one in message.files)]))
+    """Return the text of a message, with the names of its files."""
+    files = (f"[{file.name}]" for file in message.files)
+    return "\n".join(filter(None, [message.content, *files]))

@@ -1,4 +1,4 @@
-"""What a step's code is called with, and what is made of what it returns."""
+"""Prepares the input of a step's code, and reads what it returns."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from kern.activities.tool_result import error_text, result_json
 from kern.components.steps.blocks import takes_input
-from kern.components.steps.values import StepInput, StepOutput
+from kern.components.steps.values import StepInput, StepOutput, attach_reader
 from kern.context.chat_history import PastRun
 from kern.db.engine.store import Store
 from kern.db.steps.reader import StoredReader
@@ -21,8 +21,8 @@ from kern.values.validation import described
 Function = Callable[..., object]
 
 
-async def step_input(db: Store, task: Execute | Evaluate) -> StepInput:
-    """Return what a step's code is given: what was frozen, and the run that it is in."""
+async def read_step_input(db: Store, task: Execute | Evaluate) -> StepInput:
+    """Return the input of a step's code: the frozen arguments, and the run that it is in."""
     facts = task.facts
     if isinstance(task, Execute):
         arguments, name = task.execution.arguments, task.execution.name
@@ -35,7 +35,7 @@ async def step_input(db: Store, task: Execute | Evaluate) -> StepInput:
         history = await asyncio.to_thread(reader.workflow_history, facts.history_runs)
     values, feedback = arguments.get("values"), arguments.get("feedback")
     edited = arguments.get("run_input")
-    return StepInput(
+    step_input = StepInput(
         input=edited if isinstance(edited, str) else facts.input,
         previous_content=arguments.get("input"),
         step=name,
@@ -54,19 +54,20 @@ async def step_input(db: Store, task: Execute | Evaluate) -> StepInput:
         dependencies=facts.dependencies,
         metadata=facts.metadata,
         history=history,
-        reader=reader,
     )
+    attach_reader(step_input, reader)
+    return step_input
 
 
-def called_with(function: Function, given: object) -> Function:
-    """Return a call of code that takes what it is given, or nothing."""
-    return partial(function, given) if takes_input(function) else function
+def called_with(function: Function, argument: object) -> Function:
+    """Return a function of no arguments that calls code with its argument, or with none."""
+    return partial(function, argument) if takes_input(function) else function
 
 
 def as_output(value: object) -> StepOutput:
-    """Return what a function returned as the step's output.
+    """Return a function's return value as the step's output.
 
-    It never fails: the effect has happened, and what is no JSON is described instead.
+    It never fails, since the effect has happened: what is no JSON is described instead.
     """
     if isinstance(value, StepOutput):
         return value.model_copy(update={"content": result_json(value.content)})
@@ -76,42 +77,42 @@ def as_output(value: object) -> StepOutput:
 def as_answer(
     phase: Phase, kind: NodeKind, names: Sequence[str], value: object
 ) -> Sequence[JsonValue]:
-    """Return what code of the user's answered: the places or items it chose, or the truth it told.
+    """Return the answer of the user's code: the places or items that it chose, or a truth value.
 
     Raises:
-        ValueError: the answer is none.
+        ValueError: it returned no such answer.
     """
     if phase is Phase.judge:
         return [value is not False]
     if phase is Phase.until:
-        return [_truth(value)]
+        return [_require_bool(value)]
     match kind:
-        case NodeKind.condition if _truth(value):
+        case NodeKind.condition if _require_bool(value):
             return [0]
         case NodeKind.condition:
             return [1] if len(names) > 1 else []
         case NodeKind.router:
-            return [_place(one, names) for one in _several(value)]
+            return [_place(route, names) for route in _names_in(value)]
         case _ if isinstance(value, list | tuple):
-            return [result_json(one) for one in value]
+            return [result_json(item) for item in value]
         case _:
             message = f"for_each returned {described(value)}: return a list"
             raise ValueError(message)
 
 
-def told_of(error: BaseException, step: str) -> str:
-    """Return why code of the user's gave no answer."""
+def step_error_text(error: BaseException, step: str) -> str:
+    """Return the error of a step's code as a sentence."""
     return error_text(error).replace("The tool", f"The step {step!r}", 1)
 
 
-def _truth(value: object) -> bool:
+def _require_bool(value: object) -> bool:
     if isinstance(value, bool):
         return value
     message = f"{described(value)} was returned: return True or False"
     raise ValueError(message)
 
 
-def _several(value: object) -> Sequence[object]:
+def _names_in(value: object) -> Sequence[object]:
     if value is None:
         return ()
     return value if isinstance(value, list | tuple) else (value,)
@@ -121,8 +122,8 @@ def _place(route: object, names: Sequence[str]) -> int:
     name = route if isinstance(route, str) else getattr(route, "name", route)
     if name in names:
         return list(names).index(str(name))
-    there = ", ".join(repr(one) for one in names)
-    message = f"the selector returned {described(name)}, which is none of the choices: {there}"
+    choices = ", ".join(repr(choice) for choice in names)
+    message = f"the selector returned {described(name)}, which is none of the choices: {choices}"
     raise ValueError(message)
 
 

@@ -1,7 +1,4 @@
-"""Where tools execute.
-
-Away from the event loop that beats and dispatches, so that none can freeze a worker.
-"""
+"""Executes tools away from the worker's event loop, so that none can stop its heartbeats."""
 
 import asyncio
 import contextvars
@@ -20,30 +17,30 @@ _LAG_SECONDS = 1.0
 _THREADS = 64
 
 
-Kept = TypeVar("Kept")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Returned(Generic[Kept]):
-    """A tool that came to its end with a value: what is kept of it."""
+class Returned(Generic[Result]):
+    """A tool that returned; `value` is what is stored of the value that it returned."""
 
-    value: Kept
+    value: Result
 
 
 @dataclass(frozen=True)
 class Raised:
-    """A tool that raised; whatever it raised, it does not reach the worker."""
+    """A tool that raised; no error of a tool reaches the worker, not even SystemExit."""
 
     error: BaseException
 
 
-Ended = Returned[Kept] | Raised
+Ended = Returned[Result] | Raised
 
 
 class ToolLoop:
     """Executes sync tools in threads, and async ones on an event loop of their own.
 
-    An async tool that blocks holds up that loop; the next call then gets a new one.
+    An async tool that blocks stops that loop; the next call then gets a new one.
     """
 
     def __init__(self) -> None:
@@ -55,11 +52,11 @@ class ToolLoop:
         self,
         function: Callable[..., object],
         arguments: dict[str, object],
-        keep: Callable[[object], Kept],
-    ) -> Future[Ended[Kept]]:
+        keep: Callable[[object], Result],
+    ) -> Future[Ended[Result]]:
         """Begin to execute a tool.
 
-        Its value is passed through `keep` where it executes: that may be code of the tool's, too.
+        Its value is passed through `keep` where it executes, since that may call the tool's code.
         """
         if inspect.iscoroutinefunction(function):
             return asyncio.run_coroutine_threadsafe(
@@ -69,7 +66,7 @@ class ToolLoop:
         return self._threads.submit(context.run, self._call, function, arguments, keep)
 
     def close(self) -> None:
-        """Take no more tools; those that execute are left to end."""
+        """Accept no more tools; those that are being executed run to their end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         for loop in self._loops:
             loop.call_soon_threadsafe(loop.stop)
@@ -78,8 +75,8 @@ class ToolLoop:
         self,
         function: Callable[..., object],
         arguments: dict[str, object],
-        keep: Callable[[object], Kept],
-    ) -> Ended[Kept]:
+        keep: Callable[[object], Result],
+    ) -> Ended[Result]:
         try:
             value = function(**arguments)
             if inspect.iscoroutine(value):
@@ -100,8 +97,8 @@ class ToolLoop:
 
 
 async def _ended(
-    function: Callable[[], Coroutine[object, object, object]], keep: Callable[[object], Kept]
-) -> Ended[Kept]:
+    function: Callable[[], Coroutine[object, object, object]], keep: Callable[[object], Result]
+) -> Ended[Result]:
     try:
         return Returned(keep(await function()))
     except asyncio.CancelledError as error:

@@ -1,4 +1,4 @@
-"""What is kept of a tool's end: text for the model, and changes of the session's state."""
+"""What is stored of a tool's end: text for the model, and changes of the session's state."""
 
 import json
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ _ERROR_TEXT = 4000
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is kept of a value that a tool returned."""
+    """What is stored of the value that a tool returned."""
 
     result: str
     changes: Sequence[StateChange] = ()
 
     def without_changes(self, why: str) -> "Outcome":
-        """Return the outcome without what it did to the state."""
+        """Return the outcome without its changes of the state, with a note for the model."""
         note = f"Its changes of the session's state were not kept: {why}"
         return Outcome(f"{self.result}\n\n{note}")
 
 
 def outcome_of(value: object, state: SessionState) -> Outcome:
-    """Return what is kept. It never fails: the effect has happened, so the call is done."""
+    """Return what to store. It never fails: the effect has happened, so the call is done."""
     outcome = Outcome(result_text(value))
     changes = changes_of(state)
     if isinstance(changes, str):
@@ -37,7 +37,7 @@ def outcome_of(value: object, state: SessionState) -> Outcome:
 
 
 def changes_of(state: SessionState) -> list[StateChange] | str:
-    """Return what code did to the state, or why that cannot be kept; it never fails either."""
+    """Return the changes of the state, or why they cannot be stored; it never fails either."""
     try:
         return state.changes()
     except InvalidInput as error:

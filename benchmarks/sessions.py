@@ -6,6 +6,7 @@ from functools import partial
 from sqlmodel import Session
 
 from kern.agent import Agent
+from kern.components.component import definition_of
 from kern.contracts.answers import Answer
 from kern.contracts.requests import RunRequest
 from kern.db.engine.store import Store
@@ -51,7 +52,7 @@ def _store(tx: Session, *, agent: Agent, session_ids: list[str], user_id: str | 
                 session_id=session_id,
                 user_id=user_id,
             ),
-            component_kind=agent.kind,
+            component_kind=definition_of(agent).kind,
             initial_state={},
             now=now,
             run_id=run_id,

@@ -7,9 +7,8 @@ from datetime import timedelta
 
 from kern.agent import Agent
 from kern.models.scripted import Call, ScriptedModel
-from kern.requirements import Requirement
+from kern.requirements import Requirement, RequirementKind
 from kern.tools import Approval, ask_user, tool
-from kern.values.states import RequirementKind
 
 
 @tool(requires_user_input=True, user_input_fields=["ticket"])

@@ -1,21 +1,22 @@
-"""Every error that Kern raises at its callers.
+"""The errors that Kern raises.
 
-    KernError
-    ├── InvalidInput            a value that was given is refused; nothing was changed
-    │   ├── InvalidDecision     a decision that does not fit its requirement
-    │   └── InvalidDefinition   a component, tool or model that is declared wrongly
-    ├── NotFound                no such run, requirement, session or component
-    ├── NotAllowed              the person may not see, use or decide this
-    ├── Conflict                the thing is in another state than the caller believes
-    │   ├── AlreadyResolved     somebody decided first
-    │   ├── ArgumentsChanged    what is submitted is not what was frozen
-    │   ├── RunEnded            the run has ended and takes nothing more
-    │   └── SessionBusy         another run of the session moves, and none was to be queued
-    ├── Unavailable             a part that Kern stands on does not answer; try again later
-    └── AuditBroken             the chain of decisions does not verify
+                              code                exit  HTTP  retryable
+    KernError                 error                  1   500
+    ├── InvalidInput          invalid_input          2   422
+    │   ├── InvalidDecision   invalid_decision       2   422
+    │   └── InvalidDefinition invalid_definition     2   422
+    ├── NotFound              not_found              3   404
+    ├── NotAllowed            not_allowed            4   403
+    ├── Conflict              conflict               5   409
+    │   ├── AlreadyResolved   already_resolved       5   409
+    │   ├── ArgumentsChanged  arguments_changed      5   409
+    │   ├── RunEnded          run_ended              5   409
+    │   └── SessionBusy       session_busy           5   409  yes
+    ├── Unavailable           unavailable            6   503  yes
+    └── AuditBroken           audit_broken           8   500
 
-Each has a stable `code` for programs, an `exit_code` for the CLI, an `http_status`, and
-`retryable`: whether the same call may succeed later without anything being changed.
+`code` is stable, for programs; `exit_code` is the CLI's; `retryable` says whether the same call may
+succeed later although nobody changes it. The exit codes 7 and 10 stand for runs: failed and paused.
 """
 
 from typing import ClassVar
@@ -31,7 +32,7 @@ class KernError(Exception):
 
 
 class InvalidInput(KernError):
-    """A value is refused at the boundary; nothing was changed."""
+    """A value is refused; nothing was changed."""
 
     code = "invalid_input"
     exit_code = 2
@@ -39,7 +40,7 @@ class InvalidInput(KernError):
 
 
 class InvalidDecision(InvalidInput):
-    """A decision does not fit the requirement it was made for."""
+    """A decision does not fit its requirement."""
 
     code = "invalid_decision"
 
@@ -67,7 +68,7 @@ class NotAllowed(KernError):
 
 
 class Conflict(KernError):
-    """The thing is in another state than the caller believes."""
+    """The object is in another state than the caller assumes."""
 
     code = "conflict"
     exit_code = 5
@@ -75,7 +76,7 @@ class Conflict(KernError):
 
 
 class AlreadyResolved(Conflict):
-    """Somebody decided first; the message says who, what and when."""
+    """Somebody else decided first; the message says who, what and when."""
 
     code = "already_resolved"
 
@@ -87,7 +88,7 @@ class ArgumentsChanged(Conflict):
 
 
 class RunEnded(Conflict):
-    """The run has ended and takes nothing more."""
+    """The run has ended and accepts nothing more."""
 
     code = "run_ended"
 
@@ -100,7 +101,7 @@ class SessionBusy(Conflict):
 
 
 class Unavailable(KernError):
-    """A part that Kern stands on does not answer; the same call may succeed later."""
+    """A service that Kern needs does not answer; the same call may succeed later."""
 
     code = "unavailable"
     exit_code = 6

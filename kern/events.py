@@ -1,8 +1,7 @@
-"""What a stream of a run yields: its text as it comes, and what happens in it.
+"""The events of a stream: the model's text while it is written, and what happens in the run.
 
-Durable events have a number, `seq`, without gaps in a run, and are in the table of events with what
-they tell: a reader that comes back with the last number it saw misses none. What has no number
-is told to those who are there.
+Durable events have a number, `seq`, without gaps in a run, and are stored: a reader that returns
+with the last number it saw misses none. Events without a number reach only the present readers.
 """
 
 from datetime import datetime
@@ -27,7 +26,7 @@ class _Durable(_Event):
 
 
 class _Stop(_Durable):
-    """A place where a run stands still; `output` is the run as it stood when it was read."""
+    """A stop: the run waits for a person or has ended. `output` is the run when it was read."""
 
     output: RunOutput
 
@@ -35,13 +34,13 @@ class _Stop(_Durable):
 class RunContent(_Event):
     """A piece of the model's text.
 
-    The pieces of a turn, since its last `RunContentReset` if there was one, are the text that is
-    stored: when pieces were lost on the way, the last one makes up for them.
+    The pieces of a turn since its last `RunContentReset`, together, are the text that is stored: if
+    pieces are lost on the way, the last one contains them.
 
     Attributes:
-        turn: The answer of the model to which the piece belongs. One that the run's own model did
-            not write (a routed member's, or what the steps of a workflow came to) follows the last.
-        attempt: Which attempt at that answer; None for text that was read from the table.
+        turn: The answer of the model that the piece belongs to. An answer that the run's own model
+            did not write (a routed member's, or a workflow's output) has the number after the last.
+        attempt: The attempt at that answer; None for text that was read from the table.
         content: The text.
     """
 
@@ -52,10 +51,10 @@ class RunContent(_Event):
 
 
 class RunContentReset(_Event):
-    """What was shown of this turn's text counts no more, since the answer begins anew: discard it.
+    """The answer begins anew: discard the text of this turn that was shown.
 
-    An attempt was repeated (its worker died, its provider failed), or the reader has come back in
-    the middle of a turn.
+    An attempt is repeated (its worker died, its provider failed), or the reader has returned in the
+    middle of a turn.
     """
 
     kind: Literal["content_reset"] = "content_reset"
@@ -64,7 +63,7 @@ class RunContentReset(_Event):
 
 
 class TurnStarted(_Event):
-    """The model is being asked. A turn of which an attempt is repeated starts again."""
+    """The model is being called. A turn starts again when an attempt is repeated."""
 
     kind: Literal["turn_started"] = "turn_started"
     turn: int
@@ -72,13 +71,13 @@ class TurnStarted(_Event):
 
 
 class RunStarted(_Durable):
-    """The run was accepted: from here on it goes on by itself, whatever becomes of its readers."""
+    """The run was accepted: from now on it continues without its readers."""
 
     kind: Literal["run_started"] = "run_started"
 
 
 class TurnCompleted(_Durable):
-    """The model's answer is stored, and `calls` is how many tool calls it asks for."""
+    """The model's answer is stored; `calls` is the number of tool calls that it asks for."""
 
     kind: Literal["turn_completed"] = "turn_completed"
     turn: int
@@ -86,14 +85,14 @@ class TurnCompleted(_Durable):
 
 
 class ToolCallStarted(_Durable):
-    """A tool is being executed. `tool` is the call as it stood when it was read."""
+    """A tool is being executed. `tool` is the call when it was read."""
 
     kind: Literal["tool_call_started"] = "tool_call_started"
     tool: ToolExecution
 
 
 class ToolCallCompleted(_Durable):
-    """A tool call has its result, which is in `tool`."""
+    """A tool call has its result, in `tool`."""
 
     kind: Literal["tool_call_completed"] = "tool_call_completed"
     tool: ToolExecution
@@ -103,7 +102,7 @@ class StepStarted(_Durable):
     """A step of a workflow begins, or begins once more.
 
     Attributes:
-        node: Its place in the workflow.
+        node: The id of its declaration in the workflow.
         child_run_id: The run that executes it, if it is an agent's, a team's or a workflow's.
     """
 
@@ -115,7 +114,7 @@ class StepStarted(_Durable):
 
 
 class _StepEnd(_Durable):
-    """A step has ended. Of the `known` steps of its run, `done` are done."""
+    """A step has ended. Of the run's `known` steps so far, `done` have ended."""
 
     step_id: str
     step: str
@@ -133,7 +132,7 @@ class StepCompleted(_StepEnd):
 
 
 class StepSkipped(_StepEnd):
-    """A step was left out, by a person or because it failed and may."""
+    """A step was skipped, by a person or because it failed and has `on_error="skip"`."""
 
     kind: Literal["step_skipped"] = "step_skipped"
 
@@ -145,18 +144,18 @@ class StepFailed(_StepEnd):
 
 
 class RunPaused(_Stop):
-    """Nothing goes on until a person decides."""
+    """The run waits until a person decides."""
 
     kind: Literal["run_paused"] = "run_paused"
 
     @property
     def requirements(self) -> list[Requirement]:
-        """What the run waits for."""
+        """The requirements that the run waits for."""
         return self.output.active_requirements
 
 
 class RunContinued(_Durable):
-    """The run was paused, and something in it goes on."""
+    """The run was paused, and continues."""
 
     kind: Literal["run_continued"] = "run_continued"
 
@@ -185,11 +184,11 @@ class RunCancelled(_Stop):
 
 
 class RunNoted(_Durable):
-    """Something else that the table of events holds, such as `requirement_opened`.
+    """Another stored event, such as `requirement_opened`.
 
     Attributes:
-        name: What happened.
-        data: Small facts about it; the names may grow in later versions.
+        name: The kind of event; later versions may add kinds.
+        data: Small facts about it.
     """
 
     kind: Literal["noted"] = "noted"

@@ -1,4 +1,4 @@
-"""Images and files that come with a run's input, as users write them."""
+"""Images and files of a run's input."""
 
 import hashlib
 from abc import abstractmethod
@@ -31,9 +31,9 @@ _LONGEST_URL = 8_000
 
 @dataclass(frozen=True)
 class Attachment:
-    """What is stored of an image or a file: it has been read, and its type is known.
+    """An image or a file that has been read, as it is stored.
 
-    `digest` tells whether two are the same.
+    Two with the same `digest` are the same.
     """
 
     name: str
@@ -64,28 +64,28 @@ class _Media(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _accepted(cls, given: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _validate(cls, values: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
         try:
-            return handler(given)
+            return handler(values)
         except ValidationError as error:
-            if not isinstance(given, dict):
-                # It is something else, which another kind may take.
+            if not isinstance(values, dict):
+                # It is no mapping of fields: another class of a union may take it.
                 raise
-            # Not with the value, which may be the file's bytes.
-            wrong = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in wrong["loc"])
-            why = wrong["msg"][:1].lower() + wrong["msg"][1:]
+            # The input is left out, since it may be the file's bytes.
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            why = first["msg"][:1].lower() + first["msg"][1:]
             raise InvalidInput(f"{cls.__name__}: {where}: {why}.") from None
 
     @model_validator(mode="after")
     def _from_one_source(self) -> Self:
-        given = [one for one in self._sources if getattr(self, one) is not None]
-        if len(given) != 1:
+        present = [source for source in self._sources if getattr(self, source) is not None]
+        if len(present) != 1:
             sources = "`, `".join(self._sources)
-            said = " and ".join(given) or "nothing"
-            message = f"{type(self).__name__} was given {said}: give one of `{sources}`."
+            shown = " and ".join(present) or "nothing"
+            message = f"{type(self).__name__} was given {shown}: give one of `{sources}`."
             raise InvalidInput(message)
-        if self.media_type is not None and media_types.written(self.media_type) is None:
+        if self.media_type is not None and media_types.normalized(self.media_type) is None:
             message = f"{self.media_type!r} is no media type: give one such as 'image/png'."
             raise InvalidInput(message)
         return self
@@ -95,29 +95,29 @@ class _Media(BaseModel):
         return ("path", "data")
 
     @property
-    def _what(self) -> str:
-        """What messages call it."""
+    def _label(self) -> str:
+        """Its name in messages."""
         name = self.name or (self.path and self.path.name)
         return f"{type(self).__name__} {str(name)!r}" if name else f"The {type(self).__name__}"
 
     def read(self) -> Attachment:
-        """Read the bytes and find out what they are.
+        """Read the bytes and determine their type.
 
         Raises:
             InvalidInput: there is no such file, it is empty, larger than 20 MB, or its type cannot
-                be found out.
+                be determined.
         """
         data = self._bytes()
         if not data:
-            message = f"{self._what} is empty: there is nothing to send."
+            message = f"{self._label} is empty: there is nothing to send."
             raise InvalidInput(message)
         if len(data) > LARGEST:
-            message = f"{self._what} is larger than {LARGEST:,} bytes, which is the most."
+            message = f"{self._label} is larger than {LARGEST:,} bytes, which is the most."
             raise InvalidInput(message)
         media_type = self._type(data)
-        spare = f"{type(self).__name__.lower()}{media_types.extension(media_type)}"
+        fallback = f"{type(self).__name__.lower()}{media_types.extension(media_type)}"
         return Attachment(
-            name=_file_name(self.name or (self.path.name if self.path else ""), spare),
+            name=_file_name(self.name or (self.path.name if self.path else ""), fallback),
             media_type=media_type,
             digest=hashlib.sha256(data).hexdigest(),
             data=data,
@@ -129,29 +129,29 @@ class _Media(BaseModel):
         try:
             if not self.path.is_file():
                 why = "is no file" if self.path.exists() else "does not exist"
-                message = f"{self._what} cannot be read: {str(self.path)!r} {why}."
+                message = f"{self._label} cannot be read: {str(self.path)!r} {why}."
                 raise InvalidInput(message)
             with self.path.open("rb") as file:
                 return file.read(LARGEST + 1)
         except (OSError, ValueError) as error:
             why = (isinstance(error, OSError) and error.strerror) or str(error)
-            message = f"{self._what} cannot be read: {str(self.path)!r}: {why}."
+            message = f"{self._label} cannot be read: {str(self.path)!r}: {why}."
             raise InvalidInput(message) from error
 
     def _type(self, data: bytes) -> str:
-        given = media_types.written(self.media_type or "")
+        declared = media_types.normalized(self.media_type or "")
         name = self.name or (self.path.name if self.path else "")
-        found = given or self._told(data, media_types.from_name(name))
-        if found is None:
+        media_type = declared or self._detect(data, media_types.from_name(name))
+        if media_type is None:
             message = (
-                f"{self._what}: what it is can be seen neither from its name nor from its bytes. "
+                f"{self._label}: what it is can be seen neither from its name nor from its bytes. "
                 "Give `media_type`."
             )
             raise InvalidInput(message)
-        return found
+        return media_type
 
     @abstractmethod
-    def _told(self, data: bytes, by_name: str | None) -> str | None: ...
+    def _detect(self, data: bytes, by_name: str | None) -> str | None: ...
 
 
 class Image(_Media):
@@ -160,12 +160,12 @@ class Image(_Media):
     Args:
         path: The file.
         data: Its bytes, instead.
-        url: Where it is on the web, instead: the provider fetches it, Kern does not.
-        media_type: What it is, such as `image/png`; default: found from the bytes or the name.
-        name: What it is called; default: the file's name.
+        url: Its address on the web, instead: the provider fetches it, Kern does not.
+        media_type: Its media type, such as `image/png`; default: determined by bytes or name.
+        name: Its name; default: the file's.
 
     Raises:
-        InvalidInput: not one of `path`, `data` and `url` was given, or one makes no sense.
+        InvalidInput: not exactly one of `path`, `data` and `url` is given, or one makes no sense.
     """
 
     url: str | None = None
@@ -193,7 +193,7 @@ class Image(_Media):
         return self
 
     def read(self) -> Attachment:
-        """Read the bytes, unless it is a URL, and find out what they are.
+        """Read the bytes, unless it is a URL, and determine their type.
 
         Raises:
             InvalidInput: there is no such file, it is empty, larger than 20 MB, or no image.
@@ -202,26 +202,26 @@ class Image(_Media):
             return super().read()
         last = PurePosixPath(unquote(urlsplit(self.url).path)).name
         by_name = media_types.from_name(last) or ""
-        known = by_name if by_name.startswith("image/") else "image/*"
+        fallback = by_name if by_name.startswith("image/") else "image/*"
         return Attachment(
             name=_file_name(self.name or last, "image"),
-            media_type=media_types.written(self.media_type or "") or known,
+            media_type=media_types.normalized(self.media_type or "") or fallback,
             # No file's digest looks like this.
             digest=f"url:{hashlib.sha256(self.url.encode()).hexdigest()}",
             url=self.url,
         )
 
     def _type(self, data: bytes) -> str:
-        found = super()._type(data)
-        if not found.startswith("image/"):
-            message = f"{self._what} is no image but {found}: pass it in `files`, as a File."
+        media_type = super()._type(data)
+        if not media_type.startswith("image/"):
+            message = f"{self._label} is no image but {media_type}: pass it in `files`, as a File."
             raise InvalidInput(message)
-        return found
+        return media_type
 
-    def _told(self, data: bytes, by_name: str | None) -> str | None:
+    def _detect(self, data: bytes, by_name: str | None) -> str | None:
         by_bytes = media_types.from_bytes(data)
-        # Names of pictures lie: what a browser saved as .png may be anything. Only of text the
-        # bytes tell less than the name.
+        # The bytes decide: what a browser saved as .png may be another format. Only for text the
+        # name says more.
         return by_name or by_bytes if by_bytes in {None, "text/plain"} else by_bytes
 
 
@@ -231,49 +231,53 @@ class File(_Media):
     Args:
         path: The file.
         data: Its bytes, instead.
-        media_type: What it is, such as `application/pdf`; default: found from the name or the
-            bytes.
-        name: What it is called; default: the file's name.
+        media_type: Its media type, such as `application/pdf`; default: determined by name or bytes.
+        name: Its name; default: the file's.
 
     Raises:
-        InvalidInput: not one of `path` and `data` was given, or one makes no sense.
+        InvalidInput: not exactly one of `path` and `data` is given, or one makes no sense.
     """
 
-    def _told(self, data: bytes, by_name: str | None) -> str | None:
+    def _detect(self, data: bytes, by_name: str | None) -> str | None:
         return by_name or media_types.from_bytes(data)
 
 
-def given(images: Sequence[Image] | None, files: Sequence[File] | None) -> tuple[Image | File, ...]:
-    """Return what came with an input, images first.
+def collect(
+    images: Sequence[Image] | None, files: Sequence[File] | None
+) -> tuple[Image | File, ...]:
+    """Return the images and files of an input, images first.
 
     Raises:
         InvalidInput: one of them is something else.
     """
-    return (*_all("images", Image, images or ()), *_all("files", File, files or ()))
+    return (
+        *_require_all("images", Image, images or ()),
+        *_require_all("files", File, files or ()),
+    )
 
 
 def read_all(media: Sequence[Image | File]) -> list[Attachment]:
-    """Read everything that came with an input. Raises as `Image.read`."""
-    return [one.read() for one in media]
+    """Read the images and files of an input. Raises as `Image.read`."""
+    return [item.read() for item in media]
 
 
-def _all(
-    what: Literal["images", "files"], kind: type[Image | File], said: Sequence[object]
+def _require_all(
+    name: Literal["images", "files"], kind: type[Image | File], value: Sequence[object]
 ) -> tuple[Image | File, ...]:
-    items = tuple(said) if isinstance(said, list | tuple) else (said,)
-    found = tuple(one for one in items if isinstance(one, kind))
-    if isinstance(said, list | tuple) and len(found) == len(items):
-        return found
-    strange = next((one for one in items if not isinstance(one, kind)), said)
+    items = tuple(value) if isinstance(value, list | tuple) else (value,)
+    media = tuple(item for item in items if isinstance(item, kind))
+    if isinstance(value, list | tuple) and len(media) == len(items):
+        return media
+    wrong = next((item for item in items if not isinstance(item, kind)), value)
     message = (
-        f"{what} takes a list of {kind.__name__}, not {type(strange).__name__}: write "
-        f"{what}=[{kind.__name__}(path=…)]."
+        f"{name} takes a list of {kind.__name__}, not {type(wrong).__name__}: write "
+        f"{name}=[{kind.__name__}(path=…)]."
     )
     raise InvalidInput(message)
 
 
-def _file_name(name: str, spare: str) -> str:
+def _file_name(name: str, fallback: str) -> str:
     """Return a name without folders and line breaks."""
     last = PurePosixPath(clean_text(name).replace("\\", "/")).name
     printable = "".join(letter if letter.isprintable() else " " for letter in last).strip()
-    return spare if printable in {"", ".", ".."} else printable[-_LONGEST_NAME:]
+    return fallback if printable in {"", ".", ".."} else printable[-_LONGEST_NAME:]

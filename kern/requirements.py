@@ -1,4 +1,4 @@
-"""What a run waits for from a person, and the decision that a person fills in."""
+"""Requirements: what a run waits for from a person, and the decision that the person fills in."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -10,14 +10,22 @@ from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput
 from kern.values.canonical import arguments_digest, canonical_json, clean_json
 from kern.values.states import OnExpiry, RequirementKind, RequirementStatus, Verdict
 
+__all__ = [
+    "DecisionDraft",
+    "OnExpiry",
+    "Requirement",
+    "RequirementKind",
+    "RequirementStatus",
+    "Resolution",
+    "UserInputField",
+    "Verdict",
+]
+
 _LONGEST_PATH = 5
 
 
 class UserInputField(BaseModel):
-    """One value that a person is asked for.
-
-    Its name, JSON Schema, and whether it may be left out.
-    """
+    """One value that a person fills in: its name, its JSON Schema, and whether it is required."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,7 +38,7 @@ class UserInputField(BaseModel):
 
 
 class DecisionDraft(BaseModel):
-    """A decision that was filled in and not yet submitted.
+    """A decision that was filled in and is not yet submitted.
 
     Types are strict: `"yes"` is no boolean here.
     """
@@ -47,7 +55,7 @@ class DecisionDraft(BaseModel):
 
 
 class Resolution(BaseModel):
-    """What closed a requirement: who, what, why and when (UTC)."""
+    """The decision that closed a requirement: who decided what, why and when (UTC)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -62,9 +70,13 @@ class Requirement(BaseModel):
     """Something that a run waits for from a person.
 
     Its methods fill in a decision on this object; `Agent.continue_run` submits it. Nothing is sent
-    before that, and the database decides who was first. `digest` freezes `arguments`: an object
-    whose arguments were changed other than by `edit` is refused when it is submitted. `path` says
-    where it came up: the names of the runs from the root's on, and the tool's.
+    before that, and the database decides who was first. `confirm` and `approve` are one method
+    under two names: verdicts, the CLI and the audit say `approve`.
+
+    Attributes:
+        path: Where it arose: the names of the runs from the root's on, and the tool's.
+        digest: Freezes `arguments`: if they were changed other than by `edit`, the decision is
+            refused when it is submitted.
     """
 
     model_config = ConfigDict(validate_assignment=False)
@@ -97,12 +109,12 @@ class Requirement(BaseModel):
 
     @property
     def is_resolved(self) -> bool:
-        """Whether it is closed in the database, or a decision was filled in on this object."""
+        """Whether it is closed in the database, or a decision is filled in on this object."""
         return self.status is not RequirementStatus.pending or self._draft is not None
 
     @property
     def needs_confirmation(self) -> bool:
-        """Whether it waits for `confirm`, `edit` or `reject`."""
+        """Whether it waits for `confirm` (or `approve`), `edit` or `reject`."""
         return self._needs(RequirementKind.confirmation)
 
     @property
@@ -127,7 +139,7 @@ class Requirement(BaseModel):
 
     @property
     def needs_output_review(self) -> bool:
-        """Whether it waits for `confirm`, `edit`, `reject` or `fail`, about what a step came to."""
+        """Whether it waits for `confirm`, `edit`, `reject` or `fail`, about a step's output."""
         return self._needs(RequirementKind.output_review)
 
     @property
@@ -137,58 +149,59 @@ class Requirement(BaseModel):
 
     @property
     def draft(self) -> DecisionDraft | None:
-        """The decision that was filled in and not yet submitted."""
+        """The decision that was filled in and is not yet submitted."""
         return self._draft
 
-    @property
-    def submitted_digest(self) -> str:
-        """The digest of the arguments as this object holds them now."""
-        return arguments_digest(self.tool_name or "", self.arguments)
-
     def confirm(self, note: str | None = None, by: str | None = None) -> Self:
-        """Approve the call or the output; after `edit`, with what was edited."""
-        self._expect("confirm", RequirementKind.confirmation, RequirementKind.output_review)
-        before = self._draft if self._draft is not None and self._draft.edit is not None else None
-        if before is not None:
-            note, by = note or before.note, by or before.by
-        edit = before.edit if before is not None else None
-        return self._fill(Verdict.approve, note=note, by=by, edit=edit)
+        """Approve the call or the output; after `edit`, with the edited arguments.
+
+        `approve` does the same. The decision's verdict is `Verdict.approve`, and the command of the
+        CLI is `kern approve`.
+        """
+        return self._approve("confirm", note, by)
+
+    def approve(self, note: str | None = None, by: str | None = None) -> Self:
+        """Approve the call or the output: `confirm` under the name of its verdict."""
+        return self._approve("approve", note, by)
 
     def edit(
         self, arguments: dict[str, JsonValue], note: str | None = None, by: str | None = None
     ) -> Self:
-        """Approve the call with other arguments: those named replace the frozen ones.
+        """Approve the call with other arguments: those given replace the frozen ones.
 
-        Of an output that is reviewed, `output` is what is replaced.
+        In the review of an output, `output` is the name of what is replaced.
 
-        The result is validated against the tool's schema when it is submitted, and recorded beside
-        the original.
+        The arguments are validated against the tool's schema when they are submitted, and recorded
+        beside the original ones.
         """
         self._expect("edit", RequirementKind.confirmation, RequirementKind.output_review)
-        changes = _dict_of(arguments, "edit() takes a dict of the arguments to change")
+        changes = _require_dict(arguments, "edit() takes a dict of the arguments to change")
         return self._fill(Verdict.approve, note=note, by=by, edit=changes)
 
     def reject(self, note: str | None = None, by: str | None = None) -> Self:
-        """Refuse the call: it never runs, and the model is told so with the note.
+        """Refuse the call: it never runs, and the model gets the note instead of a result.
 
-        An output that is reviewed is done again with the note, unless its author said otherwise.
+        In the review of an output, the step is done again with the note, unless its declaration
+        says otherwise.
         """
         return self._fill(Verdict.reject, note=note, by=by)
 
     def provide_user_input(
         self, values: dict[str, JsonValue], note: str | None = None, by: str | None = None
     ) -> Self:
-        """Give the values of the fields that the call asks a person for."""
+        """Fill in the values of `fields`."""
         self._expect("provide_user_input", RequirementKind.user_input)
-        given = _dict_of(values, "provide_user_input() takes a dict of the values asked for")
-        return self._fill(Verdict.answer, note=note, by=by, values=given)
+        filled_in = _require_dict(
+            values, "provide_user_input() takes a dict of the values asked for"
+        )
+        return self._fill(Verdict.answer, note=note, by=by, values=filled_in)
 
     def provide_user_feedback(
         self, choices: str | list[str], note: str | None = None, by: str | None = None
     ) -> Self:
         """Choose among the options: one, or several where `multiple` is set."""
         self._expect("provide_user_feedback", RequirementKind.user_feedback)
-        return self._fill(Verdict.choose, note=note, by=by, choices=_chosen(choices))
+        return self._fill(Verdict.choose, note=note, by=by, choices=_require_choices(choices))
 
     def set_external_execution_result(
         self, result: JsonValue, note: str | None = None, by: str | None = None
@@ -200,43 +213,51 @@ class Requirement(BaseModel):
     def mark_happened(
         self, result: JsonValue, note: str | None = None, by: str | None = None
     ) -> Self:
-        """Say that a call with an unknown outcome did happen, with this result.
+        """State that a call with an unknown outcome did happen, and with which result.
 
-        It is not run again.
+        It is not executed again.
         """
         self._expect("mark_happened", RequirementKind.unknown_outcome)
         return self._fill(Verdict.happened, note=note, by=by, result=result)
 
     def run_again(self, note: str | None = None, by: str | None = None) -> Self:
-        """Have a call with an unknown outcome executed once more, with the approved arguments.
+        """Execute a call with an unknown outcome once more, with the approved arguments.
 
-        A step that failed is done once more from its beginning.
+        A failed step is executed once more from its beginning.
         """
         self._expect("run_again", RequirementKind.unknown_outcome, RequirementKind.error)
         return self._fill(Verdict.run_again, note=note, by=by)
 
     def skip(self, note: str | None = None, by: str | None = None) -> Self:
-        """Go on without a step that failed."""
+        """Continue the run without a failed step."""
         self._expect("skip", RequirementKind.error)
         return self._fill(Verdict.skip, note=note, by=by)
 
     def fail(self, note: str | None = None, by: str | None = None) -> Self:
-        """End the run with an error because nobody can say what a call did.
+        """End the run with an error because nobody knows what a call did.
 
-        A step that failed, or whose output is reviewed, fails for good.
+        A failed step, or one whose output is reviewed, fails for good.
         """
         kinds = (RequirementKind.error, RequirementKind.output_review)
         self._expect("fail", RequirementKind.unknown_outcome, *kinds)
         return self._fill(Verdict.fail, note=note, by=by)
 
+    def _approve(self, method: str, note: str | None, by: str | None) -> Self:
+        self._expect(method, RequirementKind.confirmation, RequirementKind.output_review)
+        edited = self._draft if self._draft is not None and self._draft.edit is not None else None
+        if edited is not None:
+            note, by = note or edited.note, by or edited.by
+        edit = edited.edit if edited is not None else None
+        return self._fill(Verdict.approve, note=note, by=by, edit=edit)
+
     def _needs(self, kind: RequirementKind) -> bool:
         return self.kind is kind and not self.is_resolved
 
-    def _fill(self, verdict: Verdict, **given: object) -> Self:
+    def _fill(self, verdict: Verdict, **values: object) -> Self:
         if self.status is not RequirementStatus.pending:
-            raise AlreadyResolved(self.closed_message())
+            raise AlreadyResolved(closed_message(self))
         try:
-            draft = DecisionDraft.model_validate({"verdict": verdict, **given})
+            draft = DecisionDraft.model_validate({"verdict": verdict, **values})
             for value in (draft.edit, draft.values, draft.result):
                 canonical_json(clean_json(value))
         except (ValidationError, InvalidInput) as error:
@@ -255,52 +276,59 @@ class Requirement(BaseModel):
             )
             raise InvalidDecision(message)
 
-    def closed_message(self) -> str:
-        """Say in one line who closed this requirement, how and when."""
-        if self.resolution is None:
-            return f"Requirement {self.id!r} is {self.status.value} and takes no decision."
-        done = self.resolution
-        note = f" ({done.note.rstrip('.')})" if done.note else ""
-        return (
-            f"Requirement {self.id!r} was already {self.status.value}: {done.by!r} decided "
-            f"{done.verdict.value!r} at {done.at.isoformat(timespec='seconds')}{note}. Nothing was "
-            "changed."
-        )
+
+def submitted_digest(requirement: Requirement) -> str:
+    """Return the digest of the arguments as the object holds them now; `digest` froze them."""
+    return arguments_digest(requirement.tool_name or "", requirement.arguments)
 
 
-def _dict_of(given: object, wanted: str) -> dict[str, JsonValue]:
-    if isinstance(given, Mapping):
-        return dict(given)
-    message = f"{wanted}; {_kind_of(given)} is none."
+def closed_message(requirement: Requirement) -> str:
+    """Return one line that says who closed a requirement, how and when."""
+    if requirement.resolution is None:
+        status = requirement.status.value
+        return f"Requirement {requirement.id!r} is {status} and takes no decision."
+    resolution = requirement.resolution
+    note = f" ({resolution.note.rstrip('.')})" if resolution.note else ""
+    return (
+        f"Requirement {requirement.id!r} was already {requirement.status.value}: "
+        f"{resolution.by!r} decided {resolution.verdict.value!r} at "
+        f"{resolution.at.isoformat(timespec='seconds')}{note}. Nothing was changed."
+    )
+
+
+def _require_dict(value: object, expected: str) -> dict[str, JsonValue]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    message = f"{expected}; {_type_of(value)} is none."
     raise InvalidDecision(message)
 
 
-def _chosen(given: object) -> tuple[object, ...]:
-    if isinstance(given, str):
-        return (given,)
-    if isinstance(given, Iterable):
-        return tuple(given)
-    message = f"provide_user_feedback() takes a choice or a list of them; {_kind_of(given)} is none"
+def _require_choices(value: object) -> tuple[object, ...]:
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, Iterable):
+        return tuple(value)
+    message = f"provide_user_feedback() takes a choice or a list of them; {_type_of(value)} is none"
     raise InvalidDecision(f"{message}.")
 
 
 def _first_problem(error: ValidationError) -> str:
-    """Say what is wrong in one line.
+    """Return what is wrong in one line.
 
     pydantic would name its own types, show values that may be secret, and take many lines.
     """
-    # What is nested too deeply has no representation either.
+    # The input is left out: a value that is nested too deeply has no representation either.
     [first, *_] = error.errors(include_input=False, include_url=False)
     name, *path = [str(part) for part in first["loc"] if part not in {"dict", "list", "[key]"}]
     where = f", at {'.'.join(path[:_LONGEST_PATH])}," if path else ""
-    wanted = "text" if first["type"] == "string_type" else "JSON"
+    expected = "text" if first["type"] == "string_type" else "JSON"
     if "recursion" in first["type"]:
-        wanted = "JSON of a depth that can be kept"
-    return f"its {name!r}{where} is not {wanted}."
+        expected = "JSON of a depth that can be kept"
+    return f"its {name!r}{where} is not {expected}."
 
 
-def _kind_of(given: object) -> str:
-    return f"a value of type {type(given).__name__!r}"
+def _type_of(value: object) -> str:
+    return f"a value of type {type(value).__name__!r}"
 
 
 METHODS: dict[RequirementKind, str] = {

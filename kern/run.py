@@ -1,25 +1,46 @@
-"""What a run returns.
-
-Its ids, where it stands, what it said, what it waits for and what it used.
-"""
+"""The output of a run: its ids, status, content, requirements, tool calls and metrics."""
 
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializeAsAny
 
 from kern.requirements import Requirement
-from kern.values.states import Effect, RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
+from kern.values.states import (
+    Effect,
+    OnBusy,
+    RequirementStatus,
+    RunStatus,
+    ToolCallStatus,
+    ToolOutcome,
+)
+
+__all__ = [
+    "Effect",
+    "FileReference",
+    "Message",
+    "Metrics",
+    "OnBusy",
+    "Progress",
+    "RequestedCall",
+    "RunError",
+    "RunOutput",
+    "RunStatus",
+    "StepExecution",
+    "ToolCallStatus",
+    "ToolExecution",
+    "ToolOutcome",
+]
 
 
 class Used(BaseModel):
-    """What was used so far.
+    """Tokens, calls and time used so far.
 
-    Token counts are the provider's own; a provider that reports none leaves zeros.
+    Token counts are the provider's own; they are zero if it reports none.
 
     Attributes:
-        working_seconds: How long it did not wait for people: all time from when a worker began it
-            until its end but for `waiting_seconds`, also when no worker was there to go on.
-        waiting_seconds: How long it was paused: nothing went on but waiting for people.
+        working_seconds: All time from when a worker began the run until its end, less
+            `waiting_seconds`; it includes time without a worker.
+        waiting_seconds: How long the run was paused, waiting for nothing but people.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,21 +61,18 @@ class Used(BaseModel):
 
 
 class Metrics(Used):
-    """What a run used so far.
+    """Tokens, calls and time that a run has used so far.
 
     Attributes:
-        first_token_seconds: From the first question to the model to the first of its answer; None
-            before there is one.
+        first_token_seconds: Time from the first request to the model until the first piece of its
+            answer; None until there is one.
     """
 
     first_token_seconds: float | None = None
 
 
 class RequestedCall(BaseModel):
-    """A tool call as the model asked for it.
-
-    The provider's call id, the name and the arguments' raw text.
-    """
+    """A tool call as the model asked for it: provider's id, tool, and the arguments' raw text."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -67,10 +85,10 @@ class FileReference(BaseModel):
     """An image or a file that came with a message; `get_file(id)` reads its bytes.
 
     Attributes:
-        name: What it is called.
-        media_type: What it is, such as `image/png`.
-        size: How many bytes it has; 0 where only its address is known.
-        url: Where an image is on the web, if it was given so.
+        name: The file's name.
+        media_type: Its media type, such as `image/png`.
+        size: Its size in bytes; 0 if only its address is known.
+        url: The address of an image that was given by its address.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -87,12 +105,12 @@ class Message(BaseModel):
 
     Attributes:
         role: `user`, `assistant` or `tool`.
-        tool_calls: What an assistant message asked for.
+        tool_calls: The calls that an assistant message asks for.
         tool_call_id: For a tool message, the provider's id of the call that it answers.
-        provider: Which protocol `items` belongs to.
-        items: The provider's own items, to be sent back unchanged to the same protocol.
-        files: The images and files that came with a user's message. A model is given them with
-            their bytes (`kern.media.FileContent`).
+        provider: The protocol that `items` belongs to.
+        items: The provider's own items, which are sent back unchanged to the same protocol.
+        files: The images and files of a user's message. Models get them with their bytes
+            (`kern.media.FileContent`).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -109,16 +127,20 @@ class Message(BaseModel):
 
 
 class ToolExecution(BaseModel):
-    """A tool call of a run and what became of it.
+    """A tool call of a run and its outcome.
 
-    `arguments` are those that run: edited if a person edited them. `child_run_id` is the run of the
-    member that executes it, in a team.
+    Attributes:
+        tool_name: The tool, as in `Requirement.tool_name`.
+        turn: The turn of the run in which the model asked for it.
+        child_run_id: In a team, the run of the member that executes it.
+        arguments: The arguments that it is executed with: the edited ones if a person edited them.
+        attempts: How often its execution has begun.
     """
 
     model_config = ConfigDict(frozen=True)
 
     id: str
-    name: str
+    tool_name: str
     turn: int
     child_run_id: str | None = None
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
@@ -132,19 +154,19 @@ class ToolExecution(BaseModel):
 
 
 class StepExecution(BaseModel):
-    """A step of a workflow's run, or a container that holds steps, and what became of it.
+    """A step of a workflow's run, or a container of steps, and its outcome.
 
     Attributes:
-        node: Its place in the workflow, which stays the same from run to run.
-        parent_id: The container that holds it; None for the whole.
-        depth: How many containers hold it.
-        place: Which one it is in what holds it: in a loop the iteration, with `for_each` the item.
+        node: The id of its declaration, which stays the same from run to run.
+        parent_id: The container that it is in; None for the workflow itself.
+        depth: The number of containers that it is in.
+        place: Its index in its container: in a loop the iteration, with `for_each` the item.
         phase: What it needs next; `done` at its end.
         outcome: `completed`, `skipped`, `failed` or `cancelled`, at its end.
-        error: Why it failed; of one that goes on, why the latest attempt at it came to nothing.
+        error: Why it failed; while it is active, why its latest attempt failed.
         child_run_id: The run that executes it.
         waits: Whether it waits for people now, itself or in that run.
-        waiting_seconds: How much of the time since it started people were asked about it.
+        waiting_seconds: How long it has waited for people since it started.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -170,10 +192,10 @@ class Progress(BaseModel):
     """How far a workflow's run has come.
 
     Attributes:
-        done: Steps that have ended.
-        known: Steps that it is known to take; what conditions, routers and loops add comes later.
-        current: The names of steps that go on, or wait.
-        elapsed_seconds: Work and waiting, until now or its end.
+        done: The number of steps that have ended.
+        known: The number of steps known so far; conditions, routers and loops add theirs later.
+        current: The names of the steps that are active or wait.
+        elapsed_seconds: Time of work and waiting, until now or its end.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -194,10 +216,12 @@ class RunError(BaseModel):
 
 
 class RunOutput(BaseModel):
-    """A run as it stood when it was read. All times are UTC.
+    """A run as it was when it was read. All times are UTC.
 
-    `is_queued`: it is pending because another run of its session comes first. `progress` is that of
-    a workflow's run.
+    Attributes:
+        number: Its number in the session; children of another run have numbers below 0.
+        is_queued: Whether it is pending because another run of its session comes first.
+        progress: How far a workflow's run has come; None for agents and teams.
     """
 
     run_id: str
@@ -224,10 +248,14 @@ class RunOutput(BaseModel):
 
     @property
     def is_paused(self) -> bool:
-        """Whether the run stands still until a person decides."""
+        """Whether the run waits until a person decides."""
         return self.status is RunStatus.paused
 
     @property
     def active_requirements(self) -> list[Requirement]:
         """The requirements that still wait for a person."""
-        return [r for r in self.requirements if r.status is RequirementStatus.pending]
+        return [
+            requirement
+            for requirement in self.requirements
+            if requirement.status is RequirementStatus.pending
+        ]

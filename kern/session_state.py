@@ -1,4 +1,4 @@
-"""Session state as tools see it: a dict that remembers how it was changed."""
+"""Session state as tools see it: a dict that records its changes."""
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,8 +18,10 @@ from kern.errors import InvalidInput
 from kern.values.canonical import canonical_json, clean_json, clean_text, digest, storable
 from kern.values.validation import described
 
+__all__ = ["SessionState", "StateChange"]
+
 _Op = Literal["set", "delete", "increment", "append"]
-_Given = Mapping[str, JsonValue] | Iterable[tuple[str, JsonValue]]
+_Items = Mapping[str, JsonValue] | Iterable[tuple[str, JsonValue]]
 _HOW = (
     "give a dict of the keys to set, or a list of changes such as StateChange(op='append', "
     "key='cart', value='lamp') of kern.session_state, whose op is 'set', 'delete', 'increment' or "
@@ -34,8 +36,8 @@ class StateChange(BaseModel):
     `increment` and `append` commute, so concurrent runs lose none of them.
 
     Attributes:
-        seen: What a set or delete was based on: the digest of the key's value when it was read,
-            "" if there was none; None if nothing was read.
+        seen: The value that a set or delete was based on: the digest of the key's value when it was
+            read, "" if there was none; None if nothing was read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,29 +49,29 @@ class StateChange(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _told(cls, given: object, read: ModelWrapValidatorHandler[Self]) -> Self:
+    def _validate(cls, values: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
         try:
-            return read(given)
+            return handler(values)
         except ValidationError as error:
             raise InvalidInput(_misfit(error)) from None
 
 
 class SessionState(dict[str, JsonValue]):
-    """The session's state as it stood when the tool call began, with the tool's changes to it.
+    """The session's state when the tool call began, with the tool's changes to it.
 
-    What is changed is stored when the call ends, in the same transaction as its result. Use
-    `increment` and `append` for values that several runs may change at once.
+    The changes are stored when the call ends, in the same transaction as its result. Use
+    `increment` and `append` for values that several runs may change at the same time.
     """
 
     def __init__(self, values: Mapping[str, JsonValue]) -> None:
         super().__init__(copy.deepcopy(dict(values)))
         self._before: dict[str, JsonValue] = copy.deepcopy(dict(values))
         self._commuting: list[StateChange] = []
-        # Keys in the order in which they were set or deleted, be it to the value that they had.
+        # Keys in the order in which they were set or deleted, even to the value that they had.
         self._assigned: dict[str, None] = {}
 
     def __reduce__(self) -> tuple[type["SessionState"], tuple[dict[str, JsonValue]]]:
-        """Have a copy begin with what is there, as if it had been read so."""
+        """Have a copy begin with the present values, as if they had just been read."""
         return SessionState, (dict(self),)
 
     def __setitem__(self, key: str, value: JsonValue) -> None:
@@ -84,12 +86,12 @@ class SessionState(dict[str, JsonValue]):
 
     def __ior__(self, other: object, /) -> Self:  # type: ignore[override, misc]
         """Set several keys."""
-        self.update(cast("_Given", other))
+        self.update(cast("_Items", other))
         return self
 
-    def update(self, given: _Given = (), /, **named: JsonValue) -> None:  # type: ignore[override]
+    def update(self, values: _Items = (), /, **named: JsonValue) -> None:  # type: ignore[override]
         """Set several keys."""
-        for key, value in dict(given, **named).items():
+        for key, value in dict(values, **named).items():
             self[key] = value
 
     def setdefault(  # type: ignore[override]
@@ -127,11 +129,10 @@ class SessionState(dict[str, JsonValue]):
         self._commute(change.model_copy(update={"value": storable(change.value)}))
 
     def changes(self) -> list[StateChange]:
-        """Return what was done, in an order that leads to the present value.
+        """Return the changes, in an order that leads to the present values.
 
-        A key that was set or deleted besides being incremented or appended to is set as a whole.
-        To set a key to the value that it has is a change: meanwhile another run may set it to
-        another.
+        A key that was both incremented or appended to and set or deleted is set as a whole. Setting
+        a key to the value that it has is a change, since another run may change it meanwhile.
 
         Raises:
             InvalidInput: a key is no text, or a value is not JSON.
@@ -143,13 +144,13 @@ class SessionState(dict[str, JsonValue]):
             if key not in self._assigned and self._explains(key, steps):
                 commuting += steps
             elif key in self:
-                plain.append(self._plain("set", key, self._kept(key)))
+                plain.append(self._plain("set", key, self._storable(key)))
             else:
                 plain.append(self._plain("delete", key))
         return [*commuting, *plain]
 
     def _explains(self, key: str, steps: list[StateChange]) -> bool:
-        """Whether these changes alone lead from the value before to the present one."""
+        """Whether these changes alone lead from the earlier value to the present one."""
         before = {key: self._before[key]} if key in self._before else {}
         try:
             after = apply_changes(before, steps)
@@ -157,14 +158,14 @@ class SessionState(dict[str, JsonValue]):
             return False
         if key not in self or key not in after:
             return key not in self and key not in after
-        # As JSON: Python takes True, 1 and 1.0 for equal.
+        # Compared as JSON, since True, 1 and 1.0 are equal in Python.
         return canonical_json(clean_json(after[key])) == canonical_json(self._json(key))
 
     def _plain(
         self, op: Literal["set", "delete"], key: str, value: JsonValue = None
     ) -> StateChange:
         key = clean_text(key)
-        return StateChange(op=op, key=key, value=value, seen=_seen(self._before, key))
+        return StateChange(op=op, key=key, value=value, seen=_digest_of(self._before, key))
 
     def _json(self, key: str) -> JsonValue:
         try:
@@ -175,7 +176,7 @@ class SessionState(dict[str, JsonValue]):
             raise InvalidInput(message) from error
         return value
 
-    def _kept(self, key: str) -> JsonValue:
+    def _storable(self, key: str) -> JsonValue:
         value = self._json(key)
         try:
             return storable(value)
@@ -211,27 +212,27 @@ def apply_changes(
     return result
 
 
-def changes_of(given: Mapping[str, JsonValue] | Sequence[StateChange]) -> list[StateChange]:
-    """Return the changes that a caller asks for: a mapping sets each of its keys.
+def changes_of(value: Mapping[str, JsonValue] | Sequence[StateChange]) -> list[StateChange]:
+    """Return the changes from a caller; a mapping sets each of its keys.
 
     Raises:
         InvalidInput: it is neither a mapping of JSON values nor a list of changes.
     """
-    if isinstance(given, Mapping):
-        return [_change("set", key, value) for key, value in given.items()]
+    if isinstance(value, Mapping):
+        return [_change("set", key, item) for key, item in value.items()]
     changes: list[StateChange] = []
-    for one in _several(given):
-        if not isinstance(one, StateChange):
-            message = f"{described(one)} changes no state: {_HOW}"
+    for item in _require_sequence(value):
+        if not isinstance(item, StateChange):
+            message = f"{described(item)} changes no state: {_HOW}"
             raise InvalidInput(message)
-        changes.append(_change(one.op, one.key, one.value))
+        changes.append(_change(item.op, item.key, item.value))
     return changes
 
 
-def _several(given: object) -> Sequence[object]:
-    if isinstance(given, Sequence) and not isinstance(given, str):
-        return given
-    message = f"{described(given)} changes no state: {_HOW}"
+def _require_sequence(value: object) -> Sequence[object]:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return value
+    message = f"{described(value)} changes no state: {_HOW}"
     raise InvalidInput(message)
 
 
@@ -246,22 +247,22 @@ def _change(op: _Op, key: str, value: JsonValue) -> StateChange:
 
 
 def _misfit(error: ValidationError) -> str:
-    """Say in one sentence why something is no change of the state."""
-    wrong = error.errors(include_url=False, include_context=False)[0]
-    given, what = described(wrong["input"]), wrong["loc"][:1]
-    if what == ("value",):
-        return f"A session's state cannot hold {given}: use JSON (texts, numbers, lists, …)."
-    if what == ("key",):
-        return f"{given} is no key of a session's state: use a text."
-    return f"{given} changes no state: {_HOW}"
+    """Return one sentence that says why a value is no change of the state."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    value, location = described(first["input"]), first["loc"][:1]
+    if location == ("value",):
+        return f"A session's state cannot hold {value}: use JSON (texts, numbers, lists, …)."
+    if location == ("key",):
+        return f"{value} is no key of a session's state: use a text."
+    return f"{value} changes no state: {_HOW}"
 
 
 def overwrites(state: Mapping[str, JsonValue], change: StateChange) -> bool:
-    """Whether a set or delete ends a value that it did not know: one stored since it was read."""
-    now = _seen(state, change.key)
+    """Whether a set or delete replaces a value that was stored since the key was read."""
+    now = _digest_of(state, change.key)
     if change.op not in {"set", "delete"} or change.seen in {None, now}:
         return False
-    return now != _seen(apply_changes(state, [change]), change.key)
+    return now != _digest_of(apply_changes(state, [change]), change.key)
 
 
 def _name(key: object) -> str:
@@ -271,7 +272,7 @@ def _name(key: object) -> str:
     return key
 
 
-def _seen(state: Mapping[str, JsonValue], key: str) -> str:
+def _digest_of(state: Mapping[str, JsonValue], key: str) -> str:
     return digest(state[key]) if key in state else ""
 
 

@@ -1,49 +1,49 @@
-"""Teams: a leader that gives work to members, each of whom has a run of its own."""
+"""Teams: a leader that delegates work to members, each of which has a run of its own."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Unpack
+from dataclasses import replace
+from typing import Literal, Unpack
 
 from pydantic import JsonValue
 
-from kern.components.agents.model_component import ModelComponent, ModelOptions
-from kern.components.agents.option_checks import a_list, not_empty
-from kern.components.agents.team_modes import MODES, TeamMode
+from kern.components.agents.model_component import ModelComponent, ModelDefinition, ModelOptions
+from kern.components.agents.option_checks import require_filled, require_list
+from kern.components.agents.team_modes import MODES
+from kern.components.component import definition_of
 from kern.context.instructions import Context, window_of
 from kern.errors import InvalidDefinition
 from kern.models.base import Model
 from kern.tools.tool import Function, Tool
-from kern.values.canonical import digest
-from kern.values.validation import truths
+from kern.values.validation import require_bools
 
 Mode = Literal["coordinate", "route", "broadcast", "tasks"]
 
 
 class Team(ModelComponent):
-    """A leader with members, who are agents or teams; its runs are runs like any other.
+    """A leader with members, which are agents or teams; its runs are runs like any other.
 
-    A member's run is part of the team's: in the same session, with its own row, and waiting for
-    people by itself while the others go on. What the leader is told of it is what is stored. Every
-    method has an async twin whose name begins with `a`.
+    A member's run belongs to the team's run: it is in the same session, has a row of its own, and
+    waits for people by itself while the other members continue. The leader sees of it only what is
+    stored. Every method has an async twin whose name begins with `a`.
 
     Args:
-        members: Who does the work: agents and teams, each with an id of its own. What a member is
-            for, the leader is told by its `role`.
-        model: Who leads.
+        members: The agents and teams that do the work, each with an id of its own. The `role` of a
+            member tells the leader what it is for.
+        model: The leader's model.
         mode: `coordinate`: the leader gives tasks to members and sums up. `route`: it chooses one
             member, whose answer is the answer. `broadcast`: all members are asked at once, and the
             leader sums up. `tasks`: it keeps a list of tasks until all are done or dropped.
-        tools: What the leader may call beside asking members.
-        share_member_interactions: Whether a member is told what others have done in the run before.
-        add_team_history_to_members: Whether members see the earlier runs of the team's session, as
-            many as the settings of history say.
-        options: As for an `Agent`, and for the leader.
+        tools: What the leader may call besides its members.
+        share_member_interactions: Whether a member sees what the others have done earlier in the
+            run.
+        add_team_history_to_members: Whether members see earlier runs of the team's session, as many
+            as the history options allow.
+        options: The options of an `Agent`; they apply to the leader.
 
     Raises:
-        InvalidDefinition: there are no members, two have one id, one is no agent or team, or a
+        InvalidDefinition: there are no members, two have the same id, one is no agent or team, or a
             value makes no sense.
     """
-
-    kind: ClassVar[str] = "team"
 
     def __init__(
         self,
@@ -56,13 +56,13 @@ class Team(ModelComponent):
         add_team_history_to_members: bool = False,
         **options: Unpack[ModelOptions],
     ) -> None:
-        truths(
+        require_bools(
             share_member_interactions=share_member_interactions,
             add_team_history_to_members=add_team_history_to_members,
         )
-        self.members = {member.id: member for member in _members(members)}
-        self.mode: Mode = _a_mode(mode)
-        self._conduct = MODES[mode](self.members, shares=share_member_interactions)
+        self.members = {member.id: member for member in _require_members(members)}
+        self.mode: Mode = _require_mode(mode)
+        self._turn_policy = MODES[mode](self.members, shares=share_member_interactions)
         self.share_member_interactions = share_member_interactions
         self.add_team_history_to_members = add_team_history_to_members
         if mode == "route" and options.get("output_schema") is not None:
@@ -71,51 +71,55 @@ class Team(ModelComponent):
                 "not to the team."
             )
             raise InvalidDefinition(message)
-        not_empty(id=options.get("id"), name=options.get("name"))
-        super().__init__(model=model, tools=[*tools, *self._conduct.tools()], **options)
-        self.context = self._shown()
+        require_filled(id=options.get("id"), name=options.get("name"))
+        super().__init__(model=model, tools=[*tools, *self._turn_policy.tools()], **options)
         self._check_ids(self)
         self._check_databases()
 
-    @property
-    def fingerprint(self) -> str:
-        """A digest of the declaration: two teams with the same one do the same."""
-        declaration: list[JsonValue] = [
-            super().fingerprint,
-            self.mode,
-            self.share_member_interactions,
-            self.add_team_history_to_members,
-        ]
-        declaration.extend([member.id, member.fingerprint] for member in self.members.values())
-        return digest(declaration)
+    def _define(self) -> ModelDefinition:
+        leader = super()._define()
 
-    @property
-    def conduct(self) -> TeamMode:
-        """How its leader has members do the work."""
-        return self._conduct
+        def declare() -> JsonValue:
+            declaration: list[JsonValue] = [
+                leader.fingerprint,
+                self.mode,
+                self.share_member_interactions,
+                self.add_team_history_to_members,
+            ]
+            members = self.members.values()
+            declaration.extend([member.id, definition_of(member).fingerprint] for member in members)
+            return declaration
 
-    @property
-    def parts(self) -> tuple[ModelComponent, ...]:
-        """The members."""
-        return tuple(self.members.values())
+        return replace(
+            leader,
+            kind="team",
+            declare=declare,
+            parts=tuple(self.members.values()),
+            context=self._leader_context(),
+            turn_policy=self._turn_policy,
+        )
 
-    def _shown(self) -> Context:
-        """Return what the leader is shown, with who the members are."""
+    def _leader_context(self) -> Context:
+        """Return what the leader is shown, including who its members are."""
         lines = [f"- {member.id}: {member.role or member.name}" for member in self.members.values()]
         brief = "\n".join(["You lead a team. Its members:", *lines])
-        told = "\n\n".join(filter(None, [self.instructions, brief, self._conduct.rules]))
-        window = None
+        rules = self._turn_policy.rules
+        instructions = "\n\n".join(filter(None, [self.instructions, brief, rules]))
+        members_window = None
         if self.add_team_history_to_members:
-            window = window_of(
+            members_window = window_of(
                 shown=True,
                 runs=self.num_history_runs,
                 messages=self.num_history_messages,
                 tool_calls=None,
             )
-        return self.context.leading(told, window, shows_calls=self._conduct.shows_calls)
+        return self._context.leading(
+            instructions, members_window, shows_calls=self._turn_policy.shows_calls
+        )
 
-    def _check_ids(self, inside: "Team") -> None:
-        for member in inside.members.values():
+    def _check_ids(self, team: "Team") -> None:
+        """Refuse a member, at any depth, that has this team's own id."""
+        for member in team.members.values():
             if member.id == self.id:
                 message = (
                     f"A member inside the team {self.id!r} has the team's own id, and runs find "
@@ -135,30 +139,30 @@ class Team(ModelComponent):
                 raise InvalidDefinition(message)
 
 
-def _members(given: Sequence[object]) -> list[ModelComponent]:
-    found: list[ModelComponent] = []
-    members: list[object] = a_list("members", given)
-    for member in members:
-        if not isinstance(member, ModelComponent):
-            message = f"{member!r} cannot be a member of a team: use an Agent or a Team."
+def _require_members(value: Sequence[object]) -> list[ModelComponent]:
+    members: list[ModelComponent] = []
+    candidates: list[object] = require_list("members", value)
+    for candidate in candidates:
+        if not isinstance(candidate, ModelComponent):
+            message = f"{candidate!r} cannot be a member of a team: use an Agent or a Team."
             raise InvalidDefinition(message)
-        found.append(member)
-    if not found:
+        members.append(candidate)
+    if not members:
         message = "A team needs members: pass members=[…] with one agent or more."
         raise InvalidDefinition(message)
-    ids = [member.id for member in found]
-    double = sorted({one for one in ids if ids.count(one) > 1})
-    if double:
+    ids = [member.id for member in members]
+    duplicates = sorted({member_id for member_id in ids if ids.count(member_id) > 1})
+    if duplicates:
         message = (
-            f"Two members have the id {double[0]!r}: the leader could not tell them apart. Pass "
-            "another id= or name= to one."
+            f"Two members have the id {duplicates[0]!r}: the leader could not tell them apart. "
+            "Pass another id= or name= to one."
         )
         raise InvalidDefinition(message)
-    return found
+    return members
 
 
-def _a_mode(mode: Mode) -> Mode:
-    # Not in the dict: what has no hash is no mode either.
+def _require_mode(mode: Mode) -> Mode:
+    # A tuple instead of the dict, since a wrong value may have no hash.
     if mode in tuple(MODES):
         return mode
     message = f"mode is {mode!r}: use one of {', '.join(MODES)}."

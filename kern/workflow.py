@@ -1,15 +1,13 @@
 """Workflows: steps in a fixed order, each an agent, a team, a function or another workflow."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 from pydantic import JsonValue
 
-from kern.components.agents.option_checks import a_state, not_empty, not_negative
-from kern.components.component import Component, slug
+from kern.components.agents.option_checks import require_filled, require_number, require_state
 from kern.components.runnable import Runnable
 from kern.components.steps.blocks import Step, StepLike, Steps
-from kern.components.steps.compile import lay_out
+from kern.components.steps.compile import WorkflowDefinition, compile_steps
 from kern.components.steps.containers import Condition, Loop, Parallel, Router
 from kern.components.steps.review import HumanReview
 from kern.components.steps.values import StepInput, StepOutput
@@ -17,8 +15,7 @@ from kern.components.steps.workflow_agent import WorkflowAgent
 from kern.contracts.database import Database
 from kern.errors import InvalidDefinition
 from kern.run import RunOutput, StepExecution
-from kern.values.canonical import digest
-from kern.values.validation import truths
+from kern.values.validation import require_bools
 
 __all__ = [
     "Condition",
@@ -41,27 +38,26 @@ _DEFAULT_RUNS = 3
 class Workflow(Runnable):
     """Steps in a fixed order, whose runs are durable and wait for people.
 
-    What a run is to do is pinned when it begins: a later version of the code changes no run that
-    has begun, and is only looked up to be executed, by the steps' ids. A step that has ended is
-    never done again, whatever crashes. Every method has an async twin whose name begins with `a`.
+    A run pins the order of its steps when it begins. A later version of the code changes no run
+    that has begun; the run only looks up the functions in it, by the steps' ids. A step that has
+    ended is never executed again, whatever crashes. Every method has an async twin whose name
+    begins with `a`.
 
     Args:
-        id: Under which runs find this workflow's code again, in this and in later processes.
+        id: The id by which runs find this workflow's code again, in this and in later processes.
             Default: made from `name`, or from the declaration itself if there is no name.
-        name: What people call it.
-        steps: What it does, one after another: functions, agents, teams, workflows, or `Step`,
-            `Steps`, `Parallel`, `Condition`, `Loop` and `Router`.
+        name: The name that people see.
+        steps: The steps, in order: functions, agents, teams, workflows, or `Step`, `Steps`,
+            `Parallel`, `Condition`, `Loop` and `Router`.
         session_state: The state with which a new session begins; all steps share it.
-        db: Where runs are kept; default: the runtime's database.
-        add_workflow_history_to_steps: Whether steps are given the session's earlier runs: functions
-            in `StepInput.history`, agents and teams before what they are asked.
-        num_history_runs: How many completed runs, at most.
+        db: The database that keeps the runs; default: the runtime's.
+        add_workflow_history_to_steps: Whether steps see the session's earlier runs: functions in
+            `StepInput.history`, agents and teams before their input.
+        num_history_runs: The number of completed runs that they see, at most.
 
     Raises:
         InvalidDefinition: a step is declared in a way that cannot work.
     """
-
-    kind: ClassVar[str] = "workflow"
 
     def __init__(
         self,
@@ -74,28 +70,27 @@ class Workflow(Runnable):
         add_workflow_history_to_steps: bool = False,
         num_history_runs: int = _DEFAULT_RUNS,
     ) -> None:
-        not_empty(id=id, name=name)
-        truths(add_workflow_history_to_steps=add_workflow_history_to_steps)
-        not_negative("num_history_runs", num_history_runs)
+        require_filled(id=id, name=name)
+        require_bools(add_workflow_history_to_steps=add_workflow_history_to_steps)
+        require_number("num_history_runs", num_history_runs)
         history = num_history_runs if add_workflow_history_to_steps else 0
-        self.layout = lay_out(Steps(steps, name=name or id or "workflow"), history)
-        self.session_state = a_state(session_state)
-        given = id or (slug(name) if name else f"workflow-{self.fingerprint[:12]}")
-        super().__init__(given, name or given, db)
-        if any(part.id == self.id for part in self.layout.parts):
+        self._layout = compile_steps(Steps(steps, name=name or id or "workflow"), history)
+        self.session_state = require_state(session_state)
+        super().__init__(id, name, db, prefix="workflow")
+        if any(part.id == self.id for part in self._layout.parts):
             message = f"The workflow {self.id!r} has a step of the same id: give each its own."
             raise InvalidDefinition(message)
 
     def retry_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
-        """Have a run that failed go on where it failed, and wait for its next stop.
+        """Continue a failed run where it failed, and wait for its next stop.
 
-        Steps that have ended are not done again. Those that failed begin once more, and those that
-        were stopped because of it go on.
+        Steps that have ended are not executed again. Those that failed begin once more, and those
+        that were stopped because of the failure continue.
 
         Raises:
             NotFound: there is no such run.
-            NotAllowed: the run belongs to somebody else.
-            Conflict: the run has not failed, or is a part of another run.
+            NotAllowed: the run belongs to another user.
+            Conflict: the run has not failed, or is a child of another run.
         """
         viewer = self._viewer(user_id)
         return self._typed(self._do(lambda service: service.interaction.retry(viewer, run_id)))
@@ -109,17 +104,17 @@ class Workflow(Runnable):
     def get_steps(
         self, run_id: str, *, user_id: str | None = None, limit: int = 1000, after: int = 0
     ) -> list[StepExecution]:
-        """Read the steps that a run has opened, in that order; the first is the whole.
+        """Read the steps that a run has opened, in that order; the first is the workflow itself.
 
         Args:
             run_id: The run.
             user_id: The session's owner.
-            limit: How many at most.
-            after: Leave out so many of the first.
+            limit: The number of steps, at most.
+            after: The number of steps to skip from the beginning.
 
         Raises:
             NotFound: there is no such run.
-            NotAllowed: the run belongs to somebody else.
+            NotAllowed: the run belongs to another user.
         """
         viewer = self._viewer(user_id)
         return self._do(lambda service: service.runs.steps(viewer, run_id, limit, after))
@@ -134,7 +129,7 @@ class Workflow(Runnable):
     def get_workflow_history(
         self, session_id: str, *, user_id: str | None = None, num_runs: int = 3
     ) -> list[RunOutput]:
-        """Return the latest completed runs of a session, in order: inputs and what they came to."""
+        """Return the latest completed runs of a session, in order, with inputs and outputs."""
         return self._do(
             lambda service: service.sessions.workflow_history(
                 self._viewer(user_id), session_id, num_runs
@@ -151,26 +146,13 @@ class Workflow(Runnable):
             )
         )
 
-    @property
-    def fingerprint(self) -> str:
-        """A digest of the declaration: two workflows with the same one do the same."""
-        pinned: dict[str, JsonValue] = {
-            "shape": self.layout.shape.pinned,
-            "session_state": self.session_state,
-        }
-        return digest(pinned)
-
-    @property
-    def code(self) -> tuple[object, ...]:
-        """The steps' functions, and those that choose and judge."""
-        return tuple((one.main, one.review_when) for one in self.layout.code.values())
-
-    @property
-    def initial_state(self) -> dict[str, JsonValue]:
-        """The state with which a new session begins."""
-        return dict(self.session_state)
-
-    @property
-    def parts(self) -> tuple[Component, ...]:
-        """The agents, teams and workflows in it, which are registered with it."""
-        return tuple(self.layout.parts)
+    def _define(self) -> WorkflowDefinition:
+        layout, session_state = self._layout, self.session_state
+        return WorkflowDefinition(
+            kind="workflow",
+            declare=lambda: {"shape": layout.shape.pinned, "session_state": session_state},
+            code=tuple((code.main, code.review_when) for code in layout.code.values()),
+            parts=tuple(layout.parts),
+            session_state=session_state,
+            layout=layout,
+        )

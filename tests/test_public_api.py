@@ -8,14 +8,19 @@ import ast
 import importlib
 import inspect
 import os
+import tomllib
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 from types import ModuleType
 
+import pytest
 from pydantic import BaseModel
 
+import kern
+
 LIST = Path(__file__).with_name("public_api.txt")
+ROOT = LIST.parent.parent
 HEADER = """\
 # What users may import. A module stands at the margin, its names below it, the members of a class
 # after a dot, the parameters of what is called by name. tests/test_public_api.py tells how to
@@ -76,7 +81,9 @@ def members(value: type) -> list[str]:
         found |= set(value.model_fields)
     if issubclass(value, Enum):
         found |= set(value.__members__)
-    return sorted(name for name in found if not name.startswith(("_", "model_config")))
+    # pydantic puts these two into the namespace of a model.
+    hidden = ("_", "model_config", "model_post_init")
+    return sorted(name for name in found if not name.startswith(hidden))
 
 
 def spelled(taken: Iterable[inspect.Parameter]) -> Iterator[str]:
@@ -124,6 +131,16 @@ def describe(module: str) -> Iterator[str]:
 def current() -> str:
     blocks = ("\n".join(describe(module)) for module in listed_modules())
     return HEADER + "\n" + "\n\n".join(blocks) + "\n"
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert kern.__version__ == project["version"]
+
+
+def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'agents'"):
+        getattr(kern, "agents")  # noqa: B009  type checkers know that it is none
 
 
 def test_the_public_surface_is_the_one_agreed_on() -> None:

@@ -1,4 +1,21 @@
-"""The life of one agent run: a turn, its calls, the next turn, until there is an answer."""
+"""The workflow of one agent run: a turn, its calls, the next turn, until there is an answer.
+
+How workflow code differs from other code, and why this one looks as it does:
+
+- **It is deterministic.** A workflow's state is not stored. When a worker has dropped it from its
+  cache, or another worker continues it, Temporal executes this code again from its beginning and
+  answers every activity, timer and signal from the recorded history. The code must then issue the
+  same commands in the same order. So it reads no clock but `workflow.now()`, no database and no
+  random numbers, iterates over nothing whose order may differ, and changes the order of its
+  commands only under `workflow.patched(...)`. `tests/replay/` replays recorded histories.
+- **It knows ids only.** Content and decisions are in SQL. A signal carries the id of a requirement
+  whose row is resolved, never the decision; the next activity reads the rows. A signal that is
+  lost, repeated or late therefore changes nothing but the moment at which somebody looks.
+- **Signals may come first.** A signal may arrive before `run` has begun, so the state that its
+  handler changes is made in `__init__`, which `@workflow.init` calls before any handler.
+- **Some work is shielded.** A cancelled workflow raises CancelledError at each `await`. What must
+  be done nevertheless, such as storing why the run ends, is awaited through `asyncio.shield`.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -26,9 +43,9 @@ from kern.workflows.report import Report
 
 @workflow.defn(name="AgentRun")
 class AgentRun:
-    """Runs turns and calls in their order, and parks while only people can go on.
+    """Executes turns and calls in their order, and parks while only people can continue the run.
 
-    Its id is the run's id. It carries ids and small facts; content and decisions are in SQL.
+    The workflow's id is the run's id.
     """
 
     @workflow.init
@@ -37,8 +54,8 @@ class AgentRun:
         self._gates = Gates(cursor.heartbeat)
         self._children = Children(cursor, self._gates, self._take_up)
         self._report: Report | None = None
-        self._is_asked = False
-        self._moved = False
+        self._is_watched_early = False
+        self._has_moved_on = False
         self._summarise = False
 
     @workflow.run
@@ -46,55 +63,57 @@ class AgentRun:
         """Take turns from the cursor on until the run has ended."""
         if cursor.parent_run_id is not None:
             self._report = Report(
-                cursor.run_id, cursor.parent_run_id, self._gates, lambda: self._stands_still
+                cursor.run_id, cursor.parent_run_id, self._gates, lambda: self._is_idle
             )
-            if cursor.watched or (self._is_asked and workflow.patched("asked-before-it-began")):
+            if cursor.watched or (
+                self._is_watched_early and workflow.patched("asked-before-it-began")
+            ):
                 self._report.watch()
         try:
             await self._take_turns(cursor)
         except (asyncio.CancelledError, ActivityError) as error:
             await self._give_up(error)
-            await self._let_go()
+            await self._release_waiters()
             if is_cancelled_exception(error):
                 raise
-        await self._let_go()
+        await self._release_waiters()
         if self._summarise:
-            # Nobody waits for it any more, and the run has ended whatever becomes of it.
+            # The run has ended, whether the summary can be made or not, and nobody waits for it.
             with suppress(ActivityError):
                 await steps.summarise(self._cursor.run_id, self._cursor.heartbeat)
 
     @workflow.signal(name="resolved")
     def resolved(self, news: Resolved) -> None:
-        """Hear that a requirement's row is resolved."""
+        """Take note that a requirement's row is resolved."""
         self._gates.resolved.add(news.requirement_id)
 
     @workflow.update(name="wait_for_stop")
     async def wait_for_stop(self, query: StopQuery) -> Stop:
-        """Answer when the run stands still, having heard of all that the caller knows of."""
-        await workflow.wait_condition(lambda: self._moved or self._has_stopped(query))
-        return Stop(moved=self._moved)
+        """Answer when the run is idle and knows all the resolutions that the caller knows."""
+        await workflow.wait_condition(lambda: self._has_moved_on or self._has_stopped(query))
+        return Stop(moved=self._has_moved_on)
 
     @workflow.signal(name="told")
-    def told(self, news: Told) -> None:
-        """Hear where a run right below this one stands."""
-        self._gates.told(news)
+    def child_reported(self, report: Told) -> None:
+        """Take note of the state of a child run."""
+        self._gates.take_report(report)
 
     @workflow.signal(name="watched")
     def watched(self, ask: Nothing) -> None:  # noqa: ARG002  every message has one
-        """Hear that the run above waits for this one's end, maybe before this history began."""
-        self._is_asked = True
+        """Take note that the parent waits for this run's end; may arrive before `run` begins."""
+        self._is_watched_early = True
         if self._report is not None:
             self._report.watch()
 
     @property
-    def _stands_still(self) -> bool:
-        return self._gates.stands_still and (self._gates.ended or self._children.are_settled)
+    def _is_idle(self) -> bool:
+        return self._gates.is_idle and (self._gates.ended or self._children.are_settled)
 
     def _take_up(self, work: Sequence[Work]) -> None:
-        """Take what an activity has begun; only pipelines have such work."""
+        """Start work that an activity has opened; only pipelines have such work."""
 
     def _has_stopped(self, query: StopQuery) -> bool:
-        return self._gates.ended or (self._gates.has_heard(query) and self._stands_still)
+        return self._gates.ended or (self._gates.knows_all(query) and self._is_idle)
 
     async def _take_turns(self, cursor: RunCursor) -> None:
         turn = cursor.turn
@@ -104,18 +123,18 @@ class AgentRun:
                 await self._move_on(turn)
 
     async def _take_turn(self, turn: int) -> bool:
-        """Take a turn and bring its calls to their ends; False when the run has ended."""
+        """Take a turn and bring its calls to their ends; return False once the run has ended."""
         with self._gates.working():
             outcome = await steps.take_turn(self._cursor.run_id, turn, self._cursor.heartbeat)
             calls = [asyncio.ensure_future(self._bring_to_end(call)) for call in outcome.calls]
         self._summarise = outcome.summarise
-        goes_on = await asyncio.gather(*calls)
-        return not outcome.ended and all(goes_on)
+        continues = await asyncio.gather(*calls)
+        return not outcome.ended and all(continues)
 
     async def _bring_to_end(self, call: PlannedCall) -> bool:
-        """Wait for people, execute, and ask people again if need be.
+        """Wait for people, execute the call, and wait for people again if need be.
 
-        False when that ended the run.
+        Return False if that ended the run.
         """
         gate = call.gate
         while True:
@@ -134,16 +153,19 @@ class AgentRun:
         return suggested or turns >= self._cursor.turns_per_history
 
     async def _move_on(self, turn: int) -> None:
-        """Continue with a new history: a run that never ends must not grow one for ever."""
-        self._moved = True
+        """Continue as new: the history of a long run must not grow without bound."""
+        self._has_moved_on = True
         await workflow.wait_condition(workflow.all_handlers_finished)
-        told: dict[str, object] = {"turn": turn}
+        position: dict[str, object] = {"turn": turn}
         if self._report is not None and self._report.is_watched:
-            told["watched"] = True
-        workflow.continue_as_new(self._cursor.model_copy(update=told))
+            position["watched"] = True
+        workflow.continue_as_new(self._cursor.model_copy(update=position))
 
-    async def _let_go(self) -> None:
-        """Answer everybody who waits for a stop, as the run ends."""
+    async def _release_waiters(self) -> None:
+        """Answer those who wait for a stop, and the parent, since the run has ended.
+
+        A workflow that completes while an update is being handled would fail that update.
+        """
         self._gates.ended = True
         self._children.close()
         if self._report is not None:
@@ -151,7 +173,7 @@ class AgentRun:
         await workflow.wait_condition(workflow.all_handlers_finished)
 
     async def _give_up(self, error: BaseException) -> None:
-        """Store why the run ends, also while it is being cancelled."""
+        """Store why the run ends, even while the workflow is being cancelled."""
         ending = CloseInput(
             run_id=self._cursor.run_id,
             cancelled=is_cancelled_exception(error),
@@ -159,6 +181,7 @@ class AgentRun:
         )
         if isinstance(error, ActivityError) and isinstance(error.cause, ApplicationError):
             cause = error.cause
-            said = {"code": cause.type or "error", "message": cause.message}
-            ending = ending.model_copy(update=said)
+            failure = {"code": cause.type or "error", "message": cause.message}
+            ending = ending.model_copy(update=failure)
+        # Shielded, since a second cancellation must not stop it.
         await asyncio.shield(asyncio.ensure_future(steps.close(ending, self._cursor.heartbeat)))

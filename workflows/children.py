@@ -1,4 +1,11 @@
-"""The runs right below a run: started as child workflows, and heard of until they end."""
+"""The children of a run: started as child workflows, and followed until they end.
+
+The parent's row says `paused` only while all that is open in it and in its children waits for
+people. Only the workflow knows when that is so: between two activities, rows alone look idle. So
+each time that the workflow becomes idle, a task (`_keep_paused`) has an activity check the rows and
+set the status. The activity may disagree, because a person has decided since; then the child is
+about to report, and the task waits for that.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -19,12 +26,13 @@ _LOOK_AGAIN = timedelta(seconds=5)
 
 
 class Children:
-    """What a run does for those below it, and what it knows of them.
+    """The child runs of one run.
 
     Args:
-        cursor: Where the run's own workflow began.
-        gates: What it waits for.
-        take_up: Takes the work that begins in the place of what waits for people.
+        cursor: The position at which the run's own workflow began.
+        gates: What the run waits for.
+        take_up: Starts work that replaces what waits for people, in a container with a bound on
+            how many branches run at the same time.
     """
 
     def __init__(
@@ -33,36 +41,37 @@ class Children:
         self._cursor = cursor
         self._gates = gates
         self._take_up = take_up
-        self._stored = -1
-        self._keeper: asyncio.Task[None] | None = None
+        # The version of the gates whose idleness the run's row has.
+        self._paused_version = -1
+        self._pause_task: asyncio.Task[None] | None = None
 
     @property
     def are_settled(self) -> bool:
-        """Whether the run's row says that it is paused, if it waits for runs below it."""
-        return not self._gates.below or self._stored == self._gates.news
+        """Whether the run's row is up to date, where the run waits for children."""
+        return not self._gates.children or self._paused_version == self._gates.version
 
     async def run(self, child: Child) -> None:
-        """Have a child run, and wait until it has ended, in whatever way: its row says how."""
-        if self._keeper is None:
-            self._keeper = asyncio.create_task(self._keep())
-        self._gates.below[child.run_id] = False
+        """Start a child run and wait until it has ended; its row says how."""
+        if self._pause_task is None:
+            self._pause_task = asyncio.create_task(self._keep_paused())
+        self._gates.children[child.run_id] = False
         try:
             await self._start(child)
         except WorkflowAlreadyStartedError:
-            # Of an earlier history of this run, or brought back because it was lost.
+            # An earlier history of this run started it, or the relay did because it was lost.
             await self._watch(child.run_id)
         except FailureError as error:
-            # However it ended, the activity that follows reads it from the child's row.
+            # The activity that follows reads from the child's row how it ended.
             if is_cancelled_exception(error) and workflow.cancellation_reason() is not None:
                 raise asyncio.CancelledError from error
         finally:
-            self._gates.below.pop(child.run_id, None)
-            self._gates.news += 1
+            self._gates.children.pop(child.run_id, None)
+            self._gates.version += 1
 
     def close(self) -> None:
-        """Look after nobody any more."""
-        if self._keeper is not None:
-            self._keeper.cancel()
+        """Stop updating the run's row."""
+        if self._pause_task is not None:
+            self._pause_task.cancel()
 
     async def _start(self, child: Child) -> None:
         await workflow.execute_child_workflow(
@@ -78,7 +87,7 @@ class Children:
             id=child.run_id,
             result_type=Nothing,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            # SQL has cancelled it with this run, and the outbox tells it.
+            # The transaction that cancels this run cancels its children, and the outbox signals it.
             parent_close_policy=ParentClosePolicy.ABANDON,
             cancellation_type=ChildWorkflowCancellationType.TRY_CANCEL,
         )
@@ -86,27 +95,27 @@ class Children:
     async def _watch(self, run_id: str) -> None:
         with suppress(FailureError):
             await send(run_id, "watched", Nothing())
-            await workflow.wait_condition(lambda: run_id not in self._gates.below)
+            await workflow.wait_condition(lambda: run_id not in self._gates.children)
 
-    async def _keep(self) -> None:
-        """Have the run's row say that it is paused, each time that nothing but people is left."""
+    async def _keep_paused(self) -> None:
+        """Set the run's row to `paused` each time that the run is idle."""
         gates = self._gates
         while True:
             await workflow.wait_condition(
-                lambda: bool(gates.below) and gates.stands_still and not self.are_settled
+                lambda: bool(gates.children) and gates.is_idle and not self.are_settled
             )
-            seen = gates.news
+            version = gates.version
             outcome = await steps.pause(self._cursor.run_id, self._cursor.heartbeat)
             if outcome.work:
                 self._take_up(outcome.work)
-                # What was taken up begins before it is asked again whether anything goes on.
+                # Let the new tasks begin, so that the run is not idle when that is asked again.
                 await asyncio.sleep(0)
             if outcome.stands_still:
-                self._stored = seen
+                self._paused_version = version
             elif not outcome.work:
-                # Somebody has decided, and the run below is about to tell.
+                # A person has decided, and the child is about to report.
                 with suppress(TimeoutError):
                     await workflow.wait_condition(
-                        lambda: gates.news != seen,  # noqa: B023
+                        lambda: gates.version != version,  # noqa: B023
                         timeout=_LOOK_AGAIN,
                     )

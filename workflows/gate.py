@@ -1,7 +1,12 @@
-"""Waiting for people.
+"""What a workflow knows of its run's requirements and children, and whether the run is idle.
 
-Which requirements are open, which are resolved, which runs inside this one wait, and whether the
-run stands still.
+A run is *idle* when nothing happens until a person decides. Clients wait for that moment, and a
+parent run's row is set to `paused` by it, so it must not be reported too early. Three things keep a
+run from being idle although it waits for a requirement:
+
+- an activity is being executed (`working`);
+- the requirement is resolved, but the coroutine that waits for it has not been resumed yet;
+- a child run is active.
 """
 
 from collections.abc import Generator
@@ -13,12 +18,12 @@ from temporalio import workflow
 from kern.contracts.messages import ExpiryOutcome, Gate, StopQuery, Told
 from kern.workflows import steps
 
-# A row that is not due yet for the clock of its worker is looked at again after this time.
-_CLOCKS_DIFFER = timedelta(seconds=1)
+# Clocks differ: a deadline that has not passed on the worker's clock is checked again after this.
+_RECHECK = timedelta(seconds=1)
 
 
 class Gates:
-    """What a run knows of its requirements: ids, and nothing of what was decided."""
+    """The ids of a run's requirements and children; the decisions are in SQL."""
 
     def __init__(self, heartbeat: float) -> None:
         self._heartbeat = heartbeat
@@ -26,75 +31,84 @@ class Gates:
         self.waiting: set[str] = set()
         self._busy = 0
         self.ended = False
-        # The runs right below this one that have not ended, and whether each stands still.
-        self.below: dict[str, bool] = {}
-        # Counts what changes, so that what was stored of an earlier state is known as such.
-        self.news = 0
+        # The child runs that have not ended, and whether each is idle.
+        self.children: dict[str, bool] = {}
+        # Counts changes: whoever stored something about the state sees whether it is still current.
+        self.version = 0
 
     @property
-    def stands_still(self) -> bool:
-        """Whether nothing happens until somebody decides, or nothing will ever happen again."""
+    def is_idle(self) -> bool:
+        """Whether nothing happens until a person decides, or the run has ended."""
         if self.ended:
             return True
-        # Somebody who waits for what is resolved has not woken up yet, but will.
-        waits = bool(self.waiting) or bool(self.below)
-        woken = not self.waiting.isdisjoint(self.resolved) or not all(self.below.values())
-        return self._busy == 0 and waits and not woken
+        is_waiting = bool(self.waiting) or bool(self.children)
+        # A coroutine that waits for a resolved requirement is about to be resumed.
+        is_about_to_continue = not self.waiting.isdisjoint(self.resolved)
+        are_children_idle = all(self.children.values())
+        return self._busy == 0 and is_waiting and not is_about_to_continue and are_children_idle
 
     @contextmanager
     def working(self) -> Generator[None]:
-        """Have the run not stand still within the block, whatever it waits for."""
+        """Keep the run from being idle within the block, whatever else it waits for."""
         self._busy += 1
         try:
             yield
         finally:
             self._busy -= 1
 
-    def has_heard(self, query: StopQuery) -> bool:
-        """Whether the run knows of all resolutions of which the caller knows."""
+    def knows_all(self, query: StopQuery) -> bool:
+        """Whether the run knows all the resolutions that the caller knows.
+
+        A resolution in a child run that has ended is not reported any more, and counts as known.
+        """
         return all(
-            one in self.resolved or (one in query.through and query.through[one] not in self.below)
-            for one in query.resolved
+            requirement_id in self.resolved
+            or (
+                requirement_id in query.through
+                and query.through[requirement_id] not in self.children
+            )
+            for requirement_id in query.resolved
         )
 
-    def told(self, news: Told) -> None:
-        """Take in where a run below stands."""
-        self.news += 1
-        self.resolved.update(news.heard)
-        if news.run_id in self.below:
-            self.below[news.run_id] = news.stands_still
-            if news.ended:
-                del self.below[news.run_id]
+    def take_report(self, report: Told) -> None:
+        """Take note of the state of a child run."""
+        self.version += 1
+        self.resolved.update(report.heard)
+        if report.run_id in self.children:
+            self.children[report.run_id] = report.stands_still
+            if report.ended:
+                del self.children[report.run_id]
 
     async def wait(self, gate: Gate) -> bool:
-        """Wait until a requirement is resolved or expired; False when that ended the run.
+        """Wait until a requirement is resolved or expired; return False if that ended the run.
 
-        The row decides: the timer only makes an activity look at it.
+        The row decides. The timer only has an activity look at the row, which may answer with a
+        later deadline: clocks differ, and an escalation or a reminder may come first.
         """
         current: Gate | None = gate
-        least = timedelta(0)
-        while current is not None and not await self._hear(current, least):
-            outcome = await self._look(current)
+        shortest = timedelta(0)
+        while current is not None and not await self._wait_for_signal(current, shortest):
+            outcome = await self._expire(current)
             if outcome.run_ended:
                 return False
-            current, least = outcome.gate, _CLOCKS_DIFFER
+            current, shortest = outcome.gate, _RECHECK
         return True
 
-    async def _hear(self, gate: Gate, least: timedelta) -> bool:
-        """Wait for the signal; False when the deadline passed first."""
-        left = None if gate.due_at is None else max(gate.due_at - workflow.now(), least)
+    async def _wait_for_signal(self, gate: Gate, shortest: timedelta) -> bool:
+        """Wait for the signal; return False if the deadline passes first."""
+        remaining = None if gate.due_at is None else max(gate.due_at - workflow.now(), shortest)
         self.waiting.add(gate.requirement_id)
         try:
             await workflow.wait_condition(
-                lambda: gate.requirement_id in self.resolved, timeout=left
+                lambda: gate.requirement_id in self.resolved, timeout=remaining
             )
         except TimeoutError:
             return False
         finally:
             self.waiting.discard(gate.requirement_id)
-            self.news += 1
+            self.version += 1
         return True
 
-    async def _look(self, gate: Gate) -> ExpiryOutcome:
+    async def _expire(self, gate: Gate) -> ExpiryOutcome:
         with self.working():
             return await steps.expire(gate.requirement_id, self._heartbeat)

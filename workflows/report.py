@@ -1,4 +1,4 @@
-"""Tells the run above where this one stands."""
+"""Reports a run's state to the workflow of its parent run."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,71 +12,76 @@ from kern.workflows.gate import Gates
 
 
 class Report:
-    """Signals the workflow of the run above, whenever this run stops, goes on or hears something.
+    """Signals the parent's workflow when this run stops, continues or hears of a resolution.
+
+    One task sends all reports, one after another, so they arrive in their order.
 
     Args:
         run_id: This run.
-        parent_run_id: The one above.
+        parent_run_id: Its parent.
         gates: What this run waits for.
-        stands_still: Whether it stands still, as its row says too.
+        is_idle: Returns whether this run is idle, and its row says so.
     """
 
     def __init__(
-        self, run_id: str, parent_run_id: str, gates: Gates, stands_still: Callable[[], bool]
+        self, run_id: str, parent_run_id: str, gates: Gates, is_idle: Callable[[], bool]
     ) -> None:
         self._run_id = run_id
         self._parent = parent_run_id
         self._gates = gates
-        self._stands_still = stands_still
-        self._stood, self._news = False, gates.news
-        self._told: set[str] = set()
-        self._is_watched = self._is_asked = False
-        self._task = asyncio.create_task(self._tell_all())
+        self._is_idle = is_idle
+        # The state as it was reported last.
+        self._was_idle, self._version = False, gates.version
+        self._reported: set[str] = set()
+        self._is_watched = self._is_requested = False
+        self._task = asyncio.create_task(self._report_changes())
 
     @property
     def is_watched(self) -> bool:
-        """Whether the run above asked to be told of the end."""
+        """Whether the parent asked for a report of the end."""
         return self._is_watched
 
     def watch(self) -> None:
-        """Tell anew where this run stands, and in time that it has ended."""
-        self._is_watched = self._is_asked = True
+        """Report the present state again, and later the end."""
+        self._is_watched = self._is_requested = True
 
     async def close(self) -> None:
-        """Tell no more, but for the end, if the run above asked for that."""
+        """Stop reporting; report the end if the parent asked for it."""
         self._task.cancel()
         if self._is_watched:
-            await self._tell(Told(run_id=self._run_id, ended=True))
+            await self._send(Told(run_id=self._run_id, ended=True))
 
-    async def _tell_all(self) -> None:
+    async def _report_changes(self) -> None:
         while True:
             await workflow.wait_condition(
                 lambda: (
-                    self._is_asked
-                    or self._stands_still() != self._stood
-                    or self._gates.news != self._news
-                    or not self._gates.resolved <= self._told
+                    self._is_requested
+                    or self._is_idle() != self._was_idle
+                    or self._gates.version != self._version
+                    or not self._gates.resolved <= self._reported
                 )
             )
-            heard = sorted(self._gates.resolved - self._told)
-            self._stood, self._is_asked = self._stands_still(), False
-            # It may have gone on and stopped again since: the run above looks at the rows anew.
-            self._news = self._gates.news
-            self._told.update(heard)
-            news = Told(run_id=self._run_id, stands_still=self._stood, heard=tuple(heard))
-            await self._tell(news)
+            # Sorted, since a set has no order that a replay would repeat.
+            resolved = sorted(self._gates.resolved - self._reported)
+            self._was_idle, self._is_requested = self._is_idle(), False
+            # A new version is reported even if the run is idle as before: it may have continued and
+            # stopped again meanwhile, so that the parent has to look at the rows again.
+            self._version = self._gates.version
+            self._reported.update(resolved)
+            report = Told(run_id=self._run_id, stands_still=self._was_idle, heard=tuple(resolved))
+            await self._send(report)
 
-    async def _tell(self, news: Told) -> None:
-        # The run above has ended: nobody waits for this one.
+    async def _send(self, report: Told) -> None:
+        # It fails if the parent has ended: then nobody waits for this run.
         with suppress(FailureError):
-            await send(self._parent, "told", news)
+            await send(self._parent, "told", report)
 
 
 async def send(run_id: str, signal: str, message: Contract) -> None:
-    """Signal another run's workflow, also when whoever does it is stopped meanwhile.
+    """Signal another run's workflow, even if the calling task is cancelled meanwhile.
 
-    A signal that is cancelled in the moment in which it is made is never done: the task of the
-    workflow that made it would not end.
+    It is shielded, because a signal that is cancelled in the very activation that makes it never
+    completes: the workflow task would not end.
 
     Raises:
         FailureError: there is no such workflow any more.

@@ -1,4 +1,4 @@
-"""Calls of activities, each with its timeouts and its retry policy in one place."""
+"""The calls of activities, each with its timeouts and its retry policy."""
 
 from datetime import timedelta
 from typing import TypeVar
@@ -26,14 +26,14 @@ from kern.contracts.messages import (
 
 Answer = TypeVar("Answer")
 
-# What fails for a passing reason is tried for ever: the activity itself says when to give up.
-_PATIENT = RetryPolicy(
+# Without a limit: the activity itself says when to give up, by an error that is not retryable.
+_UNLIMITED = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     backoff_coefficient=2.0,
     maximum_interval=timedelta(seconds=60),
 )
-# What the run does without if it cannot be had.
-_MODEST = RetryPolicy(
+# For what the run can do without.
+_LIMITED = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_attempts=4
 )
 _MODEL_LIMIT = timedelta(hours=2)
@@ -43,7 +43,7 @@ _TEXT_LIMIT = timedelta(minutes=10)
 
 
 async def take_turn(run_id: str, turn: int, heartbeat: float) -> TurnOutcome:
-    """Have the model answer, and its answer stored."""
+    """Have the model answer, and store the answer."""
     ask = TurnInput(run_id=run_id, turn=turn)
     return await _execute("model_turn", ask, TurnOutcome, _MODEL_LIMIT, heartbeat)
 
@@ -59,7 +59,7 @@ async def execute_call(run_id: str, call: PlannedCall, heartbeat: float) -> Tool
 async def pipeline_step(
     run_id: str, lane: str | None, heartbeat: float, name: str = ""
 ) -> PipelineOutcome:
-    """Have a pipeline's steps executed, as far as they go by themselves."""
+    """Execute the steps of a lane until it waits, ends or becomes several."""
     ask = PipelineInput(run_id=run_id, lane=lane)
     return await _execute(
         "pipeline_step", ask, PipelineOutcome, _TOOL_LIMIT, heartbeat, summary=name or None
@@ -67,26 +67,26 @@ async def pipeline_step(
 
 
 async def expire(requirement_id: str, heartbeat: float) -> ExpiryOutcome:
-    """Ask SQL whether a deadline that has passed closes its requirement."""
+    """Expire a requirement, unless its row says otherwise."""
     ask = ExpiryInput(requirement_id=requirement_id)
     return await _execute("expire", ask, ExpiryOutcome, _WRITE_LIMIT, heartbeat)
 
 
 async def pause(run_id: str, heartbeat: float) -> PauseOutcome:
-    """Have a run paused that waits for nothing but people, unless its rows say otherwise."""
+    """Set a run to `paused`, unless its rows say otherwise."""
     ask = PauseInput(run_id=run_id)
     return await _execute("pause_run", ask, PauseOutcome, _WRITE_LIMIT, heartbeat)
 
 
 async def summarise(run_id: str, heartbeat: float) -> None:
-    """Have the session's summary tell of a run."""
+    """Add a run to the session's summary."""
     ask = SummaryInput(run_id=run_id)
-    await _execute("summarise", ask, Nothing, _TEXT_LIMIT, heartbeat, policy=_MODEST)
+    await _execute("summarise", ask, Nothing, _TEXT_LIMIT, heartbeat, policy=_LIMITED)
 
 
 async def name_session(ask: NameInput) -> None:
     """Have a session named by the model."""
-    await _execute("name_session", ask, Nothing, _TEXT_LIMIT, policy=_MODEST)
+    await _execute("name_session", ask, Nothing, _TEXT_LIMIT, policy=_LIMITED)
 
 
 async def close(ending: CloseInput, heartbeat: float) -> None:
@@ -101,10 +101,10 @@ async def _execute(
     limit: timedelta,
     heartbeat: float | None = None,
     *,
-    policy: RetryPolicy = _PATIENT,
+    policy: RetryPolicy = _UNLIMITED,
     summary: str | None = None,
 ) -> Answer:
-    """Execute an activity; one without a `heartbeat`, in seconds, tells of no life."""
+    """Execute an activity; `heartbeat` is its timeout in seconds, None for no heartbeats."""
     answer: Answer = await workflow.execute_activity(
         name,
         ask,

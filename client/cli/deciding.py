@@ -9,7 +9,7 @@ from kern.client.service.service import Service
 from kern.contracts.reports import Receipt
 from kern.contracts.viewer import OPERATOR
 from kern.errors import AlreadyResolved, InvalidDecision
-from kern.requirements import Requirement
+from kern.requirements import Requirement, closed_message
 from kern.values.states import RequirementKind, RequirementStatus, Verdict
 
 LATER = "Accepted and kept: it will be acted on when a worker runs (`kern up --app …`)."
@@ -120,7 +120,7 @@ async def open_requirement(service: Service, requirement_id: str) -> Requirement
     """
     item = await service.inbox.read(OPERATOR, requirement_id)
     if item.status is not RequirementStatus.pending:
-        raise AlreadyResolved(item.closed_message())
+        raise AlreadyResolved(closed_message(item))
     return item
 
 

@@ -58,9 +58,9 @@ def _about(event: RunEvent) -> str:
         case TurnStarted() | TurnCompleted():
             return f"turn {event.turn}"
         case ToolCallStarted():
-            return one_line(show_call(event.tool.name, event.tool.arguments), _LONGEST)
+            return one_line(show_call(event.tool.tool_name, event.tool.arguments), _LONGEST)
         case ToolCallCompleted():
-            return one_line(f"{event.tool.name}: {event.tool.result}", _LONGEST)
+            return one_line(f"{event.tool.tool_name}: {event.tool.result}", _LONGEST)
         case RunNoted():
             return one_line(
                 ", ".join(f"{key}={value}" for key, value in event.data.items()), _LONGEST

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable
 
 from kern.client.cli.printing import safe, say, styled
+from kern.components.component import definition_of
 from kern.components.runnable import Runnable
 from kern.errors import KernError
 from kern.events import (
@@ -30,7 +31,7 @@ class Screen:
     @staticmethod
     def is_of_use_for(component: Runnable) -> bool:
         """Whether somebody sees text come, and wants to: pieces of JSON are not for people."""
-        return sys.stdout.isatty() and component.output_schema is None
+        return sys.stdout.isatty() and definition_of(component).output_schema is None
 
     def follow(self, events: Iterable[RunEvent]) -> RunOutput:
         """Print text as it comes, and return the run as it stands at the end."""

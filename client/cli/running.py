@@ -13,6 +13,7 @@ from kern.client.processes.app import database_of, load_app
 from kern.client.processes.process_runtime import close_runtime
 from kern.client.service.decision_checks import tool_of
 from kern.client.service.installation import new_service
+from kern.components.component import definition_of
 from kern.components.run_options import RunOptions
 from kern.components.runnable import Runnable
 from kern.contracts.requests import RunRequest
@@ -110,7 +111,7 @@ def ask_until_done(
 
 
 def _screen_for(component: Runnable) -> AnyScreen | None:
-    if component.kind == "workflow":
+    if definition_of(component).kind == "workflow":
         return StepScreen() if StepScreen.is_of_use() else None
     return Screen() if Screen.is_of_use_for(component) else None
 
@@ -199,7 +200,7 @@ def _status_of(run_id: str) -> RunStatus | None:
 def _the_component(app: str) -> Runnable:
     """Return what the app has to run: members of a team are run by it."""
     loaded = [item for item in load_app(app) if isinstance(item, Runnable)]
-    parts = {part.id for item in loaded for part in item.parts}
+    parts = {part.id for item in loaded for part in definition_of(item).parts}
     candidates = [item for item in loaded if item.id not in parts]
     if len(candidates) != 1:
         names = ", ".join(f"{item.id!r}" for item in candidates) or "none"

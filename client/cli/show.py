@@ -135,7 +135,7 @@ def _turn(report: RunReport, turn: int, message: Message) -> None:
 
 
 def _call(report: RunReport, call: ToolExecution) -> None:
-    say("  call   ", styled(show_call(call.name, call.arguments), "cyan"))
+    say("  call   ", styled(show_call(call.tool_name, call.arguments), "cyan"))
     for item in report.run.requirements:
         if item.tool_call_id == call.id:
             _requirement(report, item)

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from kern.components.agents.model_component import ModelComponent
-from kern.components.component import Component
+from kern.components.component import Component, definition_of
 from kern.errors import InvalidDecision, InvalidInput
 from kern.requirements import Requirement
-from kern.tools.tool import Tool
+from kern.tools.tool import Tool, tool_definition
 from kern.values.validation import described
 
 
@@ -20,7 +20,7 @@ def tool_of(component: Component, item: Requirement) -> Tool | None:
     """Return the tool that a requirement is about, of a component or of a part of it."""
     at: Component | None = component
     for label in item.path[1:-1]:
-        part = None if at is None else at.part(label)
+        part = None if at is None else definition_of(at).part(label)
         # A workflow has names in the path for what holds its steps.
         at = None if part is None and isinstance(at, ModelComponent) else part or at
     return at.tools.get(item.tool_name or "") if isinstance(at, ModelComponent) else None
@@ -57,7 +57,7 @@ def check_edits(component: Component, requirements: Sequence[Requirement]) -> No
 def misfit(tool: Tool, arguments: dict[str, JsonValue]) -> str | None:
     """Return why a tool does not take these arguments; None if it does."""
     try:
-        tool.signature.validate(arguments)
+        tool_definition(tool).signature.validate(arguments)
     except ValueError as error:
         return str(error)
     return None

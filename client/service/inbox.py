@@ -15,10 +15,10 @@ from kern.db.engine.store import Store
 from kern.db.reading import listings, run_outputs
 from kern.errors import InvalidDecision
 from kern.process.checkpoints import reach
-from kern.requirements import Requirement
+from kern.requirements import Requirement, submitted_digest
 from kern.values.canonical import clean_text
 from kern.values.states import RequirementKind
-from kern.values.validation import a_count
+from kern.values.validation import require_count
 
 LONGEST_PAGE = 1000
 
@@ -71,7 +71,7 @@ class Inbox:
             InvalidInput: the limit or an id makes no sense.
             NotFound: there is no requirement at the cursor.
         """
-        a_count("limit", limit, most=LONGEST_PAGE)
+        require_count("limit", limit, most=LONGEST_PAGE)
         return await self._store.read(
             lambda tx: listings.list_pending(
                 tx,
@@ -167,7 +167,7 @@ def _submission(requirement: Requirement, by: str | None) -> Submission:
         raise InvalidDecision(message)
     return Submission(
         requirement_id=requirement.id,
-        digest=requirement.submitted_digest,
+        digest=submitted_digest(requirement),
         draft=draft,
         actor=clean_text(by or draft.by or requirement.user_id or system_user()),
     )

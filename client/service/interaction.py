@@ -18,7 +18,7 @@ from kern.contracts.viewer import Viewer
 from kern.process.wakeup import Bell
 from kern.requirements import Requirement
 from kern.run import RunOutput
-from kern.values.ids import an_id, new_id
+from kern.values.ids import new_id, require_id
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,11 @@ class Interaction:
     async def _submit(
         self, viewer: Viewer, run_id: str, requirements: Sequence[Requirement]
     ) -> Submitted:
-        an_id("run_id", run_id)
+        require_id("run_id", run_id)
         if all(item.draft is None for item in requirements):
             # With a decision, the transaction that stores it checks whose run it is.
             status = await self._runs.status(viewer, run_id)
-            return Submitted(StopQuery(), status.stands_still)
+            return Submitted(StopQuery(), status.is_idle)
         accepted = await self._inbox.decide_all(viewer, requirements, within=run_id)
         if accepted[-1].run_ids[-1] == run_id:
             is_idle = accepted[-1].is_idle
@@ -146,7 +146,7 @@ class Interaction:
         while True:
             await self._waiting.stop(run_id, watch, query)
             output = await self._stopped(viewer, run_id)
-            if output.status.stands_still:
+            if output.status.is_idle:
                 return output
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_WAIT)

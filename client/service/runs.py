@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from kern.client.service.ports import Deliverer
 from kern.client.service.reports import read_report
-from kern.components.component import Component
+from kern.components.component import Component, definition_of
 from kern.contracts.reports import RunPage, RunReport
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR, Viewer
@@ -21,9 +21,9 @@ from kern.errors import NotAllowed
 from kern.media import read_all
 from kern.process.checkpoints import reach
 from kern.run import RunOutput, StepExecution
-from kern.values.ids import an_id, new_id
+from kern.values.ids import new_id, require_id
 from kern.values.states import RunStatus
-from kern.values.validation import a_count
+from kern.values.validation import require_count
 
 LONGEST_PAGE = 1000
 
@@ -70,8 +70,8 @@ class Runs:
             lambda tx: accepting.accept(
                 tx,
                 request,
-                component_kind=component.kind,
-                initial_state=component.initial_state,
+                component_kind=definition_of(component).kind,
+                initial_state=definition_of(component).initial_state,
                 now=now,
                 run_id=run_id,
                 session_id=session_id,
@@ -89,7 +89,7 @@ class Runs:
             NotAllowed: it belongs to somebody else.
             RunEnded: it has ended already.
         """
-        an_id("run_id", run_id)
+        require_id("run_id", run_id)
         now = datetime.now(UTC)
         reach("cancel.before_store")
         delivery = await self._store.write(lambda tx: lifecycle.cancel(tx, run_id, viewer, now))
@@ -104,7 +104,7 @@ class Runs:
             NotAllowed: it belongs to somebody else.
             Conflict: it has not failed, or is no workflow's.
         """
-        an_id("run_id", run_id)
+        require_id("run_id", run_id)
         now = datetime.now(UTC)
         delivery = await self._store.write(lambda tx: retries.retry(tx, run_id, viewer, now))
         return await self._deliver(run_id, delivery)
@@ -116,12 +116,12 @@ class Runs:
             NotFound: there is no such run.
             NotAllowed: it belongs to somebody else.
         """
-        an_id("run_id", run_id)
+        require_id("run_id", run_id)
         return await self._store.read(lambda tx: run_outputs.run_output(tx, run_id, viewer))
 
     async def status(self, viewer: Viewer, run_id: str) -> RunStatus:
         """Read where a run stands, and nothing else of it. Raises as `read`."""
-        an_id("run_id", run_id)
+        require_id("run_id", run_id)
         row = await self._store.read(lambda tx: run_outputs.find_run(tx, run_id, viewer))
         return RunStatus(row.status)
 
@@ -138,7 +138,7 @@ class Runs:
             run_outputs.find_run(tx, run_id, viewer)
             return step_progress.steps_of(tx, run_id, limit, after)
 
-        an_id("run_id", run_id)
+        require_id("run_id", run_id)
         return await self._store.read(read)
 
     async def page(
@@ -165,7 +165,7 @@ class Runs:
             InvalidInput: the limit or an id makes no sense.
             NotFound: there is no run at the cursor.
         """
-        a_count("limit", limit, most=LONGEST_PAGE)
+        require_count("limit", limit, most=LONGEST_PAGE)
         return await self._store.read(
             lambda tx: listings.list_runs(
                 tx,

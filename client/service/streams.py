@@ -11,8 +11,8 @@ from kern.db.engine.stores import PostgresStore
 from kern.db.reading.event_feed import mark_streamed, position
 from kern.errors import InvalidInput
 from kern.process.live_text import Follower
-from kern.values.ids import an_id
-from kern.values.validation import a_count
+from kern.values.ids import require_id
+from kern.values.validation import require_count
 
 # A database that tells nobody, such as a file that processes share, is asked this often.
 _ASK_EVERY = 0.5
@@ -38,8 +38,8 @@ class Readers:
             NotFound: there is no such run.
             NotAllowed: it belongs to somebody else.
         """
-        a_count("after", after, least=0)
-        follower = await self.follower(an_id("run_id", run_id))
+        require_count("after", after, least=0)
+        follower = await self.follower(require_id("run_id", run_id))
         try:
             _check_number(run_id, after, await self.announced(run_id, viewer))
         except BaseException:

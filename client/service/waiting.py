@@ -169,4 +169,4 @@ def _stands_still(tx: Session, run_id: str) -> bool:
     run = tx.get(RunRow, run_id)
     if run is None:
         raise run_outputs.no_run(run_id)
-    return RunStatus(run.status).stands_still
+    return RunStatus(run.status).is_idle

@@ -1,4 +1,4 @@
-"""Whether two pieces of code that go by one name would do the same."""
+"""Compares pieces of code that have the same name: may one replace the other?"""
 
 import functools
 from collections.abc import Iterable, Mapping
@@ -7,51 +7,53 @@ from types import CellType, FunctionType, MethodType
 _DEEPEST = 6
 
 
-def is_same(one: object, other: object, depth: int = 0) -> bool:
-    """Whether one may stand for the other.
+def is_same(left: object, right: object, depth: int = 0) -> bool:
+    """Whether one may replace the other.
 
     Functions may if they were made by the same lines, with defaults and closures that may; other
-    things if they are equal. What cannot be compared is not the same.
+    objects if they are equal. What cannot be compared is not the same.
     """
-    if one is other:
+    if left is right:
         return True
-    if type(one) is not type(other) or depth > _DEEPEST:
+    if type(left) is not type(right) or depth > _DEEPEST:
         return False
-    return _is_same(one, other, depth + 1)
+    return _is_same(left, right, depth + 1)
 
 
 # A case for each kind.
-def _is_same(one: object, other: object, depth: int) -> bool:  # noqa: PLR0911
-    match one, other:
+def _is_same(left: object, right: object, depth: int) -> bool:  # noqa: PLR0911
+    match left, right:
         case FunctionType(), FunctionType():
-            held = [one.__defaults__, one.__kwdefaults__, *(one.__closure__ or ())]
-            theirs = [other.__defaults__, other.__kwdefaults__, *(other.__closure__ or ())]
-            is_code = one.__code__ == other.__code__ and one.__module__ == other.__module__
-            return is_code and _are_same(held, theirs, depth)
+            left_values = [left.__defaults__, left.__kwdefaults__, *(left.__closure__ or ())]
+            right_values = [right.__defaults__, right.__kwdefaults__, *(right.__closure__ or ())]
+            is_code = left.__code__ == right.__code__ and left.__module__ == right.__module__
+            return is_code and _are_same(left_values, right_values, depth)
         case CellType(), CellType():
-            return _are_same(_content(one), _content(other), depth)
+            return _are_same(_content(left), _content(right), depth)
         case MethodType(), MethodType():
-            return is_same(one.__func__, other.__func__, depth) and is_same(
-                one.__self__, other.__self__, depth
+            return is_same(left.__func__, right.__func__, depth) and is_same(
+                left.__self__, right.__self__, depth
             )
         case functools.partial(), functools.partial():
             return _are_same(
-                (one.func, one.args, one.keywords), (other.func, other.args, other.keywords), depth
+                (left.func, left.args, left.keywords),
+                (right.func, right.args, right.keywords),
+                depth,
             )
         case ((list() | tuple()), (list() | tuple())):
-            return _are_same(one, other, depth)
+            return _are_same(left, right, depth)
         case Mapping(), Mapping():
-            return one.keys() == other.keys() and all(
-                is_same(value, other[key], depth) for key, value in one.items()
+            return left.keys() == right.keys() and all(
+                is_same(value, right[key], depth) for key, value in left.items()
             )
         case _:
-            return _is_equal(one, other)
+            return _is_equal(left, right)
 
 
-def _are_same(one: Iterable[object], other: Iterable[object], depth: int) -> bool:
-    ours, theirs = [*one], [*other]
-    return len(ours) == len(theirs) and all(
-        is_same(mine, yours, depth) for mine, yours in zip(ours, theirs, strict=True)
+def _are_same(left: Iterable[object], right: Iterable[object], depth: int) -> bool:
+    left_items, right_items = [*left], [*right]
+    return len(left_items) == len(right_items) and all(
+        is_same(*pair, depth) for pair in zip(left_items, right_items, strict=True)
     )
 
 
@@ -62,8 +64,8 @@ def _content(cell: CellType) -> tuple[object, ...]:
         return ()
 
 
-def _is_equal(one: object, other: object) -> bool:
+def _is_equal(left: object, right: object) -> bool:
     try:
-        return bool(one == other)
+        return bool(left == right)
     except Exception:  # noqa: BLE001  a value's own comparison may raise anything
         return False

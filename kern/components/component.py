@@ -1,15 +1,20 @@
-"""What agents, teams and pipelines have in common: an id under which runs find their code again."""
+"""What agents, teams and workflows have in common: an id under which runs find their code again."""
 
 import re
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol, TypeVar, cast
 
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
 from kern.components.code_identity import is_same
 from kern.contracts.database import Database
 from kern.errors import InvalidDefinition
+from kern.values.canonical import digest
 from kern.values.validation import described
 
+_DEFINITION = "_definition"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -18,63 +23,108 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-.")[:100]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Definition:
+    """What Kern itself reads of a component, beside its id, name and database.
+
+    Users never need it, so it is not among a component's attributes: `definition_of` returns it.
+
+    Attributes:
+        kind: `agent`, `team` or `workflow`.
+        declare: Returns the declaration as JSON, from which the fingerprint is made.
+        code: The objects of this process that a run executes: functions, and the model's client.
+        parts: The components inside this one, which are registered with it.
+        session_state: The state with which a new session begins.
+        output_schema: The model that the content of a run's output is an instance of.
+    """
+
+    kind: str
+    declare: Callable[[], JsonValue]
+    code: tuple[object, ...] = ()
+    parts: tuple["Component", ...] = ()
+    session_state: Mapping[str, JsonValue] = field(default_factory=dict)
+    output_schema: type[BaseModel] | None = None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The digest of the declaration: two components with the same one do the same."""
+        return digest(self.declare())
+
+    @property
+    def initial_state(self) -> dict[str, JsonValue]:
+        """A copy of the state with which a new session begins."""
+        return dict(self.session_state)
+
+    def part(self, label: str) -> "Component | None":
+        """Return the component inside this one whose runs have this label in their path."""
+        return next((part for part in self.parts if part.id == label), None)
+
+
 class Component:
-    """Something that runs: it is registered under `id`, and holds no session."""
+    """Something that runs: it is registered under `id`, and holds no session.
 
-    kind: ClassVar[str] = "component"
+    Without an `id` it gets one that is made from its name or, without a name, from `prefix` and its
+    fingerprint: the same declaration always gets the same id.
+    """
 
-    def __init__(self, component_id: str, name: str, db: Database | None) -> None:
+    def __init__(
+        self, id: str | None, name: str | None, db: Database | None, *, prefix: str
+    ) -> None:
+        component_id = id or slug(name or f"{prefix}-{definition_of(self).fingerprint[:12]}")
         if not _ID.fullmatch(component_id):
-            shown = repr(component_id) if component_id else f"What is left of the name {name!r}"
+            label = repr(component_id) if component_id else f"What is left of the name {name!r}"
             message = (
-                f"{shown} cannot be the id of a component: use up to 100 letters (a to z), digits, "
+                f"{label} cannot be the id of a component: use up to 100 letters (a to z), digits, "
                 "dots, underscores and hyphens, beginning with a letter or digit, or pass id= "
                 "beside name=."
             )
             raise InvalidDefinition(message)
         self.id = component_id
-        self.name = name
-        self.db = _a_database(db)
+        self.name = name or component_id
+        self.db = _require_database(db)
 
-    @property
-    def fingerprint(self) -> str:
-        """A digest of the declaration: two objects with the same one do the same."""
+    def _define(self) -> Definition:
         raise NotImplementedError
 
-    @property
-    def code(self) -> tuple[object, ...]:
-        """What of it is executed by this process: functions, and how its model is reached."""
-        return ()
 
-    @property
-    def initial_state(self) -> dict[str, JsonValue]:
-        """The state with which a new session begins."""
-        return {}
-
-    @property
-    def parts(self) -> tuple["Component", ...]:
-        """The components inside this one, which are registered with it."""
-        return ()
-
-    def part(self, label: str) -> "Component | None":
-        """Return the component that runs inside this one under a label of its path."""
-        return next((one for one in self.parts if one.id == label), None)
+Definition_co = TypeVar("Definition_co", bound=Definition, covariant=True)
 
 
-def _a_database(given: object) -> Database | None:
-    if given is None or isinstance(given, Database):
-        return given
-    message = f"db is {described(given)}: use SqliteDb(…), PostgresDb(…) or InMemoryDb()."
+class Defined(Protocol[Definition_co]):
+    """A component, seen by the type of its definition."""
+
+    def _define(self) -> Definition_co: ...
+
+
+def definition_of(component: Defined[Definition_co]) -> Definition_co:
+    """Return a component's definition, which is made once: this is the door for Kern's own code.
+
+    Its type follows the component's: of an agent or team it is a `ModelDefinition`, of a workflow a
+    `WorkflowDefinition`.
+    """
+    attributes = vars(component)
+    if _DEFINITION not in attributes:
+        # The one place that calls it.
+        definition = component._define()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        attributes[_DEFINITION] = definition
+    return cast("Definition_co", attributes[_DEFINITION])
+
+
+def _require_database(value: object) -> Database | None:
+    if value is None or isinstance(value, Database):
+        return value
+    message = f"db is {described(value)}: use SqliteDb(…), PostgresDb(…) or InMemoryDb()."
     raise InvalidDefinition(message)
 
 
-def refuse_other(known: Component, component: Component) -> None:
-    """Refuse a component under the id of one that it cannot stand for.
+def refuse_other(existing: Component, component: Component) -> None:
+    """Refuse a component under the id of another one that it cannot replace.
 
     Raises:
         InvalidDefinition: they are declared differently, or around other code.
     """
-    if known.fingerprint == component.fingerprint and is_same(known.code, component.code):
+    before, after = definition_of(existing), definition_of(component)
+    if before.fingerprint == after.fingerprint and is_same(before.code, after.code):
         return
     message = (
         f"Two different components have the id {component.id!r}. Runs find their code by id, so "

@@ -8,7 +8,7 @@ from kern.components.runner import Runner, Work, arunner_for
 from kern.errors import InvalidInput
 from kern.events import RunEvent, RunStop
 from kern.run import RunOutput
-from kern.values.validation import truths
+from kern.values.validation import require_bools
 
 Typed = Callable[[RunOutput], RunOutput]
 
@@ -43,7 +43,7 @@ def shown_with(everything: bool) -> Show:  # noqa: FBT001  one value, named by w
     Raises:
         InvalidInput: it is neither.
     """
-    truths(InvalidInput, stream_events=everything)
+    require_bools(InvalidInput, stream_events=everything)
     return "everything" if everything else "content"
 
 
@@ -53,7 +53,7 @@ def selection(*, stream: bool, stream_events: bool, background: bool = False) ->
     Raises:
         InvalidInput: the options do not go together.
     """
-    truths(InvalidInput, stream=stream, stream_events=stream_events, background=background)
+    require_bools(InvalidInput, stream=stream, stream_events=stream_events, background=background)
     if not stream:
         if stream_events:
             message = "stream_events=True is for stream=True: pass both."

@@ -1,8 +1,8 @@
-"""Which components this process can execute, by id."""
+"""The components that this process can execute, by id."""
 
 import sys
 
-from kern.components.component import Component, refuse_other
+from kern.components.component import Component, definition_of, refuse_other
 from kern.errors import NotFound
 
 
@@ -23,11 +23,11 @@ class Registry:
                 interactive session the later one replaces the earlier, because cells are executed
                 again.
         """
-        known = self._components.get(component.id)
-        if known is not None and known is not component and not _interactive():
-            refuse_other(known, component)
+        existing = self._components.get(component.id)
+        if existing is not None and existing is not component and not _interactive():
+            refuse_other(existing, component)
         self._components[component.id] = component
-        for part in component.parts:
+        for part in definition_of(component).parts:
             self.register(part)
 
     def find(self, component_id: str) -> Component | None:
@@ -43,17 +43,17 @@ class Registry:
         try:
             return self._components[component_id]
         except KeyError:
-            known = ", ".join(sorted(self._components)) or "none"
+            ids = ", ".join(sorted(self._components)) or "none"
             message = (
                 f"No component with the id {component_id!r} is registered in this process (there "
-                f"are: {known}). "
+                f"are: {ids}). "
                 "Start a worker with the app that declares it."
             )
             raise NotFound(message) from None
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The ids of all components, in the order in which they came."""
+        """The ids of all components, in the order in which they were registered."""
         return tuple(self._components)
 
 

@@ -9,7 +9,7 @@ from collections.abc import (
 )
 from typing import Any, Literal, Unpack, overload
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import JsonValue, ValidationError
 
 from kern import media
 from kern.components import event_iterators
@@ -32,8 +32,6 @@ class Runnable(RunMethods, SessionMethods):
 
     Every method has an async twin whose name begins with `a`.
     """
-
-    output_schema: type[BaseModel] | None = None
 
     @overload
     def run(
@@ -188,7 +186,7 @@ class Runnable(RunMethods, SessionMethods):
             **{name: value for name, value in options.items() if value is not None},
             "component_id": self.id,
             "input": input_text(text),
-            "media": media.given(images, files),
+            "media": media.collect(images, files),
         }
         try:
             return RunRequest.model_validate(values)

@@ -1,4 +1,4 @@
-"""What Kern's own tools may read of the past: what the run's owner may."""
+"""The earlier runs that Kern's own tools may read: those that the run's owner may read."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -10,7 +10,7 @@ from kern.values.states import RunStatus
 
 
 class PastRun(BaseModel):
-    """An earlier run as a model is told of it; long texts are cut.
+    """An earlier run as a model sees it; long texts are cut.
 
     Attributes:
         number: Its number in its session.
@@ -28,7 +28,7 @@ class PastRun(BaseModel):
 
 
 class Past(Protocol):
-    """The runs before one run, of its session and of its owner's other sessions."""
+    """Reads the runs before one run, of its session and of its owner's other sessions."""
 
     def chat_history(self, runs: int, before: int | None) -> list[PastRun]:
         """Return the session's runs that come before this one, or before a number, in order."""
@@ -40,7 +40,7 @@ class Past(Protocol):
 
 
 class _NoPast:
-    """The past of a context that no run made."""
+    """The past of a context outside a run, as in a test of a tool."""
 
     def chat_history(self, runs: int, before: int | None) -> list[PastRun]:
         """Return nothing."""
@@ -55,6 +55,6 @@ class _NoPast:
 
 @dataclass
 class PastContext(RunContext):
-    """The context of a call with the past beside it, for the tools that come with Kern."""
+    """The context of a call with the past, for Kern's own tools."""
 
     past: Past = field(default_factory=_NoPast, repr=False)

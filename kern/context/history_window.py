@@ -1,4 +1,4 @@
-"""What a model sees of a session's earlier runs, cut so that every call keeps its result."""
+"""Cuts the messages of a session's earlier runs so that every call keeps its result."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ _LONGEST_INPUT = 200
 
 @dataclass(frozen=True)
 class Window:
-    """How much of a session's past an agent asked for, counted in runs or in messages.
+    """How many earlier runs or messages of its session an agent sees.
 
     Attributes:
-        runs: So many completed runs; None where messages are counted.
-        messages: So many messages of completed runs; None where runs are counted.
-        tool_calls: How many calls, the latest ones, keep their messages; None for all.
+        runs: The number of completed runs; None if messages are counted.
+        messages: The number of messages of completed runs; None if runs are counted.
+        tool_calls: The number of calls, the latest ones, that are shown; None for all.
     """
 
     runs: int | None = None
@@ -30,7 +30,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Waiting:
-    """What a paused run waits for, as its requirement says."""
+    """What a paused run waits for, from its requirement."""
 
     kind: RequirementKind
     tool_name: str | None = None
@@ -40,36 +40,36 @@ class Waiting:
 
 
 def fitted(messages: Sequence[Message], tool_calls: int | None = None) -> list[Message]:
-    """Return messages of ended runs with only the latest calls, and no call or result alone.
+    """Return messages of ended runs with only the latest calls, each call with its result.
 
-    A message from which a call was cut loses the provider's own items, which would name it.
+    If calls are removed from a message, the provider's own items go too, since they name the calls.
     """
-    left = tool_calls
+    remaining = tool_calls
     groups: list[list[Message]] = []
     for group in reversed(list(_groups(messages))):
-        groups.append(_fitted(group, left))
-        if left is not None:
-            left -= sum(message.role == "tool" for message in groups[-1])
-    return _said_once([message for group in reversed(groups) for message in group])
+        groups.append(_fitted(group, remaining))
+        if remaining is not None:
+            remaining -= sum(message.role == "tool" for message in groups[-1])
+    return _without_repeated_answers([message for group in reversed(groups) for message in group])
 
 
-def paused_line(given: str, waiting: Sequence[Waiting]) -> str:
-    """Say in one line what a paused run waits for, and how it began."""
-    what = "; ".join(f"waiting for {_awaited(one)}" for one in waiting)
-    began = canonical_json(_cut(_one_line(given), _LONGEST_INPUT))
-    return f"[An earlier request, {began}, is paused: {_cut(what, _LONGEST_LINE)}]"
+def paused_line(run_input: str, waiting: Sequence[Waiting]) -> str:
+    """Return one line with a paused run's input and what it waits for."""
+    reasons = "; ".join(f"waiting for {_describe(requirement)}" for requirement in waiting)
+    request = canonical_json(_cut(_one_line(run_input), _LONGEST_INPUT))
+    return f"[An earlier request, {request}, is paused: {_cut(reasons, _LONGEST_LINE)}]"
 
 
-def _said_once(messages: Sequence[Message]) -> list[Message]:
-    """Leave out an answer that was handed on as it was, where the result that it was is shown."""
+def _without_repeated_answers(messages: Sequence[Message]) -> list[Message]:
+    """Leave out an answer that repeats the result before it, as in a team that routes."""
     before: Sequence[Message | None] = [None, *messages]
     return [
         message
-        for message, last in zip(messages, before, strict=False)
+        for message, previous in zip(messages, before, strict=False)
         if not (
-            last is not None
-            and (last.role, message.role, message.provider) == ("tool", "assistant", None)
-            and last.content == message.content
+            previous is not None
+            and (previous.role, message.role, message.provider) == ("tool", "assistant", None)
+            and previous.content == message.content
         )
     ]
 
@@ -91,36 +91,36 @@ def _fitted(group: list[Message], most: int | None) -> list[Message]:
     if head.role == "tool":
         return []
     pairs = _pairs(head, results)
-    kept = pairs if most is None else pairs[max(0, len(pairs) - most) :]
-    calls, answers = [call for call, _ in kept], [answer for _, answer in kept]
+    shown = pairs if most is None else pairs[max(0, len(pairs) - most) :]
+    calls, shown_results = [call for call, _ in shown], [result for _, result in shown]
     if len(calls) == len(head.tool_calls):
-        return [head, *answers]
+        return [head, *shown_results]
     if not calls and not head.content:
         return []
-    cut = {"tool_calls": calls, "items": [], "provider": None}
-    return [head.model_copy(update=cut), *answers]
+    shortened = {"tool_calls": calls, "items": [], "provider": None}
+    return [head.model_copy(update=shortened), *shown_results]
 
 
 def _pairs(head: Message, results: list[Message]) -> list[tuple[RequestedCall, Message]]:
-    """Join calls to results; ids are a provider's own, and may repeat in another answer."""
-    left = list(results)
+    """Pair calls with results; a provider's ids may repeat in another answer."""
+    unpaired = list(results)
     pairs: list[tuple[RequestedCall, Message]] = []
     for call in head.tool_calls:
-        answer = next((one for one in left if one.tool_call_id == call.id), None)
-        if answer is not None:
-            left.remove(answer)
-            pairs.append((call, answer))
+        result = next((message for message in unpaired if message.tool_call_id == call.id), None)
+        if result is not None:
+            unpaired.remove(result)
+            pairs.append((call, result))
     return pairs
 
 
-def _awaited(waiting: Waiting) -> str:
-    given = ", ".join(f"{key}={canonical_json(value)}" for key, value in waiting.arguments.items())
-    call = f"{waiting.tool_name or 'a step'}({given})"
-    asked = canonical_json(_one_line(waiting.question or call))
+def _describe(waiting: Waiting) -> str:
+    arguments = (f"{key}={canonical_json(value)}" for key, value in waiting.arguments.items())
+    call = f"{waiting.tool_name or 'a step'}({', '.join(arguments)})"
+    question = canonical_json(_one_line(waiting.question or call))
     return {
         RequirementKind.confirmation: f"approval of {call}",
         RequirementKind.user_input: f"values for {', '.join(waiting.fields)} of {call}",
-        RequirementKind.user_feedback: f"an answer to {asked}",
+        RequirementKind.user_feedback: f"an answer to {question}",
         RequirementKind.external_execution: f"the result of {call} from elsewhere",
         RequirementKind.output_review: f"a review of the output of {call}",
         RequirementKind.error: f"a decision about {call}, which failed",

@@ -1,4 +1,4 @@
-"""What a model is shown of its session, beside the messages of the run itself."""
+"""What a model is shown of its session, besides the messages of the run itself."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from kern.values.canonical import canonical_json
 
 DEFAULT_RUNS = 3
 
-# What stands in doubled braces is somebody else's placeholder, and passed over as a whole.
+# Doubled braces mark a placeholder of another system, which stays as it is.
 _PLACEHOLDER = re.compile(r"\{\{[^{}]*\}\}|\{([^\W\d]\w*)\}")
 
 
@@ -21,11 +21,11 @@ class Context:
     """The part of an agent's declaration that says what its model sees.
 
     Attributes:
-        window: The history that is shown; None for none.
+        window: The earlier runs that are shown; None for none.
         shows_state: Whether the session's state is shown as JSON.
         shows_summary: Whether the session's summary is shown.
-        members_window: The history that is shown to the members of a team; None for their own.
-        shows_calls: Whether the calls that the run has made are told of in the instructions.
+        members_window: The earlier runs that members of a team see; None for their own options.
+        shows_calls: Whether the instructions tell of the calls that the run has made.
     """
 
     instructions: str | None = None
@@ -38,7 +38,7 @@ class Context:
     def leading(
         self, instructions: str, members_window: Window | None, *, shows_calls: bool
     ) -> "Context":
-        """Return what the leader of a team is shown, and its members."""
+        """Return the context of a team's leader, and of its members."""
         return replace(
             self,
             instructions=instructions,
@@ -52,23 +52,28 @@ class Context:
         return (
             self.shows_state
             or self.shows_summary
-            or any(found.group(1) for found in _PLACEHOLDER.finditer(self.instructions or ""))
+            or any(match.group(1) for match in _PLACEHOLDER.finditer(self.instructions or ""))
         )
 
     @property
     def declared(self) -> list[JsonValue]:
-        """What the declaration says beyond the first version's, which had no more to say."""
+        """The options that are set, of those that the first version did not have.
+
+        Unset options are left out, so that an id made from a declaration stays as it is.
+        """
         window = self.window or Window()
-        said: list[tuple[str, JsonValue]] = [
+        options: list[tuple[str, JsonValue]] = [
             ("num_history_messages", window.messages),
             ("max_tool_calls_from_history", window.tool_calls),
             ("add_session_state_to_context", self.shows_state or None),
             ("add_session_summary_to_context", self.shows_summary or None),
         ]
-        return [[name, value] for name, value in said if value is not None]
+        return [[name, value] for name, value in options if value is not None]
 
-    def told(self, state: Mapping[str, JsonValue], summary: str | None = None) -> str | None:
-        """Return the instructions with the state's values in place of the names in braces."""
+    def instructions_with(
+        self, state: Mapping[str, JsonValue], summary: str | None = None
+    ) -> str | None:
+        """Return the instructions, with the state's values in place of the names in braces."""
         parts = [] if self.instructions is None else [_filled(self.instructions, state)]
         if self.shows_summary and summary:
             parts.append(f"Summary of the conversation so far:\n{summary}")
@@ -80,10 +85,10 @@ class Context:
 def window_of(
     *, shown: bool, runs: int, messages: int | None, tool_calls: int | None
 ) -> Window | None:
-    """Return the history that an agent shows its model.
+    """Return the earlier runs that an agent shows its model.
 
     Raises:
-        InvalidDefinition: it is counted in runs and in messages at once.
+        InvalidDefinition: they are limited by runs and by messages at once.
     """
     if messages is not None and runs != DEFAULT_RUNS:
         message = (
@@ -97,11 +102,11 @@ def window_of(
 
 
 def _filled(instructions: str, state: Mapping[str, JsonValue]) -> str:
-    def value(found: re.Match[str]) -> str:
-        name = found.group(1)
+    def replacement(match: re.Match[str]) -> str:
+        name = match.group(1)
         if name is None or name not in state:
-            return found.group()
-        given = state[name]
-        return given if isinstance(given, str) else canonical_json(given)
+            return match.group()
+        value = state[name]
+        return value if isinstance(value, str) else canonical_json(value)
 
-    return _PLACEHOLDER.sub(value, instructions)
+    return _PLACEHOLDER.sub(replacement, instructions)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, fi
 from kern.errors import InvalidInput
 from kern.media import File, Image
 from kern.values.canonical import canonical_json, clean_json, clean_text
-from kern.values.ids import an_id
+from kern.values.ids import require_id
 from kern.values.states import OnBusy
 
 
@@ -34,7 +34,7 @@ class RunRequest(BaseModel):
     @field_validator("run_id", "session_id", "user_id", mode="before")
     @classmethod
     def _an_id(cls, given: object, info: ValidationInfo) -> str | None:
-        return given if given is None else an_id(str(info.field_name), given)
+        return given if given is None else require_id(str(info.field_name), given)
 
     @field_validator("input")
     @classmethod

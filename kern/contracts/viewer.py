@@ -4,7 +4,7 @@ import getpass
 from dataclasses import dataclass
 
 from kern.errors import InvalidInput, NotAllowed
-from kern.values.ids import an_id
+from kern.values.ids import require_id
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Viewer:
 
     def __post_init__(self) -> None:
         if self.user_id is not None:
-            an_id("user_id", self.user_id)
+            require_id("user_id", self.user_id)
 
     def check(self, what: str, owner: str | None, component_id: str | None = None) -> None:
         """Refuse what belongs to somebody else, or to another component.

@@ -1,4 +1,4 @@
-"""What Kern asks of a model, whoever serves it."""
+"""The interface of models: requests, answers, errors."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class OutputSpec(BaseModel):
 
 
 class ModelRequest(BaseModel):
-    """One call of a model: the whole conversation, since servers need not keep any."""
+    """One call of a model. It has the whole conversation, since servers need not keep any."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -52,10 +52,9 @@ class Usage(BaseModel):
 
 
 class ModelResponse(BaseModel):
-    """One answer: text, calls, and the provider's items as they must be sent back.
+    """One answer: text, calls, and the provider's items, which have to be sent back as they are.
 
-    Whatever model it comes from, its text is cleaned here of what databases refuse: lone surrogates
-    and NUL.
+    Lone surrogates and NUL, which databases refuse, are removed from it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,24 +67,24 @@ class ModelResponse(BaseModel):
 
     @field_validator("content", "provider")
     @classmethod
-    def _clean_text(cls, given: str) -> str:
-        return clean_text(given)
+    def _clean_text(cls, value: str) -> str:
+        return clean_text(value)
 
     @field_validator("items")
     @classmethod
-    def _clean_items(cls, given: JsonValue) -> JsonValue:
-        return clean_json(given)
+    def _clean_items(cls, value: JsonValue) -> JsonValue:
+        return clean_json(value)
 
     @field_validator("tool_calls")
     @classmethod
-    def _clean_calls(cls, given: list[RequestedCall]) -> list[RequestedCall]:
+    def _clean_calls(cls, calls: list[RequestedCall]) -> list[RequestedCall]:
         return [
             RequestedCall(
-                id=clean_text(one.id),
-                name=clean_text(one.name),
-                arguments=clean_text(one.arguments),
+                id=clean_text(call.id),
+                name=clean_text(call.name),
+                arguments=clean_text(call.arguments),
             )
-            for one in given
+            for call in calls
         ]
 
 
@@ -96,7 +95,7 @@ class ProviderError(Exception):
         code: `rate_limited`, `server_error`, `timeout`, `connection`, `refused` or
             `insufficient_quota`.
         retryable: Whether the same call may succeed later.
-        retry_after: Seconds that the provider asked to wait; None if it said nothing.
+        retry_after: The seconds to wait, if the provider named any.
     """
 
     def __init__(
@@ -117,7 +116,7 @@ class Model(ABC):
     It keeps no conversation, and components may share it.
 
     Attributes:
-        id: What people know it by; default: the name of its class.
+        id: The model's name; default: the name of its class.
     """
 
     id: str
@@ -129,12 +128,12 @@ class Model(ABC):
 
     @property
     def declared(self) -> tuple[object, ...]:
-        """What tells it from another of its class; default: its public attributes."""
+        """What distinguishes it from another model of its class; default: its public attributes."""
         return tuple(value for name, value in sorted(vars(self).items()) if name[:1] != "_")
 
     @abstractmethod
     async def respond(self, request: ModelRequest, on_delta: Delta | None = None) -> ModelResponse:
-        """Answer `request`; with `on_delta`, stream the answer and pass each piece of its text on.
+        """Answer `request`; with `on_delta`, stream the answer and pass on each piece of its text.
 
         Raises:
             ProviderError: the provider failed or refused.

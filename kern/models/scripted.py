@@ -1,4 +1,4 @@
-"""A model that says what it was told to: for tests, rehearsals and demonstrations."""
+"""A model with scripted answers, for tests, rehearsals and demonstrations."""
 
 import json
 import re
@@ -12,6 +12,8 @@ from kern.models.base import Delta, Model, ModelRequest, ModelResponse, Provider
 from kern.run import RequestedCall
 from kern.values.canonical import clean_text
 
+__all__ = ["Call", "Part", "Script", "ScriptedModel", "Step", "answers_since_user"]
+
 PROVIDER = "scripted"
 
 
@@ -21,7 +23,7 @@ class Call:
 
     Args:
         name: The tool.
-        arguments_text: The arguments' raw text, where it is to be no valid JSON.
+        arguments_text: The arguments' raw text instead, for text that is no valid JSON.
         arguments: The arguments, by name.
     """
 
@@ -31,9 +33,9 @@ class Call:
     def __init__(
         self, name: str, /, *, arguments_text: str | None = None, **arguments: JsonValue
     ) -> None:
-        written = json.dumps(arguments, ensure_ascii=False)
+        text = arguments_text or json.dumps(arguments, ensure_ascii=False)
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "arguments_text", arguments_text or written)
+        object.__setattr__(self, "arguments_text", text)
 
 
 Part = str | BaseModel | Call
@@ -42,7 +44,7 @@ Script = Sequence[Step] | Callable[[ModelRequest], Step]
 
 
 class ScriptedModel(Model):
-    """A model whose answers are written down.
+    """A model whose answers are scripted.
 
     Which answer is next follows from the conversation alone, so that a script survives crashes and
     works in any number of processes.
@@ -74,7 +76,7 @@ class ScriptedModel(Model):
         return f"ScriptedModel(id={self.id!r})"
 
     async def respond(self, request: ModelRequest, on_delta: Delta | None = None) -> ModelResponse:
-        """Give the answer that the script has for this point of the conversation.
+        """Return the script's answer for this point of the conversation.
 
         Raises:
             ProviderError: the script has no answer for it.
@@ -92,12 +94,12 @@ class ScriptedModel(Model):
             RequestedCall(id=f"call_{turn}_{index}", name=call.name, arguments=call.arguments_text)
             for index, call in enumerate(part for part in parts if isinstance(part, Call))
         ]
-        said = [content, *(call.arguments for call in calls)]
+        output = [content, *(call.arguments for call in calls)]
         return ModelResponse(
             content=content,
             tool_calls=calls,
             provider=PROVIDER,
-            usage=Usage(input_tokens=_words(_asked(request)), output_tokens=_words(said)),
+            usage=Usage(input_tokens=_words(_texts_of(request)), output_tokens=_words(output)),
         )
 
     def _step(self, script: Sequence[Step], turn: int) -> Step:
@@ -127,7 +129,7 @@ def _texts(parts: Sequence[Part]) -> Iterator[str]:
             yield part.model_dump_json()
 
 
-def _asked(request: ModelRequest) -> Iterator[str]:
+def _texts_of(request: ModelRequest) -> Iterator[str]:
     yield request.instructions or ""
     for message in request.messages:
         yield message.content

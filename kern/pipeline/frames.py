@@ -1,4 +1,4 @@
-"""Frames: instances of a pipeline's nodes, the phases that they go through, and how they end."""
+"""Frames: instances of a pipeline's nodes, their phases and their outcomes."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,39 +9,39 @@ from pydantic import JsonValue
 
 from kern.pipeline.nodes import Node, Shape
 
-# Where a frame's input is: what the run was asked, what a frame came to, or what one was given,
-# such as an item. What a person edited names what it took the place of, too.
+# The source of a frame's input: the run's input, the content of a frame, or what a frame was given,
+# such as an item. The source of an edited input also names the source that it replaces.
 RUN = "run"
 _OUT, _IN, _EDITED = "out", "in", "edited"
 
 
 def out_of(frame_id: str) -> str:
-    """Return the source of what begins with what a frame came to."""
+    """Return the source of an input that is a frame's content."""
     return f"{_OUT}:{frame_id}"
 
 
 def into(frame_id: str) -> str:
-    """Return the source of what begins with what a frame was given."""
+    """Return the source of an input that is what a frame was given."""
     return f"{_IN}:{frame_id}"
 
 
 def edited(frame_id: str, source: str) -> str:
-    """Return the source of a frame whose input a person edited that was at `source`."""
+    """Return the source of a frame's edited input, which replaces the input at `source`."""
     return f"{_EDITED}:{frame_id}:{origin(source)}"
 
 
 def origin(source: str) -> str:
-    """Return where an input was before anybody edited it."""
+    """Return the source of an input before it was edited."""
     return source.split(":", 2)[2] if source.startswith(f"{_EDITED}:") else source
 
 
 def is_edited(frame_id: str, source: str) -> bool:
-    """Whether a person edited what a frame begins with."""
+    """Whether a person edited the frame's input."""
     return source.startswith(f"{_EDITED}:{frame_id}:")
 
 
 def held_in(source: str) -> tuple[str, bool]:
-    """Return the frame that holds an input, and whether that is what it came to."""
+    """Return the frame that holds an input, and whether the input is that frame's content."""
     where, frame_id, *_ = source.split(":", 2)
     return frame_id, where == _OUT
 
@@ -49,10 +49,10 @@ def held_in(source: str) -> tuple[str, bool]:
 class Phase(StrEnum):
     """What a frame needs next.
 
-    `pending`: nothing yet, its turn will come. `gate`: a person, before it begins. `ask`: the
-    code that says what it opens. `work`: to be executed. `open`: its children. `until`: the code
-    that says whether a loop is over. `judge`: the code that says whether a person reviews.
-    `review`: a person, about its output. `trouble`: a person, about its failure.
+    `pending`: nothing until it is opened. `gate`: a person, before it begins. `ask`: the code that
+    chooses its children. `work`: its execution. `open`: its children. `until`: the code that says
+    whether a loop is over. `judge`: the code that says whether a person reviews. `review`: a
+    person, about its output. `trouble`: a person, about its failure.
     """
 
     pending = "pending"
@@ -68,18 +68,18 @@ class Phase(StrEnum):
 
     @property
     def needs_person(self) -> bool:
-        """Whether a person has to say something."""
+        """Whether it needs a person's decision."""
         return self in {Phase.gate, Phase.review, Phase.trouble}
 
 
-# Phases in which somebody has to act on the frame itself.
+# The phases in which the frame itself needs something from outside.
 SERVED = frozenset(Phase) - {Phase.pending, Phase.open, Phase.done}
-# The same as rows have them.
+# The same, as rows have them.
 SERVED_VALUES = tuple(sorted(phase.value for phase in SERVED))
 
 
 class Outcome(StrEnum):
-    """How a frame ended. One that was skipped has no content: what follows gets what it got."""
+    """How a frame ended. A skipped frame has no content: the next one gets its input instead."""
 
     completed = "completed"
     skipped = "skipped"
@@ -89,7 +89,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Ending:
-    """How the whole pipeline ended; `holder` is the frame that holds its content."""
+    """How the pipeline ended; `holder` is the frame that has its content."""
 
     outcome: Outcome
     holder: str | None = None
@@ -102,14 +102,14 @@ class Frame(Protocol):
 
     Attributes:
         place: Its position among the children of its parent.
-        version: Counts its phases, so that a late answer to an earlier one is recognised.
-        source: Where its input is: see `out_of`, `into` and `edited`.
-        chosen: The places of the children that are opened; None for all of them.
-        cursor: How many children were opened.
-        open_children: How many of these have not ended.
-        width: How many children a parallel container has in all.
-        last_id: The frame that holds its content, if that is not itself.
-        round: How often it was done again.
+        version: Counts its phases, so that a late answer to an earlier phase is recognised.
+        source: The source of its input: see `out_of`, `into` and `edited`.
+        chosen: The places of the children that it opens; None for all of them.
+        cursor: The number of children that were opened.
+        open_children: The number of these that have not ended.
+        width: The number of children that a parallel container has in all.
+        last_id: The frame that has its content, if that is not itself.
+        round: How often it was begun again.
     """
 
     id: str
@@ -143,7 +143,7 @@ FrameT = TypeVar("FrameT", bound=Frame)
 
 
 class Frames(Protocol[FrameT]):
-    """The frames of one run, wherever they are kept."""
+    """The frames of one run, wherever they are stored."""
 
     @property
     def shape(self) -> Shape:
@@ -155,23 +155,23 @@ class Frames(Protocol[FrameT]):
         ...
 
     def add(self, node: Node, parent: FrameT | None, place: int, source: str) -> FrameT:
-        """Add a frame, which is pending."""
+        """Add a pending frame."""
         ...
 
     def prepared(self, parent: FrameT, place: int) -> FrameT:
-        """Return the frame of an item, to be opened."""
+        """Return the prepared frame of an item, to be opened."""
         ...
 
     def prepare(self, parent: FrameT, node: Node, items: Sequence[JsonValue]) -> None:
-        """Add a pending frame for each item, which is what it begins with."""
+        """Add a pending frame for each item, with the item as its input."""
         ...
 
     def contents(self, parent: FrameT) -> list[JsonValue]:
-        """Return what the children came to, in their places."""
+        """Return the children's contents, in the order of their places."""
         ...
 
     def opened(self, parent: FrameT) -> Iterable[FrameT]:
-        """Return the children that were opened, ended ones too."""
+        """Return the children that were opened, including those that have ended."""
         ...
 
     def unfinished(self, parent: FrameT) -> Iterable[FrameT]:
@@ -179,9 +179,9 @@ class Frames(Protocol[FrameT]):
         ...
 
     def dropped(self, frame: FrameT) -> None:
-        """Stop what goes on for a frame that was cancelled."""
+        """Stop the call, child run or requirement of a frame that was cancelled."""
         ...
 
     def count(self, *, known: int = 0, done: int = 0) -> None:
-        """Count steps for the run's progress."""
+        """Add to the numbers of known and done steps in the run's progress."""
         ...

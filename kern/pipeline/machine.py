@@ -1,8 +1,23 @@
-"""What a pipeline does next: which frames open when something ends. No database, no clock.
+"""The step machine: which frames open when something ends. It knows no database and no clock.
 
-A frame is one instance of a node. It goes from phase to phase; each phase but `open` needs somebody
-from outside, who says what came of it by calling the method that is named after it. Everything is
-found in the frame itself, what holds it, and its children's ends: never in all frames of a run.
+A *frame* is one instance of a node: each iteration of a loop has a frame of its own. It goes from
+phase to phase. In the phase `open` it waits for its children; in every other phase but `done` it
+needs something from outside, a person or code. The caller reports that by the method named after
+it (`worked`, `passed`, `judged`, …), and the machine moves the frame, its container, and so on up.
+It reads these and the ends of their children, never all frames of a run: a step costs the same at
+any length. An example, `[draft, Parallel(legal, sales), publish]`, with a gate at `publish`:
+
+    call             phases afterwards                              served
+    begin()          workflow open, draft work                      draft
+    worked(draft)    draft done, parallel open, legal + sales work  legal, sales
+    worked(legal)    legal done; parallel waits for sales
+    worked(sales)    sales done, parallel done, publish gate        publish
+    passed(publish)  publish work                                   publish
+    worked(publish)  publish done, workflow done                    (`ending` is set)
+
+`worked(sales)` settles the frame (`_settle`) and reports its end to the parallel container
+(`_child_ended`). That has no open child left, so it gathers the contents and ends in turn. Its own
+container opens the next child (`_open_next`), which arrives at its gate (`_arrive`).
 """
 
 from collections.abc import Sequence
@@ -15,13 +30,20 @@ from kern.pipeline.nodes import Node, NodeKind, OnError, OnRefusal
 
 EVALUATION_FAILED = "evaluation_failed"
 REJECTED = "rejected"
-# Temporal lets a workflow have two thousand activities, and as many child workflows, open at once.
+# Temporal allows a workflow two thousand open activities, and as many open child workflows.
 MOST_AT_ONCE = 1000
-_WITHOUT_END = "A step ended that holds others which have not"
+_STILL_OPEN = "A child ended whose container is not open"
 
 
 class Machine(Generic[FrameT]):
-    """Moves the frames of one run on; `served` are those that need somebody because of it."""
+    """Moves the frames of one run.
+
+    Attributes:
+        served: The frames that need something from outside now, in the order of their phases'
+            beginning.
+        ended: The frames that have ended.
+        ending: How the pipeline has ended; None while it has not.
+    """
 
     def __init__(self, frames: Frames[FrameT]) -> None:
         self._frames = frames
@@ -43,26 +65,26 @@ class Machine(Generic[FrameT]):
         values: dict[str, JsonValue] | None = None,
         routes: Sequence[str] | None = None,
     ) -> None:
-        """A person let the frame begin, with what they filled in, or with the routes they chose."""
+        """A person let the frame begin, with the values filled in or the routes chosen."""
         if values is not None:
             frame.values = values
         self._enter(frame, routes)
 
-    def edited(self, frame: FrameT, given: JsonValue) -> None:
-        """Have the frame begin with another input."""
-        frame.given, frame.source = given, edited(frame.id, frame.source)
+    def edited(self, frame: FrameT, value: JsonValue) -> None:
+        """A person edited the input of the frame before it began."""
+        frame.given, frame.source = value, edited(frame.id, frame.source)
 
     def refused(self, frame: FrameT, message: str) -> None:
-        """A person said no before the frame began."""
+        """A person rejected the frame before it began."""
         gate = self.node(frame).gate
         if gate is not None and gate.on_reject is OnRefusal.skip:
             self.skipped(frame)
         else:
-            # Nobody may have it begin after that but whoever is asked at its gate again.
+            # Final: a decision about a failure could otherwise let it begin without its gate.
             self.failed(frame, REJECTED, message, final=True)
 
     def answered(self, frame: FrameT, answer: Sequence[JsonValue]) -> None:
-        """The code of a condition or router chose these places, or gave these items."""
+        """The code of a condition or router chose these places, or `for_each` these items."""
         node = self.node(frame)
         if node.kind is not NodeKind.each:
             self._choose(frame, [place for place in answer if isinstance(place, int)])
@@ -80,7 +102,7 @@ class Machine(Generic[FrameT]):
         self._settle(frame)
 
     def asked(self, frame: FrameT, *, is_over: bool) -> None:
-        """The code of a loop said whether it is over."""
+        """The end condition of a loop said whether it is over."""
         if is_over:
             self._settle(frame)
         else:
@@ -88,42 +110,42 @@ class Machine(Generic[FrameT]):
             self._iterate(frame)
 
     def judged(self, frame: FrameT, *, needs_review: bool) -> None:
-        """The code of a review said whether a person has to look."""
+        """The predicate of a review said whether a person has to review the output."""
         if needs_review:
             self._serve(frame, Phase.review)
         else:
             self._finish(frame, Outcome.completed)
 
     def approved(self, frame: FrameT) -> None:
-        """A person kept the output."""
+        """A person approved the output."""
         self._finish(frame, Outcome.completed)
 
     def replaced(self, frame: FrameT, content: JsonValue) -> None:
-        """A person put another output in the place of the frame's."""
+        """A person replaced the output."""
         frame.content, frame.last_id = content, None
         self._finish(frame, Outcome.completed)
 
     def disapproved(self, frame: FrameT, note: str | None, message: str, *, silent: bool) -> None:
-        """A person did not want the output; `silent`: nobody said anything in time."""
+        """A person rejected the output; `silent`: the deadline passed without a decision."""
         review = self.node(frame).review
         refusal = OnRefusal.fail if review is None else review.on_reject
-        left = 0 if review is None else review.revisions - frame.revisions
+        remaining = 0 if review is None else review.revisions - frame.revisions
         if not silent:
-            # Also of one that fails by it: it may be done again later.
+            # Kept even if the frame fails now: a retried run executes it again.
             frame.feedback = note
         if refusal is OnRefusal.skip:
             self._finish(frame, Outcome.skipped)
-        elif refusal is OnRefusal.retry and left > 0 and not silent:
+        elif refusal is OnRefusal.retry and remaining > 0 and not silent:
             frame.revisions += 1
             self.again(frame)
         else:
             self.failed(frame, REJECTED, message)
 
     def again(self, frame: FrameT) -> None:
-        """Have a frame done once more, from behind its gate."""
+        """Begin a frame once more, without its gate."""
         node = self.node(frame)
         if not node.is_leaf:
-            self._frames.count(known=self._frames.shape.leaves(node.id) - self._left(frame))
+            self._frames.count(known=self._frames.shape.leaves(node.id) - self._remaining(frame))
         frame.round += 1
         frame.tries = frame.cursor = frame.open_children = frame.width = 0
         frame.content = frame.last_id = frame.error_code = frame.error_message = None
@@ -135,15 +157,16 @@ class Machine(Generic[FrameT]):
             self._enter(frame, None)
 
     def skipped(self, frame: FrameT) -> None:
-        """Go on without a frame."""
-        # A step that was executed is done, whatever it came to.
-        left = int(frame.call_id is None) if self.node(frame).is_leaf else self._left(frame)
-        self._frames.count(known=-left)
+        """Continue without a frame."""
+        # A step that was executed counts as done, even if it failed.
+        is_leaf = self.node(frame).is_leaf
+        remaining = int(frame.call_id is None) if is_leaf else self._remaining(frame)
+        self._frames.count(known=-remaining)
         self._finish(frame, Outcome.skipped)
 
     def failed(self, frame: FrameT, code: str, message: str, *, final: bool = False) -> None:
-        """A frame failed; what goes on inside it stops. `final`: nobody is asked about it."""
-        self._stop_inside(frame)
+        """A frame failed, and its open children stop. `final`: no person is asked about it."""
+        self._stop_children(frame)
         frame.error_code, frame.error_message = code, message
         match self.node(frame).on_error:
             case OnError.skip:
@@ -154,21 +177,21 @@ class Machine(Generic[FrameT]):
                 self._finish(frame, Outcome.failed)
 
     def doubted(self, frame: FrameT, code: str, message: str) -> None:
-        """Have a person say whether a frame is done again, whatever becomes of its failures."""
+        """Ask a person whether a frame is executed again, whatever its `on_error` says."""
         frame.error_code, frame.error_message = code, message
         self._serve(frame, Phase.trouble)
 
     def widened(self, frame: FrameT) -> None:
-        """Open as many more branches as run at once: all that are open wait for people."""
+        """Open as many further branches as the bound allows: all open ones wait for people."""
         self._open_up_to(frame, frame.open_children + (self.node(frame).bound or frame.width))
 
     def regained(self, frame: FrameT) -> None:
-        """Have a frame go on behind what it holds, all of which has ended."""
+        """Continue a container of a retried run whose opened children have all ended."""
         self._phase(frame, Phase.open)
-        self._go_on_behind(frame)
+        self._continue_after_child(frame)
 
     def resumed(self, frame: FrameT, phase: Phase) -> None:
-        """Bring a frame that had ended back into a phase, from which it goes on."""
+        """Return a frame that has ended to a phase, from which it continues."""
         self._phase(frame, phase)
 
     def node(self, frame: FrameT) -> Node:
@@ -201,18 +224,18 @@ class Machine(Generic[FrameT]):
             self._choose(frame, list(range(len(node.children))))
 
     def _choose(self, frame: FrameT, places: list[int]) -> None:
-        """Begin with the children at these places, one after another."""
+        """Open the frame with the children at these places, one after another."""
         node = self.node(frame)
         if node.kind is not NodeKind.steps:
-            # All of them are the default, which a thousand steps need not spell out.
+            # None stands for all children, so that a thousand steps need no list of places.
             frame.chosen = places
             leaves = (self._frames.shape.leaves(node.children[place]) for place in places)
             self._frames.count(known=sum(leaves))
         self._phase(frame, Phase.open)
-        self._go_on(frame)
+        self._open_next(frame)
 
-    def _go_on(self, frame: FrameT) -> None:
-        """Open the next one of a sequence, or end it."""
+    def _open_next(self, frame: FrameT) -> None:
+        """Open the next child of a sequence, or settle the sequence."""
         places = self._places(frame)
         if frame.cursor >= len(places):
             self._settle(frame)
@@ -233,7 +256,7 @@ class Machine(Generic[FrameT]):
         self._arrive(self._frames.add(node, frame, place, source))
 
     def _fill(self, frame: FrameT) -> None:
-        """Open branches up to the bound, or gather what they came to."""
+        """Open branches up to the bound; once all have ended, gather their contents."""
         self._open_up_to(frame, self.node(frame).bound or frame.width)
         if frame.open_children == 0:
             self._gather(frame)
@@ -261,7 +284,7 @@ class Machine(Generic[FrameT]):
         self._settle(frame)
 
     def _settle(self, frame: FrameT) -> None:
-        """End a frame with its content, once a person has seen it if that is wanted."""
+        """End a frame that has its content, after a review if one is declared."""
         node = self.node(frame)
         if frame.is_stopped and not node.is_leaf:
             self._frames.count(known=-self._unopened(frame))
@@ -274,17 +297,17 @@ class Machine(Generic[FrameT]):
         else:
             self._serve(frame, Phase.review if node.review.always else Phase.judge)
 
-    def _left(self, frame: FrameT) -> int:
-        """Return how many of the steps that are known in a frame have not been done."""
+    def _remaining(self, frame: FrameT) -> int:
+        """Return the number of known steps in a frame that have not ended."""
         if frame.outcome in {Outcome.completed.value, Outcome.skipped.value}:
             return 0
         if self.node(frame).is_leaf:
             return 1
         opened = self._frames.opened(frame)
-        return self._unopened(frame) + sum(self._left(child) for child in opened)
+        return self._unopened(frame) + sum(self._remaining(child) for child in opened)
 
     def _unopened(self, frame: FrameT) -> int:
-        """Return how many steps are known in what a frame has not opened yet."""
+        """Return the number of known steps in children that a frame has not opened yet."""
         node, leaves = self.node(frame), self._frames.shape.leaves
         match node.kind:
             case NodeKind.each:
@@ -298,7 +321,7 @@ class Machine(Generic[FrameT]):
                 return sum(leaves(node.children[place]) for place in places)
 
     def _places(self, frame: FrameT) -> Sequence[int]:
-        """Return which of its node's children a frame takes, one after another or at once."""
+        """Return the places of the children that a frame opens, in sequence or in parallel."""
         every = range(len(self.node(frame).children))
         return every if frame.chosen is None else frame.chosen
 
@@ -308,7 +331,7 @@ class Machine(Generic[FrameT]):
         frame.is_stopped = frame.is_stopped and outcome is Outcome.completed
         self.ended.append(frame)
         if self.node(frame).is_leaf and outcome in {Outcome.completed, Outcome.skipped}:
-            # One that was refused at its gate is not known any more.
+            # A step that was skipped at its gate was subtracted from the known ones instead.
             self._frames.count(done=int(outcome is Outcome.completed or frame.call_id is not None))
         if frame.parent_id is None:
             holder = (frame.last_id or frame.id) if outcome is Outcome.completed else None
@@ -318,7 +341,7 @@ class Machine(Generic[FrameT]):
             return
         parent = self._frames.get(frame.parent_id)
         if parent.phase != Phase.open.value:
-            raise RuntimeError(_WITHOUT_END)
+            raise RuntimeError(_STILL_OPEN)
         self._child_ended(parent, frame, outcome)
 
     def _child_ended(self, parent: FrameT, child: FrameT, outcome: Outcome) -> None:
@@ -330,9 +353,9 @@ class Machine(Generic[FrameT]):
             return
         if outcome is Outcome.completed and kind not in {NodeKind.parallel, NodeKind.each}:
             parent.last_id = child.last_id or child.id
-        self._go_on_behind(parent)
+        self._continue_after_child(parent)
 
-    def _go_on_behind(self, frame: FrameT) -> None:
+    def _continue_after_child(self, frame: FrameT) -> None:
         kind = self.node(frame).kind
         if kind in {NodeKind.parallel, NodeKind.each}:
             self._fill(frame)
@@ -341,7 +364,7 @@ class Machine(Generic[FrameT]):
         elif kind is NodeKind.loop:
             self._after_iteration(frame)
         else:
-            self._go_on(frame)
+            self._open_next(frame)
 
     def _after_iteration(self, frame: FrameT) -> None:
         node = self.node(frame)
@@ -352,11 +375,11 @@ class Machine(Generic[FrameT]):
         else:
             self._iterate(frame)
 
-    def _stop_inside(self, frame: FrameT) -> None:
+    def _stop_children(self, frame: FrameT) -> None:
         if self.node(frame).is_leaf:
             return
         for child in list(self._frames.unfinished(frame)):
-            self._stop_inside(child)
+            self._stop_children(child)
             self._phase(child, Phase.done)
             child.outcome = Outcome.cancelled.value
             self._frames.dropped(child)

@@ -1,4 +1,4 @@
-"""The shape of a workflow as it is pinned on a run: JSON, a flat list of nodes with stable ids."""
+"""The shape of a workflow that a run pins: a flat list of nodes with stable ids, as JSON."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -14,10 +14,10 @@ from kern.values.states import Effect, RequirementKind
 
 
 class NodeKind(StrEnum):
-    """What a node does with what it holds.
+    """How a node opens its children.
 
-    `steps` are taken one after another; `parallel` at once; `each` opens its body once for every
-    item; `condition` and `router` take some of what they hold; `loop` its body again and again.
+    `steps`: one after another. `parallel`: at the same time. `each`: its body once for each item.
+    `condition` and `router`: those that are chosen. `loop`: its body again and again.
     """
 
     step = "step"
@@ -30,12 +30,12 @@ class NodeKind(StrEnum):
 
     @property
     def asks_first(self) -> bool:
-        """Whether code of the user's says what it opens."""
+        """Whether the user's code chooses what it opens."""
         return self in {NodeKind.each, NodeKind.condition, NodeKind.router}
 
 
 class OnError(StrEnum):
-    """What becomes of a step that failed: the run fails, goes on without it, or asks a person."""
+    """What a failed step does: the run fails, continues without it, or asks a person."""
 
     fail = "fail"
     skip = "skip"
@@ -43,7 +43,7 @@ class OnError(StrEnum):
 
 
 class OnRefusal(StrEnum):
-    """What becomes of a step to which a person said no."""
+    """What a person's rejection does to a step."""
 
     fail = "fail"
     skip = "skip"
@@ -51,7 +51,7 @@ class OnRefusal(StrEnum):
 
 
 class Ask(BaseModel):
-    """What a person is asked, as it is pinned."""
+    """A question to a person, as it is pinned."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -70,16 +70,16 @@ class Node(BaseModel):
     """One part of a workflow.
 
     Attributes:
-        id: Stable: the way to it by ids or names, so that other parts may come and go.
-        parent: What holds it; None for the root.
-        place: Which of its parent's children it is.
+        id: The path to it by ids or names: it stays the same when other nodes are added.
+        parent: Its container; None for the root.
+        place: Its index among its parent's children.
         component_id: The agent, team or workflow that executes it; None for a function.
-        structured: Whether what that component answers is JSON.
-        gate: What is asked before it begins.
-        review: What is asked about its output.
-        on_trouble: Who decides when it failed, with `on_error="pause"`.
-        asks_end: Whether a loop asks code whether it is over.
-        bound: How many branches go on at once; None for all.
+        structured: Whether that component answers with JSON.
+        gate: The question before it begins.
+        review: The question about its output.
+        on_trouble: Who decides about its failure, with `on_error="pause"`.
+        asks_end: Whether a loop has an end condition.
+        bound: How many branches run at the same time; None for all.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -107,12 +107,12 @@ class Node(BaseModel):
 
     @property
     def is_leaf(self) -> bool:
-        """Whether it is executed itself."""
+        """Whether it is a step, which is executed, and no container."""
         return self.kind is NodeKind.step
 
 
 class Shape(BaseModel):
-    """All nodes of a workflow, the root first and every node after what holds it."""
+    """All nodes of a workflow, the root first and every node after its parent."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -131,41 +131,41 @@ class Shape(BaseModel):
 
     @cached_property
     def pinned(self) -> dict[str, JsonValue]:
-        """The shape as JSON, without what is at its default: a new field changes no old shape."""
-        written: dict[str, JsonValue] = self.model_dump(mode="json", exclude_defaults=True)
-        return written
+        """The shape as JSON, without defaults: so a new field changes no old shape."""
+        shape: dict[str, JsonValue] = self.model_dump(mode="json", exclude_defaults=True)
+        return shape
 
     @cached_property
     def is_bounded(self) -> bool:
-        """Whether it holds branches of which only so many run at once."""
+        """Whether a node in it bounds how many branches run at the same time."""
         return any(node.bound is not None for node in self.nodes)
 
     @cached_property
     def digest(self) -> str:
-        """What names this shape."""
+        """The id of this shape."""
         return digest(self.pinned)
 
     @cached_property
     def _leaves(self) -> Mapping[str, int]:
-        known: dict[str, int] = {}
+        leaves: dict[str, int] = {}
         for node in reversed(self.nodes):
             if node.is_leaf:
-                known[node.id] = 1
+                leaves[node.id] = 1
             elif node.kind.asks_first:
-                known[node.id] = 0
+                leaves[node.id] = 0
             else:
-                known[node.id] = sum(known[child] for child in node.children)
-        return known
+                leaves[node.id] = sum(leaves[child] for child in node.children)
+        return leaves
 
     @property
     def root(self) -> Node:
-        """The node that holds all others."""
+        """The node that contains all others."""
         return self.nodes[0]
 
     def leaves(self, node_id: str) -> int:
-        """Return how many steps a node is known to take before anything in it was asked."""
+        """Return the number of steps in a node that are known before its code chooses any."""
         return self._leaves[node_id]
 
 
-# Names that the frozen arguments of a step have already.
-TAKEN = frozenset({"input", "item"})
+# The names that the frozen arguments of a step use already.
+RESERVED = frozenset({"input", "item"})

@@ -1,9 +1,24 @@
-"""Tells the readers in this process what happens in runs, and keeps the text that is being written.
+"""Wakes the readers of runs in this process, and keeps the text that a model is writing.
 
-Nobody who writes ever waits for a reader: a reader is only woken, and takes what there is. The
-text of a turn is kept once, however many read it, and only until it is stored.
+Writers never wait for readers. A writer appends and *wakes*; a reader that wakes takes whatever is
+there. So a slow reader gets larger pieces and costs nothing, and a wake-up may be lost or doubled:
+events are read from the table, and the text from here. The text of a turn is kept once, however
+many read it, and only until the turn is stored; then readers get it from the table.
+
+Texts reach a process in two ways. A turn that is taken in this process begins its own text
+(`begin`). A turn in another process sends pieces by `NOTIFY` (`hear`), which may arrive late,
+twice or never, and after the attempt that wrote them was replaced. Therefore:
+
+- Each attempt's text has a token, a UUIDv7, which orders the attempts at one turn across processes
+  and restarts. Readers see the text with the greatest `(turn, token)`; older pieces are dropped.
+- Each piece carries its offset. What is known already is cut off, and a piece that would leave a
+  gap is dropped: the missing text comes with the stored turn.
+
+Locks: `Broadcaster` has one for its dicts, each `LiveText` one for its pieces. The pieces' lock is
+released before readers are woken, so the two are never held in opposite orders.
 """
 
+import itertools
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
@@ -13,14 +28,14 @@ from kern.process.wakeup import Bell
 from kern.values.canonical import clean_text
 from kern.values.ids import new_id
 
-# What an answer has beyond this is not passed on piece by piece: it comes when the turn is stored.
+# Characters beyond this are not passed on piece by piece: they come when the turn is stored.
 _LONGEST = 1_000_000
 
 
 class LiveText:
-    """The text of one attempt at a model's answer, as far as it has come.
+    """The text of one attempt at a model's answer so far.
 
-    `token` orders the attempts at one turn, also across workers and restarts of the run.
+    `token` orders the attempts at one turn, across workers and restarts of the run.
     """
 
     def __init__(
@@ -35,22 +50,22 @@ class LiveText:
     ) -> None:
         self.run_id, self.turn, self.attempt, self.token = run_id, turn, attempt, token
         self._pieces: list[str] = []
-        self._ends: list[int] = []
+        self._piece_ends: list[int] = []
         self._lock = threading.Lock()
         self._grown, self._ended = grown, ended
         self.is_closed = False
 
     @property
     def length(self) -> int:
-        """How many characters have come."""
-        return self._ends[-1] if self._ends else 0
+        """The number of characters so far."""
+        return self._piece_ends[-1] if self._piece_ends else 0
 
     def add(self, piece: str) -> None:
-        """Append a piece, and wake whoever reads. It neither waits nor fails."""
+        """Append a piece, and wake the readers. It neither waits nor fails."""
         self.place(None, piece)
 
     def place(self, offset: int | None, piece: str) -> None:
-        """Append a piece that belongs at an offset; what would leave a gap is dropped."""
+        """Append a piece at an offset; one that would leave a gap is dropped."""
         piece = clean_text(piece)
         with self._lock:
             length = self.length
@@ -61,29 +76,29 @@ class LiveText:
             if not piece or length + len(piece) > _LONGEST:
                 return
             self._pieces.append(piece)
-            self._ends.append(length + len(piece))
+            self._piece_ends.append(length + len(piece))
         self._grown(self)
 
     def since(self, offset: int) -> str:
         """Return the text from an offset on."""
         with self._lock:
-            first = bisect_right(self._ends, offset)
-            if first == len(self._ends):
+            first = bisect_right(self._piece_ends, offset)
+            if first == len(self._piece_ends):
                 return ""
-            begins = self._ends[first] - len(self._pieces[first])
-            return "".join(self._pieces[first:])[offset - begins :]
+            start = self._piece_ends[first] - len(self._pieces[first])
+            return "".join(self._pieces[first:])[offset - start :]
 
     def close(self) -> None:
-        """Forget the text: it is stored by now, or the attempt failed."""
+        """Drop the text: the turn is stored by now, or the attempt failed."""
         self.is_closed = True
         self._ended(self)
 
 
 class Publisher(Protocol):
-    """Passes the text of model turns on to whoever reads it."""
+    """Passes the text of model turns on to their readers."""
 
     def begin(self, run_id: str, turn: int, attempt: int) -> LiveText:
-        """Begin the text of an attempt, which ends what an earlier attempt had shown."""
+        """Begin the text of an attempt, which replaces the text of an earlier attempt."""
         ...
 
 
@@ -93,7 +108,7 @@ class Follower(Bell):
     Attributes:
         run_id: The run.
         seq: The highest number of an event that is known to be committed.
-        has_missed: Whether something may have gone by unheard.
+        has_missed: Whether notifications may have been lost, so that it has to read the table.
     """
 
     def __init__(self, broadcaster: "Broadcaster", run_id: str) -> None:
@@ -109,23 +124,23 @@ class Follower(Bell):
         return self._broadcaster.live(self.run_id)
 
     def wake(self, seq: int = 0) -> None:
-        """Have the reader look, at the table too if it has not seen `seq`; from any thread."""
+        """Wake the reader, which also reads the table if `seq` is new to it; from any thread."""
         self.seq = max(self.seq, seq)
         self.ring()
 
     def close(self) -> None:
-        """Be woken no more."""
+        """Stop being woken."""
         self._broadcaster.leave(self)
 
 
 class Broadcaster:
-    """Who reads which run in this process, and the texts that are being written."""
+    """The readers of runs in this process, and the texts that are being written."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._followers: dict[str, set[Follower]] = {}
         self._own: dict[str, LiveText] = {}
-        self._heard: dict[str, LiveText] = {}
+        self._remote: dict[str, LiveText] = {}
 
     def begin(
         self,
@@ -137,7 +152,7 @@ class Broadcaster:
     ) -> LiveText:
         """Begin the text of an attempt that is made in this process."""
 
-        def tell(text: LiveText) -> None:
+        def publish(text: LiveText) -> None:
             self._wake(run_id)
             grown(text)
 
@@ -145,14 +160,14 @@ class Broadcaster:
             self._forget(text)
             ended(text)
 
-        text = LiveText(run_id, turn, attempt, token=new_id(), grown=tell, ended=forget)
+        text = LiveText(run_id, turn, attempt, token=new_id(), grown=publish, ended=forget)
         with self._lock:
             self._own[run_id] = text
-        tell(text)
+        publish(text)
         return text
 
     def hear(self, run_id: str, place: tuple[int, int, str], offset: int, piece: str) -> None:
-        """Take a piece that another process sent; `place` is its turn, attempt and token."""
+        """Take a piece from another process; `place` is its turn, attempt and token."""
         turn, attempt, token = place
         with self._lock:
             if run_id not in self._followers:
@@ -160,40 +175,40 @@ class Broadcaster:
             text = self._newest(run_id)
             if text is None or (turn, token) > (text.turn, text.token):
                 text = LiveText(
-                    run_id, turn, attempt, token=token, grown=self._tell, ended=self._forget
+                    run_id, turn, attempt, token=token, grown=self._wake_readers, ended=self._forget
                 )
-                self._heard[run_id] = text
+                self._remote[run_id] = text
                 self._wake_now(run_id)
         if text.token == token:
             text.place(offset, piece)
 
     def committed(self, news: Mapping[str, int]) -> None:
-        """Wake the readers of runs whose last event has now this number."""
+        """Wake the readers of these runs, with the number of each run's last event."""
         for run_id, seq in news.items():
             self._wake(run_id, seq)
 
     def missed(self) -> None:
-        """Have every reader look at the table: something may have gone by unheard."""
+        """Have every reader read the table, since notifications may have been lost."""
         with self._lock:
-            for follower in (one for group in self._followers.values() for one in group):
+            for follower in itertools.chain.from_iterable(self._followers.values()):
                 follower.has_missed = True
                 follower.wake()
 
     def follow(self, run_id: str) -> Follower:
-        """Have a reader woken when something happens in a run."""
+        """Add a reader, which is woken when something happens in a run."""
         follower = Follower(self, run_id)
         with self._lock:
             self._followers.setdefault(run_id, set()).add(follower)
         return follower
 
     def leave(self, follower: Follower) -> None:
-        """Forget a reader, and what was kept for it alone."""
+        """Remove a reader, and the text that was kept for it alone."""
         with self._lock:
             group = self._followers.get(follower.run_id, set())
             group.discard(follower)
             if not group:
                 self._followers.pop(follower.run_id, None)
-                self._heard.pop(follower.run_id, None)
+                self._remote.pop(follower.run_id, None)
 
     def live(self, run_id: str) -> LiveText | None:
         """Return the text that is being written in a run."""
@@ -202,22 +217,22 @@ class Broadcaster:
 
     @property
     def size(self) -> tuple[int, int]:
-        """How many runs are read, and how many texts are kept."""
+        """The number of runs that are read, and of texts that are kept."""
         with self._lock:
-            return len(self._followers), len(self._own) + len(self._heard)
+            return len(self._followers), len(self._own) + len(self._remote)
 
     def _newest(self, run_id: str) -> LiveText | None:
-        texts = [self._own.get(run_id), self._heard.get(run_id)]
-        found = [text for text in texts if text is not None]
-        return max(found, key=lambda text: (text.turn, text.token), default=None)
+        texts = [self._own.get(run_id), self._remote.get(run_id)]
+        present = [text for text in texts if text is not None]
+        return max(present, key=lambda text: (text.turn, text.token), default=None)
 
     def _forget(self, text: LiveText) -> None:
         with self._lock:
-            for texts in (self._own, self._heard):
+            for texts in (self._own, self._remote):
                 if texts.get(text.run_id) is text:
                     del texts[text.run_id]
 
-    def _tell(self, text: LiveText) -> None:
+    def _wake_readers(self, text: LiveText) -> None:
         self._wake(text.run_id)
 
     def _wake(self, run_id: str, seq: int = 0) -> None:

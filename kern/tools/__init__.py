@@ -3,11 +3,14 @@
 from kern.contracts.approval import Approval, Escalation
 from kern.tools.run_context import RunContext
 from kern.tools.tool import Function, Predicate, Tool, ask_user, tool
+from kern.values.states import Effect, OnExpiry
 
 __all__ = [
     "Approval",
+    "Effect",
     "Escalation",
     "Function",
+    "OnExpiry",
     "Predicate",
     "RunContext",
     "Tool",

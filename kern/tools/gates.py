@@ -6,54 +6,57 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from kern.contracts.approval import Approval
-from kern.tools.tool import Predicate, Tool
+from kern.tools.tool import Predicate, Tool, tool_definition
 from kern.values.states import RequirementKind
 
 
 def declared(tool: Tool) -> dict[str, JsonValue]:
-    """Return what a tool's declaration says: what the model sees, its gate, how it executes."""
+    """Return a tool's declaration as JSON: what the model sees, its gate, how it executes."""
+    definition = tool_definition(tool)
     return {
-        "spec": tool.spec.model_dump(mode="json"),
-        "kind": tool.kind,
-        "asks": "sometimes" if callable(tool.confirm_when) else "always",
-        "fields": list(tool.asked_fields),
+        "spec": definition.spec.model_dump(mode="json"),
+        "kind": definition.kind,
+        "asks": "sometimes" if callable(definition.confirm_when) else "always",
+        "fields": list(definition.input_fields),
         "effect": tool.effect.value,
         "retries": tool.retries,
         "timeout": tool.timeout,
-        "approval": tool.approval.model_dump(mode="json", exclude=_unsaid(tool.approval)),
+        "approval": tool.approval.model_dump(mode="json", exclude=_later_fields(tool.approval)),
     }
 
 
-def _unsaid(approval: Approval) -> set[str]:
-    """Return what the first version could not say: without it, an agent keeps its id."""
+def _later_fields(approval: Approval) -> set[str]:
+    """Return the unused fields that were added later: an id made from a declaration stays as is."""
     return {name for name in ("remind", "escalate") if getattr(approval, name) is None}
 
 
 def gate_of(tool: Tool, arguments: Mapping[str, object]) -> RequirementKind | None:
     """Return what a call with these validated arguments waits for; None if it may run at once.
 
-    A predicate is trusted only when it returns False: whatever else it does, raising or returning a
-    coroutine included, gates the call.
+    Only False from a predicate lets the call run: any other result, an exception or a coroutine
+    included, gates it.
     """
-    if tool.kind is not RequirementKind.confirmation:
-        return tool.kind
-    if not callable(tool.confirm_when):
+    definition = tool_definition(tool)
+    if definition.kind is not RequirementKind.confirmation:
+        return definition.kind
+    if not callable(definition.confirm_when):
         return RequirementKind.confirmation
-    return None if _says_no(tool.confirm_when, arguments) else RequirementKind.confirmation
+    is_free = _returns_false(definition.confirm_when, arguments)
+    return None if is_free else RequirementKind.confirmation
 
 
-def _says_no(predicate: Predicate, arguments: Mapping[str, object]) -> bool:
+def _returns_false(predicate: Predicate, arguments: Mapping[str, object]) -> bool:
     try:
-        answer = _ask(predicate, arguments)
+        answer = _call(predicate, arguments)
     except BaseException:  # noqa: BLE001  the user's code, and the gate fails closed
         return False
     if inspect.iscoroutine(answer):
-        # An async predicate cannot be asked here; closed, it leaves no warning behind.
+        # Nobody awaits an async predicate here; closing it prevents Python's warning.
         answer.close()
     return answer is False
 
 
-def _ask(predicate: Predicate, arguments: Mapping[str, object]) -> object:
+def _call(predicate: Predicate, arguments: Mapping[str, object]) -> object:
     """Call the predicate with the arguments that it names, or with all of them as one dict."""
     parameters = inspect.signature(predicate).parameters
     named = {key for key in parameters if key in arguments}
@@ -66,17 +69,17 @@ def _ask(predicate: Predicate, arguments: Mapping[str, object]) -> object:
 
 
 class _Arguments(dict[str, object]):
-    """All arguments as one dict, which cannot be taken for one of them.
+    """All arguments as one dict, which cannot be mistaken for one of them.
 
-    A predicate whose only parameter is misspelled gets this instead of a value. Comparing it
-    raises, so the gate closes instead of finding the value unequal to everything.
+    A predicate whose only parameter is misspelled gets this dict instead of a value. Comparing it
+    raises, so the gate closes. Were it merely unequal to everything, the gate would open.
     """
 
     __hash__ = None
 
-    def __eq__(self, other: object) -> bool:
-        message = f"the arguments as a whole were compared with {other!r}"
+    def __eq__(self, value: object) -> bool:
+        message = f"the arguments as a whole were compared with {value!r}"
         raise TypeError(message)
 
-    def __ne__(self, other: object) -> bool:
-        return self == other
+    def __ne__(self, value: object) -> bool:
+        return self == value

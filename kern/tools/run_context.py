@@ -1,4 +1,4 @@
-"""What a tool learns of the run that calls it."""
+"""The context of the run that a tool call belongs to, as its function receives it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ class ReadOnlyFields:
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set a field once; `session_state |= {…}`, which changes what is there, sets it again."""
-        known = vars(self)
-        if name in known and value is known[name]:
+        attributes = vars(self)
+        if name in attributes and value is attributes[name]:
             return
-        if name not in known and name in getattr(self, "__dataclass_fields__", ()):
+        if name not in attributes and name in getattr(self, "__dataclass_fields__", ()):
             super().__setattr__(name, value)
             return
         hint = ": change its keys, as in session_state['key'] = value" * (name == "session_state")

@@ -26,10 +26,7 @@ _CONTEXT = "run_context"
 
 
 class Signature:
-    """What a tool takes.
-
-    Its arguments as a pydantic model, and whether it wants the run's context.
-    """
+    """The parameters of a tool: a pydantic model, and whether it takes the run's context."""
 
     def __init__(self, function: Callable[..., object], name: str) -> None:
         parameters = _parameters(function, name)
@@ -56,7 +53,7 @@ class Signature:
         """Return the arguments as the function takes them.
 
         Raises:
-            ValueError: one or more do not fit, or a number would become another one; the message
+            ValueError: one or more do not fit, or a number would change its value; the message
                 names each.
         """
         try:
@@ -69,11 +66,11 @@ class Signature:
     def freeze(
         self, arguments: dict[str, JsonValue], without: Collection[str] = ()
     ) -> dict[str, JsonValue]:
-        """Return the arguments in full, defaults included: later code must not change them.
+        """Return the arguments with their defaults, so that later code cannot change them.
 
         Args:
-            arguments: What the model gave.
-            without: Arguments that a person will give: they are neither checked nor in the result.
+            arguments: The model's arguments.
+            without: Arguments that a person will fill in: they are neither checked nor returned.
 
         Raises:
             ValueError: one or more do not fit; the message names each.
@@ -84,14 +81,16 @@ class Signature:
             value = _read(model, arguments)
         except ValidationError as error:
             raise ValueError(describe(error)) from error
-        written: dict[str, JsonValue] = value.model_dump(mode="json", by_alias=True)
-        if _reads_as(value, written):
-            return written
-        kept = {**written, **arguments}
+        dumped: dict[str, JsonValue] = value.model_dump(mode="json", by_alias=True)
+        if _reads_as(value, dumped):
+            return dumped
+        # Something does not survive being written and read, such as a secret, which is masked: then
+        # the model's own arguments are kept, and of the defaults only those that do survive.
+        merged = {**dumped, **arguments}
         return {
-            key: kept[key]
+            key: merged[key]
             for key in fields
-            if key in arguments or _reads_as(value, {**arguments, key: written[key]}, key)
+            if key in arguments or _reads_as(value, {**arguments, key: dumped[key]}, key)
         }
 
 
@@ -103,20 +102,20 @@ def schema_of(model: type[BaseModel], without: Iterable[str] = ()) -> dict[str, 
 
 
 def without_fields(schema: dict[str, JsonValue], names: Iterable[str]) -> dict[str, JsonValue]:
-    """Return a copy of an object's schema in which the fields `names` do not occur."""
-    left_out = set(names)
+    """Return a copy of an object's schema without the fields `names`."""
+    excluded = set(names)
     properties, required = schema.get("properties"), schema.get("required")
-    kept = properties if isinstance(properties, dict) else {}
-    demanded = required if isinstance(required, list) else []
+    fields = properties if isinstance(properties, dict) else {}
+    required_names = required if isinstance(required, list) else []
     return {
         **schema,
-        "properties": {key: value for key, value in kept.items() if key not in left_out},
-        "required": [key for key in demanded if key not in left_out],
+        "properties": {key: value for key, value in fields.items() if key not in excluded},
+        "required": [key for key in required_names if key not in excluded],
     }
 
 
 def describe(error: ValidationError) -> str:
-    """Say in one line which values do not fit, without the model's internal names."""
+    """Return one line that names the values that do not fit, without internal names."""
     return "; ".join(
         f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}"
         f" (got {str(item['input'])[:200]!r})"
@@ -124,28 +123,28 @@ def describe(error: ValidationError) -> str:
     )
 
 
-def check_exact(given: JsonValue, read: JsonValue, where: str = "arguments") -> None:
-    """Refuse a number that was read as another one, as a float reads a very large integer.
+def check_exact(value: JsonValue, parsed: JsonValue, where: str = "arguments") -> None:
+    """Refuse a number that validation changes, as a float changes a very large integer.
 
     Raises:
-        ValueError: one was; the message names it.
+        ValueError: a number was changed; the message names it.
     """
-    match given, read:
+    match value, parsed:
         case dict(), dict():
-            for key in given.keys() & read.keys():
-                check_exact(given[key], read[key], f"{where}.{key}")
+            for key in value.keys() & parsed.keys():
+                check_exact(value[key], parsed[key], f"{where}.{key}")
         case list(), list():
-            for index, (one, other) in enumerate(zip(given, read, strict=False)):
-                check_exact(one, other, f"{where}.{index}")
-        case int() | float(), int() | float() | None if given != read:
-            message = f"{where}: {str(given)[:60]} cannot be held exactly; it would become {read}"
+            for index, (item, parsed_item) in enumerate(zip(value, parsed, strict=False)):
+                check_exact(item, parsed_item, f"{where}.{index}")
+        case int() | float(), int() | float() | None if value != parsed:
+            message = f"{where}: {str(value)[:60]} cannot be held exactly; it would become {parsed}"
             raise ValueError(message)
         case _:
             pass
 
 
 def _read(model: type[BaseModel], arguments: dict[str, JsonValue]) -> BaseModel:
-    """Validate as JSON: what is strict about its types takes an enum's or a date's text there."""
+    """Validate as JSON, where strict types accept the text of an enum or a date."""
     text = canonical_json(arguments)
     try:
         return model.model_validate_json(text)
@@ -157,10 +156,10 @@ def _read(model: type[BaseModel], arguments: dict[str, JsonValue]) -> BaseModel:
         raise ValueError(message) from error
 
 
-def _reads_as(value: BaseModel, written: dict[str, JsonValue], key: str | None = None) -> bool:
-    """Whether what was written leads back to the value; a secret that was masked does not."""
+def _reads_as(value: BaseModel, dumped: dict[str, JsonValue], key: str | None = None) -> bool:
+    """Whether reading what was dumped gives the value again; a masked secret does not."""
     try:
-        again = _read(type(value), written)
+        again = _read(type(value), dumped)
     except ValueError:
         return False
     if key is None:
@@ -170,7 +169,7 @@ def _reads_as(value: BaseModel, written: dict[str, JsonValue], key: str | None =
 
 
 def _plain(value: object) -> object:
-    """Return a value in a form in which it equals what JSON made of it: a tuple comes as a list."""
+    """Return a value in plain types, where a tuple equals the list that JSON makes of it."""
     match value:
         case BaseModel():
             return {key: _plain(item) for key, item in value}
@@ -187,17 +186,17 @@ def _described(model: type[BaseModel]) -> dict[str, JsonValue]:
     properties = schema.get("properties")
     for shape in properties.values() if isinstance(properties, dict) else ():
         if isinstance(shape, dict) and shape.get("writeOnly"):
-            # The mask that stands for a secret is no default.
+            # The default of a secret is its mask, which is no default.
             shape.pop("default", None)
     return schema
 
 
 def _undescribable(tool: str, hints: Mapping[str, object], names: Iterable[str]) -> str:
-    """Say which argument is at fault; what pydantic says of it is advice for models' authors."""
+    """Return a message that names the argument; pydantic's own is for authors of models."""
     wrong = [name for name in names if not _is_describable(hints.get(name, JsonValue))]
-    what = " and ".join(f"{name!r} of type {_type_name(hints[name])}" for name in wrong)
+    named = " and ".join(f"{name!r} of type {_type_name(hints[name])}" for name in wrong)
     return (
-        f"The tool {tool!r} takes {what or 'an argument'}, which no JSON Schema describes, so a "
+        f"The tool {tool!r} takes {named or 'an argument'}, which no JSON Schema describes, so a "
         "model cannot fill it in. Take what JSON can carry (text, numbers, lists, dicts, enums, "
         "dataclasses, pydantic models), such as the id of what is meant."
     )
@@ -253,28 +252,29 @@ def _field(
         )
         raise InvalidDefinition(message)
     hint, default = _default(parameter, hint, tool)
-    # An annotation's own description stays: it is the more deliberate one.
-    has_own = description is None or get_origin(hint) is Annotated
-    if has_own:
+    # The description of an annotation wins over the docstring's.
+    is_described = description is None or get_origin(hint) is Annotated
+    if is_described:
         return (hint, Field(default, alias=parameter.name))
     return (hint, Field(default, alias=parameter.name, description=description))
 
 
 def _default(parameter: inspect.Parameter, hint: object, tool: str) -> tuple[object, Any]:
-    """Return the annotation and the default as pydantic takes them; `...` where there is none."""
-    given: object = parameter.default
-    taken = cast("Any", hint)
-    if isinstance(given, FieldInfo):
-        taken, given = Annotated[taken, given], given.get_default(call_default_factory=True)
-    if any(given is nothing for nothing in (parameter.empty, PydanticUndefined, ...)):
-        return taken, ...
-    if given is None:
-        # `limit: int = None` means `int | None` to whoever writes it.
-        taken = Optional[taken]  # noqa: UP045  a hint that is a value, of whatever kind
+    """Return the annotation and the default for pydantic; `...` if there is no default."""
+    default: object = parameter.default
+    annotation = cast("Any", hint)
+    if isinstance(default, FieldInfo):
+        annotation = Annotated[annotation, default]
+        default = default.get_default(call_default_factory=True)
+    if any(default is missing for missing in (parameter.empty, PydanticUndefined, ...)):
+        return annotation, ...
+    if default is None:
+        # `limit: int = None` means `int | None`.
+        annotation = Optional[annotation]  # noqa: UP045  the annotation is a value here
     try:
-        adapter: TypeAdapter[object] = TypeAdapter(cast("Any", taken))
-        fitting = adapter.validate_python(given)
-        canonical_json(adapter.dump_python(fitting, mode="json"))
+        adapter: TypeAdapter[object] = TypeAdapter(cast("Any", annotation))
+        validated = adapter.validate_python(default)
+        canonical_json(adapter.dump_python(validated, mode="json"))
     except PydanticUserError as error:
         hints = {parameter.name: hint}
         raise InvalidDefinition(_undescribable(tool, hints, hints)) from error
@@ -284,12 +284,12 @@ def _default(parameter: inspect.Parameter, hint: object, tool: str) -> tuple[obj
             f"The tool {tool!r} has a default for {parameter.name!r} that does not fit: {problem}"
         )
         raise InvalidDefinition(message) from error
-    return taken, given if isinstance(fitting, Iterator) else fitting
+    return annotation, default if isinstance(validated, Iterator) else validated
 
 
 def _build(name: str, fields: dict[str, tuple[object, FieldInfo]]) -> type[BaseModel]:
     config = ConfigDict(extra="forbid", validate_by_alias=True)
-    # Only known when the program runs: pydantic's declared type is for fields written out by hand.
-    # Their own names keep clear of those that pydantic's models have.
+    # The fields are known at run time only, which pydantic's declared type does not provide for.
+    # The prefix keeps them clear of the names that pydantic's models use themselves.
     declared = cast("dict[str, Any]", {f"arg_{key}": field for key, field in fields.items()})
     return create_model(name, __config__=config, **declared)

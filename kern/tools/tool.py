@@ -3,7 +3,9 @@
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from math import inf
 from typing import Literal, overload
 
@@ -12,20 +14,48 @@ from kern.errors import InvalidDefinition
 from kern.models.base import ToolSpec
 from kern.tools.signature import Signature, without_fields
 from kern.values.states import Effect, OnExpiry, RequirementKind
-from kern.values.validation import described, truths
+from kern.values.validation import described, require_bools
 
 Function = Callable[..., object]
 Predicate = Callable[..., object]
+MOST_RETRIES = 1_000_000
+
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-MOST_RETRIES = 1_000_000
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ToolDefinition:
+    """What Kern itself reads of a tool, beside the options that it was declared with.
+
+    Users never need it, so it is not among a tool's attributes: `tool_definition` returns it.
+
+    Attributes:
+        signature: What the function takes.
+        kind: What a call may wait for; None if it never waits.
+        confirm_when: Whether a person confirms: always, never, or when the predicate says so.
+        input_fields: The arguments that a person fills in.
+        code: The objects of this process that a call executes: the function, and the predicate.
+    """
+
+    name: str
+    description: str
+    signature: Signature
+    kind: RequirementKind | None
+    confirm_when: bool | Predicate
+    input_fields: tuple[str, ...]
+    code: tuple[object, ...]
+
+    @cached_property
+    def spec(self) -> ToolSpec:
+        """The tool as the model sees it: without the arguments that a person fills in."""
+        parameters = without_fields(self.signature.schema, self.input_fields)
+        return ToolSpec(name=self.name, description=self.description, parameters=parameters)
 
 
 class Tool:
     """A function that a model may call.
 
-    Made by `tool`; a plain function in `tools=[…]` becomes one as well.
+    `tool` makes one; a plain function in `tools=[…]` becomes one as well.
     """
 
     def __init__(
@@ -44,7 +74,7 @@ class Tool:
         timeout: float | None = None,
         approval: Approval | None = None,
     ) -> None:
-        truths(
+        require_bools(
             requires_confirmation=callable(requires_confirmation) or requires_confirmation,
             requires_user_input=requires_user_input,
             requires_user_feedback=requires_user_feedback,
@@ -52,56 +82,54 @@ class Tool:
         )
         self.function = function
         self.name: str = name or str(getattr(function, "__name__", type(function).__name__))
-        self.signature = Signature(function, self.name)
-        self.description = description or self.signature.description
-        self.confirm_when = requires_confirmation
+        signature = Signature(function, self.name)
+        self.description = description or signature.description
         self.user_input_fields = tuple(user_input_fields)
         self.effect = _effect(effect, self.name)
         self.retries = retries
         self.timeout = timeout
         self.approval = _approval(approval)
-        self._asks_whom = approval is not None
-        self.kinds = _kinds(
+        kinds = _kinds(
             confirmation=requires_confirmation is not False,
             user_input=requires_user_input or bool(user_input_fields),
             user_feedback=requires_user_feedback,
             external=external_execution,
         )
-        self._check()
-
-    @property
-    def kind(self) -> RequirementKind | None:
-        """What a call of this tool may wait for."""
-        return self.kinds[0] if self.kinds else None
-
-    @property
-    def asked_fields(self) -> tuple[str, ...]:
-        """The arguments that a person fills in: those named, or all."""
-        if self.kind is not RequirementKind.user_input:
-            return ()
-        return self.user_input_fields or self.signature.names
-
-    @property
-    def spec(self) -> ToolSpec:
-        """The tool as the model sees it: without what a person fills in."""
-        schema = without_fields(self.signature.schema, self.asked_fields)
-        return ToolSpec(name=self.name, description=self.description, parameters=schema)
+        self._check(signature, kinds, has_approval=approval is not None)
+        self._definition = self._define(signature, kinds, requires_confirmation)
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Call the function itself, as tests of it do; no gate applies."""
         return self.function(*args, **kwargs)
 
-    @property
-    def code(self) -> tuple[object, ...]:
-        """What of it is executed: the function, and what says whether a person is asked."""
-        return (self.function, self.confirm_when)
+    def _define(
+        self,
+        signature: Signature,
+        kinds: Sequence[RequirementKind],
+        confirm_when: bool | Predicate,  # noqa: FBT001  an option of the tool, passed on
+    ) -> ToolDefinition:
+        input_fields: tuple[str, ...] = ()
+        if RequirementKind.user_input in kinds:
+            input_fields = self.user_input_fields or signature.names
+        return ToolDefinition(
+            name=self.name,
+            description=self.description,
+            signature=signature,
+            kind=kinds[0] if kinds else None,
+            confirm_when=confirm_when,
+            input_fields=input_fields,
+            code=(self.function, confirm_when),
+        )
 
-    def _check(self) -> None:
+    def _check(
+        self, signature: Signature, kinds: Sequence[RequirementKind], *, has_approval: bool
+    ) -> None:
+        kind = kinds[0] if kinds else None
         deciders = set(self.approval.candidates)
         allowed = deciders - set(self.approval.excluded)
-        for wrong, problem in (
+        for is_wrong, problem in (
             (not _NAME.fullmatch(self.name), "needs a name of up to 64 letters, digits, - and _"),
-            (len(self.kinds) > 1, f"asks for {', '.join(self.kinds)} at once: choose one"),
+            (len(kinds) > 1, f"asks for {', '.join(kinds)} at once: choose one"),
             (self.retries < 0, "has negative retries"),
             (self.retries > MOST_RETRIES, f"has more than {MOST_RETRIES:,} retries"),
             (
@@ -111,11 +139,11 @@ class Tool:
             (not _is_timeout(self.timeout), "needs a number of seconds above 0 as its timeout"),
             (self.approval.quorum < 1, "needs a quorum of at least 1"),
             (
-                self._asks_whom and not self.kinds,
+                has_approval and not kinds,
                 "has an approval= but waits for nobody: add requires_confirmation=True",
             ),
             (
-                self.approval.quorum > 1 and self.kind is not RequirementKind.confirmation,
+                self.approval.quorum > 1 and kind is not RequirementKind.confirmation,
                 "can only have a quorum above 1 where it waits for a confirmation",
             ),
             (
@@ -127,12 +155,11 @@ class Tool:
                 "may not be repeated (effect='once'): retries= needs effect='idempotent' or 'read'",
             ),
             (
-                self.kind is RequirementKind.user_feedback
-                and "options" not in self.signature.names,
+                kind is RequirementKind.user_feedback and "options" not in signature.names,
                 "asks a person to choose, so it needs an argument `options: list[str]`",
             ),
             (
-                bool(set(self.user_input_fields) - set(self.signature.names)),
+                bool(set(self.user_input_fields) - set(signature.names)),
                 f"asks for {', '.join(self.user_input_fields)}, not all of which it takes",
             ),
             (
@@ -141,11 +168,11 @@ class Tool:
             ),
             (
                 self.approval.on_expiry is OnExpiry.approve
-                and self.kind is not RequirementKind.confirmation,
+                and kind is not RequirementKind.confirmation,
                 "can only approve on expiry what waits for a confirmation",
             ),
         ):
-            if wrong:
+            if is_wrong:
                 message = f"The tool {self.name!r} {problem}."
                 raise InvalidDefinition(message)
 
@@ -178,16 +205,16 @@ def tool(
 
     Args:
         function: The function, when used without parentheses. It may be sync or async.
-        **options: As `Tool` takes them: `requires_confirmation`: True, or a predicate on the
-            arguments (it takes a dict of them, or some of them by name) that is no coroutine
-            function. Only one that returns False lets the call run. `requires_user_input`,
-            `user_input_fields`: a person fills in these arguments. `requires_user_feedback`: a
-            person answers instead of the function; see `ask_user`. `external_execution`: a person
-            or program gives the result; the function never runs. `effect`: what a repetition would
-            do: `once` (default; never repeated blindly), `idempotent`, `read`. `retries`: how often
-            to try again when the function raises; needs an effect that allows it. `timeout`:
-            seconds that one execution may take. `approval`: who decides, until when, and what
-            silence means.
+        **options: The options of a `Tool`. `requires_confirmation`: True, or a predicate on the
+            arguments, which takes a dict of them, or some of them by name, and is no coroutine
+            function; only if it returns False does the call run without a person.
+            `requires_user_input`, `user_input_fields`: a person fills in these arguments.
+            `requires_user_feedback`: a person answers instead of the function; see `ask_user`.
+            `external_execution`: a person or a program gives the result; the function never runs.
+            `effect`: what a repetition would do: `once` (default; never repeated blindly),
+            `idempotent`, `read`. `retries`: how often to try again when the function raises; it
+            needs an effect that allows it. `timeout`: seconds that one execution may take.
+            `approval`: who decides, until when, and what silence means.
 
     Raises:
         InvalidDefinition: the options contradict each other, or the signature cannot be described.
@@ -195,6 +222,12 @@ def tool(
     if function is not None:
         return Tool(function)
     return lambda decorated: Tool(decorated, **options)  # type: ignore[arg-type]
+
+
+def tool_definition(tool: Tool) -> ToolDefinition:
+    """Return a tool's definition, which is made once: this is the door for Kern's own code."""
+    # The one place that reads it.
+    return tool._definition  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def as_tool(candidate: Tool | Function) -> Tool:
@@ -212,28 +245,28 @@ def _effect(effect: str, name: str) -> Effect:
         raise InvalidDefinition(message) from None
 
 
-def _is_timeout(given: object) -> bool:
-    if given is None:
+def _is_timeout(value: object) -> bool:
+    if value is None:
         return True
-    return isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < inf
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < inf
 
 
-def _approval(given: object) -> Approval:
-    if given is None or isinstance(given, Approval):
-        return given or Approval()
-    raise InvalidDefinition(f"approval is {described(given)}: use an Approval(…).")
+def _approval(value: object) -> Approval:
+    if value is None or isinstance(value, Approval):
+        return value or Approval()
+    raise InvalidDefinition(f"approval is {described(value)}: use an Approval(…).")
 
 
 def _kinds(
     *, confirmation: bool, user_input: bool, user_feedback: bool, external: bool
 ) -> tuple[RequirementKind, ...]:
-    chosen = {
+    options = {
         RequirementKind.confirmation: confirmation,
         RequirementKind.user_input: user_input,
         RequirementKind.user_feedback: user_feedback,
         RequirementKind.external_execution: external,
     }
-    return tuple(kind for kind, wanted in chosen.items() if wanted)
+    return tuple(kind for kind, is_set in options.items() if is_set)
 
 
 @tool(requires_user_feedback=True)

@@ -1,4 +1,4 @@
-"""Ids: UUIDv7, so that they sort by the time they were made."""
+"""Ids: UUIDv7, so that they sort by the time at which they were made."""
 
 import unicodedata
 
@@ -8,7 +8,7 @@ from kern.errors import InvalidInput
 
 # Temporal takes 1,000 bytes, and a character may have four.
 _LONGEST_ID = 240
-_OURS = "kern:"
+_PREFIX = "kern:"
 
 
 def new_id() -> str:
@@ -16,35 +16,35 @@ def new_id() -> str:
     return str(uuid_utils.uuid7())
 
 
-def an_id(what: str, given: object) -> str:
-    """Return an id that a caller gave, if it can be one everywhere: in SQL and in Temporal.
+def require_id(name: str, value: object) -> str:
+    """Return an id from a caller if it can be one in SQL and in Temporal.
 
     Raises:
         InvalidInput: it is empty, too long, or holds what cannot be stored.
     """
-    text = not_empty(what, given)
+    text = require_text(name, value)
     if len(text) > _LONGEST_ID:
-        message = f"{what} has {len(text)} characters: use {_LONGEST_ID} at most."
+        message = f"{name} has {len(text)} characters: use {_LONGEST_ID} at most."
         raise InvalidInput(message)
     if any(unicodedata.category(char) in {"Cc", "Cs"} for char in text):
-        message = f"{what} is {text!r}: control characters and lone surrogates are no part of it."
+        message = f"{name} is {text!r}: control characters and lone surrogates are no part of it."
         raise InvalidInput(message)
-    if text.startswith(_OURS):
-        message = f"{what} is {text!r}: what begins with {_OURS!r} is Kern's own."
+    if text.startswith(_PREFIX):
+        message = f"{name} is {text!r}: what begins with {_PREFIX!r} is Kern's own."
         raise InvalidInput(message)
     return text
 
 
-def not_empty(what: str, given: object) -> str:
-    """Return an id or name that a caller gave.
+def require_text(name: str, value: object) -> str:
+    """Return an id or a name from a caller.
 
     Raises:
-        InvalidInput: it is no text, or an empty one, which nobody means and which is not none.
+        InvalidInput: it is no text, or empty: an empty id is not the same as none.
     """
-    if not isinstance(given, str):
-        message = f"{what} is {given!r}: it has to be a text."
+    if not isinstance(value, str):
+        message = f"{name} is {value!r}: it has to be a text."
         raise InvalidInput(message)
-    if not given.strip():
-        message = f"{what} is empty: give one, or leave it out where it may be left out."
+    if not value.strip():
+        message = f"{name} is empty: give one, or leave it out where it may be left out."
         raise InvalidInput(message)
-    return given
+    return value

@@ -68,10 +68,10 @@ def checker() -> "FormatChecker":
     """Return what `jsonschema` asks about formats."""
     from jsonschema import FormatChecker  # noqa: PLC0415  slow to import, seldom needed
 
-    found = FormatChecker(formats=())
+    formats = FormatChecker(formats=())
     for name in _TYPES:
-        found.checks(name)(_check(name))
-    return found
+        formats.checks(name)(_check(name))
+    return formats
 
 
 def _check(name: str) -> Callable[[object], bool]:

@@ -5,8 +5,8 @@ import re
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*")
 
-# The machine's own lists are left out: the same file has the same type everywhere.
-_KNOWN = mimetypes.MimeTypes()
+# Without the machine's own lists, so that the same file has the same type everywhere.
+_TYPES = mimetypes.MimeTypes()
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 for _extension, _type in {
     ".docx": f"{_OFFICE}.wordprocessingml.document",
@@ -23,7 +23,7 @@ for _extension, _type in {
     ".toml": "application/toml",
     ".sql": "application/sql",
 }.items():
-    _KNOWN.add_type(_type, _extension)
+    _TYPES.add_type(_type, _extension)
 
 _BEGINNINGS = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -49,22 +49,22 @@ _TEXTS = frozenset(
 )
 
 
-def written(media_type: str) -> str | None:
-    """Return a media type as it is kept, without parameters; None if it is none."""
+def normalized(media_type: str) -> str | None:
+    """Return a media type in lower case, without parameters; None if it is none."""
     plain = media_type.partition(";")[0].strip().lower()
     return plain if _MEDIA_TYPE.fullmatch(plain) else None
 
 
 def from_name(name: str) -> str | None:
-    """Return the media type that a file's name tells."""
-    found, packed = _KNOWN.guess_type(name.rpartition("/")[2], strict=False)
-    return f"application/{packed}" if packed else found
+    """Return the media type that a file's name implies."""
+    media_type, compression = _TYPES.guess_type(name.rpartition("/")[2], strict=False)
+    return f"application/{compression}" if compression else media_type
 
 
 def from_bytes(data: bytes) -> str | None:
-    """Return the media type that a file's first bytes tell, if they tell any.
+    """Return the media type that a file's first bytes imply, if any.
 
-    What has no zero byte in it and is UTF-8 is text.
+    UTF-8 without a zero byte is text.
     """
     for beginning, media_type in _BEGINNINGS:
         if data.startswith(beginning):
@@ -77,7 +77,7 @@ def from_bytes(data: bytes) -> str | None:
 
 
 def is_text(media_type: str) -> bool:
-    """Whether what has this type can be shown to a model as it is."""
+    """Whether a file of this type can be shown to a model as it is."""
     return (
         media_type.startswith("text/")
         or media_type in _TEXTS
@@ -86,8 +86,8 @@ def is_text(media_type: str) -> bool:
 
 
 def extension(media_type: str) -> str:
-    """Return what the name of a file of this type ends with."""
-    return _KNOWN.guess_extension(media_type, strict=False) or ""
+    """Return the file extension of this type."""
+    return _TYPES.guess_extension(media_type, strict=False) or ""
 
 
 def _is_text(data: bytes) -> bool:

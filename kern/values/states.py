@@ -19,8 +19,8 @@ class RunStatus(StrEnum):
         return self in FINAL_RUN_STATUSES
 
     @property
-    def stands_still(self) -> bool:
-        """Whether a run in this status goes on only if a person decides, if at all."""
+    def is_idle(self) -> bool:
+        """Whether a run in this status continues only if a person decides, if at all."""
         return self is RunStatus.paused or self.is_final
 
 

@@ -18,7 +18,7 @@ MemberT = TypeVar("MemberT", bound=StrEnum)
 
 
 def described(value: object) -> str:
-    """Return the repr of a value, its beginning if it is long; its type if it has none."""
+    """Return the repr of a value, cut if it is long; its type if the repr cannot be had."""
     try:
         return f"{value!r:.{_LENGTH}}"
     except BaseException:  # noqa: BLE001  a value's own code may raise anything
@@ -26,44 +26,44 @@ def described(value: object) -> str:
 
 
 def misfit(error: ValidationError) -> str:
-    """Say in one sentence what the first thing is that does not fit, and why."""
-    wrong = error.errors(include_url=False, include_context=False)[0]
-    where = ".".join(str(part) for part in wrong["loc"][:2])
-    why = wrong["msg"].removeprefix("Value error, ").rstrip(".")
-    return f"{where} is {described(wrong['input'])}: {why[:1].lower()}{why[1:]}."
+    """Return one sentence about the first value that does not fit, and why."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"][:2])
+    why = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"{where} is {described(first['input'])}: {why[:1].lower()}{why[1:]}."
 
 
-def truths(refusal: type[InvalidInput] = InvalidDefinition, /, **given: object) -> None:
-    """Refuse what is neither True nor False.
+def require_bools(refusal: type[InvalidInput] = InvalidDefinition, /, **values: object) -> None:
+    """Refuse values that are neither True nor False.
 
     Raises:
-        InvalidInput: one is something else; the `refusal`, which names it.
+        InvalidInput: one is something else; an error of the class `refusal` names it.
     """
-    for name, value in given.items():
+    for name, value in values.items():
         if not isinstance(value, bool):
             raise refusal(f"{name} is {described(value)}: use True or False.")
 
 
-# What a column of whole numbers takes on every database.
+# The largest number that an integer column takes on every database.
 LARGEST = 2**31 - 1
 
 
-def a_count(what: str, given: object, *, least: int = 1, most: int = LARGEST) -> int:
-    """Return a whole number that a caller gave.
+def require_count(name: str, value: object, *, least: int = 1, most: int = LARGEST) -> int:
+    """Return a whole number from a caller.
 
     Raises:
-        InvalidInput: it is none, or not within the bounds.
+        InvalidInput: it is no whole number, or not within the bounds.
     """
-    if isinstance(given, int) and not isinstance(given, bool) and least <= given <= most:
-        return given
-    message = f"{what} is {described(given)}: use a whole number from {least} to {most:,}."
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+        return value
+    message = f"{name} is {described(value)}: use a whole number from {least} to {most:,}."
     raise InvalidInput(message)
 
 
 class Declaration(BaseModel):
-    """A frozen model that takes no names that it does not know.
+    """A frozen model that refuses unknown names.
 
-    Checks of several values together raise `InvalidDefinition` themselves.
+    Validators of several values raise `InvalidDefinition` themselves.
 
     Raises:
         InvalidDefinition: a value makes no sense; the message names it.
@@ -73,16 +73,18 @@ class Declaration(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _told(cls, given: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _raise_invalid_definition(
+        cls, values: object, handler: ModelWrapValidatorHandler[Self]
+    ) -> Self:
         try:
-            return handler(given)
+            return handler(values)
         except ValidationError as error:
-            if not isinstance(given, dict):
+            if not isinstance(values, dict):
                 raise
             raise InvalidDefinition(f"{cls.__name__}: {misfit(error)}") from None
 
 
-def member_of(what: str, value: object, kinds: type[MemberT]) -> MemberT | None:
+def member_of(name: str, value: object, kinds: type[MemberT]) -> MemberT | None:
     """Return a value as a member of a closed set of words; None for None.
 
     Raises:
@@ -94,5 +96,5 @@ def member_of(what: str, value: object, kinds: type[MemberT]) -> MemberT | None:
         return kinds(str(value))
     except ValueError:
         words = ", ".join(repr(kind.value) for kind in kinds)
-        message = f"{what} is {described(value)}: use one of {words}."
+        message = f"{name} is {described(value)}: use one of {words}."
         raise InvalidInput(message) from None

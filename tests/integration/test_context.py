@@ -39,7 +39,7 @@ def refund(order_id: str) -> str:
 def told(agent: Agent, run_id: str, name: str, user_id: str | None = None) -> str:
     """Return the result of a run's call of a tool."""
     output = agent.get_run_output(run_id, user_id=user_id)
-    (call,) = [one for one in output.tools if one.name == name]
+    (call,) = [one for one in output.tools if one.tool_name == name]
     assert call.outcome is ToolOutcome.result
     return call.result or ""
 

@@ -19,7 +19,7 @@ from kern.errors import (
     NotAllowed,
     NotFound,
 )
-from kern.requirements import DecisionDraft, Requirement, UserInputField
+from kern.requirements import DecisionDraft, Requirement, UserInputField, submitted_digest
 from kern.tools import Approval
 from kern.values.states import (
     RequirementKind,
@@ -138,7 +138,7 @@ def test_the_second_to_decide_is_told_who_was_first(stored: Stored, kind: Requir
 def test_a_submission_whose_acknowledgement_was_lost_is_accepted_once(stored: Stored) -> None:
     seen = waiting(stored, RequirementKind.confirmation)
     draft = DecisionDraft(verdict=Verdict.approve)
-    submission = Submission(seen.id, seen.submitted_digest, draft, "dana")
+    submission = Submission(seen.id, submitted_digest(seen), draft, "dana")
     before = stored.look(audit_chain.verify).decisions
 
     first = stored.do(lambda tx: deciding.resolve(tx, submission, OPERATOR, NOW))

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from sqlmodel import Session, col, select, update
 
 from kern.agent import Agent
 from kern.client.processes.runtime import Runtime
+from kern.components.component import definition_of
 from kern.contracts.viewer import OPERATOR
 from kern.db.engine.tables import OutboxRow, RunRow, ToolCallRow
 from kern.db.journal import outbox
@@ -441,8 +443,9 @@ def test_a_step_that_this_worker_has_not_is_told_of_and_waited_for(
     parts = {"a-step": step, "a-choice": Condition(lambda: True, [step], name="choice")}
     flow = pipeline(Step("first", upper, human_review=CONFIRM), parts[where])
     output = flow.run("hi")
-    code = flow.layout.code
-    flow.layout.code = {name: one for name, one in code.items() if name in {"workflow", "first"}}
+    whole = definition_of(flow)
+    code = {node: code for node, code in whole.layout.code.items() if node in {"workflow", "first"}}
+    vars(flow)["_definition"] = replace(whole, layout=replace(whole.layout, code=code))
     only(output).confirm()
     runtime.call(lambda service: service.inbox.decide_all(OPERATOR, output.active_requirements))
 
@@ -451,7 +454,7 @@ def test_a_step_that_this_worker_has_not_is_told_of_and_waited_for(
 
     wait_until(lambda: told() is not None)
     assert "is not in this worker" in (told() or "")
-    flow.layout.code = code
+    vars(flow)["_definition"] = whole
     wait_until(lambda: flow.get_run_output(output.run_id).status is RunStatus.completed)
     # That a worker did not have it used up none of the retries.
     assert len(tries) == 3

@@ -12,6 +12,7 @@ from functools import partial
 
 from sqlmodel import Session
 
+from kern.components.component import definition_of
 from kern.contracts.messages import PipelineOutcome, Work
 from kern.contracts.viewer import OPERATOR
 from kern.db.steps import retry as retrying
@@ -49,7 +50,7 @@ class Lanes:
         self.executed: Counter[str] = Counter()
         self.is_good = False
         self._stored = stored
-        self._shape = workflow.layout.shape
+        self._shape = definition_of(workflow).layout.shape
         self._items, self._failing = items, failing
 
     @property

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from kern.agent import Agent
-from kern.components.agents.planning import SoFar, plan
+from kern.components.agents.planning import RunSoFar, plan
 from kern.contracts.messages import TurnOutcome
 from kern.contracts.requests import RunRequest
 from kern.db.engine.store import Store
@@ -88,7 +88,7 @@ def torn(db: Store) -> Seeded:
 def _asked(db: Store, call: Call, text: str, user_id: str | None, run_id: str) -> TurnOutcome:
     request = RunRequest(component_id=agent.id, input=text, user_id=user_id)
     requested = RequestedCall(id="call_0", name=call.name, arguments=call.arguments_text)
-    answer = plan(agent, ModelResponse(provider="scripted", tool_calls=[requested]), SoFar())
+    answer = plan(agent, ModelResponse(provider="scripted", tool_calls=[requested]), RunSoFar())
     now = datetime.now(UTC)
     db.write_now(
         lambda tx: accepting.accept(

@@ -25,7 +25,7 @@ from kern.db.turns import calls, model_turns
 from kern.db.turns.calls import Execution, Settled
 from kern.media import File, Image, read_all
 from kern.models.base import ModelResponse
-from kern.requirements import DecisionDraft, Requirement
+from kern.requirements import DecisionDraft, Requirement, submitted_digest
 from kern.run import RequestedCall, RunOutput, ToolExecution
 from kern.session_state import StateChange
 from kern.tools import Approval
@@ -208,7 +208,7 @@ class Stored:
         **draft: object,
     ) -> Accepted:
         decision = DecisionDraft(verdict=verdict, **draft)  # type: ignore[arg-type]
-        submission = Submission(seen.id, seen.submitted_digest, decision, by)
+        submission = Submission(seen.id, submitted_digest(seen), decision, by)
         return self.do(lambda tx: deciding.resolve(tx, submission, viewer, at))
 
     def output(self, run_id: str) -> RunOutput:

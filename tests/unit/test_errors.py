@@ -40,7 +40,9 @@ def test_every_error_ends_commands_and_requests_sensibly(error: type[KernError])
 
 @pytest.mark.parametrize("error", ALL)
 def test_the_tree_at_the_top_of_the_module_is_whole(error: type[KernError]) -> None:
-    assert f"{error.__name__} " in f"{errors.__doc__} ".replace("\n", " ")
+    lines = [line.lstrip("│├└─ ").split() for line in (errors.__doc__ or "").splitlines()]
+    facts = [error.__name__, error.code, str(error.exit_code), str(error.http_status)]
+    assert [*facts, *(["yes"] if error.retryable else [])] in lines
 
 
 def test_kinds_of_one_error_end_commands_alike() -> None:

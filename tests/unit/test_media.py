@@ -175,12 +175,12 @@ def test_they_are_frozen() -> None:
 )
 def test_anything_else_in_their_place_is_refused(images: object, files: object, why: str) -> None:
     with pytest.raises(InvalidInput, match=why) as caught:
-        media.given(images, files)  # type: ignore[arg-type]
+        media.collect(images, files)  # type: ignore[arg-type]
     assert "unmistakable" not in str(caught.value)
 
 
 def test_none_is_no_images() -> None:
-    assert media.given(None, None) == ()
+    assert media.collect(None, None) == ()
 
 
 def test_a_name_that_is_none_is_told_without_what_was_given() -> None:

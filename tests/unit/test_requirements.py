@@ -7,7 +7,13 @@ import pytest
 from pydantic import ValidationError
 
 from kern.errors import AlreadyResolved, InvalidDecision
-from kern.requirements import METHODS, DecisionDraft, Requirement, Resolution
+from kern.requirements import (
+    METHODS,
+    DecisionDraft,
+    Requirement,
+    Resolution,
+    submitted_digest,
+)
 from kern.values.states import RequirementKind, RequirementStatus, Verdict
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -93,6 +99,16 @@ def test_confirming_after_an_edit_keeps_the_edit_and_who_made_it() -> None:
     assert (other.note, other.by) == ("ok", "eve")
 
 
+def test_approve_and_confirm_are_one_method_under_two_names() -> None:
+    assert draft(requirement().approve("fine", by="dana")) == draft(
+        requirement().confirm("fine", by="dana")
+    )
+    edited = draft(requirement().edit({"a": 2}, by="dana").approve())
+    assert (edited.verdict, edited.edit, edited.by) == (Verdict.approve, {"a": 2}, "dana")
+    with pytest.raises(InvalidDecision, match=r"so approve\(\) does not fit"):
+        requirement(kind=RequirementKind.user_input).approve()
+
+
 def test_rejecting_after_an_edit_drops_the_edit() -> None:
     one = requirement().edit({"a": 2}).reject()
     assert (draft(one).verdict, draft(one).edit) == (Verdict.reject, None)
@@ -138,13 +154,13 @@ def test_a_verdict_in_json_is_one_of_the_words(text: str) -> None:
 
 def test_changing_the_arguments_changes_what_is_submitted() -> None:
     one = requirement(tool_name="refund")
-    before = one.submitted_digest
+    before = submitted_digest(one)
     one.edit({"a": 2})
-    assert one.submitted_digest == before
+    assert submitted_digest(one) == before
     one.arguments["a"] = 2
-    assert one.submitted_digest != before
+    assert submitted_digest(one) != before
     other = requirement(tool_name="charge")
-    assert other.submitted_digest != before
+    assert submitted_digest(other) != before
 
 
 def test_a_decision_does_not_leave_the_object_with_its_json() -> None:

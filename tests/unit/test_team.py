@@ -9,12 +9,14 @@ from pydantic import JsonValue
 from kern.agent import Agent
 from kern.components.agents.delegation import Delegation
 from kern.components.agents.task_list import TaskStatus, check_undone, listed, tasks_of
+from kern.components.component import definition_of
 from kern.db import InMemoryDb
 from kern.errors import InvalidDefinition
 from kern.models.scripted import ScriptedModel
 from kern.run import ToolExecution
 from kern.team import Mode, Team
 from kern.tools import tool
+from kern.tools.tool import tool_definition
 from kern.values.states import ToolCallStatus, ToolOutcome
 
 MODEL = ScriptedModel(["Hello."])
@@ -38,7 +40,7 @@ def call(
 ) -> ToolExecution:
     return ToolExecution(
         id="c",
-        name=name,
+        tool_name=name,
         turn=1,
         arguments=arguments,
         status=ToolCallStatus(status),
@@ -87,16 +89,17 @@ def test_what_makes_no_sense_is_refused(declare: Callable[[], Team], why: str) -
 def test_a_team_has_the_id_of_its_name_and_changes_with_its_members() -> None:
     one, other = team(agent(tools=[])), team(agent(instructions="Be kind."))
     assert one.id == other.id == "desk"
-    assert one.fingerprint != other.fingerprint
-    assert one.fingerprint == team(agent()).fingerprint
-    assert one.fingerprint != team(agent(), mode="route").fingerprint
-    assert [part.id for part in one.parts] == ["one"]
+    fingerprint = definition_of(one).fingerprint
+    assert fingerprint != definition_of(other).fingerprint
+    assert fingerprint == definition_of(team(agent())).fingerprint
+    assert fingerprint != definition_of(team(agent(), mode="route")).fingerprint
+    assert [part.id for part in definition_of(one).parts] == ["one"]
 
 
 def test_members_are_named_in_the_schema_of_the_call() -> None:
     (given,) = team(agent("ann"), agent("bob")).tools.values()
     assert isinstance(given, Delegation)
-    assert '"enum":["ann","bob"]' in given.spec.model_dump_json().replace(" ", "")
+    assert '"enum":["ann","bob"]' in tool_definition(given).spec.model_dump_json().replace(" ", "")
 
 
 def test_a_list_of_tasks_is_what_calls_have_made_of_it() -> None:

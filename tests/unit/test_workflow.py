@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from kern.agent import Agent
+from kern.components.component import definition_of
 from kern.errors import InvalidDefinition
 from kern.models.scripted import ScriptedModel
 from kern.pipeline.nodes import Shape
@@ -158,7 +159,8 @@ def test_a_value_that_a_review_cannot_have_is_told_in_one_sentence() -> None:
 
 
 def nodes(*steps: Any) -> list[str]:  # noqa: ANN401  whatever a workflow takes
-    return [node.id for node in Workflow(name="w", steps=list(steps)).layout.shape.nodes]
+    flow = Workflow(name="w", steps=list(steps))
+    return [node.id for node in definition_of(flow).layout.shape.nodes]
 
 
 def test_ids_come_from_names_and_stay_when_other_steps_come() -> None:
@@ -205,13 +207,14 @@ def test_a_pinned_shape_is_read_as_it_was_written() -> None:
         zip_code: str = "0"
 
     review = HumanReview(user_input_schema=Address, approval=Approval(due=timedelta(days=1)))
-    shape = Workflow(
+    flow = Workflow(
         name="w",
         steps=[
             Step("a", work, human_review=review, on_error="pause", effect="read", retries=2),
             Step("b", agent("x", output_schema=Address)),
         ],
-    ).layout.shape
+    )
+    shape = definition_of(flow).layout.shape
     again = Shape.read(json.loads(json.dumps(shape.pinned)))
     assert again == shape
     assert again.digest == shape.digest
@@ -226,18 +229,19 @@ def test_a_pinned_shape_is_read_as_it_was_written() -> None:
 
 def test_the_fingerprint_follows_the_declaration() -> None:
     def made(**options: Any) -> str:  # noqa: ANN401  as a workflow takes them
-        return Workflow(name="w", steps=[work], **options).fingerprint
+        return definition_of(Workflow(name="w", steps=[work], **options)).fingerprint
 
     assert made() == made()
     assert made() != made(session_state={"a": 1})
-    assert made() != Workflow(name="w", steps=[Step("work", work, effect="read")]).fingerprint
+    read = Workflow(name="w", steps=[Step("work", work, effect="read")])
+    assert made() != definition_of(read).fingerprint
     assert made() != made(add_workflow_history_to_steps=True)
 
 
 def test_what_runs_is_registered_with_the_workflow() -> None:
     inner = Workflow(name="inner", steps=[agent("deep")])
     outer = Workflow(name="outer", steps=[Parallel(inner, agent("beside"))])
-    assert [part.id for part in outer.parts] == ["inner", "beside"]
+    assert [part.id for part in definition_of(outer).parts] == ["inner", "beside"]
 
 
 def test_a_step_output_takes_models_and_refuses_what_is_no_json() -> None:
@@ -277,4 +281,5 @@ def test_parts_of_one_id_are_told_apart_by_their_code() -> None:
 
     with pytest.raises(InvalidDefinition, match="Two different components have the id 'shipping'"):
         Workflow(name="outer", steps=[shipping("A"), shipping("B")])
-    assert len(Workflow(name="twice", steps=[shipping("A"), shipping("A")]).parts) == 1
+    twice = Workflow(name="twice", steps=[shipping("A"), shipping("A")])
+    assert len(definition_of(twice).parts) == 1

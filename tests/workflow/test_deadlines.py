@@ -26,6 +26,7 @@ from kern.db.reading import run_outputs
 from kern.db.runs import accepting
 from kern.errors import AlreadyResolved
 from kern.models.scripted import Call, ScriptedModel
+from kern.requirements import submitted_digest
 from kern.run import RunOutput
 from kern.tools import Approval, tool
 from kern.values.ids import new_id
@@ -111,7 +112,7 @@ class Story:
         requirement = self.output.requirements[0].confirm(by=by)
         draft = requirement.draft
         assert draft is not None
-        submission = Submission(requirement.id, requirement.submitted_digest, draft, by)
+        submission = Submission(requirement.id, submitted_digest(requirement), draft, by)
         self.db.write_now(lambda tx: deciding.resolve(tx, submission, OPERATOR, self.now))
         return requirement.id
 
@@ -171,7 +172,7 @@ async def test_after_the_row_expired_a_decision_is_told_so(
 
     draft = before.confirm(by="dana").draft
     assert draft is not None
-    late = Submission(before.id, before.submitted_digest, draft, "dana")
+    late = Submission(before.id, submitted_digest(before), draft, "dana")
     with pytest.raises(AlreadyResolved, match="'kern' decided 'reject'"):
         story.db.write_now(lambda tx: deciding.resolve(tx, late, OPERATOR, story.now))
     assert story.ledger.lines == []

@@ -1,4 +1,4 @@
-"""The tools that come with Kern: a model reads the past, and changes the session's state."""
+"""Kern's own tools, by which a model reads past runs and changes the session's state."""
 
 from typing import Annotated, Literal, cast
 
@@ -8,7 +8,7 @@ from kern.context.chat_history import PastContext, PastRun
 from kern.tools.run_context import RunContext
 from kern.tools.tool import Tool
 
-_MOST = 50
+_LARGEST_PAGE = 50
 
 
 class Edit(BaseModel):
@@ -24,19 +24,19 @@ class Edit(BaseModel):
 
 
 def built_in_tools(*, reads_history: bool, searches: bool, changes_state: bool) -> list[Tool]:
-    """Return the tools that an agent asked for by its settings."""
-    offered = (
+    """Return the tools that an agent's options enable."""
+    tools = (
         (reads_history, Tool(read_chat_history, effect="read", retries=2)),
         (searches, Tool(search_past_sessions, effect="read", retries=2)),
-        # Nothing is changed before the call's end is stored, so it may begin again.
+        # The state changes in the transaction that ends the call, so the call may be repeated.
         (changes_state, Tool(update_session_state, effect="idempotent")),
     )
-    return [tool for wanted, tool in offered if wanted]
+    return [tool for is_enabled, tool in tools if is_enabled]
 
 
 def read_chat_history(
     run_context: PastContext,
-    runs: Annotated[int, Field(ge=1, le=_MOST)] = 10,
+    runs: Annotated[int, Field(ge=1, le=_LARGEST_PAGE)] = 10,
     before: int | None = None,
 ) -> list[PastRun]:
     """Read earlier requests of this conversation and what was answered, the oldest first.
@@ -51,7 +51,7 @@ def read_chat_history(
 def search_past_sessions(
     query: str,
     run_context: PastContext,
-    limit: Annotated[int, Field(ge=1, le=_MOST)] = 10,
+    limit: Annotated[int, Field(ge=1, le=_LARGEST_PAGE)] = 10,
 ) -> list[PastRun]:
     """Search past conversations with this user for words, the newest first.
 

@@ -1,64 +1,65 @@
-"""The tools by which a team's leader gives work to members: calls that members' runs execute."""
+"""The tools by which a team's leader delegates to members, whose runs execute the calls."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
 from kern.components.agents.model_component import ModelComponent
 from kern.components.agents.task_list import NewTask, check_undone
+from kern.components.component import definition_of
 from kern.contracts.answers import NewChild
 from kern.errors import InvalidInput
 from kern.run import ToolExecution
 from kern.tools.tool import Function, Tool
 
-Assigned = Callable[[Mapping[str, JsonValue], str], str]
+# Makes a member's input of a call's arguments and the team's own input.
+MemberInput = Callable[[Mapping[str, JsonValue], str], str]
 
 
 class Delegation(Tool):
     """A tool of a leader whose calls are executed by a member.
 
     Args:
-        function: Its name, arguments and description; it is never called.
-        members: Who may be asked, by id; a call names one as `member_id`.
-        asks: Makes of a call's arguments, and of what the team was asked, what the member is asked.
+        function: Defines the name, the arguments and the description; it is never called.
+        members: The members by id; a call names one as `member_id`.
+        member_input: Returns the input of the member's run, from a call's arguments and the input
+            of the team's run.
         is_answer: Whether the member's answer is the team's.
-        shares: Whether a member is told what others of the team have done in this run.
+        shares: Whether a member sees what others of the team have done in this run.
     """
 
     def __init__(
         self,
         function: Function,
         members: Mapping[str, ModelComponent],
-        asks: Assigned,
+        member_input: MemberInput,
         *,
         is_answer: bool = False,
         shares: bool = False,
     ) -> None:
         super().__init__(function)
+        # It has no code of its own: members execute its calls, and are parts of their component.
+        self._definition = replace(self._definition, code=())
         self.is_answer = is_answer
         self._members = members
-        self._asks = asks
+        self._member_input = member_input
         self._shares = shares
 
-    @property
-    def code(self) -> tuple[object, ...]:
-        """Nothing of its own: members execute its calls, and are parts of their component."""
-        return ()
-
-    def child(self, arguments: Mapping[str, JsonValue], said: str) -> NewChild:
-        """Return the run that a call is to be executed by.
+    def child(self, arguments: Mapping[str, JsonValue], team_input: str) -> NewChild:
+        """Return the run that is to execute a call.
 
         Args:
-            arguments: The call's.
-            said: What the team was asked.
+            arguments: The arguments of the call.
+            team_input: The input of the team's run.
         """
         member = self._members[str(arguments["member_id"])]
         return NewChild(
             component_id=member.id,
-            component_kind=member.kind,
+            component_kind=definition_of(member).kind,
             label=member.id,
-            input=self._asks(arguments, said),
+            input=self._member_input(arguments, team_input),
             shares=self._shares,
             takes_files=self.is_answer,
         )
@@ -76,10 +77,10 @@ def delegate(members: Mapping[str, ModelComponent], *, shares: bool) -> Delegati
             member_id: Who is to do it.
             task: What is to be done, with all that the member needs to know.
         """
-        return _never(member_id, task)
+        return _never_called(member_id, task)
 
     return Delegation(
-        _choosing(delegate_task_to_member, members),
+        _with_member_ids(delegate_task_to_member, members),
         members,
         lambda arguments, _: str(arguments["task"]),
         shares=shares,
@@ -95,15 +96,18 @@ def forward(members: Mapping[str, ModelComponent]) -> Delegation:
         Args:
             member_id: Who is to answer.
         """
-        return _never(member_id)
+        return _never_called(member_id)
 
     return Delegation(
-        _choosing(forward_to_member, members), members, lambda _, said: said, is_answer=True
+        _with_member_ids(forward_to_member, members),
+        members,
+        _team_input,
+        is_answer=True,
     )
 
 
 def ask_all(members: Mapping[str, ModelComponent], *, shares: bool) -> Delegation:
-    """Return the tool by which every member is asked at once; no model is told of it."""
+    """Return the tool that asks every member at once; it is never offered to a model."""
 
     def ask_member(member_id: str) -> str:
         """Ask a member what the team was asked.
@@ -111,9 +115,14 @@ def ask_all(members: Mapping[str, ModelComponent], *, shares: bool) -> Delegatio
         Args:
             member_id: Who is asked.
         """
-        return _never(member_id)
+        return _never_called(member_id)
 
-    return Delegation(_choosing(ask_member, members), members, lambda _, said: said, shares=shares)
+    return Delegation(
+        _with_member_ids(ask_member, members),
+        members,
+        _team_input,
+        shares=shares,
+    )
 
 
 def task_tools(members: Mapping[str, ModelComponent], *, shares: bool) -> list[Tool]:
@@ -131,10 +140,10 @@ def task_tools(members: Mapping[str, ModelComponent], *, shares: bool) -> list[T
             member_id: Who is to do it.
             instructions: What is to be done, with all that the member needs to know.
         """
-        return _never(task_number, member_id, instructions)
+        return _never_called(task_number, member_id, instructions)
 
     assigned = Delegation(
-        _choosing(assign_task, members),
+        _with_member_ids(assign_task, members),
         members,
         lambda arguments, _: str(arguments["instructions"]),
         shares=shares,
@@ -143,22 +152,22 @@ def task_tools(members: Mapping[str, ModelComponent], *, shares: bool) -> list[T
 
 
 def check_task(
-    tool: Tool, arguments: Mapping[str, JsonValue], made: Sequence[ToolExecution]
+    tool: Tool, arguments: Mapping[str, JsonValue], calls: Sequence[ToolExecution]
 ) -> None:
-    """Refuse a call about a task of the leader's list that is not there to be done.
+    """Refuse a call about a task of the leader's list that does not exist or is not open.
 
     Args:
         tool: The tool of the call.
-        arguments: The call's.
-        made: The calls that the run has made before, with those of the same answer.
+        arguments: The arguments of the call.
+        calls: The earlier calls of the run, including those of the same answer.
 
     Raises:
         ValueError: the call makes no sense; the message is for the model.
     """
     number = arguments.get("task_number")
-    is_about_one = isinstance(tool, Delegation) or tool.function is drop_task
-    if is_about_one and isinstance(number, int):
-        check_undone(made, number)
+    is_about_a_task = isinstance(tool, Delegation) or tool.function is drop_task
+    if is_about_a_task and isinstance(number, int):
+        check_undone(calls, number)
 
 
 def add_tasks(tasks: Annotated[list[NewTask], Field(min_length=1)]) -> str:
@@ -180,13 +189,18 @@ def drop_task(task_number: Annotated[int, Field(ge=1)], reason: str) -> str:
     return f"Task {task_number} is dropped: {reason}"
 
 
-def _choosing(function: Function, members: Mapping[str, ModelComponent]) -> Function:
-    """Have the schema of a function's `member_id` name the members."""
+def _with_member_ids(function: Function, members: Mapping[str, ModelComponent]) -> Function:
+    """Have the schema of the function's `member_id` list the members' ids."""
     ids = tuple(members)
     function.__annotations__["member_id"] = Literal[ids]
     return function
 
 
-def _never(*given: object) -> str:
-    message = f"A member's run executes this call, not a function: {given!r}."
+def _team_input(arguments: Mapping[str, JsonValue], team_input: str) -> str:
+    del arguments
+    return team_input
+
+
+def _never_called(*arguments: object) -> str:
+    message = f"A member's run executes this call, not a function: {arguments!r}."
     raise InvalidInput(message)

@@ -1,25 +1,27 @@
-"""Components for which a model speaks: what it is told, shown, and may call."""
+"""Components that a model speaks for: its instructions, what it is shown, and its tools."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypedDict
 
 from pydantic import BaseModel, JsonValue
 
 from kern.components.agents.built_in_tools import built_in_tools
 from kern.components.agents.option_checks import (
-    a_list,
-    a_model,
-    a_schema,
-    a_state,
-    a_text,
-    by_name,
-    limit,
-    not_empty,
-    not_negative,
-    paragraphs,
+    join_instructions,
+    require_filled,
+    require_limit,
+    require_list,
+    require_model,
+    require_number,
+    require_optional_text,
+    require_schema,
+    require_state,
+    tools_by_name,
 )
-from kern.components.agents.turn_policy import Conduct
-from kern.components.component import slug
+from kern.components.agents.turn_policy import TurnPolicy
+from kern.components.component import Definition, definition_of
 from kern.components.runnable import Runnable
 from kern.context.instructions import DEFAULT_RUNS, Context, window_of
 from kern.contracts.database import Database
@@ -27,13 +29,12 @@ from kern.models.base import Model, OutputSpec
 from kern.run import RunOutput
 from kern.tools.gates import declared
 from kern.tools.signature import schema_of
-from kern.tools.tool import Function, Tool, as_tool
-from kern.values.canonical import digest
-from kern.values.validation import truths
+from kern.tools.tool import Function, Tool, as_tool, tool_definition
+from kern.values.validation import require_bools
 
 
 class ModelOptions(TypedDict, total=False):
-    """What agents and teams may be given alike; `Agent` says what each means."""
+    """The options that agents and teams share; `Agent` documents them."""
 
     id: str | None
     name: str | None
@@ -55,8 +56,30 @@ class ModelOptions(TypedDict, total=False):
     tool_call_limit: int | None
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModelDefinition(Definition):
+    """What Kern itself reads of an agent or a team.
+
+    Attributes:
+        context: What the model is shown of its session.
+        turn_policy: How the component leads its model through a run.
+    """
+
+    context: Context
+    turn_policy: TurnPolicy = field(default_factory=TurnPolicy)
+
+    @cached_property
+    def output(self) -> OutputSpec | None:
+        """The shape that the answer must have, as the model sees it."""
+        if self.output_schema is None:
+            return None
+        return OutputSpec(
+            name=self.output_schema.__name__, json_schema=schema_of(self.output_schema)
+        )
+
+
 class ModelComponent(Runnable):
-    """An agent, or a team, for which its leader speaks."""
+    """An agent, or a team, which its leader's model speaks for."""
 
     def __init__(
         self,
@@ -82,7 +105,7 @@ class ModelComponent(Runnable):
         add_session_summary_to_context: bool = False,
         tool_call_limit: int | None = None,
     ) -> None:
-        truths(
+        require_bools(
             add_history_to_context=add_history_to_context,
             read_chat_history=read_chat_history,
             search_past_sessions=search_past_sessions,
@@ -91,79 +114,63 @@ class ModelComponent(Runnable):
             enable_session_summaries=enable_session_summaries,
             add_session_summary_to_context=add_session_summary_to_context,
         )
-        self.model = a_model(model)
-        self.role = a_text("role", role)
-        self.instructions = paragraphs(instructions)
+        self.model = require_model(model)
+        self.role = require_optional_text("role", role)
+        self.instructions = join_instructions(instructions)
         built_in = built_in_tools(
             reads_history=read_chat_history,
             searches=search_past_sessions,
             changes_state=enable_agentic_state,
         )
-        self.tools = by_name([*map(as_tool, a_list("tools", tools)), *built_in])
-        self.output_schema = a_schema(output_schema)
-        self.session_state = a_state(session_state)
+        self.tools = tools_by_name([*map(as_tool, require_list("tools", tools)), *built_in])
+        self.output_schema = require_schema(output_schema)
+        self.session_state = require_state(session_state)
         self.add_history_to_context = add_history_to_context
-        self.num_history_runs = not_negative("num_history_runs", num_history_runs)
-        self.num_history_messages = limit("num_history_messages", num_history_messages)
+        self.num_history_runs = require_number("num_history_runs", num_history_runs)
+        self.num_history_messages = require_limit("num_history_messages", num_history_messages)
         window = window_of(
             shown=add_history_to_context,
             runs=num_history_runs,
             messages=num_history_messages,
-            tool_calls=limit("max_tool_calls_from_history", max_tool_calls_from_history),
+            tool_calls=require_limit("max_tool_calls_from_history", max_tool_calls_from_history),
         )
         shows = add_session_state_to_context, add_session_summary_to_context
-        self.context = Context(self.instructions, window, *shows)
+        self._context = Context(self.instructions, window, *shows)
         self.enable_session_summaries = enable_session_summaries
-        self.tool_call_limit = limit("tool_call_limit", tool_call_limit)
-        not_empty(id=id, name=name)
-        given = id or (slug(name) if name else f"agent-{self.fingerprint[:12]}")
-        super().__init__(given, name or given, db)
+        self.tool_call_limit = require_limit("tool_call_limit", tool_call_limit)
+        require_filled(id=id, name=name)
+        super().__init__(id, name, db, prefix="agent")
 
-    @property
-    def fingerprint(self) -> str:
-        """A digest of the declaration: two agents with the same one do the same."""
+    def _define(self) -> ModelDefinition:
+        """Return the definition of the model alone; teams add their members to it."""
+        tools = (tool_definition(tool).code for tool in self.tools.values())
+        return ModelDefinition(
+            kind="agent",
+            declare=self._declare,
+            code=(*tools, type(self.model), *self.model.declared),
+            session_state=self.session_state,
+            output_schema=self.output_schema,
+            context=self._context,
+        )
+
+    def _declare(self) -> JsonValue:
         tools: list[JsonValue] = [declared(tool) for tool in self.tools.values()]
-        output = self.output.model_dump(mode="json") if self.output else None
+        output = definition_of(self).output
         declaration: list[JsonValue] = [
             type(self.model).__name__,
             self.model.id,
             self.instructions,
             tools,
-            output,
+            output.model_dump(mode="json") if output else None,
             self.session_state,
             self.num_history_runs if self.add_history_to_context else 0,
             self.tool_call_limit,
-            *self.context.declared,
+            *self._context.declared,
             *(["enable_session_summaries"] if self.enable_session_summaries else []),
         ]
         if self.role is not None:
             declaration.append(["role", self.role])
-        return digest(declaration)
-
-    @property
-    def code(self) -> tuple[object, ...]:
-        """That of the tools, and how the model is reached."""
-        tools = (tool.code for tool in self.tools.values())
-        return (*tools, type(self.model), *self.model.declared)
-
-    @property
-    def conduct(self) -> Conduct:
-        """How a run of it goes."""
-        return Conduct()
-
-    @property
-    def initial_state(self) -> dict[str, JsonValue]:
-        """The state with which a new session begins."""
-        return dict(self.session_state)
-
-    @property
-    def output(self) -> OutputSpec | None:
-        """The shape that the answer must have, as the model is told."""
-        if self.output_schema is None:
-            return None
-        return OutputSpec(
-            name=self.output_schema.__name__, json_schema=schema_of(self.output_schema)
-        )
+        return declaration
 
     def _typed(self, output: RunOutput) -> RunOutput:
         """Return the output with its content as an instance of `output_schema`."""

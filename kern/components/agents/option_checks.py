@@ -1,4 +1,4 @@
-"""Checks of what is declared, so that a mistake is told where it was made."""
+"""Checks of a declaration's options, so that a mistake is reported where it was made."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar, cast
@@ -9,140 +9,145 @@ from kern.errors import InvalidDefinition, InvalidInput
 from kern.models.base import Model
 from kern.session_state import changes_of
 from kern.tools.tool import Tool
-from kern.values.validation import a_count, described
+from kern.values.validation import described, require_count
 
 Item = TypeVar("Item")
 
-# Further than any run goes, and within what databases take for a limit.
-_MOST = 1_000_000
+# More than any run needs, and within what databases take for a limit.
+_LARGEST_NUMBER = 1_000_000
 
 
-def a_model(candidate: object) -> Model:
-    """Return what is a model.
+def require_model(value: object) -> Model:
+    """Return `value` if it is a model.
 
     Raises:
         InvalidDefinition: it is something else.
     """
-    if isinstance(candidate, Model):
-        return candidate
-    shown = described(candidate)
-    message = f"{shown} is no model: use one such as OpenAIResponses(id=…) of kern.models."
+    if isinstance(value, Model):
+        return value
+    message = (
+        f"{described(value)} is no model: use one such as OpenAIResponses(id=…) of kern.models."
+    )
     raise InvalidDefinition(message)
 
 
-def paragraphs(instructions: object) -> str | None:
-    """Join several instructions into one text.
+def join_instructions(instructions: object) -> str | None:
+    """Join a list of instructions into one text of paragraphs.
 
     Raises:
-        InvalidDefinition: they are no text and no list of texts.
+        InvalidDefinition: they are neither a text nor a list of texts.
     """
     if instructions is None or isinstance(instructions, str):
         return instructions
     if isinstance(instructions, Sequence) and not isinstance(instructions, bytes):
-        several = list[object](instructions)
-        texts = [one for one in several if isinstance(one, str)]
-        if len(texts) == len(several):
+        items = list[object](instructions)
+        texts = [item for item in items if isinstance(item, str)]
+        if len(texts) == len(items):
             return "\n\n".join(texts)
     message = f"instructions is {described(instructions)}: give a text, or a list of texts."
     raise InvalidDefinition(message)
 
 
-def a_text(name: str, given: object) -> str | None:
-    """Return a text, or None.
+def require_optional_text(name: str, value: object) -> str | None:
+    """Return `value` if it is a text or None.
 
     Raises:
         InvalidDefinition: it is something else.
     """
-    if given is None or isinstance(given, str):
-        return given
-    message = f"{name} is {described(given)}: give a text."
+    if value is None or isinstance(value, str):
+        return value
+    message = f"{name} is {described(value)}: give a text."
     raise InvalidDefinition(message)
 
 
-def a_list(name: str, given: Iterable[Item] | object) -> list[Item]:
-    """Return several things as a list.
+def require_list(name: str, value: Iterable[Item] | object) -> list[Item]:
+    """Return the items of a list or of another iterable.
 
     Raises:
-        InvalidDefinition: they are one thing.
+        InvalidDefinition: `value` is no iterable, or a text or a mapping, which nobody means.
     """
-    if isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping):
-        return list(cast("Iterable[Item]", given))
-    message = f"{name} is {described(given)}: give a list."
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+        return list(cast("Iterable[Item]", value))
+    message = f"{name} is {described(value)}: give a list."
     raise InvalidDefinition(message)
 
 
-def a_state(given: object) -> dict[str, JsonValue]:
+def require_state(value: object) -> dict[str, JsonValue]:
     """Return the state with which sessions begin.
 
     Raises:
         InvalidDefinition: it is no dict of texts to JSON values.
     """
-    if given is None:
+    if value is None:
         return {}
-    if not isinstance(given, Mapping):
-        message = f"session_state is {described(given)}: give a dict."
+    if not isinstance(value, Mapping):
+        message = f"session_state is {described(value)}: give a dict."
         raise InvalidDefinition(message)
     try:
-        changes = changes_of(cast("Mapping[str, JsonValue]", given))
+        changes = changes_of(cast("Mapping[str, JsonValue]", value))
     except InvalidInput as error:
         raise InvalidDefinition(str(error)) from error
     return {change.key: change.value for change in changes}
 
 
-def a_schema(given: object) -> type[BaseModel] | None:
+def require_schema(value: object) -> type[BaseModel] | None:
     """Return the pydantic model that an answer must fit, or None.
 
     Raises:
         InvalidDefinition: it is something else.
     """
-    if given is None or (isinstance(given, type) and issubclass(given, BaseModel)):
-        return given
-    message = f"output_schema is {described(given)}: give a class derived from pydantic.BaseModel."
+    if value is None or (isinstance(value, type) and issubclass(value, BaseModel)):
+        return value
+    message = f"output_schema is {described(value)}: give a class derived from pydantic.BaseModel."
     raise InvalidDefinition(message)
 
 
-def by_name(tools: list[Tool]) -> dict[str, Tool]:
+def tools_by_name(tools: list[Tool]) -> dict[str, Tool]:
     """Return tools by their names.
 
     Raises:
-        InvalidDefinition: two have one name.
+        InvalidDefinition: two have the same name.
     """
     names = [tool.name for tool in tools]
-    double = sorted({name for name in names if names.count(name) > 1})
-    if double:
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
         message = (
-            f"Two tools have the name {double[0]!r}: the model could not tell them apart. Pass "
+            f"Two tools have the name {duplicates[0]!r}: the model could not tell them apart. Pass "
             "name= to one."
         )
         raise InvalidDefinition(message)
     return {tool.name: tool for tool in tools}
 
 
-def not_negative(name: str, value: object) -> int:
-    """Return a whole number.
+def require_number(name: str, value: object) -> int:
+    """Return a whole number from 0 on.
 
     Raises:
-        InvalidDefinition: it is none, below 0, or larger than anybody means.
+        InvalidDefinition: it is no such number, or larger than anybody means.
     """
     try:
-        return a_count(name, value, least=0, most=_MOST)
+        return require_count(name, value, least=0, most=_LARGEST_NUMBER)
     except InvalidInput as error:
         raise InvalidDefinition(str(error)) from None
 
 
-def limit(name: str, value: object) -> int | None:
-    """As `not_negative`, for what may be None: no limit."""
-    return None if value is None else not_negative(name, value)
+def require_limit(name: str, value: object) -> int | None:
+    """Return a whole number from 0 on, or None for no limit.
+
+    Raises:
+        InvalidDefinition: as `require_number`.
+    """
+    return None if value is None else require_number(name, value)
 
 
-def not_empty(**given: object) -> None:
-    """Refuse an empty id or name, which would be taken for none.
+def require_filled(**texts: object) -> None:
+    """Refuse an empty id or name: to leave it out, one passes None.
 
     Raises:
         InvalidDefinition: one is empty, or no text.
     """
-    for name, value in given.items():
-        text = a_text(name, value)
+    for name, value in texts.items():
+        text = require_optional_text(name, value)
         if text is not None and not text.strip():
             message = f"The {name} is empty: give one, or leave it out."
             raise InvalidDefinition(message)

@@ -1,7 +1,4 @@
-"""Turns a model's answer into what is stored.
-
-Checked and frozen calls, requirements, or a final content.
-"""
+"""Turns a model's answer into what is stored: checked and frozen calls, or the final content."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,63 +7,64 @@ from pydantic import JsonValue, ValidationError
 
 from kern.components.agents.delegation import Delegation, check_task
 from kern.components.agents.model_component import ModelComponent
+from kern.components.component import definition_of
 from kern.contracts.answers import Answer, NewCall, Question
 from kern.models.base import ModelResponse
 from kern.requirements import UserInputField
 from kern.run import RequestedCall, ToolExecution
 from kern.tools.gates import gate_of
 from kern.tools.signature import describe
-from kern.tools.tool import Tool
+from kern.tools.tool import Tool, tool_definition
 from kern.values.canonical import clean_text, parse_json
 from kern.values.states import RequirementKind, ToolCallStatus, ToolOutcome
 
-_CORRECTIONS = 3
-# How many calls beyond the limit are answered with an error before the run ends.
-_STUBBORN = 20
+_MOST_CORRECTIONS = 3
+# This many calls beyond the limit are answered with an error; then the run fails.
+_CALLS_BEYOND_LIMIT = 20
 
 
 @dataclass(frozen=True)
-class SoFar:
-    """What came before an answer in its run.
+class RunSoFar:
+    """The part of a run that precedes the answer.
 
     Attributes:
-        calls: How many calls were asked for.
-        corrections: How often the model was told to answer again.
-        said: What the run was asked.
-        made: The calls, where the component looks at them.
+        call_count: How many calls the model has asked for.
+        corrections: How often the model was asked to correct its answer.
+        input: The input of the run.
+        calls: The calls themselves, where the component's turn policy looks at them.
     """
 
-    calls: int = 0
+    call_count: int = 0
     corrections: int = 0
-    said: str = ""
-    made: Sequence[ToolExecution] = ()
+    input: str = ""
+    calls: Sequence[ToolExecution] = ()
 
 
-def plan(agent: ModelComponent, response: ModelResponse, so_far: SoFar) -> Answer:
+def plan(agent: ModelComponent, response: ModelResponse, so_far: RunSoFar) -> Answer:
     """Decide what follows from an answer.
 
     It calls the tools' predicates, which are the user's code.
     """
     response = _storable(response)
-    calls_so_far = so_far.calls
     calls: list[NewCall] = []
-    made = list(so_far.made)
+    earlier = list(so_far.calls)
     for index, requested in enumerate(response.tool_calls):
-        call = plan_call(agent, requested, calls_so_far + index, replace(so_far, made=made))
+        before = replace(so_far, call_count=so_far.call_count + index, calls=earlier)
+        call = plan_call(agent, requested, before)
         calls.append(call)
-        made.append(_as_made(call))
+        earlier.append(_as_execution(call))
     if len(calls) > 1:
         calls = [
-            _alone(requested, call)
+            _require_alone(requested, call)
             for requested, call in zip(response.tool_calls, calls, strict=True)
         ]
     limit = agent.tool_call_limit
-    if calls and limit is not None and calls_so_far >= limit + _STUBBORN:
+    if calls and limit is not None and so_far.call_count >= limit + _CALLS_BEYOND_LIMIT:
         failure = f"The model asks for calls beyond the limit of {limit} and does not answer."
         return Answer(response, calls, failure=("tool_call_limit", failure))
     if calls:
         return Answer(response, calls)
-    objection = agent.conduct.objection(so_far.made)
+    objection = definition_of(agent).turn_policy.objection(so_far.calls)
     if objection is not None:
         return _corrected(response, objection, "unfinished", so_far.corrections)
     if agent.output_schema is None:
@@ -84,60 +82,60 @@ def _storable(response: ModelResponse) -> ModelResponse:
         return response
     cleaned = [
         RequestedCall(
-            id=clean_text(one.id), name=clean_text(one.name), arguments=clean_text(one.arguments)
+            id=clean_text(call.id),
+            name=clean_text(call.name),
+            arguments=clean_text(call.arguments),
         )
-        for one in response.tool_calls
+        for call in response.tool_calls
     ]
     return response.model_copy(update={"tool_calls": cleaned})
 
 
-def plan_call(
-    agent: ModelComponent, requested: RequestedCall, made: int, so_far: SoFar | None = None
-) -> NewCall:
-    """Check one call that the model asked for, and freeze its arguments in full."""
+def plan_call(agent: ModelComponent, requested: RequestedCall, so_far: RunSoFar) -> NewCall:
+    """Check one call that the model asked for, and freeze its arguments, defaults included."""
     name = clean_text(requested.name)
     tool = agent.tools.get(name)
-    if agent.tool_call_limit is not None and made >= agent.tool_call_limit:
+    if agent.tool_call_limit is not None and so_far.call_count >= agent.tool_call_limit:
         limit = (
             f"This run may make {agent.tool_call_limit} tool calls and has made them. Answer "
             "without further calls."
         )
         return _refused(requested, name, limit)
     if tool is None:
-        there = ", ".join(sorted(agent.tools)) or "none"
-        return _refused(requested, name, f"There is no tool {name!r}. The tools are: {there}.")
+        names = ", ".join(sorted(agent.tools)) or "none"
+        return _refused(requested, name, f"There is no tool {name!r}. The tools are: {names}.")
     try:
-        given = parse_json(requested.arguments or "{}")
+        arguments = parse_json(requested.arguments or "{}")
     except ValueError as error:
         return _refused(
             requested,
             name,
             f"The arguments of {name!r} are not valid JSON: {error}. Call it again.",
         )
-    if not isinstance(given, dict):
+    if not isinstance(arguments, dict):
         return _refused(
             requested, name, f"The arguments of {name!r} must be a JSON object. Call it again."
         )
-    return _checked(tool, requested, given, so_far or SoFar())
+    return _checked(tool, requested, arguments, so_far)
 
 
 def _checked(
-    tool: Tool, requested: RequestedCall, given: dict[str, JsonValue], so_far: SoFar
+    tool: Tool, requested: RequestedCall, arguments: dict[str, JsonValue], so_far: RunSoFar
 ) -> NewCall:
+    definition = tool_definition(tool)
+    signature = definition.signature
     try:
         kind: RequirementKind | None = RequirementKind.user_input
-        if tool.kind is kind:
-            asked = set(tool.asked_fields)
-            own = {key: value for key, value in given.items() if key not in asked}
-            frozen = tool.signature.freeze(own, without=asked)
+        if definition.kind is kind:
+            input_fields = set(definition.input_fields)
+            own = {key: value for key, value in arguments.items() if key not in input_fields}
+            frozen = signature.freeze(own, without=input_fields)
         else:
-            frozen = tool.signature.freeze(given)
-            kind = gate_of(tool, tool.signature.validate(frozen))
+            frozen = signature.freeze(arguments)
+            kind = gate_of(tool, signature.validate(frozen))
         question = None if kind is None else _question(tool, kind, frozen)
-        child = None
-        if isinstance(tool, Delegation):
-            child = tool.child(frozen, so_far.said)
-        check_task(tool, frozen, so_far.made)
+        child = tool.child(frozen, so_far.input) if isinstance(tool, Delegation) else None
+        check_task(tool, frozen, so_far.calls)
     except ValueError as error:
         problem = (
             f"The arguments of {tool.name!r} do not fit: {error}. Correct them and call it again."
@@ -156,13 +154,13 @@ def _checked(
     )
 
 
-def _as_made(call: NewCall) -> ToolExecution:
-    """Return a call of this answer as the ones that follow it in the answer see it."""
+def _as_execution(call: NewCall) -> ToolExecution:
+    """Return a call of this answer as the later calls of the same answer see it."""
     outcome = ToolOutcome.result if call.error is None else ToolOutcome.error
     is_done = call.child is None
     return ToolExecution(
         id=call.provider_call_id,
-        name=call.name,
+        tool_name=call.name,
         turn=0,
         arguments=call.arguments,
         status=ToolCallStatus.done if is_done else ToolCallStatus.waiting,
@@ -171,8 +169,8 @@ def _as_made(call: NewCall) -> ToolExecution:
     )
 
 
-def _alone(requested: RequestedCall, call: NewCall) -> NewCall:
-    """Refuse a call whose result would be the answer while others are still being made."""
+def _require_alone(requested: RequestedCall, call: NewCall) -> NewCall:
+    """Refuse a call whose result would be the run's answer if it is one of several calls."""
     if not call.is_answer:
         return call
     problem = f"{call.name!r} ends the run with one member's answer: call it once, and alone."
@@ -185,11 +183,13 @@ def _refused(requested: RequestedCall, name: str, problem: str) -> NewCall:
 
 def _question(tool: Tool, kind: RequirementKind, frozen: dict[str, JsonValue]) -> Question:
     choices, text = _choices(tool, frozen) if kind is RequirementKind.user_feedback else ([], None)
+    definition = tool_definition(tool)
+    schema = definition.signature.schema
     return Question(
         kind=kind,
-        arguments_schema=tool.signature.schema,
+        arguments_schema=schema,
         question=text,
-        fields=[_asked(tool, name) for name in tool.asked_fields],
+        fields=[_input_field(schema, name) for name in definition.input_fields],
         choices=choices,
         multiple=kind is RequirementKind.user_feedback and frozen.get("multiple") is True,
         approval=tool.approval,
@@ -198,33 +198,27 @@ def _question(tool: Tool, kind: RequirementKind, frozen: dict[str, JsonValue]) -
 
 def _choices(tool: Tool, frozen: dict[str, JsonValue]) -> tuple[list[str], str | None]:
     options, text = frozen.get("options"), frozen.get("question")
-    offered = (
+    choices = (
         [item for item in options if isinstance(item, str)] if isinstance(options, list) else []
     )
-    if not offered or len(set(offered)) != len(offered):
+    if not choices or len(set(choices)) != len(choices):
         message = f"options: {tool.name!r} needs a list of one or more different texts"
         raise ValueError(message)
-    return offered, text if isinstance(text, str) else None
+    return choices, text if isinstance(text, str) else None
 
 
-def _asked(tool: Tool, name: str) -> UserInputField:
-    schema = _properties(tool).get(name, {})
-    needed = tool.signature.schema.get("required")
-    required = isinstance(needed, list) and name in needed
-    shape = schema if isinstance(schema, dict) else {}
+def _input_field(schema: dict[str, JsonValue], name: str) -> UserInputField:
+    properties, required = schema.get("properties"), schema.get("required")
+    value = properties.get(name) if isinstance(properties, dict) else None
+    field_schema = value if isinstance(value, dict) else {}
     return UserInputField(
         name=name,
-        type=str(shape.get("type", "any")),
-        description=str(shape.get("description", "")),
-        required=required,
-        json_schema=shape,
-        default=shape.get("default"),
+        type=str(field_schema.get("type", "any")),
+        description=str(field_schema.get("description", "")),
+        required=isinstance(required, list) and name in required,
+        json_schema=field_schema,
+        default=field_schema.get("default"),
     )
-
-
-def _properties(tool: Tool) -> dict[str, JsonValue]:
-    properties = tool.signature.schema.get("properties")
-    return properties if isinstance(properties, dict) else {}
 
 
 def _unfit(
@@ -239,8 +233,8 @@ def _unfit(
 
 
 def _corrected(response: ModelResponse, correction: str, code: str, corrections: int) -> Answer:
-    """Have the model answer again, unless it was told so often enough."""
-    if corrections >= _CORRECTIONS:
+    """Have the model answer again, unless it was corrected too often already."""
+    if corrections >= _MOST_CORRECTIONS:
         failure = f"The model did not answer as it must after {corrections} corrections. The last: "
         return Answer(response, failure=(code, clean_text(failure + correction)))
     return Answer(response, correction=clean_text(correction))

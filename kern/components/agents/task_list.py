@@ -1,7 +1,7 @@
-"""The list of tasks that a team's leader keeps, read from the calls that its run has made.
+"""The list of tasks that a team's leader keeps, derived from the tool calls of its run.
 
-Nobody keeps it beside them: a task is done when the member's run that was given it has completed,
-and the leader cannot say so of its own accord.
+It is stored nowhere else: a task is done when the member's run that it was assigned to has
+completed, and the leader cannot mark it as done by itself.
 """
 
 from collections.abc import Sequence
@@ -46,33 +46,33 @@ class Task:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing remains to be done about it."""
+        """Whether it is done or dropped."""
         return self.status in (TaskStatus.done, TaskStatus.dropped)
 
 
-def tasks_of(made: Sequence[ToolExecution]) -> list[Task]:
-    """Return the list as the calls of a run, in their order, have made it."""
-    found: list[Task] = []
-    for call in made:
-        if call.name == ADD and call.outcome is ToolOutcome.result:
-            found += [
-                Task(len(found) + number, one.title)
-                for number, one in enumerate(_added(call), start=1)
+def tasks_of(calls: Sequence[ToolExecution]) -> list[Task]:
+    """Return the list that results from the calls of a run, in their order."""
+    tasks: list[Task] = []
+    for call in calls:
+        if call.tool_name == ADD and call.outcome is ToolOutcome.result:
+            tasks += [
+                Task(len(tasks) + number, new_task.title)
+                for number, new_task in enumerate(_added(call), start=1)
             ]
             continue
-        place = _number(call) - 1
-        if call.name not in (ASSIGN, DROP) or not 0 <= place < len(found):
+        index = _number(call) - 1
+        if call.tool_name not in (ASSIGN, DROP) or not 0 <= index < len(tasks):
             continue
-        status, task = _came_to(call), found[place]
+        status, task = _status_after(call), tasks[index]
         if status is not None:
-            member = call.arguments.get("member_id")
-            named = member if isinstance(member, str) else task.member
-            found[place] = Task(task.number, task.title, status, named)
-    return found
+            member_id = call.arguments.get("member_id")
+            member = member_id if isinstance(member_id, str) else task.member
+            tasks[index] = Task(task.number, task.title, status, member)
+    return tasks
 
 
 def listed(tasks: Sequence[Task]) -> str:
-    """Return the list as its leader reads it, a line each."""
+    """Return the list as its leader reads it, one line for each task."""
     lines = [
         f"{task.number}. [{task.status.value}{f', {task.member}' if task.member else ''}] "
         f"{task.title}"
@@ -81,17 +81,17 @@ def listed(tasks: Sequence[Task]) -> str:
     return "\n".join(lines) or "(no tasks yet)"
 
 
-def check_undone(made: Sequence[ToolExecution], number: int) -> None:
-    """Refuse to give away or drop a task that is not there to be done.
+def check_undone(calls: Sequence[ToolExecution], number: int) -> None:
+    """Refuse to assign or drop a task that is neither open nor failed.
 
     Raises:
-        ValueError: there is no such task, or it is being done or settled; the message is for the
+        ValueError: there is no such task, or it is in progress or settled; the message is for the
             model.
     """
-    tasks = tasks_of(made)
+    tasks = tasks_of(calls)
     if not 1 <= number <= len(tasks):
-        there = f"the tasks are numbered 1 to {len(tasks)}" if tasks else "there are no tasks yet"
-        message = f"there is no task {number}: {there}"
+        numbers = f"the tasks are numbered 1 to {len(tasks)}" if tasks else "there are no tasks yet"
+        message = f"there is no task {number}: {numbers}"
         raise ValueError(message)
     status = tasks[number - 1].status
     if status not in (TaskStatus.open, TaskStatus.failed):
@@ -100,8 +100,8 @@ def check_undone(made: Sequence[ToolExecution], number: int) -> None:
 
 
 def _added(call: ToolExecution) -> list[NewTask]:
-    given = call.arguments.get("tasks")
-    return [NewTask.model_validate(one) for one in given] if isinstance(given, list) else []
+    tasks = call.arguments.get("tasks")
+    return [NewTask.model_validate(task) for task in tasks] if isinstance(tasks, list) else []
 
 
 def _number(call: ToolExecution) -> int:
@@ -109,13 +109,13 @@ def _number(call: ToolExecution) -> int:
     return number if isinstance(number, int) else 0
 
 
-def _came_to(call: ToolExecution) -> TaskStatus | None:
-    """Say what a call has made of its task; None if it was refused and made nothing of it."""
-    done = call.status is ToolCallStatus.done
-    if call.name == DROP:
-        return TaskStatus.dropped if done and call.outcome is ToolOutcome.result else None
+def _status_after(call: ToolExecution) -> TaskStatus | None:
+    """Return the status that a call gives its task; None if it was refused and changes nothing."""
+    is_done = call.status is ToolCallStatus.done
+    if call.tool_name == DROP:
+        return TaskStatus.dropped if is_done and call.outcome is ToolOutcome.result else None
     if call.child_run_id is None:
         return None
-    if not done:
+    if not is_done:
         return TaskStatus.in_progress
     return TaskStatus.done if call.outcome is ToolOutcome.result else TaskStatus.failed

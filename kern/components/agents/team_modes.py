@@ -1,4 +1,4 @@
-"""The ways in which a team's leader has members do the work: what it is told, and may call."""
+"""The modes of a team: which instructions and tools its leader has for delegating work."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
@@ -6,22 +6,22 @@ from typing import ClassVar
 from kern.components.agents.delegation import Delegation, ask_all, delegate, forward, task_tools
 from kern.components.agents.model_component import ModelComponent
 from kern.components.agents.task_list import listed, tasks_of
-from kern.components.agents.turn_policy import Conduct
+from kern.components.agents.turn_policy import TurnPolicy
 from kern.models.base import ModelResponse
 from kern.run import RequestedCall, ToolExecution
 from kern.tools.tool import Tool
 from kern.values.canonical import canonical_json
 
-# Who wrote an answer that no model gave.
-_OWN = "kern"
+# The provider of an answer that Kern wrote itself.
+_PROVIDER = "kern"
 
 
-class TeamMode(Conduct):
-    """A leader's conduct.
+class TeamMode(TurnPolicy):
+    """The turn policy of a team's leader.
 
     Args:
-        members: Who does the work, by id.
-        shares: Whether a member is told what others have done in the run before.
+        members: The members by id.
+        shares: Whether a member sees what the others have done earlier in the run.
     """
 
     rules: ClassVar[str]
@@ -32,7 +32,7 @@ class TeamMode(Conduct):
         self._shares = shares
 
     def tools(self) -> list[Tool]:
-        """Return the tools by which the leader gives work to members."""
+        """Return the tools by which the leader delegates work to members."""
         return [delegate(self._members, shares=self._shares)]
 
 
@@ -60,7 +60,7 @@ class Route(TeamMode):
 
 
 class Broadcast(TeamMode):
-    """All members are asked at once, before the leader is, which sums up."""
+    """All members are asked at once; then the leader sums up their answers."""
 
     rules = (
         "Every member has been asked what you were asked. Answer from what they returned, and say "
@@ -68,15 +68,15 @@ class Broadcast(TeamMode):
     )
 
     def tools(self) -> list[Tool]:
-        """Return the tool whose calls are made for the leader."""
+        """Return the tool that Kern itself calls on behalf of the leader."""
         return [ask_all(self._members, shares=self._shares)]
 
     def offered(self, tools: Collection[Tool]) -> Collection[Tool]:
         """Return the tools without that one."""
-        return [one for one in tools if not isinstance(one, Delegation)]
+        return [tool for tool in tools if not isinstance(tool, Delegation)]
 
     def opening(self) -> ModelResponse:
-        """Return an answer that asks all members."""
+        """Return an answer whose calls ask all members."""
         calls = [
             RequestedCall(
                 id=f"ask-{number}",
@@ -85,7 +85,7 @@ class Broadcast(TeamMode):
             )
             for number, member in enumerate(self._members, start=1)
         ]
-        return ModelResponse(tool_calls=calls, provider=_OWN)
+        return ModelResponse(tool_calls=calls, provider=_PROVIDER)
 
 
 class Tasks(TeamMode):
@@ -102,18 +102,18 @@ class Tasks(TeamMode):
         """Return the tools that change the list."""
         return task_tools(self._members, shares=self._shares)
 
-    def briefing(self, made: Sequence[ToolExecution]) -> str:
-        """Return the list as it stands."""
-        return f"Your list of tasks:\n{listed(tasks_of(made))}"
+    def briefing(self, calls: Sequence[ToolExecution]) -> str:
+        """Return the present list of tasks."""
+        return f"Your list of tasks:\n{listed(tasks_of(calls))}"
 
-    def objection(self, made: Sequence[ToolExecution]) -> str | None:
+    def objection(self, calls: Sequence[ToolExecution]) -> str | None:
         """Return which tasks remain; None if none do."""
-        open_ones = [task for task in tasks_of(made) if not task.is_settled]
-        if not open_ones:
+        remaining = [task for task in tasks_of(calls) if not task.is_settled]
+        if not remaining:
             return None
         return (
             "These tasks of your list are neither done nor dropped:\n"
-            f"{listed(open_ones)}\nAssign each to a member or drop it, and answer then."
+            f"{listed(remaining)}\nAssign each to a member or drop it, and answer then."
         )
 
 

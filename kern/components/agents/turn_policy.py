@@ -7,21 +7,21 @@ from kern.run import ToolExecution
 from kern.tools.tool import Tool
 
 
-class Conduct:
+class TurnPolicy:
     """Asks the model from the first turn on, with all tools, until it answers: as agents do."""
 
     def offered(self, tools: Collection[Tool]) -> Collection[Tool]:
-        """Return the tools of which the model is told, of all that the component has."""
+        """Return those of the component's tools that the model may call."""
         return tools
 
     def opening(self) -> ModelResponse | None:
-        """Return what takes the place of the model's first answer; None to ask the model."""
+        """Return what replaces the model's first answer; None to ask the model."""
         return None
 
-    def briefing(self, made: Sequence[ToolExecution]) -> str | None:  # noqa: ARG002  for those that have one
-        """Return what the model is told in each turn of the calls that the run has made."""
+    def briefing(self, calls: Sequence[ToolExecution]) -> str | None:  # noqa: ARG002  for subclasses
+        """Return what to add to the instructions, in view of the calls that the run has made."""
         return None
 
-    def objection(self, made: Sequence[ToolExecution]) -> str | None:  # noqa: ARG002  as above
+    def objection(self, calls: Sequence[ToolExecution]) -> str | None:  # noqa: ARG002  as above
         """Return why the run may not end with an answer yet; None if it may."""
         return None

@@ -1,4 +1,4 @@
-"""What a workflow is made of, as users declare it; mistakes are told where they are made."""
+"""The blocks that users declare a workflow with; a mistake is reported where it was made."""
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
@@ -7,10 +7,10 @@ from types import UnionType
 from typing import ClassVar, Literal
 
 from kern.components.component import Component, slug
-from kern.components.steps.review import HumanReview
+from kern.components.steps.review import HumanReview, asks_people
 from kern.contracts.approval import Approval
 from kern.errors import InvalidDefinition
-from kern.pipeline.nodes import NodeKind, OnError
+from kern.pipeline.nodes import OnError
 from kern.tools.tool import MOST_RETRIES
 from kern.values.canonical import clean_text
 from kern.values.states import Effect, OnExpiry
@@ -21,9 +21,11 @@ EffectWord = Literal["once", "idempotent", "read"]
 
 
 class Block:
-    """A step or a container. `StepLike` is what may stand for one in a list of steps."""
+    """A step or a container. A list of steps may also hold what `as_block` makes one of."""
 
-    kind: ClassVar[NodeKind]
+    # Which of the questions that fit a single kind of block fit this one.
+    _has_iterations: ClassVar[bool] = False
+    _has_routes: ClassVar[bool] = False
 
     def __init__(
         self, name: str, id: str | None, on_error: str, human_review: HumanReview | None
@@ -46,34 +48,29 @@ class Block:
         review = self.human_review
         require(
             self,
-            review.requires_iteration_review is False or self.kind is NodeKind.loop,
+            review.requires_iteration_review is False or self._has_iterations,
             "has no iterations that could be reviewed: only a Loop has",
         )
         require(
             self,
-            not review.requires_route_choice or self.kind is NodeKind.router,
+            not review.requires_route_choice or self._has_routes,
             "has no routes to choose from: only a Router has",
         )
-        asks = review.asks_anything or self.on_error is OnError.pause
+        asks_questions = asks_people(review)
         require(
             self,
-            asks or review.approval == Approval(),
+            asks_questions or self.on_error is OnError.pause or review.approval == Approval(),
             "has an approval= but waits for nobody: say in human_review what is asked",
         )
-        # Of a failure nothing could be approved, by silence or by several.
+        # There is nothing to approve about a failure, by silence or by a quorum.
         approval = review.approval
         approves = approval.on_expiry is OnExpiry.approve or approval.quorum > 1
         require(
             self,
-            review.asks_anything or not approves,
+            asks_questions or not approves,
             "asks about failures only, of which nothing can be approved: on_expiry='approve' and "
             "a quorum are for confirmations and reviews",
         )
-
-    @property
-    def inside(self) -> tuple["Block", ...]:
-        """What it holds."""
-        return ()
 
 
 StepLike = Block | Component | StepFunction | Sequence["StepLike"]
@@ -83,26 +80,26 @@ class Step(Block):
     """One piece of work: an agent, a team, a workflow, or a function.
 
     A function takes a `StepInput`, or nothing, and returns JSON, a pydantic model or a
-    `StepOutput`. What it did is kept when it ends, and never done again after that.
+    `StepOutput`. Its result is stored when it ends, and from then on it is never executed again.
 
     Args:
-        name: What people call it; under it, other steps find what it came to.
-        executor: What does the work. A function may be sync or async.
+        name: The name that people see, and by which other steps find its output.
+        executor: The agent, team, workflow or function that does the work. A function may be sync
+            or async.
         retries: How often to try again when it fails. A function needs an effect that allows it.
-        backoff: Seconds before the first of these tries; each further one waits twice as long.
+        backoff: Seconds before the first retry; each further one waits twice as long.
         timeout: Seconds that one execution of a function may take.
-        effect: What repeating a function would do, as for tools: with `once`, one that may or may
-            not have been executed is put before a person.
-        on_error: When it failed for good: the run fails (`fail`), goes on without it (`skip`), or
-            a person decides (`pause`): again, skip, or fail.
+        effect: What repeating a function would do, as for tools: with `once`, a person is asked
+            about an execution that may or may not have happened.
+        on_error: What happens when it has failed for good: the run fails (`fail`), continues
+            without it (`skip`), or a person decides (`pause`) whether to run it again, skip it or
+            fail.
         human_review: What people are asked about it.
-        id: Its place in the id under which runs find its code again; default: made from `name`.
+        id: Its part of the id under which runs find its code again; default: made from `name`.
 
     Raises:
         InvalidDefinition: the options contradict each other.
     """
-
-    kind = NodeKind.step
 
     def __init__(
         self,
@@ -154,9 +151,7 @@ class Step(Block):
 
 
 class Steps(Block):
-    """Steps one after another, each with what the one before came to."""
-
-    kind = NodeKind.steps
+    """Steps one after another, each with the output of the one before."""
 
     def __init__(
         self,
@@ -170,14 +165,9 @@ class Steps(Block):
         super().__init__(name, id, on_error, human_review)
         self.steps = blocks_of(self, steps)
 
-    @property
-    def inside(self) -> tuple[Block, ...]:
-        """What it holds."""
-        return self.steps
-
 
 def as_block(candidate: StepLike) -> Block:
-    """Return what stands for a block: a function, a component or a list becomes one.
+    """Return a block as it is; make one of a function, a component or a list.
 
     Raises:
         InvalidDefinition: it is something else.
@@ -194,69 +184,66 @@ def as_block(candidate: StepLike) -> Block:
     raise InvalidDefinition(message)
 
 
-def require(block: Block, fine: bool, problem: str) -> None:  # noqa: FBT001  what was just compared
+def require(block: Block, condition: bool, problem: str) -> None:  # noqa: FBT001  as in `assert`
     """Refuse a declaration that cannot work.
 
     Raises:
-        InvalidDefinition: it is not `fine`.
+        InvalidDefinition: the condition does not hold; the message states the problem.
     """
-    if not fine:
+    if not condition:
         message = f"The {type(block).__name__} {block.name!r} {problem}."
         raise InvalidDefinition(message)
 
 
-def require_kind(block: Block, given: object, kind: type | UnionType, wanted: str) -> None:
-    """Refuse a value of another kind; True and False are no numbers."""
-    fine = isinstance(given, kind) and not isinstance(given, bool)
-    require(block, fine, f"needs {wanted}; {given!r} is none")
+def require_kind(block: Block, value: object, kind: type | UnionType, expected: str) -> None:
+    """Refuse a value of another type; True and False are no numbers."""
+    fits = isinstance(value, kind) and not isinstance(value, bool)
+    require(block, fits, f"needs {expected}; {value!r} is none")
 
 
-def require_code(block: Block, code: object, what: str) -> None:
+def require_code(block: Block, code: object, role: str) -> None:
     """Refuse what cannot be called with a `StepInput` or with nothing."""
-    require(block, callable(code), f"needs a function as its {what}; {code!r} is none")
+    require(block, callable(code), f"needs a function as its {role}; {code!r} is none")
     if not callable(code):
         return
     require(
         block,
         not inspect.isasyncgenfunction(code) and not inspect.isgeneratorfunction(code),
-        f"has a generator as its {what}: return a value instead",
+        f"has a generator as its {role}: return a value instead",
     )
-    require(block, _fits(code), f"has as its {what} a function that takes more than a StepInput")
+    is_callable = takes_input(code) or _binds(code) is not False
+    require(block, is_callable, f"has as its {role} a function that takes more than a StepInput")
 
 
 def blocks_of(owner: Block, steps: Sequence[StepLike]) -> tuple[Block, ...]:
-    """Return what a container holds, in order."""
-    given: object = steps
-    require(owner, isinstance(given, list | tuple), "needs a list of steps")
+    """Return the blocks of a container, in order."""
+    candidate: object = steps
+    require(owner, isinstance(candidate, list | tuple), "needs a list of steps")
     require(owner, bool(steps), "has no steps")
-    return tuple(as_block(one) for one in steps)
+    return tuple(as_block(step) for step in steps)
 
 
-def distinct(owner: Block, blocks: Iterable[Block], what: str) -> None:
-    """Refuse two blocks of one name, where names tell them apart."""
-    names = [one.name for one in blocks]
-    double = sorted({name for name in names if names.count(name) > 1})
-    require(owner, not double, f"has two {what} named {double[0] if double else ''!r}: rename one")
+def require_distinct(owner: Block, blocks: Iterable[Block], role: str) -> None:
+    """Refuse two blocks of the same name, where names tell them apart."""
+    names = [block.name for block in blocks]
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    duplicate = duplicates[0] if duplicates else ""
+    require(owner, not duplicates, f"has two {role} named {duplicate!r}: rename one")
 
 
 def takes_input(code: Callable[..., object]) -> bool:
-    """Whether code takes what it is given, rather than nothing."""
+    """Whether code takes one argument; if not, it is called with none."""
     return _binds(code, object()) is not False
 
 
-def _fits(code: Callable[..., object]) -> bool:
-    """Whether something can be called with one argument or with none."""
-    return _binds(code, object()) is not False or _binds(code) is not False
-
-
-def _binds(code: Callable[..., object], *given: object) -> bool | None:
-    """Whether code can be called so; None if it does not tell."""
+def _binds(code: Callable[..., object], *arguments: object) -> bool | None:
+    """Whether code takes these arguments; None if its signature cannot be read."""
     try:
         signature = inspect.signature(code)
     except (TypeError, ValueError):
         return None
     try:
-        signature.bind(*given)
+        signature.bind(*arguments)
     except TypeError:
         return False
     return True

@@ -1,12 +1,17 @@
-"""Lays the blocks of a workflow out: their pinned shape, and their code by node."""
+"""Compiles the blocks of a workflow into the shape that runs pin, and the code of each node."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kern.components.component import Component, refuse_other, slug
+from kern.components.component import Component, Definition, definition_of, refuse_other, slug
 from kern.components.steps.blocks import Block, Step, StepFunction, Steps, require, require_code
 from kern.components.steps.containers import Condition, Loop, Parallel, Router
-from kern.components.steps.review import HumanReview, ReviewPredicate
+from kern.components.steps.review import (
+    HumanReview,
+    ReviewPredicate,
+    asks_for_input,
+    fields_of,
+)
 from kern.pipeline.nodes import Ask, Node, NodeKind, OnRefusal, Shape
 from kern.values.states import RequirementKind
 
@@ -16,42 +21,60 @@ _DEEPEST = 40
 
 @dataclass(frozen=True)
 class Code:
-    """The user's code of one node: what it executes or asks, and when its output is reviewed."""
+    """The user's code of one node.
+
+    Attributes:
+        main: The function that a step executes, or that a container asks what to run.
+        review_when: The predicate that says whether a person reviews the output.
+    """
 
     main: StepFunction | None = None
     review_when: ReviewPredicate | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Layout:
-    """A workflow laid out."""
+    """A compiled workflow.
+
+    Attributes:
+        shape: The tree of nodes, which a run pins when it begins.
+        code: The code of each node, by its id; it is looked up when it is executed.
+        parts: The agents, teams and workflows that steps execute.
+    """
 
     shape: Shape
     code: Mapping[str, Code]
     parts: Sequence[Component]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WorkflowDefinition(Definition):
+    """What Kern itself reads of a workflow."""
+
+    layout: Layout
+
+
 @dataclass
-class _Sheet:
+class _Draft:
     nodes: list[Node] = field(default_factory=list)
     code: dict[str, Code] = field(default_factory=dict)
     parts: dict[str, Component] = field(default_factory=dict)
 
 
-def lay_out(steps: Steps, history_runs: int = 0) -> Layout:
-    """Give every block its node, the root first.
+def compile_steps(steps: Steps, history_runs: int = 0) -> Layout:
+    """Make a node of every block, the root first.
 
     Raises:
         InvalidDefinition: two blocks beside each other have one id, or they are nested too deeply.
     """
-    sheet = _Sheet()
-    _add(sheet, steps, node_id=ROOT, parent=None, place=0, review=steps.human_review)
-    shape = Shape(nodes=tuple(sheet.nodes), history_runs=history_runs)
-    return Layout(shape, sheet.code, tuple(sheet.parts.values()))
+    draft = _Draft()
+    _add(draft, steps, node_id=ROOT, parent=None, place=0, review=steps.human_review)
+    shape = Shape(nodes=tuple(draft.nodes), history_runs=history_runs)
+    return Layout(shape, draft.code, tuple(draft.parts.values()))
 
 
 def _add(
-    sheet: _Sheet,
+    draft: _Draft,
     block: Block,
     *,
     node_id: str,
@@ -60,63 +83,93 @@ def _add(
     review: HumanReview,
 ) -> None:
     if node_id.count("/") > _DEEPEST:
-        require(block, fine=False, problem=f"is nested deeper than {_DEEPEST} levels")
-    inside = list(_named(block, _held(block)))
+        require(block, condition=False, problem=f"is nested deeper than {_DEEPEST} levels")
+    segments = list(_with_segments(block, _node_children(block)))
     prefix = "" if parent is None else f"{node_id}/"
-    children = tuple(f"{prefix}{segment}" for segment, _ in inside)
-    node = _node(block, review)
-    where = {"id": node_id, "parent": parent, "place": place, "children": children}
-    sheet.nodes.append(node.model_copy(update=where))
-    sheet.code[node_id] = Code(_main(block), _predicate(block, review))
+    child_ids = tuple(f"{prefix}{segment}" for segment, _ in segments)
+    position = {"id": node_id, "parent": parent, "place": place, "children": child_ids}
+    draft.nodes.append(_node(block, review).model_copy(update=position))
+    draft.code[node_id] = Code(_main(block), _predicate(block, review))
     if isinstance(block, Step) and isinstance(block.executor, Component):
-        _add_part(sheet, block.executor)
-    for number, (child_id, (_, child)) in enumerate(zip(children, inside, strict=True)):
-        asked = _of(block) if isinstance(block, Loop) else child.human_review
-        _add(sheet, child, node_id=child_id, parent=node_id, place=number, review=asked)
+        _add_part(draft, block.executor)
+    for number, (child_id, (_, child)) in enumerate(zip(child_ids, segments, strict=True)):
+        child_review = _iteration_review(block) if isinstance(block, Loop) else child.human_review
+        _add(draft, child, node_id=child_id, parent=node_id, place=number, review=child_review)
 
 
-def _held(block: Block) -> tuple[Block, ...]:
-    """Return a block's children as nodes: what is done with each item is one."""
-    if block.kind is NodeKind.each:
-        return (Steps(list(block.inside), name="each"),)
-    return block.inside
+def _kind(block: Block) -> NodeKind:
+    match block:
+        case Step():
+            return NodeKind.step
+        case Parallel():
+            return NodeKind.parallel if block.for_each is None else NodeKind.each
+        case Condition():
+            return NodeKind.condition
+        case Loop():
+            return NodeKind.loop
+        case Router():
+            return NodeKind.router
+        case _:
+            return NodeKind.steps
 
 
-def _of(loop: Block) -> HumanReview:
-    """Return what is asked about an iteration, which is a review of the body's output."""
-    asked = loop.human_review
+def _children(block: Block) -> tuple[Block, ...]:
+    match block:
+        case Steps() | Parallel():
+            return block.steps
+        case Condition():
+            return (block.then,) if block.otherwise is None else (block.then, block.otherwise)
+        case Loop():
+            return (block.body,)
+        case Router():
+            return block.choices
+        case _:
+            return ()
+
+
+def _node_children(block: Block) -> tuple[Block, ...]:
+    """Return the blocks of a node's children: the steps for each item are one child."""
+    if _kind(block) is NodeKind.each:
+        return (Steps(list(_children(block)), name="each"),)
+    return _children(block)
+
+
+def _iteration_review(loop: Block) -> HumanReview:
+    """Return the review of an iteration, which is one of the body's output."""
+    review = loop.human_review
     return HumanReview(
-        requires_output_review=asked.requires_iteration_review,
-        output_review_message=asked.iteration_review_message,
-        on_reject=asked.on_reject if asked.requires_iteration_review is not False else None,
-        max_revisions=asked.max_revisions,
-        approval=asked.approval,
+        requires_output_review=review.requires_iteration_review,
+        output_review_message=review.iteration_review_message,
+        on_reject=review.on_reject if review.requires_iteration_review is not False else None,
+        max_revisions=review.max_revisions,
+        approval=review.approval,
     )
 
 
-def _named(owner: Block, blocks: Sequence[Block]) -> Iterator[tuple[str, Block]]:
-    """Give each block its place in the ids, made from its name unless it has an id."""
-    given = [one.id for one in blocks if one.id is not None]
-    taken = set(given)
-    for one in taken:
-        require(owner, given.count(one) == 1, f"holds two steps with the id {one!r}")
+def _with_segments(owner: Block, blocks: Sequence[Block]) -> Iterator[tuple[str, Block]]:
+    """Yield each block with its part of the node's id, made from its name unless it has an id."""
+    declared_ids = [block.id for block in blocks if block.id is not None]
+    segments = set(declared_ids)
+    for block_id in segments:
+        is_unique = declared_ids.count(block_id) == 1
+        require(owner, is_unique, f"holds two steps with the id {block_id!r}")
     for block in blocks:
         if block.id is not None:
             yield block.id, block
             continue
-        base = slug(block.name).replace("/", "-") or str(block.kind)
+        base = slug(block.name).replace("/", "-") or str(_kind(block))
         segment, number = base, 1
-        while segment in taken:
+        while segment in segments:
             number += 1
             segment = f"{base}-{number}"
-        taken.add(segment)
+        segments.add(segment)
         yield segment, block
 
 
 def _node(block: Block, review: HumanReview) -> Node:
     node = Node(
         id="",
-        kind=block.kind,
+        kind=_kind(block),
         name=block.name,
         on_error=block.on_error,
         gate=_gate(block, review),
@@ -125,11 +178,11 @@ def _node(block: Block, review: HumanReview) -> Node:
     )
     match block:
         case Step(executor=Component() as component):
-            schema = getattr(component, "output_schema", None)
+            definition = definition_of(component)
             own = {
                 "component_id": component.id,
-                "component_kind": component.kind,
-                "structured": schema is not None,
+                "component_kind": definition.kind,
+                "structured": definition.output_schema is not None,
                 "retries": block.retries,
                 "backoff": block.backoff,
             }
@@ -154,28 +207,25 @@ def _node(block: Block, review: HumanReview) -> Node:
 
 def _gate(block: Block, review: HumanReview) -> Ask | None:
     refusal = OnRefusal.skip if review.on_reject == "skip" else OnRefusal.fail
-    told: dict[RequirementKind, str | None] = {}
+    choices: tuple[str, ...] = ()
     if review.requires_confirmation:
-        told = {RequirementKind.confirmation: review.confirmation_message}
-    elif review.asks_input:
-        told = {RequirementKind.user_input: review.user_input_message}
+        kind, message = RequirementKind.confirmation, review.confirmation_message
+    elif asks_for_input(review):
+        kind, message = RequirementKind.user_input, review.user_input_message
     elif review.requires_route_choice:
-        told = {RequirementKind.user_feedback: review.route_choice_message}
-    for kind, message in told.items():
-        return Ask(
-            kind=kind,
-            message=message,
-            fields=review.fields,
-            choices=tuple(one.name for one in block.inside) if _chooses(kind) else (),
-            multiple=review.allow_multiple_routes,
-            on_reject=refusal,
-            approval=review.approval,
-        )
-    return None
-
-
-def _chooses(kind: RequirementKind) -> bool:
-    return kind is RequirementKind.user_feedback
+        kind, message = RequirementKind.user_feedback, review.route_choice_message
+        choices = tuple(child.name for child in _children(block))
+    else:
+        return None
+    return Ask(
+        kind=kind,
+        message=message,
+        fields=fields_of(review),
+        choices=choices,
+        multiple=review.allow_multiple_routes,
+        on_reject=refusal,
+        approval=review.approval,
+    )
 
 
 def _review(review: HumanReview) -> Ask | None:
@@ -192,11 +242,11 @@ def _review(review: HumanReview) -> Ask | None:
 
 
 def _predicate(block: Block, review: HumanReview) -> ReviewPredicate | None:
-    wanted = review.requires_output_review
-    if isinstance(wanted, bool):
+    predicate = review.requires_output_review
+    if isinstance(predicate, bool):
         return None
-    require_code(block, wanted, "predicate of its review")
-    return wanted
+    require_code(block, predicate, "predicate of its review")
+    return predicate
 
 
 def _main(block: Block) -> StepFunction | None:
@@ -215,7 +265,7 @@ def _main(block: Block) -> StepFunction | None:
             return None
 
 
-def _add_part(sheet: _Sheet, part: Component) -> None:
-    known = sheet.parts.setdefault(part.id, part)
-    if known is not part:
-        refuse_other(known, part)
+def _add_part(draft: _Draft, part: Component) -> None:
+    existing = draft.parts.setdefault(part.id, part)
+    if existing is not part:
+        refuse_other(existing, part)

@@ -1,4 +1,4 @@
-"""Containers: what opens several of the steps that it holds, some of them, or all of them again."""
+"""Containers: blocks that run several of their steps, some of them, or all of them again."""
 
 from collections.abc import Sequence
 
@@ -9,32 +9,31 @@ from kern.components.steps.blocks import (
     StepLike,
     Steps,
     blocks_of,
-    distinct,
     require,
     require_code,
+    require_distinct,
     require_kind,
 )
 from kern.components.steps.review import HumanReview
 from kern.pipeline.machine import MOST_AT_ONCE
-from kern.pipeline.nodes import NodeKind
 
-_AT_ONCE = 10
+_DEFAULT_CONCURRENCY = 10
 
 
 class Parallel(Block):
-    """Steps at once; what they came to is a dict by their names.
+    """Steps that run at the same time; its output is a dict of their outputs by name.
 
-    With `for_each`, the steps are taken one after another for each item that the function
-    returns, and what the items came to is a list in their order.
+    With `for_each`, the steps run one after another for each item that the function returns, and
+    the output is the list of the items' outputs in the order of the items.
 
     Args:
-        *steps: The branches; with `for_each`, what is done with each item.
-        name: What people call it.
-        for_each: Returns the list of items, given a `StepInput`.
-        max_concurrency: How many branches go on at once, up to 1,000. Default: all, with
-            `for_each` 10.
-        on_error: As for a `Step`. When a branch fails, those beside it are stopped.
-        human_review: What people are asked about all of it.
+        *steps: The branches; with `for_each`, the steps for each item.
+        name: The name that people see.
+        for_each: Takes a `StepInput`, or nothing, and returns the list of items.
+        max_concurrency: How many branches run at the same time, up to 1,000. Default: all; with
+            `for_each`, 10.
+        on_error: As for a `Step`. When a branch fails, the other branches are stopped.
+        human_review: What people are asked about the whole.
         id: As for a `Step`.
     """
 
@@ -59,38 +58,26 @@ class Parallel(Block):
         )
         if for_each is not None:
             require_code(self, for_each, "for_each")
-            self.bound: int | None = max_concurrency or _AT_ONCE
+            self.bound: int | None = max_concurrency or _DEFAULT_CONCURRENCY
             return
         self.bound = max_concurrency
         alone = len(steps) == 1 and isinstance(steps[0], list | tuple)
         require(self, not alone, "has a list as its only branch: write Parallel(*steps)")
-        distinct(self, self.steps, "branches")
-
-    @property
-    def kind(self) -> NodeKind:  # type: ignore[override]
-        """Whether its branches are declared or come from data."""
-        return NodeKind.parallel if self.for_each is None else NodeKind.each
-
-    @property
-    def inside(self) -> tuple[Block, ...]:
-        """What it holds."""
-        return self.steps
+        require_distinct(self, self.steps, "branches")
 
 
 class Condition(Block):
-    """Steps that are taken if a function returns True, and others if not.
+    """Steps that run if a function returns True, and others that run if it returns False.
 
     Args:
         evaluator: Takes a `StepInput`, or nothing, and returns True or False.
-        steps: What is done if it is True.
-        else_steps: What is done if not; without any, the condition is skipped.
-        name: What people call it.
+        steps: The steps for True.
+        else_steps: The steps for False; without any, the condition is skipped.
+        name: The name that people see.
         on_error: As for a `Step`.
         human_review: What people are asked about it, before it is evaluated or at its end.
         id: As for a `Step`.
     """
-
-    kind = NodeKind.condition
 
     def __init__(
         self,
@@ -109,27 +96,22 @@ class Condition(Block):
         self.then = Steps(steps, name="then")
         self.otherwise = Steps(else_steps, name="else") if else_steps else None
 
-    @property
-    def inside(self) -> tuple[Block, ...]:
-        """What it holds."""
-        return (self.then,) if self.otherwise is None else (self.then, self.otherwise)
-
 
 class Loop(Block):
-    """Steps again and again, each iteration with what the one before came to.
+    """Steps that are repeated, each iteration with the output of the one before.
 
     Args:
-        steps: One iteration.
-        end_condition: Asked after each iteration, with what it came to as `previous_content`; True
+        steps: The steps of one iteration.
+        end_condition: Called after each iteration, with its output as `previous_content`; True
             ends the loop.
-        max_iterations: After so many it ends in any case.
-        name: What people call it.
+        max_iterations: The loop ends after so many iterations in any case.
+        name: The name that people see.
         on_error: As for a `Step`.
         human_review: What people are asked about the loop, or about each iteration.
         id: As for a `Step`.
     """
 
-    kind = NodeKind.loop
+    _has_iterations = True
 
     def __init__(
         self,
@@ -151,26 +133,21 @@ class Loop(Block):
         self.max_iterations = max_iterations
         self.body = Steps(steps, name="body")
 
-    @property
-    def inside(self) -> tuple[Block, ...]:
-        """What it holds."""
-        return (self.body,)
-
 
 class Router(Block):
     """One of several routes, or some of them, chosen by a function or by a person.
 
     Args:
         selector: Takes a `StepInput`, or nothing, and returns the name of a choice, several names,
-            or None to take none. Not with `HumanReview(requires_route_choice=True)`.
-        choices: The routes; those that are chosen are taken one after another.
-        name: What people call it.
+            or None for none. Not with `HumanReview(requires_route_choice=True)`.
+        choices: The routes; the chosen ones run one after another.
+        name: The name that people see.
         on_error: As for a `Step`.
         human_review: What people are asked about it.
         id: As for a `Step`.
     """
 
-    kind = NodeKind.router
+    _has_routes = True
 
     def __init__(
         self,
@@ -184,7 +161,7 @@ class Router(Block):
     ) -> None:
         super().__init__(name, id, on_error, human_review)
         self.choices = blocks_of(self, choices)
-        distinct(self, self.choices, "choices")
+        require_distinct(self, self.choices, "choices")
         self.selector = selector
         by_person = self.human_review.requires_route_choice
         require(
@@ -194,8 +171,3 @@ class Router(Block):
         )
         if selector is not None:
             require_code(self, selector, "selector")
-
-    @property
-    def inside(self) -> tuple[Block, ...]:
-        """What it holds."""
-        return self.choices

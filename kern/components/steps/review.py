@@ -1,13 +1,13 @@
-"""What people are asked about a step: before it, about its output, and when it fails."""
+"""What people are asked about a step: before it begins, about its output, and when it fails."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from kern.contracts.approval import Approval
 from kern.errors import InvalidDefinition
-from kern.pipeline.nodes import TAKEN
+from kern.pipeline.nodes import RESERVED
 from kern.requirements import UserInputField
 from kern.tools.signature import schema_of
 from kern.values.states import OnExpiry
@@ -18,38 +18,38 @@ ReviewPredicate = Callable[..., object]
 
 
 class HumanReview(Declaration):
-    """What a person has to do about a step or a container. All of it becomes requirements.
+    """What people are asked about a step or a container. Each question becomes a requirement.
 
     Attributes:
-        requires_confirmation: Whether somebody confirms before it begins. `edit({"input": …})`
-            has it begin with another input: functions find it in `StepInput.previous_content`, and
-            agents are asked it. Where that was the run's input or the item, so is what stands in
-            its place, for this step and for all that it holds.
-        confirmation_message: What is asked.
-        requires_user_input: Whether somebody fills in `user_input_fields` before it begins; steps
+        requires_confirmation: Whether a person confirms it before it begins. `edit({"input": …})`
+            changes its input: functions find it in `StepInput.previous_content`, agents as their
+            input. If that was the run's input or the item, the edit also replaces the run's input
+            or the item for this step and for all that it contains.
+        confirmation_message: The question.
+        requires_user_input: Whether a person fills in `user_input_fields` before it begins; steps
             find them in `StepInput.values`.
-        user_input_message: What is asked.
+        user_input_message: The question.
         user_input_fields: Names, or fields with their JSON Schema.
-        user_input_schema: A pydantic model instead, each field of which is asked for.
-        requires_output_review: Whether somebody reviews what it came to: True, or a predicate on
-            the `StepOutput`. Only one that returns False lets it pass. `confirm()` keeps the
-            output, `edit({"output": …})` replaces it, `reject(note)` has it done again with the
-            note as `StepInput.feedback`.
-        output_review_message: What is asked.
+        user_input_schema: A pydantic model instead: a person fills in each of its fields.
+        requires_output_review: Whether a person reviews its output: True, or a predicate on the
+            `StepOutput`. Only if the predicate returns False does the output pass without a person.
+            `confirm()` keeps the output, `edit({"output": …})` replaces it, and `reject(note)` has
+            the step done again with the note as `StepInput.feedback`.
+        output_review_message: The question.
         requires_iteration_review: As `requires_output_review`, for each iteration of a `Loop`.
-        iteration_review_message: What is asked.
-        requires_route_choice: Whether somebody chooses among the routes of a `Router`.
-        route_choice_message: What is asked.
-        allow_multiple_routes: Whether several may be chosen; they are taken one after another.
-        on_reject: What becomes of it when a person says no: it fails (`fail`), is left out
-            (`skip`), or, for reviews, is done again (`retry`). Default: `fail` before it has
-            begun, `retry` for reviews. Silence until the deadline is no wish for another try: it
-            then fails, or is left out with `skip`.
-        max_revisions: How often reviews may have it done again; after that a rejection fails.
+        iteration_review_message: The question.
+        requires_route_choice: Whether a person chooses among the routes of a `Router`.
+        route_choice_message: The question.
+        allow_multiple_routes: Whether several routes may be chosen; they run one after another.
+        on_reject: What a rejection does: the step fails (`fail`), is skipped (`skip`), or, in a
+            review, is done again (`retry`). Default: `fail` before it has begun, `retry` in
+            reviews. Silence until the deadline does not ask for another try: the step then fails,
+            or is skipped with `skip`.
+        max_revisions: How often reviews may have it done again; the next rejection fails it.
         approval: Who decides, until when, and what silence means.
     """
 
-    # Strict: a "no" that counts as True would be a gate that opens, or one that nobody wanted.
+    # Strict: "no" must not count as True, which would open a gate or add one.
     model_config = ConfigDict(strict=True, arbitrary_types_allowed=True)
 
     requires_confirmation: bool = False
@@ -71,9 +71,11 @@ class HumanReview(Declaration):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        for wrong, problem in (
+        names = [field.name for field in fields_of(self)]
+        for is_wrong, problem in (
             (
-                sum((self.requires_confirmation, self.asks_input, self.requires_route_choice)) > 1,
+                sum((self.requires_confirmation, asks_for_input(self), self.requires_route_choice))
+                > 1,
                 "asks for several things before the step at once: choose one",
             ),
             (
@@ -81,77 +83,83 @@ class HumanReview(Declaration):
                 "has user_input_fields and a user_input_schema: choose one",
             ),
             (
-                self.requires_user_input and not self.fields,
+                self.requires_user_input and not fields_of(self),
                 "requires user input and names no fields: add user_input_fields",
             ),
             (
-                len({one.name for one in self.fields}) < len(self.fields)
-                or not all(one.name.strip() for one in self.fields),
+                len(set(names)) < len(names) or not all(name.strip() for name in names),
                 "has two fields of one name, or one without a name",
             ),
             (
-                bool(TAKEN & {one.name for one in self.fields}),
+                bool(RESERVED & set(names)),
                 "asks for a field named 'input' or 'item', which steps have already",
             ),
             (
-                self.on_reject == "retry" and not self.reviews,
+                self.on_reject == "retry" and not has_review(self),
                 "can only try again what is reviewed: use on_reject='fail' or 'skip'",
             ),
             (
                 self.approval.on_expiry is OnExpiry.approve
-                and (self.asks_input or self.requires_route_choice),
+                and (asks_for_input(self) or self.requires_route_choice),
                 "can only approve on expiry what waits for a confirmation or a review",
             ),
             (
-                self.approval.quorum > 1 and (self.asks_input or self.requires_route_choice),
+                self.approval.quorum > 1 and (asks_for_input(self) or self.requires_route_choice),
                 "can only have a quorum above 1 where it waits for a confirmation or a review",
             ),
         ):
-            if wrong:
+            if is_wrong:
                 message = f"A HumanReview {problem}."
                 raise InvalidDefinition(message)
         return self
 
-    @property
-    def asks_input(self) -> bool:
-        """Whether somebody fills something in."""
-        return self.requires_user_input or bool(self.fields)
 
-    @property
-    def reviews(self) -> bool:
-        """Whether somebody may look at an output."""
-        wanted = (self.requires_output_review, self.requires_iteration_review)
-        return any(one is not False for one in wanted)
+def asks_for_input(review: HumanReview) -> bool:
+    """Whether a person fills in fields."""
+    return review.requires_user_input or bool(fields_of(review))
 
-    @property
-    def asks_anything(self) -> bool:
-        """Whether a person is asked at all, errors aside."""
-        before = self.requires_confirmation or self.asks_input or self.requires_route_choice
-        return before or self.reviews
 
-    @property
-    def fields(self) -> tuple[UserInputField, ...]:
-        """What somebody fills in."""
-        if self.user_input_schema is None:
-            named = self.user_input_fields
-            return tuple(_field(one) if isinstance(one, str) else one for one in named)
-        schema = schema_of(self.user_input_schema)
-        properties = schema.get("properties")
-        needed = schema.get("required")
-        shapes = properties if isinstance(properties, dict) else {}
-        required = needed if isinstance(needed, list) else []
+def has_review(review: HumanReview) -> bool:
+    """Whether a person may review an output."""
+    return not (
+        review.requires_output_review is False and review.requires_iteration_review is False
+    )
+
+
+def asks_people(review: HumanReview) -> bool:
+    """Whether a person is asked anything, failures aside."""
+    before = review.requires_confirmation or asks_for_input(review) or review.requires_route_choice
+    return before or has_review(review)
+
+
+def fields_of(review: HumanReview) -> tuple[UserInputField, ...]:
+    """Return the fields that a person fills in."""
+    if review.user_input_schema is None:
         return tuple(
-            UserInputField(
-                name=name,
-                type=str(shape.get("type", "any")) if isinstance(shape, dict) else "any",
-                description=str(shape.get("description", "")) if isinstance(shape, dict) else "",
-                required=name in required,
-                json_schema=shape if isinstance(shape, dict) else {},
-                default=shape.get("default") if isinstance(shape, dict) else None,
-            )
-            for name, shape in shapes.items()
+            _text_field(field) if isinstance(field, str) else field
+            for field in review.user_input_fields
         )
+    schema = schema_of(review.user_input_schema)
+    properties, required = schema.get("properties"), schema.get("required")
+    required_names = required if isinstance(required, list) else []
+    shapes = properties if isinstance(properties, dict) else {}
+    return tuple(
+        _schema_field(name, shape, required=name in required_names)
+        for name, shape in shapes.items()
+    )
 
 
-def _field(name: str) -> UserInputField:
+def _schema_field(name: str, value: JsonValue, *, required: bool) -> UserInputField:
+    shape = value if isinstance(value, dict) else {}
+    return UserInputField(
+        name=name,
+        type=str(shape.get("type", "any")),
+        description=str(shape.get("description", "")),
+        required=required,
+        json_schema=shape,
+        default=shape.get("default"),
+    )
+
+
+def _text_field(name: str) -> UserInputField:
     return UserInputField(name=name, type="string", json_schema={"type": "string"})

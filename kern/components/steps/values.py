@@ -1,4 +1,4 @@
-"""What a step's function takes and returns."""
+"""The input and the output of a step's function."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ from kern.tools.run_context import ReadOnlyFields
 
 
 class StepOutput(BaseModel):
-    """What a step came to, where more is to be said than its content.
+    """The output of a step, for a function that has more to return than its content.
 
     Attributes:
         content: JSON, or a pydantic model, which becomes JSON.
-        stop: Whether the workflow ends here: what would follow is left out, and this content is
-            the run's. In a `Parallel`, the other branches come to their ends first, and what the
-            `Parallel` came to is the content.
+        stop: Whether the workflow ends here: the remaining steps are left out, and this content is
+            the run's. In a `Parallel`, the other branches end first, and the output of the
+            `Parallel` is the run's content.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,15 +28,15 @@ class StepOutput(BaseModel):
 
     @field_validator("content", mode="before")
     @classmethod
-    def _as_json(cls, given: object) -> object:
-        return given.model_dump(mode="json") if isinstance(given, BaseModel) else given
+    def _as_json(cls, value: object) -> object:
+        return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
 class RunReader(Protocol):
-    """What a step may read of its own run and session. Its methods block: they are for steps."""
+    """Reads the run and the session of a step. Its methods block: they are called by steps."""
 
     def step_content(self, step_id: str, name: str) -> JsonValue:
-        """Return what the latest step of a name came to, as one step sees it."""
+        """Return the output of the latest step with a name, as the step `step_id` sees it."""
         ...
 
     def workflow_history(self, runs: int) -> Sequence[PastRun]:
@@ -44,8 +44,8 @@ class RunReader(Protocol):
         ...
 
 
-class _Nothing:
-    """What a step reads that no run executes."""
+class _NoRun:
+    """The reader of a step that no run executes, as in a test of its function."""
 
     def step_content(self, step_id: str, name: str) -> JsonValue:
         """Return nothing."""
@@ -60,21 +60,21 @@ class _Nothing:
 
 @dataclass
 class StepInput(ReadOnlyFields):
-    """What a step's function is given, and whatever else of the user's code a workflow calls.
+    """The argument of a step's function, and of all other functions that a workflow calls.
 
     Attributes:
-        input: The run's input, as text; where a person edited it before this step, or before one
-            that holds it, what they put in its place.
-        previous_content: What the step before came to; for the first one, the run's input.
+        input: The run's input, as text; if a person edited it before this step, or before a
+            container of it, the edited text.
+        previous_content: The output of the step before; for the first step, the run's input.
         step: The step's name.
         item: In a `Parallel` with `for_each`, the branch's item; edited as above.
-        index: In a `Parallel` with `for_each`, which item it is, from 0 on.
-        iteration: In a `Loop`, which iteration it is, from 0 on.
-        feedback: What a person said who had it done again.
-        values: What a person filled in before this step, or before one that holds it.
+        index: In a `Parallel` with `for_each`, the item's index, from 0 on.
+        iteration: In a `Loop`, the number of the iteration, from 0 on.
+        feedback: The note of a person who had the step done again.
+        values: The values that a person filled in before this step, or before a container of it.
         session_state: Changes to it are stored with the step's result.
-        idempotency_key: The same for every execution of this step, whatever crashes: hand it to
-            the receiver.
+        idempotency_key: The same for every execution of this step, whatever crashes: pass it to
+            the system that the step changes.
         attempt: 1 for the first execution.
         history: The session's earlier runs, with `add_workflow_history_to_steps`.
     """
@@ -97,15 +97,21 @@ class StepInput(ReadOnlyFields):
     dependencies: Mapping[str, JsonValue] = field(default_factory=dict)
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
     history: Sequence[PastRun] = ()
-    reader: RunReader = field(default_factory=_Nothing, repr=False, compare=False)
+    _reader: RunReader = field(default=_NoRun(), init=False, repr=False, compare=False)
 
     def get_step_content(self, name: str) -> JsonValue:
-        """Return what the latest step of this name came to; None if none has ended.
+        """Return the output of the latest step with this name; None if none has ended.
 
-        Branches that go on beside this one are not seen.
+        Steps of branches that run beside this one are not seen.
         """
-        return self.reader.step_content(self.step_id, name)
+        return self._reader.step_content(self.step_id, name)
 
     def get_workflow_history(self, num_runs: int = 3) -> Sequence[PastRun]:
         """Return the session's latest completed runs before this one, in order."""
-        return self.reader.workflow_history(num_runs)
+        return self._reader.workflow_history(num_runs)
+
+
+def attach_reader(step_input: StepInput, reader: RunReader) -> None:
+    """Have a step read the run that executes it; can be done once."""
+    # The one place that sets it.
+    step_input._reader = reader  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

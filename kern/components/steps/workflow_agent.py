@@ -1,18 +1,18 @@
-"""An agent in front of a workflow: it answers from what was done before, or has it done."""
+"""An agent in front of a workflow: it answers from the session, or has the workflow run."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Unpack
+from dataclasses import replace
+from typing import Unpack
 
 from pydantic import JsonValue
 
 from kern.components.agents.delegation import Delegation
-from kern.components.agents.model_component import ModelComponent, ModelOptions
-from kern.components.component import Component
+from kern.components.agents.model_component import ModelComponent, ModelDefinition, ModelOptions
+from kern.components.component import definition_of
 from kern.components.runnable import Runnable
 from kern.contracts.answers import NewChild
 from kern.errors import InvalidDefinition, InvalidInput
 from kern.models.base import Model
-from kern.values.canonical import digest
 from kern.values.validation import described
 
 _RULES = (
@@ -25,58 +25,61 @@ _RULES = (
 class WorkflowAgent(ModelComponent):
     """Decides whether a request needs its workflow, and answers from the session if it does not.
 
-    The workflow's run is a part of this one's: in the same session, with its own row, and what it
-    comes to is the answer. Every method has an async twin whose name begins with `a`.
+    The workflow's run is a child of this agent's run: it is in the same session, has a row of its
+    own, and its result is the answer. Every method has an async twin whose name begins with `a`.
 
     Args:
-        workflow: What it stands before.
-        model: Who decides and answers.
-        options: As for an `Agent`; by default it is shown the session's earlier runs.
+        workflow: The workflow that it may run.
+        model: The model that decides and answers.
+        options: The options of an `Agent`; by default, it is shown the session's earlier runs.
 
     Raises:
-        InvalidDefinition: `workflow` is none, or a value makes no sense.
+        InvalidDefinition: `workflow` is no workflow, or a value makes no sense.
     """
-
-    # Its runs hold others, as a team's do.
-    kind: ClassVar[str] = "team"
 
     def __init__(
         self, *, workflow: Runnable, model: Model, **options: Unpack[ModelOptions]
     ) -> None:
-        if getattr(workflow, "kind", None) != "workflow":
-            message = f"{described(workflow)} is no workflow: a WorkflowAgent stands before one."
-            raise InvalidDefinition(message)
-        self.workflow = workflow
-        given: ModelOptions = {"add_history_to_context": True, **options}
-        super().__init__(model=model, tools=[_Running(workflow)], **given)
+        self.workflow = _require_workflow(workflow)
+        with_defaults: ModelOptions = {"add_history_to_context": True, **options}
+        super().__init__(model=model, tools=[_RunWorkflow(workflow)], **with_defaults)
+
+    def _define(self) -> ModelDefinition:
+        agent, workflow = super()._define(), self.workflow
         rules = _RULES.format(name=workflow.name)
-        told = "\n\n".join(filter(None, [self.instructions, rules]))
-        self.context = self.context.leading(told, None, shows_calls=False)
-
-    @property
-    def fingerprint(self) -> str:
-        """A digest of the declaration: two with the same one do the same."""
-        return digest([super().fingerprint, self.workflow.id, self.workflow.fingerprint])
-
-    @property
-    def parts(self) -> tuple[Component, ...]:
-        """The workflow."""
-        return (self.workflow,)
+        instructions = "\n\n".join(filter(None, [self.instructions, rules]))
+        return replace(
+            agent,
+            # Its runs have children, as a team's have.
+            kind="team",
+            declare=lambda: [agent.fingerprint, workflow.id, definition_of(workflow).fingerprint],
+            parts=(workflow,),
+            context=agent.context.leading(instructions, None, shows_calls=False),
+        )
 
 
-class _Running(Delegation):
-    """The tool by which the workflow is run."""
+def _require_workflow(value: object) -> Runnable:
+    if isinstance(value, Runnable) and definition_of(value).kind == "workflow":
+        return value
+    message = f"{described(value)} is no workflow: a WorkflowAgent stands before one."
+    raise InvalidDefinition(message)
+
+
+class _RunWorkflow(Delegation):
+    """The tool whose calls are executed by runs of the workflow."""
 
     def __init__(self, workflow: Runnable) -> None:
-        super().__init__(run_workflow, {}, lambda given, _: str(given["request"]), is_answer=True)
+        super().__init__(
+            run_workflow, {}, lambda arguments, _: str(arguments["request"]), is_answer=True
+        )
         self._workflow = workflow
 
-    def child(self, arguments: Mapping[str, JsonValue], said: str) -> NewChild:
+    def child(self, arguments: Mapping[str, JsonValue], team_input: str) -> NewChild:
         """Return the workflow's run."""
-        del said
+        del team_input
         return NewChild(
             component_id=self._workflow.id,
-            component_kind=self._workflow.kind,
+            component_kind=definition_of(self._workflow).kind,
             label=self._workflow.name,
             input=str(arguments["request"]),
         )

@@ -50,7 +50,7 @@ from kern.db.reading.run_trees import is_within
 from kern.db.runs import lifecycle
 from kern.db.runs.step_waits import resume_step
 from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotAllowed
-from kern.requirements import DecisionDraft, Requirement
+from kern.requirements import DecisionDraft, Requirement, closed_message
 from kern.values.canonical import arguments_digest
 from kern.values.ids import new_id
 from kern.values.states import (
@@ -156,7 +156,7 @@ def _accepted(
         requirement_of(tx, row),
         delivery,
         (*run.ancestors, run.id),
-        RunStatus(run.status).stands_still,
+        RunStatus(run.status).is_idle,
     )
 
 
@@ -207,7 +207,7 @@ def _check(
     earlier: Sequence[DecisionRecord],
 ) -> None:
     if row.status != RequirementStatus.pending.value:
-        raise AlreadyResolved(requirement_of(tx, row).closed_message())
+        raise AlreadyResolved(closed_message(requirement_of(tx, row)))
     actor = submission.actor
     _check_person(row, actor, earlier)
     frozen = effective_arguments(call)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from kern.errors import InvalidInput
-from kern.values.ids import an_id
+from kern.values.ids import require_id
 from kern.values.validation import described
 
 
@@ -40,7 +40,7 @@ def decode(cursor: str) -> Place:
         moment = datetime.fromisoformat(at)
         if moment.tzinfo is None:
             raise _no_cursor(cursor)
-        return Place(moment.astimezone(UTC), an_id("cursor", key))
+        return Place(moment.astimezone(UTC), require_id("cursor", key))
     except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise _no_cursor(cursor) from error
     except InvalidInput:

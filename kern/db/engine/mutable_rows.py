@@ -2,7 +2,7 @@
 
 Only the unit of work, and `add_row` for a new row, write what is assigned to their fields.
 
-Written by `UPDATE_ROW_TYPES=1 pytest -n 0 tests/unit/db/engine/test_records.py`: change the tables.
+Written from the tables by `UPDATE_ROW_TYPES=1 pytest -n 0 -k row_types`: change those.
 """
 
 from datetime import datetime

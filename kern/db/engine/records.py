@@ -3,7 +3,7 @@
 A `Record` fits every kind of row: SQLAlchemy's, a mutable one, and a table model. What only reads
 a row is annotated with it, so that the type checkers refuse an assignment, which would be lost.
 
-Written by `UPDATE_ROW_TYPES=1 pytest -n 0 tests/unit/db/engine/test_records.py`: change the tables.
+Written from the tables by `UPDATE_ROW_TYPES=1 pytest -n 0 -k row_types`: change those.
 """
 
 from datetime import datetime

@@ -105,7 +105,7 @@ def news(tx: Session, run_id: str, viewer: Viewer, after: int) -> News:
     run = find_run(tx, run_id, viewer)
     events = list(rows(tx, EVENTS, _AFTER, run_id=run_id, after=after))
     is_all = run.last_event <= (events[-1].seq if events else after)
-    stands_still = RunStatus(run.status).stands_still
+    stands_still = RunStatus(run.status).is_idle
     kinds = {event.kind for event in events}
     is_at_stop = is_all and stands_still
     if is_at_stop and not kinds.intersection(STOPS):

@@ -15,7 +15,7 @@ from kern.db.engine.typed_tables import FILES, MESSAGES, SESSIONS
 from kern.errors import NotFound
 from kern.media import Attachment, FileContent
 from kern.run import FileReference, Message
-from kern.values.ids import an_id, new_id
+from kern.values.ids import new_id, require_id
 
 _files, _sessions, _messages = (FILES.table, SESSIONS.table, MESSAGES.table)
 _of_file = (_files.c.id, _files.c.name, _files.c.media_type, _files.c.size, _files.c.url)
@@ -103,7 +103,7 @@ def read(tx: Session, file_id: str, viewer: Viewer) -> FileContent:
         NotAllowed: it belongs to somebody else.
         InvalidInput: the id is empty, or the file is another component's.
     """
-    owner = execute(tx, _OWNER, id=an_id("file_id", file_id)).first()
+    owner = execute(tx, _OWNER, id=require_id("file_id", file_id)).first()
     if owner is None:
         message = f"There is no file with the id {file_id!r}: `Message.files` tells the ids."
         raise NotFound(message)

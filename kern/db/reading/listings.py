@@ -11,7 +11,7 @@ from kern.contracts.viewer import Viewer
 from kern.db.engine.tables import DecisionRow, OutboxRow, RequirementRow, RunRow, SessionRow
 from kern.db.reading.run_outputs import find_requirement, find_run, requirement_of, summary_of
 from kern.errors import InvalidInput
-from kern.values.ids import an_id
+from kern.values.ids import require_id
 from kern.values.states import RequirementKind, RequirementStatus, RunStatus, Verdict
 
 Item = TypeVar("Item")
@@ -44,7 +44,7 @@ def list_runs(
     if status is not None:
         query = query.where(RunRow.status == status.value)
     if user_id is not None:
-        query = query.where(RunRow.user_id == an_id("user_id", user_id))
+        query = query.where(RunRow.user_id == require_id("user_id", user_id))
     if after is not None:
         last = find_run(tx, after, viewer)
         at = col(RunRow.created_at)
@@ -83,7 +83,7 @@ def list_pending(
     if kind is not None:
         query = query.where(RequirementRow.kind == kind.value)
     if user_id is not None:
-        query = query.where(RequirementRow.user_id == an_id("user_id", user_id))
+        query = query.where(RequirementRow.user_id == require_id("user_id", user_id))
     if run_id is not None:
         inside = col(RequirementRow.root_run_id) == run_id
         query = query.where((col(RequirementRow.run_id) == run_id) | inside)

@@ -253,7 +253,7 @@ def tool_execution(row: ToolCallRecord) -> ToolExecution:
     """Build a tool call."""
     return ToolExecution(
         id=row.id,
-        name=row.name,
+        tool_name=row.name,
         turn=row.turn,
         child_run_id=row.child_run_id,
         arguments=effective_arguments(row),

@@ -10,7 +10,7 @@ from kern.db.engine.plain_rows import rows
 from kern.db.engine.records import SessionRecord
 from kern.db.engine.typed_tables import SESSIONS
 from kern.errors import NotFound
-from kern.values.ids import an_id
+from kern.values.ids import require_id
 
 _SESSION = SESSIONS.table.select().where(SESSIONS.table.c.id == bindparam("session_id"))
 SessionT = TypeVar("SessionT", bound=SessionRecord)
@@ -24,7 +24,7 @@ def find_session(tx: Session, session_id: str, viewer: Viewer) -> SessionRecord:
         NotAllowed: it belongs to somebody else.
         InvalidInput: the id can be none, or the session is another component's.
     """
-    query = rows(tx, SESSIONS, _SESSION, session_id=an_id("session_id", session_id))
+    query = rows(tx, SESSIONS, _SESSION, session_id=require_id("session_id", session_id))
     return check_session(next(query, None), session_id, viewer)
 
 

@@ -14,7 +14,7 @@ from kern.pipeline.frames import SERVED_VALUES
 from kern.process.clock import utc_now
 from kern.run import Progress, StepExecution
 from kern.values.states import RunStatus
-from kern.values.validation import a_count
+from kern.values.validation import require_count
 
 _MOST_CURRENT = 20
 _steps, _calls, _runs, _requirements, _events = (
@@ -73,8 +73,8 @@ def steps_of(tx: Session, run_id: str, limit: int, after: int = 0) -> list[StepE
     Raises:
         InvalidInput: `limit` or `after` is no such number.
     """
-    a_count("limit", limit)
-    a_count("after", after, least=0)
+    require_count("limit", limit)
+    require_count("after", after, least=0)
     steps = list(rows(tx, STEPS, _OF_RUN, run_id=run_id, limit=limit, after=after))
     context = _Context(tx, run_id, has_open=any(row.outcome is None for row in steps))
     return [context.step(row) for row in steps]

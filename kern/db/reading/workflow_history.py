@@ -14,7 +14,7 @@ from kern.db.reading.run_outputs import run_row, summary_of
 from kern.db.reading.sessions import find_session
 from kern.run import RunOutput
 from kern.values.states import RunStatus
-from kern.values.validation import a_count
+from kern.values.validation import require_count
 
 _LONGEST = 4000
 _LAST = 2**31 - 1
@@ -34,7 +34,7 @@ _COMPLETED = (
 
 def completed_before(tx: Session, run_id: str, limit: int) -> list[PastRun]:
     """Return the session's latest completed runs before a run, or before the root of its tree."""
-    a_count("num_runs", limit, least=0)
+    require_count("num_runs", limit, least=0)
     run = run_row(tx, run_id)
     if run is not None and run.root_run_id is not None:
         run = run_row(tx, run.root_run_id)
@@ -45,7 +45,7 @@ def completed_before(tx: Session, run_id: str, limit: int) -> list[PastRun]:
 
 def history_of(tx: Session, session_id: str, viewer: Viewer, limit: int) -> list[RunOutput]:
     """Return the latest completed runs of a session, in order. Raises as `find_session`."""
-    a_count("num_runs", limit, least=0)
+    require_count("num_runs", limit, least=0)
     find_session(tx, session_id, viewer)
     return [summary_of(run) for run in _completed_runs(tx, session_id, _LAST, limit)]
 

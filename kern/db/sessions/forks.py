@@ -13,7 +13,7 @@ from kern.db.engine.typed_tables import EVENTS, FILES, MESSAGES, RUNS, SESSIONS
 from kern.db.reading.run_outputs import find_run, session_row
 from kern.db.sessions import records
 from kern.errors import InvalidInput
-from kern.values.ids import an_id, new_id
+from kern.values.ids import new_id, require_id
 from kern.values.states import RunStatus
 
 _runs, _messages, _files = (RUNS.table, MESSAGES.table, FILES.table)
@@ -96,7 +96,7 @@ def fork(
 
 
 def _number_of(tx: Session, source: SessionRecord, run_id: str, viewer: Viewer) -> int:
-    run = find_run(tx, an_id("run_id", run_id), viewer)
+    run = find_run(tx, require_id("run_id", run_id), viewer)
     if run.session_id != source.id:
         message = f"Run {run_id!r} is not of session {source.id!r}, but of {run.session_id!r}."
         raise InvalidInput(message)

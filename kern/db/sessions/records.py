@@ -24,9 +24,9 @@ from kern.session import Session as SessionOutput
 from kern.session import SessionPage
 from kern.session_state import StateChange, apply_changes
 from kern.values.canonical import clean_text
-from kern.values.ids import an_id, not_empty
+from kern.values.ids import require_id, require_text
 from kern.values.states import RunStatus
-from kern.values.validation import a_count
+from kern.values.validation import require_count
 
 LONGEST_PAGE = 1000
 _LONGEST_NAME = 200
@@ -38,7 +38,7 @@ _sessions, _runs, _messages = (SESSIONS.table, RUNS.table, MESSAGES.table)
 
 def lock(tx: Session, session_id: str, viewer: Viewer) -> MutableSession:
     """Lock a session's row, under which its state changes. Raises as `find_session`."""
-    row = session_queue.lock_session(tx, an_id("session_id", session_id))
+    row = session_queue.lock_session(tx, require_id("session_id", session_id))
     return check_session(row, session_id, viewer)
 
 
@@ -69,12 +69,12 @@ def page(
     Raises:
         InvalidInput: the limit or the cursor makes no sense.
     """
-    a_count("limit", limit, most=LONGEST_PAGE)
+    require_count("limit", limit, most=LONGEST_PAGE)
     query = _sessions.select()
     if not viewer.is_operator:
         query = query.where(_sessions.c.user_id.is_not_distinct_from(viewer.user_id))
     elif user_id is not None:
-        query = query.where(_sessions.c.user_id == an_id("user_id", user_id))
+        query = query.where(_sessions.c.user_id == require_id("user_id", user_id))
     if viewer.component_id is not None:
         query = query.where(_sessions.c.component_id == viewer.component_id)
     if cursor is not None:
@@ -88,7 +88,7 @@ def page(
 
 def rename(tx: Session, session_id: str, viewer: Viewer, name: str, now: datetime) -> SessionOutput:
     """Give a session a name. Raises as `find_session`, and if the name is empty or too long."""
-    new_name = clean_text(not_empty("name", name)).strip()
+    new_name = clean_text(require_text("name", name)).strip()
     if len(new_name) > _LONGEST_NAME:
         message = f"name has {len(new_name)} characters: use {_LONGEST_NAME} at most."
         raise InvalidInput(message)
@@ -132,7 +132,7 @@ def chat_history(
     The messages in between are left out. Raises as `find_session`.
     """
     if limit is not None:
-        a_count("limit", limit)
+        require_count("limit", limit)
     find_session(tx, session_id, viewer)
     query = (
         select(_messages, _runs.c.content.label("answer"), _runs.c.finished_at)
@@ -166,7 +166,7 @@ def messages(
     Raises as `find_session`.
     """
     if limit is not None:
-        a_count("limit", limit)
+        require_count("limit", limit)
     find_session(tx, session_id, viewer)
     query = (
         _messages.select()

@@ -20,7 +20,7 @@ from kern.db.runs import lifecycle
 from kern.db.runs.frames import StoredFrames
 from kern.db.steps.inputs import shown_before
 from kern.pipeline.frames import Phase
-from kern.pipeline.nodes import TAKEN, Node
+from kern.pipeline.nodes import RESERVED, Node
 from kern.values.canonical import arguments_digest, digest, parse_json
 from kern.values.states import RequirementKind, ToolOutcome, Verdict
 
@@ -201,7 +201,7 @@ def _visible_now(
 
 
 def _taken_arguments(arguments: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    return {name: value for name, value in arguments.items() if name in TAKEN}
+    return {name: value for name, value in arguments.items() if name in RESERVED}
 
 
 def _is_same(value: JsonValue, expected: JsonValue) -> bool:

@@ -5,7 +5,7 @@ from pydantic import JsonValue
 from kern.db.engine.step_records import StepRecord
 from kern.db.runs.frames import StoredFrames, held_by
 from kern.pipeline.frames import RUN, into, is_edited, origin
-from kern.pipeline.nodes import TAKEN, NodeKind
+from kern.pipeline.nodes import RESERVED, NodeKind
 from kern.values.canonical import canonical_json
 
 
@@ -43,7 +43,7 @@ def shown_before(frames: StoredFrames, frame: StepRecord) -> dict[str, JsonValue
     The item is left out where it is the input.
     """
     arguments = arguments_of(frames, frame)
-    visible = {name: value for name, value in arguments.items() if name in TAKEN}
+    visible = {name: value for name, value in arguments.items() if name in RESERVED}
     containers = frames.above(frame)
     item_of = next((row for row in containers if held_by(frames, row) is NodeKind.each), None)
     if item_of is not None and origin(frame.source) == into(item_of.id):

@@ -25,7 +25,7 @@ from kern.db.turns import side_effects
 from kern.db.turns.model_turns import open_requirement
 from kern.pipeline.frames import Phase
 from kern.pipeline.machine import Machine
-from kern.pipeline.nodes import TAKEN, Ask
+from kern.pipeline.nodes import RESERVED, Ask
 from kern.values.canonical import arguments_digest
 from kern.values.ids import new_id
 from kern.values.states import (
@@ -197,7 +197,7 @@ def _pass(
                 machine.edited(frame, begins_with.get("input"))
             machine.passed(frame)
         case Verdict.answer:
-            values = {name: value for name, value in begins_with.items() if name not in TAKEN}
+            values = {name: value for name, value in begins_with.items() if name not in RESERVED}
             machine.passed(frame, values)
         case Verdict.choose:
             machine.passed(frame, routes=routes_of(call, multiple=row.multiple))

@@ -10,7 +10,7 @@ from kern.models.openai import payload, schema
 from kern.models.openai.chat_stream import ChatAssembler
 from kern.models.openai.errors import Target, reported_error
 from kern.models.openai.model import OpenAIModel
-from kern.models.openai.parts import Document, Part, Picture, Text, said
+from kern.models.openai.parts import Document, Part, Picture, Text, content_of
 from kern.run import Message, RequestedCall
 from kern.values.canonical import clean_text
 
@@ -98,7 +98,7 @@ def _conversation(request: ModelRequest) -> Iterator[JsonValue]:
                     "content": clean_text(message.content),
                 }
             case role:
-                yield {"role": role, "content": said(message, _part)}
+                yield {"role": role, "content": content_of(message, _part)}
 
 
 def _part(part: Part) -> Json:
@@ -155,8 +155,8 @@ def _call(raw: Json, spare_id: str) -> RequestedCall:
 
 
 def _cut_short(target: Target, reason: str) -> Exception:
-    what = f"the answer was cut short before it said anything (finish_reason {reason!r})"
+    problem = f"the answer was cut short before it said anything (finish_reason {reason!r})"
     step = "Raise `max_output_tokens`, or ask for less reasoning."
     if reason == "content_filter":
         step = "Change the input: the provider's filter stopped the answer."
-    return target.error(what, code="refused", retryable=False, next_step=step)
+    return target.error(problem, code="refused", retryable=False, next_step=step)

@@ -50,8 +50,8 @@ class ChatAssembler:
                     if key in {"content", "refusal"} and value:
                         self._on_delta(clean_text(value))
                 case list():
-                    known = self._message.get(key)
-                    self._message[key] = [*known, *value] if isinstance(known, list) else value
+                    before = self._message.get(key)
+                    self._message[key] = [*before, *value] if isinstance(before, list) else value
                 case None:
                     pass
                 case _:
@@ -60,13 +60,13 @@ class ChatAssembler:
     def _merge_call(self, piece: Json) -> None:
         call = self._find_call(piece)
         function = mapping(piece.get("function"))
-        known = mapping(call.get("function"))
+        before = mapping(call.get("function"))
         arguments = function.get("arguments")
         if isinstance(arguments, str):
-            arguments = text(known.get("arguments")) + arguments
-        merged = known | {key: value for key, value in function.items() if value}
+            arguments = text(before.get("arguments")) + arguments
+        merged = before | {key: value for key, value in function.items() if value}
         call |= {key: value for key, value in piece.items() if value and key != "index"}
-        call["function"] = merged | {"arguments": arguments or known.get("arguments")}
+        call["function"] = merged | {"arguments": arguments or before.get("arguments")}
 
     def _find_call(self, piece: Json) -> Json:
         """Find the call that `piece` continues: by its number, else the last one.
@@ -75,13 +75,13 @@ class ChatAssembler:
         all of them 0.
         """
         number, call_id = piece.get("index"), text(piece.get("id"))
-        begins = bool(call_id and mapping(piece.get("function")).get("name"))
-        for known, call in zip(reversed(self._numbers), reversed(self._calls), strict=True):
-            if number is not None and known != number:
+        starts_call = bool(call_id and mapping(piece.get("function")).get("name"))
+        for call_number, call in zip(reversed(self._numbers), reversed(self._calls), strict=True):
+            if number is not None and call_number != number:
                 continue
-            if begins and text(call.get("id")) not in {"", call_id}:
+            if starts_call and text(call.get("id")) not in {"", call_id}:
                 continue
-            if begins and number is None and call.get("id") != call_id:
+            if starts_call and number is None and call.get("id") != call_id:
                 continue
             return call
         self._calls.append({})

@@ -32,12 +32,12 @@ async def client_for(base_url: str, key: str) -> "AsyncOpenAI":
     end.
     """
     loop = asyncio.get_running_loop()
-    client = _known(loop, base_url, key)
+    client = _existing(loop, base_url, key)
     if client is not None:
         return client
     built = await asyncio.to_thread(_build, base_url, key)
     with _lock:
-        for closed in [known for known in _pools if known.is_closed()]:
+        for closed in [old for old in _pools if old.is_closed()]:
             del _pools[closed]
         is_first = loop not in _pools
         pools = _pools.setdefault(loop, _Pools(_life(loop)))
@@ -47,7 +47,7 @@ async def client_for(base_url: str, key: str) -> "AsyncOpenAI":
     return client
 
 
-def _known(loop: asyncio.AbstractEventLoop, base_url: str, key: str) -> "AsyncOpenAI | None":
+def _existing(loop: asyncio.AbstractEventLoop, base_url: str, key: str) -> "AsyncOpenAI | None":
     with _lock:
         pools = _pools.get(loop)
         return pools.clients.get((base_url, key)) if pools else None

@@ -48,9 +48,9 @@ class Endpoint:
             # drift from what servers really send; `post` passes the JSON on as it is.
             answer = await client.post(path, body=body, cast_to=object)
         if not isinstance(answer, dict):
-            what = f"it answered with no JSON object: {str(answer)[:200]!r}"
+            problem = f"it answered with no JSON object: {str(answer)[:200]!r}"
             step = "Check that `base_url` is an OpenAI-compatible API (most end in /v1)."
-            raise target.error(what, code="refused", retryable=False, next_step=step)
+            raise target.error(problem, code="refused", retryable=False, next_step=step)
         return cast("dict[str, JsonValue]", answer)
 
     async def stream(
@@ -91,16 +91,16 @@ class Endpoint:
 def _usable_key(target: Target) -> str:
     parts = urlsplit(target.base_url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        what = f"{target.base_url!r} is no http(s) URL"
+        problem = f"{target.base_url!r} is no http(s) URL"
         step = "Pass a `base_url` (or set OPENAI_BASE_URL) like http://127.0.0.1:8080/v1."
-        raise target.error(what, code="refused", retryable=False, next_step=step)
+        raise target.error(problem, code="refused", retryable=False, next_step=step)
     key = target.secret
     if key is None and target.base_url == _DEFAULT_BASE_URL:
-        what = "there is no API key"
+        problem = "there is no API key"
         step = "Set OPENAI_API_KEY or pass `api_key=`; a local server needs only `base_url=`."
-        raise target.error(what, code="refused", retryable=False, next_step=step)
+        raise target.error(problem, code="refused", retryable=False, next_step=step)
     if key is not None and not (key.isascii() and key.isprintable()):
-        what = "the API key holds characters that no HTTP header can carry"
+        problem = "the API key holds characters that no HTTP header can carry"
         step = "Copy the key again: `api_key=` or OPENAI_API_KEY."
-        raise target.error(what, code="refused", retryable=False, next_step=step)
+        raise target.error(problem, code="refused", retryable=False, next_step=step)
     return key or _PLACEHOLDER_KEY

@@ -58,7 +58,7 @@ class Target:
 
     def error(
         self,
-        what: str,
+        problem: str,
         *,
         code: str,
         retryable: bool,
@@ -66,10 +66,10 @@ class Target:
         next_step: str | None = None,
     ) -> ProviderError:
         """Build the error: what happened, with which model and server, and what to do next."""
-        what = self.mask(what).rstrip(".")
+        problem = self.mask(problem).rstrip(".")
         step = next_step or _NEXT_STEP[code]
         return ProviderError(
-            f"Model {self.model!r} at {self.host}: {what}. {step}",
+            f"Model {self.model!r} at {self.host}: {problem}. {step}",
             code=code,
             retryable=retryable,
             retry_after=retry_after,
@@ -113,9 +113,9 @@ def status_error(
 ) -> ProviderError:
     """Map an HTTP status and what came with it."""
     details = body if isinstance(body, dict) else {}
-    what = f"HTTP {status}: {provider_message(body, fallback)}"
+    problem = f"HTTP {status}: {provider_message(body, fallback)}"
     if "insufficient_quota" in (details.get("code"), details.get("type")):
-        return target.error(what, code="insufficient_quota", retryable=False)
+        return target.error(problem, code="insufficient_quota", retryable=False)
     code = "refused"
     if status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT}:
         code = "timeout"
@@ -129,7 +129,9 @@ def status_error(
     if retryable is not (code != "refused"):
         next_step = f"The provider says that it is {'' if retryable else 'not '}worth a retry."
     wait = retry_after(headers, time.time()) if retryable else None
-    return target.error(what, code=code, retryable=retryable, retry_after=wait, next_step=next_step)
+    return target.error(
+        problem, code=code, retryable=retryable, retry_after=wait, next_step=next_step
+    )
 
 
 def reported_error(target: Target, body: object) -> ProviderError:
@@ -139,18 +141,18 @@ def reported_error(target: Target, body: object) -> ProviderError:
     """
     details = body if isinstance(body, dict) else {}
     marks = " ".join(str(details.get(key) or "") for key in ("code", "type")).lower()
-    what = provider_message(body, "the provider reported an error without saying which")
+    problem = provider_message(body, "the provider reported an error without saying which")
     if re.fullmatch(r"[45]\d\d", str(details.get("code"))):
-        return status_error(target, int(str(details["code"])), {}, body, what)
+        return status_error(target, int(str(details["code"])), {}, body, problem)
     if marks.strip():
-        what = f"{marks.strip()}: {what}"
+        problem = f"{marks.strip()}: {problem}"
     if "insufficient_quota" in marks:
-        return target.error(what, code="insufficient_quota", retryable=False)
+        return target.error(problem, code="insufficient_quota", retryable=False)
     if "rate_limit" in marks:
-        return target.error(what, code="rate_limited", retryable=True)
+        return target.error(problem, code="rate_limited", retryable=True)
     if _FINAL_WORDS.search(marks):
-        return target.error(what, code="refused", retryable=False)
-    return target.error(what, code="server_error", retryable=True)
+        return target.error(problem, code="refused", retryable=False)
+    return target.error(problem, code="server_error", retryable=True)
 
 
 def openai_error() -> type[Exception]:
@@ -170,8 +172,8 @@ def raised_error(target: Target, error: Exception) -> ProviderError:
         case openai.APIConnectionError():
             cause = error.__cause__
             detail = f" ({type(cause).__name__}: {cause})" if cause else ""
-            what = f"the connection failed{detail}"
-            return target.error(what, code="connection", retryable=True)
+            problem = f"the connection failed{detail}"
+            return target.error(problem, code="connection", retryable=True)
         case openai.APIStatusError():
             headers = error.response.headers
             return status_error(target, error.status_code, headers, error.body, error.message)
@@ -180,5 +182,5 @@ def raised_error(target: Target, error: Exception) -> ProviderError:
         case openai.OpenAIError():
             return target.error(str(error), code="refused", retryable=False)
         case _:
-            what = f"its answer cannot be read ({type(error).__name__}: {error})"
-            return target.error(what, code="server_error", retryable=True)
+            problem = f"its answer cannot be read ({type(error).__name__}: {error})"
+            return target.error(problem, code="server_error", retryable=True)

@@ -86,8 +86,8 @@ class OpenAIModel(Model):
             )
             whole = assembler.result()
             if whole is None:
-                what = "the stream ended before the answer did"
-                raise self._endpoint.target.error(what, code="connection", retryable=True)
+                problem = "the stream ended before the answer did"
+                raise self._endpoint.target.error(problem, code="connection", retryable=True)
             answer = whole
         # Ids for calls that come without one must not repeat in a conversation.
         return self._read(answer, self._endpoint.target, len(request.messages))

@@ -38,11 +38,11 @@ class Document:
 Part = Text | Picture | Document
 
 
-def said(message: Message, written: Callable[[Part], dict[str, JsonValue]]) -> JsonValue:
-    """Return what a user said: a text, or where files came with it, parts as they are written."""
+def content_of(message: Message, to_part: Callable[[Part], dict[str, JsonValue]]) -> JsonValue:
+    """Return the content of a user's message: a text, or a list of parts if it has files."""
     if not message.files:
         return clean_text(message.content)
-    return [written(one) for one in parts_of(message)]
+    return [to_part(part) for part in parts_of(message)]
 
 
 def parts_of(message: Message) -> Iterator[Part]:

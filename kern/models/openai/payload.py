@@ -34,13 +34,15 @@ def clean(value: Json) -> Json:
 def usage(value: JsonValue, names: tuple[str, str]) -> Usage:
     """Read the token counts; `names` are the protocol's words for input and output."""
     counts = mapping(value)
-    taken, given = names
+    input_name, output_name = names
     return Usage(
-        input_tokens=_count(counts.get(f"{taken}_tokens")),
-        output_tokens=_count(counts.get(f"{given}_tokens")),
-        cached_tokens=_count(mapping(counts.get(f"{taken}_tokens_details")).get("cached_tokens")),
+        input_tokens=_count(counts.get(f"{input_name}_tokens")),
+        output_tokens=_count(counts.get(f"{output_name}_tokens")),
+        cached_tokens=_count(
+            mapping(counts.get(f"{input_name}_tokens_details")).get("cached_tokens")
+        ),
         reasoning_tokens=_count(
-            mapping(counts.get(f"{given}_tokens_details")).get("reasoning_tokens")
+            mapping(counts.get(f"{output_name}_tokens_details")).get("reasoning_tokens")
         ),
     )
 

@@ -8,7 +8,7 @@ from kern.models.base import Delta, ModelRequest, ModelResponse, OutputSpec
 from kern.models.openai import payload, schema
 from kern.models.openai.errors import Target, reported_error
 from kern.models.openai.model import OpenAIModel
-from kern.models.openai.parts import Document, Part, Picture, Text, said
+from kern.models.openai.parts import Document, Part, Picture, Text, content_of
 from kern.models.openai.responses_stream import ResponseAssembler
 from kern.run import Message, RequestedCall
 from kern.values.canonical import clean_text
@@ -87,7 +87,7 @@ def _conversation(messages: Sequence[Message]) -> Iterator[JsonValue]:
                     "output": clean_text(message.content),
                 }
             case role:
-                yield {"role": role, "content": said(message, _part)}
+                yield {"role": role, "content": content_of(message, _part)}
 
 
 def _part(part: Part) -> Json:
@@ -101,11 +101,11 @@ def _part(part: Part) -> Json:
 
 
 def _replayed(items: list[Json]) -> list[Json]:
-    kept = [item for item in items if not _is_empty_reasoning(item)]
-    if len(kept) == len(items):
+    sendable = [item for item in items if not _is_empty_reasoning(item)]
+    if len(sendable) == len(items):
         return items
     # An id would have the server look for the reasoning that belongs to it.
-    return [{key: value for key, value in item.items() if key != "id"} for item in kept]
+    return [{key: value for key, value in item.items() if key != "id"} for item in sendable]
 
 
 def _is_empty_reasoning(item: Json) -> bool:
@@ -142,8 +142,8 @@ def _call(item: Json, spare_id: str) -> RequestedCall:
 def _cut_short(target: Target, answer: Json) -> Exception:
     details = payload.mapping(answer.get("incomplete_details"))
     reason = payload.text(details.get("reason")) or "no reason given"
-    what = f"the answer was cut short before it said anything ({reason})"
+    problem = f"the answer was cut short before it said anything ({reason})"
     step = "Raise `max_output_tokens`, or ask for less reasoning."
     if reason == "content_filter":
         step = "Change the input: the provider's filter stopped the answer."
-    return target.error(what, code="refused", retryable=False, next_step=step)
+    return target.error(problem, code="refused", retryable=False, next_step=step)

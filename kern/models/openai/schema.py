@@ -56,29 +56,29 @@ def strict_schema(schema: Json) -> Json | None:
 def _strict(schema: JsonValue) -> Json:
     if not isinstance(schema, dict):
         raise _NotStrictError
-    kept: Json = {key: value for key, value in schema.items() if key not in _DROPPED}
-    if "$ref" in kept:
+    result: Json = {key: value for key, value in schema.items() if key not in _DROPPED}
+    if "$ref" in result:
         # Strict mode takes no other keyword beside a reference.
-        if kept.keys() - _ANNOTATIONS != {"$ref"}:
+        if result.keys() - _ANNOTATIONS != {"$ref"}:
             raise _NotStrictError
-        return {"$ref": kept["$ref"]}
-    if kept.keys() - _ALLOWED or kept.get("format", "date") not in _FORMATS:
+        return {"$ref": result["$ref"]}
+    if result.keys() - _ALLOWED or result.get("format", "date") not in _FORMATS:
         raise _NotStrictError
-    if not kept.keys() & {"type", "anyOf", "enum", "const"}:
+    if not result.keys() & {"type", "anyOf", "enum", "const"}:
         raise _NotStrictError
-    if "items" in kept or kept.get("type") == "array":
-        kept["items"] = _strict(kept.get("items"))
-    if "anyOf" in kept:
-        kept["anyOf"] = _all(kept["anyOf"])
-    if "$defs" in kept:
-        kept["$defs"] = _each(kept["$defs"])
-    return _closed(kept) if kept.get("type") == "object" else kept
+    if "items" in result or result.get("type") == "array":
+        result["items"] = _strict(result.get("items"))
+    if "anyOf" in result:
+        result["anyOf"] = _strict_items(result["anyOf"])
+    if "$defs" in result:
+        result["$defs"] = _strict_values(result["$defs"])
+    return _closed(result) if result.get("type") == "object" else result
 
 
 def _closed(schema: Json) -> Json:
     if schema.get("additionalProperties", False) is not False:
         raise _NotStrictError
-    properties = _each(schema.get("properties"))
+    properties = _strict_values(schema.get("properties"))
     required: list[JsonValue] = list(properties)
     return {
         **schema,
@@ -88,13 +88,13 @@ def _closed(schema: Json) -> Json:
     }
 
 
-def _each(schemas: JsonValue) -> Json:
+def _strict_values(schemas: JsonValue) -> Json:
     if not isinstance(schemas, dict):
         raise _NotStrictError
     return {name: _strict(schema) for name, schema in schemas.items()}
 
 
-def _all(schemas: JsonValue) -> list[JsonValue]:
+def _strict_items(schemas: JsonValue) -> list[JsonValue]:
     if not isinstance(schemas, list):
         raise _NotStrictError
     return [_strict(schema) for schema in schemas]
@@ -130,8 +130,8 @@ def _is_strict(schema: Json) -> bool:
     strict = strict_schema(schema)
     if strict is None:
         return False
-    required, wanted = schema.get("required", []), strict["required"]
-    if not isinstance(required, list) or not isinstance(wanted, list):
+    required, strict_required = schema.get("required", []), strict["required"]
+    if not isinstance(required, list) or not isinstance(strict_required, list):
         return False
-    same_order = {**schema, "required": wanted}
-    return sorted(map(str, required)) == sorted(map(str, wanted)) and strict == same_order
+    same_order = {**schema, "required": strict_required}
+    return sorted(map(str, required)) == sorted(map(str, strict_required)) and strict == same_order

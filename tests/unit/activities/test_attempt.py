@@ -44,7 +44,7 @@ class Slow(Attempt[str]):
     def outcome_of(self, value: object) -> str:
         return str(value)
 
-    async def end(self, ended: Ended[str], *, goes_on: bool = True) -> None:  # noqa: ARG002  nothing follows here
+    async def end(self, ended: Ended[str], *, is_active: bool = True) -> None:  # noqa: ARG002  nothing follows here
         self.begins.set()
         await self.may_store.wait()
         self.stored.append(ended)
@@ -86,7 +86,7 @@ async def test_what_was_taken_by_an_activity_that_is_being_stopped_is_in_no_doub
     def taken(begun: Execution | Settled) -> Execution | None:
         return begun if isinstance(begun, Execution) else None
 
-    activity = asyncio.create_task(executions.begun(database, begin, taken, "token"))
+    activity = asyncio.create_task(executions.begin(database, begin, taken, "token"))
     await asyncio.sleep(0)
     for _ in range(2):
         activity.cancel()

@@ -4,6 +4,7 @@ import pytest
 from pydantic import JsonValue
 
 from kern.agent import Agent
+from kern.components.component import definition_of
 from kern.context.history_window import Window
 from kern.context.instructions import Context
 from kern.errors import InvalidDefinition
@@ -40,13 +41,16 @@ def test_names_in_braces_are_filled_from_the_state(
     instructions: str | None, told: str | None
 ) -> None:
     expected = instructions if told is None else told
-    assert Context(instructions).told(STATE) == expected
+    assert Context(instructions).instructions_with(STATE) == expected
 
 
 def test_the_state_is_shown_as_json() -> None:
     shown = "The state of this session, as JSON:\n"
-    assert Context("Help.", shows_state=True).told({"b": 1}) == f'Help.\n\n{shown}{{"b":1}}'
-    assert Context(None, shows_state=True).told({}) == f"{shown}{{}}"
+    assert (
+        Context("Help.", shows_state=True).instructions_with({"b": 1})
+        == f'Help.\n\n{shown}{{"b":1}}'
+    )
+    assert Context(None, shows_state=True).instructions_with({}) == f"{shown}{{}}"
 
 
 @pytest.mark.parametrize(
@@ -68,13 +72,14 @@ def agent(**options: object) -> Agent:
 
 
 def test_history_is_shown_only_when_it_is_asked_for() -> None:
-    assert agent(num_history_messages=5).context.window is None
-    assert agent(add_history_to_context=True).context.window == Window(runs=3)
+    assert definition_of(agent(num_history_messages=5)).context.window is None
+    shown = agent(add_history_to_context=True)
+    assert definition_of(shown).context.window == Window(runs=3)
 
 
 def test_history_is_counted_in_runs_or_in_messages() -> None:
     counted = agent(add_history_to_context=True, num_history_messages=5)
-    assert counted.context.window == Window(messages=5)
+    assert definition_of(counted).context.window == Window(messages=5)
     with pytest.raises(InvalidDefinition, match="num_history_runs is 2 and num_history_messages"):
         agent(num_history_runs=2, num_history_messages=5)
 
@@ -97,8 +102,9 @@ def test_negative_limits_are_refused(limit: str) -> None:
     ],
 )
 def test_what_a_model_is_shown_is_part_of_the_declaration(other: dict[str, object]) -> None:
-    plain = agent(add_history_to_context=True)
-    assert agent(add_history_to_context=True, **other).fingerprint != plain.fingerprint
+    plain = definition_of(agent(add_history_to_context=True))
+    changed = definition_of(agent(add_history_to_context=True, **other))
+    assert changed.fingerprint != plain.fingerprint
 
 
 def test_a_tool_cannot_take_the_name_of_one_that_comes_with_kern() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from kern.components.steps.blocks import Steps
-from kern.components.steps.compile import lay_out
+from kern.components.steps.compile import compile_steps
 from kern.db.engine.mutable_rows import MutableStep
 from kern.pipeline.frames import SERVED, Ending, Outcome, Phase
 from kern.pipeline.machine import Machine
@@ -38,7 +38,7 @@ class Drive:
     def __init__(self, spec: Spec, order: st.DataObject | None = None) -> None:
         block = block_of(spec, pure_work)
         assert isinstance(block, Steps)
-        self.layout = lay_out(block)
+        self.layout = compile_steps(block)
         self.frames = MemoryFrames(self.layout.shape, GIVEN)
         self.specs = {one.name: one for one in every(spec)}
         self.order = order

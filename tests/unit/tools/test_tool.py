@@ -8,7 +8,7 @@ import pytest
 
 from kern.errors import InvalidDefinition
 from kern.tools import Approval, Tool, ask_user, tool
-from kern.tools.tool import as_tool
+from kern.tools.tool import as_tool, tool_definition
 from kern.values.states import Effect, OnExpiry, RequirementKind
 
 
@@ -96,16 +96,17 @@ def test_an_approval_takes_no_word_that_it_does_not_know() -> None:
 def test_what_a_call_may_wait_for(
     options: Mapping[str, object], kind: RequirementKind | None
 ) -> None:
-    assert made(**options).kind is kind
+    assert tool_definition(made(**options)).kind is kind
 
 
 def test_the_model_does_not_see_what_a_person_fills_in() -> None:
-    one = made(user_input_fields=["order_id"])
-    assert one.asked_fields == ("order_id",)
-    properties = cast("dict[str, object]", one.spec.parameters["properties"])
+    definition = tool_definition(made(user_input_fields=["order_id"]))
+    assert definition.input_fields == ("order_id",)
+    properties = cast("dict[str, object]", definition.spec.parameters["properties"])
     assert list(properties) == ["amount"]
-    assert one.spec.parameters["required"] == []
-    assert made(requires_user_input=True).asked_fields == ("order_id", "amount")
+    assert definition.spec.parameters["required"] == []
+    whole = tool_definition(made(requires_user_input=True))
+    assert whole.input_fields == ("order_id", "amount")
 
 
 def test_the_decorator_works_with_and_without_parentheses() -> None:
@@ -116,7 +117,7 @@ def test_the_decorator_works_with_and_without_parentheses() -> None:
 
 
 def test_a_plain_function_becomes_a_tool_without_gates() -> None:
-    assert as_tool(refund).kind is None
+    assert tool_definition(as_tool(refund)).kind is None
     assert as_tool(ask_user) is ask_user
 
 
@@ -126,5 +127,6 @@ def test_a_lambda_needs_a_name() -> None:
 
 
 def test_ask_user_is_answered_by_a_person() -> None:
-    assert ask_user.kind is RequirementKind.user_feedback
-    assert set(ask_user.signature.names) == {"question", "options", "multiple"}
+    definition = tool_definition(ask_user)
+    assert definition.kind is RequirementKind.user_feedback
+    assert set(definition.signature.names) == {"question", "options", "multiple"}

@@ -5,12 +5,12 @@ import pytest
 from kern.agent import Agent
 from kern.errors import InvalidInput
 from kern.models.scripted import ScriptedModel
-from kern.values.ids import an_id
+from kern.values.ids import require_id
 
 
 @pytest.mark.parametrize("given", ["order-1042", "ann@example.org", "ü" * 240, "a b/c"])
 def test_ids_of_callers_are_taken_as_they_are(given: str) -> None:
-    assert an_id("run_id", given) == given
+    assert require_id("run_id", given) == given
 
 
 @pytest.mark.parametrize("given", ["", "  ", "q" * 241, "a\x00b", "a\nb", "\ud800", "kern:x"])

@@ -32,7 +32,7 @@ def asked(begin: int, end: int | None, call: str = "call") -> Requirement:
 def executed(begin: int | None, end: int | None) -> ToolExecution:
     return ToolExecution(
         id="call",
-        name="send",
+        tool_name="send",
         turn=1,
         status=ToolCallStatus.done,
         started_at=None if begin is None else at(begin),

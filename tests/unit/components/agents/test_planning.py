@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, Field, JsonValue
 
 from kern.agent import Agent
-from kern.components.agents.planning import SoFar, plan, plan_call
+from kern.components.agents.planning import RunSoFar, plan, plan_call
 from kern.contracts.answers import Answer, NewCall, Question
 from kern.models.base import ModelResponse
 from kern.models.scripted import ScriptedModel
@@ -30,7 +30,7 @@ def agent(*tools: Tool | Function, limit: int | None = None) -> Agent:
 
 def planned(arguments: str, one: Tool | Function = refund) -> NewCall:
     name = one.name if isinstance(one, Tool) else "refund"
-    return plan_call(agent(one), RequestedCall(id="1", name=name, arguments=arguments), 0)
+    return plan_call(agent(one), RequestedCall(id="1", name=name, arguments=arguments), RunSoFar())
 
 
 def asked(arguments: str, one: Tool) -> tuple[dict[str, JsonValue], Question]:
@@ -43,7 +43,7 @@ def asked(arguments: str, one: Tool) -> tuple[dict[str, JsonValue], Question]:
 def answered(content: str, corrections: int = 0, calls: Sequence[RequestedCall] = ()) -> Answer:
     response = ModelResponse(content=content, provider="scripted", tool_calls=list(calls))
     typed = Agent(id="a", model=ScriptedModel(["."]), tools=[refund], output_schema=Verdict)
-    return plan(typed, response, SoFar(corrections=corrections))
+    return plan(typed, response, RunSoFar(corrections=corrections))
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,16 @@ def test_no_arguments_at_all_are_an_empty_object() -> None:
 
 
 def test_an_unknown_tool_is_answered_with_those_there_are() -> None:
-    call = plan_call(agent(refund), RequestedCall(id="1", name="re\x00fund", arguments="{}"), 0)
+    call = plan_call(
+        agent(refund), RequestedCall(id="1", name="re\x00fund", arguments="{}"), RunSoFar()
+    )
     assert call.error == "There is no tool 're\ufffdfund'. The tools are: refund."
 
 
 def test_calls_above_the_limit_are_refused_one_by_one() -> None:
     wanted = [RequestedCall(id=str(n), name="refund", arguments='{"order_id": "1"}') for n in "ab"]
     response = ModelResponse(provider="scripted", tool_calls=wanted)
-    calls = plan(agent(refund, limit=3), response, SoFar(calls=2)).calls
+    calls = plan(agent(refund, limit=3), response, RunSoFar(call_count=2)).calls
     assert [call.error is None for call in calls] == [True, False]
     assert "may make 3 tool calls" in str(calls[1].error)
 

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from kern.db.engine import cursors
 from kern.db.engine.cursors import Place
 from kern.errors import InvalidInput
-from kern.values.ids import an_id
+from kern.values.ids import require_id
 
 WORD = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 MOMENT = datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)
@@ -23,7 +23,7 @@ moments = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=offs
 
 def is_id(text: str) -> bool:
     try:
-        an_id("id", text)
+        require_id("id", text)
     except InvalidInput:
         return False
     return True

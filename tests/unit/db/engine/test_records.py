@@ -1,6 +1,6 @@
 """The types of rows have the fields of their tables.
 
-`UPDATE_ROW_TYPES=1 pytest -n 0 tests/unit/db/engine/test_records.py` writes them after a table changed.
+`UPDATE_ROW_TYPES=1 pytest -n 0 -k row_types` writes them after a table has changed.
 """
 
 import os
