@@ -365,8 +365,8 @@ def test_a_database_of_a_development_version_is_to_be_moved_away(kern: Cli, home
             old.execute(f"CREATE TABLE {name} (id TEXT)")
         old.execute("CREATE TABLE alembic_version AS SELECT '0005' AS version_num")
         old.commit()
-    for command in ("runs", "migrate"):
-        assert "before 0.2 (revision 0005)" in kern(command, code=5).err
+    for word in ("runs", "migrate"):
+        assert "before 0.2 (revision 0005)" in kern(word, code=5).err
     said = kern("doctor", code=6).out
     assert "FAIL database" in said
     assert "Move the database away" in said
