@@ -16,7 +16,7 @@ from sqlalchemy.pool import StaticPool
 from sqlmodel import Session
 
 from kern.db.engine import pg_notify
-from kern.db.engine.schema import schema_of, schema_options, valid_schema
+from kern.db.engine.schema import enter_engine, schema_of, valid_schema
 from kern.db.engine.store import Result, Store
 from kern.errors import InvalidInput
 from kern.process.settings import DEFAULT_SCHEMA
@@ -129,6 +129,7 @@ class PostgresStore(Store):
     _read_options = MappingProxyType({"isolation_level": "REPEATABLE READ"})
 
     def __init__(self, url: str, schema: str = DEFAULT_SCHEMA) -> None:
+        schema = valid_schema(schema)
         try:
             parsed = make_url(url).set(drivername="postgresql+psycopg")
         except ArgumentError as error:
@@ -148,8 +149,8 @@ class PostgresStore(Store):
             # A connection that broke while it was idle is replaced before a transaction gets it.
             pool_pre_ping=True,
             hide_parameters=True,
-            execution_options=dict(schema_options(valid_schema(schema))),
         )
+        enter_engine(engine, schema)
         super().__init__(engine, threads=10)
 
     @property
