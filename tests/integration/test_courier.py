@@ -123,7 +123,7 @@ async def signals_of(temporal: Client, run_id: str) -> list[tuple[str, str]]:
 
 
 async def test_a_start_delivered_twice_starts_one_workflow(
-    stored: Stored, temporal: Client, courier: Courier
+    stored: Stored, temporal: Client, courier: Courier, settings: Settings
 ) -> None:
     delivery = accept(stored)
     assert await courier.deliver(delivery)
@@ -137,7 +137,7 @@ async def test_a_start_delivered_twice_starts_one_workflow(
     assert (first.run_id, first.workflow_type) == (second.run_id, "AgentRun")
     assert first.task_queue == queue_of("agent")
     assert await cursor(temporal, delivery.run_id) == RunCursor(
-        run_id=delivery.run_id, heartbeat=1.0, turns_per_history=courier._cursor.turns_per_history
+        run_id=delivery.run_id, heartbeat=1.0, turns_per_history=settings.turns_per_history
     )
 
 

@@ -347,9 +347,10 @@ async def test_a_run_that_temporal_cannot_name_does_not_hold_up_the_others(
     lose(stored, lost)
 
     def add_unusable(tx: Session) -> None:
-        fields = tx.get_one(RunRow, lost).model_dump()
+        fields: dict[str, Any] = tx.get_one(RunRow, lost).model_dump()
         # Longer than any id that is accepted today.
-        tx.add(RunRow(**{**fields, "id": "0" * 2000, "number": 2}))
+        fields.update(id="0" * 2000, number=2)
+        tx.add(RunRow(**fields))
 
     stored.do(add_unusable)
     await relay.find_lost_runs()

@@ -4,7 +4,7 @@ import asyncio
 
 from kern.client.cli.command_name import command_name
 from kern.client.cli.demo.agent import APP, agent, entries, ledger, receipt
-from kern.client.cli.demo.main import say_next_steps
+from kern.client.cli.demo.main import print_next_steps
 from kern.client.cli.demo.worker import HEARTBEAT_SECONDS, Worker, demo_worker
 from kern.client.cli.printing import count, one_line, say, show_call, styled
 from kern.client.cli.running import EXIT_CODES, print_interrupted, print_outcome, text_of
@@ -38,7 +38,7 @@ async def _play(settings: Settings, request: str, run_id: str) -> int:
             output = await _follow(_Steps(services, run_id), request, first)
         finally:
             await services.close()
-    say_next_steps(run_id)
+    print_next_steps(run_id)
     return EXIT_CODES.get(output.status, 0)
 
 

@@ -48,7 +48,7 @@ def run_demo(request: str, choice: Choice | None) -> int:
     return EXIT_CODES.get(output.status, 0)
 
 
-def say_next_steps(run_id: str) -> None:
+def print_next_steps(run_id: str) -> None:
     """Say where the run is stored, and what to try next."""
     kern = command_name()
     say("")
@@ -97,4 +97,4 @@ def _say_end(output: RunOutput) -> None:
     keys = [call.id for call in output.tools]
     paid = [entry for entry in entries() if entry["key"] in keys]
     say(styled("Ledger ", "bold"), f"{count(len(paid), 'refund')} paid by this run ({ledger()})")
-    say_next_steps(output.run_id)
+    print_next_steps(output.run_id)
