@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING
 
 __version__: str
 
+# The name on the package index, where `kern` belongs to somebody else.
+DISTRIBUTION = "kern-runs"
+
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> str:
@@ -13,5 +16,5 @@ if not TYPE_CHECKING:
             raise AttributeError(message)
         from importlib.metadata import version  # noqa: PLC0415  only who asks pays for it
 
-        globals()["__version__"] = installed = version("kern")
+        globals()["__version__"] = installed = version(DISTRIBUTION)
         return installed

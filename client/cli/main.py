@@ -8,11 +8,12 @@ import signal
 import sys
 import traceback
 from types import FrameType
+from typing import Annotated
 
 import typer
 
 from kern.client.cli import commands_decide, commands_run, commands_sessions, commands_system
-from kern.client.cli.printing import one_line
+from kern.client.cli.printing import one_line, say
 from kern.errors import KernError, Unavailable
 
 _EXIT_CODES = """
@@ -36,6 +37,28 @@ app = typer.Typer(
     add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        from kern import __version__
+
+        say(f"kern {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options before any command."""
+
+
 commands_run.add_to(app)
 commands_sessions.add_to(app)
 commands_decide.add_to(app)

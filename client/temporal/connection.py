@@ -26,8 +26,6 @@ from kern.workflows.pipeline_run import PipelineRun
 from kern.workflows.session_naming import NameSession
 from kern.workflows.team_run import TeamRun
 
-# Kern's name on the package index, where `kern` belongs to somebody else.
-DISTRIBUTION = "kern-runs"
 WORKFLOWS = (AgentRun, TeamRun, PipelineRun, NameSession)
 _CONNECT_SECONDS = 10.0
 _CONFIGURED_BY = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE")

@@ -10,18 +10,18 @@ import asyncio
 import contextlib
 from collections.abc import Iterable
 from datetime import timedelta
-from importlib.metadata import version
 
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from kern import __version__
 from kern.activities.attempt import Executions
 from kern.activities.endings import Endings
 from kern.activities.model_turn import ModelTurn
 from kern.activities.pipeline_step import PipelineSteps
 from kern.activities.session_texts import SessionTexts
 from kern.activities.tool_call import ToolCalls
-from kern.client.temporal.connection import DISTRIBUTION, queue_of
+from kern.client.temporal.connection import queue_of
 from kern.client.temporal.supervision import supervise
 from kern.components.registry import Registry
 from kern.db.engine.store import Store
@@ -131,7 +131,7 @@ class ComponentWorkers:
             task_queue=queue_of(component_id),
             activities=self._activities,
             # Without one, the SDK hashes the code of every loaded module.
-            build_id=f"kern-{version(DISTRIBUTION)}",
+            build_id=f"kern-{__version__}",
             graceful_shutdown_timeout=timedelta(seconds=self._settings.shutdown_grace_seconds),
             sticky_queue_schedule_to_start_timeout=_STICKY,
             max_heartbeat_throttle_interval=timedelta(seconds=self._settings.heartbeat_seconds / 4),
