@@ -5,9 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ENGINE = Path(__file__).resolve().parents[2] / "kern" / "db" / "engine"
-_WARNING = (
-    "Written by `UPDATE_ROW_TYPES=1 pytest -n 0 tests/unit/db/engine/test_records.py`: change the tables."
-)
+_WARNING = "Written by `UPDATE_ROW_TYPES=1 pytest -n 0 tests/unit/db/engine/test_records.py`: change the tables."
 
 # Which tables have rows that are read as a whole, and what a row is called.
 _NOUNS = {
