@@ -33,12 +33,11 @@ def _check_process(event: str, arguments: tuple[object, ...]) -> None:
         return
     program, command, *_ = arguments
     words = [program, *(command if isinstance(command, list | tuple) else [command])]
-    if any(Path(os.fsdecode(word)).name in _SERVERS for word in words if _is_text(word)):
-        _refuse()
-
-
-def _is_text(word: object) -> bool:
-    return isinstance(word, str | bytes | os.PathLike)
+    for word in words:
+        if isinstance(word, str | bytes | os.PathLike):
+            path: str | bytes = os.fspath(word)
+            if Path(os.fsdecode(path)).name in _SERVERS:
+                _refuse()
 
 
 sys.addaudithook(_check_process)
