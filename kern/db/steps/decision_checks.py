@@ -88,7 +88,7 @@ def matches_decided_outcome(frames: StoredFrames, call: ToolCallRecord) -> bool:
     if last.verdict in _REFUSING:
         return call.outcome != ToolOutcome.result.value
     if last.verdict != Verdict.happened.value or last.actor == KERN:
-        # A person refused nothing, or its own attempt reported the result.
+        # The result is an attempt's: one that a person had executed again, or that reported late.
         return True
     return call.result == happened_text(last.given)
 
