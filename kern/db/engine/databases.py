@@ -107,7 +107,8 @@ def store_of(database: Database) -> Store:
         InvalidDefinition: its class derives from `Database` alone.
     """
     if isinstance(database, _StoredDatabase):
-        return database._store  # noqa: SLF001  the one way behind the public class
+        # The one way behind the public class.
+        return database._store  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     message = f"db is {described(database)}: use SqliteDb(…), PostgresDb(…) or InMemoryDb()."
     raise InvalidDefinition(message)
 
