@@ -158,7 +158,9 @@ async def test_a_run_whose_workflow_was_closed_is_started_where_its_rows_stand(
     first = await describe(temporal, delivery.run_id)
     stored.answer(delivery.run_id)
     await temporal.get_workflow_handle(delivery.run_id).terminate()
-    stored.sql("UPDATE runs SET status = 'running', turn = 7 WHERE id = :id", id=delivery.run_id)
+    stored.sql(
+        "UPDATE kern_runs SET status = 'running', turn = 7 WHERE id = :id", id=delivery.run_id
+    )
     await courier.start(delivery.run_id)
     second = await describe(temporal, delivery.run_id)
     assert first is not None
@@ -233,7 +235,7 @@ async def test_a_cancel_from_before_a_run_was_reopened_is_dropped(
     run_id = accept(stored).run_id
     await courier.start(run_id)
     delivery = cancel(stored, run_id)
-    stored.sql("UPDATE runs SET status = 'running' WHERE id = :id", id=run_id)
+    stored.sql("UPDATE kern_runs SET status = 'running' WHERE id = :id", id=run_id)
     assert await courier.deliver(delivery)
     assert CANCEL_REQUESTED not in await events(temporal, run_id)
 

@@ -83,7 +83,9 @@ def accept(stored: Stored, *, seconds_ago: float = 10.0, **request: Any) -> str:
 def lose(stored: Stored, run_id: str, *, seconds_ago: float = 3600.0) -> None:
     """Have nothing left to deliver of a run, and its row unchanged for a while."""
     stored.do(lambda tx: outbox.forget(tx, run_id))
-    stored.sql("UPDATE runs SET updated_at = :at WHERE id = :id", id=run_id, at=ago(seconds_ago))
+    stored.sql(
+        "UPDATE kern_runs SET updated_at = :at WHERE id = :id", id=run_id, at=ago(seconds_ago)
+    )
 
 
 def left(stored: Stored, run_id: str) -> list[Delivery]:
@@ -161,11 +163,11 @@ async def test_it_leaves_what_a_newer_version_enqueued(
     stored: Stored, temporal: Client, relay: Relay
 ) -> None:
     known, newer = accept(stored), accept(stored)
-    stored.sql("UPDATE outbox SET kind = 'newer' WHERE run_id = :id", id=newer)
+    stored.sql("UPDATE kern_outbox SET kind = 'newer' WHERE run_id = :id", id=newer)
     assert await relay.deliver_due() == 1
     assert await describe(temporal, known) is not None
     assert await describe(temporal, newer) is None
-    stored.sql("UPDATE outbox SET kind = 'start' WHERE run_id = :id", id=newer)
+    stored.sql("UPDATE kern_outbox SET kind = 'start' WHERE run_id = :id", id=newer)
     assert len(left(stored, newer)) == 1
 
 
@@ -270,7 +272,7 @@ async def test_a_run_that_temporal_has_lost_starts_where_its_rows_stand(
 ) -> None:
     run_id = accept(stored)
     stored.answer(run_id)
-    stored.sql("UPDATE runs SET status = 'running', turn = 4 WHERE id = :id", id=run_id)
+    stored.sql("UPDATE kern_runs SET status = 'running', turn = 4 WHERE id = :id", id=run_id)
     lose(stored, run_id)
     await relay.find_lost_runs()
     assert await turn_of(temporal, run_id) == 4
@@ -290,7 +292,7 @@ async def test_runs_that_were_not_lost_are_left_alone(
 ) -> None:
     fresh, waiting, ended = accept(stored), accept(stored), accept(stored)
     lose(stored, fresh, seconds_ago=5)
-    stored.sql("UPDATE runs SET updated_at = :at WHERE id = :id", id=waiting, at=ago(3600))
+    stored.sql("UPDATE kern_runs SET updated_at = :at WHERE id = :id", id=waiting, at=ago(3600))
     stored.do(lambda tx: lifecycle.cancel(tx, ended, OPERATOR, datetime.now(UTC)))
     lose(stored, ended)
     paused = stored.gated().run_id
@@ -335,7 +337,9 @@ async def test_a_requirement_that_is_overdue_brings_its_run_back(
 ) -> None:
     requirement = stored.gated()
     lose(stored, requirement.run_id)
-    stored.sql("UPDATE requirements SET due_at = :at WHERE id = :id", id=requirement.id, at=ago(90))
+    stored.sql(
+        "UPDATE kern_requirements SET due_at = :at WHERE id = :id", id=requirement.id, at=ago(90)
+    )
     await relay.find_lost_runs()
     assert await describe(temporal, requirement.run_id) is not None
 
@@ -365,7 +369,7 @@ async def test_a_queue_that_has_stopped_goes_on(
     first = accept(stored, session_id=session_id)
     second = accept(stored, session_id=session_id, seconds_ago=5)
     assert stored.output(second).is_queued
-    stored.sql("UPDATE runs SET status = 'completed' WHERE id = :id", id=first)
+    stored.sql("UPDATE kern_runs SET status = 'completed' WHERE id = :id", id=first)
     lose(stored, first)
     lose(stored, second)
     await relay.find_lost_runs()
