@@ -13,6 +13,26 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("kern", "workflows", "activities", "client")
 BARE_NAMES = {"workflows", "activities", "client", "worker"}
 BROAD_EXCEPTS = Path(__file__).with_name("broad_excepts.txt")
+# Pronouns, participles and verbs in the third person. A name says what the thing is (STYLE.md,
+# "Words"): `requirement`, `lease`, `child_run`. These say of nothing what it is, so that a reader
+# has to find it out at every place. Participles that the field itself uses for a state or an event
+# (`read`, `done`, `failed`, `opened`, `cancelled`) are no part of this.
+FOREIGN = {
+    *("one", "ones", "other", "others", "another", "it", "this", "that", "these", "those"),
+    *("some", "such", "both", "each", "what", "who", "whom", "which", "whose"),
+    *("nothing", "none", "nobody", "everybody", "somebody"),
+    *("given", "told", "said", "asked", "found", "came", "come", "made", "known", "taken"),
+    *("held", "heard", "shown", "kept", "left", "seen", "meant", "gone", "begun", "began"),
+    *("wanted", "needed", "chosen", "spoken"),
+    *("waits", "asks", "begins", "ends", "stands", "tells", "says", "knows", "goes", "comes"),
+    "did",
+}
+# These are foreign as a part of a longer name, too: `told_by`, `what_follows`, `stands_still`.
+FOREIGN_PARTS = {
+    *("told", "said", "asked", "given", "came", "what", "stands", "goes", "heard"),
+    *("nobody", "somebody", "whom", "who"),
+}
+MOST_FOREIGN = 0.005
 # What the unit tests hold of themselves.
 OF_NO_MODULE = {"tests/unit/test_no_servers.py"}
 # Spelled so that this file does not hold them.
@@ -97,6 +117,29 @@ def listed_broad_excepts() -> dict[str, str]:
     return {path.strip(): reason.strip() for path, _, reason in entries}
 
 
+def bound_names(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the line and the name of whatever a module names: functions, arguments, variables."""
+    for node in ast.walk(parse(path)):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.lineno, node.name
+            case ast.arg():
+                yield node.lineno, node.arg
+            case ast.Name(ctx=ast.Store()):
+                yield node.lineno, node.id
+            case ast.Attribute(ctx=ast.Store()):
+                yield node.lineno, node.attr
+            case ast.ExceptHandler(name=str(caught)) | ast.MatchAs(name=str(caught)):
+                yield node.lineno, caught
+            case _:
+                pass
+
+
+def is_foreign(bound: str) -> bool:
+    plain = bound.strip("_").lower()
+    return plain in FOREIGN or not FOREIGN_PARTS.isdisjoint(plain.split("_"))
+
+
 def module_of(path: Path) -> Path:
     """Return the module whose tests a file below tests/unit holds."""
     place = path.relative_to(ROOT / "tests" / "unit")
@@ -123,6 +166,17 @@ def test_no_function_is_longer_than_60_lines() -> None:
 
 def test_half_of_the_functions_have_10_lines_or_fewer() -> None:
     assert statistics.median(lines for path in product() for _, lines in functions(path)) <= 10
+
+
+def test_names_say_what_things_are() -> None:
+    bound = [
+        (f"{name(path)}:{line} {word}", is_foreign(word))
+        for path in product()
+        for line, word in bound_names(path)
+    ]
+    foreign = [place for place, counts in bound if counts]
+    share = len(foreign) / len(bound)
+    assert share <= MOST_FOREIGN, f"{share:.1%} of all names:\n" + "\n".join(foreign)
 
 
 def test_every_module_opens_with_a_docstring() -> None:

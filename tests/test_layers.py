@@ -16,6 +16,10 @@ FORBIDDEN = {
     "The wings of kern": ("kern.values.ids", "kern.process.clock"),
     "The rooms of the store": ("kern.db.engine.columns", "kern.db.journal.outbox"),
     "The rooms of the client": ("kern.client.server.locks", "kern.client.service.runs"),
+    "Surfaces call the service, never the store": (
+        "kern.client.cli.delays",
+        "kern.db.engine.store",
+    ),
     "Of kern, workflows see four contracts only": ("kern.workflows.gate", "kern.run"),
     "Workflows reach no database, network or log, by whatever way": (
         "kern.workflows.gate",
