@@ -124,6 +124,8 @@ def limited() -> Iterator[tuple[str, str]]:
     admin = fresh_database()
     role, database = f"r{secrets.token_hex(6)}", admin.rpartition("/")[2]
     with psycopg.connect(admin, autocommit=True) as connection:
+        command = sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'p'")
+        connection.execute(command.format(sql.Identifier(role)))
         command = sql.SQL("REVOKE CREATE ON DATABASE {} FROM PUBLIC")
         connection.execute(command.format(sql.Identifier(database)))
         yield admin.replace(f"kern:{PASSWORD}", f"{role}:p"), admin

@@ -8,9 +8,9 @@ other clients, or loses them.
 On SQLite there is no schema.
 """
 
-from typing import Protocol
+from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Table
 
 from kern.errors import InvalidInput
 from kern.process.settings import schema_problem
@@ -19,13 +19,8 @@ from kern.values.validation import described
 _OPTION = "kern_schema"
 
 
-class _HasSchema(Protocol):
-    @property
-    def schema(self) -> str | None: ...
-
-
 def enter_engine(engine: Engine, schema: str) -> None:
-    """Have the statements of an engine name a schema where a table is declared without one.
+    """Have the statements of an engine name this schema for tables declared without one.
 
     The schema is put in when a statement is compiled, once for an engine, whose cache keeps it.
     SQLAlchemy's `schema_translate_map` does the same at each execution: it replaces a placeholder
@@ -33,8 +28,9 @@ def enter_engine(engine: Engine, schema: str) -> None:
     expensive again.
     """
 
-    def schema_for_object(item: _HasSchema) -> str:
-        return item.schema or schema
+    def schema_for_object(item: Any, /) -> Any:  # noqa: ANN401  SQLAlchemy declares it so
+        # Aliases and subqueries are asked about as well, and have none.
+        return schema if isinstance(item, Table) and item.schema is None else item.schema
 
     engine.dialect.identifier_preparer.schema_for_object = schema_for_object
     engine.update_execution_options(**{_OPTION: schema})

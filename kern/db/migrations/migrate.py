@@ -60,9 +60,13 @@ def migrate(database: Store) -> None:
 def _migrate(database: Store) -> None:
     if revision_of(database) == HEAD:
         return
+    # Slow to import and seldom needed; not under the lock, for which others wait.
+    from alembic import command  # noqa: PLC0415  as said
+
     with changing(database) as connection, _privileges(database):
         lock_migrations(connection)
-        _upgrade(database, connection)
+        if _must_upgrade(database, connection):
+            command.upgrade(configuration(connection), "head")
 
 
 @contextmanager
@@ -134,18 +138,16 @@ def enter_schema(connection: Connection) -> None:
         connection.execute(text("SELECT set_config('search_path', :path, true)"), path)
 
 
-def _upgrade(database: Store, connection: Connection) -> None:
+def _must_upgrade(database: Store, connection: Connection) -> bool:
+    """Whether the tables are still older than the code; another process may have been first."""
     revision = _revision(database, connection)
     if revision is not None and revision > HEAD:
         message = (
             f"The database {database.name} is at revision {revision}, and this version of Kern "
-            f"knows only {HEAD}: it was "
-            "used by a newer version. Install that one."
+            f"knows only {HEAD}: a newer version has used it. Install that one."
         )
         raise Conflict(message)
-    from alembic import command  # noqa: PLC0415  slow to import, seldom needed
-
-    command.upgrade(configuration(connection), "head")
+    return revision != HEAD
 
 
 def _revision(database: Store, connection: Connection) -> str | None:
