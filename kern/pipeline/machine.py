@@ -150,7 +150,8 @@ class Machine(Generic[FrameT]):
         frame.tries = frame.cursor = frame.open_children = frame.width = 0
         frame.content = frame.last_id = frame.error_code = frame.error_message = None
         frame.outcome, frame.is_stopped = None, False
-        routes = frame.chosen if node.gate and node.gate.choices else None
+        # A person's choice of routes stands; code chooses again, and nothing counts until then.
+        routes, frame.chosen = frame.chosen if node.gate and node.gate.choices else None, None
         if routes is not None:
             self._choose(frame, routes)
         else:

@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from kern.components.steps.blocks import Steps
+from kern.components.steps.blocks import Step, Steps
 from kern.components.steps.compile import compile_steps
+from kern.components.steps.containers import Condition, Parallel
+from kern.components.steps.review import HumanReview
 from kern.db.engine.mutable_rows import MutableStep
 from kern.pipeline.frames import SERVED, Ending, Outcome, Phase
 from kern.pipeline.machine import Machine
@@ -30,6 +32,30 @@ from tests.support.pipeline_specs import (
 )
 
 GIVEN = "the input"
+
+
+def test_a_condition_that_begins_again_has_not_chosen_yet() -> None:
+    """What it chose before counts as known no more, if it is stopped before it chooses again."""
+    again = HumanReview(requires_output_review=True, on_reject="retry")
+    chosen = Condition(
+        lambda: True, [Step("a", str), Step("b", str)], name="if", human_review=again
+    )
+    block = Steps([Parallel(chosen, Step("c", str), name="both", on_error="skip")])
+    frames = MemoryFrames(compile_steps(block).shape, GIVEN)
+    machine = Machine(frames)
+    machine.begin()
+
+    def frame(name: str) -> MutableStep:
+        return next(row for row in reversed(frames.rows.values()) if row.name == name)
+
+    machine.answered(frame("if"), [0])
+    machine.worked(frame("a"), "A")
+    machine.worked(frame("b"), "B")
+    machine.disapproved(frame("if"), "once more", "rejected", silent=False)
+    assert frame("if").phase == Phase.ask
+    machine.failed(frame("c"), "broken", "it failed")
+    assert machine.ending is not None
+    assert (frames.done, frames.known) == (2, 2)
 
 
 class Drive:
