@@ -176,10 +176,10 @@ class _Visit:
         """Return the next task."""
         return await self.store(lambda _tx, _now: None, "step.before_take", "step.after_take")
 
-    async def look_after(self, held: InProgress) -> Task:
+    async def look_after(self, attempt: InProgress) -> Task:
         """Wait for a live attempt at the step, and return the next task."""
         before = time.monotonic()
-        await self._executions.until_over(held.token)
+        await self._executions.until_over(attempt.token)
         self._until += time.monotonic() - before
         return await self.take()
 

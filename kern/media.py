@@ -82,8 +82,8 @@ class _Media(BaseModel):
         present = [source for source in self._sources if getattr(self, source) is not None]
         if len(present) != 1:
             sources = "`, `".join(self._sources)
-            shown = " and ".join(present) or "nothing"
-            message = f"{type(self).__name__} was given {shown}: give one of `{sources}`."
+            present_text = " and ".join(present) or "nothing"
+            message = f"{type(self).__name__} was given {present_text}: give one of `{sources}`."
             raise InvalidInput(message)
         if self.media_type is not None and media_types.normalized(self.media_type) is None:
             message = f"{self.media_type!r} is no media type: give one such as 'image/png'."

@@ -108,7 +108,7 @@ class Team(ModelComponent):
         members_window = None
         if self.add_team_history_to_members:
             members_window = window_of(
-                shown=True,
+                is_shown=True,
                 runs=self.num_history_runs,
                 messages=self.num_history_messages,
                 tool_calls=None,

@@ -148,8 +148,8 @@ def _error(item: Requirement, by: str) -> bool | None:
             item.run_again(by=by)
         case "k":
             item.skip(by=by)
-        case other:
-            return _fail_or_leave(item, other, by)
+        case answer:
+            return _fail_or_leave(item, answer, by)
     return True
 
 
@@ -160,8 +160,8 @@ def _unknown_outcome(item: Requirement, by: str) -> bool | None:
             item.mark_happened(json_or_text(read_line("What did it return? ")), by=by)
         case "a":
             item.run_again(by=by)
-        case other:
-            return _fail_or_leave(item, other, by)
+        case answer:
+            return _fail_or_leave(item, answer, by)
     return True
 
 

@@ -142,9 +142,9 @@ def _call(report: RunReport, call: ToolExecution) -> None:
     if call.child_run_id is not None:
         _inside(report.children[call.child_run_id])
     _result(report, call)
-    for one in report.late_results:
-        if one.tool_call_id == call.id:
-            _late(one)
+    for late_result in report.late_results:
+        if late_result.tool_call_id == call.id:
+            _late(late_result)
 
 
 def _inside(report: RunReport) -> None:
@@ -251,7 +251,7 @@ def _executed(report: RunReport) -> int:
         return report.run.metrics.tool_calls
     # The metrics count what reported its end; a call of which a person says so was executed too.
     own = sum(1 for call in report.run.tools if call.attempts or call.child_run_id)
-    return own + sum(_executed(one) for one in report.children.values())
+    return own + sum(_executed(child) for child in report.children.values())
 
 
 def _block(label: str, text: str) -> None:

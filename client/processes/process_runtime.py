@@ -63,7 +63,7 @@ def operator_runtime() -> Runtime | OperatorRuntime:
 def running_for(component: Component) -> Runtime | None:
     """Return this process's runtime if `component` is in it already; never waits for anything."""
     runtime = _runtime
-    return runtime if runtime is not None and runtime.knows(component) else None
+    return runtime if runtime is not None and runtime.has(component) else None
 
 
 @contextmanager

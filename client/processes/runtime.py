@@ -34,10 +34,12 @@ class Runtime:
     All methods may be called from any thread.
     """
 
-    def __init__(self, settings: Settings, db: Store | None, known: Registry = registry) -> None:
+    def __init__(
+        self, settings: Settings, db: Store | None, components: Registry = registry
+    ) -> None:
         self._settings = settings
-        self._registry = known
-        self._known: dict[str, Component] = {}
+        self._registry = components
+        self._components: dict[str, Component] = {}
         self._thread = LoopThread("kern")
         self._workers: ComponentWorkers | None = None
         self._relay: asyncio.Task[None] | None = None
@@ -74,11 +76,11 @@ class Runtime:
         self._registry.register(component)
         if self._workers is not None:
             self._thread.submit(self._serve()).result()
-        self._known[component.id] = component
+        self._components[component.id] = component
 
-    def knows(self, component: Component) -> bool:
+    def has(self, component: Component) -> bool:
         """Whether this very component was added before."""
-        return self._known.get(component.id) is component
+        return self._components.get(component.id) is component
 
     def call(self, work: Callable[[RuntimeService], Awaitable[Result]]) -> Result:
         """Have an operation done, and wait for it in synchronous code.

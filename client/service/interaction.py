@@ -54,7 +54,7 @@ class Interaction:
             return await self._runs.read(viewer, run_id)
         with self._waiting.watch(run_id) as watch:
             accepted = await self._runs.accept(viewer, component, request)
-            if not accepted.is_new and await self._waiting.stands_still(run_id):
+            if not accepted.is_new and await self._waiting.is_idle(run_id):
                 # The same run was accepted before, and has stopped since.
                 return await self._stopped(viewer, run_id)
             return await self._stop(viewer, run_id, watch)
@@ -131,7 +131,7 @@ class Interaction:
             is_idle = accepted[-1].is_idle
         else:
             # The requirement is a child run's: the row of this run says whether it is idle.
-            is_idle = await self._waiting.stands_still(run_id)
+            is_idle = await self._waiting.is_idle(run_id)
         resolving = [item for item in accepted if item.receipt.delivered is not None]
         return Submitted(_query(run_id, resolving), is_idle)
 

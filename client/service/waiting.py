@@ -86,13 +86,13 @@ class Waiting:
         if self._patience and await watch.wait(self._patience):
             return
         while not await self._has_stopped(run_id, watch, query):
-            if await self.stands_still(run_id) or await watch.wait(delay):
+            if await self.is_idle(run_id) or await watch.wait(delay):
                 return
             delay = min(delay * 2, LONGEST_WAIT)
 
-    async def stands_still(self, run_id: str) -> bool:
+    async def is_idle(self, run_id: str) -> bool:
         """Whether the run's row says that it is paused or has ended."""
-        return await self._db.read(lambda tx: _stands_still(tx, run_id))
+        return await self._db.read(lambda tx: _is_idle(tx, run_id))
 
     def ended(self, run_id: str) -> None:
         """Note that somebody was told of a run's end, which its workflow may not have come to."""
@@ -125,7 +125,7 @@ class Waiting:
                         return True
                     if asking in done:
                         return asking.result()
-                    if await self.stands_still(run_id):
+                    if await self.is_idle(run_id):
                         return True
             finally:
                 hearing.cancel()
@@ -165,7 +165,7 @@ class Waiting:
         return not stop.moved
 
 
-def _stands_still(tx: Session, run_id: str) -> bool:
+def _is_idle(tx: Session, run_id: str) -> bool:
     run = tx.get(RunRow, run_id)
     if run is None:
         raise run_outputs.no_run(run_id)

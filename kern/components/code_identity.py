@@ -7,53 +7,57 @@ from types import CellType, FunctionType, MethodType
 _DEEPEST = 6
 
 
-def is_same(left: object, right: object, depth: int = 0) -> bool:
+def is_same(first: object, second: object, depth: int = 0) -> bool:
     """Whether one may replace the other.
 
     Functions may if they were made by the same lines, with defaults and closures that may; other
     objects if they are equal. What cannot be compared is not the same.
     """
-    if left is right:
+    if first is second:
         return True
-    if type(left) is not type(right) or depth > _DEEPEST:
+    if type(first) is not type(second) or depth > _DEEPEST:
         return False
-    return _is_same(left, right, depth + 1)
+    return _is_same(first, second, depth + 1)
 
 
 # A case for each kind.
-def _is_same(left: object, right: object, depth: int) -> bool:  # noqa: PLR0911
-    match left, right:
+def _is_same(first: object, second: object, depth: int) -> bool:  # noqa: PLR0911
+    match first, second:
         case FunctionType(), FunctionType():
-            left_values = [left.__defaults__, left.__kwdefaults__, *(left.__closure__ or ())]
-            right_values = [right.__defaults__, right.__kwdefaults__, *(right.__closure__ or ())]
-            is_code = left.__code__ == right.__code__ and left.__module__ == right.__module__
-            return is_code and _are_same(left_values, right_values, depth)
+            first_values = [first.__defaults__, first.__kwdefaults__, *(first.__closure__ or ())]
+            second_values = [
+                second.__defaults__,
+                second.__kwdefaults__,
+                *(second.__closure__ or ()),
+            ]
+            is_code = first.__code__ == second.__code__ and first.__module__ == second.__module__
+            return is_code and _are_same(first_values, second_values, depth)
         case CellType(), CellType():
-            return _are_same(_content(left), _content(right), depth)
+            return _are_same(_content(first), _content(second), depth)
         case MethodType(), MethodType():
-            return is_same(left.__func__, right.__func__, depth) and is_same(
-                left.__self__, right.__self__, depth
+            return is_same(first.__func__, second.__func__, depth) and is_same(
+                first.__self__, second.__self__, depth
             )
         case functools.partial(), functools.partial():
             return _are_same(
-                (left.func, left.args, left.keywords),
-                (right.func, right.args, right.keywords),
+                (first.func, first.args, first.keywords),
+                (second.func, second.args, second.keywords),
                 depth,
             )
         case ((list() | tuple()), (list() | tuple())):
-            return _are_same(left, right, depth)
+            return _are_same(first, second, depth)
         case Mapping(), Mapping():
-            return left.keys() == right.keys() and all(
-                is_same(value, right[key], depth) for key, value in left.items()
+            return first.keys() == second.keys() and all(
+                is_same(value, second[key], depth) for key, value in first.items()
             )
         case _:
-            return _is_equal(left, right)
+            return _is_equal(first, second)
 
 
-def _are_same(left: Iterable[object], right: Iterable[object], depth: int) -> bool:
-    left_items, right_items = [*left], [*right]
-    return len(left_items) == len(right_items) and all(
-        is_same(*pair, depth) for pair in zip(left_items, right_items, strict=True)
+def _are_same(first: Iterable[object], second: Iterable[object], depth: int) -> bool:
+    first_items, second_items = [*first], [*second]
+    return len(first_items) == len(second_items) and all(
+        is_same(*pair, depth) for pair in zip(first_items, second_items, strict=True)
     )
 
 
@@ -64,8 +68,8 @@ def _content(cell: CellType) -> tuple[object, ...]:
         return ()
 
 
-def _is_equal(left: object, right: object) -> bool:
+def _is_equal(first: object, second: object) -> bool:
     try:
-        return bool(left == right)
+        return bool(first == second)
     except Exception:  # noqa: BLE001  a value's own comparison may raise anything
         return False

@@ -91,14 +91,14 @@ def _fitted(group: list[Message], most: int | None) -> list[Message]:
     if head.role == "tool":
         return []
     pairs = _pairs(head, results)
-    shown = pairs if most is None else pairs[max(0, len(pairs) - most) :]
-    calls, shown_results = [call for call, _ in shown], [result for _, result in shown]
+    selected = pairs if most is None else pairs[max(0, len(pairs) - most) :]
+    calls, selected_results = [call for call, _ in selected], [result for _, result in selected]
     if len(calls) == len(head.tool_calls):
-        return [head, *shown_results]
+        return [head, *selected_results]
     if not calls and not head.content:
         return []
     shortened = {"tool_calls": calls, "items": [], "provider": None}
-    return [head.model_copy(update=shortened), *shown_results]
+    return [head.model_copy(update=shortened), *selected_results]
 
 
 def _pairs(head: Message, results: list[Message]) -> list[tuple[RequestedCall, Message]]:

@@ -83,7 +83,7 @@ class Context:
 
 
 def window_of(
-    *, shown: bool, runs: int, messages: int | None, tool_calls: int | None
+    *, is_shown: bool, runs: int, messages: int | None, tool_calls: int | None
 ) -> Window | None:
     """Return the earlier runs that an agent shows its model.
 
@@ -96,7 +96,7 @@ def window_of(
             "them."
         )
         raise InvalidDefinition(message)
-    if not shown:
+    if not is_shown:
         return None
     return Window(runs if messages is None else None, messages, tool_calls)
 

@@ -66,8 +66,10 @@ class Approval(Declaration):
         if not self.candidates:
             message = "escalate needs candidates: without any, everybody may decide already."
             raise InvalidDefinition(message)
-        both = sorted(set(self.escalate.to) & set(self.excluded))
-        if both:
-            message = f"escalate asks {both[0]!r}, who is excluded: leave one of the two out."
+        excluded_too = sorted(set(self.escalate.to) & set(self.excluded))
+        if excluded_too:
+            message = (
+                f"escalate asks {excluded_too[0]!r}, who is excluded: leave one of the two out."
+            )
             raise InvalidDefinition(message)
         return self

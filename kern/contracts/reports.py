@@ -10,11 +10,11 @@ from kern.session import Session, SessionMetrics
 from kern.values.states import ToolOutcome, Verdict
 
 
-class _Shown(BaseModel):
+class _Model(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class RunPage(_Shown):
+class RunPage(_Model):
     """A page of runs, the latest first.
 
     Attributes:
@@ -26,7 +26,7 @@ class RunPage(_Shown):
     next_cursor: str | None = None
 
 
-class RequirementPage(_Shown):
+class RequirementPage(_Model):
     """A page of requirements, the oldest first.
 
     Attributes:
@@ -38,7 +38,7 @@ class RequirementPage(_Shown):
     next_cursor: str | None = None
 
 
-class Receipt(_Shown):
+class Receipt(_Model):
     """A decision that was accepted: it is stored, and cannot be lost.
 
     Attributes:
@@ -51,7 +51,7 @@ class Receipt(_Shown):
     delivered: bool | None = None
 
 
-class Decision(_Shown):
+class Decision(_Model):
     """A decision as it stands in the log of decisions.
 
     Attributes:
@@ -75,7 +75,7 @@ class Decision(_Shown):
     hash: str
 
 
-class LateResult(_Shown):
+class LateResult(_Model):
     """The result of an attempt that was considered dead; what was decided by then stands."""
 
     tool_call_id: str
@@ -84,7 +84,7 @@ class LateResult(_Shown):
     at: datetime
 
 
-class RunReport(_Shown):
+class RunReport(_Model):
     """A run with everything that happened in it.
 
     Attributes:
@@ -104,7 +104,7 @@ class RunReport(_Shown):
     step_count: int
 
 
-class Backlog(_Shown):
+class Backlog(_Model):
     """What waits: requirements for people, and messages for delivery to Temporal."""
 
     pending: int
@@ -112,7 +112,7 @@ class Backlog(_Shown):
     oldest_undelivered: datetime | None
 
 
-class SessionReport(_Shown):
+class SessionReport(_Model):
     """A session with its metrics and its latest runs.
 
     Attributes:

@@ -33,38 +33,38 @@ class RunRequest(BaseModel):
 
     @field_validator("run_id", "session_id", "user_id", mode="before")
     @classmethod
-    def _an_id(cls, given: object, info: ValidationInfo) -> str | None:
-        return given if given is None else require_id(str(info.field_name), given)
+    def _check_id(cls, value: object, info: ValidationInfo) -> str | None:
+        return value if value is None else require_id(str(info.field_name), value)
 
     @field_validator("input")
     @classmethod
-    def _clean_input(cls, given: str) -> str:
-        return clean_text(given)
+    def _clean_input(cls, value: str) -> str:
+        return clean_text(value)
 
     @field_validator("dependencies", "metadata")
     @classmethod
-    def _clean(cls, given: JsonValue) -> JsonValue:
-        return clean_json(given)
+    def _clean(cls, value: JsonValue) -> JsonValue:
+        return clean_json(value)
 
 
 Input = str | BaseModel | Mapping[str, JsonValue] | Sequence[JsonValue]
 
 
-def input_text(given: object) -> str:
+def input_text(value: object) -> str:
     """Return an input as the text that the model reads.
 
     Raises:
         InvalidInput: it is neither a text nor anything that becomes JSON.
     """
-    match given:
+    match value:
         case str():
-            return given
+            return value
         case BaseModel():
-            return given.model_dump_json()
+            return value.model_dump_json()
         case Mapping():
-            return canonical_json(dict(given))
-        case Sequence() if not isinstance(given, bytes | bytearray):
-            return canonical_json(list(given))
+            return canonical_json(dict(value))
+        case Sequence() if not isinstance(value, bytes | bytearray):
+            return canonical_json(list(value))
         case _:
-            message = f"{given!r} is no input: give a text, a pydantic model, a dict or a list."
+            message = f"{value!r} is no input: give a text, a pydantic model, a dict or a list."
             raise InvalidInput(message)

@@ -26,7 +26,7 @@ class Viewer:
         if self.user_id is not None:
             require_id("user_id", self.user_id)
 
-    def check(self, what: str, owner: str | None, component_id: str | None = None) -> None:
+    def check(self, subject: str, owner: str | None, component_id: str | None = None) -> None:
         """Refuse what belongs to somebody else, or to another component.
 
         Raises:
@@ -34,25 +34,25 @@ class Viewer:
             InvalidInput: the component is another one.
         """
         if not self.is_operator and self.user_id != owner:
-            raise NotAllowed(self._not_yours(what))
+            raise NotAllowed(self._not_yours(subject))
         if self.component_id is None or component_id in (None, self.component_id):
             return
         message = (
-            f"{what} belongs to the component {component_id!r}, not to {self.component_id!r}: use "
-            "that one. A component without id= or name= gets another id whenever its declaration "
+            f"{subject} belongs to the component {component_id!r}, not to {self.component_id!r}: "
+            "use that one. A component without id= or name= gets another id whenever its declaration "
             "changes."
         )
         raise InvalidInput(message)
 
-    def _not_yours(self, what: str) -> str:
-        asked = (
+    def _not_yours(self, subject: str) -> str:
+        passed = (
             "no user_id was given"
             if self.user_id is None
             else f"user_id={self.user_id!r} was given"
         )
         return (
-            f"{what} belongs to another user: {asked}. Pass the user_id with which the session was "
-            "begun."
+            f"{subject} belongs to another user: {passed}. Pass the user_id with which the session "
+            "was begun."
         )
 
 

@@ -101,7 +101,7 @@ class Machine(Generic[FrameT]):
         frame.content, frame.last_id, frame.is_stopped = content, None, stop
         self._settle(frame)
 
-    def asked(self, frame: FrameT, *, is_over: bool) -> None:
+    def end_decided(self, frame: FrameT, *, is_over: bool) -> None:
         """The end condition of a loop said whether it is over."""
         if is_over:
             self._settle(frame)

@@ -111,7 +111,7 @@ def test_each_table_of_the_first_revision_has_rows(stored: Stored) -> None:
         "UPDATE kern_requirements SET candidates = '[]'",
         "UPDATE kern_files SET data = CAST('' AS {bytes})",
         "UPDATE kern_runs SET created_at = updated_at",
-        "UPDATE kern_steps SET told_by = NULL",
+        "UPDATE kern_steps SET announced_by = NULL",
     ],
 )
 def test_what_a_migration_loses_is_noticed(stored: Stored, loss: str) -> None:

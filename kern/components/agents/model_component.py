@@ -129,7 +129,7 @@ class ModelComponent(Runnable):
         self.num_history_runs = require_number("num_history_runs", num_history_runs)
         self.num_history_messages = require_limit("num_history_messages", num_history_messages)
         window = window_of(
-            shown=add_history_to_context,
+            is_shown=add_history_to_context,
             runs=num_history_runs,
             messages=num_history_messages,
             tool_calls=require_limit("max_tool_calls_from_history", max_tool_calls_from_history),

@@ -106,8 +106,8 @@ def outcome_text(row: RequirementRecord, decision: NewDecision) -> str:
 
 def chosen_text(row: RequirementRecord, value: JsonValue) -> str:
     """Return the result of a call that asked a person to choose."""
-    chosen = value if isinstance(value, list) else []
-    return canonical_json(chosen if row.multiple else chosen[0])
+    choices = value if isinstance(value, list) else []
+    return canonical_json(choices if row.multiple else choices[0])
 
 
 def happened_text(value: JsonValue) -> str:

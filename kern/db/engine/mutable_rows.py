@@ -200,7 +200,7 @@ class MutableStep(PlainRow):
     parent_round: int
     place: int
     lane: str | None
-    told_by: str | None
+    announced_by: str | None
     phase: str
     version: int
     waits: bool

@@ -28,7 +28,7 @@ class StepRow(KernRow, table=True):
 
     `phase` says what it needs next, and `version` counts its phases, so that what was found out for
     one of them is not taken for another. `lane` is what the workflow asks an activity for to have
-    it served, one step at a time in each; `told_by` is the lane whose activity has to tell the
+    it served, one step at a time in each; `announced_by` is the lane whose activity has to tell the
     workflow of it first. `source` says where its input is: `run`, `out:` and the step whose content
     it is, or `in:` and the step in whose `given` it is. `last_id` is the step that holds its
     content, if that is not itself. A step that is done again opens what it holds in its next
@@ -40,7 +40,7 @@ class StepRow(KernRow, table=True):
         UniqueConstraint("parent_id", "parent_round", "place"),
         Index("kern_steps_by_phase", "run_id", "phase", "waits"),
         Index("kern_steps_by_lane", "lane", "phase"),
-        Index("kern_steps_by_told_by", "told_by"),
+        Index("kern_steps_by_announced_by", "announced_by"),
         Index("kern_steps_by_number", "run_id", "number"),
     )
 
@@ -53,7 +53,7 @@ class StepRow(KernRow, table=True):
     parent_round: int = 0
     place: int = 0
     lane: str | None = None
-    told_by: str | None = None
+    announced_by: str | None = None
     phase: str
     version: int = 0
     waits: bool = False

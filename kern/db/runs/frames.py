@@ -55,7 +55,7 @@ _IN_LANE = _steps.select().where(
 )
 _ANNOUNCED_BY = (
     _steps.select()
-    .where(_steps.c.told_by == bindparam("lane"), _steps.c.phase.in_(SERVED_VALUES))
+    .where(_steps.c.announced_by == bindparam("lane"), _steps.c.phase.in_(SERVED_VALUES))
     .order_by(_steps.c.number)
 )
 _IN_RUN = (

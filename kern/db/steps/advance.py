@@ -68,7 +68,9 @@ def _assign_lanes(frames: StoredFrames, served: Sequence[MutableStep], *, is_alo
     serves the same frame.
     """
     for frame in served:
-        frame.lane, frame.told_by = (frames.lane, None) if is_alone else (frame.id, frames.lane)
+        frame.lane, frame.announced_by = (
+            (frames.lane, None) if is_alone else (frame.id, frames.lane)
+        )
 
 
 def _serve_all(frames: StoredFrames, served: Sequence[MutableStep]) -> bool:

@@ -161,9 +161,9 @@ def _takes_chosen_routes(frames: StoredFrames, frame: StepRecord, node: Node) ->
     if call is None or not requirements or not is_as_decided(frames, call, requirements):
         return False
     names = [frames.shape.by_id[child].name for child in node.children]
-    chosen = [names[place] for place in frame.chosen or [] if place in range(len(names))]
+    routes = [names[place] for place in frame.chosen or [] if place in range(len(names))]
     is_same = _is_same(call.arguments, _visible_now(frames, frame, call))
-    return is_same and chosen == routes_of(call, multiple=requirements[-1].multiple)
+    return is_same and routes == routes_of(call, multiple=requirements[-1].multiple)
 
 
 def routes_of(call: ToolCallRecord, *, multiple: bool) -> list[str]:

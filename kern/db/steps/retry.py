@@ -127,7 +127,7 @@ class _Reopening:
         undone = [] if node.is_leaf else self._undone(frame)
         if phase not in {Phase.open, Phase.done}:
             # `take` finds what it needs, and opens a cancelled requirement anew.
-            frame.lane, frame.told_by, frame.waits = frame.id, None, False
+            frame.lane, frame.announced_by, frame.waits = frame.id, None, False
             self._mend(lifecycle.hold_call(self._frames.tx, frame.call_id))
             return
         code = frame.error_code
@@ -213,7 +213,7 @@ class _Reopening:
     def _serve(self, frame: MutableStep, phase: Phase) -> None:
         """Have a frame served in a lane of its own, where its call is opened."""
         self._machine.resumed(frame, phase)
-        frame.lane, frame.told_by = frame.id, None
+        frame.lane, frame.announced_by = frame.id, None
         if phase.needs_person:
             frame.gate_id = None
 

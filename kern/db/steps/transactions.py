@@ -6,11 +6,12 @@ before or after any of them. Three things make it safe to call them again:
 - **Lanes.** A *lane* is a sequence of steps that one activity serves, one step at a time. `take`
   returns what the lane needs next. While exactly one frame follows from a frame that ended, it
   stays in the lane, so one activity executes a chain of steps without the workflow. If several
-  follow, each gets a lane of its own, and `told_by` names the lane whose activity has to announce
-  it. The outcome of that activity names it to the workflow, which starts an activity for it. `take`
-  on the new lane clears `told_by`; until then every outcome of the old lane announces it again, so
-  a lost outcome loses no work. A lane never has two frames: if two activities serve it, because
-  one was thought dead, they compete for one call, whose state machine lets one of them have it.
+  follow, each gets a lane of its own, and `announced_by` names the lane whose activity has to
+  announce it. The outcome of that activity names it to the workflow, which starts an activity for
+  it. `take` on the new lane clears `announced_by`; until then every outcome of the old lane
+  announces it again, so a lost outcome loses no work. A lane never has two frames: if two
+  activities serve it, because one was thought dead, they compete for one call, whose state machine
+  lets one of them have it.
 - **Phases.** A frame's `phase` says what it needs: a person, the user's code, execution, its
   children. It is stored, so an activity that died is replaced by one that asks the rows anew.
 - **Versions.** `version` counts the phases of a frame. The user's code is asked outside of the
@@ -151,7 +152,7 @@ def take(
     frames = StoredFrames(tx, run, now, lane)
     begin_call = partial(calls.begin, token=token, now=now, is_alive=is_alive)
     # Whoever asks for a lane knows it: it needs no further announcement.
-    frames.get(lane).told_by = None
+    frames.get(lane).announced_by = None
     while True:
         served = frames.in_lane(lane)
         if served is None:
@@ -174,7 +175,7 @@ def answer(tx: Session, question: Evaluate, answers: Sequence[JsonValue], now: d
     frames, machine, frame = state
     match question.phase:
         case Phase.until:
-            machine.asked(frame, is_over=answers[0] is True)
+            machine.end_decided(frame, is_over=answers[0] is True)
         case Phase.judge:
             machine.judged(frame, needs_review=answers[0] is not False)
         case _:

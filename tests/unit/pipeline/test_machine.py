@@ -109,7 +109,7 @@ class Drive:
                 machine.worked(frame, content, stop=spec.stops)
             case Phase.until:
                 told = told if frame.last_id is None else self.frames.content(frame.last_id)
-                machine.asked(frame, is_over=bool(roll(spec.name, told, 2)))
+                machine.end_decided(frame, is_over=bool(roll(spec.name, told, 2)))
             case Phase.review:
                 self.review(machine, frame, spec)
             case _:

@@ -210,7 +210,7 @@ def upgrade() -> None:
         sa.Column("parent_round", sa.Integer(), nullable=False),
         sa.Column("place", sa.Integer(), nullable=False),
         sa.Column("lane", sa.String(), nullable=True),
-        sa.Column("told_by", sa.String(), nullable=True),
+        sa.Column("announced_by", sa.String(), nullable=True),
         sa.Column("phase", sa.String(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("waits", sa.Boolean(), nullable=False),
@@ -245,7 +245,7 @@ def upgrade() -> None:
     op.create_index("kern_steps_by_lane", "kern_steps", ["lane", "phase"])
     op.create_index("kern_steps_by_number", "kern_steps", ["run_id", "number"])
     op.create_index("kern_steps_by_phase", "kern_steps", ["run_id", "phase", "waits"])
-    op.create_index("kern_steps_by_told_by", "kern_steps", ["told_by"])
+    op.create_index("kern_steps_by_announced_by", "kern_steps", ["announced_by"])
     op.create_table(
         "kern_tool_calls",
         sa.Column("id", sa.String(), nullable=False),
