@@ -39,8 +39,8 @@ class Viewer:
             return
         message = (
             f"{subject} belongs to the component {component_id!r}, not to {self.component_id!r}: "
-            "use that one. A component without id= or name= gets another id whenever its declaration "
-            "changes."
+            "use that one. A component without id= or name= gets another id whenever its "
+            "declaration changes."
         )
         raise InvalidInput(message)
 
