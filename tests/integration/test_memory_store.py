@@ -123,7 +123,7 @@ def test_a_read_that_fails_leaves_the_connection_to_the_next(stored: Stored) -> 
 def test_a_reference_to_nothing_is_refused(stored: Stored) -> None:
     run_id, _ = stored.accept()
     with pytest.raises(IntegrityError, match="FOREIGN KEY"):
-        stored.sql("UPDATE runs SET session_id = 'nowhere' WHERE id = :id", id=run_id)
+        stored.sql("UPDATE kern_runs SET session_id = 'nowhere' WHERE id = :id", id=run_id)
 
 
 def test_a_value_that_cannot_be_stored_leaves_nothing(stored: Stored) -> None:
@@ -255,7 +255,7 @@ async def test_tasks_of_one_loop_read_and_write_in_turn(
     memory: MemoryStore, stored: Stored
 ) -> None:
     run_id, _ = stored.accept(user_id="a")
-    lengthen = text("UPDATE runs SET user_id = user_id || 'a'")
+    lengthen = text("UPDATE kern_runs SET user_id = user_id || 'a'")
     await asyncio.gather(
         *[memory.write(lambda tx: tx.connection().execute(lengthen).rowcount) for _ in range(10)],
         *[memory.read(numbers) for _ in range(10)],

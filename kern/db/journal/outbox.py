@@ -36,6 +36,7 @@ from kern.values.ids import new_id
 # How long the relay leaves a new delivery to the process that accepted it.
 GRACE = timedelta(seconds=2)
 _LONGEST_WAIT = 30.0
+_MOST_DOUBLINGS = 10
 _outbox = OUTBOX.table
 _FORGET = _outbox.delete().where(_outbox.c.run_id == bindparam("of_run"))
 
@@ -119,7 +120,7 @@ def claim_due(tx: Session, now: datetime, limit: int = 100) -> list[Delivery]:
     rows = list(tx.exec(query))
     for row in rows:
         row.attempts += 1
-        row.next_at = now + timedelta(seconds=min(_LONGEST_WAIT, 2.0**row.attempts))
+        row.next_at = now + timedelta(seconds=_backoff(row.attempts))
     return [_delivery(row) for row in rows]
 
 
@@ -144,6 +145,11 @@ def find(tx: Session, requirement_id: str) -> Delivery | None:
 def deliveries_of(tx: Session, run_id: str) -> list[Delivery]:
     """Return the unconfirmed deliveries of a run."""
     return [_delivery(row) for row in tx.exec(select(OutboxRow).where(OutboxRow.run_id == run_id))]
+
+
+def _backoff(attempts: int) -> float:
+    # Beyond the exponent's bound, 2.0 ** attempts overflows after a day of attempts.
+    return min(_LONGEST_WAIT, 2.0 ** min(attempts, _MOST_DOUBLINGS))
 
 
 def _delivery(row: OutboxRecord) -> Delivery:

@@ -29,6 +29,8 @@ from kern.values.states import RunStatus, ToolOutcome, Verdict
 # The error code of a step whose function ended, but whose state changes were refused.
 STATE_NOT_KEPT = "state_not_kept"
 _LONGEST_BACKOFF = 3600.0
+# 2.0 ** 1024 overflows.
+_MOST_DOUBLINGS = 60
 _REPEATS = (
     "The run of the step {!r} did not come to its end, but has executed calls that must not happen "
     "twice. Another run would begin from the start."
@@ -89,7 +91,7 @@ def backoff_of(frames: StoredFrames, frame: MutableStep) -> float:
 
 def backoff(first: float, tries: int) -> float:
     """Return the seconds to wait after so many tries that failed."""
-    return min(first * 2.0 ** (tries - 1), _LONGEST_BACKOFF)
+    return min(first * 2.0 ** min(tries - 1, _MOST_DOUBLINGS), _LONGEST_BACKOFF)
 
 
 def settle_child(

@@ -165,7 +165,9 @@ def test_a_decision_that_was_removed_is_found(
     number = data.draw(st.integers(1, len(decided)))
 
     def remove(tx: Session) -> None:
-        tx.connection().execute(text("DELETE FROM decisions WHERE seq = :seq"), {"seq": number})
+        tx.connection().execute(
+            text("DELETE FROM kern_decisions WHERE seq = :seq"), {"seq": number}
+        )
 
     message = broken_by(store, decided, remove)
     if number == len(decided):
@@ -183,10 +185,10 @@ def test_a_decision_that_was_removed_is_found_when_the_others_close_up(
 
     def remove(tx: Session) -> None:
         execute = tx.connection().execute
-        execute(text("DELETE FROM decisions WHERE seq = :seq"), {"seq": number})
+        execute(text("DELETE FROM kern_decisions WHERE seq = :seq"), {"seq": number})
         for seq in range(number + 1, len(decided) + 1):
-            execute(text("UPDATE decisions SET seq = seq - 1 WHERE seq = :seq"), {"seq": seq})
-        execute(text("UPDATE chain_heads SET seq = seq - 1"))
+            execute(text("UPDATE kern_decisions SET seq = seq - 1 WHERE seq = :seq"), {"seq": seq})
+        execute(text("UPDATE kern_chain_heads SET seq = seq - 1"))
 
     assert f"broken before decision {number} (" in broken_by(store, decided, remove)
 
@@ -201,7 +203,7 @@ def test_two_decisions_that_changed_places_are_found(
 
     def swap(tx: Session) -> None:
         for old, new in ((first, -1), (second, first), (-1, second)):
-            move = text("UPDATE decisions SET seq = :new WHERE seq = :old")
+            move = text("UPDATE kern_decisions SET seq = :new WHERE seq = :old")
             tx.connection().execute(move, {"new": new, "old": old})
 
     assert f"broken before decision {first} (" in broken_by(store, decided, swap)
@@ -264,7 +266,7 @@ def test_a_text_that_moves_to_the_next_column_changes_the_hash(store: MemoryStor
 
 def test_a_chain_without_its_end_takes_no_decision(store: MemoryStore) -> None:
     def look(tx: Session) -> None:
-        tx.connection().execute(text("DELETE FROM chain_heads"))
+        tx.connection().execute(text("DELETE FROM kern_chain_heads"))
         with pytest.raises(AuditBroken, match="somebody removed it"):
             audit_chain.lock_chain(tx)
         raise RolledBackError
