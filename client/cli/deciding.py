@@ -83,7 +83,7 @@ def cancel_run(run_id: str, *, as_json: bool) -> None:
     """Cancel a run."""
 
     async def cancel(service: Service) -> Acceptance:
-        return await service.runs.cancel(OPERATOR, await service.runs.full_id(run_id))
+        return await service.runs.cancel(OPERATOR, await service.runs.full_id(OPERATOR, run_id))
 
     accepted = perform(cancel)
     if as_json:
@@ -99,7 +99,7 @@ def retry_run(run_id: str, *, as_json: bool) -> None:
     """Have a workflow's run that failed continue."""
 
     async def retry(service: Service) -> Acceptance:
-        return await service.runs.retry(OPERATOR, await service.runs.full_id(run_id))
+        return await service.runs.retry(OPERATOR, await service.runs.full_id(OPERATOR, run_id))
 
     accepted = perform(retry)
     full = accepted.run_id

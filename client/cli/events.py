@@ -26,7 +26,7 @@ def print_events(run_id: str, *, after: int, follow: bool, as_json: bool) -> Non
 
 
 async def _print(service: Service, run_id: str, after: int, *, follow: bool, as_json: bool) -> None:
-    full = await service.runs.full_id(run_id)
+    full = await service.runs.full_id(OPERATOR, run_id)
     if follow:
         reader = await service.readers.open(OPERATOR, full, after, "everything")
     else:

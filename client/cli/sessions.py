@@ -52,7 +52,7 @@ def print_session(session_id: str, *, limit: int, as_json: bool) -> None:
     """Print a session, what it used, and its last runs."""
 
     async def read(service: Service) -> SessionReport:
-        full = await service.sessions.full_id(session_id)
+        full = await service.sessions.full_id(OPERATOR, session_id)
         return await service.sessions.report(OPERATOR, full, limit)
 
     report = perform(read)
@@ -74,7 +74,7 @@ def rename_session(session_id: str, name: str, *, as_json: bool) -> None:
     """Give a session a name."""
 
     async def rename(service: Service) -> Session:
-        full = await service.sessions.full_id(session_id)
+        full = await service.sessions.full_id(OPERATOR, session_id)
         return await service.sessions.rename(OPERATOR, full, name)
 
     session = perform(rename)
@@ -92,7 +92,9 @@ def delete_session(session_id: str, *, may_ask: bool, as_json: bool) -> None:
     """
 
     async def read(service: Service) -> Session:
-        return await service.sessions.read(OPERATOR, await service.sessions.full_id(session_id))
+        return await service.sessions.read(
+            OPERATOR, await service.sessions.full_id(OPERATOR, session_id)
+        )
 
     session = perform(read)
     full = session.session_id

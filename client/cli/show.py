@@ -53,7 +53,7 @@ def print_report(run_id: str, *, as_json: bool) -> None:
     """Print the report of a run, found by its id or the end of it."""
 
     async def read(service: Service) -> RunReport:
-        return await service.runs.report(OPERATOR, await service.runs.full_id(run_id))
+        return await service.runs.report(OPERATOR, await service.runs.full_id(OPERATOR, run_id))
 
     report = perform(read)
     if as_json:

@@ -11,7 +11,7 @@ from kern.client.service.reports import read_report
 from kern.components.component import Component, definition_of
 from kern.contracts.reports import RunPage, RunReport
 from kern.contracts.requests import RunRequest
-from kern.contracts.viewer import OPERATOR, Viewer
+from kern.contracts.viewer import Viewer
 from kern.db.engine.store import Store
 from kern.db.journal.outbox import Delivery
 from kern.db.reading import listings, run_outputs, step_progress
@@ -178,17 +178,18 @@ class Runs:
             )
         )
 
-    async def full_id(self, ending: str) -> str:
+    async def full_id(self, viewer: Viewer, ending: str) -> str:
         """Return the id of the only run whose id ends so.
 
         Raises:
             NotFound: no run has such an id.
+            NotAllowed: it belongs to somebody else.
             InvalidInput: several have.
         """
 
         def read(tx: Session) -> str:
             full = listings.full_run_id(tx, ending)
-            return run_outputs.find_run(tx, full, OPERATOR).id
+            return run_outputs.find_run(tx, full, viewer).id
 
         return await self._store.read(read)
 

@@ -13,6 +13,7 @@ from kern.contracts.reports import SessionReport
 from kern.contracts.viewer import Viewer
 from kern.db.engine.store import Store
 from kern.db.reading import files, listings, session_metrics, workflow_history
+from kern.db.reading.sessions import find_session
 from kern.db.sessions import deletions, forks, records
 from kern.media import FileContent
 from kern.run import Message, RunOutput
@@ -136,10 +137,11 @@ class Sessions:
         delivered = await asyncio.gather(*map(self._deliverer.deliver_accepted, deliveries))
         return Deletion(len(deliveries), all(delivered))
 
-    async def full_id(self, ending: str) -> str:
-        """Return the id of the only session whose id ends so; else `ending` itself.
+    async def full_id(self, viewer: Viewer, ending: str) -> str:
+        """Return the id of the only session whose id ends so. Raises InvalidInput if several do."""
 
-        Raises:
-            InvalidInput: several sessions have such an id.
-        """
-        return await self._store.read(lambda tx: listings.full_session_id(tx, ending))
+        def read(tx: Transaction) -> str:
+            full = listings.full_session_id(tx, ending)
+            return find_session(tx, full, viewer).id
+
+        return await self._store.read(read)
