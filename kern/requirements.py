@@ -106,6 +106,8 @@ class Requirement(BaseModel):
     resolution: Resolution | None = None
 
     _draft: DecisionDraft | None = PrivateAttr(default=None)
+    # For whom Kern read it. Not a field: JSON that somebody sends cannot carry it.
+    _reader: str | None = PrivateAttr(default=None)
 
     @property
     def is_resolved(self) -> bool:
@@ -280,6 +282,21 @@ class Requirement(BaseModel):
 def submitted_digest(requirement: Requirement) -> str:
     """Return the digest of the arguments as the object holds them now; `digest` froze them."""
     return arguments_digest(requirement.tool_name or "", requirement.arguments)
+
+
+def bind_reader(requirement: Requirement, user_id: str | None) -> Requirement:
+    """Note on a requirement that Kern hands out for whom it was read, and return it."""
+    requirement._reader = user_id  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return requirement
+
+
+def bound_reader(requirement: Requirement) -> str | None:
+    """Return for whom Kern read a requirement.
+
+    None if its session has no owner, or if the object was made of data: its `user_id` is what the
+    data says, which anybody can write.
+    """
+    return requirement._reader  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def closed_message(requirement: Requirement) -> str:

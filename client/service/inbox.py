@@ -116,7 +116,7 @@ class Inbox:
             AlreadyResolved: somebody decided first; the message says who.
             KernError: it is refused, and nothing was changed.
         """
-        (accepted,) = await self._accept(viewer, [_submission(requirement, by)])
+        (accepted,) = await self._accept(viewer, [_submission(viewer, requirement, by)])
         return accepted.receipt
 
     async def decide_all(
@@ -136,7 +136,9 @@ class Inbox:
         Raises:
             KernError: one of them is refused, and then none was stored.
         """
-        submissions = [_submission(item, None) for item in requirements if item.draft is not None]
+        submissions = [
+            _submission(viewer, item, None) for item in requirements if item.draft is not None
+        ]
         return await self._accept(viewer, submissions, within) if submissions else []
 
     async def _accept(
@@ -160,7 +162,7 @@ class Inbox:
         return AcceptedDecision(receipt, accepted.run_ids, accepted.stands_still)
 
 
-def _submission(requirement: Requirement, by: str | None) -> Submission:
+def _submission(viewer: Viewer, requirement: Requirement, by: str | None) -> Submission:
     draft = requirement.draft
     if draft is None:
         message = f"No decision was filled in on requirement {requirement.id!r}."
@@ -169,5 +171,5 @@ def _submission(requirement: Requirement, by: str | None) -> Submission:
         requirement_id=requirement.id,
         digest=submitted_digest(requirement),
         draft=draft,
-        actor=clean_text(by or draft.by or requirement.user_id or system_user()),
+        actor=clean_text(by or draft.by or viewer.user_id or system_user()),
     )

@@ -11,7 +11,7 @@ from kern.components.runner import Work, runner_for
 from kern.components.served import ServedComponent
 from kern.contracts.viewer import Viewer
 from kern.events import RunEvent
-from kern.requirements import Requirement
+from kern.requirements import Requirement, bound_reader
 from kern.run import RunOutput
 
 
@@ -69,9 +69,10 @@ class RunMethods(ServedComponent):
 
         Args:
             run_id: The run's id, or its output, whose requirements are submitted.
-            requirements: Those of the run, as `RunOutput.requirements` gave them; they speak for
-                the user who read them.
-            user_id: The session's owner; default: the one for whom `requirements` were read.
+            requirements: Those of the run, as `RunOutput.requirements` gave them.
+            user_id: The session's owner; default: the user for whom Kern read `requirements`. Pass
+                it for requirements that were made of data, such as a request's JSON: their own
+                `user_id` counts for nothing.
             stream: As in `run`: what comes after the decisions, which are accepted when this
                 returns.
             stream_events: As in `run`.
@@ -244,7 +245,7 @@ def _owner_of(requirements: object) -> str | None:
     first: object = (
         requirements[0] if isinstance(requirements, list | tuple) and requirements else None
     )
-    return first.user_id if isinstance(first, Requirement) else None
+    return bound_reader(first) if isinstance(first, Requirement) else None
 
 
 @dataclass(frozen=True)

@@ -89,13 +89,9 @@ def test_a_decision_locks_the_runs_above_before_the_chain(stored: Stored) -> Non
         stored.resolve(requirement)
     finally:
         event.remove(stored.database.engine, "before_cursor_execute", note)
-<<<<<<< Updated upstream
     runs = [
         at for at, one in enumerate(statements) if "FROM kern_runs WHERE kern_runs.id = " in one
     ]
-=======
-    runs = [at for at, one in enumerate(statements) if "FROM kern_runs WHERE kern_runs.id = " in one]
->>>>>>> Stashed changes
     chain = [at for at, one in enumerate(statements) if "FROM kern_chain_heads WHERE" in one]
     assert len(runs) == 2, "the member's and the team's"
     assert len(chain) == 1

@@ -11,6 +11,7 @@ from kern.components.registry import Registry
 from kern.errors import InvalidInput, NotAllowed
 from kern.models.scripted import Call
 from kern.process.settings import Settings
+from kern.requirements import Requirement, bind_reader
 from kern.run import RunOutput
 from kern.tools import tool
 from tests.conftest import running
@@ -144,3 +145,31 @@ def test_a_listing_holds_the_sessions_of_one_user_and_one_component(runtime: Run
     assert [one.session_id for one in agent.get_sessions().sessions] == [anonymous]
     with pytest.raises(InvalidInput, match="user_id is empty"):
         agent.get_sessions(user_id="")
+
+
+def test_a_requirement_made_of_data_speaks_for_nobody(runtime: Runtime) -> None:
+    """A web handler may be given requirements as JSON: their `user_id` is what somebody wrote."""
+    agent = scripted([Call("pay"), "Paid."], [pay])
+    run = agent.run("my secret is 1234", user_id="victim")
+    (requirement,) = run.active_requirements
+    made_up = Requirement.model_validate(
+        {
+            "id": "x",
+            "run_id": run.run_id,
+            "session_id": "x",
+            "user_id": "victim",
+            "kind": "confirmation",
+            "created_at": requirement.created_at,
+        }
+    )
+    copied = Requirement.model_validate_json(requirement.model_dump_json())
+    renamed = requirement.model_copy(update={"user_id": "victim"})
+    bind_reader(renamed, "mallory")
+    for item in (made_up, copied, copied.confirm(by="mallory"), renamed):
+        with pytest.raises(NotAllowed):
+            agent.continue_run(run.run_id, [item])
+        with pytest.raises(NotAllowed):
+            list(agent.continue_run(run.run_id, [item], stream=True))
+    assert agent.get_run_output(run.run_id, user_id="victim").is_paused
+    # The owner says so, or has the objects that Kern handed out.
+    assert agent.continue_run(run.run_id, [copied], user_id="victim").content == "Paid."

@@ -30,7 +30,7 @@ from kern.db.reading import files, run_trees, step_progress
 from kern.db.reading.run_timing import spent
 from kern.errors import NotFound
 from kern.process.clock import utc_now
-from kern.requirements import Requirement, Resolution, UserInputField
+from kern.requirements import Requirement, Resolution, UserInputField, bind_reader
 from kern.run import (
     FileReference,
     Message,
@@ -288,7 +288,7 @@ def requirement_of(tx: Session, row: RequirementRecord) -> Requirement:
         # Approvals of other arguments do not add up.
         counts = execute(tx, _APPROVALS, requirement_id=row.id)
         approvals = max(counts.scalars(), default=0)
-    return Requirement(
+    requirement = Requirement(
         id=row.id,
         run_id=row.run_id,
         session_id=row.session_id,
@@ -313,6 +313,7 @@ def requirement_of(tx: Session, row: RequirementRecord) -> Requirement:
         on_expiry=OnExpiry(row.on_expiry),
         resolution=_resolution(tx, row),
     )
+    return bind_reader(requirement, row.user_id)
 
 
 def _resolution(tx: Session, row: RequirementRecord) -> Resolution | None:

@@ -165,13 +165,9 @@ def test_a_decision_that_was_removed_is_found(
     number = data.draw(st.integers(1, len(decided)))
 
     def remove(tx: Session) -> None:
-<<<<<<< Updated upstream
         tx.connection().execute(
             text("DELETE FROM kern_decisions WHERE seq = :seq"), {"seq": number}
         )
-=======
-        tx.connection().execute(text("DELETE FROM kern_decisions WHERE seq = :seq"), {"seq": number})
->>>>>>> Stashed changes
 
     message = broken_by(store, decided, remove)
     if number == len(decided):
