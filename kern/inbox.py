@@ -13,6 +13,7 @@ from typing import Literal
 from kern.components.runner import OperatorWork, aoperator_runner, operator_runner
 from kern.contracts.reports import Receipt, RequirementPage, RunPage
 from kern.contracts.viewer import OPERATOR
+from kern.errors import InvalidDecision
 from kern.requirements import Requirement
 from kern.values.states import RequirementKind, RunStatus
 from kern.values.validation import member_of
@@ -114,22 +115,24 @@ def decide(requirement: Requirement, *, by: str | None = None) -> Receipt:
     Args:
         requirement: As `get` or `pending` returned it, with a decision filled in.
         by: Who decides; default: the `by` that the decision was filled in with. Pass the user whom
-            your application authenticated.
+            your application authenticated, never what a form says.
 
     Raises:
         AlreadyResolved: somebody decided first; the message says who.
         ArgumentsChanged: the arguments on the object are not those that were frozen.
-        InvalidDecision: the decision does not fit, or none was filled in.
+        InvalidDecision: the decision does not fit, none was filled in, or nobody is named.
         NotAllowed: this person may not decide.
         Unavailable: the database does not answer.
     """
-    return operator_runner().call(lambda service: service.inbox.decide(OPERATOR, requirement, by))
+    name = _decider(requirement, by)
+    return operator_runner().call(lambda service: service.inbox.decide(OPERATOR, requirement, name))
 
 
 async def adecide(requirement: Requirement, *, by: str | None = None) -> Receipt:
     """As `decide`, for async callers."""
+    name = _decider(requirement, by)
     runner = await aoperator_runner()
-    return await runner.acall(lambda service: service.inbox.decide(OPERATOR, requirement, by))
+    return await runner.acall(lambda service: service.inbox.decide(OPERATOR, requirement, name))
 
 
 def runs(
@@ -209,3 +212,15 @@ def _runs(
         user_id=user_id,
         component_id=component_id,
     )
+
+
+def _decider(requirement: Requirement, by: str | None) -> str | None:
+    draft = requirement.draft
+    name = by if by is not None or draft is None else draft.by
+    if draft is not None and not (name or "").strip():
+        message = (
+            f"Nobody is named for the decision about requirement {requirement.id!r}: pass by= with "
+            "the user whom your application authenticated."
+        )
+        raise InvalidDecision(message)
+    return name

@@ -4,9 +4,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from kern.client.processes.loop_thread import LoopThread
-from kern.client.service.installation import PassingDeliverer
+from kern.client.service.installation import PassingDeliverer, open_existing_store
 from kern.client.service.service import Service
-from kern.db.engine.from_settings import open_store
 from kern.process.settings import Settings
 
 Result = TypeVar("Result")
@@ -18,16 +17,13 @@ class OperatorRuntime:
     It executes nothing and starts no server. What it cannot deliver to Temporal, a worker does.
 
     Raises:
+        NotFound: nothing was ever kept there, so the settings may name another place than meant.
+        Conflict: its tables belong to another version of Kern.
         Unavailable: the database does not answer.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._store = open_store(settings)
-        try:
-            self._store.migrate()
-        except BaseException:
-            self._store.close()
-            raise
+        self._store = open_existing_store(settings)
         self._service = Service(self._store, PassingDeliverer(settings, self._store))
         self._thread = LoopThread("kern-operator")
 

@@ -144,12 +144,22 @@ def database_status(settings: Settings) -> DatabaseStatus:
         return DatabaseStatus(store.name, _revision(store), store.read_now(listings.backlog))
 
 
-@contextmanager
-def _existing_store(settings: Settings) -> Generator[Store]:
+def open_existing_store(settings: Settings) -> Store:
+    """Open the store on a database that exists. Raises as `existing_service`."""
     _require_file(settings)
     store = open_store(settings)
     try:
         _check(store, _revision(store))
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+@contextmanager
+def _existing_store(settings: Settings) -> Generator[Store]:
+    store = open_existing_store(settings)
+    try:
         yield store
     finally:
         store.close()

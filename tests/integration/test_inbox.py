@@ -100,6 +100,9 @@ def test_what_makes_no_sense_is_refused(runtime: Runtime, ledger: Ledger) -> Non
         inbox.get("nope-nope")
     with pytest.raises(InvalidDecision, match="No decision was filled in"):
         inbox.decide(inbox.get(item.id))
+    for by in (None, "", " "):
+        with pytest.raises(InvalidDecision, match="Nobody is named"):
+            inbox.decide(inbox.get(item.id).confirm(), by=by)
     with pytest.raises(InvalidInput, match="kind is 'refund': use one of 'confirmation'"):
         inbox.pending(kind="refund")  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="status is 'late'"):
@@ -137,6 +140,19 @@ from kern import inbox
 print(inbox.decide(inbox.get(item.id).confirm(), by="dana").delivered)
 print([name for name in ("openai", "fastapi") if name in sys.modules])
 """
+
+
+def test_a_program_in_the_wrong_folder_is_told_so(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env={"KERN_HOME": str(tmp_path / "elsewhere")},
+    )
+    assert "There is no database at" in done.stderr
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_program_without_components_decides_while_nobody_executes(
