@@ -21,13 +21,19 @@ backup. The outbox no longer has a row for that, so the relay compares. Every 30
 Temporal about runs that ought to be active and have not changed for a minute. A run without a
 workflow is started again where its rows stand. A run whose workflow was closed by somebody else,
 as with `temporal workflow terminate`, has failed, and says so. The same search starts the next run
-of a session whose queue has stopped.
+of a session whose queue has stopped. It goes through the suspects in the order of their ids and
+continues where it stopped: hundreds of runs that rightly take long never hide one that is lost.
+
+*One row never stops the others.* Whatever an attempt at one delivery or one run raises is logged
+with its id, and the relay continues with the next.
 """
 
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import select as sql_select
+from sqlalchemy import union
 from sqlmodel import Session, col, or_, select
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
@@ -37,7 +43,6 @@ from kern.db.engine.store import Store
 from kern.db.engine.tables import OutboxRow, RequirementRow, RunRow
 from kern.db.journal import outbox
 from kern.db.runs import lifecycle, session_queue
-from kern.errors import KernError
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
 from kern.values.states import RequirementStatus, RunStatus
@@ -48,6 +53,9 @@ _SEARCH_SECONDS = 30.0
 # Most runs change more often than this. Asking about one that needs no help costs one request.
 _STALE_AFTER = timedelta(seconds=60)
 _CONCURRENT_DELIVERIES = 20
+_SUSPECTS = 100
+# Temporal itself does not answer, whichever run is asked about.
+_AWAY = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}
 
 
 class Relay:
@@ -58,6 +66,7 @@ class Relay:
         self._temporal = temporal
         self._courier = courier
         self._seconds = seconds
+        self._searched_to = ""
 
     async def run(self) -> None:
         """Work until cancelled, also while the database or Temporal is away."""
@@ -72,8 +81,8 @@ class Relay:
                     if loop.time() - last_search >= _SEARCH_SECONDS:
                         last_search = loop.time()
                         await self.find_lost_runs()
-                except (KernError, RPCError) as error:
-                    _log.warning("relay_failed", why=str(error))
+                except Exception as error:  # noqa: BLE001  nobody else delivers for this worker
+                    _log.warning("relay_failed", why=f"{type(error).__name__}: {error}")
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(due.wait(), self._seconds)
 
@@ -87,7 +96,13 @@ class Relay:
         reach("relay.after_claim")
         for start in range(0, len(due), _CONCURRENT_DELIVERIES):
             batch = due[start : start + _CONCURRENT_DELIVERIES]
-            await asyncio.gather(*(self._courier.deliver(delivery) for delivery in batch))
+            sending = (self._courier.deliver(delivery) for delivery in batch)
+            outcomes = await asyncio.gather(*sending, return_exceptions=True)
+            for delivery, outcome in zip(batch, outcomes, strict=True):
+                if isinstance(outcome, Exception):
+                    # Its claim has postponed it: it is tried again, ever more rarely.
+                    why = f"{type(outcome).__name__}: {outcome}"
+                    _log.warning("delivery_failed", run_id=delivery.run_id, why=why)
         return len(due)
 
     async def find_lost_runs(self) -> None:
@@ -97,14 +112,22 @@ class Relay:
         closed from outside has failed.
         """
         now = datetime.now(UTC)
-        for run_id in await self._db.read(lambda tx: _suspects(tx, now - _STALE_AFTER)):
+        suspects = await self._db.read(
+            lambda tx: _suspects(tx, now - _STALE_AFTER, self._searched_to)
+        )
+        for run_id in suspects:
             try:
                 await self._check_run(run_id)
-            except RPCError as error:
-                if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+            except Exception as error:
+                if isinstance(error, RPCError) and error.status in _AWAY:
                     raise
-                # A run whose id Temporal does not accept must not hold up the others.
-                _log.warning("run_check_failed", run_id=run_id, why=str(error))
+                # Such as an id that Temporal does not accept, or a workflow that an operator has
+                # paused: the SDK has no word for its status.
+                why = f"{type(error).__name__}: {error}"
+                _log.warning("run_check_failed", run_id=run_id, why=why)
+            self._searched_to = run_id
+        if len(suspects) < _SUSPECTS:
+            self._searched_to = ""
         for session_id in await self._db.read(
             lambda tx: session_queue.stuck_sessions(tx, now - _STALE_AFTER)
         ):
@@ -133,7 +156,8 @@ class Relay:
         await self._db.write(lambda tx: _end(tx, run_id, message))
 
 
-def _suspects(tx: Session, before: datetime) -> list[str]:
+def _suspects(tx: Session, before: datetime, after: str) -> list[str]:
+    """Return the next runs to check, in the order of their ids."""
     active = select(RunRow.id).where(
         col(RunRow.status).in_([RunStatus.pending.value, RunStatus.running.value]),
         RunRow.updated_at < before,
@@ -149,9 +173,15 @@ def _suspects(tx: Session, before: datetime) -> list[str]:
     )
     overdue = select(RequirementRow.run_id).where(
         RequirementRow.status == RequirementStatus.pending.value,
-        col(RequirementRow.due_at) < before,
+        or_(
+            col(RequirementRow.due_at) < before,
+            col(RequirementRow.remind_at) < before,
+            col(RequirementRow.escalate_at) < before,
+        ),
     )
-    return list(dict.fromkeys([*tx.exec(active.limit(100)), *tx.exec(overdue.limit(100))]))
+    suspects = union(active, overdue).subquery()
+    query = sql_select(suspects.c.id).where(suspects.c.id > after).order_by(suspects.c.id)
+    return list(tx.execute(query.limit(_SUSPECTS)).scalars())
 
 
 def _end(tx: Session, run_id: str, message: str) -> None:

@@ -27,7 +27,7 @@ from kern.errors import Unavailable
 from kern.process.settings import Settings
 from kern.values.ids import new_id
 from kern.values.states import RunStatus
-from tests.support.stored_runs import Stored, opened
+from tests.support.stored_runs import Stored, opened, question
 
 SECONDS = 20.0
 
@@ -377,3 +377,92 @@ async def test_a_queue_that_has_stopped_goes_on(
     make_due(stored)
     await relay.deliver_due()
     assert await describe(temporal, second) is not None
+
+
+async def test_a_component_of_a_newer_version_holds_up_no_other(
+    stored: Stored, temporal: Client, relay: Relay
+) -> None:
+    known, newer = accept(stored), accept(stored)
+    stored.sql("UPDATE kern_outbox SET component_kind = 'graph' WHERE run_id = :id", id=newer)
+    assert await relay.deliver_due() == 1
+    assert await describe(temporal, known) is not None
+    assert len(left(stored, newer)) == 1
+
+
+async def test_a_delivery_that_breaks_holds_up_no_other(
+    stored: Stored,
+    temporal: Client,
+    relay: Relay,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken, sound = accept(stored), accept(stored)
+    deliver = Courier.deliver
+
+    async def breaking(courier: Courier, delivery: Delivery) -> bool:
+        if delivery.run_id == broken:
+            raise ValueError("a row that nobody thought of")
+        return await deliver(courier, delivery)
+
+    monkeypatch.setattr(Courier, "deliver", breaking)
+    assert await relay.deliver_due() == 2
+    assert await describe(temporal, sound) is not None
+    assert (left(stored, sound), len(left(stored, broken))) == ([], 1)
+    assert "a row that nobody thought of" in caplog.text
+
+
+async def test_a_run_that_breaks_its_check_holds_up_no_other(
+    stored: Stored,
+    temporal: Client,
+    relay: Relay,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The SDK raises a ValueError for a workflow whose status it does not know: a paused one."""
+    paused, lost = sorted((accept(stored), accept(stored)))
+    for run_id in (paused, lost):
+        lose(stored, run_id)
+    handle_of = Client.get_workflow_handle
+
+    def breaking(client: Client, workflow_id: str, **options: Any) -> Any:  # noqa: ANN401
+        if workflow_id == paused:
+            raise ValueError("8 is not a valid WorkflowExecutionStatus")
+        return handle_of(client, workflow_id, **options)
+
+    monkeypatch.setattr(Client, "get_workflow_handle", breaking)
+    await relay.find_lost_runs()
+    monkeypatch.undo()
+    assert await describe(temporal, lost) is not None
+    assert "8 is not a valid" in caplog.text
+
+
+async def test_runs_that_rightly_take_long_never_hide_a_lost_one(
+    stored: Stored, temporal: Client, relay: Relay
+) -> None:
+    slow = [accept(stored) for _ in range(2 * 100)]
+    assert await relay.deliver_due() > 0
+    lost = accept(stored)
+    for run_id in (*slow, lost):
+        lose(stored, run_id)
+    for _ in range(3):
+        await relay.find_lost_runs()
+    assert await describe(temporal, lost) is not None
+
+
+@pytest.mark.parametrize("moment", ["remind_at", "escalate_at"])
+async def test_a_reminder_that_is_overdue_brings_its_run_back(
+    moment: str, stored: Stored, temporal: Client, relay: Relay
+) -> None:
+    call_id = stored.call(question())
+    requirement = stored.requirement(call_id)
+    stored.sql("UPDATE kern_runs SET status = 'paused' WHERE id = :id", id=requirement.run_id)
+    lose(stored, requirement.run_id)
+    await relay.find_lost_runs()
+    assert await describe(temporal, requirement.run_id) is None
+    stored.sql(
+        f"UPDATE kern_requirements SET {moment} = :at WHERE id = :id",  # noqa: S608  a column
+        id=requirement.id,
+        at=ago(3600),
+    )
+    await relay.find_lost_runs()
+    assert await describe(temporal, requirement.run_id) is not None

@@ -22,10 +22,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import bindparam
+from sqlalchemy import and_, bindparam
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select, update
 
+from kern.contracts.messages import WORKFLOWS
 from kern.db.engine.after_commit import mark_due
 from kern.db.engine.plain_rows import add_row, execute, new_row
 from kern.db.engine.records import OutboxRecord, RunRecord
@@ -50,8 +51,11 @@ class DeliveryKind(StrEnum):
     reopen = "reopen"
 
 
-# Kinds that only a newer version knows are left to its own workers.
-_KNOWN_KIND = _outbox.c.kind.in_([kind.value for kind in DeliveryKind])
+# What only a newer version knows, of either kind, is left to its own workers.
+_KNOWN_KIND = and_(
+    _outbox.c.kind.in_([kind.value for kind in DeliveryKind]),
+    _outbox.c.component_kind.in_(sorted(WORKFLOWS)),
+)
 # Queried all the time, and after each run.
 _ANY_DUE = (
     sql_select(_outbox.c.id).where(_outbox.c.next_at <= bindparam("now"), _KNOWN_KIND).limit(1)
