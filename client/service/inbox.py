@@ -16,7 +16,7 @@ from kern.db.reading import listings, run_outputs
 from kern.errors import InvalidDecision
 from kern.process.checkpoints import reach
 from kern.requirements import Requirement, submitted_digest
-from kern.values.canonical import clean_text
+from kern.values.names import person_name
 from kern.values.states import RequirementKind
 from kern.values.validation import require_count
 
@@ -171,5 +171,5 @@ def _submission(viewer: Viewer, requirement: Requirement, by: str | None) -> Sub
         requirement_id=requirement.id,
         digest=submitted_digest(requirement),
         draft=draft,
-        actor=clean_text(by or draft.by or viewer.user_id or system_user()),
+        actor=person_name("by", by or draft.by or viewer.user_id or system_user()),
     )

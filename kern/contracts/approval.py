@@ -5,16 +5,25 @@ from typing import Literal, Self
 
 from pydantic import (
     Field,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from kern.errors import InvalidDefinition
+from kern.errors import InvalidDefinition, InvalidInput
+from kern.values.names import name_key, person_name
 from kern.values.states import OnExpiry
 from kern.values.validation import Declaration
 
 # Longer than anybody waits, and within what dates can tell.
 _LONGEST = timedelta(days=36_525)
+
+
+def _person_names(field: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(person_name(f"a name in {field}", name) for name in names)
+    except InvalidInput as error:
+        raise InvalidDefinition(str(error)) from None
 
 
 class Escalation(Declaration):
@@ -28,12 +37,18 @@ class Escalation(Declaration):
     after: timedelta = Field(gt=timedelta(0), le=_LONGEST)
     to: tuple[str, ...] = Field(min_length=1)
 
+    @field_validator("to")
+    @classmethod
+    def _names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return _person_names("to", names)
+
 
 class Approval(Declaration):
     """Who may decide about a call, how many must agree, and what happens if nobody does.
 
     Attributes:
-        candidates: Who may decide; empty for anybody.
+        candidates: Who may decide; empty for anybody. Names are compared without regard to case,
+            surrounding blanks and compatibility forms.
         excluded: Who may not, even if a candidate.
         quorum: How many different people must approve the same arguments. One rejection is enough
             to reject.
@@ -54,6 +69,11 @@ class Approval(Declaration):
     escalate: Escalation | None = None
     on_expiry: OnExpiry | Literal["reject", "approve", "fail"] = OnExpiry.reject
 
+    @field_validator("candidates", "excluded")
+    @classmethod
+    def _names(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        return _person_names(str(info.field_name), names)
+
     @field_validator("on_expiry")
     @classmethod
     def _as_member(cls, value: str) -> OnExpiry:
@@ -66,7 +86,8 @@ class Approval(Declaration):
         if not self.candidates:
             message = "escalate needs candidates: without any, everybody may decide already."
             raise InvalidDefinition(message)
-        excluded_too = sorted(set(self.escalate.to) & set(self.excluded))
+        excluded_keys = {name_key(name) for name in self.excluded}
+        excluded_too = [name for name in self.escalate.to if name_key(name) in excluded_keys]
         if excluded_too:
             message = (
                 f"escalate asks {excluded_too[0]!r}, who is excluded: leave one of the two out."

@@ -13,6 +13,7 @@ from kern.contracts.approval import Approval
 from kern.errors import InvalidDefinition
 from kern.models.base import ToolSpec
 from kern.tools.signature import Signature, without_fields
+from kern.values.names import name_key
 from kern.values.states import Effect, OnExpiry, RequirementKind
 from kern.values.validation import described, require_bools
 
@@ -125,8 +126,8 @@ class Tool:
         self, signature: Signature, kinds: Sequence[RequirementKind], *, has_approval: bool
     ) -> None:
         kind = kinds[0] if kinds else None
-        deciders = set(self.approval.candidates)
-        allowed = deciders - set(self.approval.excluded)
+        deciders = {name_key(name) for name in self.approval.candidates}
+        allowed = deciders - {name_key(name) for name in self.approval.excluded}
         for is_wrong, problem in (
             (not _NAME.fullmatch(self.name), "needs a name of up to 64 letters, digits, - and _"),
             (len(kinds) > 1, f"asks for {', '.join(kinds)} at once: choose one"),

@@ -29,7 +29,7 @@ from kern.values.states import (
     ToolOutcome,
     Verdict,
 )
-from tests.support.stored_runs import ARGUMENTS, NOW, Stored, after, at_once
+from tests.support.stored_runs import ARGUMENTS, NOW, Stored, after, at_once, question
 
 AMOUNT = UserInputField(name="amount", type="number", json_schema={"type": "number"})
 KINDS = [
@@ -320,3 +320,21 @@ def test_an_edit_that_the_tool_would_read_as_another_number_is_refused(
     untouched(stored, seen)
     stored.resolve(seen, edit={"amount": 2**53})
     assert effective_arguments(stored, seen) == {**ARGUMENTS, "amount": 2**53}
+
+
+@pytest.mark.parametrize("spelling", ["dana ", "Dana", "DANA", "\uff44ana"])
+def test_one_person_has_one_voice_however_the_name_is_spelled(
+    stored: Stored, spelling: str
+) -> None:
+    approval = Approval(quorum=2, excluded=("erin",))
+    call_id = stored.call(question(approval=approval))
+    requirement = stored.requirement(call_id)
+    stored.resolve(requirement, by="dana")
+    with pytest.raises(AlreadyResolved, match="already decided"):
+        stored.resolve(requirement, by=spelling)
+    with pytest.raises(NotAllowed, match="excluded"):
+        stored.resolve(requirement, by="ERIN ")
+    for stranger in ("kern ", "KERN", "\u039aern"):
+        with pytest.raises(NotAllowed, match=r"Kern itself|looks like"):
+            stored.resolve(requirement, by=stranger)
+    assert stored.requirement(call_id).status is RequirementStatus.pending

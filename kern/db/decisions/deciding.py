@@ -53,6 +53,7 @@ from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotA
 from kern.requirements import DecisionDraft, Requirement, closed_message
 from kern.values.canonical import arguments_digest
 from kern.values.ids import new_id
+from kern.values.names import looks_like, name_key
 from kern.values.states import (
     OnExpiry,
     RequirementStatus,
@@ -226,19 +227,28 @@ def _check(
 
 
 def _check_person(row: RequirementRecord, actor: str, earlier: Sequence[DecisionRecord]) -> None:
-    if actor == KERN:
+    key = name_key(actor)
+    if key == name_key(KERN):
         message = f"{KERN!r} is Kern itself, in whose name nobody decides. Give the person's name."
         raise NotAllowed(message)
-    if actor in row.excluded:
+    others = (KERN, *row.candidates, *row.excluded, *(decision.actor for decision in earlier))
+    alike = next((name for name in others if looks_like(actor, name)), None)
+    if alike is not None:
+        message = (
+            f"{actor!a} looks like {alike!r} and is spelled otherwise, so it may not decide "
+            f"requirement {row.id!r}. Give the name as it is spelled there."
+        )
+        raise NotAllowed(message)
+    if key in {name_key(name) for name in row.excluded}:
         message = f"{actor!r} is excluded from deciding requirement {row.id!r}."
         raise NotAllowed(message)
-    if row.candidates and actor not in row.candidates:
+    if row.candidates and key not in {name_key(name) for name in row.candidates}:
         message = (
             f"{actor!r} may not decide requirement {row.id!r}: its candidates are "
             f"{', '.join(row.candidates)}."
         )
         raise NotAllowed(message)
-    if any(decision.actor == actor for decision in earlier):
+    if any(name_key(decision.actor) == key for decision in earlier):
         message = (
             f"{actor!r} has already decided requirement {row.id!r}; it needs {row.quorum} "
             "different people."

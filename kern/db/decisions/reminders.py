@@ -12,6 +12,7 @@ from kern.contracts.messages import Gate
 from kern.db.engine.mutable_rows import MutableRequirement, MutableRun
 from kern.db.engine.records import RequirementRecord
 from kern.db.journal.events import record
+from kern.values.names import name_key
 
 # Each reminder adds events to the workflow's history, whose size is limited.
 _MOST_REMINDERS = 100
@@ -28,7 +29,10 @@ def gate_of(row: RequirementRecord) -> Gate:
 def look(tx: Session, run: MutableRun, row: MutableRequirement, now: datetime) -> None:
     """Remind and escalate if that is due, once for each due time, however often this is called."""
     if row.escalate_at is not None and now >= row.escalate_at:
-        added = [person for person in row.escalate_to or [] if person not in row.candidates]
+        candidate_keys = {name_key(person) for person in row.candidates}
+        added = [
+            person for person in row.escalate_to or [] if name_key(person) not in candidate_keys
+        ]
         row.candidates, row.escalate_at = [*row.candidates, *added], None
         record(tx, run, "requirement_escalated", now, requirement_id=row.id, to=list(added))
     if row.remind_at is not None and now >= row.remind_at:

@@ -1,0 +1,101 @@
+"""Names of people: one person has one voice, however the name is spelled."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kern.errors import InvalidDefinition, InvalidInput
+from kern.tools import Approval, Escalation
+from kern.values.names import looks_like, name_key, person_name
+
+SPELLINGS = ["dana", "Dana", " dana ", "DANA", "dana\t", "\uff44\uff41\uff4e\uff41", "dana\u00a0"]
+LOOK_ALIKES = [
+    ("\u0441\u043e\u0440\u0430", "copa"),  # all Cyrillic
+    ("\u0410\u0412\u0421", "ABC"),  # Cyrillic capitals
+    ("\u039f\u03a4\u03a4\u039f", "OTTO"),  # Greek capitals
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_spellings_of_a_name_are_one_name(spelling: str) -> None:
+    assert name_key(spelling) == name_key("dana")
+    assert name_key(person_name("by", spelling)) == name_key("dana")
+
+
+@pytest.mark.parametrize(
+    "hidden", ["\u200b", "\u200d", "\u00ad", "\u2060", "\ufeff", "\u202e", "\x00", "\U000e0041"]
+)
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_what_cannot_be_seen_is_refused(hidden: str, place: int) -> None:
+    name = "dana"[:place] + hidden + "dana"[place:]
+    with pytest.raises(InvalidInput, match=r"U\+[0-9A-F]{4,5} cannot be seen"):
+        person_name("by", name)
+    assert name_key(name) == name_key("dana"), "an older row counts as the same person"
+
+
+@pytest.mark.parametrize("name", ["d\u0430na", "\u0440aul", "\u039fscar", "an\u03bd"])
+def test_a_word_in_two_alphabets_that_look_alike_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="which look alike"):
+        person_name("by", name)
+
+
+@pytest.mark.parametrize(("name", "other"), LOOK_ALIKES)
+def test_names_in_other_letters_that_look_the_same_are_recognised(name: str, other: str) -> None:
+    assert looks_like(name, other)
+    assert looks_like(other, name)
+    assert name_key(name) != name_key(other)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Zo\u00eb O'Neill",
+        "\u0418\u0432\u0430\u043d \u041f.",
+        "\u5c71\u7530 \u592a\u90ce",
+        "dana@example.org",
+        "\u05d3\u05e0\u05d4",
+        "\u0414\u0430\u043d\u0430 Smith",
+        "svc-billing_2",
+        "group:finance",
+    ],
+)
+def test_ordinary_names_are_kept(name: str) -> None:
+    assert person_name("by", name) == unicodedata.normalize("NFKC", name)
+    assert not looks_like(name, name)
+
+
+@pytest.mark.parametrize("name", ["", " ", "\u3000", "x" * 201])
+def test_no_name_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="give a name of 1 to 200"):
+        person_name("by", name)
+
+
+@given(st.text(max_size=30))
+def test_a_stored_name_is_stable(name: str) -> None:
+    try:
+        stored = person_name("by", name)
+    except InvalidInput:
+        return
+    assert person_name("by", stored) == stored
+    assert name_key(stored) == name_key(name)
+
+
+def test_declarations_are_held_to_the_same() -> None:
+    assert Approval(candidates=(" dana ", "erin")).candidates == ("dana", "erin")
+    for wrong in (
+        {"candidates": ("d\u200bana",)},
+        {"excluded": ("d\u0430na",)},
+        {"candidates": ("",)},
+    ):
+        with pytest.raises(InvalidDefinition):
+            Approval(**wrong)
+    from datetime import timedelta
+
+    with pytest.raises(InvalidDefinition, match="who is excluded"):
+        Approval(
+            candidates=("ann",),
+            excluded=("DANA",),
+            escalate=Escalation(after=timedelta(hours=1), to=("dana",)),
+        )
