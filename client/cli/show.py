@@ -231,7 +231,7 @@ def _end(report: RunReport) -> None:
     if report.undelivered:
         say(
             styled(
-                "The latest is not delivered to Temporal yet: it is as soon as a worker runs.",
+                "Temporal has not heard of the latest yet: it will when a worker runs.",
                 "yellow",
             )
         )

@@ -263,7 +263,10 @@ def test_texts_of_others_steer_no_terminal(kern: Cli, db: SqliteStore) -> None:
             said = kern(*words, *flag)
             assert safe(said.out) == said.out
     assert "[bold red]markup[/]" in kern("show", seeded.run_id).out
-    said = kern("approve", seeded.requirement_id, "--by", nasty, "--note", nasty)
+    refused = kern("approve", seeded.requirement_id, "--by", nasty, code=2)
+    assert safe(refused.err) == refused.err
+    assert "U+001B cannot be seen" in refused.err
+    said = kern("approve", seeded.requirement_id, "--by", "[bold red]markup[/]", "--note", nasty)
     assert safe(said.out) == said.out
     again = kern("approve", seeded.requirement_id, code=5)
     assert safe(again.err) == again.err

@@ -100,7 +100,7 @@ def test_every_point_of_the_code_is_in_the_matrix() -> None:
     texts = [path.read_text() for one in FOLDERS for path in sorted((ROOT / one).rglob("*.py"))]
     in_code = {point for text in texts for point in re.findall(r'\breach\(\s*"([^"]+)"', text)}
     # Those of attempts at calls of tools and at steps.
-    found = re.compile(r'\breach\(\s*f"\{\w+\.what\}\.([^"]+)"')
+    found = re.compile(r'\breach\(\s*f"\{\w+\.checkpoint\}\.([^"]+)"')
     shared = {point for text in texts for point in found.findall(text)}
     in_code |= {f"{what}.{point}" for what in ("tool_call", "step") for point in shared}
     stored = re.compile(r'"(step\.(?:before|after)_\w+)"')

@@ -15,7 +15,7 @@ from tests.support.postgres import fresh_database
 def test_a_server_that_says_nothing_is_not_waited_for_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engine, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(engine, "_UNREACHABLE_SECONDS", 0.0)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         where = f"127.0.0.1:{silent.getsockname()[1]}/kern?connect_timeout=2"
         with (

@@ -8,7 +8,8 @@ import pytest
 from kern.agent import Agent
 from kern.client.processes import process_runtime as runtime_module
 from kern.client.processes.runtime import Runtime
-from kern.db.engine.stores import MemoryStore
+from kern.db import InMemoryDb
+from kern.db.engine.databases import store_of
 from kern.errors import NotAllowed
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call, ScriptedModel
@@ -133,8 +134,8 @@ def test_without_a_database_configured_the_folders_own_one_keeps_the_session(
 def test_even_an_in_memory_db_works_for_conversations_of_many_turns(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard, memory = Listening(), MemoryStore()
-    with closing(Runtime(settings, memory)) as running:
+    heard, memory = Listening(), InMemoryDb()
+    with closing(Runtime(settings, store_of(memory))) as running:
         monkeypatch.setattr(runtime_module, "_runtime", running)
         agent = scripted(heard, db=memory, add_history_to_context=True)
         session = agent.run("one", user_id="ann").session_id

@@ -208,10 +208,10 @@ class Run:
 
     def finish(
         self, call: Call, token: str, result: str, changes: list[Change], now: int
-    ) -> Literal["kept", "fenced"]:
+    ) -> Literal["stored", "fenced"]:
         """Take what an attempt says, unless another one holds the call."""
         if call.status == "done" and call.holder == token:
-            return "kept"
+            return "stored"
         if call.status == "done" or call.holder != token:
             return "fenced"
         if call.ask is not None:
@@ -222,7 +222,7 @@ class Run:
         for change in changes:
             self.session.change([change])
         self.stand(now)
-        return "kept"
+        return "stored"
 
     def resolve(self, call: Call, ask: Ask, verdict: str, given: tuple[str, int], now: int) -> bool:
         """Take a person's word, if the question is open and this person has not spoken.
