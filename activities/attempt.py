@@ -91,7 +91,7 @@ class Attempt(ABC, Generic[Result]):
             lambda tx: calls.abandon(tx, self.execution.tool_call_id, self.token, now)
         )
 
-    async def doubt(self) -> Settled:
+    async def ask_about_outcome(self) -> Settled:
         """Ask a person whether the call has happened."""
         now = datetime.now(UTC)
         reach(f"{self.checkpoint}.before_doubt")
@@ -194,7 +194,7 @@ class Executions:
             if is_once:
                 # The code still runs. Its result settles the question if it comes before a person.
                 self._outlive(attempt.token, _report(attempt, waiting))
-                return await attempt.doubt()
+                return await attempt.ask_about_outcome()
             ended = Raised(TimeoutError(f"no result within {attempt.execution.timeout:g} seconds"))
         except asyncio.CancelledError:
             # The heartbeats were missed, the run was cancelled, or the worker shuts down.

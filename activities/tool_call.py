@@ -31,7 +31,7 @@ from kern.contracts.messages import ToolCallInput, ToolCallOutcome
 from kern.db.engine.store import Store
 from kern.db.reading.chat_history import StoredPast
 from kern.db.turns import calls
-from kern.db.turns.calls import Execution, Receipt, Settled
+from kern.db.turns.calls import Execution, Settled, Storing
 from kern.errors import NotFound, Unavailable
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
@@ -159,7 +159,7 @@ class _Attempt(Attempt[Outcome]):
         reach("tool_call.before_store")
         storing = await self._store(outcome, result)
         reach("tool_call.after_store")
-        level = _log.warning if storing is Receipt.fenced else _log.info
+        level = _log.warning if storing is Storing.fenced else _log.info
         level(
             "tool_ended",
             run_id=self.execution.run_id,
@@ -169,7 +169,7 @@ class _Attempt(Attempt[Outcome]):
             kept=storing,
         )
 
-    async def _store(self, outcome: ToolOutcome, result: Outcome) -> Receipt:
+    async def _store(self, outcome: ToolOutcome, result: Outcome) -> Storing:
         now = datetime.now(UTC)
         try:
             return await self._db.write(

@@ -62,7 +62,7 @@ class Team(ModelComponent):
         )
         self.members = {member.id: member for member in _require_members(members)}
         self.mode: Mode = _require_mode(mode)
-        self._turn_policy = MODES[mode](self.members, shares=share_member_interactions)
+        self._turn_policy = MODES[mode](self.members, sees_siblings=share_member_interactions)
         self.share_member_interactions = share_member_interactions
         self.add_team_history_to_members = add_team_history_to_members
         if mode == "route" and options.get("output_schema") is not None:

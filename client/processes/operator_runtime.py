@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from kern.client.processes.loop_thread import LoopThread
-from kern.client.service.installation import PassingDeliverer, open_existing_store
+from kern.client.service.installation import OnDemandDeliverer, open_existing_store
 from kern.client.service.service import Service
 from kern.process.settings import Settings
 
@@ -24,7 +24,7 @@ class OperatorRuntime:
 
     def __init__(self, settings: Settings) -> None:
         self._store = open_existing_store(settings)
-        self._service = Service(self._store, PassingDeliverer(settings, self._store))
+        self._service = Service(self._store, OnDemandDeliverer(settings, self._store))
         self._thread = LoopThread("kern-operator")
 
     def call(self, work: Callable[[Service], Awaitable[Result]]) -> Result:

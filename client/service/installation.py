@@ -41,7 +41,7 @@ class DatabaseStatus:
     backlog: Backlog
 
 
-class PassingDeliverer:
+class OnDemandDeliverer:
     """Delivers to the Temporal that is configured, or to the folder's server while that runs.
 
     None is started: what is not delivered, the next worker delivers. A connection is kept for as
@@ -96,7 +96,7 @@ def existing_service(settings: Settings) -> Generator[Service]:
         Unavailable: it does not answer.
     """
     with _existing_store(settings) as store:
-        yield Service(store, PassingDeliverer(settings, store))
+        yield Service(store, OnDemandDeliverer(settings, store))
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def new_service(settings: Settings, declared: Store | None = None) -> Generator[
     store = declared or open_store(settings)
     try:
         store.migrate()
-        yield Service(store, PassingDeliverer(settings, store))
+        yield Service(store, OnDemandDeliverer(settings, store))
     finally:
         if declared is None:
             store.close()

@@ -38,7 +38,7 @@ class EventReader(Protocol):
         ...
 
 
-class Interaction(Protocol):
+class InteractionOperations(Protocol):
     """Runs a component, and waits for its stops or reads meanwhile."""
 
     async def run(
@@ -79,7 +79,7 @@ class Interaction(Protocol):
         ...
 
 
-class Runs(Protocol):
+class RunOperations(Protocol):
     """Reads, lists and cancels runs."""
 
     async def page(
@@ -110,7 +110,7 @@ class Runs(Protocol):
         ...
 
 
-class Readers(Protocol):
+class ReaderOperations(Protocol):
     """Opens readers of runs."""
 
     async def open(self, viewer: Viewer, run_id: str, after: int, show: Show) -> EventReader:
@@ -118,7 +118,7 @@ class Readers(Protocol):
         ...
 
 
-class Sessions(Protocol):
+class SessionOperations(Protocol):
     """Reads and changes sessions.
 
     Raises InvalidInput where a session belongs to another component than the viewer names.
@@ -175,7 +175,7 @@ class Sessions(Protocol):
         ...
 
 
-class SessionNaming(Protocol):
+class NamingOperations(Protocol):
     """Has models name sessions."""
 
     async def name_by_model(self, viewer: Viewer, session_id: str) -> Session:
@@ -183,7 +183,7 @@ class SessionNaming(Protocol):
         ...
 
 
-class Inbox(Protocol):
+class InboxOperations(Protocol):
     """Lists and reads requirements, and accepts decisions."""
 
     async def pending(
@@ -215,12 +215,12 @@ class OperatorOperations(Protocol):
     """The part of the service that waits for no run, as `kern.inbox` sees it."""
 
     @property
-    def runs(self) -> Runs:
+    def runs(self) -> RunOperations:
         """Read, list and cancel runs."""
         ...
 
     @property
-    def inbox(self) -> Inbox:
+    def inbox(self) -> InboxOperations:
         """Read and decide requirements."""
         ...
 
@@ -229,21 +229,21 @@ class Operations(OperatorOperations, Protocol):
     """The whole service, as components see it."""
 
     @property
-    def interaction(self) -> Interaction:
+    def interaction(self) -> InteractionOperations:
         """Run and wait."""
         ...
 
     @property
-    def readers(self) -> Readers:
+    def readers(self) -> ReaderOperations:
         """Read events."""
         ...
 
     @property
-    def sessions(self) -> Sessions:
+    def sessions(self) -> SessionOperations:
         """Read and change sessions."""
         ...
 
     @property
-    def naming(self) -> SessionNaming:
+    def naming(self) -> NamingOperations:
         """Name sessions."""
         ...

@@ -20,8 +20,8 @@ class NewChild:
         label: What it is called in the path of what it asks of people.
         input: What it is asked.
         where: The names between that of the run above and its own.
-        told: What it is told before that.
-        shares: Whether it is told what others, and it itself, have done inside the same run.
+        context: Text that precedes the input.
+        sees_siblings: Whether it is shown what earlier children of the same run have done.
         takes_files: Whether it is given the files that came with the input of the run above.
     """
 
@@ -30,8 +30,8 @@ class NewChild:
     label: str
     input: str
     where: Sequence[str] = ()
-    told: str = ""
-    shares: bool = False
+    context: str = ""
+    sees_siblings: bool = False
     takes_files: bool = False
 
 

@@ -1,4 +1,4 @@
-"""Tells those in this process who wait for a run that it has come to stand still."""
+"""Wakes local waiters when a run becomes idle."""
 
 import threading
 from collections.abc import Generator, Iterable
@@ -8,10 +8,10 @@ from kern.process.wakeup import Bell
 
 
 class Stops:
-    """Who waits for which run in this process.
+    """The waiters of this process, by run.
 
-    What they hear is a hint, never the whole truth: what another process commits is not heard, and
-    a run that stood still may go on before anybody looks. Its row decides.
+    A notification is only a hint: what another process commits is not heard, and an idle run may
+    continue before anybody looks. The run's row decides.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Stops:
 
     @contextmanager
     def watch(self, run_id: str) -> Generator[Bell]:
-        """Have a bell rung at every stop of a run while the block lasts."""
+        """Return a bell that rings whenever a run becomes idle, for the duration of the block."""
         bell = Bell()
         with self._lock:
             self._bells.setdefault(run_id, set()).add(bell)
@@ -33,8 +33,8 @@ class Stops:
                 if not group:
                     del self._bells[run_id]
 
-    def tell(self, run_ids: Iterable[str]) -> None:
-        """Tell that a transaction was committed in which these runs came to stand still."""
+    def notify(self, run_ids: Iterable[str]) -> None:
+        """Wake the waiters of these runs: a transaction that made them idle was committed."""
         with self._lock:
             for run_id in run_ids:
                 for bell in self._bells.get(run_id, ()):
@@ -42,5 +42,5 @@ class Stops:
 
     @property
     def size(self) -> int:
-        """How many runs are waited for."""
+        """The number of runs that have waiters."""
         return len(self._bells)

@@ -226,7 +226,7 @@ def test_what_an_attempt_came_to_after_a_person_said_otherwise_is_shown(
     call_id = kern("show", torn.run_id, "--json").json["tools"][0]["id"]
     sent = partial(calls.finish, outcome=ToolOutcome.result, result="sent", changes=[])
     now = datetime.now(UTC)
-    assert db.write_now(lambda tx: sent(tx, call_id, "first", now=now)) is calls.Receipt.fenced
+    assert db.write_now(lambda tx: sent(tx, call_id, "first", now=now)) is calls.Storing.fenced
     shown = kern("show", torn.run_id)
     assert "another try was rejected by dana" in shown.out
     assert "too late" in shown.out

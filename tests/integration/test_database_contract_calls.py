@@ -9,7 +9,7 @@ from kern.db.engine.tables import OutboxRow
 from kern.db.journal import audit_chain
 from kern.db.runs import lifecycle
 from kern.db.turns import calls, late_results
-from kern.db.turns.calls import Execution, Receipt, Settled
+from kern.db.turns.calls import Execution, Settled, Storing
 from kern.errors import NotFound
 from kern.session_state import StateChange
 from kern.tools import Approval
@@ -76,7 +76,7 @@ def test_whose_result_is_kept(stored: Stored, state: str, token: str) -> None:
     call_id = brought_to(stored, state, "once")
     held = state in {"running", "unknown", "done"} and token == "mine"
     assert stored.finish(call_id, token, result="late") is (
-        Receipt.stored if held else Receipt.fenced
+        Storing.stored if held else Storing.fenced
     )
     found = stored.execution(call_id)
     if state == "done":
@@ -193,9 +193,9 @@ def test_an_attempt_that_was_taken_over_writes_nothing(stored: Stored) -> None:
     stored.begin(call_id, "frozen")
     stored.begin(call_id, "second")
     change = StateChange(op="set", key="k", value=1)
-    assert stored.finish(call_id, "frozen", change, result="stale") is Receipt.fenced
+    assert stored.finish(call_id, "frozen", change, result="stale") is Storing.fenced
     assert stored.execution(call_id).status is ToolCallStatus.running
-    assert stored.finish(call_id, "second", result="fresh") is Receipt.stored
+    assert stored.finish(call_id, "second", result="fresh") is Storing.stored
     run_id = stored.run_of(call_id)
     assert stored.execution(call_id).result == "fresh"
     assert stored.output(run_id).session_state == {}
@@ -205,7 +205,7 @@ def test_an_attempt_that_was_taken_over_writes_nothing(stored: Stored) -> None:
 def test_a_late_result_settles_what_became_of_its_call(stored: Stored) -> None:
     asked = stored.doubtful()
     assert asked.tool_call_id is not None
-    assert stored.finish(asked.tool_call_id, "first", result="paid", at=after(9)) is Receipt.stored
+    assert stored.finish(asked.tool_call_id, "first", result="paid", at=after(9)) is Storing.stored
     settled = stored.requirement(asked.tool_call_id)
     assert settled.status is RequirementStatus.resolved
     assert settled.resolution is not None
@@ -218,7 +218,7 @@ def test_a_result_that_came_before_the_second_try_makes_it_needless(stored: Stor
     asked = stored.doubtful()
     assert asked.tool_call_id is not None
     stored.resolve(asked, Verdict.run_again)
-    assert stored.finish(asked.tool_call_id, "first", result="paid") is Receipt.stored
+    assert stored.finish(asked.tool_call_id, "first", result="paid") is Storing.stored
     assert met(stored.begin(asked.tool_call_id, "third")) == NOTHING
 
 
@@ -227,7 +227,7 @@ def test_a_result_that_came_after_the_second_try_began_is_fenced(stored: Stored)
     assert asked.tool_call_id is not None
     stored.resolve(asked, Verdict.run_again)
     assert met(stored.begin(asked.tool_call_id, "third")) == NOW_TAKEN
-    assert stored.finish(asked.tool_call_id, "first") is Receipt.fenced
+    assert stored.finish(asked.tool_call_id, "first") is Storing.fenced
     assert stored.execution(asked.tool_call_id).status is ToolCallStatus.running
 
 
@@ -242,7 +242,7 @@ def test_a_late_result_that_a_person_denied_is_recorded_once_and_changes_nothing
     before, said = stored.execution(call_id), stored.requirement(call_id)
     for _ in range(2):
         # As when the connection is lost after the commit, and the transaction is executed again.
-        assert stored.finish(call_id, "first", result="paid", at=after(9)) is Receipt.fenced
+        assert stored.finish(call_id, "first", result="paid", at=after(9)) is Storing.fenced
     assert (stored.execution(call_id), stored.requirement(call_id)) == (before, said)
     run_id = stored.run_of(call_id)
     assert stored.events(run_id).count("late_result_refused") == 1
@@ -254,7 +254,7 @@ def test_a_late_result_that_a_person_foresaw_is_nothing_new(stored: Stored) -> N
     asked = stored.doubtful()
     assert asked.tool_call_id is not None
     stored.resolve(asked, Verdict.happened, result="paid")
-    assert stored.finish(asked.tool_call_id, "first", result="paid") is Receipt.stored
+    assert stored.finish(asked.tool_call_id, "first", result="paid") is Storing.stored
     assert "late_result_refused" not in stored.events(asked.run_id)
 
 
@@ -304,7 +304,7 @@ def test_concurrent_calls_lose_no_change_of_the_state(stored: Stored) -> None:
         StateChange(op="append", key="log", value="x"),
     )
     found = at_once([lambda one=one: stored.finish(one, "attempt", plus, log) for one in ids])  # type: ignore[misc]
-    assert found == [Receipt.stored] * 8
+    assert found == [Storing.stored] * 8
     assert stored.output(stored.run_of(ids[0])).session_state == {"n": 8, "log": ["x"] * 8}
 
 
@@ -312,7 +312,7 @@ def test_a_change_that_no_longer_fits_does_not_lose_the_result(stored: Stored) -
     call_id = stored.call(session_state={"n": "text", "m": 1})
     stored.begin(call_id)
     changes = [StateChange(op="increment", key=key, value=1) for key in "nm"]
-    assert stored.finish(call_id, "attempt", *changes) is Receipt.stored
+    assert stored.finish(call_id, "attempt", *changes) is Storing.stored
     run_id = stored.run_of(call_id)
     assert stored.execution(call_id).outcome is ToolOutcome.result
     assert stored.output(run_id).session_state == {"n": "text", "m": 2}

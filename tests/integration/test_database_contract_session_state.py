@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from kern.contracts.answers import NewCall
 from kern.db.journal.events import events_of
-from kern.db.turns.calls import Receipt
+from kern.db.turns.calls import Storing
 from kern.session_state import SessionState, StateChange
 from kern.values.ids import new_id
 from tests.support.stored_runs import Stored, at_once
@@ -51,9 +51,9 @@ def test_fifty_runs_at_once_lose_nothing_and_apply_nothing_twice(stored: Stored)
             state, token = read_state(stored, call_id, "second"), "second"
             _change(state, number)
         for _ in range(2):
-            assert stored.finish(call_id, token, *state.changes()) is Receipt.stored
+            assert stored.finish(call_id, token, *state.changes()) is Storing.stored
         if number % 2:
-            assert stored.finish(call_id, "first", *state.changes()) is Receipt.fenced
+            assert stored.finish(call_id, "first", *state.changes()) is Storing.fenced
 
     done = at_once([lambda n=n: act(n) for n in range(RUNS)])  # type: ignore[misc]
 
@@ -146,7 +146,7 @@ def test_a_change_that_does_not_fit_any_more_is_refused_and_told(stored: Stored)
     two.increment("k")
     two["own"] = 1
     stored.finish(first, "a", *one.changes())
-    assert stored.finish(second, "b", *two.changes()) is Receipt.stored
+    assert stored.finish(second, "b", *two.changes()) is Storing.stored
     assert state_of(stored, first) == {"k": "text", "own": 1}
     (refused,) = told(stored, second, "session_state_refused")
     assert refused["change"] == {"op": "increment", "key": "k", "value": 1}

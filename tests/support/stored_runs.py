@@ -185,7 +185,7 @@ class Stored:
         *changes: StateChange,
         result: str = "done",
         at: datetime = NOW,
-    ) -> calls.Receipt:
+    ) -> calls.Storing:
         return self.do(
             lambda tx: calls.finish(
                 tx,

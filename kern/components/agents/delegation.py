@@ -27,7 +27,7 @@ class Delegation(Tool):
         member_input: Returns the input of the member's run, from a call's arguments and the input
             of the team's run.
         is_answer: Whether the member's answer is the team's.
-        shares: Whether a member sees what others of the team have done in this run.
+        sees_siblings: Whether a member sees what others of the team have done in this run.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Delegation(Tool):
         member_input: MemberInput,
         *,
         is_answer: bool = False,
-        shares: bool = False,
+        sees_siblings: bool = False,
     ) -> None:
         super().__init__(function)
         # It has no code of its own: members execute its calls, and are parts of their component.
@@ -45,7 +45,7 @@ class Delegation(Tool):
         self.is_answer = is_answer
         self._members = members
         self._member_input = member_input
-        self._shares = shares
+        self._sees_siblings = sees_siblings
 
     def child(self, arguments: Mapping[str, JsonValue], team_input: str) -> NewChild:
         """Return the run that is to execute a call.
@@ -60,12 +60,12 @@ class Delegation(Tool):
             component_kind=definition_of(member).kind,
             label=member.id,
             input=self._member_input(arguments, team_input),
-            shares=self._shares,
+            sees_siblings=self._sees_siblings,
             takes_files=self.is_answer,
         )
 
 
-def delegate(members: Mapping[str, ModelComponent], *, shares: bool) -> Delegation:
+def delegate(members: Mapping[str, ModelComponent], *, sees_siblings: bool) -> Delegation:
     """Return the tool that gives a member a task."""
 
     def delegate_task_to_member(member_id: str, task: str) -> str:
@@ -83,7 +83,7 @@ def delegate(members: Mapping[str, ModelComponent], *, shares: bool) -> Delegati
         _with_member_ids(delegate_task_to_member, members),
         members,
         lambda arguments, _: str(arguments["task"]),
-        shares=shares,
+        sees_siblings=sees_siblings,
     )
 
 
@@ -106,7 +106,7 @@ def forward(members: Mapping[str, ModelComponent]) -> Delegation:
     )
 
 
-def ask_all(members: Mapping[str, ModelComponent], *, shares: bool) -> Delegation:
+def ask_all(members: Mapping[str, ModelComponent], *, sees_siblings: bool) -> Delegation:
     """Return the tool that asks every member at once; it is never offered to a model."""
 
     def ask_member(member_id: str) -> str:
@@ -121,11 +121,11 @@ def ask_all(members: Mapping[str, ModelComponent], *, shares: bool) -> Delegatio
         _with_member_ids(ask_member, members),
         members,
         _team_input,
-        shares=shares,
+        sees_siblings=sees_siblings,
     )
 
 
-def task_tools(members: Mapping[str, ModelComponent], *, shares: bool) -> list[Tool]:
+def task_tools(members: Mapping[str, ModelComponent], *, sees_siblings: bool) -> list[Tool]:
     """Return the tools by which a leader keeps a list of tasks."""
 
     def assign_task(
@@ -146,7 +146,7 @@ def task_tools(members: Mapping[str, ModelComponent], *, shares: bool) -> list[T
         _with_member_ids(assign_task, members),
         members,
         lambda arguments, _: str(arguments["instructions"]),
-        shares=shares,
+        sees_siblings=sees_siblings,
     )
     return [Tool(add_tasks, effect="idempotent"), assigned, Tool(drop_task, effect="idempotent")]
 

@@ -21,19 +21,19 @@ class TeamMode(TurnPolicy):
 
     Args:
         members: The members by id.
-        shares: Whether a member sees what the others have done earlier in the run.
+        sees_siblings: Whether a member sees what the others have done earlier in the run.
     """
 
     rules: ClassVar[str]
     shows_calls: ClassVar[bool] = False
 
-    def __init__(self, members: Mapping[str, ModelComponent], *, shares: bool) -> None:
+    def __init__(self, members: Mapping[str, ModelComponent], *, sees_siblings: bool) -> None:
         self._members = members
-        self._shares = shares
+        self._sees_siblings = sees_siblings
 
     def tools(self) -> list[Tool]:
         """Return the tools by which the leader delegates work to members."""
-        return [delegate(self._members, shares=self._shares)]
+        return [delegate(self._members, sees_siblings=self._sees_siblings)]
 
 
 class Coordinate(TeamMode):
@@ -69,7 +69,7 @@ class Broadcast(TeamMode):
 
     def tools(self) -> list[Tool]:
         """Return the tool that Kern itself calls on behalf of the leader."""
-        return [ask_all(self._members, shares=self._shares)]
+        return [ask_all(self._members, sees_siblings=self._sees_siblings)]
 
     def offered(self, tools: Collection[Tool]) -> Collection[Tool]:
         """Return the tools without that one."""
@@ -100,7 +100,7 @@ class Tasks(TeamMode):
 
     def tools(self) -> list[Tool]:
         """Return the tools that change the list."""
-        return task_tools(self._members, shares=self._shares)
+        return task_tools(self._members, sees_siblings=self._sees_siblings)
 
     def briefing(self, calls: Sequence[ToolExecution]) -> str:
         """Return the present list of tasks."""

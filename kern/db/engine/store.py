@@ -140,7 +140,7 @@ class Store:
             reach("write.before_commit")
             session.commit()
             self.broadcaster.committed(news)
-            self.stops.tell(stopped_in(session))
+            self.stops.notify(stopped_in(session))
             reach("write.after_commit")
             if is_due(session):
                 self._when_due()

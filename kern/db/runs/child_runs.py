@@ -71,7 +71,7 @@ def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime)
         updated_at=now,
     )
     add_row(tx, RUNS, run)
-    siblings = _answers_of_siblings(tx, parent) if child.shares else ""
+    siblings = _answers_of_siblings(tx, parent) if child.sees_siblings else ""
     add(
         tx,
         MESSAGES,
@@ -79,7 +79,7 @@ def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime)
         turn=0,
         position=0,
         role="user",
-        content="\n\n".join(filter(None, [child.told, siblings, child.input])),
+        content="\n\n".join(filter(None, [child.context, siblings, child.input])),
         files=_files_of(tx, parent) if child.takes_files else None,
         created_at=now,
     )

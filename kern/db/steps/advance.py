@@ -79,7 +79,7 @@ def _serve_all(frames: StoredFrames, served: Sequence[MutableStep]) -> bool:
         if Phase(frame.phase).needs_person:
             questions.ask(frames, frame)
         elif frame.phase == Phase.work.value:
-            execution.equip(frames, frame)
+            execution.open_call(frames, frame)
             if not may_begin(frames, frame):
                 return False
     return True

@@ -41,7 +41,7 @@ HAS_ENDED = (
 )
 
 
-def equip(frames: StoredFrames, frame: MutableStep) -> None:
+def open_call(frames: StoredFrames, frame: MutableStep) -> None:
     """Open the call that executes a frame, with the arguments frozen in it."""
     node, arguments = frames.shape.by_id[frame.node], arguments_of(frames, frame)
     frame.version += 1
@@ -53,7 +53,7 @@ def equip(frames: StoredFrames, frame: MutableStep) -> None:
             label=node.name,
             where=path_within(frames, frame)[:-1],
             input=question_for_run(arguments, _answered_before(frames.tx, frame)),
-            told=_history(frames),
+            context=_history(frames),
             # The files of the run's input accompany that input.
             takes_files=origin(frame.source) == RUN,
         )
@@ -108,7 +108,7 @@ def settle_child(
         machine.worked(frame, _content(frames, child, structured=node.structured))
     elif outcome is ToolOutcome.error and _may_try_again(frames, frame, call, node.retries):
         frame.tries += 1
-        equip(frames, frame)
+        open_call(frames, frame)
     else:
         machine.failed(frame, "step_failed", result)
     return True
@@ -145,7 +145,7 @@ def settle_done(
             ask_before_repeat(machine, frame)
         case ToolOutcome.cancelled:
             # The run had ended before the call was executed, and is active again.
-            equip(frames, frame)
+            open_call(frames, frame)
 
 
 def _was_failed_for_good(frames: StoredFrames, call: ToolCallRecord) -> bool:

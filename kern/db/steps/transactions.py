@@ -43,7 +43,7 @@ from kern.db.steps.advance import advance, pause_or_widen
 from kern.db.steps.decision_checks import matches_decided_outcome, may_begin, refuse
 from kern.db.steps.inputs import arguments_of
 from kern.db.turns import calls
-from kern.db.turns.calls import Execution, Receipt, Settled
+from kern.db.turns.calls import Execution, Settled, Storing
 from kern.pipeline.frames import Phase
 from kern.pipeline.machine import EVALUATION_FAILED, Machine
 from kern.pipeline.nodes import Shape
@@ -203,11 +203,11 @@ def missed(tx: Session, question: Evaluate, reason: str, now: datetime) -> None:
     record(tx, run, "step_attempt_failed", now, **details)
 
 
-def finish(tx: Session, task: Execute, token: str, finished: Finished, now: datetime) -> Receipt:
+def finish(tx: Session, task: Execute, token: str, finished: Finished, now: datetime) -> Storing:
     """Store how an execution ended and open what follows, unless the result is fenced off."""
     call_id = task.execution.tool_call_id
     result = canonical_json({"content": finished.content, "stop": finished.stop})
-    receipt = calls.finish(
+    storing = calls.finish(
         tx,
         call_id,
         token,
@@ -217,13 +217,13 @@ def finish(tx: Session, task: Execute, token: str, finished: Finished, now: date
         now=now,
     )
     run = lifecycle.lock(tx, task.facts.run_id)
-    if receipt is Receipt.fenced or RunStatus(run.status).is_final:
-        return receipt
+    if storing is Storing.fenced or RunStatus(run.status).is_final:
+        return storing
     frames = StoredFrames(tx, run, now)
     frame = frames.get(task.step_id)
     if frame.call_id != call_id or frame.phase != Phase.work.value:
         lifecycle.update_status(tx, run, now)
-        return receipt
+        return storing
     frames.lane = frame.lane
     frame.waits = False
     machine = Machine(frames)
@@ -232,7 +232,7 @@ def finish(tx: Session, task: Execute, token: str, finished: Finished, now: date
     else:
         machine.failed(frame, finished.code, finished.error)
     advance(frames, machine)
-    return receipt
+    return storing
 
 
 def _question(
@@ -274,7 +274,7 @@ def _work(
 ) -> Task | None:
     call = lifecycle.hold_call(frames.tx, frame.call_id)
     if call is None:
-        execution.equip(frames, frame)
+        execution.open_call(frames, frame)
     elif call.status == ToolCallStatus.done.value:
         if matches_decided_outcome(frames, call):
             execution.settle_done(frames, machine, frame, call)

@@ -131,7 +131,7 @@ class Settled:
     active_token: str | None = None
 
 
-class Receipt(StrEnum):
+class Storing(StrEnum):
     """Whether a result was stored.
 
     It is fenced off when another attempt holds the call, or a person has decided its outcome.
@@ -201,7 +201,7 @@ def finish(
     result: str,
     changes: list[StateChange],
     now: datetime,
-) -> Receipt:
+) -> Storing:
     """Store the result of an attempt, once however often it is reported.
 
     If another attempt holds the call by now, or a person has decided on another outcome, the result
@@ -210,10 +210,10 @@ def finish(
     run, call = _lock(tx, tool_call_id)
     is_done, is_mine = call.status == ToolCallStatus.done.value, call.token == token
     if is_done and is_mine and not late_results.is_denied(tx, call, outcome, result):
-        return Receipt.stored
+        return Storing.stored
     if is_done or not is_mine:
         late_results.refuse(tx, run, call, token, outcome=outcome, result=result, now=now)
-        return Receipt.fenced
+        return Storing.fenced
     question = _open_question(tx, call)
     if question is not None:
         _resolve(
@@ -232,7 +232,7 @@ def finish(
     if call.step_id is None:
         _record(tx, run, call, "completed", now, outcome=outcome.value)
         lifecycle.update_status(tx, run, now)
-    return Receipt.stored
+    return Storing.stored
 
 
 def release(
