@@ -94,9 +94,9 @@ def _kern_failure(error: KernError) -> ApplicationError:
     if isinstance(error, NotFound):
         return not_here("What the run needs is not in this worker")
     if error.retryable:
-        return try_again(error.code, "A part that Kern stands on does not answer")
+        return try_again(error.code, "A dependency does not answer")
     return ApplicationError(
-        f"The run cannot go on ({error.code}); the worker's log says why",
+        f"The run cannot continue ({error.code}); the worker's log says why",
         type=error.code,
         non_retryable=True,
         category=ApplicationErrorCategory.BENIGN,

@@ -110,7 +110,7 @@ class Unavailable(KernError):
 
 
 class AuditBroken(KernError):
-    """The chain of decisions does not verify: a row was changed, removed or added by hand."""
+    """The log of decisions does not verify: a row was changed, removed or added by hand."""
 
     code = "audit_broken"
     exit_code = 8

@@ -181,10 +181,11 @@ class Requirement(BaseModel):
         return self._fill(Verdict.approve, note=note, by=by, edit=changes)
 
     def reject(self, note: str | None = None, by: str | None = None) -> Self:
-        """Refuse the call: it never runs, and the model gets the note instead of a result.
+        """Reject the requirement.
 
-        In the review of an output, the step is done again with the note, unless its declaration
-        says otherwise.
+        A gated call will not run, and the model gets the note instead of a result. A step whose
+        output is reviewed is executed again with the note, unless `on_reject` says otherwise. A
+        call whose outcome is unknown is not executed again. A step that failed stays failed.
         """
         return self._fill(Verdict.reject, note=note, by=by)
 

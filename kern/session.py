@@ -1,4 +1,4 @@
-"""What is told of a session: its owner, state and name, what its runs used, and pages of them."""
+"""Session data: owner, state, name, usage, and pages of sessions."""
 
 from datetime import datetime
 

@@ -74,12 +74,12 @@ def json_object(text: str, option: str) -> dict[str, JsonValue]:
     """Read a JSON object.
 
     Raises:
-        InvalidInput: it is none.
+        InvalidInput: it is not a JSON object.
     """
     try:
         value = parse_json(text)
     except ValueError as error:
-        message = f"{option} is no JSON: {error}. Nothing was changed."
+        message = f"{option} is not valid JSON: {error}. Nothing was changed."
         raise InvalidInput(message) from None
     if not isinstance(value, dict):
         message = f"{option} takes a JSON object such as '{{\"amount\": 30}}'. Nothing was changed."

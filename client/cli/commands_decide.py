@@ -51,7 +51,10 @@ def approve(
 def reject(
     requirement_id: RequirementId, note: Note = None, by: By = None, as_json: AsJson = False
 ) -> None:
-    """Reject what waits, of whatever kind: the call never runs."""
+    """Reject a requirement.
+
+    A gated call will not run; a reviewed step is executed again unless `on_reject` says otherwise.
+    """
     from kern.client.cli.deciding import reject_call
 
     reject_call(requirement_id, note=note, by=by, as_json=as_json)
@@ -84,14 +87,12 @@ def answer(
         ),
     ] = None,
     run_again: Annotated[
-        bool, typer.Option("--run-again", help="It did not happen, or the step failed: again.")
+        bool, typer.Option("--run-again", help="Run the call or the step again.")
     ] = False,
     skip: Annotated[
-        bool, typer.Option("--skip", help="Go on without the step that failed.")
+        bool, typer.Option("--skip", help="Continue without the step that failed.")
     ] = False,
-    fail: Annotated[
-        bool, typer.Option("--fail", help="Nobody can tell: end the run. Of a step: it has failed.")
-    ] = False,
+    fail: Annotated[bool, typer.Option("--fail", help="Fail the run, or the step.")] = False,
     note: Note = None,
     by: By = None,
     as_json: AsJson = False,

@@ -1,4 +1,4 @@
-"""Tells on standard error what keeps a run from beginning, which its log alone would tell."""
+"""Prints delivery delays to standard error."""
 
 import logging
 import sys

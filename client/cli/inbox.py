@@ -87,7 +87,7 @@ def question_of(item: Requirement) -> str:
         RequirementKind.user_feedback: f"{item.question or 'choose'} [{choices}]",
         RequirementKind.external_execution: f"execute {call} and give its result",
         RequirementKind.unknown_outcome: f"did {call} happen?",
-        RequirementKind.output_review: f"review what came of {call}",
+        RequirementKind.output_review: f"review the output of {call}",
         RequirementKind.error: f"the step {one_line(item.tool_name or '')} failed: {why}",
     }[item.kind]
     if item.question and item.kind in _WITH_QUESTION:

@@ -50,7 +50,7 @@ class Screen:
                     pass
         self._end_line()
         if output is None:
-            raise KernError("The stream ended before the run stood still.")
+            raise KernError("The stream ended before the run stopped.")
         return output
 
     def shows_answer_of(self, output: RunOutput) -> bool:

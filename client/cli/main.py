@@ -19,9 +19,9 @@ from kern.errors import KernError, Unavailable
 _EXIT_CODES = """
 Exit codes: 0 done; 1 an error in Kern itself; 2 a value or option is refused, nothing was changed;
 3 no such run, session, requirement or database; 4 not allowed; 5 in another state, such as decided
-already; 6 a part that Kern stands on does not answer; 7 the run ended with an error; 8 the chain of
-decisions is broken; 9 the run was cancelled; 10 the run waits for a person; 130 interrupted, and
-the run goes on.
+already; 6 a dependency does not answer; 7 the run ended with an error; 8 the log of decisions does
+not verify; 9 the run was cancelled; 10 the run waits for a person; 130 interrupted, and the run
+goes on.
 """
 _INTERRUPTED, _PIPE_CLOSED = 130, 141
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}

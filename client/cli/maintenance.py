@@ -1,4 +1,4 @@
-"""Keeps the tables up to date, and checks the chain of decisions."""
+"""Keeps the tables up to date, and verifies the log of decisions."""
 
 from kern.client.cli.access import perform
 from kern.client.cli.printing import count, say, say_json
@@ -19,7 +19,7 @@ def migrate_database(*, as_json: bool) -> None:
 
 
 def verify_chain(head: str | None, *, as_json: bool) -> None:
-    """Walk the chain of decisions.
+    """Verify the log of decisions.
 
     Raises:
         AuditBroken: it does not verify; the message names the first decision that does not.

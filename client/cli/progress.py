@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _COLOURS = {"completed": "green", "skipped": "yellow", "failed": "red", "cancelled": "red"}
 _PHASE_TEXTS = {
     Phase.gate: "waits for a person, before it begins",
-    Phase.review: "waits for a person, who reviews what it came to",
+    Phase.review: "waits for a person, who reviews its output",
     Phase.trouble: "waits for a person, because it failed",
     Phase.pending: "has not begun",
 }
@@ -66,7 +66,7 @@ class StepScreen:
                         return event.output
                     case _:
                         self._move(bar, int(task), event)
-        raise KernError("The stream ended before the run stood still.")
+        raise KernError("The stream ended before the run stopped.")
 
     def shows_answer_of(self, output: RunOutput) -> bool:
         """Whether the run's answer was printed: it never is."""
@@ -116,12 +116,12 @@ def print_progress(progress: Progress) -> None:
 
 
 def _print_step(step: StepExecution) -> None:
-    otherwise = "waits for a person" if step.waits else "goes on"
+    otherwise = "waits for a person" if step.waits else "in progress"
     state = step.outcome or _PHASE_TEXTS.get(Phase(step.phase), otherwise)
     took = ""
     waited = timedelta(seconds=step.waiting_seconds)
     if step.started_at is not None and step.finished_at is not None:
-        asking = f" (people were asked for {show_length(waited)})" if waited else ""
+        asking = f" ({show_length(waited)} waiting for people)" if waited else ""
         took = f" in {show_length(step.finished_at - step.started_at - waited)}{asking}"
     elif step.started_at is not None and step.outcome is None:
         took = f" since {show_age(step.started_at)}"

@@ -90,7 +90,7 @@ def _head(run: RunOutput) -> None:
         say(f"  part of run {run.parent_run_id}")
     took = f", took {show_age(run.created_at, run.finished_at)}" if run.finished_at else ""
     waited = durations.asking(run)
-    waiting = f", a person being asked for {show_length(waited)} of it" if waited else ""
+    waiting = f", {show_length(waited)} waiting for people" if waited else ""
     say(f"  begun {show_time(run.created_at)}{took}{waiting}")
     say("")
     _block("user", run.input)
@@ -190,7 +190,7 @@ def _result(report: RunReport, call: ToolExecution) -> None:
     if call.status is not ToolCallStatus.done:
         if call.status is ToolCallStatus.running:
             ended = report.run.status.is_final
-            how = "begun, and nobody has told how it ended" if ended else "executing"
+            how = "started; its outcome is unknown" if ended else "executing"
             say(f"         {how}, attempt {call.attempts}")
         return
     tries = f" at attempt {call.attempts}" if call.attempts > 1 else ""

@@ -47,7 +47,7 @@ def operator_runtime() -> Runtime | OperatorRuntime:
     """Return what answers operators' programs: this process's runtime if it has one.
 
     Raises:
-        Unavailable: the database does not answer, or this process ends.
+        Unavailable: the database does not answer, or this process is shutting down.
     """
     global _operator  # noqa: PLW0603  as above
     with _lock:
@@ -125,5 +125,5 @@ def _close_at_exit() -> None:
 
 def _check_running() -> None:
     if _is_over:
-        message = "This process ends: no runs are begun in it any more."
+        message = "This process is shutting down: it begins no more runs."
         raise Unavailable(message)

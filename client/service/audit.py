@@ -1,4 +1,4 @@
-"""The log of decisions, as everybody may check it."""
+"""Verification of the log of decisions."""
 
 from kern.contracts.viewer import Viewer
 from kern.db.engine.store import Store

@@ -1,7 +1,7 @@
-"""Holds what a person fills in against the code of the tool, where that is at hand.
+"""Validates a person's input with the tool's own validators.
 
-The tool's schema is checked wherever a decision is accepted. Code can say more than a schema: a
-validator of its own, a path that has to exist.
+The tool's schema is checked wherever a decision is accepted. Where the
+tool's code is at hand, it can say more: a validator of its own, a path that has to exist.
 """
 
 from collections.abc import Sequence

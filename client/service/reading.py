@@ -13,7 +13,7 @@ from kern.process.live_text import Follower
 
 
 class RunReader:
-    """Reads a run's events from a number on, until the run stands still.
+    """Reads a run's events from a number on, until the run is idle.
 
     It holds nothing for a slow reader: what it has not read is in the table, or in the one text
     that all readers share. The run notices neither a reader nor its end.
@@ -49,10 +49,10 @@ class RunReader:
         self._has_ended = self._is_cut = False
 
     async def read(self) -> Sequence[RunEvent]:
-        """Wait for the next events; none when the run stands still and all were read.
+        """Wait for the next events; none when the run is idle and all were read.
 
         Raises:
-            Unavailable: the database does not answer, or this process ends its work.
+            Unavailable: the database does not answer, or this process is shutting down.
             NotFound: there is no such run.
             NotAllowed: it belongs to somebody else.
         """
@@ -62,8 +62,8 @@ class RunReader:
                 return events
             if self._is_cut:
                 message = (
-                    f"This process reads run {self._follower.run_id!r} no more. The run goes on: "
-                    "come back with stream_run and the number of the last event."
+                    f"This process has stopped reading run {self._follower.run_id!r}. The run "
+                    "goes on: come back with stream_run and the number of the last event."
                 )
                 raise Unavailable(message)
             if not await self._follower.wait(self._patience()):

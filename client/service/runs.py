@@ -1,4 +1,4 @@
-"""Runs, as everybody may ask for them who does not wait: accept, cancel, retry, read, list."""
+"""Run operations that do not wait for the run: accept, cancel, retry, read, list."""
 
 import asyncio
 from dataclasses import dataclass

@@ -14,9 +14,9 @@ from kern.process.live_text import Follower
 from kern.values.ids import require_id
 from kern.values.validation import require_count
 
-# A database that tells nobody, such as a file that processes share, is asked this often.
+# A database without notifications, such as a file that processes share, is polled this often.
 _ASK_EVERY = 0.5
-# A connection may be gone before anybody sees it, and what it would have told with it.
+# A connection may be lost unnoticed, and its notifications with it.
 _LOOK_EVERY = 15.0
 
 
@@ -60,13 +60,13 @@ class Readers:
             await self._listener.close()
 
     async def follower(self, run_id: str) -> Follower:
-        """Have a reader woken from now on, whatever process tells of the run."""
+        """Return a follower, woken from now on by whatever process writes to the run."""
         if self._listener is not None:
             await self._listener.start()
         return self._db.broadcaster.follow(run_id)
 
     async def announced(self, run_id: str, viewer: Viewer) -> int:
-        """Have the run's writers tell of what they write; return the last event's number."""
+        """Enable notifications of the run's events; return the last event's number."""
         run = await self._db.read(lambda tx: position(tx, run_id, viewer))
         if not run.is_announced:
             await self._db.write(lambda tx: mark_streamed(tx, run_id))
@@ -100,7 +100,7 @@ class Readers:
 
 
 def _check_number(run_id: str, after: int, last: int) -> None:
-    """Refuse a number that no event has had yet: what it left out, nobody would be told."""
+    """Refuse a number that no event has had yet: it would silently skip events."""
     if after > last:
         message = (
             f"after is {after}, but the last event of run {run_id!r} is {last}: use the number of "

@@ -98,7 +98,7 @@ class Transcript:
         self._content_shown = content
 
     def _hand(self, turn: int, content: str) -> Iterator[RunEvent]:
-        """Tell an answer that is no turn's, after all that the run's model has said."""
+        """Yield an answer that this run's model did not produce."""
         if self._is_resumed:
             yield self._reset(turn)
         yield self._content(turn, None, content)

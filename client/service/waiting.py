@@ -1,4 +1,4 @@
-"""Waits for runs to stand still: hears of it in this process, and asks their workflows."""
+"""Waits for runs to become idle: by notifications of this process, and by their workflows."""
 
 import asyncio
 import time
@@ -73,14 +73,14 @@ class Waiting:
         self._patience = seconds
 
     def watch(self, run_id: str) -> AbstractContextManager[Bell]:
-        """Return what hears of a run's stops; to be begun before the run is told to go on."""
+        """Return a bell for a run's stops; to be entered before the run is made to continue."""
         return self._db.stops.watch(run_id)
 
     async def stop(self, run_id: str, watch: Bell, query: StopQuery | None = None) -> None:
-        """Wait until a run stands still, having heard of what the query names.
+        """Wait until a run is idle and has heard of what the query names.
 
-        This process hears of it, or the workflow answers; while Temporal does not, or has not
-        started the run yet, and seldom beside that, the row is looked at.
+        This process is notified, or the workflow answers. It looks at the row while Temporal does
+        not answer or has not started the run yet, and from time to time besides.
         """
         query, delay = query or StopQuery(), FIRST_WAIT
         if self._patience and await watch.wait(self._patience):
@@ -95,7 +95,7 @@ class Waiting:
         return await self._db.read(lambda tx: _is_idle(tx, run_id))
 
     def ended(self, run_id: str) -> None:
-        """Note that somebody was told of a run's end, which its workflow may not have come to."""
+        """Note that a run's end was reported, whose workflow may not have closed yet."""
         now = time.monotonic()
         while self._ended and now - self._ended[0][0] > _CLOSES_WITHIN_SECONDS:
             self._ended.popleft()

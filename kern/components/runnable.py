@@ -83,8 +83,8 @@ class Runnable(RunMethods, SessionMethods):
             background: Return as soon as the run is accepted.
             run_id: An id of your own: the same call again returns the same run and starts nothing;
                 with another input, state, metadata or dependencies it is refused.
-            on_busy: What becomes of it while another run of the session moves: it waits for its
-                turn (`queue`), goes on beside it (`parallel`), or is refused (`reject`). Nobody
+            on_busy: What becomes of it while another run of the session is active: it waits for
+                its turn (`queue`), runs beside it (`parallel`), or is refused (`reject`). Nobody
                 waits behind a paused run.
             dependencies: Passed on to tools as JSON.
             metadata: Kept with the run as JSON.
@@ -94,7 +94,7 @@ class Runnable(RunMethods, SessionMethods):
             InvalidInput: a value cannot be stored, a file cannot be read, or the session is another
                 component's.
             Conflict: `run_id` is taken by a run with another input, other files, state or metadata.
-            SessionBusy: another run of the session moves, and `on_busy` is `reject`.
+            SessionBusy: another run of the session is active, and `on_busy` is `reject`.
         """
         show = event_iterators.selection(
             stream=stream, stream_events=stream_events, background=background

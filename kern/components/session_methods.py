@@ -207,7 +207,7 @@ class SessionMethods(ServedComponent):
         return await self._ado(named)
 
     def get_file(self, file_id: str, *, user_id: str | None = None) -> FileContent:
-        """Read an image or a file that came with a run's input; `Message.files` tells the ids.
+        """Read an image or a file that came with a run's input; `Message.files` lists the ids.
 
         An image that was given by a URL has no bytes.
         """
@@ -252,7 +252,7 @@ class SessionMethods(ServedComponent):
         """Delete a session with its runs, messages, state and files.
 
         Runs that wait or go on in it are cancelled. Nothing new begins in them; a tool call that is
-        being executed ends, and its result is kept nowhere. What people decided stays in the chain
+        being executed ends, and its result is kept nowhere. What people decided stays in the log
         of decisions.
         """
         self._do(lambda service: service.sessions.delete(self._viewer(user_id), session_id))

@@ -96,8 +96,8 @@ class PipelineInput(Contract):
     """Ask for a pipeline's steps to be executed, as far as they go by themselves.
 
     Attributes:
-        lane: Where to go on; None for the beginning, or after a history was left: everything that
-            is open is then named anew.
+        lane: Where to continue; None for the beginning, or after a history was left:
+            everything that is open is then named anew.
     """
 
     run_id: str
@@ -105,7 +105,7 @@ class PipelineInput(Contract):
 
 
 class Work(Contract):
-    """Something in a pipeline that goes on beside the rest.
+    """A concurrent branch of a pipeline.
 
     Attributes:
         lane: What to ask the activity for, once what it waits for has come.
@@ -122,7 +122,7 @@ class Work(Contract):
 
 
 class PipelineOutcome(Contract):
-    """What a pipeline's steps led to: the run has ended, or this goes on."""
+    """What a pipeline's steps led to: the run has ended, or these branches continue."""
 
     ended: bool = False
     work: tuple[Work, ...] = ()
@@ -158,8 +158,9 @@ class ExpiryOutcome(Contract):
 class CloseInput(Contract):
     """Ask for a run to be ended from outside its turns.
 
-    It was cancelled, or an activity gave up. `retries` is how often it had been opened again as
-    far as its workflow knows: one that has been since then goes on in another.
+    It was cancelled, or an activity gave up. `retries` is how often the run had been
+    retried as far as its workflow knows: a run that was retried since then continues in a newer
+    workflow.
     """
 
     run_id: str
@@ -180,7 +181,7 @@ class NameInput(Contract):
 
     Attributes:
         session_id: The session.
-        began: When it was begun: another one may have its id by then.
+        began: When it was begun; detects a session that was deleted and begun anew.
         before: The digest of the name that it has: one that somebody gives it meanwhile stands.
     """
 
@@ -196,13 +197,13 @@ class Resolved(Contract):
 
 
 class PauseInput(Contract):
-    """Ask for a run to be paused whose workflow knows nothing that goes on."""
+    """Ask for a run to be paused whose workflow has no active work."""
 
     run_id: str
 
 
 class PauseOutcome(Contract):
-    """Whether the run stands still, as its rows say, and what has begun instead."""
+    """Whether the run is idle according to its rows, and what has begun instead."""
 
     stands_still: bool = False
     work: tuple[Work, ...] = ()
@@ -238,7 +239,7 @@ class StopQuery(Contract):
 
 
 class Stop(Contract):
-    """A run stands still.
+    """A run is idle.
 
     It is paused or has ended. `moved` means that it continued as new: ask again.
     """

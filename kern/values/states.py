@@ -25,7 +25,7 @@ class RunStatus(StrEnum):
 
 
 class OnBusy(StrEnum):
-    """What becomes of a run that is asked for while another one of its session moves."""
+    """What becomes of a run that is requested while another run of the session is active."""
 
     queue = "queue"
     parallel = "parallel"
@@ -59,11 +59,11 @@ class RequirementStatus(StrEnum):
 class Verdict(StrEnum):
     """What was decided about a requirement.
 
-    `approve` and `reject` fit every kind that guards a call; `answer` carries a person's values,
-    `choose` their choices, `result` the result of a call that was executed elsewhere. For an
-    unknown outcome: `happened` carries the result, `run_again` repeats the call, `fail` ends the
-    run. A step that failed is done again (`run_again`), left out (`skip`), or fails (`fail`), and
-    so does one whose output was reviewed.
+    `reject` fits every kind; `approve` fits a confirmation and the review of an output. `answer`
+    carries a person's values, `choose` their choices, `result` the result of a call that was
+    executed elsewhere. For an unknown outcome: `happened` carries the result, `run_again` repeats
+    the call, `fail` ends the run. A step that failed is executed again (`run_again`), left out
+    (`skip`), or fails (`fail`); a step whose output is reviewed can be failed (`fail`) too.
     """
 
     approve = "approve"

@@ -477,7 +477,7 @@ def test_a_step_that_ended_is_not_done_again_blindly_because_of_what_it_left_in_
     assert output.error is not None
     assert output.error.code == "state_not_kept"
     output = flow.retry_run(output.run_id)
-    assert "'pay' came to its end" in (only(output).question or "")
+    assert "'pay' finished" in (only(output).question or "")
     assert paid == ["paid"]
     output = flow.continue_run(output.run_id, [only(output).run_again()])
     assert output.content == "paid!"

@@ -198,7 +198,7 @@ def test_a_part_of_a_run_that_went_on_without_it_is_not_retried(runtime: Runtime
     output = agent.run("go")
     child = output.tools[0].child_run_id
     assert child is not None
-    with pytest.raises(Conflict, match=f"which was told that it failed .* run '{flow.id}' anew"):
+    with pytest.raises(Conflict, match=f"which received its failure .* start '{flow.id}' anew"):
         flow.retry_run(child)
 
 

@@ -271,7 +271,7 @@ def test_of_a_failure_nothing_can_be_approved() -> None:
 
 def test_an_agent_stands_before_a_workflow() -> None:
     nothing: Any = None
-    with pytest.raises(InvalidDefinition, match="None is no workflow"):
+    with pytest.raises(InvalidDefinition, match="needs a workflow, got None"):
         WorkflowAgent(workflow=nothing, model=ScriptedModel(["a"]))
 
 

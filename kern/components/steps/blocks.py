@@ -128,11 +128,11 @@ class Step(Block):
         require_kind(self, 0 if timeout is None else timeout, int | float, "seconds as its timeout")
         require(self, retries >= 0, "has negative retries")
         require(self, retries <= MOST_RETRIES, f"has more than {MOST_RETRIES:,} retries")
-        require(self, 0 <= backoff < inf, f"needs a backoff from 0 seconds on; {backoff!r} is none")
+        require(self, 0 <= backoff < inf, f"needs a backoff from 0 seconds on, got {backoff!r}")
         require(
             self,
             timeout is None or 0 < timeout < inf,
-            f"needs a timeout above 0 seconds; {timeout!r} is none",
+            f"needs a timeout above 0 seconds, got {timeout!r}",
         )
         if isinstance(executor, Component):
             require(self, timeout is None, "is executed by a run, which has no timeout=")
@@ -198,12 +198,12 @@ def require(block: Block, condition: bool, problem: str) -> None:  # noqa: FBT00
 def require_kind(block: Block, value: object, kind: type | UnionType, expected: str) -> None:
     """Refuse a value of another type; True and False are no numbers."""
     fits = isinstance(value, kind) and not isinstance(value, bool)
-    require(block, fits, f"needs {expected}; {value!r} is none")
+    require(block, fits, f"needs {expected}, got {value!r}")
 
 
 def require_code(block: Block, code: object, role: str) -> None:
     """Refuse what cannot be called with a `StepInput` or with nothing."""
-    require(block, callable(code), f"needs a function as its {role}; {code!r} is none")
+    require(block, callable(code), f"needs a function as its {role}, got {code!r}")
     if not callable(code):
         return
     require(

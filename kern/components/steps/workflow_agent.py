@@ -34,7 +34,7 @@ class WorkflowAgent(ModelComponent):
         options: The options of an `Agent`; by default, it is shown the session's earlier runs.
 
     Raises:
-        InvalidDefinition: `workflow` is no workflow, or a value makes no sense.
+        InvalidDefinition: `workflow` is not a workflow, or another option is invalid.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class WorkflowAgent(ModelComponent):
 def _require_workflow(value: object) -> Runnable:
     if isinstance(value, Runnable) and definition_of(value).kind == "workflow":
         return value
-    message = f"{described(value)} is no workflow: a WorkflowAgent stands before one."
+    message = f"A WorkflowAgent needs a workflow, got {described(value)}."
     raise InvalidDefinition(message)
 
 

@@ -24,7 +24,7 @@ def is_as_approved(
     """Whether a call's arguments are those that were frozen and, if it is gated, approved.
 
     There are two lines of defence. The digest beside the arguments reveals a change of either. A
-    row that was forged together with its digests is revealed by the decisions, whose chain holds
+    row that was forged together with its digests is revealed by the log of decisions, which holds
     the digest that people approved. A gated call whose requirement is missing, or has become
     another kind, does not run.
 

@@ -281,7 +281,7 @@ class DecisionRow(KernRow, table=True):
 
 
 class ChainHeadRow(KernRow, table=True):
-    """The end of the chain of decisions: its row is the lock under which the chain grows."""
+    """The end of the log of decisions: its row is the lock under which the log grows."""
 
     __tablename__ = "kern_chain_heads"
 

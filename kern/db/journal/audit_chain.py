@@ -1,4 +1,4 @@
-"""The chain of decisions: each row's hash covers its content and the hash of the row before."""
+"""The log of decisions, a chain: each hash covers a row and the hash of the row before."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -61,7 +61,9 @@ def lock_chain(tx: Session) -> MutableChainHead:
     """Lock the chain's end for this transaction, as its last lock. The migration made its row."""
     head = hold(tx, CHAIN_HEADS, _LOCKED, name=_CHAIN)
     if head is None:
-        message = "The chain's end is missing from the table chain_heads: somebody removed it."
+        message = (
+            "The end of the log of decisions is missing from kern_chain_heads: somebody removed it."
+        )
         raise AuditBroken(message)
     return head
 
@@ -131,9 +133,9 @@ def verify(tx: Session, expected_head: str | None = None) -> ChainReport:
     head = tx.exec(select(ChainHeadRow).where(ChainHeadRow.name == _CHAIN)).one()
     if (head.seq, head.hash) != (count, previous):
         message = (
-            f"The chain should end at decision {head.seq} with the hash {head.hash[:12]}…, but "
-            f"ends at {count} with "
-            f"{previous[:12]}…: decisions are missing at its end, or were added by hand."
+            f"The log of decisions should end at decision {head.seq} with the hash "
+            f"{head.hash[:12]}…, but ends at {count} with {previous[:12]}…: "
+            "decisions are missing at its end, or were added by hand."
         )
         raise AuditBroken(message)
     if not has_expected_head:
@@ -152,7 +154,8 @@ def _check_row(row: DecisionRecord, expected_seq: int, previous: str) -> None:
         raise AuditBroken(message)
     if row.previous_hash != previous:
         message = (
-            f"The chain is broken before {where}: it does not follow from the decision before it."
+            f"The log of decisions is broken before {where}: it does not follow from the decision "
+            "before it."
         )
         raise AuditBroken(message)
     if row.hash != hash_of(row):

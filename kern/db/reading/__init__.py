@@ -1,1 +1,1 @@
-"""Reading runs, sessions, steps, history and events; nothing here writes."""
+"""Reading runs, sessions, steps, history and events; `files` also stores."""

@@ -105,7 +105,7 @@ def read(tx: Session, file_id: str, viewer: Viewer) -> FileContent:
     """
     owner = execute(tx, _OWNER, id=require_id("file_id", file_id)).first()
     if owner is None:
-        message = f"There is no file with the id {file_id!r}: `Message.files` tells the ids."
+        message = f"There is no file with the id {file_id!r}: `Message.files` lists the ids."
         raise NotFound(message)
     viewer.check(f"File {file_id!r}", owner.user_id, owner.component_id)
     return _content(execute(tx, _CONTENTS, ids=[file_id]).one())

@@ -100,7 +100,7 @@ def list_pending(
 
 
 def decisions_of(tx: Session, run_id: str) -> list[Decision]:
-    """Return what was decided in a run, in the order of the chain."""
+    """Return what was decided in a run, in the order of the log."""
     query = select(DecisionRow).where(DecisionRow.run_id == run_id).order_by(col(DecisionRow.seq))
     return [
         Decision(

@@ -1,4 +1,4 @@
-"""Deleting a session with everything in it, but for the decisions, whose chain stays whole."""
+"""Deleting a session with everything in it, but for the log of decisions."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Checks that a step continues as people decided, by the chain of decisions and not by the rows."""
+"""Checks that a step continues as people decided, by the log of decisions and not by the rows."""
 
 from collections.abc import Mapping, Sequence
 
@@ -38,7 +38,7 @@ _CHANGED = "arguments_changed"
 def is_as_decided(
     frames: StoredFrames, call: ToolCallRecord, requirements: Sequence[RequirementRecord]
 ) -> bool:
-    """Whether the rows of the last requirement agree with its decision in the chain.
+    """Whether the rows of the last requirement agree with its decision in the log.
 
     A refusal lets nothing begin, so its arguments need not agree.
     """
@@ -100,15 +100,13 @@ def may_begin(frames: StoredFrames, frame: StepRecord) -> bool:
         and all(_begins_as_approved(frames, ancestor) for ancestor in (frame, *frames.above(frame)))
     ):
         return True
-    refuse(frames, f"The step {frame.name!r} ({frame.id!r}) would begin with something else")
+    refuse(frames, f"Step {frame.name!r} ({frame.id!r}) would begin with something other than")
     return False
 
 
-def refuse(frames: StoredFrames, subject: str) -> None:
-    """Fail a run in which something differs from what was approved."""
-    message = (
-        f"{subject} than what people decided: somebody changed the rows. Nothing was executed."
-    )
+def refuse(frames: StoredFrames, problem: str) -> None:
+    """Fail a run in which something differs from what was decided; `problem` says what."""
+    message = f"{problem} what was decided: somebody changed the rows. Nothing was executed."
     lifecycle.fail(frames.tx, frames.run, _CHANGED, message, frames.now)
 
 
@@ -174,7 +172,7 @@ def routes_of(call: ToolCallRecord, *, multiple: bool) -> list[str]:
 
 
 def _passed(frames: StoredFrames, frame: StepRecord) -> ToolCallRecord | None:
-    """Return the call of the last gate that was approved, according to the chain too."""
+    """Return the call of the last gate that was approved, according to the log too."""
     calls = reversed(_gates(frames, frame))
     return next((call for call in calls if _let_pass(frames.tx, call)), None)
 

@@ -32,12 +32,12 @@ _LONGEST_BACKOFF = 3600.0
 # 2.0 ** 1024 overflows.
 _MOST_DOUBLINGS = 60
 _REPEATS = (
-    "The run of the step {!r} did not come to its end, but has executed calls that must not happen "
-    "twice. Another run would begin from the start."
+    "The run of the step {!r} did not finish, but has executed calls that must not happen twice. "
+    "Another run would begin from the start."
 )
 HAS_ENDED = (
-    "The step {!r} came to its end, and only what it changed in the session's state could not be "
-    "kept. Executed again, it would do once more what must not happen twice."
+    "The step {!r} finished, and only its changes to the session's state could not be kept. "
+    "Executing it again would repeat what must not happen twice."
 )
 
 

@@ -42,7 +42,7 @@ _calls = TOOL_CALLS.table
 _OPEN_CALLS = _calls.select().where(
     _calls.c.step_id == bindparam("step_id"), _calls.c.status != ToolCallStatus.done.value
 )
-_AGAIN = "What it has done stays done, and done again it may do that once more:"
+_AGAIN = "These side effects cannot be undone and may be repeated:"
 
 
 def new_call(
@@ -111,7 +111,8 @@ def apply_decision(frames: StoredFrames, machine: Machine[MutableStep], frame: M
     verdict = Verdict(row.verdict or Verdict.reject.value)
     is_unchanged = matches_shown_arguments(frames, frame, call, verdict)
     if not is_unchanged or not is_as_decided(frames, call, requirements):
-        refuse(frames, f"What the step {frame.name!r} (call {call.id!r}) would go by is another")
+        step = f"Step {frame.name!r} (call {call.id!r})"
+        refuse(frames, f"{step} would continue with something other than")
         return False
     if call.status != ToolCallStatus.done.value:
         lifecycle.finish_call(frames.tx, call, ToolOutcome.result, "", frames.now)

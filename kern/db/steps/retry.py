@@ -79,12 +79,12 @@ def _check_failed(tx: Session, run: RunRecord) -> None:
     problem = None
     root = None if run.parent_run_id is None else run_row(tx, run.root_run_id or "")
     if run.component_kind != "workflow":
-        problem = "is no workflow's run: only those can be retried"
+        problem = "is not the run of a workflow: only those can be retried"
     elif root is not None and root.component_kind == "workflow":
         problem = f"is a part of run {root.id!r}: retry that one"
     elif root is not None:
         problem = (
-            f"is a part of run {root.id!r}, which was told that it failed and has gone on: run "
+            f"is a part of run {root.id!r}, which received its failure and has continued: start "
             f"{run.component_id!r} anew"
         )
     elif run.status != RunStatus.error.value:

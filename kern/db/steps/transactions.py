@@ -279,7 +279,7 @@ def _work(
         if matches_decided_outcome(frames, call):
             execution.settle_done(frames, machine, frame, call)
         else:
-            refuse(frames, f"What the step {frame.name!r} (call {call.id!r}) came to is another")
+            refuse(frames, f"The result of step {frame.name!r} (call {call.id!r}) differs from")
     elif call.child_run_id is not None:
         if not execution.settle_child(frames, machine, frame, call):
             return _announcement(frames, frame)

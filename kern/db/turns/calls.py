@@ -1,5 +1,7 @@
 """The state machine of a tool call: which attempt may execute it, and what its outcome is.
 
+It executes a call whose effect is `once` *at most once*, unless a person has it executed again.
+
 Every function here is one transaction under the run's lock, so a status is compared and set without
 anybody between:
 
@@ -26,7 +28,7 @@ person is asked whether it happened. Two facts can spare them that. `is_alive` k
 that are still executing in this process, whatever Temporal believes; those are waited for
 (`active_token`). And an attempt that was thought dead may still report: `finish` then answers the
 open question with the result, and `release` with "it was never begun", each as a decision of
-Kern's in the chain.
+Kern's in the log.
 
 Nothing is executed unless `is_as_approved` finds the arguments that were frozen and approved.
 """

@@ -53,6 +53,6 @@ def test_a_step_says_whether_it_waits(capsys: pytest.CaptureFixture[str]) -> Non
     said = [" ".join(line.split()[1:]) for line in capsys.readouterr().out.splitlines()]
     assert said == [
         "waits for a person run r1",
-        "goes on run r1",
+        "in progress run r1",
         "waits for a person",
     ]
