@@ -1,10 +1,10 @@
-"""The documents as files: their links lead somewhere, and their lines and pages are short."""
+"""The documents as files: links lead somewhere, blocks are closed, lines and pages are short."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.support.documents import PAGES, ROOT, anchors_of, links_of
+from tests.support.documents import PAGES, ROOT, anchors_of, blocks_of, links_of
 
 DOCS = ROOT / "docs"
 # Generated ones are as long as what they list.
@@ -23,6 +23,19 @@ def test_every_link_leads_to_a_file_and_a_heading_of_it(page: Path) -> None:
         assert file.is_relative_to(ROOT), target
         assert file.exists(), target
         assert not anchor or anchor in anchors_of(file), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_block_is_closed(page: Path) -> None:
+    blocks_of(page)
+
+
+@pytest.mark.parametrize("text", ["```python\nx = 1\n", "```python\nx = 1 ```\n", "text ```\n"])
+def test_an_unclosed_block_is_refused(tmp_path: Path, text: str) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match="does not stand on its own line"):
+        blocks_of(page)
 
 
 def test_the_index_names_every_page() -> None:

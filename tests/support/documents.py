@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_OPENING = re.compile(r"```\w*")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 # What differs each time a command is executed: ids whole or cut, digests, times and lengths.
@@ -34,8 +35,18 @@ class Block:
 
 
 def blocks_of(document: Path) -> list[Block]:
-    """Return a document's blocks in their order."""
-    return [Block(*groups) for groups in _BLOCK.findall(document.read_text())]
+    """Return a document's blocks in their order.
+
+    Raises:
+        ValueError: a block is not closed, so that some text would not be executed.
+    """
+    text = document.read_text(encoding="utf-8")
+    fences = [line.strip() for line in text.splitlines() if "```" in line]
+    are_alone = all(_OPENING.fullmatch(fence) for fence in fences[::2])
+    if len(fences) % 2 or not are_alone or set(fences[1::2]) - {"```"}:
+        message = f"{document}: a fence of a block is missing, or does not stand on its own line."
+        raise ValueError(message)
+    return [Block(*groups) for groups in _BLOCK.findall(text)]
 
 
 @dataclass(frozen=True)

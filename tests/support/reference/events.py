@@ -47,20 +47,23 @@ _STORED = {
     "there, `stands` is there now.",
     "session_state_refused": "An operation did not fit the value that it met, and was left out.",
     "step_attempt_completed": "An attempt at a step ended with a result.",
-    "step_attempt_failed": "An attempt at a step failed; it is repeated, or the step fails.",
+    "step_attempt_failed": "An attempt at a step did not begin, or raised an error: the step is "
+    "tried again, or fails.",
     "step_attempt_repeated": "A step is executed again, since its worker died.",
     "step_attempt_started": "A worker executes a step.",
-    "step_attempt_stopped": "An attempt was stopped before the step began.",
+    "step_attempt_stopped": "The run ended while an attempt held the step.",
     "step_completed": "A step has its result.",
     "step_failed": "A step failed for good.",
     "step_skipped": "A step was left out.",
     "step_started": "A step begins.",
     "tool_call_completed": "A call has its result.",
-    "tool_call_failed": "An attempt at a call failed before it had an effect; it is repeated.",
+    "tool_call_failed": "An attempt did not begin the call, or the tool raised an error; the call "
+    "is tried again.",
     "tool_call_refused": "The model asked for a call that cannot be made; the model is told why.",
     "tool_call_repeated": "A call is executed again, since its worker died.",
     "tool_call_started": "A worker executes a call.",
-    "tool_call_stopped": "An attempt was stopped before the call began.",
+    "tool_call_stopped": "The run ended while an attempt held the call, which may have been "
+    "executing.",
     "turn_completed": "The model's answer is stored.",
 }
 _INTRODUCTION = """\
@@ -76,8 +79,10 @@ has `run_id` and `session_id`; a numbered one has `seq` and `created_at` too.
 _TABLE = """
 ## What the table of events holds
 
-`kern events RUN --json` prints these. `stream_run` yields those that have no class of their own as
-`RunNoted`, with this name. Their data may gain fields in later versions.
+These are the names in the table. `kern events RUN --json` and `stream_run` show the events as
+above: `run_accepted` as `run_started`, and those that have no class of their own as `RunNoted`,
+whose `kind` is `noted` and whose `name` is the name here. Their data may gain fields in later
+versions.
 """
 _COMMON = {"run_id", "session_id", "seq", "created_at", "kind"}
 
