@@ -39,6 +39,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from kern.client.temporal.courier import Courier
+from kern.db.engine.plain_rows import execute
 from kern.db.engine.store import Store
 from kern.db.engine.tables import OutboxRow, RequirementRow, RunRow
 from kern.db.journal import outbox
@@ -181,7 +182,7 @@ def _suspects(tx: Session, before: datetime, after: str) -> list[str]:
     )
     suspects = union(active, overdue).subquery()
     query = sql_select(suspects.c.id).where(suspects.c.id > after).order_by(suspects.c.id)
-    return list(tx.execute(query.limit(_SUSPECTS)).scalars())
+    return list(execute(tx, query.limit(_SUSPECTS)).scalars())
 
 
 def _end(tx: Session, run_id: str, message: str) -> None:

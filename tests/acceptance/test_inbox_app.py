@@ -4,7 +4,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ DANA = {"X-User": "dana"}
 
 
 @contextmanager
-def served(home: Path) -> Iterator[httpx2.Client]:
+def served(home: Path) -> Generator[httpx2.Client]:
     """Serve the example on a folder's runs, in a process that knows no agent."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
