@@ -4,6 +4,7 @@ The tool's schema is checked wherever a decision is accepted. Where the
 tool's code is at hand, it can say more: a validator of its own, a path that has to exist.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 from pydantic import JsonValue
@@ -26,7 +27,7 @@ def tool_of(component: Component, item: Requirement) -> Tool | None:
     return at.tools.get(item.tool_name or "") if isinstance(at, ModelComponent) else None
 
 
-def check_edits(component: Component, requirements: Sequence[Requirement]) -> None:
+async def check_edits(component: Component, requirements: Sequence[Requirement]) -> None:
     """Refuse arguments that were filled in and that a tool's code would not take.
 
     Raises:
@@ -45,7 +46,8 @@ def check_edits(component: Component, requirements: Sequence[Requirement]) -> No
         tool, arguments = tool_of(component, item), _filled_in(item)
         if tool is None or arguments is None:
             continue
-        problem = misfit(tool, arguments)
+        # A tool's own validators are code of users, which may block.
+        problem = await asyncio.to_thread(misfit, tool, arguments)
         if problem is not None:
             message = (
                 f"The arguments for {item.tool_name!r} (requirement {item.id!r}) do not fit: "

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sqlmodel import Session
 
 from kern.client.service.ports import Deliverer
-from kern.contracts.reports import Receipt, RequirementPage
+from kern.contracts.reports import LONGEST_PAGE, Receipt, RequirementPage
 from kern.contracts.viewer import Viewer, system_user
 from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted, Submission
@@ -19,8 +19,6 @@ from kern.requirements import Requirement, submitted_digest
 from kern.values.names import person_name
 from kern.values.states import RequirementKind
 from kern.values.validation import require_count
-
-LONGEST_PAGE = 1000
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,7 @@ class Interaction:
         requirements: Sequence[Requirement],
     ) -> RunOutput:
         """Submit what was filled in, all of it or nothing, and wait for the run's next stop."""
-        # A tool's own validators are code of users, which may block.
-        await asyncio.to_thread(check_edits, component, requirements)
+        await check_edits(component, requirements)
         with self._waiting.watch(run_id) as watch:
             submitted = await self._submit(viewer, run_id, requirements)
             if submitted.is_idle:
@@ -107,8 +106,7 @@ class Interaction:
         show: Show,
     ) -> RunReader:
         """Submit what was filled in, and read what follows."""
-        # A tool's own validators are code of users, which may block.
-        await asyncio.to_thread(check_edits, component, requirements)
+        await check_edits(component, requirements)
         follower = await self._readers.follower(run_id)
         try:
             last = await self._readers.announced(run_id, viewer)

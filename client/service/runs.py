@@ -9,7 +9,7 @@ from sqlmodel import Session
 from kern.client.service.ports import Deliverer
 from kern.client.service.reports import read_report
 from kern.components.component import Component, definition_of
-from kern.contracts.reports import RunPage, RunReport
+from kern.contracts.reports import LONGEST_PAGE, RunPage, RunReport
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer
 from kern.db.engine.store import Store
@@ -24,8 +24,6 @@ from kern.run import RunOutput, StepExecution
 from kern.values.ids import new_id, require_id
 from kern.values.states import RunStatus
 from kern.values.validation import require_count
-
-LONGEST_PAGE = 1000
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ from kern.run import FileReference, RunOutput, StepExecution
 from kern.session import Session, SessionMetrics
 from kern.values.states import ToolOutcome, Verdict
 
+# How many items a page of a listing has at most.
+LONGEST_PAGE = 1000
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True)

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from sqlalchemy import literal, select, tuple_
 from sqlmodel import Session
 
+from kern.contracts.reports import LONGEST_PAGE
 from kern.contracts.viewer import Viewer
 from kern.db.engine import cursors
 from kern.db.engine.columns import UtcDateTime
@@ -28,7 +29,6 @@ from kern.values.ids import require_id, require_text
 from kern.values.states import RunStatus
 from kern.values.validation import require_count
 
-LONGEST_PAGE = 1000
 _LONGEST_NAME = 200
 # Far more than can be applied while one of them is tried again.
 _UPDATES_REMEMBERED = 100
