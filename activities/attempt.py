@@ -19,25 +19,44 @@ Three things decide how an attempt may end early:
   while the code of the first is still being executed. `Executions.holding` keeps the tokens of such
   attempts; the successor asks `is_alive` in the transaction that takes the call, and waits with
   `until_over` instead of taking over a call whose result is about to be stored.
+
+An attempt takes its call only once it has a place to execute it (`places.py`), and its code begins
+only if nobody has stopped the attempt in between (`starts.py`). What has not begun is given back
+and is in no doubt. While the code executes, the row says so every few seconds (`calls.beat`), and a
+result that the database cannot take is kept until it can (`result_journal.py`).
 """
 
 import asyncio
+import os
+import platform
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Generic, TypeVar
 
 from sqlmodel import Session
+from temporalio import activity
+from temporalio.exceptions import FailureError
 
-from kern.activities.tool_loop import Ended, Raised, Result, ToolLoop
+from kern.activities.failures import try_again
+from kern.activities.places import Places
+from kern.activities.result_journal import ResultKeeper
+from kern.activities.starts import Start
+from kern.activities.tool_loop import Ended, NotBegun, Raised, Result, ToolLoop
 from kern.db.engine.store import Store
 from kern.db.turns import calls
-from kern.db.turns.calls import Execution, Settled
-from kern.errors import NotFound
+from kern.db.turns.attempts import Claim, Execution, Settled
+from kern.errors import KernError, NotFound
 from kern.process.checkpoints import reach
+from kern.process.logs import get_logger
+from kern.process.settings import DEFAULT_TOOL_SLOTS
+from kern.values.attempts import BEAT_SECONDS, UnknownReason
 from kern.values.states import Effect
+
+_log = get_logger("kern.attempts")
 
 BeginResult = TypeVar("BeginResult")
 
@@ -73,6 +92,16 @@ class Attempt(ABC, Generic[Result]):
         `is_active`: the activity still runs, and continues with what follows.
         """
 
+    def is_still_held(self) -> bool:
+        """Whether the call's row names this attempt, right before its code begins."""
+        now = datetime.now(UTC)
+        return self._db.write_now(
+            lambda tx: calls.may_begin(tx, self.execution.tool_call_id, self.token, now)
+        )
+
+    async def drop_following(self) -> None:
+        """Give back what `end` has taken for an activity that is no more."""
+
     async def give_back(self, reason: str, *, is_begun: bool = True) -> None:
         """Let another attempt execute the call; if not `is_begun`, this attempt is not counted."""
         now = datetime.now(UTC)
@@ -91,17 +120,19 @@ class Attempt(ABC, Generic[Result]):
             lambda tx: calls.abandon(tx, self.execution.tool_call_id, self.token, now)
         )
 
-    async def ask_about_outcome(self) -> Settled:
+    async def ask_about_outcome(self, reason: UnknownReason, error: str | None = None) -> Settled:
         """Ask a person whether the call has happened."""
         now = datetime.now(UTC)
+        call_id, token = self.execution.tool_call_id, self.token
         reach(f"{self.checkpoint}.before_doubt")
         settled = await self._db.write(
-            lambda tx: calls.ask_outcome(tx, self.execution.tool_call_id, self.token, now)
+            lambda tx: calls.ask_outcome(tx, call_id, token, reason, now, error=error)
         )
         reach(f"{self.checkpoint}.after_doubt")
         return settled
 
 
+_NOT_BEGUN = "It was not begun."
 # After so many seconds, whoever waits for an attempt reads the call's row again.
 _RECHECK_SECONDS = 10.0
 
@@ -115,24 +146,48 @@ class _LiveAttempt:
 
 
 class Executions:
-    """Executes the code of calls in one process."""
+    """Executes the code of calls in one process.
 
-    def __init__(self) -> None:
+    Args:
+        db: The database that has the calls.
+        places: How many are executed at once.
+        results: Stores what they ended with.
+    """
+
+    def __init__(
+        self, db: Store, places: int = DEFAULT_TOOL_SLOTS, results: ResultKeeper | None = None
+    ) -> None:
+        self.places = Places(places)
+        self.results = results or ResultKeeper(db)
+        self._db = db
+        self._worker = f"{os.getpid()}@{platform.node()}"
         self._tools = ToolLoop()
         self._late: set[asyncio.Task[None]] = set()
         self._live: dict[str, _LiveAttempt] = {}
+        self._beating: asyncio.Task[None] | None = None
 
     def close(self) -> None:
         """Accept no more calls, and stop waiting for those that outlive their activities."""
         self._tools.close()
         for task in self._late:
             task.cancel()
+        if self._beating is not None:
+            self._beating.cancel()
+
+    def claim(self, token: str) -> Claim:
+        """Return what an attempt of the present activity brings in order to take a call."""
+        scheduled_at = None
+        if activity.in_activity():
+            scheduled_at = activity.info().current_attempt_scheduled_time
+        return Claim(token, self._worker, scheduled_at, self.is_alive)
 
     @contextmanager
     def holding(self, token: str) -> Generator[None]:
         """Mark the attempt of this token as alive within the block."""
         live = self._live.setdefault(token, _LiveAttempt())
         live.holders += 1
+        if self._beating is None or self._beating.done():
+            self._beating = asyncio.get_running_loop().create_task(self._beat())
         try:
             yield
         finally:
@@ -184,29 +239,48 @@ class Executions:
         arguments: dict[str, object],
     ) -> Settled | None:
         reach(f"{attempt.checkpoint}.before_effect")
-        waiting = asyncio.wrap_future(self._tools.submit(function, arguments, attempt.outcome_of))
-        is_once = attempt.execution.effect is Effect.once
+        start = Start(attempt.is_still_held)
+        waiting = asyncio.wrap_future(
+            self._tools.submit(function, arguments, attempt.outcome_of, start)
+        )
+        timeout, is_once = attempt.execution.timeout, attempt.execution.effect is Effect.once
         try:
-            ended = await asyncio.wait_for(
-                asyncio.shield(waiting) if is_once else waiting, attempt.execution.timeout
-            )
+            if timeout is not None:
+                # Its clock starts when it has begun.
+                await _until_begun(start, waiting)
+            ended = await asyncio.wait_for(asyncio.shield(waiting) if is_once else waiting, timeout)
         except TimeoutError:
             if is_once:
                 # The code still runs. Its result settles the question if it comes before a person.
                 self._outlive(attempt.token, _report(attempt, waiting))
-                return await attempt.ask_about_outcome()
-            ended = Raised(TimeoutError(f"no result within {attempt.execution.timeout:g} seconds"))
+                return await attempt.ask_about_outcome(UnknownReason.timed_out)
+            ended = Raised(TimeoutError(f"no result within {timeout:g} seconds"))
         except asyncio.CancelledError:
             # The heartbeats were missed, the run was cancelled, or the worker shuts down.
-            if is_once:
+            if start.give_up():
+                await self._outlast(attempt.token, attempt.give_back(_NOT_BEGUN, is_begun=False))
+            elif is_once:
                 await self._outlast(attempt.token, _report(attempt, waiting))
             else:
+                waiting.cancel()
                 await attempt.abandon()
             raise
+        if isinstance(ended, NotBegun):
+            await attempt.give_back(_NOT_BEGUN, is_begun=False)
+            raise try_again("not_begun", "Another attempt has taken the call")
         reach(f"{attempt.checkpoint}.after_effect")
-        await attempt.end(ended)
+        await self._store(attempt, ended)
         reach(f"{attempt.checkpoint}.after_finish")
         return None
+
+    async def _store(self, attempt: Attempt[Result], ended: Ended[Result]) -> None:
+        """Store how a call ended, also if the activity is cancelled meanwhile."""
+        ending = self._outlive(attempt.token, attempt.end(ended))
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            self._outlive(attempt.token, _drop_following(attempt, ending))
+            raise
 
     async def begin(
         self,
@@ -232,7 +306,7 @@ class Executions:
         async def give_back() -> None:
             execution, now = execution_of(await writing), datetime.now(UTC)
             if execution is not None:
-                call_id, why = execution.tool_call_id, "It was not begun."
+                call_id, why = execution.tool_call_id, _NOT_BEGUN
                 await db.write(lambda tx: calls.release(tx, call_id, token, why, now, begun=False))
 
         with self.holding(token):
@@ -241,6 +315,18 @@ class Executions:
             except asyncio.CancelledError:
                 await self._outlast(token, give_back())
                 raise
+
+    async def _beat(self) -> None:
+        """Say every few seconds of the attempts that are alive for so long that they are."""
+        earlier: set[str] = set()
+        while self._live:
+            await asyncio.sleep(BEAT_SECONDS)
+            tokens = sorted(earlier & self._live.keys())
+            earlier = set(self._live)
+            if tokens:
+                now = datetime.now(UTC)
+                with suppress(KernError):
+                    await self._db.write(partial(calls.beat, tokens=tokens, now=now))
 
     async def _outlast(self, token: str, work: Coroutine[None, None, None]) -> None:
         """Wait for work that continues even if the wait is cancelled.
@@ -255,11 +341,25 @@ class Executions:
         """Start work that may outlive its activity; until it ends, the attempt counts as alive."""
         task = asyncio.create_task(work)
         self._late.add(task)
+        task.add_done_callback(_note_error)
         task.add_done_callback(self._late.discard)
         holder = ExitStack()
         holder.enter_context(self.holding(token))
         task.add_done_callback(lambda _task: holder.close())
         return task
+
+
+async def _until_begun(start: Start, waiting: asyncio.Future[Result]) -> None:
+    """Wait until the code has begun, or never will."""
+    loop = asyncio.get_running_loop()
+    start_signal = loop.create_future()
+
+    def note() -> None:
+        if not start_signal.done():
+            start_signal.set_result(None)
+
+    start.on_begin(lambda: loop.call_soon_threadsafe(note))
+    await asyncio.wait({start_signal, waiting}, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _report(attempt: Attempt[Result], waiting: asyncio.Future[Ended[Result]]) -> None:
@@ -268,4 +368,22 @@ async def _report(attempt: Attempt[Result], waiting: asyncio.Future[Ended[Result
     The call may have been deleted meanwhile.
     """
     with suppress(NotFound):
-        await attempt.end(await waiting, is_active=False)
+        ended = await waiting
+        if isinstance(ended, NotBegun):
+            await attempt.give_back(_NOT_BEGUN, is_begun=False)
+        else:
+            await attempt.end(ended, is_active=False)
+
+
+async def _drop_following(attempt: Attempt[Result], ending: asyncio.Task[None]) -> None:
+    """Give back what was taken together with storing an end, once that is stored."""
+    await asyncio.wait({ending})
+    if not ending.cancelled() and ending.exception() is None:
+        await attempt.drop_following()
+
+
+def _note_error(task: asyncio.Task[None]) -> None:
+    """Log the error of work that nobody may wait for any more."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, FailureError):
+        _log.warning("late_work_failed", error=type(error).__name__, why=str(error))

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 
 from pydantic import JsonValue
@@ -12,6 +13,7 @@ from temporalio import activity
 from kern.activities.attempt import Attempt, Executions
 from kern.activities.failures import at_the_edge, is_deleted, not_here, try_again
 from kern.activities.heartbeat import beating
+from kern.activities.result_journal import ResultKeeper, StepResult
 from kern.activities.step_code import (
     as_answer,
     as_output,
@@ -19,7 +21,7 @@ from kern.activities.step_code import (
     read_step_input,
     step_error_text,
 )
-from kern.activities.tool_loop import Ended, Raised, Returned
+from kern.activities.tool_loop import Ended, NotBegun, Raised, Returned
 from kern.activities.tool_result import changes_of
 from kern.components.component import definition_of
 from kern.components.registry import Registry
@@ -30,8 +32,9 @@ from kern.db.engine.store import Store
 from kern.db.reading.run_outputs import no_run, run_row
 from kern.db.steps import execution, transactions
 from kern.db.steps.execution import backoff
-from kern.db.steps.transactions import Evaluate, Execute, Finished, InProgress, Task
-from kern.db.turns.calls import Execution
+from kern.db.steps.transactions import Evaluate, Execute, Finished, InProgress, NoPlace, Task
+from kern.db.turns import calls
+from kern.db.turns.attempts import Execution
 from kern.errors import NotFound
 from kern.pipeline.frames import Phase
 from kern.pipeline.nodes import Node, Shape
@@ -79,14 +82,24 @@ class PipelineSteps:
                 return beginning
             lane = beginning.work[0].lane
         visit = _Visit(self._db, self._executions, ask.run_id, lane)
+        try:
+            return await self._serve(visit)
+        finally:
+            visit.leave()
+
+    async def _serve(self, visit: "_Visit") -> PipelineOutcome:
         task = await visit.take()
         while not isinstance(task, PipelineOutcome):
-            if isinstance(task, InProgress):
-                task = await visit.look_after(task)
-            elif isinstance(task, Execute):
-                task = await self._execute(visit, task)
-            else:
-                task = await self._evaluate(visit, task)
+            match task:
+                case InProgress():
+                    task = await visit.look_after(task)
+                case NoPlace():
+                    task = await visit.wait_for_place()
+                case Execute():
+                    task = await self._execute(visit, task)
+                case Evaluate():
+                    await visit.occupy()
+                    task = await self._evaluate(visit, task)
         return task
 
     async def _begin(self, run_id: str) -> PipelineOutcome:
@@ -104,7 +117,8 @@ class PipelineSteps:
             return await self._attempt(visit, task)
 
     async def _attempt(self, visit: "_Visit", task: Execute) -> Task:
-        attempt = _StepAttempt(self._db, visit, task, await read_step_input(self._db, task))
+        step_input = await read_step_input(self._db, task)
+        attempt = _StepAttempt(self._db, visit, task, step_input, self._executions.results)
         layout = self._layout(task.facts.component_id)
         function, node = layout.code.get(task.node, Code()).main, layout.shape.by_id.get(task.node)
         if function is None or node is None:
@@ -112,7 +126,8 @@ class PipelineSteps:
             raise not_here("The step is not in this worker")
         attempt.backoff = node.backoff
         _log.info("step_started", run_id=task.facts.run_id, step=task.node)
-        await self._executions.wait(attempt, called_with(function, attempt.step_input), {})
+        with visit.lent_place():
+            await self._executions.wait(attempt, called_with(function, attempt.step_input), {})
         return attempt.following or await visit.take()
 
     async def _evaluate(self, visit: "_Visit", task: Evaluate) -> Task:
@@ -167,10 +182,37 @@ class _Visit:
 
     def __init__(self, db: Store, executions: Executions, run_id: str, lane: str) -> None:
         self.token = new_id()
+        self._next_token = ""
         self._db = db
         self._executions = executions
         self._run_id, self._lane = run_id, lane
         self._until = time.monotonic() + _LONGEST_SECONDS
+        self._place = executions.places.try_take()
+
+    def leave(self) -> None:
+        """Give the place back."""
+        if self._place is not None:
+            self._place.leave()
+
+    def lent_place(self) -> AbstractContextManager[None]:
+        """Let the code in the block give the place back when it waits for a run."""
+        return nullcontext() if self._place is None else self._place.lent()
+
+    async def wait_for_place(self) -> Task:
+        """Wait for a place to execute code in, and return the next task."""
+        await self.occupy()
+        return await self.take()
+
+    async def occupy(self) -> None:
+        """Have a place."""
+        if not self._has_place:
+            before = time.monotonic()
+            self._place = await self._executions.places.take()
+            self._until += time.monotonic() - before
+
+    @property
+    def _has_place(self) -> bool:
+        return self._place is not None and not self._place.is_left
 
     async def take(self) -> Task:
         """Return the next task."""
@@ -178,6 +220,8 @@ class _Visit:
 
     async def look_after(self, attempt: InProgress) -> Task:
         """Wait for a live attempt at the step, and return the next task."""
+        if attempt.token is None:
+            raise try_again("superseded", "A newer attempt has taken the step")
         before = time.monotonic()
         await self._executions.until_over(attempt.token)
         self._until += time.monotonic() - before
@@ -202,29 +246,38 @@ class _Visit:
         self, write: Callable[[Session, datetime], object], before: str, after: str
     ) -> Task:
         """Store something between two points, and return the next task."""
-        token, now = new_id(), datetime.now(UTC)
+        # The same until it is stored: the database may have it although it did not say so.
+        token = self._next_token = self._next_token or new_id()
+        now = datetime.now(UTC)
         is_last = time.monotonic() > self._until or activity.is_worker_shutdown()
+        claim = self._executions.claim(token) if self._has_place else None
 
         def store_and_take(tx: Session) -> Task:
             write(tx, now)
             if is_last:
                 return PipelineOutcome(work=(Work(lane=self._lane),))
-            return transactions.take(
-                tx, self._run_id, self._lane, token, now, is_alive=self._executions.is_alive
-            )
+            return transactions.take(tx, self._run_id, self._lane, claim, now)
 
         reach(before)
         task = await self._executions.begin(self._db, store_and_take, _execution_of, token)
         reach(after)
-        self.token = token
+        self.token, self._next_token = token, ""
         return task
 
 
 class _StepAttempt(Attempt[Finished]):
     """One attempt at a step's function."""
 
-    def __init__(self, db: Store, visit: _Visit, task: Execute, step_input: StepInput) -> None:
+    def __init__(
+        self,
+        db: Store,
+        visit: _Visit,
+        task: Execute,
+        step_input: StepInput,
+        results: ResultKeeper,
+    ) -> None:
         super().__init__(db, task.execution, visit.token, "step")
+        self._results = results
         self.step_input = step_input
         self.backoff = 0.0
         self.following: Task | None = None
@@ -243,6 +296,21 @@ class _StepAttempt(Attempt[Finished]):
             case Raised(error):
                 why = step_error_text(error, self.execution.name)
                 await self._keep(Finished(ToolOutcome.error, error=why), is_active=is_active)
+            case NotBegun():
+                pass
+
+    async def drop_following(self) -> None:
+        """Give back the step that was taken together with storing the end of this one."""
+        if isinstance(self.following, Execute):
+            call_id, token, now = (
+                self.following.execution.tool_call_id,
+                self._visit.token,
+                datetime.now(UTC),
+            )
+            why = "It was not begun."
+            await self._db.write(
+                lambda tx: calls.release(tx, call_id, token, why, now, begun=False)
+            )
 
     def outcome_of(self, value: object) -> Finished:
         """Return what to store of the value that the function returned."""
@@ -253,15 +321,20 @@ class _StepAttempt(Attempt[Finished]):
         return Finished(ToolOutcome.result, output.content, output.stop, changes=changes)
 
     async def _keep(self, finished: Finished, *, is_active: bool) -> None:
-        def write(tx: Session, now: datetime) -> None:
-            transactions.finish(tx, self._task, self.token, finished, now)
-
+        entry = StepResult(
+            database=self._results.database,
+            token=self.token,
+            step=self._task.call,
+            finished=finished,
+        )
         if is_active:
             points = ("step.before_store", "step.after_store")
-            self.following = await self._visit.store(write, *points)
+            self.following = await self._results.keep(
+                entry, lambda: self._visit.store(entry.store, *points)
+            )
         else:
             now = datetime.now(UTC)
-            await self._db.write(lambda tx: write(tx, now))
+            await self._results.keep(entry, lambda: self._db.write(lambda tx: entry.store(tx, now)))
         facts = self._task.facts
         _log.info(
             "step_ended",
@@ -276,9 +349,10 @@ def _answer(
     task: Evaluate, node: Node, names: Sequence[str], ended: Ended[object]
 ) -> Sequence[JsonValue] | BaseException:
     """Return the answer of the user's code, or the error if it gave none."""
-    if isinstance(ended, Raised):
+    if not isinstance(ended, Returned):
         # As with gates: only False lets the output pass without a person.
-        return [True] if task.phase is Phase.judge else ended.error
+        error = ended.error if isinstance(ended, Raised) else TimeoutError("it was not called")
+        return [True] if task.phase is Phase.judge else error
     try:
         return as_answer(task.phase, node.kind, names, ended.value)
     except Exception as error:  # noqa: BLE001  a value's own code may raise anything

@@ -10,10 +10,12 @@ takes the call (`calls.begin`), and the row says one of these:
 - **taken by a dead attempt, and `once`**: nobody knows whether the code ran. It opens a requirement
   of the kind `unknown_outcome` and returns it; the code is not executed.
 - **taken by an attempt that is alive in this process**: it waits for that attempt, then asks again.
+- **taken by a newer attempt**: this one was frozen meanwhile, and nobody waits for it any more.
 
 `attempt.py` explains what happens once the call is taken.
 """
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 
@@ -22,7 +24,8 @@ from temporalio import activity
 from kern.activities.attempt import Attempt, Executions
 from kern.activities.failures import at_the_edge, is_deleted, not_here, try_again
 from kern.activities.heartbeat import beating
-from kern.activities.tool_loop import Ended, Raised, Returned
+from kern.activities.result_journal import CallResult, ResultKeeper
+from kern.activities.tool_loop import Ended, NotBegun, Raised, Returned
 from kern.activities.tool_result import Outcome, error_text, outcome_of
 from kern.components.agents.model_component import ModelComponent
 from kern.components.registry import Registry
@@ -31,7 +34,7 @@ from kern.contracts.messages import ToolCallInput, ToolCallOutcome
 from kern.db.engine.store import Store
 from kern.db.reading.chat_history import StoredPast
 from kern.db.turns import calls
-from kern.db.turns.calls import Execution, Settled, Storing
+from kern.db.turns.attempts import Execution, Settled, Storing
 from kern.errors import NotFound, Unavailable
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
@@ -65,14 +68,21 @@ class ToolCalls:
 
     async def _bring_to_end(self, ask: ToolCallInput) -> ToolCallOutcome:
         token = new_id()
-        execution = await self._take(ask, token)
-        while isinstance(execution, Settled) and execution.active_token is not None:
-            await self._executions.until_over(execution.active_token)
-            execution = await self._take(ask, token)
-        if isinstance(execution, Settled):
-            if execution.child_is_active:
-                raise not_here("The run that executes the call has not ended")
-            return ToolCallOutcome(gate=execution.gate, run_ended=execution.run_ended)
+        place = self._executions.places.try_take()
+        while True:
+            with place.occupied() if place is not None else nullcontext():
+                execution = await self._take(ask, token, has_place=place is not None)
+                if isinstance(execution, Execution):
+                    return await self._execute(execution, token)
+            if execution.needs_place:
+                place = await self._executions.places.take()
+            elif execution.active_token is not None:
+                await self._executions.until_over(execution.active_token)
+                place = self._executions.places.try_take()
+            else:
+                return _outcome_of(execution)
+
+    async def _execute(self, execution: Execution, token: str) -> ToolCallOutcome:
         _log.info(
             "tool_started",
             run_id=execution.run_id,
@@ -80,7 +90,7 @@ class ToolCalls:
             tool=execution.name,
             attempt=execution.attempt,
         )
-        attempt = _Attempt(self._db, execution, token)
+        attempt = _Attempt(self._db, execution, token, self._executions.results)
         tool = await self._tool(attempt)
         try:
             signature = tool_definition(tool).signature
@@ -92,17 +102,14 @@ class ToolCalls:
         if signature.takes_context:
             arguments["run_context"] = attempt.context
         unsettled = await self._executions.wait(attempt, tool.function, arguments)
-        if unsettled is not None:
-            return ToolCallOutcome(gate=unsettled.gate, run_ended=unsettled.run_ended)
-        return ToolCallOutcome()
+        return ToolCallOutcome() if unsettled is None else _outcome_of(unsettled)
 
-    async def _take(self, ask: ToolCallInput, token: str) -> Execution | Settled:
+    async def _take(
+        self, ask: ToolCallInput, token: str, *, has_place: bool
+    ) -> Execution | Settled:
+        claim = self._executions.claim(token) if has_place else None
         take = partial(
-            calls.begin,
-            tool_call_id=ask.tool_call_id,
-            token=token,
-            now=datetime.now(UTC),
-            is_alive=self._executions.is_alive,
+            calls.begin, tool_call_id=ask.tool_call_id, claim=claim, now=datetime.now(UTC)
         )
         reach("tool_call.before_begin")
         result = await self._executions.begin(self._db, take, _execution_of, token)
@@ -124,8 +131,9 @@ class ToolCalls:
 class _Attempt(Attempt[Outcome]):
     """One attempt at a tool call."""
 
-    def __init__(self, db: Store, execution: Execution, token: str) -> None:
+    def __init__(self, db: Store, execution: Execution, token: str, results: ResultKeeper) -> None:
         super().__init__(db, execution, token, "tool_call")
+        self._results = results
         self.context = PastContext(
             run_id=execution.run_id,
             session_id=execution.session_id,
@@ -147,14 +155,17 @@ class _Attempt(Attempt[Outcome]):
         """Store how the tool ended, or give the call back for another try."""
         match ended:
             case Returned(outcome):
-                await self.keep(ToolOutcome.result, outcome)
+                await self.keep(ToolOutcome.result, outcome, is_active=is_active)
             case Raised(error) if is_active and self.execution.attempt <= self.execution.retries:
                 await self.give_back(error_text(error))
                 raise try_again("tool_failed", "The tool raised and is tried again")
             case Raised(error):
-                await self.keep(ToolOutcome.error, Outcome(error_text(error)))
+                failure = Outcome(error_text(error))
+                await self.keep(ToolOutcome.error, failure, is_active=is_active)
+            case NotBegun():
+                pass
 
-    async def keep(self, outcome: ToolOutcome, result: Outcome) -> None:
+    async def keep(self, outcome: ToolOutcome, result: Outcome, *, is_active: bool = True) -> None:
         """Store the call's end, unless another attempt has taken the call over."""
         reach("tool_call.before_store")
         storing = await self._store(outcome, result)
@@ -168,20 +179,23 @@ class _Attempt(Attempt[Outcome]):
             outcome=outcome,
             kept=storing,
         )
+        if storing is Storing.fenced and is_active:
+            # The call may not have ended: the next attempt asks its row.
+            raise try_again("fenced", "Another attempt has taken the call")
 
     async def _store(self, outcome: ToolOutcome, result: Outcome) -> Storing:
+        entry = CallResult(
+            database=self._results.database,
+            token=self.token,
+            tool_call_id=self.execution.tool_call_id,
+            outcome=outcome,
+            result=result.result,
+            changes=tuple(result.changes),
+        )
         now = datetime.now(UTC)
         try:
-            return await self._db.write(
-                lambda tx: calls.finish(
-                    tx,
-                    self.execution.tool_call_id,
-                    self.token,
-                    outcome=outcome,
-                    result=result.result,
-                    changes=list(result.changes),
-                    now=now,
-                )
+            return await self._results.keep(
+                entry, lambda: self._db.write(lambda tx: entry.store(tx, now))
             )
         except (Unavailable, NotFound):
             raise
@@ -191,6 +205,19 @@ class _Attempt(Attempt[Outcome]):
             # The effect has happened: the call is done, even if the database refuses the changes.
             _log.exception("state_not_kept", run_id=self.execution.run_id, tool=self.execution.name)
             return await self._store(outcome, result.without_changes("the database refuses them."))
+
+
+def _outcome_of(settled: Settled) -> ToolCallOutcome:
+    """Return what a call waits for.
+
+    Raises:
+        ApplicationError: nothing can be said of it here and now; the activity is tried again.
+    """
+    if settled.child_is_active:
+        raise not_here("The run that executes the call has not ended")
+    if settled.is_superseded:
+        raise try_again("superseded", "A newer attempt has taken the call")
+    return ToolCallOutcome(gate=settled.gate, run_ended=settled.run_ended)
 
 
 def _execution_of(result: Execution | Settled) -> Execution | None:

@@ -11,6 +11,7 @@
     │   ├── AlreadyResolved   already_resolved       5   409
     │   ├── ArgumentsChanged  arguments_changed      5   409
     │   ├── RunEnded          run_ended              5   409
+    │   ├── StillRunning      still_running          5   409
     │   └── SessionBusy       session_busy           5   409  yes
     ├── Unavailable           unavailable            6   503  yes
     └── AuditBroken           audit_broken           8   500
@@ -91,6 +92,12 @@ class RunEnded(Conflict):
     """The run has ended and accepts nothing more."""
 
     code = "run_ended"
+
+
+class StillRunning(Conflict):
+    """The call is known to be executing, and would be executed twice at once."""
+
+    code = "still_running"
 
 
 class SessionBusy(Conflict):

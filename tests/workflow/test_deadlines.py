@@ -83,7 +83,7 @@ class Story:
             task_queue=QUEUE,
             activities=[
                 ModelTurn(self.db, self._registry, 3, self.db.broadcaster).model_turn,
-                ToolCalls(self.db, self._registry, Executions()).tool_call,
+                ToolCalls(self.db, self._registry, Executions(self.db)).tool_call,
                 endings.expire,
                 endings.close_run,
             ],

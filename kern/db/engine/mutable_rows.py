@@ -103,6 +103,10 @@ class MutableToolCall(PlainRow):
     result: str | None
     attempt: int
     token: str | None
+    scheduled_at: datetime | None
+    worker: str | None
+    begun_at: datetime | None
+    beat_at: datetime | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -125,6 +129,7 @@ class MutableRequirement(PlainRow):
     digest: str
     arguments_schema: dict[str, JsonValue]
     question: str | None
+    attempt: dict[str, JsonValue] | None
     fields: list[JsonValue]
     choices: list[str]
     multiple: bool

@@ -43,7 +43,7 @@ from kern.db.steps.advance import advance, pause_or_widen
 from kern.db.steps.decision_checks import matches_decided_outcome, may_begin, refuse
 from kern.db.steps.inputs import arguments_of
 from kern.db.turns import calls
-from kern.db.turns.calls import Execution, Settled, Storing
+from kern.db.turns.attempts import Claim, Execution, Settled, Storing
 from kern.pipeline.frames import Phase
 from kern.pipeline.machine import EVALUATION_FAILED, Machine
 from kern.pipeline.nodes import Shape
@@ -68,6 +68,15 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class StepCall:
+    """The call that executes a step."""
+
+    run_id: str
+    step_id: str
+    tool_call_id: str
+
+
+@dataclass(frozen=True)
 class Execute:
     """The function of a step has to be executed; this attempt holds its call."""
 
@@ -75,6 +84,11 @@ class Execute:
     node: str
     execution: Execution
     facts: Facts
+
+    @property
+    def call(self) -> StepCall:
+        """The call that this attempt holds."""
+        return StepCall(self.facts.run_id, self.step_id, self.execution.tool_call_id)
 
 
 @dataclass(frozen=True)
@@ -93,12 +107,20 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class InProgress:
-    """Another attempt, with this token, is executing the step: wait for it and look again."""
+    """Another attempt, with this token, is executing the step: wait for it and look again.
 
-    token: str
+    Without a token, a newer attempt has taken the step: this one has nothing left to do.
+    """
+
+    token: str | None
 
 
-Task = Execute | Evaluate | InProgress | PipelineOutcome
+@dataclass(frozen=True)
+class NoPlace:
+    """The function of a step has to be executed, and the attempt has no place to do it."""
+
+
+Task = Execute | Evaluate | InProgress | NoPlace | PipelineOutcome
 _Begin = Callable[[Session, str], Execution | Settled]
 
 
@@ -132,16 +154,10 @@ def begin(tx: Session, run_id: str, shape: Shape, now: datetime) -> PipelineOutc
     return _outcome(frames, frames.in_run())
 
 
-def take(
-    tx: Session,
-    run_id: str,
-    lane: str,
-    token: str,
-    now: datetime,
-    *,
-    is_alive: Callable[[str], bool] = calls.none_alive,
-) -> Task:
-    """Return what has to be done next in a lane; `is_alive` is passed on to `calls.begin`.
+def take(tx: Session, run_id: str, lane: str, claim: Claim | None, now: datetime) -> Task:
+    """Return what has to be done next in a lane; `claim` takes the call for it.
+
+    Without a claim nothing is taken: it returns `NoPlace` where something would be.
 
     Raises:
         NotFound: there is no such run or step.
@@ -150,7 +166,7 @@ def take(
     if RunStatus(run.status).is_final:
         return PipelineOutcome(ended=True)
     frames = StoredFrames(tx, run, now, lane)
-    begin_call = partial(calls.begin, token=token, now=now, is_alive=is_alive)
+    begin_call = partial(calls.begin, claim=claim, now=now)
     # Whoever asks for a lane knows it: it needs no further announcement.
     frames.get(lane).announced_by = None
     while True:
@@ -203,9 +219,9 @@ def missed(tx: Session, question: Evaluate, reason: str, now: datetime) -> None:
     record(tx, run, "step_attempt_failed", now, **details)
 
 
-def finish(tx: Session, task: Execute, token: str, finished: Finished, now: datetime) -> Storing:
+def finish(tx: Session, step: StepCall, token: str, finished: Finished, now: datetime) -> Storing:
     """Store how an execution ended and open what follows, unless the result is fenced off."""
-    call_id = task.execution.tool_call_id
+    call_id = step.tool_call_id
     result = canonical_json({"content": finished.content, "stop": finished.stop})
     storing = calls.finish(
         tx,
@@ -216,11 +232,11 @@ def finish(tx: Session, task: Execute, token: str, finished: Finished, now: date
         changes=finished.changes,
         now=now,
     )
-    run = lifecycle.lock(tx, task.facts.run_id)
+    run = lifecycle.lock(tx, step.run_id)
     if storing is Storing.fenced or RunStatus(run.status).is_final:
         return storing
     frames = StoredFrames(tx, run, now)
-    frame = frames.get(task.step_id)
+    frame = frames.get(step.step_id)
     if frame.call_id != call_id or frame.phase != Phase.work.value:
         lifecycle.update_status(tx, run, now)
         return storing
@@ -293,8 +309,10 @@ def _execution(frames: StoredFrames, frame: MutableStep, begin_call: _Begin) -> 
         return None
     call = begin_call(frames.tx, frame.call_id or "")
     if isinstance(call, Settled):
-        if call.active_token is not None:
+        if call.active_token is not None or call.is_superseded:
             return InProgress(call.active_token)
+        if call.needs_place:
+            return NoPlace()
         if call.gate is None:
             return None
         frame.waits = True

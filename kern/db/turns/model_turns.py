@@ -141,6 +141,12 @@ def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) ->
     run = lifecycle.lock(tx, run_id)
     if turn <= run.turn:
         return outcome_of(tx, run, turn)
+    if run.turn and not RunStatus(run.status).is_final:
+        unfinished = outcome_of(tx, run, run.turn)
+        if unfinished.calls:
+            # The model was asked too early, without the results of these calls: no run goes on, and
+            # none ends, with a call that has not ended.
+            return unfinished
     # Even if the run has ended meanwhile: the answer was paid for, and is counted once.
     run.turn = turn
     if not answer.is_own:
@@ -201,6 +207,7 @@ def open_requirement(
         digest=arguments_digest(call.name, arguments),
         arguments_schema=question.arguments_schema,
         question=question.question,
+        attempt=None if question.attempt is None else question.attempt.model_dump(mode="json"),
         fields=[item.model_dump(mode="json") for item in question.fields],
         choices=list(question.choices),
         multiple=question.multiple,

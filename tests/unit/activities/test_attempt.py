@@ -9,7 +9,7 @@ from kern.activities.attempt import Attempt, Executions
 from kern.activities.tool_loop import Ended, Returned
 from kern.db.engine.stores import MemoryStore
 from kern.db.turns import calls
-from kern.db.turns.calls import Execution, Settled
+from kern.db.turns.attempts import Claim, Execution, Settled
 from kern.values.states import Effect, ToolCallStatus
 from tests.support.stored_runs import NOW, Stored
 from tests.support.templates import memory_with_tables
@@ -52,7 +52,7 @@ class Slow(Attempt[str]):
 
 
 async def test_a_result_is_stored_though_its_activity_is_cancelled_again_and_again() -> None:
-    executions, attempt, ends = Executions(), Slow(), threading.Event()
+    executions, attempt, ends = Executions(memory_with_tables()), Slow(), threading.Event()
 
     def pay() -> str:
         ends.wait(30)
@@ -75,13 +75,14 @@ async def test_a_result_is_stored_though_its_activity_is_cancelled_again_and_aga
 
 
 async def test_what_was_taken_by_an_activity_that_is_being_stopped_is_in_no_doubt() -> None:
-    executions, database, commits = Executions(), memory_with_tables(), threading.Event()
+    database, commits = memory_with_tables(), threading.Event()
+    executions = Executions(database)
     stored = Stored(database)
     call_id = stored.call()
 
     def begin(tx: Session) -> Execution | Settled:
         commits.wait(30)
-        return calls.begin(tx, call_id, "token", NOW)
+        return calls.begin(tx, call_id, Claim("token"), NOW)
 
     def taken(begun: Execution | Settled) -> Execution | None:
         return begun if isinstance(begun, Execution) else None
