@@ -21,7 +21,7 @@ from sqlmodel import Session
 from kern.db.engine.store import Store
 from kern.db.reading.run_outputs import run_row
 from kern.db.steps import transactions
-from kern.db.steps.transactions import Finished, StepCall
+from kern.db.steps.tasks import Finished, StepCall
 from kern.db.turns import calls
 from kern.db.turns.attempts import Storing
 from kern.errors import NotFound, Unavailable
@@ -179,7 +179,7 @@ class ResultKeeper:
 
         timer = loop.call_later(_SPILL_SECONDS, spill)
         try:
-            value = await self._until_stored(entry, write, spill)
+            value = await self.until_stored(entry.token, write, spill)
         except asyncio.CancelledError:
             # The process ends: the file stays.
             raise
@@ -192,16 +192,17 @@ class ResultKeeper:
         await self._forget(entry.token, spilling)
         return value
 
-    async def _until_stored(
-        self, entry: Entry, write: Callable[[], Awaitable[Value]], spill: Callable[[], object]
+    async def until_stored(
+        self, token: str, write: Callable[[], Awaitable[Value]], spill: Callable[[], object] = bool
     ) -> Value:
+        """Call `write` until the database is there, and `spill` each time that it is not."""
         pause = _FIRST_PAUSE
         while True:
             try:
                 return await write()
             except Unavailable as error:
                 spill()
-                _log.warning("result_waits_for_database", token=entry.token, why=str(error))
+                _log.warning("result_waits_for_database", token=token, why=str(error))
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -235,7 +236,7 @@ class ResultKeeper:
             return True
 
         try:
-            is_stored = await self._until_stored(entry, lambda: self._db.write(store), bool)
+            is_stored = await self.until_stored(entry.token, lambda: self._db.write(store))
         except NotFound as error:
             _log.warning("result_belongs_to_nothing", token=entry.token, why=str(error))
             is_stored = True

@@ -19,14 +19,16 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 
+from pydantic import JsonValue
 from temporalio import activity
 
-from kern.activities.attempt import Attempt, Executions
+from kern.activities.attempt import Attempt
+from kern.activities.executions import Executions
 from kern.activities.failures import at_the_edge, is_deleted, not_here, try_again
 from kern.activities.heartbeat import beating
 from kern.activities.result_journal import CallResult, ResultKeeper
 from kern.activities.tool_loop import Ended, NotBegun, Raised, Returned
-from kern.activities.tool_result import Outcome, error_text, outcome_of
+from kern.activities.tool_result import Outcome, error_text, outcome_of, result_text
 from kern.components.agents.model_component import ModelComponent
 from kern.components.registry import Registry
 from kern.context.chat_history import PastContext
@@ -34,11 +36,12 @@ from kern.contracts.messages import ToolCallInput, ToolCallOutcome
 from kern.db.engine.store import Store
 from kern.db.reading.chat_history import StoredPast
 from kern.db.turns import calls
-from kern.db.turns.attempts import Execution, Settled, Storing
+from kern.db.turns.attempts import Execution, LeftOpen, Settled, Storing
 from kern.errors import NotFound, Unavailable
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
 from kern.session_state import SessionState
+from kern.tools.reconciling import NO_RULES, OutcomeRules
 from kern.tools.tool import Tool, tool_definition
 from kern.values.ids import new_id
 from kern.values.states import ToolOutcome
@@ -74,7 +77,12 @@ class ToolCalls:
                 execution = await self._take(ask, token, has_place=place is not None)
                 if isinstance(execution, Execution):
                     return await self._execute(execution, token)
-            if execution.needs_place:
+            if execution.left_open is not None:
+                settled = await self._find_out(execution.left_open)
+                if settled.gate is not None or settled.run_ended:
+                    return _outcome_of(settled)
+                place = self._executions.places.try_take()
+            elif execution.needs_place:
                 place = await self._executions.places.take()
             elif execution.active_token is not None:
                 await self._executions.until_over(execution.active_token)
@@ -90,8 +98,17 @@ class ToolCalls:
             tool=execution.name,
             attempt=execution.attempt,
         )
-        attempt = _Attempt(self._db, execution, token, self._executions.results)
-        tool = await self._tool(attempt)
+        tool = self._find_tool(execution)
+        rules = NO_RULES if tool is None else tool_definition(tool).outcome_rules
+        attempt = _Attempt(self._db, execution, token, self._executions.results, rules)
+        if tool is None:
+            # The call is taken already: it is given back for a worker that has the tool.
+            reason = (
+                f"The component {execution.component_id!r} has no tool {execution.name!r} in this "
+                "worker."
+            )
+            await attempt.give_back(reason, is_begun=False)
+            raise not_here("The tool is not in this worker")
         try:
             signature = tool_definition(tool).signature
             arguments = signature.validate(execution.arguments)
@@ -116,24 +133,33 @@ class ToolCalls:
         reach("tool_call.after_begin")
         return result
 
-    async def _tool(self, attempt: "_Attempt") -> Tool:
-        component_id, name = attempt.execution.component_id, attempt.execution.name
-        component = self._registry.find(component_id)
-        tool = component.tools.get(name) if isinstance(component, ModelComponent) else None
-        if tool is None:
-            # The call is taken already: it is given back for a worker that has the tool.
-            reason = f"The component {component_id!r} has no tool {name!r} in this worker."
-            await attempt.give_back(reason, is_begun=False)
-            raise not_here("The tool is not in this worker")
-        return tool
+    async def _find_out(self, left: LeftOpen) -> Settled:
+        """Find out what became of a call whose attempt was lost."""
+        tool = self._find_tool(left.execution)
+        rules = NO_RULES if tool is None else tool_definition(tool).outcome_rules
+        results = self._executions.results
+        attempt = _Attempt(self._db, left.execution, left.token or "", results, rules)
+        return await self._executions.find_out_lost(rules, left, attempt.end_as_happened)
+
+    def _find_tool(self, execution: Execution) -> Tool | None:
+        component = self._registry.find(execution.component_id)
+        return (
+            component.tools.get(execution.name) if isinstance(component, ModelComponent) else None
+        )
 
 
 class _Attempt(Attempt[Outcome]):
     """One attempt at a tool call."""
 
-    def __init__(self, db: Store, execution: Execution, token: str, results: ResultKeeper) -> None:
-        super().__init__(db, execution, token, "tool_call")
-        self._results = results
+    def __init__(
+        self,
+        db: Store,
+        execution: Execution,
+        token: str,
+        results: ResultKeeper,
+        rules: OutcomeRules,
+    ) -> None:
+        super().__init__(db, execution, token, "tool_call", results=results, rules=rules)
         self.context = PastContext(
             run_id=execution.run_id,
             session_id=execution.session_id,
@@ -150,6 +176,10 @@ class _Attempt(Attempt[Outcome]):
     def outcome_of(self, value: object) -> Outcome:
         """Return what to store of the value that the tool returned."""
         return outcome_of(value, self.context.session_state)
+
+    async def end_as_happened(self, result: JsonValue) -> None:
+        """Store the result that the reconciler found."""
+        await self.keep(ToolOutcome.result, Outcome(result_text(result)))
 
     async def end(self, ended: Ended[Outcome], *, is_active: bool = True) -> None:
         """Store how the tool ended, or give the call back for another try."""
@@ -185,7 +215,7 @@ class _Attempt(Attempt[Outcome]):
 
     async def _store(self, outcome: ToolOutcome, result: Outcome) -> Storing:
         entry = CallResult(
-            database=self._results.database,
+            database=self.results.database,
             token=self.token,
             tool_call_id=self.execution.tool_call_id,
             outcome=outcome,
@@ -194,7 +224,7 @@ class _Attempt(Attempt[Outcome]):
         )
         now = datetime.now(UTC)
         try:
-            return await self._results.keep(
+            return await self.results.keep(
                 entry, lambda: self._db.write(lambda tx: entry.store(tx, now))
             )
         except (Unavailable, NotFound):

@@ -15,8 +15,8 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from kern import __version__
-from kern.activities.attempt import Executions
 from kern.activities.endings import Endings
+from kern.activities.executions import Executions
 from kern.activities.model_turn import ModelTurn
 from kern.activities.pipeline_step import PipelineSteps
 from kern.activities.result_journal import ResultJournal, ResultKeeper

@@ -71,6 +71,7 @@ class NewCall:
     effect: str = "once"
     retries: int = 0
     timeout: float | None = None
+    has_reconciler: bool = False
     question: Question | None = None
     child: NewChild | None = None
     is_answer: bool = False

@@ -1,7 +1,6 @@
 """What has begun, what has not, and what people are asked about the difference."""
 
 import threading
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -22,16 +21,6 @@ from tests.conftest import running
 from tests.support.agents import Ledger, held, scripted
 from tests.support.templates import sqlite_with_tables
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture
-def narrow(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Runtime]:
-    """This process's runtime, which executes one tool at a time."""
-    few = settings.model_copy(update={"tool_slots": 1})
-    made = Runtime(few, sqlite_with_tables(tmp_path / "kern.db"), Registry())
-    yield from running(made, monkeypatch)
 
 
 def all_have_calls(agent: Agent, run_ids: list[str]) -> bool:

@@ -17,7 +17,7 @@ from kern.contracts.messages import PipelineOutcome, Work
 from kern.contracts.viewer import OPERATOR
 from kern.db.steps import retry as retrying
 from kern.db.steps import transactions
-from kern.db.steps.transactions import Evaluate, Execute, Finished, InProgress, NoPlace, Task
+from kern.db.steps.tasks import Evaluate, Execute, Finished, Task
 from kern.db.turns.attempts import Claim
 from kern.values.ids import new_id
 from kern.values.states import RunStatus, ToolOutcome
@@ -82,7 +82,7 @@ class Lanes:
         while not isinstance(task, PipelineOutcome):
             # Here its step is executed.
             is_stopped = yield
-            assert not isinstance(task, InProgress | NoPlace)
+            assert isinstance(task, Execute | Evaluate)
             end = partial(self._end, done=task, token=token)
             if is_stopped:
                 self._stored.do(end)

@@ -9,8 +9,8 @@ from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from kern.activities.attempt import Executions
 from kern.activities.endings import Endings
+from kern.activities.executions import Executions
 from kern.activities.model_turn import ModelTurn
 from kern.activities.tool_call import ToolCalls
 from kern.agent import Agent

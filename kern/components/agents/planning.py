@@ -148,6 +148,7 @@ def _checked(
         effect=tool.effect.value,
         retries=tool.retries,
         timeout=tool.timeout,
+        has_reconciler=tool.reconcile is not None,
         question=question,
         child=child,
         is_answer=isinstance(tool, Delegation) and tool.is_answer,

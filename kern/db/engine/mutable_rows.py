@@ -98,6 +98,7 @@ class MutableToolCall(PlainRow):
     effect: str
     retries: int
     timeout: float | None
+    has_reconciler: bool
     status: str
     outcome: str | None
     result: str | None

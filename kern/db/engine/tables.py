@@ -199,6 +199,7 @@ class ToolCallRow(KernRow, table=True):
     effect: str
     retries: int = 0
     timeout: float | None = None
+    has_reconciler: bool = False
     status: str = ToolCallStatus.waiting.value
     outcome: str | None = None
     result: str | None = Field(default=None, sa_type=Text)

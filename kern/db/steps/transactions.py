@@ -22,7 +22,6 @@ person who decided the outcome, or when the run had ended meanwhile and is retri
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
@@ -42,98 +41,26 @@ from kern.db.steps import execution, questions
 from kern.db.steps.advance import advance, pause_or_widen
 from kern.db.steps.decision_checks import matches_decided_outcome, may_begin, refuse
 from kern.db.steps.inputs import arguments_of
+from kern.db.steps.tasks import (
+    Evaluate,
+    Execute,
+    Facts,
+    Finished,
+    InProgress,
+    NoPlace,
+    Reconcile,
+    StepCall,
+    Task,
+)
 from kern.db.turns import calls
 from kern.db.turns.attempts import Claim, Execution, Settled, Storing
 from kern.pipeline.frames import Phase
 from kern.pipeline.machine import EVALUATION_FAILED, Machine
 from kern.pipeline.nodes import Shape
-from kern.session_state import StateChange
 from kern.values.canonical import canonical_json
 from kern.values.states import RunStatus, ToolCallStatus, ToolOutcome
 
-
-@dataclass(frozen=True)
-class Facts:
-    """What the code of a step may read of its run."""
-
-    component_id: str
-    run_id: str
-    session_id: str
-    user_id: str | None
-    input: str
-    state: dict[str, JsonValue] = field(default_factory=dict)
-    dependencies: dict[str, JsonValue] = field(default_factory=dict)
-    metadata: dict[str, JsonValue] = field(default_factory=dict)
-    history_runs: int = 0
-
-
-@dataclass(frozen=True)
-class StepCall:
-    """The call that executes a step."""
-
-    run_id: str
-    step_id: str
-    tool_call_id: str
-
-
-@dataclass(frozen=True)
-class Execute:
-    """The function of a step has to be executed; this attempt holds its call."""
-
-    step_id: str
-    node: str
-    execution: Execution
-    facts: Facts
-
-    @property
-    def call(self) -> StepCall:
-        """The call that this attempt holds."""
-        return StepCall(self.facts.run_id, self.step_id, self.execution.tool_call_id)
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    """The user's code has to decide what a container does; `version` is that of the question."""
-
-    step_id: str
-    node: str
-    name: str
-    phase: Phase
-    version: int
-    arguments: dict[str, JsonValue]
-    content: JsonValue
-    facts: Facts
-
-
-@dataclass(frozen=True)
-class InProgress:
-    """Another attempt, with this token, is executing the step: wait for it and look again.
-
-    Without a token, a newer attempt has taken the step: this one has nothing left to do.
-    """
-
-    token: str | None
-
-
-@dataclass(frozen=True)
-class NoPlace:
-    """The function of a step has to be executed, and the attempt has no place to do it."""
-
-
-Task = Execute | Evaluate | InProgress | NoPlace | PipelineOutcome
 _Begin = Callable[[Session, str], Execution | Settled]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """How an execution of a step's function ended."""
-
-    outcome: ToolOutcome
-    content: JsonValue = None
-    stop: bool = False
-    error: str = ""
-    code: str = "step_failed"
-    changes: list[StateChange] = field(default_factory=list)
 
 
 def begin(tx: Session, run_id: str, shape: Shape, now: datetime) -> PipelineOutcome:
@@ -309,17 +236,24 @@ def _execution(frames: StoredFrames, frame: MutableStep, begin_call: _Begin) -> 
         return None
     call = begin_call(frames.tx, frame.call_id or "")
     if isinstance(call, Settled):
-        if call.active_token is not None or call.is_superseded:
-            return InProgress(call.active_token)
-        if call.needs_place:
-            return NoPlace()
-        if call.gate is None:
-            return None
-        frame.waits = True
-        pause_or_widen(frames)
-        return _announcement(frames, frame)
+        return _settled(frames, frame, call)
     frame.waits = False
     return Execute(frame.id, frame.node, call, _facts(frames))
+
+
+def _settled(frames: StoredFrames, frame: MutableStep, call: Settled) -> Task | None:
+    """Return what comes before a step's function is executed; None if the frame has to be asked."""
+    if call.active_token is not None or call.is_superseded:
+        return InProgress(call.active_token)
+    if call.left_open is not None:
+        return Reconcile(frame.id, frame.node, call.left_open)
+    if call.needs_place:
+        return NoPlace()
+    if call.gate is None:
+        return None
+    frame.waits = True
+    pause_or_widen(frames)
+    return _announcement(frames, frame)
 
 
 def _evaluation(frames: StoredFrames, frame: MutableStep, phase: Phase) -> Evaluate:

@@ -54,6 +54,14 @@ class Execution:
 
 
 @dataclass(frozen=True)
+class LeftOpen:
+    """A call that an attempt, with this token, has begun and not ended: it may have happened."""
+
+    execution: Execution
+    token: str | None
+
+
+@dataclass(frozen=True)
 class Settled:
     """There is nothing to execute, because the call is done or something else comes first.
 
@@ -63,6 +71,7 @@ class Settled:
         child_is_active: The run that executes the call has not ended.
         active_token: The token of another attempt, which is alive and executing.
         is_superseded: A newer attempt has taken the call.
+        left_open: An attempt left the call open, and its reconciler is to be asked what happened.
         needs_place: The call has to be executed, and the attempt came without a claim.
     """
 
@@ -71,6 +80,7 @@ class Settled:
     child_is_active: bool = False
     active_token: str | None = None
     is_superseded: bool = False
+    left_open: LeftOpen | None = None
     needs_place: bool = False
 
 

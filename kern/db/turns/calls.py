@@ -54,7 +54,7 @@ from kern.db.reading.run_outputs import effective_arguments, session_state
 from kern.db.runs import lifecycle, step_waits
 from kern.db.runs.session_state import change_state
 from kern.db.turns import child_results, late_results, unknown_outcomes
-from kern.db.turns.attempts import Claim, Execution, Settled, Storing
+from kern.db.turns.attempts import Claim, Execution, LeftOpen, Settled, Storing
 from kern.db.turns.child_results import ChildResult
 from kern.errors import NotFound
 from kern.session_state import StateChange
@@ -149,6 +149,8 @@ def _left_open(
     """Settle a call that another attempt has begun, and that must happen only once."""
     if call.token and claim.is_alive(call.token):
         return Settled(active_token=call.token)
+    if call.has_reconciler:
+        return Settled(left_open=LeftOpen(_execution_of(tx, run, call), call.token))
     return Settled(gate=unknown_outcomes.ask(tx, run, call, UnknownReason.worker_lost, now))
 
 
@@ -244,19 +246,25 @@ def abandon(tx: Session, tool_call_id: str, token: str, now: datetime) -> None:
 def ask_outcome(
     tx: Session,
     tool_call_id: str,
-    token: str,
+    token: str | None,
     reason: UnknownReason,
     now: datetime,
     *,
     error: str | None = None,
+    evidence: Sequence[str] = (),
 ) -> Settled:
-    """Ask a person for the outcome of a call of this attempt, which does not know it itself."""
+    """Ask a person for the outcome of a call of an attempt that does not know it, or is lost.
+
+    `token` is that attempt's. If the call is no longer its own, nobody is asked.
+    """
     run, call = _lock(tx, tool_call_id)
     if RunStatus(run.status).is_final:
         return Settled(run_ended=True)
-    if not _is_held(call, token):
-        return Settled(gate=pending_gate(tx, call.id))
-    return Settled(gate=unknown_outcomes.ask(tx, run, call, reason, now, error=error))
+    gate = pending_gate(tx, call.id)
+    if call.token != token or call.status not in _STARTED or gate is not None:
+        return Settled(gate=gate)
+    gate = unknown_outcomes.ask(tx, run, call, reason, now, error=error, evidence=evidence)
+    return Settled(gate=gate)
 
 
 def _is_older(claim: Claim, call: ToolCallRecord, now: datetime) -> bool:
@@ -314,6 +322,10 @@ def _start(
     call.started_at = call.started_at or now
     # This call waits for no person, so its run is active.
     lifecycle.update_status(tx, run, now, paused=False)
+    return _execution_of(tx, run, call)
+
+
+def _execution_of(tx: Session, run: MutableRun, call: ToolCallRecord) -> Execution:
     return Execution(
         component_id=run.component_id,
         name=call.name,

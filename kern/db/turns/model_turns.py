@@ -278,6 +278,7 @@ def _add_call(
         effect=new.effect,
         retries=new.retries,
         timeout=new.timeout,
+        has_reconciler=new.has_reconciler,
         is_answer=new.is_answer,
         created_at=now,
     )

@@ -4,6 +4,7 @@ The attempt that was thought dead may still report. What it reports answers the 
 opened about it meanwhile, as a decision of Kern's in the log: nobody has to look it up any more.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam
@@ -48,7 +49,7 @@ _OPEN_QUESTION = _requirements.select().where(
     _requirements.c.kind == RequirementKind.unknown_outcome.value,
     _requirements.c.status == RequirementStatus.pending.value,
 )
-_LONGEST_ERROR = 500
+_LONGEST_ERROR, _MOST_EVIDENCE = 500, 10
 
 
 def ask(
@@ -59,6 +60,7 @@ def ask(
     now: datetime,
     *,
     error: str | None = None,
+    evidence: Sequence[str] = (),
 ) -> Gate:
     """Open the question what became of a call, with what is known of its attempt."""
     if reason is UnknownReason.timed_out:
@@ -71,6 +73,7 @@ def ask(
         beat_at=call.beat_at,
         idempotency_key=call.id,
         error=None if error is None else error[:_LONGEST_ERROR],
+        evidence=tuple(text[:_LONGEST_ERROR] for text in evidence[-_MOST_EVIDENCE:]),
     )
     call.status = ToolCallStatus.unknown.value
     row = open_requirement(tx, run, call, _question(tx, run, call, facts, now), now)

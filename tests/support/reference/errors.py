@@ -22,6 +22,7 @@ _ADVICE = {
     "`even_if_running=True`.",
     "SessionBusy": 'Try again when the session\'s run has ended, or pass `on_busy="queue"`.',
     "Unavailable": "Try again: what was acknowledged is kept. `kern doctor` names the part.",
+    "OutcomeUnknown": "Raise it in a tool of your own; the run then asks what happened.",
     "AuditBroken": "Find out who wrote to the database: the message names the first bad row.",
 }
 _INTRODUCTION = """\

@@ -3,9 +3,12 @@
 import asyncio
 import threading
 
+from pydantic import JsonValue
 from sqlmodel import Session
 
-from kern.activities.attempt import Attempt, Executions
+from kern.activities.attempt import Attempt
+from kern.activities.executions import Executions
+from kern.activities.result_journal import ResultKeeper
 from kern.activities.tool_loop import Ended, Returned
 from kern.db.engine.stores import MemoryStore
 from kern.db.turns import calls
@@ -36,13 +39,17 @@ class Slow(Attempt[str]):
     """An attempt that takes two steps to store what the call came to."""
 
     def __init__(self) -> None:
-        super().__init__(MemoryStore(), execution(), "token", "tool_call")
+        db = MemoryStore()
+        super().__init__(db, execution(), "token", "tool_call", results=ResultKeeper(db))
         self.begins, self.may_store = asyncio.Event(), asyncio.Event()
         self.ended = asyncio.Event()
         self.stored: list[Ended[str]] = []
 
     def outcome_of(self, value: object) -> str:
         return str(value)
+
+    async def end_as_happened(self, result: JsonValue) -> None:
+        raise NotImplementedError
 
     async def end(self, ended: Ended[str], *, is_active: bool = True) -> None:  # noqa: ARG002  nothing follows here
         self.begins.set()

@@ -265,6 +265,7 @@ def upgrade() -> None:
         sa.Column("effect", sa.String(), nullable=False),
         sa.Column("retries", sa.Integer(), nullable=False),
         sa.Column("timeout", sa.Float(), nullable=True),
+        sa.Column("has_reconciler", sa.Boolean(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("outcome", sa.String(), nullable=True),
         sa.Column("result", sa.Text(), nullable=True),
