@@ -32,7 +32,8 @@ class StepRow(KernRow, table=True):
     workflow of it first. `source` says where its input is: `run`, `out:` and the step whose content
     it is, or `in:` and the step in whose `given` it is. `last_id` is the step that holds its
     content, if that is not itself. A step that is done again opens what it holds in its next
-    `round`.
+    `round`. `path_key` names its place in the run: instances of later rounds, which are
+    `is_repeated`, have that of the first.
     """
 
     __tablename__ = "kern_steps"
@@ -52,6 +53,8 @@ class StepRow(KernRow, table=True):
     parent_id: str | None = None
     parent_round: int = 0
     place: int = 0
+    path_key: str = ""
+    is_repeated: bool = False
     lane: str | None = None
     announced_by: str | None = None
     phase: str

@@ -65,6 +65,7 @@ def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime)
         last_event=1,
         is_streamed=parent.is_streamed,
         input=child.input,
+        idempotency_key=child.idempotency_key,
         dependencies=parent.dependencies,
         run_metadata=parent.run_metadata,
         created_at=now,
