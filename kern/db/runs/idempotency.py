@@ -18,6 +18,7 @@ from sqlmodel import Session
 from kern.db.engine.plain_rows import execute
 from kern.db.engine.records import RunRecord
 from kern.db.engine.typed_tables import TOOL_CALLS
+from kern.db.engine.unit_of_work import save
 from kern.db.reading.run_outputs import KEY_LENGTH
 from kern.values.canonical import digest
 from kern.values.states import ToolOutcome
@@ -55,6 +56,9 @@ def new_key(
     """
     base = digest([run.idempotency_key or run.id, *place, arguments_digest])[:KEY_LENGTH]
     key, times = base, 0
+    if not is_first:
+        # The call before may have ended in this transaction.
+        save(tx)
     while key in others or (not is_first and _stands(tx, run.id, key)):
         times += 1
         key = f"{base}-{times}"
