@@ -24,6 +24,10 @@ _OF_A_RUN = {
 }  # fmt: skip
 
 
+# Of each value in a list; `kern show` and `kern approve` show all of it.
+_LONGEST_VALUE = 60
+
+
 def print_runs(
     *, status: RunStatus | None, user: str | None, limit: int, after: str | None, as_json: bool
 ) -> None:
@@ -62,7 +66,7 @@ def print_pending(
         say("Nothing waits for a person.")
         return
     headings = ("ID", "RUN", "SINCE", "DUE", "WHAT")
-    say_table(headings, [_pending_row(item) for item in page.requirements])
+    say_table(headings, [_pending_row(item) for item in page.requirements], wraps=True)
     _say_more(len(page.requirements), page.next_cursor, "pending")
 
 
@@ -74,9 +78,9 @@ _WITH_QUESTION = {
 }
 
 
-def question_of(item: Requirement) -> str:
-    """Say in one line what a requirement asks of a person."""
-    call = show_call(item.tool_name, item.arguments)
+def question_of(item: Requirement, limit: int | None = None) -> str:
+    """Say in one line what a requirement asks of a person; `limit` shortens each value."""
+    call = show_call(item.tool_name, item.arguments, limit)
     why = one_line(item.question or "")
     approvals = f" ({item.approvals} of {item.quorum} approvals)" if item.quorum > 1 else ""
     fields = ", ".join(field.name for field in item.fields)
@@ -129,7 +133,13 @@ def _pending_row(item: Requirement) -> tuple[str, ...]:
     since = show_age(item.created_at)
     # A run that is nobody's part has a path of its own name and the tool's, which say nothing new.
     inside = f"{' → '.join(item.path[:-1])}: " if len(item.path) > len(("run", "tool")) else ""
-    return show_id(item.id), show_id(item.run_id), since, due, f"{inside}{question_of(item)}"
+    return (
+        show_id(item.id),
+        show_id(item.run_id),
+        since,
+        due,
+        f"{inside}{question_of(item, _LONGEST_VALUE)}",
+    )
 
 
 def _say_more(row_count: int, next_cursor: str | None, command: str) -> None:

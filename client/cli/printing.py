@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from kern.client.cli.exact import call_text, exact
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -95,12 +97,19 @@ def say_json(value: Mapping[str, object]) -> None:
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
-def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; the last column takes the room that is left, and the others are whole."""
+def say_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, wraps: bool = False
+) -> None:
+    """Print a table; the last column takes the room that is left, and the others are whole.
+
+    With `wraps` the last column is whole too, on as many lines as it takes, blank for blank.
+    """
     from rich.cells import cell_len
     from rich.table import Table
 
-    lines = [[one_line(cell) for cell in row] for row in rows]
+    lines = [
+        [*map(one_line, row[:-1]), safe(row[-1]) if wraps else one_line(row[-1])] for row in rows
+    ]
     widths = [
         max(cell_len(cell) for cell in (heading, *(line[index] for line in lines)))
         for index, heading in enumerate(headings)
@@ -110,7 +119,9 @@ def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths[-1] = max(_NARROWEST, min(widths[-1], room))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, width in zip(headings, widths, strict=True):
-        table.add_column(heading, no_wrap=True, overflow="ellipsis", width=width)
+        is_last = wraps and heading == headings[-1]
+        overflow: Literal["fold", "ellipsis"] = "fold" if is_last else "ellipsis"
+        table.add_column(heading, no_wrap=not is_last, overflow=overflow, width=width)
     for line in lines:
         table.add_row(*line)
     console().print(table, soft_wrap=False)
@@ -143,15 +154,12 @@ def show_length(length: timedelta) -> str:
 
 def show_value(value: "JsonValue") -> str:
     """Return a JSON value as one line."""
-    return one_line(json.dumps(value, ensure_ascii=False))
+    return exact(value)
 
 
-def show_call(name: str | None, arguments: "dict[str, JsonValue]") -> str:
-    """Return a call as it would be written."""
-    parameters = ", ".join(
-        f"{one_line(key)}={show_value(value)}" for key, value in arguments.items()
-    )
-    return f"{one_line(name or '')}({parameters})"
+def show_call(name: str | None, arguments: "dict[str, JsonValue]", limit: int | None = None) -> str:
+    """Return a call as it would be written; `limit` shortens each of its values."""
+    return call_text(name, arguments, limit=limit)
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

@@ -1,0 +1,142 @@
+"""Spells values so that whoever reads them reads exactly what runs, character by character.
+
+A terminal shows many different texts alike: it leaves characters out, joins them, draws blanks of
+many kinds, and draws letters of one script like those of another. So values are shown as JSON in
+which every character that could be misread is spelled out. A text that contains such a spelling
+itself is told apart: JSON doubles its backslash.
+
+Sources: general categories and canonical forms by Python's `unicodedata`; the code points that are
+ignored by default by https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point; mixed
+scripts after https://www.unicode.org/reports/tr39/#Mixed_Script_Detection.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from pydantic import JsonValue
+
+_IGNORED = (
+    (0x00AD, 0x00AD),
+    (0x034F, 0x034F),
+    (0x061C, 0x061C),
+    (0x115F, 0x1160),
+    (0x17B4, 0x17B5),
+    (0x180B, 0x180F),
+    (0x200B, 0x200F),
+    (0x202A, 0x202E),
+    (0x2060, 0x206F),
+    (0x3164, 0x3164),
+    (0xFE00, 0xFE0F),
+    (0xFEFF, 0xFEFF),
+    (0xFFA0, 0xFFA0),
+    (0xFFF0, 0xFFF8),
+    (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A),
+    (0xE0000, 0xE0FFF),
+)
+# U+2800 is drawn as nothing, though it counts as a symbol.
+_BLANK = frozenset("\u2800")
+_WORD = re.compile(r"\w+")
+# Scripts with letters that look like those of another.
+_SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
+_LATIN_1 = 0x100
+_CUT = "…[{} more characters]"
+_CUT_ITEMS = "…[{} more]"
+
+
+def spelled(text: str) -> str:
+    """Return a text in which every character that could be misread is spelled out."""
+    if text.isascii() and text.isprintable():
+        return text
+    is_composed = unicodedata.is_normalized("NFC", text)
+    foreign = _foreign_letters(text)
+    return "".join(
+        _escape(char) if index in foreign or _misleads(char, is_composed=is_composed) else char
+        for index, char in enumerate(text)
+    )
+
+
+def exact(value: JsonValue) -> str:
+    """Return a JSON value on one line, with nothing left out, joined or collapsed."""
+    return spelled(json.dumps(value, ensure_ascii=False))
+
+
+def shortened(value: JsonValue, limit: int) -> str:
+    """Return a JSON value of about `limit` characters, which says what it leaves out."""
+    whole = exact(value)
+    if len(whole) <= limit:
+        return whole
+    if isinstance(value, str):
+        return f'{exact(value[:limit])[:-1]}{_CUT.format(len(value) - limit)}"'
+    if isinstance(value, list):
+        return _some([shortened(item, limit // 2) for item in value], limit, "[", "]")
+    if isinstance(value, dict):
+        pairs = [f"{exact(key)}: {shortened(item, limit // 2)}" for key, item in value.items()]
+        return _some(pairs, limit, "{", "}")
+    return f"{whole[:limit]}{_CUT.format(len(whole) - limit)}"
+
+
+def call_text(
+    name: str | None, arguments: Mapping[str, JsonValue], *, limit: int | None = None
+) -> str:
+    """Return a call as it would be written; `limit` shortens each value, and never the call."""
+    parameters = ", ".join(
+        f"{spelled(key)}={exact(value) if limit is None else shortened(value, limit)}"
+        for key, value in arguments.items()
+    )
+    return f"{spelled(name or '')}({parameters})"
+
+
+def _some(items: Sequence[str], limit: int, left: str, right: str) -> str:
+    taken: list[str] = []
+    length = 0
+    for item in items:
+        if taken and length + len(item) > limit:
+            taken.append(_CUT_ITEMS.format(len(items) - len(taken)))
+            break
+        taken.append(item)
+        length += len(item)
+    return f"{left}{', '.join(taken)}{right}"
+
+
+def _escape(char: str) -> str:
+    return ascii(char)[1:-1] if not char.isascii() or not char.isprintable() else char
+
+
+@cache
+def _misleads(char: str, *, is_composed: bool) -> bool:
+    if char.isascii():
+        return not char.isprintable()
+    category, code = unicodedata.category(char), ord(char)
+    return (
+        category[0] in "CZ"
+        or char in _BLANK
+        or any(first <= code <= last for first, last in _IGNORED)
+        # Another spelling of the same letters is drawn alike.
+        or (not is_composed and category[0] == "M")
+        or unicodedata.normalize("NFC", char) != char
+        or (code >= _LATIN_1 and unicodedata.normalize("NFKC", char).isascii())
+    )
+
+
+def _foreign_letters(text: str) -> set[int]:
+    """Return where letters of another script stand in words with Latin ones."""
+    foreign: set[int] = set()
+    for word in _WORD.finditer(text):
+        scripts = [_script(char) for char in word.group()]
+        if "LATIN" in scripts:
+            foreign.update(
+                word.start() + index
+                for index, script in enumerate(scripts)
+                if script not in (None, "LATIN")
+            )
+    return foreign
+
+
+@cache
+def _script(char: str) -> str | None:
+    first = unicodedata.name(char, "").partition(" ")[0]
+    return first if first in _SCRIPTS else None

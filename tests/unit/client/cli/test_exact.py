@@ -1,0 +1,107 @@
+"""What a person is shown is what runs: texts that differ are shown differently."""
+
+import json
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import JsonValue
+
+from kern.client.cli.exact import call_text, exact, shortened, spelled
+
+ALIKE = [
+    ("acct-1", "acct-\u200b1"),
+    ("dana@example.com", "dana@exam\u2060ple.com"),
+    ("DE021001", "DE02\u00ad1001"),
+    ("approve", "approve\U000e0069\U000e0067"),
+    ("pay", "pay\ufe0f"),
+    ("rm -r /a b", "rm -r /a  b"),
+    ("a b", "a\u00a0b"),
+    ("a b", "a\u3000b"),
+    ("a b", "a\u2003b"),
+    ("ab", "a\u2800b"),
+    ("ab", "a\u3164b"),
+    ("ab", "a\u115fb"),
+    ("100", "\u202e001"),
+    ("caf\u00e9", "cafe\u0301"),
+    ("\u00c5", "\u212b"),
+    ("paypal", "p\u0430yp\u0430l"),
+    ("IBAN", "\u0399BAN"),
+    ("100", "\uff11\uff10\uff10"),
+    ("pay", "\U0001d429ay"),
+    ("a", "a\x7f"),
+    ("a", "a\x1b[2J"),
+    ("a", "a\n"),
+    ("\u200b", "\\u200b"),
+    ("a", "a\ud800"),
+]
+
+
+@pytest.mark.parametrize(("plain", "other"), ALIKE, ids=ascii)
+def test_texts_that_look_alike_are_told_apart(plain: str, other: str) -> None:
+    shown = exact(other)
+    assert shown != exact(plain)
+    # What is special about it is spelled in what everybody sees.
+    assert shown.isascii() or plain == "caf\u00e9"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Straße 5",
+        "Überweisung",
+        "Привет",
+        "日本語",
+        "naïve",
+        "हिन्दी",
+        "ไทย",
+        "Ελλάδα",
+        "m² 5 €",
+        "🎉",
+    ],
+)
+def test_what_people_write_stays_as_it_is(text: str) -> None:
+    assert unicodedata.is_normalized("NFC", text)
+    assert spelled(text) == text
+
+
+@given(st.text(), st.text())
+def test_different_texts_are_shown_differently(first: str, second: str) -> None:
+    assert (exact(first) == exact(second)) == (first == second)
+
+
+@given(st.text())
+def test_nothing_that_is_shown_is_invisible(text: str) -> None:
+    for char in exact(text):
+        assert unicodedata.category(char)[0] != "C"
+        assert char == " " or unicodedata.category(char)[0] != "Z"
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.text(min_size=1), values, max_size=6), st.integers(20, 60))
+def test_a_shortened_call_names_every_argument(arguments: dict[str, JsonValue], limit: int) -> None:
+    text = call_text("pay", arguments, limit=limit)
+    for name, value in arguments.items():
+        assert f"{spelled(name)}={shortened(value, limit)}" in text
+    assert text.endswith(")")
+
+
+def test_what_is_cut_is_said() -> None:
+    assert shortened("x" * 100, 20) == '"' + "x" * 20 + '…[80 more characters]"'
+    assert shortened([1] * 100, 20).endswith("more]]")
+    assert "more" in shortened({str(n): n for n in range(50)}, 20)
+    assert shortened("short", 20) == '"short"'
+
+
+def test_a_long_text_in_one_argument_hides_no_other() -> None:
+    arguments: dict[str, JsonValue] = {"account": "DE02 " + "." * 500, "amount": 1e6, "to": "mal"}
+    text = call_text("transfer", arguments, limit=40)
+    assert text.endswith('amount=1000000.0, to="mal")')
+    assert json.dumps("mal") in call_text("transfer", arguments)
