@@ -139,8 +139,11 @@ class SessionState(dict[str, JsonValue]):
         """
         commuting: list[StateChange] = []
         plain: list[StateChange] = []
+        steps_of: dict[str, list[StateChange]] = {}
+        for change in self._commuting:
+            steps_of.setdefault(change.key, []).append(change)
         for key in map(_name, dict.fromkeys([*self, *self._before, *self._assigned])):
-            steps = [change for change in self._commuting if change.key == key]
+            steps = steps_of.get(key, [])
             if key not in self._assigned and self._explains(key, steps):
                 commuting += steps
             elif key in self:
@@ -185,8 +188,12 @@ class SessionState(dict[str, JsonValue]):
             raise InvalidInput(message) from error
 
     def _commute(self, change: StateChange) -> None:
-        now = {change.key: self[change.key]} if change.key in self else {}
-        super().update(apply_changes(now, [change]))
+        if change.op == "append" and change.key in self:
+            # In place: a copy for each item would cost the square of their number.
+            _items(self, change.key).append(change.value)
+        else:
+            now = {change.key: self[change.key]} if change.key in self else {}
+            super().update(apply_changes(now, [change]))
         self._commuting.append(change.model_copy(deep=True))
 
 
@@ -198,18 +205,46 @@ def apply_changes(
     Raises:
         InvalidInput: a value cannot be incremented or appended to.
     """
-    result = copy.deepcopy(dict(state))
+    editor = StateEditor(state)
     for change in changes:
+        editor.apply(change)
+    return copy.deepcopy(editor.state)
+
+
+class StateEditor:
+    """A state to which changes are applied one by one, each at the cost of the change alone.
+
+    Attributes:
+        state: The state so far. Values that no change touched are those of the original.
+    """
+
+    def __init__(self, state: Mapping[str, JsonValue]) -> None:
+        self.state = dict(state)
+        # Keys whose list was made here, so that it may grow in place.
+        self._grown: set[str] = set()
+
+    def apply(self, change: StateChange) -> None:
+        """Apply a change.
+
+        Raises:
+            InvalidInput: its value cannot be incremented or appended to; nothing was changed.
+        """
+        key = change.key
         match change.op:
             case "set":
-                result[change.key] = change.value
+                self.state[key] = change.value
             case "delete":
-                result.pop(change.key, None)
+                self.state.pop(key, None)
             case "increment":
-                result[change.key] = _sum(result, change)
+                self.state[key] = _sum(self.state, change)
             case "append":
-                result[change.key] = [*_items(result, change.key), change.value]
-    return result
+                items = _items(self.state, key)
+                if key not in self._grown:
+                    items = self.state[key] = [*items]
+                    self._grown.add(key)
+                items.append(change.value)
+        if change.op != "append":
+            self._grown.discard(key)
 
 
 def changes_of(value: Mapping[str, JsonValue] | Sequence[StateChange]) -> list[StateChange]:
@@ -259,10 +294,11 @@ def _misfit(error: ValidationError) -> str:
 
 def overwrites(state: Mapping[str, JsonValue], change: StateChange) -> bool:
     """Whether a set or delete replaces a value that was stored since the key was read."""
-    now = _digest_of(state, change.key)
-    if change.op not in {"set", "delete"} or change.seen in {None, now}:
+    if change.op not in {"set", "delete"} or change.seen is None:
         return False
-    return now != _digest_of(apply_changes(state, [change]), change.key)
+    now = _digest_of(state, change.key)
+    after = digest(change.value) if change.op == "set" else ""
+    return now not in {change.seen, after}
 
 
 def _name(key: object) -> str:

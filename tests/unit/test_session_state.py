@@ -15,6 +15,7 @@ from kern.errors import InvalidInput
 from kern.session_state import (
     SessionState,
     StateChange,
+    StateEditor,
     apply_changes,
     changes_of,
     overwrites,
@@ -336,3 +337,32 @@ def test_whoever_gives_no_change_is_shown_one() -> None:
 def test_changes_that_are_none_are_refused(asked: object) -> None:
     with pytest.raises(InvalidInput):
         changes_of(asked)  # type: ignore[arg-type]
+
+
+def test_a_thousand_appends_cost_what_they_add() -> None:
+    """Each appended to a list in place: a copy for each would cost the square of their number."""
+    state = SessionState({"seen": [0]})
+    seen = state["seen"]
+    for number in range(1, 1000):
+        state.append("seen", number)
+    assert state["seen"] is seen
+    changes = state.changes()
+    assert [change.op for change in changes] == ["append"] * 999
+    before: dict[str, JsonValue] = {"seen": [0], "other": [1]}
+    editor = StateEditor(before)
+    editor.apply(changes[0])
+    grown = editor.state["seen"]
+    for change in changes[1:]:
+        editor.apply(change)
+    assert editor.state["seen"] is grown
+    assert grown == list(range(1000))
+    # What it began with is as it was.
+    assert before == {"seen": [0], "other": [1]}
+
+
+def test_a_list_that_was_set_meanwhile_is_not_grown_in_place() -> None:
+    editor, value = StateEditor({"a": [1]}), [5]
+    editor.apply(StateChange(op="append", key="a", value=2))
+    editor.apply(StateChange(op="set", key="a", value=value))
+    editor.apply(StateChange(op="append", key="a", value=6))
+    assert (editor.state["a"], value) == ([5, 6], [5])

@@ -19,6 +19,8 @@ from kern.values.canonical import clean_text, parse_json
 from kern.values.states import RequirementKind, ToolCallStatus, ToolOutcome
 
 _MOST_CORRECTIONS = 3
+# Of one answer. A workflow can have two thousand activities open, and an odd answer asks for more.
+_MOST_CALLS = 500
 # This many calls beyond the limit are answered with an error; then the run fails.
 _CALLS_BEYOND_LIMIT = 20
 
@@ -50,7 +52,14 @@ def plan(agent: ModelComponent, response: ModelResponse, so_far: RunSoFar) -> An
     earlier = list(so_far.calls)
     for index, requested in enumerate(response.tool_calls):
         before = replace(so_far, call_count=so_far.call_count + index, calls=earlier)
-        call = plan_call(agent, requested, before)
+        if index < _MOST_CALLS:
+            call = plan_call(agent, requested, before)
+        else:
+            problem = (
+                f"An answer may ask for {_MOST_CALLS} calls at once, and this one asks for "
+                f"{len(response.tool_calls)}. This call was not made: ask for it in the next one."
+            )
+            call = _refused(requested, clean_text(requested.name), problem)
         calls.append(call)
         earlier.append(_as_execution(call))
     if len(calls) > 1:

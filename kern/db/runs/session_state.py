@@ -10,7 +10,7 @@ from kern.db.journal.events import record
 from kern.db.reading.run_outputs import no_run
 from kern.db.runs.session_queue import lock_session
 from kern.errors import InvalidInput
-from kern.session_state import StateChange, apply_changes, overwrites
+from kern.session_state import StateChange, StateEditor, overwrites
 
 
 def change_state(tx: Session, run: MutableRun, changes: list[StateChange], now: datetime) -> None:
@@ -25,22 +25,22 @@ def change_state(tx: Session, run: MutableRun, changes: list[StateChange], now: 
     if session is None:
         raise no_run(run.id)
     applied: list[JsonValue] = []
+    editor = StateEditor(session.state)
     for change in changes:
         operation = change.model_dump(mode="json", exclude={"seen"})
+        is_lost = overwrites(editor.state, change)
+        before = _value(editor.state, change.key) if is_lost else {}
         try:
-            after = apply_changes(session.state, [change])
+            editor.apply(change)
         except InvalidInput as error:
             # Another run changed the type of the value; the call has happened all the same.
             record(tx, run, "session_state_refused", now, change=operation, reason=str(error))
             continue
-        if overwrites(session.state, change):
-            values = {
-                "lost": _value(session.state, change.key),
-                "stands": _value(after, change.key),
-            }
+        if is_lost:
+            values = {"lost": before, "stands": _value(editor.state, change.key)}
             record(tx, run, "session_state_overwritten", now, key=change.key, **values)
-        session.state = after
         applied.append(operation)
+    session.state = editor.state
     session.state_version += 1
     session.updated_at = now
     record(tx, run, "session_state_changed", now, changes=applied)

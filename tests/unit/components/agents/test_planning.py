@@ -176,3 +176,16 @@ def test_calls_come_before_the_schema_of_the_answer() -> None:
     answer = answered("let me look", calls=[call])
     assert len(answer.calls) == 1
     assert answer.correction is None
+
+
+def test_calls_beyond_what_one_answer_may_ask_for_are_refused() -> None:
+    requested = [RequestedCall(id=str(n), name="note", arguments="{}") for n in range(2100)]
+
+    def note() -> str:
+        return "noted"
+
+    answer = plan(agent(note), ModelResponse(provider="x", tool_calls=requested), RunSoFar())
+    refused = [call for call in answer.calls if call.error]
+    assert len(answer.calls) == 2100
+    assert len(refused) == 1600
+    assert "500" in (refused[0].error or "")
