@@ -1,6 +1,7 @@
 """A thread with an event loop of its own, and the calls that other threads make into it."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -8,7 +9,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from kern.client.processes.calls import CallBridge
-from kern.errors import KernError
+from kern.errors import KernError, Unavailable
 
 Result = TypeVar("Result")
 
@@ -27,6 +28,7 @@ class LoopThread:
         self._calls = CallBridge(self._loop)
         self._thread = threading.Thread(target=self._turn, name=name, daemon=True)
         self._thread.start()
+        self._process = os.getpid()
 
     @property
     def is_running(self) -> bool:
@@ -46,6 +48,7 @@ class LoopThread:
                 "that begins with 'a'."
             )
             raise KernError(message)
+        self._check_process()
         answer = self._calls.submit(work())
         try:
             return answer.result()
@@ -61,6 +64,7 @@ class LoopThread:
         """
         if asyncio.get_running_loop() is self._loop:
             return await work()
+        self._check_process()
         return await asyncio.wrap_future(self._calls.submit(work()))
 
     def submit(self, coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
@@ -82,6 +86,14 @@ class LoopThread:
             self.submit(self._calls.end()).result(_LAST_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_JOIN_SECONDS)
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            message = (
+                "This process was forked from the one whose runtime this is, and has a runtime of "
+                "its own: run the component, or open isolated_runtime(), after the fork."
+            )
+            raise Unavailable(message)
 
     def _turn(self) -> None:
         self._loop.run_forever()

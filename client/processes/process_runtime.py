@@ -18,6 +18,7 @@ from kern.contracts.database import Database
 from kern.db.engine.databases import store_of
 from kern.db.engine.store import Store
 from kern.errors import Unavailable
+from kern.process.forks import abandon, on_fork
 from kern.process.settings import Settings, read_settings
 
 _INTERRUPTED = 130
@@ -123,7 +124,17 @@ def _close_at_exit() -> None:
     (before_threads or atexit.register)(_leave)
 
 
+def _begin_anew() -> None:
+    """Abandon, in a forked child, the runtime of the parent: its thread is not here."""
+    global _lock, _runtime, _operator
+    abandon(_runtime, _operator)
+    _lock, _runtime, _operator = threading.Lock(), None, None
+
+
 def _check_running() -> None:
     if _is_over:
         message = "This process is shutting down: it begins no more runs."
         raise Unavailable(message)
+
+
+on_fork(in_child=_begin_anew)

@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kern.errors import Unavailable
+from kern.process.forks import abandon, on_fork
 
 DATABASE = "temporal.db"
 RECORD = "server.json"
@@ -181,6 +182,12 @@ def _signal(pid: int, birth: str, number: signal.Signals, seconds: float) -> boo
     return _wait_gone(pid, birth, seconds)
 
 
+def _forget_children() -> None:
+    """Abandon, in a forked child, the handles of processes that are its parent's children."""
+    abandon(*_CHILDREN.values())
+    _CHILDREN.clear()
+
+
 def _reap() -> None:
     for pid in [pid for pid, child in list(_CHILDREN.items()) if child.poll() is not None]:
         _CHILDREN.pop(pid, None)
@@ -229,3 +236,6 @@ def _ps(pid: str | None, columns: str, locale: str) -> str:
         check=False,
     )
     return os.fsdecode(done.stdout)
+
+
+on_fork(in_child=_forget_children)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from kern.process.forks import abandon, on_fork
+
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
@@ -76,3 +78,13 @@ async def _life(loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None]:
             pools = _pools.pop(loop, None)
         for client in pools.clients.values() if pools else ():
             await client.close()
+
+
+def _begin_anew() -> None:
+    """Abandon, in a forked child, the connections of the parent."""
+    global _lock, _pools
+    abandon(_pools)
+    _lock, _pools = Lock(), {}
+
+
+on_fork(in_child=_begin_anew)
