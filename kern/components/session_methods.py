@@ -12,6 +12,7 @@ from kern.media import FileContent
 from kern.run import Message
 from kern.session import Session, SessionMetrics, SessionPage
 from kern.session_state import StateChange, changes_of
+from kern.values.validation import described, require_bools
 
 Changes = Mapping[str, JsonValue] | Sequence[StateChange]
 
@@ -265,9 +266,10 @@ class SessionMethods(ServedComponent):
 def _named(
     session_id: str, viewer: Viewer, name: str | None, *, autogenerate: bool
 ) -> Work[Session]:
+    require_bools(InvalidInput, autogenerate=autogenerate)
     if name is not None and not autogenerate:
         return lambda service: service.sessions.rename(viewer, session_id, name)
     if name is None and autogenerate:
         return lambda service: service.naming.name_by_model(viewer, session_id)
-    message = f"name is {name!r} and autogenerate is {autogenerate!r}: give one of them."
+    message = f"name is {described(name)} and autogenerate is {autogenerate}: give one of them."
     raise InvalidInput(message)

@@ -8,8 +8,11 @@ another alphabet that looks the same; and nobody may pass for somebody else by o
 import unicodedata
 
 from kern.errors import InvalidInput
+from kern.values.validation import described
 
 _LONGEST = 200
+# So much of a name is repeated in a message.
+_SHOWN = 200
 # Controls, format characters (zero-width ones, directions), surrogates, private and unassigned.
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 # Alphabets whose letters look like those of one another.
@@ -22,18 +25,22 @@ _LOOK_ALIKES = str.maketrans(
 )
 
 
-def person_name(what: str, value: str) -> str:
+def person_name(what: str, value: object) -> str:
     """Return a name as it is stored: NFKC, trimmed, with single blanks.
 
     Raises:
-        InvalidInput: it is empty or too long, has an invisible character, or mixes alphabets whose
-            letters look alike within one word.
+        InvalidInput: it is no text, empty or too long, has an invisible character, or mixes
+            alphabets whose letters look alike within one word.
     """
+    if not isinstance(value, str):
+        message = f"{what} is {described(value)}: it has to be a text."
+        raise InvalidInput(message)
     name = " ".join(unicodedata.normalize("NFKC", value).split())
+    shown = ascii(value)[:_SHOWN]
     hidden = next((char for char in name if unicodedata.category(char) in _INVISIBLE), None)
     if hidden is not None:
         message = (
-            f"{what} is {value!a}: U+{ord(hidden):04X} cannot be seen, so it is no part of a "
+            f"{what} is {shown}: U+{ord(hidden):04X} cannot be seen, so it is no part of a "
             "name. Type the name again."
         )
         raise InvalidInput(message)
@@ -44,7 +51,7 @@ def person_name(what: str, value: str) -> str:
         scripts = sorted({_script(char) for char in word if char.isalpha()} & _ALIKE)
         if len(scripts) > 1:
             message = (
-                f"{what} is {value!a}: the word {word!a} mixes {' and '.join(scripts)} "
+                f"{what} is {shown}: {word[:_SHOWN]!a} mixes {' and '.join(scripts)} "
                 "letters, which look alike. Type it in one alphabet."
             )
             raise InvalidInput(message)
