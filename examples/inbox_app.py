@@ -4,7 +4,7 @@ from html import escape
 from typing import Annotated, Literal
 
 from fastapi import FastAPI, Form, Header, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 
 from kern import inbox
 from kern.errors import KernError
@@ -24,8 +24,8 @@ def card(item: Requirement) -> str:
 
 
 @app.exception_handler(KernError)
-async def show_error(_request: Request, error: KernError) -> HTMLResponse:
-    return HTMLResponse(f"<p>{escape(str(error))}</p>", error.http_status)
+async def show_error(_request: Request, error: KernError) -> PlainTextResponse:
+    return PlainTextResponse(str(error), error.http_status)
 
 
 @app.get("/")
