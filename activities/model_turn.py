@@ -89,13 +89,16 @@ class ModelTurn:
         reach("model_turn.before_call")
         with self._published(ask, conversation) as text:
             watch = FirstToken(text)
-            own = definition_of(agent).turn_policy.opening() if ask.turn == 1 else None
-            response = own or await self._ask(agent, conversation, watch.delta)
-            seconds = watch.seconds if own is None else None
+            opening = definition_of(agent).turn_policy.opening() if ask.turn == 1 else None
+            response = opening or await self._ask(agent, conversation, watch.delta)
+            seconds = watch.seconds if opening is None else None
             reach("model_turn.before_store")
             planned = await _planned(agent, response, conversation)
             answer = replace(
-                planned, began=started_at, first_token_seconds=seconds, is_own=own is not None
+                planned,
+                began=started_at,
+                first_token_seconds=seconds,
+                is_own=opening is not None,
             )
             now = datetime.now(UTC)
             outcome = await self._db.write(

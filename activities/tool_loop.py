@@ -112,9 +112,9 @@ async def _ended(
 
 
 def _answers(loop: asyncio.AbstractEventLoop) -> bool:
-    answered = threading.Event()
-    loop.call_soon_threadsafe(answered.set)
-    return answered.wait(_LAG_SECONDS)
+    reply = threading.Event()
+    loop.call_soon_threadsafe(reply.set)
+    return reply.wait(_LAG_SECONDS)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -94,13 +94,15 @@ class Workflow(Runnable):
             Conflict: the run has not failed, or is a child of another run.
         """
         viewer, failed_id = self._viewer(user_id), id_of(run_id)
-        return self._typed(self._do(lambda service: service.interaction.retry(viewer, failed_id)))
+        return self._cast_output(
+            self._do(lambda service: service.interaction.retry(viewer, failed_id))
+        )
 
     async def aretry_run(self, run_id: str | RunOutput, *, user_id: str | None = None) -> RunOutput:
         """As `retry_run`, for async callers."""
         viewer, failed_id = self._viewer(user_id), id_of(run_id)
         output = await self._ado(lambda service: service.interaction.retry(viewer, failed_id))
-        return self._typed(output)
+        return self._cast_output(output)
 
     def get_steps(
         self,

@@ -25,7 +25,10 @@ FOREIGN = {
     *("held", "heard", "shown", "kept", "left", "seen", "meant", "gone", "begun", "began"),
     *("wanted", "needed", "chosen", "spoken"),
     *("waits", "asks", "begins", "ends", "stands", "tells", "says", "knows", "goes", "comes"),
-    "did",
+    *("did", "own", "mine", "ours", "theirs", "they", "everything", "anything", "something"),
+    *("anybody", "everyone", "anyone", "someone", "got", "met", "won", "built", "drawn"),
+    *("brought", "thought", "named", "declared", "typed", "passed", "served", "settled", "born"),
+    *("grown", "answered", "decided", "called", "looked", "beside"),
 }
 # These are foreign as a part of a longer name, too: `told_by`, `what_follows`, `stands_still`.
 FOREIGN_PARTS = {
@@ -129,8 +132,12 @@ def bound_names(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, node.id
             case ast.Attribute(ctx=ast.Store()):
                 yield node.lineno, node.attr
-            case ast.ExceptHandler(name=str(caught)) | ast.MatchAs(name=str(caught)):
-                yield node.lineno, caught
+            case ast.ExceptHandler(name=str(bound)) | ast.MatchAs(name=str(bound)):
+                yield node.lineno, bound
+            case ast.MatchStar(name=str(bound)) | ast.MatchMapping(rest=str(bound)):
+                yield node.lineno, bound
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                yield from ((node.lineno, item.asname) for item in aliases if item.asname)
             case _:
                 pass
 

@@ -39,8 +39,8 @@ app = typer.Typer(
 )
 
 
-def _show_version(is_asked: bool) -> None:
-    if is_asked:
+def _show_version(is_set: bool) -> None:
+    if is_set:
         from kern import __version__
 
         say(f"kern {__version__}")

@@ -93,7 +93,7 @@ def ask_until_done(
 ) -> RunOutput:
     """Ask for what the run waits for, until it has ended or the person leaves something open."""
     while output.active_requirements:
-        answered = [
+        answers = [
             prompts.ask(item, by, prompts.Edits(editable, tool_of(component, item)))
             for item in output.active_requirements
         ]
@@ -104,7 +104,7 @@ def ask_until_done(
             after = component.get_run_output(output.run_id, user_id=output.user_id)
             if isinstance(error, AlreadyResolved):
                 after = component.continue_run(output.run_id, user_id=output.user_id)
-        if not all(answered):
+        if not all(answers):
             return after
         output = after
     return output
@@ -120,20 +120,20 @@ def _begin(component: Runnable, order: Order, run_id: str, screen: AnyScreen | N
     options: RunOptions = {**order.options, "run_id": run_id}
     if screen is None:
         return component.run(order.text, **options)
-    everything = isinstance(screen, StepScreen)
+    with_all_events = isinstance(screen, StepScreen)
     return screen.follow(
-        component.run(order.text, stream=True, stream_events=everything, **options)
+        component.run(order.text, stream=True, stream_events=with_all_events, **options)
     )
 
 
 def _go_on(component: Runnable, output: RunOutput, screen: AnyScreen | None) -> RunOutput:
-    run_id, decided, owner = output.run_id, output.requirements, output.user_id
+    run_id, requirements, owner = output.run_id, output.requirements, output.user_id
     if screen is None:
-        return component.continue_run(run_id, decided, user_id=owner)
-    everything = isinstance(screen, StepScreen)
+        return component.continue_run(run_id, requirements, user_id=owner)
+    with_all_events = isinstance(screen, StepScreen)
     return screen.follow(
         component.continue_run(
-            run_id, decided, user_id=owner, stream=True, stream_events=everything
+            run_id, requirements, user_id=owner, stream=True, stream_events=with_all_events
         )
     )
 

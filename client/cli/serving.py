@@ -29,5 +29,5 @@ def announce(app: str | None) -> None:
     where = (
         "the configured Temporal" if connection.is_configured() else f"{settings.home.absolute()}"
     )
-    named = app or settings.app or "no app"
-    sys.stderr.write(f"Serving {named} on {where}. Ctrl-C ends it; what waits stays kept.\n")
+    reference = app or settings.app or "no app"
+    sys.stderr.write(f"Serving {reference} on {where}. Ctrl-C ends it; what waits stays kept.\n")

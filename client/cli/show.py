@@ -250,8 +250,8 @@ def _executed(report: RunReport) -> int:
         # What ran in its steps' runs is not told here, but counted.
         return report.run.metrics.tool_calls
     # The metrics count what reported its end; a call of which a person says so was executed too.
-    own = sum(1 for call in report.run.tools if call.attempts or call.child_run_id)
-    return own + sum(_executed(child) for child in report.children.values())
+    executed_count = sum(1 for call in report.run.tools if call.attempts or call.child_run_id)
+    return executed_count + sum(_executed(child) for child in report.children.values())
 
 
 def _block(label: str, text: str) -> None:

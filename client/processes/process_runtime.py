@@ -71,15 +71,15 @@ def running_for(component: Component) -> Runtime | None:
 def isolated(home: Path, db: Database | None) -> Generator[Runtime]:
     """Put a runtime of its own in this process's place while the block lasts."""
     global _runtime  # noqa: PLW0603  a process has one runtime
-    own = Runtime(Settings(home=home), _store(db), Registry())
+    runtime = Runtime(Settings(home=home), _store(db), Registry())
     with _lock:
-        before, _runtime = _runtime, own
+        before, _runtime = _runtime, runtime
     try:
-        yield own
+        yield runtime
     finally:
         with _lock:
             _runtime = before
-        own.close()
+        runtime.close()
 
 
 def _store(database: Database | None) -> Store | None:

@@ -72,7 +72,7 @@ class ServerRecord(BaseModel):
 
     def is_alive(self) -> bool:
         """Return whether the recorded process still runs, and its id is not another's by now."""
-        if self.place != pid_scope() or born(self.pid) != self.born:
+        if self.place != pid_scope() or birth_of(self.pid) != self.born:
             return False
         return _parse(_command(self.pid)) == (self.database, self.port)
 
@@ -88,7 +88,7 @@ def pid_scope() -> str:
         return sys.platform
 
 
-def born(pid: int) -> str | None:
+def birth_of(pid: int) -> str | None:
     """Return when the process started, to be compared only; None when it does not run."""
     if not _LINUX:
         state, _, start = _ps(str(pid), "stat=,lstart=", "C").partition(" ")
@@ -162,7 +162,7 @@ def stop(pid: int, *, grace: float) -> None:
     Raises:
         Unavailable: It belongs to another user, or the kernel cannot end it.
     """
-    birth = born(pid)
+    birth = birth_of(pid)
     try:
         if birth is None or (grace and _signal(pid, birth, signal.SIGTERM, grace)):
             return
@@ -195,7 +195,7 @@ def _reap() -> None:
 
 def _wait_gone(pid: int, birth: str, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    while born(pid) == birth:
+    while birth_of(pid) == birth:
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL_SECONDS)

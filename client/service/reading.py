@@ -118,7 +118,7 @@ class RunReader:
         self._must_look = not page.is_all
         if page.is_all:
             self._turn = page.turn
-            self._has_ended = self._has_ended or page.stands_still
+            self._has_ended = self._has_ended or page.is_idle
         return list(self._transcript.stored(page))
 
     def _selected(self, events: list[RunEvent]) -> list[RunEvent]:

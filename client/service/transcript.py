@@ -126,7 +126,7 @@ def _last_stop_last(news: News) -> list[EventRecord]:
 
     Something may be noted after a run has ended, such as the end of a call that was under way.
     """
-    if not (news.is_all and news.stands_still):
+    if not (news.is_all and news.is_idle):
         return news.events
     last = max((place for place, row in enumerate(news.events) if row.kind in STOPS), default=None)
     if last is None:

@@ -56,7 +56,7 @@ class Context:
         )
 
     @property
-    def declared(self) -> list[JsonValue]:
+    def declaration(self) -> list[JsonValue]:
         """The options that are set, of those that the first version did not have.
 
         Unset options are left out, so that an id made from a declaration stays as it is.

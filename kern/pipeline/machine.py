@@ -47,7 +47,7 @@ class Machine(Generic[FrameT]):
 
     def __init__(self, frames: Frames[FrameT]) -> None:
         self._frames = frames
-        self.served: list[FrameT] = []
+        self.work_frames: list[FrameT] = []
         self.ended: list[FrameT] = []
         self.ending: Ending | None = None
 
@@ -391,7 +391,7 @@ class Machine(Generic[FrameT]):
 
     def _serve(self, frame: FrameT, phase: Phase) -> None:
         self._phase(frame, phase)
-        self.served.append(frame)
+        self.work_frames.append(frame)
 
     @staticmethod
     def _phase(frame: FrameT, phase: Phase) -> None:

@@ -12,7 +12,7 @@ from kern.values.validation import described
 
 _LONGEST = 200
 # So much of a name is repeated in a message.
-_SHOWN = 200
+_MESSAGE_LENGTH = 200
 # Controls, format characters (zero-width ones, directions), surrogates, private and unassigned.
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 # Alphabets whose letters look like those of one another.
@@ -36,11 +36,11 @@ def person_name(what: str, value: object) -> str:
         message = f"{what} is {described(value)}: it has to be a text."
         raise InvalidInput(message)
     name = " ".join(unicodedata.normalize("NFKC", value).split())
-    shown = ascii(value)[:_SHOWN]
+    excerpt = ascii(value)[:_MESSAGE_LENGTH]
     hidden = next((char for char in name if unicodedata.category(char) in _INVISIBLE), None)
     if hidden is not None:
         message = (
-            f"{what} is {shown}: U+{ord(hidden):04X} cannot be seen, so it is no part of a "
+            f"{what} is {excerpt}: U+{ord(hidden):04X} cannot be seen, so it is no part of a "
             "name. Type the name again."
         )
         raise InvalidInput(message)
@@ -51,7 +51,7 @@ def person_name(what: str, value: object) -> str:
         scripts = sorted({_script(char) for char in word if char.isalpha()} & _ALIKE)
         if len(scripts) > 1:
             message = (
-                f"{what} is {shown}: {word[:_SHOWN]!a} mixes {' and '.join(scripts)} "
+                f"{what} is {excerpt}: {word[:_MESSAGE_LENGTH]!a} mixes {' and '.join(scripts)} "
                 "letters, which look alike. Type it in one alphabet."
             )
             raise InvalidInput(message)
@@ -68,10 +68,10 @@ def name_key(name: str) -> str:
 def looks_like(name: str, other_name: str) -> bool:
     """Whether a reader may take two names for one another though their letters differ."""
     key, other_key = name_key(name), name_key(other_name)
-    return key != other_key and _drawn(name) == _drawn(other_name)
+    return key != other_key and _skeleton(name) == _skeleton(other_name)
 
 
-def _drawn(name: str) -> str:
+def _skeleton(name: str) -> str:
     # Before letters are folded: some capitals alone look like Latin ones.
     return name_key(name.translate(_LOOK_ALIKES))
 

@@ -37,13 +37,13 @@ async def client_for(base_url: str, key: str) -> "AsyncOpenAI":
     client = _existing(loop, base_url, key)
     if client is not None:
         return client
-    built = await asyncio.to_thread(_build, base_url, key)
+    new_client = await asyncio.to_thread(_build, base_url, key)
     with _lock:
         for closed in [old for old in _pools if old.is_closed()]:
             del _pools[closed]
         is_first = loop not in _pools
         pools = _pools.setdefault(loop, _Pools(_life(loop)))
-        client = pools.clients.setdefault((base_url, key), built)
+        client = pools.clients.setdefault((base_url, key), new_client)
     if is_first:
         await anext(pools.life)
     return client
