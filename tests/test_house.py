@@ -1,6 +1,7 @@
 """Holds the code to the caps and bans of the house style."""
 
 import ast
+import re
 import statistics
 from collections.abc import Iterator
 from functools import cache
@@ -36,6 +37,13 @@ FOREIGN_PARTS = {
     *("nobody", "somebody", "whom", "who"),
 }
 MOST_FOREIGN = 0.005
+# Prose and output say it in the field's terms: notify, report, say, outcome, idle, child, wake-up.
+FOREIGN_PROSE = re.compile(
+    r"\b(told|tells|telling|bells?|sign of life|counts as dead|stands? still|(what|it) came to"
+    r"|story of|chain is whole|inside this one)\b"
+)
+# A signal of the workflows has this name in recorded histories.
+OLD_SIGNAL = re.compile(r"\bname=\"told\"|, \"told\", ")
 # What the unit tests hold of themselves.
 OF_NO_MODULE = {"tests/unit/test_no_servers.py"}
 # Spelled so that this file does not hold them.
@@ -62,6 +70,10 @@ def product() -> list[Path]:
 def everything() -> list[Path]:
     folders = [ROOT / name for name in ("tests", "benchmarks", "examples", "app")]
     return [*product(), *(path for folder in folders if folder.exists() for path in walk(folder))]
+
+
+def pages() -> list[Path]:
+    return [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
 @cache
@@ -217,3 +229,13 @@ def test_the_folders_are_linked_into_the_package(folder: str) -> None:
     link = ROOT / "kern" / folder
     assert link.is_symlink(), "check the repository out with core.symlinks=true"
     assert link.readlink() == Path("..") / folder
+
+
+def test_prose_and_output_use_the_terms_of_the_field() -> None:
+    found = [
+        f"{name(path)}:{number} {line.strip()}"
+        for path in (*product(), *pages())
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if FOREIGN_PROSE.search(OLD_SIGNAL.sub("", line))
+    ]
+    assert not found, "\n".join(found)

@@ -17,7 +17,7 @@ from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.values.states import RequirementKind, RunStatus
 
-# What a page of runs tells of each; `kern show` tells the rest.
+# What a page of runs shows of each; `kern show` shows the rest.
 _OF_A_RUN = {
     "run_id", "session_id", "user_id", "parent_run_id", "component_id", "number", "status", "input",
     "content", "metrics", "metadata", "created_at", "finished_at", "error",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kern.client.cli import prompts
 from kern.client.cli.access import decider, perform, run_with
-from kern.client.cli.delays import telling_delays
+from kern.client.cli.delays import reporting_delays
 from kern.client.cli.inbox import how_to_decide, question_of
 from kern.client.cli.live import Screen
 from kern.client.cli.printing import one_line, safe, say, say_json, styled
@@ -69,7 +69,7 @@ def run_app(app: str, order: Order, *, by: str | None, may_ask: bool, as_json: b
     is_interactive = may_ask and not as_json and prompts.can_ask()
     screen = None if as_json else _screen_for(component)
     try:
-        with telling_delays():
+        with reporting_delays():
             output = _begin(component, order, run_id, screen)
             if is_interactive:
                 output = ask_until_done(component, output, name, screen=screen)
@@ -166,7 +166,7 @@ def text_of(output: RunOutput) -> str:
 
 
 def print_interrupted(run_id: str, app: str) -> int:
-    """Tell whoever pressed Ctrl-C what becomes of the run."""
+    """Say to whoever pressed Ctrl-C what becomes of the run."""
     say("")
     status = _status_of(run_id)
     if status is None:
@@ -174,7 +174,7 @@ def print_interrupted(run_id: str, app: str) -> int:
         return _INTERRUPTED
     if status.is_final:
         say(
-            f"Interrupted. Run {run_id} had ended: {status.value}. `kern show {run_id}` tells more."
+            f"Interrupted. Run {run_id} had ended: {status.value}. `kern show {run_id}` shows more."
         )
         return _INTERRUPTED
     say(

@@ -46,7 +46,7 @@ class ServerStatus:
         answers: Whether it also answers.
         pid: Its process.
         address: Where Temporal clients connect.
-        users: The processes that use it; None where the system cannot tell.
+        users: The processes that use it; None where the system cannot say.
     """
 
     running: bool

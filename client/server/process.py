@@ -118,7 +118,7 @@ def servers_of(home: Path) -> Iterator[tuple[int, int]]:
 
 
 def is_homeless(pid: int) -> bool:
-    """Return whether a process is a server whose folder was deleted; only Linux can tell."""
+    """Return whether a process is a server whose folder was deleted; only Linux can say."""
     if not _LINUX or _parse(_command(pid)) is None:
         return False
     try:

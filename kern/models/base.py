@@ -127,7 +127,7 @@ class Model(ABC):
             cls.id = cls.__name__
 
     @property
-    def declaration(self) -> tuple[object, ...]:
+    def declared(self) -> tuple[object, ...]:
         """What distinguishes it from another model of its class; default: its public attributes."""
         return tuple(value for name, value in sorted(vars(self).items()) if name[:1] != "_")
 

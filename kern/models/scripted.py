@@ -68,7 +68,7 @@ class ScriptedModel(Model):
         self._script = script
 
     @property
-    def declaration(self) -> tuple[object, ...]:
+    def declared(self) -> tuple[object, ...]:
         """Its name and its script."""
         return (self.id, self._script)
 

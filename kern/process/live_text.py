@@ -24,7 +24,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from kern.process.wakeup import Bell
+from kern.process.wakeup import Wakeup
 from kern.values.canonical import clean_text
 from kern.values.ids import new_id
 
@@ -102,7 +102,7 @@ class Publisher(Protocol):
         ...
 
 
-class Follower(Bell):
+class Follower(Wakeup):
     """One reader of one run, on the event loop on which it was made.
 
     Attributes:
@@ -126,7 +126,7 @@ class Follower(Bell):
     def wake(self, seq: int = 0) -> None:
         """Wake the reader, which also reads the table if `seq` is new to it; from any thread."""
         self.seq = max(self.seq, seq)
-        self.ring()
+        self.notify()
 
     def close(self) -> None:
         """Stop being woken."""

@@ -10,7 +10,7 @@ from kern.tools.tool import Predicate, Tool, tool_definition
 from kern.values.states import RequirementKind
 
 
-def declaration(tool: Tool) -> dict[str, JsonValue]:
+def tool_declaration(tool: Tool) -> dict[str, JsonValue]:
     """Return a tool's declaration as JSON: what the model sees, its gate, how it executes."""
     definition = tool_definition(tool)
     return {

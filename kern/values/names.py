@@ -25,7 +25,7 @@ _LOOK_ALIKES = str.maketrans(
 )
 
 
-def person_name(what: str, value: object) -> str:
+def person_name(label: str, value: object) -> str:
     """Return a name as it is stored: NFKC, trimmed, with single blanks.
 
     Raises:
@@ -33,25 +33,25 @@ def person_name(what: str, value: object) -> str:
             alphabets whose letters look alike within one word.
     """
     if not isinstance(value, str):
-        message = f"{what} is {described(value)}: it has to be a text."
+        message = f"{label} is {described(value)}: it has to be a text."
         raise InvalidInput(message)
     name = " ".join(unicodedata.normalize("NFKC", value).split())
     excerpt = ascii(value)[:_MESSAGE_LENGTH]
     hidden = next((char for char in name if unicodedata.category(char) in _INVISIBLE), None)
     if hidden is not None:
         message = (
-            f"{what} is {excerpt}: U+{ord(hidden):04X} cannot be seen, so it is no part of a "
+            f"{label} is {excerpt}: U+{ord(hidden):04X} cannot be seen, so it is no part of a "
             "name. Type the name again."
         )
         raise InvalidInput(message)
     if not name or len(name) > _LONGEST:
-        message = f"{what} has {len(name)} characters: give a name of 1 to {_LONGEST}."
+        message = f"{label} has {len(name)} characters: give a name of 1 to {_LONGEST}."
         raise InvalidInput(message)
     for word in name.split():
         scripts = sorted({_script(char) for char in word if char.isalpha()} & _ALIKE)
         if len(scripts) > 1:
             message = (
-                f"{what} is {excerpt}: {word[:_MESSAGE_LENGTH]!a} mixes {' and '.join(scripts)} "
+                f"{label} is {excerpt}: {word[:_MESSAGE_LENGTH]!a} mixes {' and '.join(scripts)} "
                 "letters, which look alike. Type it in one alphabet."
             )
             raise InvalidInput(message)

@@ -230,7 +230,7 @@ def test_what_an_attempt_came_to_after_a_person_said_otherwise_is_shown(
     shown = kern("show", torn.run_id)
     assert "another try was rejected by dana" in shown.out
     assert "too late" in shown.out
-    assert "came to a result after all: sent" in shown.out
+    assert "ended late with a result: sent" in shown.out
     [told] = kern("show", torn.run_id, "--json").json["late_results"]
     assert (told["tool_call_id"], told["outcome"], told["result"]) == (call_id, "result", "sent")
 

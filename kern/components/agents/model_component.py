@@ -27,7 +27,7 @@ from kern.context.instructions import DEFAULT_RUNS, Context, window_of
 from kern.contracts.database import Database
 from kern.models.base import Model, OutputSpec
 from kern.run import RunOutput
-from kern.tools.gates import declaration
+from kern.tools.gates import tool_declaration
 from kern.tools.signature import schema_of
 from kern.tools.tool import Function, Tool, as_tool, tool_definition
 from kern.values.validation import require_bools
@@ -147,14 +147,14 @@ class ModelComponent(Runnable):
         return ModelDefinition(
             kind="agent",
             declare=self._declare,
-            code=(*tools, type(self.model), *self.model.declaration),
+            code=(*tools, type(self.model), *self.model.declared),
             session_state=self.session_state,
             output_schema=self.output_schema,
             context=self._context,
         )
 
     def _declare(self) -> JsonValue:
-        tools: list[JsonValue] = [declaration(tool) for tool in self.tools.values()]
+        tools: list[JsonValue] = [tool_declaration(tool) for tool in self.tools.values()]
         output = definition_of(self).output
         declaration: list[JsonValue] = [
             type(self.model).__name__,

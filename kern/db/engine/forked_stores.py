@@ -26,7 +26,7 @@ _stores: WeakSet[Forkable] = WeakSet()
 
 
 def follow_forks(store: Forkable) -> None:
-    """Have a store told of every fork of this process, for as long as the store lives."""
+    """Notify a store of every fork of this process, for as long as the store lives."""
     _stores.add(store)
 
 

@@ -201,5 +201,5 @@ def _visible(
 
 
 def _one_more(tx: Session, query: SelectOfScalar[Item], limit: int) -> list[Item]:
-    """Return up to one row more than the limit, which tells whether there is another page."""
+    """Return up to one row more than the limit, which says whether there is another page."""
     return list(tx.exec(query.limit(limit + 1)))

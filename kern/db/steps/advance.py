@@ -2,9 +2,9 @@
 
 The machine (`kern.pipeline.machine`) is pure: it changes frames, and lists those that need service
 (`work_frames`), those that ended, and how the pipeline ended. This module has the side effects,
-inside the transaction that stored the outcome of the step. Order matters: frames that were cancelled are
-stopped first, so that nothing of theirs is served, and the status comes last, since it is derived
-from all of the rest.
+inside the transaction that stored the outcome of the step. Order matters: frames that were
+cancelled are stopped first, so that nothing of theirs is served, and the status comes last, since
+it is derived from all of the rest.
 """
 
 from collections.abc import Sequence

@@ -179,7 +179,7 @@ def answer(tx: Session, question: Evaluate, answers: Sequence[JsonValue], now: d
         case Phase.judge:
             machine.judged(frame, needs_review=answers[0] is not False)
         case _:
-            machine.answered(frame, answers)
+            machine.on_answer(frame, answers)
     advance(frames, machine)
 
 

@@ -158,7 +158,7 @@ def begin(
 ) -> Execution | Settled:
     """Take a call for execution, or return why it must not be executed.
 
-    `is_alive` tells by its token whether an attempt is executing at this moment.
+    `is_alive` says by its token whether an attempt is executing at this moment.
 
     Raises:
         NotFound: there is no such call.

@@ -70,7 +70,7 @@ def _build(base_url: str, key: str) -> "AsyncOpenAI":
 
 
 async def _life(loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None]:
-    """Stand still until the loop that this was begun on shuts down, then close its clients."""
+    """Wait until the loop that this was begun on shuts down, then close its clients."""
     try:
         yield
     finally:

@@ -62,9 +62,9 @@ class OpenAIModel(Model):
         self._endpoint = Endpoint(id, base_url, api_key, timeout)
 
     @property
-    def declaration(self) -> tuple[object, ...]:
+    def declared(self) -> tuple[object, ...]:
         """Its settings, and the server that it was given; keys are none of them."""
-        return (*super().declaration, self._endpoint.base_url)
+        return (*super().declared, self._endpoint.base_url)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(id={self.id!r}, host={self._endpoint.target.host!r})"
