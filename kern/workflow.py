@@ -13,6 +13,7 @@ from kern.components.steps.containers import Condition, Loop, Parallel, Router
 from kern.components.steps.review import HumanReview
 from kern.components.steps.values import StepInput, StepOutput
 from kern.components.steps.workflow_agent import WorkflowAgent
+from kern.context.chat_history import PastRun
 from kern.contracts.database import Database
 from kern.errors import InvalidDefinition
 from kern.run import RunOutput, StepExecution
@@ -23,6 +24,7 @@ __all__ = [
     "HumanReview",
     "Loop",
     "Parallel",
+    "PastRun",
     "Router",
     "Step",
     "StepInput",

@@ -25,12 +25,23 @@ _OF_A_RUN = {
 
 
 def print_runs(
-    *, status: RunStatus | None, user: str | None, limit: int, after: str | None, as_json: bool
+    *,
+    status: RunStatus | None,
+    user: str | None,
+    component: str | None,
+    limit: int,
+    after: str | None,
+    as_json: bool,
 ) -> None:
     """Print a page of runs."""
     page = perform(
         lambda service: service.runs.page(
-            OPERATOR, limit=limit, cursor=after, status=status, user_id=user
+            OPERATOR,
+            limit=limit,
+            cursor=after,
+            status=status,
+            user_id=user,
+            component_id=component,
         )
     )
     if as_json:
@@ -38,7 +49,7 @@ def print_runs(
         say_json({"runs": runs, "next": page.next_cursor})
         return
     if not page.runs:
-        say("No runs." if status is None and user is None else "No such runs.")
+        say("No such runs." if status or user or component else "No runs.")
         return
     headings = ("RUN", "STATUS", "COMPONENT", "USER", "AGE", "INPUT")
     say_table(headings, [_run_row(run) for run in page.runs])
@@ -46,12 +57,18 @@ def print_runs(
 
 
 def print_pending(
-    *, user: str | None, run: str | None, limit: int, after: str | None, as_json: bool
+    *,
+    user: str | None,
+    run: str | None,
+    kind: RequirementKind | None,
+    limit: int,
+    after: str | None,
+    as_json: bool,
 ) -> None:
     """Print a page of what waits for people."""
     page = perform(
         lambda service: service.inbox.pending(
-            OPERATOR, limit=limit, cursor=after, user_id=user, run_id=run
+            OPERATOR, limit=limit, cursor=after, user_id=user, run_id=run, kind=kind
         )
     )
     if as_json:
