@@ -298,7 +298,7 @@ def test_texts_of_others_steer_no_terminal(kern: Cli, db: SqliteStore) -> None:
     again = kern("approve", seeded.requirement_id, code=5)
     assert safe(again.err) == again.err
     assert again.err.count("\n") == 1
-    missing = kern("show", nasty, code=3)
+    missing = kern("show", nasty, code=2)
     assert safe(missing.err) == missing.err
 
 
