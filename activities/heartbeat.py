@@ -1,6 +1,6 @@
 """Heartbeats: an activity that sends none for its timeout is considered dead and starts again.
 
-They are sent from the worker's event loop, so they tell that the process is alive and its loop
+They are sent from the worker's event loop, so they show that the process is alive and its loop
 turns, not that the tool makes progress: tools execute elsewhere (`tool_loop.py`), where one that
 blocks cannot silence them. By the answer to a heartbeat the server also cancels the activity.
 """

@@ -96,15 +96,15 @@ class ModelTurn:
         reach("model_turn.before_call")
         with self._published(ask, conversation) as text:
             watch = FirstToken(text)
-            own = definition_of(agent).turn_policy.opening() if ask.turn == 1 else None
+            opening = definition_of(agent).turn_policy.opening() if ask.turn == 1 else None
             # An earlier attempt may have been answered, and could not store it.
             model_answer = self._results.answer_of(ask.run_id, ask.turn) or ModelAnswer(
                 database=self._results.database,
                 run_id=ask.run_id,
                 turn=ask.turn,
-                response=own or await self._ask(agent, conversation, watch.delta),
+                response=opening or await self._ask(agent, conversation, watch.delta),
                 began=started_at,
-                first_token_seconds=watch.seconds if own is None else None,
+                first_token_seconds=watch.seconds if opening is None else None,
             )
             reach("model_turn.before_store")
             planned = await _planned(agent, model_answer.response, conversation)
@@ -112,7 +112,7 @@ class ModelTurn:
                 planned,
                 began=model_answer.began,
                 first_token_seconds=model_answer.first_token_seconds,
-                is_own=own is not None,
+                is_own=opening is not None,
             )
             now = datetime.now(UTC)
             outcome = await self._results.keep(

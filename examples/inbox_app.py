@@ -3,8 +3,8 @@
 from html import escape
 from typing import Annotated, Literal
 
-from fastapi import FastAPI, Form, Header, HTTPException
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi import FastAPI, Form, Header, Request
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 
 from kern import inbox
 from kern.errors import KernError
@@ -23,6 +23,11 @@ def card(item: Requirement) -> str:
       <button name="verdict" value="reject">Reject</button></form>"""
 
 
+@app.exception_handler(KernError)
+async def show_error(_request: Request, error: KernError) -> PlainTextResponse:
+    return PlainTextResponse(str(error), error.http_status)
+
+
 @app.get("/")
 async def show_inbox(cursor: str | None = None) -> HTMLResponse:
     page = await inbox.apending(kind="confirmation", limit=20, cursor=cursor)
@@ -38,10 +43,7 @@ async def decide(
     user: User,
     note: Annotated[str, Form()] = "",
 ) -> RedirectResponse:
-    try:
-        item = await inbox.aget(requirement_id)
-        item = item.confirm(note or None) if verdict == "approve" else item.reject(note or None)
-        await inbox.adecide(item, by=user)
-    except KernError as error:
-        raise HTTPException(error.http_status, str(error)) from None
+    item = await inbox.aget(requirement_id)
+    item = item.confirm(note or None) if verdict == "approve" else item.reject(note or None)
+    await inbox.adecide(item, by=user)
     return RedirectResponse("/", status_code=303)

@@ -13,10 +13,10 @@ from typing import Literal
 from kern.components.runner import OperatorWork, aoperator_runner, operator_runner
 from kern.contracts.reports import Receipt, RequirementPage, RunPage
 from kern.contracts.viewer import OPERATOR
-from kern.errors import InvalidDecision
+from kern.errors import InvalidDecision, InvalidInput
 from kern.requirements import Requirement
 from kern.values.states import RequirementKind, RunStatus
-from kern.values.validation import member_of
+from kern.values.validation import described, member_of
 
 __all__ = [
     "Receipt",
@@ -60,11 +60,12 @@ def pending(
 
     Args:
         user_id: Only requirements in sessions of this user; default: of all.
-        run_id: Only those of this run and of its child runs.
+        run_id: Only those of this run and of its child runs; the end of its id is enough.
         session_id: Only those of this session.
         kind: Only those of this kind.
         limit: How many at most, up to 1,000.
-        cursor: `RequirementPage.next_cursor` of the page before.
+        cursor: `RequirementPage.next_cursor` of the page before: the id of its last requirement, of
+            which the end is enough.
 
     Raises:
         InvalidInput: an argument makes no sense.
@@ -94,7 +95,11 @@ def get(requirement_id: str) -> Requirement:
 
     Fill in a decision with its methods (`approve`, `reject`, `edit`, ...), and hand it to `decide`.
 
+    Args:
+        requirement_id: Its id, or the end of it: six characters or more that no other id ends with.
+
     Raises:
+        InvalidInput: it can be no id, or several ids end so.
         NotFound: there is no such requirement.
     """
     return operator_runner().call(lambda service: service.inbox.read(OPERATOR, requirement_id))
@@ -121,6 +126,7 @@ def decide(requirement: Requirement, *, by: str | None = None) -> Receipt:
         AlreadyResolved: somebody decided first; the message says who.
         ArgumentsChanged: the arguments on the object are not those that were frozen.
         InvalidDecision: the decision does not fit, none was filled in, or nobody is named.
+        InvalidInput: `requirement` is none, or `by` is no name.
         NotAllowed: this person may not decide.
         Unavailable: the database does not answer.
     """
@@ -150,7 +156,8 @@ def runs(
         user_id: Only runs of this user; default: of all.
         component_id: Only runs of this component.
         limit: How many at most, up to 1,000.
-        cursor: `RunPage.next_cursor` of the page before.
+        cursor: `RunPage.next_cursor` of the page before: the id of its last run, of which the end
+            is enough.
 
     Raises:
         InvalidInput: an argument makes no sense.
@@ -214,7 +221,15 @@ def _runs(
     )
 
 
-def _decider(requirement: Requirement, by: str | None) -> str | None:
+def _decider(requirement: object, by: object) -> str | None:
+    if not isinstance(requirement, Requirement):
+        message = (
+            f"requirement is {described(requirement)}: pass a Requirement, as get or pending "
+            "returned it."
+        )
+        raise InvalidInput(message)
+    if by is not None and not isinstance(by, str):
+        raise InvalidInput(f"by is {described(by)}: it has to be a text.")
     draft = requirement.draft
     name = by if by is not None or draft is None else draft.by
     if draft is not None and not (name or "").strip():

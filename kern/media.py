@@ -139,9 +139,9 @@ class _Media(BaseModel):
             raise InvalidInput(message) from error
 
     def _type(self, data: bytes) -> str:
-        declared = media_types.normalized(self.media_type or "")
+        media_type_name = media_types.normalized(self.media_type or "")
         name = self.name or (self.path.name if self.path else "")
-        media_type = declared or self._detect(data, media_types.from_name(name))
+        media_type = media_type_name or self._detect(data, media_types.from_name(name))
         if media_type is None:
             message = (
                 f"{self._label}: what it is can be seen neither from its name nor from its bytes. "

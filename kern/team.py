@@ -28,7 +28,7 @@ class Team(ModelComponent):
 
     Args:
         members: The agents and teams that do the work, each with an id of its own. The `role` of a
-            member tells the leader what it is for.
+            member says to the leader what it is for.
         model: The leader's model.
         mode: `coordinate`: the leader gives tasks to members and sums up. `route`: it chooses one
             member, whose answer is the answer. `broadcast`: all members are asked at once, and the
@@ -154,7 +154,7 @@ def _require_members(value: Sequence[object]) -> list[ModelComponent]:
     duplicates = sorted({member_id for member_id in ids if ids.count(member_id) > 1})
     if duplicates:
         message = (
-            f"Two members have the id {duplicates[0]!r}: the leader could not tell them apart. "
+            f"Two members have the id {duplicates[0]!r}: the leader could not distinguish them. "
             "Pass another id= or name= to one."
         )
         raise InvalidDefinition(message)

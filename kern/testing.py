@@ -29,9 +29,9 @@ def isolated_runtime(home: Path | None = None, db: Database | None = None) -> Ge
         with (
             # The server may still write into the folder as it ends.
             tempfile.TemporaryDirectory(prefix="kern", ignore_cleanup_errors=True) as folder,
-            isolated_runtime(Path(folder), db) as own,
+            isolated_runtime(Path(folder), db) as runtime_folder,
         ):
-            yield own
+            yield runtime_folder
         return
     runtime = importlib.import_module("kern.client.processes.process_runtime")
     with runtime.isolated(home, db):

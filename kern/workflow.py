@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import JsonValue
 
 from kern.components.agents.option_checks import require_filled, require_number, require_state
+from kern.components.run_methods import id_of
 from kern.components.runnable import Runnable
 from kern.components.steps.blocks import Step, StepLike, Steps
 from kern.components.steps.compile import WorkflowDefinition, compile_steps
@@ -12,6 +13,7 @@ from kern.components.steps.containers import Condition, Loop, Parallel, Router
 from kern.components.steps.review import HumanReview
 from kern.components.steps.values import StepInput, StepOutput
 from kern.components.steps.workflow_agent import WorkflowAgent
+from kern.context.chat_history import PastRun
 from kern.contracts.database import Database
 from kern.errors import InvalidDefinition
 from kern.run import RunOutput, StepExecution
@@ -22,6 +24,7 @@ __all__ = [
     "HumanReview",
     "Loop",
     "Parallel",
+    "PastRun",
     "Router",
     "Step",
     "StepInput",
@@ -81,7 +84,7 @@ class Workflow(Runnable):
             message = f"The workflow {self.id!r} has a step of the same id: give each its own."
             raise InvalidDefinition(message)
 
-    def retry_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+    def retry_run(self, run_id: str | RunOutput, *, user_id: str | None = None) -> RunOutput:
         """Continue a failed run where it failed, and wait for its next stop.
 
         Steps that have ended are not executed again. Those that failed begin once more, and those
@@ -92,22 +95,29 @@ class Workflow(Runnable):
             NotAllowed: the run belongs to another user.
             Conflict: the run has not failed, or is a child of another run.
         """
-        viewer = self._viewer(user_id)
-        return self._typed(self._do(lambda service: service.interaction.retry(viewer, run_id)))
+        viewer, failed_id = self._viewer(user_id), id_of(run_id)
+        return self._cast_output(
+            self._do(lambda service: service.interaction.retry(viewer, failed_id))
+        )
 
-    async def aretry_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+    async def aretry_run(self, run_id: str | RunOutput, *, user_id: str | None = None) -> RunOutput:
         """As `retry_run`, for async callers."""
-        viewer = self._viewer(user_id)
-        output = await self._ado(lambda service: service.interaction.retry(viewer, run_id))
-        return self._typed(output)
+        viewer, failed_id = self._viewer(user_id), id_of(run_id)
+        output = await self._ado(lambda service: service.interaction.retry(viewer, failed_id))
+        return self._cast_output(output)
 
     def get_steps(
-        self, run_id: str, *, user_id: str | None = None, limit: int = 1000, after: int = 0
+        self,
+        run_id: str | RunOutput,
+        *,
+        user_id: str | None = None,
+        limit: int = 1000,
+        after: int = 0,
     ) -> list[StepExecution]:
         """Read the steps that a run has opened, in that order; the first is the workflow itself.
 
         Args:
-            run_id: The run.
+            run_id: The run's id, or its output.
             user_id: The session's owner.
             limit: The number of steps, at most.
             after: The number of steps to skip from the beginning.
@@ -116,15 +126,20 @@ class Workflow(Runnable):
             NotFound: there is no such run.
             NotAllowed: the run belongs to another user.
         """
-        viewer = self._viewer(user_id)
-        return self._do(lambda service: service.runs.steps(viewer, run_id, limit, after))
+        viewer, known_id = self._viewer(user_id), id_of(run_id)
+        return self._do(lambda service: service.runs.steps(viewer, known_id, limit, after))
 
     async def aget_steps(
-        self, run_id: str, *, user_id: str | None = None, limit: int = 1000, after: int = 0
+        self,
+        run_id: str | RunOutput,
+        *,
+        user_id: str | None = None,
+        limit: int = 1000,
+        after: int = 0,
     ) -> list[StepExecution]:
         """As `get_steps`, for async callers."""
-        viewer = self._viewer(user_id)
-        return await self._ado(lambda service: service.runs.steps(viewer, run_id, limit, after))
+        viewer, known_id = self._viewer(user_id), id_of(run_id)
+        return await self._ado(lambda service: service.runs.steps(viewer, known_id, limit, after))
 
     def get_workflow_history(
         self, session_id: str, *, user_id: str | None = None, num_runs: int = 3

@@ -1,5 +1,6 @@
 """An import that runs up between two layers, or past a guard, fails `make lint`."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -92,3 +93,58 @@ def test_a_circle_breaks_its_contract(report: str) -> None:
 
 def test_the_package_as_it_is_breaks_none() -> None:
     assert f"{len(FORBIDDEN) + 1} kept, 0 broken" in lint(ROOT)
+
+
+# The places where code loads a module by its name, so that the linter sees no import: each with
+# what it may load. `kern.client.processes.app` loads the modules of users, whose names it is given.
+BY_NAME = {
+    "kern/components/runner.py": {"kern.client.processes.process_runtime"},
+    "kern/testing.py": {"kern.client.processes.process_runtime"},
+    "client/processes/app.py": set[str](),
+}
+_LOADERS = {"import_module", "__import__", "resolve_name", "run_module", "spec_from_file_location"}
+
+
+def loads_by_name(source: str) -> bool:
+    """Whether a module's code loads another by a name that is a value."""
+    return any(
+        isinstance(node, ast.Call)
+        and (getattr(node.func, "attr", None) or getattr(node.func, "id", None)) in _LOADERS
+        for node in ast.walk(ast.parse(source))
+    )
+
+
+def names_of_modules(source: str) -> set[str]:
+    """Return the texts in a module's code that are names of Kern's modules."""
+    texts = (node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant))
+    return {
+        text
+        for text in texts
+        if isinstance(text, str)
+        and re.fullmatch(r"kern(\.\w+)+", text)
+        and ROOT.joinpath(*text.split(".")).with_suffix(".py").exists()
+    }
+
+
+def test_modules_are_loaded_by_name_in_listed_places_only() -> None:
+    loaded: dict[str, set[str]] = {}
+    for folder in ("kern", "client", "activities", "workflows"):
+        for path in (ROOT / folder).rglob("*.py"):
+            source = path.read_text(encoding="utf-8")
+            if loads_by_name(source):
+                loaded[path.relative_to(ROOT).as_posix()] = names_of_modules(source)
+    assert loaded == BY_NAME
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        'importlib.import_module("kern.client.service.runs")',
+        'import_module("kern.client.service.runs")',
+        '__import__("kern.client.service.runs")',
+        'NAME = "kern.client.service.runs"\nimportlib.import_module(NAME)',
+    ],
+)
+def test_a_module_that_is_loaded_by_name_is_seen(call: str) -> None:
+    assert loads_by_name(call)
+    assert names_of_modules(call) == {"kern.client.service.runs"}

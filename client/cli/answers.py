@@ -68,8 +68,8 @@ def fill_in(item: Requirement, options: AnswerOptions, note: str | None, by: str
             item.fail(note, by)
         case _:
             values = {} if options.values is None else json_object(options.values, "--values")
-            named = dict(_named_value(option, item.fields) for option in options.value)
-            item.provide_user_input({**values, **named}, note, by)
+            option_values = dict(_named_value(option, item.fields) for option in options.value)
+            item.provide_user_input({**values, **option_values}, note, by)
 
 
 def json_object(text: str, option: str) -> dict[str, JsonValue]:

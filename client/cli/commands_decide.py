@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from kern.client.cli.options import After, AsJson, By, Limit, Note, RequirementId, UserFilter
+from kern.values.states import RequirementKind
 
 _PANEL = "Decisions"
 
@@ -20,6 +21,7 @@ def pending(
     run: Annotated[
         str | None, typer.Option("--run", metavar="RUN", help="Only of this run.")
     ] = None,
+    kind: Annotated[RequirementKind | None, typer.Option(help="Only of this kind.")] = None,
     limit: Limit = 50,
     after: After = None,
     as_json: AsJson = False,
@@ -27,7 +29,7 @@ def pending(
     """List what waits for a person, the oldest first."""
     from kern.client.cli.inbox import print_pending
 
-    print_pending(user=user, run=run, limit=limit, after=after, as_json=as_json)
+    print_pending(user=user, run=run, kind=kind, limit=limit, after=after, as_json=as_json)
 
 
 def approve(

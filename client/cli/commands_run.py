@@ -109,6 +109,9 @@ def run(
 def runs(
     status: Annotated[RunStatus | None, typer.Option(help="Only runs with this status.")] = None,
     user: UserFilter = None,
+    component: Annotated[
+        str | None, typer.Option("--component", metavar="ID", help="Only runs of this component.")
+    ] = None,
     limit: Limit = 20,
     after: After = None,
     as_json: AsJson = False,
@@ -116,7 +119,9 @@ def runs(
     """List runs, the latest first."""
     from kern.client.cli.inbox import print_runs
 
-    print_runs(status=status, user=user, limit=limit, after=after, as_json=as_json)
+    print_runs(
+        status=status, user=user, component=component, limit=limit, after=after, as_json=as_json
+    )
 
 
 def show(run_id: RunId, as_json: AsJson = False) -> None:

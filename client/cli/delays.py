@@ -19,7 +19,7 @@ class _Delays(logging.Handler):
 
 
 @contextmanager
-def telling_delays() -> Generator[None]:
+def reporting_delays() -> Generator[None]:
     """Print while the block lasts why what was accepted is not delivered yet."""
     logger, handler = logging.getLogger(_COURIER), _Delays(logging.WARNING)
     level, passes_on = logger.level, logger.propagate

@@ -20,8 +20,8 @@ def waiting(call: ToolExecution, requirements: Iterable[Requirement]) -> timedel
     """Return how long people were asked about a call after it had begun."""
     if call.started_at is None or call.finished_at is None:
         return timedelta(0)
-    mine = (item for item in requirements if item.tool_call_id == call.id)
-    return _covered(mine, (call.started_at, call.finished_at))
+    of_call = (item for item in requirements if item.tool_call_id == call.id)
+    return _covered(of_call, (call.started_at, call.finished_at))
 
 
 def asking(run: RunOutput) -> timedelta:

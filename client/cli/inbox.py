@@ -17,7 +17,7 @@ from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.values.states import RequirementKind, RunStatus
 
-# What a page of runs tells of each; `kern show` tells the rest.
+# What a page of runs shows of each; `kern show` shows the rest.
 _OF_A_RUN = {
     "run_id", "session_id", "user_id", "parent_run_id", "component_id", "number", "status", "input",
     "content", "metrics", "metadata", "created_at", "finished_at", "error",
@@ -29,12 +29,23 @@ _LONGEST_VALUE = 60
 
 
 def print_runs(
-    *, status: RunStatus | None, user: str | None, limit: int, after: str | None, as_json: bool
+    *,
+    status: RunStatus | None,
+    user: str | None,
+    component: str | None,
+    limit: int,
+    after: str | None,
+    as_json: bool,
 ) -> None:
     """Print a page of runs."""
     page = perform(
         lambda service: service.runs.page(
-            OPERATOR, limit=limit, cursor=after, status=status, user_id=user
+            OPERATOR,
+            limit=limit,
+            cursor=after,
+            status=status,
+            user_id=user,
+            component_id=component,
         )
     )
     if as_json:
@@ -42,7 +53,7 @@ def print_runs(
         say_json({"runs": runs, "next": page.next_cursor})
         return
     if not page.runs:
-        say("No runs." if status is None and user is None else "No such runs.")
+        say("No such runs." if status or user or component else "No runs.")
         return
     headings = ("RUN", "STATUS", "COMPONENT", "USER", "AGE", "INPUT")
     say_table(headings, [_run_row(run) for run in page.runs])
@@ -50,12 +61,18 @@ def print_runs(
 
 
 def print_pending(
-    *, user: str | None, run: str | None, limit: int, after: str | None, as_json: bool
+    *,
+    user: str | None,
+    run: str | None,
+    kind: RequirementKind | None,
+    limit: int,
+    after: str | None,
+    as_json: bool,
 ) -> None:
     """Print a page of what waits for people."""
     page = perform(
         lambda service: service.inbox.pending(
-            OPERATOR, limit=limit, cursor=after, user_id=user, run_id=run
+            OPERATOR, limit=limit, cursor=after, user_id=user, run_id=run, kind=kind
         )
     )
     if as_json:

@@ -24,6 +24,9 @@ not verify; 9 the run was cancelled; 10 the run waits for a person; 130 interrup
 goes on.
 """
 _INTERRUPTED, _PIPE_CLOSED = 130, 141
+# Typer detects the shell by itself, and lets the options of completion name one where this is set.
+_COMPLETION = ("--show-completion", "--install-completion")
+_TAKES_A_SHELL = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 app = typer.Typer(
@@ -39,8 +42,8 @@ app = typer.Typer(
 )
 
 
-def _show_version(is_asked: bool) -> None:
-    if is_asked:
+def _show_version(is_set: bool) -> None:
+    if is_set:
         from kern import __version__
 
         say(f"kern {__version__}")
@@ -98,6 +101,8 @@ def execute(arguments: list[str]) -> int:
     try:
         # What is no text, as file names may be, would be refused by the database.
         words = [word.encode("utf-8", "replace").decode() for word in arguments or ["--help"]]
+        if _names_a_shell(words):
+            os.environ[_TAKES_A_SHELL] = "1"
         result = typer.main.get_command(app).main(words, prog_name="kern", standalone_mode=False)
     except typer.TyperException as error:
         return _usage_error(error, as_json=as_json)
@@ -112,6 +117,15 @@ def execute(arguments: list[str]) -> int:
             raise
         return _no_space(error, as_json=as_json)
     return result if isinstance(result, int) else 0
+
+
+def _names_a_shell(words: list[str]) -> bool:
+    """Whether an option of completion is followed by a shell, as in `--show-completion zsh`."""
+    return any(
+        word.startswith(tuple(f"{option}=" for option in _COMPLETION))
+        or (word in _COMPLETION and not following.startswith("-"))
+        for word, following in zip(words, [*words[1:], "-"], strict=True)
+    )
 
 
 def _ended(error: BrokenPipeError | SystemExit) -> int:

@@ -28,7 +28,7 @@ def verify_chain(head: str | None, *, as_json: bool) -> None:
     if as_json:
         say_json({"decisions": report.decisions, "head": report.head, "verified": True})
         return
-    say(f"The chain is whole: {count(report.decisions, 'decision')}.")
+    say(f"The log of decisions is intact: {count(report.decisions, 'decision')}.")
     say(f"Head: {report.head}")
     say(
         "Note it elsewhere: `kern audit verify --head HASH` then shows that nothing was rewritten "

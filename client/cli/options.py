@@ -8,7 +8,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 By = Annotated[
     str | None, typer.Option("--by", help="Who decides. Default: the user of this machine.")
 ]
-Note = Annotated[str | None, typer.Option("--note", help="Why; the model is told as well.")]
+Note = Annotated[str | None, typer.Option("--note", help="Why; the model gets it as well.")]
 RequirementId = Annotated[
     str,
     typer.Argument(metavar="ID", help="The requirement's id, or its last 6 characters or more."),

@@ -26,7 +26,7 @@ _GAP, _NARROWEST = 2, 10
 _PIPE_WIDTH = 200
 _SHORT = 8
 _WIDE = 120
-# From here on seconds are told without fractions.
+# From here on seconds are shown without fractions.
 _WHOLE = 10
 _indent: ContextVar[int] = ContextVar("indent", default=0)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kern.client.cli import prompts
 from kern.client.cli.access import decider, perform, run_with
-from kern.client.cli.delays import telling_delays
+from kern.client.cli.delays import reporting_delays
 from kern.client.cli.inbox import how_to_decide, question_of
 from kern.client.cli.live import Screen
 from kern.client.cli.printing import one_line, safe, say, say_json, styled
@@ -69,7 +69,7 @@ def run_app(app: str, order: Order, *, by: str | None, may_ask: bool, as_json: b
     is_interactive = may_ask and not as_json and prompts.can_ask()
     screen = None if as_json else _screen_for(component)
     try:
-        with telling_delays():
+        with reporting_delays():
             output = _begin(component, order, run_id, screen)
             if is_interactive:
                 output = ask_until_done(component, output, name, screen=screen)
@@ -93,7 +93,7 @@ def ask_until_done(
 ) -> RunOutput:
     """Ask for what the run waits for, until it has ended or the person leaves something open."""
     while output.active_requirements:
-        answered = [
+        answers = [
             prompts.ask(item, by, prompts.Edits(editable, tool_of(component, item)))
             for item in output.active_requirements
         ]
@@ -104,7 +104,7 @@ def ask_until_done(
             after = component.get_run_output(output.run_id, user_id=output.user_id)
             if isinstance(error, AlreadyResolved):
                 after = component.continue_run(output.run_id, user_id=output.user_id)
-        if not all(answered):
+        if not all(answers):
             return after
         output = after
     return output
@@ -120,20 +120,20 @@ def _begin(component: Runnable, order: Order, run_id: str, screen: AnyScreen | N
     options: RunOptions = {**order.options, "run_id": run_id}
     if screen is None:
         return component.run(order.text, **options)
-    everything = isinstance(screen, StepScreen)
+    with_all_events = isinstance(screen, StepScreen)
     return screen.follow(
-        component.run(order.text, stream=True, stream_events=everything, **options)
+        component.run(order.text, stream=True, stream_events=with_all_events, **options)
     )
 
 
 def _go_on(component: Runnable, output: RunOutput, screen: AnyScreen | None) -> RunOutput:
-    run_id, decided, owner = output.run_id, output.requirements, output.user_id
+    run_id, requirements, owner = output.run_id, output.requirements, output.user_id
     if screen is None:
-        return component.continue_run(run_id, decided, user_id=owner)
-    everything = isinstance(screen, StepScreen)
+        return component.continue_run(run_id, requirements, user_id=owner)
+    with_all_events = isinstance(screen, StepScreen)
     return screen.follow(
         component.continue_run(
-            run_id, decided, user_id=owner, stream=True, stream_events=everything
+            run_id, requirements, user_id=owner, stream=True, stream_events=with_all_events
         )
     )
 
@@ -166,7 +166,7 @@ def text_of(output: RunOutput) -> str:
 
 
 def print_interrupted(run_id: str, app: str) -> int:
-    """Tell whoever pressed Ctrl-C what becomes of the run."""
+    """Say to whoever pressed Ctrl-C what becomes of the run."""
     say("")
     status = _status_of(run_id)
     if status is None:
@@ -174,7 +174,7 @@ def print_interrupted(run_id: str, app: str) -> int:
         return _INTERRUPTED
     if status.is_final:
         say(
-            f"Interrupted. Run {run_id} had ended: {status.value}. `kern show {run_id}` tells more."
+            f"Interrupted. Run {run_id} had ended: {status.value}. `kern show {run_id}` shows more."
         )
         return _INTERRUPTED
     say(

@@ -14,7 +14,7 @@ from kern.process.settings import read_settings
 def serve_app(
     app: str | None, *, ui: bool, health_host: str | None, health_port: int | None
 ) -> NoReturn:
-    """Execute the runs of an app until told to stop; the log is JSON on standard error."""
+    """Execute the runs of an app until stopped; the log is JSON on standard error."""
     if not (app or read_settings().app):
         message = "No app was named. Pass --app package.module:attribute, or set KERN_APP."
         raise InvalidInput(message)
@@ -24,10 +24,10 @@ def serve_app(
 
 
 def announce(app: str | None) -> None:
-    """Tell the person who started it what is about to run, and how it ends."""
+    """Say to the person who started it what is about to run, and how it ends."""
     settings = read_settings()
     where = (
         "the configured Temporal" if connection.is_configured() else f"{settings.home.absolute()}"
     )
-    named = app or settings.app or "no app"
-    sys.stderr.write(f"Serving {named} on {where}. Ctrl-C ends it; what waits stays kept.\n")
+    reference = app or settings.app or "no app"
+    sys.stderr.write(f"Serving {reference} on {where}. Ctrl-C ends it; what waits stays kept.\n")

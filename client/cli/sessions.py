@@ -115,8 +115,8 @@ def delete_session(session_id: str, *, may_ask: bool, as_json: bool) -> None:
 
 
 def _is_confirmed(session: Session) -> bool:
-    called = f" ({one_line(session.name)})" if session.name else ""
-    described = f"session {one_line(session.session_id)}{called} with"
+    name = f" ({one_line(session.name)})" if session.name else ""
+    described = f"session {one_line(session.session_id)}{name} with"
     return typer.confirm(f"Delete {described} {count(session.run_count, 'run')} for good?")
 
 

@@ -1,4 +1,4 @@
-"""Tells what happened in a run, in the order of its turns."""
+"""Shows what happened in a run, in the order of its turns."""
 
 from pydantic import JsonValue
 
@@ -106,11 +106,11 @@ def _turns(report: RunReport) -> None:
             turn += 1
             _turn(report, turn, message)
         elif message.role == "user" and position > 0:
-            _block("told", message.content)
+            _block("notice", message.content)
 
 
 def _steps(report: RunReport) -> None:
-    """Tell what a workflow did, what it came to, and what people were asked on the way."""
+    """Show what a workflow did, its outcome, and what people were asked on the way."""
     if report.run.progress is None:
         return
     print_progress(report.run.progress)
@@ -148,7 +148,7 @@ def _call(report: RunReport, call: ToolExecution) -> None:
 
 
 def _inside(report: RunReport) -> None:
-    """Tell what happened in a run that executed a call."""
+    """Show what happened in a run that executed a call."""
     run = report.run
     with indented(_STEP):
         say(
@@ -211,7 +211,7 @@ def _late(late: LateResult) -> None:
     say(
         "         ",
         styled(f"too late  {show_time(late.at)}, and not kept", "yellow"),
-        f": an earlier attempt came to a {late.outcome.value} after all: {_cut(late.result)}",
+        f": an earlier attempt ended late with a {late.outcome.value}: {_cut(late.result)}",
     )
 
 
@@ -247,11 +247,11 @@ def _error(run: RunOutput) -> None:
 
 def _executed(report: RunReport) -> int:
     if report.run.progress is not None:
-        # What ran in its steps' runs is not told here, but counted.
+        # What ran in its steps' runs is not shown here, but counted.
         return report.run.metrics.tool_calls
     # The metrics count what reported its end; a call of which a person says so was executed too.
-    own = sum(1 for call in report.run.tools if call.attempts or call.child_run_id)
-    return own + sum(_executed(child) for child in report.children.values())
+    executed_count = sum(1 for call in report.run.tools if call.attempts or call.child_run_id)
+    return executed_count + sum(_executed(child) for child in report.children.values())
 
 
 def _block(label: str, text: str) -> None:

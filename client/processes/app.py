@@ -34,7 +34,7 @@ def load_app(reference: str) -> list[Component]:
     where, attribute = _split(reference)
     module = _from_file(where) if _is_file(where) else _from_name(where)
     if attribute is None:
-        components = _declared(module, reference)
+        components = _components_of(module, reference)
     else:
         components = list(_components(_attribute(module, attribute, reference), reference))
     if not components:
@@ -51,16 +51,16 @@ def database_of(components: Sequence[Component]) -> Store | None:
     Raises:
         InvalidDefinition: They name two, but one process keeps its runs in one.
     """
-    named = {item.db.name: item.db for item in components if item.db is not None}
-    if len(named) > 1:
-        first, second, *_ = sorted(named)
+    databases = {item.db.name: item.db for item in components if item.db is not None}
+    if len(databases) > 1:
+        first, second, *_ = sorted(databases)
         message = (
             f"The app's components name the databases {first} and {second}, but one process keeps "
             "its runs in one. Leave db= out, or give each database a worker of its own."
         )
         raise InvalidDefinition(message)
-    declared = next(iter(named.values()), None)
-    return None if declared is None else store_of(declared)
+    database = next(iter(databases.values()), None)
+    return None if database is None else store_of(database)
 
 
 def _split(reference: str) -> tuple[str, str | None]:
@@ -162,7 +162,7 @@ def _components(value: object, reference: str) -> Iterator[Component]:
         raise InvalidInput(message)
 
 
-def _declared(module: ModuleType, reference: str) -> list[Component]:
+def _components_of(module: ModuleType, reference: str) -> list[Component]:
     components = [item for item in vars(module).values() if isinstance(item, Component)]
     if not components:
         message = f"The module {reference!r} declares no component. {_USAGE}"

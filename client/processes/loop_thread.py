@@ -1,6 +1,7 @@
 """A thread with an event loop of its own, and the calls that other threads make into it."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -8,7 +9,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from kern.client.processes.calls import CallBridge
-from kern.errors import KernError
+from kern.errors import KernError, Unavailable
 from kern.process.waiting_tools import WAIT_SECONDS, leave_place
 
 Result = TypeVar("Result")
@@ -28,6 +29,7 @@ class LoopThread:
         self._calls = CallBridge(self._loop)
         self._thread = threading.Thread(target=self._turn, name=name, daemon=True)
         self._thread.start()
+        self._process = os.getpid()
 
     @property
     def is_running(self) -> bool:
@@ -47,6 +49,7 @@ class LoopThread:
                 "that begins with 'a'."
             )
             raise KernError(message)
+        self._check_process()
         answer = self._calls.submit(work())
         try:
             leave = leave_place.get()
@@ -67,6 +70,7 @@ class LoopThread:
         """
         if asyncio.get_running_loop() is self._loop:
             return await work()
+        self._check_process()
         answer = asyncio.wrap_future(self._calls.submit(work()))
         leave = leave_place.get()
         if leave is not None:
@@ -94,6 +98,14 @@ class LoopThread:
             self.submit(self._calls.end()).result(_LAST_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_JOIN_SECONDS)
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            message = (
+                "This process was forked from the one whose runtime this is, and has a runtime of "
+                "its own: run the component, or open isolated_runtime(), after the fork."
+            )
+            raise Unavailable(message)
 
     def _turn(self) -> None:
         self._loop.run_forever()

@@ -18,6 +18,7 @@ from kern.contracts.database import Database
 from kern.db.engine.databases import store_of
 from kern.db.engine.store import Store
 from kern.errors import Unavailable
+from kern.process.forks import abandon, on_fork
 from kern.process.settings import Settings, read_settings
 
 _INTERRUPTED = 130
@@ -70,15 +71,15 @@ def running_for(component: Component) -> Runtime | None:
 def isolated(home: Path, db: Database | None) -> Generator[Runtime]:
     """Put a runtime of its own in this process's place while the block lasts."""
     global _runtime  # noqa: PLW0603  a process has one runtime
-    own = Runtime(Settings(home=home), _store(db), Registry())
+    runtime = Runtime(Settings(home=home), _store(db), Registry())
     with _lock:
-        before, _runtime = _runtime, own
+        before, _runtime = _runtime, runtime
     try:
-        yield own
+        yield runtime
     finally:
         with _lock:
             _runtime = before
-        own.close()
+        runtime.close()
 
 
 def _store(database: Database | None) -> Store | None:
@@ -123,7 +124,17 @@ def _close_at_exit() -> None:
     (before_threads or atexit.register)(_leave)
 
 
+def _begin_anew() -> None:
+    """Abandon, in a forked child, the runtime of the parent: its thread is not here."""
+    global _lock, _runtime, _operator
+    abandon(_runtime, _operator)
+    _lock, _runtime, _operator = threading.Lock(), None, None
+
+
 def _check_running() -> None:
     if _is_over:
         message = "This process is shutting down: it begins no more runs."
         raise Unavailable(message)
+
+
+on_fork(in_child=_begin_anew)

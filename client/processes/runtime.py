@@ -156,7 +156,7 @@ class Runtime:
         if self._workers is not None:
             await self.services.waiting.settle()
             stopping = asyncio.create_task(self._workers.stop())
-            # What comes to its end within the grace is still told to those who wait for it.
+            # What comes to its end within the grace is still reported to those who wait for it.
             await asyncio.wait({stopping}, timeout=self._settings.shutdown_grace_seconds)
         await self.service.readers.close()
         await self._thread.refuse_calls()

@@ -97,13 +97,13 @@ async def _reached(server: EmbeddedServer) -> Client:
 async def _keep_alive(server: EmbeddedServer) -> None:
     """Bring the folder's server back when somebody killed it."""
     loop = asyncio.get_running_loop()
-    looked = loop.time()
+    last_look = loop.time()
     while True:
         await asyncio.sleep(_WATCH_SECONDS)
         # Whether the port is open costs next to nothing; whether all is well, much more.
-        if loop.time() - looked < _LOOK_SECONDS and await _is_open(server.address):
+        if loop.time() - last_look < _LOOK_SECONDS and await _is_open(server.address):
             continue
-        looked = loop.time()
+        last_look = loop.time()
         try:
             if await asyncio.to_thread(server.ensure):
                 _log.warning("server_restarted", address=server.address)

@@ -96,11 +96,11 @@ def run_process(
 
     async def work() -> None:
         settings = read_settings()
-        named = app or settings.app
-        if named is None:
+        reference = app or settings.app
+        if reference is None:
             message = "No app was named. Pass --app package.module:attribute, or set KERN_APP."
             raise InvalidInput(message)
-        await serve(settings, named, ui=ui, health_host=health_host, health_port=health_port)
+        await serve(settings, reference, ui=ui, health_host=health_host, health_port=health_port)
 
     async def work_and_exit() -> NoReturn:
         # Inside the loop: closing it would wait for the threads of tools that outlasted the grace.

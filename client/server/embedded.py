@@ -46,7 +46,7 @@ class ServerStatus:
         answers: Whether it also answers.
         pid: Its process.
         address: Where Temporal clients connect.
-        users: The processes that use it; None where the system cannot tell.
+        users: The processes that use it; None where the system cannot say.
     """
 
     running: bool
@@ -240,9 +240,9 @@ def _running_or_new(home: Path, *, alone: bool, ui: bool) -> tuple[ServerRecord,
             "reached from here; stop what runs there, or choose another folder (KERN_HOME)"
         )
     if record is not None and _is_usable(home, record):
-        settled = start.settle(home, record)
-        if settled is not None:
-            return settled, False
+        ready = start.settle(home, record)
+        if ready is not None:
+            return ready, False
     # With its old port, clients of a server that was killed find the new one.
     last_port = stop_all(home)
     port = record.port if record is not None else last_port

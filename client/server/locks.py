@@ -21,7 +21,7 @@ first before it takes the second), hence both happen under `server.lock`.
 file drops it, and a process that joins twice would have one lock. A `flock` lock belongs to the
 opened file, and so to one `Share`. The reverse side: a forked child has the same opened file. So
 descriptors are not inherited by programs (`O_CLOEXEC`: a server would keep its own users' lock),
-and locks are released explicitly and not just closed.
+locks are released explicitly and not just closed, and a forked child closes what it inherited.
 """
 
 import contextlib
@@ -32,6 +32,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from kern.errors import Unavailable
+from kern.process.forks import on_fork
 
 if sys.platform != "win32":
     import fcntl
@@ -40,6 +41,8 @@ SERVER_LOCK = "server.lock"
 USERS_LOCK = "users.lock"
 
 _POLL_SECONDS = 0.02
+# The descriptors of the locks that this process holds or waits for.
+_opened: set[int] = set()
 
 
 @contextlib.contextmanager
@@ -69,7 +72,7 @@ def exclusive(path: Path, *, timeout: float, create: bool = True) -> Generator[N
             # Closing is not enough: a child that another thread has forked holds the file open too.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
-        os.close(descriptor)
+        _close(descriptor)
 
 
 class Share:
@@ -99,7 +102,7 @@ class Share:
         descriptor, self._descriptor = self._descriptor, None
         last = _try_lock(descriptor, fcntl.LOCK_EX)
         fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
+        _close(descriptor)
         return last
 
     def is_current(self) -> bool:
@@ -114,12 +117,26 @@ class Share:
 
 def _open(path: Path, *, create: bool) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
     except OSError as error:
         raise Unavailable(
             f"cannot open {str(path)!r}: {error.strerror}; "
             "Kern needs a folder that it may write to (KERN_HOME)"
         ) from error
+    _opened.add(descriptor)
+    return descriptor
+
+
+def _close(descriptor: int) -> None:
+    _opened.discard(descriptor)
+    os.close(descriptor)
+
+
+def _close_inherited() -> None:
+    """Close, in a forked child, the parent's locks; closing does not release them there."""
+    for descriptor in tuple(_opened):
+        with contextlib.suppress(OSError):
+            _close(descriptor)
 
 
 def _wait(descriptor: int, timeout: float) -> bool:
@@ -137,3 +154,6 @@ def _try_lock(descriptor: int, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+on_fork(in_child=_close_inherited)

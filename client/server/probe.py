@@ -49,7 +49,7 @@ def listens(pid: int, port: int) -> bool:
     """Return whether it is this process that listens on the port.
 
     An answer proves nothing by itself: between choosing a port and using it, the server of another
-    folder may have taken it. Where the system cannot tell who listens, this returns True.
+    folder may have taken it. Where the system cannot say who listens, this returns True.
     """
     if sys.platform != "linux":
         return _listens_by_lsof(pid, port)

@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kern.errors import Unavailable
+from kern.process.forks import abandon, on_fork
 
 DATABASE = "temporal.db"
 RECORD = "server.json"
@@ -71,7 +72,7 @@ class ServerRecord(BaseModel):
 
     def is_alive(self) -> bool:
         """Return whether the recorded process still runs, and its id is not another's by now."""
-        if self.place != pid_scope() or born(self.pid) != self.born:
+        if self.place != pid_scope() or birth_of(self.pid) != self.born:
             return False
         return _parse(_command(self.pid)) == (self.database, self.port)
 
@@ -87,7 +88,7 @@ def pid_scope() -> str:
         return sys.platform
 
 
-def born(pid: int) -> str | None:
+def birth_of(pid: int) -> str | None:
     """Return when the process started, to be compared only; None when it does not run."""
     if not _LINUX:
         state, _, start = _ps(str(pid), "stat=,lstart=", "C").partition(" ")
@@ -117,7 +118,7 @@ def servers_of(home: Path) -> Iterator[tuple[int, int]]:
 
 
 def is_homeless(pid: int) -> bool:
-    """Return whether a process is a server whose folder was deleted; only Linux can tell."""
+    """Return whether a process is a server whose folder was deleted; only Linux can say."""
     if not _LINUX or _parse(_command(pid)) is None:
         return False
     try:
@@ -161,7 +162,7 @@ def stop(pid: int, *, grace: float) -> None:
     Raises:
         Unavailable: It belongs to another user, or the kernel cannot end it.
     """
-    birth = born(pid)
+    birth = birth_of(pid)
     try:
         if birth is None or (grace and _signal(pid, birth, signal.SIGTERM, grace)):
             return
@@ -181,6 +182,12 @@ def _signal(pid: int, birth: str, number: signal.Signals, seconds: float) -> boo
     return _wait_gone(pid, birth, seconds)
 
 
+def _forget_children() -> None:
+    """Abandon, in a forked child, the handles of processes that are its parent's children."""
+    abandon(*_CHILDREN.values())
+    _CHILDREN.clear()
+
+
 def _reap() -> None:
     for pid in [pid for pid, child in list(_CHILDREN.items()) if child.poll() is not None]:
         _CHILDREN.pop(pid, None)
@@ -188,7 +195,7 @@ def _reap() -> None:
 
 def _wait_gone(pid: int, birth: str, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    while born(pid) == birth:
+    while birth_of(pid) == birth:
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL_SECONDS)
@@ -229,3 +236,6 @@ def _ps(pid: str | None, columns: str, locale: str) -> str:
         check=False,
     )
     return os.fsdecode(done.stdout)
+
+
+on_fork(in_child=_forget_children)

@@ -36,7 +36,7 @@ from kern.client.server.process import (
     RECORD,
     START_SECONDS,
     ServerRecord,
-    born,
+    birth_of,
     pid_scope,
     remember_child,
     stop,
@@ -148,7 +148,7 @@ def _attempt(home: Path, binary: Path, ports: _Ports, deadline: float) -> Server
     try:
         record = ServerRecord(
             pid=process.pid,
-            born=born(process.pid) or "",
+            born=birth_of(process.pid) or "",
             place=pid_scope(),
             database=str(home / DATABASE),
             port=ports.main,
@@ -157,13 +157,13 @@ def _attempt(home: Path, binary: Path, ports: _Ports, deadline: float) -> Server
         )
         record.write(home / RECORD)
         _wait_until_serving(process, record, log, begin, deadline)
-        settled = _settled(home, record)
+        ready = _ready(home, record)
     except BaseException:
         stop(process.pid, grace=0)
         (home / RECORD).unlink(missing_ok=True)
         raise
-    watch.begin(home / RECORD, settled.pid)
-    return settled
+    watch.begin(home / RECORD, ready.pid)
+    return ready
 
 
 def _discard_half_made(database: Path) -> None:
@@ -194,11 +194,11 @@ def _has_a_namespace(database: Path) -> bool:
         ) from error
 
 
-def _settled(home: Path, record: ServerRecord) -> ServerRecord:
-    settled = settle(home, record)
-    if settled is None:
+def _ready(home: Path, record: ServerRecord) -> ServerRecord:
+    ready = settle(home, record)
+    if ready is None:
         raise _TryAgainError
-    return settled
+    return ready
 
 
 def settle(home: Path, record: ServerRecord) -> ServerRecord | None:
@@ -208,13 +208,13 @@ def settle(home: Path, record: ServerRecord) -> ServerRecord | None:
         The completed record. None when the server has ended, or is not recognised by its record:
         using it all the same would let the next process start a second server on the same file.
     """
-    served = probe.keep_closed_runs(record.http_port, timeout=_SETTLE_SECONDS)
-    if not served or not record.is_alive():
+    keeps_runs = probe.keep_closed_runs(record.http_port, timeout=_SETTLE_SECONDS)
+    if not keeps_runs or not record.is_alive():
         return None
-    settled = record.model_copy(update={"inode": (home / DATABASE).stat().st_ino})
-    if settled != record:
-        settled.write(home / RECORD)
-    return settled
+    ready = record.model_copy(update={"inode": (home / DATABASE).stat().st_ino})
+    if ready != record:
+        ready.write(home / RECORD)
+    return ready
 
 
 def _spawn(home: Path, binary: Path, ports: _Ports) -> subprocess.Popen[bytes]:

@@ -43,7 +43,7 @@ def stop_all(home: Path) -> int | None:
 
 
 def users_of(home: Path) -> tuple[int, ...] | None:
-    """Return the processes that use a folder's server; None where the system cannot tell."""
+    """Return the processes that use a folder's server; None where the system cannot say."""
     if sys.platform != "linux":
         return None
     lock = str(home / USERS_LOCK)

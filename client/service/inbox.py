@@ -16,6 +16,7 @@ from kern.db.reading import listings, run_outputs
 from kern.errors import InvalidDecision
 from kern.process.checkpoints import reach
 from kern.requirements import Requirement, submitted_digest
+from kern.values.ids import require_id
 from kern.values.names import person_name
 from kern.values.states import RequirementKind
 from kern.values.validation import require_count
@@ -75,9 +76,11 @@ class Inbox:
                 tx,
                 viewer,
                 limit=limit,
-                after=cursor and listings.full_requirement_id(tx, cursor),
+                after=None
+                if cursor is None
+                else listings.full_requirement_id(tx, cursor, name="cursor"),
                 user_id=user_id,
-                run_id=run_id and listings.full_run_id(tx, run_id),
+                run_id=None if run_id is None else listings.full_run_id(tx, run_id),
                 session_id=session_id,
                 kind=kind,
             )
@@ -166,7 +169,7 @@ def _submission(viewer: Viewer, requirement: Requirement, by: str | None) -> Sub
         message = f"No decision was filled in on requirement {requirement.id!r}."
         raise InvalidDecision(message)
     return Submission(
-        requirement_id=requirement.id,
+        requirement_id=require_id("id of the requirement", requirement.id),
         digest=submitted_digest(requirement),
         draft=draft,
         actor=person_name("by", by or draft.by or viewer.user_id or system_user()),

@@ -100,19 +100,19 @@ def existing_service(settings: Settings) -> Generator[Service]:
 
 
 @contextmanager
-def new_service(settings: Settings, declared: Store | None = None) -> Generator[Service]:
+def new_service(settings: Settings, database: Store | None = None) -> Generator[Service]:
     """Open the service on a database that is made if there is none, and brought up to date.
 
     Args:
         settings: Kern's settings, which name the database.
-        declared: The database that an app's components name; left open.
+        database: The database that an app's components name; left open.
     """
-    store = declared or open_store(settings)
+    store = database or open_store(settings)
     try:
         store.migrate()
         yield Service(store, OnDemandDeliverer(settings, store))
     finally:
-        if declared is None:
+        if database is None:
             store.close()
 
 

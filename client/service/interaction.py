@@ -15,7 +15,7 @@ from kern.components.operations import Show
 from kern.contracts.messages import StopQuery
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer
-from kern.process.wakeup import Bell
+from kern.process.wakeup import Wakeup
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.values.ids import new_id, require_id
@@ -134,7 +134,7 @@ class Interaction:
         return Submitted(_query(run_id, resolving), is_idle)
 
     async def _stop(
-        self, viewer: Viewer, run_id: str, watch: Bell, query: StopQuery | None = None
+        self, viewer: Viewer, run_id: str, watch: Wakeup, query: StopQuery | None = None
     ) -> RunOutput:
         """Wait until a run is idle, and read it.
 

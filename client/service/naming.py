@@ -60,8 +60,8 @@ class SessionNaming:
                 "it logs, or give a name."
             )
             raise Unavailable(message) from error
-        named = await self._sessions.read(viewer, session_id)
-        if named.created_at != session.created_at:
+        renamed = await self._sessions.read(viewer, session_id)
+        if renamed.created_at != session.created_at:
             message = f"Session {session_id!r} was deleted while the model gave it a name."
             raise NotFound(message)
-        return named
+        return renamed

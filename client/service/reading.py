@@ -1,4 +1,4 @@
-"""A reader of one run: what the table tells, and the text while it is being written."""
+"""A reader of one run: what the table holds, and the text while it is being written."""
 
 from collections.abc import Callable, Sequence
 
@@ -96,7 +96,7 @@ class RunReader:
         is_ahead = live is not None and live.turn > self._turn + 1
         is_behind = self._follower.seq > self._seq or self._follower.has_missed
         if self._must_look or is_ahead or is_behind:
-            events = self._tell(await self._read_table())
+            events = self._events_of(await self._read_table())
         if self._transcript is None or self._has_ended or self._must_look:
             return events
         live = self._follower.live
@@ -109,7 +109,7 @@ class RunReader:
         run_id, after = self._follower.run_id, self._seq
         return await self._db.read(lambda tx: news(tx, run_id, self._viewer, after))
 
-    def _tell(self, page: News) -> list[RunEvent]:
+    def _events_of(self, page: News) -> list[RunEvent]:
         if self._transcript is None:
             self._transcript = Transcript(
                 self._follower.run_id, page.session_id, is_resumed=self._is_resumed
@@ -118,7 +118,7 @@ class RunReader:
         self._must_look = not page.is_all
         if page.is_all:
             self._turn = page.turn
-            self._has_ended = self._has_ended or page.stands_still
+            self._has_ended = self._has_ended or page.is_idle
         return list(self._transcript.stored(page))
 
     def _selected(self, events: list[RunEvent]) -> list[RunEvent]:

@@ -6,6 +6,7 @@ from kern.contracts.reports import RunReport
 from kern.contracts.viewer import Viewer
 from kern.db.reading import listings, run_outputs, step_progress
 from kern.db.turns import late_results
+from kern.values.ids import require_id
 
 # Beyond so many, a list of steps shows nothing that people would read.
 MOST_STEPS = 200
@@ -18,7 +19,7 @@ def read_report(tx: Session, viewer: Viewer, run_id: str) -> RunReport:
         NotFound: there is no such run.
         NotAllowed: it belongs to somebody else.
     """
-    run = run_outputs.run_output(tx, run_id, viewer)
+    run = run_outputs.run_output(tx, require_id("run_id", run_id), viewer)
     children = [call.child_run_id for call in run.tools if call.child_run_id]
     # A workflow's output has the requirements of all its child runs, at any depth.
     run_ids = dict.fromkeys([run_id, *(item.run_id for item in run.requirements)])

@@ -169,7 +169,7 @@ class Runs:
                 tx,
                 viewer,
                 limit=limit,
-                after=cursor and listings.full_run_id(tx, cursor),
+                after=None if cursor is None else listings.full_run_id(tx, cursor, name="cursor"),
                 status=status,
                 user_id=user_id,
                 component_id=component_id,

@@ -1,4 +1,4 @@
-"""What one reader of a run is told next, given what it was told before."""
+"""What one reader of a run gets next, after what it got before."""
 
 from collections.abc import Iterator
 
@@ -42,7 +42,7 @@ class Transcript:
         self._content_shown = ""
 
     def live(self, text: LiveText) -> Iterator[RunEvent]:
-        """Tell what has come of a turn's text."""
+        """Return what has come of a turn's text."""
         if (text.turn, text.token) != (self._turn, self._token):
             yield from self._begin(text.turn, text.attempt, text.token)
         piece = text.since(len(self._content_shown))
@@ -51,7 +51,7 @@ class Transcript:
             yield self._content(text.turn, text.attempt, piece)
 
     def stored(self, news: News) -> Iterator[RunEvent]:
-        """Tell what is in the table; the text of each turn before its end."""
+        """Return what is in the table; the text of each turn before its end."""
         for row in _last_stop_last(news):
             if row.kind == "turn_completed":
                 turn = turn_of(row)
@@ -126,7 +126,7 @@ def _last_stop_last(news: News) -> list[EventRecord]:
 
     Something may be noted after a run has ended, such as the end of a call that was under way.
     """
-    if not (news.is_all and news.stands_still):
+    if not (news.is_all and news.is_idle):
         return news.events
     last = max((place for place, row in enumerate(news.events) if row.kind in STOPS), default=None)
     if last is None:

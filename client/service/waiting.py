@@ -21,7 +21,7 @@ from kern.db.engine.store import Store
 from kern.db.engine.tables import RunRow
 from kern.db.reading import run_outputs
 from kern.process.logs import get_logger
-from kern.process.wakeup import Bell
+from kern.process.wakeup import Wakeup
 from kern.values.ids import new_id
 from kern.values.states import RunStatus
 
@@ -72,11 +72,11 @@ class Waiting:
         """Ask Temporal so much later: this process executes runs, and hears of their stops."""
         self._patience = seconds
 
-    def watch(self, run_id: str) -> AbstractContextManager[Bell]:
-        """Return a bell for a run's stops; to be entered before the run is made to continue."""
+    def watch(self, run_id: str) -> AbstractContextManager[Wakeup]:
+        """Return a wake-up for a run's stops; to be entered before the run is made to continue."""
         return self._db.stops.watch(run_id)
 
-    async def stop(self, run_id: str, watch: Bell, query: StopQuery | None = None) -> None:
+    async def stop(self, run_id: str, watch: Wakeup, query: StopQuery | None = None) -> None:
         """Wait until a run is idle and has heard of what the query names.
 
         This process is notified, or the workflow answers. It looks at the row while Temporal does
@@ -111,7 +111,7 @@ class Waiting:
         with suppress(RPCError, RPCTimeoutOrCancelledError, WorkflowFailureError, RuntimeError):
             await self._temporal.get_workflow_handle(run_id).result()
 
-    async def _has_stopped(self, run_id: str, watch: Bell, query: StopQuery) -> bool:
+    async def _has_stopped(self, run_id: str, watch: Wakeup, query: StopQuery) -> bool:
         with self._asking(run_id, query) as asking:
             hearing = asyncio.create_task(watch.wait())
             try:

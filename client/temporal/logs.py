@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-import threading
+import os
 from typing import Literal
 
 from temporalio.runtime import (
@@ -13,18 +13,23 @@ from temporalio.runtime import (
     TelemetryFilter,
 )
 
-_forwarded = threading.Event()
+from kern.process.forks import abandon
+
+# The process in which they were forwarded; a forked child has another id.
+_process: int | None = None
 
 
 def forward(level: Literal["WARN", "ERROR"] = "ERROR") -> None:
     """Send those log lines to the logger `temporalio.core`; a second call does nothing.
 
     Call it before the first connection. By default the lines go to standard output, in the middle
-    of what a script prints.
+    of what a script prints. In a forked child, it also replaces the SDK's runtime, whose threads
+    are the parent's.
     """
-    if _forwarded.is_set():
+    global _process
+    before, _process = _process, os.getpid()
+    if before == _process:
         return
-    _forwarded.set()
     logs = LoggingConfig(
         TelemetryFilter(core_level=level, other_level="ERROR"),
         forwarding=LogForwardingConfig(
@@ -33,6 +38,10 @@ def forward(level: Literal["WARN", "ERROR"] = "ERROR") -> None:
             prepend_target_on_message=False,
         ),
     )
+    if before is not None:
+        abandon(Runtime.default())
     # The application has already set a default runtime of its own.
     with contextlib.suppress(RuntimeError):
-        Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=logs)))
+        Runtime.set_default(
+            Runtime(telemetry=TelemetryConfig(logging=logs)), error_if_already_set=before is None
+        )

@@ -33,7 +33,7 @@ class Definition:
         kind: `agent`, `team` or `workflow`.
         declare: Returns the declaration as JSON, from which the fingerprint is made.
         code: The objects of this process that a run executes: functions, and the model's client.
-        parts: The components inside this one, which are registered with it.
+        parts: The components that are parts of this one and are registered with it.
         session_state: The state with which a new session begins.
         output_schema: The model that the content of a run's output is an instance of.
     """
@@ -56,7 +56,7 @@ class Definition:
         return dict(self.session_state)
 
     def part(self, label: str) -> "Component | None":
-        """Return the component inside this one whose runs have this label in their path."""
+        """Return the part of this component whose runs have this label in their path."""
         return next((part for part in self.parts if part.id == label), None)
 
 

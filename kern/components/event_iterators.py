@@ -10,21 +10,21 @@ from kern.events import RunEvent, RunStop
 from kern.run import RunOutput
 from kern.values.validation import require_bools
 
-Typed = Callable[[RunOutput], RunOutput]
+OutputCast = Callable[[RunOutput], RunOutput]
 
 
-def events(runner: Runner, reader: EventReader, typed: Typed) -> Generator[RunEvent]:
+def events(runner: Runner, reader: EventReader, cast_output: OutputCast) -> Generator[RunEvent]:
     """Yield what a reader reads, and close it when the caller goes."""
     try:
         while batch := runner.call(lambda _: reader.read()):
             for event in batch:
-                yield _typed(event, typed)
+                yield _with_cast(event, cast_output)
     finally:
         reader.close()
 
 
 async def aevents(
-    component: Component, opening: Work[EventReader], typed: Typed
+    component: Component, opening: Work[EventReader], cast_output: OutputCast
 ) -> AsyncGenerator[RunEvent]:
     """As `events`; the reader is opened when the first event is asked for."""
     runner = await arunner_for(component)
@@ -32,19 +32,19 @@ async def aevents(
     try:
         while batch := await runner.acall(lambda _: reader.read()):
             for event in batch:
-                yield _typed(event, typed)
+                yield _with_cast(event, cast_output)
     finally:
         reader.close()
 
 
-def shown_with(everything: bool) -> Show:  # noqa: FBT001  one value, named by what calls it
+def shown_with(with_all_events: bool) -> Show:  # noqa: FBT001  one value, named by what calls it
     """Say what of a run is shown.
 
     Raises:
         InvalidInput: it is neither.
     """
-    require_bools(InvalidInput, stream_events=everything)
-    return "everything" if everything else "content"
+    require_bools(InvalidInput, stream_events=with_all_events)
+    return "everything" if with_all_events else "content"
 
 
 def selection(*, stream: bool, stream_events: bool, background: bool = False) -> Show | None:
@@ -68,7 +68,7 @@ def selection(*, stream: bool, stream_events: bool, background: bool = False) ->
     return shown_with(stream_events)
 
 
-def _typed(event: RunEvent, typed: Typed) -> RunEvent:
+def _with_cast(event: RunEvent, cast_output: OutputCast) -> RunEvent:
     if not isinstance(event, RunStop):
         return event
-    return event.model_copy(update={"output": typed(event.output)})
+    return event.model_copy(update={"output": cast_output(event.output)})

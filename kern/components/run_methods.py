@@ -13,6 +13,7 @@ from kern.contracts.viewer import Viewer
 from kern.events import RunEvent
 from kern.requirements import Requirement, bound_reader
 from kern.run import RunOutput
+from kern.values.ids import require_id
 
 
 class RunMethods(ServedComponent):
@@ -84,12 +85,12 @@ class RunMethods(ServedComponent):
             NotAllowed: the run belongs to somebody else, or this person may not decide.
         """
         show = event_iterators.selection(stream=stream, stream_events=stream_events)
-        decided = self._decided(run_id, requirements, user_id)
+        submission = self._submission(run_id, requirements, user_id)
         if show is not None:
             runner = runner_for(self)
-            reader = runner.call(decided.stream(self, show))
-            return event_iterators.events(runner, reader, self._typed)
-        return self._typed(self._do(decided.continue_run(self)))
+            reader = runner.call(submission.stream(self, show))
+            return event_iterators.events(runner, reader, self._cast_output)
+        return self._cast_output(self._do(submission.continue_run(self)))
 
     @overload
     def acontinue_run(
@@ -134,27 +135,27 @@ class RunMethods(ServedComponent):
     ) -> Coroutine[Any, Any, RunOutput] | AsyncGenerator[RunEvent]:
         """As `continue_run`, for async callers; with `stream=True` iterate over it."""
         show = event_iterators.selection(stream=stream, stream_events=stream_events)
-        decided = self._decided(run_id, requirements, user_id)
+        submission = self._submission(run_id, requirements, user_id)
         if show is None:
-            return self._atyped(decided.continue_run(self))
-        return event_iterators.aevents(self, decided.stream(self, show), self._typed)
+            return self._acast_output(submission.continue_run(self))
+        return event_iterators.aevents(self, submission.stream(self, show), self._cast_output)
 
     def stream_run(
         self,
-        run_id: str,
+        run_id: str | RunOutput,
         *,
         after: int = 0,
         user_id: str | None = None,
         stream_events: bool = True,
     ) -> Generator[RunEvent]:
-        """Read a run's events, of one that goes on or of one that has ended, until it stands still.
+        """Read a run's events, of one that goes on or of one that has ended, until it is idle.
 
         A reader that comes back with the number of the last event that it saw misses none. Text
         has no number: that of a turn that was not complete by then comes again from its beginning,
         after a `RunContentReset`.
 
         Args:
-            run_id: The run.
+            run_id: The run's id, or its output.
             after: The number (`seq`) of the last event that is known; 0 for all.
             user_id: The session's owner.
             stream_events: Everything that happens, or with False only text and the stop.
@@ -165,13 +166,13 @@ class RunMethods(ServedComponent):
             NotAllowed: the run belongs to somebody else.
         """
         show, viewer = event_iterators.shown_with(stream_events), self._viewer(user_id)
-        runner = runner_for(self)
-        reader = runner.call(lambda service: service.readers.open(viewer, run_id, after, show))
-        return event_iterators.events(runner, reader, self._typed)
+        known_id, runner = id_of(run_id), runner_for(self)
+        reader = runner.call(lambda service: service.readers.open(viewer, known_id, after, show))
+        return event_iterators.events(runner, reader, self._cast_output)
 
     def astream_run(
         self,
-        run_id: str,
+        run_id: str | RunOutput,
         *,
         after: int = 0,
         user_id: str | None = None,
@@ -179,13 +180,14 @@ class RunMethods(ServedComponent):
     ) -> AsyncGenerator[RunEvent]:
         """As `stream_run`, for async callers."""
         show, viewer = event_iterators.shown_with(stream_events), self._viewer(user_id)
+        known_id = id_of(run_id)
         return event_iterators.aevents(
             self,
-            lambda service: service.readers.open(viewer, run_id, after, show),
-            self._typed,
+            lambda service: service.readers.open(viewer, known_id, after, show),
+            self._cast_output,
         )
 
-    def cancel_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+    def cancel_run(self, run_id: str | RunOutput, *, user_id: str | None = None) -> RunOutput:
         """Cancel a run: it is stored when this returns, and nothing new begins after it.
 
         A tool call that is being executed and may not be repeated is let end, and what it did is
@@ -196,48 +198,59 @@ class RunMethods(ServedComponent):
             NotAllowed: the run belongs to somebody else.
             RunEnded: the run has ended already.
         """
-        return self._typed(self._do(_cancelling(self._viewer(user_id), run_id)))
+        return self._cast_output(self._do(_cancelling(self._viewer(user_id), id_of(run_id))))
 
-    async def acancel_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+    async def acancel_run(
+        self, run_id: str | RunOutput, *, user_id: str | None = None
+    ) -> RunOutput:
         """As `cancel_run`, for async callers."""
-        return await self._atyped(_cancelling(self._viewer(user_id), run_id))
+        return await self._acast_output(_cancelling(self._viewer(user_id), id_of(run_id)))
 
-    def get_run_output(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+    def get_run_output(self, run_id: str | RunOutput, *, user_id: str | None = None) -> RunOutput:
         """Read a run as it stands.
 
         Raises:
             NotFound: there is no such run.
             NotAllowed: the run belongs to somebody else.
         """
-        viewer = self._viewer(user_id)
-        return self._typed(self._do(lambda service: service.runs.read(viewer, run_id)))
+        viewer, known_id = self._viewer(user_id), id_of(run_id)
+        return self._cast_output(self._do(lambda service: service.runs.read(viewer, known_id)))
 
-    async def aget_run_output(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+    async def aget_run_output(
+        self, run_id: str | RunOutput, *, user_id: str | None = None
+    ) -> RunOutput:
         """As `get_run_output`, for async callers."""
-        viewer = self._viewer(user_id)
-        return await self._atyped(lambda service: service.runs.read(viewer, run_id))
+        viewer, known_id = self._viewer(user_id), id_of(run_id)
+        return await self._acast_output(lambda service: service.runs.read(viewer, known_id))
 
-    def _decided(
+    def _submission(
         self,
         run: str | RunOutput,
         requirements: Sequence[Requirement] | None,
         user_id: str | None,
-    ) -> "_Decided":
-        if isinstance(run, RunOutput):
-            run_id = run.run_id
-            requirements = run.requirements if requirements is None else requirements
-        else:
-            run_id, requirements = run, requirements or ()
+    ) -> "_Submission":
+        run_id = id_of(run)
+        if requirements is None:
+            requirements = run.requirements if isinstance(run, RunOutput) else ()
         if user_id is None:
             user_id = _owner_of(requirements)
-        return _Decided(self._viewer(user_id), run_id, requirements)
+        return _Submission(self._viewer(user_id), run_id, requirements)
 
-    async def _atyped(self, work: Work[RunOutput]) -> RunOutput:
-        return self._typed(await self._ado(work))
+    async def _acast_output(self, work: Work[RunOutput]) -> RunOutput:
+        return self._cast_output(await self._ado(work))
 
-    def _typed(self, output: RunOutput) -> RunOutput:
+    def _cast_output(self, output: RunOutput) -> RunOutput:
         """Return the output with its content in the component's own type."""
         return output
+
+
+def id_of(run: str | RunOutput) -> str:
+    """Return the id of a run that a caller names by its id or by its output.
+
+    Raises:
+        InvalidInput: it can be no id.
+    """
+    return run.run_id if isinstance(run, RunOutput) else require_id("run_id", run)
 
 
 def _owner_of(requirements: object) -> str | None:
@@ -249,7 +262,7 @@ def _owner_of(requirements: object) -> str | None:
 
 
 @dataclass(frozen=True)
-class _Decided:
+class _Submission:
     """Decisions on their way to a run, and the viewer who made them."""
 
     viewer: Viewer

@@ -9,7 +9,7 @@ from kern.media import File, Image
 
 
 class RequestOptions(TypedDict, total=False):
-    """What a run is asked for with, beside its input; `run` tells what each means."""
+    """What a run is asked for with, beside its input; `run` says what each means."""
 
     images: Sequence[Image] | None
     files: Sequence[File] | None

@@ -114,8 +114,8 @@ class Runnable(RunMethods, SessionMethods):
         if show is not None:
             runner = runner_for(self)
             reader = runner.call(self._streaming(request, show))
-            return event_iterators.events(runner, reader, self._typed)
-        return self._typed(self._do(self._running(request, background=background)))
+            return event_iterators.events(runner, reader, self._cast_output)
+        return self._cast_output(self._do(self._running(request, background=background)))
 
     @overload
     def arun(
@@ -169,8 +169,8 @@ class Runnable(RunMethods, SessionMethods):
             metadata=metadata,
         )
         if show is None:
-            return self._atyped(self._running(request, background=background))
-        return event_iterators.aevents(self, self._streaming(request, show), self._typed)
+            return self._acast_output(self._running(request, background=background))
+        return event_iterators.aevents(self, self._streaming(request, show), self._cast_output)
 
     def _running(self, request: RunRequest, *, background: bool) -> Work[RunOutput]:
         viewer = Viewer(request.user_id)

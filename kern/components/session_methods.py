@@ -12,6 +12,7 @@ from kern.media import FileContent
 from kern.run import Message
 from kern.session import Session, SessionMetrics, SessionPage
 from kern.session_state import StateChange, changes_of
+from kern.values.validation import described, require_bools
 
 Changes = Mapping[str, JsonValue] | Sequence[StateChange]
 
@@ -191,8 +192,8 @@ class SessionMethods(ServedComponent):
                 make one.
             Unavailable: the model or its worker did not answer; the name is as it was.
         """
-        named = _named(session_id, self._viewer(user_id), name, autogenerate=autogenerate)
-        return self._do(named)
+        naming = _naming(session_id, self._viewer(user_id), name, autogenerate=autogenerate)
+        return self._do(naming)
 
     async def aset_session_name(
         self,
@@ -203,8 +204,8 @@ class SessionMethods(ServedComponent):
         user_id: str | None = None,
     ) -> Session:
         """As `set_session_name`, for async callers."""
-        named = _named(session_id, self._viewer(user_id), name, autogenerate=autogenerate)
-        return await self._ado(named)
+        naming = _naming(session_id, self._viewer(user_id), name, autogenerate=autogenerate)
+        return await self._ado(naming)
 
     def get_file(self, file_id: str, *, user_id: str | None = None) -> FileContent:
         """Read an image or a file that came with a run's input; `Message.files` lists the ids.
@@ -262,12 +263,13 @@ class SessionMethods(ServedComponent):
         await self._ado(lambda service: service.sessions.delete(self._viewer(user_id), session_id))
 
 
-def _named(
+def _naming(
     session_id: str, viewer: Viewer, name: str | None, *, autogenerate: bool
 ) -> Work[Session]:
+    require_bools(InvalidInput, autogenerate=autogenerate)
     if name is not None and not autogenerate:
         return lambda service: service.sessions.rename(viewer, session_id, name)
     if name is None and autogenerate:
         return lambda service: service.naming.name_by_model(viewer, session_id)
-    message = f"name is {name!r} and autogenerate is {autogenerate!r}: give one of them."
+    message = f"name is {described(name)} and autogenerate is {autogenerate}: give one of them."
     raise InvalidInput(message)

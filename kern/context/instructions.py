@@ -25,7 +25,7 @@ class Context:
         shows_state: Whether the session's state is shown as JSON.
         shows_summary: Whether the session's summary is shown.
         members_window: The earlier runs that members of a team see; None for their own options.
-        shows_calls: Whether the instructions tell of the calls that the run has made.
+        shows_calls: Whether the instructions list the calls that the run has made.
     """
 
     instructions: str | None = None
@@ -56,7 +56,7 @@ class Context:
         )
 
     @property
-    def declared(self) -> list[JsonValue]:
+    def declaration(self) -> list[JsonValue]:
         """The options that are set, of those that the first version did not have.
 
         Unset options are left out, so that an id made from a declaration stays as it is.

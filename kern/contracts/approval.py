@@ -15,7 +15,7 @@ from kern.values.names import name_key, person_name
 from kern.values.states import OnExpiry
 from kern.values.validation import Declaration
 
-# Longer than anybody waits, and within what dates can tell.
+# Longer than anybody waits, and within what dates can express.
 _LONGEST = timedelta(days=36_525)
 
 

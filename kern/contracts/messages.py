@@ -24,12 +24,11 @@ class RunCursor(Contract):
     Attributes:
         run_id: The run, which is also the workflow's id.
         turn: The first turn to take.
-        heartbeat: Seconds without a sign of life after which an attempt counts as dead.
+        heartbeat: An attempt without a heartbeat for so many seconds is considered dead.
         turns_per_history: After how many turns the workflow continues as new.
-        parent_run_id: The run of which this one is a part, and whose workflow is told where this
-            one stands.
+        parent_run_id: The parent, whose workflow gets reports of this run.
         heard: Requirements of whose resolutions an earlier history heard.
-        watched: Whether the run above asked an earlier history to be told of this one's end.
+        watched: Whether the parent asked an earlier history to report the end of this run.
         retries: How often the run had been opened again when this workflow began.
     """
 
@@ -58,7 +57,7 @@ class Gate(Contract):
 
 
 class Child(Contract):
-    """A run inside another one, whose row is there and whose workflow is to be started."""
+    """A child run that is stored, and whose workflow is to be started."""
 
     run_id: str
     component_kind: str = "agent"
@@ -84,7 +83,7 @@ class TurnOutcome(Contract):
     """What a turn led to: the run has ended, or these calls are to be executed.
 
     Attributes:
-        summarise: The run has ended, and its session's summary is to tell of it.
+        summarise: The run has ended, and its session's summary is to include it.
     """
 
     ended: bool = False
@@ -171,7 +170,7 @@ class CloseInput(Contract):
 
 
 class SummaryInput(Contract):
-    """Ask for a session's summary to tell of a run that has ended."""
+    """Ask for a session's summary to include a run that has ended."""
 
     run_id: str
 
@@ -210,13 +209,13 @@ class PauseOutcome(Contract):
 
 
 class Told(Contract):
-    """The signal by which a run tells the one above it where it stands.
+    """The signal by which a child run reports to its parent.
 
     Attributes:
-        run_id: Who tells.
-        stands_still: Whether it waits for nothing but people.
-        heard: The requirements of whose resolutions it has heard since it told last.
-        ended: Whether it has ended; told only to a run that asked for it.
+        run_id: The child run.
+        stands_still: Whether it is idle: it waits for nothing but people.
+        heard: The requirements of whose resolutions it has heard since its last report.
+        ended: Whether it has ended; reported only to a parent that asked for it.
     """
 
     run_id: str
@@ -230,8 +229,8 @@ class StopQuery(Contract):
 
     Attributes:
         resolved: The requirements.
-        through: For a requirement of a run inside this one: the run right below this one in which
-            it lies. Once that has ended, nobody hears of it any more.
+        through: For a requirement of a descendant: the child run that leads to it. Once that has
+            ended, nobody hears of it any more.
     """
 
     resolved: tuple[str, ...] = ()

@@ -45,14 +45,14 @@ class Viewer:
         raise InvalidInput(message)
 
     def _not_yours(self, subject: str) -> str:
-        passed = (
+        identity = (
             "no user_id was given"
             if self.user_id is None
             else f"user_id={self.user_id!r} was given"
         )
         return (
-            f"{subject} belongs to another user: {passed}. Pass the user_id with which the session "
-            "was begun."
+            f"{subject} belongs to another user: {identity}. Pass the user_id with which the "
+            "session was begun."
         )
 
 

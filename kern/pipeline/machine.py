@@ -47,7 +47,7 @@ class Machine(Generic[FrameT]):
 
     def __init__(self, frames: Frames[FrameT]) -> None:
         self._frames = frames
-        self.served: list[FrameT] = []
+        self.work_frames: list[FrameT] = []
         self.ended: list[FrameT] = []
         self.ending: Ending | None = None
 
@@ -59,7 +59,7 @@ class Machine(Generic[FrameT]):
         self._arrive(root)
         return root
 
-    def passed(
+    def on_pass(
         self,
         frame: FrameT,
         values: dict[str, JsonValue] | None = None,
@@ -83,7 +83,7 @@ class Machine(Generic[FrameT]):
             # Final: a decision about a failure could otherwise let it begin without its gate.
             self.failed(frame, REJECTED, message, final=True)
 
-    def answered(self, frame: FrameT, answer: Sequence[JsonValue]) -> None:
+    def on_answer(self, frame: FrameT, answer: Sequence[JsonValue]) -> None:
         """The code of a condition or router chose these places, or `for_each` these items."""
         node = self.node(frame)
         if node.kind is not NodeKind.each:
@@ -409,7 +409,7 @@ class Machine(Generic[FrameT]):
 
     def _serve(self, frame: FrameT, phase: Phase) -> None:
         self._phase(frame, phase)
-        self.served.append(frame)
+        self.work_frames.append(frame)
 
     @staticmethod
     def _phase(frame: FrameT, phase: Phase) -> None:

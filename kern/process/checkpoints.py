@@ -6,7 +6,7 @@ _hook: Callable[[str], None] | None = None
 
 
 def reach(point: str) -> None:
-    """Tell an armed test that the code has come to this point."""
+    """Report to an armed test that the code has come to this point."""
     if _hook is not None:
         _hook(point)
 

@@ -24,7 +24,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from kern.process.wakeup import Bell
+from kern.process.wakeup import Wakeup
 from kern.values.canonical import clean_text
 from kern.values.ids import new_id
 
@@ -45,14 +45,14 @@ class LiveText:
         attempt: int,
         *,
         token: str,
-        grown: Callable[["LiveText"], None],
+        on_growth: Callable[["LiveText"], None],
         ended: Callable[["LiveText"], None],
     ) -> None:
         self.run_id, self.turn, self.attempt, self.token = run_id, turn, attempt, token
         self._pieces: list[str] = []
         self._piece_ends: list[int] = []
         self._lock = threading.Lock()
-        self._grown, self._ended = grown, ended
+        self._on_growth, self._ended = on_growth, ended
         self.is_closed = False
 
     @property
@@ -77,7 +77,7 @@ class LiveText:
                 return
             self._pieces.append(piece)
             self._piece_ends.append(length + len(piece))
-        self._grown(self)
+        self._on_growth(self)
 
     def since(self, offset: int) -> str:
         """Return the text from an offset on."""
@@ -102,7 +102,7 @@ class Publisher(Protocol):
         ...
 
 
-class Follower(Bell):
+class Follower(Wakeup):
     """One reader of one run, on the event loop on which it was made.
 
     Attributes:
@@ -126,7 +126,7 @@ class Follower(Bell):
     def wake(self, seq: int = 0) -> None:
         """Wake the reader, which also reads the table if `seq` is new to it; from any thread."""
         self.seq = max(self.seq, seq)
-        self.ring()
+        self.notify()
 
     def close(self) -> None:
         """Stop being woken."""
@@ -139,7 +139,7 @@ class Broadcaster:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._followers: dict[str, set[Follower]] = {}
-        self._own: dict[str, LiveText] = {}
+        self._local: dict[str, LiveText] = {}
         self._remote: dict[str, LiveText] = {}
 
     def begin(
@@ -147,22 +147,22 @@ class Broadcaster:
         run_id: str,
         turn: int,
         attempt: int,
-        grown: Callable[[LiveText], None] = lambda _: None,
+        on_growth: Callable[[LiveText], None] = lambda _: None,
         ended: Callable[[LiveText], None] = lambda _: None,
     ) -> LiveText:
         """Begin the text of an attempt that is made in this process."""
 
         def publish(text: LiveText) -> None:
             self._wake(run_id)
-            grown(text)
+            on_growth(text)
 
         def forget(text: LiveText) -> None:
             self._forget(text)
             ended(text)
 
-        text = LiveText(run_id, turn, attempt, token=new_id(), grown=publish, ended=forget)
+        text = LiveText(run_id, turn, attempt, token=new_id(), on_growth=publish, ended=forget)
         with self._lock:
-            self._own[run_id] = text
+            self._local[run_id] = text
         publish(text)
         return text
 
@@ -175,7 +175,12 @@ class Broadcaster:
             text = self._newest(run_id)
             if text is None or (turn, token) > (text.turn, text.token):
                 text = LiveText(
-                    run_id, turn, attempt, token=token, grown=self._wake_readers, ended=self._forget
+                    run_id,
+                    turn,
+                    attempt,
+                    token=token,
+                    on_growth=self._wake_readers,
+                    ended=self._forget,
                 )
                 self._remote[run_id] = text
                 self._wake_now(run_id)
@@ -219,16 +224,16 @@ class Broadcaster:
     def size(self) -> tuple[int, int]:
         """The number of runs that are read, and of texts that are kept."""
         with self._lock:
-            return len(self._followers), len(self._own) + len(self._remote)
+            return len(self._followers), len(self._local) + len(self._remote)
 
     def _newest(self, run_id: str) -> LiveText | None:
-        texts = [self._own.get(run_id), self._remote.get(run_id)]
+        texts = [self._local.get(run_id), self._remote.get(run_id)]
         present = [text for text in texts if text is not None]
         return max(present, key=lambda text: (text.turn, text.token), default=None)
 
     def _forget(self, text: LiveText) -> None:
         with self._lock:
-            for texts in (self._own, self._remote):
+            for texts in (self._local, self._remote):
                 if texts.get(text.run_id) is text:
                     del texts[text.run_id]
 

@@ -35,7 +35,7 @@ def log_json(level: int = logging.INFO) -> None:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    # It tells of every part of itself that it loads.
+    # It reports every part of itself that it loads.
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
 
 
@@ -66,7 +66,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def _temporal_fields(record: logging.LogRecord) -> dict[str, object]:
-    """Return what Temporal's own record tells of a run: its workflow's id is the run's."""
+    """Return what Temporal's own record says of a run: its workflow's id is the run's."""
     for attribute in ("temporal_activity", "temporal_workflow"):
         details = getattr(record, attribute, None)
         if isinstance(details, Mapping) and "workflow_id" in details:

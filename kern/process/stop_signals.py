@@ -4,7 +4,7 @@ import threading
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 
-from kern.process.wakeup import Bell
+from kern.process.wakeup import Wakeup
 
 
 class Stops:
@@ -16,31 +16,31 @@ class Stops:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._bells: dict[str, set[Bell]] = {}
+        self._wakeups: dict[str, set[Wakeup]] = {}
 
     @contextmanager
-    def watch(self, run_id: str) -> Generator[Bell]:
-        """Return a bell that rings whenever a run becomes idle, for the duration of the block."""
-        bell = Bell()
+    def watch(self, run_id: str) -> Generator[Wakeup]:
+        """Return what is notified whenever a run becomes idle, while the block lasts."""
+        wakeup = Wakeup()
         with self._lock:
-            self._bells.setdefault(run_id, set()).add(bell)
+            self._wakeups.setdefault(run_id, set()).add(wakeup)
         try:
-            yield bell
+            yield wakeup
         finally:
             with self._lock:
-                group = self._bells[run_id]
-                group.discard(bell)
+                group = self._wakeups[run_id]
+                group.discard(wakeup)
                 if not group:
-                    del self._bells[run_id]
+                    del self._wakeups[run_id]
 
     def notify(self, run_ids: Iterable[str]) -> None:
         """Wake the waiters of these runs: a transaction that made them idle was committed."""
         with self._lock:
             for run_id in run_ids:
-                for bell in self._bells.get(run_id, ()):
-                    bell.ring()
+                for wakeup in self._wakeups.get(run_id, ()):
+                    wakeup.notify()
 
     @property
     def size(self) -> int:
         """The number of runs that have waiters."""
-        return len(self._bells)
+        return len(self._wakeups)

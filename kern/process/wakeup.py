@@ -1,33 +1,33 @@
-"""Wakes one who waits on an event loop, from any thread."""
+"""Wakes a waiter on an event loop, from any thread."""
 
 import asyncio
 from contextlib import suppress
 
 
-class Bell:
-    """Heard by one who waits, on the event loop on which it was made."""
+class Wakeup:
+    """What one waiter waits for, on the event loop on which it was made."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._rings = asyncio.Event()
-        self._is_rung = False
+        self._event = asyncio.Event()
+        self._is_notified = False
 
-    def ring(self) -> None:
-        """Wake whoever waits, or will wait; from any thread, and however often, once."""
-        if self._is_rung:
+    def notify(self) -> None:
+        """Wake the waiter, also one that waits later; from any thread, and however often, once."""
+        if self._is_notified:
             return
-        self._is_rung = True
+        self._is_notified = True
         # A loop that was closed has nobody who waits.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._rings.set)
+            self._loop.call_soon_threadsafe(self._event.set)
 
     async def wait(self, seconds: float | None = None) -> bool:
-        """Wait until it was rung since the last wait ended; False when it was not in time."""
+        """Wait until it was notified since the last wait ended; False when it was not in time."""
         try:
-            await asyncio.wait_for(self._rings.wait(), seconds)
+            await asyncio.wait_for(self._event.wait(), seconds)
         except TimeoutError:
             return False
-        # In this order: who rings it in between rings it once more.
-        self._is_rung = False
-        self._rings.clear()
+        # In this order: a notification in between is heard by the next wait.
+        self._is_notified = False
+        self._event.clear()
         return True

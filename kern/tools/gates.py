@@ -10,7 +10,7 @@ from kern.tools.tool import Predicate, Tool, tool_definition
 from kern.values.states import RequirementKind
 
 
-def declared(tool: Tool) -> dict[str, JsonValue]:
+def tool_declaration(tool: Tool) -> dict[str, JsonValue]:
     """Return a tool's declaration as JSON: what the model sees, its gate, how it executes."""
     definition = tool_definition(tool)
     return {
@@ -59,12 +59,12 @@ def _returns_false(predicate: Predicate, arguments: Mapping[str, object]) -> boo
 def _call(predicate: Predicate, arguments: Mapping[str, object]) -> object:
     """Call the predicate with the arguments that it names, or with all of them as one dict."""
     parameters = inspect.signature(predicate).parameters
-    named = {key for key in parameters if key in arguments}
+    names = {key for key in parameters if key in arguments}
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     if takes_all:
         return predicate(**arguments)
-    if named:
-        return predicate(**{key: arguments[key] for key in named})
+    if names:
+        return predicate(**{key: arguments[key] for key in names})
     return predicate(_Arguments(arguments))
 
 

@@ -194,9 +194,9 @@ def _described(model: type[BaseModel]) -> dict[str, JsonValue]:
 def _undescribable(tool: str, hints: Mapping[str, object], names: Iterable[str]) -> str:
     """Return a message that names the argument; pydantic's own is for authors of models."""
     wrong = [name for name in names if not _is_describable(hints.get(name, JsonValue))]
-    named = " and ".join(f"{name!r} of type {_type_name(hints[name])}" for name in wrong)
+    listing = " and ".join(f"{name!r} of type {_type_name(hints[name])}" for name in wrong)
     return (
-        f"The tool {tool!r} takes {named or 'an argument'}, which no JSON Schema describes, so a "
+        f"The tool {tool!r} takes {listing or 'an argument'}, which no JSON Schema describes, so a "
         "model cannot fill it in. Take what JSON can carry (text, numbers, lists, dicts, enums, "
         "dataclasses, pydantic models), such as the id of what is meant."
     )
@@ -291,5 +291,5 @@ def _build(name: str, fields: dict[str, tuple[object, FieldInfo]]) -> type[BaseM
     config = ConfigDict(extra="forbid", validate_by_alias=True)
     # The fields are known at run time only, which pydantic's declared type does not provide for.
     # The prefix keeps them clear of the names that pydantic's models use themselves.
-    declared = cast("dict[str, Any]", {f"arg_{key}": field for key, field in fields.items()})
-    return create_model(name, __config__=config, **declared)
+    definitions = cast("dict[str, Any]", {f"arg_{key}": field for key, field in fields.items()})
+    return create_model(name, __config__=config, **definitions)

@@ -8,8 +8,11 @@ another alphabet that looks the same; and nobody may pass for somebody else by o
 import unicodedata
 
 from kern.errors import InvalidInput
+from kern.values.validation import described
 
 _LONGEST = 200
+# So much of a name is repeated in a message.
+_MESSAGE_LENGTH = 200
 # Controls, format characters (zero-width ones, directions), surrogates, private and unassigned.
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 # Alphabets whose letters look like those of one another.
@@ -22,29 +25,33 @@ _LOOK_ALIKES = str.maketrans(
 )
 
 
-def person_name(what: str, value: str) -> str:
+def person_name(label: str, value: object) -> str:
     """Return a name as it is stored: NFKC, trimmed, with single blanks.
 
     Raises:
-        InvalidInput: it is empty or too long, has an invisible character, or mixes alphabets whose
-            letters look alike within one word.
+        InvalidInput: it is no text, empty or too long, has an invisible character, or mixes
+            alphabets whose letters look alike within one word.
     """
+    if not isinstance(value, str):
+        message = f"{label} is {described(value)}: it has to be a text."
+        raise InvalidInput(message)
     name = " ".join(unicodedata.normalize("NFKC", value).split())
+    excerpt = ascii(value)[:_MESSAGE_LENGTH]
     hidden = next((char for char in name if unicodedata.category(char) in _INVISIBLE), None)
     if hidden is not None:
         message = (
-            f"{what} is {value!a}: U+{ord(hidden):04X} cannot be seen, so it is no part of a "
+            f"{label} is {excerpt}: U+{ord(hidden):04X} cannot be seen, so it is no part of a "
             "name. Type the name again."
         )
         raise InvalidInput(message)
     if not name or len(name) > _LONGEST:
-        message = f"{what} has {len(name)} characters: give a name of 1 to {_LONGEST}."
+        message = f"{label} has {len(name)} characters: give a name of 1 to {_LONGEST}."
         raise InvalidInput(message)
     for word in name.split():
         scripts = sorted({_script(char) for char in word if char.isalpha()} & _ALIKE)
         if len(scripts) > 1:
             message = (
-                f"{what} is {value!a}: the word {word!a} mixes {' and '.join(scripts)} "
+                f"{label} is {excerpt}: {word[:_MESSAGE_LENGTH]!a} mixes {' and '.join(scripts)} "
                 "letters, which look alike. Type it in one alphabet."
             )
             raise InvalidInput(message)
@@ -61,10 +68,10 @@ def name_key(name: str) -> str:
 def looks_like(name: str, other_name: str) -> bool:
     """Whether a reader may take two names for one another though their letters differ."""
     key, other_key = name_key(name), name_key(other_name)
-    return key != other_key and _drawn(name) == _drawn(other_name)
+    return key != other_key and _skeleton(name) == _skeleton(other_name)
 
 
-def _drawn(name: str) -> str:
+def _skeleton(name: str) -> str:
     # Before letters are folded: some capitals alone look like Latin ones.
     return name_key(name.translate(_LOOK_ALIKES))
 

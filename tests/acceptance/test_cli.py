@@ -68,7 +68,34 @@ def test_runs_are_listed_in_pages(kern: Cli, db: SqliteStore) -> None:
     mine = kern("runs", "--user", "user-1", "--json").json["runs"]
     assert [run["run_id"] for run in mine] == [ids[3], ids[1]]
     assert kern("runs", "--status", "completed", "--json").json == {"runs": [], "next": None}
+    component_id = first["runs"][0]["component_id"]
+    assert len(kern("runs", "--component", component_id, "--json").json["runs"]) == 5
+    assert kern("runs", "--component", "none-such").out == "No such runs.\n"
     assert ids[4] in kern("runs").out
+
+
+def test_pending_is_listed_by_kind(kern: Cli, db: SqliteStore) -> None:
+    seeds.waiting(db, REFUND)
+    assert len(kern("pending", "--kind", "confirmation", "--json").json["requirements"]) == 1
+    assert kern("pending", "--kind", "user_input", "--json").json["requirements"] == []
+    assert "'confirmation'" in kern("pending", "--kind", "refund", code=2).err
+
+
+def test_an_id_that_is_too_long_is_refused_and_not_called_an_outage(
+    kern: Cli, db: SqliteStore
+) -> None:
+    seeds.waiting(db, REFUND)
+    for words in (("pending", "--run"), ("show",), ("cancel",), ("approve",)):
+        refused = kern(*words, "a" * 60_000, code=2).err
+        assert "60,000 characters: use 240 at most" in refused
+        assert len(refused) < 500
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_that_of_the_shell_that_is_named(kern: Cli, shell: str) -> None:
+    mark = {"bash": "complete -o", "zsh": "#compdef kern", "fish": "complete --command kern"}
+    assert mark[shell] in kern("--show-completion", shell).out
+    assert "tcsh" in kern("--show-completion", "tcsh", code=2).err
 
 
 def test_pending_is_listed_oldest_first_and_in_pages(kern: Cli, db: SqliteStore) -> None:
@@ -231,7 +258,7 @@ def test_what_an_attempt_came_to_after_a_person_said_otherwise_is_shown(
     shown = kern("show", torn.run_id)
     assert "another try was rejected by dana" in shown.out
     assert "too late" in shown.out
-    assert "came to a result after all: sent" in shown.out
+    assert "ended late with a result: sent" in shown.out
     [told] = kern("show", torn.run_id, "--json").json["late_results"]
     assert (told["tool_call_id"], told["outcome"], told["result"]) == (call_id, "result", "sent")
 
@@ -272,7 +299,7 @@ def test_texts_of_others_steer_no_terminal(kern: Cli, db: SqliteStore) -> None:
     again = kern("approve", seeded.requirement_id, code=5)
     assert safe(again.err) == again.err
     assert again.err.count("\n") == 1
-    missing = kern("show", nasty, code=3)
+    missing = kern("show", nasty, code=2)
     assert safe(missing.err) == missing.err
 
 

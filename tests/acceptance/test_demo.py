@@ -9,7 +9,7 @@ import pytest
 from kern.client.cli.demo import agent
 from kern.client.cli.demo.agent import answer, read_amount, read_order
 from kern.client.cli.demo.crash import settle
-from kern.client.server.process import born
+from kern.client.server.process import birth_of
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call
 from kern.requirements import Requirement
@@ -125,9 +125,9 @@ def test_a_killed_demonstration_leaves_no_worker(folder: Path) -> None:
         screen.expect("A worker runs as process ")
         screen.expect(".")
         worker = int(re.findall(r"runs as process (\d+)\.", screen.text)[0])
-        assert born(worker)
+        assert birth_of(worker)
         screen.process.kill()
-        wait_until(lambda: born(worker) is None, timeout=60)
+        wait_until(lambda: birth_of(worker) is None, timeout=60)
 
 
 @pytest.mark.parametrize("paid", [1, 0])

@@ -69,4 +69,23 @@ def test_an_approver_needs_a_browser_only(folder: Path, ledger: Ledger) -> None:
             assert client.post("/requirements/nope", data=form, headers=DANA).status_code == 404
             assert agent.continue_run(run).content == "Paid."
             assert "Nothing waits." in client.get("/").text
+            refused = client.get("/", params={"cursor": "no-such"})
+            assert (refused.status_code, "no requirement with the id" in refused.text) == (
+                404,
+                True,
+            )
+            refused = client.get("/", params={"cursor": ""})
+            assert (refused.status_code, "cursor is empty" in refused.text) == (422, True)
     assert ledger.lines == ["paid 5"]
+
+
+def test_before_the_first_run_the_page_says_why_it_is_empty(tmp_path: Path) -> None:
+    with served(tmp_path) as client:
+        page = client.get("/")
+        assert (page.status_code, "There is no database at" in page.text) == (404, True)
+        assert "Traceback" not in page.text
+
+
+def test_the_example_is_short() -> None:
+    lines = (ROOT / "examples" / "inbox_app.py").read_text(encoding="utf-8").splitlines()
+    assert sum(1 for line in lines if line.strip()) <= 40

@@ -22,7 +22,7 @@ from kern.client.server.embedded import EmbeddedServer, status
 from kern.client.server.locks import Share, exclusive
 from kern.client.server.process import (
     ServerRecord,
-    born,
+    birth_of,
     open_files,
     pid_scope,
     process_ids,
@@ -179,9 +179,9 @@ def port_of(server: EmbeddedServer) -> int:
 
 
 def kill_server(pid: int) -> None:
-    birth = born(pid)
+    birth = birth_of(pid)
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: born(pid) != birth)
+    wait_until(lambda: birth_of(pid) != birth)
 
 
 def occupy(port: int) -> socket.socket:
@@ -199,7 +199,7 @@ async def test_a_started_server_answers_and_ends_with_its_only_user(home: Path, 
     assert server.started
     server.leave()
     server.leave()
-    assert born(server.pid) is None
+    assert birth_of(server.pid) is None
     assert not (home / "server.json").exists()
 
 
@@ -212,7 +212,7 @@ def test_a_second_process_shares_the_server_and_the_last_one_out_stops_it(enter:
     second.ask("ensure")
     assert second.answer() == [False, pid]
     second.leave()
-    assert born(pid) is None
+    assert birth_of(pid) is None
 
 
 def test_one_process_may_join_twice(join: Join) -> None:
@@ -221,18 +221,18 @@ def test_one_process_may_join_twice(join: Join) -> None:
     first.leave()
     assert not second.ensure()
     second.leave()
-    assert born(second.pid) is None
+    assert birth_of(second.pid) is None
 
 
 def test_the_orphan_of_a_killed_user_is_joined_and_then_stopped(enter: Enter) -> None:
     killed = enter()
     pid, address, _ = killed.joined()
     killed.kill()
-    assert born(pid) is not None
+    assert birth_of(pid) is not None
     heir = enter()
     assert heir.joined() == (pid, address, False)
     heir.leave()
-    assert born(pid) is None
+    assert birth_of(pid) is None
 
 
 def test_a_server_ends_soon_after_its_last_user_was_ended_by_a_signal(
@@ -242,12 +242,12 @@ def test_a_server_ends_soon_after_its_last_user_was_ended_by_a_signal(
     pid, _, _ = first.joined()
     last.joined()
     for user, number in ((first, signal.SIGTERM), (last, signal.SIGKILL)):
-        assert born(pid) is not None
+        assert birth_of(pid) is not None
         assert watch.is_used(home)
         user.process.send_signal(number)
         assert user.process.wait(30) == -number
     assert not watch.is_used(home)
-    wait_until(lambda: born(pid) is None, timeout=60)
+    wait_until(lambda: birth_of(pid) is None, timeout=60)
     wait_until(lambda: not (home / "server.json").exists())
     wait_until(lambda: not watchers(home))
 
@@ -259,7 +259,7 @@ def test_a_server_whose_folder_is_deleted_is_ended(home: Path, enter: Enter) -> 
     pid, _, _ = user.joined()
     user.kill()
     shutil.rmtree(home)
-    wait_until(lambda: born(pid) is None)
+    wait_until(lambda: birth_of(pid) is None)
 
 
 def test_each_server_has_one_watcher_which_goes_with_it(
@@ -304,7 +304,7 @@ def test_ten_processes_at_once_in_an_empty_folder_get_one_server(home: Path, ent
     for user in users:
         assert user.process.stdin is not None
         user.process.stdin.close()
-    wait_until(lambda: born(pid) is None, timeout=30)
+    wait_until(lambda: birth_of(pid) is None, timeout=30)
 
 
 @pytest.mark.parametrize("text", ["", "garbage", "{}", '{"pid": 1}', "[]"])
@@ -320,7 +320,7 @@ def test_a_recycled_pid_is_neither_joined_nor_killed(
     home.mkdir()
     record = ServerRecord(
         pid=bystander.pid,
-        born=born(bystander.pid) or "",
+        born=birth_of(bystander.pid) or "",
         place=pid_scope(),
         database=str(home / "temporal.db"),
         port=20001,
@@ -340,7 +340,7 @@ def test_a_server_whose_record_was_lost_gets_no_second_one_beside_it(
     (home / "server.json").write_text("")
     server = join()
     assert (server.address, running(home)) == (address, [server.pid])
-    assert born(pid) is None
+    assert birth_of(pid) is None
     user.ask("ensure")
     assert user.answer() == [False, server.pid]
 
@@ -498,7 +498,7 @@ def test_a_deleted_database_is_not_served_on(home: Path, enter: Enter, join: Joi
     server = join()
     assert (server.started, server.address) == (True, address)
     assert running(home) == [server.pid]
-    assert born(pid) is None
+    assert birth_of(pid) is None
 
 
 def test_a_server_whose_folder_was_deleted_still_ends(home: Path, join: Join) -> None:
@@ -507,7 +507,7 @@ def test_a_server_whose_folder_was_deleted_still_ends(home: Path, join: Join) ->
     with pytest.raises(Unavailable, match="deleted"):
         server.ensure()
     server.leave()
-    assert born(server.pid) is None
+    assert birth_of(server.pid) is None
 
 
 def test_a_forked_child_gives_nothing_up(home: Path) -> None:

@@ -235,7 +235,7 @@ async def test_pieces_are_sent_in_batches(runtime_on_each: Runtime) -> None:
 
 
 def test_a_notice_is_never_too_long_for_postgres() -> None:
-    text = LiveText("r" * 36, 1, 1, token="t" * 36, grown=lambda _: None, ended=lambda _: None)
+    text = LiveText("r" * 36, 1, 1, token="t" * 36, on_growth=lambda _: None, ended=lambda _: None)
     text.add("\x01" * 5_000 + "🙂" * 5_000)
     sent = list(pg_notify.pieces(text, 0))
     assert max(len(notice.encode()) for notice in sent) < 7_999

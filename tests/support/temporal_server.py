@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kern.client.server.embedded import EmbeddedServer
-from kern.client.server.process import born, servers_below, stop
+from kern.client.server.process import birth_of, servers_below, stop
 from tests.support.waiting import wait_until
 
 
@@ -27,7 +27,7 @@ class TemporalServer:
         """End the server with SIGKILL."""
         pid = self._server.pid
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: born(pid) is None)
+        wait_until(lambda: birth_of(pid) is None)
 
     def restart(self) -> None:
         """Start the server again on the same file and port; return when it serves."""

@@ -110,9 +110,9 @@ def answer(request: ModelRequest) -> Step:
 
 def read_order(text: str) -> str | None:
     """Return the order's number: the one after "order", else a number that is not an amount."""
-    named = _ORDER.search(text)
-    if named is not None:
-        return named["id"]
+    match = _ORDER.search(text)
+    if match is not None:
+        return match["id"]
     without_amount = _AMOUNT.sub(" ", text)
     number = re.search(r"\b\d{2,}\b", without_amount)
     return number[0] if number else None

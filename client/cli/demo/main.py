@@ -54,7 +54,7 @@ def print_next_steps(run_id: str) -> None:
     say("")
     say(f"Kept in {read_settings().home.absolute()}. Try next:")
     for command, purpose in (
-        (f"{kern} show {run_id}", "the story of this run"),
+        (f"{kern} show {run_id}", "what happened in this run"),
         (f"{kern} audit verify", "the log of decisions"),
         (f"{kern} demo 'Refund order 77, 12.50 USD'", "another request"),
         (f"{kern} demo --crash", "kill the worker after the approval"),

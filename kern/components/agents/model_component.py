@@ -27,7 +27,7 @@ from kern.context.instructions import DEFAULT_RUNS, Context, window_of
 from kern.contracts.database import Database
 from kern.models.base import Model, OutputSpec
 from kern.run import RunOutput
-from kern.tools.gates import declared
+from kern.tools.gates import tool_declaration
 from kern.tools.signature import schema_of
 from kern.tools.tool import Function, Tool, as_tool, tool_definition
 from kern.values.validation import require_bools
@@ -154,7 +154,7 @@ class ModelComponent(Runnable):
         )
 
     def _declare(self) -> JsonValue:
-        tools: list[JsonValue] = [declared(tool) for tool in self.tools.values()]
+        tools: list[JsonValue] = [tool_declaration(tool) for tool in self.tools.values()]
         output = definition_of(self).output
         declaration: list[JsonValue] = [
             type(self.model).__name__,
@@ -165,14 +165,14 @@ class ModelComponent(Runnable):
             self.session_state,
             self.num_history_runs if self.add_history_to_context else 0,
             self.tool_call_limit,
-            *self._context.declared,
+            *self._context.declaration,
             *(["enable_session_summaries"] if self.enable_session_summaries else []),
         ]
         if self.role is not None:
             declaration.append(["role", self.role])
         return declaration
 
-    def _typed(self, output: RunOutput) -> RunOutput:
+    def _cast_output(self, output: RunOutput) -> RunOutput:
         """Return the output with its content as an instance of `output_schema`."""
         if self.output_schema is None or not isinstance(output.content, str):
             return output

@@ -112,8 +112,8 @@ def tools_by_name(tools: list[Tool]) -> dict[str, Tool]:
     duplicates = sorted({name for name in names if names.count(name) > 1})
     if duplicates:
         message = (
-            f"Two tools have the name {duplicates[0]!r}: the model could not tell them apart. Pass "
-            "name= to one."
+            f"Two tools have the name {duplicates[0]!r}: the model could not distinguish them. "
+            "Pass name= to one."
         )
         raise InvalidDefinition(message)
     return {tool.name: tool for tool in tools}

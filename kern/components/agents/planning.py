@@ -137,8 +137,8 @@ def _checked(
         kind: RequirementKind | None = RequirementKind.user_input
         if definition.kind is kind:
             input_fields = set(definition.input_fields)
-            own = {key: value for key, value in arguments.items() if key not in input_fields}
-            frozen = signature.freeze(own, without=input_fields)
+            proposal = {key: value for key, value in arguments.items() if key not in input_fields}
+            frozen = signature.freeze(proposal, without=input_fields)
         else:
             frozen = signature.freeze(arguments)
             kind = gate_of(tool, signature.validate(frozen))

@@ -236,7 +236,7 @@ def blocks_of(owner: Block, steps: Sequence[StepLike]) -> tuple[Block, ...]:
 
 
 def require_distinct(owner: Block, blocks: Iterable[Block], role: str) -> None:
-    """Refuse two blocks of the same name, where names tell them apart."""
+    """Refuse two blocks of the same name, where names distinguish them."""
     names = [block.name for block in blocks]
     duplicates = sorted({name for name in names if names.count(name) > 1})
     duplicate = duplicates[0] if duplicates else ""

@@ -183,7 +183,7 @@ def _node(block: Block, review: HumanReview) -> Node:
     match block:
         case Step(executor=Component() as component):
             definition = definition_of(component)
-            own = {
+            fields = {
                 "component_id": component.id,
                 "component_kind": definition.kind,
                 "structured": definition.output_schema is not None,
@@ -191,7 +191,7 @@ def _node(block: Block, review: HumanReview) -> Node:
                 "backoff": block.backoff,
             }
         case Step():
-            own = {
+            fields = {
                 "effect": block.effect,
                 "retries": block.retries,
                 "backoff": block.backoff,
@@ -199,15 +199,15 @@ def _node(block: Block, review: HumanReview) -> Node:
                 "reconciles": block.reconcile is not None,
             }
         case Parallel():
-            own = {"bound": block.bound}
+            fields = {"bound": block.bound}
         case Loop():
-            own = {
+            fields = {
                 "max_iterations": block.max_iterations,
                 "asks_end": block.end_condition is not None,
             }
         case _:
-            own = {}
-    return node.model_copy(update=own)
+            fields = {}
+    return node.model_copy(update=fields)
 
 
 def _gate(block: Block, review: HumanReview) -> Ask | None:

@@ -6,7 +6,7 @@ read under it: its holder sees every decision that was committed before, and nob
 one until the transaction ends. Three checks rest on that:
 
 - *the first valid resolution wins*: the status is read under the lock, so the second of two people
-  finds the requirement resolved, and is told by whom;
+  finds the requirement resolved, and learns by whom;
 - *the quorum*: earlier approvals are counted under the lock. Counted before it, two people who
   approve at once would each see one approval too few, and nobody would resolve the requirement.
   Only approvals of the same arguments add up: an edit is another proposal;

@@ -1,4 +1,4 @@
-"""Which decisions fit which requirements, and the text that tells the model of a decision."""
+"""Which decisions fit which requirements, and the text that reports a decision to the model."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Marks in a transaction: what others have to be told once it is committed."""
+"""Marks in a transaction: what others are notified of once it is committed."""
 
 from collections.abc import Collection, Mapping
 

@@ -28,10 +28,10 @@ class StepRow(KernRow, table=True):
 
     `phase` says what it needs next, and `version` counts its phases, so that what was found out for
     one of them is not taken for another. `lane` is what the workflow asks an activity for to have
-    it served, one step at a time in each; `announced_by` is the lane whose activity has to tell the
-    workflow of it first. `source` says where its input is: `run`, `out:` and the step whose content
-    it is, or `in:` and the step in whose `given` it is. `last_id` is the step that holds its
-    content, if that is not itself. A step that is done again opens what it holds in its next
+    it served, one step at a time in each; `announced_by` is the lane whose activity has to announce
+    it to the workflow first. `source` says where its input is: `run`, `out:` and the step whose
+    content it is, or `in:` and the step in whose `given` it is. `last_id` is the step that holds
+    its content, if that is not itself. A step that is done again opens what it holds in its next
     `round`. `path_key` names its place in the run: instances of later rounds, which are
     `is_repeated`, have that of the first.
     """

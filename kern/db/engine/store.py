@@ -20,10 +20,12 @@ from sqlalchemy.exc import (
 from sqlmodel import Session
 
 from kern.db.engine.after_commit import is_due, news_of, stopped_in
+from kern.db.engine.forked_stores import follow_forks
 from kern.db.engine.plain_rows import insert_deferred
 from kern.db.engine.unit_of_work import save
-from kern.errors import InvalidInput, KernError, Unavailable
+from kern.errors import Conflict, InvalidInput, KernError, Unavailable
 from kern.process.checkpoints import reach
+from kern.process.forks import abandon
 from kern.process.live_text import Broadcaster
 from kern.process.stop_signals import Stops
 
@@ -50,8 +52,14 @@ class Store:
 
     def __init__(self, engine: Engine, *, threads: int) -> None:
         self.engine = engine
+        self._thread_count = threads
+        self._refusal: str | None = None
+        self._reset()
+        follow_forks(self)
+
+    def _reset(self) -> None:
         self.broadcaster, self.stops = Broadcaster(), Stops()
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="kern-db")
+        self._threads = ThreadPoolExecutor(self._thread_count, thread_name_prefix="kern-db")
         self._when_due: Callable[[], object] = bool
 
     @property
@@ -119,6 +127,18 @@ class Store:
         self._threads.shutdown(wait=True)
         self.engine.dispose()
 
+    def before_fork(self) -> None:
+        """Prepare for a fork of this process; connections to a server need nothing."""
+
+    def after_fork_in_parent(self) -> None:
+        """Go on after a fork."""
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew: the inherited connections are the parent's, and the threads are missing."""
+        abandon(self.engine.pool, self._threads, self.broadcaster, self.stops)
+        self.engine.dispose(close=False)
+        self._reset()
+
     def _notify(self, session: Session, news: Mapping[str, int]) -> None:
         """Have other processes notified, by the commit, of runs with new events."""
 
@@ -157,6 +177,8 @@ class Store:
         Where the connection broke during a commit, nobody knows whether the commit happened, and
         the transaction is executed again on top of it: it has to recognise its own result.
         """
+        if self._refusal is not None:
+            raise Conflict(self._refusal)
         start = time.monotonic()
         for attempt in range(1, _ATTEMPTS):
             try:

@@ -18,7 +18,8 @@ from sqlmodel import Session
 from kern.db.engine import pg_notify
 from kern.db.engine.schema import enter_engine, schema_of, valid_schema
 from kern.db.engine.store import Result, Store
-from kern.errors import InvalidInput
+from kern.errors import Conflict, InvalidInput
+from kern.process.forks import ForkGate
 from kern.process.settings import DEFAULT_SCHEMA
 from kern.values.validation import described
 
@@ -67,7 +68,47 @@ class SqliteStore(Store):
         )
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
+        self._gate, self._is_settled = ForkGate(), True
         super().__init__(engine, threads=4)
+
+    def migrate(self) -> None:
+        """As `Store.migrate`."""
+        with self._gate:
+            super().migrate()
+
+    def before_fork(self) -> None:
+        """Close all connections to the file.
+
+        SQLite keeps the locks of a file's connections in memory, and the kernel gives a forked
+        child none of them. A child that inherited that memory would believe that it holds them, and
+        the parent would delete the write-ahead log under it. With no connection open, nothing is
+        there to inherit.
+        """
+        self._is_settled = self._gate.close()
+        self.engine.dispose()
+
+    def after_fork_in_parent(self) -> None:
+        """Let transactions go on."""
+        self._gate.open()
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew, unless a connection was in use when the process forked."""
+        super().after_fork_in_child()
+        self._gate = ForkGate()
+        if not self._is_settled:
+            self._refusal = (
+                f"This process was forked while a transaction on {self.name} did not end, and "
+                "SQLite cannot be used then. Fork again, or start the process with the method "
+                "'spawn'."
+            )
+
+    def _commit(self, transaction: Callable[[Session], Result]) -> Result:
+        with self._gate:
+            return super()._commit(transaction)
+
+    def _look(self, transaction: Callable[[Session], Result]) -> Result:
+        with self._gate:
+            return super()._look(transaction)
 
 
 class MemoryStore(Store):
@@ -89,6 +130,21 @@ class MemoryStore(Store):
         # holds one transaction at a time.
         self._connection_lock = threading.RLock()
         super().__init__(engine, threads=1)
+
+    def after_fork_in_child(self) -> None:
+        """Refuse to go on: what either process writes from now on, the other would not see."""
+        super().after_fork_in_child()
+        self._connection_lock = threading.RLock()
+        self._refusal = (
+            "This database is in the memory of the process that made it, and this one was forked "
+            "from that. Make another InMemoryDb() here, or share a SqliteDb(…) between them."
+        )
+
+    def migrate(self) -> None:
+        """As `Store.migrate`."""
+        if self._refusal is not None:
+            raise Conflict(self._refusal)
+        super().migrate()
 
     @property
     def name(self) -> str:

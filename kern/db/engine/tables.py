@@ -28,7 +28,7 @@ class SessionRow(KernRow, table=True):
     """A conversation and its owner; no `user_id` is an owner like any other.
 
     `state_updates` are the latest changes of the state from outside of runs, by their ids.
-    `summary` tells of runs up to number `summary_number`, those that say `is_summarised`. `parts`
+    `summary` covers runs up to number `summary_number`, those that say `is_summarised`. `parts`
     counts the runs inside other runs, which have numbers of their own, below 0.
     """
 
@@ -61,7 +61,7 @@ class RunRow(KernRow, table=True):
     from `started_at` on is split: working, and waiting for people; `counted_at` is the moment up to
     which both are counted. `forked_from` names the run of which this one is a copy.
 
-    A run inside another one, such as a member's in a team's, has a `parent_run_id`, the
+    A child run, such as a member's in a team's, has a `parent_run_id`, the
     `root_run_id` of the whole, and the ids of all above it, from the root on, in `ancestors`;
     `path` has the names from the root's to its own. A run at the root has none of these.
 
@@ -306,7 +306,7 @@ class ChainHeadRow(KernRow, table=True):
 
 
 class EventRow(KernRow, table=True):
-    """What happened in a run, numbered without gaps, written with what it tells."""
+    """What happened in a run, numbered without gaps, written with its content."""
 
     __tablename__ = "kern_events"
 

@@ -40,9 +40,9 @@ class Sender:
     def begin(self, run_id: str, turn: int, attempt: int) -> LiveText:
         """Begin the text of an attempt. Call it on the event loop that sends."""
         self._loop = asyncio.get_running_loop()
-        return self._db.broadcaster.begin(run_id, turn, attempt, self._grown, self._ended)
+        return self._db.broadcaster.begin(run_id, turn, attempt, self._on_growth, self._ended)
 
-    def _grown(self, text: LiveText) -> None:
+    def _on_growth(self, text: LiveText) -> None:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._note, text)
 

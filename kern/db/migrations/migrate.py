@@ -15,6 +15,7 @@ from kern.db.engine.schema import schema_of
 from kern.db.engine.store import Store, reason
 from kern.db.migrations import HEAD
 from kern.errors import Conflict, Unavailable
+from kern.process.forks import on_fork
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -185,3 +186,12 @@ def _privileges(database: Store) -> Generator[None]:
             f"AUTHORIZATION {role}`, or name a schema of {role} in KERN_DATABASE_SCHEMA."
         )
         raise Unavailable(message) from error
+
+
+def _begin_anew() -> None:
+    """Make the lock anew in a forked child: the thread that held it may be missing there."""
+    global _ALEMBIC  # noqa: PLW0603  a process has one lock
+    _ALEMBIC = threading.Lock()
+
+
+on_fork(in_child=_begin_anew)

@@ -60,7 +60,7 @@ class News:
         turn: The last turn that is stored.
         events: What happened, in order.
         is_all: Whether no further event is in the table.
-        stands_still: Whether the run is idle: paused, or ended.
+        is_idle: Whether the run is idle: paused, or ended.
         texts: The model's text of the turns that `events` complete, by turn.
         tools: The calls that `events` are about, by id.
         output: The run's output; set if the run is idle or `events` have a stop.
@@ -72,7 +72,7 @@ class News:
     turn: int
     events: list[EventRecord]
     is_all: bool
-    stands_still: bool
+    is_idle: bool
     texts: dict[int, str] = field(default_factory=dict)
     tools: dict[str, ToolExecution] = field(default_factory=dict)
     output: RunOutput | None = None
@@ -105,9 +105,9 @@ def news(tx: Session, run_id: str, viewer: Viewer, after: int) -> News:
     run = find_run(tx, run_id, viewer)
     events = list(rows(tx, EVENTS, _AFTER, run_id=run_id, after=after))
     is_all = run.last_event <= (events[-1].seq if events else after)
-    stands_still = RunStatus(run.status).is_idle
+    is_idle = RunStatus(run.status).is_idle
     kinds = {event.kind for event in events}
-    is_at_stop = is_all and stands_still
+    is_at_stop = is_all and is_idle
     if is_at_stop and not kinds.intersection(STOPS):
         # A reader that comes back to an idle run gets its last stop once more.
         events = [*events, *rows(tx, EVENTS, _LAST_STOP, run_id=run_id)]
@@ -120,7 +120,7 @@ def news(tx: Session, run_id: str, viewer: Viewer, after: int) -> News:
         turn=run.turn,
         events=events,
         is_all=is_all,
-        stands_still=stands_still,
+        is_idle=is_idle,
         texts=_texts(tx, run_id, events),
         tools=_tools(tx, run_id) if any(k.startswith("tool_call_") for k in kinds) else {},
         output=run_output(tx, run_id, viewer) if needs_output else None,

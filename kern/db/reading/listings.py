@@ -11,7 +11,7 @@ from kern.contracts.viewer import Viewer
 from kern.db.engine.tables import DecisionRow, OutboxRow, RequirementRow, RunRow, SessionRow
 from kern.db.reading.run_outputs import find_requirement, find_run, requirement_of, summary_of
 from kern.errors import InvalidInput
-from kern.values.ids import require_id
+from kern.values.ids import optional_id, require_id
 from kern.values.states import RequirementKind, RequirementStatus, RunStatus, Verdict
 
 Item = TypeVar("Item")
@@ -39,12 +39,12 @@ def list_runs(
     """
     query = select(RunRow).where(col(RunRow.parent_run_id).is_(None))
     query = query.where(*_visible(viewer, RunRow.user_id, RunRow.component_id))
-    if component_id is not None:
+    if optional_id("component_id", component_id) is not None:
         query = query.where(RunRow.component_id == component_id)
     if status is not None:
         query = query.where(RunRow.status == status.value)
-    if user_id is not None:
-        query = query.where(RunRow.user_id == require_id("user_id", user_id))
+    if optional_id("user_id", user_id) is not None:
+        query = query.where(RunRow.user_id == user_id)
     if after is not None:
         last = find_run(tx, after, viewer)
         at = col(RunRow.created_at)
@@ -78,12 +78,12 @@ def list_pending(
     """
     query = select(RequirementRow).where(RequirementRow.status == RequirementStatus.pending.value)
     query = query.where(*_visible(viewer, RequirementRow.user_id))
-    if session_id is not None:
+    if optional_id("session_id", session_id) is not None:
         query = query.where(RequirementRow.session_id == session_id)
     if kind is not None:
         query = query.where(RequirementRow.kind == kind.value)
-    if user_id is not None:
-        query = query.where(RequirementRow.user_id == require_id("user_id", user_id))
+    if optional_id("user_id", user_id) is not None:
+        query = query.where(RequirementRow.user_id == user_id)
     if run_id is not None:
         inside = col(RequirementRow.root_run_id) == run_id
         query = query.where((col(RequirementRow.run_id) == run_id) | inside)
@@ -136,13 +136,13 @@ def backlog(tx: Session, run_id: str | None = None) -> Backlog:
     )
 
 
-def full_run_id(tx: Session, ending: str) -> str:
+def full_run_id(tx: Session, ending: str, *, name: str = "run_id") -> str:
     """Return the id of the run that alone has this id or ending; else the ending itself.
 
     Raises:
-        InvalidInput: several ids have this ending.
+        InvalidInput: several ids have this ending, or no id can; `name` says whose it is.
     """
-    if tx.get(RunRow, ending) is not None:
+    if tx.get(RunRow, require_id(name, ending)) is not None:
         return ending
     return _only_match(tx, select(RunRow.id).where(_ends_with(RunRow.id, ending)), ending, "runs")
 
@@ -151,21 +151,21 @@ def full_session_id(tx: Session, ending: str) -> str:
     """Return the id of the session that alone has this id or ending; else the ending itself.
 
     Raises:
-        InvalidInput: several ids have this ending.
+        InvalidInput: several ids have this ending, or no id can.
     """
-    if tx.get(SessionRow, ending) is not None:
+    if tx.get(SessionRow, require_id("session_id", ending)) is not None:
         return ending
     query = select(SessionRow.id).where(_ends_with(SessionRow.id, ending))
     return _only_match(tx, query, ending, "sessions")
 
 
-def full_requirement_id(tx: Session, ending: str) -> str:
+def full_requirement_id(tx: Session, ending: str, *, name: str = "requirement_id") -> str:
     """Return the id of the requirement that alone has this id or ending; else the ending.
 
     Raises:
-        InvalidInput: several ids have this ending.
+        InvalidInput: several ids have this ending, or no id can; `name` says whose it is.
     """
-    if tx.get(RequirementRow, ending) is not None:
+    if tx.get(RequirementRow, require_id(name, ending)) is not None:
         return ending
     query = select(RequirementRow.id).where(_ends_with(RequirementRow.id, ending))
     return _only_match(tx, query, ending, "requirements")
@@ -201,5 +201,5 @@ def _visible(
 
 
 def _one_more(tx: Session, query: SelectOfScalar[Item], limit: int) -> list[Item]:
-    """Return up to one row more than the limit, which tells whether there is another page."""
+    """Return up to one row more than the limit, which says whether there is another page."""
     return list(tx.exec(query.limit(limit + 1)))

@@ -25,7 +25,7 @@ def spent(run: RunRecord, now: datetime) -> tuple[float, float]:
     if run.counted_at is None or RunStatus(run.status).is_final:
         return working, waiting
     # The clocks of two machines may differ.
-    passed = max(0.0, (now - run.counted_at).total_seconds())
+    elapsed = max(0.0, (now - run.counted_at).total_seconds())
     if run.status == RunStatus.paused.value:
-        return working, waiting + passed
-    return working + passed, waiting
+        return working, waiting + elapsed
+    return working + elapsed, waiting

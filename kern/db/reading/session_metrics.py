@@ -19,15 +19,17 @@ _SUMS = (
     *("model_calls", "tool_calls"),
 )
 # The time since a run was last counted belongs to its present status, as in `run_timing`.
-_passed = func.coalesce(Seconds(_runs.counted_at, bindparam("now", type_=UtcDateTime)), 0.0)
+_elapsed = func.coalesce(Seconds(_runs.counted_at, bindparam("now", type_=UtcDateTime)), 0.0)
 _is_root = _runs.parent_run_id.is_(None)
 _is_waiting = _runs.status == RunStatus.paused.value
 _is_working = _runs.status.in_((RunStatus.pending.value, RunStatus.running.value))
 
 
-def _spent(counted: ColumnElement[float], is_counting: ColumnElement[bool]) -> ColumnElement[float]:
+def _duration(
+    counted: ColumnElement[float], is_counting: ColumnElement[bool]
+) -> ColumnElement[float]:
     # The clocks of two machines may differ.
-    so_far = counted + case((is_counting & (_passed > 0), _passed), else_=0.0)
+    so_far = counted + case((is_counting & (_elapsed > 0), _elapsed), else_=0.0)
     # While a member of a team works, so does the team.
     return func.coalesce(func.sum(so_far).filter(_is_root), 0.0)
 
@@ -35,8 +37,8 @@ def _spent(counted: ColumnElement[float], is_counting: ColumnElement[bool]) -> C
 _METRICS = select(
     func.count().filter(_is_root).label("run_count"),
     *(func.coalesce(func.sum(_runs[name]), 0).label(name) for name in _SUMS),
-    _spent(_runs.working_seconds, _is_working).label("working_seconds"),
-    _spent(_runs.waiting_seconds, _is_waiting).label("waiting_seconds"),
+    _duration(_runs.working_seconds, _is_working).label("working_seconds"),
+    _duration(_runs.waiting_seconds, _is_waiting).label("waiting_seconds"),
 ).where(
     _runs.session_id == bindparam("session_id"),
     # A copied run cost nothing.

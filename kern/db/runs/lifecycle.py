@@ -219,7 +219,7 @@ def _cancel_one(tx: Session, run: MutableRun, now: datetime) -> None:
 
 
 def _add_tool_message(tx: Session, call: ToolCallRecord, content: str, now: datetime) -> None:
-    """Add the message that tells the model the result of a call."""
+    """Add the message that reports to the model the result of a call."""
     add(
         tx,
         MESSAGES,
@@ -266,5 +266,5 @@ def _close_open(tx: Session, run: MutableRun, reason: str, now: datetime) -> Non
         record(tx, run, "requirement_cancelled", now, requirement_id=requirement.id)
     for call in hold_all(tx, TOOL_CALLS, _WAITING, run_id=run.id):
         # A child run that executes the call may have begun, and had side effects.
-        ending = "ran" if call.child_run_id is None else "came to its end"
+        ending = "ran" if call.child_run_id is None else "ended"
         finish_call(tx, call, ToolOutcome.cancelled, f"{reason} before this call {ending}.", now)

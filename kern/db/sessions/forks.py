@@ -62,8 +62,8 @@ def fork(
         # The acknowledgement of the commit was lost, so this is a repetition.
         return fork_id
     until = None if run_id is None else _number_of(tx, source, run_id, viewer)
-    ours = _ours(session_id, until)
-    query = select(_runs.c.id, _runs.c.number).where(ours).order_by(_runs.c.number)
+    is_copied = _is_copied(session_id, until)
+    query = select(_runs.c.id, _runs.c.number).where(is_copied).order_by(_runs.c.number)
     copied = [_Run(row.id, row.number) for row in execute(tx, query)]
     summarised = sum(1 for run in copied if run.number <= source.summary_number)
     # A summary that covers runs which are not copied would be of another conversation.
@@ -83,7 +83,7 @@ def fork(
         updated_at=now,
     )
     add_row(tx, SESSIONS, row)
-    files = _copy_files(tx, ours, fork_id)
+    files = _copy_files(tx, is_copied, fork_id)
     for number, run in enumerate(copied, start=1):
         changed: dict[str, object] = {"session_id": fork_id, "number": number}
         if not fits:
@@ -108,7 +108,7 @@ class _Run(NamedTuple):
     number: int
 
 
-def _ours(session_id: str, until: int | None) -> ColumnElement[bool]:
+def _is_copied(session_id: str, until: int | None) -> ColumnElement[bool]:
     """Return the condition of the copied runs: child runs stay with the originals, as calls do."""
     completed = (
         (_runs.c.session_id == session_id)
@@ -118,12 +118,12 @@ def _ours(session_id: str, until: int | None) -> ColumnElement[bool]:
     return completed if until is None else completed & (_runs.c.number <= until)
 
 
-def _copy_files(tx: Session, ours: ColumnElement[bool], fork_id: str) -> dict[str, str]:
+def _copy_files(tx: Session, is_copied: ColumnElement[bool], fork_id: str) -> dict[str, str]:
     """Copy the files that came with the runs that are copied."""
     query = (
         select(_messages.c.files)
         .join(_runs, _runs.c.id == _messages.c.run_id)
-        .where(ours, _messages.c.files.is_not(None))
+        .where(is_copied, _messages.c.files.is_not(None))
     )
     file_ids = {file_id for files in execute(tx, query).scalars() for file_id in files or ()}
     ids = {old: new_id() for old in sorted(file_ids)}

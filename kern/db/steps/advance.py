@@ -1,10 +1,10 @@
 """Stores what the step machine did: calls, questions and events, lanes, and the run's status.
 
 The machine (`kern.pipeline.machine`) is pure: it changes frames, and lists those that need service
-(`served`), those that ended, and how the pipeline ended. This module has the side effects, inside
-the transaction that stored the outcome of the step. Order matters: frames that were cancelled are
-stopped first, so that nothing of theirs is served, and the status comes last, since it is derived
-from all of the rest.
+(`work_frames`), those that ended, and how the pipeline ended. This module has the side effects,
+inside the transaction that stored the outcome of the step. Order matters: frames that were
+cancelled are stopped first, so that nothing of theirs is served, and the status comes last, since
+it is derived from all of the rest.
 """
 
 from collections.abc import Sequence
@@ -30,9 +30,9 @@ def advance(frames: StoredFrames, machine: Machine[MutableStep]) -> None:
         frame.finished_at = frames.now
         _record_end(frames, frame)
     cancelled = {frame.id for frame in frames.cancelled}
-    served = [frame for frame in machine.served if frame.id not in cancelled]
-    _assign_lanes(frames, served, is_alone=len(served) == 1 and frames.lane is not None)
-    if not _serve_all(frames, served):
+    work_frames = [frame for frame in machine.work_frames if frame.id not in cancelled]
+    _assign_lanes(frames, work_frames, is_alone=len(work_frames) == 1 and frames.lane is not None)
+    if not _serve_all(frames, work_frames):
         return
     if machine.ending is not None:
         _end(frames, machine.ending)
@@ -55,27 +55,29 @@ def pause_or_widen(frames: StoredFrames) -> None:
             break
         machine = Machine(frames)
         machine.widened(holder)
-        _assign_lanes(frames, machine.served, is_alone=False)
-        if not _serve_all(frames, machine.served):
+        _assign_lanes(frames, machine.work_frames, is_alone=False)
+        if not _serve_all(frames, machine.work_frames):
             return
     lifecycle.update_status(frames.tx, frames.run, frames.now)
 
 
-def _assign_lanes(frames: StoredFrames, served: Sequence[MutableStep], *, is_alone: bool) -> None:
+def _assign_lanes(
+    frames: StoredFrames, work_frames: Sequence[MutableStep], *, is_alone: bool
+) -> None:
     """Assign lanes: a single frame stays in the lane that opened it, several get their own.
 
     A lane never has two frames. So whoever serves it, even an activity that was thought dead,
     serves the same frame.
     """
-    for frame in served:
+    for frame in work_frames:
         frame.lane, frame.announced_by = (
             (frames.lane, None) if is_alone else (frame.id, frames.lane)
         )
 
 
-def _serve_all(frames: StoredFrames, served: Sequence[MutableStep]) -> bool:
+def _serve_all(frames: StoredFrames, work_frames: Sequence[MutableStep]) -> bool:
     """Prepare frames for their phases; False if one is not as it was approved: the run failed."""
-    for frame in served:
+    for frame in work_frames:
         if Phase(frame.phase).needs_person:
             questions.ask(frames, frame)
         elif frame.phase == Phase.work.value:

@@ -115,19 +115,22 @@ def matches_approved_input(frames: StoredFrames, frame: StepRecord) -> bool:
     call = lifecycle.hold_call(frames.tx, frame.call_id)
     if call is None or frames.shape.by_id[frame.node].gate is None:
         return True
-    passed = _passed(frames, frame)
-    if passed is None:
+    gate_call = _gate_call(frames, frame)
+    if gate_call is None:
         return False
-    approved = effective_arguments(passed)
+    approved = effective_arguments(gate_call)
     values = call.arguments.get("values")
-    own = {**(values if isinstance(values, dict) else {}), **_taken_arguments(call.arguments)}
-    return _is_same({name: own.get(name) for name in approved}, approved)
+    current_values = {
+        **(values if isinstance(values, dict) else {}),
+        **_taken_arguments(call.arguments),
+    }
+    return _is_same({name: current_values.get(name) for name in approved}, approved)
 
 
 def has_passed_gate(frames: StoredFrames, frame: StepRecord) -> bool:
     """Whether a person approved that a frame begins, if it is gated."""
     is_gated = frames.shape.by_id[frame.node].gate is not None
-    return not is_gated or _passed(frames, frame) is not None
+    return not is_gated or _gate_call(frames, frame) is not None
 
 
 def _is_gated(frames: StoredFrames, frame: StepRecord) -> bool:
@@ -146,11 +149,11 @@ def _begins_as_approved(frames: StoredFrames, frame: StepRecord) -> bool:
         return True
     if node.gate.choices:
         return _takes_chosen_routes(frames, frame, node)
-    passed = _passed(frames, frame)
-    if passed is None:
+    gate_call = _gate_call(frames, frame)
+    if gate_call is None:
         return False
-    current = {**(frame.values or {}), **_visible_now(frames, frame, passed)}
-    return _is_same(current, effective_arguments(passed))
+    current = {**(frame.values or {}), **_visible_now(frames, frame, gate_call)}
+    return _is_same(current, effective_arguments(gate_call))
 
 
 def _takes_chosen_routes(frames: StoredFrames, frame: StepRecord, node: Node) -> bool:
@@ -171,7 +174,7 @@ def routes_of(call: ToolCallRecord, *, multiple: bool) -> list[str]:
     return [str(route) for route in routes]
 
 
-def _passed(frames: StoredFrames, frame: StepRecord) -> ToolCallRecord | None:
+def _gate_call(frames: StoredFrames, frame: StepRecord) -> ToolCallRecord | None:
     """Return the call of the last gate that was approved, according to the log too."""
     calls = reversed(_gates(frames, frame))
     return next((call for call in calls if _let_pass(frames.tx, call)), None)

@@ -215,12 +215,12 @@ def _pass(
         case Verdict.approve:
             if call.approved_arguments is not None:
                 machine.edited(frame, begins_with.get("input"))
-            machine.passed(frame)
+            machine.on_pass(frame)
         case Verdict.answer:
             values = {name: value for name, value in begins_with.items() if name not in RESERVED}
-            machine.passed(frame, values)
+            machine.on_pass(frame, values)
         case Verdict.choose:
-            machine.passed(frame, routes=routes_of(call, multiple=row.multiple))
+            machine.on_pass(frame, routes=routes_of(call, multiple=row.multiple))
         case Verdict.fail:
             machine.failed(frame, "decided_to_fail", _explanation(row, "ended"), final=True)
         case _:

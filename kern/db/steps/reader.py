@@ -18,7 +18,7 @@ from kern.pipeline.frames import Outcome
 from kern.pipeline.nodes import NodeKind, Shape
 
 _steps = STEPS.table
-_NAMED = (
+_FRAMES_OF_NAME = (
     _steps.select()
     .where(
         _steps.c.run_id == bindparam("run_id"),
@@ -50,21 +50,23 @@ def _step_content(tx: Session, run_id: str, step_id: str, name: str) -> JsonValu
     if run is None or reader is None:
         return None
     shape = shape_of(tx, run)
-    own = {frame.id: frame for frame in _upwards(tx, reader)}
-    for candidate in rows(tx, STEPS, _NAMED, run_id=run_id, name=name):
-        if _is_seen(tx, shape, candidate, own):
+    upward_frames = {frame.id: frame for frame in _upwards(tx, reader)}
+    for candidate in rows(tx, STEPS, _FRAMES_OF_NAME, run_id=run_id, name=name):
+        if _is_seen(tx, shape, candidate, upward_frames):
             holder = candidate if candidate.last_id is None else step_row(tx, candidate.last_id)
             return None if holder is None else holder.content
     return None
 
 
-def _is_seen(tx: Session, shape: Shape, candidate: StepRecord, own: dict[str, StepRecord]) -> bool:
+def _is_seen(
+    tx: Session, shape: Shape, candidate: StepRecord, upward_frames: dict[str, StepRecord]
+) -> bool:
     """Whether a step is visible: it is in no branch that runs beside that of the reader."""
     for frame in _upwards(tx, candidate):
-        above = own.get(frame.parent_id or "")
+        above = upward_frames.get(frame.parent_id or "")
         if above is not None:
             is_concurrent = shape.by_id[above.node].kind in {NodeKind.parallel, NodeKind.each}
-            return frame.id in own or not is_concurrent
+            return frame.id in upward_frames or not is_concurrent
     return False
 
 

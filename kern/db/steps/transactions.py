@@ -97,10 +97,10 @@ def take(tx: Session, run_id: str, lane: str, claim: Claim | None, now: datetime
     # Whoever asks for a lane knows it: it needs no further announcement.
     frames.get(lane).announced_by = None
     while True:
-        served = frames.in_lane(lane)
-        if served is None:
+        lane_frames = frames.in_lane(lane)
+        if lane_frames is None:
             return _announcement(frames)
-        task = _serve(frames, served, begin_call)
+        task = _serve(frames, lane_frames, begin_call)
         if task is not None:
             return task
         if RunStatus(run.status).is_final:
@@ -122,7 +122,7 @@ def answer(tx: Session, question: Evaluate, answers: Sequence[JsonValue], now: d
         case Phase.judge:
             machine.judged(frame, needs_review=answers[0] is not False)
         case _:
-            machine.answered(frame, answers)
+            machine.on_answer(frame, answers)
     advance(frames, machine)
 
 
@@ -304,15 +304,15 @@ def _announcement(frames: StoredFrames, waiting: MutableStep | None = None) -> P
     """Return what the frame of a lane waits for, and the frames that this lane has to announce."""
     if not _is_open(frames.run):
         return PipelineOutcome(ended=True)
-    beside = frames.announced_by(frames.lane or "")
-    return _outcome(frames, beside if waiting is None else [waiting, *beside])
+    siblings = frames.announced_by(frames.lane or "")
+    return _outcome(frames, siblings if waiting is None else [waiting, *siblings])
 
 
-def _outcome(frames: StoredFrames, served: Sequence[MutableStep]) -> PipelineOutcome:
-    return PipelineOutcome(work=tuple(_named(frames, frame) for frame in served))
+def _outcome(frames: StoredFrames, lane_frames: Sequence[MutableStep]) -> PipelineOutcome:
+    return PipelineOutcome(work=tuple(_work_of(frames, frame) for frame in lane_frames))
 
 
-def _named(frames: StoredFrames, frame: MutableStep) -> Work:
+def _work_of(frames: StoredFrames, frame: MutableStep) -> Work:
     """Return what a frame waits for, as the workflow knows it."""
     work = Work(lane=frame.lane or frame.id, name=frame.name)
     if frame.waits:

@@ -93,19 +93,19 @@ def load(tx: Session, run_id: str, turn: int, context_of: Callable[[str], Contex
             outcome_of(tx, run, turn),
             is_child=run.parent_run_id is not None,
         )
-    own = list(message_rows(tx, run_id))
+    run_messages = list(message_rows(tx, run_id))
     context = context_of(run.component_id)
     window, before = context.window, run.number
     if run.parent_run_id is not None:
         window, before = _window_of_child(tx, run, context_of)
     earlier = history_window.earlier(tx, run.session_id, before, window) if window else []
     session = session_row(tx, run.session_id) if context.reads_session else None
-    calls_so_far = sum(len(row.requested or []) for row in own)
-    corrections = sum(1 for row in own if row.turn > 0 and row.role == "user")
+    calls_so_far = sum(len(row.requested or []) for row in run_messages)
+    corrections = sum(1 for row in run_messages if row.turn > 0 and row.role == "user")
     return Conversation(
         run.component_id,
         run.session_id,
-        files.with_contents(tx, [*earlier, *messages_of(tx, own)]),
+        files.with_contents(tx, [*earlier, *messages_of(tx, run_messages)]),
         calls_so_far,
         corrections,
         state=session.state if session else {},

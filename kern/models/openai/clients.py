@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from kern.process.forks import abandon, on_fork
+
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
@@ -35,13 +37,13 @@ async def client_for(base_url: str, key: str) -> "AsyncOpenAI":
     client = _existing(loop, base_url, key)
     if client is not None:
         return client
-    built = await asyncio.to_thread(_build, base_url, key)
+    new_client = await asyncio.to_thread(_build, base_url, key)
     with _lock:
         for closed in [old for old in _pools if old.is_closed()]:
             del _pools[closed]
         is_first = loop not in _pools
         pools = _pools.setdefault(loop, _Pools(_life(loop)))
-        client = pools.clients.setdefault((base_url, key), built)
+        client = pools.clients.setdefault((base_url, key), new_client)
     if is_first:
         await anext(pools.life)
     return client
@@ -68,7 +70,7 @@ def _build(base_url: str, key: str) -> "AsyncOpenAI":
 
 
 async def _life(loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None]:
-    """Stand still until the loop that this was begun on shuts down, then close its clients."""
+    """Wait until the loop that this was begun on shuts down, then close its clients."""
     try:
         yield
     finally:
@@ -76,3 +78,13 @@ async def _life(loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None]:
             pools = _pools.pop(loop, None)
         for client in pools.clients.values() if pools else ():
             await client.close()
+
+
+def _begin_anew() -> None:
+    """Abandon, in a forked child, the connections of the parent."""
+    global _lock, _pools
+    abandon(_pools)
+    _lock, _pools = Lock(), {}
+
+
+on_fork(in_child=_begin_anew)

@@ -59,7 +59,7 @@ _STORED = {
     "tool_call_completed": "A call has its result.",
     "tool_call_failed": "An attempt did not begin the call, or the tool raised an error; the call "
     "is tried again.",
-    "tool_call_refused": "The model asked for a call that cannot be made; the model is told why.",
+    "tool_call_refused": "The model asked for a call that cannot be made, and gets the reason.",
     "tool_call_repeated": "A call is executed again, since its worker died.",
     "tool_call_started": "A worker executes a call.",
     "tool_call_stopped": "The run ended while an attempt held the call, which may have been "

@@ -48,7 +48,7 @@ def test_a_condition_that_begins_again_has_not_chosen_yet() -> None:
     def frame(name: str) -> MutableStep:
         return next(row for row in reversed(frames.rows.values()) if row.name == name)
 
-    machine.answered(frame("if"), [0])
+    machine.on_answer(frame("if"), [0])
     machine.worked(frame("a"), "A")
     machine.worked(frame("b"), "B")
     machine.disapproved(frame("if"), "once more", "rejected", silent=False)
@@ -97,9 +97,9 @@ class Drive:
             case Phase.gate:
                 if spec.gate == "edit":
                     machine.edited(frame, edited(spec))
-                machine.passed(frame)
+                machine.on_pass(frame)
             case Phase.ask:
-                machine.answered(frame, self.answer(spec, told))
+                machine.on_answer(frame, self.answer(spec, told))
             case Phase.work if self.count(frame, "work") <= spec.fails:
                 frame.call_id = "call"
                 machine.failed(frame, "broken", "it failed")

@@ -45,9 +45,7 @@ def news(*events: EventRow, texts: dict[int, str] | None = None, still: bool = F
         status=RunStatus.completed,
         created_at=NOW,
     )
-    return News(
-        "s", 1, list(events), is_all=True, stands_still=still, texts=texts or {}, output=output
-    )
+    return News("s", 1, list(events), is_all=True, is_idle=still, texts=texts or {}, output=output)
 
 
 def completed(turn: int, text: str) -> News:
