@@ -22,6 +22,7 @@ from kern.activities.step_code import (
 from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.activities.tool_result import changes_of
 from kern.components.component import definition_of
+from kern.components.policies import policy_of
 from kern.components.registry import Registry
 from kern.components.steps.compile import Code, Layout
 from kern.components.steps.values import StepInput, StepOutput
@@ -35,6 +36,7 @@ from kern.db.turns.calls import Execution
 from kern.errors import NotFound
 from kern.pipeline.frames import Phase
 from kern.pipeline.nodes import Node, Shape
+from kern.pipeline.strictness import DeclaredPolicy
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
 from kern.values.ids import new_id
@@ -78,7 +80,7 @@ class PipelineSteps:
             if beginning.ended or len(beginning.work) != 1 or _must_wait(beginning.work[0]):
                 return beginning
             lane = beginning.work[0].lane
-        visit = _Visit(self._db, self._executions, ask.run_id, lane)
+        visit = _Visit(self._db, self._executions, ask.run_id, lane, self._declared_by)
         task = await visit.take()
         while not isinstance(task, PipelineOutcome):
             if isinstance(task, InProgress):
@@ -91,10 +93,13 @@ class PipelineSteps:
 
     async def _begin(self, run_id: str) -> PipelineOutcome:
         component_id = await self._db.read(lambda tx: _component_of(tx, run_id))
-        layout = definition_of(self._workflow(component_id)).layout
-        shape, now = layout.shape, datetime.now(UTC)
+        workflow = self._workflow(component_id)
+        shape, declared = definition_of(workflow).layout.shape, policy_of(workflow)
+        now = datetime.now(UTC)
         reach("pipeline.before_begin")
-        beginning = await self._db.write(lambda tx: transactions.begin(tx, run_id, shape, now))
+        beginning = await self._db.write(
+            lambda tx: transactions.begin(tx, run_id, shape, now, declared=declared)
+        )
         reach("pipeline.after_begin")
         return beginning
 
@@ -120,6 +125,9 @@ class PipelineSteps:
         layout, judges = self._layout(task.facts.component_id), task.phase is Phase.judge
         node, code = layout.shape.by_id.get(task.node), layout.code.get(task.node, Code())
         function = code.review_when if judges else code.main
+        if judges and node is not None and _predicate_of(node) != task.predicate:
+            # Other code than was pinned: a person reviews.
+            return await visit.answer(task, [True])
         if node is None or function is None:
             await visit.miss(task, _not_in_worker(task.node))
             raise not_here("The step is not in this worker")
@@ -143,6 +151,10 @@ class PipelineSteps:
             await asyncio.sleep(_EVALUATION_PAUSE * tries)
         return await visit.give_up(task, why)
 
+    def _declared_by(self, component_id: str) -> DeclaredPolicy | None:
+        component = self._registry.find(component_id)
+        return policy_of(component) if isinstance(component, Workflow) else None
+
     def _layout(self, component_id: str) -> Layout:
         """Return a workflow's layout; an empty one if only other processes have it."""
         component = self._registry.find(component_id)
@@ -165,11 +177,18 @@ class _Visit:
     The end of one step is stored together with the beginning of the next: one transaction a step.
     """
 
-    def __init__(self, db: Store, executions: Executions, run_id: str, lane: str) -> None:
+    def __init__(
+        self,
+        db: Store,
+        executions: Executions,
+        run_id: str,
+        lane: str,
+        declared_by: Callable[[str], DeclaredPolicy | None],
+    ) -> None:
         self.token = new_id()
         self._db = db
         self._executions = executions
-        self._run_id, self._lane = run_id, lane
+        self._run_id, self._lane, self._declared_by = run_id, lane, declared_by
         self._until = time.monotonic() + _LONGEST_SECONDS
 
     async def take(self) -> Task:
@@ -210,7 +229,13 @@ class _Visit:
             if is_last:
                 return PipelineOutcome(work=(Work(lane=self._lane),))
             return transactions.take(
-                tx, self._run_id, self._lane, token, now, is_alive=self._executions.is_alive
+                tx,
+                self._run_id,
+                self._lane,
+                token,
+                now,
+                is_alive=self._executions.is_alive,
+                declared_by=self._declared_by,
             )
 
         reach(before)
@@ -283,6 +308,10 @@ def _answer(
         return as_answer(task.phase, node.kind, names, ended.value)
     except Exception as error:  # noqa: BLE001  a value's own code may raise anything
         return error
+
+
+def _predicate_of(node: Node) -> str | None:
+    return None if node.review is None else node.review.predicate
 
 
 def _not_in_worker(node: str) -> str:

@@ -14,6 +14,8 @@ takes the call (`calls.begin`), and the row says one of these:
 `attempt.py` explains what happens once the call is taken.
 """
 
+import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -25,20 +27,24 @@ from kern.activities.heartbeat import beating
 from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.activities.tool_result import Outcome, error_text, outcome_of
 from kern.components.agents.model_component import ModelComponent
+from kern.components.agents.planning import question_about
 from kern.components.registry import Registry
 from kern.context.chat_history import PastContext
 from kern.contracts.messages import ToolCallInput, ToolCallOutcome
+from kern.contracts.policy import ToolPolicy
 from kern.db.engine.store import Store
 from kern.db.reading.chat_history import StoredPast
-from kern.db.turns import calls
+from kern.db.turns import calls, late_gates
 from kern.db.turns.calls import Execution, Settled, Storing
 from kern.errors import NotFound, Unavailable
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
 from kern.session_state import SessionState
+from kern.tools.gates import gate_of
+from kern.tools.policy import applied_policy, declared_policy
 from kern.tools.tool import Tool, tool_definition
 from kern.values.ids import new_id
-from kern.values.states import ToolOutcome
+from kern.values.states import Effect, ToolOutcome
 
 _log = get_logger("kern.tool_call")
 
@@ -82,13 +88,17 @@ class ToolCalls:
         )
         attempt = _Attempt(self._db, execution, token)
         tool = await self._tool(attempt)
+        attempt.apply(declared_policy(tool))
         try:
             signature = tool_definition(tool).signature
             arguments = signature.validate(execution.arguments)
+            gate = await self._late_gate(attempt, tool, arguments)
         except ValueError as error:
             refusal = Outcome(f"The arguments do not fit: {error}")
             await attempt.keep(ToolOutcome.error, refusal)
             return ToolCallOutcome()
+        if gate is not None:
+            return ToolCallOutcome(gate=gate.gate, run_ended=gate.run_ended)
         if signature.takes_context:
             arguments["run_context"] = attempt.context
         unsettled = await self._executions.wait(attempt, tool.function, arguments)
@@ -103,11 +113,39 @@ class ToolCalls:
             token=token,
             now=datetime.now(UTC),
             is_alive=self._executions.is_alive,
+            effect_of=self._effect_of,
         )
         reach("tool_call.before_begin")
         result = await self._executions.begin(self._db, take, _execution_of, token)
         reach("tool_call.after_begin")
         return result
+
+    async def _late_gate(
+        self, attempt: "_Attempt", tool: Tool, arguments: dict[str, object]
+    ) -> Settled | None:
+        """Have people asked before a call that another worker stored without this one's gate.
+
+        Whoever stored the call has kept to what the run pinned.
+        """
+        execution, pinned = attempt.execution, _pinned(attempt.execution)
+        own = declared_policy(tool).gate
+        if execution.gate is not None or own is None or (pinned and pinned.gate == own):
+            return None
+        applied = applied_policy(tool, pinned)
+        # A predicate is the user's code, which may block.
+        kind = await asyncio.to_thread(gate_of, tool, arguments, applied)
+        if kind is None:
+            return None
+        question = question_about(tool, applied, kind, execution.arguments)
+        now = datetime.now(UTC)
+        return await self._db.write(
+            lambda tx: late_gates.open_gate(tx, execution, attempt.token, question, now)
+        )
+
+    def _effect_of(self, component_id: str, name: str) -> Effect:
+        component = self._registry.find(component_id)
+        tool = component.tools.get(name) if isinstance(component, ModelComponent) else None
+        return Effect.read if tool is None else tool.effect
 
     async def _tool(self, attempt: "_Attempt") -> Tool:
         component_id, name = attempt.execution.component_id, attempt.execution.name
@@ -137,6 +175,15 @@ class _Attempt(Attempt[Outcome]):
             dependencies=execution.dependencies,
             metadata=execution.metadata,
             past=StoredPast(db, execution.run_id),
+        )
+
+    def apply(self, declared: ToolPolicy) -> None:
+        """Execute the call as strictly as this worker's code asks for."""
+        call = self.execution
+        stored = ToolPolicy(effect=call.effect, retries=call.retries, timeout=call.timeout)
+        strict = stored.stricter(declared)
+        self.execution = replace(
+            call, effect=strict.effect, retries=strict.retries, timeout=strict.timeout
         )
 
     def outcome_of(self, value: object) -> Outcome:
@@ -191,6 +238,12 @@ class _Attempt(Attempt[Outcome]):
             # The effect has happened: the call is done, even if the database refuses the changes.
             _log.exception("state_not_kept", run_id=self.execution.run_id, tool=self.execution.name)
             return await self._store(outcome, result.without_changes("the database refuses them."))
+
+
+def _pinned(execution: Execution) -> ToolPolicy | None:
+    policy = execution.policy
+    component = None if policy is None else policy.components.get(execution.component_id)
+    return None if component is None else component.tools.get(execution.name)
 
 
 def _execution_of(result: Execution | Settled) -> Execution | None:

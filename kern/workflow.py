@@ -150,7 +150,7 @@ class Workflow(Runnable):
         layout, session_state = self._layout, self.session_state
         return WorkflowDefinition(
             kind="workflow",
-            declare=lambda: {"shape": layout.shape.pinned, "session_state": session_state},
+            declare=lambda: {"shape": layout.shape.declared, "session_state": session_state},
             code=tuple((code.main, code.review_when) for code in layout.code.values()),
             parts=tuple(layout.parts),
             session_state=session_state,

@@ -208,6 +208,11 @@ def pin(tx: Session, run: MutableRun, shape: Shape, now: datetime) -> None:
     if run.shape is not None:
         return
     run.shape = shape.digest
+    store_shape(tx, shape, now)
+
+
+def store_shape(tx: Session, shape: Shape, now: datetime) -> None:
+    """Store a shape under its digest, unless it is there."""
     if execute(tx, _HAS_SHAPE, digest=shape.digest).first() is None:
         add(tx, SHAPES, digest=shape.digest, shape=shape.pinned, created_at=now)
 
@@ -277,6 +282,12 @@ def path_within(frames: StoredFrames, frame: StepRecord) -> list[str]:
             case _:
                 path.append(ancestor.name)
     return path or [frame.name]
+
+
+def path_of_step(tx: Session, run: MutableRun, step_id: str, now: datetime) -> list[str]:
+    """Return the path of a step: its name alone may not be unique."""
+    frames = StoredFrames(tx, run, now)
+    return path_within(frames, frames.get(step_id))
 
 
 def held_by(frames: StoredFrames, frame: StepRecord) -> NodeKind | None:

@@ -42,11 +42,13 @@ from kern.db.steps import execution, questions
 from kern.db.steps.advance import advance, pause_or_widen
 from kern.db.steps.decision_checks import matches_decided_outcome, may_begin, refuse
 from kern.db.steps.inputs import arguments_of
+from kern.db.steps.tightening import tighten
 from kern.db.turns import calls
 from kern.db.turns.calls import Execution, Settled, Storing
 from kern.pipeline.frames import Phase
 from kern.pipeline.machine import EVALUATION_FAILED, Machine
 from kern.pipeline.nodes import Shape
+from kern.pipeline.strictness import DeclaredPolicy
 from kern.session_state import StateChange
 from kern.values.canonical import canonical_json
 from kern.values.states import RunStatus, ToolCallStatus, ToolOutcome
@@ -79,7 +81,10 @@ class Execute:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """The user's code has to decide what a container does; `version` is that of the question."""
+    """The user's code has to decide what a container does; `version` is that of the question.
+
+    `predicate` is the digest of the code that was pinned for a review.
+    """
 
     step_id: str
     node: str
@@ -89,6 +94,7 @@ class Evaluate:
     arguments: dict[str, JsonValue]
     content: JsonValue
     facts: Facts
+    predicate: str | None = None
 
 
 @dataclass(frozen=True)
@@ -114,12 +120,20 @@ class Finished:
     changes: list[StateChange] = field(default_factory=list)
 
 
-def begin(tx: Session, run_id: str, shape: Shape, now: datetime) -> PipelineOutcome:
-    """Open a run's pipeline, or return everything that is open in it."""
+def begin(
+    tx: Session,
+    run_id: str,
+    shape: Shape,
+    now: datetime,
+    *,
+    declared: DeclaredPolicy | None = None,
+) -> PipelineOutcome:
+    """Open a run's pipeline, or return everything that is open in it; `shape` is the worker's."""
     run = lifecycle.lock(tx, run_id)
     if RunStatus(run.status).is_final:
         return PipelineOutcome(ended=True)
     run_timing.begin(run, now)
+    tighten(tx, run, declared, now)
     pin(tx, run, shape, now)
     frames = StoredFrames(tx, run, now)
     if frames.root() is None:
@@ -140,8 +154,11 @@ def take(
     now: datetime,
     *,
     is_alive: Callable[[str], bool] = calls.none_alive,
+    declared_by: Callable[[str], DeclaredPolicy | None] = lambda _: None,
 ) -> Task:
     """Return what has to be done next in a lane; `is_alive` is passed on to `calls.begin`.
+
+    `declared_by` returns what this worker declares for a component.
 
     Raises:
         NotFound: there is no such run or step.
@@ -149,6 +166,7 @@ def take(
     run = lifecycle.lock(tx, run_id)
     if RunStatus(run.status).is_final:
         return PipelineOutcome(ended=True)
+    tighten(tx, run, declared_by(run.component_id), now)
     frames = StoredFrames(tx, run, now, lane)
     begin_call = partial(calls.begin, token=token, now=now, is_alive=is_alive)
     # Whoever asks for a lane knows it: it needs no further announcement.
@@ -305,7 +323,7 @@ def _execution(frames: StoredFrames, frame: MutableStep, begin_call: _Begin) -> 
 
 
 def _evaluation(frames: StoredFrames, frame: MutableStep, phase: Phase) -> Evaluate:
-    arguments = arguments_of(frames, frame)
+    arguments, review = arguments_of(frames, frame), frames.shape.by_id[frame.node].review
     if phase is Phase.until:
         has_content = frame.last_id is not None
         arguments["input"] = frames.content(frame) if has_content else frames.given(frame)
@@ -319,6 +337,7 @@ def _evaluation(frames: StoredFrames, frame: MutableStep, phase: Phase) -> Evalu
         arguments=arguments,
         content=frames.content(frame) if phase is Phase.judge else None,
         facts=_facts(frames),
+        predicate=None if review is None else review.predicate,
     )
 
 

@@ -45,6 +45,7 @@ from sqlmodel import Session
 from kern.contracts.answers import Question
 from kern.contracts.approval import Approval
 from kern.contracts.messages import Gate
+from kern.contracts.policy import Policy
 from kern.db.decisions.approval_checks import is_as_approved
 from kern.db.decisions.reminders import gate_of
 from kern.db.decisions.requirements import close, pending_gate, requirements_of_call
@@ -58,8 +59,8 @@ from kern.db.journal.audit_chain import KERN, NewDecision
 from kern.db.journal.events import record
 from kern.db.journal.outbox import DeliveryKind
 from kern.db.reading.run_outputs import effective_arguments, session_state
-from kern.db.runs import lifecycle, step_waits
-from kern.db.runs.frames import StoredFrames, path_within
+from kern.db.runs import lifecycle, policies, step_waits
+from kern.db.runs.frames import path_of_step
 from kern.db.runs.session_state import change_state
 from kern.db.turns import child_results, late_results
 from kern.db.turns.child_results import ChildResult
@@ -114,6 +115,8 @@ class Execution:
     state: dict[str, JsonValue] = field(default_factory=dict)
     dependencies: dict[str, JsonValue] = field(default_factory=dict)
     metadata: dict[str, JsonValue] = field(default_factory=dict)
+    gate: str | None = None
+    policy: Policy | None = None
 
 
 @dataclass(frozen=True)
@@ -155,10 +158,12 @@ def begin(
     now: datetime,
     *,
     is_alive: Callable[[str], bool] = none_alive,
+    effect_of: Callable[[str, str], Effect] = lambda _component_id, _name: Effect.read,
 ) -> Execution | Settled:
     """Take a call for execution, or return why it must not be executed.
 
-    `is_alive` tells by its token whether an attempt is executing at this moment.
+    `is_alive` tells by its token whether an attempt is executing at this moment; `effect_of`
+    returns the effect that this worker declares for a tool, of which the stricter applies.
 
     Raises:
         NotFound: there is no such call.
@@ -179,7 +184,7 @@ def begin(
     # run is retried now. It is asked again.
     started = {ToolCallStatus.running.value, ToolCallStatus.unknown.value}
     if call.status in started and call.token != token:
-        if Effect(call.effect) is Effect.once:
+        if Effect.once in (Effect(call.effect), effect_of(run.component_id, call.name)):
             active = call.token if call.token and is_alive(call.token) else None
             gate = None if active else _ask_outcome(tx, run, call, now)
             return Settled(gate=gate, active_token=active)
@@ -337,6 +342,8 @@ def _start(
         state=session_state(tx, run.session_id),
         dependencies=run.dependencies,
         metadata=run.run_metadata,
+        gate=call.gate,
+        policy=policies.read(tx, run.policy),
     )
 
 
@@ -357,16 +364,8 @@ def _unknown_outcome(tx: Session, run: MutableRun, call: ToolCallRecord, now: da
         approval = Approval(
             candidates=tuple(requirement.candidates), excluded=tuple(requirement.excluded)
         )
-    path = _step_path(tx, run, call, now)
+    path = [] if call.step_id is None else path_of_step(tx, run, call.step_id, now)
     return Question(kind=RequirementKind.unknown_outcome, approval=approval, where=path)
-
-
-def _step_path(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> list[str]:
-    """Return the path of a step: its name alone may not be unique."""
-    if call.step_id is None:
-        return []
-    frames = StoredFrames(tx, run, now)
-    return path_within(frames, frames.get(call.step_id))
 
 
 def _open_question(tx: Session, call: ToolCallRecord) -> MutableRequirement | None:
