@@ -13,7 +13,7 @@ from kern import DISTRIBUTION
 from kern.client.cli.printing import count, one_line, say, say_json, show_age, styled
 from kern.client.processes.app import load_app
 from kern.client.server.embedded import status
-from kern.client.service.installation import database_status, missing_file
+from kern.client.service.installation import DatabaseStatus, database_status, missing_file
 from kern.client.temporal import connection
 from kern.errors import KernError, Unavailable
 from kern.process.settings import Settings, read_settings
@@ -27,6 +27,7 @@ _PACKAGES = (
     "pydantic",
     "psycopg",
 )
+_DIGEST = 8
 _PREFIXES = ("KERN_", "TEMPORAL_", "OPENAI_")
 _SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CERT|AUTHORIZATION|CODEC_AUTH|HEADER|META")
 _IN_A_URL = re.compile(r"(?<=://).*(?=@)|(?<=\?).*")
@@ -128,6 +129,20 @@ def _database(settings: Settings) -> Iterator[Finding]:
     oldest_text = "" if oldest is None else f", the oldest for {show_age(oldest)}"
     deliveries = count(backlog.undelivered, "delivery", "deliveries")
     yield Finding("outbox", None, f"{deliveries} that Temporal has not confirmed{oldest_text}")
+    yield from _workers(database)
+
+
+def _workers(database: DatabaseStatus) -> Iterator[Finding]:
+    names = ", ".join(worker.name for worker in database.workers)
+    yield Finding("workers", None, names or "none has reported in the last minute")
+    for item in database.differences:
+        who = ", ".join(f"{name} {digest[:_DIGEST]}" for name, digest in item.workers.items())
+        what = f"; it differs in {', '.join(item.what)}" if item.what else ""
+        text = (
+            f"{item.component_id}: its workers declare different policies: {who}{what}. Each run "
+            "keeps to the stricter of what it pinned and what executes it: stop the older workers."
+        )
+        yield Finding("policies", ok=False, text=text)
 
 
 def _app(app: str) -> Finding:

@@ -87,6 +87,40 @@ class LateResult(_Model):
     at: datetime
 
 
+class WorkerPolicies(_Model):
+    """A process that executes runs: the digest of its policy for each of its components."""
+
+    name: str
+    policies: dict[str, str]
+
+
+class PolicyDifference(_Model):
+    """A component for which workers declare different policies.
+
+    Attributes:
+        workers: The digest that each worker declares, by the worker's host and process.
+        what: What differs, in words.
+    """
+
+    component_id: str
+    workers: dict[str, str]
+    what: list[str]
+
+
+class RunPolicy(_Model):
+    """The policy that was pinned on a run.
+
+    Attributes:
+        digest: The digest of the pinned policy.
+        executed: The digest of the policy of the worker that executed the run last, if it differs.
+        what: What differs, in words; the stricter of both applies.
+    """
+
+    digest: str
+    executed: str | None = None
+    what: list[str] = []
+
+
 class RunReport(_Model):
     """A run with everything that happened in it.
 
@@ -96,6 +130,7 @@ class RunReport(_Model):
         children: The reports of the runs that executed calls of this one, by their ids.
         steps: A workflow's first steps.
         step_count: How many steps the workflow has opened.
+        policy: The policy that was pinned on it.
     """
 
     run: RunOutput
@@ -105,6 +140,7 @@ class RunReport(_Model):
     children: dict[str, "RunReport"]
     steps: list[StepExecution]
     step_count: int
+    policy: RunPolicy | None = None
 
 
 class Backlog(_Model):

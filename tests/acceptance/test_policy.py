@@ -17,7 +17,6 @@ from kern.values.states import RunStatus
 from tests.support.policy_app import GATED, PAYMENTS, declare
 from tests.support.processes import WorkerProcess
 from tests.support.topology import Topology, topology
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
