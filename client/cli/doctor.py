@@ -136,11 +136,12 @@ def _workers(database: DatabaseStatus) -> Iterator[Finding]:
     names = ", ".join(worker.name for worker in database.workers)
     yield Finding("workers", None, names or "none has reported in the last minute")
     for item in database.differences:
-        who = ", ".join(f"{name} {digest[:_DIGEST]}" for name, digest in item.workers.items())
-        what = f"; it differs in {', '.join(item.what)}" if item.what else ""
+        declared = ", ".join(f"{name} {item.workers[name][:_DIGEST]}" for name in item.workers)
+        changes = f"; what differs: {', '.join(item.changes)}" if item.changes else ""
         text = (
-            f"{item.component_id}: its workers declare different policies: {who}{what}. Each run "
-            "keeps to the stricter of what it pinned and what executes it: stop the older workers."
+            f"{item.component_id}: its workers declare different policies: {declared}{changes}. "
+            "A run keeps to the stricter of what it pinned and what executes it: stop the older "
+            "workers."
         )
         yield Finding("policies", ok=False, text=text)
 

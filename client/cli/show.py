@@ -105,9 +105,15 @@ def _policy(policy: RunPolicy | None) -> None:
         return
     say(f"  policy {policy.digest[:_DIGEST]}")
     if policy.executed is not None:
-        what = f" in {', '.join(one_line(item) for item in policy.what)}" if policy.what else ""
+        differences = (
+            f" in {', '.join(one_line(item) for item in policy.changes)}" if policy.changes else ""
+        )
         differs = f"executed last by a worker with policy {policy.executed[:_DIGEST]}"
-        say(styled(f"  {differs}, which differs{what}: the stricter of both applies", "yellow"))
+        say(
+            styled(
+                f"  {differs}, which differs{differences}: the stricter of both applies", "yellow"
+            )
+        )
 
 
 def _input(run: RunOutput) -> None:

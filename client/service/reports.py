@@ -42,5 +42,5 @@ def _policy_of(tx: Session, run_id: str) -> RunPolicy | None:
     if row is None or row.policy is None:
         return None
     executed = row.executed_policy
-    what = [] if executed is None else workers.policy_differences(tx, row.policy, executed)
-    return RunPolicy(digest=row.policy, executed=executed, what=what)
+    changes = [] if executed is None else workers.policy_differences(tx, row.policy, executed)
+    return RunPolicy(digest=row.policy, executed=executed, changes=changes)

@@ -71,22 +71,24 @@ class ApprovalRule(_Pinned):
             on_expiry=OnExpiry(approval.on_expiry),
         )
 
-    def stricter(self, other: Self) -> Self:
+    def stricter(self, second: Self) -> Self:
         """Return the rule that asks for everything that both ask for.
 
         A rule by which silence approves is weaker than any other, so the other's deadline counts;
         if silence approves in both, the later one does. Of other deadlines, the earlier one does.
         """
-        to = _in_both(self.escalate_to, other.escalate_to) or ()
+        to = _in_both(self.escalate_to, second.escalate_to) or ()
         return self.model_copy(
             update={
-                "candidates": _in_both(self.candidates, other.candidates),
-                "excluded": _sorted((*self.excluded, *other.excluded)),
-                "quorum": max(self.quorum, other.quorum),
-                "remind": smaller(self.remind, other.remind),
+                "candidates": _in_both(self.candidates, second.candidates),
+                "excluded": _sorted((*self.excluded, *second.excluded)),
+                "quorum": max(self.quorum, second.quorum),
+                "remind": smaller(self.remind, second.remind),
                 "escalate_to": to,
-                "escalate_after": larger(self.escalate_after, other.escalate_after) if to else None,
-                **_deadline(self, other),
+                "escalate_after": larger(self.escalate_after, second.escalate_after)
+                if to
+                else None,
+                **_deadline(self, second),
             }
         )
 
@@ -126,14 +128,14 @@ class GateRule(_Pinned):
     fields: tuple[str, ...] = ()
     approval: ApprovalRule = ApprovalRule()
 
-    def stricter(self, other: Self) -> Self:
+    def stricter(self, second: Self) -> Self:
         """Return the gate that both ask for; two different predicates gate every call."""
         return self.model_copy(
             update={
-                "kind": max(self.kind, other.kind, key=GATES.index),
-                "when": stricter_condition(self.when, other.when),
-                "fields": tuple(sorted({*self.fields, *other.fields})),
-                "approval": self.approval.stricter(other.approval),
+                "kind": max(self.kind, second.kind, key=GATES.index),
+                "when": stricter_condition(self.when, second.when),
+                "fields": tuple(sorted({*self.fields, *second.fields})),
+                "approval": self.approval.stricter(second.approval),
             }
         )
 
@@ -146,15 +148,15 @@ class ToolPolicy(_Pinned):
     retries: int = 0
     timeout: float | None = None
 
-    def stricter(self, other: Self) -> Self:
+    def stricter(self, second: Self) -> Self:
         """Return the policy that is as strict as both."""
-        gates = [gate for gate in (self.gate, other.gate) if gate is not None]
+        gates = [gate for gate in (self.gate, second.gate) if gate is not None]
         return self.model_copy(
             update={
                 "gate": gates[0].stricter(gates[-1]) if gates else None,
-                "effect": max(self.effect, other.effect, key=EFFECTS.index),
-                "retries": min(self.retries, other.retries),
-                "timeout": smaller(self.timeout, other.timeout),
+                "effect": max(self.effect, second.effect, key=EFFECTS.index),
+                "retries": min(self.retries, second.retries),
+                "timeout": smaller(self.timeout, second.timeout),
             }
         )
 
@@ -199,20 +201,20 @@ class Policy(_Pinned):
         return digest([self.version, self.pinned])
 
 
-def stricter_condition(condition: str, other: str) -> str:
+def stricter_condition(condition: str, second: str) -> str:
     """Return under which condition people are asked, of two."""
-    return condition if condition == other else _ALWAYS
+    return condition if condition == second else _ALWAYS
 
 
-def smaller(limit: Limit | None, other: Limit | None) -> Limit | None:
+def smaller(limit: Limit | None, second: Limit | None) -> Limit | None:
     """Return the smaller of two limits, of which None is none."""
-    limits = [item for item in (limit, other) if item is not None]
+    limits = [item for item in (limit, second) if item is not None]
     return min(limits) if limits else None
 
 
-def larger(limit: Limit | None, other: Limit | None) -> Limit | None:
+def larger(limit: Limit | None, second: Limit | None) -> Limit | None:
     """Return the larger of two limits, of which None is none."""
-    return None if limit is None or other is None else max(limit, other)
+    return None if limit is None or second is None else max(limit, second)
 
 
 def differences(pinned: ComponentPolicy, present: ComponentPolicy) -> list[str]:
@@ -235,16 +237,16 @@ def differences(pinned: ComponentPolicy, present: ComponentPolicy) -> list[str]:
     return texts
 
 
-def _deadline(rule: ApprovalRule, other: ApprovalRule) -> dict[str, object]:
-    approving = [item.on_expiry is OnExpiry.approve for item in (rule, other)]
+def _deadline(rule: ApprovalRule, second: ApprovalRule) -> dict[str, object]:
+    approving = [item.on_expiry is OnExpiry.approve for item in (rule, second)]
     if all(approving):
-        return {"due": larger(rule.due, other.due), "on_expiry": OnExpiry.approve}
+        return {"due": larger(rule.due, second.due), "on_expiry": OnExpiry.approve}
     if any(approving):
-        strict = other if approving[0] else rule
+        strict = second if approving[0] else rule
         return {"due": strict.due, "on_expiry": strict.on_expiry}
-    fails = OnExpiry.fail in (rule.on_expiry, other.on_expiry)
+    fails = OnExpiry.fail in (rule.on_expiry, second.on_expiry)
     on_expiry = OnExpiry.fail if fails else OnExpiry.reject
-    return {"due": smaller(rule.due, other.due), "on_expiry": on_expiry}
+    return {"due": smaller(rule.due, second.due), "on_expiry": on_expiry}
 
 
 def _sorted(names: Iterable[str]) -> tuple[str, ...]:
@@ -256,10 +258,10 @@ def _sorted(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _in_both(
-    names: tuple[str, ...] | None, others: tuple[str, ...] | None
+    names: tuple[str, ...] | None, second_names: tuple[str, ...] | None
 ) -> tuple[str, ...] | None:
     """Return the names in both lists, of which None has everybody."""
-    if names is None or others is None:
-        return others if names is None else names
-    keys = {name_key(name) for name in names} & {name_key(name) for name in others}
-    return _sorted(name for name in (*names, *others) if name_key(name) in keys)
+    if names is None or second_names is None:
+        return second_names if names is None else names
+    keys = {name_key(name) for name in names} & {name_key(name) for name in second_names}
+    return _sorted(name for name in (*names, *second_names) if name_key(name) in keys)

@@ -99,12 +99,12 @@ class PolicyDifference(_Model):
 
     Attributes:
         workers: The digest that each worker declares, by the worker's host and process.
-        what: What differs, in words.
+        changes: What differs, in words.
     """
 
     component_id: str
     workers: dict[str, str]
-    what: list[str]
+    changes: list[str]
 
 
 class RunPolicy(_Model):
@@ -113,12 +113,12 @@ class RunPolicy(_Model):
     Attributes:
         digest: The digest of the pinned policy.
         executed: The digest of the policy of the worker that executed the run last, if it differs.
-        what: What differs, in words; the stricter of both applies.
+        changes: What differs, in words; the stricter of both applies.
     """
 
     digest: str
     executed: str | None = None
-    what: list[str] = []
+    changes: list[str] = []
 
 
 class RunReport(_Model):

@@ -39,8 +39,8 @@ class DeclaredPolicy:
     def shape_of(self, component_id: str) -> Shape | None:
         """Return the shape of a workflow; None for any other component."""
         component = self.policy.components.get(component_id)
-        wanted = None if component is None else component.shape
-        return next((shape for shape in self.shapes if shape.digest == wanted), None)
+        shape_digest = None if component is None else component.shape
+        return next((shape for shape in self.shapes if shape.digest == shape_digest), None)
 
 
 def stricter_shape(pinned: Shape, present: Shape) -> Shape:
@@ -66,55 +66,55 @@ def _join(pinned: Shape, present: Shape) -> Shape:
     return Shape(nodes=nodes, history_runs=pinned.history_runs)
 
 
-def stricter_node(node: Node, other: Node, shape: Shape) -> Node:
-    """Return a node of a shape with whatever the other one asks for besides."""
-    gate = _stricter_ask(node.gate, other.gate)
+def stricter_node(node: Node, second: Node, shape: Shape) -> Node:
+    """Return a node of a shape with whatever the second one asks for besides."""
+    gate = _stricter_ask(node.gate, second.gate)
     if gate is not None and gate.kind is RequirementKind.user_feedback:
         names = tuple(shape.by_id[child].name for child in node.children)
         gate = gate.model_copy(update={"choices": names})
     return node.model_copy(
         update={
             "gate": gate,
-            "review": _stricter_ask(node.review, other.review),
-            "on_trouble": _stricter_approval(node.on_trouble, other.on_trouble),
-            "effect": max(node.effect, other.effect, key=EFFECTS.index),
-            "retries": min(node.retries, other.retries),
-            "timeout": smaller(node.timeout, other.timeout),
-            "max_iterations": min(node.max_iterations, other.max_iterations),
-            "bound": smaller(node.bound, other.bound),
+            "review": _stricter_ask(node.review, second.review),
+            "on_trouble": _stricter_approval(node.on_trouble, second.on_trouble),
+            "effect": max(node.effect, second.effect, key=EFFECTS.index),
+            "retries": min(node.retries, second.retries),
+            "timeout": smaller(node.timeout, second.timeout),
+            "max_iterations": min(node.max_iterations, second.max_iterations),
+            "bound": smaller(node.bound, second.bound),
         }
     )
 
 
-def _stricter_ask(ask: Ask | None, other: Ask | None) -> Ask | None:
-    if ask is None or other is None or ask == other:
-        return ask or other
-    base = max(ask, other, key=lambda item: _rank(item.kind))
+def _stricter_ask(ask: Ask | None, second: Ask | None) -> Ask | None:
+    if ask is None or second is None or ask == second:
+        return ask or second
+    base = max(ask, second, key=lambda item: _rank(item.kind))
     names = {field.name for field in base.fields}
-    beside = other if base is ask else ask
-    approval = _stricter_approval(ask.approval, other.approval)
+    beside = second if base is ask else ask
+    approval = _stricter_approval(ask.approval, second.approval)
     kind = base.kind
     if kind is RequirementKind.user_input and approval.quorum > 1:
         # Several people can agree on arguments, and cannot each fill them in.
         kind = RequirementKind.confirmation
-    condition = stricter_condition(_condition(ask), _condition(other))
+    condition = stricter_condition(_condition(ask), _condition(second))
     return base.model_copy(
         update={
             "kind": kind,
             "fields": (*base.fields, *(item for item in beside.fields if item.name not in names)),
             "always": condition == _ALWAYS,
             "predicate": None if condition == _ALWAYS else condition,
-            "on_reject": max(ask.on_reject, other.on_reject, key=_REFUSALS.index),
-            "revisions": min(ask.revisions, other.revisions),
+            "on_reject": max(ask.on_reject, second.on_reject, key=_REFUSALS.index),
+            "revisions": min(ask.revisions, second.revisions),
             "approval": approval,
         }
     )
 
 
-def _stricter_approval(approval: Approval, other: Approval) -> Approval:
-    if approval == other:
+def _stricter_approval(approval: Approval, second: Approval) -> Approval:
+    if approval == second:
         return approval
-    joined = ApprovalRule.of(approval).stricter(ApprovalRule.of(other))
+    joined = ApprovalRule.of(approval).stricter(ApprovalRule.of(second))
     # With too few people in common, the pinned rule says who decides.
     return joined.approval or approval
 

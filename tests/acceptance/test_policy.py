@@ -1,12 +1,14 @@
 """Two versions deployed: what a run pinned holds in every worker, and code can only be stricter."""
 
-from collections import Counter
+import json
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from kern.client.cli.main import execute
 from kern.client.processes import process_runtime as runtime_module
 from kern.client.processes.runtime import Runtime
 from kern.components.registry import Registry
@@ -14,9 +16,11 @@ from kern.components.runnable import Runnable
 from kern.process.settings import read_settings
 from kern.run import RunOutput
 from kern.values.states import RunStatus
+from tests.support.cli import Cli
 from tests.support.policy_app import GATED, PAYMENTS, declare
 from tests.support.processes import WorkerProcess
 from tests.support.topology import Topology, topology
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -123,6 +127,34 @@ def test_a_new_worker_asks_where_only_its_own_code_has_the_gate(
     start(parts, NEW)
     lenient = declare(gated=False)
     pays_nothing_unapproved(parts, lenient, 1)
+
+
+def test_doctor_names_differing_workers_and_show_the_policy_of_a_run(
+    parts: Topology, client: dict[str, Runnable], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli = Cli(capsys)
+    start(parts, OLD)
+    wait_until(lambda: "none has" not in doctor(capsys)["workers"][0])
+    assert "policies" not in doctor(capsys)
+    run = wait(client["agent"], client["agent"].run("Refund.", background=True).run_id)
+    shown = cli("show", run.run_id).out
+    assert f"policy {(run.policy_digest or '')[:8]}" in shown
+    assert "which differs in support: refund (gate): the stricter of both applies" in shown
+    start(parts, NEW)
+    wait_until(lambda: "policies" in doctor(capsys))
+    (text,) = (item for item in doctor(capsys)["policies"] if item.startswith("support: "))
+    assert "its workers declare different policies" in text
+    assert "support: refund (gate)" in text
+
+
+def doctor(capsys: pytest.CaptureFixture[str]) -> dict[str, list[str]]:
+    """Return what the doctor finds, by what it looked at."""
+    capsys.readouterr()
+    execute(["doctor", "--json"])
+    found = defaultdict[str, list[str]](list)
+    for check in json.loads(capsys.readouterr().out)["checks"]:
+        found[check["name"]].append(check["text"])
+    return found
 
 
 @pytest.mark.slow

@@ -30,8 +30,8 @@ _stored: WeakKeyDictionary[object, set[str]] = WeakKeyDictionary()
 def store(tx: Session, declared: DeclaredPolicy, now: datetime) -> str:
     """Store a policy with its shapes, unless the database has it; return its digest."""
     policy_digest = declared.policy.digest
-    known = _stored.setdefault(tx.get_bind(), set())
-    if policy_digest in known:
+    digests = _stored.setdefault(tx.get_bind(), set())
+    if policy_digest in digests:
         return policy_digest
     if execute(tx, _HAS_POLICY, digest=policy_digest).first() is None:
         for shape in declared.shapes:
@@ -44,7 +44,7 @@ def store(tx: Session, declared: DeclaredPolicy, now: datetime) -> str:
             policy=declared.policy.pinned,
             created_at=now,
         )
-    event.listen(tx, "after_commit", lambda _: known.add(policy_digest), once=True)
+    event.listen(tx, "after_commit", lambda _: digests.add(policy_digest), once=True)
     return policy_digest
 
 

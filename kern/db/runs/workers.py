@@ -85,7 +85,7 @@ def present_workers(tx: Session, now: datetime) -> list[WorkerPolicies]:
 
 def differing(tx: Session, workers: Sequence[WorkerPolicies]) -> list[PolicyDifference]:
     """Return the components for which workers declare different policies."""
-    found: list[PolicyDifference] = []
+    different: list[PolicyDifference] = []
     components = sorted({component for worker in workers for component in worker.policies})
     for component_id in components:
         digests = {
@@ -97,27 +97,27 @@ def differing(tx: Session, workers: Sequence[WorkerPolicies]) -> list[PolicyDiff
         if len(distinct) > 1:
             texts = [
                 text
-                for other in distinct[1:]
-                for text in policy_differences(tx, distinct[0], other)
+                for second in distinct[1:]
+                for text in policy_differences(tx, distinct[0], second)
             ]
-            found.append(
+            different.append(
                 PolicyDifference(
-                    component_id=component_id, workers=digests, what=list(dict.fromkeys(texts))
+                    component_id=component_id, workers=digests, changes=list(dict.fromkeys(texts))
                 )
             )
-    return found
+    return different
 
 
-def policy_differences(tx: Session, digest: str, other_digest: str) -> list[str]:
+def policy_differences(tx: Session, digest: str, second_digest: str) -> list[str]:
     """Return in words what differs in two policies, the components by their ids."""
-    policy, other = policies.read(tx, digest), policies.read(tx, other_digest)
-    if policy is None or other is None:
+    policy, second = policies.read(tx, digest), policies.read(tx, second_digest)
+    if policy is None or second is None:
         return []
-    both = policy.components.keys() & other.components.keys()
+    shared = policy.components.keys() & second.components.keys()
     texts = [
         f"{component_id}: {text}"
-        for component_id in sorted(both)
-        for text in differences(policy.components[component_id], other.components[component_id])
+        for component_id in sorted(shared)
+        for text in differences(policy.components[component_id], second.components[component_id])
     ]
-    alone = sorted(policy.components.keys() ^ other.components.keys())
-    return [*texts, *(f"{component_id} (not in both)" for component_id in alone)]
+    alone = sorted(policy.components.keys() ^ second.components.keys())
+    return [*texts, *(f"{component_id} (not in shared)" for component_id in alone)]

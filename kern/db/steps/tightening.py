@@ -22,7 +22,7 @@ from kern.pipeline.strictness import DeclaredPolicy, stricter_shape
 from kern.values.states import ToolCallStatus, ToolOutcome
 
 _steps = STEPS.table
-_BEGUN = _steps.select().where(
+_ACTIVE_FRAMES = _steps.select().where(
     _steps.c.run_id == bindparam("run_id"),
     _steps.c.node.in_(bindparam("nodes", expanding=True)),
     _steps.c.phase.not_in([Phase.pending.value, Phase.gate.value, Phase.done.value]),
@@ -46,7 +46,7 @@ def tighten(tx: Session, run: MutableRun, declared: DeclaredPolicy | None, now: 
     record(tx, run, "policy_tightened", now, shape=shape.digest)
     changed = [node.id for node in shape.nodes if node != pinned.by_id[node.id]]
     frames = StoredFrames(tx, run, now)
-    for frame in hold_all(tx, STEPS, _BEGUN, run_id=run.id, nodes=changed):
+    for frame in hold_all(tx, STEPS, _ACTIVE_FRAMES, run_id=run.id, nodes=changed):
         _tighten_frame(frames, frame, pinned)
 
 

@@ -27,8 +27,8 @@ _COMPOSED = {
 _STORED = {
     "late_result_refused": "An attempt reported a `result` after a person had decided what became "
     "of the call. The decision stands.",
-    "policy_tightened": "A worker whose code is stricter than what the run pinned began to execute it: "
-    "the run keeps to the stricter gates and limits from now on.",
+    "policy_tightened": "A worker whose code is stricter than what the run pinned executes it: the "
+    "run keeps to the stricter gates and limits from now on.",
     "requirement_approved": "Somebody approved; the quorum is not reached yet.",
     "requirement_cancelled": "The run ended or was cancelled before anybody decided.",
     "requirement_escalated": "The people of `to` may decide as well from now on.",

@@ -88,7 +88,7 @@ def test_a_process_of_its_own_has_the_same_digests(tmp_path: Path) -> None:
         + "print([code_digest(item) for item in [*predicates.values(), names]])\n"
     )
     seen = {
-        subprocess.run(  # noqa: S603  our own
+        subprocess.run(
             [sys.executable, str(script)],
             check=True,
             capture_output=True,
