@@ -38,8 +38,8 @@ _DEFAULT_RUNS = 3
 class Workflow(Runnable):
     """Steps in a fixed order, whose runs are durable and wait for people.
 
-    A run pins the order of its steps when it begins. A later version of the code changes no run
-    that has begun; the run only looks up the functions in it, by the steps' ids. A step that has
+    A run pins the order of its steps when it is accepted. A later version of the code changes no
+    accepted run; the run only looks up the functions in it, by the steps' ids. A step that has
     ended is never executed again, whatever crashes. Every method has an async twin whose name
     begins with `a`.
 

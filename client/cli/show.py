@@ -1,5 +1,7 @@
 """Tells what happened in a run, in the order of its turns."""
 
+from collections.abc import Sequence
+
 from pydantic import JsonValue
 
 from kern.client.cli import durations
@@ -105,15 +107,16 @@ def _policy(policy: RunPolicy | None) -> None:
         return
     say(f"  policy {policy.digest[:_DIGEST]}")
     if policy.executed is not None:
-        differences = (
-            f" in {', '.join(one_line(item) for item in policy.changes)}" if policy.changes else ""
-        )
-        differs = f"executed last by a worker with policy {policy.executed[:_DIGEST]}"
-        say(
-            styled(
-                f"  {differs}, which differs{differences}: the stricter of both applies", "yellow"
-            )
-        )
+        parts = f" in {_listed(policy.changes)}" if policy.changes else ""
+        executed = f"executed last by a worker with policy {policy.executed[:_DIGEST]}"
+        strict = "the stricter of both applies"
+        say(styled(f"  {executed}, which differs{parts}: {strict}", "yellow"))
+    for name, changes in policy.workers.items():
+        say(styled(f"  worker {one_line(name)} differs: {_listed(changes)}", "yellow"))
+
+
+def _listed(changes: Sequence[str]) -> str:
+    return ", ".join(one_line(change) for change in changes)
 
 
 def _input(run: RunOutput) -> None:

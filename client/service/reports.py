@@ -7,6 +7,8 @@ from kern.contracts.viewer import Viewer
 from kern.db.reading import listings, run_outputs, step_progress
 from kern.db.runs import workers
 from kern.db.turns import late_results
+from kern.process.clock import utc_now
+from kern.values.states import RunStatus
 
 # Beyond so many, a list of steps shows nothing that people would read.
 MOST_STEPS = 200
@@ -43,4 +45,15 @@ def _policy_of(tx: Session, run_id: str) -> RunPolicy | None:
         return None
     executed = row.executed_policy
     changes = [] if executed is None else workers.policy_differences(tx, row.policy, executed)
-    return RunPolicy(digest=row.policy, executed=executed, changes=changes)
+    present = [] if RunStatus(row.status).is_final else workers.present_workers(tx, utc_now())
+    differing = {
+        worker.name: workers.policy_differences(tx, row.policy, worker.policies[row.component_id])
+        for worker in present
+        if worker.policies.get(row.component_id, row.policy) != row.policy
+    }
+    return RunPolicy(
+        digest=row.policy,
+        executed=executed,
+        changes=changes,
+        workers={name: texts for name, texts in differing.items() if texts},
+    )

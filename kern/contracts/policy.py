@@ -15,6 +15,7 @@ from typing import Self, TypeVar
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from kern.contracts.approval import Approval, Escalation
+from kern.errors import NotFound
 from kern.values.canonical import digest
 from kern.values.names import name_key
 from kern.values.states import Effect, OnExpiry, RequirementKind
@@ -186,19 +187,30 @@ class Policy(_Pinned):
 
     @classmethod
     def read(cls, pinned: Mapping[str, JsonValue]) -> Self:
-        """Read what `pinned` wrote, in this version or an earlier one."""
+        """Read what `pinned` wrote, in this version or an earlier one.
+
+        Raises:
+            NotFound: a newer version wrote it, which may have pinned what this one does not know.
+        """
+        version = pinned.get("version")
+        if not isinstance(version, int) or version > VERSION:
+            message = (
+                f"The policy of the run has version {version}, and this version of Kern knows "
+                f"{VERSION}: a worker of the newer version has to execute it."
+            )
+            raise NotFound(message)
         return cls.model_validate(pinned)
 
     @cached_property
     def pinned(self) -> dict[str, JsonValue]:
         """The policy as JSON, without defaults: a new field changes no old policy."""
         content: dict[str, JsonValue] = self.model_dump(mode="json", exclude_defaults=True)
-        return content
+        return {**content, "version": self.version}
 
     @cached_property
     def digest(self) -> str:
-        """The id of this policy: the digest of its content, which the version is part of."""
-        return digest([self.version, self.pinned])
+        """The id of this policy."""
+        return digest(self.pinned)
 
 
 def stricter_condition(condition: str, second: str) -> str:

@@ -114,11 +114,14 @@ class RunPolicy(_Model):
         digest: The digest of the pinned policy.
         executed: The digest of the policy of the worker that executed the run last, if it differs.
         changes: What differs, in words; the stricter of both applies.
+        workers: What differs in the workers that could continue the run, by the worker's host and
+            process. One that lacks a pinned tool leaves the run to others.
     """
 
     digest: str
     executed: str | None = None
     changes: list[str] = []
+    workers: dict[str, list[str]] = {}
 
 
 class RunReport(_Model):

@@ -140,6 +140,7 @@ def test_doctor_names_differing_workers_and_show_the_policy_of_a_run(
     shown = cli("show", run.run_id).out
     assert f"policy {(run.policy_digest or '')[:8]}" in shown
     assert "which differs in support: refund (gate): the stricter of both applies" in shown
+    assert " differs: support: refund (gate)\n" in shown
     start(parts, NEW)
     wait_until(lambda: "policies" in doctor(capsys))
     (text,) = (item for item in doctor(capsys)["policies"] if item.startswith("support: "))

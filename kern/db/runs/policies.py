@@ -23,6 +23,7 @@ _policies = POLICIES.table
 _POLICY = select(_policies.c.policy).where(_policies.c.digest == bindparam("digest"))
 _HAS_POLICY = select(_policies.c.digest).where(_policies.c.digest == bindparam("digest"))
 
+_MOST_REMEMBERED = 4096
 # The digests that each database is known to have, by its engine.
 _stored: WeakKeyDictionary[object, set[str]] = WeakKeyDictionary()
 
@@ -44,8 +45,15 @@ def store(tx: Session, declared: DeclaredPolicy, now: datetime) -> str:
             policy=declared.policy.pinned,
             created_at=now,
         )
-    event.listen(tx, "after_commit", lambda _: digests.add(policy_digest), once=True)
+    event.listen(tx, "after_commit", lambda _: _remember(digests, policy_digest), once=True)
     return policy_digest
+
+
+def _remember(digests: set[str], policy_digest: str) -> None:
+    # Agents that are made per request may each have a policy of its own.
+    if len(digests) >= _MOST_REMEMBERED:
+        digests.clear()
+    digests.add(policy_digest)
 
 
 def note_executing(

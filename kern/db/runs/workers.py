@@ -109,15 +109,12 @@ def differing(tx: Session, workers: Sequence[WorkerPolicies]) -> list[PolicyDiff
 
 
 def policy_differences(tx: Session, digest: str, second_digest: str) -> list[str]:
-    """Return in words what differs in two policies, the components by their ids."""
+    """Return in words what differs in the components that two policies share, by their ids."""
     policy, second = policies.read(tx, digest), policies.read(tx, second_digest)
     if policy is None or second is None:
         return []
-    shared = policy.components.keys() & second.components.keys()
-    texts = [
+    return [
         f"{component_id}: {text}"
-        for component_id in sorted(shared)
+        for component_id in sorted(policy.components.keys() & second.components.keys())
         for text in differences(policy.components[component_id], second.components[component_id])
     ]
-    alone = sorted(policy.components.keys() ^ second.components.keys())
-    return [*texts, *(f"{component_id} (not in shared)" for component_id in alone)]

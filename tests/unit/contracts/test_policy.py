@@ -18,6 +18,7 @@ from kern.contracts.policy import (
     ToolPolicy,
     differences,
 )
+from kern.errors import NotFound
 from kern.values.names import name_key
 from kern.values.states import Effect, OnExpiry, RequirementKind
 
@@ -163,6 +164,12 @@ def test_a_policy_is_read_as_it_was_pinned_and_keeps_its_digest() -> None:
     again = Policy.read(policy.pinned)
     assert again == policy
     assert again.digest == policy.digest
+
+
+def test_a_policy_of_a_newer_version_is_left_to_a_newer_worker() -> None:
+    pinned = Policy(components={}).pinned
+    with pytest.raises(NotFound, match="has version 2"):
+        Policy.read({**pinned, "version": 2})
 
 
 @pytest.mark.parametrize(
