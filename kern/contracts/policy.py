@@ -103,14 +103,16 @@ class ApprovalRule(_Pinned):
             if len(candidates) < self.quorum:
                 return None
         to = tuple(name for name in self.escalate_to if name_key(name) not in excluded)
-        escalates = candidates and to and self.escalate_after is not None
+        after, escalation = self.escalate_after, None
+        if candidates and to and after is not None:
+            escalation = Escalation(after=after, to=to)
         return Approval(
             candidates=candidates or (),
             excluded=self.excluded,
             quorum=self.quorum,
             due=self.due,
             remind=self.remind,
-            escalate=Escalation(after=self.escalate_after, to=to) if escalates else None,
+            escalate=escalation,
             on_expiry=self.on_expiry,
         )
 

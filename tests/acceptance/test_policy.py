@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def client(parts: Topology, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[st
 
 
 @contextmanager
-def _client(parts: Topology, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _client(parts: Topology, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     for name in ("TEMPORAL_ADDRESS", "KERN_DATABASE_URL"):
         monkeypatch.setenv(name, parts.start.environment[name])
     runtime = Runtime(read_settings(), None, Registry())

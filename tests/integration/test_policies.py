@@ -15,6 +15,7 @@ from kern.activities.model_turn import ModelTurn
 from kern.activities.pipeline_step import PipelineSteps
 from kern.activities.tool_call import ToolCalls
 from kern.agent import Agent
+from kern.components.component import definition_of
 from kern.components.policies import policy_of
 from kern.components.registry import Registry
 from kern.components.runnable import Runnable
@@ -90,7 +91,7 @@ class World:
         """Accept a run as a client does that declares this component."""
         run_id = new_id()
         declared = policy_of(component)
-        kind = {Agent: "agent", Team: "team", Workflow: "workflow"}[type(component)]
+        kind = definition_of(component).kind
         request = RunRequest(component_id=component.id, input="Refund.")
 
         def accept(tx: object) -> Delivery | None:

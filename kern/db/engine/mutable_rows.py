@@ -208,7 +208,7 @@ class MutableStep(PlainRow):
     waits: bool
     outcome: str | None
     is_stopped: bool
-    is_ungated: bool
+    is_ungated: bool | None
     source: str
     given: JsonValue
     values: dict[str, JsonValue] | None

@@ -60,7 +60,7 @@ class StepRow(KernRow, table=True):
     waits: bool = False
     outcome: str | None = None
     is_stopped: bool = False
-    is_ungated: bool = False
+    is_ungated: bool | None = None
     source: str
     given: JsonValue = Field(default=None, sa_column=Column(JsonText, nullable=True))
     values: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)

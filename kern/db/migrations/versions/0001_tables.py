@@ -237,7 +237,7 @@ def upgrade() -> None:
         sa.Column("waits", sa.Boolean(), nullable=False),
         sa.Column("outcome", sa.String(), nullable=True),
         sa.Column("is_stopped", sa.Boolean(), nullable=False),
-        sa.Column("is_ungated", sa.Boolean(), nullable=False),
+        sa.Column("is_ungated", sa.Boolean(), nullable=True),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("given", sa.Text(), nullable=True),
         sa.Column("values", sa.Text(), nullable=True),
