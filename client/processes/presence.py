@@ -25,6 +25,7 @@ class Presence:
         self._registry = registry
         self._worker = WorkerIdentity(new_id(), socket.gethostname(), os.getpid(), _now())
         self._changed = asyncio.Event()
+        self._is_reported = False
 
     def changed(self) -> None:
         """Report at once: the process has further components."""
@@ -37,12 +38,16 @@ class Presence:
             try:
                 await self._beat()
             except Exception as error:  # noqa: BLE001  a worker works without it
+                self._is_reported = False
                 _log.warning("presence_not_reported", why=f"{type(error).__name__}: {error}")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), workers.BEAT_SECONDS)
 
     async def leave(self) -> None:
         """Take the report back, since the process stops."""
+        if not self._is_reported:
+            # Where the database is away, the end of a process must not wait for it.
+            return
         with contextlib.suppress(Exception):
             await self._db.write(lambda tx: workers.leave(tx, self._worker.id))
 
@@ -51,6 +56,7 @@ class Presence:
         if not components:
             return
         declared = {name: policy_of(component) for name, component in components.items()}
+        self._is_reported = True
         await self._db.write(lambda tx: workers.beat(tx, self._worker, declared, _now()))
 
 

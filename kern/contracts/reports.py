@@ -98,12 +98,12 @@ class PolicyDifference(_Model):
     """A component for which workers declare different policies.
 
     Attributes:
-        workers: The digest that each worker declares, by the worker's host and process.
+        workers: Each worker that has it, by its host and process, with the digest that it declares.
         changes: What differs, in words.
     """
 
     component_id: str
-    workers: dict[str, str]
+    workers: list[tuple[str, str]]
     changes: list[str]
 
 

@@ -88,12 +88,12 @@ def differing(tx: Session, workers: Sequence[WorkerPolicies]) -> list[PolicyDiff
     different: list[PolicyDifference] = []
     components = sorted({component for worker in workers for component in worker.policies})
     for component_id in components:
-        digests = {
-            worker.name: worker.policies[component_id]
+        digests = [
+            (worker.name, worker.policies[component_id])
             for worker in workers
             if component_id in worker.policies
-        }
-        distinct = list(dict.fromkeys(digests.values()))
+        ]
+        distinct = list(dict.fromkeys(digest for _, digest in digests))
         if len(distinct) > 1:
             texts = [
                 text
