@@ -344,6 +344,24 @@ def test_a_container_that_had_begun_before_it_got_a_gate_continues(world: World)
     assert world.output(run_id).status is RunStatus.completed
 
 
+def test_a_strict_worker_does_not_repeat_a_step_that_a_lenient_one_may_have_executed(
+    world: World,
+) -> None:
+    run_id = world.accept(world.workflow(effect="idempotent"))
+    without = Workflow(id="flow", steps=[Step("check", lambda: "checked")])
+    with pytest.raises(ApplicationError, match="not in this worker"):
+        world.worker(without).steps(run_id)
+    world.stored.sql(
+        "UPDATE kern_tool_calls SET status = 'running', token = 'dead' WHERE name = 'pay'"
+    )
+    strict = world.worker(world.workflow(effect="once"))
+    (begun,) = strict.steps(run_id).work
+    if begun.gate is None:
+        strict.steps(run_id, begun.lane)
+    assert world.open_requirement(run_id).kind is RequirementKind.unknown_outcome
+    assert world.ledger.lines == []
+
+
 def test_other_code_of_a_review_predicate_has_a_person_review(world: World) -> None:
     pinned = HumanReview(requires_output_review=lambda output: "never" in str(output.content))
     run_id = world.accept(world.workflow(pinned))
