@@ -19,25 +19,32 @@ Three things decide how an attempt may end early:
   while the code of the first is still being executed. `Executions.holding` keeps the tokens of such
   attempts; the successor asks `is_alive` in the transaction that takes the call, and waits with
   `until_over` instead of taking over a call whose result is about to be stored.
+
+An attempt takes its call only once it has a place to execute it (`places.py`), and its code begins
+only if nobody has stopped the attempt in between (`starts.py`). What has not begun is given back
+and is in no doubt. While the code executes, the row says so every few seconds (`calls.beat`), and a
+result that the database cannot take is kept until it can (`result_journal.py`).
 """
 
-import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Generator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Generic, TypeVar
 
-from sqlmodel import Session
+from pydantic import JsonValue
 
-from kern.activities.tool_loop import Ended, Raised, Result, ToolLoop
+from kern.activities.result_journal import ResultKeeper
+from kern.activities.tool_loop import Ended, Result
 from kern.db.engine.store import Store
 from kern.db.turns import calls
-from kern.db.turns.calls import Execution, Settled
-from kern.errors import NotFound
+from kern.db.turns.attempts import Execution, Settled
 from kern.process.checkpoints import reach
-from kern.values.states import Effect
+from kern.process.logs import get_logger
+from kern.tools.reconciling import NO_RULES, OutcomeRules
+from kern.values.attempts import UnknownReason
+
+_log = get_logger("kern.attempts")
 
 BeginResult = TypeVar("BeginResult")
 
@@ -50,10 +57,23 @@ class Attempt(ABC, Generic[Result]):
         execution: The call that was taken.
         token: The id of the attempt.
         checkpoint: The prefix of the names of its checkpoints.
+        results: Stores what the call ends with.
+        rules: When its outcome is unknown, and whom to ask first.
     """
 
-    def __init__(self, db: Store, execution: Execution, token: str, checkpoint: str) -> None:
+    def __init__(
+        self,
+        db: Store,
+        execution: Execution,
+        token: str,
+        checkpoint: str,
+        *,
+        results: ResultKeeper,
+        rules: OutcomeRules = NO_RULES,
+    ) -> None:
         self.execution = execution
+        self.rules = rules
+        self.results = results
         self.checkpoint = checkpoint
         self.token = token
         self._db = db
@@ -67,11 +87,25 @@ class Attempt(ABC, Generic[Result]):
         """
 
     @abstractmethod
+    async def end_as_happened(self, result: JsonValue) -> None:
+        """Store the result that a reconciler found."""
+
+    @abstractmethod
     async def end(self, ended: Ended[Result], *, is_active: bool = True) -> None:
         """Store how the code ended, or give the call back for another try.
 
         `is_active`: the activity still runs, and continues with what follows.
         """
+
+    def is_still_held(self) -> bool:
+        """Whether the call's row names this attempt, right before its code begins."""
+        now = datetime.now(UTC)
+        return self._db.write_now(
+            lambda tx: calls.may_begin(tx, self.execution.tool_call_id, self.token, now)
+        )
+
+    async def drop_following(self) -> None:
+        """Give back what `end` has taken for an activity that is no more."""
 
     async def give_back(self, reason: str, *, is_begun: bool = True) -> None:
         """Let another attempt execute the call; if not `is_begun`, this attempt is not counted."""
@@ -91,181 +125,20 @@ class Attempt(ABC, Generic[Result]):
             lambda tx: calls.abandon(tx, self.execution.tool_call_id, self.token, now)
         )
 
-    async def ask_about_outcome(self) -> Settled:
+    async def ask_about_outcome(
+        self, reason: UnknownReason, error: str | None = None, evidence: Sequence[str] = ()
+    ) -> Settled:
         """Ask a person whether the call has happened."""
-        now = datetime.now(UTC)
-        reach(f"{self.checkpoint}.before_doubt")
-        settled = await self._db.write(
-            lambda tx: calls.ask_outcome(tx, self.execution.tool_call_id, self.token, now)
+        ask = partial(
+            calls.ask_outcome,
+            tool_call_id=self.execution.tool_call_id,
+            token=self.token,
+            reason=reason,
+            now=datetime.now(UTC),
+            error=error,
+            evidence=evidence,
         )
+        reach(f"{self.checkpoint}.before_doubt")
+        settled = await self.results.until_stored(self.token, lambda: self._db.write(ask))
         reach(f"{self.checkpoint}.after_doubt")
         return settled
-
-
-# After so many seconds, whoever waits for an attempt reads the call's row again.
-_RECHECK_SECONDS = 10.0
-
-
-@dataclass
-class _LiveAttempt:
-    """An attempt whose call is being executed in this process, and its number of holders."""
-
-    holders: int = 0
-    is_over: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-class Executions:
-    """Executes the code of calls in one process."""
-
-    def __init__(self) -> None:
-        self._tools = ToolLoop()
-        self._late: set[asyncio.Task[None]] = set()
-        self._live: dict[str, _LiveAttempt] = {}
-
-    def close(self) -> None:
-        """Accept no more calls, and stop waiting for those that outlive their activities."""
-        self._tools.close()
-        for task in self._late:
-            task.cancel()
-
-    @contextmanager
-    def holding(self, token: str) -> Generator[None]:
-        """Mark the attempt of this token as alive within the block."""
-        live = self._live.setdefault(token, _LiveAttempt())
-        live.holders += 1
-        try:
-            yield
-        finally:
-            live.holders -= 1
-            if not live.holders:
-                del self._live[token]
-                live.is_over.set()
-
-    def is_alive(self, token: str) -> bool:
-        """Whether an attempt is alive in this process; may be called from any thread."""
-        return token in self._live
-
-    async def until_over(self, token: str) -> None:
-        """Wait until an attempt is over, or for some seconds."""
-        live = self._live.get(token)
-        if live is not None:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(live.is_over.wait(), _RECHECK_SECONDS)
-
-    async def call(
-        self, function: Callable[..., object], arguments: dict[str, object], seconds: float
-    ) -> Ended[object]:
-        """Execute code that may be repeated, and wait for it for so many seconds at most."""
-        waiting = asyncio.wrap_future(self._tools.submit(function, arguments, lambda value: value))
-        try:
-            return await asyncio.wait_for(waiting, seconds)
-        except TimeoutError:
-            return Raised(TimeoutError(f"no result within {seconds:g} seconds"))
-
-    async def wait(
-        self,
-        attempt: Attempt[Result],
-        function: Callable[..., object],
-        arguments: dict[str, object],
-    ) -> Settled | None:
-        """Execute a call to its end.
-
-        Returns:
-            None once its end is stored; if nobody knows its end, the call as it is then, with the
-            requirement that asks a person.
-        """
-        with self.holding(attempt.token):
-            return await self._wait(attempt, function, arguments)
-
-    async def _wait(
-        self,
-        attempt: Attempt[Result],
-        function: Callable[..., object],
-        arguments: dict[str, object],
-    ) -> Settled | None:
-        reach(f"{attempt.checkpoint}.before_effect")
-        waiting = asyncio.wrap_future(self._tools.submit(function, arguments, attempt.outcome_of))
-        is_once = attempt.execution.effect is Effect.once
-        try:
-            ended = await asyncio.wait_for(
-                asyncio.shield(waiting) if is_once else waiting, attempt.execution.timeout
-            )
-        except TimeoutError:
-            if is_once:
-                # The code still runs. Its result settles the question if it comes before a person.
-                self._outlive(attempt.token, _report(attempt, waiting))
-                return await attempt.ask_about_outcome()
-            ended = Raised(TimeoutError(f"no result within {attempt.execution.timeout:g} seconds"))
-        except asyncio.CancelledError:
-            # The heartbeats were missed, the run was cancelled, or the worker shuts down.
-            if is_once:
-                await self._outlast(attempt.token, _report(attempt, waiting))
-            else:
-                await attempt.abandon()
-            raise
-        reach(f"{attempt.checkpoint}.after_effect")
-        await attempt.end(ended)
-        reach(f"{attempt.checkpoint}.after_finish")
-        return None
-
-    async def begin(
-        self,
-        db: Store,
-        take: Callable[[Session], BeginResult],
-        execution_of: Callable[[BeginResult], Execution | None],
-        token: str,
-    ) -> BeginResult:
-        """Take a call in a transaction, and return the transaction's result.
-
-        The transaction is shielded: cancelling the wait for it would not tell whether it committed,
-        and a call that was taken but never begun would look like one that may have happened. If
-        this activity is cancelled meanwhile, a call that was taken is given back.
-
-        Args:
-            db: The database that has the call.
-            take: The transaction.
-            execution_of: Returns the call in the transaction's result, if one was taken.
-            token: The id of the attempt.
-        """
-        writing = asyncio.ensure_future(db.write(take))
-
-        async def give_back() -> None:
-            execution, now = execution_of(await writing), datetime.now(UTC)
-            if execution is not None:
-                call_id, why = execution.tool_call_id, "It was not begun."
-                await db.write(lambda tx: calls.release(tx, call_id, token, why, now, begun=False))
-
-        with self.holding(token):
-            try:
-                return await asyncio.shield(writing)
-            except asyncio.CancelledError:
-                await self._outlast(token, give_back())
-                raise
-
-    async def _outlast(self, token: str, work: Coroutine[None, None, None]) -> None:
-        """Wait for work that continues even if the wait is cancelled.
-
-        The shield is needed although a cancellation has just been caught: Temporal cancels an
-        activity once for each reason (missed heartbeats, a cancelled run, a worker that shuts
-        down), so a second cancellation may arrive during this wait.
-        """
-        await asyncio.shield(self._outlive(token, work))
-
-    def _outlive(self, token: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Start work that may outlive its activity; until it ends, the attempt counts as alive."""
-        task = asyncio.create_task(work)
-        self._late.add(task)
-        task.add_done_callback(self._late.discard)
-        holder = ExitStack()
-        holder.enter_context(self.holding(token))
-        task.add_done_callback(lambda _task: holder.close())
-        return task
-
-
-async def _report(attempt: Attempt[Result], waiting: asyncio.Future[Ended[Result]]) -> None:
-    """Store how a call ended after its activity; that settles a question asked about it meanwhile.
-
-    The call may have been deleted meanwhile.
-    """
-    with suppress(NotFound):
-        await attempt.end(await waiting, is_active=False)

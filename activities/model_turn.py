@@ -12,6 +12,7 @@ from temporalio import activity
 
 from kern.activities.failures import at_the_edge, is_deleted, not_here, provider_failure
 from kern.activities.heartbeat import beating
+from kern.activities.result_journal import ModelAnswer, ResultKeeper
 from kern.components.agents.model_component import ModelComponent
 from kern.components.agents.planning import (
     RunSoFar,
@@ -62,12 +63,18 @@ class ModelTurn:
     """Executes model turns for the components of one process."""
 
     def __init__(
-        self, db: Store, registry: Registry, model_attempts: int, publisher: Publisher
+        self,
+        db: Store,
+        registry: Registry,
+        model_attempts: int,
+        publisher: Publisher,
+        results: ResultKeeper | None = None,
     ) -> None:
         self._db = db
         self._registry = registry
         self._attempts = model_attempts
         self._publisher = publisher
+        self._results = results or ResultKeeper(db)
 
     @activity.defn(name="model_turn")
     async def model_turn(self, ask: TurnInput) -> TurnOutcome:
@@ -99,21 +106,31 @@ class ModelTurn:
         with self._published(ask, conversation) as text:
             watch = FirstToken(text)
             own = definition_of(agent).turn_policy.opening() if ask.turn == 1 else None
-            response = own or await self._ask(agent, conversation, watch.delta)
-            seconds = watch.seconds if own is None else None
+            # An earlier attempt may have been answered, and could not store it.
+            model_answer = self._results.answer_of(ask.run_id, ask.turn) or ModelAnswer(
+                database=self._results.database,
+                run_id=ask.run_id,
+                turn=ask.turn,
+                response=own or await self._ask(agent, conversation, watch.delta),
+                began=started_at,
+                first_token_seconds=watch.seconds if own is None else None,
+            )
             reach("model_turn.before_store")
-            planned = await _planned(agent, response, conversation)
+            planned = await _planned(agent, model_answer.response, conversation)
             answer = replace(
                 planned,
-                began=started_at,
-                first_token_seconds=seconds,
+                began=model_answer.began,
+                first_token_seconds=model_answer.first_token_seconds,
                 is_own=own is not None,
             )
             now, declared = datetime.now(UTC), policy_of(agent)
-            outcome = await self._db.write(
-                lambda tx: model_turns.store(
-                    tx, ask.run_id, ask.turn, answer, now, declared=declared
-                )
+            outcome = await self._results.keep(
+                model_answer,
+                lambda: self._db.write(
+                    lambda tx: model_turns.store(
+                        tx, ask.run_id, ask.turn, answer, now, declared=declared
+                    )
+                ),
             )
         reach("model_turn.after_store")
         _log.info(

@@ -12,7 +12,7 @@ from kern.components.steps.values import StepInput, StepOutput, attach_reader
 from kern.context.chat_history import PastRun
 from kern.db.engine.store import Store
 from kern.db.steps.reader import StoredReader
-from kern.db.steps.transactions import Evaluate, Execute
+from kern.db.steps.tasks import Evaluate, Execute
 from kern.pipeline.frames import Phase
 from kern.pipeline.nodes import NodeKind
 from kern.session_state import SessionState

@@ -10,22 +10,27 @@ takes the call (`calls.begin`), and the row says one of these:
 - **taken by a dead attempt, and `once`**: nobody knows whether the code ran. It opens a requirement
   of the kind `unknown_outcome` and returns it; the code is not executed.
 - **taken by an attempt that is alive in this process**: it waits for that attempt, then asks again.
+- **taken by a newer attempt**: this one was frozen meanwhile, and nobody waits for it any more.
 
 `attempt.py` explains what happens once the call is taken.
 """
 
 import asyncio
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
+from pydantic import JsonValue
 from temporalio import activity
 
-from kern.activities.attempt import Attempt, Executions
+from kern.activities.attempt import Attempt
+from kern.activities.executions import Executions
 from kern.activities.failures import at_the_edge, is_deleted, not_here, try_again
 from kern.activities.heartbeat import beating
-from kern.activities.tool_loop import Ended, Raised, Returned
-from kern.activities.tool_result import Outcome, error_text, outcome_of
+from kern.activities.result_journal import CallResult, ResultKeeper
+from kern.activities.tool_loop import Ended, NotBegun, Raised, Returned
+from kern.activities.tool_result import Outcome, error_text, outcome_of, result_text
 from kern.components.agents.model_component import ModelComponent
 from kern.components.agents.planning import question_about
 from kern.components.registry import Registry
@@ -35,13 +40,14 @@ from kern.contracts.policy import ToolPolicy
 from kern.db.engine.store import Store
 from kern.db.reading.chat_history import StoredPast
 from kern.db.turns import calls, late_gates
-from kern.db.turns.calls import Execution, Settled, Storing
+from kern.db.turns.attempts import Execution, LeftOpen, Settled, Storing
 from kern.errors import NotFound, Unavailable
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
 from kern.session_state import SessionState
 from kern.tools.gates import gate_of
 from kern.tools.policy import applied_policy, declared_policy
+from kern.tools.reconciling import NO_RULES, OutcomeRules
 from kern.tools.tool import Tool, tool_definition
 from kern.values.ids import new_id
 from kern.values.states import Effect, ToolOutcome
@@ -71,14 +77,26 @@ class ToolCalls:
 
     async def _bring_to_end(self, ask: ToolCallInput) -> ToolCallOutcome:
         token = new_id()
-        execution = await self._take(ask, token)
-        while isinstance(execution, Settled) and execution.active_token is not None:
-            await self._executions.until_over(execution.active_token)
-            execution = await self._take(ask, token)
-        if isinstance(execution, Settled):
-            if execution.child_is_active:
-                raise not_here("The run that executes the call has not ended")
-            return ToolCallOutcome(gate=execution.gate, run_ended=execution.run_ended)
+        place = self._executions.places.try_take()
+        while True:
+            with place.occupied() if place is not None else nullcontext():
+                execution = await self._take(ask, token, has_place=place is not None)
+                if isinstance(execution, Execution):
+                    return await self._execute(execution, token)
+            if execution.left_open is not None:
+                settled = await self._find_out(execution.left_open)
+                if settled.gate is not None or settled.run_ended:
+                    return _outcome_of(settled)
+                place = self._executions.places.try_take()
+            elif execution.needs_place:
+                place = await self._executions.places.take()
+            elif execution.active_token is not None:
+                await self._executions.until_over(execution.active_token)
+                place = self._executions.places.try_take()
+            else:
+                return _outcome_of(execution)
+
+    async def _execute(self, execution: Execution, token: str) -> ToolCallOutcome:
         _log.info(
             "tool_started",
             run_id=execution.run_id,
@@ -86,8 +104,17 @@ class ToolCalls:
             tool=execution.name,
             attempt=execution.attempt,
         )
-        attempt = _Attempt(self._db, execution, token)
-        tool = await self._tool(attempt)
+        tool = self._find_tool(execution)
+        rules = NO_RULES if tool is None else tool_definition(tool).outcome_rules
+        attempt = _Attempt(self._db, execution, token, self._executions.results, rules)
+        if tool is None:
+            # The call is taken already: it is given back for a worker that has the tool.
+            reason = (
+                f"The component {execution.component_id!r} has no tool {execution.name!r} in this "
+                "worker."
+            )
+            await attempt.give_back(reason, is_begun=False)
+            raise not_here("The tool is not in this worker")
         attempt.apply(declared_policy(tool))
         try:
             signature = tool_definition(tool).signature
@@ -98,22 +125,20 @@ class ToolCalls:
             await attempt.keep(ToolOutcome.error, refusal)
             return ToolCallOutcome()
         if gate is not None:
-            return ToolCallOutcome(gate=gate.gate, run_ended=gate.run_ended)
+            return _outcome_of(gate)
         if signature.takes_context:
             arguments["run_context"] = attempt.context
         unsettled = await self._executions.wait(attempt, tool.function, arguments)
-        if unsettled is not None:
-            return ToolCallOutcome(gate=unsettled.gate, run_ended=unsettled.run_ended)
-        return ToolCallOutcome()
+        return ToolCallOutcome() if unsettled is None else _outcome_of(unsettled)
 
-    async def _take(self, ask: ToolCallInput, token: str) -> Execution | Settled:
+    async def _take(
+        self, ask: ToolCallInput, token: str, *, has_place: bool
+    ) -> Execution | Settled:
+        claim = self._executions.claim(token) if has_place else None
+        if claim is not None:
+            claim = replace(claim, effect_of=self._effect_of)
         take = partial(
-            calls.begin,
-            tool_call_id=ask.tool_call_id,
-            token=token,
-            now=datetime.now(UTC),
-            is_alive=self._executions.is_alive,
-            effect_of=self._effect_of,
+            calls.begin, tool_call_id=ask.tool_call_id, claim=claim, now=datetime.now(UTC)
         )
         reach("tool_call.before_begin")
         result = await self._executions.begin(self._db, take, _execution_of, token)
@@ -147,23 +172,33 @@ class ToolCalls:
         tool = component.tools.get(name) if isinstance(component, ModelComponent) else None
         return Effect.read if tool is None else tool.effect
 
-    async def _tool(self, attempt: "_Attempt") -> Tool:
-        component_id, name = attempt.execution.component_id, attempt.execution.name
-        component = self._registry.find(component_id)
-        tool = component.tools.get(name) if isinstance(component, ModelComponent) else None
-        if tool is None:
-            # The call is taken already: it is given back for a worker that has the tool.
-            reason = f"The component {component_id!r} has no tool {name!r} in this worker."
-            await attempt.give_back(reason, is_begun=False)
-            raise not_here("The tool is not in this worker")
-        return tool
+    async def _find_out(self, left: LeftOpen) -> Settled:
+        """Find out what became of a call whose attempt was lost."""
+        tool = self._find_tool(left.execution)
+        rules = NO_RULES if tool is None else tool_definition(tool).outcome_rules
+        results = self._executions.results
+        attempt = _Attempt(self._db, left.execution, left.token or "", results, rules)
+        return await self._executions.find_out_lost(rules, left, attempt.end_as_happened)
+
+    def _find_tool(self, execution: Execution) -> Tool | None:
+        component = self._registry.find(execution.component_id)
+        return (
+            component.tools.get(execution.name) if isinstance(component, ModelComponent) else None
+        )
 
 
 class _Attempt(Attempt[Outcome]):
     """One attempt at a tool call."""
 
-    def __init__(self, db: Store, execution: Execution, token: str) -> None:
-        super().__init__(db, execution, token, "tool_call")
+    def __init__(
+        self,
+        db: Store,
+        execution: Execution,
+        token: str,
+        results: ResultKeeper,
+        rules: OutcomeRules,
+    ) -> None:
+        super().__init__(db, execution, token, "tool_call", results=results, rules=rules)
         self.context = PastContext(
             run_id=execution.run_id,
             session_id=execution.session_id,
@@ -190,18 +225,25 @@ class _Attempt(Attempt[Outcome]):
         """Return what to store of the value that the tool returned."""
         return outcome_of(value, self.context.session_state)
 
+    async def end_as_happened(self, result: JsonValue) -> None:
+        """Store the result that the reconciler found."""
+        await self.keep(ToolOutcome.result, Outcome(result_text(result)))
+
     async def end(self, ended: Ended[Outcome], *, is_active: bool = True) -> None:
         """Store how the tool ended, or give the call back for another try."""
         match ended:
             case Returned(outcome):
-                await self.keep(ToolOutcome.result, outcome)
+                await self.keep(ToolOutcome.result, outcome, is_active=is_active)
             case Raised(error) if is_active and self.execution.attempt <= self.execution.retries:
                 await self.give_back(error_text(error))
                 raise try_again("tool_failed", "The tool raised and is tried again")
             case Raised(error):
-                await self.keep(ToolOutcome.error, Outcome(error_text(error)))
+                failure = Outcome(error_text(error))
+                await self.keep(ToolOutcome.error, failure, is_active=is_active)
+            case NotBegun():
+                pass
 
-    async def keep(self, outcome: ToolOutcome, result: Outcome) -> None:
+    async def keep(self, outcome: ToolOutcome, result: Outcome, *, is_active: bool = True) -> None:
         """Store the call's end, unless another attempt has taken the call over."""
         reach("tool_call.before_store")
         storing = await self._store(outcome, result)
@@ -215,20 +257,23 @@ class _Attempt(Attempt[Outcome]):
             outcome=outcome,
             kept=storing,
         )
+        if storing is Storing.fenced and is_active:
+            # The call may not have ended: the next attempt asks its row.
+            raise try_again("fenced", "Another attempt has taken the call")
 
     async def _store(self, outcome: ToolOutcome, result: Outcome) -> Storing:
+        entry = CallResult(
+            database=self.results.database,
+            token=self.token,
+            tool_call_id=self.execution.tool_call_id,
+            outcome=outcome,
+            result=result.result,
+            changes=tuple(result.changes),
+        )
         now = datetime.now(UTC)
         try:
-            return await self._db.write(
-                lambda tx: calls.finish(
-                    tx,
-                    self.execution.tool_call_id,
-                    self.token,
-                    outcome=outcome,
-                    result=result.result,
-                    changes=list(result.changes),
-                    now=now,
-                )
+            return await self.results.keep(
+                entry, lambda: self._db.write(lambda tx: entry.store(tx, now))
             )
         except (Unavailable, NotFound):
             raise
@@ -244,6 +289,19 @@ def _pinned(execution: Execution) -> ToolPolicy | None:
     policy = execution.policy
     component = None if policy is None else policy.components.get(execution.component_id)
     return None if component is None else component.tools.get(execution.name)
+
+
+def _outcome_of(settled: Settled) -> ToolCallOutcome:
+    """Return what a call waits for.
+
+    Raises:
+        ApplicationError: nothing can be said of it here and now; the activity is tried again.
+    """
+    if settled.child_is_active:
+        raise not_here("The run that executes the call has not ended")
+    if settled.is_superseded:
+        raise try_again("superseded", "A newer attempt has taken the call")
+    return ToolCallOutcome(gate=settled.gate, run_ended=settled.run_ended)
 
 
 def _execution_of(result: Execution | Settled) -> Execution | None:

@@ -3,21 +3,18 @@
 import asyncio
 import contextvars
 import inspect
-import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from kern.process.logs import get_logger
-
-_log = get_logger("kern.tools.tool")
-
-_LAG_SECONDS = 1.0
-_THREADS = 64
-
+from kern.activities.async_loops import AsyncLoops
+from kern.activities.starts import Start
 
 Result = TypeVar("Result")
+
+# A call never waits for a thread: `places.py` bounds how many are executed at once.
+_THREADS = 100_000
 
 
 @dataclass(frozen=True)
@@ -34,66 +31,71 @@ class Raised:
     error: BaseException
 
 
-Ended = Returned[Result] | Raised
+@dataclass(frozen=True)
+class NotBegun:
+    """A tool that was not called, and never will be by this attempt."""
+
+
+Ended = Returned[Result] | Raised | NotBegun
 
 
 class ToolLoop:
-    """Executes sync tools in threads, and async ones on an event loop of their own.
-
-    An async tool that blocks stops that loop; the next call then gets a new one.
-    """
+    """Executes sync tools in threads, and async ones on event loops of their own."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kern-tool")
-        self._loops: list[asyncio.AbstractEventLoop] = []
-        self._lock = threading.Lock()
+        self._loops = AsyncLoops()
 
     def submit(
         self,
         function: Callable[..., object],
         arguments: dict[str, object],
         keep: Callable[[object], Result],
+        start: Start | None = None,
     ) -> Future[Ended[Result]]:
-        """Begin to execute a tool.
+        """Begin to execute a tool, if its `start` still allows it by then.
 
         Its value is passed through `keep` where it executes, since that may call the tool's code.
         """
+        start = start or Start(lambda: True)
         if inspect.iscoroutinefunction(function):
-            return asyncio.run_coroutine_threadsafe(
-                _ended(lambda: function(**arguments), keep), self._live_loop()
+            return self._loops.submit(
+                lambda: _start_async(lambda: function(**arguments), keep, start)
             )
         context = contextvars.copy_context()
-        return self._threads.submit(context.run, self._call, function, arguments, keep)
+        return self._threads.submit(context.run, self._call, function, arguments, keep, start)
 
     def close(self) -> None:
         """Accept no more tools; those that are being executed run to their end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        for loop in self._loops:
-            loop.call_soon_threadsafe(loop.stop)
+        self._loops.close()
 
     def _call(
         self,
         function: Callable[..., object],
         arguments: dict[str, object],
         keep: Callable[[object], Result],
+        start: Start,
     ) -> Ended[Result]:
+        if (start.is_late and not start.confirm()) or not start.begin():
+            return NotBegun()
         try:
             value = function(**arguments)
             if inspect.iscoroutine(value):
-                ended = _ended(lambda: value, keep)
-                return asyncio.run_coroutine_threadsafe(ended, self._live_loop()).result()
+                return self._loops.submit(lambda: _ended(lambda: value, keep)).result()
             return Returned(keep(value))
         except BaseException as error:  # noqa: BLE001  SystemExit must not end the worker
             return Raised(error)
 
-    def _live_loop(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loops and _answers(self._loops[-1]):
-                return self._loops[-1]
-            if self._loops:
-                _log.warning("async_tool_blocks", seconds=_LAG_SECONDS)
-            self._loops.append(_new_loop())
-            return self._loops[-1]
+
+async def _start_async(
+    function: Callable[[], Coroutine[object, object, object]],
+    keep: Callable[[object], Result],
+    start: Start,
+) -> Ended[Result]:
+    if (start.is_late and not await asyncio.to_thread(start.confirm)) or not start.begin():
+        return NotBegun()
+    return await _ended(function, keep)
 
 
 async def _ended(
@@ -109,20 +111,3 @@ async def _ended(
         return Raised(error)
     except BaseException as error:  # noqa: BLE001  SystemExit must not end the worker
         return Raised(error)
-
-
-def _answers(loop: asyncio.AbstractEventLoop) -> bool:
-    answered = threading.Event()
-    loop.call_soon_threadsafe(answered.set)
-    return answered.wait(_LAG_SECONDS)
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-
-    def turn() -> None:
-        loop.run_forever()
-        loop.close()
-
-    threading.Thread(target=turn, name="kern-tool-loop", daemon=True).start()
-    return loop

@@ -11,9 +11,11 @@
     │   ├── AlreadyResolved   already_resolved       5   409
     │   ├── ArgumentsChanged  arguments_changed      5   409
     │   ├── RunEnded          run_ended              5   409
+    │   ├── StillRunning      still_running          5   409
     │   └── SessionBusy       session_busy           5   409  yes
     ├── Unavailable           unavailable            6   503  yes
-    └── AuditBroken           audit_broken           8   500
+    ├── AuditBroken           audit_broken           8   500
+    └── OutcomeUnknown        outcome_unknown        1   500
 
 `code` is stable, for programs; `exit_code` is the CLI's; `retryable` says whether the same call may
 succeed later although nobody changes it. The exit codes 7 and 10 stand for runs: failed and paused.
@@ -93,6 +95,12 @@ class RunEnded(Conflict):
     code = "run_ended"
 
 
+class StillRunning(Conflict):
+    """The call is known to be executing, and would be executed twice at once."""
+
+    code = "still_running"
+
+
 class SessionBusy(Conflict):
     """Another run of the session has not ended, and the caller asked not to wait for it."""
 
@@ -115,3 +123,13 @@ class AuditBroken(KernError):
     code = "audit_broken"
     exit_code = 8
     http_status = 500
+
+
+class OutcomeUnknown(KernError):
+    """Raised by a tool or step that does not know whether what it was to do has happened.
+
+    A call whose effect is `once` is then neither done nor failed: its reconciler, or a person, is
+    asked, and until then it is not executed again.
+    """
+
+    code = "outcome_unknown"

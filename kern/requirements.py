@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, ValidationError
 
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput
+from kern.values.attempts import UnknownAttempt, UnknownReason
 from kern.values.canonical import arguments_digest, canonical_json, clean_json
 from kern.values.states import OnExpiry, RequirementKind, RequirementStatus, Verdict
 
@@ -17,6 +18,8 @@ __all__ = [
     "RequirementKind",
     "RequirementStatus",
     "Resolution",
+    "UnknownAttempt",
+    "UnknownReason",
     "UserInputField",
     "Verdict",
 ]
@@ -52,6 +55,7 @@ class DecisionDraft(BaseModel):
     values: dict[str, JsonValue] | None = None
     choices: tuple[str, ...] | None = None
     result: JsonValue = None
+    even_if_running: bool = False
 
 
 class Resolution(BaseModel):
@@ -77,6 +81,7 @@ class Requirement(BaseModel):
         path: Where it arose: the names of the runs from the root's on, and the tool's.
         digest: Freezes `arguments`: if they were changed other than by `edit`, the decision is
             refused when it is submitted.
+        attempt: What is known of the attempt whose outcome is unknown.
     """
 
     model_config = ConfigDict(validate_assignment=False)
@@ -93,6 +98,7 @@ class Requirement(BaseModel):
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     digest: str = ""
     question: str | None = None
+    attempt: UnknownAttempt | None = None
     fields: list[UserInputField] = Field(default_factory=list)
     choices: list[str] = Field(default_factory=list)
     multiple: bool = False
@@ -223,13 +229,17 @@ class Requirement(BaseModel):
         self._expect("mark_happened", RequirementKind.unknown_outcome)
         return self._fill(Verdict.happened, note=note, by=by, result=result)
 
-    def run_again(self, note: str | None = None, by: str | None = None) -> Self:
+    def run_again(
+        self, note: str | None = None, by: str | None = None, *, even_if_running: bool = False
+    ) -> Self:
         """Execute a call with an unknown outcome once more, with the approved arguments.
 
-        A failed step is executed once more from its beginning.
+        A failed step is executed once more from its beginning. While the first attempt is known to
+        be executing (`attempt.is_executing`), `StillRunning` is raised when this is submitted,
+        unless `even_if_running`: both would go on side by side.
         """
         self._expect("run_again", RequirementKind.unknown_outcome, RequirementKind.error)
-        return self._fill(Verdict.run_again, note=note, by=by)
+        return self._fill(Verdict.run_again, note=note, by=by, even_if_running=even_if_running)
 
     def skip(self, note: str | None = None, by: str | None = None) -> Self:
         """Continue the run without a failed step."""

@@ -109,6 +109,17 @@ def short_histories(
 
 
 @pytest.fixture
+def narrow(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Runtime]:
+    """This process's runtime, which executes one tool at a time."""
+    few = settings.model_copy(update={"tool_slots": 1})
+    yield from running(
+        Runtime(few, sqlite_with_tables(tmp_path / "kern.db"), Registry()), monkeypatch
+    )
+
+
+@pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     """What tools note of their effects."""
     return Ledger(tmp_path / "ledger")

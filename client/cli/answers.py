@@ -32,6 +32,7 @@ class AnswerOptions:
     run_again: bool = False
     skip: bool = False
     fail: bool = False
+    even_if_running: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -40,6 +41,7 @@ class AnswerOptions:
             field.name
             for field in fields(self)
             if getattr(self, field.name) not in (None, False, ())
+            and field.name != "even_if_running"
         ]
 
 
@@ -59,7 +61,7 @@ def fill_in(item: Requirement, options: AnswerOptions, note: str | None, by: str
         case "happened":
             item.mark_happened(json_or_text(options.happened or ""), note, by)
         case "run_again":
-            item.run_again(note, by)
+            item.run_again(note, by, even_if_running=options.even_if_running)
         case "skip":
             item.skip(note, by)
         case "fail":

@@ -89,6 +89,13 @@ def answer(
     run_again: Annotated[
         bool, typer.Option("--run-again", help="Run the call or the step again.")
     ] = False,
+    even_if_running: Annotated[
+        bool,
+        typer.Option(
+            "--even-if-running",
+            help="With --run-again: also while the first attempt is known to be executing.",
+        ),
+    ] = False,
     skip: Annotated[
         bool, typer.Option("--skip", help="Continue without the step that failed.")
     ] = False,
@@ -111,6 +118,7 @@ def answer(
         result=result,
         happened=happened,
         run_again=run_again,
+        even_if_running=even_if_running,
         skip=skip,
         fail=fail,
     )

@@ -86,13 +86,17 @@ def question_of(item: Requirement) -> str:
         RequirementKind.user_input: f"fill in {fields} of {call}",
         RequirementKind.user_feedback: f"{item.question or 'choose'} [{choices}]",
         RequirementKind.external_execution: f"execute {call} and give its result",
-        RequirementKind.unknown_outcome: f"did {call} happen?",
+        RequirementKind.unknown_outcome: f"did {call} happen?{_known_of(item)}",
         RequirementKind.output_review: f"review the output of {call}",
         RequirementKind.error: f"the step {one_line(item.tool_name or '')} failed: {why}",
     }[item.kind]
     if item.question and item.kind in _WITH_QUESTION:
         return f"{one_line(item.question)} ({request})"
     return request
+
+
+def _known_of(item: Requirement) -> str:
+    return "" if item.attempt is None else f" {item.attempt.sentence}"
 
 
 def how_to_decide(item: Requirement) -> str:

@@ -154,10 +154,19 @@ def _error(item: Requirement, by: str) -> bool | None:
 
 
 def _unknown_outcome(item: Requirement, by: str) -> bool | None:
-    say("The worker died in the middle of this call. Only you can find out whether it happened.")
+    if item.attempt is not None:
+        say(item.attempt.sentence, f" Its idempotency key is {item.attempt.idempotency_key}.")
+    say("Only you can find out whether it happened.")
     match _choose("h = it happened, a = run it again, f = fail the run, s = leave it open"):
         case "h":
             item.mark_happened(json_or_text(read_line("What did it return? ")), by=by)
+        case "a" if item.attempt is not None and item.attempt.is_executing:
+            if (
+                _choose("It is still executing. Execute it a second time beside it? (yes/no)")
+                != "yes"
+            ):
+                return None
+            item.run_again(by=by, even_if_running=True)
         case "a":
             item.run_again(by=by)
         case answer:

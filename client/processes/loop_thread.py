@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from kern.client.processes.calls import CallBridge
 from kern.errors import KernError
+from kern.process.waiting_tools import WAIT_SECONDS, leave_place
 
 Result = TypeVar("Result")
 
@@ -48,6 +49,11 @@ class LoopThread:
             raise KernError(message)
         answer = self._calls.submit(work())
         try:
+            leave = leave_place.get()
+            if leave is not None:
+                with suppress(TimeoutError):
+                    return answer.result(WAIT_SECONDS)
+                leave()
             return answer.result()
         finally:
             # After a Ctrl-C nobody waits for it any more.
@@ -61,7 +67,13 @@ class LoopThread:
         """
         if asyncio.get_running_loop() is self._loop:
             return await work()
-        return await asyncio.wrap_future(self._calls.submit(work()))
+        answer = asyncio.wrap_future(self._calls.submit(work()))
+        leave = leave_place.get()
+        if leave is not None:
+            # The tool's loop need not be the worker's: `leave` may be called from any thread.
+            timer = asyncio.get_running_loop().call_later(WAIT_SECONDS, leave)
+            answer.add_done_callback(lambda _answer: timer.cancel())
+        return await answer
 
     def submit(self, coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
         """Have a part of the runtime's own work done, also while calls are refused."""

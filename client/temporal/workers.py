@@ -15,10 +15,11 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from kern import __version__
-from kern.activities.attempt import Executions
 from kern.activities.endings import Endings
+from kern.activities.executions import Executions
 from kern.activities.model_turn import ModelTurn
 from kern.activities.pipeline_step import PipelineSteps
+from kern.activities.result_journal import ResultJournal, ResultKeeper
 from kern.activities.session_texts import SessionTexts
 from kern.activities.tool_call import ToolCalls
 from kern.client.temporal.connection import queue_of
@@ -56,9 +57,12 @@ class ComponentWorkers:
         self._temporal = temporal
         self._settings = settings
         self._lasting = lasting
-        self._executions = Executions()
+        self._results = ResultKeeper(db, ResultJournal(settings.home / "results"))
+        self._executions = Executions(db, settings.tool_slots, self._results)
+        self._storing: asyncio.Task[None] | None = None
+        publisher = publisher_for(db)
         self._activities = (
-            ModelTurn(db, registry, settings.model_attempts, publisher_for(db)).model_turn,
+            ModelTurn(db, registry, settings.model_attempts, publisher, self._results).model_turn,
             ToolCalls(db, registry, self._executions).tool_call,
             PipelineSteps(db, registry, self._executions).pipeline_step,
             Endings(db).expire,
@@ -74,6 +78,8 @@ class ComponentWorkers:
 
     def serve(self, component_ids: Iterable[str]) -> None:
         """Start workers for these components, except for those that have one already."""
+        if self._storing is None:
+            self._storing = asyncio.create_task(self._results.store_kept())
         for component_id in component_ids:
             if component_id not in self._tasks:
                 self._workers[component_id] = self._worker(component_id)
@@ -104,6 +110,8 @@ class ComponentWorkers:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._tasks.clear()
         self._executions.close()
+        if self._storing is not None:
+            self._storing.cancel()
 
     async def _execute(self, component_id: str) -> None:
         if not self._lasting:

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from kern.contracts.approval import Approval
 from kern.models.base import ModelResponse
 from kern.requirements import UserInputField
+from kern.values.attempts import UnknownAttempt
 from kern.values.states import RequirementKind
 
 
@@ -40,6 +41,7 @@ class Question:
     """A requirement about to be opened: what is asked, of whom, and until when.
 
     `where` names what it is about within its run, from the outside in; default: the call.
+    `attempt` is what is known of the attempt whose outcome is asked for.
     """
 
     kind: RequirementKind
@@ -50,6 +52,7 @@ class Question:
     multiple: bool = False
     approval: Approval = field(default_factory=Approval)
     where: Sequence[str] = ()
+    attempt: UnknownAttempt | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class NewCall:
     effect: str = "once"
     retries: int = 0
     timeout: float | None = None
+    has_reconciler: bool = False
     question: Question | None = None
     child: NewChild | None = None
     is_answer: bool = False

@@ -79,6 +79,7 @@ class Node(BaseModel):
         place: Its index among its parent's children.
         component_id: The agent, team or workflow that executes it; None for a function.
         structured: Whether that component answers with JSON.
+        reconciles: Whether its code has a reconciler for calls of unknown outcome.
         gate: The question before it begins.
         review: The question about its output.
         on_trouble: Who decides about its failure, with `on_error="pause"`.
@@ -101,6 +102,7 @@ class Node(BaseModel):
     retries: int = 0
     backoff: float = 1.0
     timeout: float | None = None
+    reconciles: bool = False
     on_error: OnError = OnError.fail
     gate: Ask | None = None
     review: Ask | None = None

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from kern.errors import InvalidInput
 
 DEFAULT_SCHEMA = "kern"
+DEFAULT_TOOL_SLOTS = 64
 
 # What Postgres takes without quotes. It cuts names after 63 bytes, and the name of the channel for
 # notifications is a few characters longer than the schema's.
@@ -46,6 +47,7 @@ class Settings(BaseSettings):
         database_schema: The schema of Kern's tables on Postgres. SQLite has no schemas.
         heartbeat_seconds: An attempt without a heartbeat for this long is considered dead.
         shutdown_grace_seconds: How long a stopping worker lets tool calls finish.
+        tool_slots: How many tool calls and steps a process executes at once; more wait.
         turns_per_history: A run's workflow continues with a new history after this many turns.
         model_attempts: How often a failing provider is called before the run ends with an error.
         relay_seconds: How often a worker looks for deliveries that are overdue.
@@ -61,6 +63,7 @@ class Settings(BaseSettings):
     database_schema: Annotated[str, AfterValidator(_schema)] = DEFAULT_SCHEMA
     heartbeat_seconds: float = Field(default=10.0, ge=0.5, le=600)
     shutdown_grace_seconds: float = Field(default=30.0, ge=0, le=3600)
+    tool_slots: int = Field(default=DEFAULT_TOOL_SLOTS, ge=1, le=10_000)
     turns_per_history: int = Field(default=500, ge=1, le=2000)
     model_attempts: int = Field(default=6, ge=1, le=100)
     relay_seconds: float = Field(default=1.0, ge=0.05, le=60)

@@ -1,18 +1,23 @@
 """Tools: functions that a model may call, with the gates that people put before them."""
 
 from kern.contracts.approval import Approval, Escalation
+from kern.tools.reconciling import DidNotHappen, Happened, Reconciler, StillUnknown
 from kern.tools.run_context import RunContext
 from kern.tools.tool import Function, Predicate, Tool, ask_user, tool
 from kern.values.states import Effect, OnExpiry
 
 __all__ = [
     "Approval",
+    "DidNotHappen",
     "Effect",
     "Escalation",
     "Function",
+    "Happened",
     "OnExpiry",
     "Predicate",
+    "Reconciler",
     "RunContext",
+    "StillUnknown",
     "Tool",
     "ask_user",
     "tool",

@@ -12,6 +12,7 @@ from typing import Literal, overload
 from kern.contracts.approval import Approval
 from kern.errors import InvalidDefinition
 from kern.models.base import ToolSpec
+from kern.tools.reconciling import OutcomeRules, Reconciler, outcome_rules
 from kern.tools.signature import Signature, without_fields
 from kern.values.names import name_key
 from kern.values.states import Effect, OnExpiry, RequirementKind
@@ -35,7 +36,8 @@ class ToolDefinition:
         kind: What a call may wait for; None if it never waits.
         confirm_when: Whether a person confirms: always, never, or when the predicate says so.
         input_fields: The arguments that a person fills in.
-        code: The objects of this process that a call executes: the function, and the predicate.
+        outcome_rules: When a call's outcome is unknown, and whom to ask first.
+        code: The objects of this process that a call executes, such as function and predicate.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ToolDefinition:
     kind: RequirementKind | None
     confirm_when: bool | Predicate
     input_fields: tuple[str, ...]
+    outcome_rules: OutcomeRules
     code: tuple[object, ...]
 
     @cached_property
@@ -74,6 +77,8 @@ class Tool:
         retries: int = 0,
         timeout: float | None = None,
         approval: Approval | None = None,
+        unknown_on: Sequence[type[BaseException]] = (),
+        reconcile: Reconciler | None = None,
     ) -> None:
         require_bools(
             requires_confirmation=callable(requires_confirmation) or requires_confirmation,
@@ -90,6 +95,8 @@ class Tool:
         self.retries = retries
         self.timeout = timeout
         self.approval = _approval(approval)
+        rules = outcome_rules(f"tool {self.name!r}", self.effect, unknown_on, reconcile)
+        self.unknown_on, self.reconcile = rules.unknown_on, rules.reconcile
         kinds = _kinds(
             confirmation=requires_confirmation is not False,
             user_input=requires_user_input or bool(user_input_fields),
@@ -97,7 +104,7 @@ class Tool:
             external=external_execution,
         )
         self._check(signature, kinds, has_approval=approval is not None)
-        self._definition = self._define(signature, kinds, requires_confirmation)
+        self._definition = self._define(signature, kinds, requires_confirmation, rules)
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Call the function itself, as tests of it do; no gate applies."""
@@ -108,6 +115,7 @@ class Tool:
         signature: Signature,
         kinds: Sequence[RequirementKind],
         confirm_when: bool | Predicate,  # noqa: FBT001  an option of the tool, passed on
+        outcome_rules: OutcomeRules,
     ) -> ToolDefinition:
         input_fields: tuple[str, ...] = ()
         if RequirementKind.user_input in kinds:
@@ -119,7 +127,8 @@ class Tool:
             kind=kinds[0] if kinds else None,
             confirm_when=confirm_when,
             input_fields=input_fields,
-            code=(self.function, confirm_when),
+            outcome_rules=outcome_rules,
+            code=(self.function, confirm_when, self.unknown_on, self.reconcile),
         )
 
     def _check(
@@ -196,6 +205,8 @@ def tool(
     retries: int = 0,
     timeout: float | None = None,
     approval: Approval | None = None,
+    unknown_on: Sequence[type[BaseException]] = (),
+    reconcile: Reconciler | None = None,
 ) -> Callable[[Function], Tool]: ...
 
 
@@ -215,7 +226,11 @@ def tool(
             `effect`: what a repetition would do: `once` (default; never repeated blindly),
             `idempotent`, `read`. `retries`: how often to try again when the function raises; it
             needs an effect that allows it. `timeout`: seconds that one execution may take.
-            `approval`: who decides, until when, and what silence means.
+            `approval`: who decides, until when, and what silence means. `unknown_on`: exceptions
+            that leave open whether a call happened, besides timeouts and lost connections, which
+            do by nature. `reconcile`: a function of `key` (the idempotency key) and `arguments`,
+            which looks up a call of unknown outcome, before a person is asked, and returns
+            `Happened(result)`, `DidNotHappen()` or `StillUnknown(why)`.
 
     Raises:
         InvalidDefinition: the options contradict each other, or the signature cannot be described.

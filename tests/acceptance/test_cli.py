@@ -18,6 +18,7 @@ from kern.db.engine.from_settings import database_path
 from kern.db.engine.stores import SqliteStore
 from kern.db.migrations import HEAD
 from kern.db.turns import calls
+from kern.db.turns.attempts import Storing
 from kern.models.scripted import Call
 from kern.values.states import ToolOutcome
 from tests.support import seeds
@@ -226,7 +227,7 @@ def test_what_an_attempt_came_to_after_a_person_said_otherwise_is_shown(
     call_id = kern("show", torn.run_id, "--json").json["tools"][0]["id"]
     sent = partial(calls.finish, outcome=ToolOutcome.result, result="sent", changes=[])
     now = datetime.now(UTC)
-    assert db.write_now(lambda tx: sent(tx, call_id, "first", now=now)) is calls.Storing.fenced
+    assert db.write_now(lambda tx: sent(tx, call_id, "first", now=now)) is Storing.fenced
     shown = kern("show", torn.run_id)
     assert "another try was rejected by dana" in shown.out
     assert "too late" in shown.out

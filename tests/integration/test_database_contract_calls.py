@@ -9,10 +9,11 @@ from kern.db.engine.tables import OutboxRow
 from kern.db.journal import audit_chain
 from kern.db.runs import lifecycle
 from kern.db.turns import calls, late_results
-from kern.db.turns.calls import Execution, Settled, Storing
-from kern.errors import NotFound
+from kern.db.turns.attempts import Claim, Execution, Settled, Storing
+from kern.errors import NotFound, StillRunning
 from kern.session_state import StateChange
 from kern.tools import Approval
+from kern.values.attempts import UnknownReason
 from kern.values.states import (
     RequirementKind,
     RequirementStatus,
@@ -33,7 +34,9 @@ def brought_to(stored: Stored, state: str, effect: str) -> str:
     if state in {"running", "unknown", "done"}:
         stored.begin(call_id, "mine")
     if state == "unknown":
-        stored.do(lambda tx: calls.ask_outcome(tx, call_id, "mine", after(0)))
+        stored.do(
+            lambda tx: calls.ask_outcome(tx, call_id, "mine", UnknownReason.timed_out, after(0))
+        )
     if state == "done":
         stored.finish(call_id, "mine", result="first")
     if state == "cancelled":
@@ -105,7 +108,7 @@ def test_an_attempt_that_is_known_to_be_alive_is_waited_for(stored: Stored, effe
     stored.begin(call_id, "first")
     taken = stored.do(
         lambda tx: calls.begin(
-            tx, call_id, "second", after(1), is_alive=lambda token: token == "first"
+            tx, call_id, Claim("second", is_alive=lambda token: token == "first"), after(1)
         )
     )
     if effect == "once":
@@ -158,7 +161,9 @@ def test_a_call_that_is_given_back_ends_with_its_run(stored: Stored, token: str)
 @pytest.mark.parametrize("state", STATES)
 def test_who_may_doubt_a_call(stored: Stored, state: str, token: str) -> None:
     call_id = brought_to(stored, state, "once")
-    asked = stored.do(lambda tx: calls.ask_outcome(tx, call_id, token, after(1)))
+    asked = stored.do(
+        lambda tx: calls.ask_outcome(tx, call_id, token, UnknownReason.timed_out, after(1))
+    )
     opens = state == "running" and token == "mine"
     expected = ENDED if state == "cancelled" else GATED
     assert met(asked) == (
@@ -323,3 +328,99 @@ def test_an_unknown_call_is_not_found(stored: Stored) -> None:
     for act in (stored.begin, stored.finish):
         with pytest.raises(NotFound, match="no tool call with the id 'nope'"):
             act("nope")
+
+
+@pytest.mark.parametrize("effect", ["once", "idempotent", "read"])
+@pytest.mark.parametrize("newer_is", ["running", "waiting", "done"])
+def test_an_older_attempt_takes_nothing_from_a_newer(
+    stored: Stored, effect: str, newer_is: str
+) -> None:
+    """It was frozen before it took the call, and wakes up after another came."""
+    call_id = stored.call(effect=effect, user_id="ann")
+    older, newer = Claim("older", "1@a", after(0)), Claim("newer", "2@b", after(10))
+    assert isinstance(stored.do(lambda tx: calls.begin(tx, call_id, newer, after(10))), Execution)
+    if newer_is == "waiting":
+        stored.do(lambda tx: calls.release(tx, call_id, "newer", "it raised", after(11)))
+    if newer_is == "done":
+        stored.finish(call_id, "newer", at=after(11))
+    taken = stored.do(lambda tx: calls.begin(tx, call_id, older, after(12)))
+    assert taken == Settled(is_superseded=newer_is != "done")
+    assert stored.output(stored.run_of(call_id)).requirements == []
+    if newer_is == "running":
+        assert stored.finish(call_id, "newer", at=after(13)) is Storing.stored
+        return
+    if newer_is == "waiting":
+        newest = Claim("newest", "1@a", after(20))
+        assert isinstance(
+            stored.do(lambda tx: calls.begin(tx, call_id, newest, after(20))), Execution
+        )
+
+
+def test_a_clock_that_was_set_back_leaves_no_call_behind(stored: Stored) -> None:
+    call_id = stored.call(effect="read", user_id="ann")
+    ahead, present = Claim("ahead", None, after(86400)), Claim("present", None, after(0))
+    stored.do(lambda tx: calls.begin(tx, call_id, ahead, after(0)))
+    assert isinstance(stored.do(lambda tx: calls.begin(tx, call_id, present, after(1))), Execution)
+
+
+def test_whoever_comes_without_a_place_takes_nothing(stored: Stored) -> None:
+    call_id = stored.call(user_id="ann")
+    assert stored.do(lambda tx: calls.begin(tx, call_id, None, after(0))) == Settled(
+        needs_place=True
+    )
+    assert stored.execution(call_id).attempts == 0
+    gated = stored.gated()
+    settled = stored.do(lambda tx: calls.begin(tx, gated.tool_call_id or "", None, after(0)))
+    assert isinstance(settled, Settled)
+    assert settled.gate is not None
+
+
+@pytest.mark.parametrize("ends", ["no", "cancelled", "taken over", "rejected"])
+def test_an_attempt_asks_once_more_before_its_code_begins(stored: Stored, ends: str) -> None:
+    call_id = stored.call(effect="once", user_id="ann")
+    stored.begin(call_id, "mine")
+    if ends == "cancelled":
+        run_id = stored.run_of(call_id)
+        stored.do(lambda tx: lifecycle.cancel(tx, run_id, Viewer("ann"), after(1)))
+    if ends in {"taken over", "rejected"}:
+        stored.begin(call_id, "other", after(1))
+    if ends == "rejected":
+        stored.resolve(stored.requirement(call_id), Verdict.reject, at=after(1))
+    may = stored.do(lambda tx: calls.may_begin(tx, call_id, "mine", after(2)))
+    assert may is (ends == "no")
+
+
+@pytest.mark.parametrize("reason", [UnknownReason.timed_out, UnknownReason.worker_lost])
+def test_a_call_that_is_known_to_execute_is_not_executed_beside(
+    stored: Stored, reason: UnknownReason
+) -> None:
+    call_id = stored.call(effect="once", user_id="ann")
+    stored.do(lambda tx: calls.begin(tx, call_id, Claim("mine", "7@host"), after(0)))
+    if reason is UnknownReason.timed_out:
+        stored.do(lambda tx: calls.ask_outcome(tx, call_id, "mine", reason, after(1)))
+    else:
+        stored.begin(call_id, "other", after(1))
+        # It was frozen, and wakes up.
+        stored.do(lambda tx: calls.beat(tx, ["mine"], after(3)))
+    requirement = stored.requirement(call_id)
+    assert requirement.attempt is not None
+    assert (requirement.attempt.reason, requirement.attempt.worker) == (reason, "7@host")
+    assert requirement.attempt.begun_at == after(0)
+    assert requirement.attempt.idempotency_key == call_id
+    with pytest.raises(StillRunning, match="7@host"):
+        stored.resolve(requirement, Verdict.run_again, at=after(10))
+    stored.do(lambda tx: calls.beat(tx, ["mine"], after(20)))
+    with pytest.raises(StillRunning):
+        stored.resolve(requirement, Verdict.run_again, at=after(40))
+    # Another minute without a sign of life.
+    stored.resolve(requirement, Verdict.run_again, at=after(100))
+    assert stored.execution(call_id).status is ToolCallStatus.waiting
+
+
+def test_a_person_may_insist(stored: Stored) -> None:
+    call_id = stored.call(effect="once", user_id="ann")
+    stored.begin(call_id, "mine")
+    stored.do(lambda tx: calls.ask_outcome(tx, call_id, "mine", UnknownReason.timed_out, after(1)))
+    asked = stored.requirement(call_id)
+    stored.resolve(asked, Verdict.run_again, at=after(2), even_if_running=True)
+    assert stored.execution(call_id).status is ToolCallStatus.waiting

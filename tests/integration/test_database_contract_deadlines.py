@@ -10,7 +10,7 @@ from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted
 from kern.db.journal import audit_chain, outbox
 from kern.db.journal.outbox import Delivery
-from kern.db.turns.calls import Execution
+from kern.db.turns.attempts import Execution
 from kern.errors import AlreadyResolved, KernError
 from kern.requirements import Requirement
 from kern.tools import Approval

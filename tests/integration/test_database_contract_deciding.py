@@ -11,7 +11,7 @@ from kern.db.decisions.deciding import Accepted, Submission
 from kern.db.journal import audit_chain
 from kern.db.journal.outbox import DeliveryKind
 from kern.db.runs import lifecycle
-from kern.db.turns.calls import Execution, Settled
+from kern.db.turns.attempts import Execution, Settled
 from kern.errors import (
     AlreadyResolved,
     ArgumentsChanged,

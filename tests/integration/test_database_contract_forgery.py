@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kern.db.turns.calls import Execution, Settled
+from kern.db.turns.attempts import Execution, Settled
 from kern.requirements import Requirement
 from kern.values.canonical import arguments_digest, canonical_json
 from kern.values.states import RequirementStatus, RunStatus, Verdict

@@ -16,7 +16,7 @@ from kern.db.reading import run_outputs, session_metrics
 from kern.db.runs import lifecycle
 from kern.db.steps import pausing
 from kern.db.turns import model_turns
-from kern.db.turns.calls import Settled
+from kern.db.turns.attempts import Settled
 from kern.errors import InvalidDecision, InvalidInput, NotAllowed
 from kern.models.base import ModelResponse, Usage
 from kern.requirements import DecisionDraft

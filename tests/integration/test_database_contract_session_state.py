@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from kern.contracts.answers import NewCall
 from kern.db.journal.events import events_of
-from kern.db.turns.calls import Storing
+from kern.db.turns.attempts import Storing
 from kern.session_state import SessionState, StateChange
 from kern.values.ids import new_id
 from tests.support.stored_runs import Stored, at_once

@@ -25,7 +25,7 @@ from kern.db.journal.outbox import Delivery
 from kern.db.migrations import HEAD
 from kern.db.migrations.migrate import revision_of
 from kern.db.runs import lifecycle
-from kern.db.turns.calls import Execution
+from kern.db.turns.attempts import Execution
 from kern.errors import AlreadyResolved, InvalidInput, NotFound
 from kern.session_state import StateChange
 from kern.values.ids import new_id

@@ -10,9 +10,10 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from kern.activities.attempt import Executions
+from kern.activities.executions import Executions
 from kern.activities.model_turn import ModelTurn
 from kern.activities.pipeline_step import PipelineSteps
+from kern.activities.result_journal import ResultKeeper
 from kern.activities.tool_call import ToolCalls
 from kern.agent import Agent
 from kern.components.component import definition_of
@@ -50,11 +51,12 @@ class Worker:
 
     def __init__(self, stored: Stored, *components: Runnable) -> None:
         self.components = {component.id: component for component in components}
-        registry, self._executions = Registry(), Executions()
+        registry, results = Registry(), ResultKeeper(stored.database)
+        self._executions = Executions(stored.database, results=results)
         for component in components:
             registry.register(component)
         database = stored.database
-        self._turns = ModelTurn(database, registry, 1, publisher_for(database))
+        self._turns = ModelTurn(database, registry, 1, publisher_for(database), results)
         self._calls = ToolCalls(database, registry, self._executions)
         self._steps = PipelineSteps(database, registry, self._executions)
 

@@ -381,7 +381,7 @@ def test_every_answer_to_an_unknown_outcome(
         requirement.confirm()
     answers: dict[str, Callable[[], Requirement]] = {
         "happened": lambda: requirement.mark_happened("it was paid"),
-        "run_again": requirement.run_again,
+        "run_again": lambda: requirement.run_again(even_if_running=True),
         "reject": lambda: requirement.reject("leave it"),
         "fail": lambda: requirement.fail("nobody knows"),
     }

@@ -17,7 +17,8 @@ from kern.contracts.messages import PipelineOutcome, Work
 from kern.contracts.viewer import OPERATOR
 from kern.db.steps import retry as retrying
 from kern.db.steps import transactions
-from kern.db.steps.transactions import Evaluate, Execute, Finished, InProgress, Task
+from kern.db.steps.tasks import Evaluate, Execute, Finished, Task
+from kern.db.turns.attempts import Claim
 from kern.values.ids import new_id
 from kern.values.states import RunStatus, ToolOutcome
 from kern.workflow import Workflow
@@ -81,7 +82,7 @@ class Lanes:
         while not isinstance(task, PipelineOutcome):
             # Here its step is executed.
             is_stopped = yield
-            assert not isinstance(task, InProgress)
+            assert isinstance(task, Execute | Evaluate)
             end = partial(self._end, done=task, token=token)
             if is_stopped:
                 self._stored.do(end)
@@ -92,7 +93,7 @@ class Lanes:
         return task
 
     def _take(self, tx: Session, lane: str, token: str) -> Task:
-        return transactions.take(tx, self.run_id, lane, token, NOW)
+        return transactions.take(tx, self.run_id, lane, Claim(token), NOW)
 
     def _end(self, tx: Session, done: Execute | Evaluate, token: str) -> None:
         if isinstance(done, Evaluate):
@@ -105,7 +106,7 @@ class Lanes:
                 ended = Finished(ToolOutcome.error, error="not this one")
             else:
                 self.executed[name] += 1
-            transactions.finish(tx, done, token, ended, NOW)
+            transactions.finish(tx, done.call, token, ended, NOW)
 
 
 def _both(tx: Session, end: Callable[[Session], None], take: Callable[[Session], Task]) -> Task:

@@ -10,6 +10,7 @@ from kern.contracts.requests import RunRequest
 from kern.db.engine.store import Store
 from kern.db.runs import accepting
 from kern.db.turns import calls, model_turns
+from kern.db.turns.attempts import Claim, Settled
 from kern.models.base import ModelResponse
 from kern.models.scripted import Call, ScriptedModel
 from kern.run import RequestedCall
@@ -78,9 +79,9 @@ def torn(db: Store) -> Seeded:
     run_id = new_id()
     call = _asked(db, Call("send", text="hello"), "Send it.", None, run_id).calls[0]
     now = datetime.now(UTC)
-    db.write_now(lambda tx: calls.begin(tx, call.tool_call_id, "first", now))
-    found = db.write_now(lambda tx: calls.begin(tx, call.tool_call_id, "second", now))
-    assert isinstance(found, calls.Settled)
+    db.write_now(lambda tx: calls.begin(tx, call.tool_call_id, Claim("first"), now))
+    found = db.write_now(lambda tx: calls.begin(tx, call.tool_call_id, Claim("second"), now))
+    assert isinstance(found, Settled)
     assert found.gate is not None
     return Seeded(run_id, found.gate.requirement_id)
 

@@ -17,7 +17,7 @@ from kern.db.journal.outbox import Delivery
 from kern.db.runs import accepting
 from kern.db.sessions import records
 from kern.db.turns import calls, model_turns
-from kern.db.turns.calls import Settled
+from kern.db.turns.attempts import Claim, Settled
 from kern.errors import AlreadyResolved, InvalidInput, SessionBusy
 from kern.models.base import ModelResponse, Usage
 from kern.requirements import DecisionDraft
@@ -50,7 +50,9 @@ class SessionSteps(RuleBasedStateMachine):
 
     def do_begin(self, call: Call, token: str, *, again: bool) -> None:
         now = self.tick(call.run.session)
-        done = self.write(lambda tx: calls.begin(tx, call.id, token, after(now)), again=again)
+        done = self.write(
+            lambda tx: calls.begin(tx, call.id, Claim(token), after(now)), again=again
+        )
         gate = done.gate.requirement_id if isinstance(done, Settled) and done.gate else None
         assert call.run.begin(call, token, now, gate) == told(done)
 

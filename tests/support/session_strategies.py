@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from kern.contracts.answers import NewCall, Question
-from kern.db.turns.calls import Execution, Settled
+from kern.db.turns.attempts import Execution, Settled
 from kern.session_state import StateChange
 from kern.tools import Approval
 from kern.values.states import OnExpiry, RequirementKind

@@ -22,7 +22,7 @@ from kern.db.journal.outbox import Delivery
 from kern.db.reading import run_outputs
 from kern.db.runs import accepting
 from kern.db.turns import calls, model_turns
-from kern.db.turns.calls import Execution, Settled
+from kern.db.turns.attempts import Claim, Execution, Settled, Storing
 from kern.media import File, Image, read_all
 from kern.models.base import ModelResponse
 from kern.requirements import DecisionDraft, Requirement, submitted_digest
@@ -176,7 +176,7 @@ class Stored:
         return self.requirement(call_id)
 
     def begin(self, call_id: str, token: str = TOKEN, at: datetime = NOW) -> Execution | Settled:
-        return self.do(lambda tx: calls.begin(tx, call_id, token, at))
+        return self.do(lambda tx: calls.begin(tx, call_id, Claim(token), at))
 
     def finish(
         self,
@@ -185,7 +185,7 @@ class Stored:
         *changes: StateChange,
         result: str = "done",
         at: datetime = NOW,
-    ) -> calls.Storing:
+    ) -> Storing:
         return self.do(
             lambda tx: calls.finish(
                 tx,

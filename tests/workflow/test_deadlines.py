@@ -9,8 +9,8 @@ from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from kern.activities.attempt import Executions
 from kern.activities.endings import Endings
+from kern.activities.executions import Executions
 from kern.activities.model_turn import ModelTurn
 from kern.activities.tool_call import ToolCalls
 from kern.agent import Agent
@@ -83,7 +83,7 @@ class Story:
             task_queue=QUEUE,
             activities=[
                 ModelTurn(self.db, self._registry, 3, self.db.broadcaster).model_turn,
-                ToolCalls(self.db, self._registry, Executions()).tool_call,
+                ToolCalls(self.db, self._registry, Executions(self.db)).tool_call,
                 endings.expire,
                 endings.close_run,
             ],

@@ -183,6 +183,7 @@ def _checked(
         effect=applied.effect.value,
         retries=applied.retries,
         timeout=applied.timeout,
+        has_reconciler=tool.reconcile is not None,
         question=question,
         child=child,
         is_answer=isinstance(tool, Delegation) and tool.is_answer,

@@ -11,6 +11,7 @@ from kern.components.steps.review import HumanReview, asks_people
 from kern.contracts.approval import Approval
 from kern.errors import InvalidDefinition
 from kern.pipeline.nodes import OnError
+from kern.tools.reconciling import Reconciler, outcome_rules
 from kern.tools.tool import MOST_RETRIES
 from kern.values.canonical import clean_text
 from kern.values.states import Effect, OnExpiry
@@ -96,6 +97,8 @@ class Step(Block):
             fail.
         human_review: What people are asked about it.
         id: Its part of the id under which runs find its code again; default: made from `name`.
+        unknown_on: Exceptions that leave open whether it happened, as for tools.
+        reconcile: Looks up whether an execution of unknown outcome happened, as for tools.
 
     Raises:
         InvalidDefinition: the options contradict each other.
@@ -113,6 +116,8 @@ class Step(Block):
         on_error: OnErrorWord = "fail",
         human_review: HumanReview | None = None,
         id: str | None = None,
+        unknown_on: Sequence[type[BaseException]] = (),
+        reconcile: Reconciler | None = None,
     ) -> None:
         super().__init__(name, id, on_error, human_review)
         self.executor = executor
@@ -123,6 +128,8 @@ class Step(Block):
             f"has the effect {effect!r}: use 'once', 'idempotent' or 'read'",
         )
         self.effect = Effect(effect)
+        rules = outcome_rules(f"Step {name!r}", self.effect, unknown_on, reconcile)
+        self.unknown_on, self.reconcile = rules.unknown_on, rules.reconcile
         require_kind(self, retries, int, "a whole number of retries")
         require_kind(self, backoff, int | float, "seconds as its backoff")
         require_kind(self, 0 if timeout is None else timeout, int | float, "seconds as its timeout")
@@ -140,6 +147,11 @@ class Step(Block):
                 self,
                 self.effect is Effect.once,
                 "is executed by a run, whose tools say their effects",
+            )
+            require(
+                self,
+                not self.unknown_on and self.reconcile is None,
+                "is executed by a run, whose tools say what leaves their outcome open",
             )
             return
         require_code(self, executor, "executor")

@@ -14,6 +14,7 @@ from kern.components.steps.review import (
 )
 from kern.pipeline.nodes import Ask, Node, NodeKind, OnRefusal, Shape
 from kern.tools.code_digest import code_digest
+from kern.tools.reconciling import NO_RULES, OutcomeRules
 from kern.values.states import RequirementKind
 
 ROOT = "workflow"
@@ -27,10 +28,12 @@ class Code:
     Attributes:
         main: The function that a step executes, or that a container asks what to run.
         review_when: The predicate that says whether a person reviews the output.
+        outcome_rules: When the outcome of the function is unknown, and whom to ask first.
     """
 
     main: StepFunction | None = None
     review_when: ReviewPredicate | None = None
+    outcome_rules: OutcomeRules = NO_RULES
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ def _add(
     child_ids = tuple(f"{prefix}{segment}" for segment, _ in segments)
     position = {"id": node_id, "parent": parent, "place": place, "children": child_ids}
     draft.nodes.append(_node(block, review).model_copy(update=position))
-    draft.code[node_id] = Code(_main(block), _predicate(block, review))
+    rules = OutcomeRules(block.unknown_on, block.reconcile) if isinstance(block, Step) else NO_RULES
+    draft.code[node_id] = Code(_main(block), _predicate(block, review), rules)
     if isinstance(block, Step) and isinstance(block.executor, Component):
         _add_part(draft, block.executor)
     for number, (child_id, (_, child)) in enumerate(zip(child_ids, segments, strict=True)):
@@ -193,6 +197,7 @@ def _node(block: Block, review: HumanReview) -> Node:
                 "retries": block.retries,
                 "backoff": block.backoff,
                 "timeout": block.timeout,
+                "reconciles": block.reconcile is not None,
             }
         case Parallel():
             own = {"bound": block.bound}

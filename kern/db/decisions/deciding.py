@@ -49,8 +49,15 @@ from kern.db.reading.run_outputs import check, effective_arguments, no_requireme
 from kern.db.reading.run_trees import is_within
 from kern.db.runs import lifecycle
 from kern.db.runs.step_waits import resume_step
-from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotAllowed
+from kern.errors import (
+    AlreadyResolved,
+    ArgumentsChanged,
+    InvalidDecision,
+    NotAllowed,
+    StillRunning,
+)
 from kern.requirements import DecisionDraft, Requirement, closed_message
+from kern.values.attempts import UnknownAttempt, is_executing
 from kern.values.canonical import arguments_digest
 from kern.values.ids import new_id
 from kern.values.names import looks_like, name_key
@@ -133,6 +140,7 @@ def resolve(
     if any(decision.id == submission.id for decision in earlier):
         return _accepted(tx, run, row, outbox.find(tx, row.id))
     _check(tx, row, call, submission, earlier)
+    _check_not_running(row, call, submission.draft, now)
     arguments = approved_arguments(row, submission.draft)
     decision = _new_decision(row, submission, arguments)
     delivery = None
@@ -224,6 +232,27 @@ def _check(
         )
         raise ArgumentsChanged(message)
     check_fit(row, submission.draft)
+
+
+def _check_not_running(
+    row: RequirementRecord, call: ToolCallRecord, draft: DecisionDraft, now: datetime
+) -> None:
+    """Refuse to have a call executed again beside an attempt that is executing it.
+
+    A step that failed is not executed any more: only an unknown outcome may be.
+    """
+    if draft.verdict is not Verdict.run_again or row.attempt is None or draft.even_if_running:
+        return
+    reason = UnknownAttempt.model_validate(row.attempt).reason
+    if is_executing(reason, call.beat_at, row.created_at, now):
+        message = (
+            f"The call of {row.tool_name!r} (requirement {row.id!r}) is still executing in worker "
+            f"{call.worker} since {call.begun_at:%Y-%m-%d %H:%M:%S} UTC: another execution would "
+            "go on beside it. Nothing was decided. Wait for its end, which answers the question by "
+            "itself, or say run_again(even_if_running=True), `--even-if-running` on the command "
+            "line."
+        )
+        raise StillRunning(message)
 
 
 def _check_person(row: RequirementRecord, actor: str, earlier: Sequence[DecisionRecord]) -> None:

@@ -100,11 +100,16 @@ class MutableToolCall(PlainRow):
     effect: str
     retries: int
     timeout: float | None
+    has_reconciler: bool
     status: str
     outcome: str | None
     result: str | None
     attempt: int
     token: str | None
+    scheduled_at: datetime | None
+    worker: str | None
+    begun_at: datetime | None
+    beat_at: datetime | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -127,6 +132,7 @@ class MutableRequirement(PlainRow):
     digest: str
     arguments_schema: dict[str, JsonValue]
     question: str | None
+    attempt: dict[str, JsonValue] | None
     fields: list[JsonValue]
     choices: list[str]
     multiple: bool

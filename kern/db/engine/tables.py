@@ -179,6 +179,9 @@ class ToolCallRow(KernRow, table=True):
     with the call, without which it does not run. `token` names the attempt that may write the
     result. A call with a `child_run_id` is executed by that run; where it `is_answer`, what that
     run answers is the answer of the whole.
+
+    The attempt that took the call last is described by `scheduled_at` (when Temporal scheduled it,
+    which orders attempts), `worker`, `begun_at` and `beat_at` (when it was last known to execute).
     """
 
     __tablename__ = "kern_tool_calls"
@@ -201,11 +204,16 @@ class ToolCallRow(KernRow, table=True):
     effect: str
     retries: int = 0
     timeout: float | None = None
+    has_reconciler: bool = False
     status: str = ToolCallStatus.waiting.value
     outcome: str | None = None
     result: str | None = Field(default=None, sa_type=Text)
     attempt: int = 0
     token: str | None = None
+    scheduled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    worker: str | None = None
+    begun_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    beat_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -217,7 +225,8 @@ class RequirementRow(KernRow, table=True):
     `root_run_id` names the run at the root of the tree, its own without one above it. `path` says
     where it came up: the names from the root's on, and the tool's.
     `remind_at` and `escalate_at` are the next moments at which somebody is reminded or asked
-    besides, and empty when there is none any more.
+    besides, and empty when there is none any more. `attempt` has what is known of the attempt whose
+    outcome is unknown: an `UnknownAttempt`.
     """
 
     __tablename__ = "kern_requirements"
@@ -237,6 +246,7 @@ class RequirementRow(KernRow, table=True):
     digest: str
     arguments_schema: dict[str, JsonValue] = Field(sa_type=JsonText)
     question: str | None = Field(default=None, sa_type=Text)
+    attempt: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
     fields: list[JsonValue] = Field(sa_type=JsonText)
     choices: list[str] = Field(sa_type=JsonText)
     multiple: bool = False

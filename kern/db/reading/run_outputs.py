@@ -40,6 +40,7 @@ from kern.run import (
     RunOutput,
     ToolExecution,
 )
+from kern.values.attempts import UnknownAttempt, is_executing
 from kern.values.states import (
     Effect,
     OnExpiry,
@@ -84,6 +85,7 @@ _LAST_EDIT = (
     .order_by(_decisions.c.position.desc())
     .limit(1)
 )
+_BEAT = select(_calls.c.beat_at).where(_calls.c.id == bindparam("tool_call_id"))
 _messages = MESSAGES.table
 _MESSAGES = (
     _messages.select()
@@ -302,6 +304,7 @@ def requirement_of(tx: Session, row: RequirementRecord) -> Requirement:
         arguments=dict(row.arguments),
         digest=row.digest,
         question=row.question,
+        attempt=_attempt_of(tx, row),
         fields=[UserInputField.model_validate(item) for item in row.fields],
         choices=list(row.choices),
         multiple=row.multiple,
@@ -315,6 +318,18 @@ def requirement_of(tx: Session, row: RequirementRecord) -> Requirement:
         resolution=_resolution(tx, row),
     )
     return bind_reader(requirement, row.user_id)
+
+
+def _attempt_of(tx: Session, row: RequirementRecord) -> UnknownAttempt | None:
+    """Return what is known of the attempt whose outcome is asked for."""
+    if row.attempt is None:
+        return None
+    facts = UnknownAttempt.model_validate(row.attempt)
+    beat_at = execute(tx, _BEAT, tool_call_id=row.tool_call_id).scalars().first()
+    if beat_at is None or row.status != RequirementStatus.pending.value:
+        return facts
+    executing = is_executing(facts.reason, beat_at, row.created_at, utc_now())
+    return facts.model_copy(update={"beat_at": beat_at, "is_executing": executing})
 
 
 def _resolution(tx: Session, row: RequirementRecord) -> Resolution | None:

@@ -284,12 +284,6 @@ def path_within(frames: StoredFrames, frame: StepRecord) -> list[str]:
     return path or [frame.name]
 
 
-def path_of_step(tx: Session, run: MutableRun, step_id: str, now: datetime) -> list[str]:
-    """Return the path of a step: its name alone may not be unique."""
-    frames = StoredFrames(tx, run, now)
-    return path_within(frames, frames.get(step_id))
-
-
 def held_by(frames: StoredFrames, frame: StepRecord) -> NodeKind | None:
     """Return the kind of container that holds a frame; None for the outermost."""
     parent = frames.shape.by_id[frame.node].parent

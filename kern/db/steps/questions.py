@@ -64,6 +64,7 @@ def new_call(
         effect=node.effect.value,
         retries=node.retries,
         timeout=node.timeout,
+        has_reconciler=node.reconciles,
         step_id=frame.id,
         created_at=frames.now,
     )

@@ -22,7 +22,6 @@ person who decided the outcome, or when the run had ended meanwhile and is retri
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
@@ -42,82 +41,28 @@ from kern.db.steps import execution, questions
 from kern.db.steps.advance import advance, pause_or_widen
 from kern.db.steps.decision_checks import matches_decided_outcome, may_begin, refuse
 from kern.db.steps.inputs import arguments_of
+from kern.db.steps.tasks import (
+    Evaluate,
+    Execute,
+    Facts,
+    Finished,
+    InProgress,
+    NoPlace,
+    Reconcile,
+    StepCall,
+    Task,
+)
 from kern.db.steps.tightening import tighten
 from kern.db.turns import calls
-from kern.db.turns.calls import Execution, Settled, Storing
+from kern.db.turns.attempts import Claim, Execution, Settled, Storing
 from kern.pipeline.frames import Phase
 from kern.pipeline.machine import EVALUATION_FAILED, Machine
 from kern.pipeline.nodes import Shape
 from kern.pipeline.strictness import DeclaredPolicy
-from kern.session_state import StateChange
 from kern.values.canonical import canonical_json
 from kern.values.states import RunStatus, ToolCallStatus, ToolOutcome
 
-
-@dataclass(frozen=True)
-class Facts:
-    """What the code of a step may read of its run."""
-
-    component_id: str
-    run_id: str
-    session_id: str
-    user_id: str | None
-    input: str
-    state: dict[str, JsonValue] = field(default_factory=dict)
-    dependencies: dict[str, JsonValue] = field(default_factory=dict)
-    metadata: dict[str, JsonValue] = field(default_factory=dict)
-    history_runs: int = 0
-
-
-@dataclass(frozen=True)
-class Execute:
-    """The function of a step has to be executed; this attempt holds its call."""
-
-    step_id: str
-    node: str
-    execution: Execution
-    facts: Facts
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    """The user's code has to decide what a container does; `version` is that of the question.
-
-    `predicate` is the digest of the code that was pinned for a review.
-    """
-
-    step_id: str
-    node: str
-    name: str
-    phase: Phase
-    version: int
-    arguments: dict[str, JsonValue]
-    content: JsonValue
-    facts: Facts
-    predicate: str | None = None
-
-
-@dataclass(frozen=True)
-class InProgress:
-    """Another attempt, with this token, is executing the step: wait for it and look again."""
-
-    token: str
-
-
-Task = Execute | Evaluate | InProgress | PipelineOutcome
 _Begin = Callable[[Session, str], Execution | Settled]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """How an execution of a step's function ended."""
-
-    outcome: ToolOutcome
-    content: JsonValue = None
-    stop: bool = False
-    error: str = ""
-    code: str = "step_failed"
-    changes: list[StateChange] = field(default_factory=list)
 
 
 def begin(
@@ -150,15 +95,15 @@ def take(
     tx: Session,
     run_id: str,
     lane: str,
-    token: str,
+    claim: Claim | None,
     now: datetime,
     *,
-    is_alive: Callable[[str], bool] = calls.none_alive,
     declared_by: Callable[[str], DeclaredPolicy | None] = lambda _: None,
 ) -> Task:
-    """Return what has to be done next in a lane; `is_alive` is passed on to `calls.begin`.
+    """Return what has to be done next in a lane; `claim` takes the call for it.
 
-    `declared_by` returns what this worker declares for a component.
+    Without a claim nothing is taken: it returns `NoPlace` where something would be. `declared_by`
+    returns what this worker declares for a component.
 
     Raises:
         NotFound: there is no such run or step.
@@ -168,7 +113,7 @@ def take(
         return PipelineOutcome(ended=True)
     tighten(tx, run, declared_by(run.component_id), now)
     frames = StoredFrames(tx, run, now, lane)
-    begin_call = partial(calls.begin, token=token, now=now, is_alive=is_alive)
+    begin_call = partial(calls.begin, claim=claim, now=now)
     # Whoever asks for a lane knows it: it needs no further announcement.
     frames.get(lane).announced_by = None
     while True:
@@ -221,9 +166,9 @@ def missed(tx: Session, question: Evaluate, reason: str, now: datetime) -> None:
     record(tx, run, "step_attempt_failed", now, **details)
 
 
-def finish(tx: Session, task: Execute, token: str, finished: Finished, now: datetime) -> Storing:
+def finish(tx: Session, step: StepCall, token: str, finished: Finished, now: datetime) -> Storing:
     """Store how an execution ended and open what follows, unless the result is fenced off."""
-    call_id = task.execution.tool_call_id
+    call_id = step.tool_call_id
     result = canonical_json({"content": finished.content, "stop": finished.stop})
     storing = calls.finish(
         tx,
@@ -234,11 +179,11 @@ def finish(tx: Session, task: Execute, token: str, finished: Finished, now: date
         changes=finished.changes,
         now=now,
     )
-    run = lifecycle.lock(tx, task.facts.run_id)
+    run = lifecycle.lock(tx, step.run_id)
     if storing is Storing.fenced or RunStatus(run.status).is_final:
         return storing
     frames = StoredFrames(tx, run, now)
-    frame = frames.get(task.step_id)
+    frame = frames.get(step.step_id)
     if frame.call_id != call_id or frame.phase != Phase.work.value:
         lifecycle.update_status(tx, run, now)
         return storing
@@ -311,15 +256,24 @@ def _execution(frames: StoredFrames, frame: MutableStep, begin_call: _Begin) -> 
         return None
     call = begin_call(frames.tx, frame.call_id or "")
     if isinstance(call, Settled):
-        if call.active_token is not None:
-            return InProgress(call.active_token)
-        if call.gate is None:
-            return None
-        frame.waits = True
-        pause_or_widen(frames)
-        return _announcement(frames, frame)
+        return _settled(frames, frame, call)
     frame.waits = False
     return Execute(frame.id, frame.node, call, _facts(frames))
+
+
+def _settled(frames: StoredFrames, frame: MutableStep, call: Settled) -> Task | None:
+    """Return what comes before a step's function is executed; None if the frame has to be asked."""
+    if call.active_token is not None or call.is_superseded:
+        return InProgress(call.active_token)
+    if call.left_open is not None:
+        return Reconcile(frame.id, frame.node, call.left_open)
+    if call.needs_place:
+        return NoPlace()
+    if call.gate is None:
+        return None
+    frame.waits = True
+    pause_or_widen(frames)
+    return _announcement(frames, frame)
 
 
 def _evaluation(frames: StoredFrames, frame: MutableStep, phase: Phase) -> Evaluate:

@@ -33,43 +33,34 @@ Kern's in the log.
 Nothing is executed unless `is_as_approved` finds the arguments that were frozen and approved.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from pydantic import JsonValue
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.contracts.answers import Question
-from kern.contracts.approval import Approval
-from kern.contracts.messages import Gate
-from kern.contracts.policy import Policy
 from kern.db.decisions.approval_checks import is_as_approved
 from kern.db.decisions.reminders import gate_of
-from kern.db.decisions.requirements import close, pending_gate, requirements_of_call
-from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableToolCall
-from kern.db.engine.plain_rows import rows
-from kern.db.engine.records import ToolCallRecord
-from kern.db.engine.typed_tables import REQUIREMENTS, RUNS, TOOL_CALLS
+from kern.db.decisions.requirements import pending_gate, requirements_of_call
+from kern.db.engine.columns import UtcDateTime
+from kern.db.engine.mutable_rows import MutableRun, MutableToolCall
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.records import RequirementRecord, ToolCallRecord
+from kern.db.engine.typed_tables import RUNS, TOOL_CALLS
 from kern.db.engine.unit_of_work import hold
-from kern.db.journal import audit_chain, outbox
-from kern.db.journal.audit_chain import KERN, NewDecision
 from kern.db.journal.events import record
-from kern.db.journal.outbox import DeliveryKind
 from kern.db.reading.run_outputs import effective_arguments, session_state
 from kern.db.runs import lifecycle, policies, step_waits
-from kern.db.runs.frames import path_of_step
 from kern.db.runs.session_state import change_state
-from kern.db.turns import child_results, late_results
+from kern.db.turns import child_results, late_results, unknown_outcomes
+from kern.db.turns.attempts import Claim, Execution, LeftOpen, Settled, Storing
 from kern.db.turns.child_results import ChildResult
-from kern.db.turns.model_turns import open_requirement
 from kern.errors import NotFound
 from kern.session_state import StateChange
+from kern.values.attempts import UnknownReason
 from kern.values.states import (
     Effect,
-    RequirementKind,
     RequirementStatus,
     RunStatus,
     ToolCallStatus,
@@ -77,117 +68,46 @@ from kern.values.states import (
     Verdict,
 )
 
-_calls, _requirements = (TOOL_CALLS.table, REQUIREMENTS.table)
+_calls = TOOL_CALLS.table
 _RUN_OF = lifecycle.locking(
     select(_calls.c.run_id).where(_calls.c.id == bindparam("tool_call_id")).scalar_subquery()
 )
-_OF_STEP = (
-    _requirements.select()
-    .join(_calls, _calls.c.id == _requirements.c.tool_call_id)
-    .where(_calls.c.step_id == bindparam("step_id"))
-    .order_by(_requirements.c.id)
-    .limit(1)
+_BEAT = (
+    _calls.update()
+    .where(_calls.c.token.in_(bindparam("tokens", expanding=True)))
+    .values(beat_at=bindparam("now", type_=UtcDateTime))
 )
 _FINISHED_AFTER_ALL = "The attempt that was thought dead ended the call and reported its result."
 _NOT_BEGUN = "The attempt that was thought dead reported that it had not begun the call."
-_OPEN_QUESTION = _requirements.select().where(
-    _requirements.c.tool_call_id == bindparam("tool_call_id"),
-    _requirements.c.kind == RequirementKind.unknown_outcome.value,
-    _requirements.c.status == RequirementStatus.pending.value,
-)
-
-
-@dataclass(frozen=True)
-class Execution:
-    """A call that this attempt holds and has to execute."""
-
-    component_id: str
-    name: str
-    arguments: dict[str, JsonValue]
-    run_id: str
-    session_id: str
-    user_id: str | None
-    tool_call_id: str
-    attempt: int
-    timeout: float | None
-    retries: int
-    effect: Effect
-    state: dict[str, JsonValue] = field(default_factory=dict)
-    dependencies: dict[str, JsonValue] = field(default_factory=dict)
-    metadata: dict[str, JsonValue] = field(default_factory=dict)
-    gate: str | None = None
-    policy: Policy | None = None
-
-
-@dataclass(frozen=True)
-class Settled:
-    """There is nothing to execute, because the call is done or something else comes first.
-
-    Attributes:
-        gate: The requirement that the call waits for.
-        run_ended: The run has ended, and the call with it.
-        child_is_active: The run that executes the call has not ended.
-        active_token: The token of another attempt, which is alive and executing.
-    """
-
-    gate: Gate | None = None
-    run_ended: bool = False
-    child_is_active: bool = False
-    active_token: str | None = None
-
-
-class Storing(StrEnum):
-    """Whether a result was stored.
-
-    It is fenced off when another attempt holds the call, or a person has decided its outcome.
-    """
-
-    stored = "stored"
-    fenced = "fenced"
-
-
-def none_alive(token: str) -> bool:  # noqa: ARG001  the signature of `is_alive`
-    """Know of no attempt that is alive."""
-    return False
+# An unknown outcome may be without a question: that was cancelled when the run failed, and the run
+# is retried now. It is asked again.
+_STARTED = frozenset({ToolCallStatus.running.value, ToolCallStatus.unknown.value})
+# Clocks of two machines may differ by so much.
+_SKEW = timedelta(minutes=1)
 
 
 def begin(
-    tx: Session,
-    tool_call_id: str,
-    token: str,
-    now: datetime,
-    *,
-    is_alive: Callable[[str], bool] = none_alive,
-    effect_of: Callable[[str, str], Effect] = lambda _component_id, _name: Effect.read,
+    tx: Session, tool_call_id: str, claim: Claim | None, now: datetime
 ) -> Execution | Settled:
     """Take a call for execution, or return why it must not be executed.
 
-    `is_alive` tells by its token whether an attempt is executing at this moment; `effect_of`
-    returns the effect that this worker declares for a tool, of which the stricter applies.
+    Without a claim nothing is taken, and only what else there is to be done is done.
 
     Raises:
         NotFound: there is no such call.
     """
     run, call = _lock(tx, tool_call_id)
-    if RunStatus(run.status).is_final or call.status == ToolCallStatus.done.value:
-        return Settled(run_ended=RunStatus(run.status).is_final)
-    if call.child_run_id is not None:
-        result = child_results.finish(tx, run, call, now)
-        return Settled(
-            run_ended=result is ChildResult.answered, child_is_active=result is ChildResult.active
-        )
-    requirements = requirements_of_call(tx, call.id)
-    for row in requirements:
-        if row.status == RequirementStatus.pending.value:
-            return Settled(gate=gate_of(row))
-    # An unknown outcome may be without a question: that was cancelled when the run failed, and the
-    # run is retried now. It is asked again.
-    started = {ToolCallStatus.running.value, ToolCallStatus.unknown.value}
-    if call.status in started and call.token != token:
-        if Effect.once in (Effect(call.effect), effect_of(run.component_id, call.name)):
-            active = call.token if call.token and is_alive(call.token) else None
-            gate = None if active else _ask_outcome(tx, run, call, now)
-            return Settled(gate=gate, active_token=active)
+    requirements: list[RequirementRecord] = []
+    settled = _before_taking(tx, run, call, requirements, now)
+    if settled is not None:
+        return settled
+    if claim is None:
+        return Settled(needs_place=True)
+    if call.token != claim.token and _is_older(claim, call, now):
+        return Settled(is_superseded=True)
+    if call.token != claim.token and call.status in _STARTED:
+        if Effect.once in (Effect(call.effect), claim.effect_of(run.component_id, call.name)):
+            return _left_open(tx, run, call, claim, now)
         _record(tx, run, call, "repeated", now)
     if not is_as_approved(tx, call, requirements):
         message = (
@@ -196,7 +116,59 @@ def begin(
         )
         lifecycle.fail(tx, run, "arguments_changed", message, now)
         return Settled(run_ended=True)
-    return _start(tx, run, call, token, now)
+    return _start(tx, run, call, claim, now)
+
+
+def _before_taking(
+    tx: Session,
+    run: MutableRun,
+    call: MutableToolCall,
+    requirements: list[RequirementRecord],
+    now: datetime,
+) -> Settled | None:
+    """Return why a call must not be taken by anybody; else fill in its `requirements`."""
+    if RunStatus(run.status).is_final or call.status == ToolCallStatus.done.value:
+        return Settled(run_ended=RunStatus(run.status).is_final)
+    if call.child_run_id is not None:
+        return _end_of_child(tx, run, call, now)
+    requirements += requirements_of_call(tx, call.id)
+    pending = [row for row in requirements if row.status == RequirementStatus.pending.value]
+    return Settled(gate=gate_of(pending[0])) if pending else None
+
+
+def _end_of_child(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -> Settled:
+    result = child_results.finish(tx, run, call, now)
+    return Settled(
+        run_ended=result is ChildResult.answered, child_is_active=result is ChildResult.active
+    )
+
+
+def _left_open(
+    tx: Session, run: MutableRun, call: MutableToolCall, claim: Claim, now: datetime
+) -> Settled:
+    """Settle a call that another attempt has begun, and that must happen only once."""
+    if call.token and claim.is_alive(call.token):
+        return Settled(active_token=call.token)
+    if call.has_reconciler:
+        return Settled(left_open=LeftOpen(_execution_of(tx, run, call), call.token))
+    return Settled(gate=unknown_outcomes.ask(tx, run, call, UnknownReason.worker_lost, now))
+
+
+def may_begin(tx: Session, tool_call_id: str, token: str, now: datetime) -> bool:
+    """Whether an attempt that took a call a while ago still has it, right before its code runs."""
+    run, call = _lock(tx, tool_call_id)
+    if not _is_held(call, token) or RunStatus(run.status).is_final:
+        return False
+    call.begun_at = call.beat_at = now
+    return True
+
+
+def beat(tx: Session, tokens: Sequence[str], now: datetime) -> None:
+    """Note that attempts are executing: one statement for all those of a process.
+
+    It takes no lock of a run, so it never waits for one while it holds a call's row.
+    """
+    execute(tx, _BEAT, tokens=sorted(tokens), now=now)
 
 
 def finish(
@@ -221,17 +193,7 @@ def finish(
     if is_done or not is_mine:
         late_results.refuse(tx, run, call, token, outcome=outcome, result=result, now=now)
         return Storing.fenced
-    question = _open_question(tx, call)
-    if question is not None:
-        _resolve(
-            tx,
-            run,
-            question,
-            now,
-            verdict=Verdict.happened,
-            note=_FINISHED_AFTER_ALL,
-            result=result,
-        )
+    question = unknown_outcomes.open_question(tx, call)
     lifecycle.finish_call(tx, call, outcome, result, now)
     run.tool_calls += call.step_id is None
     change_state(tx, run, changes, now)
@@ -239,6 +201,9 @@ def finish(
     if call.step_id is None:
         _record(tx, run, call, "completed", now, outcome=outcome.value)
         lifecycle.update_status(tx, run, now)
+    if question is not None:
+        happened, note = Verdict.happened, _FINISHED_AFTER_ALL
+        unknown_outcomes.answer(tx, run, question, now, verdict=happened, note=note, result=result)
     return Storing.stored
 
 
@@ -251,7 +216,8 @@ def release(
     """
     run, call = _lock(tx, tool_call_id)
     # Another attempt took this one for dead and asked for the outcome: the answer is known now.
-    question = _open_question(tx, call) if call.token == token and not begun else None
+    is_open = call.token == token and not begun
+    question = unknown_outcomes.open_question(tx, call) if is_open else None
     if question is None and not _is_held(call, token):
         return False
     if RunStatus(run.status).is_final:
@@ -263,9 +229,10 @@ def release(
         call.started_at = call.started_at if call.attempt else None
     _record(tx, run, call, "failed", now, reason=reason[:500])
     if question is not None:
-        _resolve(tx, run, question, now, verdict=Verdict.run_again, note=_NOT_BEGUN)
         step_waits.resume_step(tx, call)
         lifecycle.update_status(tx, run, now, paused=False)
+        again = Verdict.run_again
+        unknown_outcomes.answer(tx, run, question, now, verdict=again, note=_NOT_BEGUN)
     return True
 
 
@@ -276,14 +243,40 @@ def abandon(tx: Session, tool_call_id: str, token: str, now: datetime) -> None:
         _stop(tx, run, call, now)
 
 
-def ask_outcome(tx: Session, tool_call_id: str, token: str, now: datetime) -> Settled:
-    """Ask a person for the outcome of a call that this attempt had to abandon while executing."""
+def ask_outcome(
+    tx: Session,
+    tool_call_id: str,
+    token: str | None,
+    reason: UnknownReason,
+    now: datetime,
+    *,
+    error: str | None = None,
+    evidence: Sequence[str] = (),
+) -> Settled:
+    """Ask a person for the outcome of a call of an attempt that does not know it, or is lost.
+
+    `token` is that attempt's. If the call is no longer its own, nobody is asked.
+    """
     run, call = _lock(tx, tool_call_id)
     if RunStatus(run.status).is_final:
         return Settled(run_ended=True)
-    if not _is_held(call, token):
-        return Settled(gate=pending_gate(tx, call.id))
-    return Settled(gate=_ask_outcome(tx, run, call, now))
+    gate = pending_gate(tx, call.id)
+    if call.token != token or call.status not in _STARTED or gate is not None:
+        return Settled(gate=gate)
+    gate = unknown_outcomes.ask(tx, run, call, reason, now, error=error, evidence=evidence)
+    return Settled(gate=gate)
+
+
+def _is_older(claim: Claim, call: ToolCallRecord, now: datetime) -> bool:
+    """Whether a newer attempt than this one has taken the call already.
+
+    An attempt that was frozen before it took the call wakes up after others have come and gone.
+    Temporal's clock orders them. Where that clock was set back, the order of before means nothing,
+    and nobody would ever be new enough: a time that is yet to come orders nothing.
+    """
+    if claim.scheduled_at is None or call.scheduled_at is None:
+        return False
+    return claim.scheduled_at < call.scheduled_at <= now + _SKEW
 
 
 def _is_held(call: ToolCallRecord, token: str) -> bool:
@@ -317,16 +310,22 @@ def _lock(tx: Session, tool_call_id: str) -> tuple[MutableRun, MutableToolCall]:
 
 
 def _start(
-    tx: Session, run: MutableRun, call: MutableToolCall, token: str, now: datetime
+    tx: Session, run: MutableRun, call: MutableToolCall, claim: Claim, now: datetime
 ) -> Execution:
-    if call.token != token:
+    if call.token != claim.token:
         call.attempt += 1
         if call.step_id is None:
             _record(tx, run, call, "started", now, attempt=call.attempt)
-    call.status, call.token = ToolCallStatus.running.value, token
+    call.status, call.token = ToolCallStatus.running.value, claim.token
+    call.worker, call.scheduled_at = claim.worker, claim.scheduled_at or call.scheduled_at
+    call.begun_at = call.beat_at = now
     call.started_at = call.started_at or now
     # This call waits for no person, so its run is active.
     lifecycle.update_status(tx, run, now, paused=False)
+    return _execution_of(tx, run, call)
+
+
+def _execution_of(tx: Session, run: MutableRun, call: ToolCallRecord) -> Execution:
     return Execution(
         component_id=run.component_id,
         name=call.name,
@@ -345,54 +344,3 @@ def _start(
         gate=call.gate,
         policy=policies.read(tx, run.policy),
     )
-
-
-def _ask_outcome(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -> Gate:
-    call.status = ToolCallStatus.unknown.value
-    row = open_requirement(tx, run, call, _unknown_outcome(tx, run, call, now), now)
-    lifecycle.update_status(tx, run, now)
-    return gate_of(row)
-
-
-def _unknown_outcome(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> Question:
-    """Return the question for a call's outcome, to those who may decide about the call."""
-    requirement = next(iter(requirements_of_call(tx, call.id)), None)
-    if requirement is None and call.step_id is not None:
-        requirement = next(rows(tx, REQUIREMENTS, _OF_STEP, step_id=call.step_id), None)
-    approval = Approval()
-    if requirement is not None:
-        approval = Approval(
-            candidates=tuple(requirement.candidates), excluded=tuple(requirement.excluded)
-        )
-    path = [] if call.step_id is None else path_of_step(tx, run, call.step_id, now)
-    return Question(kind=RequirementKind.unknown_outcome, approval=approval, where=path)
-
-
-def _open_question(tx: Session, call: ToolCallRecord) -> MutableRequirement | None:
-    if call.status != ToolCallStatus.unknown.value:
-        return None
-    return hold(tx, REQUIREMENTS, _OPEN_QUESTION, tool_call_id=call.id)
-
-
-def _resolve(
-    tx: Session,
-    run: MutableRun,
-    question: MutableRequirement,
-    now: datetime,
-    *,
-    verdict: Verdict,
-    note: str,
-    result: str | None = None,
-) -> None:
-    """Answer the question for a call's outcome by its own attempt, which is alive after all."""
-    decision = NewDecision(
-        verdict=verdict, actor=KERN, note=note, digest=question.digest, given=result
-    )
-    audit_chain.append(tx, question, decision, audit_chain.decisions_of(tx, question.id), now)
-    close(question, RequirementStatus.resolved, decision, now)
-    details: dict[str, JsonValue] = {"verdict": verdict.value, "by": KERN}
-    record(tx, run, "requirement_resolved", now, requirement_id=question.id, **details)
-    if not RunStatus(run.status).is_final:
-        outbox.enqueue(
-            tx, run, DeliveryKind.resolved, now, requirement_id=question.id, grace=timedelta(0)
-        )

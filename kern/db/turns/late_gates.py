@@ -9,7 +9,7 @@ from kern.db.decisions.reminders import gate_of
 from kern.db.decisions.requirements import pending_gate
 from kern.db.journal.events import record
 from kern.db.runs import lifecycle
-from kern.db.turns.calls import Execution, Settled
+from kern.db.turns.attempts import Execution, Settled
 from kern.db.turns.model_turns import open_requirement
 from kern.values.states import RunStatus, ToolCallStatus
 

@@ -158,6 +158,12 @@ def store(
     if turn <= run.turn:
         return outcome_of(tx, run, turn)
     policies.note_executing(tx, run, declared, now)
+    if run.turn and not RunStatus(run.status).is_final:
+        unfinished = outcome_of(tx, run, run.turn)
+        if unfinished.calls:
+            # The model was asked too early, without the results of these calls: no run goes on, and
+            # none ends, with a call that has not ended.
+            return unfinished
     # Even if the run has ended meanwhile: the answer was paid for, and is counted once.
     run.turn = turn
     if not answer.is_own:
@@ -218,6 +224,7 @@ def open_requirement(
         digest=arguments_digest(call.name, arguments),
         arguments_schema=question.arguments_schema,
         question=question.question,
+        attempt=None if question.attempt is None else question.attempt.model_dump(mode="json"),
         fields=[item.model_dump(mode="json") for item in question.fields],
         choices=list(question.choices),
         multiple=question.multiple,
@@ -288,6 +295,7 @@ def _add_call(
         effect=new.effect,
         retries=new.retries,
         timeout=new.timeout,
+        has_reconciler=new.has_reconciler,
         is_answer=new.is_answer,
         created_at=now,
     )

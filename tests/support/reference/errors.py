@@ -18,8 +18,11 @@ _ADVICE = {
     "AlreadyResolved": "Nothing: the first decision stands, and the run continues with it.",
     "ArgumentsChanged": "Read the requirement again, and decide on what it shows now.",
     "RunEnded": "Start a new run, or `retry_run` a workflow that failed.",
+    "StillRunning": "Wait for the call's end, which answers the question, or pass "
+    "`even_if_running=True`.",
     "SessionBusy": 'Try again when the session\'s run has ended, or pass `on_busy="queue"`.',
     "Unavailable": "Try again: what was acknowledged is kept. `kern doctor` names the part.",
+    "OutcomeUnknown": "Raise it in a tool of your own; the run then asks what happened.",
     "AuditBroken": "Find out who wrote to the database: the message names the first bad row.",
 }
 _INTRODUCTION = """\

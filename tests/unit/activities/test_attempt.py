@@ -3,13 +3,16 @@
 import asyncio
 import threading
 
+from pydantic import JsonValue
 from sqlmodel import Session
 
-from kern.activities.attempt import Attempt, Executions
+from kern.activities.attempt import Attempt
+from kern.activities.executions import Executions
+from kern.activities.result_journal import ResultKeeper
 from kern.activities.tool_loop import Ended, Returned
 from kern.db.engine.stores import MemoryStore
 from kern.db.turns import calls
-from kern.db.turns.calls import Execution, Settled
+from kern.db.turns.attempts import Claim, Execution, Settled
 from kern.values.states import Effect, ToolCallStatus
 from tests.support.stored_runs import NOW, Stored
 from tests.support.templates import memory_with_tables
@@ -36,13 +39,17 @@ class Slow(Attempt[str]):
     """An attempt that takes two steps to store what the call came to."""
 
     def __init__(self) -> None:
-        super().__init__(MemoryStore(), execution(), "token", "tool_call")
+        db = MemoryStore()
+        super().__init__(db, execution(), "token", "tool_call", results=ResultKeeper(db))
         self.begins, self.may_store = asyncio.Event(), asyncio.Event()
         self.ended = asyncio.Event()
         self.stored: list[Ended[str]] = []
 
     def outcome_of(self, value: object) -> str:
         return str(value)
+
+    async def end_as_happened(self, result: JsonValue) -> None:
+        raise NotImplementedError
 
     async def end(self, ended: Ended[str], *, is_active: bool = True) -> None:  # noqa: ARG002  nothing follows here
         self.begins.set()
@@ -52,7 +59,7 @@ class Slow(Attempt[str]):
 
 
 async def test_a_result_is_stored_though_its_activity_is_cancelled_again_and_again() -> None:
-    executions, attempt, ends = Executions(), Slow(), threading.Event()
+    executions, attempt, ends = Executions(memory_with_tables()), Slow(), threading.Event()
 
     def pay() -> str:
         ends.wait(30)
@@ -75,13 +82,14 @@ async def test_a_result_is_stored_though_its_activity_is_cancelled_again_and_aga
 
 
 async def test_what_was_taken_by_an_activity_that_is_being_stopped_is_in_no_doubt() -> None:
-    executions, database, commits = Executions(), memory_with_tables(), threading.Event()
+    database, commits = memory_with_tables(), threading.Event()
+    executions = Executions(database)
     stored = Stored(database)
     call_id = stored.call()
 
     def begin(tx: Session) -> Execution | Settled:
         commits.wait(30)
-        return calls.begin(tx, call_id, "token", NOW)
+        return calls.begin(tx, call_id, Claim("token"), NOW)
 
     def taken(begun: Execution | Settled) -> Execution | None:
         return begun if isinstance(begun, Execution) else None

@@ -1,0 +1,358 @@
+"""Executes the code of calls in one process; `attempt.py` explains how attempts begin and end."""
+
+import asyncio
+import os
+import platform
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+
+from pydantic import JsonValue
+from sqlmodel import Session
+from temporalio import activity
+from temporalio.exceptions import FailureError
+
+from kern.activities import reconciliation
+from kern.activities.attempt import Attempt
+from kern.activities.failures import try_again
+from kern.activities.places import Places
+from kern.activities.reconciliation import Findings
+from kern.activities.result_journal import ResultKeeper
+from kern.activities.starts import Start
+from kern.activities.tool_loop import Ended, NotBegun, Raised, Result, ToolLoop
+from kern.activities.tool_result import error_text
+from kern.db.engine.store import Store
+from kern.db.turns import calls
+from kern.db.turns.attempts import Claim, Execution, LeftOpen, Settled
+from kern.errors import KernError, NotFound
+from kern.process.checkpoints import reach
+from kern.process.logs import get_logger
+from kern.process.settings import DEFAULT_TOOL_SLOTS
+from kern.tools.reconciling import DidNotHappen, Happened, OutcomeRules
+from kern.values.attempts import BEAT_SECONDS, UnknownReason
+from kern.values.states import Effect
+
+_log = get_logger("kern.attempts")
+
+BeginResult = TypeVar("BeginResult")
+
+
+_LOOKED_UP = "The reconciler found that it had not happened."
+_NOT_BEGUN = "It was not begun."
+# After so many seconds, whoever waits for an attempt reads the call's row again.
+_RECHECK_SECONDS = 10.0
+
+
+@dataclass
+class _LiveAttempt:
+    """An attempt whose call is being executed in this process, and its number of holders."""
+
+    holders: int = 0
+    is_over: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Executions:
+    """Executes the code of calls in one process.
+
+    Args:
+        db: The database that has the calls.
+        places: How many are executed at once.
+        results: Stores what they ended with.
+    """
+
+    def __init__(
+        self, db: Store, places: int = DEFAULT_TOOL_SLOTS, results: ResultKeeper | None = None
+    ) -> None:
+        self.places = Places(places)
+        self.results = results or ResultKeeper(db)
+        self._db = db
+        self._worker = f"{os.getpid()}@{platform.node()}"
+        self._tools = ToolLoop()
+        self._late: set[asyncio.Task[None]] = set()
+        self._live: dict[str, _LiveAttempt] = {}
+        self._beating: asyncio.Task[None] | None = None
+
+    def close(self) -> None:
+        """Accept no more calls, and stop waiting for those that outlive their activities."""
+        self._tools.close()
+        for task in self._late:
+            task.cancel()
+        if self._beating is not None:
+            self._beating.cancel()
+
+    def claim(self, token: str) -> Claim:
+        """Return what an attempt of the present activity brings in order to take a call."""
+        scheduled_at = None
+        if activity.in_activity():
+            scheduled_at = activity.info().current_attempt_scheduled_time
+        return Claim(token, self._worker, scheduled_at, self.is_alive)
+
+    @contextmanager
+    def holding(self, token: str) -> Generator[None]:
+        """Mark the attempt of this token as alive within the block."""
+        live = self._live.setdefault(token, _LiveAttempt())
+        live.holders += 1
+        if self._beating is None or self._beating.done():
+            self._beating = asyncio.get_running_loop().create_task(self._beat())
+        try:
+            yield
+        finally:
+            live.holders -= 1
+            if not live.holders:
+                del self._live[token]
+                live.is_over.set()
+
+    def is_alive(self, token: str) -> bool:
+        """Whether an attempt is alive in this process; may be called from any thread."""
+        return token in self._live
+
+    async def until_over(self, token: str) -> None:
+        """Wait until an attempt is over, or for some seconds."""
+        live = self._live.get(token)
+        if live is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(live.is_over.wait(), _RECHECK_SECONDS)
+
+    async def call(
+        self, function: Callable[..., object], arguments: dict[str, object], seconds: float
+    ) -> Ended[object]:
+        """Execute code that may be repeated, and wait for it for so many seconds at most."""
+        waiting = asyncio.wrap_future(self._tools.submit(function, arguments, lambda value: value))
+        try:
+            return await asyncio.wait_for(waiting, seconds)
+        except TimeoutError:
+            return Raised(TimeoutError(f"no result within {seconds:g} seconds"))
+
+    async def wait(
+        self,
+        attempt: Attempt[Result],
+        function: Callable[..., object],
+        arguments: dict[str, object],
+    ) -> Settled | None:
+        """Execute a call to its end.
+
+        Returns:
+            None once its end is stored; if nobody knows its end, the call as it is then, with the
+            requirement that asks a person.
+        """
+        with self.holding(attempt.token):
+            return await self._wait(attempt, function, arguments)
+
+    async def _wait(
+        self,
+        attempt: Attempt[Result],
+        function: Callable[..., object],
+        arguments: dict[str, object],
+    ) -> Settled | None:
+        reach(f"{attempt.checkpoint}.before_effect")
+        start = Start(attempt.is_still_held)
+        waiting = asyncio.wrap_future(
+            self._tools.submit(function, arguments, attempt.outcome_of, start)
+        )
+        timeout, is_once = attempt.execution.timeout, attempt.execution.effect is Effect.once
+        try:
+            if timeout is not None:
+                # Its clock starts when it has begun.
+                await _until_begun(start, waiting)
+            ended = await asyncio.wait_for(asyncio.shield(waiting) if is_once else waiting, timeout)
+        except TimeoutError:
+            if is_once:
+                # The code still runs. Its result settles the question if it comes before a person.
+                self._outlive(attempt.token, _report(attempt, waiting))
+                return await self._find_out(attempt, UnknownReason.timed_out)
+            ended = Raised(TimeoutError(f"no result within {timeout:g} seconds"))
+        except asyncio.CancelledError:
+            # The heartbeats were missed, the run was cancelled, or the worker shuts down.
+            if start.give_up():
+                await self._outlast(attempt.token, attempt.give_back(_NOT_BEGUN, is_begun=False))
+            elif is_once:
+                await self._outlast(attempt.token, _report(attempt, waiting))
+            else:
+                waiting.cancel()
+                await attempt.abandon()
+            raise
+        if isinstance(ended, NotBegun):
+            await attempt.give_back(_NOT_BEGUN, is_begun=False)
+            raise try_again("not_begun", "Another attempt has taken the call")
+        reach(f"{attempt.checkpoint}.after_effect")
+        if is_once and isinstance(ended, Raised) and attempt.rules.are_open(ended.error):
+            return await self._find_out(attempt, UnknownReason.raised, ended.error)
+        await self._store(attempt, ended)
+        reach(f"{attempt.checkpoint}.after_finish")
+        return None
+
+    async def reconcile(self, rules: OutcomeRules, execution: Execution) -> Findings:
+        """Ask the reconciler of a call, if it has one, what became of it."""
+        key = execution.tool_call_id
+        return await reconciliation.ask(rules.reconcile, key, execution.arguments, self.call)
+
+    async def find_out_lost(
+        self,
+        rules: OutcomeRules,
+        left: LeftOpen,
+        store: Callable[[JsonValue], Awaitable[object]],
+    ) -> Settled:
+        """Find out what became of a call whose attempt was lost, or have a person asked.
+
+        `store` stores the result of what has happened. Without a requirement in what is returned,
+        the call has to be looked at again.
+        """
+        findings = await self.reconcile(rules, left.execution)
+        call_id, token, now = left.execution.tool_call_id, left.token, datetime.now(UTC)
+        if isinstance(findings.answer, Happened):
+            await store(findings.answer.result)
+            return Settled()
+        if isinstance(findings.answer, DidNotHappen):
+            release = partial(
+                calls.release, tool_call_id=call_id, token=token or "", reason=_LOOKED_UP, now=now
+            )
+            if await self._db.write(release):
+                return Settled()
+        ask = partial(
+            calls.ask_outcome,
+            tool_call_id=call_id,
+            token=token,
+            reason=UnknownReason.worker_lost,
+            now=now,
+            evidence=findings.evidence,
+        )
+        return await self._db.write(ask)
+
+    async def _find_out(
+        self, attempt: Attempt[Result], reason: UnknownReason, error: BaseException | None = None
+    ) -> Settled | None:
+        """Find out what became of a call whose code left it open, or have a person asked."""
+        findings = await self.reconcile(attempt.rules, attempt.execution)
+        match findings.answer:
+            case Happened(result):
+                await self._outlast(attempt.token, attempt.end_as_happened(result))
+                return None
+            case DidNotHappen() if error is not None:
+                # Now it is certain: an error like any other.
+                await self._store(attempt, Raised(error))
+                return None
+            case _:
+                text = None if error is None else error_text(error)
+                return await attempt.ask_about_outcome(reason, text, findings.evidence)
+
+    async def _store(self, attempt: Attempt[Result], ended: Ended[Result]) -> None:
+        """Store how a call ended, also if the activity is cancelled meanwhile."""
+        ending = self._outlive(attempt.token, attempt.end(ended))
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            self._outlive(attempt.token, _drop_following(attempt, ending))
+            raise
+
+    async def begin(
+        self,
+        db: Store,
+        take: Callable[[Session], BeginResult],
+        execution_of: Callable[[BeginResult], Execution | None],
+        token: str,
+    ) -> BeginResult:
+        """Take a call in a transaction, and return the transaction's result.
+
+        The transaction is shielded: cancelling the wait for it would not tell whether it committed,
+        and a call that was taken but never begun would look like one that may have happened. If
+        this activity is cancelled meanwhile, a call that was taken is given back.
+
+        Args:
+            db: The database that has the call.
+            take: The transaction.
+            execution_of: Returns the call in the transaction's result, if one was taken.
+            token: The id of the attempt.
+        """
+        writing = asyncio.ensure_future(db.write(take))
+
+        async def give_back() -> None:
+            execution, now = execution_of(await writing), datetime.now(UTC)
+            if execution is not None:
+                call_id, why = execution.tool_call_id, _NOT_BEGUN
+                await db.write(lambda tx: calls.release(tx, call_id, token, why, now, begun=False))
+
+        with self.holding(token):
+            try:
+                return await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                await self._outlast(token, give_back())
+                raise
+
+    async def _beat(self) -> None:
+        """Say every few seconds of the attempts that are alive for so long that they are."""
+        earlier: set[str] = set()
+        while self._live:
+            await asyncio.sleep(BEAT_SECONDS)
+            tokens = sorted(earlier & self._live.keys())
+            earlier = set(self._live)
+            if tokens:
+                now = datetime.now(UTC)
+                with suppress(KernError):
+                    await self._db.write(partial(calls.beat, tokens=tokens, now=now))
+
+    async def _outlast(self, token: str, work: Coroutine[None, None, None]) -> None:
+        """Wait for work that continues even if the wait is cancelled.
+
+        The shield is needed although a cancellation has just been caught: Temporal cancels an
+        activity once for each reason (missed heartbeats, a cancelled run, a worker that shuts
+        down), so a second cancellation may arrive during this wait.
+        """
+        await asyncio.shield(self._outlive(token, work))
+
+    def _outlive(self, token: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Start work that may outlive its activity; until it ends, the attempt counts as alive."""
+        task = asyncio.create_task(work)
+        self._late.add(task)
+        task.add_done_callback(_note_error)
+        task.add_done_callback(self._late.discard)
+        holder = ExitStack()
+        holder.enter_context(self.holding(token))
+        task.add_done_callback(lambda _task: holder.close())
+        return task
+
+
+async def _until_begun(start: Start, waiting: asyncio.Future[Result]) -> None:
+    """Wait until the code has begun, or never will."""
+    loop = asyncio.get_running_loop()
+    start_signal = loop.create_future()
+
+    def note() -> None:
+        if not start_signal.done():
+            start_signal.set_result(None)
+
+    start.on_begin(lambda: loop.call_soon_threadsafe(note))
+    await asyncio.wait({start_signal, waiting}, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _report(attempt: Attempt[Result], waiting: asyncio.Future[Ended[Result]]) -> None:
+    """Store how a call ended after its activity; that settles a question asked about it meanwhile.
+
+    The call may have been deleted meanwhile.
+    """
+    with suppress(NotFound):
+        ended = await waiting
+        is_once = attempt.execution.effect is Effect.once
+        if isinstance(ended, NotBegun):
+            await attempt.give_back(_NOT_BEGUN, is_begun=False)
+        elif is_once and isinstance(ended, Raised) and attempt.rules.are_open(ended.error):
+            text = error_text(ended.error)
+            await attempt.ask_about_outcome(UnknownReason.raised, text)
+        else:
+            await attempt.end(ended, is_active=False)
+
+
+async def _drop_following(attempt: Attempt[Result], ending: asyncio.Task[None]) -> None:
+    """Give back what was taken together with storing an end, once that is stored."""
+    await asyncio.wait({ending})
+    if not ending.cancelled() and ending.exception() is None:
+        await attempt.drop_following()
+
+
+def _note_error(task: asyncio.Task[None]) -> None:
+    """Log the error of work that nobody may wait for any more."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, FailureError):
+        _log.warning("late_work_failed", error=type(error).__name__, why=str(error))

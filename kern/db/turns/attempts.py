@@ -1,0 +1,103 @@
+"""What an attempt brings to a call, and what it gets: the call to execute, or why it must not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import JsonValue
+
+from kern.contracts.messages import Gate
+from kern.contracts.policy import Policy
+from kern.values.states import Effect
+
+
+def none_alive(token: str) -> bool:  # noqa: ARG001  the signature of `is_alive`
+    """Know of no attempt that is alive."""
+    return False
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What an attempt brings in order to take a call.
+
+    Attributes:
+        token: Its id.
+        worker: The process that it is in.
+        scheduled_at: When Temporal scheduled it, which orders attempts; None: after all others.
+        is_alive: Tells by its token whether an attempt is executing in this process.
+        effect_of: Returns the effect that this process declares for a component's tool. The
+            stricter of that and of the call's own applies.
+    """
+
+    token: str
+    worker: str | None = None
+    scheduled_at: datetime | None = None
+    is_alive: Callable[[str], bool] = none_alive
+    effect_of: Callable[[str, str], Effect] = lambda _component_id, _name: Effect.read
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A call that this attempt holds and has to execute.
+
+    `gate` is what it waited for, and `policy` is what was pinned on its run.
+    """
+
+    component_id: str
+    name: str
+    arguments: dict[str, JsonValue]
+    run_id: str
+    session_id: str
+    user_id: str | None
+    tool_call_id: str
+    attempt: int
+    timeout: float | None
+    retries: int
+    effect: Effect
+    state: dict[str, JsonValue] = field(default_factory=dict)
+    dependencies: dict[str, JsonValue] = field(default_factory=dict)
+    metadata: dict[str, JsonValue] = field(default_factory=dict)
+    gate: str | None = None
+    policy: Policy | None = None
+
+
+@dataclass(frozen=True)
+class LeftOpen:
+    """A call that an attempt, with this token, has begun and not ended: it may have happened."""
+
+    execution: Execution
+    token: str | None
+
+
+@dataclass(frozen=True)
+class Settled:
+    """There is nothing to execute, because the call is done or something else comes first.
+
+    Attributes:
+        gate: The requirement that the call waits for.
+        run_ended: The run has ended, and the call with it.
+        child_is_active: The run that executes the call has not ended.
+        active_token: The token of another attempt, which is alive and executing.
+        is_superseded: A newer attempt has taken the call.
+        left_open: An attempt left the call open, and its reconciler is to be asked what happened.
+        needs_place: The call has to be executed, and the attempt came without a claim.
+    """
+
+    gate: Gate | None = None
+    run_ended: bool = False
+    child_is_active: bool = False
+    active_token: str | None = None
+    is_superseded: bool = False
+    left_open: LeftOpen | None = None
+    needs_place: bool = False
+
+
+class Storing(StrEnum):
+    """Whether a result was stored.
+
+    It is fenced off when another attempt holds the call, or a person has decided its outcome.
+    """
+
+    stored = "stored"
+    fenced = "fenced"

@@ -1,0 +1,273 @@
+"""A call that may or may not have happened: what leaves it open, and who is asked about it."""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlmodel import col, select
+
+from kern.activities import reconciliation
+from kern.agent import Agent
+from kern.client.processes.runtime import Runtime
+from kern.db.engine.stores import SqliteStore
+from kern.db.engine.tables import ToolCallRow
+from kern.db.turns import calls
+from kern.db.turns.attempts import Claim
+from kern.errors import InvalidDefinition, OutcomeUnknown
+from kern.models.scripted import Call
+from kern.process.clock import utc_now
+from kern.requirements import UnknownReason
+from kern.run import RunOutput
+from kern.tools import DidNotHappen, Happened, StillUnknown, tool
+from kern.tools.reconciling import Reconciler
+from kern.values.states import RequirementKind, RunStatus, ToolOutcome
+from kern.workflow import Step, Workflow
+from tests.support.agents import Ledger, held, scripted
+from tests.support.waiting import wait_until
+
+
+class BankError(Exception):
+    """An error of a bank's own client."""
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciliation, "_PAUSES", (0.0, 0.0))
+
+
+def by_agent(pay: Callable[[], str], **options: object) -> RunOutput:
+    paying = tool(name="pay", **options)(pay)  # type: ignore[call-overload]
+    return scripted([Call("pay"), "Done."], [paying]).run("Pay")
+
+
+def by_step(pay: Callable[[], str], **options: object) -> RunOutput:
+    step = Step("pay", pay, **options)  # type: ignore[arg-type]
+    return Workflow(id=f"pays-{id(pay)}", steps=[step]).run("Pay")
+
+
+RUNS = pytest.mark.parametrize("run", [by_agent, by_step])
+Run = Callable[..., RunOutput]
+
+
+def raising(error: BaseException, ledger: Ledger) -> Callable[[], str]:
+    def pay() -> str:
+        ledger.add("paid?")
+        raise error
+
+    return pay
+
+
+@RUNS
+@pytest.mark.parametrize(
+    "error",
+    [TimeoutError("no answer"), ConnectionResetError(), OutcomeUnknown("ask"), BankError("504")],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.usefixtures("runtime")
+def test_an_error_that_leaves_it_open_asks_a_person(
+    run: Run, ledger: Ledger, error: BaseException
+) -> None:
+    paused = run(raising(error, ledger), unknown_on=(BankError,))
+    assert paused.status is RunStatus.paused
+    [requirement] = paused.active_requirements
+    assert requirement.kind is RequirementKind.unknown_outcome
+    assert requirement.attempt is not None
+    assert requirement.attempt.reason is UnknownReason.raised
+    assert type(error).__name__ in (requirement.attempt.error or "")
+    assert requirement.attempt.begun_at is not None
+    assert utc_now() - requirement.attempt.begun_at < timedelta(minutes=5)
+    assert not requirement.attempt.is_executing
+    assert ledger.lines == ["paid?"]
+
+
+@RUNS
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), ValueError(), BankError()], ids=repr)
+@pytest.mark.usefixtures("runtime")
+def test_an_error_that_does_not_is_a_failure(
+    run: Run, ledger: Ledger, error: BaseException
+) -> None:
+    ended = run(raising(error, ledger))
+    assert ended.requirements == []
+    assert ended.status is (RunStatus.completed if ended.tools else RunStatus.error)
+    assert [call.outcome for call in ended.tools] in ([], [ToolOutcome.error])
+
+
+@RUNS
+@pytest.mark.parametrize("effect", ["idempotent", "read"])
+@pytest.mark.usefixtures("runtime")
+def test_what_may_be_repeated_is_in_no_doubt(run: Run, ledger: Ledger, effect: str) -> None:
+    ended = run(raising(TimeoutError(), ledger), effect=effect)
+    assert ended.requirements == []
+
+
+@RUNS
+@pytest.mark.usefixtures("runtime")
+def test_a_reconciler_that_finds_it_spares_the_question(run: Run, ledger: Ledger) -> None:
+    keys: list[tuple[str, object]] = []
+
+    async def look_up(key: str, arguments: dict[str, object]) -> object:
+        keys.append((key, arguments))
+        return StillUnknown("not booked yet") if len(keys) < 3 else Happened("receipt 4711")
+
+    ended = run(raising(TimeoutError(), ledger), reconcile=look_up)
+    assert ended.status is RunStatus.completed
+    assert "receipt 4711" in str(ended.tools or ended.content)
+    assert ended.requirements == []
+    assert len({key for key, _ in keys}) == 1
+    assert ledger.lines == ["paid?"]
+
+
+@RUNS
+@pytest.mark.usefixtures("runtime")
+def test_a_reconciler_that_finds_nothing_makes_it_a_failure(run: Run, ledger: Ledger) -> None:
+    def look_up(key: str, arguments: dict[str, object]) -> object:
+        assert key
+        assert isinstance(arguments, dict)
+        return DidNotHappen()
+
+    ended = run(raising(TimeoutError("no answer"), ledger), reconcile=look_up)
+    assert ended.requirements == []
+    assert "no answer" in str(ended.tools or ended.error)
+
+
+def nonsense(key: str, arguments: dict[str, object]) -> object:
+    return (key, arguments)
+
+
+def broken(key: str, arguments: dict[str, object]) -> object:
+    message = f"no connection for {len(key)} {len(arguments)}"
+    raise ConnectionError(message)
+
+
+def unsure(key: str, arguments: dict[str, object]) -> object:
+    return StillUnknown(f"the bank is closed {bool(key)} {bool(arguments)}")
+
+
+@RUNS
+@pytest.mark.parametrize("look_up", [nonsense, broken, unsure])
+@pytest.mark.usefixtures("runtime")
+def test_what_a_reconciler_says_is_evidence(run: Run, ledger: Ledger, look_up: Reconciler) -> None:
+    [requirement] = run(raising(TimeoutError(), ledger), reconcile=look_up).active_requirements
+    assert requirement.attempt is not None
+    assert len(requirement.attempt.evidence) == 3
+    expected = {"nonsense": "tuple", "broken": "ConnectionError", "unsure": "closed"}
+    assert expected[look_up.__name__] in requirement.attempt.evidence[0]
+
+
+@RUNS
+@pytest.mark.usefixtures("runtime")
+def test_a_reconciler_is_asked_about_what_timed_out(run: Run, ledger: Ledger) -> None:
+    free = threading.Event()
+
+    def pay() -> str:
+        ledger.add("paid")
+        free.wait()
+        return "late"
+
+    def look_up(key: str, arguments: dict[str, object]) -> object:
+        return Happened("receipt 4711")
+
+    ended = run(pay, timeout=0.2, reconcile=look_up)
+    free.set()
+    assert ended.status is RunStatus.completed
+    assert "receipt 4711" in str(ended.tools or ended.content)
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("answer", [Happened("receipt"), DidNotHappen(), StillUnknown("closed")])
+@pytest.mark.parametrize("kind", ["agent", "step"])
+def test_a_reconciler_is_asked_about_what_a_lost_worker_left(
+    tmp_path: Path, ledger: Ledger, answer: object, kind: str
+) -> None:
+    free = threading.Event()
+
+    def pay() -> str:
+        ledger.add("paid")
+        return "paid"
+
+    def look_up(key: str, arguments: dict[str, object]) -> object:
+        ledger.add(f"looked up {bool(key)} {isinstance(arguments, dict)}")
+        return answer
+
+    component: Agent | Workflow = scripted(
+        [Call("pay"), "Done."], [tool(name="pay", reconcile=look_up)(pay)]
+    )
+    if kind == "step":
+        component = Workflow(id=f"lost-{id(free)}", steps=[Step("pay", pay, reconcile=look_up)])
+    scripted([Call("work"), "Done."], [held(ledger, free)]).run("Work", background=True)
+    wait_until(lambda: ledger.lines == ["began"])
+    run_id = component.run("Pay", background=True).run_id
+    of_run = select(ToolCallRow.id).where(col(ToolCallRow.run_id) == run_id)
+    database = SqliteStore(tmp_path / "kern.db")
+    wait_until(lambda: database.read_now(lambda tx: tx.exec(of_run).first()))
+    # While it waits for a place, another worker takes it, and is lost.
+    call_id = database.read_now(lambda tx: tx.exec(of_run).one())
+    lost = Claim("lost", "9@gone")
+    database.write_now(lambda tx: calls.begin(tx, call_id, lost, utc_now()))
+    database.close()
+    free.set()
+    output = component.continue_run(run_id)
+    assert "looked up True True" in ledger.lines
+    assert ledger.lines.count("paid") == isinstance(answer, DidNotHappen)
+    if isinstance(answer, StillUnknown):
+        [requirement] = output.active_requirements
+        assert requirement.attempt is not None
+        assert (requirement.attempt.reason, requirement.attempt.worker) == (
+            UnknownReason.worker_lost,
+            "9@gone",
+        )
+        assert "closed" in requirement.attempt.evidence[-1]
+        return
+    assert output.status is RunStatus.completed
+    assert output.requirements == []
+
+
+def test_a_person_says_that_it_happened(runtime: Runtime, ledger: Ledger) -> None:
+    assert runtime is not None
+    pay = tool(name="pay")(raising(TimeoutError(), ledger))
+    agent = scripted([Call("pay"), "Done."], [pay])
+    paused = agent.run("Pay")
+    happened = paused.active_requirements[0].mark_happened("receipt 1", by="dana")
+    assert agent.continue_run(paused.run_id, [happened]).content == "Done."
+    assert ledger.lines == ["paid?"]
+
+
+@pytest.mark.usefixtures("runtime")
+def test_an_error_that_comes_late_leaves_the_question_open(ledger: Ledger) -> None:
+    free = threading.Event()
+
+    def pay() -> str:
+        ledger.add("paid?")
+        free.wait()
+        raise ConnectionResetError
+
+    paying = tool(name="pay", timeout=0.2)(pay)
+    agent = scripted([Call("pay"), "Done."], [paying])
+    paused = agent.run("Pay")
+    free.set()
+    done = paused.active_requirements[0].mark_happened("receipt", by="dana")
+    assert agent.continue_run(paused.run_id, [done]).status is RunStatus.completed
+    wait_until(lambda: agent.get_run_output(paused.run_id).status is RunStatus.completed)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"unknown_on": (str,)},
+        {"unknown_on": "TimeoutError"},
+        {"reconcile": "look_up"},
+        {"effect": "idempotent", "reconcile": unsure},
+        {"effect": "read", "unknown_on": (BankError,)},
+    ],
+    ids=str,
+)
+@RUNS
+@pytest.mark.usefixtures("runtime")
+def test_declarations_that_cannot_work_are_refused(
+    run: Run, ledger: Ledger, options: dict[str, object]
+) -> None:
+    with pytest.raises(InvalidDefinition, match=r"unknown_on|reconcile"):
+        run(raising(ValueError(), ledger), **options)
+    assert ledger.lines == []

@@ -1,0 +1,59 @@
+"""How many calls are executed at once, and who waits."""
+
+import asyncio
+import contextvars
+
+from kern.activities.places import Places
+from kern.process.waiting_tools import leave_place
+
+
+async def test_places_are_given_in_order_and_given_back_once() -> None:
+    places = Places(1)
+    first = places.try_take()
+    assert first is not None
+    assert places.try_take() is None
+    order: list[str] = []
+
+    async def use(name: str) -> None:
+        place = await places.take()
+        order.append(name)
+        await asyncio.sleep(0)
+        place.leave()
+        place.leave()
+
+    waiting = [asyncio.create_task(use(name)) for name in "abc"]
+    await asyncio.sleep(0)
+    assert order == []
+    first.leave()
+    await asyncio.gather(*waiting)
+    assert order == ["a", "b", "c"]
+    assert places.try_take() is not None
+    assert places.try_take() is None
+
+
+async def test_who_stops_waiting_leaves_the_turn_to_the_next() -> None:
+    places = Places(1)
+    held = places.try_take()
+    assert held is not None
+    gone, stays = (asyncio.create_task(places.take()) for _ in range(2))
+    await asyncio.sleep(0)
+    held.leave()
+    # Its turn has come, and it is cancelled before it takes it.
+    gone.cancel()
+    assert (await stays) is not None
+    assert gone.cancelled()
+
+
+async def test_code_that_waits_for_a_run_leaves_its_place() -> None:
+    places = Places(1)
+    place = places.try_take()
+    assert place is not None
+    with place.occupied():
+        seen = contextvars.copy_context()[leave_place]
+        assert seen is not None
+        await asyncio.to_thread(seen)
+        await asyncio.sleep(0)
+        assert place.is_left
+        assert places.try_take() is not None
+    assert leave_place.get() is None
+    assert places.try_take() is None
