@@ -186,7 +186,7 @@ class Executions:
 
     async def reconcile(self, rules: OutcomeRules, execution: Execution) -> Findings:
         """Ask the reconciler of a call, if it has one, what became of it."""
-        key = execution.tool_call_id
+        key = execution.idempotency_key
         return await reconciliation.ask(rules.reconcile, key, execution.arguments, self.call)
 
     async def find_out_lost(

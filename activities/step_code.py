@@ -26,7 +26,7 @@ async def read_step_input(db: Store, task: Execute | Evaluate) -> StepInput:
     facts = task.facts
     if isinstance(task, Execute):
         arguments, name = task.execution.arguments, task.execution.name
-        key, attempt = task.execution.tool_call_id, task.execution.attempt
+        key, attempt = task.execution.idempotency_key, task.execution.attempt
     else:
         arguments, name, key, attempt = task.arguments, task.name, task.step_id, 1
     history: Sequence[PastRun] = ()

@@ -204,7 +204,7 @@ class _Attempt(Attempt[Outcome]):
             session_id=execution.session_id,
             user_id=execution.user_id,
             tool_call_id=execution.tool_call_id,
-            idempotency_key=execution.tool_call_id,
+            idempotency_key=execution.idempotency_key,
             attempt=execution.attempt,
             session_state=SessionState(execution.state),
             dependencies=execution.dependencies,

@@ -190,7 +190,8 @@ class Requirement(BaseModel):
         """Reject the requirement.
 
         A gated call will not run, and the model gets the note instead of a result. A step whose
-        output is reviewed is executed again with the note, unless `on_reject` says otherwise. A
+        output is reviewed is executed again with the note, unless `on_reject` says otherwise or
+        that would repeat what must happen only once (`effect="once"`): then it fails. A
         call whose outcome is unknown is not executed again. A step that failed stays failed.
         """
         return self._fill(Verdict.reject, note=note, by=by)
@@ -234,11 +235,13 @@ class Requirement(BaseModel):
     ) -> Self:
         """Execute a call with an unknown outcome once more, with the approved arguments.
 
-        A failed step is executed once more from its beginning. While the first attempt is known to
+        A failed or reviewed step is executed once more from its beginning; in a review the note is
+        its `StepInput.feedback`. While the first attempt is known to
         be executing (`attempt.is_executing`), `StillRunning` is raised when this is submitted,
         unless `even_if_running`: both would go on side by side.
         """
-        self._expect("run_again", RequirementKind.unknown_outcome, RequirementKind.error)
+        kinds = (RequirementKind.error, RequirementKind.output_review)
+        self._expect("run_again", RequirementKind.unknown_outcome, *kinds)
         return self._fill(Verdict.run_again, note=note, by=by, even_if_running=even_if_running)
 
     def skip(self, note: str | None = None, by: str | None = None) -> Self:
@@ -365,6 +368,6 @@ METHODS: dict[RequirementKind, str] = {
     RequirementKind.user_feedback: "provide_user_feedback() or reject()",
     RequirementKind.external_execution: "set_external_execution_result() or reject()",
     RequirementKind.unknown_outcome: "mark_happened(), run_again(), fail() or reject()",
-    RequirementKind.output_review: "confirm(), edit(), fail() or reject()",
+    RequirementKind.output_review: "confirm(), edit(), run_again(), fail() or reject()",
     RequirementKind.error: "run_again(), skip(), fail() or reject()",
 }

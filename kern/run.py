@@ -134,6 +134,7 @@ class ToolExecution(BaseModel):
         turn: The turn of the run in which the model asked for it.
         child_run_id: In a team, the run of the member that executes it.
         arguments: The arguments that it is executed with: the edited ones if a person edited them.
+        idempotency_key: The key that the tool is given, by which its effect can be looked up.
         attempts: How often its execution has begun.
     """
 
@@ -148,6 +149,7 @@ class ToolExecution(BaseModel):
     outcome: ToolOutcome | None = None
     result: str | None = None
     effect: Effect = Effect.once
+    idempotency_key: str = ""
     attempts: int = 0
     started_at: datetime | None = None
     finished_at: datetime | None = None

@@ -15,7 +15,7 @@ _FITTING = {
     RequirementKind.external_execution: ("result",),
     RequirementKind.unknown_outcome: ("happened", "run_again", "fail"),
     RequirementKind.error: ("run_again", "skip", "fail"),
-    RequirementKind.output_review: ("fail",),
+    RequirementKind.output_review: ("run_again", "fail"),
 }
 _ONE_OF = (RequirementKind.unknown_outcome, RequirementKind.error)
 

@@ -72,13 +72,17 @@ def _ask_once(item: Requirement, by: str, edits: Edits) -> bool | None:
 
 def _confirmation(item: Requirement, by: str, edits: Edits) -> bool | None:
     action = "edit" if edits.names is None else f"edit the {' and '.join(edits.names)}"
-    match _choose(f"a = approve, r = reject, e = {action}, s = leave it open"):
+    is_review = item.kind is RequirementKind.output_review
+    again = ", d = do it again" if is_review else ""
+    match _choose(f"a = approve, r = reject, e = {action}{again}, s = leave it open"):
         case "a" | "approve":
             item.confirm(by=by)
         case "r" | "reject":
             item.reject(read_line("Why (Enter for no note): ") or None, by)
         case "e" | "edit":
             return _edit(item, by, edits)
+        case "d" if is_review:
+            item.run_again(read_line("What should be different (Enter for no note): ") or None, by)
         case "s" | "":
             return False
         case _:

@@ -24,6 +24,7 @@ class NewChild:
         context: Text that precedes the input.
         sees_siblings: Whether it is shown what earlier children of the same run have done.
         takes_files: Whether it is given the files that came with the input of the run above.
+        idempotency_key: The key of the call that it executes, from which its own keys start.
     """
 
     component_id: str
@@ -34,6 +35,7 @@ class NewChild:
     context: str = ""
     sees_siblings: bool = False
     takes_files: bool = False
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True)

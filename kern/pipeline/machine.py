@@ -125,8 +125,20 @@ class Machine(Generic[FrameT]):
         frame.content, frame.last_id = content, None
         self._finish(frame, Outcome.completed)
 
-    def disapproved(self, frame: FrameT, note: str | None, message: str, *, silent: bool) -> None:
-        """A person rejected the output; `silent`: the deadline passed without a decision."""
+    def disapproved(
+        self,
+        frame: FrameT,
+        note: str | None,
+        message: str,
+        *,
+        silent: bool,
+        repeats: bool = False,
+    ) -> None:
+        """A person rejected the output; `silent`: the deadline passed without a decision.
+
+        A rejection says that the output is not wanted, and not that what `repeats` what must happen
+        only once is to be done again: `done_again` says that.
+        """
         review = self.node(frame).review
         refusal = OnRefusal.fail if review is None else review.on_reject
         remaining = 0 if review is None else review.revisions - frame.revisions
@@ -135,11 +147,17 @@ class Machine(Generic[FrameT]):
             frame.feedback = note
         if refusal is OnRefusal.skip:
             self._finish(frame, Outcome.skipped)
-        elif refusal is OnRefusal.retry and remaining > 0 and not silent:
+        elif refusal is OnRefusal.retry and remaining > 0 and not (silent or repeats):
             frame.revisions += 1
             self.again(frame)
         else:
             self.failed(frame, REJECTED, message)
+
+    def done_again(self, frame: FrameT, note: str | None) -> None:
+        """A person asked in words to have a reviewed frame done once more."""
+        frame.feedback = note
+        frame.revisions += 1
+        self.again(frame)
 
     def again(self, frame: FrameT) -> None:
         """Begin a frame once more, without its gate."""

@@ -406,7 +406,7 @@ def test_a_call_that_is_known_to_execute_is_not_executed_beside(
     assert requirement.attempt is not None
     assert (requirement.attempt.reason, requirement.attempt.worker) == (reason, "7@host")
     assert requirement.attempt.begun_at == after(0)
-    assert requirement.attempt.idempotency_key == call_id
+    assert requirement.attempt.idempotency_key == stored.execution(call_id).idempotency_key
     with pytest.raises(StillRunning, match="7@host"):
         stored.resolve(requirement, Verdict.run_again, at=after(10))
     stored.do(lambda tx: calls.beat(tx, ["mine"], after(20)))

@@ -166,7 +166,7 @@ def test_a_tool_knows_its_run_and_changes_the_state(runtime_on_each: Runtime) ->
     (context,) = seen
     assert context.run_id == output.run_id
     assert context.session_id == output.session_id
-    assert context.idempotency_key == output.tools[0].id
+    assert context.idempotency_key == output.tools[0].idempotency_key
     assert context.dependencies == {"tenant": "a"}
     assert context.metadata == {"source": "test"}
     assert output.session_state == {"last": "sea", "count": 5, "words": ["sea"]}

@@ -71,7 +71,9 @@ class People:
     def _review(self, asked: Requirement, spec: Spec) -> None:
         if spec.review == "replace":
             asked.edit({"output": replaced(spec)})
-        elif spec.review == "no" or (spec.review == "again" and self._count(asked) == 1):
+        elif spec.review == "again" and self._count(asked) == 1:
+            asked.run_again(note(spec))
+        elif spec.review == "no":
             asked.reject(note(spec))
         else:
             asked.confirm()

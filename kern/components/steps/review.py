@@ -34,7 +34,8 @@ class HumanReview(Declaration):
         requires_output_review: Whether a person reviews its output: True, or a predicate on the
             `StepOutput`. Only if the predicate returns False does the output pass without a person.
             `confirm()` keeps the output, `edit({"output": …})` replaces it, and `reject(note)` has
-            the step done again with the note as `StepInput.feedback`.
+            the step done again with the note as `StepInput.feedback`. Where that would repeat what
+            must happen only once (`effect="once"`), `reject` fails it and `run_again(note)` does.
         output_review_message: The question.
         requires_iteration_review: As `requires_output_review`, for each iteration of a `Loop`.
         iteration_review_message: The question.

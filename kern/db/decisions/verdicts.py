@@ -21,7 +21,9 @@ _FITTING: Mapping[RequirementKind, frozenset[Verdict]] = {
     RequirementKind.unknown_outcome: frozenset(
         {Verdict.happened, Verdict.run_again, Verdict.reject, Verdict.fail}
     ),
-    RequirementKind.output_review: frozenset({Verdict.approve, Verdict.reject, Verdict.fail}),
+    RequirementKind.output_review: frozenset(
+        {Verdict.approve, Verdict.reject, Verdict.run_again, Verdict.fail}
+    ),
     RequirementKind.error: frozenset(
         {Verdict.run_again, Verdict.skip, Verdict.fail, Verdict.reject}
     ),

@@ -71,6 +71,7 @@ class MutableRun(PlainRow):
     first_token_seconds: float | None
     working_seconds: float
     waiting_seconds: float
+    idempotency_key: str | None
     dependencies: dict[str, JsonValue]
     run_metadata: dict[str, JsonValue]
     created_at: datetime
@@ -91,6 +92,7 @@ class MutableToolCall(PlainRow):
     name: str
     arguments: dict[str, JsonValue]
     digest: str
+    idempotency_key: str
     approved_arguments: dict[str, JsonValue] | None
     approved_digest: str | None
     gate: str | None
@@ -207,6 +209,8 @@ class MutableStep(PlainRow):
     parent_id: str | None
     parent_round: int
     place: int
+    path_key: str
+    is_repeated: bool
     lane: str | None
     announced_by: str | None
     phase: str

@@ -32,8 +32,9 @@ class StepRow(KernRow, table=True):
     workflow of it first. `source` says where its input is: `run`, `out:` and the step whose content
     it is, or `in:` and the step in whose `given` it is. `last_id` is the step that holds its
     content, if that is not itself. A step that is done again opens what it holds in its next
-    `round`.
-    `is_ungated` says that it had begun before its node got its gate, from a stricter worker.
+    `round`. `path_key` names its place in the run: instances of later rounds, which are
+    `is_repeated`, have that of the first. `is_ungated` says that it had begun before its node got
+    its gate, from a stricter worker.
     """
 
     __tablename__ = "kern_steps"
@@ -53,6 +54,8 @@ class StepRow(KernRow, table=True):
     parent_id: str | None = None
     parent_round: int = 0
     place: int = 0
+    path_key: str = ""
+    is_repeated: bool = False
     lane: str | None = None
     announced_by: str | None = None
     phase: str

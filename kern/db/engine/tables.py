@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pydantic import JsonValue
 from sqlalchemy import (
+    BigInteger,
     Column,
     ForeignKey,
     Index,
@@ -107,15 +108,16 @@ class RunRow(KernRow, table=True):
     steps_known: int = 0
     steps_done: int = 0
     last_event: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    model_calls: int = 0
-    tool_calls: int = 0
+    input_tokens: int = Field(default=0, sa_type=BigInteger)
+    output_tokens: int = Field(default=0, sa_type=BigInteger)
+    cached_tokens: int = Field(default=0, sa_type=BigInteger)
+    reasoning_tokens: int = Field(default=0, sa_type=BigInteger)
+    model_calls: int = Field(default=0, sa_type=BigInteger)
+    tool_calls: int = Field(default=0, sa_type=BigInteger)
     first_token_seconds: float | None = None
     working_seconds: float = 0.0
     waiting_seconds: float = 0.0
+    idempotency_key: str | None = None
     dependencies: dict[str, JsonValue] = Field(sa_type=JsonText)
     run_metadata: dict[str, JsonValue] = Field(sa_type=JsonText)
     created_at: datetime = Field(sa_type=UtcDateTime)
@@ -180,6 +182,8 @@ class ToolCallRow(KernRow, table=True):
     result. A call with a `child_run_id` is executed by that run; where it `is_answer`, what that
     run answers is the answer of the whole.
 
+    `idempotency_key` stands for the intention: other calls for the same one share it.
+
     The attempt that took the call last is described by `scheduled_at` (when Temporal scheduled it,
     which orders attempts), `worker`, `begun_at` and `beat_at` (when it was last known to execute).
     """
@@ -195,6 +199,7 @@ class ToolCallRow(KernRow, table=True):
     name: str
     arguments: dict[str, JsonValue] = Field(sa_type=JsonText)
     digest: str
+    idempotency_key: str = Field(index=True)
     approved_arguments: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
     approved_digest: str | None = None
     gate: str | None = None

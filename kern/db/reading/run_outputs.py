@@ -41,6 +41,7 @@ from kern.run import (
     ToolExecution,
 )
 from kern.values.attempts import UnknownAttempt, is_executing
+from kern.values.canonical import digest
 from kern.values.states import (
     Effect,
     OnExpiry,
@@ -86,6 +87,7 @@ _LAST_EDIT = (
     .limit(1)
 )
 _BEAT = select(_calls.c.beat_at).where(_calls.c.id == bindparam("tool_call_id"))
+KEY_LENGTH = 40
 _messages = MESSAGES.table
 _MESSAGES = (
     _messages.select()
@@ -264,6 +266,7 @@ def tool_execution(row: ToolCallRecord) -> ToolExecution:
         outcome=ToolOutcome(row.outcome) if row.outcome else None,
         result=row.result,
         effect=Effect(row.effect),
+        idempotency_key=effective_key(row),
         attempts=row.attempt,
         started_at=row.started_at,
         finished_at=row.finished_at,
@@ -348,3 +351,10 @@ def _resolution(tx: Session, row: RequirementRecord) -> Resolution | None:
 def effective_arguments(call: ToolCallRecord) -> dict[str, JsonValue]:
     """Return the arguments that a call is executed with: its own, or the approved edit."""
     return call.arguments if call.approved_arguments is None else call.approved_arguments
+
+
+def effective_key(call: ToolCallRecord) -> str:
+    """Return the key that a call is executed with: what was edited is another intention."""
+    if call.approved_arguments is None:
+        return call.idempotency_key
+    return digest([call.idempotency_key, call.approved_digest])[:KEY_LENGTH]

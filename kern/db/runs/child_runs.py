@@ -69,6 +69,7 @@ def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime)
         policy=parent.policy,
         shape=None if pinned is None else pinned.shape,
         input=child.input,
+        idempotency_key=child.idempotency_key,
         dependencies=parent.dependencies,
         run_metadata=parent.run_metadata,
         created_at=now,

@@ -25,6 +25,7 @@ from kern.pipeline.frames import (
 )
 from kern.pipeline.machine import MOST_AT_ONCE
 from kern.pipeline.nodes import Node, NodeKind, Shape
+from kern.values.canonical import digest
 from kern.values.ids import new_id
 
 _steps, _shapes = STEPS.table, SHAPES.table
@@ -113,6 +114,8 @@ class StoredFrames:
             parent_id=None if parent is None else parent.id,
             parent_round=0 if parent is None else parent.round,
             place=place,
+            path_key=digest(["" if parent is None else parent.path_key, node.id, place]),
+            is_repeated=parent is not None and (parent.is_repeated or parent.round > 0),
             phase=Phase.pending.value,
             source=source,
             created_at=self.now,

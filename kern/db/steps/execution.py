@@ -56,6 +56,7 @@ def open_call(frames: StoredFrames, frame: MutableStep) -> None:
             context=_history(frames),
             # The files of the run's input accompany that input.
             takes_files=origin(frame.source) == RUN,
+            idempotency_key=call.idempotency_key,
         )
         call.child_run_id = child_runs.accept_child(frames.tx, frames.run, child, frames.now)
     add_row(frames.tx, TOOL_CALLS, call)

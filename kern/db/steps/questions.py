@@ -19,6 +19,7 @@ from kern.db.journal.outbox import DeliveryKind
 from kern.db.reading.run_outputs import effective_arguments
 from kern.db.runs import lifecycle
 from kern.db.runs.frames import StoredFrames, path_within
+from kern.db.runs.idempotency import new_key
 from kern.db.steps.decision_checks import is_as_decided, matches_shown_arguments, refuse, routes_of
 from kern.db.steps.inputs import shown_before
 from kern.db.turns import side_effects
@@ -42,7 +43,8 @@ _calls = TOOL_CALLS.table
 _OPEN_CALLS = _calls.select().where(
     _calls.c.step_id == bindparam("step_id"), _calls.c.status != ToolCallStatus.done.value
 )
-_AGAIN = "These side effects cannot be undone and may be repeated:"
+_AGAIN = "These side effects cannot be undone and may be repeated: {}."
+_REJECTS = "reject() does not do it again: run_again() would, and would repeat {}."
 
 
 def new_call(
@@ -50,6 +52,8 @@ def new_call(
 ) -> MutableToolCall:
     """Return a new call for a step, with its arguments frozen; the caller adds it."""
     node = frames.shape.by_id[frame.node]
+    frozen = arguments_digest(frame.name, arguments)
+    is_first = frame.started_at is None and not frame.is_repeated
     return new_row(
         TOOL_CALLS,
         id=new_id(),
@@ -60,7 +64,8 @@ def new_call(
         provider_call_id="",
         name=frame.name,
         arguments=arguments,
-        digest=arguments_digest(frame.name, arguments),
+        digest=frozen,
+        idempotency_key=new_key(frames.tx, frames.run, [frame.path_key], frozen, is_first=is_first),
         effect=node.effect.value,
         retries=node.retries,
         timeout=node.timeout,
@@ -124,7 +129,8 @@ def apply_decision(frames: StoredFrames, machine: Machine[MutableStep], frame: M
         case Phase.gate:
             _pass(machine, frame, call, row, verdict)
         case Phase.review:
-            _review(machine, frame, call, row, verdict)
+            repeats = verdict is Verdict.reject and bool(_effects(frames, frame))
+            _review(machine, frame, call, row, verdict, repeats=repeats)
         case _:
             _recover(machine, frame, verdict)
     return True
@@ -172,10 +178,22 @@ def _question(frames: StoredFrames, frame: MutableStep, spec: Ask) -> str | None
     """Return the question, with the side effects that executing the frame again would repeat."""
     if Phase(frame.phase) is Phase.gate:
         return spec.message
+    effects = _effects(frames, frame)
+    template = _REJECTS if Phase(frame.phase) is Phase.review else _AGAIN
+    warning = template.format(", ".join(effects)) if effects else None
+    return "\n".join(filter(None, (spec.message, warning))) or None
+
+
+def _effects(frames: StoredFrames, frame: MutableStep) -> list[str]:
+    """Return what executing a frame again would repeat, and must happen only once."""
     save(frames.tx)
     effects = side_effects.effects_in_step(frames.tx, frame.id)
-    warning = f"{_AGAIN} {', '.join(effects)}." if effects else None
-    return "\n".join(filter(None, (spec.message, warning))) or None
+    node = frames.shape.by_id[frame.node]
+    is_own = node.is_leaf and node.component_id is None and node.effect is Effect.once
+    # About a step that failed, a person is asked for just that.
+    if is_own and Phase(frame.phase) is Phase.review:
+        effects = [f"{frame.name} (done)", *effects]
+    return effects
 
 
 def _schema(spec: Ask, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -217,8 +235,12 @@ def _review(
     call: ToolCallRecord,
     row: RequirementRecord,
     verdict: Verdict,
+    *,
+    repeats: bool,
 ) -> None:
     match verdict:
+        case Verdict.run_again:
+            machine.done_again(frame, row.resolved_note or "")
         case Verdict.approve if call.approved_arguments is not None:
             machine.replaced(frame, call.approved_arguments.get("output"))
         case Verdict.approve:
@@ -228,7 +250,8 @@ def _review(
         case _:
             silent = row.status == RequirementStatus.expired.value
             message = _explanation(row, "rejected what came of")
-            machine.disapproved(frame, row.resolved_note or "", message, silent=silent)
+            note = row.resolved_note or ""
+            machine.disapproved(frame, note, message, silent=silent, repeats=repeats)
 
 
 def _recover(machine: Machine[MutableStep], frame: MutableStep, verdict: Verdict) -> None:

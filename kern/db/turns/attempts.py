@@ -51,6 +51,7 @@ class Execution:
     session_id: str
     user_id: str | None
     tool_call_id: str
+    idempotency_key: str
     attempt: int
     timeout: float | None
     retries: int

@@ -50,7 +50,7 @@ from kern.db.engine.records import RequirementRecord, ToolCallRecord
 from kern.db.engine.typed_tables import RUNS, TOOL_CALLS
 from kern.db.engine.unit_of_work import hold
 from kern.db.journal.events import record
-from kern.db.reading.run_outputs import effective_arguments, session_state
+from kern.db.reading.run_outputs import effective_arguments, effective_key, session_state
 from kern.db.runs import lifecycle, policies, step_waits
 from kern.db.runs.session_state import change_state
 from kern.db.turns import child_results, late_results, unknown_outcomes
@@ -334,6 +334,7 @@ def _execution_of(tx: Session, run: MutableRun, call: ToolCallRecord) -> Executi
         session_id=run.session_id,
         user_id=run.user_id,
         tool_call_id=call.id,
+        idempotency_key=effective_key(call),
         attempt=call.attempt,
         timeout=call.timeout,
         retries=call.retries,

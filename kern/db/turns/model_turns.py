@@ -1,7 +1,7 @@
 """Turns of the model: loading what it sees, and storing its answer in one transaction."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from pydantic import JsonValue
@@ -32,6 +32,7 @@ from kern.db.reading.run_outputs import (
 )
 from kern.db.reading.run_trees import path_of, root_of
 from kern.db.runs import child_runs, lifecycle, policies
+from kern.db.runs.idempotency import new_key
 from kern.models.base import ModelResponse
 from kern.pipeline.strictness import DeclaredPolicy
 from kern.run import Message, ToolExecution
@@ -175,8 +176,9 @@ def store(
     run_timing.begin(run, answer.began or now)
     _add_assistant(tx, run_id, turn, answer.response, now)
     record(tx, run, "turn_completed", now, turn=turn, calls=len(answer.calls))
+    keys: set[str] = set()
     planned = [
-        _add_call(tx, run, position, call, now)
+        _add_call(tx, run, position, call, now, keys=keys)
         for position, call in enumerate(answer.calls, start=1)
     ]
     if answer.failure is not None:
@@ -279,8 +281,12 @@ def _add_assistant(
 
 
 def _add_call(
-    tx: Session, run: MutableRun, position: int, new: NewCall, now: datetime
+    tx: Session, run: MutableRun, position: int, new: NewCall, now: datetime, *, keys: set[str]
 ) -> PlannedCall | None:
+    """Store a call, and add its idempotency key to those of its turn."""
+    frozen = arguments_digest(new.name, new.arguments)
+    key = new_key(tx, run, [], frozen, others=keys, is_first=run.turn == 1)
+    keys.add(key)
     call = new_row(
         TOOL_CALLS,
         id=new_id(),
@@ -290,7 +296,8 @@ def _add_call(
         provider_call_id=new.provider_call_id,
         name=new.name,
         arguments=new.arguments,
-        digest=arguments_digest(new.name, new.arguments),
+        digest=frozen,
+        idempotency_key=key,
         gate=None if new.question is None else new.question.kind.value,
         effect=new.effect,
         retries=new.retries,
@@ -300,7 +307,8 @@ def _add_call(
         created_at=now,
     )
     if new.child is not None:
-        call.child_run_id = child_runs.accept_child(tx, run, new.child, now)
+        child = replace(new.child, idempotency_key=key)
+        call.child_run_id = child_runs.accept_child(tx, run, child, now)
         record(
             tx,
             run,

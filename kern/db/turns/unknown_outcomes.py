@@ -24,6 +24,7 @@ from kern.db.journal import audit_chain, outbox
 from kern.db.journal.audit_chain import KERN, NewDecision
 from kern.db.journal.events import record
 from kern.db.journal.outbox import DeliveryKind
+from kern.db.reading.run_outputs import effective_key
 from kern.db.runs import lifecycle
 from kern.db.runs.frames import StoredFrames, path_within
 from kern.db.turns.model_turns import open_requirement
@@ -71,7 +72,7 @@ def ask(
         worker=call.worker,
         begun_at=call.begun_at,
         beat_at=call.beat_at,
-        idempotency_key=call.id,
+        idempotency_key=effective_key(call),
         error=None if error is None else error[:_LONGEST_ERROR],
         evidence=tuple(text[:_LONGEST_ERROR] for text in evidence[-_MOST_EVIDENCE:]),
     )

@@ -28,6 +28,7 @@ def execution(call_id: str = "call") -> Execution:
         session_id="session",
         user_id=None,
         tool_call_id=call_id,
+        idempotency_key=call_id,
         attempt=1,
         timeout=None,
         retries=0,

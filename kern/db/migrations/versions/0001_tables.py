@@ -165,15 +165,16 @@ def upgrade() -> None:
         sa.Column("steps_known", sa.Integer(), nullable=False),
         sa.Column("steps_done", sa.Integer(), nullable=False),
         sa.Column("last_event", sa.Integer(), nullable=False),
-        sa.Column("input_tokens", sa.Integer(), nullable=False),
-        sa.Column("output_tokens", sa.Integer(), nullable=False),
-        sa.Column("cached_tokens", sa.Integer(), nullable=False),
-        sa.Column("reasoning_tokens", sa.Integer(), nullable=False),
-        sa.Column("model_calls", sa.Integer(), nullable=False),
-        sa.Column("tool_calls", sa.Integer(), nullable=False),
+        sa.Column("input_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cached_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("reasoning_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("model_calls", sa.BigInteger(), nullable=False),
+        sa.Column("tool_calls", sa.BigInteger(), nullable=False),
         sa.Column("first_token_seconds", sa.Float(), nullable=True),
         sa.Column("working_seconds", sa.Float(), nullable=False),
         sa.Column("waiting_seconds", sa.Float(), nullable=False),
+        sa.Column("idempotency_key", sa.String(), nullable=True),
         sa.Column("dependencies", sa.Text(), nullable=False),
         sa.Column("run_metadata", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -230,6 +231,8 @@ def upgrade() -> None:
         sa.Column("parent_id", sa.String(), nullable=True),
         sa.Column("parent_round", sa.Integer(), nullable=False),
         sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("path_key", sa.String(), nullable=False),
+        sa.Column("is_repeated", sa.Boolean(), nullable=False),
         sa.Column("lane", sa.String(), nullable=True),
         sa.Column("announced_by", sa.String(), nullable=True),
         sa.Column("phase", sa.String(), nullable=False),
@@ -278,6 +281,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("arguments", sa.Text(), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("idempotency_key", sa.String(), nullable=False),
         sa.Column("approved_arguments", sa.Text(), nullable=True),
         sa.Column("approved_digest", sa.String(), nullable=True),
         sa.Column("gate", sa.String(), nullable=True),
@@ -306,6 +310,7 @@ def upgrade() -> None:
             "run_id", "turn", "position", name="kern_tool_calls_run_id_turn_position_key"
         ),
     )
+    op.create_index("kern_tool_calls_by_idempotency_key", "kern_tool_calls", ["idempotency_key"])
     op.create_index("kern_tool_calls_by_run_id", "kern_tool_calls", ["run_id"])
     op.create_index("kern_tool_calls_by_step_id", "kern_tool_calls", ["step_id"])
     op.create_table(
