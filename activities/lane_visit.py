@@ -16,6 +16,7 @@ from kern.db.engine.store import Store
 from kern.db.steps import transactions
 from kern.db.steps.tasks import Evaluate, Execute, InProgress, Task
 from kern.db.turns.attempts import Execution
+from kern.pipeline.strictness import DeclaredPolicy
 from kern.process.checkpoints import reach
 from kern.values.ids import new_id
 
@@ -27,14 +28,22 @@ class Visit:
     """One activity's visit to a lane.
 
     The end of one step is stored together with the beginning of the next: one transaction a step.
+    `declared_by` returns what this process declares for a component.
     """
 
-    def __init__(self, db: Store, executions: Executions, run_id: str, lane: str) -> None:
+    def __init__(
+        self,
+        db: Store,
+        executions: Executions,
+        run_id: str,
+        lane: str,
+        declared_by: Callable[[str], DeclaredPolicy | None],
+    ) -> None:
         self.token = new_id()
         self._next_token = ""
         self._db = db
         self._executions = executions
-        self._run_id, self._lane = run_id, lane
+        self._run_id, self._lane, self._declared_by = run_id, lane, declared_by
         self._until = time.monotonic() + _LONGEST_SECONDS
         self._place = executions.places.try_take()
 
@@ -105,7 +114,9 @@ class Visit:
             write(tx, now)
             if is_last:
                 return PipelineOutcome(work=(Work(lane=self._lane),))
-            return transactions.take(tx, self._run_id, self._lane, claim, now)
+            return transactions.take(
+                tx, self._run_id, self._lane, claim, now, declared_by=self._declared_by
+            )
 
         reach(before)
         task = await self._executions.begin(self._db, store_and_take, _execution_of, token)

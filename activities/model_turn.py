@@ -10,16 +10,24 @@ from datetime import UTC, datetime
 from sqlmodel import Session
 from temporalio import activity
 
-from kern.activities.failures import at_the_edge, is_deleted, provider_failure
+from kern.activities.failures import at_the_edge, is_deleted, not_here, provider_failure
 from kern.activities.heartbeat import beating
 from kern.activities.result_journal import ModelAnswer, ResultKeeper
 from kern.components.agents.model_component import ModelComponent
-from kern.components.agents.planning import RunSoFar, plan
+from kern.components.agents.planning import (
+    RunSoFar,
+    available_tools,
+    call_limit,
+    missing_parts,
+    plan,
+)
 from kern.components.component import definition_of
+from kern.components.policies import policy_of
 from kern.components.registry import Registry
 from kern.context.instructions import Context
 from kern.contracts.answers import Answer
 from kern.contracts.messages import TurnInput, TurnOutcome
+from kern.contracts.policy import Policy
 from kern.db.engine.store import Store
 from kern.db.reading import run_timing
 from kern.db.runs import lifecycle
@@ -93,6 +101,7 @@ class ModelTurn:
         agent = self._agent(conversation.component_id)
         if conversation.outcome is not None:
             return _with_summary(agent, conversation, conversation.outcome)
+        _require_parts(agent, conversation.policy, ask.run_id)
         reach("model_turn.before_call")
         with self._published(ask, conversation) as text:
             watch = FirstToken(text)
@@ -114,11 +123,13 @@ class ModelTurn:
                 first_token_seconds=model_answer.first_token_seconds,
                 is_own=opening is not None,
             )
-            now = datetime.now(UTC)
+            now, declared = datetime.now(UTC), policy_of(agent)
             outcome = await self._results.keep(
                 model_answer,
                 lambda: self._db.write(
-                    lambda tx: model_turns.store(tx, ask.run_id, ask.turn, answer, now)
+                    lambda tx: model_turns.store(
+                        tx, ask.run_id, ask.turn, answer, now, declared=declared
+                    )
                 ),
             )
         reach("model_turn.after_store")
@@ -146,9 +157,9 @@ class ModelTurn:
     async def _ask(
         self, agent: ModelComponent, conversation: Conversation, on_delta: Delta | None
     ) -> ModelResponse:
-        limit = agent.tool_call_limit
+        limit = call_limit(agent, conversation.policy)
         definition = definition_of(agent)
-        policy, tools = definition.turn_policy, agent.tools.values()
+        policy, tools = definition.turn_policy, available_tools(agent, conversation.policy)
         instructions = definition.context.instructions_with(
             conversation.state, conversation.summary
         )
@@ -158,7 +169,7 @@ class ModelTurn:
                 instructions if briefing is None else f"{instructions or ''}\n\n{briefing}".strip()
             ),
             messages=conversation.messages,
-            tools=[tool_definition(tool).spec for tool in policy.offered(tools)],
+            tools=[tool_definition(tool).spec for tool in policy.offered(tools.values())],
             output=definition.output,
             may_call_tools=limit is None or conversation.calls_so_far < limit,
         )
@@ -234,12 +245,24 @@ def _with_summary(
     return outcome
 
 
+def _require_parts(agent: ModelComponent, pinned: Policy | None, run_id: str) -> None:
+    """Give the turn back if this worker lacks what the run pinned, before a model is paid."""
+    missing = missing_parts(agent, pinned)
+    if missing:
+        _log.warning("turn_given_back", run_id=run_id, component=agent.id, missing=missing)
+        raise not_here("A tool or member that was pinned on the run is not in this worker")
+
+
 async def _planned(
     agent: ModelComponent, response: ModelResponse, conversation: Conversation
 ) -> Answer:
     """Plan an answer: in a thread where that may call the user's code, which may block."""
     so_far = RunSoFar(
-        conversation.calls_so_far, conversation.corrections, conversation.input, conversation.calls
+        conversation.calls_so_far,
+        conversation.corrections,
+        conversation.input,
+        conversation.calls,
+        conversation.policy,
     )
     if not response.tool_calls and agent.output_schema is None:
         return plan(agent, response, so_far)

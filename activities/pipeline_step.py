@@ -21,6 +21,7 @@ from kern.activities.step_code import (
 )
 from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.components.component import definition_of
+from kern.components.policies import policy_of
 from kern.components.registry import Registry
 from kern.components.steps.compile import Code, Layout
 from kern.components.steps.values import StepInput, StepOutput
@@ -32,6 +33,7 @@ from kern.db.steps.tasks import Evaluate, Execute, InProgress, NoPlace, Reconcil
 from kern.errors import NotFound
 from kern.pipeline.frames import Phase
 from kern.pipeline.nodes import Node, Shape
+from kern.pipeline.strictness import DeclaredPolicy
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
 from kern.workflow import Workflow
@@ -71,7 +73,7 @@ class PipelineSteps:
             if beginning.ended or len(beginning.work) != 1 or _must_wait(beginning.work[0]):
                 return beginning
             lane = beginning.work[0].lane
-        visit = Visit(self._db, self._executions, ask.run_id, lane)
+        visit = Visit(self._db, self._executions, ask.run_id, lane, self._declared_by)
         try:
             return await self._serve(visit)
         finally:
@@ -96,10 +98,13 @@ class PipelineSteps:
 
     async def _begin(self, run_id: str) -> PipelineOutcome:
         component_id = await self._db.read(lambda tx: _component_of(tx, run_id))
-        layout = definition_of(self._workflow(component_id)).layout
-        shape, now = layout.shape, datetime.now(UTC)
+        workflow = self._workflow(component_id)
+        shape, declared = definition_of(workflow).layout.shape, policy_of(workflow)
+        now = datetime.now(UTC)
         reach("pipeline.before_begin")
-        beginning = await self._db.write(lambda tx: transactions.begin(tx, run_id, shape, now))
+        beginning = await self._db.write(
+            lambda tx: transactions.begin(tx, run_id, shape, now, declared=declared)
+        )
         reach("pipeline.after_begin")
         return beginning
 
@@ -145,6 +150,9 @@ class PipelineSteps:
         layout, judges = self._layout(task.facts.component_id), task.phase is Phase.judge
         node, code = layout.shape.by_id.get(task.node), layout.code.get(task.node, Code())
         function = code.review_when if judges else code.main
+        if judges and node is not None and _predicate_of(node) != task.predicate:
+            # Other code than was pinned: a person reviews.
+            return await visit.answer(task, [True])
         if node is None or function is None:
             await visit.miss(task, _not_in_worker(task.node))
             raise not_here("The step is not in this worker")
@@ -167,6 +175,10 @@ class PipelineSteps:
                 break
             await asyncio.sleep(_EVALUATION_PAUSE * tries)
         return await visit.give_up(task, why)
+
+    def _declared_by(self, component_id: str) -> DeclaredPolicy | None:
+        component = self._registry.find(component_id)
+        return policy_of(component) if isinstance(component, Workflow) else None
 
     def _layout(self, component_id: str) -> Layout:
         """Return a workflow's layout; an empty one if only other processes have it."""
@@ -196,6 +208,10 @@ def _answer(
         return as_answer(task.phase, node.kind, names, ended.value)
     except Exception as error:  # noqa: BLE001  a value's own code may raise anything
         return error
+
+
+def _predicate_of(node: Node) -> str | None:
+    return None if node.review is None else node.review.predicate
 
 
 def _not_in_worker(node: str) -> str:

@@ -15,7 +15,9 @@ takes the call (`calls.begin`), and the row says one of these:
 `attempt.py` explains what happens once the call is taken.
 """
 
+import asyncio
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -30,21 +32,25 @@ from kern.activities.result_journal import CallResult, ResultKeeper
 from kern.activities.tool_loop import Ended, NotBegun, Raised, Returned
 from kern.activities.tool_result import Outcome, error_text, outcome_of, result_text
 from kern.components.agents.model_component import ModelComponent
+from kern.components.agents.planning import question_about
 from kern.components.registry import Registry
 from kern.context.chat_history import PastContext
 from kern.contracts.messages import ToolCallInput, ToolCallOutcome
+from kern.contracts.policy import ToolPolicy
 from kern.db.engine.store import Store
 from kern.db.reading.chat_history import StoredPast
-from kern.db.turns import calls
+from kern.db.turns import calls, late_gates
 from kern.db.turns.attempts import Execution, LeftOpen, Settled, Storing
 from kern.errors import NotFound, Unavailable
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
 from kern.session_state import SessionState
+from kern.tools.gates import gate_of
+from kern.tools.policy import applied_policy, declared_policy
 from kern.tools.reconciling import NO_RULES, OutcomeRules
 from kern.tools.tool import Tool, tool_definition
 from kern.values.ids import new_id
-from kern.values.states import ToolOutcome
+from kern.values.states import Effect, ToolOutcome
 
 _log = get_logger("kern.tool_call")
 
@@ -109,13 +115,17 @@ class ToolCalls:
             )
             await attempt.give_back(reason, is_begun=False)
             raise not_here("The tool is not in this worker")
+        attempt.apply(declared_policy(tool))
         try:
             signature = tool_definition(tool).signature
             arguments = signature.validate(execution.arguments)
+            gate = await self._late_gate(attempt, tool, arguments)
         except ValueError as error:
             refusal = Outcome(f"The arguments do not fit: {error}")
             await attempt.keep(ToolOutcome.error, refusal)
             return ToolCallOutcome()
+        if gate is not None:
+            return _outcome_of(gate)
         if signature.takes_context:
             arguments["run_context"] = attempt.context
         unsettled = await self._executions.wait(attempt, tool.function, arguments)
@@ -125,6 +135,8 @@ class ToolCalls:
         self, ask: ToolCallInput, token: str, *, has_place: bool
     ) -> Execution | Settled:
         claim = self._executions.claim(token) if has_place else None
+        if claim is not None:
+            claim = replace(claim, effect_of=self._effect_of)
         take = partial(
             calls.begin, tool_call_id=ask.tool_call_id, claim=claim, now=datetime.now(UTC)
         )
@@ -132,6 +144,33 @@ class ToolCalls:
         result = await self._executions.begin(self._db, take, _execution_of, token)
         reach("tool_call.after_begin")
         return result
+
+    async def _late_gate(
+        self, attempt: "_Attempt", tool: Tool, arguments: dict[str, object]
+    ) -> Settled | None:
+        """Have people asked before a call that another worker stored without this one's gate.
+
+        Whoever stored the call has kept to what the run pinned.
+        """
+        execution, pinned = attempt.execution, _pinned(attempt.execution)
+        own = declared_policy(tool).gate
+        if execution.gate is not None or own is None or (pinned and pinned.gate == own):
+            return None
+        applied = applied_policy(tool, pinned)
+        # A predicate is the user's code, which may block.
+        kind = await asyncio.to_thread(gate_of, tool, arguments, applied)
+        if kind is None:
+            return None
+        question = question_about(tool, applied, kind, execution.arguments)
+        now = datetime.now(UTC)
+        return await self._db.write(
+            lambda tx: late_gates.open_gate(tx, execution, attempt.token, question, now)
+        )
+
+    def _effect_of(self, component_id: str, name: str) -> Effect:
+        component = self._registry.find(component_id)
+        tool = component.tools.get(name) if isinstance(component, ModelComponent) else None
+        return Effect.read if tool is None else tool.effect
 
     async def _find_out(self, left: LeftOpen) -> Settled:
         """Find out what became of a call whose attempt was lost."""
@@ -171,6 +210,15 @@ class _Attempt(Attempt[Outcome]):
             dependencies=execution.dependencies,
             metadata=execution.metadata,
             past=StoredPast(db, execution.run_id),
+        )
+
+    def apply(self, declared: ToolPolicy) -> None:
+        """Execute the call as strictly as this worker's code asks for."""
+        call = self.execution
+        stored = ToolPolicy(effect=call.effect, retries=call.retries, timeout=call.timeout)
+        strict = stored.stricter(declared)
+        self.execution = replace(
+            call, effect=strict.effect, retries=strict.retries, timeout=strict.timeout
         )
 
     def outcome_of(self, value: object) -> Outcome:
@@ -235,6 +283,12 @@ class _Attempt(Attempt[Outcome]):
             # The effect has happened: the call is done, even if the database refuses the changes.
             _log.exception("state_not_kept", run_id=self.execution.run_id, tool=self.execution.name)
             return await self._store(outcome, result.without_changes("the database refuses them."))
+
+
+def _pinned(execution: Execution) -> ToolPolicy | None:
+    policy = execution.policy
+    component = None if policy is None else policy.components.get(execution.component_id)
+    return None if component is None else component.tools.get(execution.name)
 
 
 def _outcome_of(settled: Settled) -> ToolCallOutcome:

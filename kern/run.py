@@ -224,6 +224,8 @@ class RunOutput(BaseModel):
         number: Its number in the session; children of another run have numbers below 0.
         is_queued: Whether it is pending because another run of its session comes first.
         progress: How far a workflow's run has come; None for agents and teams.
+        policy_digest: The digest of the gates, approval rules, effects and limits that were pinned
+            on it when it was accepted.
     """
 
     run_id: str
@@ -247,6 +249,7 @@ class RunOutput(BaseModel):
     finished_at: datetime | None = None
     error: RunError | None = None
     progress: Progress | None = None
+    policy_digest: str | None = None
 
     @property
     def is_paused(self) -> bool:

@@ -41,8 +41,8 @@ _DEFAULT_RUNS = 3
 class Workflow(Runnable):
     """Steps in a fixed order, whose runs are durable and wait for people.
 
-    A run pins the order of its steps when it begins. A later version of the code changes no run
-    that has begun; the run only looks up the functions in it, by the steps' ids. A step that has
+    A run pins the order of its steps when it is accepted. A later version of the code changes no
+    accepted run; the run only looks up the functions in it, by the steps' ids. A step that has
     ended is never executed again, whatever crashes. Every method has an async twin whose name
     begins with `a`.
 
@@ -165,7 +165,7 @@ class Workflow(Runnable):
         layout, session_state = self._layout, self.session_state
         return WorkflowDefinition(
             kind="workflow",
-            declare=lambda: {"shape": layout.shape.pinned, "session_state": session_state},
+            declare=lambda: {"shape": layout.shape.declared, "session_state": session_state},
             code=tuple((code.main, code.review_when) for code in layout.code.values()),
             parts=tuple(layout.parts),
             session_state=session_state,

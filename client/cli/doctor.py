@@ -13,8 +13,9 @@ from kern import DISTRIBUTION
 from kern.client.cli.printing import count, one_line, say, say_json, show_age, styled
 from kern.client.processes.app import load_app
 from kern.client.server.embedded import status
-from kern.client.service.installation import database_status, missing_file
+from kern.client.service.installation import DatabaseStatus, database_status, missing_file
 from kern.client.temporal import connection
+from kern.components.policies import policy_of
 from kern.errors import KernError, Unavailable
 from kern.process.settings import Settings, read_settings
 
@@ -27,6 +28,7 @@ _PACKAGES = (
     "pydantic",
     "psycopg",
 )
+_DIGEST = 8
 _PREFIXES = ("KERN_", "TEMPORAL_", "OPENAI_")
 _SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CERT|AUTHORIZATION|CODEC_AUTH|HEADER|META")
 _IN_A_URL = re.compile(r"(?<=://).*(?=@)|(?<=\?).*")
@@ -79,6 +81,7 @@ def _findings(app: str | None) -> Iterator[Finding]:
     yield from _database(settings)
     if app is not None:
         yield _checked("app", lambda: _app(app))
+        yield from _app_policies(settings, app)
 
 
 def _checked(name: str, look: Callable[[], Finding]) -> Finding:
@@ -128,11 +131,47 @@ def _database(settings: Settings) -> Iterator[Finding]:
     oldest_text = "" if oldest is None else f", the oldest for {show_age(oldest)}"
     deliveries = count(backlog.undelivered, "delivery", "deliveries")
     yield Finding("outbox", None, f"{deliveries} that Temporal has not confirmed{oldest_text}")
+    yield from _workers(database)
+
+
+def _workers(database: DatabaseStatus) -> Iterator[Finding]:
+    names = ", ".join(worker.name for worker in database.workers)
+    yield Finding("workers", None, names or "none has reported in the last minute")
+    for item in database.differences:
+        declared = ", ".join(f"{name} {digest[:_DIGEST]}" for name, digest in item.workers)
+        changes = f"; what differs: {', '.join(item.changes)}" if item.changes else ""
+        text = (
+            f"{item.component_id}: its workers declare different policies: {declared}{changes}. "
+            "A run keeps to the stricter of what it pinned and what executes it: stop the older "
+            "workers."
+        )
+        yield Finding("policies", ok=False, text=text)
 
 
 def _app(app: str) -> Finding:
     names = ", ".join(item.id for item in load_app(app))
     return Finding("app", ok=True, text=f"{app}: {names}")
+
+
+def _app_policies(settings: Settings, app: str) -> Iterator[Finding]:
+    """Compare what an app declares with what the workers do that execute its runs."""
+    try:
+        components, workers = load_app(app), database_status(settings).workers
+    except Exception:  # noqa: BLE001  the findings above say what is wrong
+        return
+    for component in components:
+        digest = policy_of(component).policy.digest
+        differing = [
+            f"{worker.name} {worker.policies[component.id][:_DIGEST]}"
+            for worker in workers
+            if worker.policies.get(component.id, digest) != digest
+        ]
+        if differing:
+            text = (
+                f"{component.id}: the app's policy is {digest[:_DIGEST]}, and these workers "
+                f"declare another: {', '.join(differing)}. The stricter of both applies."
+            )
+            yield Finding("policies", ok=False, text=text)
 
 
 def _version(name: str) -> str:

@@ -1,5 +1,7 @@
 """Shows what happened in a run, in the order of its turns."""
 
+from collections.abc import Sequence
+
 from pydantic import JsonValue
 
 from kern.client.cli import durations
@@ -22,7 +24,7 @@ from kern.client.cli.printing import (
 )
 from kern.client.cli.progress import print_progress, print_steps
 from kern.client.service.service import Service
-from kern.contracts.reports import Decision, LateResult, RunReport
+from kern.contracts.reports import Decision, LateResult, RunPolicy, RunReport
 from kern.contracts.viewer import OPERATOR
 from kern.requirements import Requirement
 from kern.run import Message, RunOutput, ToolExecution
@@ -47,6 +49,7 @@ _VERDICT_TEXTS = {
 }
 _LONGEST = 2000
 _STEP = 9
+_DIGEST = 8
 
 
 def print_report(run_id: str, *, as_json: bool) -> None:
@@ -60,6 +63,9 @@ def print_report(run_id: str, *, as_json: bool) -> None:
         say_json(_as_json(report))
         return
     _head(report.run)
+    _policy(report.policy)
+    say("")
+    _input(report.run)
     if report.run.progress is None:
         _turns(report)
     else:
@@ -73,6 +79,7 @@ def _as_json(report: RunReport) -> dict[str, JsonValue]:
         "decisions": [decision.model_dump(mode="json") for decision in report.decisions],
         "late_results": [late.model_dump(mode="json") for late in report.late_results],
         "undelivered": report.undelivered,
+        "policy": None if report.policy is None else report.policy.model_dump(mode="json"),
         "steps": [step.model_dump(mode="json") for step in report.steps],
         "inside": {run_id: _as_json(child) for run_id, child in report.children.items()},
     }
@@ -92,7 +99,27 @@ def _head(run: RunOutput) -> None:
     waited = durations.asking(run)
     waiting = f", {show_length(waited)} waiting for people" if waited else ""
     say(f"  begun {show_time(run.created_at)}{took}{waiting}")
-    say("")
+
+
+def _policy(policy: RunPolicy | None) -> None:
+    """Tell which policy was pinned, and where the worker that executed the run last differs."""
+    if policy is None:
+        return
+    say(f"  policy {policy.digest[:_DIGEST]}")
+    if policy.executed is not None:
+        parts = f" in {_listed(policy.changes)}" if policy.changes else ""
+        executed = f"executed last by a worker with policy {policy.executed[:_DIGEST]}"
+        strict = "the stricter of both applies"
+        say(styled(f"  {executed}, which differs{parts}: {strict}", "yellow"))
+    for name, changes in policy.workers.items():
+        say(styled(f"  worker {one_line(name)} differs: {_listed(changes)}", "yellow"))
+
+
+def _listed(changes: Sequence[str]) -> str:
+    return ", ".join(one_line(change) for change in changes)
+
+
+def _input(run: RunOutput) -> None:
     _block("user", run.input)
     for file in run.messages[0].files if run.messages else []:
         size = f", {file.size:,} bytes" if file.url is None else f", {one_line(file.url)}"

@@ -6,6 +6,7 @@ from concurrent.futures import Future, wait
 from typing import TypeVar
 
 from kern.client.processes.loop_thread import LoopThread
+from kern.client.processes.presence import Presence
 from kern.client.processes.services import Services
 from kern.client.service.runtime_service import RuntimeService
 from kern.client.temporal import connection
@@ -43,6 +44,8 @@ class Runtime:
         self._thread = LoopThread("kern")
         self._workers: ComponentWorkers | None = None
         self._relay: asyncio.Task[None] | None = None
+        self._presence: Presence | None = None
+        self._reporting: asyncio.Task[None] | None = None
         opening = self._thread.submit(self._open(db))
         try:
             opening.result()
@@ -146,13 +149,21 @@ class Runtime:
             self._thread.end()
 
     async def _serve(self) -> None:
-        if self._workers is not None:
-            self._workers.serve(self._registry.ids)
+        if self._workers is None:
+            return
+        self._workers.serve(self._registry.ids)
+        if self._presence is None:
+            self._presence = Presence(self.services.db, self._registry)
+            self._reporting = asyncio.create_task(self._presence.run())
+        self._presence.changed()
 
     async def _close(self) -> None:
         stopping: asyncio.Task[None] | None = None
         if self._relay is not None:
             self._relay.cancel()
+        if self._presence is not None and self._reporting is not None:
+            self._reporting.cancel()
+            await self._presence.leave()
         if self._workers is not None:
             await self.services.waiting.settle()
             stopping = asyncio.create_task(self._workers.stop())

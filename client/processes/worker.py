@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from kern.client.processes.app import database_of, load_app
 from kern.client.processes.exit import exit_now
 from kern.client.processes.health import Health, HealthServer
+from kern.client.processes.presence import Presence
 from kern.client.processes.services import Services
 from kern.client.server.embedded import EmbeddedServer
 from kern.client.temporal import connection, logs
@@ -135,6 +136,8 @@ class _Work:
         workers.serve(registry.ids)
         self._health.workers = workers
         relay = asyncio.create_task(services.relay.run())
+        presence = Presence(services.db, registry)
+        reporting = asyncio.create_task(presence.run())
         _log.info("worker_ready", components=registry.ids, database=services.db.name)
         if ui and services.server is not None:
             _log_ui(services.server)
@@ -144,6 +147,8 @@ class _Work:
             self._health.stopping = True
             _log.info("worker_stopping", grace=self._settings.shutdown_grace_seconds)
             relay.cancel()
+            reporting.cancel()
+            await presence.leave()
             await self._close(workers, services)
 
     async def _open(self, *, ui: bool) -> Services | None:

@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
 
 from kern.client.server.embedded import status
 from kern.client.service.ports import Deliverer
 from kern.client.service.service import Service
-from kern.contracts.reports import Backlog
+from kern.contracts.reports import Backlog, PolicyDifference, WorkerPolicies
 from kern.db.engine.from_settings import database_file, open_store
 from kern.db.engine.store import Store, reason
 from kern.db.journal.outbox import Delivery
 from kern.db.migrations import HEAD
 from kern.db.migrations.migrate import revision_of
 from kern.db.reading import listings
+from kern.db.runs import workers
 from kern.errors import Conflict, NotFound, Unavailable
+from kern.process.clock import utc_now
 from kern.process.settings import Settings
 
 
@@ -34,11 +37,17 @@ class Migration:
 
 @dataclass(frozen=True)
 class DatabaseStatus:
-    """What is known of a database: how it is called, its revision, and what waits in it."""
+    """What is known of a database: its name and revision, what waits in it, and its workers.
+
+    Attributes:
+        differences: The components for which the workers declare different policies.
+    """
 
     name: str
     revision: str | None
     backlog: Backlog
+    workers: list[WorkerPolicies]
+    differences: list[PolicyDifference]
 
 
 class OnDemandDeliverer:
@@ -141,7 +150,14 @@ def missing_file(settings: Settings) -> Path | None:
 def database_status(settings: Settings) -> DatabaseStatus:
     """Examine the database without changing it. Raises as `existing_service`."""
     with _existing_store(settings) as store:
-        return DatabaseStatus(store.name, _revision(store), store.read_now(listings.backlog))
+        return store.read_now(lambda tx: _status_of(tx, store.name, _revision(store)))
+
+
+def _status_of(tx: Session, name: str, revision: str | None) -> DatabaseStatus:
+    present = workers.present_workers(tx, utc_now())
+    return DatabaseStatus(
+        name, revision, listings.backlog(tx), present, workers.differing(tx, present)
+    )
 
 
 def open_existing_store(settings: Settings) -> Store:

@@ -2,11 +2,14 @@
 
 from sqlmodel import Session
 
-from kern.contracts.reports import RunReport
+from kern.contracts.reports import RunPolicy, RunReport
 from kern.contracts.viewer import Viewer
 from kern.db.reading import listings, run_outputs, step_progress
+from kern.db.runs import workers
 from kern.db.turns import late_results
+from kern.process.clock import utc_now
 from kern.values.ids import require_id
+from kern.values.states import RunStatus
 
 # Beyond so many, a list of steps shows nothing that people would read.
 MOST_STEPS = 200
@@ -33,4 +36,25 @@ def read_report(tx: Session, viewer: Viewer, run_id: str) -> RunReport:
         children={child_id: read_report(tx, viewer, child_id) for child_id in children},
         steps=step_progress.steps_of(tx, run_id, MOST_STEPS) if run.progress else [],
         step_count=step_progress.count_of(tx, run_id) if run.progress else 0,
+        policy=_policy_of(tx, run_id),
+    )
+
+
+def _policy_of(tx: Session, run_id: str) -> RunPolicy | None:
+    row = run_outputs.run_row(tx, run_id)
+    if row is None or row.policy is None:
+        return None
+    executed = row.executed_policy
+    changes = [] if executed is None else workers.policy_differences(tx, row.policy, executed)
+    present = [] if RunStatus(row.status).is_final else workers.present_workers(tx, utc_now())
+    differing = {
+        worker.name: workers.policy_differences(tx, row.policy, worker.policies[row.component_id])
+        for worker in present
+        if worker.policies.get(row.component_id, row.policy) != row.policy
+    }
+    return RunPolicy(
+        digest=row.policy,
+        executed=executed,
+        changes=changes,
+        workers={name: texts for name, texts in differing.items() if texts},
     )

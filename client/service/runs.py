@@ -9,6 +9,7 @@ from sqlmodel import Session
 from kern.client.service.ports import Deliverer
 from kern.client.service.reports import read_report
 from kern.components.component import Component, definition_of
+from kern.components.policies import policy_of
 from kern.contracts.reports import LONGEST_PAGE, RunPage, RunReport
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer
@@ -74,6 +75,7 @@ class Runs:
                 run_id=run_id,
                 session_id=session_id,
                 attachments=attachments,
+                declared=policy_of(component),
             )
         )
         reach("accept.after_store")

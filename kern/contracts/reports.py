@@ -87,6 +87,43 @@ class LateResult(_Model):
     at: datetime
 
 
+class WorkerPolicies(_Model):
+    """A process that executes runs: the digest of its policy for each of its components."""
+
+    name: str
+    policies: dict[str, str]
+
+
+class PolicyDifference(_Model):
+    """A component for which workers declare different policies.
+
+    Attributes:
+        workers: Each worker that has it, by its host and process, with the digest that it declares.
+        changes: What differs, in words.
+    """
+
+    component_id: str
+    workers: list[tuple[str, str]]
+    changes: list[str]
+
+
+class RunPolicy(_Model):
+    """The policy that was pinned on a run.
+
+    Attributes:
+        digest: The digest of the pinned policy.
+        executed: The digest of the policy of the worker that executed the run last, if it differs.
+        changes: What differs, in words; the stricter of both applies.
+        workers: What differs in the workers that could continue the run, by the worker's host and
+            process. One that lacks a pinned tool leaves the run to others.
+    """
+
+    digest: str
+    executed: str | None = None
+    changes: list[str] = []
+    workers: dict[str, list[str]] = {}
+
+
 class RunReport(_Model):
     """A run with everything that happened in it.
 
@@ -96,6 +133,7 @@ class RunReport(_Model):
         children: The reports of the runs that executed calls of this one, by their ids.
         steps: A workflow's first steps.
         step_count: How many steps the workflow has opened.
+        policy: The policy that was pinned on it.
     """
 
     run: RunOutput
@@ -105,6 +143,7 @@ class RunReport(_Model):
     children: dict[str, "RunReport"]
     steps: list[StepExecution]
     step_count: int
+    policy: RunPolicy | None = None
 
 
 class Backlog(_Model):

@@ -51,7 +51,10 @@ class OnRefusal(StrEnum):
 
 
 class Ask(BaseModel):
-    """A question to a person, as it is pinned."""
+    """A question to a person, as it is pinned.
+
+    Without `always`, the predicate of this digest decides whether it is asked.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -61,6 +64,7 @@ class Ask(BaseModel):
     choices: tuple[str, ...] = ()
     multiple: bool = False
     always: bool = True
+    predicate: str | None = None
     on_reject: OnRefusal = OnRefusal.fail
     revisions: int = 0
     approval: Approval = Field(default_factory=Approval)
@@ -136,6 +140,16 @@ class Shape(BaseModel):
         """The shape as JSON, without defaults: so a new field changes no old shape."""
         shape: dict[str, JsonValue] = self.model_dump(mode="json", exclude_defaults=True)
         return shape
+
+    @cached_property
+    def declared(self) -> JsonValue:
+        """The shape as it is declared: other code of a predicate makes no other workflow of it."""
+        declared: JsonValue = self.model_dump(
+            mode="json",
+            exclude_defaults=True,
+            exclude={"nodes": {"__all__": {"review": {"predicate"}}}},
+        )
+        return declared
 
     @cached_property
     def is_bounded(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from kern.contracts.approval import Approval
+from kern.tools.policy import AppliedPolicy, applied_policy
 from kern.tools.tool import Predicate, Tool, tool_definition
 from kern.values.states import RequirementKind
 
@@ -30,18 +31,20 @@ def _later_fields(approval: Approval) -> set[str]:
     return {name for name in ("remind", "escalate") if getattr(approval, name) is None}
 
 
-def gate_of(tool: Tool, arguments: Mapping[str, object]) -> RequirementKind | None:
+def gate_of(
+    tool: Tool, arguments: Mapping[str, object], applied: AppliedPolicy | None = None
+) -> RequirementKind | None:
     """Return what a call with these validated arguments waits for; None if it may run at once.
 
-    Only False from a predicate lets the call run: any other result, an exception or a coroutine
+    `applied` is the policy that applies to the tool in its run; default: what it declares. Only
+    False from a predicate lets the call run: any other result, an exception or a coroutine
     included, gates it.
     """
-    definition = tool_definition(tool)
-    if definition.kind is not RequirementKind.confirmation:
-        return definition.kind
-    if not callable(definition.confirm_when):
-        return RequirementKind.confirmation
-    is_free = _returns_false(definition.confirm_when, arguments)
+    applied = applied or applied_policy(tool, None)
+    confirm_when = tool_definition(tool).confirm_when
+    if not applied.is_conditional or not callable(confirm_when):
+        return applied.kind
+    is_free = _returns_false(confirm_when, arguments)
     return None if is_free else RequirementKind.confirmation
 
 

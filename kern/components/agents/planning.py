@@ -8,11 +8,13 @@ from pydantic import JsonValue, ValidationError
 from kern.components.agents.delegation import Delegation, check_task
 from kern.components.agents.model_component import ModelComponent
 from kern.components.component import definition_of
-from kern.contracts.answers import Answer, NewCall, Question
+from kern.contracts.answers import Answer, NewCall, NewChild, Question
+from kern.contracts.policy import Policy, smaller
 from kern.models.base import ModelResponse
 from kern.requirements import UserInputField
 from kern.run import RequestedCall, ToolExecution
 from kern.tools.gates import gate_of
+from kern.tools.policy import AppliedPolicy, applied_policy
 from kern.tools.signature import describe
 from kern.tools.tool import Tool, tool_definition
 from kern.values.canonical import clean_text, parse_json
@@ -34,12 +36,14 @@ class RunSoFar:
         corrections: How often the model was asked to correct its answer.
         input: The input of the run.
         calls: The calls themselves, where the component's turn policy looks at them.
+        pinned: The policy that was pinned on the run; None if none was.
     """
 
     call_count: int = 0
     corrections: int = 0
     input: str = ""
     calls: Sequence[ToolExecution] = ()
+    pinned: Policy | None = None
 
 
 def plan(agent: ModelComponent, response: ModelResponse, so_far: RunSoFar) -> Answer:
@@ -67,7 +71,7 @@ def plan(agent: ModelComponent, response: ModelResponse, so_far: RunSoFar) -> An
             _require_alone(requested, call)
             for requested, call in zip(response.tool_calls, calls, strict=True)
         ]
-    limit = agent.tool_call_limit
+    limit = call_limit(agent, so_far.pinned)
     if calls and limit is not None and so_far.call_count >= limit + _CALLS_BEYOND_LIMIT:
         failure = f"The model asks for calls beyond the limit of {limit} and does not answer."
         return Answer(response, calls, failure=("tool_call_limit", failure))
@@ -100,18 +104,44 @@ def _storable(response: ModelResponse) -> ModelResponse:
     return response.model_copy(update={"tool_calls": cleaned})
 
 
+def available_tools(agent: ModelComponent, pinned: Policy | None) -> dict[str, Tool]:
+    """Return the tools that a model may call in a run: those that were pinned on it.
+
+    A tool that a newer version has added was part of nothing that was accepted.
+    """
+    if pinned is None:
+        return dict(agent.tools)
+    names = pinned.components[agent.id].tools if agent.id in pinned.components else {}
+    return {name: tool for name, tool in agent.tools.items() if name in names}
+
+
+def missing_parts(agent: ModelComponent, pinned: Policy | None) -> list[str]:
+    """Return the tools and members that were pinned on a run and that this process lacks."""
+    if pinned is None or agent.id not in pinned.components:
+        return []
+    rules = pinned.components[agent.id]
+    own = {part.id for part in definition_of(agent).parts}
+    return sorted([*(rules.tools.keys() - agent.tools.keys()), *(set(rules.parts) - own)])
+
+
+def call_limit(agent: ModelComponent, pinned: Policy | None) -> int | None:
+    """Return how many calls a run may make; None for no limit."""
+    rules = None if pinned is None else pinned.components.get(agent.id)
+    return smaller(agent.tool_call_limit, None if rules is None else rules.tool_call_limit)
+
+
 def plan_call(agent: ModelComponent, requested: RequestedCall, so_far: RunSoFar) -> NewCall:
     """Check one call that the model asked for, and freeze its arguments, defaults included."""
     name = clean_text(requested.name)
-    tool = agent.tools.get(name)
-    if agent.tool_call_limit is not None and so_far.call_count >= agent.tool_call_limit:
-        limit = (
-            f"This run may make {agent.tool_call_limit} tool calls and has made them. Answer "
-            "without further calls."
+    tools = available_tools(agent, so_far.pinned)
+    tool, limit = tools.get(name), call_limit(agent, so_far.pinned)
+    if limit is not None and so_far.call_count >= limit:
+        problem = (
+            f"This run may make {limit} tool calls and has made them. Answer without further calls."
         )
-        return _refused(requested, name, limit)
+        return _refused(requested, name, problem)
     if tool is None:
-        names = ", ".join(sorted(agent.tools)) or "none"
+        names = ", ".join(sorted(tools)) or "none"
         return _refused(requested, name, f"There is no tool {name!r}. The tools are: {names}.")
     try:
         arguments = parse_json(requested.arguments or "{}")
@@ -125,25 +155,30 @@ def plan_call(agent: ModelComponent, requested: RequestedCall, so_far: RunSoFar)
         return _refused(
             requested, name, f"The arguments of {name!r} must be a JSON object. Call it again."
         )
-    return _checked(tool, requested, arguments, so_far)
+    pinned = None if so_far.pinned is None else so_far.pinned.components[agent.id].tools[name]
+    return _checked(tool, applied_policy(tool, pinned), requested, arguments, so_far)
 
 
 def _checked(
-    tool: Tool, requested: RequestedCall, arguments: dict[str, JsonValue], so_far: RunSoFar
+    tool: Tool,
+    applied: AppliedPolicy,
+    requested: RequestedCall,
+    arguments: dict[str, JsonValue],
+    so_far: RunSoFar,
 ) -> NewCall:
-    definition = tool_definition(tool)
-    signature = definition.signature
+    signature = tool_definition(tool).signature
     try:
         kind: RequirementKind | None = RequirementKind.user_input
-        if definition.kind is kind:
-            input_fields = set(definition.input_fields)
+        if applied.kind is kind:
+            input_fields = set(applied.fields)
             proposal = {key: value for key, value in arguments.items() if key not in input_fields}
             frozen = signature.freeze(proposal, without=input_fields)
         else:
             frozen = signature.freeze(arguments)
-            kind = gate_of(tool, signature.validate(frozen))
-        question = None if kind is None else _question(tool, kind, frozen)
+            kind = gate_of(tool, signature.validate(frozen), applied)
+        question = None if kind is None else question_about(tool, applied, kind, frozen)
         child = tool.child(frozen, so_far.input) if isinstance(tool, Delegation) else None
+        _check_pinned(child, so_far.pinned)
         check_task(tool, frozen, so_far.calls)
     except ValueError as error:
         problem = (
@@ -154,14 +189,20 @@ def _checked(
         provider_call_id=requested.id,
         name=tool.name,
         arguments=frozen,
-        effect=tool.effect.value,
-        retries=tool.retries,
-        timeout=tool.timeout,
+        effect=applied.effect.value,
+        retries=applied.retries,
+        timeout=applied.timeout,
         has_reconciler=tool.reconcile is not None,
         question=question,
         child=child,
         is_answer=isinstance(tool, Delegation) and tool.is_answer,
     )
+
+
+def _check_pinned(child: NewChild | None, pinned: Policy | None) -> None:
+    if child is not None and pinned is not None and child.component_id not in pinned.components:
+        message = f"{child.component_id!r} was added after this request was accepted"
+        raise ValueError(message)
 
 
 def _as_execution(call: NewCall) -> ToolExecution:
@@ -191,18 +232,24 @@ def _refused(requested: RequestedCall, name: str, problem: str) -> NewCall:
     return NewCall(provider_call_id=requested.id, name=name, error=clean_text(problem))
 
 
-def _question(tool: Tool, kind: RequirementKind, frozen: dict[str, JsonValue]) -> Question:
+def question_about(
+    tool: Tool, applied: AppliedPolicy, kind: RequirementKind, frozen: dict[str, JsonValue]
+) -> Question:
+    """Return what people are asked about a call with these frozen arguments.
+
+    Raises:
+        ValueError: the arguments do not fit what they are asked; the message is for the model.
+    """
     choices, text = _choices(tool, frozen) if kind is RequirementKind.user_feedback else ([], None)
-    definition = tool_definition(tool)
-    schema = definition.signature.schema
+    schema = tool_definition(tool).signature.schema
     return Question(
         kind=kind,
         arguments_schema=schema,
         question=text,
-        fields=[_input_field(schema, name) for name in definition.input_fields],
+        fields=[_input_field(schema, name) for name in applied.fields],
         choices=choices,
         multiple=kind is RequirementKind.user_feedback and frozen.get("multiple") is True,
-        approval=tool.approval,
+        approval=applied.approval,
     )
 
 

@@ -13,6 +13,7 @@ from kern.components.steps.review import (
     fields_of,
 )
 from kern.pipeline.nodes import Ask, Node, NodeKind, OnRefusal, Shape
+from kern.tools.code_digest import code_digest
 from kern.tools.reconciling import NO_RULES, OutcomeRules
 from kern.values.states import RequirementKind
 
@@ -240,6 +241,11 @@ def _review(review: HumanReview) -> Ask | None:
         kind=RequirementKind.output_review,
         message=review.output_review_message,
         always=not callable(review.requires_output_review),
+        predicate=(
+            code_digest(review.requires_output_review)
+            if callable(review.requires_output_review)
+            else None
+        ),
         on_reject=OnRefusal(review.on_reject or "retry"),
         revisions=review.max_revisions,
         approval=review.approval,

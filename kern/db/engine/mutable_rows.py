@@ -55,6 +55,8 @@ class MutableRun(PlainRow):
     error_code: str | None
     error_message: str | None
     turn: int
+    policy: str | None
+    executed_policy: str | None
     shape: str | None
     steps_opened: int
     steps_known: int
@@ -216,6 +218,7 @@ class MutableStep(PlainRow):
     waits: bool
     outcome: str | None
     is_stopped: bool
+    is_ungated: bool | None
     source: str
     given: JsonValue
     values: dict[str, JsonValue] | None

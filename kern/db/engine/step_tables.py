@@ -33,7 +33,8 @@ class StepRow(KernRow, table=True):
     content it is, or `in:` and the step in whose `given` it is. `last_id` is the step that holds
     its content, if that is not itself. A step that is done again opens what it holds in its next
     `round`. `path_key` names its place in the run: instances of later rounds, which are
-    `is_repeated`, have that of the first.
+    `is_repeated`, have that of the first. `is_ungated` says that it had begun before its node got
+    its gate, from a stricter worker.
     """
 
     __tablename__ = "kern_steps"
@@ -62,6 +63,7 @@ class StepRow(KernRow, table=True):
     waits: bool = False
     outcome: str | None = None
     is_stopped: bool = False
+    is_ungated: bool | None = None
     source: str
     given: JsonValue = Field(default=None, sa_column=Column(JsonText, nullable=True))
     values: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)

@@ -65,6 +65,9 @@ class RunRow(KernRow, table=True):
     `root_run_id` of the whole, and the ids of all above it, from the root on, in `ancestors`;
     `path` has the names from the root's to its own. A run at the root has none of these.
 
+    `policy` is the digest of the policy that was pinned when the run at the root was accepted, and
+    `executed_policy` that of the worker that executed it last, where that differs.
+
     A workflow's run has the digest of its `shape`, and counts of the steps that it opened, is known
     to take, and has done.
     """
@@ -98,6 +101,8 @@ class RunRow(KernRow, table=True):
     error_code: str | None = None
     error_message: str | None = Field(default=None, sa_type=Text)
     turn: int = 0
+    policy: str | None = None
+    executed_policy: str | None = None
     shape: str | None = None
     steps_opened: int = 0
     steps_known: int = 0

@@ -11,6 +11,7 @@ from kern.db.engine.mutable_rows import (
     MutableToolCall,
 )
 from kern.db.engine.plain_rows import PlainRow, TypedTable
+from kern.db.engine.policy_tables import PolicyRow, WorkerRow
 from kern.db.engine.records import (
     ChainHeadRecord,
     DecisionRecord,
@@ -58,4 +59,6 @@ EVENTS: TypedTable[EventRecord, PlainRow] = TypedTable(EventRow, PlainRow)
 # The same, and their rows are never read as a whole.
 FILES: TypedTable[object, PlainRow] = TypedTable(FileRow, PlainRow)
 SHAPES: TypedTable[object, PlainRow] = TypedTable(ShapeRow, PlainRow)
+POLICIES: TypedTable[object, PlainRow] = TypedTable(PolicyRow, PlainRow)
+WORKERS: TypedTable[object, PlainRow] = TypedTable(WorkerRow, PlainRow)
 DELETED_RUNS: TypedTable[object, PlainRow] = TypedTable(DeletedRunRow, PlainRow)

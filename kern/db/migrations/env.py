@@ -2,12 +2,12 @@
 
 from alembic import context
 
-from kern.db.engine import step_tables, tables
+from kern.db.engine import policy_tables, step_tables, tables
 from kern.db.engine.base import KernRow
 from kern.db.engine.schema import schema_of
 from kern.db.migrations.migrate import VERSION_TABLE, prepare_schema
 
-_ = tables, step_tables
+_ = tables, step_tables, policy_tables
 connection = context.config.attributes["connection"]
 prepare_schema(connection)
 context.configure(

@@ -216,6 +216,7 @@ def summary_of(run: RunRecord) -> RunOutput:
         created_at=run.created_at,
         finished_at=run.finished_at,
         error=error,
+        policy_digest=run.policy,
     )
 
 

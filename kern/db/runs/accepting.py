@@ -16,11 +16,12 @@ from kern.db.journal.events import append, events_of
 from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.reading import files
 from kern.db.reading.run_outputs import run_row
-from kern.db.runs import lifecycle, session_queue
+from kern.db.runs import lifecycle, policies, session_queue
 from kern.db.runs.deleted import is_deleted
 from kern.db.runs.session_state import change_state
 from kern.errors import Conflict
 from kern.media import Attachment
+from kern.pipeline.strictness import DeclaredPolicy
 from kern.session_state import changes_of
 from kern.values.canonical import canonical_json
 
@@ -38,9 +39,11 @@ def accept(
     run_id: str,
     session_id: str,
     attachments: Sequence[Attachment] = (),
+    declared: DeclaredPolicy | None = None,
 ) -> Delivery | None:
     """Insert a run with what came with its input, and what starts it.
 
+    `declared` is the policy of the accepting process, which is pinned on the run.
     None when the same run was accepted before, or waits for another run of its session.
 
     Raises:
@@ -70,6 +73,8 @@ def accept(
         is_queued=is_queued,
         last_event=1,
         is_streamed=request.stream,
+        policy=None if declared is None else policies.store(tx, declared, now),
+        shape=_shape(declared, request.component_id),
         input=request.input,
         dependencies=request.dependencies,
         run_metadata=request.metadata,
@@ -123,6 +128,13 @@ def _session(
     )
     add_row(tx, SESSIONS, session)
     return session
+
+
+def _shape(declared: DeclaredPolicy | None, component_id: str) -> str | None:
+    """Return the digest of the shape that a workflow's run is pinned to; None for other runs."""
+    if declared is None or component_id not in declared.policy.components:
+        return None
+    return declared.policy.components[component_id].shape
 
 
 def _same_run(

@@ -18,7 +18,7 @@ from kern.db.engine.unit_of_work import hold_all
 from kern.db.journal.events import append
 from kern.db.reading.run_outputs import no_run
 from kern.db.reading.run_trees import has_ended, path_of, root_of
-from kern.db.runs import session_queue
+from kern.db.runs import policies, session_queue
 from kern.values.ids import new_id
 from kern.values.states import RunStatus
 
@@ -44,12 +44,14 @@ _FILES = select(_messages.c.files).where(
 def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime) -> str:
     """Insert a child of a run that this transaction holds and that has not ended; return its id.
 
-    It has the session, the owner and the dependencies of its parent, whose workflow starts it.
+    It has the session, the owner, the dependencies and the policy of its parent, whose workflow
+    starts it.
     """
     session = session_queue.lock_session(tx, parent.session_id)
     if session is None:
         raise no_run(parent.id)
     session.parts += 1
+    pinned = policies.component_policy(tx, parent.policy, child.component_id)
     run = new_row(
         RUNS,
         id=new_id(),
@@ -64,6 +66,8 @@ def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime)
         number=-session.parts,
         last_event=1,
         is_streamed=parent.is_streamed,
+        policy=parent.policy,
+        shape=None if pinned is None else pinned.shape,
         input=child.input,
         idempotency_key=child.idempotency_key,
         dependencies=parent.dependencies,

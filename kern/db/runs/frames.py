@@ -211,6 +211,11 @@ def pin(tx: Session, run: MutableRun, shape: Shape, now: datetime) -> None:
     if run.shape is not None:
         return
     run.shape = shape.digest
+    store_shape(tx, shape, now)
+
+
+def store_shape(tx: Session, shape: Shape, now: datetime) -> None:
+    """Store a shape under its digest, unless it is there."""
     if execute(tx, _HAS_SHAPE, digest=shape.digest).first() is None:
         add(tx, SHAPES, digest=shape.digest, shape=shape.pinned, created_at=now)
 

@@ -30,6 +30,8 @@ _RESET: dict[str, object] = {
     "first_token_seconds": None,
     "working_seconds": 0.0,
     "waiting_seconds": 0.0,
+    "policy": None,
+    "executed_policy": None,
     "shape": None,
     "steps_opened": 0,
     "steps_known": 0,

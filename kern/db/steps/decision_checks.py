@@ -113,7 +113,7 @@ def refuse(frames: StoredFrames, problem: str) -> None:
 def matches_approved_input(frames: StoredFrames, frame: StepRecord) -> bool:
     """Whether a step's call has the arguments that a person approved, if it is gated."""
     call = lifecycle.hold_call(frames.tx, frame.call_id)
-    if call is None or frames.shape.by_id[frame.node].gate is None:
+    if call is None or frames.shape.by_id[frame.node].gate is None or frame.is_ungated:
         return True
     gate_call = _gate_call(frames, frame)
     if gate_call is None:
@@ -145,7 +145,7 @@ def _is_gated(frames: StoredFrames, frame: StepRecord) -> bool:
 
 def _begins_as_approved(frames: StoredFrames, frame: StepRecord) -> bool:
     node = frames.shape.by_id[frame.node]
-    if node.gate is None:
+    if node.gate is None or frame.is_ungated:
         return True
     if node.gate.choices:
         return _takes_chosen_routes(frames, frame, node)

@@ -78,6 +78,8 @@ def new_call(
 def ask(frames: StoredFrames, frame: MutableStep) -> None:
     """Open the requirement of a frame's phase."""
     frame.version += 1
+    if frame.phase == Phase.gate.value:
+        frame.is_ungated = None
     spec, arguments = _ask_of_phase(frames, frame)
     call = new_call(frames, frame, arguments)
     call.gate, call.effect = spec.kind.value, Effect.read.value

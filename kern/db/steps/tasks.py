@@ -52,7 +52,10 @@ class Execute:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """The user's code has to decide what a container does; `version` is that of the question."""
+    """The user's code has to decide what a container does; `version` is that of the question.
+
+    `predicate` is the digest of the code that was pinned for a review.
+    """
 
     step_id: str
     node: str
@@ -62,6 +65,7 @@ class Evaluate:
     arguments: dict[str, JsonValue]
     content: JsonValue
     facts: Facts
+    predicate: str | None = None
 
 
 @dataclass(frozen=True)

@@ -52,23 +52,33 @@ from kern.db.steps.tasks import (
     StepCall,
     Task,
 )
+from kern.db.steps.tightening import tighten
 from kern.db.turns import calls
 from kern.db.turns.attempts import Claim, Execution, Settled, Storing
 from kern.pipeline.frames import Phase
 from kern.pipeline.machine import EVALUATION_FAILED, Machine
 from kern.pipeline.nodes import Shape
+from kern.pipeline.strictness import DeclaredPolicy
 from kern.values.canonical import canonical_json
 from kern.values.states import RunStatus, ToolCallStatus, ToolOutcome
 
 _Begin = Callable[[Session, str], Execution | Settled]
 
 
-def begin(tx: Session, run_id: str, shape: Shape, now: datetime) -> PipelineOutcome:
-    """Open a run's pipeline, or return everything that is open in it."""
+def begin(
+    tx: Session,
+    run_id: str,
+    shape: Shape,
+    now: datetime,
+    *,
+    declared: DeclaredPolicy | None = None,
+) -> PipelineOutcome:
+    """Open a run's pipeline, or return everything that is open in it; `shape` is the worker's."""
     run = lifecycle.lock(tx, run_id)
     if RunStatus(run.status).is_final:
         return PipelineOutcome(ended=True)
     run_timing.begin(run, now)
+    tighten(tx, run, declared, now)
     pin(tx, run, shape, now)
     frames = StoredFrames(tx, run, now)
     if frames.root() is None:
@@ -81,10 +91,19 @@ def begin(tx: Session, run_id: str, shape: Shape, now: datetime) -> PipelineOutc
     return _outcome(frames, frames.in_run())
 
 
-def take(tx: Session, run_id: str, lane: str, claim: Claim | None, now: datetime) -> Task:
+def take(
+    tx: Session,
+    run_id: str,
+    lane: str,
+    claim: Claim | None,
+    now: datetime,
+    *,
+    declared_by: Callable[[str], DeclaredPolicy | None] = lambda _: None,
+) -> Task:
     """Return what has to be done next in a lane; `claim` takes the call for it.
 
-    Without a claim nothing is taken: it returns `NoPlace` where something would be.
+    Without a claim nothing is taken: it returns `NoPlace` where something would be. `declared_by`
+    returns what this worker declares for a component.
 
     Raises:
         NotFound: there is no such run or step.
@@ -92,6 +111,7 @@ def take(tx: Session, run_id: str, lane: str, claim: Claim | None, now: datetime
     run = lifecycle.lock(tx, run_id)
     if RunStatus(run.status).is_final:
         return PipelineOutcome(ended=True)
+    tighten(tx, run, declared_by(run.component_id), now)
     frames = StoredFrames(tx, run, now, lane)
     begin_call = partial(calls.begin, claim=claim, now=now)
     # Whoever asks for a lane knows it: it needs no further announcement.
@@ -257,7 +277,7 @@ def _settled(frames: StoredFrames, frame: MutableStep, call: Settled) -> Task | 
 
 
 def _evaluation(frames: StoredFrames, frame: MutableStep, phase: Phase) -> Evaluate:
-    arguments = arguments_of(frames, frame)
+    arguments, review = arguments_of(frames, frame), frames.shape.by_id[frame.node].review
     if phase is Phase.until:
         has_content = frame.last_id is not None
         arguments["input"] = frames.content(frame) if has_content else frames.given(frame)
@@ -271,6 +291,7 @@ def _evaluation(frames: StoredFrames, frame: MutableStep, phase: Phase) -> Evalu
         arguments=arguments,
         content=frames.content(frame) if phase is Phase.judge else None,
         facts=_facts(frames),
+        predicate=None if review is None else review.predicate,
     )
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import JsonValue
 
 from kern.contracts.messages import Gate
+from kern.contracts.policy import Policy
 from kern.values.states import Effect
 
 
@@ -25,17 +26,23 @@ class Claim:
         worker: The process that it is in.
         scheduled_at: When Temporal scheduled it, which orders attempts; None: after all others.
         is_alive: Tells by its token whether an attempt is executing in this process.
+        effect_of: Returns the effect that this process declares for a component's tool. The
+            stricter of that and of the call's own applies.
     """
 
     token: str
     worker: str | None = None
     scheduled_at: datetime | None = None
     is_alive: Callable[[str], bool] = none_alive
+    effect_of: Callable[[str, str], Effect] = lambda _component_id, _name: Effect.read
 
 
 @dataclass(frozen=True)
 class Execution:
-    """A call that this attempt holds and has to execute."""
+    """A call that this attempt holds and has to execute.
+
+    `gate` is what it waited for, and `policy` is what was pinned on its run.
+    """
 
     component_id: str
     name: str
@@ -52,6 +59,8 @@ class Execution:
     state: dict[str, JsonValue] = field(default_factory=dict)
     dependencies: dict[str, JsonValue] = field(default_factory=dict)
     metadata: dict[str, JsonValue] = field(default_factory=dict)
+    gate: str | None = None
+    policy: Policy | None = None
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ from kern.db.engine.typed_tables import RUNS, TOOL_CALLS
 from kern.db.engine.unit_of_work import hold
 from kern.db.journal.events import record
 from kern.db.reading.run_outputs import effective_arguments, effective_key, session_state
-from kern.db.runs import lifecycle, step_waits
+from kern.db.runs import lifecycle, policies, step_waits
 from kern.db.runs.session_state import change_state
 from kern.db.turns import child_results, late_results, unknown_outcomes
 from kern.db.turns.attempts import Claim, Execution, LeftOpen, Settled, Storing
@@ -106,7 +106,7 @@ def begin(
     if call.token != claim.token and _is_older(claim, call, now):
         return Settled(is_superseded=True)
     if call.token != claim.token and call.status in _STARTED:
-        if Effect(call.effect) is Effect.once:
+        if Effect.once in (Effect(call.effect), claim.effect_of(run.component_id, call.name)):
             return _left_open(tx, run, call, claim, now)
         _record(tx, run, call, "repeated", now)
     if not is_as_approved(tx, call, requirements):
@@ -342,4 +342,6 @@ def _execution_of(tx: Session, run: MutableRun, call: ToolCallRecord) -> Executi
         state=session_state(tx, run.session_id),
         dependencies=run.dependencies,
         metadata=run.run_metadata,
+        gate=call.gate,
+        policy=policies.read(tx, run.policy),
     )

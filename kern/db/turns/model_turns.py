@@ -12,6 +12,7 @@ from kern.context.history_window import Window
 from kern.context.instructions import Context
 from kern.contracts.answers import Answer, NewCall, Question
 from kern.contracts.messages import Child, Gate, PlannedCall, TurnOutcome
+from kern.contracts.policy import Policy
 from kern.db.decisions.reminders import gate_of
 from kern.db.decisions.requirements import pending_gate
 from kern.db.engine.mutable_rows import MutableRun
@@ -30,9 +31,10 @@ from kern.db.reading.run_outputs import (
     tool_executions,
 )
 from kern.db.reading.run_trees import path_of, root_of
-from kern.db.runs import child_runs, lifecycle
+from kern.db.runs import child_runs, lifecycle, policies
 from kern.db.runs.idempotency import new_key
 from kern.models.base import ModelResponse
+from kern.pipeline.strictness import DeclaredPolicy
 from kern.run import Message, ToolExecution
 from kern.values.canonical import arguments_digest
 from kern.values.ids import new_id
@@ -55,6 +57,7 @@ class Conversation:
     """What a turn starts from; `outcome` is set if this turn was stored before.
 
     `input` is the run's input, and `calls` are its calls so far, if the component reads them.
+    `policy` is what was pinned on the run.
     """
 
     component_id: str
@@ -69,6 +72,7 @@ class Conversation:
     input: str = ""
     calls: Sequence[ToolExecution] = ()
     is_child: bool = False
+    policy: Policy | None = None
 
 
 def load(tx: Session, run_id: str, turn: int, context_of: Callable[[str], Context]) -> Conversation:
@@ -114,6 +118,7 @@ def load(tx: Session, run_id: str, turn: int, context_of: Callable[[str], Contex
         input=run.input,
         calls=tool_executions(tx, run_id) if context.shows_calls else (),
         is_child=run.parent_run_id is not None,
+        policy=policies.read(tx, run.policy),
     )
 
 
@@ -137,11 +142,23 @@ def outcome_of(tx: Session, run: RunRecord, turn: int) -> TurnOutcome:
     return TurnOutcome(calls=tuple(_planned(tx, call, pending_gate(tx, call.id)) for call in calls))
 
 
-def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) -> TurnOutcome:
-    """Store an answer with its calls and requirements, or return the outcome stored before."""
+def store(
+    tx: Session,
+    run_id: str,
+    turn: int,
+    answer: Answer,
+    now: datetime,
+    *,
+    declared: DeclaredPolicy | None = None,
+) -> TurnOutcome:
+    """Store an answer with its calls and requirements, or return the outcome stored before.
+
+    `declared` is the policy of the worker.
+    """
     run = lifecycle.lock(tx, run_id)
     if turn <= run.turn:
         return outcome_of(tx, run, turn)
+    policies.note_executing(tx, run, declared, now)
     if run.turn and not RunStatus(run.status).is_final:
         unfinished = outcome_of(tx, run, run.turn)
         if unfinished.calls:

@@ -27,6 +27,8 @@ _COMPOSED = {
 _STORED = {
     "late_result_refused": "An attempt reported a `result` after a person had decided what became "
     "of the call. The decision stands.",
+    "policy_tightened": "A worker whose code is stricter than what the run pinned executes it: the "
+    "run keeps to the stricter gates and limits from now on.",
     "requirement_approved": "Somebody approved; the quorum is not reached yet.",
     "requirement_cancelled": "The run ended or was cancelled before anybody decided.",
     "requirement_escalated": "The people of `to` may decide as well from now on.",
@@ -59,6 +61,7 @@ _STORED = {
     "tool_call_completed": "A call has its result.",
     "tool_call_failed": "An attempt did not begin the call, or the tool raised an error; the call "
     "is tried again.",
+    "tool_call_gated": "A worker whose code is stricter asks people before the call begins.",
     "tool_call_refused": "The model asked for a call that cannot be made, and gets the reason.",
     "tool_call_repeated": "A call is executed again, since its worker died.",
     "tool_call_started": "A worker executes a call.",

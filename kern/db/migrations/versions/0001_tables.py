@@ -66,6 +66,25 @@ def upgrade() -> None:
     op.create_index("kern_outbox_by_run_id", "kern_outbox", ["run_id"])
     op.create_index("kern_outbox_by_time", "kern_outbox", ["next_at"])
     op.create_table(
+        "kern_policies",
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("policy", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name="kern_policies_pkey"),
+    )
+    op.create_table(
+        "kern_workers",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("host", sa.String(), nullable=False),
+        sa.Column("process", sa.Integer(), nullable=False),
+        sa.Column("policies", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("beat_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="kern_workers_pkey"),
+    )
+    op.create_index("kern_workers_by_beat_at", "kern_workers", ["beat_at"])
+    op.create_table(
         "kern_sessions",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("user_id", sa.String(), nullable=True),
@@ -139,6 +158,8 @@ def upgrade() -> None:
         sa.Column("error_code", sa.String(), nullable=True),
         sa.Column("error_message", sa.Text(), nullable=True),
         sa.Column("turn", sa.Integer(), nullable=False),
+        sa.Column("policy", sa.String(), nullable=True),
+        sa.Column("executed_policy", sa.String(), nullable=True),
         sa.Column("shape", sa.String(), nullable=True),
         sa.Column("steps_opened", sa.Integer(), nullable=False),
         sa.Column("steps_known", sa.Integer(), nullable=False),
@@ -219,6 +240,7 @@ def upgrade() -> None:
         sa.Column("waits", sa.Boolean(), nullable=False),
         sa.Column("outcome", sa.String(), nullable=True),
         sa.Column("is_stopped", sa.Boolean(), nullable=False),
+        sa.Column("is_ungated", sa.Boolean(), nullable=True),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("given", sa.Text(), nullable=True),
         sa.Column("values", sa.Text(), nullable=True),
@@ -353,6 +375,8 @@ def downgrade() -> None:
     op.drop_table("kern_runs")
     op.drop_table("kern_files")
     op.drop_table("kern_shapes")
+    op.drop_table("kern_policies")
+    op.drop_table("kern_workers")
     op.drop_table("kern_sessions")
     op.drop_table("kern_outbox")
     op.drop_table("kern_deleted_runs")

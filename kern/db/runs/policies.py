@@ -1,0 +1,110 @@
+"""Policies in the database: stored once under their digest, and pinned on runs.
+
+The transaction that accepts a run stores its policy; the runs inside it have the same. A policy
+never changes, so a process writes each at most once, and reads each at most once.
+"""
+
+from datetime import datetime
+from functools import lru_cache
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import bindparam, event, select
+from sqlmodel import Session
+
+from kern.contracts.policy import ComponentPolicy, Policy
+from kern.db.engine.mutable_rows import MutableRun
+from kern.db.engine.plain_rows import add, execute
+from kern.db.engine.typed_tables import POLICIES
+from kern.db.runs.frames import store_shape
+from kern.errors import NotFound
+from kern.pipeline.strictness import DeclaredPolicy
+
+_policies = POLICIES.table
+_POLICY = select(_policies.c.policy).where(_policies.c.digest == bindparam("digest"))
+_HAS_POLICY = select(_policies.c.digest).where(_policies.c.digest == bindparam("digest"))
+
+_MOST_REMEMBERED = 4096
+# The digests that each database is known to have, by its engine.
+_stored: WeakKeyDictionary[object, set[str]] = WeakKeyDictionary()
+
+
+def store(tx: Session, declared: DeclaredPolicy, now: datetime) -> str:
+    """Store a policy with its shapes, unless the database has it; return its digest."""
+    policy_digest = declared.policy.digest
+    digests = _stored.setdefault(tx.get_bind(), set())
+    if policy_digest in digests:
+        return policy_digest
+    if execute(tx, _HAS_POLICY, digest=policy_digest).first() is None:
+        for shape in declared.shapes:
+            store_shape(tx, shape, now)
+        add(
+            tx,
+            POLICIES,
+            digest=policy_digest,
+            version=declared.policy.version,
+            policy=declared.policy.pinned,
+            created_at=now,
+        )
+    event.listen(tx, "after_commit", lambda _: _remember(digests, policy_digest), once=True)
+    return policy_digest
+
+
+def _remember(digests: set[str], policy_digest: str) -> None:
+    # Agents that are made per request may each have a policy of its own.
+    if len(digests) >= _MOST_REMEMBERED:
+        digests.clear()
+    digests.add(policy_digest)
+
+
+def note_executing(
+    tx: Session, run: MutableRun, declared: DeclaredPolicy | None, now: datetime
+) -> None:
+    """Note which policy the worker declares that executes a run, if it is not the pinned one.
+
+    A run that has none, since a version without policies accepted it, is pinned to the worker's.
+    """
+    if declared is None:
+        return
+    if run.policy is None:
+        run.policy = store(tx, declared, now)
+    own = declared.policy
+    if own.digest != run.policy:
+        pinned = component_policy(tx, run.policy, run.component_id)
+        if pinned != own.components.get(run.component_id):
+            run.executed_policy = store(tx, declared, now)
+            return
+    run.executed_policy = None
+
+
+def read(tx: Session, policy_digest: str | None) -> Policy | None:
+    """Return the policy of a digest; None for none.
+
+    Raises:
+        NotFound: there is no such policy.
+    """
+    if policy_digest is None:
+        return None
+    cached = _cached(policy_digest)
+    if not cached:
+        content = execute(tx, _POLICY, digest=policy_digest).scalars().first()
+        if content is None:
+            message = (
+                f"There is no policy with the digest {policy_digest!r}: nothing is executed of a "
+                "run without the policy that it pinned. Restore the table kern_policies."
+            )
+            raise NotFound(message)
+        cached.append(Policy.read(content))
+    return cached[0]
+
+
+def component_policy(
+    tx: Session, policy_digest: str | None, component_id: str
+) -> ComponentPolicy | None:
+    """Return what a run pinned for a component; None if it pinned nothing for it."""
+    policy = read(tx, policy_digest)
+    return None if policy is None else policy.components.get(component_id)
+
+
+@lru_cache(maxsize=256)
+def _cached(policy_digest: str) -> list[Policy]:  # noqa: ARG001  the key of the cache
+    return []

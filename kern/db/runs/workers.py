@@ -1,0 +1,120 @@
+"""The processes that execute runs, each with the policies that it declares for its components."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam
+from sqlmodel import Session
+
+from kern.contracts.policy import differences
+from kern.contracts.reports import PolicyDifference, WorkerPolicies
+from kern.db.engine.columns import UtcDateTime
+from kern.db.engine.plain_rows import add, execute
+from kern.db.engine.typed_tables import WORKERS
+from kern.db.runs import policies
+from kern.pipeline.strictness import DeclaredPolicy
+
+BEAT_SECONDS = 15.0
+# A worker that has not reported for this long is considered gone.
+_GONE_AFTER = timedelta(seconds=4 * BEAT_SECONDS)
+
+_workers = WORKERS.table
+_BEAT = (
+    _workers.update()
+    .where(_workers.c.id == bindparam("worker_id"))
+    .values(policies=bindparam("declared"), beat_at=bindparam("now", type_=UtcDateTime))
+)
+_LEAVE = _workers.delete().where(_workers.c.id == bindparam("worker_id"))
+_FORGET = _workers.delete().where(_workers.c.beat_at < bindparam("before", type_=UtcDateTime))
+_PRESENT = (
+    _workers.select()
+    .where(_workers.c.beat_at >= bindparam("since", type_=UtcDateTime))
+    .order_by(_workers.c.started_at, _workers.c.id)
+)
+
+
+@dataclass(frozen=True)
+class WorkerIdentity:
+    """A process, as people find it again."""
+
+    id: str
+    host: str
+    process: int
+    started_at: datetime
+
+
+def beat(
+    tx: Session,
+    worker: WorkerIdentity,
+    declared: Mapping[str, DeclaredPolicy],
+    now: datetime,
+) -> None:
+    """Report that a worker is there, and what it declares for each of its components."""
+    digests = {
+        component_id: policies.store(tx, policy, now) for component_id, policy in declared.items()
+    }
+    if execute(tx, _BEAT, worker_id=worker.id, declared=digests, now=now).rowcount:
+        return
+    # Rows of workers that were killed.
+    execute(tx, _FORGET, before=now - _GONE_AFTER)
+    add(
+        tx,
+        WORKERS,
+        id=worker.id,
+        host=worker.host,
+        process=worker.process,
+        policies=digests,
+        started_at=worker.started_at,
+        beat_at=now,
+    )
+
+
+def leave(tx: Session, worker_id: str) -> None:
+    """Forget a worker that stops."""
+    execute(tx, _LEAVE, worker_id=worker_id)
+
+
+def present_workers(tx: Session, now: datetime) -> list[WorkerPolicies]:
+    """Return the workers that reported lately, the oldest first."""
+    return [
+        WorkerPolicies(name=f"{row.host}:{row.process}", policies=row.policies)
+        for row in execute(tx, _PRESENT, since=now - _GONE_AFTER)
+    ]
+
+
+def differing(tx: Session, workers: Sequence[WorkerPolicies]) -> list[PolicyDifference]:
+    """Return the components for which workers declare different policies."""
+    different: list[PolicyDifference] = []
+    components = sorted({component for worker in workers for component in worker.policies})
+    for component_id in components:
+        digests = [
+            (worker.name, worker.policies[component_id])
+            for worker in workers
+            if component_id in worker.policies
+        ]
+        distinct = list(dict.fromkeys(digest for _, digest in digests))
+        if len(distinct) > 1:
+            texts = [
+                text
+                for second in distinct[1:]
+                for text in policy_differences(tx, distinct[0], second)
+            ]
+            different.append(
+                PolicyDifference(
+                    component_id=component_id, workers=digests, changes=list(dict.fromkeys(texts))
+                )
+            )
+    return different
+
+
+def policy_differences(tx: Session, digest: str, second_digest: str) -> list[str]:
+    """Return in words what differs in the components that two policies share, by their ids."""
+    policy, second = policies.read(tx, digest), policies.read(tx, second_digest)
+    if policy is None or second is None:
+        return []
+    return [
+        f"{component_id}: {text}"
+        for component_id in sorted(policy.components.keys() & second.components.keys())
+        for text in differences(policy.components[component_id], second.components[component_id])
+    ]
