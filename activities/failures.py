@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, Fa
 
 from kern.db.engine.store import Store
 from kern.db.runs import deleted
-from kern.errors import KernError, NotFound
+from kern.errors import DatabaseFailure, KernError, NotFound
 from kern.models.base import ProviderError
 from kern.process.logs import get_logger
 
@@ -93,7 +93,8 @@ def _is_awaited() -> bool:
 def _kern_failure(error: KernError) -> ApplicationError:
     if isinstance(error, NotFound):
         return not_here("What the run needs is not in this worker")
-    if error.retryable:
+    if error.retryable or isinstance(error, DatabaseFailure):
+        # A database that somebody has to mend is no fault of the run's, which continues afterwards.
         return try_again(error.code, "A dependency does not answer")
     return ApplicationError(
         f"The run cannot continue ({error.code}); the worker's log says why",

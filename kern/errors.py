@@ -13,6 +13,7 @@
     │   ├── RunEnded          run_ended              5   409
     │   └── SessionBusy       session_busy           5   409  yes
     ├── Unavailable           unavailable            6   503  yes
+    ├── DatabaseFailure       database_failure       1   500
     └── AuditBroken           audit_broken           8   500
 
 `code` is stable, for programs; `exit_code` is the CLI's; `retryable` says whether the same call may
@@ -107,6 +108,12 @@ class Unavailable(KernError):
     exit_code = 6
     http_status = 503
     retryable = True
+
+
+class DatabaseFailure(KernError):
+    """The database answers with an error that does not pass by itself; somebody has to mend it."""
+
+    code = "database_failure"
 
 
 class AuditBroken(KernError):

@@ -13,8 +13,9 @@ from kern.client.server.embedded import status
 from kern.client.service.ports import Deliverer
 from kern.client.service.service import Service
 from kern.contracts.reports import Backlog
+from kern.db.engine.driver_errors import reason
 from kern.db.engine.from_settings import database_file, open_store
-from kern.db.engine.store import Store, reason
+from kern.db.engine.store import Store
 from kern.db.journal.outbox import Delivery
 from kern.db.migrations import HEAD
 from kern.db.migrations.migrate import revision_of

@@ -44,6 +44,8 @@ class Settings(BaseSettings):
         database_url: The database that holds the runs, `postgresql://…` or `sqlite:///path`;
             default: SQLite in `home`.
         database_schema: The schema of Kern's tables on Postgres. SQLite has no schemas.
+        listen_url: Where notifications of Postgres are heard, if `database_url` is that of a pooler
+            in transaction mode; default: the same.
         heartbeat_seconds: An attempt without a heartbeat for this long is considered dead.
         shutdown_grace_seconds: How long a stopping worker lets tool calls finish.
         turns_per_history: A run's workflow continues with a new history after this many turns.
@@ -59,6 +61,7 @@ class Settings(BaseSettings):
     home: Path = Path(".kern")
     database_url: SecretStr | None = None
     database_schema: Annotated[str, AfterValidator(_schema)] = DEFAULT_SCHEMA
+    listen_url: SecretStr | None = None
     heartbeat_seconds: float = Field(default=10.0, ge=0.5, le=600)
     shutdown_grace_seconds: float = Field(default=30.0, ge=0, le=3600)
     turns_per_history: int = Field(default=500, ge=1, le=2000)

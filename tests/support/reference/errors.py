@@ -19,7 +19,8 @@ _ADVICE = {
     "ArgumentsChanged": "Read the requirement again, and decide on what it shows now.",
     "RunEnded": "Start a new run, or `retry_run` a workflow that failed.",
     "SessionBusy": 'Try again when the session\'s run has ended, or pass `on_busy="queue"`.',
-    "Unavailable": "Try again: what was acknowledged is kept. `kern doctor` names the part.",
+    "Unavailable": "Do as the message says: it names what was kept. `kern doctor` names the part.",
+    "DatabaseFailure": "Mend what the message names; runs continue by themselves afterwards.",
     "AuditBroken": "Find out who wrote to the database: the message names the first bad row.",
 }
 _INTRODUCTION = """\
