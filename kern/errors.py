@@ -24,8 +24,14 @@ from typing import ClassVar
 
 
 class KernError(Exception):
-    """The base of all errors that Kern raises on purpose."""
+    """The base of all errors that Kern raises on purpose.
 
+    Attributes:
+        run_id: The run that was or may have been accepted, where the error came after or during
+            that; the message says which.
+    """
+
+    run_id: str | None = None
     code: ClassVar[str] = "error"
     exit_code: ClassVar[int] = 1
     http_status: ClassVar[int] = 500
@@ -102,7 +108,7 @@ class SessionBusy(Conflict):
 
 
 class Unavailable(KernError):
-    """A service that Kern needs does not answer; the same call may succeed later."""
+    """A service that Kern needs does not answer; the message says what was kept nevertheless."""
 
     code = "unavailable"
     exit_code = 6

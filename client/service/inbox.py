@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from sqlmodel import Session
 
+from kern.client.service import acceptance
 from kern.client.service.ports import Deliverer
 from kern.contracts.reports import LONGEST_PAGE, Receipt, RequirementPage
 from kern.contracts.viewer import Viewer, system_user
@@ -148,14 +149,15 @@ class Inbox:
             return [deciding.resolve(tx, item, viewer, now, within=within) for item in submissions]
 
         reach("resolve.before_store")
-        stored = await self._store.write(decide)
+        with acceptance.deciding([item.requirement_id for item in submissions]):
+            stored = await self._store.write(decide)
         reach("resolve.after_store")
         return [await self._deliver(accepted) for accepted in stored]
 
     async def _deliver(self, accepted: Accepted) -> AcceptedDecision:
         delivered = None
         if accepted.delivery is not None:
-            delivered = await self._deliverer.deliver_accepted(accepted.delivery)
+            delivered = await acceptance.deliver(self._deliverer, accepted.delivery)
         receipt = Receipt(requirement=accepted.requirement, delivered=delivered)
         return AcceptedDecision(receipt, accepted.run_ids, accepted.stands_still)
 

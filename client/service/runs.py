@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from sqlmodel import Session
 
+from kern.client.service.acceptance import accepting_run, changing_run, deliver
 from kern.client.service.ports import Deliverer
 from kern.client.service.reports import read_report
 from kern.components.component import Component, definition_of
@@ -55,6 +56,7 @@ class Runs:
 
         Raises:
             NotAllowed: the request is in the name of somebody else.
+            Unavailable: it is not known whether the run was accepted; the error names it.
             KernError: it is refused, and nothing was changed.
         """
         if not viewer.is_operator and viewer.user_id != request.user_id:
@@ -64,18 +66,19 @@ class Runs:
         attachments = await asyncio.to_thread(read_all, request.media) if request.media else []
         now = datetime.now(UTC)
         reach("accept.before_store")
-        delivery = await self._store.write(
-            lambda tx: accepting.accept(
-                tx,
-                request,
-                component_kind=definition_of(component).kind,
-                initial_state=definition_of(component).initial_state,
-                now=now,
-                run_id=run_id,
-                session_id=session_id,
-                attachments=attachments,
+        with accepting_run(run_id):
+            delivery = await self._store.write(
+                lambda tx: accepting.accept(
+                    tx,
+                    request,
+                    component_kind=definition_of(component).kind,
+                    initial_state=definition_of(component).initial_state,
+                    now=now,
+                    run_id=run_id,
+                    session_id=session_id,
+                    attachments=attachments,
+                )
             )
-        )
         reach("accept.after_store")
         return await self._deliver(run_id, delivery)
 
@@ -90,7 +93,8 @@ class Runs:
         require_id("run_id", run_id)
         now = datetime.now(UTC)
         reach("cancel.before_store")
-        delivery = await self._store.write(lambda tx: lifecycle.cancel(tx, run_id, viewer, now))
+        with changing_run(run_id, "cancellation"):
+            delivery = await self._store.write(lambda tx: lifecycle.cancel(tx, run_id, viewer, now))
         reach("cancel.after_store")
         return await self._deliver(run_id, delivery)
 
@@ -104,7 +108,8 @@ class Runs:
         """
         require_id("run_id", run_id)
         now = datetime.now(UTC)
-        delivery = await self._store.write(lambda tx: retries.retry(tx, run_id, viewer, now))
+        with changing_run(run_id, "retry"):
+            delivery = await self._store.write(lambda tx: retries.retry(tx, run_id, viewer, now))
         return await self._deliver(run_id, delivery)
 
     async def read(self, viewer: Viewer, run_id: str) -> RunOutput:
@@ -194,5 +199,5 @@ class Runs:
     async def _deliver(self, run_id: str, delivery: Delivery | None) -> Acceptance:
         if delivery is None:
             return Acceptance(run_id, is_new=False, delivered=True)
-        delivered = await self._deliverer.deliver_accepted(delivery)
+        delivered = await deliver(self._deliverer, delivery)
         return Acceptance(run_id, is_new=True, delivered=delivered)

@@ -6,7 +6,7 @@ from typing import Any, Literal, overload
 
 from kern.components import event_iterators
 from kern.components.component import Component
-from kern.components.operations import EventReader, Operations, Show
+from kern.components.operations import EventReader, Show
 from kern.components.runner import Work, runner_for
 from kern.components.served import ServedComponent
 from kern.contracts.viewer import Viewer
@@ -196,11 +196,13 @@ class RunMethods(ServedComponent):
             NotAllowed: the run belongs to somebody else.
             RunEnded: the run has ended already.
         """
-        return self._typed(self._do(_cancelling(self._viewer(user_id), run_id)))
+        viewer = self._viewer(user_id)
+        return self._typed(self._do(lambda service: service.interaction.cancel(viewer, run_id)))
 
     async def acancel_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
         """As `cancel_run`, for async callers."""
-        return await self._atyped(_cancelling(self._viewer(user_id), run_id))
+        viewer = self._viewer(user_id)
+        return await self._atyped(lambda service: service.interaction.cancel(viewer, run_id))
 
     def get_run_output(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
         """Read a run as it stands.
@@ -265,11 +267,3 @@ class _Decided:
         return lambda service: service.interaction.stream_continued(
             self.viewer, component, self.run_id, self.requirements, show
         )
-
-
-def _cancelling(viewer: Viewer, run_id: str) -> Work[RunOutput]:
-    async def cancel(service: Operations) -> RunOutput:
-        await service.runs.cancel(viewer, run_id)
-        return await service.runs.read(viewer, run_id)
-
-    return cancel
