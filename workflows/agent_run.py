@@ -27,6 +27,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from kern.contracts.messages import (
     CloseInput,
     Nothing,
+    OpenWork,
     PlannedCall,
     Resolved,
     RunCursor,
@@ -92,6 +93,14 @@ class AgentRun:
         """Answer when the run is idle and knows all the resolutions that the caller knows."""
         await workflow.wait_condition(lambda: self._has_moved_on or self._has_stopped(query))
         return Stop(moved=self._has_moved_on)
+
+    @workflow.query(name="open_work")
+    def open_work(self) -> OpenWork:
+        """Answer what the run waits for, for whoever compares it with the rows."""
+        return OpenWork(
+            requirements=tuple(sorted(self._gates.waiting - self._gates.resolved)),
+            children=tuple(sorted(self._gates.children)),
+        )
 
     @workflow.signal(name="told")
     def child_reported(self, report: Told) -> None:

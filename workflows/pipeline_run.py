@@ -19,7 +19,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from kern.contracts.messages import Child, Nothing, PipelineOutcome, RunCursor, Work
+from kern.contracts.messages import Child, Nothing, OpenWork, PipelineOutcome, RunCursor, Work
 from kern.workflows import steps
 from kern.workflows.agent_run import AgentRun
 
@@ -55,6 +55,19 @@ class PipelineRun(AgentRun):
     async def run(self, cursor: RunCursor) -> None:
         """Serve what is open until the run has ended."""
         await super().run(cursor)
+
+    @workflow.query(name="open_work")
+    def open_work(self) -> OpenWork:
+        """As an agent's run does, with the lanes that are served."""
+        return super().open_work().model_copy(update={"lanes": tuple(sorted(self._lanes))})
+
+    @workflow.signal(name="poked")
+    async def poked(self, ask: Nothing) -> None:  # noqa: ARG002  every message has one
+        """Ask what is open, and serve what is not served: an outcome was forgotten."""
+        with suppress(ActivityError):
+            outcome = await self._execute(None)
+            if not self._is_over:
+                self._begin(outcome)
 
     @workflow.signal(name="reopened")
     def reopened(self, ask: Nothing) -> None:  # noqa: ARG002  every message has one

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlmodel import Session
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -147,6 +147,10 @@ class Courier:
             signal = None if resolved is None else Resolved(requirement_id=resolved)
             await self._start(position, Nothing() if reopened else signal)
 
+    def handle(self, run_id: str) -> WorkflowHandle[object, object]:
+        """Return the handle of a run's workflow, whether there is one or not."""
+        return self._temporal.get_workflow_handle(run_id)
+
     async def _try_send(self, delivery: Delivery) -> bool:
         try:
             await self.send(delivery)
@@ -204,7 +208,7 @@ class Courier:
 
     async def _signal(self, delivery: Delivery) -> None:
         requirement_id = delivery.requirement_id or ""
-        handle = self._temporal.get_workflow_handle(delivery.run_id)
+        handle = self.handle(delivery.run_id)
         try:
             await handle.signal(
                 "resolved", Resolved(requirement_id=requirement_id), rpc_timeout=_RPC_TIMEOUT
@@ -218,7 +222,7 @@ class Courier:
         if await self._db.read(lambda tx: _stored_position(tx, delivery.run_id)) is not None:
             # The run has been reopened since: this cancel is out of date.
             return
-        handle = self._temporal.get_workflow_handle(delivery.run_id)
+        handle = self.handle(delivery.run_id)
         try:
             await handle.cancel(rpc_timeout=_RPC_TIMEOUT)
         except RPCError as error:

@@ -247,5 +247,19 @@ class Stop(Contract):
     moved: bool = False
 
 
+class OpenWork(Contract):
+    """What a workflow waits for, as far as it knows.
+
+    Attributes:
+        requirements: The requirements that it waits for.
+        children: The child runs that it waits for.
+        lanes: The lanes of a pipeline that it serves.
+    """
+
+    requirements: tuple[str, ...] = ()
+    children: tuple[str, ...] = ()
+    lanes: tuple[str, ...] = ()
+
+
 class Nothing(Contract):
     """The empty answer."""
