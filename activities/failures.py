@@ -45,11 +45,11 @@ def at_the_edge(run_id: str) -> Generator[None]:
         raise try_again("broken", f"{type(error).__name__}; the worker's log has it") from None
 
 
-def provider_failure(error: ProviderError) -> ApplicationError:
-    """Map a provider's temporary failure: try again, after the time that it named."""
-    wait = None
-    if error.retry_after is not None:
-        wait = timedelta(seconds=min(error.retry_after, _LONGEST_WAIT))
+def provider_failure(error: ProviderError, seconds: float | None = None) -> ApplicationError:
+    """Map a provider's temporary failure: try again after a time, in which no worker waits."""
+    if seconds is None and error.retry_after is not None:
+        seconds = min(error.retry_after, _LONGEST_WAIT)
+    wait = None if seconds is None else timedelta(seconds=seconds)
     return try_again(error.code, "The provider failed and is asked again", wait)
 
 

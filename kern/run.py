@@ -215,6 +215,26 @@ class RunError(BaseModel):
     message: str
 
 
+class ProviderOutage(BaseModel):
+    """A model's provider that a run waits for.
+
+    Attributes:
+        since: When it failed first. All times are UTC.
+        attempts: How often it was asked since then.
+        next_try_at: When it is asked again.
+        code: The kind of the last failure, such as `connection` or `rate_limited`.
+        message: The last failure.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    since: datetime
+    attempts: int
+    next_try_at: datetime | None = None
+    code: str
+    message: str
+
+
 class RunOutput(BaseModel):
     """A run as it was when it was read. All times are UTC.
 
@@ -222,6 +242,7 @@ class RunOutput(BaseModel):
         number: Its number in the session; children of another run have numbers below 0.
         is_queued: Whether it is pending because another run of its session comes first.
         progress: How far a workflow's run has come; None for agents and teams.
+        provider_outage: The provider that the run waits for; None while it answers.
     """
 
     run_id: str
@@ -245,6 +266,7 @@ class RunOutput(BaseModel):
     finished_at: datetime | None = None
     error: RunError | None = None
     progress: Progress | None = None
+    provider_outage: ProviderOutage | None = None
 
     @property
     def is_paused(self) -> bool:

@@ -58,10 +58,15 @@ class AgentRun:
         self._is_watched_early = False
         self._has_moved_on = False
         self._summarise = False
+        # Whether the failed run was opened again while this workflow was about to end.
+        self._is_reopened = False
+        self._turn = cursor.turn
 
     @workflow.run
     async def run(self, cursor: RunCursor) -> None:
         """Take turns from the cursor on until the run has ended."""
+        # A workflow that was started because of it hears of it, too, and needs not begin again.
+        self._is_reopened = False
         if cursor.parent_run_id is not None:
             self._report = Report(
                 cursor.run_id, cursor.parent_run_id, self._gates, lambda: self._is_idle
@@ -82,6 +87,15 @@ class AgentRun:
             # The run has ended, whether the summary can be made or not, and nobody waits for it.
             with suppress(ActivityError):
                 await steps.summarise(self._cursor.run_id, self._cursor.heartbeat)
+        if self._is_reopened:
+            await self._move_on(self._turn)
+
+    @workflow.signal(name="reopened")
+    def reopened(self, ask: Nothing) -> None:  # noqa: ARG002  every message has one
+        """Take note that the failed run continues, maybe while this workflow was about to end."""
+        self._is_reopened = True
+        retries = self._cursor.retries + 1
+        self._cursor = self._cursor.model_copy(update={"retries": retries})
 
     @workflow.signal(name="resolved")
     def resolved(self, news: Resolved) -> None:
@@ -128,6 +142,7 @@ class AgentRun:
         turn = cursor.turn
         while await self._take_turn(turn):
             turn += 1
+            self._turn = turn
             if self._history_is_long(turn - cursor.turn):
                 await self._move_on(turn)
 

@@ -47,7 +47,6 @@ class PipelineRun(AgentRun):
         self._is_ending_children = False
         self._error: BaseException | None = None
         self._is_over = False
-        self._is_reopened = False
         self._executing = 0
         self._executed = 0
 
@@ -70,11 +69,9 @@ class PipelineRun(AgentRun):
                 self._begin(outcome)
 
     @workflow.signal(name="reopened")
-    def reopened(self, ask: Nothing) -> None:  # noqa: ARG002  every message has one
+    def reopened(self, ask: Nothing) -> None:
         """Take note that the failed run continues, maybe while this workflow was about to end."""
-        self._is_reopened = True
-        retries = self._cursor.retries + 1
-        self._cursor = self._cursor.model_copy(update={"retries": retries})
+        super().reopened(ask)
         if self._is_ending_children:
             self._gates.ended = False
 

@@ -107,6 +107,24 @@ def _turns(report: RunReport) -> None:
             _turn(report, turn, message)
         elif message.role == "user" and position > 0:
             _block("told", message.content)
+    called = {call.id for call in report.run.tools}
+    for item in report.run.requirements:
+        # About the model itself, which no call asked for.
+        if item.run_id == report.run.run_id and item.tool_call_id not in called:
+            _requirement(report, item)
+    _outage(report.run)
+
+
+def _outage(run: RunOutput) -> None:
+    outage = run.provider_outage
+    if outage is None:
+        return
+    following = f", next try {show_time(outage.next_try_at)}" if outage.next_try_at else ""
+    tries = count(outage.attempts, "try", "tries")
+    say(
+        styled(f"Provider away since {show_time(outage.since)}", "yellow"),
+        f" ({tries}{following}): {_cut(outage.message)}",
+    )
 
 
 def _steps(report: RunReport) -> None:

@@ -82,7 +82,7 @@ class Interaction:
                 return await self._stop(viewer, run_id, watch, submitted.query)
 
     async def retry(self, viewer: Viewer, run_id: str) -> RunOutput:
-        """Have a workflow's run that failed continue, and wait for its next stop."""
+        """Have a run that failed continue, and wait for its next stop."""
         with self._waiting.watch(run_id) as watch:
             await self._runs.retry(viewer, run_id)
             with following(run_id, "retry"):

@@ -99,12 +99,12 @@ class Runs:
         return await self._deliver(run_id, delivery)
 
     async def retry(self, viewer: Viewer, run_id: str) -> Acceptance:
-        """Have a workflow's run that failed continue where it failed.
+        """Have a run that failed continue where it failed.
 
         Raises:
             NotFound: there is no such run.
             NotAllowed: it belongs to somebody else.
-            Conflict: it has not failed, or is no workflow's.
+            Conflict: it has not failed, or is a part of another run.
         """
         require_id("run_id", run_id)
         now = datetime.now(UTC)

@@ -58,7 +58,7 @@ class ComponentWorkers:
         self._lasting = lasting
         self._executions = Executions()
         self._activities = (
-            ModelTurn(db, registry, settings.model_attempts, publisher_for(db)).model_turn,
+            ModelTurn(db, registry, settings.model_outage_seconds, publisher_for(db)).model_turn,
             ToolCalls(db, registry, self._executions).tool_call,
             PipelineSteps(db, registry, self._executions).pipeline_step,
             Endings(db).expire,

@@ -58,7 +58,7 @@ class InteractionOperations(Protocol):
         ...
 
     async def retry(self, viewer: Viewer, run_id: str) -> RunOutput:
-        """Have a workflow's run that failed continue, and wait for its next stop."""
+        """Have a run that failed continue, and wait for its next stop."""
         ...
 
     async def cancel(self, viewer: Viewer, run_id: str) -> RunOutput:

@@ -204,6 +204,26 @@ class RunMethods(ServedComponent):
         viewer = self._viewer(user_id)
         return await self._atyped(lambda service: service.interaction.cancel(viewer, run_id))
 
+    def retry_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+        """Continue a failed run where it failed, and wait for its next stop.
+
+        Stored answers are not asked for again, and calls that have ended are not executed again. In
+        a workflow, steps that have ended stay ended, those that failed begin once more, and those
+        that were stopped because of the failure continue.
+
+        Raises:
+            NotFound: there is no such run.
+            NotAllowed: the run belongs to another user.
+            Conflict: the run has not failed, or is a child of another run.
+        """
+        viewer = self._viewer(user_id)
+        return self._typed(self._do(lambda service: service.interaction.retry(viewer, run_id)))
+
+    async def aretry_run(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
+        """As `retry_run`, for async callers."""
+        viewer = self._viewer(user_id)
+        return await self._atyped(lambda service: service.interaction.retry(viewer, run_id))
+
     def get_run_output(self, run_id: str, *, user_id: str | None = None) -> RunOutput:
         """Read a run as it stands.
 

@@ -96,6 +96,7 @@ class RunRow(KernRow, table=True):
     content: str | None = Field(default=None, sa_type=Text)
     error_code: str | None = None
     error_message: str | None = Field(default=None, sa_type=Text)
+    outage: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
     turn: int = 0
     shape: str | None = None
     steps_opened: int = 0

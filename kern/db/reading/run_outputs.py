@@ -35,6 +35,7 @@ from kern.run import (
     FileReference,
     Message,
     Metrics,
+    ProviderOutage,
     RequestedCall,
     RunError,
     RunOutput,
@@ -212,6 +213,7 @@ def summary_of(run: RunRecord) -> RunOutput:
         created_at=run.created_at,
         finished_at=run.finished_at,
         error=error,
+        provider_outage=None if run.outage is None else ProviderOutage.model_validate(run.outage),
     )
 
 

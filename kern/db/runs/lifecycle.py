@@ -248,7 +248,7 @@ def _end(tx: Session, run: MutableRun, status: RunStatus, now: datetime) -> None
     run_timing.count(run, now)
     run.status = status.value
     run.finished_at = run.updated_at = now
-    run.is_queued = False
+    run.is_queued, run.outage = False, None
     # A delivery to a run that has ended has no effect.
     outbox.forget(tx, run.id)
     _start_next_run(tx, run, now)

@@ -150,6 +150,9 @@ def store(tx: Session, run_id: str, turn: int, answer: Answer, now: datetime) ->
     if RunStatus(run.status).is_final:
         return TurnOutcome(ended=True)
     run_timing.begin(run, answer.began or now)
+    if run.outage is not None:
+        run.outage = None
+        record(tx, run, "provider_back", now, turn=turn)
     _add_assistant(tx, run_id, turn, answer.response, now)
     record(tx, run, "turn_completed", now, turn=turn, calls=len(answer.calls))
     planned = [

@@ -138,6 +138,7 @@ def upgrade() -> None:
         sa.Column("content", sa.Text(), nullable=True),
         sa.Column("error_code", sa.String(), nullable=True),
         sa.Column("error_message", sa.Text(), nullable=True),
+        sa.Column("outage", sa.Text(), nullable=True),
         sa.Column("turn", sa.Integer(), nullable=False),
         sa.Column("shape", sa.String(), nullable=True),
         sa.Column("steps_opened", sa.Integer(), nullable=False),
