@@ -181,6 +181,11 @@ def _inside(report: RunReport) -> None:
 
 def _requirement(report: RunReport, item: Requirement) -> None:
     say(styled(f"         asked  {show_time(item.created_at)}  {question_of(item)}", "dim"))
+    for earlier in item.earlier_calls:
+        call = show_call(item.tool_name, earlier.arguments)
+        say(
+            "         ", styled(f"before {show_time(earlier.at)}  {call}: {earlier.outcome}", "dim")
+        )
     for decision in report.decisions:
         if decision.requirement_id == item.id:
             _decision(decision)

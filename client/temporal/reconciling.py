@@ -42,10 +42,10 @@ class Reconciler:
             RPCError: a signal failed.
         """
         handle = self._courier.handle(run_id)
-        known = await self._known(handle, run_id)
-        if known is None:
+        open_work = await self._open_work(handle, run_id)
+        if open_work is None:
             return
-        missed = await self._db.read(lambda tx: missed_news(tx, run_id, known))
+        missed = await self._db.read(lambda tx: missed_news(tx, run_id, open_work))
         if missed.is_cancelled:
             _log.warning("run_reminded", run_id=run_id, why="its cancellation was forgotten")
             await handle.cancel(rpc_timeout=_RPC_TIMEOUT)
@@ -62,13 +62,15 @@ class Reconciler:
         for child_id in missed.ended_children if depth < _DEEPEST else ():
             await self.reconcile(child_id, depth + 1)
 
-    async def _known(self, handle: WorkflowHandle[object, object], run_id: str) -> OpenWork | None:
+    async def _open_work(
+        self, handle: WorkflowHandle[object, object], run_id: str
+    ) -> OpenWork | None:
         try:
-            known: OpenWork = await handle.query(
+            open_work: OpenWork = await handle.query(
                 "open_work", result_type=OpenWork, rpc_timeout=_QUERY_TIMEOUT
             )
         except (RPCError, WorkflowQueryFailedError) as error:
             # No worker polls, or one of a version that answers no queries.
             _log.debug("run_not_compared", run_id=run_id, why=str(error))
             return None
-        return known
+        return open_work

@@ -50,13 +50,13 @@ class MissedNews:
     has_unserved_lanes: bool
 
 
-def missed_news(tx: Session, run_id: str, known: OpenWork) -> MissedNews:
+def missed_news(tx: Session, run_id: str, open_work: OpenWork) -> MissedNews:
     """Compare what a workflow knows with the rows."""
     status = execute(tx, _STATUS, run_id=run_id).scalar()
     lanes = set(execute(tx, _LANES, run_id=run_id).scalars())
     return MissedNews(
         is_cancelled=status == RunStatus.cancelled.value,
-        closed=tuple(execute(tx, _CLOSED, ids=list(known.requirements[:_MOST])).scalars()),
-        ended_children=tuple(execute(tx, _ENDED, ids=list(known.children[:_MOST])).scalars()),
-        has_unserved_lanes=not lanes <= set(known.lanes),
+        closed=tuple(execute(tx, _CLOSED, ids=list(open_work.requirements[:_MOST])).scalars()),
+        ended_children=tuple(execute(tx, _ENDED, ids=list(open_work.children[:_MOST])).scalars()),
+        has_unserved_lanes=not lanes <= set(open_work.lanes),
     )

@@ -80,9 +80,9 @@ def wait_or_pause(
     before = outage_of(run.outage)
     since = now if before is None else before.since
     attempts = 1 if before is None else before.attempts + 1
-    left = budget - (now - since).total_seconds()
+    remaining = budget - (now - since).total_seconds()
     message = clean_text(failure.message)
-    if left <= 0:
+    if remaining <= 0:
         return _pause(
             tx,
             run,
@@ -90,7 +90,7 @@ def wait_or_pause(
             ProviderOutage(since=since, attempts=attempts, code=failure.code, message=message),
             now,
         )
-    seconds = min(_pause_seconds(failure, attempts), max(left, 1.0))
+    seconds = min(_pause_seconds(failure, attempts), max(remaining, 1.0))
     outage = ProviderOutage(
         since=since,
         attempts=attempts,
