@@ -46,7 +46,7 @@ from kern.workflows.report import Report
 class AgentRun:
     """Executes turns and calls in their order, and parks while only people can continue the run.
 
-    The workflow's id is the run's id.
+    The workflow's id is the run's id behind the installation's prefix.
     """
 
     @workflow.init
@@ -69,7 +69,10 @@ class AgentRun:
         self._is_reopened = False
         if cursor.parent_run_id is not None:
             self._report = Report(
-                cursor.run_id, cursor.parent_run_id, self._gates, lambda: self._is_idle
+                cursor.run_id,
+                cursor.prefix + cursor.parent_run_id,
+                self._gates,
+                lambda: self._is_idle,
             )
             if cursor.watched or (
                 self._is_watched_early and workflow.patched("asked-before-it-began")

@@ -41,7 +41,7 @@ class Reconciler:
         Raises:
             RPCError: a signal failed.
         """
-        handle = self._courier.handle(run_id)
+        handle = await self._courier.handle(run_id)
         open_work = await self._open_work(handle, run_id)
         if open_work is None:
             return

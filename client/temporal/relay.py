@@ -44,6 +44,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from kern.client.temporal.courier import Courier
 from kern.client.temporal.reconciling import Reconciler
+from kern.contracts.messages import WORKFLOWS
 from kern.db.engine.plain_rows import execute
 from kern.db.engine.store import Store
 from kern.db.engine.tables import OutboxRow, RequirementRow, RunRow
@@ -162,13 +163,17 @@ class Relay:
 
     async def _check_run(self, run_id: str) -> None:
         try:
-            described = await self._courier.handle(run_id).describe()
+            described = await (await self._courier.handle(run_id)).describe()
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
             if await self._is_open(run_id):
                 _log.warning("run_restarted", run_id=run_id, why="Temporal does not know it")
                 await self._courier.start(run_id)
+            return
+        if await self._db.read(lambda tx: _is_foreign(tx, run_id, described.workflow_type)):
+            _log.warning("workflow_is_foreign", run_id=run_id, type=described.workflow_type)
+            await self._db.write(lambda tx: _end_foreign(tx, run_id, described.workflow_type))
             return
         status = described.status
         if status is WorkflowExecutionStatus.RUNNING or status is None:
@@ -220,6 +225,23 @@ def _suspects(tx: Session, before: datetime, after: str) -> list[str]:
 def _is_open(tx: Session, run_id: str) -> bool:
     run = tx.get(RunRow, run_id)
     return run is not None and not RunStatus(run.status).is_final
+
+
+def _is_foreign(tx: Session, run_id: str, workflow_type: str) -> bool:
+    """Whether Temporal holds another program's workflow under a run's id."""
+    run = tx.get(RunRow, run_id)
+    return run is not None and WORKFLOWS.get(run.component_kind) not in {None, workflow_type}
+
+
+def _end_foreign(tx: Session, run_id: str, workflow_type: str) -> None:
+    run = lifecycle.lock(tx, run_id)
+    message = (
+        f"Temporal holds a workflow of the type {workflow_type!r} under this run's id, which is "
+        "not Kern's, so that the run never begins. Terminate that workflow and retry the run, or "
+        "start one with another id."
+    )
+    if not RunStatus(run.status).is_final:
+        lifecycle.fail(tx, run, "foreign_workflow", message, datetime.now(UTC))
 
 
 def _end(tx: Session, run_id: str, how: str) -> None:

@@ -22,7 +22,7 @@ class RunCursor(Contract):
     """Where a run's workflow begins: turn 1, or further on when it continues as new.
 
     Attributes:
-        run_id: The run, which is also the workflow's id.
+        run_id: The run; the workflow's id is this behind `prefix`.
         turn: The first turn to take.
         heartbeat: Seconds without a sign of life after which an attempt counts as dead.
         turns_per_history: After how many turns the workflow continues as new.
@@ -31,6 +31,7 @@ class RunCursor(Contract):
         heard: Requirements of whose resolutions an earlier history heard.
         watched: Whether the run above asked an earlier history to be told of this one's end.
         retries: How often the run had been opened again when this workflow began.
+        prefix: What the ids of all workflows of the installation begin with.
     """
 
     run_id: str
@@ -41,6 +42,7 @@ class RunCursor(Contract):
     heard: tuple[str, ...] = ()
     watched: bool = False
     retries: int = 0
+    prefix: str = ""
 
 
 class TurnInput(Contract):

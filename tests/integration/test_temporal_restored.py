@@ -29,6 +29,7 @@ from tests.support.teams import delegating, team
 from tests.support.templates import sqlite_with_tables
 from tests.support.temporal_server import TemporalServer
 from tests.support.waiting import wait_until
+from tests.support.workflow_handles import handle_of
 
 CONFIRM = HumanReview(requires_confirmation=True)
 
@@ -175,7 +176,7 @@ def test_a_cancellation_that_temporal_forgot_is_delivered_again(
     runtime = installation.runtime
 
     def status() -> WorkflowExecutionStatus | None:
-        handle = runtime.services.courier.handle(paused.run_id)
+        handle = handle_of(runtime, paused.run_id)
         return runtime.call(lambda _: handle.describe()).status
 
     wait_until(lambda: status() is WorkflowExecutionStatus.CANCELED)

@@ -31,7 +31,7 @@ from tests.support.upgrades import downgrade, fill, told, unfinished_workflow
 
 FIRST = "0001"
 # A deletion leaves a row here; it is of no run that can be read.
-EMPTY = ["kern_deleted_runs"]
+EMPTY = ["kern_deleted_runs", "kern_installation"]
 WEEK = 7 * 24 * 3600.0
 
 Rows = dict[str, list[dict[str, object]]]

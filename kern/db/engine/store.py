@@ -58,6 +58,8 @@ class Store:
         self.broadcaster, self.stops = Broadcaster(), Stops()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="kern-db")
         self._when_due: Callable[[], object] = bool
+        # Of the installation, once it was read.
+        self.workflow_prefix: str | None = None
 
     @property
     def name(self) -> str:

@@ -291,6 +291,15 @@ class ChainHeadRow(KernRow, table=True):
     hash: str
 
 
+class InstallationRow(KernRow, table=True):
+    """The id of this installation, with which the ids of its workflows begin: one row."""
+
+    __tablename__ = "kern_installation"
+
+    name: str = Field(primary_key=True)
+    id: str
+
+
 class EventRow(KernRow, table=True):
     """What happened in a run, numbered without gaps, written with what it tells."""
 

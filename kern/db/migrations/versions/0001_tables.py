@@ -117,6 +117,12 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "kern_installation",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="kern_installation_pkey"),
+    )
+    op.create_table(
         "kern_runs",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("session_id", sa.String(), nullable=False),
@@ -341,6 +347,7 @@ def downgrade() -> None:
     op.drop_table("kern_messages")
     op.drop_table("kern_events")
     op.drop_table("kern_runs")
+    op.drop_table("kern_installation")
     op.drop_table("kern_files")
     op.drop_table("kern_shapes")
     op.drop_table("kern_sessions")
