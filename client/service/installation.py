@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +59,11 @@ class OnDemandDeliverer:
         """Deliver now; False where no Temporal answers."""
         courier = await self._reached()
         return courier is not None and await courier.deliver_accepted(delivery)
+
+    async def terminated_among(self, run_ids: Sequence[str]) -> str | None:
+        """Return the first run whose workflow was terminated; None where no Temporal answers."""
+        courier = await self._reached()
+        return None if courier is None else await courier.terminated_among(run_ids)
 
     async def close(self) -> None:
         """Record what was delivered."""

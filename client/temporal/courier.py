@@ -18,19 +18,21 @@ safe because each kind of delivery is idempotent:
 What the errors mean:
 
 - `NOT_FOUND` for a signal or a cancel: no workflow with this id is open. It has closed, or Temporal
-  has lost it. A signal is then delivered together with a start; a cancel has nothing left to do. (A
-  missing namespace is `NOT_FOUND` too, and then the start fails as well.)
+  has lost it. A signal is then delivered together with a start, unless an operator has terminated
+  the workflow, which ends the run; a cancel has nothing left to do. (A missing namespace is
+  `NOT_FOUND` too, and then the start fails as well.)
 - Any other `RPCError`, and the `RuntimeError` of a lazy client that cannot connect: Temporal may or
   may not have heard. The row stays in the outbox, and a relay delivers it again.
 """
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlmodel import Session
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -41,6 +43,7 @@ from kern.db.engine.store import Store
 from kern.db.engine.tables import RunRow
 from kern.db.journal import outbox
 from kern.db.journal.outbox import Delivery, DeliveryKind
+from kern.db.runs import lifecycle
 from kern.errors import KernError, Unavailable
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
@@ -152,6 +155,21 @@ class Courier:
         """Return the handle of a run's workflow, whether there is one or not."""
         return self._temporal.get_workflow_handle(await workflow_id(self._db, run_id))
 
+    async def terminated_among(self, run_ids: Sequence[str]) -> str | None:
+        """Return the first of these runs whose workflow an operator has terminated.
+
+        None if there is none, or if Temporal does not answer: delivering looks once more.
+        """
+        for run_id in run_ids:
+            try:
+                described = await (await self.handle(run_id)).describe(rpc_timeout=_RPC_TIMEOUT)
+            except (RPCError, RuntimeError, ValueError):
+                # A ValueError: the SDK has no word for the status of a paused workflow.
+                continue
+            if described.status is WorkflowExecutionStatus.TERMINATED:
+                return run_id
+        return None
+
     async def _try_send(self, delivery: Delivery) -> bool:
         try:
             await self.send(delivery)
@@ -219,6 +237,12 @@ class Courier:
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
+            if await self.terminated_among([delivery.run_id]) is not None:
+                now = datetime.now(UTC)
+                await self._db.write(
+                    lambda tx: lifecycle.end_outside(tx, delivery.run_id, "terminated", now)
+                )
+                return
             await self.start(delivery.run_id, resolved=requirement_id)
 
     async def _cancel(self, delivery: Delivery) -> None:

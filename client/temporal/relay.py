@@ -181,7 +181,9 @@ class Relay:
         elif await self._is_open(run_id):
             how = status.name.lower()
             _log.warning("run_closed_externally", run_id=run_id, how=how)
-            await self._db.write(lambda tx: _end(tx, run_id, how))
+            await self._db.write(
+                lambda tx: lifecycle.end_outside(tx, run_id, how, datetime.now(UTC))
+            )
 
     async def _is_open(self, run_id: str) -> bool:
         return await self._db.read(lambda tx: _is_open(tx, run_id))
@@ -242,12 +244,3 @@ def _end_foreign(tx: Session, run_id: str, workflow_type: str) -> None:
     )
     if not RunStatus(run.status).is_final:
         lifecycle.fail(tx, run, "foreign_workflow", message, datetime.now(UTC))
-
-
-def _end(tx: Session, run_id: str, how: str) -> None:
-    run = lifecycle.lock(tx, run_id)
-    message = (
-        f"The run's workflow was ended from outside Kern ({how}). Nothing of it runs any more."
-    )
-    if not RunStatus(run.status).is_final:
-        lifecycle.fail(tx, run, "ended_outside", message, datetime.now(UTC))
