@@ -46,6 +46,8 @@ class Settings(BaseSettings):
         database_schema: The schema of Kern's tables on Postgres. SQLite has no schemas.
         listen_url: Where notifications of Postgres are heard, if `database_url` is that of a pooler
             in transaction mode; default: the same.
+        audit_head: A hash of the log of decisions that the database has to hold before anything is
+            executed on it: an older database, restored from a backup, is refused.
         heartbeat_seconds: An attempt without a heartbeat for this long is considered dead.
         shutdown_grace_seconds: How long a stopping worker lets tool calls finish.
         turns_per_history: A run's workflow continues with a new history after this many turns.
@@ -63,6 +65,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     database_schema: Annotated[str, AfterValidator(_schema)] = DEFAULT_SCHEMA
     listen_url: SecretStr | None = None
+    audit_head: str | None = None
     heartbeat_seconds: float = Field(default=10.0, ge=0.5, le=600)
     shutdown_grace_seconds: float = Field(default=30.0, ge=0, le=3600)
     turns_per_history: int = Field(default=500, ge=1, le=2000)
