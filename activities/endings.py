@@ -15,12 +15,17 @@ from kern.contracts.messages import (
 )
 from kern.db.decisions import deciding
 from kern.db.engine.store import Store
+from kern.db.journal.installation import run_id_of
 from kern.db.runs import lifecycle
 from kern.db.steps import pausing
 from kern.errors import NotFound
 from kern.process.checkpoints import reach
 from kern.process.clock import Clock, utc_now
 from kern.values.states import RunStatus
+
+
+def _run_id() -> str:
+    return run_id_of(activity.info().workflow_id or "")
 
 
 class Endings:
@@ -35,14 +40,14 @@ class Endings:
         """Expire a requirement, unless a person has decided or its deadline is later."""
         now = self._clock()
         reach("expire.before_store")
-        with at_the_edge(activity.info().workflow_id or ""):
+        with at_the_edge(_run_id()):
             async with beating():
                 try:
                     outcome = await self._db.write(
                         lambda tx: deciding.expire(tx, ask.requirement_id, now)
                     )
                 except NotFound:
-                    if not await is_deleted(self._db, activity.info().workflow_id or ""):
+                    if not await is_deleted(self._db, _run_id()):
                         raise
                     outcome = ExpiryOutcome(run_ended=True)
         reach("expire.after_store")

@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, Fa
 
 from kern.db.engine.store import Store
 from kern.db.runs import deleted
-from kern.errors import KernError, NotFound
+from kern.errors import DatabaseFailure, KernError, NotFound
 from kern.models.base import ProviderError
 from kern.process.logs import get_logger
 
@@ -45,11 +45,11 @@ def at_the_edge(run_id: str) -> Generator[None]:
         raise try_again("broken", f"{type(error).__name__}; the worker's log has it") from None
 
 
-def provider_failure(error: ProviderError) -> ApplicationError:
-    """Map a provider's temporary failure: try again, after the time that it named."""
-    wait = None
-    if error.retry_after is not None:
-        wait = timedelta(seconds=min(error.retry_after, _LONGEST_WAIT))
+def provider_failure(error: ProviderError, seconds: float | None = None) -> ApplicationError:
+    """Map a provider's temporary failure: try again after a time, in which no worker waits."""
+    if seconds is None and error.retry_after is not None:
+        seconds = min(error.retry_after, _LONGEST_WAIT)
+    wait = None if seconds is None else timedelta(seconds=seconds)
     return try_again(error.code, "The provider failed and is asked again", wait)
 
 
@@ -93,7 +93,8 @@ def _is_awaited() -> bool:
 def _kern_failure(error: KernError) -> ApplicationError:
     if isinstance(error, NotFound):
         return not_here("What the run needs is not in this worker")
-    if error.retryable:
+    if error.retryable or isinstance(error, DatabaseFailure):
+        # A database that somebody has to mend is no fault of the run's, which continues afterwards.
         return try_again(error.code, "A dependency does not answer")
     return ApplicationError(
         f"The run cannot continue ({error.code}); the worker's log says why",

@@ -32,6 +32,7 @@ from kern.db.engine.store import Store
 from kern.db.reading import run_timing
 from kern.db.runs import lifecycle
 from kern.db.turns import model_turns
+from kern.db.turns.model_outages import Failure, wait_or_pause
 from kern.db.turns.model_turns import Conversation
 from kern.errors import NotFound
 from kern.models.base import Delta, ModelRequest, ModelResponse, ProviderError
@@ -57,6 +58,8 @@ _BUGS = (
     TypeError,
 )
 _BUG_ATTEMPTS = 2
+# An error of a model's code that is neither a bug nor one of the network may pass, and may not.
+_BROKEN_ATTEMPTS = 6
 
 
 class ModelTurn:
@@ -66,13 +69,13 @@ class ModelTurn:
         self,
         db: Store,
         registry: Registry,
-        model_attempts: int,
+        outage_seconds: float,
         publisher: Publisher,
         results: ResultKeeper | None = None,
     ) -> None:
         self._db = db
         self._registry = registry
-        self._attempts = model_attempts
+        self._outage_seconds = outage_seconds
         self._publisher = publisher
         self._results = results or ResultKeeper(db)
 
@@ -88,7 +91,7 @@ class ModelTurn:
                 try:
                     return await self._take(ask, started_at)
                 except ProviderError as error:
-                    return await self._after(error, ask.run_id)
+                    return await self._after(error, ask)
                 except NotFound:
                     if await is_deleted(self._db, ask.run_id):
                         return TurnOutcome(ended=True)
@@ -181,26 +184,34 @@ class ModelTurn:
             text = f"The model {agent.model.id!r} raised {type(error).__name__}: {error}"
             raise ProviderError(text, code=_BROKE, retryable=True) from error
 
-    async def _after(self, error: ProviderError, run_id: str) -> TurnOutcome:
-        """Have a provider asked again, or end the run when that is of no use."""
-        bug = error.__cause__ if error.code == _BROKE else None
-        attempts = min(self._attempts, _BUG_ATTEMPTS if isinstance(bug, _BUGS) else self._attempts)
-        is_last = not error.retryable or activity.info().attempt >= attempts
-        why = str(error)
-        facts = {"run_id": run_id, "code": error.code, "last": is_last, "why": why}
-        # One traceback, beside the error that the run ends with.
-        _log.warning("provider_failed", exc_info=bug if is_last else None, **facts)
-        if not is_last:
-            raise provider_failure(error) from None
-        now = datetime.now(UTC)
-
-        def fail(tx: Session) -> None:
-            run = lifecycle.lock(tx, run_id)
-            if not RunStatus(run.status).is_final:
-                lifecycle.fail(tx, run, error.code, clean_text(why), now)
-
-        await self._db.write(fail)
-        return TurnOutcome(ended=True)
+    async def _after(self, error: ProviderError, ask: TurnInput) -> TurnOutcome:
+        """Have a provider asked again later, pause the run, or end it when that is of no use."""
+        run_id, now = ask.run_id, datetime.now(UTC)
+        facts: dict[str, object] = {
+            "run_id": run_id,
+            "code": error.code,
+            "attempt": activity.info().attempt,
+        }
+        if not _may_pass(error):
+            # One traceback, beside the error that the run ends with.
+            bug = error.__cause__ if error.code == _BROKE else None
+            _log.warning("provider_failed", exc_info=bug, **facts, next="final", why=str(error))
+            await self._db.write(lambda tx: _fail(tx, run_id, error, now))
+            return TurnOutcome(ended=True)
+        failure = Failure(error.code, str(error), error.retry_after)
+        budget = self._outage_seconds
+        following = await self._db.write(
+            lambda tx: wait_or_pause(tx, run_id, ask.turn, failure, budget=budget, now=now)
+        )
+        if isinstance(following, TurnOutcome):
+            text = "final, a person is asked" if following.calls else "final"
+            _log.warning("provider_failed", **facts, next=text, why=str(error))
+            return following
+        # An outage of hours has many tries, which all fail alike.
+        why = {} if following.is_known else {"why": str(error)}
+        text = f"attempt {following.attempt}, again in {following.seconds:.3g} s"
+        _log.warning("provider_failed", **facts, next=text, **why)
+        raise provider_failure(error, following.seconds) from None
 
     def _context(self, component_id: str) -> Context:
         component = self._registry.get(component_id)
@@ -228,6 +239,22 @@ class ModelTurn:
         reach("mark_running.before_store")
         await self._db.write(mark)
         reach("mark_running.after_store")
+
+
+def _may_pass(error: ProviderError) -> bool:
+    """Whether it is worth waiting for a provider; errors of a model's own code end sooner."""
+    cause = error.__cause__ if error.code == _BROKE else None
+    if cause is None or isinstance(cause, OSError):
+        return error.retryable
+    return activity.info().attempt < (
+        _BUG_ATTEMPTS if isinstance(cause, _BUGS) else _BROKEN_ATTEMPTS
+    )
+
+
+def _fail(tx: Session, run_id: str, error: ProviderError, now: datetime) -> None:
+    run = lifecycle.lock(tx, run_id)
+    if not RunStatus(run.status).is_final:
+        lifecycle.fail(tx, run, error.code, clean_text(str(error)), now)
 
 
 def _started_at() -> datetime:

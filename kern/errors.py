@@ -14,6 +14,7 @@
     │   ├── StillRunning      still_running          5   409
     │   └── SessionBusy       session_busy           5   409  yes
     ├── Unavailable           unavailable            6   503  yes
+    ├── DatabaseFailure       database_failure       1   500
     ├── AuditBroken           audit_broken           8   500
     └── OutcomeUnknown        outcome_unknown        1   500
 
@@ -25,8 +26,14 @@ from typing import ClassVar
 
 
 class KernError(Exception):
-    """The base of all errors that Kern raises on purpose."""
+    """The base of all errors that Kern raises on purpose.
 
+    Attributes:
+        run_id: The run that was or may have been accepted, where the error came after or during
+            that; the message says which.
+    """
+
+    run_id: str | None = None
     code: ClassVar[str] = "error"
     exit_code: ClassVar[int] = 1
     http_status: ClassVar[int] = 500
@@ -109,12 +116,18 @@ class SessionBusy(Conflict):
 
 
 class Unavailable(KernError):
-    """A service that Kern needs does not answer; the same call may succeed later."""
+    """A service that Kern needs does not answer; the message says what was kept nevertheless."""
 
     code = "unavailable"
     exit_code = 6
     http_status = 503
     retryable = True
+
+
+class DatabaseFailure(KernError):
+    """The database answers with an error that does not pass by itself; somebody has to mend it."""
+
+    code = "database_failure"
 
 
 class AuditBroken(KernError):

@@ -70,6 +70,25 @@ class Resolution(BaseModel):
     edit: dict[str, JsonValue] | None = None
 
 
+class EarlierCall(BaseModel):
+    """A call of the same tool that the session has executed before.
+
+    Attributes:
+        run_id: The run in which it was executed.
+        outcome: `result`, `error` or `unknown`.
+        result: The beginning of its result.
+        at: When it ended, or began if its outcome is unknown (UTC).
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    outcome: str
+    result: str | None = None
+    at: datetime
+
+
 class Requirement(BaseModel):
     """Something that a run waits for from a person.
 
@@ -82,6 +101,8 @@ class Requirement(BaseModel):
         digest: Freezes `arguments`: if they were changed other than by `edit`, the decision is
             refused when it is submitted.
         attempt: What is known of the attempt whose outcome is unknown.
+        earlier_calls: While it is pending, the latest calls of the same tool that the session has
+            executed, such as a payment in a run that failed afterwards.
     """
 
     model_config = ConfigDict(validate_assignment=False)
@@ -110,6 +131,7 @@ class Requirement(BaseModel):
     due_at: datetime | None = None
     on_expiry: OnExpiry = OnExpiry.reject
     resolution: Resolution | None = None
+    earlier_calls: list[EarlierCall] = Field(default_factory=list)
 
     _draft: DecisionDraft | None = PrivateAttr(default=None)
     # For whom Kern read it. Not a field: JSON that somebody sends cannot carry it.

@@ -217,6 +217,26 @@ class RunError(BaseModel):
     message: str
 
 
+class ProviderOutage(BaseModel):
+    """A model's provider that a run waits for.
+
+    Attributes:
+        since: When it failed first. All times are UTC.
+        attempts: How often it was asked since then.
+        next_try_at: When it is asked again.
+        code: The kind of the last failure, such as `connection` or `rate_limited`.
+        message: The last failure.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    since: datetime
+    attempts: int
+    next_try_at: datetime | None = None
+    code: str
+    message: str
+
+
 class RunOutput(BaseModel):
     """A run as it was when it was read. All times are UTC.
 
@@ -226,6 +246,7 @@ class RunOutput(BaseModel):
         progress: How far a workflow's run has come; None for agents and teams.
         policy_digest: The digest of the gates, approval rules, effects and limits that were pinned
             on it when it was accepted.
+        provider_outage: The provider that the run waits for; None while it answers.
     """
 
     run_id: str
@@ -250,6 +271,7 @@ class RunOutput(BaseModel):
     error: RunError | None = None
     progress: Progress | None = None
     policy_digest: str | None = None
+    provider_outage: ProviderOutage | None = None
 
     @property
     def is_paused(self) -> bool:

@@ -84,28 +84,6 @@ class Workflow(Runnable):
             message = f"The workflow {self.id!r} has a step of the same id: give each its own."
             raise InvalidDefinition(message)
 
-    def retry_run(self, run_id: str | RunOutput, *, user_id: str | None = None) -> RunOutput:
-        """Continue a failed run where it failed, and wait for its next stop.
-
-        Steps that have ended are not executed again. Those that failed begin once more, and those
-        that were stopped because of the failure continue.
-
-        Raises:
-            NotFound: there is no such run.
-            NotAllowed: the run belongs to another user.
-            Conflict: the run has not failed, or is a child of another run.
-        """
-        viewer, failed_id = self._viewer(user_id), id_of(run_id)
-        return self._cast_output(
-            self._do(lambda service: service.interaction.retry(viewer, failed_id))
-        )
-
-    async def aretry_run(self, run_id: str | RunOutput, *, user_id: str | None = None) -> RunOutput:
-        """As `retry_run`, for async callers."""
-        viewer, failed_id = self._viewer(user_id), id_of(run_id)
-        output = await self._ado(lambda service: service.interaction.retry(viewer, failed_id))
-        return self._cast_output(output)
-
     def get_steps(
         self,
         run_id: str | RunOutput,

@@ -27,6 +27,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from kern.contracts.messages import (
     CloseInput,
     Nothing,
+    OpenWork,
     PlannedCall,
     Resolved,
     RunCursor,
@@ -45,7 +46,7 @@ from kern.workflows.report import Report
 class AgentRun:
     """Executes turns and calls in their order, and parks while only people can continue the run.
 
-    The workflow's id is the run's id.
+    The workflow's id is the run's id behind the installation's prefix.
     """
 
     @workflow.init
@@ -57,13 +58,21 @@ class AgentRun:
         self._is_watched_early = False
         self._has_moved_on = False
         self._summarise = False
+        # Whether the failed run was opened again while this workflow was about to end.
+        self._is_reopened = False
+        self._turn = cursor.turn
 
     @workflow.run
     async def run(self, cursor: RunCursor) -> None:
         """Take turns from the cursor on until the run has ended."""
+        # A workflow that was started because of it hears of it, too, and needs not begin again.
+        self._is_reopened = False
         if cursor.parent_run_id is not None:
             self._report = Report(
-                cursor.run_id, cursor.parent_run_id, self._gates, lambda: self._is_idle
+                cursor.run_id,
+                cursor.prefix + cursor.parent_run_id,
+                self._gates,
+                lambda: self._is_idle,
             )
             if cursor.watched or (
                 self._is_watched_early and workflow.patched("asked-before-it-began")
@@ -81,6 +90,15 @@ class AgentRun:
             # The run has ended, whether the summary can be made or not, and nobody waits for it.
             with suppress(ActivityError):
                 await steps.summarise(self._cursor.run_id, self._cursor.heartbeat)
+        if self._is_reopened:
+            await self._move_on(self._turn)
+
+    @workflow.signal(name="reopened")
+    def reopened(self, ask: Nothing) -> None:  # noqa: ARG002  every message has one
+        """Take note that the failed run continues, maybe while this workflow was about to end."""
+        self._is_reopened = True
+        retries = self._cursor.retries + 1
+        self._cursor = self._cursor.model_copy(update={"retries": retries})
 
     @workflow.signal(name="resolved")
     def resolved(self, news: Resolved) -> None:
@@ -92,6 +110,14 @@ class AgentRun:
         """Answer when the run is idle and knows all the resolutions that the caller knows."""
         await workflow.wait_condition(lambda: self._has_moved_on or self._has_stopped(query))
         return Stop(moved=self._has_moved_on)
+
+    @workflow.query(name="open_work")
+    def open_work(self) -> OpenWork:
+        """Answer what the run waits for, for whoever compares it with the rows."""
+        return OpenWork(
+            requirements=tuple(sorted(self._gates.waiting - self._gates.resolved)),
+            children=tuple(sorted(self._gates.children)),
+        )
 
     @workflow.signal(name="told")
     def child_reported(self, report: Told) -> None:
@@ -119,6 +145,7 @@ class AgentRun:
         turn = cursor.turn
         while await self._take_turn(turn):
             turn += 1
+            self._turn = turn
             if self._history_is_long(turn - cursor.turn):
                 await self._move_on(turn)
 

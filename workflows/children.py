@@ -84,7 +84,7 @@ class Children:
                     "retries": child.retries,
                 }
             ),
-            id=child.run_id,
+            id=self._cursor.prefix + child.run_id,
             result_type=Nothing,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             # The transaction that cancels this run cancels its children, and the outbox signals it.
@@ -94,7 +94,7 @@ class Children:
 
     async def _watch(self, run_id: str) -> None:
         with suppress(FailureError):
-            await send(run_id, "watched", Nothing())
+            await send(self._cursor.prefix + run_id, "watched", Nothing())
             await workflow.wait_condition(lambda: run_id not in self._gates.children)
 
     async def _keep_paused(self) -> None:

@@ -19,7 +19,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from kern.contracts.messages import Child, Nothing, PipelineOutcome, RunCursor, Work
+from kern.contracts.messages import Child, Nothing, OpenWork, PipelineOutcome, RunCursor, Work
 from kern.workflows import steps
 from kern.workflows.agent_run import AgentRun
 
@@ -47,7 +47,6 @@ class PipelineRun(AgentRun):
         self._is_ending_children = False
         self._error: BaseException | None = None
         self._is_over = False
-        self._is_reopened = False
         self._executing = 0
         self._executed = 0
 
@@ -56,12 +55,23 @@ class PipelineRun(AgentRun):
         """Serve what is open until the run has ended."""
         await super().run(cursor)
 
+    @workflow.query(name="open_work")
+    def open_work(self) -> OpenWork:
+        """As an agent's run does, with the lanes that are served."""
+        return super().open_work().model_copy(update={"lanes": tuple(sorted(self._lanes))})
+
+    @workflow.signal(name="poked")
+    async def poked(self, ask: Nothing) -> None:  # noqa: ARG002  every message has one
+        """Ask what is open, and serve what is not served: an outcome was forgotten."""
+        with suppress(ActivityError):
+            outcome = await self._execute(None)
+            if not self._is_over:
+                self._begin(outcome)
+
     @workflow.signal(name="reopened")
-    def reopened(self, ask: Nothing) -> None:  # noqa: ARG002  every message has one
+    def reopened(self, ask: Nothing) -> None:
         """Take note that the failed run continues, maybe while this workflow was about to end."""
-        self._is_reopened = True
-        retries = self._cursor.retries + 1
-        self._cursor = self._cursor.model_copy(update={"retries": retries})
+        super().reopened(ask)
         if self._is_ending_children:
             self._gates.ended = False
 

@@ -18,16 +18,16 @@ class Report:
 
     Args:
         run_id: This run.
-        parent_run_id: Its parent.
+        parent_id: The workflow of its parent.
         gates: What this run waits for.
         is_idle: Returns whether this run is idle, and its row says so.
     """
 
     def __init__(
-        self, run_id: str, parent_run_id: str, gates: Gates, is_idle: Callable[[], bool]
+        self, run_id: str, parent_id: str, gates: Gates, is_idle: Callable[[], bool]
     ) -> None:
         self._run_id = run_id
-        self._parent = parent_run_id
+        self._parent = parent_id
         self._gates = gates
         self._is_idle = is_idle
         # The state as it was reported last.
@@ -77,7 +77,7 @@ class Report:
             await send(self._parent, "told", report)
 
 
-async def send(run_id: str, signal: str, message: Contract) -> None:
+async def send(workflow_id: str, signal: str, message: Contract) -> None:
     """Signal another run's workflow, even if the calling task is cancelled meanwhile.
 
     It is shielded, because a signal that is cancelled in the very activation that makes it never
@@ -86,5 +86,5 @@ async def send(run_id: str, signal: str, message: Contract) -> None:
     Raises:
         FailureError: there is no such workflow any more.
     """
-    handle = workflow.get_external_workflow_handle(run_id)
+    handle = workflow.get_external_workflow_handle(workflow_id)
     await asyncio.shield(asyncio.ensure_future(handle.signal(signal, message)))

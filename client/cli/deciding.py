@@ -96,7 +96,7 @@ def cancel_run(run_id: str, *, as_json: bool) -> None:
 
 
 def retry_run(run_id: str, *, as_json: bool) -> None:
-    """Have a workflow's run that failed continue."""
+    """Have a run that failed continue."""
 
     async def retry(service: Service) -> Acceptance:
         return await service.runs.retry(OPERATOR, await service.runs.full_id(OPERATOR, run_id))

@@ -134,6 +134,24 @@ def _turns(report: RunReport) -> None:
             _turn(report, turn, message)
         elif message.role == "user" and position > 0:
             _block("notice", message.content)
+    called = {call.id for call in report.run.tools}
+    for item in report.run.requirements:
+        # About the model itself, which no call asked for.
+        if item.run_id == report.run.run_id and item.tool_call_id not in called:
+            _requirement(report, item)
+    _outage(report.run)
+
+
+def _outage(run: RunOutput) -> None:
+    outage = run.provider_outage
+    if outage is None:
+        return
+    following = f", next try {show_time(outage.next_try_at)}" if outage.next_try_at else ""
+    tries = count(outage.attempts, "try", "tries")
+    say(
+        styled(f"Provider away since {show_time(outage.since)}", "yellow"),
+        f" ({tries}{following}): {_cut(outage.message)}",
+    )
 
 
 def _steps(report: RunReport) -> None:
@@ -190,6 +208,11 @@ def _inside(report: RunReport) -> None:
 
 def _requirement(report: RunReport, item: Requirement) -> None:
     say(styled(f"         asked  {show_time(item.created_at)}  {question_of(item)}", "dim"))
+    for earlier in item.earlier_calls:
+        call = show_call(item.tool_name, earlier.arguments)
+        say(
+            "         ", styled(f"before {show_time(earlier.at)}  {call}: {earlier.outcome}", "dim")
+        )
     for decision in report.decisions:
         if decision.requirement_id == item.id:
             _decision(decision)

@@ -15,6 +15,7 @@ from kern.client.temporal.courier import Courier
 from kern.client.temporal.relay import Relay
 from kern.db.engine.from_settings import open_store
 from kern.db.engine.store import Store
+from kern.db.journal.audit_chain import require_head
 from kern.errors import Unavailable
 from kern.process.logs import get_logger
 from kern.process.settings import Settings
@@ -60,9 +61,13 @@ class Services:
 
         Raises:
             Unavailable: the database or Temporal does not answer.
+            AuditBroken: the database does not hold the hash in `KERN_AUDIT_HEAD`.
         """
         database = db or open_store(settings)
         await asyncio.to_thread(database.migrate)
+        head = settings.audit_head
+        if head is not None:
+            await database.read(lambda tx: require_head(tx, head))
         if connection.is_configured():
             return cls(settings, database, await connection.connect(lazy=lazy), None)
         server = await asyncio.to_thread(EmbeddedServer.join, settings.home, ui=ui)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from sqlmodel import Session
 
+from kern.client.service import acceptance
 from kern.client.service.ports import Deliverer
 from kern.contracts.reports import LONGEST_PAGE, Receipt, RequirementPage
 from kern.contracts.viewer import Viewer, system_user
@@ -13,7 +14,8 @@ from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted, Submission
 from kern.db.engine.store import Store
 from kern.db.reading import listings, run_outputs
-from kern.errors import InvalidDecision
+from kern.db.runs import lifecycle
+from kern.errors import InvalidDecision, RunEnded
 from kern.process.checkpoints import reach
 from kern.requirements import Requirement, submitted_digest
 from kern.values.ids import require_id
@@ -150,15 +152,39 @@ class Inbox:
         def decide(tx: Session) -> list[Accepted]:
             return [deciding.resolve(tx, item, viewer, now, within=within) for item in submissions]
 
+        await self._refuse_terminated(viewer, submissions)
         reach("resolve.before_store")
-        stored = await self._store.write(decide)
+        with acceptance.deciding([item.requirement_id for item in submissions]):
+            stored = await self._store.write(decide)
         reach("resolve.after_store")
         return [await self._deliver(accepted) for accepted in stored]
+
+    async def _refuse_terminated(self, viewer: Viewer, submissions: Sequence[Submission]) -> None:
+        """Refuse to decide about a run that an operator has ended in Temporal, and end its row."""
+
+        def read(tx: Session) -> list[str]:
+            ids: dict[str, None] = {}
+            for item in submissions:
+                row = run_outputs.find_requirement(tx, item.requirement_id, viewer)
+                run = run_outputs.run_row(tx, row.run_id)
+                ids.update(dict.fromkeys([*(run.ancestors if run else ()), row.run_id]))
+            return list(ids)
+
+        run_id = await self._deliverer.terminated_among(await self._store.read(read))
+        if run_id is None:
+            return
+        now = datetime.now(UTC)
+        await self._store.write(lambda tx: lifecycle.end_outside(tx, run_id, "terminated", now))
+        message = (
+            f"Run {run_id!r} was ended from outside Kern: somebody terminated its workflow in "
+            "Temporal. Nothing was decided, and nothing of it runs any more. Start a new run."
+        )
+        raise RunEnded(message)
 
     async def _deliver(self, accepted: Accepted) -> AcceptedDecision:
         delivered = None
         if accepted.delivery is not None:
-            delivered = await self._deliverer.deliver_accepted(accepted.delivery)
+            delivered = await acceptance.deliver(self._deliverer, accepted.delivery)
         receipt = Receipt(requirement=accepted.requirement, delivered=delivered)
         return AcceptedDecision(receipt, accepted.run_ids, accepted.stands_still)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,9 @@ from kern.client.server.embedded import status
 from kern.client.service.ports import Deliverer
 from kern.client.service.service import Service
 from kern.contracts.reports import Backlog, PolicyDifference, WorkerPolicies
+from kern.db.engine.driver_errors import reason
 from kern.db.engine.from_settings import database_file, open_store
-from kern.db.engine.store import Store, reason
+from kern.db.engine.store import Store
 from kern.db.journal.outbox import Delivery
 from kern.db.migrations import HEAD
 from kern.db.migrations.migrate import revision_of
@@ -67,6 +68,11 @@ class OnDemandDeliverer:
         """Deliver now; False where no Temporal answers."""
         courier = await self._reached()
         return courier is not None and await courier.deliver_accepted(delivery)
+
+    async def terminated_among(self, run_ids: Sequence[str]) -> str | None:
+        """Return the first run whose workflow was terminated; None where no Temporal answers."""
+        courier = await self._reached()
+        return None if courier is None else await courier.terminated_among(run_ids)
 
     async def close(self) -> None:
         """Record what was delivered."""

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
+from kern.client.service.acceptance import following
 from kern.client.service.decision_checks import check_edits
 from kern.client.service.inbox import AcceptedDecision, Inbox
 from kern.client.service.reading import RunReader
@@ -28,10 +30,12 @@ class Submitted:
     Attributes:
         query: What the run's workflow has to have heard of before its next stop counts.
         is_idle: Whether the run waits for people all the same.
+        is_empty: Whether nothing was decided.
     """
 
     query: StopQuery
     is_idle: bool
+    is_empty: bool = False
 
 
 class Interaction:
@@ -51,13 +55,15 @@ class Interaction:
         request = request.model_copy(update={"run_id": run_id})
         if background:
             await self._runs.accept(viewer, component, request)
-            return await self._runs.read(viewer, run_id)
+            with following(run_id):
+                return await self._runs.read(viewer, run_id)
         with self._waiting.watch(run_id) as watch:
             accepted = await self._runs.accept(viewer, component, request)
-            if not accepted.is_new and await self._waiting.is_idle(run_id):
-                # The same run was accepted before, and has stopped since.
-                return await self._stopped(viewer, run_id)
-            return await self._stop(viewer, run_id, watch)
+            with following(run_id):
+                if not accepted.is_new and await self._waiting.is_idle(run_id):
+                    # The same run was accepted before, and has stopped since.
+                    return await self._stopped(viewer, run_id)
+                return await self._stop(viewer, run_id, watch)
 
     async def continue_run(
         self,
@@ -70,15 +76,23 @@ class Interaction:
         await check_edits(component, requirements)
         with self._waiting.watch(run_id) as watch:
             submitted = await self._submit(viewer, run_id, requirements)
-            if submitted.is_idle:
-                return await self._stopped(viewer, run_id)
-            return await self._stop(viewer, run_id, watch, submitted.query)
+            with nullcontext() if submitted.is_empty else following(run_id, "decision"):
+                if submitted.is_idle:
+                    return await self._stopped(viewer, run_id)
+                return await self._stop(viewer, run_id, watch, submitted.query)
 
     async def retry(self, viewer: Viewer, run_id: str) -> RunOutput:
-        """Have a workflow's run that failed continue, and wait for its next stop."""
+        """Have a run that failed continue, and wait for its next stop."""
         with self._waiting.watch(run_id) as watch:
             await self._runs.retry(viewer, run_id)
-            return await self._stop(viewer, run_id, watch)
+            with following(run_id, "retry"):
+                return await self._stop(viewer, run_id, watch)
+
+    async def cancel(self, viewer: Viewer, run_id: str) -> RunOutput:
+        """Cancel a run, and read it."""
+        await self._runs.cancel(viewer, run_id)
+        with following(run_id, "cancellation"):
+            return await self._runs.read(viewer, run_id)
 
     async def stream(
         self, viewer: Viewer, component: Component, request: RunRequest, show: Show
@@ -91,7 +105,8 @@ class Interaction:
             await self._runs.accept(viewer, component, streamed)
             if request.run_id is not None:
                 # It may have been accepted before, for a caller who did not read it.
-                await self._readers.announced(run_id, viewer)
+                with following(run_id):
+                    await self._readers.announced(run_id, viewer)
         except BaseException:
             follower.close()
             raise
@@ -123,13 +138,14 @@ class Interaction:
         if all(item.draft is None for item in requirements):
             # With a decision, the transaction that stores it checks whose run it is.
             status = await self._runs.status(viewer, run_id)
-            return Submitted(StopQuery(), status.is_idle)
+            return Submitted(StopQuery(), status.is_idle, is_empty=True)
         accepted = await self._inbox.decide_all(viewer, requirements, within=run_id)
         if accepted[-1].run_ids[-1] == run_id:
             is_idle = accepted[-1].is_idle
         else:
             # The requirement is a child run's: the row of this run says whether it is idle.
-            is_idle = await self._waiting.is_idle(run_id)
+            with following(run_id, "decision"):
+                is_idle = await self._waiting.is_idle(run_id)
         resolving = [item for item in accepted if item.receipt.delivered is not None]
         return Submitted(_query(run_id, resolving), is_idle)
 

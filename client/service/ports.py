@@ -1,5 +1,6 @@
 """What the service needs of the process that it runs in."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from kern.db.journal.outbox import Delivery
@@ -13,6 +14,13 @@ class Deliverer(Protocol):
 
         Returns:
             Whether it was delivered.
+        """
+        ...
+
+    async def terminated_among(self, run_ids: Sequence[str]) -> str | None:
+        """Return the first of these runs whose workflow an operator has terminated in Temporal.
+
+        None if there is none, or if Temporal does not answer.
         """
         ...
 

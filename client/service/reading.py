@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from kern.client.service.acceptance import following
 from kern.client.service.transcript import Transcript
 from kern.components.operations import Show
 from kern.contracts.viewer import Viewer
@@ -107,7 +108,8 @@ class RunReader:
     async def _read_table(self) -> News:
         self._must_look = self._follower.has_missed = False
         run_id, after = self._follower.run_id, self._seq
-        return await self._db.read(lambda tx: news(tx, run_id, self._viewer, after))
+        with following(run_id):
+            return await self._db.read(lambda tx: news(tx, run_id, self._viewer, after))
 
     def _events_of(self, page: News) -> list[RunEvent]:
         if self._transcript is None:

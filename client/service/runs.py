@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from sqlmodel import Session
 
+from kern.client.service.acceptance import accepting_run, changing_run, deliver
 from kern.client.service.ports import Deliverer
 from kern.client.service.reports import read_report
 from kern.components.component import Component, definition_of
@@ -56,6 +57,7 @@ class Runs:
 
         Raises:
             NotAllowed: the request is in the name of somebody else.
+            Unavailable: it is not known whether the run was accepted; the error names it.
             KernError: it is refused, and nothing was changed.
         """
         if not viewer.is_operator and viewer.user_id != request.user_id:
@@ -65,19 +67,20 @@ class Runs:
         attachments = await asyncio.to_thread(read_all, request.media) if request.media else []
         now = datetime.now(UTC)
         reach("accept.before_store")
-        delivery = await self._store.write(
-            lambda tx: accepting.accept(
-                tx,
-                request,
-                component_kind=definition_of(component).kind,
-                initial_state=definition_of(component).initial_state,
-                now=now,
-                run_id=run_id,
-                session_id=session_id,
-                attachments=attachments,
-                declared=policy_of(component),
+        with accepting_run(run_id):
+            delivery = await self._store.write(
+                lambda tx: accepting.accept(
+                    tx,
+                    request,
+                    component_kind=definition_of(component).kind,
+                    initial_state=definition_of(component).initial_state,
+                    now=now,
+                    run_id=run_id,
+                    session_id=session_id,
+                    attachments=attachments,
+                    declared=policy_of(component),
+                )
             )
-        )
         reach("accept.after_store")
         return await self._deliver(run_id, delivery)
 
@@ -92,21 +95,23 @@ class Runs:
         require_id("run_id", run_id)
         now = datetime.now(UTC)
         reach("cancel.before_store")
-        delivery = await self._store.write(lambda tx: lifecycle.cancel(tx, run_id, viewer, now))
+        with changing_run(run_id, "cancellation"):
+            delivery = await self._store.write(lambda tx: lifecycle.cancel(tx, run_id, viewer, now))
         reach("cancel.after_store")
         return await self._deliver(run_id, delivery)
 
     async def retry(self, viewer: Viewer, run_id: str) -> Acceptance:
-        """Have a workflow's run that failed continue where it failed.
+        """Have a run that failed continue where it failed.
 
         Raises:
             NotFound: there is no such run.
             NotAllowed: it belongs to somebody else.
-            Conflict: it has not failed, or is no workflow's.
+            Conflict: it has not failed, or is a part of another run.
         """
         require_id("run_id", run_id)
         now = datetime.now(UTC)
-        delivery = await self._store.write(lambda tx: retries.retry(tx, run_id, viewer, now))
+        with changing_run(run_id, "retry"):
+            delivery = await self._store.write(lambda tx: retries.retry(tx, run_id, viewer, now))
         return await self._deliver(run_id, delivery)
 
     async def read(self, viewer: Viewer, run_id: str) -> RunOutput:
@@ -196,5 +201,5 @@ class Runs:
     async def _deliver(self, run_id: str, delivery: Delivery | None) -> Acceptance:
         if delivery is None:
             return Acceptance(run_id, is_new=False, delivered=True)
-        delivered = await self._deliverer.deliver_accepted(delivery)
+        delivered = await deliver(self._deliverer, delivery)
         return Acceptance(run_id, is_new=True, delivered=delivered)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 from sqlmodel import Session as Transaction
 
+from kern.client.service.acceptance import deliver
 from kern.client.service.ports import Deliverer
 from kern.contracts.reports import SessionReport
 from kern.contracts.viewer import Viewer
@@ -134,7 +135,9 @@ class Sessions:
         deliveries = await self._store.write(
             lambda tx: deletions.delete(tx, session_id, viewer, now)
         )
-        delivered = await asyncio.gather(*map(self._deliverer.deliver_accepted, deliveries))
+        delivered = await asyncio.gather(
+            *(deliver(self._deliverer, delivery) for delivery in deliveries)
+        )
         return Deletion(len(deliveries), all(delivered))
 
     async def full_id(self, viewer: Viewer, ending: str) -> str:

@@ -26,7 +26,9 @@ class Readers:
     def __init__(self, db: Store) -> None:
         self._db = db
         self._listener = (
-            Listener(db.engine, db.broadcaster) if isinstance(db, PostgresStore) else None
+            Listener(db.engine, db.broadcaster, db.listen_url)
+            if isinstance(db, PostgresStore)
+            else None
         )
         self._readers: WeakSet[RunReader] = WeakSet()
 

@@ -16,6 +16,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
+from kern.client.temporal.workflow_ids import workflow_id
 from kern.contracts.messages import Stop, StopQuery
 from kern.db.engine.store import Store
 from kern.db.engine.tables import RunRow
@@ -109,7 +110,8 @@ class Waiting:
 
     async def _closed(self, run_id: str) -> None:
         with suppress(RPCError, RPCTimeoutOrCancelledError, WorkflowFailureError, RuntimeError):
-            await self._temporal.get_workflow_handle(run_id).result()
+            handle = self._temporal.get_workflow_handle(await workflow_id(self._db, run_id))
+            await handle.result()
 
     async def _has_stopped(self, run_id: str, watch: Wakeup, query: StopQuery) -> bool:
         with self._asking(run_id, query) as asking:
@@ -149,7 +151,7 @@ class Waiting:
                     del self._questions[key]
 
     async def _ask(self, run_id: str, query: StopQuery) -> bool:
-        handle = self._temporal.get_workflow_handle(run_id)
+        handle = self._temporal.get_workflow_handle(await workflow_id(self._db, run_id))
         try:
             stop = await handle.execute_update(
                 "wait_for_stop", query, id=new_id(), result_type=Stop

@@ -5,10 +5,10 @@ that row into one call of Temporal and then deletes it. The process may die betw
 call that timed out may have been executed, so any process may deliver the same row again. That is
 safe because each kind of delivery is idempotent:
 
-- A *start* uses the run's id as the workflow's id. While that workflow is open, `USE_EXISTING`
-  turns the start into a no-op. Once it has closed, `ALLOW_DUPLICATE` starts another one, which
-  begins with the rows: if the run has ended, it finds nothing to do. Hence the same call also
-  recovers a run whose workflow Temporal has lost.
+- A *start* uses the run's id as the workflow's, behind the installation's prefix. While that
+  workflow is open, `USE_EXISTING` turns the start into a no-op. Once it has closed,
+  `ALLOW_DUPLICATE` starts another one, which begins with the rows: if the run has ended, it finds
+  nothing to do. Hence the same call also recovers a run whose workflow Temporal has lost.
 - A *resolved* signal carries only the requirement's id. The decision itself is read from SQL, so a
   second signal leads to a second look at the same row.
 - A *reopen* starts the workflow together with a signal. If the earlier workflow is about to close,
@@ -18,28 +18,32 @@ safe because each kind of delivery is idempotent:
 What the errors mean:
 
 - `NOT_FOUND` for a signal or a cancel: no workflow with this id is open. It has closed, or Temporal
-  has lost it. A signal is then delivered together with a start; a cancel has nothing left to do. (A
-  missing namespace is `NOT_FOUND` too, and then the start fails as well.)
+  has lost it. A signal is then delivered together with a start, unless an operator has terminated
+  the workflow, which ends the run; a cancel has nothing left to do. (A missing namespace is
+  `NOT_FOUND` too, and then the start fails as well.)
 - Any other `RPCError`, and the `RuntimeError` of a lazy client that cannot connect: Temporal may or
   may not have heard. The row stays in the outbox, and a relay delivers it again.
 """
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlmodel import Session
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from kern.client.temporal.connection import queue_of, reason
+from kern.client.temporal.workflow_ids import prefix_of, workflow_id
 from kern.contracts.messages import WORKFLOWS, Nothing, Resolved, RunCursor
 from kern.db.engine.store import Store
 from kern.db.engine.tables import RunRow
 from kern.db.journal import outbox
 from kern.db.journal.outbox import Delivery, DeliveryKind
+from kern.db.runs import lifecycle
 from kern.errors import KernError, Unavailable
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
@@ -147,6 +151,25 @@ class Courier:
             signal = None if resolved is None else Resolved(requirement_id=resolved)
             await self._start(position, Nothing() if reopened else signal)
 
+    async def handle(self, run_id: str) -> WorkflowHandle[object, object]:
+        """Return the handle of a run's workflow, whether there is one or not."""
+        return self._temporal.get_workflow_handle(await workflow_id(self._db, run_id))
+
+    async def terminated_among(self, run_ids: Sequence[str]) -> str | None:
+        """Return the first of these runs whose workflow an operator has terminated.
+
+        None if there is none, or if Temporal does not answer: delivering looks once more.
+        """
+        for run_id in run_ids:
+            try:
+                described = await (await self.handle(run_id)).describe(rpc_timeout=_RPC_TIMEOUT)
+            except (RPCError, RuntimeError, ValueError):
+                # A ValueError: the SDK has no word for the status of a paused workflow.
+                continue
+            if described.status is WorkflowExecutionStatus.TERMINATED:
+                return run_id
+        return None
+
     async def _try_send(self, delivery: Delivery) -> bool:
         try:
             await self.send(delivery)
@@ -181,8 +204,10 @@ class Courier:
         reach("deliver.after_confirm")
 
     async def _start(self, at: "_Position", signal: Resolved | Nothing | None = None) -> None:
+        prefix = await prefix_of(self._db)
         fields = {
             "run_id": at.run_id,
+            "prefix": prefix,
             "turn": at.turn,
             "parent_run_id": at.parent_run_id,
             "retries": at.retries or None,
@@ -190,7 +215,7 @@ class Courier:
         await self._temporal.start_workflow(
             WORKFLOWS[at.component_kind],
             self._cursor.model_copy(update={k: v for k, v in fields.items() if v is not None}),
-            id=at.run_id,
+            id=prefix + at.run_id,
             task_queue=queue_of(at.component_id),
             # SQL knows which runs have ended; a workflow of one finds that out at once.
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
@@ -204,7 +229,7 @@ class Courier:
 
     async def _signal(self, delivery: Delivery) -> None:
         requirement_id = delivery.requirement_id or ""
-        handle = self._temporal.get_workflow_handle(delivery.run_id)
+        handle = await self.handle(delivery.run_id)
         try:
             await handle.signal(
                 "resolved", Resolved(requirement_id=requirement_id), rpc_timeout=_RPC_TIMEOUT
@@ -212,13 +237,19 @@ class Courier:
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
+            if await self.terminated_among([delivery.run_id]) is not None:
+                now = datetime.now(UTC)
+                await self._db.write(
+                    lambda tx: lifecycle.end_outside(tx, delivery.run_id, "terminated", now)
+                )
+                return
             await self.start(delivery.run_id, resolved=requirement_id)
 
     async def _cancel(self, delivery: Delivery) -> None:
         if await self._db.read(lambda tx: _stored_position(tx, delivery.run_id)) is not None:
             # The run has been reopened since: this cancel is out of date.
             return
-        handle = self._temporal.get_workflow_handle(delivery.run_id)
+        handle = await self.handle(delivery.run_id)
         try:
             await handle.cancel(rpc_timeout=_RPC_TIMEOUT)
         except RPCError as error:

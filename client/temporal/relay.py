@@ -24,6 +24,10 @@ as with `temporal workflow terminate`, has failed, and says so. The same search 
 of a session whose queue has stopped. It goes through the suspects in the order of their ids and
 continues where it stopped: hundreds of runs that rightly take long never hide one that is lost.
 
+*Forgotten news.* A Temporal that was restored to an older state runs workflows that wait for what
+has happened already. So a workflow of such a run is compared with the rows (see `reconciling`), and
+so are those of runs that were cancelled within the last hour.
+
 *One row never stops the others.* Whatever an attempt at one delivery or one run raises is logged
 with its id, and the relay continues with the next.
 """
@@ -39,6 +43,8 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from kern.client.temporal.courier import Courier
+from kern.client.temporal.reconciling import Reconciler
+from kern.contracts.messages import WORKFLOWS
 from kern.db.engine.plain_rows import execute
 from kern.db.engine.store import Store
 from kern.db.engine.tables import OutboxRow, RequirementRow, RunRow
@@ -54,6 +60,9 @@ _SEARCH_SECONDS = 30.0
 # Most runs change more often than this. Asking about one that needs no help costs one request.
 _STALE_AFTER = timedelta(seconds=60)
 _CONCURRENT_DELIVERIES = 20
+_CONCURRENT_CHECKS = 10
+# A cancellation is looked after for this long; until then Temporal may have forgotten it.
+_CANCELLED_WITHIN = timedelta(hours=1)
 _SUSPECTS = 100
 # Temporal itself does not answer, whichever run is asked about.
 _AWAY = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}
@@ -67,11 +76,27 @@ class Relay:
         self._temporal = temporal
         self._courier = courier
         self._seconds = seconds
+        self._reconciler = Reconciler(db, temporal, courier)
         self._searched_to = ""
 
     async def run(self) -> None:
         """Work until cancelled, also while the database or Temporal is away."""
-        last_search = 0.0
+        searching = asyncio.create_task(self._search())
+        try:
+            await self._deliver()
+        finally:
+            searching.cancel()
+
+    async def _search(self) -> None:
+        """Search apart from the deliveries, which must not wait until workflows have answered."""
+        while True:
+            try:
+                await self.find_lost_runs()
+            except Exception as error:  # noqa: BLE001  as in the deliveries
+                _log.warning("search_failed", why=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(_SEARCH_SECONDS)
+
+    async def _deliver(self) -> None:
         loop = asyncio.get_running_loop()
         due = asyncio.Event()
         with self._db.when_due(lambda: loop.call_soon_threadsafe(due.set)):
@@ -79,9 +104,6 @@ class Relay:
                 due.clear()
                 try:
                     await self.deliver_due()
-                    if loop.time() - last_search >= _SEARCH_SECONDS:
-                        last_search = loop.time()
-                        await self.find_lost_runs()
                 except Exception as error:  # noqa: BLE001  nobody else delivers for this worker
                     _log.warning("relay_failed", why=f"{type(error).__name__}: {error}")
                 with contextlib.suppress(TimeoutError):
@@ -116,17 +138,19 @@ class Relay:
         suspects = await self._db.read(
             lambda tx: _suspects(tx, now - _STALE_AFTER, self._searched_to)
         )
-        for run_id in suspects:
-            try:
-                await self._check_run(run_id)
-            except Exception as error:
-                if isinstance(error, RPCError) and error.status in _AWAY:
-                    raise
-                # Such as an id that Temporal does not accept, or a workflow that an operator has
-                # paused: the SDK has no word for its status.
-                why = f"{type(error).__name__}: {error}"
-                _log.warning("run_check_failed", run_id=run_id, why=why)
-            self._searched_to = run_id
+        for start in range(0, len(suspects), _CONCURRENT_CHECKS):
+            batch = suspects[start : start + _CONCURRENT_CHECKS]
+            checks = (self._check_run(run_id) for run_id in batch)
+            outcomes = await asyncio.gather(*checks, return_exceptions=True)
+            for run_id, outcome in zip(batch, outcomes, strict=True):
+                if isinstance(outcome, RPCError) and outcome.status in _AWAY:
+                    raise outcome
+                if isinstance(outcome, Exception):
+                    # Such as an id that Temporal does not accept, or a workflow that an operator
+                    # has paused: the SDK has no word for its status.
+                    why = f"{type(outcome).__name__}: {outcome}"
+                    _log.warning("run_check_failed", run_id=run_id, why=why)
+                self._searched_to = run_id
         if len(suspects) < _SUSPECTS:
             self._searched_to = ""
         for session_id in await self._db.read(
@@ -139,22 +163,30 @@ class Relay:
 
     async def _check_run(self, run_id: str) -> None:
         try:
-            described = await self._temporal.get_workflow_handle(run_id).describe()
+            described = await (await self._courier.handle(run_id)).describe()
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-            _log.warning("run_restarted", run_id=run_id, why="Temporal does not know it")
-            await self._courier.start(run_id)
+            if await self._is_open(run_id):
+                _log.warning("run_restarted", run_id=run_id, why="Temporal does not know it")
+                await self._courier.start(run_id)
+            return
+        if await self._db.read(lambda tx: _is_foreign(tx, run_id, described.workflow_type)):
+            _log.warning("workflow_is_foreign", run_id=run_id, type=described.workflow_type)
+            await self._db.write(lambda tx: _end_foreign(tx, run_id, described.workflow_type))
             return
         status = described.status
         if status is WorkflowExecutionStatus.RUNNING or status is None:
-            return
-        how = status.name.lower()
-        message = (
-            f"The run's workflow was ended from outside Kern ({how}). Nothing of it runs any more."
-        )
-        _log.warning("run_closed_externally", run_id=run_id, how=how)
-        await self._db.write(lambda tx: _end(tx, run_id, message))
+            await self._reconciler.reconcile(run_id)
+        elif await self._is_open(run_id):
+            how = status.name.lower()
+            _log.warning("run_closed_externally", run_id=run_id, how=how)
+            await self._db.write(
+                lambda tx: lifecycle.end_outside(tx, run_id, how, datetime.now(UTC))
+            )
+
+    async def _is_open(self, run_id: str) -> bool:
+        return await self._db.read(lambda tx: _is_open(tx, run_id))
 
 
 def _suspects(tx: Session, before: datetime, after: str) -> list[str]:
@@ -180,12 +212,35 @@ def _suspects(tx: Session, before: datetime, after: str) -> list[str]:
             col(RequirementRow.escalate_at) < before,
         ),
     )
-    suspects = union(active, overdue).subquery()
+    cancelled = select(RunRow.id).where(
+        RunRow.status == RunStatus.cancelled.value,
+        RunRow.updated_at < before,
+        RunRow.updated_at > before - _CANCELLED_WITHIN,
+        # What never began has no workflow that could go on.
+        col(RunRow.started_at).is_not(None),
+    )
+    suspects = union(active, overdue, cancelled).subquery()
     query = sql_select(suspects.c.id).where(suspects.c.id > after).order_by(suspects.c.id)
     return list(execute(tx, query.limit(_SUSPECTS)).scalars())
 
 
-def _end(tx: Session, run_id: str, message: str) -> None:
+def _is_open(tx: Session, run_id: str) -> bool:
+    run = tx.get(RunRow, run_id)
+    return run is not None and not RunStatus(run.status).is_final
+
+
+def _is_foreign(tx: Session, run_id: str, workflow_type: str) -> bool:
+    """Whether Temporal holds another program's workflow under a run's id."""
+    run = tx.get(RunRow, run_id)
+    return run is not None and WORKFLOWS.get(run.component_kind) not in {None, workflow_type}
+
+
+def _end_foreign(tx: Session, run_id: str, workflow_type: str) -> None:
     run = lifecycle.lock(tx, run_id)
+    message = (
+        f"Temporal holds a workflow of the type {workflow_type!r} under this run's id, which is "
+        "not Kern's, so that the run never begins. Terminate that workflow and retry the run, or "
+        "start one with another id."
+    )
     if not RunStatus(run.status).is_final:
-        lifecycle.fail(tx, run, "ended_outside", message, datetime.now(UTC))
+        lifecycle.fail(tx, run, "foreign_workflow", message, datetime.now(UTC))

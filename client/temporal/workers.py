@@ -62,7 +62,9 @@ class ComponentWorkers:
         self._storing: asyncio.Task[None] | None = None
         publisher = publisher_for(db)
         self._activities = (
-            ModelTurn(db, registry, settings.model_attempts, publisher, self._results).model_turn,
+            ModelTurn(
+                db, registry, settings.model_outage_seconds, publisher, self._results
+            ).model_turn,
             ToolCalls(db, registry, self._executions).tool_call,
             PipelineSteps(db, registry, self._executions).pipeline_step,
             Endings(db).expire,

@@ -58,7 +58,11 @@ class InteractionOperations(Protocol):
         ...
 
     async def retry(self, viewer: Viewer, run_id: str) -> RunOutput:
-        """Have a workflow's run that failed continue, and wait for its next stop."""
+        """Have a run that failed continue, and wait for its next stop."""
+        ...
+
+    async def cancel(self, viewer: Viewer, run_id: str) -> RunOutput:
+        """Cancel a run, and read it; it is stored when this returns."""
         ...
 
     async def stream(
@@ -80,7 +84,7 @@ class InteractionOperations(Protocol):
 
 
 class RunOperations(Protocol):
-    """Reads, lists and cancels runs."""
+    """Reads and lists runs."""
 
     async def page(
         self,
@@ -93,10 +97,6 @@ class RunOperations(Protocol):
         component_id: str | None = None,
     ) -> RunPage:
         """List runs, the latest first, without child runs."""
-        ...
-
-    async def cancel(self, viewer: Viewer, run_id: str) -> object:
-        """Cancel a run; it is stored when this returns."""
         ...
 
     async def read(self, viewer: Viewer, run_id: str) -> RunOutput:
@@ -216,7 +216,7 @@ class OperatorOperations(Protocol):
 
     @property
     def runs(self) -> RunOperations:
-        """Read, list and cancel runs."""
+        """Read and list runs."""
         ...
 
     @property

@@ -6,7 +6,7 @@ from typing import Any, Literal, overload
 
 from kern.components import event_iterators
 from kern.components.component import Component
-from kern.components.operations import EventReader, Operations, Show
+from kern.components.operations import EventReader, Show
 from kern.components.runner import Work, runner_for
 from kern.components.served import ServedComponent
 from kern.contracts.viewer import Viewer
@@ -206,6 +206,24 @@ class RunMethods(ServedComponent):
         """As `cancel_run`, for async callers."""
         return await self._acast_output(_cancelling(self._viewer(user_id), id_of(run_id)))
 
+    def retry_run(self, run_id: str | RunOutput, *, user_id: str | None = None) -> RunOutput:
+        """Continue a failed run where it failed, and wait for its next stop.
+
+        Stored answers are not asked for again, and calls that have ended are not executed again. In
+        a workflow, steps that have ended stay ended, those that failed begin once more, and those
+        that were stopped because of the failure continue.
+
+        Raises:
+            NotFound: there is no such run.
+            NotAllowed: the run belongs to another user.
+            Conflict: the run has not failed, or is a child of another run.
+        """
+        return self._cast_output(self._do(_retrying(self._viewer(user_id), id_of(run_id))))
+
+    async def aretry_run(self, run_id: str | RunOutput, *, user_id: str | None = None) -> RunOutput:
+        """As `retry_run`, for async callers."""
+        return await self._acast_output(_retrying(self._viewer(user_id), id_of(run_id)))
+
     def get_run_output(self, run_id: str | RunOutput, *, user_id: str | None = None) -> RunOutput:
         """Read a run as it stands.
 
@@ -281,8 +299,8 @@ class _Submission:
 
 
 def _cancelling(viewer: Viewer, run_id: str) -> Work[RunOutput]:
-    async def cancel(service: Operations) -> RunOutput:
-        await service.runs.cancel(viewer, run_id)
-        return await service.runs.read(viewer, run_id)
+    return lambda service: service.interaction.cancel(viewer, run_id)
 
-    return cancel
+
+def _retrying(viewer: Viewer, run_id: str) -> Work[RunOutput]:
+    return lambda service: service.interaction.retry(viewer, run_id)

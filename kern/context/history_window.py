@@ -1,6 +1,6 @@
 """Cuts the messages of a session's earlier runs so that every call keeps its result."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
@@ -39,6 +39,16 @@ class Waiting:
     fields: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class ExecutedCall:
+    """A call that was executed, in a run that did not complete."""
+
+    tool_name: str
+    arguments: dict[str, JsonValue]
+    outcome: str
+    result: str | None = None
+
+
 def fitted(messages: Sequence[Message], tool_calls: int | None = None) -> list[Message]:
     """Return messages of ended runs with only the latest calls, each call with its result.
 
@@ -58,6 +68,27 @@ def paused_line(run_input: str, waiting: Sequence[Waiting]) -> str:
     reasons = "; ".join(f"waiting for {_describe(requirement)}" for requirement in waiting)
     request = canonical_json(_cut(_one_line(run_input), _LONGEST_INPUT))
     return f"[An earlier request, {request}, is paused: {_cut(reasons, _LONGEST_LINE)}]"
+
+
+_ENDINGS = {"error": "failed", "cancelled": "was cancelled", "paused": "is paused"}
+
+
+def executed_line(run_input: str, status: str, calls: Sequence[ExecutedCall]) -> str:
+    """Return one line with the calls that a run has executed which has no answer."""
+    request = canonical_json(_cut(_one_line(run_input), _LONGEST_INPUT))
+    executed = "; ".join(_executed(call) for call in calls)
+    return (
+        f"[An earlier request, {request}, {_ENDINGS.get(status, 'is not done yet')}. These calls "
+        f"were executed in it and have had their effects: {executed}]"
+    )
+
+
+def _executed(call: ExecutedCall) -> str:
+    text = _call(call.tool_name, call.arguments)
+    if call.outcome == "unknown":
+        return f"{text}, whose outcome is unknown"
+    result = canonical_json(_cut(_one_line(call.result or ""), _LONGEST_INPUT))
+    return f"{_cut(text, _LONGEST_LINE)} with the {call.outcome} {result}"
 
 
 def _without_repeated_answers(messages: Sequence[Message]) -> list[Message]:
@@ -114,8 +145,7 @@ def _pairs(head: Message, results: list[Message]) -> list[tuple[RequestedCall, M
 
 
 def _describe(waiting: Waiting) -> str:
-    arguments = (f"{key}={canonical_json(value)}" for key, value in waiting.arguments.items())
-    call = f"{waiting.tool_name or 'a step'}({', '.join(arguments)})"
+    call = _call(waiting.tool_name or "a step", waiting.arguments)
     question = canonical_json(_one_line(waiting.question or call))
     return {
         RequirementKind.confirmation: f"approval of {call}",
@@ -126,6 +156,11 @@ def _describe(waiting: Waiting) -> str:
         RequirementKind.error: f"a decision about {call}, which failed",
         RequirementKind.unknown_outcome: f"word of what became of {call}",
     }[waiting.kind]
+
+
+def _call(name: str, arguments: Mapping[str, JsonValue]) -> str:
+    values = (f"{key}={canonical_json(value)}" for key, value in arguments.items())
+    return f"{name}({', '.join(values)})"
 
 
 def _one_line(text: str) -> str:

@@ -22,7 +22,7 @@ class RunCursor(Contract):
     """Where a run's workflow begins: turn 1, or further on when it continues as new.
 
     Attributes:
-        run_id: The run, which is also the workflow's id.
+        run_id: The run; the workflow's id is this behind `prefix`.
         turn: The first turn to take.
         heartbeat: An attempt without a heartbeat for so many seconds is considered dead.
         turns_per_history: After how many turns the workflow continues as new.
@@ -30,6 +30,7 @@ class RunCursor(Contract):
         heard: Requirements of whose resolutions an earlier history heard.
         watched: Whether the parent asked an earlier history to report the end of this run.
         retries: How often the run had been opened again when this workflow began.
+        prefix: What the ids of all workflows of the installation begin with.
     """
 
     run_id: str
@@ -40,6 +41,7 @@ class RunCursor(Contract):
     heard: tuple[str, ...] = ()
     watched: bool = False
     retries: int = 0
+    prefix: str = ""
 
 
 class TurnInput(Contract):
@@ -244,6 +246,20 @@ class Stop(Contract):
     """
 
     moved: bool = False
+
+
+class OpenWork(Contract):
+    """What a workflow waits for, as far as it knows.
+
+    Attributes:
+        requirements: The requirements that it waits for.
+        children: The child runs that it waits for.
+        lanes: The lanes of a pipeline that it serves.
+    """
+
+    requirements: tuple[str, ...] = ()
+    children: tuple[str, ...] = ()
+    lanes: tuple[str, ...] = ()
 
 
 class Nothing(Contract):

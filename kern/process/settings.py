@@ -45,11 +45,16 @@ class Settings(BaseSettings):
         database_url: The database that holds the runs, `postgresql://…` or `sqlite:///path`;
             default: SQLite in `home`.
         database_schema: The schema of Kern's tables on Postgres. SQLite has no schemas.
+        listen_url: Where notifications of Postgres are heard, if `database_url` is that of a pooler
+            in transaction mode; default: the same.
+        audit_head: A hash of the log of decisions that the database has to hold before anything is
+            executed on it: an older database, restored from a backup, is refused.
         heartbeat_seconds: An attempt without a heartbeat for this long is considered dead.
         shutdown_grace_seconds: How long a stopping worker lets tool calls finish.
         tool_slots: How many tool calls and steps a process executes at once; more wait.
         turns_per_history: A run's workflow continues with a new history after this many turns.
-        model_attempts: How often a failing provider is called before the run ends with an error.
+        model_outage_seconds: How long a run waits for a model's provider that is away, before it
+            pauses for a person.
         relay_seconds: How often a worker looks for deliveries that are overdue.
         app: The components that a worker executes: `package.module:attribute`.
         health_host: The address at which a worker serves `/healthz` and `/readyz`.
@@ -61,11 +66,13 @@ class Settings(BaseSettings):
     home: Path = Path(".kern")
     database_url: SecretStr | None = None
     database_schema: Annotated[str, AfterValidator(_schema)] = DEFAULT_SCHEMA
+    listen_url: SecretStr | None = None
+    audit_head: str | None = None
     heartbeat_seconds: float = Field(default=10.0, ge=0.5, le=600)
     shutdown_grace_seconds: float = Field(default=30.0, ge=0, le=3600)
     tool_slots: int = Field(default=DEFAULT_TOOL_SLOTS, ge=1, le=10_000)
     turns_per_history: int = Field(default=500, ge=1, le=2000)
-    model_attempts: int = Field(default=6, ge=1, le=100)
+    model_outage_seconds: float = Field(default=14_400.0, ge=0, le=2_592_000)
     relay_seconds: float = Field(default=1.0, ge=0.05, le=60)
     app: str | None = None
     health_host: str = "127.0.0.1"

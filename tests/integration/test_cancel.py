@@ -20,6 +20,7 @@ from kern.values.states import RunStatus, ToolCallStatus, ToolOutcome
 from tests.support.agents import Ledger, held, scripted
 from tests.support.model_server import ModelServer
 from tests.support.waiting import wait_until
+from tests.support.workflow_handles import handle_of
 
 
 def test_a_paused_run_is_cancelled_with_its_requirements(
@@ -197,7 +198,8 @@ def test_a_workflow_that_is_cancelled_in_temporal_cancels_its_run(runtime: Runti
     agent = scripted([Call("pay"), "Done."], [pay])
     paused = agent.run("Pay")
 
-    runtime.call(lambda _: runtime.services.temporal.get_workflow_handle(paused.run_id).cancel())
+    handle = handle_of(runtime, paused.run_id)
+    runtime.call(lambda _: handle.cancel())
 
     wait_until(lambda: agent.get_run_output(paused.run_id).status is RunStatus.cancelled)
     assert agent.get_run_output(paused.run_id).active_requirements == []

@@ -30,12 +30,15 @@ from tests.support.temporal_server import temporal_server
 STARTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
 SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
 CANCEL_REQUESTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
+# As if the installation had chosen it.
+PREFIX = "kern:0123456789ab:"
 
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Iterator[Stored]:
     """One database: what the courier asks of it is the same on all."""
     with opened("sqlite", tmp_path) as database:
+        database.database.workflow_prefix = PREFIX
         yield database
 
 
@@ -90,7 +93,7 @@ def resolved(stored: Stored) -> Delivery:
 
 async def describe(temporal: Client, run_id: str) -> WorkflowExecutionDescription | None:
     try:
-        return await temporal.get_workflow_handle(run_id).describe()
+        return await temporal.get_workflow_handle(PREFIX + run_id).describe()
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
@@ -98,13 +101,13 @@ async def describe(temporal: Client, run_id: str) -> WorkflowExecutionDescriptio
 
 
 async def events(temporal: Client, run_id: str) -> Sequence[EventType.ValueType]:
-    history = await temporal.get_workflow_handle(run_id).fetch_history()
+    history = await temporal.get_workflow_handle(PREFIX + run_id).fetch_history()
     return [event.event_type for event in history.events]
 
 
 async def cursor(temporal: Client, run_id: str) -> RunCursor:
     """Return what the run's workflow was started with."""
-    history = await temporal.get_workflow_handle(run_id).fetch_history()
+    history = await temporal.get_workflow_handle(PREFIX + run_id).fetch_history()
     payloads = history.events[0].workflow_execution_started_event_attributes.input.payloads
     (value,) = await temporal.data_converter.decode(payloads, [RunCursor])
     assert isinstance(value, RunCursor)
@@ -114,7 +117,7 @@ async def cursor(temporal: Client, run_id: str) -> RunCursor:
 async def signals_of(temporal: Client, run_id: str) -> list[tuple[str, str]]:
     """Return the names of the signals that the run's workflow got, and the requirements in them."""
     signals: list[tuple[str, str]] = []
-    async for event in temporal.get_workflow_handle(run_id).fetch_history_events():
+    async for event in temporal.get_workflow_handle(PREFIX + run_id).fetch_history_events():
         if event.event_type == SIGNALED:
             signal = event.workflow_execution_signaled_event_attributes
             (value,) = await temporal.data_converter.decode(signal.input.payloads, [dict])
@@ -137,7 +140,10 @@ async def test_a_start_delivered_twice_starts_one_workflow(
     assert (first.run_id, first.workflow_type) == (second.run_id, "AgentRun")
     assert first.task_queue == queue_of("agent")
     assert await cursor(temporal, delivery.run_id) == RunCursor(
-        run_id=delivery.run_id, heartbeat=1.0, turns_per_history=settings.turns_per_history
+        run_id=delivery.run_id,
+        heartbeat=1.0,
+        turns_per_history=settings.turns_per_history,
+        prefix=PREFIX,
     )
 
 
@@ -157,7 +163,7 @@ async def test_a_run_whose_workflow_was_closed_is_started_where_its_rows_stand(
     await courier.deliver(delivery)
     first = await describe(temporal, delivery.run_id)
     stored.answer(delivery.run_id)
-    await temporal.get_workflow_handle(delivery.run_id).terminate()
+    await temporal.get_workflow_handle(PREFIX + delivery.run_id).terminate()
     stored.sql(
         "UPDATE kern_runs SET status = 'running', turn = 7 WHERE id = :id", id=delivery.run_id
     )

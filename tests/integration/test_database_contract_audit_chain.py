@@ -56,7 +56,7 @@ def test_a_chain_that_nobody_touched_verifies(fresh: Stored) -> None:
 
 def test_a_noted_head_that_is_not_in_the_chain_is_found(fresh: Stored) -> None:
     decided(fresh, 1)
-    with pytest.raises(AuditBroken, match="not part of the chain"):
+    with pytest.raises(AuditBroken, match="not part of the log"):
         verified(fresh, "f" * 64)
 
 

@@ -1,4 +1,4 @@
-"""The database contract: a window of history is one statement, by index, on every database."""
+"""The database contract: a window of history is two statements, by index, on every database."""
 
 import sqlite3
 from datetime import timedelta
@@ -157,11 +157,14 @@ def test_what_waits_for_a_person_is_one_line_also_outside_the_window(stored: Sto
     assert texts(seen(stored, session, Window(runs=1))) == ["q2", "answer to q2"]
     stored.begin(first.tool_call_id or "")
     stored.finish(first.tool_call_id or "")
-    (line, *_) = seen(stored, session, Window(runs=1))
+    (executed, line, *_) = seen(stored, session, Window(runs=1))
     assert "approval" not in line.content
     assert "waiting for an answer" in line.content
+    assert 'refund(order_id="1042") with the result "done"' in executed.content
     stored.do(lambda tx: lifecycle.cancel(tx, run_id, OPERATOR, after(1)))
-    assert texts(seen(stored, session, Window(runs=1))) == ["q2", "answer to q2"]
+    (executed, *rest) = seen(stored, session, Window(runs=1))
+    assert "was cancelled. These calls were executed" in executed.content
+    assert texts(rest) == ["q2", "answer to q2"]
 
 
 @pytest.fixture(scope="module")
@@ -311,7 +314,7 @@ def _steps(stored: Stored, session: str, window: Window, before: int) -> int:
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_a_window_is_one_statement(stored: Stored, window: Window) -> None:
+def test_a_window_is_two_statements(stored: Stored, window: Window) -> None:
     session, asked = new_id(), list[str]()
     for n in range(5):
         ended(stored, session, f"q{n}", calls=1)
@@ -325,4 +328,4 @@ def test_a_window_is_one_statement(stored: Stored, window: Window) -> None:
         seen(stored, session, window)
     finally:
         event.remove(engine, "before_cursor_execute", note)
-    assert len([one for one in asked if "BEGIN" not in one]) == 1
+    assert len([one for one in asked if "BEGIN" not in one]) == 2

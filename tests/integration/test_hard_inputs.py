@@ -19,6 +19,7 @@ from kern.values.ids import new_id
 from kern.values.states import RunStatus, ToolOutcome
 from tests.support.agents import Ledger, scripted
 from tests.support.model_server import Failure, ModelServer, Step
+from tests.support.workflow_handles import handle_of
 
 
 def over_http(server: ModelServer, *tools: object) -> Agent:
@@ -54,9 +55,8 @@ def test_a_result_of_megabytes_reaches_the_model_and_not_the_history(runtime: Ru
     assert output.content == "Read."
     assert output.tools[0].result is not None
     assert len(output.tools[0].result) == 3_000_000
-    history = runtime.call(
-        lambda _: runtime.services.temporal.get_workflow_handle(output.run_id).fetch_history()
-    )
+    handle = handle_of(runtime, output.run_id)
+    history = runtime.call(lambda _: handle.fetch_history())
     assert len(history.to_json()) < 50_000
 
 
@@ -232,7 +232,7 @@ def test_a_run_of_many_turns_continues_as_new_and_keeps_its_cursor(
 
     assert output.content == "Done."
     assert ledger.lines == [str(number) for number in range(1, 11)]
-    handle = runtime.services.temporal.get_workflow_handle(output.run_id)
+    handle = handle_of(runtime, output.run_id)
     history = runtime.call(lambda _: handle.fetch_history())
     assert len(history.events) < 60
     runtime.close()

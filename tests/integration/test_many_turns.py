@@ -12,6 +12,7 @@ from kern.models.base import ModelRequest
 from kern.models.scripted import Call, Step, answers_since_user
 from kern.process.settings import Settings
 from tests.support.agents import scripted
+from tests.support.workflow_handles import handle_of
 
 TURNS, CALLS = 500, 20
 
@@ -41,7 +42,7 @@ def test_ten_thousand_calls_run_once_each(
 
     assert output.content == "Done."
     assert done == Counter(range(TURNS * CALLS))
-    handle = runtime.services.temporal.get_workflow_handle(output.run_id)
+    handle = handle_of(runtime, output.run_id)
     history = runtime.call(lambda _: handle.fetch_history())
     assert len(history.events) < 15_000
     runtime.close()

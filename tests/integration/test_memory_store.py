@@ -12,7 +12,6 @@ from contextlib import closing
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, select
 
 from kern.contracts.answers import NewCall
@@ -26,7 +25,7 @@ from kern.db.migrations import HEAD
 from kern.db.migrations.migrate import revision_of
 from kern.db.runs import lifecycle
 from kern.db.turns.attempts import Execution
-from kern.errors import AlreadyResolved, InvalidInput, NotFound
+from kern.errors import AlreadyResolved, DatabaseFailure, InvalidInput, NotFound
 from kern.session_state import StateChange
 from kern.values.ids import new_id
 from kern.values.states import RequirementKind, RequirementStatus, RunStatus, Verdict
@@ -122,7 +121,7 @@ def test_a_read_that_fails_leaves_the_connection_to_the_next(stored: Stored) -> 
 
 def test_a_reference_to_nothing_is_refused(stored: Stored) -> None:
     run_id, _ = stored.accept()
-    with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+    with pytest.raises(DatabaseFailure, match="FOREIGN KEY"):
         stored.sql("UPDATE kern_runs SET session_id = 'nowhere' WHERE id = :id", id=run_id)
 
 

@@ -13,6 +13,7 @@ from kern.workflow import HumanReview, Loop, Parallel, Router, Step, StepInput, 
 from tests.support.pipelines import exclaim, only, pipeline, upper
 from tests.support.raw_sql import execute_sql
 from tests.support.waiting import wait_until
+from tests.support.workflow_handles import handle_of
 
 CONFIRM = HumanReview(requires_confirmation=True)
 REVIEW = HumanReview(requires_output_review=True)
@@ -86,7 +87,7 @@ def test_a_verdict_without_a_decision_runs_nothing(runtime: Runtime, paid: Paid)
     )
     sql(runtime, "UPDATE kern_tool_calls SET approved_digest = digest")
     sql(runtime, "UPDATE kern_steps SET waits = 0")
-    handle = runtime.services.temporal.get_workflow_handle(output.run_id)
+    handle = handle_of(runtime, output.run_id)
 
     async def wake() -> None:
         from kern.contracts.messages import Resolved

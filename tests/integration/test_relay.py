@@ -30,12 +30,15 @@ from kern.values.states import RunStatus
 from tests.support.stored_runs import Stored, opened, question
 
 SECONDS = 20.0
+# As if the installation had chosen it.
+PREFIX = "kern:0123456789ab:"
 
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Iterator[Stored]:
     """One database: that rows are claimed once is tested on all, without any relay."""
     with opened("sqlite", tmp_path) as database:
+        database.database.workflow_prefix = PREFIX
         yield database
 
 
@@ -108,7 +111,7 @@ def make_due(stored: Stored) -> None:
 
 async def describe(temporal: Client, run_id: str) -> WorkflowExecutionDescription | None:
     try:
-        return await temporal.get_workflow_handle(run_id).describe()
+        return await temporal.get_workflow_handle(PREFIX + run_id).describe()
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
@@ -117,7 +120,7 @@ async def describe(temporal: Client, run_id: str) -> WorkflowExecutionDescriptio
 
 async def turn_of(temporal: Client, run_id: str) -> int:
     """Return the turn at which the run's workflow began."""
-    history = await temporal.get_workflow_handle(run_id).fetch_history()
+    history = await temporal.get_workflow_handle(PREFIX + run_id).fetch_history()
     payloads = history.events[0].workflow_execution_started_event_attributes.input.payloads
     (value,) = await temporal.data_converter.decode(payloads, [RunCursor])
     assert isinstance(value, RunCursor)
@@ -322,7 +325,7 @@ async def test_a_run_whose_workflow_was_terminated_has_failed_and_says_so(
 ) -> None:
     run_id = accept(stored)
     await relay.deliver_due()
-    await temporal.get_workflow_handle(run_id).terminate()
+    await temporal.get_workflow_handle(PREFIX + run_id).terminate()
     lose(stored, run_id)
     await relay.find_lost_runs()
     output = stored.output(run_id)
@@ -425,7 +428,7 @@ async def test_a_run_that_breaks_its_check_holds_up_no_other(
     handle_of = Client.get_workflow_handle
 
     def breaking(client: Client, workflow_id: str, **options: Any) -> Any:  # noqa: ANN401
-        if workflow_id == paused:
+        if workflow_id == PREFIX + paused:
             raise ValueError("8 is not a valid WorkflowExecutionStatus")
         return handle_of(client, workflow_id, **options)
 
@@ -466,3 +469,39 @@ async def test_a_reminder_that_is_overdue_brings_its_run_back(
     )
     await relay.find_lost_runs()
     assert await describe(temporal, requirement.run_id) is not None
+
+
+async def test_workflows_of_another_installation_have_other_ids(
+    stored: Stored, temporal: Client, settings: Settings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    with opened("sqlite", folder) as other:
+        run_id = accept(stored)
+        other.accept(at=ago(10), run_id=run_id, input="Another")
+        for place in (stored, other):
+            await relay_of(place, temporal, settings).deliver_due()
+        prefix = other.database.workflow_prefix
+        assert prefix is not None
+        assert prefix.startswith("kern:")
+        assert prefix != PREFIX
+        ids = [PREFIX + run_id, prefix + run_id]
+        found = [await temporal.get_workflow_handle(name).describe() for name in ids]
+    assert [item.workflow_type for item in found] == ["AgentRun", "AgentRun"]
+    assert found[0].run_id != found[1].run_id
+
+
+async def test_a_workflow_of_another_program_under_a_runs_id_is_an_error_of_the_run(
+    stored: Stored, temporal: Client, relay: Relay
+) -> None:
+    run_id = accept(stored)
+    foreign = await temporal.start_workflow("Other", id=PREFIX + run_id, task_queue="nobody")
+    await relay.deliver_due()
+    lose(stored, run_id)
+    await relay.find_lost_runs()
+    output = stored.output(run_id)
+    assert output.status is RunStatus.error
+    assert output.error is not None
+    assert output.error.code == "foreign_workflow"
+    assert "'Other'" in output.error.message
+    await foreign.terminate()

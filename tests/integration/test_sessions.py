@@ -33,6 +33,7 @@ from kern.values.ids import new_id
 from kern.values.states import Effect, RunStatus
 from tests.support.agents import Ledger, scripted
 from tests.support.waiting import wait_until
+from tests.support.workflow_handles import handle_of
 
 
 @tool(requires_confirmation=True)
@@ -43,7 +44,7 @@ def pay() -> str:
 
 def status_of(runtime: Runtime, run_id: str) -> WorkflowExecutionStatus | None:
     """Return how a run's workflow stands in Temporal."""
-    handle = runtime.services.temporal.get_workflow_handle(run_id)
+    handle = handle_of(runtime, run_id)
     return runtime.call(lambda _: handle.describe()).status
 
 

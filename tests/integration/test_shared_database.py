@@ -269,7 +269,8 @@ async def test_notifications_stay_in_their_schema() -> None:
     stores = [PostgresStore(url), PostgresStore(url, "other")]
     heard = [Heard(), Heard()]
     listeners = [
-        pg_notify.Listener(store.engine, ears) for store, ears in zip(stores, heard, strict=True)
+        pg_notify.Listener(store.engine, ears, store.listen_url)
+        for store, ears in zip(stores, heard, strict=True)
     ]
     for listener in listeners:
         await listener.start()

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 from sqlalchemy import MetaData, Table, inspect, select
-from sqlalchemy.exc import IntegrityError
 
 from kern.context.history_window import Window
 from kern.context.instructions import Context
@@ -23,6 +22,7 @@ from kern.db.migrations.migrate import VERSION_TABLE, revision_of
 from kern.db.reading import history_window, session_metrics
 from kern.db.runs import session_queue
 from kern.db.turns import model_turns
+from kern.errors import DatabaseFailure
 from kern.values.states import OnBusy, RunStatus
 from tests.support.lanes import Lanes, Player
 from tests.support.postgres import fresh_database
@@ -31,7 +31,7 @@ from tests.support.upgrades import downgrade, fill, told, unfinished_workflow
 
 FIRST = "0001"
 # A deletion leaves a row here; it is of no run that can be read.
-EMPTY = ["kern_deleted_runs"]
+EMPTY = ["kern_deleted_runs", "kern_installation"]
 WEEK = 7 * 24 * 3600.0
 
 Rows = dict[str, list[dict[str, object]]]
@@ -89,7 +89,7 @@ def check_reads_as_before(stored: Stored) -> None:
 
 def check_references(stored: Stored) -> None:
     """See that a row which refers to nothing is refused, as before."""
-    with pytest.raises(IntegrityError):
+    with pytest.raises(DatabaseFailure):
         stored.sql("INSERT INTO kern_events VALUES ('nobody', 1, 'kind', '{}', '2026-05-04')")
 
 

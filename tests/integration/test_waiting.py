@@ -12,12 +12,13 @@ from kern.tools import tool
 from kern.values.states import RunStatus
 from tests.support.agents import Ledger, held, scripted
 from tests.support.waiting import wait_until
+from tests.support.workflow_handles import handle_of
 
 _ASKED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
 
 
 def _events(runtime: Runtime, run_id: str) -> list[EventType.ValueType]:
-    handle = runtime.services.temporal.get_workflow_handle(run_id)
+    handle = handle_of(runtime, run_id)
     return [event.event_type for event in runtime.call(lambda _: handle.fetch_history()).events]
 
 
@@ -106,7 +107,7 @@ def test_a_process_that_ends_lets_the_workflow_of_its_last_run_end_before(
     async def run_and_settle() -> list[WorkflowExecutionStatus | None]:
         runs = await asyncio.gather(*(agent.arun("Hi") for _ in range(20)))
         await services.waiting.settle()
-        handles = [services.temporal.get_workflow_handle(run.run_id) for run in runs]
+        handles = [await services.courier.handle(run.run_id) for run in runs]
         return [found.status for found in await asyncio.gather(*(h.describe() for h in handles))]
 
     assert set(runtime.call(lambda _: run_and_settle())) == {WorkflowExecutionStatus.COMPLETED}

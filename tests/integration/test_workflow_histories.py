@@ -13,13 +13,14 @@ from kern.tools import tool
 from tests.integration.test_hard_inputs import over_http
 from tests.support.agents import scripted
 from tests.support.model_server import Failure, ModelServer
+from tests.support.workflow_handles import handle_of
 
 WORD = "unmistakable"
 
 
 def told_to_temporal(runtime: Runtime, run_id: str) -> str:
     """Return a run's history as text, its payloads decoded."""
-    handle = runtime.services.temporal.get_workflow_handle(run_id)
+    handle = handle_of(runtime, run_id)
     text = runtime.call(lambda _: handle.fetch_history()).to_json()
     payloads = re.findall(r'"data": ?"([^"]*)"', text)
     return text + "".join(base64.b64decode(data).decode(errors="replace") for data in payloads)

@@ -26,6 +26,7 @@ from kern.team import Team
 from kern.tools import Approval, Tool, tool
 from kern.workflow import HumanReview, Loop, Parallel, Step, StepInput, Steps, Workflow
 from tests.support.waiting import wait_until
+from tests.support.workflow_handles import handle_of
 
 HISTORIES = Path(__file__).parent / "histories"
 # Who wrote an event, and where, is nobody's business and of no use to a replay.
@@ -253,7 +254,7 @@ def record(version: str) -> None:
     with tempfile.TemporaryDirectory(prefix="kern") as home, isolated(Path(home), None) as runtime:
         for story in missing:
             run_id = story().run_id
-            handle = runtime.services.temporal.get_workflow_handle(run_id)
+            handle = handle_of(runtime, run_id)
             history = runtime.call(partial(_history_of, handle))
             text = json.dumps(json.loads(history.to_json()), indent=1)
             text = _STICKY.sub('"name": "sticky"', _PLACE.sub('"identity": "recorder"', text))

@@ -13,6 +13,7 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from kern.client.processes.services import Services
+from kern.client.temporal.workflow_ids import workflow_id
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db.engine.stores import store_from_url
@@ -251,7 +252,8 @@ class CaseRun:
 
     async def _is_closed(self) -> bool:
         try:
-            described = await self.world.temporal.get_workflow_handle(self.id).describe()
+            name = await workflow_id(self._db, self.id)
+            described = await self.world.temporal.get_workflow_handle(name).describe()
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise

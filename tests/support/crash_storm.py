@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 from temporalio.client import WorkflowExecutionStatus
 
 from kern.client.processes.services import Services
+from kern.client.temporal.workflow_ids import workflow_id
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer
 from kern.db.engine.stores import store_from_url
@@ -170,7 +171,8 @@ class Storm:
         return any(birth <= began for birth in self._births.values())
 
     async def _is_closed(self, run: StormRun) -> bool:
-        described = await self._world.temporal.get_workflow_handle(run.id).describe()
+        name = await workflow_id(self._services.db, run.id)
+        described = await self._world.temporal.get_workflow_handle(name).describe()
         return described.status is WorkflowExecutionStatus.COMPLETED
 
     async def _slot(self, slot: int) -> None:

@@ -47,7 +47,7 @@ from kern.db.journal.events import record
 from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.reading.run_outputs import check, effective_arguments, no_requirement, requirement_of
 from kern.db.reading.run_trees import is_within
-from kern.db.runs import lifecycle
+from kern.db.runs import lifecycle, model_questions
 from kern.db.runs.step_waits import resume_step
 from kern.errors import (
     AlreadyResolved,
@@ -330,6 +330,10 @@ def _apply(
     now: datetime,
     arguments: dict[str, JsonValue] | None = None,
 ) -> None:
+    if model_questions.is_about_model(call):
+        verdict, actor = decision.verdict, decision.actor
+        model_questions.apply(tx, run, call, verdict=verdict, actor=actor, now=now)
+        return
     match decision.verdict:
         case Verdict.approve | Verdict.answer:
             call.approved_digest = decision.digest

@@ -76,13 +76,15 @@ class PostgresDb(_StoredDatabase):
             as `?connect_timeout=20&keepalives_idle=60`; they replace those of Kern.
         schema: The schema of Kern's tables; default: `KERN_DATABASE_SCHEMA`, else `kern`. Two
             schemas of one database hold two installations that share nothing.
+        listen_url: Where notifications are heard, if `url` is that of a pooler in transaction mode;
+            default: `KERN_LISTEN_URL`, else `url`.
 
     Raises:
-        InvalidInput: the URL cannot be read, or Postgres has no schema of such a name.
+        InvalidInput: a URL cannot be read, or Postgres has no schema of such a name.
     """
 
-    def __init__(self, url: str, schema: str | None = None) -> None:
-        super().__init__(PostgresStore(url, _schema(schema)))
+    def __init__(self, url: str, schema: str | None = None, listen_url: str | None = None) -> None:
+        super().__init__(PostgresStore(url, _schema(schema), listen_url or _listen_url()))
 
 
 class _UrlDatabase(_StoredDatabase):
@@ -97,7 +99,7 @@ def database_from_url(url: str) -> Database:
     Raises:
         InvalidInput: the URL is that of no database that Kern supports.
     """
-    return _UrlDatabase(store_from_url(url, _schema(None)))
+    return _UrlDatabase(store_from_url(url, _schema(None), _listen_url()))
 
 
 def store_of(database: Database) -> Store:
@@ -115,3 +117,8 @@ def store_of(database: Database) -> Store:
 
 def _schema(name: str | None) -> str:
     return read_settings().database_schema if name is None else name
+
+
+def _listen_url() -> str | None:
+    url = read_settings().listen_url
+    return None if url is None else url.get_secret_value()

@@ -13,7 +13,9 @@ def open_store(settings: Settings) -> Store:
     """Return the runtime's own database: `KERN_DATABASE_URL`, else SQLite in the folder."""
     if settings.database_url is not None:
         url = settings.database_url.get_secret_value()
-        return store_from_url(url, settings.database_schema)
+        listening = settings.listen_url
+        listen_url = None if listening is None else listening.get_secret_value()
+        return store_from_url(url, settings.database_schema, listen_url)
     return SqliteStore(database_path(settings.home))
 
 

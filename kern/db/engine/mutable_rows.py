@@ -54,6 +54,7 @@ class MutableRun(PlainRow):
     content: str | None
     error_code: str | None
     error_message: str | None
+    outage: dict[str, JsonValue] | None
     turn: int
     policy: str | None
     executed_policy: str | None

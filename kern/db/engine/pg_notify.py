@@ -3,20 +3,32 @@
 A notification is a hint. A process that missed one finds the events in the tables; the text of a
 turn is there, whole, once the turn is stored.
 
+A pooler in transaction mode loses them: a statement LISTEN succeeds there, and hears nothing. So a
+listener sends itself one through the connections that writers use, and counts only once that is
+heard. Until then, readers look at the tables often.
+
 Postgres keeps channels apart by database, and Kern by schema: each installation has its own.
 """
 
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, bindparam, func, select
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
+from kern.db.engine.postgres_connections import connect_options
 from kern.db.engine.schema import schema_of
 from kern.process.live_text import Broadcaster, LiveText
 from kern.process.logs import get_logger
+from kern.values.ids import new_id
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
 
 _log = get_logger("kern.notices")
 
@@ -25,6 +37,11 @@ _CHARACTERS = 1_000
 _SEND = select(func.pg_notify(bindparam("channel"), bindparam("payload")))
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
 _START_SECONDS = 5.0
+_ADVICE = (
+    "LISTEN hears nothing here, as behind a pooler in transaction mode: readers poll. Set "
+    "KERN_LISTEN_URL to the URL of the database itself."
+)
+_TEST_SECONDS, _NEXT_TEST_SECONDS = 2.0, 60.0
 
 
 def channel(bind: Engine | Connection) -> str:
@@ -54,17 +71,29 @@ def send(tx: Session, notices: Sequence[str]) -> None:
         connection.execute(_SEND, {"channel": channel(connection), "payload": payload})
 
 
+class _NotificationsLost(Exception):
+    """The connection listens, and does not hear what is sent."""
+
+
 class Listener:
     """Receives the notifications of all processes, on one connection for this process.
 
     A connection that breaks is replaced; then every reader looks at the tables.
+
+    Args:
+        engine: The connections of this process's writers.
+        broadcaster: Hears what arrives.
+        url: Where notifications are heard: the engine's URL, or one that passes by its pooler.
     """
 
-    def __init__(self, engine: Engine, broadcaster: Broadcaster) -> None:
+    def __init__(self, engine: Engine, broadcaster: Broadcaster, url: URL) -> None:
         self._engine = engine
+        self._url = url
         self._broadcaster = broadcaster
         self._task: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
+        # Set once it is known whether notifications arrive.
+        self._tested = asyncio.Event()
 
     @property
     def is_listening(self) -> bool:
@@ -72,11 +101,14 @@ class Listener:
         return self._connected.is_set()
 
     async def start(self) -> None:
-        """Begin to listen; return once it does, or after a few seconds while it keeps trying."""
+        """Begin to listen; return once it is known whether notifications arrive.
+
+        While the database is away, it returns after a few seconds, and keeps trying.
+        """
         if self._task is None:
             self._task = asyncio.create_task(self._listen())
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._connected.wait(), _START_SECONDS)
+            await asyncio.wait_for(self._tested.wait(), _START_SECONDS)
 
     async def close(self) -> None:
         """Stop listening."""
@@ -92,7 +124,10 @@ class Listener:
         while True:
             try:
                 await self._receive()
-            except (psycopg.Error, OSError) as error:
+            except _NotificationsLost:
+                wait = _NEXT_TEST_SECONDS
+                _log.warning("notifications_lost", seconds=wait, advice=_ADVICE)
+            except (psycopg.Error, SQLAlchemyError, OSError) as error:
                 if self.is_listening:
                     wait = _FIRST_WAIT
                 _log.warning("listening_again", seconds=wait, why=str(error).strip())
@@ -106,16 +141,35 @@ class Listener:
         import psycopg  # noqa: PLC0415  as above
         from psycopg import sql  # noqa: PLC0415  as above
 
-        url, name = self._engine.url, sql.Identifier(channel(self._engine))
-        _, options = self._engine.dialect.create_connect_args(url)
-        connection = await psycopg.AsyncConnection.connect(**options, autocommit=True)
+        name = sql.Identifier(channel(self._engine))
+        _, options = self._engine.dialect.create_connect_args(self._url)
+        options.update(connect_options(self._url))
+        connection = await psycopg.AsyncConnection.connect(**options)
         async with connection:
             await connection.execute(sql.SQL("LISTEN {}").format(name))
+            is_heard = await self._hears_itself(connection)
+            self._tested.set()
+            if not is_heard:
+                raise _NotificationsLost
             self._connected.set()
             # Notifications from before are lost.
             self._broadcaster.missed()
             async for notification in connection.notifies():
                 self._forward(notification.payload)
+
+    async def _hears_itself(self, connection: "AsyncConnection") -> bool:
+        """Whether a notification arrives that is sent the way in which writers send theirs."""
+        test = json.dumps({"test": new_id()})
+        await asyncio.to_thread(self._send_test, test)
+        async with aclosing(connection.notifies(timeout=_TEST_SECONDS)) as notifications:
+            async for notification in notifications:
+                if notification.payload == test:
+                    return True
+        return False
+
+    def _send_test(self, payload: str) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(_SEND, {"channel": channel(connection), "payload": payload})
 
     def _forward(self, payload: str) -> None:
         """Pass a notification on; an unknown one, of a later version or a stranger, is ignored."""

@@ -9,21 +9,21 @@ from contextlib import contextmanager
 from typing import ClassVar, TypeVar
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import (
-    DatabaseError,
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    OperationalError,
-    StatementError,
-)
+from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, IntegrityError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
 from kern.db.engine.after_commit import is_due, news_of, stopped_in
+from kern.db.engine.driver_errors import (
+    discard_lost_connections,
+    is_passing,
+    reason,
+    sqlstate_of,
+)
 from kern.db.engine.forked_stores import follow_forks
 from kern.db.engine.plain_rows import insert_deferred
 from kern.db.engine.unit_of_work import save
-from kern.errors import Conflict, InvalidInput, KernError, Unavailable
+from kern.errors import Conflict, DatabaseFailure, InvalidInput, KernError, Unavailable
 from kern.process.checkpoints import reach
 from kern.process.forks import abandon
 from kern.process.live_text import Broadcaster
@@ -33,9 +33,13 @@ Result = TypeVar("Result")
 
 # Up to 8 executions, with pauses of up to 0.04, 0.08 … 2.6 seconds between them.
 _ATTEMPTS = 8
+# How long a server is tried that says nothing: each attempt may take the whole connect timeout.
 _UNREACHABLE_SECONDS = 10.0
-# SQLSTATEs of Postgres: serialization failure, deadlock, lock not available.
-_LOST_RACES = frozenset({"40001", "40P01", "55P03"})
+# How long one is tried that refuses. A frozen holder of a lock loses it after 15 seconds.
+_REFUSED_SECONDS = 20.0
+# A transaction that lost a race for a unique key finds the winner's row when it is executed again.
+# A key that is violated each time is no race.
+_RACES = 3
 
 
 class Store:
@@ -52,6 +56,7 @@ class Store:
 
     def __init__(self, engine: Engine, *, threads: int) -> None:
         self.engine = engine
+        discard_lost_connections(engine)
         self._thread_count = threads
         self._refusal: str | None = None
         self._reset()
@@ -61,6 +66,8 @@ class Store:
         self.broadcaster, self.stops = Broadcaster(), Stops()
         self._threads = ThreadPoolExecutor(self._thread_count, thread_name_prefix="kern-db")
         self._when_due: Callable[[], object] = bool
+        # Of the installation, once it was read.
+        self.workflow_prefix: str | None = None
 
     @property
     def name(self) -> str:
@@ -109,13 +116,13 @@ class Store:
 
         try:
             migrate(self)
-        except OperationalError as error:
-            raise self._unavailable(error) from error
-        except DatabaseError as error:
+        except DBAPIError as error:
+            if is_passing(error):
+                raise self._unavailable(error) from error
             # SQLite's driver raises the class itself for a file that is damaged or no database; its
             # subclasses are errors in a migration.
             if type(error) is not DatabaseError:
-                raise
+                raise self._failed(error) from error
             message = (
                 f"The database {self.name} cannot be read: {error.orig}. Put a copy of it in its "
                 "place, or move it away to begin without what it holds."
@@ -179,32 +186,42 @@ class Store:
         """
         if self._refusal is not None:
             raise Conflict(self._refusal)
-        start = time.monotonic()
-        for attempt in range(1, _ATTEMPTS):
+        start, races, attempt = time.monotonic(), 0, 0
+        while True:
+            attempt += 1
             try:
                 return work()
+            except PoolTimeout as error:
+                raise Unavailable(
+                    f"All connections to the database {self.name} are in use: {error}."
+                ) from error
+            except IntegrityError as error:
+                races += 1
+                if races > _RACES:
+                    raise self._failed(error) from error
             except DBAPIError as error:
-                if not _is_transient(error):
-                    raise
-                if isinstance(error, OperationalError) and _is_unreachable(error, start):
+                if not is_passing(error):
+                    raise self._failed(error) from error
+                if attempt >= _ATTEMPTS or _is_exhausted(error, start):
                     raise self._unavailable(error) from error
-                # Transactions that collided would collide again after equal pauses.
-                time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311  a jitter, no secret
-        try:
-            return work()
-        except OperationalError as error:
-            raise self._unavailable(error) from error
+            # Transactions that collided would collide again after equal pauses.
+            time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311  a jitter, no secret
 
-    def _unavailable(self, error: OperationalError) -> Unavailable:
-        return Unavailable(
-            f"The database {self.name} does not answer: {reason(error)}. It is safe to try again."
+    def _unavailable(self, error: DBAPIError) -> Unavailable:
+        return Unavailable(f"The database {self.name} does not answer: {reason(error)}.")
+
+    def _failed(self, error: DBAPIError) -> DatabaseFailure:
+        return DatabaseFailure(
+            f"The database {self.name} refuses a statement of Kern's: {reason(error)}. Check with "
+            "`kern doctor` that its tables are those of this version, and that its role may read "
+            "and write them."
         )
 
 
-def reason(error: DBAPIError) -> str:
-    """Return the error of a database's driver, without the advice that follows in further lines."""
-    lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
-    return lines[0].strip().rstrip(".")
+def _is_exhausted(error: DBAPIError, start: float) -> bool:
+    """Whether an error has lasted so long that it is reported instead of waited for."""
+    is_silent = sqlstate_of(error.orig) is None
+    return time.monotonic() - start > (_UNREACHABLE_SECONDS if is_silent else _REFUSED_SECONDS)
 
 
 def _checked(work: Callable[[], Result]) -> Result:
@@ -219,27 +236,3 @@ def _checked(work: Callable[[], Result]) -> Result:
         if isinstance(error.orig, KernError):
             raise error.orig from error
         raise
-
-
-def _is_unreachable(error: OperationalError, start: float) -> bool:
-    """Whether a server has not answered, not even with an error of its own, for too long.
-
-    Each attempt may take the whole connect timeout: all of them would take most of a minute.
-    """
-    sqlstate = getattr(error.orig, "sqlstate", None)
-    return sqlstate is None and time.monotonic() - start > _UNREACHABLE_SECONDS
-
-
-def _is_transient(error: DBAPIError) -> bool:
-    """Whether the same transaction may succeed next time: it lost a race, or its connection.
-
-    A unique key that is taken is such a race: two transactions looked, found nothing, and both
-    inserted. The loser, executed again, finds the winner's row. A violation that has another cause
-    is raised after the last attempt.
-    """
-    sqlstate = getattr(error.orig, "sqlstate", None)
-    return (
-        isinstance(error, IntegrityError | OperationalError)
-        or error.connection_invalidated
-        or sqlstate in _LOST_RACES
-    )

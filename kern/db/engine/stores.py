@@ -16,6 +16,12 @@ from sqlalchemy.pool import StaticPool
 from sqlmodel import Session
 
 from kern.db.engine import pg_notify
+from kern.db.engine.postgres_connections import (
+    SNAPSHOT,
+    begin_with_limits,
+    connect_options,
+    without_own_parameters,
+)
 from kern.db.engine.schema import enter_engine, schema_of, valid_schema
 from kern.db.engine.store import Result, Store
 from kern.errors import Conflict, InvalidInput
@@ -24,18 +30,6 @@ from kern.process.settings import DEFAULT_SCHEMA
 from kern.values.validation import described
 
 _BUSY_SECONDS = 30
-# libpq waits for ever for a server that the network swallows, and the system's keep-alive notices a
-# dead one after two hours. The last is in milliseconds.
-_CONNECT_OPTIONS: Mapping[str, int] = MappingProxyType(
-    {
-        "connect_timeout": 5,
-        "keepalives": 1,
-        "keepalives_idle": 30,
-        "keepalives_interval": 10,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 60_000,
-    }
-)
 
 
 class SqliteStore(Store):
@@ -172,9 +166,10 @@ class PostgresStore(Store):
         url: `postgresql://user:password@host:port/database`. Parameters of libpq may follow, such
             as `?connect_timeout=20&keepalives_idle=60`; they replace those of Kern.
         schema: The schema of Kern's tables.
+        listen_url: Where `LISTEN` is heard, if `url` is that of a pooler.
 
     Raises:
-        InvalidInput: the URL cannot be read, or Postgres has no schema of such a name.
+        InvalidInput: a URL cannot be read, or Postgres has no schema of such a name.
     """
 
     # Postgres's default, READ COMMITTED, gives each statement a snapshot of its own: a run read by
@@ -182,24 +177,18 @@ class PostgresStore(Store):
     # REPEATABLE READ the whole transaction sees the snapshot of its first statement. Writers keep
     # the default: they lock the rows that they change (`FOR UPDATE`) and have to see what the
     # transaction that held the lock before has committed, which an older snapshot would refuse.
-    _read_options = MappingProxyType({"isolation_level": "REPEATABLE READ"})
+    _read_options = MappingProxyType({SNAPSHOT: True})
 
-    def __init__(self, url: str, schema: str = DEFAULT_SCHEMA) -> None:
+    def __init__(
+        self, url: str, schema: str = DEFAULT_SCHEMA, listen_url: str | None = None
+    ) -> None:
         schema = valid_schema(schema)
-        try:
-            parsed = make_url(url).set(drivername="postgresql+psycopg")
-        except ArgumentError as error:
-            message = (
-                "The database's URL cannot be read: use "
-                "postgresql://user:password@host:port/database."
-            )
-            raise InvalidInput(message) from error
-        defaults = {
-            name: value for name, value in _CONNECT_OPTIONS.items() if name not in parsed.query
-        }
+        parsed = _parsed(url, "The database's URL")
+        listening = parsed if listen_url is None else _parsed(listen_url, "KERN_LISTEN_URL")
+        self.listen_url = without_own_parameters(listening)
         engine = create_engine(
-            parsed,
-            connect_args=defaults,
+            without_own_parameters(parsed),
+            connect_args=connect_options(parsed),
             pool_size=10,
             max_overflow=10,
             # A connection that broke while it was idle is replaced before a transaction gets it.
@@ -207,6 +196,7 @@ class PostgresStore(Store):
             hide_parameters=True,
         )
         enter_engine(engine, schema)
+        begin_with_limits(engine, parsed)
         super().__init__(engine, threads=10)
 
     @property
@@ -219,8 +209,8 @@ class PostgresStore(Store):
         pg_notify.send(session, [pg_notify.news(run_id, seq) for run_id, seq in news.items()])
 
 
-def store_from_url(url: str, schema: str = DEFAULT_SCHEMA) -> Store:
-    """Return the database that `KERN_DATABASE_URL` names; `schema` counts on Postgres alone.
+def store_from_url(url: str, schema: str = DEFAULT_SCHEMA, listen_url: str | None = None) -> Store:
+    """Return the database that `KERN_DATABASE_URL` names; the rest counts on Postgres alone.
 
     Raises:
         InvalidInput: the URL is neither `postgresql://…` nor `sqlite:///path`, or the schema's name
@@ -229,7 +219,7 @@ def store_from_url(url: str, schema: str = DEFAULT_SCHEMA) -> Store:
     scheme, _, address = url.partition("://")
     match scheme.partition("+")[0]:
         case "postgresql" | "postgres":
-            return PostgresStore(f"postgresql://{address}", schema)
+            return PostgresStore(f"postgresql://{address}", schema, listen_url)
         case "sqlite" if address.strip("/"):
             return SqliteStore(address.removeprefix("/"))
         case _:
@@ -239,6 +229,14 @@ def store_from_url(url: str, schema: str = DEFAULT_SCHEMA) -> Store:
                 "sqlite:///path/to/file.db."
             )
             raise InvalidInput(message)
+
+
+def _parsed(url: str, name: str) -> URL:
+    try:
+        return make_url(url).set(drivername="postgresql+psycopg")
+    except ArgumentError as error:
+        message = f"{name} cannot be read: use postgresql://user:password@host:port/database."
+        raise InvalidInput(message) from error
 
 
 def _check_path(path: object) -> None:

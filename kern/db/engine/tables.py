@@ -100,6 +100,7 @@ class RunRow(KernRow, table=True):
     content: str | None = Field(default=None, sa_type=Text)
     error_code: str | None = None
     error_message: str | None = Field(default=None, sa_type=Text)
+    outage: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
     turn: int = 0
     policy: str | None = None
     executed_policy: str | None = None
@@ -308,6 +309,15 @@ class ChainHeadRow(KernRow, table=True):
     name: str = Field(primary_key=True)
     seq: int = 0
     hash: str
+
+
+class InstallationRow(KernRow, table=True):
+    """The id of this installation, with which the ids of its workflows begin: one row."""
+
+    __tablename__ = "kern_installation"
+
+    name: str = Field(primary_key=True)
+    id: str
 
 
 class EventRow(KernRow, table=True):

@@ -140,11 +140,31 @@ def verify(tx: Session, expected_head: str | None = None) -> ChainReport:
         raise AuditBroken(message)
     if not has_expected_head:
         message = (
-            f"The hash {expected_head!r} is not part of the chain: it was rewritten since that "
-            "hash was noted."
+            f"The hash {expected_head!r} is not part of the log, whose {count} decisions fit "
+            "together: the database is older than that hash, as after restoring a backup, or the "
+            "log was rewritten since it was noted."
         )
         raise AuditBroken(message)
     return ChainReport(decisions=count, head=previous)
+
+
+def require_head(tx: Session, expected_head: str) -> None:
+    """Check that the database is not older than a hash that was noted elsewhere.
+
+    Raises:
+        AuditBroken: the log does not hold it; nothing else of the log is verified.
+    """
+    query = select(DecisionRow.seq).where(DecisionRow.hash == expected_head)
+    if expected_head == _GENESIS or tx.exec(query).first() is not None:
+        return
+    message = (
+        f"KERN_AUDIT_HEAD is {expected_head!r}, and the log of decisions does not hold this hash: "
+        "the database is older, as after restoring a backup, or its log was rewritten. Nothing was "
+        "started, since calls that were executed after the backup would be executed again. Mark "
+        "them as happened or cancel their runs (see docs/how-to/backup-and-restore.md), then unset "
+        "KERN_AUDIT_HEAD or set it to the present head, which `kern audit verify` prints."
+    )
+    raise AuditBroken(message)
 
 
 def _check_row(row: DecisionRecord, expected_seq: int, previous: str) -> None:

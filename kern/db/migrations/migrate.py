@@ -11,8 +11,10 @@ from sqlalchemy import Connection, String, column, inspect, select, table, text
 from sqlalchemy.exc import ProgrammingError
 
 from kern.db.engine.base import PREFIX
+from kern.db.engine.driver_errors import reason
+from kern.db.engine.postgres_connections import UNLIMITED
 from kern.db.engine.schema import schema_of
-from kern.db.engine.store import Store, reason
+from kern.db.engine.store import Store
 from kern.db.migrations import HEAD
 from kern.errors import Conflict, Unavailable
 from kern.process.forks import on_fork
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 VERSION_TABLE = f"{PREFIX}version"
 
+# A migration waits for another one, and rewrites tables of any size.
+_OPTIONS = {"kern_write": True, UNLIMITED: True}
 _ALEMBIC = threading.Lock()
 _INSUFFICIENT_PRIVILEGE = "42501"
 # The versions before 0.2 used the names of an application: Alembic's own version table, and tables
@@ -77,7 +81,7 @@ def changing(database: Store) -> Generator[Connection]:
     On SQLite, some changes copy a table and drop the old one, which its own rows' references would
     forbid. They are not checked meanwhile: the copy has the same rows.
     """
-    with database.engine.connect().execution_options(kern_write=True) as connection:
+    with database.engine.connect().execution_options(**_OPTIONS) as connection:
         is_sqlite = connection.dialect.name == "sqlite"
         raw = connection.connection
         if is_sqlite:

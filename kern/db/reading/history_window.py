@@ -1,4 +1,8 @@
-"""Reads the window of a session's history: one statement, by index, however long the session is."""
+"""Reads the window of a session's history: by index, however long the session is.
+
+One statement reads the messages of completed runs and what paused ones wait for, another one the
+calls that were executed in runs without an answer.
+"""
 
 from collections.abc import Sequence
 from functools import cache
@@ -23,11 +27,12 @@ from kern.context.history_window import Waiting, Window, fitted, paused_line
 from kern.db.engine.plain_rows import execute
 from kern.db.engine.typed_tables import MESSAGES, REQUIREMENTS, RUNS
 from kern.db.reading import files
+from kern.db.reading.executed_calls import executed_in_unfinished_runs
 from kern.db.reading.run_outputs import message_of
 from kern.run import Message
 from kern.values.states import RequirementKind, RequirementStatus, RunStatus
 
-# Paused runs are shown however old they are, so they have a bound of their own.
+# Paused runs are parts however old they are, so they have a bound of their own.
 _PAUSED_RUNS = 20
 _PAUSED_QUESTIONS = 100
 
@@ -47,20 +52,24 @@ _QUESTION_COLUMNS = {
 def earlier(tx: Session, session_id: str, before: int, window: Window) -> list[Message]:
     """Return what a model sees of the runs of a session that are numbered below `before`.
 
-    Completed runs are shown with their messages. A paused run is one line that says what it waits
-    for, even if it is older than the window. Other runs are left out.
+    Completed runs are parts with their messages. A paused run is one line that says what it waits
+    for, even if it is older than the window. Of all runs that did not complete, a line says which
+    calls were executed: that happened, whatever became of the run.
     """
     query = window_query(window)
     records: Any = execute(tx, query, session_id=session_id, before=before).all()
     files_by_id = files.references(tx, (file_id for row in records for file_id in row.files or ()))
-    messages: list[Message] = []
-    for _, group in groupby(records, key=lambda row: row.number):
+    executed = executed_in_unfinished_runs(tx, session_id, before)
+    parts: list[tuple[int, list[Message]]] = [(number, [line]) for number, line in executed.items()]
+    for number, group in groupby(records, key=lambda row: row.number):
         rows = list(group)
         if rows[0].asked_id is None:
-            messages += [message_of(row, files_by_id) for row in rows]
+            parts.append((number, [message_of(row, files_by_id) for row in rows]))
         else:
-            messages.append(_paused(rows))
-    return fitted(messages, window.tool_calls)
+            parts.append((number, [_paused(rows)]))
+    # Stable: what a paused run has done comes before what it waits for.
+    parts.sort(key=lambda item: item[0])
+    return fitted([message for _, group in parts for message in group], window.tool_calls)
 
 
 @cache

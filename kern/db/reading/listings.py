@@ -9,6 +9,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from kern.contracts.reports import Backlog, Decision, RequirementPage, RunPage
 from kern.contracts.viewer import Viewer
 from kern.db.engine.tables import DecisionRow, OutboxRow, RequirementRow, RunRow, SessionRow
+from kern.db.journal.installation import run_id_of
 from kern.db.reading.run_outputs import find_requirement, find_run, requirement_of, summary_of
 from kern.errors import InvalidInput
 from kern.values.ids import optional_id, require_id
@@ -139,10 +140,13 @@ def backlog(tx: Session, run_id: str | None = None) -> Backlog:
 def full_run_id(tx: Session, ending: str, *, name: str = "run_id") -> str:
     """Return the id of the run that alone has this id or ending; else the ending itself.
 
+    The id of its workflow serves too.
+
     Raises:
         InvalidInput: several ids have this ending, or no id can; `name` says whose it is.
     """
-    if tx.get(RunRow, require_id(name, ending)) is not None:
+    ending = run_id_of(require_id(name, ending))
+    if tx.get(RunRow, ending) is not None:
         return ending
     return _only_match(tx, select(RunRow.id).where(_ends_with(RunRow.id, ending)), ending, "runs")
 

@@ -27,6 +27,7 @@ from kern.db.engine.typed_tables import (
     TOOL_CALLS,
 )
 from kern.db.reading import files, run_trees, step_progress
+from kern.db.reading.executed_calls import earlier_calls
 from kern.db.reading.run_timing import spent
 from kern.errors import NotFound
 from kern.process.clock import utc_now
@@ -35,6 +36,7 @@ from kern.run import (
     FileReference,
     Message,
     Metrics,
+    ProviderOutage,
     RequestedCall,
     RunError,
     RunOutput,
@@ -217,6 +219,7 @@ def summary_of(run: RunRecord) -> RunOutput:
         finished_at=run.finished_at,
         error=error,
         policy_digest=run.policy,
+        provider_outage=None if run.outage is None else ProviderOutage.model_validate(run.outage),
     )
 
 
@@ -319,6 +322,7 @@ def requirement_of(tx: Session, row: RequirementRecord) -> Requirement:
         due_at=row.due_at,
         on_expiry=OnExpiry(row.on_expiry),
         resolution=_resolution(tx, row),
+        earlier_calls=earlier_calls(tx, row),
     )
     return bind_reader(requirement, row.user_id)
 

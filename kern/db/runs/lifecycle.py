@@ -168,6 +168,16 @@ def fail(tx: Session, run: MutableRun, code: str, message: str, now: datetime) -
     _resume_parent(tx, run, now)
 
 
+def end_outside(tx: Session, run_id: str, how: str, now: datetime) -> None:
+    """End a run whose workflow was closed by somebody else; a run that has ended stays as it is."""
+    run = lock(tx, run_id)
+    message = (
+        f"The run's workflow was ended from outside Kern ({how}). Nothing of it runs any more."
+    )
+    if not RunStatus(run.status).is_final:
+        fail(tx, run, "ended_outside", message, now)
+
+
 def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:
     """Cancel a run: its requirements close, and waiting calls never run. Deliver it afterwards.
 
@@ -248,7 +258,7 @@ def _end(tx: Session, run: MutableRun, status: RunStatus, now: datetime) -> None
     run_timing.count(run, now)
     run.status = status.value
     run.finished_at = run.updated_at = now
-    run.is_queued = False
+    run.is_queued, run.outage = False, None
     # A delivery to a run that has ended has no effect.
     outbox.forget(tx, run.id)
     _start_next_run(tx, run, now)

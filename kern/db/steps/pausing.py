@@ -41,6 +41,11 @@ _ACTIVE_CALL = (
     )
     .limit(1)
 )
+_UNFINISHED_CALL = (
+    select(_calls.c.id)
+    .where(_calls.c.run_id == bindparam("run_id"), _calls.c.status != ToolCallStatus.done.value)
+    .limit(1)
+)
 
 
 def pause(tx: Session, run_id: str, now: datetime) -> PauseOutcome:
@@ -64,7 +69,9 @@ def pause(tx: Session, run_id: str, now: datetime) -> PauseOutcome:
         work = transactions.pause(tx, run, now, is_active=is_active).work
         is_idle = not is_active and run.status == RunStatus.paused.value
         return PauseOutcome(stands_still=is_idle, work=work)
-    if is_active:
+    # A Temporal that was restored to an older state may wait for a child whose call is done. Such a
+    # run waits for nobody, and its status must not hide that it has to be continued.
+    if is_active or execute(tx, _UNFINISHED_CALL, run_id=run_id).first() is None:
         return PauseOutcome()
     lifecycle.update_status(tx, run, now, paused=True)
     return PauseOutcome(stands_still=True)

@@ -1,4 +1,8 @@
-"""Retries a failed pipeline: reopens the frames that failed, and those that were stopped."""
+"""Retries a failed run: of a pipeline, reopens the frames that failed, and those that were stopped.
+
+The run of an agent or a team needs no more than to be open again: its workflow begins with the last
+turn that is stored, brings what is left of its calls to their ends, and takes the next one.
+"""
 
 from datetime import datetime
 
@@ -63,7 +67,7 @@ def retry(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery |
     Raises:
         NotFound: there is no such run.
         NotAllowed: it belongs to somebody else.
-        Conflict: it has not failed, is not a workflow's run, or is a part of another run.
+        Conflict: it has not failed, or is a part of another run.
     """
     run = lifecycle.lock(tx, run_id)
     check(tx, viewer, f"Run {run_id!r}", run)
@@ -78,9 +82,7 @@ def retry(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery |
 def _check_failed(tx: Session, run: RunRecord) -> None:
     problem = None
     root = None if run.parent_run_id is None else run_row(tx, run.root_run_id or "")
-    if run.component_kind != "workflow":
-        problem = "is not the run of a workflow: only those can be retried"
-    elif root is not None and root.component_kind == "workflow":
+    if root is not None and root.component_kind == "workflow":
         problem = f"is a part of run {root.id!r}: retry that one"
     elif root is not None:
         problem = (

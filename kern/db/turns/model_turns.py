@@ -159,12 +159,9 @@ def store(
     if turn <= run.turn:
         return outcome_of(tx, run, turn)
     policies.note_executing(tx, run, declared, now)
-    if run.turn and not RunStatus(run.status).is_final:
-        unfinished = outcome_of(tx, run, run.turn)
-        if unfinished.calls:
-            # The model was asked too early, without the results of these calls: no run goes on, and
-            # none ends, with a call that has not ended.
-            return unfinished
+    unfinished = _unfinished(tx, run)
+    if unfinished is not None:
+        return unfinished
     # Even if the run has ended meanwhile: the answer was paid for, and is counted once.
     run.turn = turn
     if not answer.is_own:
@@ -174,6 +171,7 @@ def store(
     if RunStatus(run.status).is_final:
         return TurnOutcome(ended=True)
     run_timing.begin(run, answer.began or now)
+    _note_answer(tx, run, turn, now)
     _add_assistant(tx, run_id, turn, answer.response, now)
     record(tx, run, "turn_completed", now, turn=turn, calls=len(answer.calls))
     keys: set[str] = set()
@@ -203,6 +201,24 @@ def store(
     paused = bool(waiting) and all(call.gate is not None for call in waiting)
     lifecycle.update_status(tx, run, now, paused=paused)
     return TurnOutcome(calls=tuple(waiting))
+
+
+def _note_answer(tx: Session, run: MutableRun, turn: int, now: datetime) -> None:
+    """Note that the provider answers again."""
+    if run.outage is not None:
+        run.outage = None
+        record(tx, run, "provider_back", now, turn=turn)
+
+
+def _unfinished(tx: Session, run: RunRecord) -> TurnOutcome | None:
+    """Return the calls of the turn before, if any is open: the model was asked too early.
+
+    No run goes on, and none ends, with a call that has not ended.
+    """
+    if run.turn == 0 or RunStatus(run.status).is_final:
+        return None
+    outcome = outcome_of(tx, run, run.turn)
+    return outcome if outcome.calls else None
 
 
 def open_requirement(

@@ -21,13 +21,15 @@ _FINAL_WORDS = re.compile(
     r"|permission|content_filter|mismatch|empty_image|parse_error|failed_to_download"
 )
 _NEXT_STEP = {
-    "rate_limited": "It is retried; lower the load or ask the provider for a higher limit.",
-    "server_error": "It is retried; if it keeps failing, look at the provider's status and logs.",
-    "timeout": "It is retried; raise the model's `timeout` if its answers take that long.",
-    "connection": "It is retried; check `base_url` and that the server can be reached from here.",
+    "rate_limited": "Lower the load or ask the provider for a higher limit.",
+    "server_error": "If it keeps failing, look at the provider's status and logs.",
+    "timeout": "Raise the model's `timeout` if its answers take that long.",
+    "connection": "Check `base_url` and that the server can be reached from here.",
     "insufficient_quota": "Add credit to the provider's account or raise its spending limit.",
     "refused": "Change what the message names, then run it again.",
 }
+# Besides time-outs, rate limits and errors of the server.
+_PASSING = frozenset({HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
 _REFUSED_STEP = {
     401: "Check the API key: `api_key=` or OPENAI_API_KEY.",
     403: "Check that the API key may use this model.",
@@ -121,7 +123,7 @@ def status_error(
         code = "timeout"
     elif status == HTTPStatus.TOO_MANY_REQUESTS:
         code = "rate_limited"
-    elif status == HTTPStatus.CONFLICT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    elif status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         code = "server_error"
     should = headers.get("x-should-retry")
     retryable = {"true": True, "false": False}.get(should or "", code != "refused")

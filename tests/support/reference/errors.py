@@ -17,11 +17,12 @@ _ADVICE = {
     "Conflict": "Read the run again before you repeat the call.",
     "AlreadyResolved": "Nothing: the first decision stands, and the run continues with it.",
     "ArgumentsChanged": "Read the requirement again, and decide on what it shows now.",
-    "RunEnded": "Start a new run, or `retry_run` a workflow that failed.",
+    "RunEnded": "Start a new run, or `retry_run` one that failed.",
     "StillRunning": "Wait for the call's end, which answers the question, or pass "
     "`even_if_running=True`.",
     "SessionBusy": 'Try again when the session\'s run has ended, or pass `on_busy="queue"`.',
-    "Unavailable": "Try again: what was acknowledged is kept. `kern doctor` names the part.",
+    "Unavailable": "Do as the message says: it names what was kept. `kern doctor` names the part.",
+    "DatabaseFailure": "Mend what the message names; runs continue by themselves afterwards.",
     "OutcomeUnknown": "Raise it in a tool of your own; the run then asks what happened.",
     "AuditBroken": "Find out who wrote to the database: the message names the first bad row.",
 }

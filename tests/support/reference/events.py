@@ -36,6 +36,8 @@ _STORED = {
     "requirement_opened": "The run needs a person. `ask` is the requirement's kind.",
     "requirement_reminded": "Nobody has decided; this is reminder number `times`.",
     "requirement_resolved": "A decision closed the requirement; `by` made it.",
+    "provider_away": "The model's provider failed in a way that may pass, and is asked again.",
+    "provider_back": "The model answered after an outage of its provider.",
     "run_accepted": "The run is stored and will be executed.",
     "run_cancelled": "The run was cancelled.",
     "run_completed": "The run has its answer.",
@@ -43,7 +45,7 @@ _STORED = {
     "run_dequeued": "The run waited for another run of its session, and starts now.",
     "run_failed": "The run ended with the error `code` and `message`.",
     "run_paused": "The run waits for people and for nothing else.",
-    "run_retried": "Somebody had a failed run of a workflow continue.",
+    "run_retried": "Somebody had a failed run continue.",
     "session_state_changed": "The operations in `changes` were applied to the session's state.",
     "session_state_overwritten": "A value that another run had changed was replaced: `lost` was "
     "there, `stands` is there now.",

@@ -136,6 +136,12 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "kern_installation",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="kern_installation_pkey"),
+    )
+    op.create_table(
         "kern_runs",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("session_id", sa.String(), nullable=False),
@@ -157,6 +163,7 @@ def upgrade() -> None:
         sa.Column("content", sa.Text(), nullable=True),
         sa.Column("error_code", sa.String(), nullable=True),
         sa.Column("error_message", sa.Text(), nullable=True),
+        sa.Column("outage", sa.Text(), nullable=True),
         sa.Column("turn", sa.Integer(), nullable=False),
         sa.Column("policy", sa.String(), nullable=True),
         sa.Column("executed_policy", sa.String(), nullable=True),
@@ -373,6 +380,7 @@ def downgrade() -> None:
     op.drop_table("kern_messages")
     op.drop_table("kern_events")
     op.drop_table("kern_runs")
+    op.drop_table("kern_installation")
     op.drop_table("kern_files")
     op.drop_table("kern_shapes")
     op.drop_table("kern_policies")

@@ -1,0 +1,93 @@
+"""What callers are told when something fails around an acceptance.
+
+Accepting is a transaction. An error before it changes nothing. While it is committed, the
+connection may break, and nobody knows whether the commit happened. After it, the run or decision is
+kept and acted on, whatever fails then: a delivery, the wait for a stop, or reading the outcome. A
+caller who took such an error for a refusal would ask again, and have two runs. So the error names
+the run, and says which of these it is.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from kern.client.service.ports import Deliverer
+from kern.db.journal.outbox import Delivery
+from kern.errors import DatabaseFailure, KernError, Unavailable
+from kern.process.logs import get_logger
+
+_log = get_logger("kern.client")
+
+
+async def deliver(deliverer: Deliverer, delivery: Delivery) -> bool:
+    """Deliver what was accepted; False if that fails, whatever the reason: a relay does it then."""
+    try:
+        return await deliverer.deliver_accepted(delivery)
+    except Exception as error:  # noqa: BLE001  the caller's run or decision is kept all the same
+        why = f"{type(error).__name__}: {error}"
+        _log.warning("delivery_postponed", run_id=delivery.run_id, kind=delivery.kind, why=why)
+        return False
+
+
+@contextmanager
+def accepting_run(run_id: str) -> Generator[None]:
+    """Name the run in an error that leaves open whether it was accepted."""
+    try:
+        yield
+    except (Unavailable, DatabaseFailure) as error:
+        raise _about(
+            run_id,
+            error,
+            f"It is not known whether run {run_id!r} was accepted: {error} Try again with "
+            f"run_id={run_id!r}, which never starts a second run.",
+        ) from error
+
+
+@contextmanager
+def changing_run(run_id: str, change: str) -> Generator[None]:
+    """Name the run in an error that leaves open whether a change of it was stored."""
+    try:
+        yield
+    except (Unavailable, DatabaseFailure) as error:
+        raise _about(
+            run_id,
+            error,
+            f"It is not known whether the {change} of run {run_id!r} was stored: {error} Read the "
+            f"run with get_run_output({run_id!r}) before you repeat it.",
+        ) from error
+
+
+@contextmanager
+def deciding(requirement_ids: list[str]) -> Generator[None]:
+    """Name the requirements in an error that leaves open whether their decisions were stored."""
+    try:
+        yield
+    except (Unavailable, DatabaseFailure) as error:
+        names = ", ".join(map(repr, requirement_ids))
+        message = (
+            f"It is not known whether the decision about requirement {names} was kept: {error} "
+            "Read it again: if it is still pending, decide again; otherwise it stands."
+        )
+        raise type(error)(message) from error
+
+
+@contextmanager
+def following(run_id: str, accepted: str = "run") -> Generator[None]:
+    """Name the run in an error that comes after the acceptance; nothing has to be repeated."""
+    try:
+        yield
+    except (Unavailable, DatabaseFailure) as error:
+        if error.run_id is not None:
+            raise
+        raise _about(
+            run_id,
+            error,
+            f"The {accepted} was accepted, and run {run_id!r} continues by itself; do not repeat "
+            f"it. Only its outcome cannot be read: {error} Read it later with "
+            f"get_run_output({run_id!r}).",
+        ) from error
+
+
+def _about(run_id: str, error: KernError, message: str) -> KernError:
+    named = type(error)(message)
+    named.run_id = run_id
+    return named

@@ -1,0 +1,158 @@
+"""Calls that a session has executed: those of runs that did not complete, and those of one tool.
+
+What happened stays true whatever became of its run. A run that failed, was cancelled or waits for
+people is in no window of history with its messages; without its calls, the next run would ask for
+the same payment again, and the person who approves would not see that it was made.
+
+Both statements read the latest runs of the session only, by index, so that they cost the same in a
+session of any length.
+"""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    CompoundSelect,
+    Select,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
+from sqlmodel import Session
+
+from kern.context.history_window import ExecutedCall, executed_line
+from kern.db.engine.columns import JsonText
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.records import RequirementRecord
+from kern.db.engine.typed_tables import RUNS, TOOL_CALLS
+from kern.requirements import EarlierCall
+from kern.run import Message
+from kern.values.states import (
+    RequirementKind,
+    RequirementStatus,
+    RunStatus,
+    ToolCallStatus,
+    ToolOutcome,
+)
+
+_RUNS = 20
+_CALLS = 50
+_EARLIER_CALLS = 5
+_LONGEST_RESULT = 200
+
+_runs, _calls = (RUNS.table, TOOL_CALLS.table)
+_children = _runs.alias("children")
+# Completed runs are shown with their messages.
+_NOT_COMPLETED = (RunStatus.error, RunStatus.cancelled, RunStatus.paused, RunStatus.running)
+# A result that a person or another system gave counts as executed without an attempt. What was
+# refused before it began has an error and none.
+_EXECUTED = (
+    or_(
+        _calls.c.outcome == ToolOutcome.result.value,
+        (_calls.c.outcome == ToolOutcome.error.value) & (_calls.c.attempt > 0),
+        _calls.c.status.in_([ToolCallStatus.running.value, ToolCallStatus.unknown.value]),
+    )
+    & _calls.c.step_id.is_(None)
+    # A person's choice has no effect of its own.
+    & (func.coalesce(_calls.c.gate, "") != RequirementKind.user_feedback.value)
+    # It is the child's calls that have effects.
+    & _calls.c.child_run_id.is_(None)
+)
+_ARGUMENTS = func.coalesce(_calls.c.approved_arguments, _calls.c.arguments, type_=JsonText)
+_COLUMNS = (
+    _calls.c.id.label("call_id"),
+    _calls.c.name,
+    _ARGUMENTS.label("arguments"),
+    func.coalesce(_calls.c.outcome, "unknown").label("outcome"),
+    _calls.c.result,
+    _calls.c.run_id,
+    func.coalesce(_calls.c.finished_at, _calls.c.started_at, _calls.c.created_at).label("at"),
+)
+
+
+def executed_in_unfinished_runs(tx: Session, session_id: str, before: int) -> dict[int, Message]:
+    """Return, by the numbers of runs that did not complete, what a model is told of their calls."""
+    query = _of_unfinished_runs()
+    records: list[Any] = list(execute(tx, query, session_id=session_id, before=before))
+    calls: dict[int, list[ExecutedCall]] = {}
+    heads: dict[int, tuple[str, str]] = {}
+    for row in sorted(records, key=lambda row: str(row.call_id)):
+        call = ExecutedCall(row.name, row.arguments, row.outcome, row.result)
+        calls.setdefault(row.number, []).append(call)
+        heads[row.number] = row.input, row.status
+    return {
+        number: Message(role="user", content=executed_line(*heads[number], executed))
+        for number, executed in calls.items()
+    }
+
+
+def earlier_calls(tx: Session, row: RequirementRecord) -> list[EarlierCall]:
+    """Return what the session has done with the tool that a pending requirement is about."""
+    if row.status != RequirementStatus.pending.value or not row.tool_name:
+        return []
+    values = {"session_id": row.session_id, "name": row.tool_name, "own": row.tool_call_id or ""}
+    records: list[Any] = list(execute(tx, _with_tool(), **values))
+    return [
+        EarlierCall(
+            run_id=call.run_id,
+            arguments=call.arguments,
+            outcome=call.outcome,
+            result=None if call.result is None else call.result[:_LONGEST_RESULT],
+            at=call.at,
+        )
+        for call in records
+    ]
+
+
+@cache
+def _of_unfinished_runs() -> CompoundSelect[Any]:
+    latest = union_all(*(select(_latest(status)) for status in _NOT_COMPLETED)).subquery("latest")
+    columns = (latest.c.number, latest.c.input, latest.c.status, *_COLUMNS)
+    own = select(*columns).join_from(latest, _calls, _calls.c.run_id == latest.c.id)
+    below = (
+        select(*columns)
+        .join_from(latest, _children, _children.c.root_run_id == latest.c.id)
+        .join(_calls, _calls.c.run_id == _children.c.id)
+    )
+    both = union_all(own.where(_EXECUTED), below.where(_EXECUTED))
+    return both.order_by(literal_column("call_id").desc()).limit(literal_column(str(_CALLS)))
+
+
+@cache
+def _with_tool() -> CompoundSelect[Any]:
+    latest = (
+        select(_runs.c.id)
+        .where(_runs.c.session_id == bindparam("session_id"), _runs.c.number > 0)
+        .order_by(_runs.c.number.desc())
+        .limit(literal_column(str(_CALLS)))
+        .subquery("latest")
+    )
+    is_it = (_calls.c.name == bindparam("name")) & (_calls.c.id != bindparam("own")) & _EXECUTED
+    own = select(*_COLUMNS).join_from(latest, _calls, _calls.c.run_id == latest.c.id)
+    below = (
+        select(*_COLUMNS)
+        .join_from(latest, _children, _children.c.root_run_id == latest.c.id)
+        .join(_calls, _calls.c.run_id == _children.c.id)
+    )
+    both = union_all(own.where(is_it), below.where(is_it))
+    return both.order_by(literal_column("call_id").desc()).limit(
+        literal_column(str(_EARLIER_CALLS))
+    )
+
+
+def _latest(status: RunStatus) -> Any:  # noqa: ANN401  a subquery, whose type names its columns
+    query: Select[Any] = (
+        select(_runs.c.id, _runs.c.number, _runs.c.input, _runs.c.status)
+        .where(
+            _runs.c.session_id == bindparam("session_id"),
+            _runs.c.status == status.value,
+            _runs.c.number < bindparam("before"),
+            _runs.c.number > 0,
+        )
+        .order_by(_runs.c.number.desc())
+        .limit(literal_column(str(_RUNS)))
+    )
+    return query.subquery(status.value)

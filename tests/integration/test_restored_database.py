@@ -1,0 +1,32 @@
+"""A database that was restored from an older backup is refused by who knows a newer head."""
+
+from pathlib import Path
+
+import pytest
+
+from kern.client.processes.runtime import Runtime
+from kern.components.registry import Registry
+from kern.db.engine.stores import SqliteStore
+from kern.db.journal import audit_chain
+from kern.errors import AuditBroken
+from kern.process.settings import Settings
+from tests.support.stored_runs import Stored
+from tests.support.templates import sqlite_with_tables
+
+
+def test_nothing_is_executed_on_a_database_that_is_older_than_a_known_head(
+    settings: Settings, tmp_path: Path
+) -> None:
+    store = sqlite_with_tables(tmp_path / "kern.db")
+    stored = Stored(store)
+    stored.resolve(stored.gated())
+    noted = stored.look(audit_chain.verify).head
+    store.close()
+    older = sqlite_with_tables(tmp_path / "older.db")
+    knowing = settings.model_copy(update={"audit_head": noted})
+    with pytest.raises(AuditBroken, match="the database is older"):
+        Runtime(knowing, older, Registry())
+    with pytest.raises(AuditBroken, match="is older than that hash"):
+        older.read_now(lambda tx: audit_chain.verify(tx, noted))
+    older.close()
+    Runtime(knowing, SqliteStore(tmp_path / "kern.db"), Registry()).close()
