@@ -261,7 +261,7 @@ def test_an_error_that_comes_late_leaves_the_question_open(ledger: Ledger) -> No
         {"effect": "idempotent", "reconcile": unsure},
         {"effect": "read", "unknown_on": (BankError,)},
     ],
-    ids=str,
+    ids=["no error", "a text", "no function", "repeatable", "only read"],
 )
 @RUNS
 @pytest.mark.usefixtures("runtime")
