@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 VERSION_TABLE = f"{PREFIX}version"
 
-_ALEMBIC = threading.Lock()
+_alembic = threading.Lock()
 _INSUFFICIENT_PRIVILEGE = "42501"
 # The versions before 0.2 used the names of an application: Alembic's own version table, and tables
 # without a prefix. These are all of the first of them, so that no application is mistaken for one.
@@ -54,7 +54,7 @@ def migrate(database: Store) -> None:
         Unavailable: the role of the database may not make the schema or the tables.
     """
     # Alembic keeps its context in globals, so one thread of a process at a time.
-    with _ALEMBIC:
+    with _alembic:
         _migrate(database)
 
 
@@ -190,8 +190,8 @@ def _privileges(database: Store) -> Generator[None]:
 
 def _begin_anew() -> None:
     """Make the lock anew in a forked child: the thread that held it may be missing there."""
-    global _ALEMBIC  # noqa: PLW0603  a process has one lock
-    _ALEMBIC = threading.Lock()
+    global _alembic  # noqa: PLW0603  a process has one
+    _alembic = threading.Lock()
 
 
 on_fork(in_child=_begin_anew)
