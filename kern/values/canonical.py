@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 
 from pydantic import JsonValue
 
@@ -102,6 +103,6 @@ def digest(value: JsonValue) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
-def arguments_digest(tool_name: str, arguments: dict[str, JsonValue]) -> str:
+def arguments_digest(tool_name: str, arguments: Mapping[str, JsonValue]) -> str:
     """Return what freezes a call: the digest of the tool's name and its arguments."""
-    return digest({"tool": tool_name, "arguments": arguments})
+    return digest({"tool": tool_name, "arguments": dict(arguments)})

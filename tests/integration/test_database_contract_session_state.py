@@ -1,5 +1,6 @@
 """The database contract: concurrent runs lose nothing of a session's state, on every database."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import JsonValue
@@ -23,7 +24,7 @@ def state_of(stored: Stored, call_id: str) -> dict[str, JsonValue]:
     return stored.output(stored.run_of(call_id)).session_state
 
 
-def told(stored: Stored, call_id: str, kind: str) -> list[dict[str, JsonValue]]:
+def told(stored: Stored, call_id: str, kind: str) -> list[Mapping[str, JsonValue]]:
     run_id = stored.run_of(call_id)
     stored.events(run_id)
     return [one.data for one in stored.look(lambda tx: events_of(tx, run_id)) if one.kind == kind]

@@ -53,7 +53,7 @@ def _records(tables: Mapping[str, Fields], subject: str) -> str:
         f"class {_NOUNS[table]}Record(Protocol):\n"
         f'    """The fields of a `{table}`, read-only."""\n\n'
         + "".join(
-            f"    @property\n    def {name}(self) -> {annotation}: ...\n"
+            f"    @property\n    def {name}(self) -> {_read_only(annotation)}: ...\n"
             for name, annotation in fields.items()
         )
         for table, fields in tables.items()
@@ -65,8 +65,16 @@ a row is annotated with it, so that the type checkers refuse an assignment, whic
 
 {_WARNING}
 """'''
-    imports = "from datetime import datetime\nfrom typing import Protocol\n\n"
+    imports = (
+        "from collections.abc import Mapping, Sequence\nfrom datetime import datetime\n"
+        "from typing import Protocol\n\n"
+    )
     return _module(docstring, f"{imports}from pydantic import JsonValue\n", classes)
+
+
+def _read_only(annotation: str) -> str:
+    """Return the type without the methods that change a list or a dict in place."""
+    return annotation.replace("list[", "Sequence[").replace("dict[", "Mapping[")
 
 
 def _mutable_rows(tables: Mapping[str, Fields]) -> str:

@@ -28,6 +28,9 @@ def of_a_row_that_was_only_read(tx: Session, query: Query, now: datetime) -> Non
         run.status = "completed"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
         run.turn += 1  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
         lifecycle.complete(tx, run, "", now)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        # Nor are its lists and dicts changed in place, which would be lost as well.
+        run.ancestors.append("id")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+        run.dependencies["key"] = 1  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
         summary_of(run)
 
 

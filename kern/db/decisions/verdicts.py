@@ -149,11 +149,11 @@ def _check_fields(
 
 
 def _check_schema(
-    row: RequirementRecord, value: dict[str, JsonValue], schema: dict[str, JsonValue]
+    row: RequirementRecord, value: dict[str, JsonValue], schema: Mapping[str, JsonValue]
 ) -> None:
     from jsonschema import Draft202012Validator  # noqa: PLC0415  slow to import, seldom needed
 
-    validator = Draft202012Validator(schema, format_checker=json_formats.checker())
+    validator = Draft202012Validator(dict(schema), format_checker=json_formats.checker())
     error = next(iter(validator.iter_errors(value)), None)
     problem = _inexact(value, schema)
     if error is not None:
@@ -168,7 +168,7 @@ def _check_schema(
     raise InvalidDecision(message)
 
 
-def _inexact(value: dict[str, JsonValue], schema: dict[str, JsonValue]) -> str | None:
+def _inexact(value: dict[str, JsonValue], schema: Mapping[str, JsonValue]) -> str | None:
     """Name an integer that a float parameter would silently round.
 
     Nested values are checked when the call is about to run.

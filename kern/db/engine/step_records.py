@@ -6,6 +6,7 @@ a row is annotated with it, so that the type checkers refuse an assignment, whic
 Written from the tables by `UPDATE_ROW_TYPES=1 pytest -n 0 -k row_types`: change those.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -56,9 +57,9 @@ class StepRecord(Protocol):
     @property
     def given(self) -> JsonValue: ...
     @property
-    def values(self) -> dict[str, JsonValue] | None: ...
+    def values(self) -> Mapping[str, JsonValue] | None: ...
     @property
-    def chosen(self) -> list[int] | None: ...
+    def chosen(self) -> Sequence[int] | None: ...
     @property
     def feedback(self) -> str | None: ...
     @property

@@ -26,7 +26,7 @@ VERSION_TABLE = f"{PREFIX}version"
 
 # A migration waits for another one, and rewrites tables of any size.
 _OPTIONS = {"kern_write": True, UNLIMITED: True}
-_ALEMBIC = threading.Lock()
+_alembic = threading.Lock()
 _INSUFFICIENT_PRIVILEGE = "42501"
 # The versions before 0.2 used the names of an application: Alembic's own version table, and tables
 # without a prefix. These are all of the first of them, so that no application is mistaken for one.
@@ -58,7 +58,7 @@ def migrate(database: Store) -> None:
         Unavailable: the role of the database may not make the schema or the tables.
     """
     # Alembic keeps its context in globals, so one thread of a process at a time.
-    with _ALEMBIC:
+    with _alembic:
         _migrate(database)
 
 
@@ -194,8 +194,8 @@ def _privileges(database: Store) -> Generator[None]:
 
 def _begin_anew() -> None:
     """Make the lock anew in a forked child: the thread that held it may be missing there."""
-    global _ALEMBIC  # noqa: PLW0603  a process has one lock
-    _ALEMBIC = threading.Lock()
+    global _alembic  # noqa: PLW0603  a process has one
+    _alembic = threading.Lock()
 
 
 on_fork(in_child=_begin_anew)

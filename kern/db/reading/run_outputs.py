@@ -165,7 +165,7 @@ def run_row(tx: Session, run_id: str) -> RunRecord | None:
 def session_state(tx: Session, session_id: str) -> dict[str, JsonValue]:
     """Return the present state of a session."""
     session = session_row(tx, session_id)
-    return {} if session is None else session.state
+    return {} if session is None else dict(session.state)
 
 
 def session_row(tx: Session, session_id: str) -> SessionRecord | None:
@@ -214,7 +214,7 @@ def summary_of(run: RunRecord) -> RunOutput:
             working_seconds=working,
             waiting_seconds=waiting,
         ),
-        metadata=run.run_metadata,
+        metadata=dict(run.run_metadata),
         created_at=run.created_at,
         finished_at=run.finished_at,
         error=error,
@@ -354,7 +354,7 @@ def _resolution(tx: Session, row: RequirementRecord) -> Resolution | None:
 
 def effective_arguments(call: ToolCallRecord) -> dict[str, JsonValue]:
     """Return the arguments that a call is executed with: its own, or the approved edit."""
-    return call.arguments if call.approved_arguments is None else call.approved_arguments
+    return dict(call.arguments if call.approved_arguments is None else call.approved_arguments)
 
 
 def effective_key(call: ToolCallRecord) -> str:

@@ -47,7 +47,7 @@ def root_of(run: RunRecord) -> str:
 
 def path_of(run: RunRecord) -> list[str]:
     """Return the names from the root's to a run's own."""
-    return run.path or [run.component_id]
+    return list(run.path) or [run.component_id]
 
 
 def is_within(run: RunRecord, tree: str) -> bool:

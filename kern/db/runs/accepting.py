@@ -161,7 +161,7 @@ def _extras_of(tx: Session, run: RunRecord) -> str:
     """
     events = [row for row in events_of(tx, run.id)[:2] if row.kind == "session_state_changed"]
     changes = events[0].data["changes"] if events else []
-    return canonical_json([changes, run.run_metadata, run.dependencies])
+    return canonical_json([changes, dict(run.run_metadata), dict(run.dependencies)])
 
 
 def _extras_of_request(request: RunRequest) -> str:

@@ -192,7 +192,7 @@ def session_of(row: SessionRecord) -> SessionOutput:
         user_id=row.user_id,
         component_id=row.component_id,
         name=row.name,
-        session_state=row.state,
+        session_state=dict(row.state),
         summary=row.summary,
         run_count=row.next_number - 1,
         forked_from=row.forked_from,

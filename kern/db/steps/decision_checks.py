@@ -68,9 +68,9 @@ def matches_shown_arguments(
         case ((Phase.gate | Phase.review), Verdict.approve) if call.approved_arguments is not None:
             return True
         case Phase.gate, (Verdict.approve | Verdict.answer | Verdict.choose):
-            return _is_same(call.arguments, _visible_now(frames, frame, call))
+            return _is_same(dict(call.arguments), _visible_now(frames, frame, call))
         case Phase.review, Verdict.approve:
-            return _is_same(call.arguments, {"output": frames.content(frame)})
+            return _is_same(dict(call.arguments), {"output": frames.content(frame)})
         case _:
             return True
 
@@ -163,7 +163,7 @@ def _takes_chosen_routes(frames: StoredFrames, frame: StepRecord, node: Node) ->
         return False
     names = [frames.shape.by_id[child].name for child in node.children]
     routes = [names[place] for place in frame.chosen or [] if place in range(len(names))]
-    is_same = _is_same(call.arguments, _visible_now(frames, frame, call))
+    is_same = _is_same(dict(call.arguments), _visible_now(frames, frame, call))
     return is_same and routes == routes_of(call, multiple=requirements[-1].multiple)
 
 

@@ -112,7 +112,7 @@ def load(tx: Session, run_id: str, turn: int, context_of: Callable[[str], Contex
         files.with_contents(tx, [*earlier, *messages_of(tx, run_messages)]),
         calls_so_far,
         corrections,
-        state=session.state if session else {},
+        state=dict(session.state) if session else {},
         summary=session.summary if session else None,
         is_streamed=run.is_streamed,
         input=run.input,
