@@ -13,6 +13,7 @@ from kern.values.states import OnExpiry, RequirementKind, RequirementStatus, Ver
 __all__ = [
     "DecisionDraft",
     "OnExpiry",
+    "Proposal",
     "Requirement",
     "RequirementKind",
     "RequirementStatus",
@@ -66,6 +67,33 @@ class Resolution(BaseModel):
     edit: dict[str, JsonValue] | None = None
 
 
+class Proposal(BaseModel):
+    """What some people would let happen, while more have to agree.
+
+    Only approvals of exactly the same add up. Whoever wants to agree with an edited one passes its
+    `edit` to `Requirement.edit`.
+
+    Attributes:
+        arguments: The arguments with which the call would run, with values that were filled in.
+        edit: What of them was changed; None if they are the frozen ones.
+        choices: The choices that were made, if that was asked.
+        digest: The digest of `arguments`.
+        by: Who proposes it, in the order in which they decided.
+        approvals: How many people propose it, of the `quorum` that it takes.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    verdict: Verdict
+    arguments: dict[str, JsonValue]
+    edit: dict[str, JsonValue] | None = None
+    choices: list[str] = Field(default_factory=list)
+    digest: str
+    by: list[str]
+    approvals: int
+    quorum: int
+
+
 class Requirement(BaseModel):
     """Something that a run waits for from a person.
 
@@ -77,6 +105,8 @@ class Requirement(BaseModel):
         path: Where it arose: the names of the runs from the root's on, and the tool's.
         digest: Freezes `arguments`: if they were changed other than by `edit`, the decision is
             refused when it is submitted.
+        approvals: How many people agree with the same proposal: with the one that most agree with.
+        proposals: What people have approved so far, while that is not enough.
     """
 
     model_config = ConfigDict(validate_assignment=False)
@@ -100,6 +130,7 @@ class Requirement(BaseModel):
     excluded: list[str] = Field(default_factory=list)
     quorum: int = 1
     approvals: int = 0
+    proposals: list[Proposal] = Field(default_factory=list)
     created_at: datetime
     due_at: datetime | None = None
     on_expiry: OnExpiry = OnExpiry.reject
@@ -245,6 +276,14 @@ class Requirement(BaseModel):
         self._expect("fail", RequirementKind.unknown_outcome, *kinds)
         return self._fill(Verdict.fail, note=note, by=by)
 
+    def withdraw(self, note: str | None = None, by: str | None = None) -> Self:
+        """Take back one's own approval, or another vote for something that has not begun.
+
+        It is possible until the call has begun, also when the requirement is resolved: it is open
+        again then. Whoever withdraws may decide anew.
+        """
+        return self._fill(Verdict.withdraw, note=note, by=by)
+
     def _approve(self, method: str, note: str | None, by: str | None) -> Self:
         self._expect(method, RequirementKind.confirmation, RequirementKind.output_review)
         edited = self._draft if self._draft is not None and self._draft.edit is not None else None
@@ -257,7 +296,8 @@ class Requirement(BaseModel):
         return self.kind is kind and not self.is_resolved
 
     def _fill(self, verdict: Verdict, **values: object) -> Self:
-        if self.status is not RequirementStatus.pending:
+        is_open = self.status is RequirementStatus.pending
+        if not is_open and verdict is not Verdict.withdraw:
             raise AlreadyResolved(closed_message(self))
         try:
             draft = DecisionDraft.model_validate({"verdict": verdict, **values})

@@ -1,5 +1,7 @@
 """Prints pages of runs and of what waits for people."""
 
+from collections.abc import Iterator
+
 from kern.client.cli.access import perform
 from kern.client.cli.printing import (
     count,
@@ -13,10 +15,12 @@ from kern.client.cli.printing import (
     status_text,
 )
 from kern.contracts.viewer import OPERATOR
-from kern.requirements import Requirement
+from kern.requirements import Proposal, Requirement
 from kern.run import RunOutput
-from kern.values.states import RequirementKind, RunStatus
+from kern.values.states import RequirementKind, RunStatus, Verdict
 
+# As much of a digest as people compare.
+_DIGEST = 12
 # What a page of runs tells of each; `kern show` tells the rest.
 _OF_A_RUN = {
     "run_id", "session_id", "user_id", "parent_run_id", "component_id", "number", "status", "input",
@@ -62,7 +66,7 @@ def print_pending(
         say("Nothing waits for a person.")
         return
     headings = ("ID", "RUN", "SINCE", "DUE", "WHAT")
-    say_table(headings, [_pending_row(item) for item in page.requirements])
+    say_table(headings, [row for item in page.requirements for row in _pending_rows(item)])
     _say_more(len(page.requirements), page.next_cursor, "pending")
 
 
@@ -95,6 +99,24 @@ def question_of(item: Requirement) -> str:
     return request
 
 
+def proposal_lines(item: Requirement) -> list[str]:
+    """Say in a line each what people have proposed, and how many of how many."""
+    return [
+        f"{proposal.approvals} of {proposal.quorum}  {_proposal(item, proposal)} "
+        f"(by {', '.join(one_line(name) for name in proposal.by)}, {proposal.digest[:_DIGEST]})"
+        for proposal in item.proposals
+    ]
+
+
+def _proposal(item: Requirement, proposal: Proposal) -> str:
+    if proposal.verdict is Verdict.choose:
+        return " | ".join(one_line(choice) for choice in proposal.choices)
+    if proposal.verdict is Verdict.run_again:
+        return "run it again"
+    call = show_call(item.tool_name, proposal.arguments)
+    return f"{call}, edited" if proposal.edit is not None else call
+
+
 def how_to_decide(item: Requirement) -> str:
     """Return the command that decides a requirement."""
     short_id = show_id(item.id).removeprefix("…")
@@ -120,12 +142,14 @@ def _run_row(run: RunOutput) -> tuple[str, ...]:
     return show_id(run.run_id), status_text(run), run.component_id, owner, age, run.input
 
 
-def _pending_row(item: Requirement) -> tuple[str, ...]:
+def _pending_rows(item: Requirement) -> Iterator[tuple[str, ...]]:
     due = "-" if item.due_at is None else f"{item.due_at:%m-%d %H:%M} UTC"
     since = show_age(item.created_at)
     # A run that is nobody's part has a path of its own name and the tool's, which say nothing new.
     inside = f"{' → '.join(item.path[:-1])}: " if len(item.path) > len(("run", "tool")) else ""
-    return show_id(item.id), show_id(item.run_id), since, due, f"{inside}{question_of(item)}"
+    yield show_id(item.id), show_id(item.run_id), since, due, f"{inside}{question_of(item)}"
+    for line in proposal_lines(item):
+        yield "", "", "", "", line
 
 
 def _say_more(row_count: int, next_cursor: str | None, command: str) -> None:

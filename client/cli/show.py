@@ -4,7 +4,7 @@ from pydantic import JsonValue
 
 from kern.client.cli import durations
 from kern.client.cli.access import perform
-from kern.client.cli.inbox import how_to_decide, question_of
+from kern.client.cli.inbox import how_to_decide, proposal_lines, question_of
 from kern.client.cli.printing import (
     count,
     indented,
@@ -44,6 +44,7 @@ _VERDICT_TEXTS = {
     "run_again": "to be run again, said",
     "fail": "run ended",
     "skip": "left out",
+    "withdraw": "withdrawn",
 }
 _LONGEST = 2000
 _STEP = 9
@@ -167,6 +168,8 @@ def _requirement(report: RunReport, item: Requirement) -> None:
         if decision.requirement_id == item.id:
             _decision(decision)
     if item.status is RequirementStatus.pending:
+        for line in proposal_lines(item):
+            say(f"         {line}")
         due = f" until {show_time(item.due_at)}" if item.due_at else ""
         say("         ", styled(f"waits for a person{due}", "yellow"), f": {how_to_decide(item)}")
     elif item.status is not RequirementStatus.resolved:

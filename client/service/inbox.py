@@ -29,11 +29,13 @@ class AcceptedDecision:
         receipt: What the person who decided is shown.
         run_ids: The run of the requirement and those above it, from the root on.
         is_idle: Whether that run still waits for people.
+        gate_id: What the run's workflow hears of, if the decision resolved the requirement.
     """
 
     receipt: Receipt
     run_ids: tuple[str, ...]
     is_idle: bool
+    gate_id: str | None = None
 
 
 class Inbox:
@@ -153,11 +155,12 @@ class Inbox:
         return [await self._deliver(accepted) for accepted in stored]
 
     async def _deliver(self, accepted: Accepted) -> AcceptedDecision:
-        delivered = None
+        delivered, gate_id = None, None
         if accepted.delivery is not None:
+            gate_id = accepted.delivery.requirement_id
             delivered = await self._deliverer.deliver_accepted(accepted.delivery)
         receipt = Receipt(requirement=accepted.requirement, delivered=delivered)
-        return AcceptedDecision(receipt, accepted.run_ids, accepted.stands_still)
+        return AcceptedDecision(receipt, accepted.run_ids, accepted.stands_still, gate_id)
 
 
 def _submission(viewer: Viewer, requirement: Requirement, by: str | None) -> Submission:

@@ -50,15 +50,17 @@ class Approval(Declaration):
         candidates: Who may decide; empty for anybody. Names are compared without regard to case,
             surrounding blanks and compatibility forms.
         excluded: Who may not, even if a candidate.
-        quorum: How many different people must approve the same arguments. One rejection is enough
-            to reject.
+        quorum: How many different people must approve the same arguments, fill in the same values,
+            make the same choices, or have a call with an unknown outcome run again. The latest
+            decision of each counts. One rejection is enough to reject.
         due: Time until the deadline, counted from when the run paused; None for no deadline.
         remind: How often to remind while nobody has decided, 100 times at most: each reminder is
             an event of the run, `requirement_reminded`. At least a second.
         escalate: Whom else to ask, and when; it needs candidates, since without any everybody may
             decide. The event is `requirement_escalated`.
         on_expiry: What silence until the deadline means: `reject` (the default), `approve` or
-            `fail` (the run ends).
+            `fail` (the run ends). `approve` rejects if somebody has edited the call or withdrawn:
+            it lets nothing run that not all who spoke approved.
     """
 
     candidates: tuple[str, ...] = ()

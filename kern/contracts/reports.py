@@ -47,7 +47,7 @@ class Receipt(_Model):
     Attributes:
         requirement: The requirement after it.
         delivered: Whether the run's workflow was notified. False: it will be as soon as a worker
-            runs. None: the requirement needs more approvals first.
+            runs. None: the requirement waits for more approvals, or for any after a withdrawal.
     """
 
     requirement: Requirement

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlmodel import Session
 
 from kern.db.engine.records import RequirementRecord, ToolCallRecord
+from kern.db.journal import votes
 from kern.db.journal.audit_chain import KERN, decisions_of, hash_of
 from kern.db.reading.run_outputs import effective_arguments
 from kern.values.canonical import arguments_digest
@@ -41,12 +42,15 @@ def is_as_approved(
 
 
 def _was_decided(tx: Session, guard: RequirementRecord, digest: str) -> bool:
+    decisions = decisions_of(tx, guard.id)
+    if not decisions or any(decision.hash != hash_of(decision) for decision in decisions):
+        return False
+    if decisions[-1].actor == KERN:
+        # The deadline: whoever withdraws after it has the last word.
+        return decisions[-1].verdict in _ALLOWING and decisions[-1].digest == digest
     allowing = [
-        decision
-        for decision in decisions_of(tx, guard.id)
-        if decision.verdict in _ALLOWING
-        and decision.digest == digest
-        and decision.hash == hash_of(decision)
+        vote
+        for vote in votes.standing(decisions)
+        if vote.verdict in _ALLOWING and vote.digest == digest
     ]
-    by_silence = any(decision.actor == KERN for decision in allowing)
-    return by_silence or len(allowing) >= guard.quorum
+    return len(allowing) >= guard.quorum

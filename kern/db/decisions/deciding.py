@@ -9,7 +9,8 @@ one until the transaction ends. Three checks rest on that:
   finds the requirement resolved, and is told by whom;
 - *the quorum*: earlier approvals are counted under the lock. Counted before it, two people who
   approve at once would each see one approval too few, and nobody would resolve the requirement.
-  Only approvals of the same arguments add up: an edit is another proposal;
+  The latest decision of each person counts, and only approvals of the same arguments add up: an
+  edit is another proposal (`kern.db.journal.votes`);
 - *the frozen arguments*: the digest that the person saw is compared with those of the call and of
   the requirement, and none of them can change before the commit.
 
@@ -28,7 +29,7 @@ from sqlmodel import Session
 
 from kern.contracts.messages import ExpiryOutcome
 from kern.contracts.viewer import OPERATOR, Viewer
-from kern.db.decisions import reminders
+from kern.db.decisions import entitlement, reminders, withdrawals
 from kern.db.decisions.requirements import close
 from kern.db.decisions.verdicts import (
     approved_arguments,
@@ -41,7 +42,7 @@ from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableT
 from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord, ToolCallRecord
 from kern.db.engine.typed_tables import REQUIREMENTS, RUNS
 from kern.db.engine.unit_of_work import hold
-from kern.db.journal import audit_chain, outbox
+from kern.db.journal import audit_chain, outbox, votes
 from kern.db.journal.audit_chain import KERN, NewDecision
 from kern.db.journal.events import record
 from kern.db.journal.outbox import Delivery, DeliveryKind
@@ -49,11 +50,10 @@ from kern.db.reading.run_outputs import check, effective_arguments, no_requireme
 from kern.db.reading.run_trees import is_within
 from kern.db.runs import lifecycle
 from kern.db.runs.step_waits import resume_step
-from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotAllowed
+from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision
 from kern.requirements import DecisionDraft, Requirement, closed_message
 from kern.values.canonical import arguments_digest
 from kern.values.ids import new_id
-from kern.values.names import looks_like, name_key
 from kern.values.states import (
     OnExpiry,
     RequirementStatus,
@@ -131,15 +131,19 @@ def resolve(
         raise InvalidDecision(message)
     earlier = audit_chain.decisions_of(tx, row.id)
     if any(decision.id == submission.id for decision in earlier):
-        return _accepted(tx, run, row, outbox.find(tx, row.id))
+        return _accepted(tx, run, row, outbox.find(tx, reminders.gate_id_of(row)))
+    if submission.draft.verdict is Verdict.withdraw:
+        return _withdraw(tx, submission, run, row, call, earlier=earlier, now=now)
     _check(tx, row, call, submission, earlier)
     arguments = approved_arguments(row, submission.draft)
     decision = _new_decision(row, submission, arguments)
+    entitlement.check_repetition(row, decision, earlier)
     delivery = None
     if _is_enough(row, decision, earlier):
         close(row, RequirementStatus.resolved, decision, now)
         _apply(tx, run, row, call, decision=decision, now=now, arguments=arguments)
-        delivery = outbox.enqueue(tx, run, DeliveryKind.resolved, now, requirement_id=row.id)
+        gate_id = reminders.gate_id_of(row)
+        delivery = outbox.enqueue(tx, run, DeliveryKind.resolved, now, requirement_id=gate_id)
     _record(tx, run, row, decision, now)
     # A call that may run needs nobody's answer, so its run is active again. In all other cases the
     # status is derived from what else is open.
@@ -161,13 +165,39 @@ def _accepted(
     )
 
 
-def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:
+def _withdraw(
+    tx: Session,
+    submission: Submission,
+    run: MutableRun,
+    row: MutableRequirement,
+    call: MutableToolCall,
+    *,
+    earlier: Sequence[DecisionRecord],
+    now: datetime,
+) -> Accepted:
+    entitlement.check_person(row, submission.actor, earlier)
+    decision = _new_decision(row, submission, None)
+    vote = withdrawals.check(tx, run, row, call, decision=decision, earlier=earlier)
+    # The log says of which proposal the vote was.
+    decision = replace(decision, digest=vote.digest)
+    is_reopened = row.status != RequirementStatus.pending.value
+    if is_reopened:
+        withdrawals.reopen(tx, row, call)
+    details: dict[str, JsonValue] = {"by": decision.actor, "reopened": is_reopened}
+    record(tx, run, "requirement_withdrawn", now, requirement_id=row.id, **details)
+    lifecycle.update_status(tx, run, now)
+    audit_chain.append(tx, row, decision, earlier, now)
+    return _accepted(tx, run, row, None)
+
+
+def expire(tx: Session, gate_id: str, now: datetime) -> ExpiryOutcome:
     """Close a requirement whose deadline has passed, unless somebody has decided.
 
     Before the deadline it reminds people and escalates, when that is due. Calling it early, late
-    or twice does no harm: the row says what is due.
+    or twice does no harm: the row says what is due. `gate_id` is the id under which the workflow
+    waits: it may be that of an earlier resolution, and the answer has the present one.
     """
-    run, row, call = _lock(tx, requirement_id, OPERATOR)
+    run, row, call = _lock(tx, reminders.requirement_id_of(gate_id), OPERATOR)
     if RunStatus(run.status).is_final:
         return ExpiryOutcome(run_ended=True)
     if row.status != RequirementStatus.pending.value:
@@ -175,14 +205,15 @@ def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:
     if row.due_at is None or now < row.due_at:
         reminders.look(tx, run, row, now)
         return ExpiryOutcome(gate=reminders.gate_of(row))
-    decision = _decision_of_deadline(row)
+    earlier = audit_chain.decisions_of(tx, row.id)
+    decision = _decision_of_deadline(row, earlier)
     close(row, RequirementStatus.expired, decision, now)
     _apply(tx, run, row, call, decision=decision, now=now)
     record(
         tx, run, "requirement_expired", now, requirement_id=row.id, verdict=decision.verdict.value
     )
     lifecycle.update_status(tx, run, now, paused=False if resume_step(tx, call) else None)
-    audit_chain.append(tx, row, decision, audit_chain.decisions_of(tx, row.id), now)
+    audit_chain.append(tx, row, decision, earlier, now)
     return ExpiryOutcome(run_ended=RunStatus(run.status).is_final)
 
 
@@ -209,8 +240,7 @@ def _check(
 ) -> None:
     if row.status != RequirementStatus.pending.value:
         raise AlreadyResolved(closed_message(requirement_of(tx, row)))
-    actor = submission.actor
-    _check_person(row, actor, earlier)
+    entitlement.check_person(row, submission.actor, earlier)
     frozen = effective_arguments(call)
     displayed = arguments_digest(row.tool_name or "", row.arguments)
     frozen_digest = arguments_digest(call.name, frozen)
@@ -224,36 +254,6 @@ def _check(
         )
         raise ArgumentsChanged(message)
     check_fit(row, submission.draft)
-
-
-def _check_person(row: RequirementRecord, actor: str, earlier: Sequence[DecisionRecord]) -> None:
-    key = name_key(actor)
-    if key == name_key(KERN):
-        message = f"{KERN!r} is Kern itself, in whose name nobody decides. Give the person's name."
-        raise NotAllowed(message)
-    others = (KERN, *row.candidates, *row.excluded, *(decision.actor for decision in earlier))
-    alike = next((name for name in others if looks_like(actor, name)), None)
-    if alike is not None:
-        message = (
-            f"{actor!a} looks like {alike!r} and is spelled otherwise, so it may not decide "
-            f"requirement {row.id!r}. Give the name as it is spelled there."
-        )
-        raise NotAllowed(message)
-    if key in {name_key(name) for name in row.excluded}:
-        message = f"{actor!r} is excluded from deciding requirement {row.id!r}."
-        raise NotAllowed(message)
-    if row.candidates and key not in {name_key(name) for name in row.candidates}:
-        message = (
-            f"{actor!r} may not decide requirement {row.id!r}: its candidates are "
-            f"{', '.join(row.candidates)}."
-        )
-        raise NotAllowed(message)
-    if any(name_key(decision.actor) == key for decision in earlier):
-        message = (
-            f"{actor!r} has already decided requirement {row.id!r}; it needs {row.quorum} "
-            "different people."
-        )
-        raise AlreadyResolved(message)
 
 
 def _new_decision(
@@ -280,15 +280,15 @@ def _new_decision(
 def _is_enough(
     row: RequirementRecord, decision: NewDecision, earlier: Sequence[DecisionRecord]
 ) -> bool:
-    """Whether the decision resolves the requirement: only approvals need a quorum."""
-    if decision.verdict is not Verdict.approve:
+    """Whether the decision resolves the requirement; one that lets nothing happen always does."""
+    if decision.verdict not in votes.PROPOSING:
         return True
-    agreeing = [
-        approval
-        for approval in earlier
-        if approval.verdict == Verdict.approve.value and approval.digest == decision.digest
+    others = [
+        vote
+        for vote in votes.supporters(earlier, decision)
+        if not votes.is_same_person(vote, decision)
     ]
-    return len(agreeing) + 1 >= row.quorum
+    return len(others) + 1 >= row.quorum
 
 
 def _apply(
@@ -335,13 +335,22 @@ def _record(
     )
 
 
-def _decision_of_deadline(row: RequirementRecord) -> NewDecision:
+def _decision_of_deadline(row: RequirementRecord, earlier: Sequence[DecisionRecord]) -> NewDecision:
+    """Return what the deadline decides: it lets nothing run that somebody who spoke did not want.
+
+    Silence alone means what `on_expiry` says. Where somebody has edited the call or withdrawn,
+    `approve` would let run what they did not approve, so it becomes a rejection.
+    """
     due = row.due_at.isoformat(timespec="seconds") if row.due_at else ""
+    note = f"Nobody decided until {due}."
+    if earlier:
+        note = f"Too few people agreed until {due}."
     verdict = {
         OnExpiry.approve: Verdict.approve,
         OnExpiry.reject: Verdict.reject,
         OnExpiry.fail: Verdict.fail,
     }[OnExpiry(row.on_expiry)]
-    return NewDecision(
-        verdict=verdict, actor=KERN, note=f"Nobody decided until {due}.", digest=row.digest
-    )
+    if verdict is Verdict.approve and not votes.spoke_only_for(earlier, row.digest):
+        verdict = Verdict.reject
+        note += " Somebody had edited or withdrawn, so silence approves nothing."
+    return NewDecision(verdict=verdict, actor=KERN, note=note, digest=row.digest)

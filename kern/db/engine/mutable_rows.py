@@ -142,6 +142,7 @@ class MutableRequirement(PlainRow):
     resolved_by: str | None
     resolved_note: str | None
     resolved_at: datetime | None
+    reopened: int
     created_at: datetime
 
 

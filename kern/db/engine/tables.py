@@ -212,7 +212,8 @@ class RequirementRow(KernRow, table=True):
     `root_run_id` names the run at the root of the tree, its own without one above it. `path` says
     where it came up: the names from the root's on, and the tool's.
     `remind_at` and `escalate_at` are the next moments at which somebody is reminded or asked
-    besides, and empty when there is none any more.
+    besides, and empty when there is none any more. `reopened` counts how often it was resolved and
+    opened again, because somebody withdrew.
     """
 
     __tablename__ = "kern_requirements"
@@ -249,6 +250,7 @@ class RequirementRow(KernRow, table=True):
     resolved_by: str | None = None
     resolved_note: str | None = Field(default=None, sa_type=Text)
     resolved_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    reopened: int = 0
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 

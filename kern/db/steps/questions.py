@@ -7,6 +7,7 @@ from sqlalchemy import bindparam
 
 from kern.contracts.answers import Question
 from kern.contracts.approval import Approval
+from kern.db.decisions.reminders import gate_id_of
 from kern.db.decisions.requirements import hold_pending, requirements_of_call
 from kern.db.engine.mutable_rows import MutableStep, MutableToolCall
 from kern.db.engine.plain_rows import add_row, new_row
@@ -138,7 +139,7 @@ def drop(frames: StoredFrames, frame: MutableStep) -> None:
             # The workflow waits for a decision, and has to learn that there will be none.
             no_grace = timedelta(0)
             outbox.enqueue(
-                tx, run, DeliveryKind.resolved, now, requirement_id=row.id, grace=no_grace
+                tx, run, DeliveryKind.resolved, now, requirement_id=gate_id_of(row), grace=no_grace
             )
         if call.child_run_id is not None:
             child = lifecycle.lock(tx, call.child_run_id)

@@ -46,7 +46,7 @@ from kern.contracts.answers import Question
 from kern.contracts.approval import Approval
 from kern.contracts.messages import Gate
 from kern.db.decisions.approval_checks import is_as_approved
-from kern.db.decisions.reminders import gate_of
+from kern.db.decisions.reminders import gate_id_of, gate_of
 from kern.db.decisions.requirements import close, pending_gate, requirements_of_call
 from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableToolCall
 from kern.db.engine.plain_rows import rows
@@ -394,6 +394,7 @@ def _resolve(
     details: dict[str, JsonValue] = {"verdict": verdict.value, "by": KERN}
     record(tx, run, "requirement_resolved", now, requirement_id=question.id, **details)
     if not RunStatus(run.status).is_final:
+        gate_id = gate_id_of(question)
         outbox.enqueue(
-            tx, run, DeliveryKind.resolved, now, requirement_id=question.id, grace=timedelta(0)
+            tx, run, DeliveryKind.resolved, now, requirement_id=gate_id, grace=timedelta(0)
         )

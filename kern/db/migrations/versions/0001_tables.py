@@ -314,6 +314,7 @@ def upgrade() -> None:
         sa.Column("resolved_by", sa.String(), nullable=True),
         sa.Column("resolved_note", sa.Text(), nullable=True),
         sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reopened", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["kern_runs.id"], name="kern_requirements_run_id_fkey"),
         sa.ForeignKeyConstraint(
