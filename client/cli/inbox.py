@@ -83,6 +83,7 @@ def question_of(item: Requirement) -> str:
     call = show_call(item.tool_name, item.arguments)
     why = one_line(item.question or "")
     approvals = f" ({item.approvals} of {item.quorum} approvals)" if item.quorum > 1 else ""
+    again = f" ({item.approvals} of {item.quorum} to run it again)" if item.quorum > 1 else ""
     fields = ", ".join(field.name for field in item.fields)
     choices = " | ".join(item.choices)
     request = {
@@ -90,9 +91,9 @@ def question_of(item: Requirement) -> str:
         RequirementKind.user_input: f"fill in {fields} of {call}",
         RequirementKind.user_feedback: f"{item.question or 'choose'} [{choices}]",
         RequirementKind.external_execution: f"execute {call} and give its result",
-        RequirementKind.unknown_outcome: f"did {call} happen?",
+        RequirementKind.unknown_outcome: f"did {call} happen?{again}",
         RequirementKind.output_review: f"review the output of {call}",
-        RequirementKind.error: f"the step {one_line(item.tool_name or '')} failed: {why}",
+        RequirementKind.error: f"the step {one_line(item.tool_name or '')} failed: {why}{again}",
     }[item.kind]
     if item.question and item.kind in _WITH_QUESTION:
         return f"{one_line(item.question)} ({request})"

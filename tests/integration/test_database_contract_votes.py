@@ -248,3 +248,45 @@ def test_whoever_withdraws_after_the_deadline_has_the_last_word(
     assert closed.resolution is not None
     expected = Verdict.fail if on_expiry is OnExpiry.fail else Verdict.reject
     assert closed.resolution.verdict is expected
+
+
+def doubtful(stored: Stored, approval: Approval) -> Requirement:
+    """Let a call begin that people approved, and its worker die."""
+    seen = stored.gated(approval=approval)
+    for by in approval.candidates[: approval.quorum]:
+        stored.resolve(seen, by=by)
+    stored.begin(call_of(seen), "first")
+    stored.begin(call_of(seen), "second")
+    return now(stored, seen)
+
+
+def test_running_again_takes_as_many_people_as_the_call_took(stored: Stored) -> None:
+    approval = Approval(candidates=("ann", "bob", "cid"), excluded=("eve",), quorum=2)
+    seen = doubtful(stored, approval)
+    assert (seen.kind, seen.quorum) == (RequirementKind.unknown_outcome, 2)
+    assert (seen.candidates, seen.excluded) == (["ann", "bob", "cid"], ["eve"])
+    assert stored.resolve(seen, Verdict.run_again, by="ann").delivery is None
+    assert summary(now(stored, seen)) == [(["ann"], 80.0, 1, 2)]
+    with pytest.raises(AlreadyResolved, match="already decided"):
+        stored.resolve(seen, Verdict.run_again, by="ANN")
+    assert isinstance(stored.begin(call_of(seen), "third"), Settled)
+    stored.resolve(seen, Verdict.withdraw, by="ann")
+    assert stored.resolve(seen, Verdict.run_again, by="bob").delivery is None
+    assert stored.resolve(seen, Verdict.run_again, by="cid").delivery is not None
+    # Nobody has begun it again: either of them may still take it back.
+    stored.resolve(seen, Verdict.withdraw, by="cid")
+    assert isinstance(stored.begin(call_of(seen), "third"), Settled)
+    assert stored.resolve(seen, Verdict.run_again, by="ann").delivery is not None
+    assert isinstance(stored.begin(call_of(seen), "third"), Execution)
+    with pytest.raises(AlreadyResolved, match=r"refund began at .*no longer be withdrawn"):
+        stored.resolve(seen, Verdict.withdraw, by="ann")
+    # And once more: the quorum is not lost on the way.
+    stored.begin(call_of(seen), "fourth")
+    assert now(stored, seen).quorum == 2
+
+
+@pytest.mark.parametrize("verdict", [Verdict.happened, Verdict.reject, Verdict.fail])
+def test_what_lets_nothing_run_takes_one_person(stored: Stored, verdict: Verdict) -> None:
+    seen = doubtful(stored, TWO)
+    stored.resolve(seen, Verdict.run_again, by="ann")
+    assert stored.resolve(seen, verdict, by="ann", result="paid").delivery is not None

@@ -316,6 +316,9 @@ def _apply(
             lifecycle.fail(tx, run, "decided_to_fail", reason, now)
         case Verdict.reject:
             lifecycle.finish_call(tx, call, ToolOutcome.rejected, outcome_text(row, decision), now)
+        case Verdict.withdraw:
+            # It closes nothing; what it opens again is the affair of `withdrawals`.
+            pass
         case Verdict.choose | Verdict.result | Verdict.happened:
             # A call that was executed elsewhere, or by an attempt that died, counts as executed.
             run.tool_calls += decision.verdict is not Verdict.choose and call.step_id is None

@@ -42,14 +42,11 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.contracts.answers import Question
-from kern.contracts.approval import Approval
 from kern.contracts.messages import Gate
 from kern.db.decisions.approval_checks import is_as_approved
 from kern.db.decisions.reminders import gate_id_of, gate_of
 from kern.db.decisions.requirements import close, pending_gate, requirements_of_call
 from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableToolCall
-from kern.db.engine.plain_rows import rows
 from kern.db.engine.records import ToolCallRecord
 from kern.db.engine.typed_tables import REQUIREMENTS, RUNS, TOOL_CALLS
 from kern.db.engine.unit_of_work import hold
@@ -59,11 +56,11 @@ from kern.db.journal.events import record
 from kern.db.journal.outbox import DeliveryKind
 from kern.db.reading.run_outputs import effective_arguments, session_state
 from kern.db.runs import lifecycle, step_waits
-from kern.db.runs.frames import StoredFrames, path_within
 from kern.db.runs.session_state import change_state
 from kern.db.turns import child_results, late_results
 from kern.db.turns.child_results import ChildResult
 from kern.db.turns.model_turns import open_requirement
+from kern.db.turns.outcome_questions import outcome_question
 from kern.errors import NotFound
 from kern.session_state import StateChange
 from kern.values.states import (
@@ -79,13 +76,6 @@ from kern.values.states import (
 _calls, _requirements = (TOOL_CALLS.table, REQUIREMENTS.table)
 _RUN_OF = lifecycle.locking(
     select(_calls.c.run_id).where(_calls.c.id == bindparam("tool_call_id")).scalar_subquery()
-)
-_OF_STEP = (
-    _requirements.select()
-    .join(_calls, _calls.c.id == _requirements.c.tool_call_id)
-    .where(_calls.c.step_id == bindparam("step_id"))
-    .order_by(_requirements.c.id)
-    .limit(1)
 )
 _FINISHED_AFTER_ALL = "The attempt that was thought dead ended the call and reported its result."
 _NOT_BEGUN = "The attempt that was thought dead reported that it had not begun the call."
@@ -342,31 +332,9 @@ def _start(
 
 def _ask_outcome(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -> Gate:
     call.status = ToolCallStatus.unknown.value
-    row = open_requirement(tx, run, call, _unknown_outcome(tx, run, call, now), now)
+    row = open_requirement(tx, run, call, outcome_question(tx, run, call, now), now)
     lifecycle.update_status(tx, run, now)
     return gate_of(row)
-
-
-def _unknown_outcome(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> Question:
-    """Return the question for a call's outcome, to those who may decide about the call."""
-    requirement = next(iter(requirements_of_call(tx, call.id)), None)
-    if requirement is None and call.step_id is not None:
-        requirement = next(rows(tx, REQUIREMENTS, _OF_STEP, step_id=call.step_id), None)
-    approval = Approval()
-    if requirement is not None:
-        approval = Approval(
-            candidates=tuple(requirement.candidates), excluded=tuple(requirement.excluded)
-        )
-    path = _step_path(tx, run, call, now)
-    return Question(kind=RequirementKind.unknown_outcome, approval=approval, where=path)
-
-
-def _step_path(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> list[str]:
-    """Return the path of a step: its name alone may not be unique."""
-    if call.step_id is None:
-        return []
-    frames = StoredFrames(tx, run, now)
-    return path_within(frames, frames.get(call.step_id))
 
 
 def _open_question(tx: Session, call: ToolCallRecord) -> MutableRequirement | None:
