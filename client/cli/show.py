@@ -24,7 +24,7 @@ from kern.client.cli.progress import print_progress, print_steps
 from kern.client.service.service import Service
 from kern.contracts.reports import Decision, LateResult, RunReport
 from kern.contracts.viewer import OPERATOR
-from kern.requirements import Requirement
+from kern.requirements import Principal, PrincipalKind, Requirement
 from kern.run import Message, RunOutput, ToolExecution
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
@@ -185,8 +185,16 @@ def _decision(decision: Decision) -> None:
     say(
         f"         {verdict} by ",
         styled(one_line(decision.by), "bold"),
+        _vouched(decision.principal),
         f"  {show_time(decision.at)}{edit}{values}{note}",
     )
+
+
+def _vouched(principal: Principal) -> str:
+    """Name who vouches for a principal, if it is more than a name that somebody typed."""
+    if principal.is_local or principal.kind is PrincipalKind.system:
+        return ""
+    return f" ({one_line(principal.subject)} of {one_line(principal.issuer)})"
 
 
 def _result(report: RunReport, call: ToolExecution) -> None:

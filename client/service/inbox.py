@@ -17,6 +17,7 @@ from kern.errors import InvalidDecision
 from kern.process.checkpoints import reach
 from kern.requirements import Requirement, submitted_digest
 from kern.values.names import person_name
+from kern.values.principals import Principal
 from kern.values.states import RequirementKind
 from kern.values.validation import require_count
 
@@ -106,7 +107,7 @@ class Inbox:
         return await self._store.read(read)
 
     async def decide(
-        self, viewer: Viewer, requirement: Requirement, by: str | None = None
+        self, viewer: Viewer, requirement: Requirement, by: str | Principal | None = None
     ) -> Receipt:
         """Accept the decision that was filled in on a requirement.
 
@@ -163,7 +164,7 @@ class Inbox:
         return AcceptedDecision(receipt, accepted.run_ids, accepted.stands_still, gate_id)
 
 
-def _submission(viewer: Viewer, requirement: Requirement, by: str | None) -> Submission:
+def _submission(viewer: Viewer, requirement: Requirement, by: str | Principal | None) -> Submission:
     draft = requirement.draft
     if draft is None:
         message = f"No decision was filled in on requirement {requirement.id!r}."
@@ -172,5 +173,14 @@ def _submission(viewer: Viewer, requirement: Requirement, by: str | None) -> Sub
         requirement_id=requirement.id,
         digest=submitted_digest(requirement),
         draft=draft,
-        actor=person_name("by", by or draft.by or viewer.user_id or system_user()),
+        actor=_actor(viewer, by or draft.by),
     )
+
+
+def _actor(viewer: Viewer, by: str | Principal | None) -> str | Principal:
+    """Return who decides: who was authenticated, before who is named."""
+    if viewer.principal is not None:
+        return viewer.principal
+    if isinstance(by, Principal):
+        return by
+    return person_name("by", by or viewer.user_id or system_user())

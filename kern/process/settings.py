@@ -49,6 +49,7 @@ class Settings(BaseSettings):
         turns_per_history: A run's workflow continues with a new history after this many turns.
         model_attempts: How often a failing provider is called before the run ends with an error.
         relay_seconds: How often a worker looks for deliveries that are overdue.
+        by: In whose name the command line decides; default: the user of the machine.
         app: The components that a worker executes: `package.module:attribute`.
         health_host: The address at which a worker serves `/healthz` and `/readyz`.
         health_port: The port for them; without one they are not served.
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     turns_per_history: int = Field(default=500, ge=1, le=2000)
     model_attempts: int = Field(default=6, ge=1, le=100)
     relay_seconds: float = Field(default=1.0, ge=0.05, le=60)
+    by: str | None = None
     app: str | None = None
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65535)

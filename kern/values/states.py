@@ -79,6 +79,15 @@ class Verdict(StrEnum):
     withdraw = "withdraw"
 
 
+class PrincipalKind(StrEnum):
+    """What acts: only a person resolves what asks for a person."""
+
+    person = "person"
+    service = "service"
+    agent = "agent"
+    system = "system"
+
+
 class ToolCallStatus(StrEnum):
     """Where a tool call stands: `unknown` may or may not have happened, `done` is final."""
 

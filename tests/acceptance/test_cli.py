@@ -184,6 +184,17 @@ def test_an_approval_is_withdrawn_until_its_call_begins(kern: Cli, db: SqliteSto
     kern("audit", "verify")
 
 
+def test_the_environment_names_who_decides(
+    kern: Cli, db: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire = seeds.waiting(db, Call("wire", amount=5.0))
+    monkeypatch.setenv("KERN_BY", "dana")
+    assert "Approved by dana" in kern("approve", wire.requirement_id).out
+    assert "Approved by eli" in kern("approve", wire.requirement_id, "--by", "eli").out
+    monkeypatch.setenv("KERN_BY", " ")
+    assert "KERN_BY need a name" in kern("withdraw", wire.requirement_id, code=2).err
+
+
 def test_values_are_read_as_their_fields_want_them(kern: Cli, db: SqliteStore) -> None:
     asked = seeds.waiting(db, Call("address"))
     assert "zip_code" in kern("answer", asked.requirement_id, "--value", "street=Elm", code=2).err

@@ -56,17 +56,16 @@ class Play:
 
     def act(self, act: Act) -> bool:
         """Do something; whether it was accepted, or has changed anything."""
-        match act.name:
-            case "begin":
-                return self._begin()
-            case "die":
-                return self._die()
-            case "retry" | "give_back":
-                return self._release(is_begun=act.name == "retry")
-            case "expire":
-                before = self.seen
-                self._stored.do(lambda tx: deciding.expire(tx, before.id, after(7200)))
-                return self.seen.status is not before.status
+        if act.name == "begin":
+            return self._begin()
+        if act.name == "die":
+            return self._die()
+        if act.name in {"retry", "give_back"}:
+            return self._release(is_begun=act.name == "retry")
+        if act.name == "expire":
+            before = self.seen
+            self._stored.do(lambda tx: deciding.expire(tx, before.id, after(7200)))
+            return self.seen.status is not before.status
         approving = Verdict.run_again if self._is_doubtful else Verdict.approve
         verdict = {"approve": approving, "reject": Verdict.reject, "withdraw": Verdict.withdraw}
         edit = None if act.amount is None or self._is_doubtful else {"amount": act.amount}

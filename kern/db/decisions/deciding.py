@@ -43,7 +43,7 @@ from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord,
 from kern.db.engine.typed_tables import REQUIREMENTS, RUNS
 from kern.db.engine.unit_of_work import hold
 from kern.db.journal import audit_chain, outbox, votes
-from kern.db.journal.audit_chain import KERN, NewDecision
+from kern.db.journal.audit_chain import NewDecision
 from kern.db.journal.events import record
 from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.reading.run_outputs import check, effective_arguments, no_requirement, requirement_of
@@ -54,6 +54,7 @@ from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision
 from kern.requirements import DecisionDraft, Requirement, closed_message
 from kern.values.canonical import arguments_digest
 from kern.values.ids import new_id
+from kern.values.principals import KERN, Principal, principal_of
 from kern.values.states import (
     OnExpiry,
     RequirementStatus,
@@ -80,14 +81,19 @@ class Submission:
     """A decision before it is accepted: the requirement, the arguments as seen, and the person.
 
     `id` becomes the decision's id. A submission that is repeated, because its acknowledgement was
-    lost, is recognised by it and accepted once.
+    lost, is recognised by it and accepted once. An `actor` who is only named is a local claim.
     """
 
     requirement_id: str
     digest: str
     draft: DecisionDraft
-    actor: str
+    actor: str | Principal
     id: str = field(default_factory=new_id)
+
+    @property
+    def principal(self) -> Principal:
+        """Who decides."""
+        return principal_of(self.actor)
 
 
 @dataclass(frozen=True)
@@ -175,7 +181,7 @@ def _withdraw(
     earlier: Sequence[DecisionRecord],
     now: datetime,
 ) -> Accepted:
-    entitlement.check_person(row, submission.actor, earlier)
+    entitlement.check_person(row, submission.principal, earlier)
     decision = _new_decision(row, submission, None)
     vote = withdrawals.check(tx, run, row, call, decision=decision, earlier=earlier)
     # The log says of which proposal the vote was.
@@ -240,7 +246,7 @@ def _check(
 ) -> None:
     if row.status != RequirementStatus.pending.value:
         raise AlreadyResolved(closed_message(requirement_of(tx, row)))
-    entitlement.check_person(row, submission.actor, earlier)
+    entitlement.check_person(row, submission.principal, earlier)
     frozen = effective_arguments(call)
     displayed = arguments_digest(row.tool_name or "", row.arguments)
     frozen_digest = arguments_digest(call.name, frozen)
@@ -268,7 +274,8 @@ def _new_decision(
     digest = row.digest if arguments is None else arguments_digest(row.tool_name or "", arguments)
     return NewDecision(
         verdict=draft.verdict,
-        actor=submission.actor,
+        actor=submission.principal.name,
+        principal=submission.principal,
         note=draft.note,
         digest=digest,
         edit=draft.edit,

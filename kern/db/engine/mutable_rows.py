@@ -156,12 +156,20 @@ class MutableDecision(PlainRow):
     run_id: str
     kind: str
     verdict: str
+    version: int
     actor: str
+    issuer: str
+    subject: str
+    principal_kind: str
+    groups: list[str]
+    tenant: str
     note: str | None
     tool_name: str | None
     digest: str
     edit: dict[str, JsonValue] | None
     given: JsonValue
+    salt: str | None
+    text_digest: str
     at: datetime
     previous_hash: str
     hash: str

@@ -258,7 +258,10 @@ class DecisionRow(KernRow, table=True):
     """What a person, or a deadline, said about a requirement.
 
     Append-only; each row's hash covers the one before. So it outlives its requirement when the
-    session is deleted.
+    session is deleted. The hash covers `text_digest` instead of the note, the edit and the values,
+    and that one is salted: with the `salt`, they can be erased, and the hash still verifies.
+    `version` says which columns the hash covers. `actor` is the name of the principal that
+    `issuer` and `subject` name.
     """
 
     __tablename__ = "kern_decisions"
@@ -271,12 +274,20 @@ class DecisionRow(KernRow, table=True):
     run_id: str = Field(index=True)
     kind: str
     verdict: str
+    version: int = 1
     actor: str
+    issuer: str
+    subject: str
+    principal_kind: str
+    groups: list[str] = Field(sa_type=JsonText)
+    tenant: str = ""
     note: str | None = Field(default=None, sa_type=Text)
     tool_name: str | None = None
     digest: str
     edit: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
     given: JsonValue = Field(default=None, sa_column=Column(JsonText, nullable=True))
+    salt: str | None = None
+    text_digest: str
     at: datetime = Field(sa_type=UtcDateTime)
     previous_hash: str
     hash: str

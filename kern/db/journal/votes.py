@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from kern.db.engine.records import DecisionRecord, RequirementRecord
-from kern.db.journal.audit_chain import KERN, NewDecision
+from kern.db.journal.audit_chain import NewDecision
 from kern.requirements import Proposal
 from kern.values.canonical import canonical_json
 from kern.values.names import name_key
+from kern.values.principals import KERN, principal_of
 from kern.values.states import Verdict
 
 # Verdicts that let something happen: they take as many people as the quorum says. What reports a
@@ -24,14 +25,7 @@ _Vote = DecisionRecord | NewDecision
 
 def standing(decisions: Sequence[DecisionRecord]) -> list[DecisionRecord]:
     """Return the decision of each person that counts, the oldest first."""
-    votes: list[DecisionRecord] = []
-    for decision in decisions:
-        if decision.actor == KERN:
-            continue
-        votes = [vote for vote in votes if not is_same_person(vote, decision)]
-        if decision.verdict != Verdict.withdraw.value:
-            votes.append(decision)
-    return votes
+    return [vote for vote in _latest(decisions) if vote.verdict != Verdict.withdraw.value]
 
 
 def vote_of(decisions: Sequence[DecisionRecord], person: _Vote) -> DecisionRecord | None:
@@ -40,8 +34,13 @@ def vote_of(decisions: Sequence[DecisionRecord], person: _Vote) -> DecisionRecor
 
 
 def is_same_person(vote: _Vote, other: _Vote) -> bool:
-    """Whether two decisions are one person's."""
-    return name_key(vote.actor) == name_key(other.actor)
+    """Whether two decisions are one person's: by their name, or by who vouches for them.
+
+    Two people of one name count as one: it is better to ask for another than to let one pass for
+    two.
+    """
+    is_same_name = name_key(vote.actor) == name_key(other.actor)
+    return is_same_name or _identity(vote) == _identity(other)
 
 
 def is_same_content(vote: _Vote, other: _Vote) -> bool:
@@ -59,10 +58,8 @@ def spoke_only_for(decisions: Sequence[DecisionRecord], digest: str) -> bool:
 
     Somebody who has withdrawn has spoken, and approves nothing.
     """
-    people = {name_key(decision.actor) for decision in decisions if decision.actor != KERN}
-    votes = standing(decisions)
-    agrees = ((vote.verdict, vote.digest) == (Verdict.approve.value, digest) for vote in votes)
-    return len(votes) == len(people) and all(agrees)
+    agreed = (Verdict.approve.value, digest)
+    return all((vote.verdict, vote.digest) == agreed for vote in _latest(decisions))
 
 
 def proposed_arguments(
@@ -94,6 +91,23 @@ def proposals(row: RequirementRecord, decisions: Sequence[DecisionRecord]) -> li
         if Verdict(vote.verdict) in PROPOSING:
             groups.setdefault(_content(vote), []).append(vote)
     return [_proposal(row, votes) for votes in groups.values()]
+
+
+def _latest(decisions: Sequence[DecisionRecord]) -> list[DecisionRecord]:
+    """Return the latest decision of each person, withdrawals included."""
+    latest: list[DecisionRecord] = []
+    for decision in decisions:
+        if decision.actor != KERN:
+            latest = [vote for vote in latest if not is_same_person(vote, decision)]
+            latest.append(decision)
+    return latest
+
+
+def _identity(vote: _Vote) -> tuple[str, str]:
+    if not isinstance(vote, NewDecision):
+        return vote.issuer, vote.subject
+    principal = vote.principal or principal_of(vote.actor)
+    return principal.issuer, principal.subject
 
 
 def _proposal(row: RequirementRecord, votes: Sequence[DecisionRecord]) -> Proposal:

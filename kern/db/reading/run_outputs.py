@@ -5,11 +5,11 @@ from types import MappingProxyType
 from typing import cast
 
 from pydantic import JsonValue
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam
 from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
-from kern.db.engine.plain_rows import execute, rows
+from kern.db.engine.plain_rows import rows
 from kern.db.engine.records import (
     MessageRecord,
     RequirementRecord,
@@ -27,7 +27,7 @@ from kern.db.engine.typed_tables import (
     TOOL_CALLS,
 )
 from kern.db.journal import votes
-from kern.db.journal.audit_chain import decisions_of
+from kern.db.journal.audit_chain import decisions_of, principal_of_row
 from kern.db.reading import files, run_trees, step_progress
 from kern.db.reading.run_timing import spent
 from kern.errors import NotFound
@@ -72,8 +72,8 @@ _REQUIREMENTS = (
     .order_by(_requirements.c.id)
 )
 _decisions = DECISIONS.table
-_LAST_EDIT = (
-    select(_decisions.c.edit)
+_LAST_DECISION = (
+    _decisions.select()
     .where(_decisions.c.requirement_id == bindparam("requirement_id"))
     .order_by(_decisions.c.position.desc())
     .limit(1)
@@ -311,13 +311,14 @@ def requirement_of(tx: Session, row: RequirementRecord) -> Requirement:
 def _resolution(tx: Session, row: RequirementRecord) -> Resolution | None:
     if row.verdict is None or row.resolved_at is None:
         return None
-    last = execute(tx, _LAST_EDIT, requirement_id=row.id).scalars().first()
+    last = next(rows(tx, DECISIONS, _LAST_DECISION, requirement_id=row.id), None)
     return Resolution(
         verdict=Verdict(row.verdict),
         by=row.resolved_by or "",
         note=row.resolved_note,
         at=row.resolved_at,
-        edit=dict(last) if last is not None else None,
+        edit=None if last is None or last.edit is None else dict(last.edit),
+        principal=None if last is None else principal_of_row(last),
     )
 
 

@@ -14,7 +14,7 @@ from kern.db.engine.records import RequirementRecord, ToolCallRecord
 from kern.db.engine.step_records import StepRecord
 from kern.db.engine.typed_tables import TOOL_CALLS
 from kern.db.engine.unit_of_work import save
-from kern.db.journal.audit_chain import KERN, decisions_of, hash_of
+from kern.db.journal.audit_chain import decisions_of, is_intact
 from kern.db.journal.votes import supporters
 from kern.db.reading.run_outputs import effective_arguments
 from kern.db.runs import lifecycle
@@ -23,6 +23,7 @@ from kern.db.steps.inputs import shown_before
 from kern.pipeline.frames import Phase
 from kern.pipeline.nodes import RESERVED, Node
 from kern.values.canonical import arguments_digest, digest, parse_json
+from kern.values.principals import KERN
 from kern.values.states import RequirementKind, ToolOutcome, Verdict
 
 _calls = TOOL_CALLS.table
@@ -46,7 +47,7 @@ def is_as_decided(
     row = requirements[-1]
     log = decisions_of(frames.tx, row.id)
     last = next(reversed(log), None)
-    if last is None or any(decision.hash != hash_of(decision) for decision in log):
+    if last is None or any(not is_intact(decision) for decision in log):
         return False
     stated = (row.kind, row.verdict, row.resolved_by, row.resolved_note)
     if stated != (last.kind, last.verdict, last.actor, last.note):

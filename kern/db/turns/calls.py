@@ -33,7 +33,7 @@ Kern's in the log.
 Nothing is executed unless `is_as_approved` finds the arguments that were frozen and approved.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -43,15 +43,15 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.messages import Gate
-from kern.db.decisions.approval_checks import is_as_approved
+from kern.db.decisions.approval_checks import approvals_of, is_as_approved
 from kern.db.decisions.reminders import gate_id_of, gate_of
 from kern.db.decisions.requirements import close, pending_gate, requirements_of_call
 from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableToolCall
-from kern.db.engine.records import ToolCallRecord
+from kern.db.engine.records import RequirementRecord, ToolCallRecord
 from kern.db.engine.typed_tables import REQUIREMENTS, RUNS, TOOL_CALLS
 from kern.db.engine.unit_of_work import hold
 from kern.db.journal import audit_chain, outbox
-from kern.db.journal.audit_chain import KERN, NewDecision
+from kern.db.journal.audit_chain import NewDecision
 from kern.db.journal.events import record
 from kern.db.journal.outbox import DeliveryKind
 from kern.db.reading.run_outputs import effective_arguments, session_state
@@ -62,7 +62,9 @@ from kern.db.turns.child_results import ChildResult
 from kern.db.turns.model_turns import open_requirement
 from kern.db.turns.outcome_questions import outcome_question
 from kern.errors import NotFound
+from kern.requirements import Vote
 from kern.session_state import StateChange
+from kern.values.principals import KERN
 from kern.values.states import (
     Effect,
     RequirementKind,
@@ -104,6 +106,7 @@ class Execution:
     state: dict[str, JsonValue] = field(default_factory=dict)
     dependencies: dict[str, JsonValue] = field(default_factory=dict)
     metadata: dict[str, JsonValue] = field(default_factory=dict)
+    approvals: tuple[Vote, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ def begin(
         )
         lifecycle.fail(tx, run, "arguments_changed", message, now)
         return Settled(run_ended=True)
-    return _start(tx, run, call, token, now)
+    return _start(tx, run, call, requirements, token=token, now=now)
 
 
 def finish(
@@ -302,7 +305,13 @@ def _lock(tx: Session, tool_call_id: str) -> tuple[MutableRun, MutableToolCall]:
 
 
 def _start(
-    tx: Session, run: MutableRun, call: MutableToolCall, token: str, now: datetime
+    tx: Session,
+    run: MutableRun,
+    call: MutableToolCall,
+    requirements: Sequence[RequirementRecord],
+    *,
+    token: str,
+    now: datetime,
 ) -> Execution:
     if call.token != token:
         call.attempt += 1
@@ -327,6 +336,7 @@ def _start(
         state=session_state(tx, run.session_id),
         dependencies=run.dependencies,
         metadata=run.run_metadata,
+        approvals=tuple(approvals_of(tx, call, requirements)),
     )
 
 
