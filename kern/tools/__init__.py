@@ -3,8 +3,10 @@
 from kern.contracts.approval import Approval, Escalation
 from kern.tools.run_context import RunContext
 from kern.tools.tool import Function, Predicate, Tool, ask_user, tool
+from kern.values.deciders import REQUESTER
 from kern.values.states import Effect, OnExpiry
 
+Requester = REQUESTER
 __all__ = [
     "Approval",
     "Effect",
@@ -12,6 +14,7 @@ __all__ = [
     "Function",
     "OnExpiry",
     "Predicate",
+    "Requester",
     "RunContext",
     "Tool",
     "ask_user",

@@ -1,19 +1,22 @@
 """The database contract: who decides, as whoever authenticated them says."""
 
+from datetime import timedelta
+
 import pytest
 from sqlmodel import Session
 
 from kern.contracts.viewer import OPERATOR
+from kern.db.decisions import deciding
 from kern.db.engine.records import DecisionRecord
 from kern.db.journal import audit_chain
 from kern.db.reading import listings
 from kern.db.sessions import deletions
 from kern.errors import AlreadyResolved, AuditBroken, NotAllowed
-from kern.requirements import Principal, PrincipalKind
-from kern.tools import Approval
+from kern.requirements import Principal, PrincipalKind, Requirement
+from kern.tools import Approval, Escalation, Requester
 from kern.values.states import RequirementKind, Verdict
 from tests.support.raw_sql import execute_sql
-from tests.support.stored_runs import Stored, after
+from tests.support.stored_runs import Stored, after, question
 
 ISSUER = "https://id.example.org"
 
@@ -127,3 +130,79 @@ def test_a_text_is_not_put_back_or_changed_unseen(stored: Stored) -> None:
 
         with pytest.raises(AuditBroken):
             stored.do(tamper)
+
+
+def asked_by(stored: Stored, user_id: str | None, approval: Approval) -> Requirement:
+    return stored.requirement(stored.call(question(approval=approval), user_id=user_id))
+
+
+@pytest.mark.parametrize(
+    "same", ["ann", "Ann ", "ANN", person("ann", "Somebody"), person("u-1", "Ann"), "\uff41nn"]
+)
+def test_whoever_asked_does_not_decide(stored: Stored, same: str | Principal) -> None:
+    seen = asked_by(stored, "ann", Approval(excluded=Requester))
+    for verdict in (Verdict.approve, Verdict.reject):
+        with pytest.raises(NotAllowed, match="is excluded"):
+            stored.resolve(seen, verdict, by=same)
+    assert stored.resolve(seen, by="bob").delivery is not None
+
+
+def test_a_name_that_is_drawn_like_that_of_who_asked_is_refused(stored: Stored) -> None:
+    seen = asked_by(stored, "cope", Approval(excluded=("mallory", Requester)))
+    with pytest.raises(NotAllowed, match="looks like 'cope'"):
+        stored.resolve(seen, by="\u0441\u043e\u0440\u0435")
+
+
+def test_nobody_approves_where_it_is_unknown_who_asked(stored: Stored) -> None:
+    seen = asked_by(stored, None, Approval(excluded=Requester))
+    with pytest.raises(NotAllowed, match="begun without a user_id"):
+        stored.resolve(seen, by="bob")
+    assert stored.resolve(seen, Verdict.reject, by="bob").delivery is not None
+
+
+def test_only_whoever_asked_confirms(stored: Stored) -> None:
+    seen = asked_by(stored, "ann", Approval(candidates=Requester))
+    with pytest.raises(NotAllowed, match="'bob' may not decide"):
+        stored.resolve(seen, by="bob")
+    assert stored.resolve(seen, by="Ann").delivery is not None
+
+
+def test_groups_are_those_of_the_principal(stored: Stored) -> None:
+    approval = Approval(candidates=("group:Finance", "zoe"), excluded="group:contractors", quorum=3)
+    seen = stored.gated(approval=approval)
+    with pytest.raises(NotAllowed, match="'dana' alone is in no group"):
+        stored.resolve(seen, by="dana")
+    with pytest.raises(NotAllowed, match="may not decide"):
+        stored.resolve(seen, by=person("dana", groups=("it",)))
+    with pytest.raises(NotAllowed, match="is excluded"):
+        stored.resolve(seen, by=person("zoe", groups=("contractors",)))
+    for nobody in ("group:finance", "@requester", "Group: Finance"):
+        with pytest.raises(NotAllowed, match="stands for a group or a role"):
+            stored.resolve(seen, by=nobody)
+    assert stored.resolve(seen, by=person("dana", groups=("FINANCE",))).delivery is None
+    claim = Principal(issuer="local", subject="eli", name="eli", groups=("finance",))
+    assert stored.resolve(seen, by=claim).delivery is None
+    assert stored.resolve(seen, by="zoe").delivery is not None
+
+
+def test_an_escalation_lets_a_group_decide(stored: Stored) -> None:
+    escalation = Escalation(after=timedelta(hours=1), to="group:bosses")
+    seen = stored.gated(approval=Approval(candidates=("ann",), escalate=escalation))
+    boss = person("bo", groups=("bosses",))
+    with pytest.raises(NotAllowed):
+        stored.resolve(seen, by=boss)
+    stored.do(lambda tx: deciding.expire(tx, seen.id, after(3601)))
+    assert stored.resolve(seen, by=boss).delivery is not None
+
+
+def test_running_again_keeps_groups_and_the_requester(stored: Stored) -> None:
+    approval = Approval(candidates=("group:finance", "bob"), excluded=Requester, quorum=2)
+    seen = stored.gated(approval=approval)
+    for by in (person("dana", groups=("finance",)), "bob"):
+        stored.resolve(seen, by=by)
+    stored.begin(seen.tool_call_id or "", "first")
+    stored.begin(seen.tool_call_id or "", "second")
+    doubt = stored.requirement(seen.tool_call_id or "")
+    assert (doubt.candidates, doubt.excluded) == (seen.candidates, seen.excluded)
+    with pytest.raises(NotAllowed, match="excluded"):
+        stored.resolve(doubt, Verdict.run_again, by=person("ann", groups=("finance",)))

@@ -181,7 +181,7 @@ def _withdraw(
     earlier: Sequence[DecisionRecord],
     now: datetime,
 ) -> Accepted:
-    entitlement.check_person(row, submission.principal, earlier)
+    entitlement.check_person(row, submission.principal, submission.draft.verdict, earlier)
     decision = _new_decision(row, submission, None)
     vote = withdrawals.check(tx, run, row, call, decision=decision, earlier=earlier)
     # The log says of which proposal the vote was.
@@ -246,7 +246,7 @@ def _check(
 ) -> None:
     if row.status != RequirementStatus.pending.value:
         raise AlreadyResolved(closed_message(requirement_of(tx, row)))
-    entitlement.check_person(row, submission.principal, earlier)
+    entitlement.check_person(row, submission.principal, submission.draft.verdict, earlier)
     frozen = effective_arguments(call)
     displayed = arguments_digest(row.tool_name or "", row.arguments)
     frozen_digest = arguments_digest(call.name, frozen)

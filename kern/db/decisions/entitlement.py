@@ -6,13 +6,20 @@ from kern.db.engine.records import DecisionRecord, RequirementRecord
 from kern.db.journal import votes
 from kern.db.journal.audit_chain import NewDecision
 from kern.errors import AlreadyResolved, NotAllowed
+from kern.values.deciders import REQUESTER, is_about, is_group, is_name
 from kern.values.names import looks_like, name_key
 from kern.values.principals import KERN, Principal
-from kern.values.states import PrincipalKind
+from kern.values.states import PrincipalKind, Verdict
+
+# They let nothing run.
+_HARMLESS = frozenset({Verdict.reject, Verdict.fail, Verdict.withdraw})
 
 
 def check_person(
-    row: RequirementRecord, principal: Principal, earlier: Sequence[DecisionRecord]
+    row: RequirementRecord,
+    principal: Principal,
+    verdict: Verdict,
+    earlier: Sequence[DecisionRecord],
 ) -> None:
     """Check that a person may decide.
 
@@ -29,7 +36,30 @@ def check_person(
             f"{principal.issuer!r}): requirement {row.id!r} asks for a person."
         )
         raise NotAllowed(message)
-    others = (KERN, *row.candidates, *row.excluded, *(decision.actor for decision in earlier))
+    if not is_name(actor):
+        message = f"{actor!r} stands for a group or a role. Give the person's name."
+        raise NotAllowed(message)
+    _check_likeness(row, principal, earlier)
+    _check_excluded(row, principal, verdict)
+    if row.candidates and not _is_any(row.candidates, row, principal):
+        message = (
+            f"{actor!r} may not decide requirement {row.id!r}: its candidates are "
+            f"{', '.join(row.candidates)}."
+        )
+        if principal.is_local and any(is_group(entry) for entry in row.candidates):
+            message += f" The name {actor!r} alone is in no group: pass a Principal with groups."
+        raise NotAllowed(message)
+
+
+def _check_likeness(
+    row: RequirementRecord, principal: Principal, earlier: Sequence[DecisionRecord]
+) -> None:
+    """Refuse a name that is drawn like one that counts here, or that was used here before."""
+    entries = (*row.candidates, *row.excluded)
+    names = [name for name in entries if is_name(name)]
+    if REQUESTER in entries and row.user_id is not None:
+        names.append(row.user_id)
+    others = (KERN, *names, *(decision.actor for decision in earlier))
     alike = next(
         (
             (own, name)
@@ -46,15 +76,22 @@ def check_person(
             f"requirement {row.id!r}. Give the name as it is spelled there."
         )
         raise NotAllowed(message)
-    if keys & {name_key(name) for name in row.excluded}:
-        message = f"{actor!r} is excluded from deciding requirement {row.id!r}."
+
+
+def _check_excluded(row: RequirementRecord, principal: Principal, verdict: Verdict) -> None:
+    if _is_any(row.excluded, row, principal):
+        message = f"{principal.name!r} is excluded from deciding requirement {row.id!r}."
         raise NotAllowed(message)
-    if row.candidates and not keys & {name_key(name) for name in row.candidates}:
+    if REQUESTER in row.excluded and row.user_id is None and verdict not in _HARMLESS:
         message = (
-            f"{actor!r} may not decide requirement {row.id!r}: its candidates are "
-            f"{', '.join(row.candidates)}."
+            f"Requirement {row.id!r} excludes whoever asked for the run, and nobody knows who that "
+            "is: the run was begun without a user_id. Reject it, and begin the run with one."
         )
         raise NotAllowed(message)
+
+
+def _is_any(entries: Sequence[str], row: RequirementRecord, principal: Principal) -> bool:
+    return any(is_about(entry, principal, row.user_id) for entry in entries)
 
 
 def check_repetition(
