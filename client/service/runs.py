@@ -74,6 +74,7 @@ class Runs:
                 run_id=run_id,
                 session_id=session_id,
                 attachments=attachments,
+                requester=viewer.principal,
             )
         )
         reach("accept.after_store")

@@ -52,7 +52,7 @@ class Approval(Declaration):
         candidates: Who may decide; empty for anybody. Names are compared without regard to case,
             surrounding blanks and compatibility forms. `"group:finance"` stands for those whose
             principal is in that group: a name alone is in none. `Requester` stands for whoever
-            asked for the run, the run's `user_id`.
+            asked for the run: the run's `user_id`, and the principal who was authenticated.
         excluded: Who may not, even if a candidate: names, groups and `Requester`. With `Requester`,
             a run without a `user_id` can only be rejected.
         quorum: How many different people must approve the same arguments, fill in the same values,

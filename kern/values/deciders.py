@@ -1,5 +1,7 @@
 """Who a rule lets decide, or keeps from deciding: people, groups, and whoever asked for the run."""
 
+from collections.abc import Collection
+
 from kern.values.names import name_key, person_name
 from kern.values.principals import Principal
 
@@ -32,11 +34,11 @@ def is_group(entry: str) -> bool:
     return name_key(entry).startswith(_GROUP)
 
 
-def is_about(entry: str, principal: Principal, requester: str | None) -> bool:
-    """Whether an entry is about a principal; `requester` is the `user_id` of who asked."""
+def is_about(entry: str, principal: Principal, requester: Collection[str]) -> bool:
+    """Whether an entry is about a principal; `requester` has the names of who asked."""
     own = {name_key(principal.name), name_key(principal.subject)}
     if name_key(entry) == REQUESTER:
-        return requester is not None and name_key(requester) in own
+        return not own.isdisjoint(name_key(name) for name in requester)
     if is_group(entry):
         return name_key(entry[len(_GROUP) :]) in {name_key(group) for group in principal.groups}
     return name_key(entry) in own

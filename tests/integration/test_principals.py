@@ -4,12 +4,13 @@ import pytest
 
 from kern import inbox
 from kern.client.processes.runtime import Runtime
+from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer
 from kern.errors import NotAllowed
 from kern.inbox import Principal
 from kern.models.scripted import Call
 from kern.requirements import PrincipalKind
-from kern.tools import Approval, RunContext, tool
+from kern.tools import Approval, Requester, RunContext, tool
 from tests.support.agents import Ledger, paying, scripted
 from tests.support.pipelines import only
 from tests.support.waiting import wait_until
@@ -67,4 +68,24 @@ def test_who_was_authenticated_decides_whatever_name_is_on_the_object(
     resolution = receipt.requirement.resolution
     assert resolution is not None
     assert (resolution.by, resolution.principal) == ("Dana", DANA)
+    wait_until(lambda: ledger.lines == ["paid 5"])
+
+
+def test_who_asked_in_the_name_of_a_customer_does_not_decide(
+    runtime: Runtime, ledger: Ledger
+) -> None:
+    agent = scripted(
+        [Call("pay", amount=5), "Paid."], [paying(ledger, Approval(excluded=Requester))]
+    )
+    # The worker knows the agent from now on.
+    agent.run("Pay", user_id="customer-6")
+    viewer = Viewer(is_operator=True, principal=DANA)
+    request = RunRequest(component_id=agent.id, input="Pay", user_id="customer-7")
+    accepted = runtime.call(lambda service: service.runs.accept(viewer, agent, request))
+    wait_until(lambda: inbox.pending(run_id=accepted.run_id).requirements)
+    (asked,) = inbox.pending(run_id=accepted.run_id).requirements
+    for by in (DANA, "u-17", "Dana", "customer-7"):
+        with pytest.raises(NotAllowed, match="is excluded"):
+            inbox.decide(asked.confirm(), by=by)
+    inbox.decide(asked.confirm(), by="eli")
     wait_until(lambda: ledger.lines == ["paid 5"])

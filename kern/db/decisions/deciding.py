@@ -140,7 +140,7 @@ def resolve(
         return _accepted(tx, run, row, outbox.find(tx, reminders.gate_id_of(row)))
     if submission.draft.verdict is Verdict.withdraw:
         return _withdraw(tx, submission, run, row, call, earlier=earlier, now=now)
-    _check(tx, row, call, submission, earlier)
+    _check(tx, run, row, call, submission=submission, earlier=earlier)
     arguments = approved_arguments(row, submission.draft)
     decision = _new_decision(row, submission, arguments)
     entitlement.check_repetition(row, decision, earlier)
@@ -181,7 +181,9 @@ def _withdraw(
     earlier: Sequence[DecisionRecord],
     now: datetime,
 ) -> Accepted:
-    entitlement.check_person(row, submission.principal, submission.draft.verdict, earlier)
+    entitlement.check_person(
+        run, row, submission.principal, submission.draft.verdict, earlier=earlier
+    )
     decision = _new_decision(row, submission, None)
     vote = withdrawals.check(tx, run, row, call, decision=decision, earlier=earlier)
     # The log says of which proposal the vote was.
@@ -239,14 +241,18 @@ def _lock(
 
 def _check(
     tx: Session,
+    run: RunRecord,
     row: RequirementRecord,
     call: ToolCallRecord,
+    *,
     submission: Submission,
     earlier: Sequence[DecisionRecord],
 ) -> None:
     if row.status != RequirementStatus.pending.value:
         raise AlreadyResolved(closed_message(requirement_of(tx, row)))
-    entitlement.check_person(row, submission.principal, submission.draft.verdict, earlier)
+    entitlement.check_person(
+        run, row, submission.principal, submission.draft.verdict, earlier=earlier
+    )
     frozen = effective_arguments(call)
     displayed = arguments_digest(row.tool_name or "", row.arguments)
     frozen_digest = arguments_digest(call.name, frozen)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kern.db.engine.records import DecisionRecord, RequirementRecord
+from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord
 from kern.db.journal import votes
 from kern.db.journal.audit_chain import NewDecision
 from kern.errors import AlreadyResolved, NotAllowed
@@ -16,9 +16,11 @@ _HARMLESS = frozenset({Verdict.reject, Verdict.fail, Verdict.withdraw})
 
 
 def check_person(
+    run: RunRecord,
     row: RequirementRecord,
     principal: Principal,
     verdict: Verdict,
+    *,
     earlier: Sequence[DecisionRecord],
 ) -> None:
     """Check that a person may decide.
@@ -39,9 +41,10 @@ def check_person(
     if not is_name(actor):
         message = f"{actor!r} stands for a group or a role. Give the person's name."
         raise NotAllowed(message)
-    _check_likeness(row, principal, earlier)
-    _check_excluded(row, principal, verdict)
-    if row.candidates and not _is_any(row.candidates, row, principal):
+    requester = _names_of_requester(run)
+    _check_likeness(row, principal, requester, earlier)
+    _check_excluded(row, principal, requester, verdict)
+    if row.candidates and not _is_any(row.candidates, principal, requester):
         message = (
             f"{actor!r} may not decide requirement {row.id!r}: its candidates are "
             f"{', '.join(row.candidates)}."
@@ -52,13 +55,16 @@ def check_person(
 
 
 def _check_likeness(
-    row: RequirementRecord, principal: Principal, earlier: Sequence[DecisionRecord]
+    row: RequirementRecord,
+    principal: Principal,
+    requester: Sequence[str],
+    earlier: Sequence[DecisionRecord],
 ) -> None:
     """Refuse a name that is drawn like one that counts here, or that was used here before."""
     entries = (*row.candidates, *row.excluded)
     names = [name for name in entries if is_name(name)]
-    if REQUESTER in entries and row.user_id is not None:
-        names.append(row.user_id)
+    if REQUESTER in entries:
+        names.extend(requester)
     others = (KERN, *names, *(decision.actor for decision in earlier))
     alike = next(
         (
@@ -78,11 +84,13 @@ def _check_likeness(
         raise NotAllowed(message)
 
 
-def _check_excluded(row: RequirementRecord, principal: Principal, verdict: Verdict) -> None:
-    if _is_any(row.excluded, row, principal):
+def _check_excluded(
+    row: RequirementRecord, principal: Principal, requester: Sequence[str], verdict: Verdict
+) -> None:
+    if _is_any(row.excluded, principal, requester):
         message = f"{principal.name!r} is excluded from deciding requirement {row.id!r}."
         raise NotAllowed(message)
-    if REQUESTER in row.excluded and row.user_id is None and verdict not in _HARMLESS:
+    if REQUESTER in row.excluded and not requester and verdict not in _HARMLESS:
         message = (
             f"Requirement {row.id!r} excludes whoever asked for the run, and nobody knows who that "
             "is: the run was begun without a user_id. Reject it, and begin the run with one."
@@ -90,8 +98,15 @@ def _check_excluded(row: RequirementRecord, principal: Principal, verdict: Verdi
         raise NotAllowed(message)
 
 
-def _is_any(entries: Sequence[str], row: RequirementRecord, principal: Principal) -> bool:
-    return any(is_about(entry, principal, row.user_id) for entry in entries)
+def _is_any(entries: Sequence[str], principal: Principal, requester: Sequence[str]) -> bool:
+    return any(is_about(entry, principal, requester) for entry in entries)
+
+
+def _names_of_requester(run: RunRecord) -> list[str]:
+    """Return the names of whoever asked for a run: of its owner, and of who was authenticated."""
+    requester = run.requester or {}
+    names = (run.user_id, requester.get("name"), requester.get("subject"))
+    return [str(name) for name in names if name is not None]
 
 
 def check_repetition(

@@ -42,6 +42,7 @@ class MutableRun(PlainRow):
     path: list[str]
     forked_from: str | None
     user_id: str | None
+    requester: dict[str, JsonValue] | None
     component_id: str
     component_kind: str
     number: int

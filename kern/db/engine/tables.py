@@ -60,6 +60,8 @@ class RunRow(KernRow, table=True):
     from `started_at` on is split: working, and waiting for people; `counted_at` is the moment up to
     which both are counted. `forked_from` names the run of which this one is a copy.
 
+    `requester` is the principal who asked for it, if one was authenticated.
+
     A run inside another one, such as a member's in a team's, has a `parent_run_id`, the
     `root_run_id` of the whole, and the ids of all above it, from the root on, in `ancestors`;
     `path` has the names from the root's to its own. A run at the root has none of these.
@@ -84,6 +86,7 @@ class RunRow(KernRow, table=True):
     path: list[str] = Field(default=[], sa_type=JsonText)
     forked_from: str | None = None
     user_id: str | None = None
+    requester: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
     component_id: str
     component_kind: str
     number: int

@@ -23,6 +23,7 @@ from kern.errors import Conflict
 from kern.media import Attachment
 from kern.session_state import changes_of
 from kern.values.canonical import canonical_json
+from kern.values.principals import Principal
 
 # The next number of a session that has one run.
 _SECOND = 2
@@ -38,6 +39,7 @@ def accept(
     run_id: str,
     session_id: str,
     attachments: Sequence[Attachment] = (),
+    requester: Principal | None = None,
 ) -> Delivery | None:
     """Insert a run with what came with its input, and what starts it.
 
@@ -64,6 +66,7 @@ def accept(
         id=run_id,
         session_id=session.id,
         user_id=session.user_id,
+        requester=None if requester is None else requester.model_dump(mode="json"),
         component_id=request.component_id,
         component_kind=component_kind,
         number=session.next_number - 1,

@@ -134,6 +134,7 @@ def upgrade() -> None:
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("forked_from", sa.String(), nullable=True),
         sa.Column("user_id", sa.String(), nullable=True),
+        sa.Column("requester", sa.Text(), nullable=True),
         sa.Column("component_id", sa.String(), nullable=False),
         sa.Column("component_kind", sa.String(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
