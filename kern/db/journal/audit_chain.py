@@ -142,19 +142,8 @@ def append(
 
 
 def hash_of(row: DecisionRecord) -> str:
-    """Return the SHA-256 of a decision's content and the previous hash.
-
-    Raises:
-        AuditBroken: a newer version wrote it, and this one does not know what its hash covers.
-    """
-    names = _HASHED.get(row.version)
-    if names is None:
-        message = (
-            f"Decision {row.seq} has the version {row.version}, which this version of Kern does "
-            "not know: verify the log with the newest version that writes to it."
-        )
-        raise AuditBroken(message)
-    content: dict[str, JsonValue] = {name: getattr(row, name) for name in names}
+    """Return the SHA-256 of a decision's content, as of its version, and the previous hash."""
+    content: dict[str, JsonValue] = {name: getattr(row, name) for name in _HASHED[row.version]}
     return digest({**content, "at": row.at.isoformat()})
 
 
@@ -236,7 +225,12 @@ def _check_row(row: DecisionRecord, expected_seq: int, previous: str) -> None:
         )
         raise AuditBroken(message)
     if row.version not in _HASHED:
-        hash_of(row)
+        message = (
+            f"This version of Kern cannot verify {where}: it has the version {row.version}. Verify "
+            "the log with the newest version that writes to it; if that is this one, somebody "
+            "changed the row."
+        )
+        raise AuditBroken(message)
     if not is_intact(row):
         message = f"The content of {where} was changed after it was written."
         raise AuditBroken(message)
