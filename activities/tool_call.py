@@ -209,6 +209,7 @@ class _Attempt(Attempt[Outcome]):
             session_state=SessionState(execution.state),
             dependencies=execution.dependencies,
             metadata=execution.metadata,
+            approvals=execution.approvals,
             past=StoredPast(db, execution.run_id),
         )
 

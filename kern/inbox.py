@@ -14,11 +14,12 @@ from kern.components.runner import OperatorWork, aoperator_runner, operator_runn
 from kern.contracts.reports import Receipt, RequirementPage, RunPage
 from kern.contracts.viewer import OPERATOR
 from kern.errors import InvalidDecision, InvalidInput
-from kern.requirements import Requirement
+from kern.requirements import Principal, Requirement
 from kern.values.states import RequirementKind, RunStatus
 from kern.values.validation import described, member_of
 
 __all__ = [
+    "Principal",
     "Receipt",
     "RequirementPage",
     "RunPage",
@@ -111,7 +112,7 @@ async def aget(requirement_id: str) -> Requirement:
     return await runner.acall(lambda service: service.inbox.read(OPERATOR, requirement_id))
 
 
-def decide(requirement: Requirement, *, by: str | None = None) -> Receipt:
+def decide(requirement: Requirement, *, by: str | Principal | None = None) -> Receipt:
     """Accept the decision that was filled in on a requirement.
 
     Returns once the decision is stored: from then on it survives the death of any process. The run
@@ -120,7 +121,8 @@ def decide(requirement: Requirement, *, by: str | None = None) -> Receipt:
     Args:
         requirement: As `get` or `pending` returned it, with a decision filled in.
         by: Who decides; default: the `by` that the decision was filled in with. Pass the user whom
-            your application authenticated, never what a form says.
+            your application authenticated, never what a form says: a `Principal` with the issuer
+            and the subject, or a name, which is recorded as a claim.
 
     Raises:
         AlreadyResolved: somebody decided first; the message says who.
@@ -134,7 +136,7 @@ def decide(requirement: Requirement, *, by: str | None = None) -> Receipt:
     return operator_runner().call(lambda service: service.inbox.decide(OPERATOR, requirement, name))
 
 
-async def adecide(requirement: Requirement, *, by: str | None = None) -> Receipt:
+async def adecide(requirement: Requirement, *, by: str | Principal | None = None) -> Receipt:
     """As `decide`, for async callers."""
     name = _decider(requirement, by)
     runner = await aoperator_runner()
@@ -221,18 +223,18 @@ def _runs(
     )
 
 
-def _decider(requirement: object, by: object) -> str | None:
+def _decider(requirement: object, by: object) -> str | Principal | None:
     if not isinstance(requirement, Requirement):
         message = (
             f"requirement is {described(requirement)}: pass a Requirement, as get or pending "
             "returned it."
         )
         raise InvalidInput(message)
-    if by is not None and not isinstance(by, str):
-        raise InvalidInput(f"by is {described(by)}: it has to be a text.")
+    if by is not None and not isinstance(by, str | Principal):
+        raise InvalidInput(f"by is {described(by)}: it has to be a text or a Principal.")
     draft = requirement.draft
     name = by if by is not None or draft is None else draft.by
-    if draft is not None and not (name or "").strip():
+    if draft is not None and (name is None or (isinstance(name, str) and not name.strip())):
         message = (
             f"Nobody is named for the decision about requirement {requirement.id!r}: pass by= with "
             "the user whom your application authenticated."

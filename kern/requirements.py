@@ -9,11 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, Valid
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput
 from kern.values.attempts import UnknownAttempt, UnknownReason
 from kern.values.canonical import arguments_digest, canonical_json, clean_json
-from kern.values.states import OnExpiry, RequirementKind, RequirementStatus, Verdict
+from kern.values.decisions import DecisionDraft, Proposal, Resolution, UserInputField, Vote
+from kern.values.principals import Principal
+from kern.values.states import OnExpiry, PrincipalKind, RequirementKind, RequirementStatus, Verdict
 
 __all__ = [
     "DecisionDraft",
     "OnExpiry",
+    "Principal",
+    "PrincipalKind",
+    "Proposal",
     "Requirement",
     "RequirementKind",
     "RequirementStatus",
@@ -22,52 +27,10 @@ __all__ = [
     "UnknownReason",
     "UserInputField",
     "Verdict",
+    "Vote",
 ]
 
 _LONGEST_PATH = 5
-
-
-class UserInputField(BaseModel):
-    """One value that a person fills in: its name, its JSON Schema, and whether it is required."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    type: str = "string"
-    description: str = ""
-    required: bool = True
-    json_schema: dict[str, JsonValue] = Field(default_factory=dict)
-    default: JsonValue = None
-
-
-class DecisionDraft(BaseModel):
-    """A decision that was filled in and is not yet submitted.
-
-    Types are strict: `"yes"` is no boolean here.
-    """
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-    verdict: Verdict
-    by: str | None = None
-    note: str | None = None
-    edit: dict[str, JsonValue] | None = None
-    values: dict[str, JsonValue] | None = None
-    choices: tuple[str, ...] | None = None
-    result: JsonValue = None
-    even_if_running: bool = False
-
-
-class Resolution(BaseModel):
-    """The decision that closed a requirement: who decided what, why and when (UTC)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    verdict: Verdict
-    by: str
-    note: str | None = None
-    at: datetime
-    edit: dict[str, JsonValue] | None = None
 
 
 class EarlierCall(BaseModel):
@@ -103,6 +66,8 @@ class Requirement(BaseModel):
         attempt: What is known of the attempt whose outcome is unknown.
         earlier_calls: While it is pending, the latest calls of the same tool that the session has
             executed, such as a payment in a run that failed afterwards.
+        approvals: How many people agree with the same proposal: with the one that most agree with.
+        proposals: What people have approved so far, while that is not enough.
     """
 
     model_config = ConfigDict(validate_assignment=False)
@@ -127,6 +92,7 @@ class Requirement(BaseModel):
     excluded: list[str] = Field(default_factory=list)
     quorum: int = 1
     approvals: int = 0
+    proposals: list[Proposal] = Field(default_factory=list)
     created_at: datetime
     due_at: datetime | None = None
     on_expiry: OnExpiry = OnExpiry.reject
@@ -182,7 +148,7 @@ class Requirement(BaseModel):
         """The decision that was filled in and is not yet submitted."""
         return self._draft
 
-    def confirm(self, note: str | None = None, by: str | None = None) -> Self:
+    def confirm(self, note: str | None = None, by: str | Principal | None = None) -> Self:
         """Approve the call or the output; after `edit`, with the edited arguments.
 
         `approve` does the same. The decision's verdict is `Verdict.approve`, and the command of the
@@ -190,12 +156,15 @@ class Requirement(BaseModel):
         """
         return self._approve("confirm", note, by)
 
-    def approve(self, note: str | None = None, by: str | None = None) -> Self:
+    def approve(self, note: str | None = None, by: str | Principal | None = None) -> Self:
         """Approve the call or the output: `confirm` under the name of its verdict."""
         return self._approve("approve", note, by)
 
     def edit(
-        self, arguments: dict[str, JsonValue], note: str | None = None, by: str | None = None
+        self,
+        arguments: dict[str, JsonValue],
+        note: str | None = None,
+        by: str | Principal | None = None,
     ) -> Self:
         """Approve the call with other arguments: those given replace the frozen ones.
 
@@ -208,7 +177,7 @@ class Requirement(BaseModel):
         changes = _require_dict(arguments, "edit() takes a dict of the arguments to change")
         return self._fill(Verdict.approve, note=note, by=by, edit=changes)
 
-    def reject(self, note: str | None = None, by: str | None = None) -> Self:
+    def reject(self, note: str | None = None, by: str | Principal | None = None) -> Self:
         """Reject the requirement.
 
         A gated call will not run, and the model gets the note instead of a result. A step whose
@@ -219,7 +188,10 @@ class Requirement(BaseModel):
         return self._fill(Verdict.reject, note=note, by=by)
 
     def provide_user_input(
-        self, values: dict[str, JsonValue], note: str | None = None, by: str | None = None
+        self,
+        values: dict[str, JsonValue],
+        note: str | None = None,
+        by: str | Principal | None = None,
     ) -> Self:
         """Fill in the values of `fields`."""
         self._expect("provide_user_input", RequirementKind.user_input)
@@ -229,21 +201,21 @@ class Requirement(BaseModel):
         return self._fill(Verdict.answer, note=note, by=by, values=filled_in)
 
     def provide_user_feedback(
-        self, choices: str | list[str], note: str | None = None, by: str | None = None
+        self, choices: str | list[str], note: str | None = None, by: str | Principal | None = None
     ) -> Self:
         """Choose among the options: one, or several where `multiple` is set."""
         self._expect("provide_user_feedback", RequirementKind.user_feedback)
         return self._fill(Verdict.choose, note=note, by=by, choices=_require_choices(choices))
 
     def set_external_execution_result(
-        self, result: JsonValue, note: str | None = None, by: str | None = None
+        self, result: JsonValue, note: str | None = None, by: str | Principal | None = None
     ) -> Self:
         """Give the result of a call that was executed outside Kern."""
         self._expect("set_external_execution_result", RequirementKind.external_execution)
         return self._fill(Verdict.result, note=note, by=by, result=result)
 
     def mark_happened(
-        self, result: JsonValue, note: str | None = None, by: str | None = None
+        self, result: JsonValue, note: str | None = None, by: str | Principal | None = None
     ) -> Self:
         """State that a call with an unknown outcome did happen, and with which result.
 
@@ -253,7 +225,11 @@ class Requirement(BaseModel):
         return self._fill(Verdict.happened, note=note, by=by, result=result)
 
     def run_again(
-        self, note: str | None = None, by: str | None = None, *, even_if_running: bool = False
+        self,
+        note: str | None = None,
+        by: str | Principal | None = None,
+        *,
+        even_if_running: bool = False,
     ) -> Self:
         """Execute a call with an unknown outcome once more, with the approved arguments.
 
@@ -266,12 +242,12 @@ class Requirement(BaseModel):
         self._expect("run_again", RequirementKind.unknown_outcome, *kinds)
         return self._fill(Verdict.run_again, note=note, by=by, even_if_running=even_if_running)
 
-    def skip(self, note: str | None = None, by: str | None = None) -> Self:
+    def skip(self, note: str | None = None, by: str | Principal | None = None) -> Self:
         """Continue the run without a failed step."""
         self._expect("skip", RequirementKind.error)
         return self._fill(Verdict.skip, note=note, by=by)
 
-    def fail(self, note: str | None = None, by: str | None = None) -> Self:
+    def fail(self, note: str | None = None, by: str | Principal | None = None) -> Self:
         """End the run with an error because nobody knows what a call did.
 
         A failed step, or one whose output is reviewed, fails for good.
@@ -280,7 +256,15 @@ class Requirement(BaseModel):
         self._expect("fail", RequirementKind.unknown_outcome, *kinds)
         return self._fill(Verdict.fail, note=note, by=by)
 
-    def _approve(self, method: str, note: str | None, by: str | None) -> Self:
+    def withdraw(self, note: str | None = None, by: str | Principal | None = None) -> Self:
+        """Take back one's own approval, or another vote for something that has not begun.
+
+        It is possible until the call has begun, also when the requirement is resolved: it is open
+        again then. Whoever withdraws may decide anew.
+        """
+        return self._fill(Verdict.withdraw, note=note, by=by)
+
+    def _approve(self, method: str, note: str | None, by: str | Principal | None) -> Self:
         self._expect(method, RequirementKind.confirmation, RequirementKind.output_review)
         edited = self._draft if self._draft is not None and self._draft.edit is not None else None
         if edited is not None:
@@ -292,7 +276,8 @@ class Requirement(BaseModel):
         return self.kind is kind and not self.is_resolved
 
     def _fill(self, verdict: Verdict, **values: object) -> Self:
-        if self.status is not RequirementStatus.pending:
+        is_open = self.status is RequirementStatus.pending
+        if not is_open and verdict is not Verdict.withdraw:
             raise AlreadyResolved(closed_message(self))
         try:
             draft = DecisionDraft.model_validate({"verdict": verdict, **values})
@@ -373,6 +358,9 @@ def _first_problem(error: ValidationError) -> str:
     # The input is left out: a value that is nested too deeply has no representation either.
     [first, *_] = error.errors(include_input=False, include_url=False)
     name, *path = [str(part) for part in first["loc"] if part not in {"dict", "list", "[key]"}]
+    if name == "by":
+        # Whichever of its types was tried first.
+        path = []
     where = f", at {'.'.join(path[:_LONGEST_PATH])}," if path else ""
     expected = "text" if first["type"] == "string_type" else "JSON"
     if "recursion" in first["type"]:

@@ -38,12 +38,13 @@ async def _perform(work: Callable[[Service], Awaitable[Result]], service: Servic
 
 
 def decider(by: str | None) -> str:
-    """Return who decides.
+    """Return who decides: the name that was given, or else that of `KERN_BY`.
 
     Raises:
         InvalidInput: the name given is empty.
     """
+    by = read_settings().by if by is None else by
     if by is not None and not by.strip():
-        message = "--by needs a name: it is kept with the decision."
+        message = "--by and KERN_BY need a name: it is kept with the decision."
         raise InvalidInput(message)
     return by or system_user()

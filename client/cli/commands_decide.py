@@ -12,7 +12,7 @@ _PANEL = "Decisions"
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (pending, approve, reject, answer):
+    for command in (pending, approve, reject, answer, withdraw):
         app.command(rich_help_panel=_PANEL)(command)
 
 
@@ -125,3 +125,15 @@ def answer(
         fail=fail,
     )
     answer_requirement(requirement_id, options, note=note, by=by, as_json=as_json)
+
+
+def withdraw(
+    requirement_id: RequirementId, note: Note = None, by: By = None, as_json: AsJson = False
+) -> None:
+    """Take back your own approval, as long as the call has not begun.
+
+    A requirement that was resolved by it is open again. Afterwards you may decide otherwise.
+    """
+    from kern.client.cli.deciding import withdraw_vote
+
+    withdraw_vote(requirement_id, note=note, by=by, as_json=as_json)

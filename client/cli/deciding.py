@@ -24,6 +24,7 @@ DONE: dict[Verdict, str] = {
     Verdict.run_again: "To be run again",
     Verdict.skip: "Left out",
     Verdict.fail: "The run is ended",
+    Verdict.withdraw: "Withdrawn",
 }
 _APPROVED = (RequirementKind.confirmation, RequirementKind.output_review)
 
@@ -61,6 +62,17 @@ def reject_call(requirement_id: str, *, note: str | None, by: str | None, as_jso
         return item, await service.inbox.decide(OPERATOR, item, name)
 
     _report(*perform(reject), name, as_json=as_json)
+
+
+def withdraw_vote(requirement_id: str, *, note: str | None, by: str | None, as_json: bool) -> None:
+    """Take back what the person approved, unless the call has begun."""
+    name = decider(by)
+
+    async def withdraw(service: Service) -> tuple[Requirement, Receipt]:
+        item = (await service.inbox.read(OPERATOR, requirement_id)).withdraw(note, name)
+        return item, await service.inbox.decide(OPERATOR, item, name)
+
+    _report(*perform(withdraw), name, as_json=as_json)
 
 
 def answer_requirement(
@@ -131,6 +143,11 @@ def _report(item: Requirement, receipt: Receipt, name: str, *, as_json: bool) ->
         say_json({"requirement": document, "accepted": True, "delivered": bool(receipt.delivered)})
         return
     verdict = item.draft.verdict if item.draft else Verdict.approve
+    if verdict is Verdict.withdraw:
+        call = show_call(after.tool_name, after.arguments)
+        say(f"{DONE[verdict]} by {one_line(name)}: {call} in run {after.run_id}.")
+        say("The call has not begun: it waits until it is decided.")
+        return
     edit = (item.draft.edit if item.draft else None) or {}
     call = show_call(after.tool_name, {**after.arguments, **edit})
     say(f"{DONE[verdict]} by {one_line(name)}: {call} in run {after.run_id}.")

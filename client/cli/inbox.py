@@ -1,5 +1,7 @@
 """Prints pages of runs and of what waits for people."""
 
+from collections.abc import Iterator
+
 from kern.client.cli.access import perform
 from kern.client.cli.printing import (
     count,
@@ -13,10 +15,12 @@ from kern.client.cli.printing import (
     status_text,
 )
 from kern.contracts.viewer import OPERATOR
-from kern.requirements import Requirement
+from kern.requirements import Proposal, Requirement
 from kern.run import RunOutput
-from kern.values.states import RequirementKind, RunStatus
+from kern.values.states import RequirementKind, RunStatus, Verdict
 
+# As much of a digest as people compare.
+_DIGEST = 12
 # What a page of runs shows of each; `kern show` shows the rest.
 _OF_A_RUN = {
     "run_id", "session_id", "user_id", "parent_run_id", "component_id", "number", "status", "input",
@@ -83,7 +87,8 @@ def print_pending(
         say("Nothing waits for a person.")
         return
     headings = ("ID", "RUN", "SINCE", "DUE", "WHAT")
-    say_table(headings, [_pending_row(item) for item in page.requirements], wraps=True)
+    rows = [row for item in page.requirements for row in _pending_rows(item)]
+    say_table(headings, rows, wraps=True)
     _say_more(len(page.requirements), page.next_cursor, "pending")
 
 
@@ -100,6 +105,7 @@ def question_of(item: Requirement, limit: int | None = None) -> str:
     call = show_call(item.tool_name, item.arguments, limit)
     why = one_line(item.question or "")
     approvals = f" ({item.approvals} of {item.quorum} approvals)" if item.quorum > 1 else ""
+    again = f" ({item.approvals} of {item.quorum} to run it again)" if item.quorum > 1 else ""
     fields = ", ".join(field.name for field in item.fields)
     choices = " | ".join(item.choices)
     request = {
@@ -107,9 +113,9 @@ def question_of(item: Requirement, limit: int | None = None) -> str:
         RequirementKind.user_input: f"fill in {fields} of {call}",
         RequirementKind.user_feedback: f"{item.question or 'choose'} [{choices}]",
         RequirementKind.external_execution: f"execute {call} and give its result",
-        RequirementKind.unknown_outcome: f"did {call} happen?{_known_of(item)}",
+        RequirementKind.unknown_outcome: f"did {call} happen?{_known_of(item)}{again}",
         RequirementKind.output_review: f"review the output of {call}",
-        RequirementKind.error: f"the step {one_line(item.tool_name or '')} failed: {why}",
+        RequirementKind.error: f"the step {one_line(item.tool_name or '')} failed: {why}{again}",
     }[item.kind]
     if item.question and item.kind in _WITH_QUESTION:
         return f"{one_line(item.question)} ({request})"
@@ -118,6 +124,24 @@ def question_of(item: Requirement, limit: int | None = None) -> str:
 
 def _known_of(item: Requirement) -> str:
     return "" if item.attempt is None else f" {item.attempt.sentence}"
+
+
+def proposal_lines(item: Requirement) -> list[str]:
+    """Say in a line each what people have proposed, and how many of how many."""
+    return [
+        f"{proposal.approvals} of {proposal.quorum}  {_proposal(item, proposal)} "
+        f"(by {', '.join(one_line(name) for name in proposal.by)}, {proposal.digest[:_DIGEST]})"
+        for proposal in item.proposals
+    ]
+
+
+def _proposal(item: Requirement, proposal: Proposal) -> str:
+    if proposal.verdict is Verdict.choose:
+        return " | ".join(one_line(choice) for choice in proposal.choices)
+    if proposal.verdict is Verdict.run_again:
+        return "run it again"
+    call = show_call(item.tool_name, proposal.arguments)
+    return f"{call}, edited" if proposal.edit is not None else call
 
 
 def how_to_decide(item: Requirement) -> str:
@@ -145,18 +169,15 @@ def _run_row(run: RunOutput) -> tuple[str, ...]:
     return show_id(run.run_id), status_text(run), run.component_id, owner, age, run.input
 
 
-def _pending_row(item: Requirement) -> tuple[str, ...]:
+def _pending_rows(item: Requirement) -> Iterator[tuple[str, ...]]:
     due = "-" if item.due_at is None else f"{item.due_at:%m-%d %H:%M} UTC"
     since = show_age(item.created_at)
     # A run that is nobody's part has a path of its own name and the tool's, which say nothing new.
     inside = f"{' → '.join(item.path[:-1])}: " if len(item.path) > len(("run", "tool")) else ""
-    return (
-        show_id(item.id),
-        show_id(item.run_id),
-        since,
-        due,
-        f"{inside}{question_of(item, _LONGEST_VALUE)}",
-    )
+    what = f"{inside}{question_of(item, _LONGEST_VALUE)}"
+    yield show_id(item.id), show_id(item.run_id), since, due, what
+    for line in proposal_lines(item):
+        yield "", "", "", "", line
 
 
 def _say_more(row_count: int, next_cursor: str | None, command: str) -> None:

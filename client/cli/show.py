@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from kern.client.cli import durations
 from kern.client.cli.access import perform
-from kern.client.cli.inbox import how_to_decide, question_of
+from kern.client.cli.inbox import how_to_decide, proposal_lines, question_of
 from kern.client.cli.printing import (
     count,
     indented,
@@ -26,7 +26,7 @@ from kern.client.cli.progress import print_progress, print_steps
 from kern.client.service.service import Service
 from kern.contracts.reports import Decision, LateResult, RunPolicy, RunReport
 from kern.contracts.viewer import OPERATOR
-from kern.requirements import Requirement
+from kern.requirements import Principal, PrincipalKind, Requirement
 from kern.run import Message, RunOutput, ToolExecution
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
@@ -46,6 +46,7 @@ _VERDICT_TEXTS = {
     "run_again": "to be run again, said",
     "fail": "run ended",
     "skip": "left out",
+    "withdraw": "withdrawn",
 }
 _LONGEST = 2000
 _STEP = 9
@@ -217,6 +218,8 @@ def _requirement(report: RunReport, item: Requirement) -> None:
         if decision.requirement_id == item.id:
             _decision(decision)
     if item.status is RequirementStatus.pending:
+        for line in proposal_lines(item):
+            say(f"         {line}")
         due = f" until {show_time(item.due_at)}" if item.due_at else ""
         say("         ", styled(f"waits for a person{due}", "yellow"), f": {how_to_decide(item)}")
     elif item.status is not RequirementStatus.resolved:
@@ -232,8 +235,16 @@ def _decision(decision: Decision) -> None:
     say(
         f"         {verdict} by ",
         styled(one_line(decision.by), "bold"),
+        _vouched(decision.principal),
         f"  {show_time(decision.at)}{edit}{values}{note}",
     )
+
+
+def _vouched(principal: Principal) -> str:
+    """Name who vouches for a principal, if it is more than a name that somebody typed."""
+    if principal.is_local or principal.kind is PrincipalKind.system:
+        return ""
+    return f" ({one_line(principal.subject)} of {one_line(principal.issuer)})"
 
 
 def _result(report: RunReport, call: ToolExecution) -> None:

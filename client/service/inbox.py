@@ -20,6 +20,7 @@ from kern.process.checkpoints import reach
 from kern.requirements import Requirement, submitted_digest
 from kern.values.ids import require_id
 from kern.values.names import person_name
+from kern.values.principals import Principal
 from kern.values.states import RequirementKind
 from kern.values.validation import require_count
 
@@ -32,11 +33,13 @@ class AcceptedDecision:
         receipt: What the person who decided is shown.
         run_ids: The run of the requirement and those above it, from the root on.
         is_idle: Whether that run still waits for people.
+        gate_id: What the run's workflow hears of, if the decision resolved the requirement.
     """
 
     receipt: Receipt
     run_ids: tuple[str, ...]
     is_idle: bool
+    gate_id: str | None = None
 
 
 class Inbox:
@@ -109,7 +112,7 @@ class Inbox:
         return await self._store.read(read)
 
     async def decide(
-        self, viewer: Viewer, requirement: Requirement, by: str | None = None
+        self, viewer: Viewer, requirement: Requirement, by: str | Principal | None = None
     ) -> Receipt:
         """Accept the decision that was filled in on a requirement.
 
@@ -182,14 +185,15 @@ class Inbox:
         raise RunEnded(message)
 
     async def _deliver(self, accepted: Accepted) -> AcceptedDecision:
-        delivered = None
+        delivered, gate_id = None, None
         if accepted.delivery is not None:
+            gate_id = accepted.delivery.requirement_id
             delivered = await acceptance.deliver(self._deliverer, accepted.delivery)
         receipt = Receipt(requirement=accepted.requirement, delivered=delivered)
-        return AcceptedDecision(receipt, accepted.run_ids, accepted.stands_still)
+        return AcceptedDecision(receipt, accepted.run_ids, accepted.stands_still, gate_id)
 
 
-def _submission(viewer: Viewer, requirement: Requirement, by: str | None) -> Submission:
+def _submission(viewer: Viewer, requirement: Requirement, by: str | Principal | None) -> Submission:
     draft = requirement.draft
     if draft is None:
         message = f"No decision was filled in on requirement {requirement.id!r}."
@@ -198,5 +202,14 @@ def _submission(viewer: Viewer, requirement: Requirement, by: str | None) -> Sub
         requirement_id=require_id("id of the requirement", requirement.id),
         digest=submitted_digest(requirement),
         draft=draft,
-        actor=person_name("by", by or draft.by or viewer.user_id or system_user()),
+        actor=_actor(viewer, by or draft.by),
     )
+
+
+def _actor(viewer: Viewer, by: str | Principal | None) -> str | Principal:
+    """Return who decides: who was authenticated, before who is named."""
+    if viewer.principal is not None:
+        return viewer.principal
+    if isinstance(by, Principal):
+        return by
+    return person_name("by", by or viewer.user_id or system_user())

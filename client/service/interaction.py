@@ -146,7 +146,7 @@ class Interaction:
             # The requirement is a child run's: the row of this run says whether it is idle.
             with following(run_id, "decision"):
                 is_idle = await self._waiting.is_idle(run_id)
-        resolving = [item for item in accepted if item.receipt.delivered is not None]
+        resolving = [item for item in accepted if item.gate_id is not None]
         return Submitted(_query(run_id, resolving), is_idle)
 
     async def _stop(
@@ -173,12 +173,12 @@ class Interaction:
 
 
 def _query(run_id: str, decisions: Sequence[AcceptedDecision]) -> StopQuery:
-    resolved = tuple(item.receipt.requirement.id for item in decisions)
+    resolved = tuple(item.gate_id for item in decisions if item.gate_id is not None)
     through: dict[str, str] = {}
     for item in decisions:
         below = item.run_ids[item.run_ids.index(run_id) + 1 :]
-        if below:
-            through[item.receipt.requirement.id] = below[0]
+        if below and item.gate_id is not None:
+            through[item.gate_id] = below[0]
     if through:
         return StopQuery(resolved=resolved, through=through)
     return StopQuery(resolved=resolved)

@@ -79,6 +79,7 @@ class Runs:
                     session_id=session_id,
                     attachments=attachments,
                     declared=policy_of(component),
+                    requester=viewer.principal,
                 )
             )
         reach("accept.after_store")

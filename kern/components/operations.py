@@ -16,7 +16,7 @@ from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer
 from kern.events import RunEvent
 from kern.media import FileContent
-from kern.requirements import Requirement
+from kern.requirements import Principal, Requirement
 from kern.run import Message, RunOutput, StepExecution
 from kern.session import Session, SessionMetrics, SessionPage
 from kern.session_state import StateChange
@@ -205,7 +205,7 @@ class InboxOperations(Protocol):
         ...
 
     async def decide(
-        self, viewer: Viewer, requirement: Requirement, by: str | None = None
+        self, viewer: Viewer, requirement: Requirement, by: str | Principal | None = None
     ) -> Receipt:
         """Accept the decision that was filled in, and wait for nothing else."""
         ...

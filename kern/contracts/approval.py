@@ -11,7 +11,8 @@ from pydantic import (
 )
 
 from kern.errors import InvalidDefinition, InvalidInput
-from kern.values.names import name_key, person_name
+from kern.values.deciders import decider
+from kern.values.names import name_key
 from kern.values.states import OnExpiry
 from kern.values.validation import Declaration
 
@@ -19,9 +20,10 @@ from kern.values.validation import Declaration
 _LONGEST = timedelta(days=36_525)
 
 
-def _person_names(field: str, names: tuple[str, ...]) -> tuple[str, ...]:
+def _deciders(field: str, entries: str | tuple[str, ...]) -> tuple[str, ...]:
+    several = (entries,) if isinstance(entries, str) else entries
     try:
-        return tuple(person_name(f"a name in {field}", name) for name in names)
+        return tuple(decider(f"a name in {field}", entry) for entry in several)
     except InvalidInput as error:
         raise InvalidDefinition(str(error)) from None
 
@@ -31,16 +33,16 @@ class Escalation(Declaration):
 
     Attributes:
         after: Time from when the run paused.
-        to: Who may then decide, beside the candidates.
+        to: Who may then decide, beside the candidates: people, and groups as `"group:finance"`.
     """
 
     after: timedelta = Field(gt=timedelta(0), le=_LONGEST)
-    to: tuple[str, ...] = Field(min_length=1)
+    to: str | tuple[str, ...] = Field(min_length=1)
 
     @field_validator("to")
     @classmethod
-    def _names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return _person_names("to", names)
+    def _names(cls, names: str | tuple[str, ...]) -> tuple[str, ...]:
+        return _deciders("to", names)
 
 
 class Approval(Declaration):
@@ -48,21 +50,26 @@ class Approval(Declaration):
 
     Attributes:
         candidates: Who may decide; empty for anybody. Names are compared without regard to case,
-            surrounding blanks and compatibility forms.
-        excluded: Who may not, even if a candidate.
-        quorum: How many different people must approve the same arguments. One rejection is enough
-            to reject.
+            surrounding blanks and compatibility forms. `"group:finance"` stands for those whose
+            principal is in that group: a name alone is in none. `Requester` stands for whoever
+            asked for the run: the run's `user_id`, and the principal who was authenticated.
+        excluded: Who may not, even if a candidate: names, groups and `Requester`. With `Requester`,
+            a run without a `user_id` can only be rejected.
+        quorum: How many different people must approve the same arguments, fill in the same values,
+            make the same choices, or have a call with an unknown outcome run again. The latest
+            decision of each counts. One rejection is enough to reject.
         due: Time until the deadline, counted from when the run paused; None for no deadline.
         remind: How often to remind while nobody has decided, 100 times at most: each reminder is
             an event of the run, `requirement_reminded`. At least a second.
         escalate: Whom else to ask, and when; it needs candidates, since without any everybody may
             decide. The event is `requirement_escalated`.
         on_expiry: What silence until the deadline means: `reject` (the default), `approve` or
-            `fail` (the run ends).
+            `fail` (the run ends). `approve` rejects if somebody has edited the call or withdrawn:
+            it lets nothing run that not all who spoke approved.
     """
 
-    candidates: tuple[str, ...] = ()
-    excluded: tuple[str, ...] = ()
+    candidates: str | tuple[str, ...] = ()
+    excluded: str | tuple[str, ...] = ()
     quorum: int = 1
     due: timedelta | None = Field(default=None, le=_LONGEST)
     remind: timedelta | None = Field(default=None, ge=timedelta(seconds=1), le=_LONGEST)
@@ -71,8 +78,8 @@ class Approval(Declaration):
 
     @field_validator("candidates", "excluded")
     @classmethod
-    def _names(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        return _person_names(str(info.field_name), names)
+    def _names(cls, names: str | tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        return _deciders(str(info.field_name), names)
 
     @field_validator("on_expiry")
     @classmethod

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from kern.requirements import Requirement
 from kern.run import FileReference, RunOutput, StepExecution
 from kern.session import Session, SessionMetrics
+from kern.values.principals import Principal
 from kern.values.states import ToolOutcome, Verdict
 
 # How many items a page of a listing has at most.
@@ -47,7 +48,7 @@ class Receipt(_Model):
     Attributes:
         requirement: The requirement after it.
         delivered: Whether the run's workflow was notified. False: it will be as soon as a worker
-            runs. None: the requirement needs more approvals first.
+            runs. None: the requirement waits for more approvals, or for any after a withdrawal.
     """
 
     requirement: Requirement
@@ -59,7 +60,8 @@ class Decision(_Model):
 
     Attributes:
         seq: Its position in the log.
-        by: Who made it.
+        by: The name of whoever made it.
+        principal: Who that is, as whoever authenticated them says.
         edit: The arguments that it changed.
         given: The values, choices or result that it carries.
         hash: The hash over its content and the hash of the decision before it.
@@ -71,6 +73,7 @@ class Decision(_Model):
     run_id: str
     verdict: Verdict
     by: str
+    principal: Principal
     note: str | None
     at: datetime
     edit: dict[str, JsonValue] | None

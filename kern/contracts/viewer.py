@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kern.errors import InvalidInput, NotAllowed
 from kern.values.ids import require_id
+from kern.values.principals import Principal
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,8 @@ class Viewer:
     """A user of the product, who reaches their own sessions; no `user_id` is a user like any other.
 
     An operator of the installation reaches all sessions, as whoever holds the database's
-    credentials does. With a `component_id`, only what belongs to that component is reached.
+    credentials does. With a `component_id`, only what belongs to that component is reached. A
+    `principal` is who was authenticated: it decides, whatever name a decision was filled in with.
 
     Raises:
         InvalidInput: `user_id` is empty, which is neither a user nor none, or can be no id.
@@ -21,6 +23,7 @@ class Viewer:
     user_id: str | None = None
     is_operator: bool = False
     component_id: str | None = None
+    principal: Principal | None = None
 
     def __post_init__(self) -> None:
         if self.user_id is not None:

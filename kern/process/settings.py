@@ -56,6 +56,7 @@ class Settings(BaseSettings):
         model_outage_seconds: How long a run waits for a model's provider that is away, before it
             pauses for a person.
         relay_seconds: How often a worker looks for deliveries that are overdue.
+        by: In whose name the command line decides; default: the user of the machine.
         app: The components that a worker executes: `package.module:attribute`.
         health_host: The address at which a worker serves `/healthz` and `/readyz`.
         health_port: The port for them; without one they are not served.
@@ -74,6 +75,7 @@ class Settings(BaseSettings):
     turns_per_history: int = Field(default=500, ge=1, le=2000)
     model_outage_seconds: float = Field(default=14_400.0, ge=0, le=2_592_000)
     relay_seconds: float = Field(default=1.0, ge=0.05, le=60)
+    by: str | None = None
     app: str | None = None
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65535)

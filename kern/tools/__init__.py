@@ -4,8 +4,10 @@ from kern.contracts.approval import Approval, Escalation
 from kern.tools.reconciling import DidNotHappen, Happened, Reconciler, StillUnknown
 from kern.tools.run_context import RunContext
 from kern.tools.tool import Function, Predicate, Tool, ask_user, tool
+from kern.values.deciders import REQUESTER
 from kern.values.states import Effect, OnExpiry
 
+Requester = REQUESTER
 __all__ = [
     "Approval",
     "DidNotHappen",
@@ -16,6 +18,7 @@ __all__ = [
     "OnExpiry",
     "Predicate",
     "Reconciler",
+    "Requester",
     "RunContext",
     "StillUnknown",
     "Tool",

@@ -1,12 +1,13 @@
 """The context of the run that a tool call belongs to, as its function receives it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import (
     JsonValue,
 )
 
+from kern.requirements import Vote
 from kern.session_state import SessionState
 
 
@@ -35,6 +36,8 @@ class RunContext(ReadOnlyFields):
             receiver.
         attempt: 1 for the first execution of this call.
         session_state: Changes to it are stored with the call's result.
+        approvals: Who let the call run as it does, the earliest first: those who approved exactly
+            these arguments, or Kern for a deadline that passed. Empty for a call that is not gated.
     """
 
     run_id: str
@@ -46,3 +49,4 @@ class RunContext(ReadOnlyFields):
     session_state: SessionState = field(default_factory=lambda: SessionState({}))
     dependencies: Mapping[str, JsonValue] = field(default_factory=dict)
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+    approvals: Sequence[Vote] = ()

@@ -14,6 +14,7 @@ from kern.errors import InvalidDefinition
 from kern.models.base import ToolSpec
 from kern.tools.reconciling import OutcomeRules, Reconciler, outcome_rules
 from kern.tools.signature import Signature, without_fields
+from kern.values.deciders import is_group
 from kern.values.names import name_key
 from kern.values.states import Effect, OnExpiry, RequirementKind
 from kern.values.validation import described, require_bools
@@ -157,7 +158,9 @@ class Tool:
                 "can only have a quorum above 1 where it waits for a confirmation",
             ),
             (
-                bool(deciders) and self.approval.quorum > len(allowed),
+                bool(deciders)
+                and self.approval.quorum > len(allowed)
+                and not any(is_group(entry) for entry in allowed),
                 "asks for more approvals than it has candidates who are not excluded",
             ),
             (

@@ -59,7 +59,8 @@ class RequirementStatus(StrEnum):
 class Verdict(StrEnum):
     """What was decided about a requirement.
 
-    `reject` fits every kind; `approve` fits a confirmation and the review of an output. `answer`
+    `reject` fits every kind; `approve` fits a confirmation and the review of an output. `withdraw`
+    takes back the person's own approval or other vote for something that has not begun. `answer`
     carries a person's values, `choose` their choices, `result` the result of a call that was
     executed elsewhere. For an unknown outcome: `happened` carries the result, `run_again` repeats
     the call, `fail` ends the run. A step that failed is executed again (`run_again`), left out
@@ -75,6 +76,16 @@ class Verdict(StrEnum):
     run_again = "run_again"
     skip = "skip"
     fail = "fail"
+    withdraw = "withdraw"
+
+
+class PrincipalKind(StrEnum):
+    """What acts: only a person resolves what asks for a person."""
+
+    person = "person"
+    service = "service"
+    agent = "agent"
+    system = "system"
 
 
 class ToolCallStatus(StrEnum):

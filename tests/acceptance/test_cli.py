@@ -190,8 +190,37 @@ def test_only_candidates_decide_and_all_of_a_quorum(kern: Cli, db: SqliteStore) 
     )
     assert "1 more approval" in kern("approve", wire.requirement_id, "--by", "dana").out
     assert "(1 of 2 approvals)" in kern("pending").out
+    assert "1 of 2  wire(amount=5.0) (by dana" in kern("show", wire.run_id).out
     kern("approve", wire.requirement_id, "--by", "dana", code=5)
     assert LATER in kern("approve", wire.requirement_id, "--by", "eli").out
+
+
+def test_an_approval_is_withdrawn_until_its_call_begins(kern: Cli, db: SqliteStore) -> None:
+    wire = seeds.waiting(db, Call("wire", amount=5.0))
+    kern("approve", wire.requirement_id, "--by", "dana")
+    kern("approve", wire.requirement_id, "--by", "eli", "--edit", '{"amount": 3.0}')
+    shown = kern("pending").out
+    assert "1 of 2 wire(amount=3.0), edited (by eli" in shown
+    assert "1 of 2 wire(amount=5.0) (by dana" in shown
+    assert "may not decide" in kern("withdraw", wire.requirement_id, code=4).err
+    said = kern("withdraw", wire.requirement_id, "--by", "dana", "--note", "fraud").out
+    assert "Withdrawn by dana" in said
+    assert LATER in kern("reject", wire.requirement_id, "--by", "dana").out
+    late = kern("withdraw", wire.requirement_id, "--by", "eli", code=5)
+    assert "'dana' decided 'reject'" in late.err
+    assert "withdrawn by dana" in kern("show", wire.run_id).out
+    kern("audit", "verify")
+
+
+def test_the_environment_names_who_decides(
+    kern: Cli, db: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire = seeds.waiting(db, Call("wire", amount=5.0))
+    monkeypatch.setenv("KERN_BY", "dana")
+    assert "Approved by dana" in kern("approve", wire.requirement_id).out
+    assert "Approved by eli" in kern("approve", wire.requirement_id, "--by", "eli").out
+    monkeypatch.setenv("KERN_BY", " ")
+    assert "KERN_BY need a name" in kern("withdraw", wire.requirement_id, code=2).err
 
 
 def test_values_are_read_as_their_fields_want_them(kern: Cli, db: SqliteStore) -> None:

@@ -378,7 +378,7 @@ def test_copies_know_every_column_of_what_they_copy() -> None:
     """A new column of a run says whether a copy has it, too: look at `forks.fork`."""
     assert set(RUNS.table.c.keys()) == {
         *("id", "session_id", "parent_run_id", "root_run_id", "ancestors", "path"),
-        *("forked_from", "user_id", "component_id"),
+        *("forked_from", "user_id", "requester", "component_id"),
         *("policy", "executed_policy", "shape", "steps_opened", "steps_known", "steps_done"),
         *("component_kind", "number", "status", "retries"),
         *("is_queued", "is_streamed", "is_summarised"),

@@ -366,6 +366,40 @@ def test_a_question_without_enough_approvals_keeps_no_run_of_its_session_waiting
     assert flow.run("ho", session_id="quorum").is_paused
 
 
+@pytest.mark.parametrize("kind", ["step", "container"])
+def test_a_failed_step_runs_again_only_if_as_many_agree_as_before_it(
+    runtime: Runtime, kind: str
+) -> None:
+    tries: list[str] = []
+
+    def fails_once(told: StepInput) -> str:
+        tries.append(str(told.input))
+        if len(tries) == 1:
+            raise RuntimeError("the bank hung up")
+        return "paid"
+
+    gate = HumanReview(
+        requires_confirmation=True, approval=Approval(candidates=("ann", "bob"), quorum=2)
+    )
+    if kind == "step":
+        failing: Step | Steps = Step("pay", fails_once, on_error="pause", human_review=gate)
+    else:
+        pay = Step("pay", fails_once, on_error="pause")
+        failing = Steps([pay], name="all", human_review=gate)
+    flow = pipeline(failing)
+    output = flow.run("hi")
+    for by in ("ann", "bob"):
+        output = flow.continue_run(output.run_id, [only(output).confirm(by=by)])
+    asked = only(output)
+    assert (asked.kind, asked.quorum) == (RequirementKind.error, 2)
+    assert asked.candidates == ["ann", "bob"]
+    output = flow.continue_run(output.run_id, [asked.run_again(by="ann")])
+    assert output.is_paused
+    assert len(tries) == 1
+    output = flow.continue_run(output.run_id, [only(output).run_again(by="bob")])
+    assert content(output) == "paid"
+
+
 def test_branches_that_wait_for_people_give_their_places_to_others(runtime: Runtime) -> None:
     ran: list[str] = []
 

@@ -44,7 +44,7 @@ class Person:
     async def submit(self, filled: Requirement) -> None:
         """Submit a decision; one that is there already counts if it is this very one."""
         assert filled.draft is not None
-        said = (filled.id, filled.draft.verdict.value, filled.draft.by or "")
+        said = (filled.id, filled.draft.verdict.value, str(filled.draft.by or ""))
         try:
             await self._services.service.inbox.decide(OPERATOR, filled)
         except AlreadyResolved:

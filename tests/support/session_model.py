@@ -31,7 +31,7 @@ class Ask:
     on_expiry: str = "reject"
     is_doubt: bool = False
     status: str = "pending"
-    approvals: list[tuple[str, int]] = field(default_factory=list)
+    approvals: dict[str, int | None] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -197,7 +197,8 @@ class Run:
             return ("settled", call.ask.id)
         if call.status == "running" and call.holder != token and call.effect == "once":
             assert gate is not None, "a call that may have happened was handed out again"
-            call.asks.append(Ask(gate, call.amount, is_doubt=True))
+            quorum = call.asks[0].quorum if call.asks else 1
+            call.asks.append(Ask(gate, call.amount, quorum, is_doubt=True))
             call.status = "unknown"
             self.stand(now)
             return ("settled", gate)
@@ -225,19 +226,23 @@ class Run:
         return "stored"
 
     def resolve(self, call: Call, ask: Ask, verdict: str, given: tuple[str, int], now: int) -> bool:
-        """Take a person's word, if the question is open and this person has not spoken.
+        """Take a person's word, if the question is open and they have not said exactly this.
 
         `given` is who that is, and the amount that they saw or edited.
         """
         by, amount = given
-        if ask.status != "pending" or by in [person for person, _ in ask.approvals]:
+        if ask.status != "pending":
             return False
-        if verdict == "approve":
-            ask.approvals.append(given)
-            if sum(same == amount for _, same in ask.approvals) < ask.quorum:
+        if verdict in {"approve", "run_again"}:
+            vote = amount if verdict == "approve" else None
+            if ask.approvals.get(by, "none") == vote:
+                return False
+            ask.approvals[by] = vote
+            if sum(same == vote for same in ask.approvals.values()) < ask.quorum:
                 self.stand(now)
                 return True
-            call.amount = amount
+            if vote is not None:
+                call.amount = vote
         self._close(call, ask, "resolved", verdict, now)
         self.owed.append(("resolved", ask.id))
         self.stand(now)
@@ -247,7 +252,9 @@ class Run:
         """Let silence have its meaning, if the deadline has passed and nobody spoke."""
         if ask.status != "pending" or ask.due is None or now < ask.due:
             return False
-        self._close(call, ask, "expired", ask.on_expiry, now)
+        is_edited = any(amount != ask.amount for amount in ask.approvals.values())
+        verdict = "reject" if ask.on_expiry == "approve" and is_edited else ask.on_expiry
+        self._close(call, ask, "expired", verdict, now)
         self.stand(now)
         return True
 

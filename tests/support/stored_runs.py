@@ -25,7 +25,7 @@ from kern.db.turns import calls, model_turns
 from kern.db.turns.attempts import Claim, Execution, Settled, Storing
 from kern.media import File, Image, read_all
 from kern.models.base import ModelResponse
-from kern.requirements import DecisionDraft, Requirement, submitted_digest
+from kern.requirements import DecisionDraft, Principal, Requirement, submitted_digest
 from kern.run import RequestedCall, RunOutput, ToolExecution
 from kern.session_state import StateChange
 from kern.tools import Approval
@@ -202,7 +202,7 @@ class Stored:
         self,
         seen: Requirement,
         verdict: Verdict = Verdict.approve,
-        by: str = "dana",
+        by: str | Principal = "dana",
         at: datetime = NOW,
         viewer: Viewer = OPERATOR,
         **draft: object,

@@ -9,7 +9,8 @@ one until the transaction ends. Three checks rest on that:
   finds the requirement resolved, and learns by whom;
 - *the quorum*: earlier approvals are counted under the lock. Counted before it, two people who
   approve at once would each see one approval too few, and nobody would resolve the requirement.
-  Only approvals of the same arguments add up: an edit is another proposal;
+  The latest decision of each person counts, and only approvals of the same arguments add up: an
+  edit is another proposal (`kern.db.journal.votes`);
 - *the frozen arguments*: the digest that the person saw is compared with those of the call and of
   the requirement, and none of them can change before the commit.
 
@@ -28,7 +29,7 @@ from sqlmodel import Session
 
 from kern.contracts.messages import ExpiryOutcome
 from kern.contracts.viewer import OPERATOR, Viewer
-from kern.db.decisions import reminders
+from kern.db.decisions import entitlement, reminders, withdrawals
 from kern.db.decisions.requirements import close
 from kern.db.decisions.verdicts import (
     approved_arguments,
@@ -41,26 +42,20 @@ from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableT
 from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord, ToolCallRecord
 from kern.db.engine.typed_tables import REQUIREMENTS, RUNS
 from kern.db.engine.unit_of_work import hold
-from kern.db.journal import audit_chain, outbox
-from kern.db.journal.audit_chain import KERN, NewDecision
+from kern.db.journal import audit_chain, outbox, votes
+from kern.db.journal.audit_chain import NewDecision
 from kern.db.journal.events import record
 from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.reading.run_outputs import check, effective_arguments, no_requirement, requirement_of
 from kern.db.reading.run_trees import is_within
 from kern.db.runs import lifecycle, model_questions
 from kern.db.runs.step_waits import resume_step
-from kern.errors import (
-    AlreadyResolved,
-    ArgumentsChanged,
-    InvalidDecision,
-    NotAllowed,
-    StillRunning,
-)
+from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, StillRunning
 from kern.requirements import DecisionDraft, Requirement, closed_message
 from kern.values.attempts import UnknownAttempt, is_executing
 from kern.values.canonical import arguments_digest
 from kern.values.ids import new_id
-from kern.values.names import looks_like, name_key
+from kern.values.principals import KERN, Principal, principal_of
 from kern.values.states import (
     OnExpiry,
     RequirementStatus,
@@ -87,14 +82,19 @@ class Submission:
     """A decision before it is accepted: the requirement, the arguments as seen, and the person.
 
     `id` becomes the decision's id. A submission that is repeated, because its acknowledgement was
-    lost, is recognised by it and accepted once.
+    lost, is recognised by it and accepted once. An `actor` who is only named is a local claim.
     """
 
     requirement_id: str
     digest: str
     draft: DecisionDraft
-    actor: str
+    actor: str | Principal
     id: str = field(default_factory=new_id)
+
+    @property
+    def principal(self) -> Principal:
+        """Who decides."""
+        return principal_of(self.actor)
 
 
 @dataclass(frozen=True)
@@ -138,16 +138,20 @@ def resolve(
         raise InvalidDecision(message)
     earlier = audit_chain.decisions_of(tx, row.id)
     if any(decision.id == submission.id for decision in earlier):
-        return _accepted(tx, run, row, outbox.find(tx, row.id))
-    _check(tx, row, call, submission, earlier)
+        return _accepted(tx, run, row, outbox.find(tx, reminders.gate_id_of(row)))
+    if submission.draft.verdict is Verdict.withdraw:
+        return _withdraw(tx, submission, run, row, call, earlier=earlier, now=now)
+    _check(tx, run, row, call, submission=submission, earlier=earlier)
     _check_not_running(row, call, submission.draft, now)
     arguments = approved_arguments(row, submission.draft)
     decision = _new_decision(row, submission, arguments)
+    entitlement.check_repetition(row, decision, earlier)
     delivery = None
     if _is_enough(row, decision, earlier):
         close(row, RequirementStatus.resolved, decision, now)
         _apply(tx, run, row, call, decision=decision, now=now, arguments=arguments)
-        delivery = outbox.enqueue(tx, run, DeliveryKind.resolved, now, requirement_id=row.id)
+        gate_id = reminders.gate_id_of(row)
+        delivery = outbox.enqueue(tx, run, DeliveryKind.resolved, now, requirement_id=gate_id)
     _record(tx, run, row, decision, now)
     # A call that may run needs nobody's answer, so its run is active again. In all other cases the
     # status is derived from what else is open.
@@ -169,13 +173,41 @@ def _accepted(
     )
 
 
-def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:
+def _withdraw(
+    tx: Session,
+    submission: Submission,
+    run: MutableRun,
+    row: MutableRequirement,
+    call: MutableToolCall,
+    *,
+    earlier: Sequence[DecisionRecord],
+    now: datetime,
+) -> Accepted:
+    entitlement.check_person(
+        run, row, submission.principal, submission.draft.verdict, earlier=earlier
+    )
+    decision = _new_decision(row, submission, None)
+    vote = withdrawals.check(tx, run, row, call, decision=decision, earlier=earlier)
+    # The log says of which proposal the vote was.
+    decision = replace(decision, digest=vote.digest)
+    is_reopened = row.status != RequirementStatus.pending.value
+    if is_reopened:
+        withdrawals.reopen(tx, row, call)
+    details: dict[str, JsonValue] = {"by": decision.actor, "reopened": is_reopened}
+    record(tx, run, "requirement_withdrawn", now, requirement_id=row.id, **details)
+    lifecycle.update_status(tx, run, now)
+    audit_chain.append(tx, row, decision, earlier, now)
+    return _accepted(tx, run, row, None)
+
+
+def expire(tx: Session, gate_id: str, now: datetime) -> ExpiryOutcome:
     """Close a requirement whose deadline has passed, unless somebody has decided.
 
     Before the deadline it reminds people and escalates, when that is due. Calling it early, late
-    or twice does no harm: the row says what is due.
+    or twice does no harm: the row says what is due. `gate_id` is the id under which the workflow
+    waits: it may be that of an earlier resolution, and the answer has the present one.
     """
-    run, row, call = _lock(tx, requirement_id, OPERATOR)
+    run, row, call = _lock(tx, reminders.requirement_id_of(gate_id), OPERATOR)
     if RunStatus(run.status).is_final:
         return ExpiryOutcome(run_ended=True)
     if row.status != RequirementStatus.pending.value:
@@ -183,14 +215,15 @@ def expire(tx: Session, requirement_id: str, now: datetime) -> ExpiryOutcome:
     if row.due_at is None or now < row.due_at:
         reminders.look(tx, run, row, now)
         return ExpiryOutcome(gate=reminders.gate_of(row))
-    decision = _decision_of_deadline(row)
+    earlier = audit_chain.decisions_of(tx, row.id)
+    decision = _decision_of_deadline(row, earlier)
     close(row, RequirementStatus.expired, decision, now)
     _apply(tx, run, row, call, decision=decision, now=now)
     record(
         tx, run, "requirement_expired", now, requirement_id=row.id, verdict=decision.verdict.value
     )
     lifecycle.update_status(tx, run, now, paused=False if resume_step(tx, call) else None)
-    audit_chain.append(tx, row, decision, audit_chain.decisions_of(tx, row.id), now)
+    audit_chain.append(tx, row, decision, earlier, now)
     return ExpiryOutcome(run_ended=RunStatus(run.status).is_final)
 
 
@@ -210,15 +243,18 @@ def _lock(
 
 def _check(
     tx: Session,
+    run: RunRecord,
     row: RequirementRecord,
     call: ToolCallRecord,
+    *,
     submission: Submission,
     earlier: Sequence[DecisionRecord],
 ) -> None:
     if row.status != RequirementStatus.pending.value:
         raise AlreadyResolved(closed_message(requirement_of(tx, row)))
-    actor = submission.actor
-    _check_person(row, actor, earlier)
+    entitlement.check_person(
+        run, row, submission.principal, submission.draft.verdict, earlier=earlier
+    )
     frozen = effective_arguments(call)
     displayed = arguments_digest(row.tool_name or "", row.arguments)
     frozen_digest = arguments_digest(call.name, frozen)
@@ -255,36 +291,6 @@ def _check_not_running(
         raise StillRunning(message)
 
 
-def _check_person(row: RequirementRecord, actor: str, earlier: Sequence[DecisionRecord]) -> None:
-    key = name_key(actor)
-    if key == name_key(KERN):
-        message = f"{KERN!r} is Kern itself, in whose name nobody decides. Give the person's name."
-        raise NotAllowed(message)
-    others = (KERN, *row.candidates, *row.excluded, *(decision.actor for decision in earlier))
-    alike = next((name for name in others if looks_like(actor, name)), None)
-    if alike is not None:
-        message = (
-            f"{actor!a} looks like {alike!r} and is spelled otherwise, so it may not decide "
-            f"requirement {row.id!r}. Give the name as it is spelled there."
-        )
-        raise NotAllowed(message)
-    if key in {name_key(name) for name in row.excluded}:
-        message = f"{actor!r} is excluded from deciding requirement {row.id!r}."
-        raise NotAllowed(message)
-    if row.candidates and key not in {name_key(name) for name in row.candidates}:
-        message = (
-            f"{actor!r} may not decide requirement {row.id!r}: its candidates are "
-            f"{', '.join(row.candidates)}."
-        )
-        raise NotAllowed(message)
-    if any(name_key(decision.actor) == key for decision in earlier):
-        message = (
-            f"{actor!r} has already decided requirement {row.id!r}; it needs {row.quorum} "
-            "different people."
-        )
-        raise AlreadyResolved(message)
-
-
 def _new_decision(
     row: RequirementRecord, submission: Submission, arguments: dict[str, JsonValue] | None
 ) -> NewDecision:
@@ -297,7 +303,8 @@ def _new_decision(
     digest = row.digest if arguments is None else arguments_digest(row.tool_name or "", arguments)
     return NewDecision(
         verdict=draft.verdict,
-        actor=submission.actor,
+        actor=submission.principal.name,
+        principal=submission.principal,
         note=draft.note,
         digest=digest,
         edit=draft.edit,
@@ -309,15 +316,15 @@ def _new_decision(
 def _is_enough(
     row: RequirementRecord, decision: NewDecision, earlier: Sequence[DecisionRecord]
 ) -> bool:
-    """Whether the decision resolves the requirement: only approvals need a quorum."""
-    if decision.verdict is not Verdict.approve:
+    """Whether the decision resolves the requirement; one that lets nothing happen always does."""
+    if decision.verdict not in votes.PROPOSING:
         return True
-    agreeing = [
-        approval
-        for approval in earlier
-        if approval.verdict == Verdict.approve.value and approval.digest == decision.digest
+    others = [
+        vote
+        for vote in votes.supporters(earlier, decision)
+        if not votes.is_same_person(vote, decision)
     ]
-    return len(agreeing) + 1 >= row.quorum
+    return len(others) + 1 >= row.quorum
 
 
 def _apply(
@@ -349,6 +356,9 @@ def _apply(
             lifecycle.fail(tx, run, "decided_to_fail", reason, now)
         case Verdict.reject:
             lifecycle.finish_call(tx, call, ToolOutcome.rejected, outcome_text(row, decision), now)
+        case Verdict.withdraw:
+            # It closes nothing; what it opens again is the affair of `withdrawals`.
+            pass
         case Verdict.choose | Verdict.result | Verdict.happened:
             # A call that was executed elsewhere, or by an attempt that died, counts as executed.
             run.tool_calls += decision.verdict is not Verdict.choose and call.step_id is None
@@ -368,13 +378,22 @@ def _record(
     )
 
 
-def _decision_of_deadline(row: RequirementRecord) -> NewDecision:
+def _decision_of_deadline(row: RequirementRecord, earlier: Sequence[DecisionRecord]) -> NewDecision:
+    """Return what the deadline decides: it lets nothing run that somebody who spoke did not want.
+
+    Silence alone means what `on_expiry` says. Where somebody has edited the call or withdrawn,
+    `approve` would let run what they did not approve, so it becomes a rejection.
+    """
     due = row.due_at.isoformat(timespec="seconds") if row.due_at else ""
+    note = f"Nobody decided until {due}."
+    if earlier:
+        note = f"Too few people agreed until {due}."
     verdict = {
         OnExpiry.approve: Verdict.approve,
         OnExpiry.reject: Verdict.reject,
         OnExpiry.fail: Verdict.fail,
     }[OnExpiry(row.on_expiry)]
-    return NewDecision(
-        verdict=verdict, actor=KERN, note=f"Nobody decided until {due}.", digest=row.digest
-    )
+    if verdict is Verdict.approve and not votes.spoke_only_for(earlier, row.digest):
+        verdict = Verdict.reject
+        note += " Somebody had edited or withdrawn, so silence approves nothing."
+    return NewDecision(verdict=verdict, actor=KERN, note=note, digest=row.digest)

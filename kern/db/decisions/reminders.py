@@ -16,6 +16,22 @@ from kern.values.names import name_key
 
 # Each reminder adds events to the workflow's history, whose size is limited.
 _MOST_REMINDERS = 100
+_ROUND = "#"
+
+
+def gate_id_of(row: RequirementRecord) -> str:
+    """Return the id under which a workflow waits for a requirement.
+
+    A workflow never waits for an id again of whose resolution it has heard. So a requirement that
+    was opened again has another one, and a signal about the earlier resolution, which may come
+    late, is not mistaken for news of the next.
+    """
+    return f"{row.id}{_ROUND}{row.reopened}" if row.reopened else row.id
+
+
+def requirement_id_of(gate_id: str) -> str:
+    """Return the id of the requirement for which a workflow waits under this id."""
+    return gate_id.partition(_ROUND)[0]
 
 
 def gate_of(row: RequirementRecord) -> Gate:
@@ -23,7 +39,7 @@ def gate_of(row: RequirementRecord) -> Gate:
     moments = [
         moment for moment in (row.remind_at, row.escalate_at, row.due_at) if moment is not None
     ]
-    return Gate(requirement_id=row.id, due_at=min(moments, default=None))
+    return Gate(requirement_id=gate_id_of(row), due_at=min(moments, default=None))
 
 
 def look(tx: Session, run: MutableRun, row: MutableRequirement, now: datetime) -> None:

@@ -6,6 +6,7 @@ from pydantic import JsonValue
 
 from kern.db.engine.records import RequirementRecord
 from kern.db.journal.audit_chain import NewDecision
+from kern.db.journal.votes import proposed_arguments
 from kern.errors import InvalidDecision
 from kern.requirements import METHODS, DecisionDraft, UserInputField
 from kern.values import json_formats
@@ -66,23 +67,13 @@ def approved_arguments(row: RequirementRecord, draft: DecisionDraft) -> dict[str
     Raises:
         InvalidDecision: the values do not fit the tool's schema.
     """
-    if draft.verdict is Verdict.approve and draft.edit is not None:
-        changed = {**row.arguments, **draft.edit}
-        _check_schema(row, changed, row.arguments_schema)
-        return changed
     if draft.verdict is Verdict.answer:
         fields = [UserInputField.model_validate(item) for item in row.fields]
-        values = draft.values or {}
-        _check_fields(row, fields, values)
-        values_of_fields = {
-            f.name: values.get(f.name, f.default)
-            for f in fields
-            if f.name in values or "default" in f.json_schema
-        }
-        filled = {**row.arguments, **values_of_fields}
-        _check_schema(row, filled, row.arguments_schema)
-        return filled
-    return None
+        _check_fields(row, fields, draft.values or {})
+    arguments = proposed_arguments(row, draft.verdict, draft.edit, draft.values)
+    if arguments is not None:
+        _check_schema(row, arguments, row.arguments_schema)
+    return arguments
 
 
 def outcome_text(row: RequirementRecord, decision: NewDecision) -> str:

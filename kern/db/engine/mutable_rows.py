@@ -42,6 +42,7 @@ class MutableRun(PlainRow):
     path: list[str]
     forked_from: str | None
     user_id: str | None
+    requester: dict[str, JsonValue] | None
     component_id: str
     component_kind: str
     number: int
@@ -153,6 +154,7 @@ class MutableRequirement(PlainRow):
     resolved_by: str | None
     resolved_note: str | None
     resolved_at: datetime | None
+    reopened: int
     created_at: datetime
 
 
@@ -166,12 +168,20 @@ class MutableDecision(PlainRow):
     run_id: str
     kind: str
     verdict: str
+    version: int
     actor: str
+    issuer: str
+    subject: str
+    principal_kind: str
+    groups: list[str]
+    tenant: str
     note: str | None
     tool_name: str | None
     digest: str
     edit: dict[str, JsonValue] | None
     given: JsonValue
+    salt: str | None
+    text_digest: str
     at: datetime
     previous_hash: str
     hash: str

@@ -61,6 +61,8 @@ class RunRow(KernRow, table=True):
     from `started_at` on is split: working, and waiting for people; `counted_at` is the moment up to
     which both are counted. `forked_from` names the run of which this one is a copy.
 
+    `requester` is the principal who asked for it, if one was authenticated.
+
     A child run, such as a member's in a team's, has a `parent_run_id`, the
     `root_run_id` of the whole, and the ids of all above it, from the root on, in `ancestors`;
     `path` has the names from the root's to its own. A run at the root has none of these.
@@ -88,6 +90,7 @@ class RunRow(KernRow, table=True):
     path: list[str] = Field(default=[], sa_type=JsonText)
     forked_from: str | None = None
     user_id: str | None = None
+    requester: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
     component_id: str
     component_kind: str
     number: int
@@ -231,7 +234,8 @@ class RequirementRow(KernRow, table=True):
     `root_run_id` names the run at the root of the tree, its own without one above it. `path` says
     where it came up: the names from the root's on, and the tool's.
     `remind_at` and `escalate_at` are the next moments at which somebody is reminded or asked
-    besides, and empty when there is none any more. `attempt` has what is known of the attempt whose
+    besides, and empty when there is none any more. `reopened` counts how often it was resolved and
+    opened again, because somebody withdrew. `attempt` has what is known of the attempt whose
     outcome is unknown: an `UnknownAttempt`.
     """
 
@@ -270,6 +274,7 @@ class RequirementRow(KernRow, table=True):
     resolved_by: str | None = None
     resolved_note: str | None = Field(default=None, sa_type=Text)
     resolved_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    reopened: int = 0
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
@@ -277,7 +282,10 @@ class DecisionRow(KernRow, table=True):
     """What a person, or a deadline, said about a requirement.
 
     Append-only; each row's hash covers the one before. So it outlives its requirement when the
-    session is deleted.
+    session is deleted. The hash covers `text_digest` instead of the note, the edit and the values,
+    and that one is salted: with the `salt`, they can be erased, and the hash still verifies.
+    `version` says which columns the hash covers. `actor` is the name of the principal that
+    `issuer` and `subject` name.
     """
 
     __tablename__ = "kern_decisions"
@@ -290,12 +298,20 @@ class DecisionRow(KernRow, table=True):
     run_id: str = Field(index=True)
     kind: str
     verdict: str
+    version: int = 1
     actor: str
+    issuer: str
+    subject: str
+    principal_kind: str
+    groups: list[str] = Field(sa_type=JsonText)
+    tenant: str = ""
     note: str | None = Field(default=None, sa_type=Text)
     tool_name: str | None = None
     digest: str
     edit: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
     given: JsonValue = Field(default=None, sa_column=Column(JsonText, nullable=True))
+    salt: str | None = None
+    text_digest: str
     at: datetime = Field(sa_type=UtcDateTime)
     previous_hash: str
     hash: str

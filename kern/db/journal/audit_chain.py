@@ -1,26 +1,35 @@
-"""The log of decisions, a chain: each hash covers a row and the hash of the row before."""
+"""The log of decisions, a chain: each hash covers a row and the hash of the row before.
 
+Which columns a hash covers is part of what it covers: the row's `version`. A later version may add
+columns, and the rows of the earlier ones verify as they did.
+
+Personal text (notes, edits, values) is covered by a digest of its own, with a salt beside the text.
+`erase` removes both, and the chain still verifies: without the salt, nobody finds the text by
+trying. What remains says who decided what, when, and on which arguments by their digest.
+"""
+
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import JsonValue
 from sqlalchemy import bindparam
+from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
 from kern.db.engine.mutable_rows import MutableChainHead
-from kern.db.engine.plain_rows import add_row, new_row, rows
+from kern.db.engine.plain_rows import add_row, execute, new_row, rows
 from kern.db.engine.records import DecisionRecord, RequirementRecord
 from kern.db.engine.tables import ChainHeadRow, DecisionRow
-from kern.db.engine.typed_tables import CHAIN_HEADS, DECISIONS
+from kern.db.engine.typed_tables import CHAIN_HEADS, DECISIONS, RUNS
 from kern.db.engine.unit_of_work import hold
 from kern.errors import AuditBroken
 from kern.values.canonical import digest
 from kern.values.ids import new_id
-from kern.values.states import Verdict
+from kern.values.principals import Principal, principal_of
+from kern.values.states import PrincipalKind, Verdict
 
-# The actor of a decision that a deadline or a late result makes.
-KERN = "kern"
 _CHAIN = "decisions"
 _GENESIS = "0" * 64
 _heads, _decisions = (CHAIN_HEADS.table, DECISIONS.table)
@@ -30,15 +39,29 @@ _DECISIONS = (
     .order_by(_decisions.c.position)
 )
 _LOCKED = _heads.select().where(_heads.c.name == bindparam("name")).with_for_update()
-_HASHED = (
-    *("seq", "id", "requirement_id", "position", "run_id", "kind", "verdict", "actor", "note"),
-    *("tool_name", "digest", "edit", "given", "previous_hash"),
+_VERSION = 1
+# By version, the columns that a hash covers beside the time.
+_HASHED = {
+    1: (
+        *("version", "seq", "id", "requirement_id", "position", "run_id", "kind", "verdict"),
+        *("actor", "issuer", "subject", "principal_kind", "groups", "tenant"),
+        *("tool_name", "digest", "text_digest", "previous_hash"),
+    )
+}
+_of_session = sql_select(RUNS.table.c.id).where(RUNS.table.c.session_id == bindparam("of_session"))
+_ERASE = (
+    _decisions.update()
+    .where(_decisions.c.run_id.in_(_of_session))
+    .values(note=None, edit=None, given=None, salt=None)
 )
 
 
 @dataclass(frozen=True)
 class NewDecision:
-    """A decision that is about to be written: by whom, which verdict, on which arguments."""
+    """A decision that is about to be written: by whom, which verdict, on which arguments.
+
+    Without a `principal`, the name is a local claim.
+    """
 
     verdict: Verdict
     actor: str
@@ -47,6 +70,8 @@ class NewDecision:
     edit: dict[str, JsonValue] | None = None
     given: JsonValue = None
     id: str = field(default_factory=new_id)
+    principal: Principal | None = None
+    salt: str = field(default_factory=lambda: secrets.token_hex(16))
 
 
 @dataclass(frozen=True)
@@ -82,6 +107,7 @@ def append(
 ) -> None:
     """Write a decision at the end of the chain; `earlier` are those about its requirement."""
     head = lock_chain(tx)
+    principal = decision.principal or principal_of(decision.actor)
     row = new_row(
         DECISIONS,
         seq=head.seq + 1,
@@ -91,25 +117,66 @@ def append(
         run_id=requirement.run_id,
         kind=requirement.kind,
         verdict=decision.verdict.value,
+        version=_VERSION,
         actor=decision.actor,
+        issuer=principal.issuer,
+        subject=principal.subject,
+        principal_kind=principal.kind.value,
+        groups=list(principal.groups),
+        tenant=principal.tenant,
         note=decision.note,
         tool_name=requirement.tool_name,
         digest=decision.digest,
         edit=decision.edit,
         given=decision.given,
+        salt=decision.salt,
+        text_digest="",
         at=now,
         previous_hash=head.hash,
         hash="",
     )
+    row.text_digest = _digest_of_texts(row)
     row.hash = hash_of(row)
     head.seq, head.hash = row.seq, row.hash
     add_row(tx, DECISIONS, row)
 
 
 def hash_of(row: DecisionRecord) -> str:
-    """Return the SHA-256 of a decision's content and the previous hash."""
-    content: dict[str, JsonValue] = {name: getattr(row, name) for name in _HASHED}
+    """Return the SHA-256 of a decision's content, as of its version, and the previous hash."""
+    content: dict[str, JsonValue] = {name: getattr(row, name) for name in _HASHED[row.version]}
     return digest({**content, "at": row.at.isoformat()})
+
+
+def is_intact(row: DecisionRecord) -> bool:
+    """Whether a decision is as it was written, or its texts were erased and nothing else."""
+    if row.version not in _HASHED or row.hash != hash_of(row):
+        return False
+    if row.salt is None:
+        return (row.note, row.edit, row.given) == (None, None, None)
+    return row.text_digest == _digest_of_texts(row)
+
+
+def principal_of_row(row: DecisionRecord) -> Principal:
+    """Return the principal who made a decision."""
+    return Principal.model_construct(
+        issuer=row.issuer,
+        subject=row.subject,
+        name=row.actor,
+        kind=PrincipalKind(row.principal_kind),
+        groups=tuple(row.groups),
+        tenant=row.tenant,
+    )
+
+
+def erase(tx: Session, session_id: str) -> None:
+    """Erase the notes, edits and values of a session's decisions; the chain still verifies."""
+    execute(tx, _ERASE, of_session=session_id)
+
+
+def _digest_of_texts(row: DecisionRecord) -> str:
+    edit = None if row.edit is None else dict(row.edit)
+    texts: dict[str, JsonValue] = {"note": row.note, "edit": edit, "given": row.given}
+    return digest({**texts, "salt": row.salt})
 
 
 def verify(tx: Session, expected_head: str | None = None) -> ChainReport:
@@ -178,6 +245,13 @@ def _check_row(row: DecisionRecord, expected_seq: int, previous: str) -> None:
             "before it."
         )
         raise AuditBroken(message)
-    if row.hash != hash_of(row):
+    if row.version not in _HASHED:
+        message = (
+            f"This version of Kern cannot verify {where}: it has the version {row.version}. Verify "
+            "the log with the newest version that writes to it; if that is this one, somebody "
+            "changed the row."
+        )
+        raise AuditBroken(message)
+    if not is_intact(row):
         message = f"The content of {where} was changed after it was written."
         raise AuditBroken(message)

@@ -9,6 +9,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from kern.contracts.reports import Backlog, Decision, RequirementPage, RunPage
 from kern.contracts.viewer import Viewer
 from kern.db.engine.tables import DecisionRow, OutboxRow, RequirementRow, RunRow, SessionRow
+from kern.db.journal.audit_chain import principal_of_row
 from kern.db.journal.installation import run_id_of
 from kern.db.reading.run_outputs import find_requirement, find_run, requirement_of, summary_of
 from kern.errors import InvalidInput
@@ -111,6 +112,7 @@ def decisions_of(tx: Session, run_id: str) -> list[Decision]:
             run_id=row.run_id,
             verdict=Verdict(row.verdict),
             by=row.actor,
+            principal=principal_of_row(row),
             note=row.note,
             at=row.at,
             edit=row.edit,

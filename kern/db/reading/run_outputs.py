@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import cast
 
 from pydantic import JsonValue
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
@@ -26,6 +26,8 @@ from kern.db.engine.typed_tables import (
     SESSIONS,
     TOOL_CALLS,
 )
+from kern.db.journal import votes
+from kern.db.journal.audit_chain import decisions_of, principal_of_row
 from kern.db.reading import files, run_trees, step_progress
 from kern.db.reading.executed_calls import earlier_calls
 from kern.db.reading.run_timing import spent
@@ -74,16 +76,8 @@ _REQUIREMENTS = (
     .order_by(_requirements.c.id)
 )
 _decisions = DECISIONS.table
-_APPROVALS = (
-    select(func.count())
-    .where(
-        _decisions.c.requirement_id == bindparam("requirement_id"),
-        _decisions.c.verdict == Verdict.approve.value,
-    )
-    .group_by(_decisions.c.digest)
-)
-_LAST_EDIT = (
-    select(_decisions.c.edit)
+_LAST_DECISION = (
+    _decisions.select()
     .where(_decisions.c.requirement_id == bindparam("requirement_id"))
     .order_by(_decisions.c.position.desc())
     .limit(1)
@@ -292,11 +286,7 @@ def find_requirement(tx: Session, requirement_id: str, viewer: Viewer) -> Requir
 
 def requirement_of(tx: Session, row: RequirementRecord) -> Requirement:
     """Build a requirement."""
-    approvals = 0
-    if row.quorum > 1:
-        # Approvals of other arguments do not add up.
-        counts = execute(tx, _APPROVALS, requirement_id=row.id)
-        approvals = max(counts.scalars(), default=0)
+    proposals = votes.proposals(row, decisions_of(tx, row.id)) if row.quorum > 1 else []
     requirement = Requirement(
         id=row.id,
         run_id=row.run_id,
@@ -317,7 +307,9 @@ def requirement_of(tx: Session, row: RequirementRecord) -> Requirement:
         candidates=list(row.candidates),
         excluded=list(row.excluded),
         quorum=row.quorum,
-        approvals=approvals,
+        # Approvals of other arguments do not add up.
+        approvals=max((proposal.approvals for proposal in proposals), default=0),
+        proposals=proposals,
         created_at=row.created_at,
         due_at=row.due_at,
         on_expiry=OnExpiry(row.on_expiry),
@@ -342,13 +334,14 @@ def _attempt_of(tx: Session, row: RequirementRecord) -> UnknownAttempt | None:
 def _resolution(tx: Session, row: RequirementRecord) -> Resolution | None:
     if row.verdict is None or row.resolved_at is None:
         return None
-    last = execute(tx, _LAST_EDIT, requirement_id=row.id).scalars().first()
+    last = next(rows(tx, DECISIONS, _LAST_DECISION, requirement_id=row.id), None)
     return Resolution(
         verdict=Verdict(row.verdict),
         by=row.resolved_by or "",
         note=row.resolved_note,
         at=row.resolved_at,
-        edit=dict(last) if last is not None else None,
+        edit=None if last is None or last.edit is None else dict(last.edit),
+        principal=None if last is None else principal_of_row(last),
     )
 
 

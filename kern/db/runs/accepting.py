@@ -24,6 +24,7 @@ from kern.media import Attachment
 from kern.pipeline.strictness import DeclaredPolicy
 from kern.session_state import changes_of
 from kern.values.canonical import canonical_json
+from kern.values.principals import Principal
 
 # The next number of a session that has one run.
 _SECOND = 2
@@ -40,6 +41,7 @@ def accept(
     session_id: str,
     attachments: Sequence[Attachment] = (),
     declared: DeclaredPolicy | None = None,
+    requester: Principal | None = None,
 ) -> Delivery | None:
     """Insert a run with what came with its input, and what starts it.
 
@@ -67,6 +69,7 @@ def accept(
         id=run_id,
         session_id=session.id,
         user_id=session.user_id,
+        requester=None if requester is None else requester.model_dump(mode="json"),
         component_id=request.component_id,
         component_kind=component_kind,
         number=session.next_number - 1,

@@ -44,8 +44,8 @@ _FILES = select(_messages.c.files).where(
 def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime) -> str:
     """Insert a child of a run that this transaction holds and that has not ended; return its id.
 
-    It has the session, the owner, the dependencies and the policy of its parent, whose workflow
-    starts it.
+    It has the session, the owner, the requester, the dependencies and the policy of its parent,
+    whose workflow starts it.
     """
     session = session_queue.lock_session(tx, parent.session_id)
     if session is None:
@@ -61,6 +61,7 @@ def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime)
         ancestors=[*parent.ancestors, parent.id],
         path=[*path_of(parent), *child.where, child.label],
         user_id=parent.user_id,
+        requester=parent.requester,
         component_id=child.component_id,
         component_kind=child.component_kind,
         number=-session.parts,

@@ -65,6 +65,13 @@ def resume_step(tx: Session, call: ToolCallRecord) -> bool:
     return True
 
 
+def suspend_step(tx: Session, call: ToolCallRecord) -> None:
+    """Make the step of a call wait again, because its requirement was opened again."""
+    frame = None if call.step_id is None else hold_step(tx, call.step_id)
+    if frame is not None:
+        frame.waits = True
+
+
 def awaits_people_only(tx: Session, run_id: str) -> bool:
     """Whether a run's steps, and the runs that execute them, wait for nothing but people.
 

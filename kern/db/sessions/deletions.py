@@ -20,7 +20,7 @@ from kern.db.engine.typed_tables import (
     STEPS,
     TOOL_CALLS,
 )
-from kern.db.journal import events, outbox
+from kern.db.journal import audit_chain, events, outbox
 from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.reading.run_outputs import run_row
 from kern.db.reading.sessions import find_session
@@ -68,8 +68,9 @@ _DELETE = (
 def delete(tx: Session, session_id: str, viewer: Viewer, now: datetime) -> list[Delivery]:
     """Delete a session; return the deliveries that end the workflows of its unfinished runs.
 
-    Decisions stay, because each one's hash covers the one before. The ids of the runs stay for a
-    while, so that an activity that still executes for one learns why its row is missing.
+    Decisions stay, because each one's hash covers the one before; their notes, edits and values are
+    erased. The ids of the runs stay for a while, so that an activity that still executes for one
+    learns why its row is missing.
 
     Raises as `find_session`.
     """
@@ -87,6 +88,7 @@ def delete(tx: Session, session_id: str, viewer: Viewer, now: datetime) -> list[
     for run in unfinished:
         events.announce_deletion(tx, run)
     execute(tx, _REMEMBER, session_id=session_id, now=now)
+    audit_chain.erase(tx, session_id)
     for statement in _DELETE:
         execute(tx, statement, session_id=session_id)
     _forget_old(tx, now)

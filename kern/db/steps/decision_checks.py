@@ -14,7 +14,8 @@ from kern.db.engine.records import RequirementRecord, ToolCallRecord
 from kern.db.engine.step_records import StepRecord
 from kern.db.engine.typed_tables import TOOL_CALLS
 from kern.db.engine.unit_of_work import save
-from kern.db.journal.audit_chain import KERN, decisions_of, hash_of
+from kern.db.journal.audit_chain import decisions_of, is_intact
+from kern.db.journal.votes import supporters
 from kern.db.reading.run_outputs import effective_arguments
 from kern.db.runs import lifecycle
 from kern.db.runs.frames import StoredFrames
@@ -22,6 +23,7 @@ from kern.db.steps.inputs import shown_before
 from kern.pipeline.frames import Phase
 from kern.pipeline.nodes import RESERVED, Node
 from kern.values.canonical import arguments_digest, digest, parse_json
+from kern.values.principals import KERN
 from kern.values.states import RequirementKind, ToolOutcome, Verdict
 
 _calls = TOOL_CALLS.table
@@ -43,8 +45,9 @@ def is_as_decided(
     A refusal lets nothing begin, so its arguments need not agree.
     """
     row = requirements[-1]
-    last = next(reversed(decisions_of(frames.tx, row.id)), None)
-    if last is None or last.hash != hash_of(last):
+    log = decisions_of(frames.tx, row.id)
+    last = next(reversed(log), None)
+    if last is None or any(not is_intact(decision) for decision in log):
         return False
     stated = (row.kind, row.verdict, row.resolved_by, row.resolved_note)
     if stated != (last.kind, last.verdict, last.actor, last.note):
@@ -54,10 +57,10 @@ def is_as_decided(
     if last.verdict in _ALLOWING:
         return is_as_approved(frames.tx, call, requirements)
     frozen = arguments_digest(call.name, call.arguments)
-    if not frozen == call.digest == last.digest:
-        return False
-    is_choice = last.verdict == Verdict.choose.value
-    return not is_choice or call.result == chosen_text(row, last.given)
+    is_frozen = frozen == call.digest == last.digest
+    if last.verdict != Verdict.choose.value or not is_frozen:
+        return is_frozen
+    return call.result == chosen_text(row, last.given) and len(supporters(log, last)) >= row.quorum
 
 
 def matches_shown_arguments(

@@ -7,6 +7,7 @@ from sqlalchemy import bindparam
 
 from kern.contracts.answers import Question
 from kern.contracts.approval import Approval
+from kern.db.decisions.reminders import gate_id_of
 from kern.db.decisions.requirements import hold_pending, requirements_of_call
 from kern.db.engine.mutable_rows import MutableStep, MutableToolCall
 from kern.db.engine.plain_rows import add_row, new_row
@@ -26,7 +27,7 @@ from kern.db.turns import side_effects
 from kern.db.turns.model_turns import open_requirement
 from kern.pipeline.frames import Phase
 from kern.pipeline.machine import Machine
-from kern.pipeline.nodes import RESERVED, Ask
+from kern.pipeline.nodes import RESERVED, Ask, Node
 from kern.values.canonical import arguments_digest
 from kern.values.ids import new_id
 from kern.values.states import (
@@ -147,7 +148,7 @@ def drop(frames: StoredFrames, frame: MutableStep) -> None:
             # The workflow waits for a decision, and has to learn that there will be none.
             no_grace = timedelta(0)
             outbox.enqueue(
-                tx, run, DeliveryKind.resolved, now, requirement_id=row.id, grace=no_grace
+                tx, run, DeliveryKind.resolved, now, requirement_id=gate_id_of(row), grace=no_grace
             )
         if call.child_run_id is not None:
             child = lifecycle.lock(tx, call.child_run_id)
@@ -165,13 +166,27 @@ def _ask_of_phase(frames: StoredFrames, frame: MutableStep) -> tuple[Ask, dict[s
         case Phase.review if node.review is not None:
             return node.review, {"output": frames.content(frame)}
         case _:
-            approval = node.on_trouble
-            if approval.on_expiry is OnExpiry.approve or approval.quorum > 1:
-                # A failure cannot be approved, neither by silence nor by several people.
-                overrides = {"on_expiry": OnExpiry.reject, "quorum": 1}
-                approval = Approval.model_validate({**approval.model_dump(), **overrides})
+            approval = _approval_of_failure(frames, frame, node)
             spec = Ask(kind=RequirementKind.error, approval=approval, message=frame.error_message)
             return spec, {"error": frame.error_message, "code": frame.error_code}
+
+
+def _approval_of_failure(frames: StoredFrames, frame: MutableStep, node: Node) -> Approval:
+    """Return who decides about a failed step.
+
+    Silence cannot approve a failure. Executing a step again takes the people that its gate, or that
+    of a container, took: it begins without being asked about again.
+    """
+    approval, overrides = node.on_trouble, dict[str, object](quorum=1)
+    if approval.on_expiry is OnExpiry.approve:
+        overrides["on_expiry"] = OnExpiry.reject
+    nodes = (frames.shape.by_id[step.node] for step in (frame, *frames.above(frame)))
+    gate = next((above.gate.approval for above in nodes if above.gate is not None), None)
+    if gate is not None:
+        overrides["quorum"] = gate.quorum
+        overrides["candidates"] = approval.candidates or gate.candidates
+        overrides["excluded"] = tuple(dict.fromkeys((*approval.excluded, *gate.excluded)))
+    return Approval.model_validate({**approval.model_dump(), **overrides})
 
 
 def _question(frames: StoredFrames, frame: MutableStep, spec: Ask) -> str | None:

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from kern.contracts.messages import Gate
 from kern.contracts.policy import Policy
+from kern.requirements import Vote
 from kern.values.states import Effect
 
 
@@ -61,6 +62,7 @@ class Execution:
     metadata: dict[str, JsonValue] = field(default_factory=dict)
     gate: str | None = None
     policy: Policy | None = None
+    approvals: tuple[Vote, ...] = ()
 
 
 @dataclass(frozen=True)

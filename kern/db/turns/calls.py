@@ -34,13 +34,14 @@ Nothing is executed unless `is_as_approved` finds the arguments that were frozen
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
-from kern.db.decisions.approval_checks import is_as_approved
+from kern.db.decisions.approval_checks import approvals_of, is_as_approved
 from kern.db.decisions.reminders import gate_of
 from kern.db.decisions.requirements import pending_gate, requirements_of_call
 from kern.db.engine.columns import UtcDateTime
@@ -116,7 +117,7 @@ def begin(
         )
         lifecycle.fail(tx, run, "arguments_changed", message, now)
         return Settled(run_ended=True)
-    return _start(tx, run, call, claim, now)
+    return _start(tx, run, call, requirements, claim=claim, now=now)
 
 
 def _before_taking(
@@ -310,7 +311,13 @@ def _lock(tx: Session, tool_call_id: str) -> tuple[MutableRun, MutableToolCall]:
 
 
 def _start(
-    tx: Session, run: MutableRun, call: MutableToolCall, claim: Claim, now: datetime
+    tx: Session,
+    run: MutableRun,
+    call: MutableToolCall,
+    requirements: Sequence[RequirementRecord],
+    *,
+    claim: Claim,
+    now: datetime,
 ) -> Execution:
     if call.token != claim.token:
         call.attempt += 1
@@ -322,7 +329,8 @@ def _start(
     call.started_at = call.started_at or now
     # This call waits for no person, so its run is active.
     lifecycle.update_status(tx, run, now, paused=False)
-    return _execution_of(tx, run, call)
+    execution = _execution_of(tx, run, call)
+    return replace(execution, approvals=tuple(approvals_of(tx, call, requirements)))
 
 
 def _execution_of(tx: Session, run: MutableRun, call: ToolCallRecord) -> Execution:

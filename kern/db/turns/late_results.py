@@ -10,8 +10,8 @@ from kern.db.engine.mutable_rows import MutableRun
 from kern.db.engine.plain_rows import execute
 from kern.db.engine.records import ToolCallRecord
 from kern.db.engine.typed_tables import EVENTS, REQUIREMENTS
-from kern.db.journal.audit_chain import KERN
 from kern.db.journal.events import record
+from kern.values.principals import KERN
 from kern.values.states import RequirementKind, RequirementStatus, ToolOutcome
 
 _KIND = "late_result_refused"

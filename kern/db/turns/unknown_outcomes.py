@@ -5,30 +5,29 @@ opened about it meanwhile, as a decision of Kern's in the log: nobody has to loo
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
-from kern.contracts.answers import Question
-from kern.contracts.approval import Approval
 from kern.contracts.messages import Gate
-from kern.db.decisions.reminders import gate_of
-from kern.db.decisions.requirements import close, requirements_of_call
+from kern.db.decisions.reminders import gate_id_of, gate_of
+from kern.db.decisions.requirements import close
 from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableToolCall
-from kern.db.engine.plain_rows import rows
 from kern.db.engine.records import ToolCallRecord
-from kern.db.engine.typed_tables import REQUIREMENTS, TOOL_CALLS
+from kern.db.engine.typed_tables import REQUIREMENTS
 from kern.db.engine.unit_of_work import hold
 from kern.db.journal import audit_chain, outbox
-from kern.db.journal.audit_chain import KERN, NewDecision
+from kern.db.journal.audit_chain import NewDecision
 from kern.db.journal.events import record
 from kern.db.journal.outbox import DeliveryKind
 from kern.db.reading.run_outputs import effective_key
 from kern.db.runs import lifecycle
-from kern.db.runs.frames import StoredFrames, path_within
 from kern.db.turns.model_turns import open_requirement
+from kern.db.turns.outcome_questions import outcome_question
 from kern.values.attempts import UnknownAttempt, UnknownReason
+from kern.values.principals import KERN
 from kern.values.states import (
     RequirementKind,
     RequirementStatus,
@@ -37,14 +36,7 @@ from kern.values.states import (
     Verdict,
 )
 
-_calls, _requirements = (TOOL_CALLS.table, REQUIREMENTS.table)
-_OF_STEP = (
-    _requirements.select()
-    .join(_calls, _calls.c.id == _requirements.c.tool_call_id)
-    .where(_calls.c.step_id == bindparam("step_id"))
-    .order_by(_requirements.c.id)
-    .limit(1)
-)
+_requirements = REQUIREMENTS.table
 _OPEN_QUESTION = _requirements.select().where(
     _requirements.c.tool_call_id == bindparam("tool_call_id"),
     _requirements.c.kind == RequirementKind.unknown_outcome.value,
@@ -77,7 +69,8 @@ def ask(
         evidence=tuple(text[:_LONGEST_ERROR] for text in evidence[-_MOST_EVIDENCE:]),
     )
     call.status = ToolCallStatus.unknown.value
-    row = open_requirement(tx, run, call, _question(tx, run, call, facts, now), now)
+    question = replace(outcome_question(tx, run, call, now), attempt=facts)
+    row = open_requirement(tx, run, call, question, now)
     lifecycle.update_status(tx, run, now)
     return gate_of(row)
 
@@ -117,33 +110,8 @@ def answer(
         by=KERN,
     )
     if not RunStatus(run.status).is_final:
+        gate_id = gate_id_of(question)
         outbox.enqueue(
-            tx, run, DeliveryKind.resolved, now, requirement_id=question.id, grace=timedelta(0)
+            tx, run, DeliveryKind.resolved, now, requirement_id=gate_id, grace=timedelta(0)
         )
     audit_chain.append(tx, question, decision, audit_chain.decisions_of(tx, question.id), now)
-
-
-def _question(
-    tx: Session, run: MutableRun, call: ToolCallRecord, facts: UnknownAttempt, now: datetime
-) -> Question:
-    """Return the question for a call's outcome, to those who may decide about the call."""
-    requirement = next(iter(requirements_of_call(tx, call.id)), None)
-    if requirement is None and call.step_id is not None:
-        requirement = next(rows(tx, REQUIREMENTS, _OF_STEP, step_id=call.step_id), None)
-    approval = Approval()
-    if requirement is not None:
-        approval = Approval(
-            candidates=tuple(requirement.candidates), excluded=tuple(requirement.excluded)
-        )
-    path = _step_path(tx, run, call, now)
-    return Question(
-        kind=RequirementKind.unknown_outcome, approval=approval, where=path, attempt=facts
-    )
-
-
-def _step_path(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> list[str]:
-    """Return the path of a step: its name alone may not be unique."""
-    if call.step_id is None:
-        return []
-    frames = StoredFrames(tx, run, now)
-    return path_within(frames, frames.get(call.step_id))

@@ -16,7 +16,8 @@ _STORE = Path(__file__).parents[3] / "kern" / "db"
 _NAME = re.compile(
     r"(late_result|run|turn|requirement|tool_call|step|step_attempt|session_state)_"
     r"(accepted|approved|cancelled|changed|completed|continued|dequeued|escalated|expired|failed|"
-    r"opened|overwritten|paused|refused|reminded|repeated|resolved|retried|skipped|started|stopped)"
+    r"opened|overwritten|paused|refused|reminded|repeated|resolved|retried|skipped|started|stopped|"
+    r"withdrawn)"
 )
 # What happens to a call or an attempt is put together from two parts in the code.
 _COMPOSED = {
@@ -38,6 +39,8 @@ _STORED = {
     "requirement_resolved": "A decision closed the requirement; `by` made it.",
     "provider_away": "The model's provider failed in a way that may pass, and is asked again.",
     "provider_back": "The model answered after an outage of its provider.",
+    "requirement_withdrawn": "Somebody took back what they had approved; `reopened` says whether "
+    "the requirement was resolved and is open again.",
     "run_accepted": "The run is stored and will be executed.",
     "run_cancelled": "The run was cancelled.",
     "run_completed": "The run has its answer.",

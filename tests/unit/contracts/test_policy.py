@@ -112,8 +112,9 @@ def _require_as_strict(joined: GateRule, side: GateRule) -> None:
         assert rule.due >= weaker.due
 
 
-def _keys(people: tuple[str, ...]) -> set[str]:
-    return {name_key(name) for name in people}
+def _keys(people: str | tuple[str, ...]) -> set[str]:
+    names = (people,) if isinstance(people, str) else people
+    return {name_key(name) for name in names}
 
 
 @given(approvals())

@@ -14,10 +14,11 @@ from kern.db.decisions.verdicts import (
     outcome_text,
 )
 from kern.db.engine.tables import RequirementRow
-from kern.db.journal.audit_chain import KERN, NewDecision
+from kern.db.journal.audit_chain import NewDecision
 from kern.errors import InvalidDecision
 from kern.requirements import METHODS, DecisionDraft
 from kern.values.canonical import canonical_json
+from kern.values.principals import KERN
 from kern.values.states import RequirementKind, Verdict
 from tests.support.stored_runs import ARGUMENTS, NOW, SCHEMA
 

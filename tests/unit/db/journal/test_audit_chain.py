@@ -33,9 +33,12 @@ CHANGES: dict[str, Tamper] = {
         name: other_text(name)
         for name in (
             *("id", "requirement_id", "run_id", "kind", "verdict", "actor", "note", "tool_name"),
-            *("digest", "hash", "previous_hash"),
+            *("digest", "hash", "previous_hash", "issuer", "subject", "principal_kind", "tenant"),
+            *("salt", "text_digest"),
         )
     },
+    "groups": lambda row: setattr(row, "groups", [*row.groups, "finance"]),
+    "version": lambda row: setattr(row, "version", row.version + 1),
     "position": lambda row: setattr(row, "position", row.position + 1),
     "edit": lambda row: setattr(row, "edit", {**(row.edit or {}), "more": 1}),
     "given": lambda row: setattr(row, "given", [row.given]),

@@ -1,0 +1,128 @@
+"""Who may decide about a requirement."""
+
+from collections.abc import Sequence
+
+from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord
+from kern.db.journal import votes
+from kern.db.journal.audit_chain import NewDecision
+from kern.errors import AlreadyResolved, NotAllowed
+from kern.values.deciders import REQUESTER, is_about, is_group, is_name
+from kern.values.names import looks_like, name_key
+from kern.values.principals import KERN, Principal
+from kern.values.states import PrincipalKind, Verdict
+
+# They let nothing run.
+_HARMLESS = frozenset({Verdict.reject, Verdict.fail, Verdict.withdraw})
+
+
+def check_person(
+    run: RunRecord,
+    row: RequirementRecord,
+    principal: Principal,
+    verdict: Verdict,
+    *,
+    earlier: Sequence[DecisionRecord],
+) -> None:
+    """Check that a person may decide.
+
+    Raises:
+        NotAllowed: they may not, are no person, or their name passes for that of somebody else.
+    """
+    actor, keys = principal.name, {name_key(principal.name), name_key(principal.subject)}
+    if name_key(KERN) in keys:
+        message = f"{KERN!r} is Kern itself, in whose name nobody decides. Give the person's name."
+        raise NotAllowed(message)
+    if principal.kind is not PrincipalKind.person:
+        message = (
+            f"{actor!r} is of the kind {principal.kind.value!r} ({principal.subject!r} of "
+            f"{principal.issuer!r}): requirement {row.id!r} asks for a person."
+        )
+        raise NotAllowed(message)
+    if not is_name(actor):
+        message = f"{actor!r} stands for a group or a role. Give the person's name."
+        raise NotAllowed(message)
+    requester = _names_of_requester(run)
+    _check_likeness(row, principal, requester, earlier)
+    _check_excluded(row, principal, requester, verdict)
+    if row.candidates and not _is_any(row.candidates, principal, requester):
+        message = (
+            f"{actor!r} may not decide requirement {row.id!r}: its candidates are "
+            f"{', '.join(row.candidates)}."
+        )
+        if principal.is_local and any(is_group(entry) for entry in row.candidates):
+            message += f" The name {actor!r} alone is in no group: pass a Principal with groups."
+        raise NotAllowed(message)
+
+
+def _check_likeness(
+    row: RequirementRecord,
+    principal: Principal,
+    requester: Sequence[str],
+    earlier: Sequence[DecisionRecord],
+) -> None:
+    """Refuse a name that is drawn like one that counts here, or that was used here before."""
+    entries = (*row.candidates, *row.excluded)
+    names = [name for name in entries if is_name(name)]
+    if REQUESTER in entries:
+        names.extend(requester)
+    others = (KERN, *names, *(decision.actor for decision in earlier))
+    alike = next(
+        (
+            (own, name)
+            for own in (principal.name, principal.subject)
+            for name in others
+            if looks_like(own, name)
+        ),
+        None,
+    )
+    if alike is not None:
+        own, name = alike
+        message = (
+            f"{own!a} looks like {name!r} and is spelled otherwise, so it may not decide "
+            f"requirement {row.id!r}. Give the name as it is spelled there."
+        )
+        raise NotAllowed(message)
+
+
+def _check_excluded(
+    row: RequirementRecord, principal: Principal, requester: Sequence[str], verdict: Verdict
+) -> None:
+    if _is_any(row.excluded, principal, requester):
+        message = f"{principal.name!r} is excluded from deciding requirement {row.id!r}."
+        raise NotAllowed(message)
+    if REQUESTER in row.excluded and not requester and verdict not in _HARMLESS:
+        message = (
+            f"Requirement {row.id!r} excludes whoever asked for the run, and nobody knows who that "
+            "is: the run was begun without a user_id. Reject it, and begin the run with one."
+        )
+        raise NotAllowed(message)
+
+
+def _is_any(entries: Sequence[str], principal: Principal, requester: Sequence[str]) -> bool:
+    return any(is_about(entry, principal, requester) for entry in entries)
+
+
+def _names_of_requester(run: RunRecord) -> list[str]:
+    """Return the names of whoever asked for a run: of its owner, and of who was authenticated."""
+    requester = run.requester or {}
+    names = (run.user_id, requester.get("name"), requester.get("subject"))
+    return [str(name) for name in names if name is not None]
+
+
+def check_repetition(
+    row: RequirementRecord, decision: NewDecision, earlier: Sequence[DecisionRecord]
+) -> None:
+    """Refuse a decision that repeats the person's own.
+
+    Another one replaces it, until the requirement is resolved.
+
+    Raises:
+        AlreadyResolved: the person has decided exactly this.
+    """
+    vote = votes.vote_of(earlier, decision)
+    if vote is not None and votes.is_same_content(vote, decision):
+        message = (
+            f"{decision.actor!r} has already decided requirement {row.id!r} exactly so; it needs "
+            f"{row.quorum} different people. Edit, reject or withdraw to decide otherwise."
+        )
+        raise AlreadyResolved(message)

@@ -1,0 +1,44 @@
+"""Who a rule lets decide, or keeps from deciding: people, groups, and whoever asked for the run."""
+
+from collections.abc import Collection
+
+from kern.values.names import name_key, person_name
+from kern.values.principals import Principal
+
+# Stands for whoever asked for the run. No name of a person begins so.
+REQUESTER = "@requester"
+_GROUP = "group:"
+
+
+def decider(what: str, value: str) -> str:
+    """Return an entry of a rule as it is stored: a name, `group:` and a name, or `REQUESTER`.
+
+    Raises:
+        InvalidInput: it has what no name may have.
+    """
+    entry = person_name(what, value)
+    if name_key(entry) == REQUESTER:
+        return REQUESTER
+    if is_group(entry):
+        return f"{_GROUP}{person_name(what, entry[len(_GROUP) :])}"
+    return entry
+
+
+def is_name(entry: str) -> bool:
+    """Whether an entry is the name of a person."""
+    return name_key(entry) != REQUESTER and not name_key(entry).startswith(_GROUP)
+
+
+def is_group(entry: str) -> bool:
+    """Whether an entry names a group, of which nobody knows here how many people it has."""
+    return name_key(entry).startswith(_GROUP)
+
+
+def is_about(entry: str, principal: Principal, requester: Collection[str]) -> bool:
+    """Whether an entry is about a principal; `requester` has the names of who asked."""
+    own = {name_key(principal.name), name_key(principal.subject)}
+    if name_key(entry) == REQUESTER:
+        return not own.isdisjoint(name_key(name) for name in requester)
+    if is_group(entry):
+        return name_key(entry[len(_GROUP) :]) in {name_key(group) for group in principal.groups}
+    return name_key(entry) in own

@@ -1,0 +1,76 @@
+"""Principals: who acts, as whoever authenticated them says."""
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from kern.errors import InvalidInput
+from kern.values.names import name_key, person_name
+from kern.values.states import PrincipalKind
+
+# The issuer of a name that somebody typed: a claim that nobody has checked.
+LOCAL = "local"
+# The actor, and the issuer, of a decision that a deadline or a late result makes.
+KERN = "kern"
+_LONGEST = 500
+
+
+class Principal(BaseModel):
+    """Who acts: stored with each decision.
+
+    A server fills it in from how the caller authenticated. A name alone, `by="dana"`, is a local
+    claim: its issuer is `local`, it is a person's, and it is in no group.
+
+    Attributes:
+        issuer: Who vouches for it, such as the address of a sign-on.
+        subject: Its id there, which never changes and belongs to nobody else.
+        name: The name that people are shown.
+        kind: Only a person resolves what asks for a person.
+        groups: The groups that the issuer puts it in.
+        tenant: The tenant that it belongs to; the default one is empty.
+
+    Raises:
+        InvalidInput: the issuer or the subject is empty, or a name has what no name may have.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    issuer: str = Field(max_length=_LONGEST)
+    subject: str = Field(max_length=_LONGEST)
+    name: str
+    kind: PrincipalKind = PrincipalKind.person
+    groups: tuple[str, ...] = ()
+    tenant: str = ""
+
+    @field_validator("issuer", "subject")
+    @classmethod
+    def _not_empty(cls, value: str) -> str:
+        if not value.strip():
+            message = "A principal needs an issuer and a subject: one of them is empty."
+            raise InvalidInput(message)
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _clean(cls, name: str) -> str:
+        return person_name("the name of a principal", name)
+
+    @field_validator("groups")
+    @classmethod
+    def _clean_groups(cls, groups: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(person_name("a group of a principal", group) for group in groups)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a claim that nobody has checked."""
+        return self.issuer == LOCAL
+
+
+def principal_of(actor: str | Principal) -> Principal:
+    """Return the principal of whoever acts; of a name, the local claim."""
+    if isinstance(actor, Principal):
+        return actor
+    # Names are checked where they come in.
+    if actor == KERN:
+        return Principal.model_construct(
+            issuer=KERN, subject=KERN, name=actor, kind=PrincipalKind.system
+        )
+    return Principal.model_construct(issuer=LOCAL, subject=name_key(actor), name=actor)

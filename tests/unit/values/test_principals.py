@@ -1,0 +1,36 @@
+"""Principals: what may be one, and what a name alone says."""
+
+import pytest
+
+from kern.errors import InvalidInput
+from kern.values.principals import Principal, principal_of
+from kern.values.states import PrincipalKind
+
+
+def test_a_name_is_a_local_claim_of_a_person_without_groups() -> None:
+    claim = principal_of("Dana Smith")
+    assert (claim.issuer, claim.subject, claim.name) == ("local", "dana smith", "Dana Smith")
+    assert (claim.kind, claim.groups, claim.tenant) == (PrincipalKind.person, (), "")
+    assert claim.is_local
+    assert principal_of(claim) is claim
+
+
+def test_kern_itself_is_a_system() -> None:
+    assert principal_of("kern").kind is PrincipalKind.system
+    assert not principal_of("kern").is_local
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"issuer": " "},
+        {"subject": ""},
+        {"name": "da\u200bna"},
+        {"name": " "},
+        {"groups": ("fin\u0430nce",)},
+    ],
+)
+def test_what_could_be_mistaken_is_refused(values: dict[str, object]) -> None:
+    whole = {"issuer": "https://id.example.org", "subject": "u1", "name": "Dana", **values}
+    with pytest.raises(InvalidInput):
+        Principal.model_validate(whole)
