@@ -94,7 +94,7 @@ def test_an_error_that_passes_is_tried_again(store: PostgresStore, state: str) -
         nonlocal attempts
         attempts += 1
         if attempts == 1:
-            tx.execute(
+            tx.connection().execute(
                 text(f"DO $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{state}'; END $$")
             )
         return count(tx)

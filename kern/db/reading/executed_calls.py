@@ -138,9 +138,8 @@ def _with_tool() -> CompoundSelect[Any]:
         .join(_calls, _calls.c.run_id == _children.c.id)
     )
     both = union_all(own.where(is_it), below.where(is_it))
-    return both.order_by(literal_column("call_id").desc()).limit(
-        literal_column(str(_EARLIER_CALLS))
-    )
+    query: Any = both.order_by(literal_column("call_id").desc())
+    return cast("CompoundSelect[Any]", query.limit(literal_column(str(_EARLIER_CALLS))))
 
 
 def _latest(status: RunStatus) -> Any:  # noqa: ANN401  a subquery, whose type names its columns
