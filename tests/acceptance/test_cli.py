@@ -305,7 +305,7 @@ def test_the_chain_verifies_until_somebody_rewrites_it(
     kern("approve", refund.requirement_id, "--by", "dana")
     head = kern("audit", "verify", "--json").json["head"]
     assert "1 decision" in kern("audit", "verify", "--head", head).out
-    assert "not part of the chain" in kern("audit", "verify", "--head", "0" * 63 + "1", code=8).err
+    assert "not part of the log" in kern("audit", "verify", "--head", "0" * 63 + "1", code=8).err
     db.write_now(lambda tx: execute_sql(tx, "UPDATE kern_decisions SET actor = 'eli'"))
     assert "was changed" in kern("audit", "verify", code=8).err
 

@@ -1,6 +1,6 @@
 """An error around an acceptance says what was kept, and names the run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import pytest
@@ -31,7 +31,7 @@ def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def losing_the_database(after: str) -> Iterator[None]:
+def losing_the_database(after: str) -> Generator[None]:
     """From a point in the acceptance on, every transaction of the caller fails."""
     points: list[str] = []
 

@@ -1,13 +1,14 @@
 """What a transaction becomes when Postgres refuses, stalls, or is no longer the server it was."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from types import MappingProxyType
 
 import psycopg
 import pytest
+from psycopg import sql
 from sqlalchemy import event, text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
@@ -39,15 +40,15 @@ def store(url: str) -> Iterator[PostgresStore]:
 
 
 def insert(tx: Session) -> None:
-    tx.execute(text("INSERT INTO place SELECT max(id) + 1, 'more' FROM place"))
+    tx.connection().execute(text("INSERT INTO place SELECT max(id) + 1, 'more' FROM place"))
 
 
 def count(tx: Session) -> int:
-    return int(tx.execute(text("SELECT count(*) FROM place")).scalar_one())
+    return int(tx.connection().execute(text("SELECT count(*) FROM place")).scalar_one())
 
 
 @contextmanager
-def executions(database: PostgresStore) -> Iterator[list[str]]:
+def executions(database: PostgresStore) -> Generator[list[str]]:
     begun: list[str] = []
     event.listen(database.engine, "begin", lambda _: begun.append("begin"))
     yield begun
@@ -69,15 +70,19 @@ def test_a_server_that_only_reads_is_unavailable(
 ) -> None:
     monkeypatch.setattr(engine, "_UNREACHABLE_SECONDS", 0.0)
     store.write_now(insert)
-    name = url.rpartition("/")[2]
+    name = sql.Identifier(url.rpartition("/")[2])
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name)
+        )
     store.engine.dispose()
     with pytest.raises(Unavailable, match="read-only"):
         store.write_now(insert)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET default_transaction_read_only = off")
-        connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} RESET default_transaction_read_only").format(name)
+        )
     store.write_now(insert)
 
 
@@ -89,7 +94,7 @@ def test_an_error_that_passes_is_tried_again(store: PostgresStore, state: str) -
         nonlocal attempts
         attempts += 1
         if attempts == 1:
-            tx.execute(
+            tx.connection().execute(
                 text(f"DO $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{state}'; END $$")
             )
         return count(tx)
@@ -101,12 +106,14 @@ def test_an_error_that_passes_is_tried_again(store: PostgresStore, state: str) -
 @pytest.mark.parametrize("statement", ["SELECT 1 / 0 FROM nowhere", "SELEC", "SELECT 1 / 0"])
 def test_any_other_error_is_one_of_kern(store: PostgresStore, statement: str) -> None:
     with pytest.raises((DatabaseFailure, InvalidInput)):
-        store.read_now(lambda tx: tx.execute(text(statement)))
+        store.read_now(lambda tx: tx.connection().execute(text(statement)))
 
 
 def test_a_violation_that_is_no_race_is_reported_at_once(store: PostgresStore) -> None:
     with executions(store) as begun, pytest.raises(DatabaseFailure, match="duplicate key"):
-        store.write_now(lambda tx: tx.execute(text("INSERT INTO place VALUES (1, 'again')")))
+        store.write_now(
+            lambda tx: tx.connection().execute(text("INSERT INTO place VALUES (1, 'again')"))
+        )
     assert len(begun) <= 4
 
 
@@ -120,7 +127,7 @@ def test_a_pool_that_is_in_use_is_unavailable(store: PostgresStore) -> None:
 
 def limits(tx: Session) -> tuple[str, ...]:
     names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
-    return tuple(str(tx.execute(text(f"SHOW {name}")).scalar_one()) for name in names)
+    return tuple(str(tx.connection().execute(text(f"SHOW {name}")).scalar_one()) for name in names)
 
 
 def test_a_transaction_has_time_limits_unless_the_url_sets_others(
@@ -157,7 +164,7 @@ def test_a_holder_that_is_frozen_loses_its_lock(url: str, monkeypatch: pytest.Mo
             thawed.wait()
 
     def change(tx: Session) -> None:
-        tx.execute(text("UPDATE place SET note = note || '.' WHERE id = 1"))
+        tx.connection().execute(text("UPDATE place SET note = note || '.' WHERE id = 1"))
 
     with closing(PostgresStore(url)) as store, ThreadPoolExecutor() as threads:
         holding = threads.submit(store.write_now, hold)
@@ -166,7 +173,9 @@ def test_a_holder_that_is_frozen_loses_its_lock(url: str, monkeypatch: pytest.Mo
         thawed.set()
         # It finds its connection gone, and begins again.
         holding.result()
-        note = store.read_now(lambda tx: tx.execute(text("SELECT note FROM place")).scalar_one())
+        note = store.read_now(
+            lambda tx: tx.connection().execute(text("SELECT note FROM place")).scalar_one()
+        )
         assert note == "first.."
 
 
@@ -178,7 +187,7 @@ def test_a_lock_that_is_never_released_is_reported(
     with closing(PostgresStore(url)) as store, psycopg.connect(url) as holder:
         holder.execute("SELECT * FROM place FOR UPDATE")
         with pytest.raises(Unavailable, match="lock timeout"):
-            store.write_now(lambda tx: tx.execute(text("UPDATE place SET note = 'x'")))
+            store.write_now(lambda tx: tx.connection().execute(text("UPDATE place SET note = 'x'")))
 
 
 PREPARED = "SELECT count(*) FROM pg_prepared_statements"

@@ -9,11 +9,10 @@ session of any length.
 """
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     CompoundSelect,
-    Select,
     bindparam,
     func,
     literal_column,
@@ -118,7 +117,8 @@ def _of_unfinished_runs() -> CompoundSelect[Any]:
         .join(_calls, _calls.c.run_id == _children.c.id)
     )
     both = union_all(own.where(_EXECUTED), below.where(_EXECUTED))
-    return both.order_by(literal_column("call_id").desc()).limit(literal_column(str(_CALLS)))
+    query: Any = both.order_by(literal_column("call_id").desc())
+    return cast("CompoundSelect[Any]", query.limit(literal_column(str(_CALLS))))
 
 
 @cache
@@ -138,13 +138,12 @@ def _with_tool() -> CompoundSelect[Any]:
         .join(_calls, _calls.c.run_id == _children.c.id)
     )
     both = union_all(own.where(is_it), below.where(is_it))
-    return both.order_by(literal_column("call_id").desc()).limit(
-        literal_column(str(_EARLIER_CALLS))
-    )
+    query: Any = both.order_by(literal_column("call_id").desc())
+    return cast("CompoundSelect[Any]", query.limit(literal_column(str(_EARLIER_CALLS))))
 
 
 def _latest(status: RunStatus) -> Any:  # noqa: ANN401  a subquery, whose type names its columns
-    query: Select[Any] = (
+    query = (
         select(_runs.c.id, _runs.c.number, _runs.c.input, _runs.c.status)
         .where(
             _runs.c.session_id == bindparam("session_id"),
