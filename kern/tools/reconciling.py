@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from pydantic import JsonValue
 
@@ -79,14 +80,15 @@ def outcome_rules(
     Raises:
         InvalidDefinition: they are none, or the effect may be repeated, so that nobody need ask.
     """
-    classes = unknown_on if isinstance(unknown_on, tuple | list) else (unknown_on,)
-    wrong = [item for item in classes if not (isinstance(item, type) and _is_error(item))]
+    candidates = list(unknown_on) if isinstance(unknown_on, tuple | list) else [unknown_on]
+    classes = [item for item in candidates if isinstance(item, type) and _is_error(item)]
+    wrong = [item for item in candidates if item not in classes]
     problem = None
     if wrong:
         problem = f"has unknown_on={described(wrong[0])}: use exception classes"
     elif reconcile is not None and not callable(reconcile):
         problem = f"has reconcile={described(reconcile)}: use a function of key and arguments"
-    elif (classes or reconcile is not None) and effect is not Effect.once:
+    elif (candidates or reconcile is not None) and effect is not Effect.once:
         problem = (
             f"has the effect {effect.value!r}, which may be repeated: unknown_on= and reconcile= "
             "are for effect='once'"
@@ -97,5 +99,5 @@ def outcome_rules(
     return OutcomeRules(tuple(classes), reconcile if callable(reconcile) else None)
 
 
-def _is_error(cls: type) -> bool:
+def _is_error(cls: type) -> TypeGuard[type[BaseException]]:
     return issubclass(cls, BaseException)

@@ -361,7 +361,8 @@ def test_a_thousand_appends_cost_what_they_add() -> None:
 
 
 def test_a_list_that_was_set_meanwhile_is_not_grown_in_place() -> None:
-    editor, value = StateEditor({"a": [1]}), [5]
+    value: list[JsonValue] = [5]
+    editor = StateEditor({"a": [1]})
     editor.apply(StateChange(op="append", key="a", value=2))
     editor.apply(StateChange(op="set", key="a", value=value))
     editor.apply(StateChange(op="append", key="a", value=6))

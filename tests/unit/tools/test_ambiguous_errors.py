@@ -10,7 +10,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 
 import httpx2
@@ -21,7 +21,7 @@ from kern.tools.ambiguous_errors import leaves_open
 
 
 @contextmanager
-def server(answer: Callable[[socket.socket], object]) -> Iterator[int]:
+def server(answer: Callable[[socket.socket], object]) -> Generator[int]:
     """Serve one connection: read the request, then answer as told."""
     listener = socket.create_server(("127.0.0.1", 0))
 

@@ -95,7 +95,8 @@ def test_a_shortened_call_names_every_argument(arguments: dict[str, JsonValue], 
 
 def test_what_is_cut_is_said() -> None:
     assert shortened("x" * 100, 20) == '"' + "x" * 20 + '…[80 more characters]"'
-    assert shortened([1] * 100, 20).endswith("more]]")
+    numbers: list[JsonValue] = [1] * 100
+    assert shortened(numbers, 20).endswith("more]]")
     assert "more" in shortened({str(n): n for n in range(50)}, 20)
     assert shortened("short", 20) == '"short"'
 
