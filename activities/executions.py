@@ -192,7 +192,7 @@ class Executions:
     async def find_out_lost(
         self,
         rules: OutcomeRules,
-        left: LeftOpen,
+        open_call: LeftOpen,
         store: Callable[[JsonValue], Awaitable[object]],
     ) -> Settled:
         """Find out what became of a call whose attempt was lost, or have a person asked.
@@ -200,8 +200,8 @@ class Executions:
         `store` stores the result of what has happened. Without a requirement in what is returned,
         the call has to be looked at again.
         """
-        findings = await self.reconcile(rules, left.execution)
-        call_id, token, now = left.execution.tool_call_id, left.token, datetime.now(UTC)
+        findings = await self.reconcile(rules, open_call.execution)
+        call_id, token, now = open_call.execution.tool_call_id, open_call.token, datetime.now(UTC)
         if isinstance(findings.answer, Happened):
             await store(findings.answer.result)
             return Settled()

@@ -126,12 +126,12 @@ class ModelTurn:
                 first_token_seconds=model_answer.first_token_seconds,
                 is_own=opening is not None,
             )
-            now, declared = datetime.now(UTC), policy_of(agent)
+            now, worker_policy = datetime.now(UTC), policy_of(agent)
             outcome = await self._results.keep(
                 model_answer,
                 lambda: self._db.write(
                     lambda tx: model_turns.store(
-                        tx, ask.run_id, ask.turn, answer, now, declared=declared
+                        tx, ask.run_id, ask.turn, answer, now, worker_policy=worker_policy
                     )
                 ),
             )

@@ -99,11 +99,11 @@ class PipelineSteps:
     async def _begin(self, run_id: str) -> PipelineOutcome:
         component_id = await self._db.read(lambda tx: _component_of(tx, run_id))
         workflow = self._workflow(component_id)
-        shape, declared = definition_of(workflow).layout.shape, policy_of(workflow)
+        shape, worker_policy = definition_of(workflow).layout.shape, policy_of(workflow)
         now = datetime.now(UTC)
         reach("pipeline.before_begin")
         beginning = await self._db.write(
-            lambda tx: transactions.begin(tx, run_id, shape, now, declared=declared)
+            lambda tx: transactions.begin(tx, run_id, shape, now, worker_policy=worker_policy)
         )
         reach("pipeline.after_begin")
         return beginning
@@ -132,17 +132,17 @@ class PipelineSteps:
 
     async def _find_out(self, visit: Visit, task: Reconcile) -> Task:
         """Find out what became of a step whose attempt was lost."""
-        left, results = task.left, self._executions.results
-        code = self._layout(left.execution.component_id).code.get(task.node, Code())
+        open_call, results = task.open_call, self._executions.results
+        code = self._layout(open_call.execution.component_id).code.get(task.node, Code())
 
         async def store(result: JsonValue) -> None:
             entry, now = (
-                step_result(task.call, left.token or "", result, results),
+                step_result(task.call, open_call.token or "", result, results),
                 datetime.now(UTC),
             )
             await results.keep(entry, lambda: self._db.write(lambda tx: entry.store(tx, now)))
 
-        await self._executions.find_out_lost(code.outcome_rules, left, store)
+        await self._executions.find_out_lost(code.outcome_rules, open_call, store)
         return await visit.take()
 
     async def _evaluate(self, visit: Visit, task: Evaluate) -> Task:

@@ -2,7 +2,7 @@
 
 An attempt takes its call in a transaction, and its code begins in another thread, a moment later.
 In between the activity may be cancelled, or the whole process frozen for so long that others took
-the attempt for dead, asked a person, and were told not to do it. So both sides go through one
+the attempt for dead, asked a person, and got the answer not to do it. So both sides go through one
 `Start`: `give_up` succeeds only while the code has not begun, and `begin` only while nobody gave it
 up and, if more than a moment has passed, only if the call's row still names this attempt.
 """

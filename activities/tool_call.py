@@ -84,9 +84,9 @@ class ToolCalls:
                 if isinstance(execution, Execution):
                     return await self._execute(execution, token)
             if execution.left_open is not None:
-                settled = await self._find_out(execution.left_open)
-                if settled.gate is not None or settled.run_ended:
-                    return _outcome_of(settled)
+                finding = await self._find_out(execution.left_open)
+                if finding.gate is not None or finding.run_ended:
+                    return _outcome_of(finding)
                 place = self._executions.places.try_take()
             elif execution.needs_place:
                 place = await self._executions.places.take()
@@ -153,8 +153,12 @@ class ToolCalls:
         Whoever stored the call has kept to what the run pinned.
         """
         execution, pinned = attempt.execution, _pinned(attempt.execution)
-        own = declared_policy(tool).gate
-        if execution.gate is not None or own is None or (pinned and pinned.gate == own):
+        present_gate = declared_policy(tool).gate
+        if (
+            execution.gate is not None
+            or present_gate is None
+            or (pinned and pinned.gate == present_gate)
+        ):
             return None
         applied = applied_policy(tool, pinned)
         # A predicate is the user's code, which may block.
@@ -172,13 +176,13 @@ class ToolCalls:
         tool = component.tools.get(name) if isinstance(component, ModelComponent) else None
         return Effect.read if tool is None else tool.effect
 
-    async def _find_out(self, left: LeftOpen) -> Settled:
+    async def _find_out(self, open_call: LeftOpen) -> Settled:
         """Find out what became of a call whose attempt was lost."""
-        tool = self._find_tool(left.execution)
+        tool = self._find_tool(open_call.execution)
         rules = NO_RULES if tool is None else tool_definition(tool).outcome_rules
         results = self._executions.results
-        attempt = _Attempt(self._db, left.execution, left.token or "", results, rules)
-        return await self._executions.find_out_lost(rules, left, attempt.end_as_happened)
+        attempt = _Attempt(self._db, open_call.execution, open_call.token or "", results, rules)
+        return await self._executions.find_out_lost(rules, open_call, attempt.end_as_happened)
 
     def _find_tool(self, execution: Execution) -> Tool | None:
         component = self._registry.find(execution.component_id)
@@ -213,11 +217,11 @@ class _Attempt(Attempt[Outcome]):
             past=StoredPast(db, execution.run_id),
         )
 
-    def apply(self, declared: ToolPolicy) -> None:
+    def apply(self, worker_policy: ToolPolicy) -> None:
         """Execute the call as strictly as this worker's code asks for."""
         call = self.execution
         stored = ToolPolicy(effect=call.effect, retries=call.retries, timeout=call.timeout)
-        strict = stored.stricter(declared)
+        strict = stored.stricter(worker_policy)
         self.execution = replace(
             call, effect=strict.effect, retries=strict.retries, timeout=strict.timeout
         )

@@ -167,7 +167,7 @@ class StepExecution(BaseModel):
         outcome: `completed`, `skipped`, `failed` or `cancelled`, at its end.
         error: Why it failed; while it is active, why its latest attempt failed.
         child_run_id: The run that executes it.
-        waits: Whether it waits for people now, itself or in that run.
+        is_waiting: Whether it waits for people now, itself or in that run.
         waiting_seconds: How long it has waited for people since it started.
     """
 
@@ -184,7 +184,7 @@ class StepExecution(BaseModel):
     content: JsonValue = None
     error: str | None = None
     child_run_id: str | None = None
-    waits: bool = False
+    is_waiting: bool = False
     waiting_seconds: float = 0.0
     started_at: datetime | None = None
     finished_at: datetime | None = None

@@ -221,7 +221,7 @@ class StateEditor:
     def __init__(self, state: Mapping[str, JsonValue]) -> None:
         self.state = dict(state)
         # Keys whose list was made here, so that it may grow in place.
-        self._grown: set[str] = set()
+        self._own_lists: set[str] = set()
 
     def apply(self, change: StateChange) -> None:
         """Apply a change.
@@ -239,12 +239,12 @@ class StateEditor:
                 self.state[key] = _sum(self.state, change)
             case "append":
                 items = _items(self.state, key)
-                if key not in self._grown:
+                if key not in self._own_lists:
                     items = self.state[key] = [*items]
-                    self._grown.add(key)
+                    self._own_lists.add(key)
                 items.append(change.value)
         if change.op != "append":
-            self._grown.discard(key)
+            self._own_lists.discard(key)
 
 
 def changes_of(value: Mapping[str, JsonValue] | Sequence[StateChange]) -> list[StateChange]:

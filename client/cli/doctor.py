@@ -138,10 +138,10 @@ def _workers(database: DatabaseStatus) -> Iterator[Finding]:
     names = ", ".join(worker.name for worker in database.workers)
     yield Finding("workers", None, names or "none has reported in the last minute")
     for item in database.differences:
-        declared = ", ".join(f"{name} {digest[:_DIGEST]}" for name, digest in item.workers)
+        digests = ", ".join(f"{name} {digest[:_DIGEST]}" for name, digest in item.workers)
         changes = f"; what differs: {', '.join(item.changes)}" if item.changes else ""
         text = (
-            f"{item.component_id}: its workers declare different policies: {declared}{changes}. "
+            f"{item.component_id}: its workers declare different policies: {digests}{changes}. "
             "A run keeps to the stricter of what it pinned and what executes it: stop the older "
             "workers."
         )

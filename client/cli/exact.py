@@ -3,7 +3,7 @@
 A terminal shows many different texts alike: it leaves characters out, joins them, draws blanks of
 many kinds, and draws letters of one script like those of another. So values are shown as JSON in
 which every character that could be misread is spelled out. A text that contains such a spelling
-itself is told apart: JSON doubles its backslash.
+itself looks different: JSON doubles its backslash.
 
 Sources: general categories and canonical forms by Python's `unicodedata`; the code points that are
 ignored by default by https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point; mixed
@@ -72,10 +72,10 @@ def shortened(value: JsonValue, limit: int) -> str:
     if isinstance(value, str):
         return f'{exact(value[:limit])[:-1]}{_CUT.format(len(value) - limit)}"'
     if isinstance(value, list):
-        return _some([shortened(item, limit // 2) for item in value], limit, "[", "]")
+        return _first_items([shortened(item, limit // 2) for item in value], limit, "[", "]")
     if isinstance(value, dict):
         pairs = [f"{exact(key)}: {shortened(item, limit // 2)}" for key, item in value.items()]
-        return _some(pairs, limit, "{", "}")
+        return _first_items(pairs, limit, "{", "}")
     return f"{whole[:limit]}{_CUT.format(len(whole) - limit)}"
 
 
@@ -90,16 +90,16 @@ def call_text(
     return f"{spelled(name or '')}({parameters})"
 
 
-def _some(items: Sequence[str], limit: int, left: str, right: str) -> str:
-    taken: list[str] = []
+def _first_items(items: Sequence[str], limit: int, opening: str, closing: str) -> str:
+    texts: list[str] = []
     length = 0
     for item in items:
-        if taken and length + len(item) > limit:
-            taken.append(_CUT_ITEMS.format(len(items) - len(taken)))
+        if texts and length + len(item) > limit:
+            texts.append(_CUT_ITEMS.format(len(items) - len(texts)))
             break
-        taken.append(item)
+        texts.append(item)
         length += len(item)
-    return f"{left}{', '.join(taken)}{right}"
+    return f"{opening}{', '.join(texts)}{closing}"
 
 
 def _escape(char: str) -> str:

@@ -174,8 +174,8 @@ def _pending_rows(item: Requirement) -> Iterator[tuple[str, ...]]:
     since = show_age(item.created_at)
     # A run that is nobody's part has a path of its own name and the tool's, which say nothing new.
     inside = f"{' → '.join(item.path[:-1])}: " if len(item.path) > len(("run", "tool")) else ""
-    what = f"{inside}{question_of(item, _LONGEST_VALUE)}"
-    yield show_id(item.id), show_id(item.run_id), since, due, what
+    question = f"{inside}{question_of(item, _LONGEST_VALUE)}"
+    yield show_id(item.id), show_id(item.run_id), since, due, question
     for line in proposal_lines(item):
         yield "", "", "", "", line
 

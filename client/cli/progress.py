@@ -116,7 +116,7 @@ def print_progress(progress: Progress) -> None:
 
 
 def _print_step(step: StepExecution) -> None:
-    otherwise = "waits for a person" if step.waits else "in progress"
+    otherwise = "waits for a person" if step.is_waiting else "in progress"
     state = step.outcome or _PHASE_TEXTS.get(Phase(step.phase), otherwise)
     took = ""
     waited = timedelta(seconds=step.waiting_seconds)

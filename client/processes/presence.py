@@ -55,9 +55,9 @@ class Presence:
         components = {name: self._registry.get(name) for name in self._registry.ids}
         if not components:
             return
-        declared = {name: policy_of(component) for name, component in components.items()}
+        worker_policy = {name: policy_of(component) for name, component in components.items()}
         self._is_reported = True
-        await self._db.write(lambda tx: workers.beat(tx, self._worker, declared, _now()))
+        await self._db.write(lambda tx: workers.beat(tx, self._worker, worker_policy, _now()))
 
 
 def _now() -> datetime:

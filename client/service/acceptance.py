@@ -1,4 +1,4 @@
-"""What callers are told when something fails around an acceptance.
+"""What callers learn when something fails around an acceptance.
 
 Accepting is a transaction. An error before it changes nothing. While it is committed, the
 connection may break, and nobody knows whether the commit happened. After it, the run or decision is

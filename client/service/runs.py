@@ -78,7 +78,7 @@ class Runs:
                     run_id=run_id,
                     session_id=session_id,
                     attachments=attachments,
-                    declared=policy_of(component),
+                    worker_policy=policy_of(component),
                     requester=viewer.principal,
                 )
             )

@@ -118,11 +118,11 @@ class Frame(Protocol):
     place: int
     phase: str
     version: int
-    waits: bool
+    is_waiting: bool
     outcome: str | None
     is_stopped: bool
     source: str
-    given: JsonValue
+    input_value: JsonValue
     values: dict[str, JsonValue] | None
     chosen: list[int] | None
     feedback: str | None

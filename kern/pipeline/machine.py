@@ -27,6 +27,7 @@ from pydantic import JsonValue
 
 from kern.pipeline.frames import RUN, Ending, Frames, FrameT, Outcome, Phase, edited, out_of
 from kern.pipeline.nodes import Node, NodeKind, OnError, OnRefusal
+from kern.pipeline.progress import places_of, unopened_steps
 
 EVALUATION_FAILED = "evaluation_failed"
 REJECTED = "rejected"
@@ -72,7 +73,7 @@ class Machine(Generic[FrameT]):
 
     def edited(self, frame: FrameT, value: JsonValue) -> None:
         """A person edited the input of the frame before it began."""
-        frame.given, frame.source = value, edited(frame.id, frame.source)
+        frame.input_value, frame.source = value, edited(frame.id, frame.source)
 
     def refused(self, frame: FrameT, message: str) -> None:
         """A person rejected the frame before it began."""
@@ -126,13 +127,7 @@ class Machine(Generic[FrameT]):
         self._finish(frame, Outcome.completed)
 
     def disapproved(
-        self,
-        frame: FrameT,
-        note: str | None,
-        message: str,
-        *,
-        silent: bool,
-        repeats: bool = False,
+        self, frame: FrameT, note: str | None, message: str, *, silent: bool, repeats: bool = False
     ) -> None:
         """A person rejected the output; `silent`: the deadline passed without a decision.
 
@@ -255,7 +250,7 @@ class Machine(Generic[FrameT]):
 
     def _open_next(self, frame: FrameT) -> None:
         """Open the next child of a sequence, or settle the sequence."""
-        places = self._places(frame)
+        places = places_of(self.node(frame), frame)
         if frame.cursor >= len(places):
             self._settle(frame)
             return
@@ -306,8 +301,8 @@ class Machine(Generic[FrameT]):
         """End a frame that has its content, after a review if one is declared."""
         node = self.node(frame)
         if frame.is_stopped and not node.is_leaf:
-            self._frames.count(known=-self._unopened(frame))
-            frame.cursor += len(self._places(frame)[frame.cursor :])
+            self._frames.count(known=-unopened_steps(self._frames.shape, frame))
+            frame.cursor += len(places_of(self.node(frame), frame)[frame.cursor :])
         is_sequence = node.kind not in {NodeKind.step, NodeKind.parallel, NodeKind.each}
         if is_sequence and frame.last_id is None:
             self._finish(frame, Outcome.skipped)
@@ -323,26 +318,9 @@ class Machine(Generic[FrameT]):
         if self.node(frame).is_leaf:
             return 1
         opened = self._frames.opened(frame)
-        return self._unopened(frame) + sum(self._remaining(child) for child in opened)
-
-    def _unopened(self, frame: FrameT) -> int:
-        """Return the number of known steps in children that a frame has not opened yet."""
-        node, leaves = self.node(frame), self._frames.shape.leaves
-        match node.kind:
-            case NodeKind.each:
-                return (frame.width - frame.cursor) * leaves(node.children[0])
-            case NodeKind.loop:
-                return 0 if frame.cursor else leaves(node.id)
-            case NodeKind.condition | NodeKind.router if frame.chosen is None:
-                return 0
-            case _:
-                places = self._places(frame)[frame.cursor :]
-                return sum(leaves(node.children[place]) for place in places)
-
-    def _places(self, frame: FrameT) -> Sequence[int]:
-        """Return the places of the children that a frame opens, in sequence or in parallel."""
-        every = range(len(self.node(frame).children))
-        return every if frame.chosen is None else frame.chosen
+        return unopened_steps(self._frames.shape, frame) + sum(
+            self._remaining(child) for child in opened
+        )
 
     def _finish(self, frame: FrameT, outcome: Outcome) -> None:
         self._phase(frame, Phase.done)
@@ -415,4 +393,4 @@ class Machine(Generic[FrameT]):
     def _phase(frame: FrameT, phase: Phase) -> None:
         frame.phase = phase.value
         frame.version += 1
-        frame.waits = False
+        frame.is_waiting = False

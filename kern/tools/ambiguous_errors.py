@@ -5,7 +5,7 @@ raises then looks like any other failure, so the classes are listed here, by the
 these libraries is imported. An exception counts with those that it was raised from or during, since
 clients wrap one another's errors.
 
-Three kinds of classes are told apart. *Open*: the request was sent, or partly, and there is no
+There are three kinds of classes. *Open*: the request was sent, or partly, and there is no
 answer. *Unsent*: the connection was never made, so nothing was sent. *Wrappers* say neither, and
 what they carry decides; on their own they leave it open.
 

@@ -111,8 +111,8 @@ class _Description:
 
     def _attributes(self, value: object) -> JsonValue:
         attributes = getattr(value, "__dict__", None)
-        own = dict(attributes) if isinstance(attributes, Mapping) else None
-        return ["object", self.of(type(value)), self.of(own)]
+        fields = dict(attributes) if isinstance(attributes, Mapping) else None
+        return ["object", self.of(type(value)), self.of(fields)]
 
 
 def _is_own(module: str | None, filename: str) -> bool:

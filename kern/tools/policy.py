@@ -48,15 +48,15 @@ def applied_policy(tool: Tool, pinned: ToolPolicy | None) -> AppliedPolicy:
     or no gate at all: otherwise every call waits for a person. If the rules have too few people in
     common who could decide, the pinned rule says who.
     """
-    own = declared_policy(tool)
-    policy = own if pinned is None else pinned.stricter(own)
+    present = declared_policy(tool)
+    policy = present if pinned is None else pinned.stricter(present)
     gate, fields = policy.gate, tool_definition(tool).input_fields
     approval = tool.approval
-    if gate is not None and policy != own:
+    if gate is not None and policy != present:
         names = tool_definition(tool).signature.names
         fields = tuple(name for name in names if name in gate.fields)
         approval = gate.approval.approval or _pinned_approval(pinned) or tool.approval
-    own_condition = None if own.gate is None else own.gate.when
+    own_condition = None if present.gate is None else present.gate.when
     return AppliedPolicy(
         kind=None if gate is None else _answerable(tool, gate, fields),
         is_conditional=(

@@ -74,7 +74,7 @@ def is_executing(
     """Whether an attempt whose outcome is asked for is known to be executing.
 
     Of one that timed out it is known as the question is opened. Of one whose worker was lost, a
-    sign of life from before the question says nothing.
+    beat from before the question says nothing.
     """
     if beat_at is None or now - beat_at >= LEASE:
         return False

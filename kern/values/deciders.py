@@ -36,9 +36,9 @@ def is_group(entry: str) -> bool:
 
 def is_about(entry: str, principal: Principal, requester: Collection[str]) -> bool:
     """Whether an entry is about a principal; `requester` has the names of who asked."""
-    own = {name_key(principal.name), name_key(principal.subject)}
+    names = {name_key(principal.name), name_key(principal.subject)}
     if name_key(entry) == REQUESTER:
-        return not own.isdisjoint(name_key(name) for name in requester)
+        return not names.isdisjoint(name_key(name) for name in requester)
     if is_group(entry):
         return name_key(entry[len(_GROUP) :]) in {name_key(group) for group in principal.groups}
-    return name_key(entry) in own
+    return name_key(entry) in names

@@ -208,10 +208,10 @@ def test_the_run_is_paused_when_only_people_are_waited_for(
     run = flow.run("hi", background=True)
     wait_until(lambda: flow.get_run_output(run.run_id).is_paused)
     output = flow.get_run_output(run.run_id)
-    assert [one.name for one in flow.get_steps(run.run_id) if one.waits] == [agent.name]
+    assert [one.name for one in flow.get_steps(run.run_id) if one.is_waiting] == [agent.name]
     only(output).reject("no")
     assert go_on(flow, output).status is RunStatus.completed
-    assert not any(one.waits for one in flow.get_steps(run.run_id))
+    assert not any(one.is_waiting for one in flow.get_steps(run.run_id))
 
 
 def test_what_is_asked_in_a_run_of_its_own_says_where(runtime: Runtime, ledger: Ledger) -> None:

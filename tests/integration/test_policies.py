@@ -105,7 +105,7 @@ class World:
                 now=now(),
                 run_id=run_id,
                 session_id=new_id(),
-                declared=declared,
+                worker_policy=declared,
             )
 
         self.stored.do(accept)

@@ -52,7 +52,7 @@ class MemoryFrames:
     def prepare(self, parent: MutableStep, node: Node, items: Sequence[JsonValue]) -> None:
         for place, item in enumerate(items):
             row = self.add(node, parent, place, "")
-            row.source, row.given = into(row.id), item
+            row.source, row.input_value = into(row.id), item
 
     def contents(self, parent: MutableStep) -> list[JsonValue]:
         return [
@@ -76,11 +76,11 @@ class MemoryFrames:
     def content(self, frame_id: str) -> JsonValue:
         return self.rows[frame_id].content
 
-    def given(self, frame: MutableStep) -> JsonValue:
+    def input_of(self, frame: MutableStep) -> JsonValue:
         if frame.source == RUN:
             return self._given
         frame_id, is_content = held_in(frame.source)
-        return self.content(frame_id) if is_content else self.rows[frame_id].given
+        return self.content(frame_id) if is_content else self.rows[frame_id].input_value
 
     def feedback(self, frame: MutableStep) -> str | None:
         """Return what the nearest person who had something done again said."""

@@ -120,8 +120,8 @@ def missing_parts(agent: ModelComponent, pinned: Policy | None) -> list[str]:
     if pinned is None or agent.id not in pinned.components:
         return []
     rules = pinned.components[agent.id]
-    own = {part.id for part in definition_of(agent).parts}
-    return sorted([*(rules.tools.keys() - agent.tools.keys()), *(set(rules.parts) - own)])
+    part_ids = {part.id for part in definition_of(agent).parts}
+    return sorted([*(rules.tools.keys() - agent.tools.keys()), *(set(rules.parts) - part_ids)])
 
 
 def call_limit(agent: ModelComponent, pinned: Policy | None) -> int | None:

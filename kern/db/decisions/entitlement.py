@@ -68,17 +68,17 @@ def _check_likeness(
     others = (KERN, *names, *(decision.actor for decision in earlier))
     alike = next(
         (
-            (own, name)
-            for own in (principal.name, principal.subject)
+            (spelling, name)
+            for spelling in (principal.name, principal.subject)
             for name in others
-            if looks_like(own, name)
+            if looks_like(spelling, name)
         ),
         None,
     )
     if alike is not None:
-        own, name = alike
+        spelling, name = alike
         message = (
-            f"{own!a} looks like {name!r} and is spelled otherwise, so it may not decide "
+            f"{spelling!a} looks like {name!r} and is spelled otherwise, so it may not decide "
             f"requirement {row.id!r}. Give the name as it is spelled there."
         )
         raise NotAllowed(message)

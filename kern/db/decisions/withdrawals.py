@@ -2,7 +2,7 @@
 
 The boundary is the row of the call. Whoever begins it holds the lock of its run, as a withdrawal
 does: either the call has begun, and the withdrawal is refused, or the requirement is open again,
-and whoever wants to begin the call finds it pending. Nothing has to be told to the workflow: it
+and whoever wants to begin the call finds it pending. Nothing has to be reported to the workflow: it
 executes the call when it hears of the earlier resolution, is given the requirement to wait for, and
 waits for it under its new id (`reminders.gate_id_of`).
 """
@@ -84,9 +84,9 @@ def _boundary(run: RunRecord, row: RequirementRecord, call: ToolCallRecord) -> s
         return f"The run ended with the status {run.status!r}"
     if call.status == ToolCallStatus.waiting.value and not _was_taken(row, call):
         return None
-    began = "" if call.started_at is None else f" at {call.started_at.isoformat()}"
+    since = "" if call.started_at is None else f" at {call.started_at.isoformat()}"
     where = "" if call.worker is None else f" in worker {call.worker}"
-    return f"{name} began{began}{where} (attempt {call.attempt})"
+    return f"{name} began{since}{where} (attempt {call.attempt})"
 
 
 def _was_taken(row: RequirementRecord, call: ToolCallRecord) -> bool:

@@ -226,12 +226,12 @@ class MutableStep(PlainRow):
     announced_by: str | None
     phase: str
     version: int
-    waits: bool
+    is_waiting: bool
     outcome: str | None
     is_stopped: bool
     is_ungated: bool | None
     source: str
-    given: JsonValue
+    input_value: JsonValue
     values: dict[str, JsonValue] | None
     chosen: list[int] | None
     feedback: str | None

@@ -70,8 +70,10 @@ def begin_with_limits(engine: Engine, url: URL) -> None:
     psycopg, left to itself, sends BEGIN in a round trip of its own. In its autocommit mode it sends
     none, and this takes its place.
     """
-    own = " ".join(_texts(url, "options"))
-    limits = [f"SET LOCAL {name} = {value}" for name, value in _LIMITS.items() if name not in own]
+    url_options = " ".join(_texts(url, "options"))
+    limits = [
+        f"SET LOCAL {name} = {value}" for name, value in _LIMITS.items() if name not in url_options
+    ]
     # Several statements in one cannot be prepared.
     is_split = _threshold(url) is not None
 

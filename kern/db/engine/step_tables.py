@@ -30,9 +30,9 @@ class StepRow(KernRow, table=True):
     one of them is not taken for another. `lane` is what the workflow asks an activity for to have
     it served, one step at a time in each; `announced_by` is the lane whose activity has to announce
     it to the workflow first. `source` says where its input is: `run`, `out:` and the step whose
-    content it is, or `in:` and the step in whose `given` it is. `last_id` is the step that holds
-    its content, if that is not itself. A step that is done again opens what it holds in its next
-    `round`. `path_key` names its place in the run: instances of later rounds, which are
+    content it is, or `in:` and the step in whose `input_value` it is. `last_id` is the step that
+    holds its content, if that is not itself. A step that is done again opens what it holds in its
+    next `round`. `path_key` names its place in the run: instances of later rounds, which are
     `is_repeated`, have that of the first. `is_ungated` says that it had begun before its node got
     its gate, from a stricter worker.
     """
@@ -40,7 +40,7 @@ class StepRow(KernRow, table=True):
     __tablename__ = "kern_steps"
     __table_args__ = (
         UniqueConstraint("parent_id", "parent_round", "place"),
-        Index("kern_steps_by_phase", "run_id", "phase", "waits"),
+        Index("kern_steps_by_phase", "run_id", "phase", "is_waiting"),
         Index("kern_steps_by_lane", "lane", "phase"),
         Index("kern_steps_by_announced_by", "announced_by"),
         Index("kern_steps_by_number", "run_id", "number"),
@@ -60,12 +60,12 @@ class StepRow(KernRow, table=True):
     announced_by: str | None = None
     phase: str
     version: int = 0
-    waits: bool = False
+    is_waiting: bool = False
     outcome: str | None = None
     is_stopped: bool = False
     is_ungated: bool | None = None
     source: str
-    given: JsonValue = Field(default=None, sa_column=Column(JsonText, nullable=True))
+    input_value: JsonValue = Field(default=None, sa_column=Column(JsonText, nullable=True))
     values: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
     chosen: list[int] | None = Field(default=None, sa_type=JsonText)
     feedback: str | None = Field(default=None, sa_type=Text)

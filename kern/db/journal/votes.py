@@ -80,8 +80,8 @@ def proposed_arguments(
         if isinstance(field, dict) and "default" in _schema_of(field)
     }
     names = {str(field["name"]) for field in row.fields if isinstance(field, dict)}
-    own = {name: value for name, value in filled_in.items() if name in names}
-    return {**row.arguments, **defaults, **own}
+    filled = {name: value for name, value in filled_in.items() if name in names}
+    return {**row.arguments, **defaults, **filled}
 
 
 def proposals(row: RequirementRecord, decisions: Sequence[DecisionRecord]) -> list[Proposal]:

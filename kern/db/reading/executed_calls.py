@@ -73,7 +73,7 @@ _COLUMNS = (
 
 
 def executed_in_unfinished_runs(tx: Session, session_id: str, before: int) -> dict[int, Message]:
-    """Return, by the numbers of runs that did not complete, what a model is told of their calls."""
+    """Return, by the numbers of runs that did not complete, what a model learns of their calls."""
     query = _of_unfinished_runs()
     records: list[Any] = list(execute(tx, query, session_id=session_id, before=before))
     calls: dict[int, list[ExecutedCall]] = {}
@@ -92,7 +92,11 @@ def earlier_calls(tx: Session, row: RequirementRecord) -> list[EarlierCall]:
     """Return what the session has done with the tool that a pending requirement is about."""
     if row.status != RequirementStatus.pending.value or not row.tool_name:
         return []
-    values = {"session_id": row.session_id, "name": row.tool_name, "own": row.tool_call_id or ""}
+    values = {
+        "session_id": row.session_id,
+        "name": row.tool_name,
+        "this_call": row.tool_call_id or "",
+    }
     records: list[Any] = list(execute(tx, _with_tool(), **values))
     return [
         EarlierCall(
@@ -110,14 +114,14 @@ def earlier_calls(tx: Session, row: RequirementRecord) -> list[EarlierCall]:
 def _of_unfinished_runs() -> CompoundSelect[Any]:
     latest = union_all(*(select(_latest(status)) for status in _NOT_COMPLETED)).subquery("latest")
     columns = (latest.c.number, latest.c.input, latest.c.status, *_COLUMNS)
-    own = select(*columns).join_from(latest, _calls, _calls.c.run_id == latest.c.id)
+    of_runs = select(*columns).join_from(latest, _calls, _calls.c.run_id == latest.c.id)
     below = (
         select(*columns)
         .join_from(latest, _children, _children.c.root_run_id == latest.c.id)
         .join(_calls, _calls.c.run_id == _children.c.id)
     )
-    both = union_all(own.where(_EXECUTED), below.where(_EXECUTED))
-    query: Any = both.order_by(literal_column("call_id").desc())
+    calls = union_all(of_runs.where(_EXECUTED), below.where(_EXECUTED))
+    query: Any = calls.order_by(literal_column("call_id").desc())
     return cast("CompoundSelect[Any]", query.limit(literal_column(str(_CALLS))))
 
 
@@ -130,15 +134,17 @@ def _with_tool() -> CompoundSelect[Any]:
         .limit(literal_column(str(_CALLS)))
         .subquery("latest")
     )
-    is_it = (_calls.c.name == bindparam("name")) & (_calls.c.id != bindparam("own")) & _EXECUTED
-    own = select(*_COLUMNS).join_from(latest, _calls, _calls.c.run_id == latest.c.id)
+    is_it = (
+        (_calls.c.name == bindparam("name")) & (_calls.c.id != bindparam("this_call")) & _EXECUTED
+    )
+    of_runs = select(*_COLUMNS).join_from(latest, _calls, _calls.c.run_id == latest.c.id)
     below = (
         select(*_COLUMNS)
         .join_from(latest, _children, _children.c.root_run_id == latest.c.id)
         .join(_calls, _calls.c.run_id == _children.c.id)
     )
-    both = union_all(own.where(is_it), below.where(is_it))
-    query: Any = both.order_by(literal_column("call_id").desc())
+    calls = union_all(of_runs.where(is_it), below.where(is_it))
+    query: Any = calls.order_by(literal_column("call_id").desc())
     return cast("CompoundSelect[Any]", query.limit(literal_column(str(_EARLIER_CALLS))))
 
 

@@ -119,7 +119,7 @@ class _Context:
             content=row.content,
             error=self._failed.get(row.id) if is_open else row.error_message,
             child_run_id=None if child is None else child.id,
-            waits=row.outcome is None and (row.waits or _is_paused(child)),
+            is_waiting=row.outcome is None and (row.is_waiting or _is_paused(child)),
             waiting_seconds=self._waited(row, child),
             started_at=row.started_at,
             finished_at=row.finished_at,

@@ -40,12 +40,12 @@ def accept(
     run_id: str,
     session_id: str,
     attachments: Sequence[Attachment] = (),
-    declared: DeclaredPolicy | None = None,
+    worker_policy: DeclaredPolicy | None = None,
     requester: Principal | None = None,
 ) -> Delivery | None:
     """Insert a run with what came with its input, and what starts it.
 
-    `declared` is the policy of the accepting process, which is pinned on the run.
+    `worker_policy` is the policy of the accepting process, which is pinned on the run.
     None when the same run was accepted before, or waits for another run of its session.
 
     Raises:
@@ -55,29 +55,29 @@ def accept(
         SessionBusy: another run of the session is active, and the request wants no queue.
     """
     # Even for a generated id: the acknowledgement of the commit may have been lost.
-    existing = run_row(tx, run_id)
-    if existing is not None:
+    if (existing := run_row(tx, run_id)) is not None:
         _same_run(tx, existing, request, attachments)
         return None
     if request.run_id is not None:
         _not_deleted(tx, run_id)
     session = _session(tx, request, session_id, initial_state, now)
-    is_first = session.next_number == _SECOND
-    is_queued = not is_first and session_queue.has_to_wait(tx, session_id, run_id, request.on_busy)
+    is_queued = session.next_number != _SECOND and session_queue.has_to_wait(
+        tx, session_id, run_id, request.on_busy
+    )
     run = new_row(
         RUNS,
         id=run_id,
         session_id=session.id,
         user_id=session.user_id,
-        requester=None if requester is None else requester.model_dump(mode="json"),
+        requester=_stored(requester),
         component_id=request.component_id,
         component_kind=component_kind,
         number=session.next_number - 1,
         is_queued=is_queued,
         last_event=1,
         is_streamed=request.stream,
-        policy=None if declared is None else policies.store(tx, declared, now),
-        shape=_shape(declared, request.component_id),
+        policy=None if worker_policy is None else policies.store(tx, worker_policy, now),
+        shape=_shape(worker_policy, request.component_id),
         input=request.input,
         dependencies=request.dependencies,
         run_metadata=request.metadata,
@@ -99,9 +99,11 @@ def accept(
     append(tx, run, "run_accepted", now, number=run.number, queued=is_queued)
     if request.session_state:
         change_state(tx, lifecycle.lock(tx, run_id), changes_of(request.session_state), now)
-    if is_queued:
-        return None
-    return outbox.enqueue(tx, run, DeliveryKind.start, now)
+    return None if is_queued else outbox.enqueue(tx, run, DeliveryKind.start, now)
+
+
+def _stored(requester: Principal | None) -> dict[str, JsonValue] | None:
+    return None if requester is None else requester.model_dump(mode="json")
 
 
 def _session(
@@ -133,11 +135,11 @@ def _session(
     return session
 
 
-def _shape(declared: DeclaredPolicy | None, component_id: str) -> str | None:
+def _shape(worker_policy: DeclaredPolicy | None, component_id: str) -> str | None:
     """Return the digest of the shape that a workflow's run is pinned to; None for other runs."""
-    if declared is None or component_id not in declared.policy.components:
+    if worker_policy is None or component_id not in worker_policy.policy.components:
         return None
-    return declared.policy.components[component_id].shape
+    return worker_policy.policy.components[component_id].shape
 
 
 def _same_run(

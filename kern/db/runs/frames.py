@@ -135,7 +135,7 @@ class StoredFrames:
         """Add a pending frame for each item, which is what it begins with."""
         for place, item in enumerate(items):
             row = self.add(node, parent, place, "")
-            row.source, row.given = into(row.id), item
+            row.source, row.input_value = into(row.id), item
 
     def contents(self, parent: StepRecord) -> list[JsonValue]:
         """Return the contents of the children, in their places."""
@@ -171,13 +171,13 @@ class StoredFrames:
         """Return the content of a frame so far."""
         return frame.content if frame.last_id is None else self.get(frame.last_id).content
 
-    def given(self, frame: StepRecord) -> JsonValue:
+    def input_of(self, frame: StepRecord) -> JsonValue:
         """Return the input of a frame."""
         if frame.source == RUN:
             return self.run.input
         frame_id, is_content = held_in(frame.source)
         source = frame if frame_id == frame.id else self.get(frame_id)
-        return source.content if is_content else source.given
+        return source.content if is_content else source.input_value
 
     def above(self, frame: StepRecord) -> Iterable[MutableStep]:
         """Return the containers of a frame, the innermost first."""

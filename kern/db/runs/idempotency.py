@@ -24,7 +24,7 @@ from kern.values.canonical import digest
 from kern.values.states import ToolOutcome
 
 _calls = TOOL_CALLS.table
-_STANDS = (
+_SAME_INTENTION = (
     select(_calls.c.id)
     .where(
         _calls.c.run_id == bindparam("run_id"),
@@ -41,7 +41,7 @@ def new_key(
     place: Sequence[str],
     arguments_digest: str,
     *,
-    others: Collection[str] = (),
+    beside: Collection[str] = (),
     is_first: bool = False,
 ) -> str:
     """Return the key of a call that is about to be stored.
@@ -51,7 +51,7 @@ def new_key(
         run: The run.
         place: Where the call is in the run.
         arguments_digest: The digest of what it does.
-        others: The keys of calls that are stored together with it.
+        beside: The keys of calls that are stored together with it.
         is_first: Whether the run has had no call in this place, so that nothing need be read.
     """
     base = digest([run.idempotency_key or run.id, *place, arguments_digest])[:KEY_LENGTH]
@@ -59,12 +59,12 @@ def new_key(
     if not is_first:
         # The call before may have ended in this transaction.
         save(tx)
-    while key in others or (not is_first and _stands(tx, run.id, key)):
+    while key in beside or (not is_first and _is_in_use(tx, run.id, key)):
         times += 1
         key = f"{base}-{times}"
     return key
 
 
-def _stands(tx: Session, run_id: str, key: str) -> bool:
+def _is_in_use(tx: Session, run_id: str, key: str) -> bool:
     """Whether a call of this run with this key is open, or has ended well."""
-    return execute(tx, _STANDS, run_id=run_id, key=key).first() is not None
+    return execute(tx, _SAME_INTENTION, run_id=run_id, key=key).first() is not None

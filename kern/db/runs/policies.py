@@ -28,21 +28,21 @@ _MOST_REMEMBERED = 4096
 _stored: WeakKeyDictionary[object, set[str]] = WeakKeyDictionary()
 
 
-def store(tx: Session, declared: DeclaredPolicy, now: datetime) -> str:
+def store(tx: Session, worker_policy: DeclaredPolicy, now: datetime) -> str:
     """Store a policy with its shapes, unless the database has it; return its digest."""
-    policy_digest = declared.policy.digest
+    policy_digest = worker_policy.policy.digest
     digests = _stored.setdefault(tx.get_bind(), set())
     if policy_digest in digests:
         return policy_digest
     if execute(tx, _HAS_POLICY, digest=policy_digest).first() is None:
-        for shape in declared.shapes:
+        for shape in worker_policy.shapes:
             store_shape(tx, shape, now)
         add(
             tx,
             POLICIES,
             digest=policy_digest,
-            version=declared.policy.version,
-            policy=declared.policy.pinned,
+            version=worker_policy.policy.version,
+            policy=worker_policy.policy.pinned,
             created_at=now,
         )
     event.listen(tx, "after_commit", lambda _: _remember(digests, policy_digest), once=True)
@@ -57,21 +57,21 @@ def _remember(digests: set[str], policy_digest: str) -> None:
 
 
 def note_executing(
-    tx: Session, run: MutableRun, declared: DeclaredPolicy | None, now: datetime
+    tx: Session, run: MutableRun, worker_policy: DeclaredPolicy | None, now: datetime
 ) -> None:
     """Note which policy the worker declares that executes a run, if it is not the pinned one.
 
     A run that has none, since a version without policies accepted it, is pinned to the worker's.
     """
-    if declared is None:
+    if worker_policy is None:
         return
     if run.policy is None:
-        run.policy = store(tx, declared, now)
-    own = declared.policy
-    if own.digest != run.policy:
+        run.policy = store(tx, worker_policy, now)
+    present = worker_policy.policy
+    if present.digest != run.policy:
         pinned = component_policy(tx, run.policy, run.component_id)
-        if pinned != own.components.get(run.component_id):
-            run.executed_policy = store(tx, declared, now)
+        if pinned != present.components.get(run.component_id):
+            run.executed_policy = store(tx, worker_policy, now)
             return
     run.executed_policy = None
 

@@ -32,8 +32,8 @@ _SERVED_STEP = (
     .limit(1)
 )
 # Comparing a status that is NULL is neither true nor false, so it is coalesced.
-_WAITING = _SERVED_STEP.where(_steps.c.waits | func.coalesce(_HAS_PAUSED_RUN, false()))
-_NOT_WAITING = _SERVED_STEP.where(_steps.c.waits.is_(False))
+_WAITING = _SERVED_STEP.where(_steps.c.is_waiting | func.coalesce(_HAS_PAUSED_RUN, false()))
+_NOT_WAITING = _SERVED_STEP.where(_steps.c.is_waiting.is_(False))
 _ACTIVE = _NOT_WAITING.where(~func.coalesce(_HAS_PAUSED_RUN, false()))
 _ACTIVE_ITSELF = _NOT_WAITING.where(~_HAS_CHILD_RUN)
 
@@ -43,7 +43,7 @@ _CANCEL = (
     .values(
         phase=Phase.done.value,
         outcome=Outcome.cancelled.value,
-        waits=False,
+        is_waiting=False,
         finished_at=bindparam("now", type_=UtcDateTime),
     )
 )
@@ -61,7 +61,7 @@ def resume_step(tx: Session, call: ToolCallRecord) -> bool:
         return False
     frame = hold_step(tx, call.step_id)
     if frame is not None:
-        frame.waits = False
+        frame.is_waiting = False
     return True
 
 
@@ -69,7 +69,7 @@ def suspend_step(tx: Session, call: ToolCallRecord) -> None:
     """Make the step of a call wait again, because its requirement was opened again."""
     frame = None if call.step_id is None else hold_step(tx, call.step_id)
     if frame is not None:
-        frame.waits = True
+        frame.is_waiting = True
 
 
 def awaits_people_only(tx: Session, run_id: str) -> bool:

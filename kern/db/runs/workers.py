@@ -23,7 +23,7 @@ _workers = WORKERS.table
 _BEAT = (
     _workers.update()
     .where(_workers.c.id == bindparam("worker_id"))
-    .values(policies=bindparam("declared"), beat_at=bindparam("now", type_=UtcDateTime))
+    .values(policies=bindparam("worker_policy"), beat_at=bindparam("now", type_=UtcDateTime))
 )
 _LEAVE = _workers.delete().where(_workers.c.id == bindparam("worker_id"))
 _FORGET = _workers.delete().where(_workers.c.beat_at < bindparam("before", type_=UtcDateTime))
@@ -47,14 +47,15 @@ class WorkerIdentity:
 def beat(
     tx: Session,
     worker: WorkerIdentity,
-    declared: Mapping[str, DeclaredPolicy],
+    worker_policy: Mapping[str, DeclaredPolicy],
     now: datetime,
 ) -> None:
     """Report that a worker is there, and what it declares for each of its components."""
     digests = {
-        component_id: policies.store(tx, policy, now) for component_id, policy in declared.items()
+        component_id: policies.store(tx, policy, now)
+        for component_id, policy in worker_policy.items()
     }
-    if execute(tx, _BEAT, worker_id=worker.id, declared=digests, now=now).rowcount:
+    if execute(tx, _BEAT, worker_id=worker.id, worker_policy=digests, now=now).rowcount:
         return
     # Rows of workers that were killed.
     execute(tx, _FORGET, before=now - _GONE_AFTER)

@@ -15,16 +15,16 @@ def arguments_of(frames: StoredFrames, frame: StepRecord) -> dict[str, JsonValue
     A person's edit replaces the original wherever the step would read it: as the run's input
     (`run_input`) or as the item.
     """
-    arguments: dict[str, JsonValue] = {"input": frames.given(frame)}
+    arguments: dict[str, JsonValue] = {"input": frames.input_of(frame)}
     values: dict[str, JsonValue] = {}
     edits: dict[str, JsonValue] = {}
     for ancestor in (frame, *frames.above(frame)):
         if is_edited(ancestor.id, ancestor.source):
-            edits.setdefault(origin(ancestor.source), ancestor.given)
+            edits.setdefault(origin(ancestor.source), ancestor.input_value)
         kind = held_by(frames, ancestor)
         if kind is NodeKind.each and "index" not in arguments:
             arguments |= {
-                "item": edits.get(into(ancestor.id), ancestor.given),
+                "item": edits.get(into(ancestor.id), ancestor.input_value),
                 "index": ancestor.place,
             }
         if kind is NodeKind.loop and "iteration" not in arguments:

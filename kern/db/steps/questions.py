@@ -96,7 +96,7 @@ def ask(frames: StoredFrames, frame: MutableStep) -> None:
         where=path_within(frames, frame),
     )
     open_requirement(frames.tx, frames.run, call, question, frames.now)
-    frame.gate_id, frame.waits = call.id, True
+    frame.gate_id, frame.is_waiting = call.id, True
 
 
 def apply_decision(frames: StoredFrames, machine: Machine[MutableStep], frame: MutableStep) -> bool:
@@ -115,7 +115,7 @@ def apply_decision(frames: StoredFrames, machine: Machine[MutableStep], frame: M
         return False
     row = requirements[-1]
     if row.status == RequirementStatus.pending.value:
-        frame.waits = True
+        frame.is_waiting = True
         return False
     verdict = Verdict(row.verdict or Verdict.reject.value)
     is_unchanged = matches_shown_arguments(frames, frame, call, verdict)
@@ -125,7 +125,7 @@ def apply_decision(frames: StoredFrames, machine: Machine[MutableStep], frame: M
         return False
     if call.status != ToolCallStatus.done.value:
         lifecycle.finish_call(frames.tx, call, ToolOutcome.result, "", frames.now)
-    frame.waits = False
+    frame.is_waiting = False
     match Phase(frame.phase):
         case Phase.gate:
             _pass(machine, frame, call, row, verdict)
@@ -140,7 +140,7 @@ def apply_decision(frames: StoredFrames, machine: Machine[MutableStep], frame: M
 def drop(frames: StoredFrames, frame: MutableStep) -> None:
     """Stop all work for a frame that was cancelled, except a call that is executing."""
     tx, run, now = frames.tx, frames.run, frames.now
-    frame.waits = False
+    frame.is_waiting = False
     for call in hold_all(tx, TOOL_CALLS, _OPEN_CALLS, step_id=frame.id):
         for row in hold_pending(tx, call.id):
             row.status, row.resolved_at = RequirementStatus.cancelled.value, now

@@ -129,7 +129,7 @@ class _Reopening:
         undone = [] if node.is_leaf else self._undone(frame)
         if phase not in {Phase.open, Phase.done}:
             # `take` finds what it needs, and opens a cancelled requirement anew.
-            frame.lane, frame.announced_by, frame.waits = frame.id, None, False
+            frame.lane, frame.announced_by, frame.is_waiting = frame.id, None, False
             self._mend(lifecycle.hold_call(self._frames.tx, frame.call_id))
             return
         code = frame.error_code

@@ -89,12 +89,12 @@ class Reconcile:
 
     step_id: str
     node: str
-    left: LeftOpen
+    open_call: LeftOpen
 
     @property
     def call(self) -> StepCall:
         """The call that was left open."""
-        execution = self.left.execution
+        execution = self.open_call.execution
         return StepCall(execution.run_id, self.step_id, execution.tool_call_id)
 
 

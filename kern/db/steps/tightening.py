@@ -30,10 +30,12 @@ _ACTIVE_FRAMES = _steps.select().where(
 _ASKS_FIRST = "A worker whose code is stricter asks people before this step begins."
 
 
-def tighten(tx: Session, run: MutableRun, declared: DeclaredPolicy | None, now: datetime) -> None:
+def tighten(
+    tx: Session, run: MutableRun, worker_policy: DeclaredPolicy | None, now: datetime
+) -> None:
     """Have a run keep to what this worker declares, where that is stricter than what is pinned."""
-    policies.note_executing(tx, run, declared, now)
-    present = None if declared is None else declared.shape_of(run.component_id)
+    policies.note_executing(tx, run, worker_policy, now)
+    present = None if worker_policy is None else worker_policy.shape_of(run.component_id)
     if present is None:
         return
     pin(tx, run, present, now)

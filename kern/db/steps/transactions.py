@@ -71,14 +71,14 @@ def begin(
     shape: Shape,
     now: datetime,
     *,
-    declared: DeclaredPolicy | None = None,
+    worker_policy: DeclaredPolicy | None = None,
 ) -> PipelineOutcome:
     """Open a run's pipeline, or return everything that is open in it; `shape` is the worker's."""
     run = lifecycle.lock(tx, run_id)
     if RunStatus(run.status).is_final:
         return PipelineOutcome(ended=True)
     run_timing.begin(run, now)
-    tighten(tx, run, declared, now)
+    tighten(tx, run, worker_policy, now)
     pin(tx, run, shape, now)
     frames = StoredFrames(tx, run, now)
     if frames.root() is None:
@@ -188,7 +188,7 @@ def finish(tx: Session, step: StepCall, token: str, finished: Finished, now: dat
         lifecycle.update_status(tx, run, now)
         return storing
     frames.lane = frame.lane
-    frame.waits = False
+    frame.is_waiting = False
     machine = Machine(frames)
     if finished.outcome is ToolOutcome.result:
         machine.worked(frame, finished.content, stop=finished.stop)
@@ -256,12 +256,12 @@ def _execution(frames: StoredFrames, frame: MutableStep, begin_call: _Begin) -> 
         return None
     call = begin_call(frames.tx, frame.call_id or "")
     if isinstance(call, Settled):
-        return _settled(frames, frame, call)
-    frame.waits = False
+        return _precondition(frames, frame, call)
+    frame.is_waiting = False
     return Execute(frame.id, frame.node, call, _facts(frames))
 
 
-def _settled(frames: StoredFrames, frame: MutableStep, call: Settled) -> Task | None:
+def _precondition(frames: StoredFrames, frame: MutableStep, call: Settled) -> Task | None:
     """Return what comes before a step's function is executed; None if the frame has to be asked."""
     if call.active_token is not None or call.is_superseded:
         return InProgress(call.active_token)
@@ -271,7 +271,7 @@ def _settled(frames: StoredFrames, frame: MutableStep, call: Settled) -> Task | 
         return NoPlace()
     if call.gate is None:
         return None
-    frame.waits = True
+    frame.is_waiting = True
     pause_or_widen(frames)
     return _announcement(frames, frame)
 
@@ -280,7 +280,7 @@ def _evaluation(frames: StoredFrames, frame: MutableStep, phase: Phase) -> Evalu
     arguments, review = arguments_of(frames, frame), frames.shape.by_id[frame.node].review
     if phase is Phase.until:
         has_content = frame.last_id is not None
-        arguments["input"] = frames.content(frame) if has_content else frames.given(frame)
+        arguments["input"] = frames.content(frame) if has_content else frames.input_of(frame)
         arguments["iteration"] = frame.cursor - 1
     return Evaluate(
         step_id=frame.id,
@@ -336,7 +336,7 @@ def _outcome(frames: StoredFrames, lane_frames: Sequence[MutableStep]) -> Pipeli
 def _work_of(frames: StoredFrames, frame: MutableStep) -> Work:
     """Return what a frame waits for, as the workflow knows it."""
     work = Work(lane=frame.lane or frame.id, name=frame.name)
-    if frame.waits:
+    if frame.is_waiting:
         call_id = frame.gate_id if Phase(frame.phase).needs_person else frame.call_id
         return work.model_copy(update={"gate": pending_gate(frames.tx, call_id or "")})
     if frame.phase != Phase.work.value:

@@ -99,9 +99,9 @@ def begin(
     """
     run, call = _lock(tx, tool_call_id)
     requirements: list[RequirementRecord] = []
-    settled = _before_taking(tx, run, call, requirements, now)
-    if settled is not None:
-        return settled
+    precondition = _before_taking(tx, run, call, requirements, now)
+    if precondition is not None:
+        return precondition
     if claim is None:
         return Settled(needs_place=True)
     if call.token != claim.token and _is_older(claim, call, now):

@@ -149,16 +149,16 @@ def store(
     answer: Answer,
     now: datetime,
     *,
-    declared: DeclaredPolicy | None = None,
+    worker_policy: DeclaredPolicy | None = None,
 ) -> TurnOutcome:
     """Store an answer with its calls and requirements, or return the outcome stored before.
 
-    `declared` is the policy of the worker.
+    `worker_policy` is the policy of the worker.
     """
     run = lifecycle.lock(tx, run_id)
     if turn <= run.turn:
         return outcome_of(tx, run, turn)
-    policies.note_executing(tx, run, declared, now)
+    policies.note_executing(tx, run, worker_policy, now)
     unfinished = _unfinished(tx, run)
     if unfinished is not None:
         return unfinished
@@ -301,7 +301,7 @@ def _add_call(
 ) -> PlannedCall | None:
     """Store a call, and add its idempotency key to those of its turn."""
     frozen = arguments_digest(new.name, new.arguments)
-    key = new_key(tx, run, [], frozen, others=keys, is_first=run.turn == 1)
+    key = new_key(tx, run, [], frozen, beside=keys, is_first=run.turn == 1)
     keys.add(key)
     call = new_row(
         TOOL_CALLS,

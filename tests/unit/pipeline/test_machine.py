@@ -90,7 +90,7 @@ class Drive:
         return self.counts[frame.id, what]
 
     def serve(self, machine: Machine[MutableStep], frame: MutableStep) -> None:
-        spec, told = self.specs[frame.name], self.frames.given(frame)
+        spec, told = self.specs[frame.name], self.frames.input_of(frame)
         match Phase(frame.phase):
             case Phase.gate if spec.gate == "no":
                 machine.refused(frame, "no")

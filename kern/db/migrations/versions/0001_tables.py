@@ -253,12 +253,12 @@ def upgrade() -> None:
         sa.Column("announced_by", sa.String(), nullable=True),
         sa.Column("phase", sa.String(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("waits", sa.Boolean(), nullable=False),
+        sa.Column("is_waiting", sa.Boolean(), nullable=False),
         sa.Column("outcome", sa.String(), nullable=True),
         sa.Column("is_stopped", sa.Boolean(), nullable=False),
         sa.Column("is_ungated", sa.Boolean(), nullable=True),
         sa.Column("source", sa.String(), nullable=False),
-        sa.Column("given", sa.Text(), nullable=True),
+        sa.Column("input_value", sa.Text(), nullable=True),
         sa.Column("values", sa.Text(), nullable=True),
         sa.Column("chosen", sa.Text(), nullable=True),
         sa.Column("feedback", sa.Text(), nullable=True),
@@ -285,7 +285,7 @@ def upgrade() -> None:
     )
     op.create_index("kern_steps_by_lane", "kern_steps", ["lane", "phase"])
     op.create_index("kern_steps_by_number", "kern_steps", ["run_id", "number"])
-    op.create_index("kern_steps_by_phase", "kern_steps", ["run_id", "phase", "waits"])
+    op.create_index("kern_steps_by_phase", "kern_steps", ["run_id", "phase", "is_waiting"])
     op.create_index("kern_steps_by_announced_by", "kern_steps", ["announced_by"])
     op.create_table(
         "kern_tool_calls",

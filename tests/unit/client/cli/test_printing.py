@@ -45,7 +45,13 @@ def test_steps_stand_below_what_holds_them(capsys: pytest.CaptureFixture[str]) -
 def test_a_step_says_whether_it_waits(capsys: pytest.CaptureFixture[str]) -> None:
     for waits, child in [(True, "r1"), (False, "r1"), (True, None)]:
         step = StepExecution(
-            id="1", name="pay", node="pay", depth=1, phase="work", child_run_id=child, waits=waits
+            id="1",
+            name="pay",
+            node="pay",
+            depth=1,
+            phase="work",
+            child_run_id=child,
+            is_waiting=waits,
         )
         whole = StepExecution(id="0", name="all", node="all", phase="open")
         inside = step.model_copy(update={"parent_id": "0"})

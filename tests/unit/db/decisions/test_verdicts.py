@@ -28,7 +28,7 @@ FITS = {
     RequirementKind.user_feedback: {"choose", "reject"},
     RequirementKind.external_execution: {"result", "reject"},
     RequirementKind.unknown_outcome: {"happened", "run_again", "reject", "fail"},
-    RequirementKind.output_review: {"approve", "reject", "fail"},
+    RequirementKind.output_review: {"approve", "reject", "run_again", "fail"},
     RequirementKind.error: {"run_again", "skip", "fail", "reject"},
 }
 # What each verdict carries, so that only the pair is left to be refused.
