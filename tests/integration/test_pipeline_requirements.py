@@ -159,7 +159,7 @@ def test_an_output_is_done_again_with_the_note(runtime: Runtime) -> None:
     def draft(told: StepInput) -> str:
         return f"draft after {told.feedback!r}"
 
-    flow = pipeline(Step("draft", draft, human_review=REVIEW), exclaim)
+    flow = pipeline(Step("draft", draft, effect="read", human_review=REVIEW), exclaim)
     output = flow.run("hi")
     asked = only(output)
     assert asked.kind is RequirementKind.output_review
@@ -182,7 +182,7 @@ def test_an_edited_output_takes_the_place_of_the_steps_own(runtime: Runtime) -> 
 
 def test_revisions_have_an_end(runtime: Runtime) -> None:
     review = HumanReview(requires_output_review=True, max_revisions=1)
-    flow = pipeline(Step("draft", upper, human_review=review))
+    flow = pipeline(Step("draft", upper, effect="read", human_review=review))
     output = flow.run("hi")
     for _ in range(2):
         only(output).reject("no")
@@ -297,7 +297,7 @@ def test_containers_are_confirmed_too(runtime: Runtime) -> None:
 
 def test_silence_is_no_wish_for_another_try(runtime: Runtime) -> None:
     review = HumanReview(requires_output_review=True, approval=Approval(due=timedelta(seconds=0.5)))
-    flow = pipeline(Step("draft", upper, human_review=review))
+    flow = pipeline(Step("draft", upper, effect="read", human_review=review))
     output = flow.continue_run(flow.run("hi").run_id)
     while not output.status.is_final:
         output = flow.continue_run(output.run_id)

@@ -375,7 +375,7 @@ def test_the_last_note_of_a_review_is_kept_for_the_retry(runtime: Runtime) -> No
         return f"draft {len(told)}"
 
     review = HumanReview(requires_output_review=True, on_reject="retry")
-    flow = pipeline(Step("write", write, human_review=review))
+    flow = pipeline(Step("write", write, effect="read", human_review=review))
     output = flow.run("hi")
     rejected = 0
     while output.is_paused:
