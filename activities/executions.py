@@ -29,7 +29,7 @@ from kern.db.turns import calls
 from kern.db.turns.attempts import Claim, Execution, LeftOpen, Settled
 from kern.errors import KernError, NotFound
 from kern.process.checkpoints import reach
-from kern.process.logs import get_logger
+from kern.process.logs import get_logger, places_of
 from kern.process.settings import DEFAULT_TOOL_SLOTS
 from kern.tools.reconciling import DidNotHappen, Happened, OutcomeRules
 from kern.values.attempts import BEAT_SECONDS, UnknownReason
@@ -178,6 +178,8 @@ class Executions:
             await attempt.give_back(_NOT_BEGUN, is_begun=False)
             raise try_again("not_begun", "Another attempt has taken the call")
         reach(f"{attempt.checkpoint}.after_effect")
+        if isinstance(ended, Raised):
+            _note_failure(attempt.execution, ended.error)
         if is_once and isinstance(ended, Raised) and attempt.rules.are_open(ended.error):
             return await self._find_out(attempt, UnknownReason.raised, ended.error)
         await self._store(attempt, ended)
@@ -342,6 +344,19 @@ async def _report(attempt: Attempt[Result], waiting: asyncio.Future[Ended[Result
             await attempt.ask_about_outcome(UnknownReason.raised, text)
         else:
             await attempt.end(ended, is_active=False)
+
+
+def _note_failure(execution: Execution, error: BaseException) -> None:
+    """Log what the code raised and where, without words and values, which may be anybody's."""
+    _log.warning(
+        "code_raised",
+        run_id=execution.run_id,
+        session_id=execution.session_id,
+        name=execution.name,
+        error=f"{type(error).__module__}.{type(error).__qualname__}",
+        attempt=f"{execution.attempt} of {execution.retries + 1}",
+        at=places_of(error),
+    )
 
 
 async def _drop_following(attempt: Attempt[Result], ending: asyncio.Task[None]) -> None:

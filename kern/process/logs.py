@@ -1,7 +1,8 @@
 """Kern's loggers: standard logging underneath, an event and key-value pairs on top.
 
 A library says nothing unless it is asked to: only warnings reach a script that configures no
-logging. Texts of models, people and tools are logged at DEBUG at most, and secrets never.
+logging. Texts of models, people and tools are logged at DEBUG at most, and secrets never. What a
+model's server says of its own failure is logged, with control characters spelled out.
 """
 
 import json
@@ -16,6 +17,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 _FIELDS = "kern_fields"
 _TEMPORAL = "temporalio"
+_MOST_PLACES = 5
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -62,15 +64,34 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
             if record.name.startswith(_TEMPORAL) and not logging.root.isEnabledFor(logging.DEBUG):
                 line["exception"] = _without_words(record.exc_info[1])
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return printable(json.dumps(line, default=str, ensure_ascii=False))
+
+
+def printable(text: str) -> str:
+    """Return a text in which what could steer a terminal, or begin a line, is spelled out.
+
+    The spelling is that of JSON, so a JSON text stays one.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
+def places_of(error: BaseException) -> str:
+    """Return where an exception was raised, the innermost place first, without any values."""
+    frames = traceback.extract_tb(error.__traceback__)[-_MOST_PLACES:]
+    return ", ".join(
+        f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in reversed(frames)
+    )
 
 
 def _temporal_fields(record: logging.LogRecord) -> dict[str, object]:
-    """Return what Temporal's own record says of a run: its workflow's id is the run's."""
+    """Return what Temporal's own record says of a run: its workflow's id ends with the run's."""
     for attribute in ("temporal_activity", "temporal_workflow"):
         details = getattr(record, attribute, None)
         if isinstance(details, Mapping) and "workflow_id" in details:
-            return {"run_id": details["workflow_id"]}
+            # `kern:<installation>:<run>`, and a run's id may have colons of its own.
+            return {"run_id": str(details["workflow_id"]).split(":", 2)[-1]}
     return {}
 
 
@@ -94,6 +115,8 @@ def _hand_over(
     fields = dict(event)
     exc_info = fields.pop("exc_info", None)
     name = fields.get("event", "")
-    pairs = " ".join(f"{key}={value!s}" for key, value in fields.items() if key != "event")
+    pairs = printable(
+        " ".join(f"{key}={value!s}" for key, value in fields.items() if key != "event")
+    )
     text = f"{name} {pairs}".strip()
     return (text,), {"extra": {_FIELDS: fields}, "exc_info": exc_info}

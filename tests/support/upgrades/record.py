@@ -2,7 +2,8 @@
 
     python -m tests.support.upgrades.record FILE
 
-`FILE` is a SQLite database with the newest tables; `more_rows` adds to one what the first revisions' rows lack.
+`FILE` is a SQLite database with the newest tables; `more_rows` adds to one what the first
+revisions' rows lack.
 """
 
 import json

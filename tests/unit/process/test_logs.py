@@ -1,0 +1,49 @@
+"""What reaches a log: nothing that steers a terminal, and no line that somebody else wrote."""
+
+import json
+import logging
+
+import pytest
+
+from kern.process.logs import JsonFormatter, get_logger, places_of, printable
+
+EVIL = "\x1b[2J\x1b[1;31mAPPROVED\x1b[0m\nrun_completed run_id=01\u2028all is well\u202e\x07\x9b"
+
+
+def test_text_of_a_record_cannot_steer_or_forge(caplog: pytest.LogCaptureFixture) -> None:
+    get_logger("kern.test").warning("provider_failed", why=EVIL, run_id="01")
+    [record] = caplog.records
+    text = record.getMessage()
+    assert text.isprintable()
+    assert "\\u001b[2J" in text
+    assert text.startswith("provider_failed why=")
+
+
+def test_a_json_line_is_one_line_and_holds_the_text(caplog: pytest.LogCaptureFixture) -> None:
+    get_logger("kern.test").warning("provider_failed", why=EVIL + "ü\U000e0041")
+    line = JsonFormatter().format(caplog.records[0])
+    assert line.isprintable()
+    assert json.loads(line)["why"] == EVIL + "ü\U000e0041"
+    assert "ü" in line
+
+
+def test_what_can_be_read_stays() -> None:
+    assert printable("Überweisung 5 € → dana 🎉") == "Überweisung 5 € → dana 🎉"
+
+
+def test_temporals_records_name_the_run(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("temporalio.activity")
+    logger.warning("x", extra={"temporal_activity": {"workflow_id": "kern:ab12:order:7"}})
+    assert json.loads(JsonFormatter().format(caplog.records[0]))["run_id"] == "order:7"
+
+
+def test_places_have_no_values() -> None:
+    def inner(secret: str) -> None:
+        raise ValueError(secret)
+
+    with pytest.raises(ValueError, match="hush") as caught:
+        inner("hush")
+    places = places_of(caught.value)
+    assert "test_logs.py" in places
+    assert "in inner" in places
+    assert "hush" not in places
