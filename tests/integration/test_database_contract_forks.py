@@ -379,7 +379,16 @@ def test_copies_know_every_column_of_what_they_copy() -> None:
     assert set(RUNS.table.c.keys()) == {
         *("id", "session_id", "parent_run_id", "root_run_id", "ancestors", "path"),
         *("forked_from", "user_id", "requester", "component_id"),
-        *("policy", "executed_policy", "shape", "steps_opened", "steps_known", "steps_done"),
+        *(
+            "idempotency_key",
+            "outage",
+            "policy",
+            "executed_policy",
+            "shape",
+            "steps_opened",
+            "steps_known",
+            "steps_done",
+        ),
         *("component_kind", "number", "status", "retries"),
         *("is_queued", "is_streamed", "is_summarised"),
         *("input", "content"),

@@ -100,7 +100,7 @@ def test_a_reviewer_is_told_what_would_be_done_again(
     question = only(output).question or ""
     assert question.startswith("Fine?")
     assert "send (done)" in question
-    only(output).reject("better")
+    only(output).run_again("better")
     output = go_on(flow, output)
     assert "send (done) 2 times" in (only(output).question or "")
     assert ledger.lines == ["sent", "sent"]

@@ -86,7 +86,7 @@ def test_a_verdict_without_a_decision_runs_nothing(runtime: Runtime, paid: Paid)
         " SET status = 'resolved', verdict = 'approve', resolved_by = 'eve'",
     )
     sql(runtime, "UPDATE kern_tool_calls SET approved_digest = digest")
-    sql(runtime, "UPDATE kern_steps SET waits = 0")
+    sql(runtime, "UPDATE kern_steps SET is_waiting = false")
     handle = handle_of(runtime, output.run_id)
 
     async def wake() -> None:
@@ -272,7 +272,7 @@ def test_a_step_is_done_again_only_with_what_was_approved(
     flow = pipeline(Step("outer", inner, human_review=review))
     output = flow.run("40")
     output = flow.continue_run(output.run_id, [only(output).confirm(by="dana")])
-    asked = only(output).reject("again", by="dana")
+    asked = only(output).run_again("again", by="dana")
     sql(runtime, "UPDATE kern_runs SET input = '4000'")
     assert is_refused(flow.continue_run(output.run_id, [asked]))
     assert len(paid.lines) == 1
