@@ -49,7 +49,9 @@ def check_effects(last: Snapshot) -> None:
 
 
 def _check_lines(call: ToolCallRow, lines: Sequence[Line]) -> None:
-    assert {line.key for line in lines} <= {call.id}, "a repetition had another idempotency key"
+    assert {line.key for line in lines} <= {call.idempotency_key}, (
+        "a repetition had another idempotency key"
+    )
     assert {line.order_id for line in lines} <= {str(call.arguments["order_id"])}
 
 

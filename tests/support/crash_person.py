@@ -1,5 +1,6 @@
 """The person whom a run waits for: decides, says truthfully what became of calls, and remembers."""
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,7 @@ from kern.client.processes.services import Services
 from kern.contracts.viewer import OPERATOR
 from kern.db.engine.tables import EventRow, RequirementRow
 from kern.db.reading.run_outputs import requirement_of
-from kern.errors import AlreadyResolved
+from kern.errors import AlreadyResolved, StillRunning
 from kern.requirements import Requirement
 from tests.support.crash_app import read
 
@@ -56,12 +57,15 @@ class Person:
 
     async def _say_what_happened(self, seen: Requirement) -> None:
         lines = read(self._ledger)
-        if any(line.tool_call_id == seen.tool_call_id for line in lines):
+        key = "" if seen.attempt is None else seen.attempt.idempotency_key
+        if any(line.key == key for line in lines):
             # A step passes on what it was given.
             result = seen.arguments.get("input", f"{seen.tool_name} happened")
             await self.submit(seen.mark_happened(result, by="erin"))
         else:
-            await self.submit(seen.run_again(by="erin"))
+            # The attempt may be alive, and ends by itself then.
+            with suppress(StillRunning):
+                await self.submit(seen.run_again(by="erin"))
 
     async def _see(self, row: RequirementRow) -> Requirement:
         return await self._services.db.read(lambda tx: requirement_of(tx, row))

@@ -51,7 +51,8 @@ class Ledger:
 
     def say(self, asked: Requirement) -> None:
         """Say truthfully what became of a step."""
-        happened = [content for key, content in self.lines if key == asked.tool_call_id]
+        own_key = "" if asked.attempt is None else asked.attempt.idempotency_key
+        happened = [content for key, content in self.lines if key == own_key]
         if happened:
             asked.mark_happened(happened[0], by="erin")
         else:

@@ -60,7 +60,8 @@ class Slow(Attempt[str]):
 
 
 async def test_a_result_is_stored_though_its_activity_is_cancelled_again_and_again() -> None:
-    executions, attempt, ends = Executions(memory_with_tables()), Slow(), threading.Event()
+    database = memory_with_tables()
+    executions, attempt, ends = Executions(database), Slow(), threading.Event()
 
     def pay() -> str:
         ends.wait(30)
@@ -80,6 +81,7 @@ async def test_a_result_is_stored_though_its_activity_is_cancelled_again_and_aga
         await attempt.ended.wait()
     assert attempt.stored == [Returned("paid")]
     executions.close()
+    database.close()
 
 
 async def test_what_was_taken_by_an_activity_that_is_being_stopped_is_in_no_doubt() -> None:

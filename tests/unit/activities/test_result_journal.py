@@ -2,6 +2,8 @@
 
 import asyncio
 import stat
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -28,8 +30,9 @@ def result_of(db: Store, call_id: str, token: str) -> CallResult:
 
 
 @pytest.fixture
-def stored() -> Stored:
-    return Stored(memory_with_tables())
+def stored() -> Iterator[Stored]:
+    with closing(memory_with_tables()) as database:
+        yield Stored(database)
 
 
 async def test_a_result_is_stored_once_the_database_is_back(
