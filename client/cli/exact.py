@@ -15,8 +15,10 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
-from pydantic import JsonValue
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 _IGNORED = (
     (0x00AD, 0x00AD),
@@ -59,12 +61,12 @@ def spelled(text: str) -> str:
     )
 
 
-def exact(value: JsonValue) -> str:
+def exact(value: "JsonValue") -> str:
     """Return a JSON value on one line, with nothing left out, joined or collapsed."""
     return spelled(json.dumps(value, ensure_ascii=False))
 
 
-def shortened(value: JsonValue, limit: int) -> str:
+def shortened(value: "JsonValue", limit: int) -> str:
     """Return a JSON value of about `limit` characters, which says what it leaves out."""
     whole = exact(value)
     if len(whole) <= limit:
@@ -80,7 +82,7 @@ def shortened(value: JsonValue, limit: int) -> str:
 
 
 def call_text(
-    name: str | None, arguments: Mapping[str, JsonValue], *, limit: int | None = None
+    name: str | None, arguments: "Mapping[str, JsonValue]", *, limit: int | None = None
 ) -> str:
     """Return a call as it would be written; `limit` shortens each value, and never the call."""
     parameters = ", ".join(

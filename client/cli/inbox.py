@@ -129,7 +129,7 @@ def _known_of(item: Requirement) -> str:
 def proposal_lines(item: Requirement) -> list[str]:
     """Say in a line each what people have proposed, and how many of how many."""
     return [
-        f"{proposal.approvals} of {proposal.quorum}  {_proposal(item, proposal)} "
+        f"{proposal.approvals} of {proposal.quorum} {_proposal(item, proposal)} "
         f"(by {', '.join(one_line(name) for name in proposal.by)}, {proposal.digest[:_DIGEST]})"
         for proposal in item.proposals
     ]

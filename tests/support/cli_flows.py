@@ -11,7 +11,7 @@ def shout(told: StepInput) -> str:
 
 def unlucky(told: StepInput) -> str:
     if not Path("luck").exists():
-        raise ConnectionError("no luck")
+        raise RuntimeError("no luck")
     return f"{told.previous_content}!"
 
 

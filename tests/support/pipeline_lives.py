@@ -72,7 +72,9 @@ class People:
         if spec.review == "replace":
             asked.edit({"output": replaced(spec)})
         elif spec.review == "again" and self._count(asked) == 1:
-            asked.run_again(note(spec))
+            # A rejection does nothing again that must happen only once.
+            does_again = spec.on_reject is None
+            asked.run_again(note(spec)) if does_again else asked.reject(note(spec))
         elif spec.review == "no":
             asked.reject(note(spec))
         else:

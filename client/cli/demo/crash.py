@@ -76,7 +76,7 @@ class _Steps:
         first.kill()
         first.wait()
         self._say(f"You approve, and process {first.pid} is killed with SIGKILL right after.")
-        paid = count(len(entries(key=item.tool_call_id)), "refund")
+        paid = count(len(_paid_by(output)), "refund")
         self._say(f"No worker runs. The decision is stored; the ledger holds {paid} of this run.")
         with demo_worker() as second:
             self._say(f"Another worker runs, as process {second.pid}. Nobody repeats the decision.")
@@ -107,7 +107,7 @@ class _Steps:
 
     def _say_end(self, output: RunOutput) -> None:
         self._say(f"The run is {output.status.value}: {one_line(text_of(output))}")
-        paid = [refund for call in output.tools for refund in entries(key=call.id)]
+        paid = _paid_by(output)
         colour = "bold green" if len(paid) == 1 else "bold red"
         say("")
         say(
@@ -120,9 +120,14 @@ class _Steps:
         say(styled(f"{self._number:>2}  ", "bold"), text)
 
 
+def _paid_by(output: RunOutput) -> list[dict[str, object]]:
+    """Return the refunds of a run, which the ledger knows by the keys of its calls."""
+    return [refund for call in output.tools for refund in entries(key=call.idempotency_key)]
+
+
 def settle(item: Requirement) -> str:
     """Resolve a call with an unknown outcome by what the ledger shows; return that as text."""
-    paid = entries(key=item.tool_call_id)
+    paid = entries(key="" if item.attempt is None else item.attempt.idempotency_key)
     if not paid:
         item.run_again("The ledger does not hold it.", system_user())
         return "The ledger does not hold the refund: run it again."

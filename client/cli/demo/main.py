@@ -94,7 +94,7 @@ def _say_end(output: RunOutput) -> None:
                 done = f"{DONE[item.resolution.verdict]} by {one_line(item.resolution.by)}"
                 say(styled(f"       {done}: the run goes on by itself.", "dim"))
         say(styled("Agent  ", "bold"), one_line(text_of(output)))
-    keys = [call.id for call in output.tools]
+    keys = [call.idempotency_key for call in output.tools]
     paid = [entry for entry in entries() if entry["key"] in keys]
     say(styled("Ledger ", "bold"), f"{count(len(paid), 'refund')} paid by this run ({ledger()})")
     print_next_steps(output.run_id)
