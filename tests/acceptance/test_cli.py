@@ -190,7 +190,7 @@ def test_only_candidates_decide_and_all_of_a_quorum(kern: Cli, db: SqliteStore) 
     )
     assert "1 more approval" in kern("approve", wire.requirement_id, "--by", "dana").out
     assert "(1 of 2 approvals)" in kern("pending").out
-    assert "1 of 2  wire(amount=5.0) (by dana" in kern("show", wire.run_id).out
+    assert "1 of 2 wire(amount=5.0) (by dana" in kern("show", wire.run_id).out
     kern("approve", wire.requirement_id, "--by", "dana", code=5)
     assert LATER in kern("approve", wire.requirement_id, "--by", "eli").out
 

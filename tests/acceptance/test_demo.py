@@ -12,7 +12,7 @@ from kern.client.cli.demo.crash import settle
 from kern.client.server.process import birth_of
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call
-from kern.requirements import Requirement
+from kern.requirements import Requirement, UnknownAttempt, UnknownReason
 from kern.run import Message
 from kern.values.states import RequirementKind, Verdict
 from tests.support.cli import command, terminal
@@ -139,7 +139,8 @@ def test_a_torn_call_is_answered_from_the_ledger(
         agent.pay("5", 6.0, "EUR", key="call-1")
     item = Requirement(
         id="r", run_id="run", session_id="s", kind=RequirementKind.unknown_outcome,
-        tool_call_id="call-1", created_at=datetime.now(UTC),
+        attempt=UnknownAttempt(reason=UnknownReason.worker_lost, idempotency_key="call-1"),
+        created_at=datetime.now(UTC),
     )  # fmt: skip
     settle(item)
     assert item.draft is not None
