@@ -60,7 +60,7 @@ _SEARCH_SECONDS = 30.0
 # Most runs change more often than this. Asking about one that needs no help costs one request.
 _STALE_AFTER = timedelta(seconds=60)
 _CONCURRENT_DELIVERIES = 20
-_CONCURRENT_CHECKS = 10
+_CONCURRENT_CHECKS = 25
 # A cancellation is looked after for this long; until then Temporal may have forgotten it.
 _CANCELLED_WITHIN = timedelta(hours=1)
 _SUSPECTS = 100

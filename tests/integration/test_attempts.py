@@ -66,7 +66,13 @@ def test_a_worker_that_stops_asks_nobody_about_what_waits_for_a_place(
         ledger.add("paid")
         return "paid"
 
-    busy = scripted([Call("work"), "Done."], [held(ledger, free)])
+    @tool(effect="read")
+    def work() -> str:
+        ledger.add("began")
+        free.wait()
+        return "done"
+
+    busy = scripted([Call("work"), "Done."], [work])
     payer = scripted([Call("pay"), "Paid."], [pay])
     path = tmp_path / "kern.db"
     for _ in running(Runtime(few, sqlite_with_tables(path), registry), monkeypatch):

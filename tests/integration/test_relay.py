@@ -14,7 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from kern.client.server.embedded import status
 from kern.client.server.start import free_port
-from kern.client.temporal import connection
+from kern.client.temporal import connection, reconciling
 from kern.client.temporal.courier import Courier
 from kern.client.temporal.relay import Relay
 from kern.contracts.messages import RunCursor
@@ -440,8 +440,10 @@ async def test_a_run_that_breaks_its_check_holds_up_no_other(
 
 
 async def test_runs_that_rightly_take_long_never_hide_a_lost_one(
-    stored: Stored, temporal: Client, relay: Relay
+    stored: Stored, temporal: Client, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # No worker polls, so nobody answers.
+    monkeypatch.setattr(reconciling, "_QUERY_TIMEOUT", timedelta(milliseconds=100))
     slow = [accept(stored) for _ in range(2 * 100)]
     assert await relay.deliver_due() > 0
     lost = accept(stored)

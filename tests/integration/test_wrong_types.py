@@ -83,9 +83,9 @@ def valid_for(run: RunOutput) -> dict[str, object]:
     }
 
 
-def test_no_value_of_a_wrong_type_ends_in_a_raw_error(
-    runtime_on_each: Runtime, ledger: Ledger
-) -> None:
+def test_no_value_of_a_wrong_type_ends_in_a_raw_error(runtime: Runtime, ledger: Ledger) -> None:
+    """Before a database is asked, so one of them is enough; below, both are asked about ids."""
+    assert runtime is not None
     agent = scripted([Call("pay", amount=5), "Paid."], [paying(ledger)])
     workflow = Workflow(id=f"flow-{new_id()}", steps=[agent])
     functions = [getattr(inbox, name) for name in inbox.__all__ if name[0].islower()]
