@@ -26,7 +26,7 @@ goes on.
 _INTERRUPTED, _PIPE_CLOSED = 130, 141
 # Typer detects the shell by itself, and lets the options of completion name one where this is set.
 _COMPLETION = ("--show-completion", "--install-completion")
-_TAKES_A_SHELL = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"
+TAKES_A_SHELL = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 app = typer.Typer(
@@ -102,7 +102,7 @@ def execute(arguments: list[str]) -> int:
         # What is no text, as file names may be, would be refused by the database.
         words = [word.encode("utf-8", "replace").decode() for word in arguments or ["--help"]]
         if _names_a_shell(words):
-            os.environ[_TAKES_A_SHELL] = "1"
+            os.environ[TAKES_A_SHELL] = "1"
         result = typer.main.get_command(app).main(words, prog_name="kern", standalone_mode=False)
     except typer.TyperException as error:
         return _usage_error(error, as_json=as_json)

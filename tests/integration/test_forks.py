@@ -31,8 +31,10 @@ def lines_of(scene: str, home: Path, kind: str = "sqlite") -> list[str]:
     return done.stdout.splitlines()
 
 
-@_EACH
-@pytest.mark.parametrize("scene", ["agent", "multiprocessing"])
+@pytest.mark.parametrize(
+    ("scene", "kind"),
+    [("agent", "sqlite"), ("agent", "postgres"), ("multiprocessing", "sqlite")],
+)
 def test_a_forked_child_runs_components(scene: str, tmp_path: Path, kind: str) -> None:
     lines = lines_of(scene, tmp_path, kind)
     assert set(lines) == {"parent: Paid.", "child: Paid.", "ended: 0"}

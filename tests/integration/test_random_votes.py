@@ -128,7 +128,7 @@ def play(stored: Stored, quorum: int, on_expiry: OnExpiry, history: list[Act]) -
 
 @example(1, OnExpiry.reject, [Act("approve", "ann"), BEGUN, Act("retry"), WITHDRAWN, Act("begin")])
 @example(1, OnExpiry.reject, [Act("approve", "ann"), BEGUN, Act("give_back"), WITHDRAWN])
-@settings(max_examples=250, deadline=None, suppress_health_check=_CHECKS, database=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=_CHECKS, database=None)
 @given(quorum=st.integers(1, 3), on_expiry=st.sampled_from(list(OnExpiry)), history=_HISTORIES)
 def test_votes_come_to_what_a_plain_model_says(
     kept: Stored, quorum: int, on_expiry: OnExpiry, history: list[Act]

@@ -1,12 +1,13 @@
 """The page of the command line: what each command's `--help` prints."""
 
+import os
 from collections.abc import Iterator
 
 import typer
 from typer._click.core import Command
 from typer.core import TyperGroup
 
-from kern.client.cli.main import app
+from kern.client.cli.main import TAKES_A_SHELL, app
 
 _WIDTH = 96
 _INTRODUCTION = """\
@@ -20,6 +21,8 @@ last six characters or more.
 
 def page() -> str:
     """Return the page."""
+    # A command that named a shell may have been executed in this process.
+    os.environ.pop(TAKES_A_SHELL, None)
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
     return _INTRODUCTION + "".join(_sections(group, "kern"))
