@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return _LONGEST_FIRST.index(name) if name in _LONGEST_FIRST else len(_LONGEST_FIRST)
 
     items.sort(key=rank)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interrupted_finalisers_are_no_errors() -> Iterator[None]:
+    """Overlook what a machine with too little CPU does to a finaliser.
+
+    Temporal's SDK interrupts workflow code that has not yielded for two seconds, and the task is
+    executed again. Where the interruption meets a finaliser, Python can only report it.
+    """
+    report = sys.unraisablehook
+
+    def overlook(unraisable: "sys.UnraisableHookArgs") -> None:
+        if unraisable.exc_type.__name__ != "_InterruptDeadlockError":
+            report(unraisable)
+
+    sys.unraisablehook = overlook
+    yield
+    sys.unraisablehook = report
 
 
 @pytest.fixture(autouse=True)
