@@ -8,6 +8,7 @@ A tool that waits for a run of its own leaves its place for as long: the run may
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -23,10 +24,10 @@ class Places:
 
     def __init__(self, count: int) -> None:
         self._free = count
-        self._queue: list[asyncio.Future[None]] = []
+        self._queue: deque[asyncio.Future[None]] = deque()
 
     def try_take(self) -> "Place | None":
-        """Take a place if one is free and nobody waits for it."""
+        """Take a place if one is free; none is while somebody waits for it."""
         if self._free <= 0:
             return None
         self._free -= 1
@@ -35,31 +36,27 @@ class Places:
     async def take(self) -> "Place":
         """Wait for a place, first come first served."""
         place = self.try_take()
-        while place is None:
-            turn = asyncio.get_running_loop().create_future()
-            self._queue.append(turn)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn in self._queue:
-                    self._queue.remove(turn)
-                else:
-                    self._wake()
-                raise
-            place = self.try_take()
-        return place
+        if place is not None:
+            return place
+        turn = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                # The place was handed over already.
+                self.give_back()
+            raise
+        return Place(self)
 
     def give_back(self) -> None:
-        """Have one more place."""
-        self._free += 1
-        self._wake()
-
-    def _wake(self) -> None:
-        while self._queue and self._free > 0:
-            turn = self._queue.pop(0)
+        """Hand a place to whoever has waited longest, or have one more."""
+        while self._queue:
+            turn = self._queue.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
+        self._free += 1
 
 
 class Place:

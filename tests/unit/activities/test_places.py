@@ -44,6 +44,32 @@ async def test_who_stops_waiting_leaves_the_turn_to_the_next() -> None:
     assert gone.cancelled()
 
 
+async def test_a_place_that_is_given_back_goes_to_who_waits_longest() -> None:
+    places = Places(1)
+    held = places.try_take()
+    assert held is not None
+    waiting = asyncio.create_task(places.take())
+    await asyncio.sleep(0)
+    held.leave()
+    # It has not come to run yet, and its place is its own all the same.
+    assert places.try_take() is None
+    (await waiting).leave()
+    assert places.try_take() is not None
+
+
+async def test_who_is_cancelled_while_waiting_takes_no_place_along() -> None:
+    places = Places(1)
+    held = places.try_take()
+    assert held is not None
+    gone = asyncio.create_task(places.take())
+    await asyncio.sleep(0)
+    gone.cancel()
+    held.leave()
+    await asyncio.wait([gone])
+    assert places.try_take() is not None
+    assert places.try_take() is None
+
+
 async def test_code_that_waits_for_a_run_leaves_its_place() -> None:
     places = Places(1)
     place = places.try_take()
