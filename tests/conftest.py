@@ -99,9 +99,7 @@ def runtime(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Runtime]:
     """This process's runtime, on SQLite."""
-    yield from running(
-        Runtime(settings, sqlite_with_tables(tmp_path / "kern.db"), Registry()), monkeypatch
-    )
+    yield from _on_sqlite(settings, tmp_path, monkeypatch)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -121,9 +119,8 @@ def short_histories(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Runtime]:
     """This process's runtime, whose workflows continue as new after each turn or step."""
-    few = settings.model_copy(update={"turns_per_history": 1})
-    yield from running(
-        Runtime(few, sqlite_with_tables(tmp_path / "kern.db"), Registry()), monkeypatch
+    yield from _on_sqlite(
+        settings.model_copy(update={"turns_per_history": 1}), tmp_path, monkeypatch
     )
 
 
@@ -132,16 +129,20 @@ def narrow(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Runtime]:
     """This process's runtime, which executes one tool at a time."""
-    few = settings.model_copy(update={"tool_slots": 1})
-    yield from running(
-        Runtime(few, sqlite_with_tables(tmp_path / "kern.db"), Registry()), monkeypatch
-    )
+    yield from _on_sqlite(settings.model_copy(update={"tool_slots": 1}), tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     """What tools note of their effects."""
     return Ledger(tmp_path / "ledger")
+
+
+def _on_sqlite(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Runtime]:
+    database = sqlite_with_tables(tmp_path / "kern.db")
+    yield from running(Runtime(settings, database, Registry()), monkeypatch)
 
 
 def running(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:

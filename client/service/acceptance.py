@@ -7,8 +7,8 @@ caller who took such an error for a refusal would ask again, and have two runs. 
 the run, and says which of these it is.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 
 from kern.client.service.ports import Deliverer
 from kern.db.journal.outbox import Delivery
@@ -28,66 +28,62 @@ async def deliver(deliverer: Deliverer, delivery: Delivery) -> bool:
         return False
 
 
-@contextmanager
-def accepting_run(run_id: str) -> Generator[None]:
+def accepting_run(run_id: str) -> AbstractContextManager[None]:
     """Name the run in an error that leaves open whether it was accepted."""
-    try:
-        yield
-    except (Unavailable, DatabaseFailure) as error:
-        raise _about(
-            run_id,
-            error,
+    return _retold(
+        lambda error: (
             f"It is not known whether run {run_id!r} was accepted: {error} Try again with "
-            f"run_id={run_id!r}, which never starts a second run.",
-        ) from error
+            f"run_id={run_id!r}, which never starts a second run."
+        ),
+        run_id,
+    )
 
 
-@contextmanager
-def changing_run(run_id: str, change: str) -> Generator[None]:
+def changing_run(run_id: str, change: str) -> AbstractContextManager[None]:
     """Name the run in an error that leaves open whether a change of it was stored."""
-    try:
-        yield
-    except (Unavailable, DatabaseFailure) as error:
-        raise _about(
-            run_id,
-            error,
+    return _retold(
+        lambda error: (
             f"It is not known whether the {change} of run {run_id!r} was stored: {error} Read the "
-            f"run with get_run_output({run_id!r}) before you repeat it.",
-        ) from error
+            f"run with get_run_output({run_id!r}) before you repeat it."
+        ),
+        run_id,
+    )
 
 
-@contextmanager
-def deciding(requirement_ids: list[str]) -> Generator[None]:
+def deciding(requirement_ids: list[str]) -> AbstractContextManager[None]:
     """Name the requirements in an error that leaves open whether their decisions were stored."""
-    try:
-        yield
-    except (Unavailable, DatabaseFailure) as error:
-        names = ", ".join(map(repr, requirement_ids))
-        message = (
+    names = ", ".join(map(repr, requirement_ids))
+    return _retold(
+        lambda error: (
             f"It is not known whether the decision about requirement {names} was kept: {error} "
             "Read it again: if it is still pending, decide again; otherwise it stands."
         )
-        raise type(error)(message) from error
+    )
+
+
+def following(run_id: str, accepted: str = "run") -> AbstractContextManager[None]:
+    """Name the run in an error that comes after the acceptance; nothing has to be repeated."""
+    return _retold(
+        lambda error: (
+            f"The {accepted} was accepted, and run {run_id!r} continues by itself; do not repeat "
+            f"it. Only its outcome cannot be read: {error} Read it later with "
+            f"get_run_output({run_id!r})."
+        ),
+        run_id,
+    )
 
 
 @contextmanager
-def following(run_id: str, accepted: str = "run") -> Generator[None]:
-    """Name the run in an error that comes after the acceptance; nothing has to be repeated."""
+def _retold(message: Callable[[KernError], str], run_id: str | None = None) -> Generator[None]:
+    """Raise an outage or a failure of the database again, with another message and a run's id.
+
+    One that names its run already has been retold.
+    """
     try:
         yield
     except (Unavailable, DatabaseFailure) as error:
         if error.run_id is not None:
             raise
-        raise _about(
-            run_id,
-            error,
-            f"The {accepted} was accepted, and run {run_id!r} continues by itself; do not repeat "
-            f"it. Only its outcome cannot be read: {error} Read it later with "
-            f"get_run_output({run_id!r}).",
-        ) from error
-
-
-def _about(run_id: str, error: KernError, message: str) -> KernError:
-    named = type(error)(message)
-    named.run_id = run_id
-    return named
+        retold = type(error)(message(error))
+        retold.run_id = run_id
+        raise retold from error
