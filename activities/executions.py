@@ -23,7 +23,7 @@ from kern.activities.reconciliation import Findings
 from kern.activities.result_journal import ResultKeeper
 from kern.activities.starts import Start
 from kern.activities.tool_loop import Ended, NotBegun, Raised, Result, ToolLoop
-from kern.activities.tool_result import error_text
+from kern.activities.tool_result import raised_text
 from kern.db.engine.store import Store
 from kern.db.turns import calls
 from kern.db.turns.attempts import Claim, Execution, LeftOpen, Settled
@@ -237,7 +237,7 @@ class Executions:
                 await self._store(attempt, Raised(error))
                 return None
             case _:
-                text = None if error is None else error_text(error)
+                text = None if error is None else raised_text(error)
                 return await attempt.ask_about_outcome(reason, text, findings.evidence)
 
     async def _store(self, attempt: Attempt[Result], ended: Ended[Result]) -> None:
@@ -340,7 +340,7 @@ async def _report(attempt: Attempt[Result], waiting: asyncio.Future[Ended[Result
         if isinstance(ended, NotBegun):
             await attempt.give_back(_NOT_BEGUN, is_begun=False)
         elif is_once and isinstance(ended, Raised) and attempt.rules.are_open(ended.error):
-            text = error_text(ended.error)
+            text = raised_text(ended.error)
             await attempt.ask_about_outcome(UnknownReason.raised, text)
         else:
             await attempt.end(ended, is_active=False)

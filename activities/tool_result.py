@@ -43,7 +43,7 @@ def changes_of(state: SessionState) -> list[StateChange] | str:
     except InvalidInput as error:
         return str(error)
     except BaseException as error:  # noqa: BLE001  what is in the state may be the user's code
-        return _raised(error)
+        return raised_text(error)
 
 
 def result_text(value: object) -> str:
@@ -72,10 +72,11 @@ def result_json(value: object) -> JsonValue:
 
 def error_text(error: BaseException) -> str:
     """Return what a tool raised as a sentence for the model."""
-    return f"The tool failed: {_raised(error)}"[:_ERROR_TEXT]
+    return f"The tool failed: {raised_text(error)}"[:_ERROR_TEXT]
 
 
-def _raised(error: BaseException) -> str:
+def raised_text(error: BaseException) -> str:
+    """Return the type and the text of what code raised."""
     try:
         text = clean_text(str(error))
     except BaseException:  # noqa: BLE001  an error's own code may raise anything

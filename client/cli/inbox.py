@@ -126,6 +126,14 @@ def _known_of(item: Requirement) -> str:
     return "" if item.attempt is None else f" {item.attempt.sentence}"
 
 
+def attempt_lines(item: Requirement) -> list[str]:
+    """Say in a line each by what a call can be looked up, and what its reconciler has said."""
+    if item.attempt is None:
+        return []
+    key = f"idempotency key  {one_line(item.attempt.idempotency_key)}"
+    return [key, *(f"reconciler  {one_line(text)}" for text in item.attempt.evidence)]
+
+
 def proposal_lines(item: Requirement) -> list[str]:
     """Say in a line each what people have proposed, and how many of how many."""
     return [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from kern.client.cli.answers import field_value, json_or_text
-from kern.client.cli.inbox import proposal_lines, question_of
+from kern.client.cli.inbox import attempt_lines, proposal_lines, question_of
 from kern.client.cli.printing import console, one_line, say, show_value, styled
 from kern.client.service.decision_checks import misfit
 from kern.requirements import Requirement, UserInputField
@@ -47,6 +47,8 @@ def ask(item: Requirement, by: str, edits: Edits = _ANY) -> bool:
         edits: What an edit may be.
     """
     say(styled("Waiting for you: ", "bold yellow"), one_line(question_of(item)))
+    for line in attempt_lines(item):
+        say(f"  {line}")
     for line in proposal_lines(item):
         say(f"  proposed  {line}")
     while True:
@@ -160,8 +162,6 @@ def _error(item: Requirement, by: str) -> bool | None:
 
 
 def _unknown_outcome(item: Requirement, by: str) -> bool | None:
-    if item.attempt is not None:
-        say(item.attempt.sentence, f" Its idempotency key is {item.attempt.idempotency_key}.")
     say("Only you can find out whether it happened.")
     match _choose("h = it happened, a = run it again, f = fail the run, s = leave it open"):
         case "h":

@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from kern.client.cli import durations
 from kern.client.cli.access import perform
-from kern.client.cli.inbox import how_to_decide, proposal_lines, question_of
+from kern.client.cli.inbox import attempt_lines, how_to_decide, proposal_lines, question_of
 from kern.client.cli.printing import (
     count,
     indented,
@@ -209,6 +209,8 @@ def _inside(report: RunReport) -> None:
 
 def _requirement(report: RunReport, item: Requirement) -> None:
     say(styled(f"         asked  {show_time(item.created_at)}  {question_of(item)}", "dim"))
+    for line in attempt_lines(item):
+        say("         ", styled(line, "dim"))
     for earlier in item.earlier_calls:
         call = show_call(item.tool_name, earlier.arguments)
         say(

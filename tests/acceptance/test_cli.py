@@ -275,6 +275,17 @@ def test_a_call_with_an_unknown_outcome_is_settled_in_three_ways(
     assert "nobody knows" in story
 
 
+def test_whoever_looks_a_call_up_sees_its_key_and_what_the_reconciler_said(
+    kern: Cli, db: SqliteStore
+) -> None:
+    lost = seeds.torn(db, evidence=("12:00:00 UTC: the bank is closed", "still unknown"))
+    shown = kern("show", lost.run_id)
+    [requirement] = kern("show", lost.run_id, "--json").json["requirements"]
+    assert f"idempotency key  {requirement['attempt']['idempotency_key']}" in shown.out
+    assert "reconciler  12:00:00 UTC: the bank is closed" in shown.out
+    assert "reconciler  still unknown" in shown.out
+
+
 def test_what_an_attempt_came_to_after_a_person_said_otherwise_is_shown(
     kern: Cli, db: SqliteStore
 ) -> None:

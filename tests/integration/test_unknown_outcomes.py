@@ -75,7 +75,8 @@ def test_an_error_that_leaves_it_open_asks_a_person(
     assert requirement.kind is RequirementKind.unknown_outcome
     assert requirement.attempt is not None
     assert requirement.attempt.reason is UnknownReason.raised
-    assert type(error).__name__ in (requirement.attempt.error or "")
+    assert (requirement.attempt.error or "").startswith(type(error).__name__)
+    assert f"It raised {type(error).__name__}" in requirement.attempt.sentence
     assert requirement.attempt.begun_at is not None
     assert utc_now() - requirement.attempt.begun_at < timedelta(minutes=5)
     assert not requirement.attempt.is_executing

@@ -1,5 +1,6 @@
 """Runs that wait for people, written by Kern's own transactions; no server is needed for them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,11 +11,12 @@ from kern.contracts.requests import RunRequest
 from kern.db.engine.store import Store
 from kern.db.runs import accepting
 from kern.db.turns import calls, model_turns
-from kern.db.turns.attempts import Claim, Settled
+from kern.db.turns.attempts import Claim
 from kern.models.base import ModelResponse
 from kern.models.scripted import Call, ScriptedModel
 from kern.run import RequestedCall
 from kern.tools import Approval, ask_user, tool
+from kern.values.attempts import UnknownReason
 from kern.values.ids import new_id
 
 
@@ -74,14 +76,19 @@ def waiting(
     return Seeded(run_id, gate.requirement_id)
 
 
-def torn(db: Store) -> Seeded:
-    """Store a run whose worker died in the middle of a call that may not be repeated."""
+def torn(db: Store, evidence: Sequence[str] = ()) -> Seeded:
+    """Store a run whose worker died in the middle of a call that may not be repeated.
+
+    `evidence` is what the call's reconciler has said.
+    """
     run_id = new_id()
     call = _asked(db, Call("send", text="hello"), "Send it.", None, run_id).calls[0]
     now = datetime.now(UTC)
     db.write_now(lambda tx: calls.begin(tx, call.tool_call_id, Claim("first"), now))
-    found = db.write_now(lambda tx: calls.begin(tx, call.tool_call_id, Claim("second"), now))
-    assert isinstance(found, Settled)
+    lost = UnknownReason.worker_lost
+    found = db.write_now(
+        lambda tx: calls.ask_outcome(tx, call.tool_call_id, "first", lost, now, evidence=evidence)
+    )
     assert found.gate is not None
     return Seeded(run_id, found.gate.requirement_id)
 
