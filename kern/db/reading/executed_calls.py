@@ -8,11 +8,14 @@ Both statements read the latest runs of the session only, by index, so that they
 session of any length.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import (
+    ColumnElement,
     CompoundSelect,
+    Subquery,
     bindparam,
     func,
     literal_column,
@@ -27,6 +30,7 @@ from kern.db.engine.columns import JsonText
 from kern.db.engine.plain_rows import execute
 from kern.db.engine.records import RequirementRecord
 from kern.db.engine.typed_tables import RUNS, TOOL_CALLS
+from kern.db.reading.latest_runs import latest_runs
 from kern.requirements import EarlierCall
 from kern.run import Message
 from kern.values.states import (
@@ -112,17 +116,10 @@ def earlier_calls(tx: Session, row: RequirementRecord) -> list[EarlierCall]:
 
 @cache
 def _of_unfinished_runs() -> CompoundSelect[Any]:
-    latest = union_all(*(select(_latest(status)) for status in _NOT_COMPLETED)).subquery("latest")
+    runs = (select(latest_runs(status, _RUNS)) for status in _NOT_COMPLETED)
+    latest = union_all(*runs).subquery("latest")
     columns = (latest.c.number, latest.c.input, latest.c.status, *_COLUMNS)
-    of_runs = select(*columns).join_from(latest, _calls, _calls.c.run_id == latest.c.id)
-    below = (
-        select(*columns)
-        .join_from(latest, _children, _children.c.root_run_id == latest.c.id)
-        .join(_calls, _calls.c.run_id == _children.c.id)
-    )
-    calls = union_all(of_runs.where(_EXECUTED), below.where(_EXECUTED))
-    query: Any = calls.order_by(literal_column("call_id").desc())
-    return cast("CompoundSelect[Any]", query.limit(literal_column(str(_CALLS))))
+    return _latest_calls(latest, columns, _EXECUTED, _CALLS)
 
 
 @cache
@@ -137,27 +134,22 @@ def _with_tool() -> CompoundSelect[Any]:
     is_it = (
         (_calls.c.name == bindparam("name")) & (_calls.c.id != bindparam("this_call")) & _EXECUTED
     )
-    of_runs = select(*_COLUMNS).join_from(latest, _calls, _calls.c.run_id == latest.c.id)
+    return _latest_calls(latest, _COLUMNS, is_it, _EARLIER_CALLS)
+
+
+def _latest_calls(
+    runs: Subquery,
+    columns: Sequence[ColumnElement[Any]],
+    condition: ColumnElement[bool],
+    most: int,
+) -> CompoundSelect[Any]:
+    """Select the latest calls of root runs and of the runs below them, the latest first."""
+    of_runs = select(*columns).join_from(runs, _calls, _calls.c.run_id == runs.c.id)
     below = (
-        select(*_COLUMNS)
-        .join_from(latest, _children, _children.c.root_run_id == latest.c.id)
+        select(*columns)
+        .join_from(runs, _children, _children.c.root_run_id == runs.c.id)
         .join(_calls, _calls.c.run_id == _children.c.id)
     )
-    calls = union_all(of_runs.where(is_it), below.where(is_it))
+    calls = union_all(of_runs.where(condition), below.where(condition))
     query: Any = calls.order_by(literal_column("call_id").desc())
-    return cast("CompoundSelect[Any]", query.limit(literal_column(str(_EARLIER_CALLS))))
-
-
-def _latest(status: RunStatus) -> Any:  # noqa: ANN401  a subquery, whose type names its columns
-    query = (
-        select(_runs.c.id, _runs.c.number, _runs.c.input, _runs.c.status)
-        .where(
-            _runs.c.session_id == bindparam("session_id"),
-            _runs.c.status == status.value,
-            _runs.c.number < bindparam("before"),
-            _runs.c.number > 0,
-        )
-        .order_by(_runs.c.number.desc())
-        .limit(literal_column(str(_RUNS)))
-    )
-    return query.subquery(status.value)
+    return cast("CompoundSelect[Any]", query.limit(literal_column(str(most))))

@@ -14,7 +14,6 @@ from sqlalchemy import (
     CompoundSelect,
     Label,
     Subquery,
-    bindparam,
     cast,
     literal_column,
     null,
@@ -28,6 +27,7 @@ from kern.db.engine.plain_rows import execute
 from kern.db.engine.typed_tables import MESSAGES, REQUIREMENTS, RUNS
 from kern.db.reading import files
 from kern.db.reading.executed_calls import executed_in_unfinished_runs
+from kern.db.reading.latest_runs import latest_runs
 from kern.db.reading.run_outputs import message_of
 from kern.run import Message
 from kern.values.states import RequirementKind, RequirementStatus, RunStatus
@@ -87,7 +87,7 @@ def _messages_of_runs(window: Window) -> Subquery:
     """Select the messages of the latest completed runs."""
     # A completed run has two messages or more, and each of its turns has one or more.
     most = window.runs if window.messages is None else window.messages // 2 + 1
-    done = _latest(RunStatus.completed, most or 0)
+    done = latest_runs(RunStatus.completed, most or 0)
     query = select(
         done.c.number,
         *_messages.c,
@@ -104,7 +104,7 @@ def _messages_of_runs(window: Window) -> Subquery:
 
 def _open_questions() -> Subquery:
     """Select what the latest paused runs wait for."""
-    paused = _latest(RunStatus.paused, _PAUSED_RUNS)
+    paused = latest_runs(RunStatus.paused, _PAUSED_RUNS)
     columns = [
         (paused.c.input if column is _runs.c.input else column).label(name)
         for name, column in _QUESTION_COLUMNS.items()
@@ -116,22 +116,6 @@ def _open_questions() -> Subquery:
         .limit(literal_column(str(_PAUSED_QUESTIONS)))
     )
     return query.subquery("waiting")
-
-
-def _latest(status: RunStatus, most: int) -> Subquery:
-    query = (
-        select(_runs.c.id, _runs.c.number, _runs.c.turn, _runs.c.input)
-        .where(
-            _runs.c.session_id == bindparam("session_id"),
-            _runs.c.status == status.value,
-            _runs.c.number < bindparam("before"),
-            # Child runs have numbers below 0, and their answers are in their parents' messages.
-            _runs.c.number > 0,
-        )
-        .order_by(_runs.c.number.desc())
-        .limit(literal_column(str(most)))
-    )
-    return query.subquery(status.value)
 
 
 def _null(name: str, column: ColumnElement[Any]) -> Label[Any]:
