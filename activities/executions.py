@@ -1,8 +1,6 @@
 """Executes the code of calls in one process; `attempt.py` explains how attempts begin and end."""
 
 import asyncio
-import os
-import platform
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,6 +29,7 @@ from kern.errors import KernError, NotFound
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger, places_of
 from kern.process.settings import DEFAULT_TOOL_SLOTS
+from kern.process.worker_names import own_worker_name
 from kern.tools.reconciling import DidNotHappen, Happened, OutcomeRules
 from kern.values.attempts import BEAT_SECONDS, UnknownReason
 from kern.values.states import Effect
@@ -69,7 +68,7 @@ class Executions:
         self.places = Places(places)
         self.results = results or ResultKeeper(db)
         self._db = db
-        self._worker = f"{os.getpid()}@{platform.node()}"
+        self._worker = own_worker_name()
         self._tools = ToolLoop()
         self._late: set[asyncio.Task[None]] = set()
         self._live: dict[str, _LiveAttempt] = {}

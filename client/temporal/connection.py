@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import socket
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
@@ -21,6 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from kern.client.temporal import logs
 from kern.client.temporal.sandbox import sandboxed
 from kern.errors import InvalidInput, KernError, Unavailable
+from kern.process.worker_names import own_worker_name
 from kern.workflows.agent_run import AgentRun
 from kern.workflows.pipeline_run import PipelineRun
 from kern.workflows.session_naming import NameSession
@@ -89,7 +89,7 @@ async def connect(address: str | None = None, *, lazy: bool = False) -> Client:
         # The SDK waits for ever for a server that accepts the connection and never answers.
         async with asyncio.timeout(_CONNECT_SECONDS):
             return await Client.connect(
-                **config, plugins=[KernPlugin()], identity=_identity(), lazy=lazy
+                **config, plugins=[KernPlugin()], identity=own_worker_name(), lazy=lazy
             )
     except (RPCError, RuntimeError, TimeoutError) as error:
         where = config.get("target_host", "")
@@ -138,10 +138,6 @@ def _unusable(why: object) -> InvalidInput:
         f"Temporal's settings cannot be used: {why}. Check the environment's TEMPORAL_ADDRESS, "
         "TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE and TEMPORAL_TLS_*."
     )
-
-
-def _identity() -> str:
-    return f"{os.getpid()}@{socket.gethostname()}"
 
 
 # Errors of the SDK's native part come as Rust's debug text, with the cause as a quoted string.

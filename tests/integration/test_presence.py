@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kern.activities.executions import Executions
 from kern.agent import Agent
 from kern.client.processes.presence import Presence
 from kern.components.policies import policy_of
@@ -63,6 +64,8 @@ def test_a_worker_is_listed_until_it_stops(stored: Stored) -> None:
 
     (worker,) = asyncio.run(work())
     assert worker.policies == {"support": policy_of(own).policy.digest}
+    # As the attempts of its calls name it.
+    assert worker.name == Executions(stored.database).claim("token").worker
     assert present(stored) == []
 
 

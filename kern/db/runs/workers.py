@@ -14,6 +14,7 @@ from kern.db.engine.plain_rows import add, execute
 from kern.db.engine.typed_tables import WORKERS
 from kern.db.runs import policies
 from kern.pipeline.strictness import DeclaredPolicy
+from kern.process.worker_names import worker_name
 
 BEAT_SECONDS = 15.0
 # A worker that has not reported for this long is considered gone.
@@ -79,7 +80,7 @@ def leave(tx: Session, worker_id: str) -> None:
 def present_workers(tx: Session, now: datetime) -> list[WorkerPolicies]:
     """Return the workers that reported lately, the oldest first."""
     return [
-        WorkerPolicies(name=f"{row.host}:{row.process}", policies=row.policies)
+        WorkerPolicies(name=worker_name(row.process, row.host), policies=row.policies)
         for row in execute(tx, _PRESENT, since=now - _GONE_AFTER)
     ]
 
