@@ -250,7 +250,6 @@ class Executions:
 
     async def begin(
         self,
-        db: Store,
         take: Callable[[Session], BeginResult],
         execution_of: Callable[[BeginResult], Execution | None],
         token: str,
@@ -262,18 +261,19 @@ class Executions:
         this activity is cancelled meanwhile, a call that was taken is given back.
 
         Args:
-            db: The database that has the call.
             take: The transaction.
             execution_of: Returns the call in the transaction's result, if one was taken.
             token: The id of the attempt.
         """
-        writing = asyncio.ensure_future(db.write(take))
+        writing = asyncio.ensure_future(self._db.write(take))
 
         async def give_back() -> None:
             execution, now = execution_of(await writing), datetime.now(UTC)
             if execution is not None:
                 call_id, why = execution.tool_call_id, _NOT_BEGUN
-                await db.write(lambda tx: calls.release(tx, call_id, token, why, now, begun=False))
+                await self._db.write(
+                    lambda tx: calls.release(tx, call_id, token, why, now, begun=False)
+                )
 
         with self.holding(token):
             try:

@@ -119,7 +119,7 @@ class Visit:
             )
 
         reach(before)
-        task = await self._executions.begin(self._db, store_and_take, _execution_of, token)
+        task = await self._executions.begin(store_and_take, _execution_of, token)
         reach(after)
         self.token, self._next_token = token, ""
         return task

@@ -141,7 +141,7 @@ class ToolCalls:
             calls.begin, tool_call_id=ask.tool_call_id, claim=claim, now=datetime.now(UTC)
         )
         reach("tool_call.before_begin")
-        result = await self._executions.begin(self._db, take, _execution_of, token)
+        result = await self._executions.begin(take, _execution_of, token)
         reach("tool_call.after_begin")
         return result
 

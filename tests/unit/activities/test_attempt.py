@@ -97,7 +97,7 @@ async def test_what_was_taken_by_an_activity_that_is_being_stopped_is_in_no_doub
     def taken(begun: Execution | Settled) -> Execution | None:
         return begun if isinstance(begun, Execution) else None
 
-    activity = asyncio.create_task(executions.begin(database, begin, taken, "token"))
+    activity = asyncio.create_task(executions.begin(begin, taken, "token"))
     await asyncio.sleep(0)
     for _ in range(2):
         activity.cancel()
