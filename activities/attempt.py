@@ -28,7 +28,7 @@ result that the database cannot take is kept until it can (`result_journal.py`).
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -97,11 +97,11 @@ class Attempt(ABC, Generic[Result]):
         `is_active`: the activity still runs, and continues with what follows.
         """
 
-    def is_still_held(self) -> bool:
+    def is_still_held(self, lease: timedelta) -> bool:
         """Whether the call's row names this attempt, right before its code begins."""
         now = datetime.now(UTC)
         return self._db.write_now(
-            lambda tx: calls.may_begin(tx, self.execution.tool_call_id, self.token, now)
+            lambda tx: calls.may_begin(tx, self.execution.tool_call_id, self.token, now, lease)
         )
 
     async def drop_following(self) -> None:

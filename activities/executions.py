@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -31,7 +31,7 @@ from kern.process.logs import get_logger, places_of
 from kern.process.settings import DEFAULT_TOOL_SLOTS
 from kern.process.worker_names import own_worker_name
 from kern.tools.reconciling import DidNotHappen, Happened, OutcomeRules
-from kern.values.attempts import BEAT_SECONDS, UnknownReason
+from kern.values.attempts import DEFAULT_LEASE, UnknownReason, beat_seconds_of, has_lease
 from kern.values.states import Effect
 
 _log = get_logger("kern.attempts")
@@ -60,13 +60,19 @@ class Executions:
         db: The database that has the calls.
         places: How many are executed at once.
         results: Stores what they ended with.
+        lease: For how long after a beat nothing may be executed in an attempt's place.
     """
 
     def __init__(
-        self, db: Store, places: int = DEFAULT_TOOL_SLOTS, results: ResultKeeper | None = None
+        self,
+        db: Store,
+        places: int = DEFAULT_TOOL_SLOTS,
+        results: ResultKeeper | None = None,
+        lease: timedelta = DEFAULT_LEASE,
     ) -> None:
         self.places = Places(places)
         self.results = results or ResultKeeper(db)
+        self.lease = lease
         self._db = db
         self._worker = own_worker_name()
         self._tools = ToolLoop()
@@ -87,7 +93,7 @@ class Executions:
         scheduled_at = None
         if activity.in_activity():
             scheduled_at = activity.info().current_attempt_scheduled_time
-        return Claim(token, self._worker, scheduled_at, self.is_alive)
+        return Claim(token, self._worker, scheduled_at, self.is_alive, lease=self.lease)
 
     @contextmanager
     def holding(self, token: str) -> Generator[None]:
@@ -147,7 +153,7 @@ class Executions:
         arguments: dict[str, object],
     ) -> Settled | None:
         reach(f"{attempt.checkpoint}.before_effect")
-        start = Start(attempt.is_still_held)
+        start = Start(partial(attempt.is_still_held, self.lease))
         waiting = asyncio.wrap_future(
             self._tools.submit(function, arguments, attempt.outcome_of, start)
         )
@@ -201,7 +207,7 @@ class Executions:
         `store` stores the result of what has happened. Without a requirement in what is returned,
         the call has to be looked at again.
         """
-        findings = await self.reconcile(rules, open_call.execution)
+        findings = await self._reconcile_lost(rules, open_call)
         call_id, token, now = open_call.execution.tool_call_id, open_call.token, datetime.now(UTC)
         if isinstance(findings.answer, Happened):
             await store(findings.answer.result)
@@ -221,6 +227,21 @@ class Executions:
             evidence=findings.evidence,
         )
         return await self._db.write(ask)
+
+    async def _reconcile_lost(self, rules: OutcomeRules, open_call: LeftOpen) -> Findings:
+        """Ask the reconciler of a call whose attempt was lost, and again when its lease is over.
+
+        A worker that was frozen may go on with the call: that it has not happened is believed only
+        once it no longer can.
+        """
+        findings = await self.reconcile(rules, open_call.execution)
+        until, now = open_call.leased_until, datetime.now(UTC)
+        if not isinstance(findings.answer, DidNotHappen) or not has_lease(until, now):
+            return findings
+        if until is not None:
+            await asyncio.sleep((until - now).total_seconds())
+        later = await self.reconcile(rules, open_call.execution)
+        return Findings(later.answer, (*findings.evidence, *later.evidence))
 
     async def _find_out(
         self, attempt: Attempt[Result], reason: UnknownReason, error: BaseException | None = None
@@ -286,13 +307,15 @@ class Executions:
         """Say every few seconds of the attempts that are alive for so long that they are."""
         earlier: set[str] = set()
         while self._live:
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(beat_seconds_of(self.lease))
             tokens = sorted(earlier & self._live.keys())
             earlier = set(self._live)
             if tokens:
                 now = datetime.now(UTC)
                 with suppress(KernError):
-                    await self._db.write(partial(calls.beat, tokens=tokens, now=now))
+                    await self._db.write(
+                        partial(calls.beat, tokens=tokens, now=now, lease=self.lease)
+                    )
 
     async def _outlast(self, token: str, work: Coroutine[None, None, None]) -> None:
         """Wait for work that continues even if the wait is cancelled.

@@ -29,6 +29,7 @@ from kern.db.engine.store import Store
 from kern.db.journal.text_publisher import publisher_for
 from kern.process.logs import get_logger
 from kern.process.settings import Settings
+from kern.values.attempts import lease_of
 
 _log = get_logger("kern.worker")
 
@@ -58,7 +59,9 @@ class ComponentWorkers:
         self._settings = settings
         self._lasting = lasting
         self._results = ResultKeeper(db, ResultJournal(settings.home / "results"))
-        self._executions = Executions(db, settings.tool_slots, self._results)
+        self._executions = Executions(
+            db, settings.tool_slots, self._results, lease_of(settings.heartbeat_seconds)
+        )
         self._storing: asyncio.Task[None] | None = None
         publisher = publisher_for(db)
         self._activities = (

@@ -5,9 +5,22 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-# An attempt that executes says so every few seconds; one that has not for so long is not known to.
-BEAT_SECONDS = 5.0
-LEASE = timedelta(seconds=30)
+# An attempt that executes renews its lease every few seconds. Its activity is taken for dead after
+# one missed heartbeat, and its lease ends after three: a process that was frozen goes on with the
+# call when it wakes up, so nothing is executed in its place before.
+_MISSED_HEARTBEATS = 3
+_MOST_BEAT_SECONDS = 5.0
+DEFAULT_LEASE = timedelta(seconds=30)
+
+
+def lease_of(heartbeat_seconds: float) -> timedelta:
+    """Return for how long an attempt is trusted to be executing after its last beat."""
+    return timedelta(seconds=_MISSED_HEARTBEATS * heartbeat_seconds)
+
+
+def beat_seconds_of(lease: timedelta) -> float:
+    """Return how often an attempt renews its lease, in seconds."""
+    return min(_MOST_BEAT_SECONDS, lease.total_seconds() / (2 * _MISSED_HEARTBEATS))
 
 
 class UnknownReason(StrEnum):
@@ -32,6 +45,8 @@ class UnknownAttempt(BaseModel):
         begun_at: When its code was called (UTC).
         beat_at: When it was last known to be executing (UTC).
         is_executing: Whether it is known to be executing at this moment.
+        leased_until: Until when it may be executing, unknown to all, because its worker may be
+            frozen and wake up (UTC); None once that is past.
         idempotency_key: The key that the tool was given, by which its effect can be looked up.
         error: What its code raised.
         evidence: What the tool's reconciler answered, the latest last.
@@ -44,6 +59,7 @@ class UnknownAttempt(BaseModel):
     begun_at: datetime | None = None
     beat_at: datetime | None = None
     is_executing: bool = False
+    leased_until: datetime | None = None
     idempotency_key: str = ""
     error: str | None = None
     evidence: tuple[str, ...] = ()
@@ -62,6 +78,9 @@ class UnknownAttempt(BaseModel):
                 return f"It timed out; it was {start}, and is no longer known to be executing."
             case UnknownReason.worker_lost if self.is_executing:
                 return f"Its worker was lost and is back: it is {executing}."
+            case UnknownReason.worker_lost if self.leased_until is not None:
+                until = f"until {self.leased_until:%H:%M:%S} UTC"
+                return f"Its worker was lost; it was {start}, and may still be executing {until}."
             case UnknownReason.worker_lost:
                 return f"Its worker was lost; it was {start}."
             case UnknownReason.raised:
@@ -69,13 +88,27 @@ class UnknownAttempt(BaseModel):
 
 
 def is_executing(
-    reason: UnknownReason, beat_at: datetime | None, opened_at: datetime, now: datetime
+    reason: UnknownReason,
+    beat_at: datetime | None,
+    leased_until: datetime | None,
+    opened_at: datetime,
+    now: datetime,
 ) -> bool:
     """Whether an attempt whose outcome is asked for is known to be executing.
 
     Of one that timed out it is known as the question is opened. Of one whose worker was lost, a
     beat from before the question says nothing.
     """
-    if beat_at is None or now - beat_at >= LEASE:
+    if beat_at is None or not has_lease(leased_until, now):
         return False
     return beat_at > opened_at or (reason is UnknownReason.timed_out and beat_at == opened_at)
+
+
+def may_be_executing(reason: UnknownReason, leased_until: datetime | None, now: datetime) -> bool:
+    """Whether an attempt whose worker was lost may go on, as that worker may be frozen."""
+    return reason is UnknownReason.worker_lost and has_lease(leased_until, now)
+
+
+def has_lease(leased_until: datetime | None, now: datetime) -> bool:
+    """Whether the lease of an attempt is not over yet."""
+    return leased_until is not None and now < leased_until

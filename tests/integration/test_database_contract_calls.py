@@ -1,5 +1,7 @@
 """The database contract: tool calls move by compare and set, on every database."""
 
+from datetime import timedelta
+
 import pytest
 from pydantic import JsonValue
 from sqlmodel import select
@@ -414,6 +416,22 @@ def test_a_call_that_is_known_to_execute_is_not_executed_beside(
         stored.resolve(requirement, Verdict.run_again, at=after(40))
     # Another minute without a sign of life.
     stored.resolve(requirement, Verdict.run_again, at=after(100))
+    assert stored.execution(call_id).status is ToolCallStatus.waiting
+
+
+def test_nothing_is_executed_in_the_place_of_a_lost_attempt_before_its_lease_is_over(
+    stored: Stored,
+) -> None:
+    call_id = stored.call(effect="once", user_id="ann")
+    claim = Claim("mine", "7@host", lease=timedelta(seconds=9))
+    stored.do(lambda tx: calls.begin(tx, call_id, claim, after(0)))
+    # Its worker is frozen: another attempt finds the call begun, and knows of nobody.
+    stored.begin(call_id, "other", after(4))
+    requirement = stored.requirement(call_id)
+    with pytest.raises(StillRunning, match=r"7@host, .* until 2026-05-04 03:02:10 UTC"):
+        stored.resolve(requirement, Verdict.run_again, at=after(8))
+    assert stored.execution(call_id).status is ToolCallStatus.unknown
+    stored.resolve(requirement, Verdict.run_again, at=after(10))
     assert stored.execution(call_id).status is ToolCallStatus.waiting
 
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -182,10 +182,11 @@ def test_a_reconciler_is_asked_about_what_timed_out(run: Run, ledger: Ledger) ->
 def test_a_reconciler_is_asked_about_what_a_lost_worker_left(
     tmp_path: Path, ledger: Ledger, answer: object, kind: str
 ) -> None:
-    free = threading.Event()
+    free, paid_at = threading.Event(), list[datetime]()
 
     def pay() -> str:
         ledger.add("paid")
+        paid_at.append(utc_now())
         return "paid"
 
     def look_up(key: str, arguments: dict[str, object]) -> object:
@@ -205,13 +206,16 @@ def test_a_reconciler_is_asked_about_what_a_lost_worker_left(
     wait_until(lambda: database.read_now(lambda tx: tx.exec(of_run).first()))
     # While it waits for a place, another worker takes it, and is lost.
     call_id = database.read_now(lambda tx: tx.exec(of_run).one())
-    lost = Claim("lost", "9@gone")
-    database.write_now(lambda tx: calls.begin(tx, call_id, lost, utc_now()))
+    lease, lost_at = timedelta(seconds=3), utc_now()
+    lost = Claim("lost", "9@gone", lease=lease)
+    database.write_now(lambda tx: calls.begin(tx, call_id, lost, lost_at))
     database.close()
     free.set()
     output = component.continue_run(run_id)
     assert "looked up True dict" in ledger.lines
     assert ledger.lines.count("paid") == isinstance(answer, DidNotHappen)
+    # The lost worker may be frozen: while it may wake up, nothing is paid in its place.
+    assert all(at >= lost_at + lease for at in paid_at)
     if isinstance(answer, StillUnknown):
         [requirement] = output.active_requirements
         assert requirement.attempt is not None

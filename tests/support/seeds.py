@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from kern.agent import Agent
 from kern.components.agents.planning import RunSoFar, plan
@@ -84,7 +84,9 @@ def torn(db: Store, evidence: Sequence[str] = ()) -> Seeded:
     run_id = new_id()
     call = _asked(db, Call("send", text="hello"), "Send it.", None, run_id).calls[0]
     now = datetime.now(UTC)
-    db.write_now(lambda tx: calls.begin(tx, call.tool_call_id, Claim("first"), now))
+    db.write_now(
+        lambda tx: calls.begin(tx, call.tool_call_id, Claim("first", lease=timedelta(0)), now)
+    )
     lost = UnknownReason.worker_lost
     found = db.write_now(
         lambda tx: calls.ask_outcome(tx, call.tool_call_id, "first", lost, now, evidence=evidence)

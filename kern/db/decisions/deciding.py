@@ -52,7 +52,7 @@ from kern.db.runs import lifecycle, model_questions
 from kern.db.runs.step_waits import resume_step
 from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, StillRunning
 from kern.requirements import DecisionDraft, Requirement, closed_message
-from kern.values.attempts import UnknownAttempt, is_executing
+from kern.values.attempts import UnknownAttempt, is_executing, may_be_executing
 from kern.values.canonical import arguments_digest
 from kern.values.ids import new_id
 from kern.values.principals import KERN, Principal, principal_of
@@ -280,7 +280,16 @@ def _check_not_running(
     if draft.verdict is not Verdict.run_again or row.attempt is None or draft.even_if_running:
         return
     reason = UnknownAttempt.model_validate(row.attempt).reason
-    if is_executing(reason, call.beat_at, row.created_at, now):
+    if may_be_executing(reason, call.leased_until, now) and call.leased_until is not None:
+        message = (
+            f"Worker {call.worker}, which began the call of {row.tool_name!r} (requirement "
+            f"{row.id!r}), was lost a moment ago: it may be frozen, and go on with the call until "
+            f"{call.leased_until:%Y-%m-%d %H:%M:%S} UTC. Nothing was decided. Decide again then, "
+            "or say run_again(even_if_running=True), `--even-if-running` on the command line, if "
+            "you know that it is dead."
+        )
+        raise StillRunning(message)
+    if is_executing(reason, call.beat_at, call.leased_until, row.created_at, now):
         message = (
             f"The call of {row.tool_name!r} (requirement {row.id!r}) is still executing in worker "
             f"{call.worker} since {call.begun_at:%Y-%m-%d %H:%M:%S} UTC: another execution would "

@@ -114,6 +114,7 @@ class MutableToolCall(PlainRow):
     worker: str | None
     begun_at: datetime | None
     beat_at: datetime | None
+    leased_until: datetime | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

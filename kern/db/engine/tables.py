@@ -189,7 +189,8 @@ class ToolCallRow(KernRow, table=True):
     `idempotency_key` stands for the intention: other calls for the same one share it.
 
     The attempt that took the call last is described by `scheduled_at` (when Temporal scheduled it,
-    which orders attempts), `worker`, `begun_at` and `beat_at` (when it was last known to execute).
+    which orders attempts), `worker`, `begun_at`, `beat_at` (when it was last known to execute) and
+    `leased_until` (until when nothing may be executed in its place).
     """
 
     __tablename__ = "kern_tool_calls"
@@ -223,6 +224,7 @@ class ToolCallRow(KernRow, table=True):
     worker: str | None = None
     begun_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     beat_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    leased_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -44,7 +44,7 @@ from kern.run import (
     RunOutput,
     ToolExecution,
 )
-from kern.values.attempts import UnknownAttempt, is_executing
+from kern.values.attempts import UnknownAttempt, is_executing, may_be_executing
 from kern.values.canonical import digest
 from kern.values.states import (
     Effect,
@@ -82,7 +82,9 @@ _LAST_DECISION = (
     .order_by(_decisions.c.position.desc())
     .limit(1)
 )
-_BEAT = select(_calls.c.beat_at).where(_calls.c.id == bindparam("tool_call_id"))
+_BEAT = select(_calls.c.beat_at, _calls.c.leased_until).where(
+    _calls.c.id == bindparam("tool_call_id")
+)
 KEY_LENGTH = 40
 _messages = MESSAGES.table
 _MESSAGES = (
@@ -324,11 +326,20 @@ def _attempt_of(tx: Session, row: RequirementRecord) -> UnknownAttempt | None:
     if row.attempt is None:
         return None
     facts = UnknownAttempt.model_validate(row.attempt)
-    beat_at = execute(tx, _BEAT, tool_call_id=row.tool_call_id).scalars().first()
-    if beat_at is None or row.status != RequirementStatus.pending.value:
+    beat = execute(tx, _BEAT, tool_call_id=row.tool_call_id).first()
+    if beat is None or beat.beat_at is None or row.status != RequirementStatus.pending.value:
         return facts
-    executing = is_executing(facts.reason, beat_at, row.created_at, utc_now())
-    return facts.model_copy(update={"beat_at": beat_at, "is_executing": executing})
+    leased_until, now = beat.leased_until, utc_now()
+    is_leased = may_be_executing(facts.reason, leased_until, now)
+    return facts.model_copy(
+        update={
+            "beat_at": beat.beat_at,
+            "is_executing": is_executing(
+                facts.reason, beat.beat_at, leased_until, row.created_at, now
+            ),
+            "leased_until": leased_until if is_leased else None,
+        }
+    )
 
 
 def _resolution(tx: Session, row: RequirementRecord) -> Resolution | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import JsonValue
@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from kern.contracts.messages import Gate
 from kern.contracts.policy import Policy
 from kern.requirements import Vote
+from kern.values.attempts import DEFAULT_LEASE
 from kern.values.states import Effect
 
 
@@ -29,6 +30,7 @@ class Claim:
         is_alive: Tells by its token whether an attempt is executing in this process.
         effect_of: Returns the effect that this process declares for a component's tool. The
             stricter of that and of the call's own applies.
+        lease: For how long after a beat nothing may be executed in its place.
     """
 
     token: str
@@ -36,6 +38,7 @@ class Claim:
     scheduled_at: datetime | None = None
     is_alive: Callable[[str], bool] = none_alive
     effect_of: Callable[[str, str], Effect] = lambda _component_id, _name: Effect.read
+    lease: timedelta = DEFAULT_LEASE
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,14 @@ class Execution:
 
 @dataclass(frozen=True)
 class LeftOpen:
-    """A call that an attempt, with this token, has begun and not ended: it may have happened."""
+    """A call that an attempt, with this token, has begun and not ended: it may have happened.
+
+    Until the end of its lease (`leased_until`), it may also happen yet.
+    """
 
     execution: Execution
     token: str | None
+    leased_until: datetime | None = None
 
 
 @dataclass(frozen=True)

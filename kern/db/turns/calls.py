@@ -59,7 +59,7 @@ from kern.db.turns.attempts import Claim, Execution, LeftOpen, Settled, Storing
 from kern.db.turns.child_results import ChildResult
 from kern.errors import NotFound
 from kern.session_state import StateChange
-from kern.values.attempts import UnknownReason
+from kern.values.attempts import DEFAULT_LEASE, UnknownReason
 from kern.values.states import (
     Effect,
     RequirementStatus,
@@ -76,7 +76,10 @@ _RUN_OF = lifecycle.locking(
 _BEAT = (
     _calls.update()
     .where(_calls.c.token.in_(bindparam("tokens", expanding=True)))
-    .values(beat_at=bindparam("now", type_=UtcDateTime))
+    .values(
+        beat_at=bindparam("now", type_=UtcDateTime),
+        leased_until=bindparam("until", type_=UtcDateTime),
+    )
 )
 _FINISHED_AFTER_ALL = "The attempt that was thought dead ended the call and reported its result."
 _NOT_BEGUN = "The attempt that was thought dead reported that it had not begun the call."
@@ -151,25 +154,31 @@ def _left_open(
     if call.token and claim.is_alive(call.token):
         return Settled(active_token=call.token)
     if call.has_reconciler:
-        return Settled(left_open=LeftOpen(_execution_of(tx, run, call), call.token))
+        execution = _execution_of(tx, run, call)
+        return Settled(left_open=LeftOpen(execution, call.token, call.leased_until))
     return Settled(gate=unknown_outcomes.ask(tx, run, call, UnknownReason.worker_lost, now))
 
 
-def may_begin(tx: Session, tool_call_id: str, token: str, now: datetime) -> bool:
+def may_begin(
+    tx: Session, tool_call_id: str, token: str, now: datetime, lease: timedelta = DEFAULT_LEASE
+) -> bool:
     """Whether an attempt that took a call a while ago still has it, right before its code runs."""
     run, call = _lock(tx, tool_call_id)
     if not _is_held(call, token) or RunStatus(run.status).is_final:
         return False
     call.begun_at = call.beat_at = now
+    call.leased_until = now + lease
     return True
 
 
-def beat(tx: Session, tokens: Sequence[str], now: datetime) -> None:
-    """Note that attempts are executing: one statement for all those of a process.
+def beat(
+    tx: Session, tokens: Sequence[str], now: datetime, lease: timedelta = DEFAULT_LEASE
+) -> None:
+    """Renew the leases of attempts that are executing: one statement for all those of a process.
 
     It takes no lock of a run, so it never waits for one while it holds a call's row.
     """
-    execute(tx, _BEAT, tokens=sorted(tokens), now=now)
+    execute(tx, _BEAT, tokens=sorted(tokens), now=now, until=now + lease)
 
 
 def finish(
@@ -326,6 +335,7 @@ def _start(
     call.status, call.token = ToolCallStatus.running.value, claim.token
     call.worker, call.scheduled_at = claim.worker, claim.scheduled_at or call.scheduled_at
     call.begun_at = call.beat_at = now
+    call.leased_until = now + claim.lease
     call.started_at = call.started_at or now
     # This call waits for no person, so its run is active.
     lifecycle.update_status(tx, run, now, paused=False)
