@@ -14,7 +14,12 @@ from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError, is_cancelled_exception
+from temporalio.exceptions import (
+    FailureError,
+    TerminatedError,
+    WorkflowAlreadyStartedError,
+    is_cancelled_exception,
+)
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 from kern.contracts.messages import WORKFLOWS, Child, Nothing, RunCursor, Work
@@ -64,6 +69,9 @@ class Children:
             # The activity that follows reads from the child's row how it ended.
             if is_cancelled_exception(error) and workflow.cancellation_reason() is not None:
                 raise asyncio.CancelledError from error
+            if isinstance(error.cause, TerminatedError) and workflow.patched("child-replaced"):
+                # Another workflow may have begun in its place.
+                await self._watch(child.run_id)
         finally:
             self._gates.children.pop(child.run_id, None)
             self._gates.version += 1

@@ -55,6 +55,7 @@ _log = get_logger("kern.courier")
 _RPC_TIMEOUT = timedelta(seconds=5)
 # Well within the outbox's grace, after which a relay would deliver the same rows again.
 _BATCH_SECONDS = 0.5
+_USE_EXISTING = WorkflowIDConflictPolicy.USE_EXISTING
 
 
 class Courier:
@@ -137,7 +138,12 @@ class Courier:
         reach("deliver.after_send")
 
     async def start(
-        self, run_id: str, resolved: str | None = None, *, reopened: bool = False
+        self,
+        run_id: str,
+        resolved: str | None = None,
+        *,
+        reopened: bool = False,
+        in_place: bool = False,
     ) -> None:
         """Start a run's workflow from its rows; do nothing if the run has ended or is gone.
 
@@ -145,11 +151,13 @@ class Courier:
             run_id: The run.
             resolved: A requirement whose resolution the workflow is to hear of as it starts.
             reopened: Whether a workflow that is about to close has to continue instead.
+            in_place: Whether a workflow that is open is terminated, in the same step.
         """
         position = await self._db.read(lambda tx: _stored_position(tx, run_id))
         if position is not None:
             signal = None if resolved is None else Resolved(requirement_id=resolved)
-            await self._start(position, Nothing() if reopened else signal)
+            conflict = WorkflowIDConflictPolicy.TERMINATE_EXISTING if in_place else _USE_EXISTING
+            await self._start(position, Nothing() if reopened else signal, conflict)
 
     async def handle(self, run_id: str) -> WorkflowHandle[object, object]:
         """Return the handle of a run's workflow, whether there is one or not."""
@@ -203,7 +211,12 @@ class Courier:
             return
         reach("deliver.after_confirm")
 
-    async def _start(self, at: "_Position", signal: Resolved | Nothing | None = None) -> None:
+    async def _start(
+        self,
+        at: "_Position",
+        signal: Resolved | Nothing | None = None,
+        conflict: WorkflowIDConflictPolicy = _USE_EXISTING,
+    ) -> None:
         prefix = await prefix_of(self._db)
         fields = {
             "run_id": at.run_id,
@@ -219,7 +232,7 @@ class Courier:
             task_queue=queue_of(at.component_id),
             # SQL knows which runs have ended; a workflow of one finds that out at once.
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_conflict_policy=conflict,
             # A start that brings a signal cannot be eager.
             request_eager_start=signal is None,
             start_signal=None if signal is None else _name_of(signal),

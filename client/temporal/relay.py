@@ -26,7 +26,8 @@ continues where it stopped: hundreds of runs that rightly take long never hide o
 
 *Forgotten news.* A Temporal that was restored to an older state runs workflows that wait for what
 has happened already. So a workflow of such a run is compared with the rows (see `reconciling`), and
-so are those of runs that were cancelled within the last hour.
+so are those of runs that were cancelled within the last hour. One that is stuck all the same is
+replaced by one that begins with the rows.
 
 *One row never stops the others.* Whatever an attempt at one delivery or one run raises is logged
 with its id, and the relay continues with the next.
@@ -135,12 +136,11 @@ class Relay:
         closed from outside has failed.
         """
         now = datetime.now(UTC)
-        suspects = await self._db.read(
-            lambda tx: _suspects(tx, now - _STALE_AFTER, self._searched_to)
-        )
+        before = now - _STALE_AFTER
+        suspects = await self._db.read(lambda tx: _suspects(tx, before, self._searched_to))
         for start in range(0, len(suspects), _CONCURRENT_CHECKS):
             batch = suspects[start : start + _CONCURRENT_CHECKS]
-            checks = (self._check_run(run_id) for run_id in batch)
+            checks = (self._check_run(run_id, before) for run_id in batch)
             outcomes = await asyncio.gather(*checks, return_exceptions=True)
             for run_id, outcome in zip(batch, outcomes, strict=True):
                 if isinstance(outcome, RPCError) and outcome.status in _AWAY:
@@ -153,15 +153,13 @@ class Relay:
                 self._searched_to = run_id
         if len(suspects) < _SUSPECTS:
             self._searched_to = ""
-        for session_id in await self._db.read(
-            lambda tx: session_queue.stuck_sessions(tx, now - _STALE_AFTER)
-        ):
+        for session_id in await self._db.read(lambda tx: session_queue.stuck_sessions(tx, before)):
             await self._start_next_run(session_id, now)
 
     async def _start_next_run(self, session_id: str, now: datetime) -> None:
         await self._db.write(lambda tx: session_queue.start_next_run(tx, session_id, "", now))
 
-    async def _check_run(self, run_id: str) -> None:
+    async def _check_run(self, run_id: str, before: datetime) -> None:
         try:
             described = await (await self._courier.handle(run_id)).describe()
         except RPCError as error:
@@ -177,7 +175,7 @@ class Relay:
             return
         status = described.status
         if status is WorkflowExecutionStatus.RUNNING or status is None:
-            await self._reconciler.reconcile(run_id)
+            await self._reconciler.reconcile(described, run_id, before)
         elif await self._is_open(run_id):
             how = status.name.lower()
             _log.warning("run_closed_externally", run_id=run_id, how=how)

@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 from sqlmodel import Session, select
+from temporalio import workflow
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from kern.client.server.embedded import status
 from kern.client.server.start import free_port
 from kern.client.temporal import connection, reconciling
 from kern.client.temporal.courier import Courier
 from kern.client.temporal.relay import Relay
-from kern.contracts.messages import RunCursor
+from kern.contracts.messages import OpenWork, RunCursor
 from kern.contracts.viewer import OPERATOR
 from kern.db.engine.tables import OutboxRow, RunRow
 from kern.db.journal import outbox
@@ -25,6 +27,7 @@ from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.runs import lifecycle
 from kern.errors import Unavailable
 from kern.process.settings import Settings
+from kern.tools import Approval
 from kern.values.ids import new_id
 from kern.values.states import RunStatus
 from tests.support.stored_runs import Stored, opened, question
@@ -318,6 +321,70 @@ async def test_a_run_whose_workflow_is_open_goes_on(
     assert second is not None
     assert (second.run_id, second.status) == (first.run_id, WorkflowExecutionStatus.RUNNING)
     assert stored.output(run_id).status is RunStatus.pending
+
+
+@workflow.defn(name="AgentRun")
+class Stuck:
+    """A workflow that has lost its place, as one may be that a worker has kept in memory."""
+
+    def __init__(self) -> None:
+        self._may_end = False
+
+    @workflow.run
+    async def run(self, cursor: RunCursor) -> None:  # noqa: ARG002  a run's workflow has one
+        await workflow.wait_condition(lambda: self._may_end)
+
+    @workflow.query(name="open_work")
+    def open_work(self) -> OpenWork:
+        return OpenWork()
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_a_stuck_workflow_is_replaced_once(
+    stored: Stored,
+    temporal: Client,
+    relay: Relay,
+    settings: Settings,
+    paused: bool,  # noqa: FBT001  a parameter of the test
+) -> None:
+    overdue = Approval(due=timedelta(minutes=1))
+    run_id = stored.gated(approval=overdue).run_id if paused else accept(stored)
+    component_id = stored.output(run_id).component_id
+    await relay_of(stored, temporal, settings).deliver_due()
+    if paused:
+        await Courier(stored.database, temporal, settings).start(run_id)
+    # Kern's own workers execute Kern's workflows.
+    plain = await Client.connect(
+        temporal.service_client.config.target_host, data_converter=temporal.data_converter
+    )
+    worker = Worker(
+        plain,
+        task_queue=connection.queue_of(component_id),
+        workflows=[Stuck],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+    first = await describe(temporal, run_id)
+    assert first is not None
+    async with worker:
+        await until(lambda: has_nothing_to_do(temporal, run_id))
+        lose(stored, run_id)
+        relays = [relay_of(stored, temporal, settings) for _ in range(3)]
+        await asyncio.gather(*(one.find_lost_runs() for one in relays))
+        second = await describe(temporal, run_id)
+        assert second is not None
+        assert second.run_id != first.run_id
+        assert second.status is WorkflowExecutionStatus.RUNNING
+        # It has just begun: it is left alone.
+        await relays[0].find_lost_runs()
+        third = await describe(temporal, run_id)
+    assert third is not None
+    assert third.run_id == second.run_id
+    assert stored.events(run_id).count("run_restarted") == 1
+
+
+async def has_nothing_to_do(temporal: Client, run_id: str) -> bool:
+    described = await describe(temporal, run_id)
+    return described is not None and not described.raw_description.HasField("pending_workflow_task")
 
 
 async def test_a_run_whose_workflow_was_terminated_has_failed_and_says_so(

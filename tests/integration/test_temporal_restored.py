@@ -1,6 +1,7 @@
 """Temporal comes back older than the database: a copy of its file, from before people decided.
 
-It has forgotten signals and progress that it had acknowledged. The rows alone are enough to go on.
+It has forgotten signals and progress that it had acknowledged. The rows alone are enough to go on:
+with workers that begin anew, and with those that lived on and remember what it has forgotten.
 """
 
 from collections.abc import Iterator
@@ -35,39 +36,41 @@ CONFIRM = HumanReview(requires_confirmation=True)
 
 
 class Installation:
-    """A folder's Temporal, which can be saved and restored, and a database that goes on."""
+    """A folder's Temporal, which can be saved and restored, and a database that goes on.
 
-    def __init__(self, folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    With `lives_on`, its worker outlives both.
+    """
+
+    def __init__(
+        self, folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch, *, lives_on: bool
+    ) -> None:
+        self.lives_on = lives_on
         self._folder, self._database, self._monkeypatch = folder, database, monkeypatch
         self._server = TemporalServer(folder)
-        self._saved: dict[str, bytes] = {}
+        self._copy = folder.parent / "copy"
         self.runtime = self._open()
 
     def save(self) -> None:
         """Keep a copy of what Temporal knows now."""
-        self.runtime.close()
-        self._server.kill()
-        self._saved = {path.name: path.read_bytes() for path in self._files()}
-        self._server.restart()
-        self.runtime = self._open()
+        self._server.copy(self._copy)
+        self._reopen()
 
     def restore(self) -> None:
         """Bring Temporal back as it was when it was saved."""
-        self.runtime.close()
-        self._server.kill()
-        for path in self._files():
-            path.unlink()
-        for name, content in self._saved.items():
-            (self._folder / name).write_bytes(content)
-        self._server.restart()
-        self.runtime = self._open()
+        if not self.lives_on:
+            self.runtime.close()
+        self._server.restore(self._copy)
+        if not self.lives_on:
+            self.runtime = self._open()
+
+    def _reopen(self) -> None:
+        if not self.lives_on:
+            self.runtime.close()
+            self.runtime = self._open()
 
     def close(self) -> None:
         self.runtime.close()
         self._server.stop()
-
-    def _files(self) -> list[Path]:
-        return list(self._folder.glob("temporal.db*"))
 
     def _open(self) -> Runtime:
         settings = Settings(home=self._folder, heartbeat_seconds=1.0, relay_seconds=0.1)
@@ -76,15 +79,18 @@ class Installation:
         return opened
 
 
-@pytest.fixture
-def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
+@pytest.fixture(params=[False, True], ids=["workers begin anew", "workers live on"])
+def installation(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Installation]:
     # As if minutes had passed.
     monkeypatch.setattr(relay_module, "_STALE_AFTER", timedelta(0))
     monkeypatch.setattr(relay_module, "_SEARCH_SECONDS", 0.2)
     sqlite_with_tables(tmp_path / "kern.db").close()
     home = tmp_path / "home"
     home.mkdir()
-    installed = Installation(home, tmp_path / "kern.db", monkeypatch)
+    database, lives_on = tmp_path / "kern.db", bool(request.param)
+    installed = Installation(home, database, monkeypatch, lives_on=lives_on)
     yield installed
     installed.close()
 

@@ -2,13 +2,15 @@
 
 import os
 import signal
+import sqlite3
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from kern.client.server.embedded import EmbeddedServer
-from kern.client.server.process import birth_of, servers_below, stop
+from kern.client.server.locks import SERVER_LOCK, exclusive
+from kern.client.server.process import DATABASE, birth_of, servers_below, stop
 from tests.support.waiting import wait_until
 
 
@@ -17,6 +19,7 @@ class TemporalServer:
 
     def __init__(self, folder: Path) -> None:
         self._server = EmbeddedServer.join(folder)
+        self._folder = folder
 
     @property
     def address(self) -> str:
@@ -32,6 +35,22 @@ class TemporalServer:
     def restart(self) -> None:
         """Start the server again on the same file and port; return when it serves."""
         self._server.ensure()
+
+    def copy(self, path: Path) -> None:
+        """Write a copy of all that it knows now, while it serves."""
+        live = sqlite3.connect(f"file:{self._folder / DATABASE}?mode=ro", uri=True, timeout=30)
+        with closing(live), closing(sqlite3.connect(path)) as copy:
+            live.backup(copy)
+
+    def restore(self, copy: Path) -> None:
+        """Kill the server, and have it back as an older copy has it."""
+        # Whoever else keeps the folder's server alive waits meanwhile.
+        with exclusive(self._folder / SERVER_LOCK, timeout=30):
+            self.kill()
+            for path in self._folder.glob(f"{DATABASE}*"):
+                path.unlink()
+            (self._folder / DATABASE).write_bytes(copy.read_bytes())
+        self.restart()
 
     def stop(self) -> None:
         """End the server for good; politely would take more than a second."""

@@ -30,6 +30,7 @@ from sqlmodel import Session
 from kern.contracts.messages import ExpiryOutcome
 from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db.decisions import entitlement, reminders, withdrawals
+from kern.db.decisions.repetition import check_not_executing
 from kern.db.decisions.requirements import close
 from kern.db.decisions.verdicts import (
     approved_arguments,
@@ -50,9 +51,8 @@ from kern.db.reading.run_outputs import check, effective_arguments, no_requireme
 from kern.db.reading.run_trees import is_within
 from kern.db.runs import lifecycle, model_questions
 from kern.db.runs.step_waits import resume_step
-from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, StillRunning
+from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision
 from kern.requirements import DecisionDraft, Requirement, closed_message
-from kern.values.attempts import UnknownAttempt, is_executing, may_be_executing
 from kern.values.canonical import arguments_digest
 from kern.values.ids import new_id
 from kern.values.principals import KERN, Principal, principal_of
@@ -142,7 +142,7 @@ def resolve(
     if submission.draft.verdict is Verdict.withdraw:
         return _withdraw(tx, submission, run, row, call, earlier=earlier, now=now)
     _check(tx, run, row, call, submission=submission, earlier=earlier)
-    _check_not_running(row, call, submission.draft, now)
+    check_not_executing(row, call, submission.draft, now)
     arguments = approved_arguments(row, submission.draft)
     decision = _new_decision(row, submission, arguments)
     entitlement.check_repetition(row, decision, earlier)
@@ -268,36 +268,6 @@ def _check(
         )
         raise ArgumentsChanged(message)
     check_fit(row, submission.draft)
-
-
-def _check_not_running(
-    row: RequirementRecord, call: ToolCallRecord, draft: DecisionDraft, now: datetime
-) -> None:
-    """Refuse to have a call executed again beside an attempt that is executing it.
-
-    A step that failed is not executed any more: only an unknown outcome may be.
-    """
-    if draft.verdict is not Verdict.run_again or row.attempt is None or draft.even_if_running:
-        return
-    reason = UnknownAttempt.model_validate(row.attempt).reason
-    if may_be_executing(reason, call.leased_until, now) and call.leased_until is not None:
-        message = (
-            f"Worker {call.worker}, which began the call of {row.tool_name!r} (requirement "
-            f"{row.id!r}), was lost a moment ago: it may be frozen, and go on with the call until "
-            f"{call.leased_until:%Y-%m-%d %H:%M:%S} UTC. Nothing was decided. Decide again then, "
-            "or say run_again(even_if_running=True), `--even-if-running` on the command line, if "
-            "you know that it is dead."
-        )
-        raise StillRunning(message)
-    if is_executing(reason, call.beat_at, call.leased_until, row.created_at, now):
-        message = (
-            f"The call of {row.tool_name!r} (requirement {row.id!r}) is still executing in worker "
-            f"{call.worker} since {call.begun_at:%Y-%m-%d %H:%M:%S} UTC: another execution would "
-            "go on beside it. Nothing was decided. Wait for its end, which answers the question by "
-            "itself, or say run_again(even_if_running=True), `--even-if-running` on the command "
-            "line."
-        )
-        raise StillRunning(message)
 
 
 def _new_decision(

@@ -48,6 +48,7 @@ _STORED = {
     "run_dequeued": "The run waited for another run of its session, and starts now.",
     "run_failed": "The run ended with the error `code` and `message`.",
     "run_paused": "The run waits for people and for nothing else.",
+    "run_restarted": "The run's workflow was stuck, and another began where the rows stand.",
     "run_retried": "Somebody had a failed run continue.",
     "session_state_changed": "The operations in `changes` were applied to the session's state.",
     "session_state_overwritten": "A value that another run had changed was replaced: `lost` was "

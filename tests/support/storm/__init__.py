@@ -1,0 +1,1 @@
+"""A storm over everything that Kern stands on, while people decide and money moves."""
