@@ -12,7 +12,8 @@
     │   ├── ArgumentsChanged  arguments_changed      5   409
     │   ├── RunEnded          run_ended              5   409
     │   ├── StillRunning      still_running          5   409
-    │   └── SessionBusy       session_busy           5   409  yes
+    │   ├── SessionBusy       session_busy           5   409  yes
+    │   └── NotMigrated       not_migrated           5   409
     ├── Unavailable           unavailable            6   503  yes
     ├── DatabaseFailure       database_failure       1   500
     ├── AuditBroken           audit_broken           8   500
@@ -113,6 +114,12 @@ class SessionBusy(Conflict):
 
     code = "session_busy"
     retryable = True
+
+
+class NotMigrated(Conflict):
+    """The database has no tables, or older ones, and `kern migrate` has to be run first."""
+
+    code = "not_migrated"
 
 
 class Unavailable(KernError):

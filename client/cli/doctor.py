@@ -124,7 +124,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     except KernError as error:
         yield Finding("database", ok=False, text=str(error))
         return
-    yield Finding("database", ok=True, text=f"{database.name}, revision {database.revision}")
+    yield Finding("database", ok=True, text=f"{database.name}, {_revision(database)}")
     backlog = database.backlog
     yield Finding("pending", None, f"{count(backlog.pending, 'requirement')} waiting for a person")
     oldest = backlog.oldest_undelivered
@@ -134,9 +134,23 @@ def _database(settings: Settings) -> Iterator[Finding]:
     yield from _workers(database)
 
 
+def _revision(database: DatabaseStatus) -> str:
+    newer = f" (this version knows {database.code})" if database.revision > database.code else ""
+    readers = f"Kern can work with it from revision {database.min_reader} on"
+    return f"revision {database.revision}{newer}; {readers}"
+
+
 def _workers(database: DatabaseStatus) -> Iterator[Finding]:
     names = ", ".join(worker.name for worker in database.workers)
     yield Finding("workers", None, names or "none has reported in the last minute")
+    versions = {(worker.version, worker.revision) for worker in database.workers}
+    if len(versions) > 1:
+        each = ", ".join(
+            f"{worker.name} {worker.version} (revision {worker.revision})"
+            for worker in database.workers
+        )
+        text = f"workers of {len(versions)} versions of Kern run: {each}"
+        yield Finding("versions", None, text)
     for item in database.differences:
         digests = ", ".join(f"{name} {digest[:_DIGEST]}" for name, digest in item.workers)
         changes = f"; what differs: {', '.join(item.changes)}" if item.changes else ""

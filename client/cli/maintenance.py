@@ -11,11 +11,14 @@ def migrate_database(*, as_json: bool) -> None:
     """Make the tables, or bring them up to date."""
     done = migrate(read_settings())
     if as_json:
-        say_json({"database": done.database, "from": done.before, "to": done.after})
+        change = {"from": done.before, "to": done.after, "min_reader": done.min_reader}
+        say_json({"database": done.database, **change})
         return
     is_new = done.before != done.after
-    change = f"brought from {done.before or 'nothing'} to" if is_new else "already at"
-    say(f"{done.database}: {change} revision {done.after}.")
+    change_text = f"brought from {done.before or 'nothing'} to" if is_new else "already at"
+    newer = f", newer than this version's {done.code}" if done.after > done.code else ""
+    say(f"{done.database}: {change_text} revision {done.after}{newer}.")
+    say(f"Kern can work with it from revision {done.min_reader} on.")
 
 
 def verify_chain(head: str | None, *, as_json: bool) -> None:

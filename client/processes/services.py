@@ -60,11 +60,13 @@ class Services:
                 once.
 
         Raises:
+            NotMigrated: the tables have to be migrated first (on Postgres).
+            Conflict: a newer version of Kern made them, and this one cannot work with them.
             Unavailable: the database or Temporal does not answer.
             AuditBroken: the database does not hold the hash in `KERN_AUDIT_HEAD`.
         """
         database = db or open_store(settings)
-        await asyncio.to_thread(database.migrate)
+        await asyncio.to_thread(database.open, settings.migrate)
         head = settings.audit_head
         if head is not None:
             await database.read(lambda tx: require_head(tx, head))

@@ -19,21 +19,29 @@ from kern.db.engine.from_settings import database_file, open_store
 from kern.db.engine.store import Store
 from kern.db.journal.outbox import Delivery
 from kern.db.migrations import HEAD
-from kern.db.migrations.migrate import revision_of
+from kern.db.migrations.compatibility import TablesRevision, require_current
+from kern.db.migrations.migrate import tables_revision
 from kern.db.reading import listings
 from kern.db.runs import workers
-from kern.errors import Conflict, NotFound, Unavailable
+from kern.errors import NotFound, Unavailable
 from kern.process.clock import utc_now
 from kern.process.settings import Settings
 
 
 @dataclass(frozen=True)
 class Migration:
-    """What `migrate` changed: the database, and its revision before and after."""
+    """What `migrate` changed: the database, and its revision before and after.
+
+    Attributes:
+        min_reader: The oldest revision whose code can work with the tables.
+        code: The newest revision that this version knows.
+    """
 
     database: str
     before: str | None
     after: str
+    min_reader: str
+    code: str
 
 
 @dataclass(frozen=True)
@@ -41,11 +49,15 @@ class DatabaseStatus:
     """What is known of a database: its name and revision, what waits in it, and its workers.
 
     Attributes:
+        min_reader: The oldest revision whose code can work with the tables.
+        code: The newest revision that this version knows.
         differences: The components for which the workers declare different policies.
     """
 
     name: str
-    revision: str | None
+    revision: str
+    min_reader: str
+    code: str
     backlog: Backlog
     workers: list[WorkerPolicies]
     differences: list[PolicyDifference]
@@ -103,11 +115,12 @@ class OnDemandDeliverer:
 
 @contextmanager
 def existing_service(settings: Settings) -> Generator[Service]:
-    """Open the service on a database that exists and has the tables of this version.
+    """Open the service on a database that exists and has tables with which this version can work.
 
     Raises:
         NotFound: nothing was ever kept there.
-        Conflict: its tables belong to another version of Kern.
+        NotMigrated: its tables are older.
+        Conflict: they are newer, and this version cannot work with them.
         Unavailable: it does not answer.
     """
     with _existing_store(settings) as store:
@@ -116,15 +129,20 @@ def existing_service(settings: Settings) -> Generator[Service]:
 
 @contextmanager
 def new_service(settings: Settings, database: Store | None = None) -> Generator[Service]:
-    """Open the service on a database that is made if there is none, and brought up to date.
+    """Open the service on a database, as a process does that executes runs.
 
     Args:
         settings: Kern's settings, which name the database.
         database: The database that an app's components name; left open.
+
+    Raises:
+        NotMigrated: the tables have to be migrated first (on Postgres).
+        Conflict: a newer version of Kern made them, and this one cannot work with them.
+        Unavailable: it does not answer.
     """
     store = database or open_store(settings)
     try:
-        store.migrate()
+        store.open(settings.migrate)
         yield Service(store, OnDemandDeliverer(settings, store))
     finally:
         if database is None:
@@ -135,14 +153,15 @@ def migrate(settings: Settings) -> Migration:
     """Make the tables, or bring them up to date.
 
     Raises:
-        Unavailable: the database does not answer.
-        Conflict: a newer version of Kern made the tables.
+        Unavailable: the database does not answer, or somebody holds its tables.
+        Conflict: a newer version of Kern made the tables, and this one cannot work with them; or
+            workers are present that could not go on.
     """
     store = open_store(settings)
     try:
-        before = _revision(store)
-        store.migrate()
-        return Migration(store.name, before, HEAD)
+        change = store.migrate()
+        after = change.after
+        return Migration(store.name, change.before, after.revision, after.min_reader, HEAD)
     finally:
         store.close()
 
@@ -155,14 +174,25 @@ def missing_file(settings: Settings) -> Path | None:
 
 def database_status(settings: Settings) -> DatabaseStatus:
     """Examine the database without changing it. Raises as `existing_service`."""
-    with _existing_store(settings) as store:
-        return store.read_now(lambda tx: _status_of(tx, store.name, _revision(store)))
+    _require_file(settings)
+    store = open_store(settings)
+    try:
+        tables = _usable_tables(store)
+        return store.read_now(lambda tx: _status_of(tx, store.name, tables))
+    finally:
+        store.close()
 
 
-def _status_of(tx: Session, name: str, revision: str | None) -> DatabaseStatus:
+def _status_of(tx: Session, name: str, tables: TablesRevision) -> DatabaseStatus:
     present = workers.present_workers(tx, utc_now())
     return DatabaseStatus(
-        name, revision, listings.backlog(tx), present, workers.differing(tx, present)
+        name,
+        tables.revision,
+        tables.min_reader,
+        HEAD,
+        listings.backlog(tx),
+        present,
+        workers.differing(tx, present),
     )
 
 
@@ -171,7 +201,7 @@ def open_existing_store(settings: Settings) -> Store:
     _require_file(settings)
     store = open_store(settings)
     try:
-        _check(store, _revision(store))
+        _usable_tables(store)
     except BaseException:
         store.close()
         raise
@@ -187,12 +217,21 @@ def _existing_store(settings: Settings) -> Generator[Store]:
         store.close()
 
 
-def _revision(store: Store) -> str | None:
+def _usable_tables(store: Store) -> TablesRevision:
+    """Return the revision of tables with which this version can work as they are."""
     try:
-        return revision_of(store)
+        tables = tables_revision(store)
     except DBAPIError as error:
         message = f"The database {store.name} does not answer: {reason(error)}."
         raise Unavailable(message) from error
+    if tables is None:
+        message = (
+            f"The database {store.name} has no tables: nothing was run with it yet. `kern migrate` "
+            "makes them."
+        )
+        raise NotFound(message)
+    require_current(store.name, tables)
+    return tables
 
 
 def _require_file(settings: Settings) -> None:
@@ -203,24 +242,3 @@ def _require_file(settings: Settings) -> None:
             "folder in which it was, or set KERN_HOME or KERN_DATABASE_URL."
         )
         raise NotFound(message)
-
-
-def _check(store: Store, revision: str | None) -> None:
-    if revision is None:
-        message = (
-            f"The database {store.name} has no tables: nothing was run with it yet. `kern migrate` "
-            "makes them."
-        )
-        raise NotFound(message)
-    if revision < HEAD:
-        message = (
-            f"The database {store.name} is at revision {revision}, this version of Kern needs "
-            f"{HEAD}: run `kern migrate`."
-        )
-        raise Conflict(message)
-    if revision > HEAD:
-        message = (
-            f"The database {store.name} is at revision {revision}, this version of Kern knows only "
-            f"{HEAD}: install the newer one."
-        )
-        raise Conflict(message)

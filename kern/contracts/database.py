@@ -20,7 +20,7 @@ class Database(ABC):
 
         Raises:
             Unavailable: the database does not answer.
-            Conflict: a newer version of Kern made the tables.
+            Conflict: a newer version of Kern made the tables, and this one cannot work with them.
         """
 
     @abstractmethod

@@ -91,9 +91,16 @@ class LateResult(_Model):
 
 
 class WorkerPolicies(_Model):
-    """A process that executes runs: the digest of its policy for each of its components."""
+    """A process that executes runs: the digest of its policy for each of its components.
+
+    Attributes:
+        version: That of its Kern.
+        revision: The newest revision of the tables that it knows.
+    """
 
     name: str
+    version: str
+    revision: str
     policies: dict[str, str]
 
 

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
@@ -12,6 +12,8 @@ from kern.errors import InvalidInput
 
 DEFAULT_SCHEMA = "kern"
 DEFAULT_TOOL_SLOTS = 64
+# Who makes the tables and brings them up to date: whoever opens the database, or `kern migrate`.
+Migrates = Literal["auto", "command"]
 
 # What Postgres takes without quotes. It cuts names after 63 bytes, and the name of the channel for
 # notifications is a few characters longer than the schema's.
@@ -47,6 +49,8 @@ class Settings(BaseSettings):
         database_schema: The schema of Kern's tables on Postgres. SQLite has no schemas.
         listen_url: Where notifications of Postgres are heard, if `database_url` is that of a pooler
             in transaction mode; default: the same.
+        migrate: Who brings the tables up to date: `auto` (whoever opens the database) or `command`
+            (only `kern migrate`); default: `command` on Postgres, `auto` on SQLite.
         audit_head: A hash of the log of decisions that the database has to hold before anything is
             executed on it: an older database, restored from a backup, is refused.
         heartbeat_seconds: An attempt without a heartbeat for this long is considered dead.
@@ -68,6 +72,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     database_schema: Annotated[str, AfterValidator(_schema)] = DEFAULT_SCHEMA
     listen_url: SecretStr | None = None
+    migrate: Migrates | None = None
     audit_head: str | None = None
     heartbeat_seconds: float = Field(default=10.0, ge=0.5, le=600)
     shutdown_grace_seconds: float = Field(default=30.0, ge=0, le=3600)

@@ -2,6 +2,10 @@
 
 import os
 import socket
+from datetime import timedelta
+
+# A worker that has not reported for this long is considered gone.
+GONE_AFTER = timedelta(seconds=60)
 
 
 def worker_name(process: int, host: str) -> str:

@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from kern import __version__
 from kern.client.cli.printing import safe
 from kern.client.server.embedded import status
 from kern.db.engine.from_settings import database_path
 from kern.db.engine.stores import SqliteStore
 from kern.db.migrations import HEAD
+from kern.db.runs import workers
+from kern.db.runs.workers import WorkerIdentity
 from kern.db.turns import calls
 from kern.db.turns.attempts import Storing
 from kern.models.scripted import Call
@@ -420,10 +423,45 @@ def test_an_older_database_waits_for_migrate(kern: Cli, home: Path) -> None:
     assert "No runs." in kern("runs").out
 
 
+def test_migrate_says_from_where_to_where_and_whose_code_can_go_on(kern: Cli) -> None:
+    text = kern("migrate").out
+    assert f"brought from nothing to revision {HEAD}." in text
+    assert f"can work with it from revision {HEAD} on" in text
+    assert kern("migrate", "--json").json["min_reader"] == HEAD
+
+
 def test_a_newer_database_is_left_alone(kern: Cli, db: SqliteStore) -> None:
+    newer = "UPDATE kern_version SET version_num = '9999', min_reader = '9998'"
+    db.write_now(lambda tx: execute_sql(tx, newer))
+    for words in ("runs", "migrate"):
+        refusal = kern(words, code=5).err
+        assert "is at revision 9999" in refusal
+        assert f"has to know revision 9998, and this version knows only {HEAD}" in refusal
+    assert "9998" in kern("doctor", code=6).out
+
+
+def test_a_newer_database_with_which_this_version_can_work_is_used(
+    kern: Cli, db: SqliteStore
+) -> None:
     db.write_now(lambda tx: execute_sql(tx, "UPDATE kern_version SET version_num = '9999'"))
-    assert "newer" in kern("runs", code=5).err
-    assert "newer" in kern("migrate", code=5).err
+    assert "No runs." in kern("runs").out
+    assert f"already at revision 9999, newer than this version's {HEAD}" in kern("migrate").out
+    checks = {check["name"]: check["text"] for check in kern("doctor", "--json").json["checks"]}
+    assert f"revision 9999 (this version knows {HEAD})" in checks["database"]
+
+
+def test_doctor_says_that_workers_of_two_versions_run(kern: Cli, db: SqliteStore) -> None:
+    now = datetime.now(UTC)
+    for number in (1, 2):
+        worker = WorkerIdentity(f"w{number}", "host", number, now)
+        db.write_now(partial(workers.beat, worker=worker, worker_policy={}, now=now))
+    checks = {check["name"]: check["text"] for check in kern("doctor", "--json").json["checks"]}
+    assert "versions" not in checks
+    older = "UPDATE kern_workers SET version = '0.0.9', revision = '0000' WHERE id = 'w1'"
+    db.write_now(lambda tx: execute_sql(tx, older))
+    checks = {check["name"]: check["text"] for check in kern("doctor", "--json").json["checks"]}
+    assert "workers of 2 versions of Kern run" in checks["versions"]
+    assert f"1@host 0.0.9 (revision 0000), 2@host {__version__}" in checks["versions"]
 
 
 def test_a_database_of_a_development_version_is_to_be_moved_away(kern: Cli, home: Path) -> None:

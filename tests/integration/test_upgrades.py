@@ -18,7 +18,8 @@ from kern.db.journal import audit_chain, outbox
 from kern.db.journal.audit_chain import ChainReport
 from kern.db.journal.outbox import DeliveryKind
 from kern.db.migrations import HEAD
-from kern.db.migrations.migrate import VERSION_TABLE, revision_of
+from kern.db.migrations.compatibility import VERSION_TABLE
+from kern.db.migrations.migrate import revision_of
 from kern.db.reading import history_window, session_metrics
 from kern.db.runs import session_queue
 from kern.db.turns import model_turns

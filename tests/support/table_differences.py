@@ -9,7 +9,7 @@ from kern.db.engine import policy_tables, step_tables, tables
 from kern.db.engine.base import PREFIX, KernRow
 from kern.db.engine.schema import schema_of
 from kern.db.engine.store import Store
-from kern.db.migrations.migrate import VERSION_TABLE
+from kern.db.migrations.compatibility import VERSION_TABLE
 
 _ = tables, step_tables, policy_tables
 

@@ -22,9 +22,13 @@ class _StoredDatabase(Database):
     def migrate(self) -> None:
         """Bring the tables up to date; several processes may call it at once.
 
+        On Postgres nothing else does, but for `kern migrate`, unless `KERN_MIGRATE` is `auto`.
+
         Raises:
-            Unavailable: the database does not answer, or its role may not make the tables.
-            Conflict: a newer version of Kern made the tables, or a development version before 0.2.
+            Unavailable: the database does not answer, its role may not make the tables, or somebody
+                holds them.
+            Conflict: a newer version of Kern made the tables, and this one cannot work with them;
+                a development version before 0.2 did; or workers are present that could not go on.
         """
         self._store.migrate()
 

@@ -26,6 +26,7 @@ class PolicyRow(KernRow, table=True):
 class WorkerRow(KernRow, table=True):
     """A process that executes runs: the digest of the policy that it declares for each component.
 
+    `version` is that of its Kern, and `revision` the newest one of the tables that it knows.
     A worker that stops deletes its row; of one that was killed, `beat_at` grows old.
     """
 
@@ -34,6 +35,8 @@ class WorkerRow(KernRow, table=True):
     id: str = Field(primary_key=True)
     host: str
     process: int
+    version: str
+    revision: str
     policies: dict[str, str] = Field(sa_type=JsonText)
     started_at: datetime = Field(sa_type=UtcDateTime)
     beat_at: datetime = Field(sa_type=UtcDateTime, index=True)

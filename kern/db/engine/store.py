@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, IntegrityError, StatementError
@@ -27,7 +27,11 @@ from kern.errors import Conflict, DatabaseFailure, InvalidInput, KernError, Unav
 from kern.process.checkpoints import reach
 from kern.process.forks import abandon
 from kern.process.live_text import Broadcaster
+from kern.process.settings import Migrates
 from kern.process.stop_signals import Stops
+
+if TYPE_CHECKING:
+    from kern.db.migrations.migrate import TablesChange
 
 Result = TypeVar("Result")
 
@@ -53,6 +57,7 @@ class Store:
 
     _write_options: ClassVar[Mapping[str, object]] = {"kern_write": True}
     _read_options: ClassVar[Mapping[str, object]] = {}
+    _migrates: ClassVar[Migrates] = "auto"
 
     def __init__(self, engine: Engine, *, threads: int) -> None:
         self.engine = engine
@@ -105,17 +110,41 @@ class Store:
         """As `read`, in the calling thread."""
         return self._repeat(lambda: _checked(lambda: self._look(transaction)))
 
-    def migrate(self) -> None:
+    def open(self, migrates: Migrates | None = None) -> None:
+        """See that this version can work with the tables, or bring them up to date.
+
+        Args:
+            migrates: Who migrates; default: on Postgres only `kern migrate`, on SQLite everybody.
+
+        Raises:
+            NotMigrated: there are no tables, or older ones, and only `kern migrate` migrates.
+            Conflict: a newer version of Kern made the tables, and this one cannot work with them.
+            Unavailable: as `migrate`.
+        """
+        from kern.db.migrations.migrate import check  # noqa: PLC0415  alembic is slow to import
+
+        if (migrates or self._migrates) == "auto":
+            self.migrate()
+        else:
+            self._migrating(lambda: check(self))
+
+    def migrate(self) -> "TablesChange":
         """Bring the tables up to date; safe to call from several processes at once.
 
         Raises:
-            Unavailable: the database does not answer, or its role may not make the tables.
-            Conflict: a newer version of Kern made the tables, or a development version before 0.2.
+            Unavailable: the database does not answer, its role may not make the tables, or somebody
+                holds them.
+            Conflict: a newer version of Kern made the tables, and this one cannot work with them;
+                a development version before 0.2 did; or workers could not go on.
         """
         from kern.db.migrations.migrate import migrate  # noqa: PLC0415  alembic is slow to import
 
+        return self._migrating(lambda: migrate(self))
+
+    def _migrating(self, work: Callable[[], Result]) -> Result:
+        """Look at the tables as a whole, or change them."""
         try:
-            migrate(self)
+            return work()
         except DBAPIError as error:
             if is_passing(error):
                 raise self._unavailable(error) from error

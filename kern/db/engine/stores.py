@@ -65,10 +65,9 @@ class SqliteStore(Store):
         self._gate, self._is_settled = ForkGate(), True
         super().__init__(engine, threads=4)
 
-    def migrate(self) -> None:
-        """As `Store.migrate`."""
+    def _migrating(self, work: Callable[[], Result]) -> Result:
         with self._gate:
-            super().migrate()
+            return super()._migrating(work)
 
     def before_fork(self) -> None:
         """Close all connections to the file.
@@ -134,11 +133,10 @@ class MemoryStore(Store):
             "from that. Make another InMemoryDb() here, or share a SqliteDb(…) between them."
         )
 
-    def migrate(self) -> None:
-        """As `Store.migrate`."""
+    def _migrating(self, work: Callable[[], Result]) -> Result:
         if self._refusal is not None:
             raise Conflict(self._refusal)
-        super().migrate()
+        return super()._migrating(work)
 
     @property
     def name(self) -> str:
@@ -178,6 +176,8 @@ class PostgresStore(Store):
     # the default: they lock the rows that they change (`FOR UPDATE`) and have to see what the
     # transaction that held the lock before has committed, which an older snapshot would refuse.
     _read_options = MappingProxyType({SNAPSHOT: True})
+    # Many processes share it, of two versions during a deployment: somebody has to decide when.
+    _migrates = "command"
 
     def __init__(
         self, url: str, schema: str = DEFAULT_SCHEMA, listen_url: str | None = None

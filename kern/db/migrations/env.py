@@ -5,7 +5,8 @@ from alembic import context
 from kern.db.engine import policy_tables, step_tables, tables
 from kern.db.engine.base import KernRow
 from kern.db.engine.schema import schema_of
-from kern.db.migrations.migrate import VERSION_TABLE, prepare_schema
+from kern.db.migrations.compatibility import VERSION_TABLE, add_min_reader, write_min_reader
+from kern.db.migrations.migrate import prepare_schema
 
 _ = tables, step_tables, policy_tables
 connection = context.config.attributes["connection"]
@@ -21,3 +22,6 @@ context.configure(
 )
 with context.begin_transaction():
     context.run_migrations()
+    add_min_reader(connection)
+    for head in context.get_context().get_current_heads():
+        write_min_reader(connection, context.script.get_revision(head).module.min_reader)

@@ -2,44 +2,65 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, String, column, inspect, select, table, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from kern.db.engine.base import PREFIX
-from kern.db.engine.driver_errors import reason
+from kern.db.engine.driver_errors import reason, sqlstate_of
 from kern.db.engine.postgres_connections import UNLIMITED
 from kern.db.engine.schema import schema_of
 from kern.db.engine.store import Store
-from kern.db.migrations import HEAD
-from kern.errors import Conflict, Unavailable
+from kern.db.migrations import HEAD, MIN_READER
+from kern.db.migrations.compatibility import (
+    TablesRevision,
+    is_current,
+    read_revision,
+    require_current,
+)
+from kern.db.migrations.old_workers import refuse_in_use
+from kern.errors import Unavailable
 from kern.process.forks import on_fork
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-VERSION_TABLE = f"{PREFIX}version"
-
 # A migration waits for another one, and rewrites tables of any size.
 _OPTIONS = {"kern_write": True, UNLIMITED: True}
 _alembic = threading.Lock()
 _INSUFFICIENT_PRIVILEGE = "42501"
-# The versions before 0.2 used the names of an application: Alembic's own version table, and tables
-# without a prefix. These are all of the first of them, so that no application is mistaken for one.
-_DEVELOPMENT_REVISIONS = frozenset({"0001", "0002", "0003", "0004", "0005"})
-_DEVELOPMENT_TABLES = frozenset(
-    {
-        *("alembic_version", "chain_heads", "decisions", "events", "messages", "outbox"),
-        *("requirements", "runs", "sessions", "tool_calls"),
-    }
-)
+# A lock that was not available in time, and a deadlock with somebody who locks in another order.
+_COLLISIONS = frozenset({"55P03", "40P01"})
+_HOLDERS = """
+SELECT DISTINCT activity.pid, activity.state, activity.xact_start AT TIME ZONE 'UTC' AS since
+FROM pg_locks JOIN pg_class ON pg_class.oid = pg_locks.relation
+JOIN pg_namespace ON pg_namespace.oid = pg_class.relnamespace
+JOIN pg_stat_activity AS activity ON activity.pid = pg_locks.pid
+WHERE nspname = :schema AND granted AND activity.datname = current_database()
+AND activity.pid <> pg_backend_pid() ORDER BY since LIMIT 5
+"""
+# How long a migration waits for a lock on a table, in milliseconds, while everybody who comes later
+# waits behind it: less than their own limit. Whoever is frozen inside a transaction of Kern's loses
+# its locks after 15 seconds, so the migration is tried again for longer than that.
+_LOCK_TIMEOUT = 3_000
+_LOCK_TRIES = 8
+_LOCK_PAUSE_SECONDS = 0.5
 
 
-def revision_of(database: Store) -> str | None:
+@dataclass(frozen=True)
+class TablesChange:
+    """What a migration has done: the revision before and after, and that whose code can go on."""
+
+    before: str | None
+    after: TablesRevision
+
+
+def tables_revision(database: Store) -> TablesRevision | None:
     """Return the revision of the tables; None for a database without Kern's tables.
 
     Raises:
@@ -47,31 +68,64 @@ def revision_of(database: Store) -> str | None:
         Unavailable: the role of the database may not read them.
     """
     with database.engine.connect() as connection, _privileges(database):
-        return _revision(database, connection)
+        return read_revision(connection, database.name)
 
 
-def migrate(database: Store) -> None:
+def revision_of(database: Store) -> str | None:
+    """Return the number of the tables' revision. Raises as `tables_revision`."""
+    tables = tables_revision(database)
+    return None if tables is None else tables.revision
+
+
+def migrate(database: Store) -> TablesChange:
     """Apply the missing migrations, in one transaction; several processes may call it at once.
 
     Raises:
-        Conflict: a newer version of Kern made the tables, or a development version before 0.2.
-        Unavailable: the role of the database may not make the schema or the tables.
+        Conflict: a newer version of Kern made the tables, and this one cannot work with them; or a
+            development version before 0.2; or workers are present that could not go on.
+        Unavailable: the role of the database may not make the schema or the tables, or somebody
+            holds a table.
     """
     # Alembic keeps its context in globals, so one thread of a process at a time.
     with _alembic:
-        _migrate(database)
+        return _migrate(database)
 
 
-def _migrate(database: Store) -> None:
-    if revision_of(database) == HEAD:
-        return
+def check(database: Store) -> None:
+    """See that this version can work with the tables as they are. Raises as `require_current`."""
+    require_current(database.name, tables_revision(database))
+
+
+def _migrate(database: Store) -> TablesChange:
+    tables = tables_revision(database)
+    if tables is not None and is_current(database.name, tables):
+        return TablesChange(tables.revision, tables)
+    for rest in reversed(range(_LOCK_TRIES)):
+        try:
+            return _upgrade(database)
+        except OperationalError as error:
+            if sqlstate_of(error.orig) not in _COLLISIONS:
+                raise
+            if not rest:
+                raise Unavailable(_held(database)) from error
+        time.sleep(_LOCK_PAUSE_SECONDS)
+    raise AssertionError  # pragma: no cover  the last try returns or raises
+
+
+def _upgrade(database: Store) -> TablesChange:
     # Slow to import and seldom needed; not under the lock, for which others wait.
     from alembic import command  # noqa: PLC0415  as said
 
     with changing(database) as connection, _privileges(database):
         lock_migrations(connection)
-        if _must_upgrade(database, connection):
+        # Another process may have been first.
+        before = read_revision(connection, database.name)
+        if not is_current(database.name, before):
+            refuse_in_use(connection, database.name, before)
+            _limit_waits(connection)
             command.upgrade(configuration(connection), "head")
+        after = read_revision(connection, database.name) or TablesRevision(HEAD, MIN_READER)
+        return TablesChange(None if before is None else before.revision, after)
 
 
 @contextmanager
@@ -143,36 +197,25 @@ def enter_schema(connection: Connection) -> None:
         connection.execute(text("SELECT set_config('search_path', :path, true)"), path)
 
 
-def _must_upgrade(database: Store, connection: Connection) -> bool:
-    """Whether the tables are still older than the code; another process may have been first."""
-    revision = _revision(database, connection)
-    if revision is not None and revision > HEAD:
-        message = (
-            f"The database {database.name} is at revision {revision}, and this version of Kern "
-            f"knows only {HEAD}: a newer version has used it. Install that one."
-        )
-        raise Conflict(message)
-    return revision != HEAD
+def _limit_waits(connection: Connection) -> None:
+    """Give up soon where somebody holds a table, since everybody else waits behind the migration.
+
+    The wait for another migration, which comes before, has no limit.
+    """
+    if schema_of(connection) is not None:
+        connection.execute(text(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT}"))
 
 
-def _revision(database: Store, connection: Connection) -> str | None:
-    schema, tables = schema_of(connection), inspect(connection)
-    if tables.has_table(VERSION_TABLE, schema=schema):
-        version = column("version_num", String)
-        versions = table(VERSION_TABLE, version, schema=schema)
-        return connection.execute(select(version).select_from(versions)).scalar()
-    # Those versions left it to Postgres to find names without a schema: usually in `public`.
-    if not set(tables.get_table_names()) >= _DEVELOPMENT_TABLES:
-        return None
-    revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    if revision not in _DEVELOPMENT_REVISIONS:
-        return None
-    message = (
-        f"The tables in the database {database.name} were made by a development version of Kern "
-        f"before 0.2 (revision {revision}), which this version cannot read. Move the database "
-        "away, or name another one, and begin anew; its runs can be read with that version only."
+def _held(database: Store) -> str:
+    """Say which transactions hold Kern's tables."""
+    with database.engine.connect() as connection:
+        rows = connection.execute(text(_HOLDERS), {"schema": schema_of(connection)}).all()
+    since = [f"process {row.pid} ({row.state}, since {row.since:%H:%M:%S} UTC)" for row in rows]
+    return (
+        f"The database {database.name} was not migrated: other transactions hold its tables"
+        f"{': ' if since else ''}{', '.join(since)}. Nothing was changed. End them "
+        "(`SELECT pg_terminate_backend(…)`) or wait for their end, and run `kern migrate` again."
     )
-    raise Conflict(message)
 
 
 @contextmanager

@@ -7,6 +7,8 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
+# The oldest revision whose code can work with these tables: CONTRIBUTING.md has the rules.
+min_reader = ...
 
 
 def upgrade() -> None:

@@ -2,23 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
+from kern import __version__
 from kern.contracts.policy import differences
 from kern.contracts.reports import PolicyDifference, WorkerPolicies
 from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.plain_rows import add, execute
 from kern.db.engine.typed_tables import WORKERS
+from kern.db.migrations import HEAD
 from kern.db.runs import policies
 from kern.pipeline.strictness import DeclaredPolicy
-from kern.process.worker_names import worker_name
+from kern.process.worker_names import GONE_AFTER, worker_name
 
-BEAT_SECONDS = 15.0
-# A worker that has not reported for this long is considered gone.
-_GONE_AFTER = timedelta(seconds=4 * BEAT_SECONDS)
+BEAT_SECONDS = GONE_AFTER.total_seconds() / 4
 
 _workers = WORKERS.table
 _BEAT = (
@@ -59,13 +59,15 @@ def beat(
     if execute(tx, _BEAT, worker_id=worker.id, worker_policy=digests, now=now).rowcount:
         return
     # Rows of workers that were killed.
-    execute(tx, _FORGET, before=now - _GONE_AFTER)
+    execute(tx, _FORGET, before=now - GONE_AFTER)
     add(
         tx,
         WORKERS,
         id=worker.id,
         host=worker.host,
         process=worker.process,
+        version=__version__,
+        revision=HEAD,
         policies=digests,
         started_at=worker.started_at,
         beat_at=now,
@@ -80,8 +82,13 @@ def leave(tx: Session, worker_id: str) -> None:
 def present_workers(tx: Session, now: datetime) -> list[WorkerPolicies]:
     """Return the workers that reported lately, the oldest first."""
     return [
-        WorkerPolicies(name=worker_name(row.process, row.host), policies=row.policies)
-        for row in execute(tx, _PRESENT, since=now - _GONE_AFTER)
+        WorkerPolicies(
+            name=worker_name(row.process, row.host),
+            version=row.version,
+            revision=row.revision,
+            policies=row.policies,
+        )
+        for row in execute(tx, _PRESENT, since=now - GONE_AFTER)
     ]
 
 

@@ -21,6 +21,7 @@ _ADVICE = {
     "StillRunning": "Wait for the call's end, which answers the question, or pass "
     "`even_if_running=True`.",
     "SessionBusy": 'Try again when the session\'s run has ended, or pass `on_busy="queue"`.',
+    "NotMigrated": "Run `kern migrate`: [Upgrade](../how-to/upgrading.md) says when.",
     "Unavailable": "Do as the message says: it names what was kept. `kern doctor` names the part.",
     "DatabaseFailure": "Mend what the message names; runs continue by themselves afterwards.",
     "OutcomeUnknown": "Raise it in a tool of your own; the run then asks what happened.",

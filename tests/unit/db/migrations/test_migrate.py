@@ -1,6 +1,6 @@
 """Migrations: every database comes to the tables of the code, once, however many begin at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -10,9 +10,10 @@ from sqlalchemy import inspect, text
 
 from kern.db.engine.base import KernRow
 from kern.db.engine.stores import MemoryStore, SqliteStore
-from kern.db.migrations import HEAD
-from kern.db.migrations.migrate import configuration, revision_of
+from kern.db.migrations import HEAD, MIN_READER
+from kern.db.migrations.migrate import TablesChange, configuration, revision_of
 from kern.errors import Conflict
+from tests.support.migration_rules import Revision, breaches
 from tests.support.stored_runs import at_once
 from tests.support.table_differences import table_differences
 
@@ -31,6 +32,14 @@ def test_the_head_is_the_newest_revision() -> None:
     assert scripts.get_heads() == [HEAD]
     revisions = [script.revision for script in scripts.walk_revisions()]
     assert revisions == sorted(revisions, reverse=True), "a newer revision is recognised by order"
+
+
+def test_revisions_expand_and_contract_one_release_later() -> None:
+    with closing(MemoryStore()) as database, database.engine.connect() as connection:
+        scripts = ScriptDirectory.from_config(configuration(connection))
+    revisions = [Revision.of(script.module) for script in scripts.walk_revisions("base", "heads")]
+    assert breaches(revisions[::-1]) == []
+    assert revisions[0].min_reader == MIN_READER
 
 
 def test_an_empty_database_comes_to_the_head_and_stays_there(tmp_path: Path) -> None:
@@ -88,16 +97,20 @@ def test_constraints_have_the_names_of_the_code(tmp_path: Path) -> None:
             assert found == {constraint.name for constraint in table.constraints}
 
 
+def check_migrated(changes: Sequence[object]) -> None:
+    assert [change for change in changes if not isinstance(change, TablesChange)] == []
+
+
 def test_eight_threads_may_begin_with_one_file_at_once(tmp_path: Path) -> None:
     databases = [SqliteStore(tmp_path / "kern.db") for _ in range(8)]
-    assert at_once([database.migrate for database in databases]) == [None] * 8
+    check_migrated(at_once([database.migrate for database in databases]))
     for database in databases:
         database.close()
 
 
 def test_threads_may_bring_different_databases_up_at_once() -> None:
     databases = [MemoryStore() for _ in range(8)]
-    assert at_once([database.migrate for database in databases]) == [None] * 8
+    check_migrated(at_once([database.migrate for database in databases]))
     for database in databases:
         assert revision_of(database) == HEAD
         database.close()
@@ -110,7 +123,8 @@ def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(
     with closing(SqliteStore(tmp_path / "kern.db")) as database:
         database.migrate()
         with database.engine.begin() as connection:
-            connection.execute(text("UPDATE kern_version SET version_num = :v"), {"v": revision})
+            change = "UPDATE kern_version SET version_num = :v, min_reader = :v"
+            connection.execute(text(change), {"v": revision})
         with pytest.raises(Conflict, match=f"revision {revision}.*newer version"):
             database.migrate()
         assert revision_of(database) == revision
@@ -152,3 +166,50 @@ def test_an_application_is_not_taken_for_a_development_version(
         old_tables(database, names, revision)
         database.migrate()
         assert revision_of(database) == HEAD
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "op.drop_table('kern_files')",
+        "op.drop_column('kern_runs', 'content')",
+        "op.rename_table('kern_files', 'kern_media')",
+        "op.alter_column('kern_runs', 'content', new_column_name='answer')",
+        "op.alter_column('kern_runs', 'content', nullable=False)",
+        "op.alter_column('kern_runs', 'content', type_=sa.Integer())",
+        "op.add_column('kern_runs', sa.Column('later', sa.String(), nullable=False))",
+        "op.create_unique_constraint('kern_x', 'kern_runs', ['content'])",
+        "op.create_check_constraint('kern_x', 'kern_runs', 'turn > 0')",
+        "op.create_foreign_key('kern_x', 'kern_runs', 'kern_files', ['a'], ['b'])",
+        "op.create_index('kern_x', 'kern_runs', ['content'], unique=True)",
+        "op.execute('ALTER TABLE kern_runs DROP COLUMN content')",
+        "op.execute(sa.text('ALTER TABLE kern_runs RENAME content TO answer'))",
+    ],
+)
+def test_a_revision_that_takes_away_raises_min_reader_one_release_later(statement: str) -> None:
+    source = f"def upgrade():\n    {statement}\n"
+    first, second = Revision("0001", "0001", ""), Revision("0002", "0001", "")
+    assert "raise min_reader" in breaches([first, second, Revision("0003", "0001", source)])[0]
+    assert breaches([first, second, Revision("0003", "0002", source)]) == []
+    at_once = breaches([first, second, Revision("0003", "0003", source)])
+    assert "the version before cannot work" in at_once[0]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "op.add_column('kern_runs', sa.Column('later', sa.String(), nullable=True))",
+        "op.add_column('kern_runs', sa.Column('x', sa.Text(), server_default='', nullable=False))",
+        "op.create_table('kern_later', sa.Column('id', sa.String(), nullable=False))",
+        "op.create_index('kern_x', 'kern_runs', ['content'])",
+        "op.alter_column('kern_runs', 'content', nullable=True)",
+        "op.execute('UPDATE kern_runs SET later = content')",
+    ],
+)
+def test_a_revision_that_only_adds_leaves_min_reader(statement: str) -> None:
+    source = f"def upgrade():\n    {statement}\n\ndef downgrade():\n    op.drop_table('x')\n"
+    first = Revision("0001", "0001", "")
+    assert breaches([first, Revision("0002", "0001", source)]) == []
+    assert "says nothing" in breaches([first, Revision("0002", None, source)])[0]
+    falling = [first, Revision("0002", "0001", ""), Revision("0003", "0000", "")]
+    assert "falls" in breaches(falling)[0]
