@@ -27,7 +27,7 @@ from kern.db.turns import calls
 from kern.db.turns.attempts import Claim, Execution, LeftOpen, Settled
 from kern.errors import KernError, NotFound
 from kern.process.checkpoints import reach
-from kern.process.logs import get_logger, places_of
+from kern.process.logs import get_logger, warn_raised
 from kern.process.settings import DEFAULT_TOOL_SLOTS
 from kern.process.worker_names import own_worker_name
 from kern.tools.reconciling import DidNotHappen, Happened, OutcomeRules
@@ -184,7 +184,7 @@ class Executions:
             raise try_again("not_begun", "Another attempt has taken the call")
         reach(f"{attempt.checkpoint}.after_effect")
         if isinstance(ended, Raised):
-            _note_failure(attempt.execution, ended.error)
+            _note_failure(attempt, ended.error)
         if is_once and isinstance(ended, Raised) and attempt.rules.are_open(ended.error):
             return await self._find_out(attempt, UnknownReason.raised, ended.error)
         await self._store(attempt, ended)
@@ -194,7 +194,10 @@ class Executions:
     async def reconcile(self, rules: OutcomeRules, execution: Execution) -> Findings:
         """Ask the reconciler of a call, if it has one, what became of it."""
         key = execution.idempotency_key
-        return await reconciliation.ask(rules.reconcile, key, execution.arguments, self.call)
+        findings = await reconciliation.ask(rules.reconcile, key, execution.arguments, self.call)
+        for error in findings.errors:
+            warn_raised("reconciler", execution.name, error, **_ids_of(execution))
+        return findings
 
     async def find_out_lost(
         self,
@@ -368,17 +371,16 @@ async def _report(attempt: Attempt[Result], waiting: asyncio.Future[Ended[Result
             await attempt.end(ended, is_active=False)
 
 
-def _note_failure(execution: Execution, error: BaseException) -> None:
-    """Log what the code raised and where, without words and values, which may be anybody's."""
-    _log.warning(
-        "code_raised",
-        run_id=execution.run_id,
-        session_id=execution.session_id,
-        name=execution.name,
-        error=f"{type(error).__module__}.{type(error).__qualname__}",
-        attempt=f"{execution.attempt} of {execution.retries + 1}",
-        at=places_of(error),
-    )
+def _note_failure(attempt: Attempt[Result], error: BaseException) -> None:
+    """Log what the code of a call raised."""
+    execution = attempt.execution
+    tries = f"{execution.attempt} of {execution.retries + 1}"
+    role = "tool" if attempt.checkpoint == "tool_call" else "step"
+    warn_raised(role, execution.name, error, attempt=tries, **_ids_of(execution))
+
+
+def _ids_of(execution: Execution) -> dict[str, str]:
+    return {"run_id": execution.run_id, "session_id": execution.session_id}
 
 
 async def _drop_following(attempt: Attempt[Result], ending: asyncio.Task[None]) -> None:

@@ -35,7 +35,7 @@ from kern.pipeline.frames import Phase
 from kern.pipeline.nodes import Node, Shape
 from kern.pipeline.strictness import DeclaredPolicy
 from kern.process.checkpoints import reach
-from kern.process.logs import get_logger
+from kern.process.logs import get_logger, warn_raised
 from kern.workflow import Workflow
 
 _log = get_logger("kern.pipeline")
@@ -166,6 +166,9 @@ class PipelineSteps:
             ended = await self._executions.call(
                 called_with(function, argument), {}, _EVALUATION_SECONDS
             )
+            if isinstance(ended, Raised):
+                role = "predicate" if judges else "evaluator"
+                warn_raised(role, task.name, ended.error, run_id=task.facts.run_id)
             answer = _answer(task, node, names, ended)
             if not isinstance(answer, BaseException):
                 return await visit.answer(task, answer)

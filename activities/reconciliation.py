@@ -13,7 +13,7 @@ from functools import partial
 
 from pydantic import JsonValue
 
-from kern.activities.tool_loop import Ended, Returned
+from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.activities.tool_result import error_text, result_text
 from kern.tools.reconciling import (
     DidNotHappen,
@@ -32,10 +32,14 @@ Call = Callable[[Callable[..., object], dict[str, object], float], Awaitable[End
 
 @dataclass(frozen=True)
 class Findings:
-    """What a reconciler found out; each of its answers is a line of `evidence`."""
+    """What a reconciler found out; each of its answers is a line of `evidence`.
+
+    `errors` is what it raised.
+    """
 
     answer: Reconciled
     evidence: tuple[str, ...] = ()
+    errors: tuple[BaseException, ...] = ()
 
 
 async def ask(
@@ -45,15 +49,18 @@ async def ask(
     if reconcile is None:
         return Findings(StillUnknown())
     evidence: list[str] = []
+    errors: list[BaseException] = []
     look = partial(reconcile, key=key, arguments=dict(arguments))
     for pause in (*_PAUSES, None):
-        answer = _answer(await call(look, {}, _LOOKUP_SECONDS))
+        ended = await call(look, {}, _LOOKUP_SECONDS)
+        errors += [ended.error] if isinstance(ended, Raised) else []
+        answer = _answer(ended)
         evidence.append(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {_sentence(answer)}")
         if not isinstance(answer, StillUnknown):
-            return Findings(answer, tuple(evidence))
+            return Findings(answer, tuple(evidence), tuple(errors))
         if pause is not None:
             await asyncio.sleep(pause)
-    return Findings(StillUnknown(), tuple(evidence))
+    return Findings(StillUnknown(), tuple(evidence), tuple(errors))
 
 
 def _answer(ended: Ended[object]) -> Reconciled:

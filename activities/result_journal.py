@@ -57,6 +57,7 @@ class CallResult(_Entry):
     outcome: ToolOutcome
     result: str
     changes: tuple[StateChange, ...] = ()
+    is_begun: bool = True
 
     def store(self, tx: Session, now: datetime) -> Storing:
         """Store the result, unless another attempt has the call."""
@@ -68,6 +69,7 @@ class CallResult(_Entry):
             result=self.result,
             changes=list(self.changes),
             now=now,
+            is_begun=self.is_begun,
         )
 
 

@@ -121,7 +121,7 @@ class ToolCalls:
             arguments = signature.validate(execution.arguments)
             gate = await self._late_gate(attempt, tool, arguments)
         except ValueError as error:
-            refusal = Outcome(f"The arguments do not fit: {error}")
+            refusal = Outcome(f"The arguments do not fit: {error}", is_begun=False)
             await attempt.keep(ToolOutcome.error, refusal)
             return ToolCallOutcome()
         if gate is not None:
@@ -274,6 +274,7 @@ class _Attempt(Attempt[Outcome]):
             outcome=outcome,
             result=result.result,
             changes=tuple(result.changes),
+            is_begun=result.is_begun,
         )
         now = datetime.now(UTC)
         try:

@@ -16,10 +16,11 @@ _ERROR_TEXT = 4000
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is stored of the value that a tool returned."""
+    """What is stored of the value that a tool returned; not `is_begun` if it was never called."""
 
     result: str
     changes: Sequence[StateChange] = ()
+    is_begun: bool = True
 
     def without_changes(self, why: str) -> "Outcome":
         """Return the outcome without its changes of the state, with a note for the model."""

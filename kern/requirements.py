@@ -64,6 +64,8 @@ class Requirement(BaseModel):
         digest: Freezes `arguments`: if they were changed other than by `edit`, the decision is
             refused when it is submitted.
         attempt: What is known of the attempt whose outcome is unknown.
+        not_executed: Why the call was not executed although it was approved: its tool refuses the
+            arguments by now, or its run ended before it began. None if it was, or may yet be.
         earlier_calls: While it is pending, the latest calls of the same tool that the session has
             executed, such as a payment in a run that failed afterwards.
         approvals: How many people agree with the same proposal: with the one that most agree with.
@@ -98,6 +100,7 @@ class Requirement(BaseModel):
     on_expiry: OnExpiry = OnExpiry.reject
     resolution: Resolution | None = None
     earlier_calls: list[EarlierCall] = Field(default_factory=list)
+    not_executed: str | None = None
 
     _draft: DecisionDraft | None = PrivateAttr(default=None)
     # For whom Kern read it. Not a field: JSON that somebody sends cannot carry it.

@@ -145,11 +145,11 @@ def _workers(database: DatabaseStatus) -> Iterator[Finding]:
     yield Finding("workers", None, names or "none has reported in the last minute")
     versions = {(worker.version, worker.revision) for worker in database.workers}
     if len(versions) > 1:
-        each = ", ".join(
+        names_and_versions = ", ".join(
             f"{worker.name} {worker.version} (revision {worker.revision})"
             for worker in database.workers
         )
-        text = f"workers of {len(versions)} versions of Kern run: {each}"
+        text = f"workers of {len(versions)} versions of Kern run: {names_and_versions}"
         yield Finding("versions", None, text)
     for item in database.differences:
         digests = ", ".join(f"{name} {digest[:_DIGEST]}" for name, digest in item.workers)

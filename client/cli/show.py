@@ -219,6 +219,9 @@ def _requirement(report: RunReport, item: Requirement) -> None:
     for decision in report.decisions:
         if decision.requirement_id == item.id:
             _decision(decision)
+    if item.not_executed is not None:
+        why = one_line(item.not_executed)
+        say("         ", styled("approved, not executed", "bold red"), f": {why}")
     if item.status is RequirementStatus.pending:
         for line in proposal_lines(item):
             say(f"         {line}")

@@ -50,6 +50,16 @@ def changing_run(run_id: str, change: str) -> AbstractContextManager[None]:
     )
 
 
+def deleting_session(session_id: str) -> AbstractContextManager[None]:
+    """Name the session in an error that leaves open whether it was deleted."""
+    return _retold(
+        lambda error: (
+            f"It is not known whether session {session_id!r} was deleted: {error} Delete it again: "
+            "NotFound means that it was."
+        )
+    )
+
+
 def deciding(requirement_ids: list[str]) -> AbstractContextManager[None]:
     """Name the requirements in an error that leaves open whether their decisions were stored."""
     names = ", ".join(map(repr, requirement_ids))

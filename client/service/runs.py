@@ -88,10 +88,12 @@ class Runs:
     async def cancel(self, viewer: Viewer, run_id: str) -> Acceptance:
         """Cancel a run: the cancellation is stored first, and then delivered.
 
+        One that is cancelled already is cancelled.
+
         Raises:
             NotFound: there is no such run.
             NotAllowed: it belongs to somebody else.
-            RunEnded: it has ended already.
+            RunEnded: it has ended otherwise.
         """
         require_id("run_id", run_id)
         now = datetime.now(UTC)

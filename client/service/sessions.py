@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 from sqlmodel import Session as Transaction
 
-from kern.client.service.acceptance import deliver
+from kern.client.service.acceptance import deleting_session, deliver
 from kern.client.service.ports import Deliverer
 from kern.contracts.reports import SessionReport
 from kern.contracts.viewer import Viewer
@@ -131,10 +131,11 @@ class Sessions:
 
     async def delete(self, viewer: Viewer, session_id: str) -> Deletion:
         """Delete a session: it is gone when this returns; what executes in it is stopped then."""
-        now = datetime.now(UTC)
-        deliveries = await self._store.write(
-            lambda tx: deletions.delete(tx, session_id, viewer, now)
-        )
+        now, deletion_id = datetime.now(UTC), new_id()
+        with deleting_session(session_id):
+            deliveries = await self._store.write(
+                lambda tx: deletions.delete(tx, session_id, viewer, now, deletion_id=deletion_id)
+            )
         delivered = await asyncio.gather(
             *(deliver(self._deliverer, delivery) for delivery in deliveries)
         )

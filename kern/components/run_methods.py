@@ -196,7 +196,7 @@ class RunMethods(ServedComponent):
         Raises:
             NotFound: there is no such run.
             NotAllowed: the run belongs to somebody else.
-            RunEnded: the run has ended already.
+            RunEnded: the run has ended otherwise; one that is cancelled stays cancelled.
         """
         return self._cast_output(self._do(_cancelling(self._viewer(user_id), id_of(run_id))))
 

@@ -85,6 +85,21 @@ def places_of(error: BaseException) -> str:
     )
 
 
+def warn_raised(role: str, name: str, error: BaseException, **facts: object) -> None:
+    """Log what code of users raised and where, without words and values, which may be anybody's.
+
+    `role` is the sort of code, such as `tool` or `predicate`; `name` is that of its declaration.
+    """
+    get_logger("kern.code").warning(
+        "code_raised",
+        role=role,
+        name=name,
+        error=f"{type(error).__module__}.{type(error).__qualname__}",
+        at=places_of(error),
+        **facts,
+    )
+
+
 def _temporal_fields(record: logging.LogRecord) -> dict[str, object]:
     """Return what Temporal's own record says of a run: its workflow's id ends with the run's."""
     for attribute in ("temporal_activity", "temporal_workflow"):

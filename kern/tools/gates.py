@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from kern.contracts.approval import Approval
+from kern.process.logs import warn_raised
 from kern.tools.policy import AppliedPolicy, applied_policy
 from kern.tools.tool import Predicate, Tool, tool_definition
 from kern.values.states import RequirementKind
@@ -44,14 +45,15 @@ def gate_of(
     confirm_when = tool_definition(tool).confirm_when
     if not applied.is_conditional or not callable(confirm_when):
         return applied.kind
-    is_free = _returns_false(confirm_when, arguments)
+    is_free = _returns_false(confirm_when, arguments, tool.name)
     return None if is_free else RequirementKind.confirmation
 
 
-def _returns_false(predicate: Predicate, arguments: Mapping[str, object]) -> bool:
+def _returns_false(predicate: Predicate, arguments: Mapping[str, object], name: str) -> bool:
     try:
         answer = _call(predicate, arguments)
-    except BaseException:  # noqa: BLE001  the user's code, and the gate fails closed
+    except BaseException as error:  # noqa: BLE001  the user's code, and the gate fails closed
+        warn_raised("predicate", name, error)
         return False
     if inspect.iscoroutine(answer):
         # Nobody awaits an async predicate here; closing it prevents Python's warning.

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from kern.errors import InvalidDefinition, InvalidInput
+from kern.process.logs import warn_raised
 from kern.values.canonical import canonical_json
 from kern.values.validation import described
 
@@ -151,6 +152,7 @@ def _read(model: type[BaseModel], arguments: dict[str, JsonValue]) -> BaseModel:
     except ValidationError:
         raise
     except Exception as error:
+        warn_raised("validator", model.__name__, error)
         # Otherwise the model would be asked again and again for the same call.
         message = f"their validation raised {described(error)}"
         raise ValueError(message) from error

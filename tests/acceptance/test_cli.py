@@ -309,7 +309,7 @@ def test_what_an_attempt_came_to_after_a_person_said_otherwise_is_shown(
 def test_a_run_is_cancelled_once(kern: Cli, refund: Seeded) -> None:
     assert "Nothing new begins" in kern("cancel", refund.run_id[-8:]).out
     assert "cancelled" in kern("show", refund.run_id).out
-    assert kern("cancel", refund.run_id, "--json", code=5).error["code"] == "run_ended"
+    assert kern("cancel", refund.run_id, "--json").json["status"] == "cancelled", "once more"
     kern("approve", refund.requirement_id, code=5)
 
 
@@ -423,7 +423,8 @@ def test_an_older_database_waits_for_migrate(kern: Cli, home: Path) -> None:
     assert "No runs." in kern("runs").out
 
 
-def test_migrate_says_from_where_to_where_and_whose_code_can_go_on(kern: Cli) -> None:
+def test_migrate_says_from_where_to_where_and_whose_code_can_go_on(kern: Cli, home: Path) -> None:
+    _ = home
     text = kern("migrate").out
     assert f"brought from nothing to revision {HEAD}." in text
     assert f"can work with it from revision {HEAD} on" in text
@@ -500,6 +501,19 @@ def test_doctor_looks_and_leaves_everything_as_it_is(
     assert "FAIL database" in said.out
     assert "FAIL app" in said.out
     assert "sesame" not in kern("doctor", "--json", code=6).out
+
+
+def test_show_and_the_events_say_that_an_approved_call_was_not_executed(
+    kern: Cli, refund: Seeded
+) -> None:
+    kern("approve", refund.requirement_id, "--by", "dana")
+    assert "not executed" not in kern("show", refund.run_id).out
+    kern("cancel", refund.run_id)
+    text = kern("show", refund.run_id).out
+    assert "approved, not executed: The run was cancelled before this call ran." in text
+    (requirement,) = kern("show", refund.run_id, "--json").json["requirements"]
+    assert requirement["not_executed"] == "The run was cancelled before this call ran."
+    assert "approved_not_executed" in kern("events", refund.run_id, "--json").out
 
 
 def test_doctor_counts_what_waits(kern: Cli, refund: Seeded) -> None:

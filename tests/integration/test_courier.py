@@ -78,7 +78,10 @@ def left(stored: Stored, run_id: str) -> list[DeliveryKind]:
 
 
 def cancel(stored: Stored, run_id: str) -> Delivery:
-    return stored.do(lambda tx: lifecycle.cancel(tx, run_id, OPERATOR, datetime.now(UTC)))
+    now = datetime.now(UTC)
+    delivery = stored.do(lambda tx: lifecycle.cancel(tx, run_id, OPERATOR, now))
+    assert delivery is not None
+    return delivery
 
 
 def resolved(stored: Stored) -> Delivery:

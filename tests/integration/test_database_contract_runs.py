@@ -14,7 +14,7 @@ from kern.db.journal import outbox
 from kern.db.journal.outbox import DeliveryKind
 from kern.db.reading import run_outputs
 from kern.db.runs import lifecycle
-from kern.errors import Conflict, InvalidInput, NotAllowed, NotFound, RunEnded, Unavailable
+from kern.errors import Conflict, InvalidInput, NotAllowed, NotFound, Unavailable
 from kern.values.ids import new_id
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 from tests.support.stored_runs import NOW, Stored, after, at_once, question
@@ -246,6 +246,7 @@ def test_cancelling_closes_everything_and_late_results_leave_it_cancelled(stored
     gated, free = [call.tool_call_id for call in outcome.calls]
     stored.begin(free)
     delivery = stored.do(lambda tx: lifecycle.cancel(tx, run_id, Viewer("ann"), after(1)))
+    assert delivery is not None
     assert delivery.kind is DeliveryKind.cancel
     left = stored.look(lambda tx: outbox.deliveries_of(tx, run_id))
     assert [one.kind for one in left] == [DeliveryKind.cancel]
@@ -259,8 +260,13 @@ def test_cancelling_closes_everything_and_late_results_leave_it_cancelled(stored
     assert stored.execution(free).outcome is ToolOutcome.result
     assert stored.output(run_id).status is RunStatus.cancelled
     assert stored.output(run_id).finished_at == after(1)
-    with pytest.raises(RunEnded, match="already ended with the status 'cancelled'"):
-        stored.do(lambda tx: lifecycle.cancel(tx, run_id, Viewer("ann"), NOW))
+    again = stored.do(lambda tx: lifecycle.cancel(tx, run_id, Viewer("ann"), NOW))
+    assert again is not None
+    assert again.id == delivery.id, "it is still to be delivered"
+    stored.do(lambda tx: outbox.confirm(tx, again.id))
+    assert stored.do(lambda tx: lifecycle.cancel(tx, run_id, Viewer("ann"), NOW)) is None
+    with pytest.raises(NotAllowed):
+        stored.do(lambda tx: lifecycle.cancel(tx, run_id, Viewer("bob"), NOW))
     stored.events(run_id)
 
 

@@ -1,10 +1,10 @@
 """Marks in a transaction: what others are notified of once it is committed."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlmodel import Session
 
-_NEWS, _STOPPED, _DUE = "kern.news", "kern.stopped", "kern.due"
+_NEWS, _STOPPED, _DUE, _WARNINGS = "kern.news", "kern.stopped", "kern.due", "kern.warnings"
 
 
 def mark_news(tx: Session, run_id: str, seq: int) -> None:
@@ -22,6 +22,11 @@ def mark_due(tx: Session) -> None:
     tx.info[_DUE] = True
 
 
+def mark_warning(tx: Session, event: str, **facts: str) -> None:
+    """Note what is logged as a warning once this transaction is committed: ids, and no texts."""
+    tx.info.setdefault(_WARNINGS, []).append((event, facts))
+
+
 def news_of(tx: Session) -> Mapping[str, int]:
     """Return the runs that somebody may read, each with the number of its last event."""
     news: dict[str, int] = tx.info.get(_NEWS, {})
@@ -37,3 +42,9 @@ def stopped_in(tx: Session) -> Collection[str]:
 def is_due(tx: Session) -> bool:
     """Whether this transaction leaves a delivery to the relay alone."""
     return bool(tx.info.get(_DUE))
+
+
+def warnings_of(tx: Session) -> Sequence[tuple[str, Mapping[str, str]]]:
+    """Return what is to be logged as warnings, each with its facts."""
+    warnings: list[tuple[str, Mapping[str, str]]] = tx.info.get(_WARNINGS, [])
+    return warnings

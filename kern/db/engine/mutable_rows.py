@@ -156,6 +156,7 @@ class MutableRequirement(PlainRow):
     resolved_note: str | None
     resolved_at: datetime | None
     reopened: int
+    not_executed: str | None
     created_at: datetime
 
 

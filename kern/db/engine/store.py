@@ -13,7 +13,7 @@ from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, IntegrityError,
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
-from kern.db.engine.after_commit import is_due, news_of, stopped_in
+from kern.db.engine.after_commit import is_due, news_of, stopped_in, warnings_of
 from kern.db.engine.driver_errors import (
     discard_lost_connections,
     is_passing,
@@ -27,11 +27,14 @@ from kern.errors import Conflict, DatabaseFailure, InvalidInput, KernError, Unav
 from kern.process.checkpoints import reach
 from kern.process.forks import abandon
 from kern.process.live_text import Broadcaster
+from kern.process.logs import get_logger
 from kern.process.settings import Migrates
 from kern.process.stop_signals import Stops
 
 if TYPE_CHECKING:
     from kern.db.migrations.migrate import TablesChange
+
+_log = get_logger("kern.db")
 
 Result = TypeVar("Result")
 
@@ -197,6 +200,8 @@ class Store:
             session.commit()
             self.broadcaster.committed(news)
             self.stops.notify(stopped_in(session))
+            for event, facts in warnings_of(session):
+                _log.warning(event, **facts)
             reach("write.after_commit")
             if is_due(session):
                 self._when_due()

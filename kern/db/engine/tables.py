@@ -238,7 +238,8 @@ class RequirementRow(KernRow, table=True):
     `remind_at` and `escalate_at` are the next moments at which somebody is reminded or asked
     besides, and empty when there is none any more. `reopened` counts how often it was resolved and
     opened again, because somebody withdrew. `attempt` has what is known of the attempt whose
-    outcome is unknown: an `UnknownAttempt`.
+    outcome is unknown: an `UnknownAttempt`. `not_executed` says why a call was not executed that
+    somebody has let run.
     """
 
     __tablename__ = "kern_requirements"
@@ -277,6 +278,7 @@ class RequirementRow(KernRow, table=True):
     resolved_note: str | None = Field(default=None, sa_type=Text)
     resolved_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     reopened: int = 0
+    not_executed: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 

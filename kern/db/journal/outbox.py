@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import and_, bindparam
+from sqlalchemy import and_, bindparam, or_
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select, update
 
@@ -36,8 +36,8 @@ from kern.values.ids import new_id
 
 # How long the relay leaves a new delivery to the process that accepted it.
 GRACE = timedelta(seconds=2)
-_LONGEST_WAIT = 30.0
-_MOST_DOUBLINGS = 10
+# After so many seconds a delivery is tried again, after its first attempt and the later ones.
+_BACKOFFS = (2.0, 4.0, 8.0, 16.0, 30.0)
 _outbox = OUTBOX.table
 _FORGET = _outbox.delete().where(_outbox.c.run_id == bindparam("of_run"))
 
@@ -104,7 +104,7 @@ def enqueue(
     add_row(tx, OUTBOX, row)
     if not grace:
         mark_due(tx)
-    return _delivery(row)
+    return delivery_of(row)
 
 
 def forget(tx: Session, run_id: str) -> None:
@@ -118,14 +118,20 @@ def is_any_due(tx: Session, now: datetime) -> bool:
 
 
 def claim_due(tx: Session, now: datetime, limit: int = 100) -> list[Delivery]:
-    """Take what is due, and postpone it so that other relays leave it alone meanwhile."""
-    due = select(OutboxRow).where(col(OutboxRow.next_at) <= now, _KNOWN_KIND)
-    query = due.order_by(col(OutboxRow.next_at)).limit(limit).with_for_update(skip_locked=True)
-    rows = list(tx.exec(query))
+    """Take what is due, and postpone it so that other relays leave it alone meanwhile.
+
+    What a claim of the very same moment has taken is taken once more: nobody has heard of it.
+    """
+    next_at = col(OutboxRow.next_at)
+    taken_now = [now + timedelta(seconds=seconds) for seconds in _BACKOFFS]
+    due = select(OutboxRow).where(or_(next_at <= now, next_at.in_(taken_now)), _KNOWN_KIND)
+    query = due.order_by(next_at).limit(limit).with_for_update(skip_locked=True)
+    rows = [row for row in tx.exec(query) if row.next_at <= now or row.attempts]
     for row in rows:
-        row.attempts += 1
-        row.next_at = now + timedelta(seconds=_backoff(row.attempts))
-    return [_delivery(row) for row in rows]
+        if row.next_at <= now:
+            row.attempts += 1
+            row.next_at = now + timedelta(seconds=_backoff(row.attempts))
+    return [delivery_of(row) for row in rows]
 
 
 def make_due(tx: Session, now: datetime) -> None:
@@ -143,20 +149,26 @@ def find(tx: Session, requirement_id: str) -> Delivery | None:
     """Return the unconfirmed delivery of a requirement."""
     query = select(OutboxRow).where(OutboxRow.requirement_id == requirement_id)
     row = tx.exec(query).first()
-    return None if row is None else _delivery(row)
+    return None if row is None else delivery_of(row)
 
 
 def deliveries_of(tx: Session, run_id: str) -> list[Delivery]:
     """Return the unconfirmed deliveries of a run."""
-    return [_delivery(row) for row in tx.exec(select(OutboxRow).where(OutboxRow.run_id == run_id))]
+    query = select(OutboxRow).where(OutboxRow.run_id == run_id)
+    return [delivery_of(row) for row in tx.exec(query)]
+
+
+def find_of_run(tx: Session, run_id: str, kind: DeliveryKind) -> Delivery | None:
+    """Return the unconfirmed delivery of this kind to a run."""
+    return next((item for item in deliveries_of(tx, run_id) if item.kind is kind), None)
 
 
 def _backoff(attempts: int) -> float:
-    # Beyond the exponent's bound, 2.0 ** attempts overflows after a day of attempts.
-    return min(_LONGEST_WAIT, 2.0 ** min(attempts, _MOST_DOUBLINGS))
+    return _BACKOFFS[min(attempts, len(_BACKOFFS)) - 1]
 
 
-def _delivery(row: OutboxRecord) -> Delivery:
+def delivery_of(row: OutboxRecord) -> Delivery:
+    """Return the delivery of a row."""
     return Delivery(
         id=row.id,
         kind=DeliveryKind(row.kind),

@@ -317,6 +317,7 @@ def requirement_of(tx: Session, row: RequirementRecord) -> Requirement:
         on_expiry=OnExpiry(row.on_expiry),
         resolution=_resolution(tx, row),
         earlier_calls=earlier_calls(tx, row),
+        not_executed=row.not_executed,
     )
     return bind_reader(requirement, row.user_id)
 

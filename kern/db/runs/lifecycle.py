@@ -18,7 +18,7 @@ from kern.db.journal.events import record
 from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.reading import run_timing
 from kern.db.reading.run_outputs import check, no_run
-from kern.db.runs import child_runs, session_queue, step_waits
+from kern.db.runs import child_runs, session_queue, step_waits, unexecuted
 from kern.errors import RunEnded
 from kern.models.base import Usage
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
@@ -178,16 +178,21 @@ def end_outside(tx: Session, run_id: str, how: str, now: datetime) -> None:
         fail(tx, run, "ended_outside", message, now)
 
 
-def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery:
+def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery | None:
     """Cancel a run: its requirements close, and waiting calls never run. Deliver it afterwards.
+
+    A run that is cancelled stays as it is: the commit may be acknowledged only now. None if its
+    workflow has heard of it.
 
     Raises:
         NotFound: there is no such run.
         NotAllowed: it belongs to somebody else.
-        RunEnded: it has ended already.
+        RunEnded: it has ended otherwise.
     """
     run = lock(tx, run_id)
     check(tx, viewer, f"Run {run_id!r}", run)
+    if run.status == RunStatus.cancelled.value:
+        return outbox.find_of_run(tx, run_id, DeliveryKind.cancel)
     if RunStatus(run.status).is_final:
         message = (
             f"Run {run_id!r} has already ended with the status {run.status!r}: there is nothing to "
@@ -277,4 +282,7 @@ def _close_open(tx: Session, run: MutableRun, reason: str, now: datetime) -> Non
     for call in hold_all(tx, TOOL_CALLS, _WAITING, run_id=run.id):
         # A child run that executes the call may have begun, and had side effects.
         ending = "ran" if call.child_run_id is None else "ended"
-        finish_call(tx, call, ToolOutcome.cancelled, f"{reason} before this call {ending}.", now)
+        why = f"{reason} before this call {ending}."
+        if call.child_run_id is None and unexecuted.may_have_been_approved(call):
+            unexecuted.note(tx, run, call, now, reason=f"run_{run.status}", why=why)
+        finish_call(tx, call, ToolOutcome.cancelled, why, now)

@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
 from kern.db.engine.columns import UtcDateTime
-from kern.db.engine.plain_rows import execute
+from kern.db.engine.plain_rows import add, execute, rows
 from kern.db.engine.typed_tables import (
     DELETED_RUNS,
     EVENTS,
@@ -24,6 +24,7 @@ from kern.db.journal import audit_chain, events, outbox
 from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.reading.run_outputs import run_row
 from kern.db.reading.sessions import find_session
+from kern.db.runs.deleted import is_deleted
 from kern.db.sessions import records
 from kern.values.states import FINAL_RUN_STATUSES
 
@@ -65,8 +66,22 @@ _DELETE = (
 )
 
 
-def delete(tx: Session, session_id: str, viewer: Viewer, now: datetime) -> list[Delivery]:
+# The deliveries that a deletion of this moment has left.
+_LEFT = _outbox.select().where(
+    _outbox.c.kind == DeliveryKind.cancel.value,
+    _outbox.c.run_id.in_(
+        select(_deleted.c.id).where(_deleted.c.deleted_at == bindparam("now", type_=UtcDateTime))
+    ),
+)
+
+
+def delete(
+    tx: Session, session_id: str, viewer: Viewer, now: datetime, deletion_id: str | None = None
+) -> list[Delivery]:
     """Delete a session; return the deliveries that end the workflows of its unfinished runs.
+
+    `deletion_id` is that of this deletion alone. It stays with the ids of the runs, so that a
+    repetition is recognised.
 
     Decisions stay, because each one's hash covers the one before; their notes, edits and values are
     erased. The ids of the runs stay for a while, so that an activity that still executes for one
@@ -74,6 +89,9 @@ def delete(tx: Session, session_id: str, viewer: Viewer, now: datetime) -> list[
 
     Raises as `find_session`.
     """
+    if deletion_id is not None and is_deleted(tx, deletion_id):
+        # The acknowledgement of the commit was lost, so this is a repetition.
+        return [outbox.delivery_of(row) for row in rows(tx, OUTBOX, _LEFT, now=now)]
     find_session(tx, session_id, viewer)
     # Writers lock a run before its session. Runs that were accepted meanwhile are seen only once
     # the session's row is locked, so the runs are locked again.
@@ -88,6 +106,8 @@ def delete(tx: Session, session_id: str, viewer: Viewer, now: datetime) -> list[
     for run in unfinished:
         events.announce_deletion(tx, run)
     execute(tx, _REMEMBER, session_id=session_id, now=now)
+    if deletion_id is not None:
+        add(tx, DELETED_RUNS, id=deletion_id, deleted_at=now)
     audit_chain.erase(tx, session_id)
     for statement in _DELETE:
         execute(tx, statement, session_id=session_id)

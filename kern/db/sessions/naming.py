@@ -87,13 +87,18 @@ def store(tx: Session, material: Material, name: str, usage: Usage, now: datetim
 
     The usage of the model is counted with the session's first run.
     """
+    run = None
     if material.run_id is not None:
         try:
             run = lifecycle.lock(tx, material.run_id)
         except NotFound:
             return False
-        lifecycle.count(run, usage)
     session = session_queue.lock_session(tx, material.session_id)
+    if session is not None and (session.name, session.updated_at) == (name, now):
+        # The acknowledgement of the commit was lost, so this is a repetition.
+        return True
+    if run is not None:
+        lifecycle.count(run, usage)
     if session is None or (session.created_at, session.name) != (material.began, material.before):
         return False
     session.name, session.updated_at = name, now

@@ -81,6 +81,9 @@ def store(tx: Session, material: Material, summary: str, usage: Usage, now: date
     """
     run = lifecycle.lock(tx, material.run_id)
     session = session_queue.lock_session(tx, run.session_id)
+    if session is not None and (session.summary, session.updated_at) == (summary, now):
+        # The acknowledgement of the commit was lost, so this is a repetition.
+        return True
     lifecycle.count(run, usage)
     if session is None or run.is_summarised:
         return True

@@ -11,10 +11,11 @@ from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
 from kern.db.decisions.requirements import requirements_of_call
+from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.mutable_rows import MutableRun, MutableStep, MutableToolCall
 from kern.db.engine.plain_rows import execute
 from kern.db.engine.records import RunRecord
-from kern.db.engine.typed_tables import STEPS
+from kern.db.engine.typed_tables import EVENTS, STEPS
 from kern.db.engine.unit_of_work import hold_all
 from kern.db.journal import outbox
 from kern.db.journal.events import record
@@ -38,7 +39,7 @@ from kern.values.states import (
     ToolOutcome,
 )
 
-_steps = STEPS.table
+_steps, _events = STEPS.table, EVENTS.table
 _UNDONE = _steps.select().where(
     _steps.c.parent_id == bindparam("parent_id"),
     _steps.c.parent_round == bindparam("round"),
@@ -52,6 +53,16 @@ _STOPPED = (
         _steps.c.parent_id == bindparam("parent_id"),
         _steps.c.parent_round == bindparam("round"),
         _steps.c.is_stopped.is_(True),
+    )
+    .limit(1)
+)
+_EVENT = "run_retried"
+_RETRIED = (
+    select(_events.c.seq)
+    .where(
+        _events.c.run_id == bindparam("run_id"),
+        _events.c.kind == _EVENT,
+        _events.c.created_at == bindparam("now", type_=UtcDateTime),
     )
     .limit(1)
 )
@@ -71,6 +82,9 @@ def retry(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery |
     """
     run = lifecycle.lock(tx, run_id)
     check(tx, viewer, f"Run {run_id!r}", run)
+    if run.retries and execute(tx, _RETRIED, run_id=run_id, now=now).first() is not None:
+        # The acknowledgement of the commit was lost, so this is a repetition.
+        return outbox.find_of_run(tx, run_id, DeliveryKind.reopen)
     _check_failed(tx, run)
     session_queue.lock_session(tx, run.session_id)
     waits = session_queue.has_to_wait(tx, run.session_id, run.id, OnBusy.queue)
@@ -102,7 +116,7 @@ def _reopen_run(tx: Session, run: MutableRun, now: datetime) -> None:
     run.counted_at = run.updated_at = now
     # A cancellation that came with its parent's must not reach it any more.
     outbox.forget(tx, run.id)
-    record(tx, run, "run_retried", now)
+    record(tx, run, _EVENT, now)
     if run.shape is None:
         # It failed before any step was opened.
         return

@@ -52,7 +52,7 @@ from kern.db.engine.typed_tables import RUNS, TOOL_CALLS
 from kern.db.engine.unit_of_work import hold
 from kern.db.journal.events import record
 from kern.db.reading.run_outputs import effective_arguments, effective_key, session_state
-from kern.db.runs import lifecycle, policies, step_waits
+from kern.db.runs import lifecycle, policies, step_waits, unexecuted
 from kern.db.runs.session_state import change_state
 from kern.db.turns import child_results, late_results, unknown_outcomes
 from kern.db.turns.attempts import Claim, Execution, LeftOpen, Settled, Storing
@@ -190,11 +190,12 @@ def finish(
     result: str,
     changes: list[StateChange],
     now: datetime,
+    is_begun: bool = True,
 ) -> Storing:
     """Store the result of an attempt, once however often it is reported.
 
     If another attempt holds the call by now, or a person has decided on another outcome, the result
-    is fenced off, and an event records it.
+    is fenced off, and an event records it. If not `is_begun`, the code was never executed.
     """
     run, call = _lock(tx, tool_call_id)
     is_done, is_mine = call.status == ToolCallStatus.done.value, call.token == token
@@ -204,6 +205,8 @@ def finish(
         late_results.refuse(tx, run, call, token, outcome=outcome, result=result, now=now)
         return Storing.fenced
     question = unknown_outcomes.open_question(tx, call)
+    if not is_begun:
+        unexecuted.note(tx, run, call, now, reason="arguments_refused", why=result)
     lifecycle.finish_call(tx, call, outcome, result, now)
     run.tool_calls += call.step_id is None
     change_state(tx, run, changes, now)

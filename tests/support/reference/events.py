@@ -37,6 +37,7 @@ _STORED = {
     "requirement_opened": "The run needs a person. `ask` is the requirement's kind.",
     "requirement_reminded": "Nobody has decided; this is reminder number `times`.",
     "requirement_resolved": "A decision closed the requirement; `by` made it.",
+    "approved_not_executed": "A call that somebody let run was not executed; `why` says why.",
     "provider_away": "The model's provider failed in a way that may pass, and is asked again.",
     "provider_back": "The model answered after an outage of its provider.",
     "requirement_withdrawn": "Somebody took back what they had approved; `reopened` says whether "

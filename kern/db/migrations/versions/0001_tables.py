@@ -368,6 +368,7 @@ def upgrade() -> None:
         sa.Column("resolved_note", sa.Text(), nullable=True),
         sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reopened", sa.Integer(), nullable=False),
+        sa.Column("not_executed", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["kern_runs.id"], name="kern_requirements_run_id_fkey"),
         sa.ForeignKeyConstraint(

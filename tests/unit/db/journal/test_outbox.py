@@ -134,8 +134,17 @@ def test_a_delivery_that_failed_for_a_day_holds_up_no_other(stored: Stored) -> N
 def test_the_longest_due_are_claimed_first_and_no_more_than_the_limit(stored: Stored) -> None:
     late, later, latest = (stored.accept(at=after(-n))[0] for n in (30, 20, 10))
     assert [delivery.run_id for delivery in claim(stored, 0, limit=2)] == [late, later]
-    assert [delivery.run_id for delivery in claim(stored, 0, limit=2)] == [latest]
-    assert claim(stored, 0, limit=2) == []
+    assert [delivery.run_id for delivery in claim(stored, 1, limit=2)] == [latest]
+    assert claim(stored, 1.5, limit=2) == []
+
+
+def test_a_claim_of_which_nobody_heard_is_made_once_more(stored: Stored) -> None:
+    run_id, _ = stored.accept()
+    for _time in range(2):
+        assert [delivery.run_id for delivery in claim(stored, 3)] == [run_id]
+    assert claim(stored, 4) == [], "by another relay"
+    row = stored.look(lambda tx: tx.exec(select(OutboxRow)).one())
+    assert row.attempts == 1
 
 
 def test_a_kind_of_a_newer_version_is_left_to_its_own_workers(stored: Stored) -> None:
