@@ -19,6 +19,7 @@ def card(item: Requirement) -> str:
     arguments = ", ".join(f"{key}={value!r}" for key, value in item.arguments.items())
     call = f"{item.tool_name}({arguments})"
     return f"""<form method="post" action="/requirements/{item.id}"><p>{escape(call)}</p>
+      <input type="hidden" name="digest" value="{item.digest}">
       <input name="note" placeholder="Why"> <button name="verdict" value="approve">Approve</button>
       <button name="verdict" value="reject">Reject</button></form>"""
 
@@ -40,10 +41,11 @@ async def show_inbox(cursor: str | None = None) -> HTMLResponse:
 async def decide(
     requirement_id: str,
     verdict: Annotated[Literal["approve", "reject"], Form()],
+    digest: Annotated[str, Form()],
     user: User,
     note: Annotated[str, Form()] = "",
 ) -> RedirectResponse:
     item = await inbox.aget(requirement_id)
     item = item.confirm(note or None) if verdict == "approve" else item.reject(note or None)
-    await inbox.adecide(item, by=user)
+    await inbox.adecide(item, by=user, digest=digest)
     return RedirectResponse("/", status_code=303)

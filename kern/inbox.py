@@ -112,7 +112,9 @@ async def aget(requirement_id: str) -> Requirement:
     return await runner.acall(lambda service: service.inbox.read(OPERATOR, requirement_id))
 
 
-def decide(requirement: Requirement, *, by: str | Principal | None = None) -> Receipt:
+def decide(
+    requirement: Requirement, *, by: str | Principal | None = None, digest: str | None = None
+) -> Receipt:
     """Accept the decision that was filled in on a requirement.
 
     Returns once the decision is stored: from then on it survives the death of any process. The run
@@ -123,24 +125,35 @@ def decide(requirement: Requirement, *, by: str | Principal | None = None) -> Re
         by: Who decides; default: the `by` that the decision was filled in with. Pass the user whom
             your application authenticated, never what a form says: a `Principal` with the issuer
             and the subject, or a name, which is recorded as a claim.
+        digest: `Requirement.digest` as the person was shown it, or its first 8 characters or more,
+            such as from the form that they sent: a call with another digest is not decided, except
+            to refuse it. It may also be that of the call as edited, or of an open proposal
+            (`Proposal.digest`), with which an approval agrees then.
 
     Raises:
         AlreadyResolved: somebody decided first; the message says who.
-        ArgumentsChanged: the arguments on the object are not those that were frozen.
+        ArgumentsChanged: the arguments on the object are not those that were frozen, or the person
+            was shown another call.
         InvalidDecision: the decision does not fit, none was filled in, or nobody is named.
         InvalidInput: `requirement` is none, or `by` is no name.
         NotAllowed: this person may not decide.
         Unavailable: the database does not answer.
     """
     name = _decider(requirement, by)
-    return operator_runner().call(lambda service: service.inbox.decide(OPERATOR, requirement, name))
+    return operator_runner().call(
+        lambda service: service.inbox.decide(OPERATOR, requirement, name, digest=digest)
+    )
 
 
-async def adecide(requirement: Requirement, *, by: str | Principal | None = None) -> Receipt:
+async def adecide(
+    requirement: Requirement, *, by: str | Principal | None = None, digest: str | None = None
+) -> Receipt:
     """As `decide`, for async callers."""
     name = _decider(requirement, by)
     runner = await aoperator_runner()
-    return await runner.acall(lambda service: service.inbox.decide(OPERATOR, requirement, name))
+    return await runner.acall(
+        lambda service: service.inbox.decide(OPERATOR, requirement, name, digest=digest)
+    )
 
 
 def runs(

@@ -9,7 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, Valid
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput
 from kern.values.attempts import UnknownAttempt, UnknownReason
 from kern.values.canonical import arguments_digest, canonical_json, clean_json
-from kern.values.decisions import DecisionDraft, Proposal, Resolution, UserInputField, Vote
+from kern.values.decisions import (
+    DecisionDraft,
+    EarlierCall,
+    Proposal,
+    Resolution,
+    UserInputField,
+    Vote,
+    first_problem,
+)
 from kern.values.principals import Principal
 from kern.values.states import OnExpiry, PrincipalKind, RequirementKind, RequirementStatus, Verdict
 
@@ -29,27 +37,6 @@ __all__ = [
     "Verdict",
     "Vote",
 ]
-
-_LONGEST_PATH = 5
-
-
-class EarlierCall(BaseModel):
-    """A call of the same tool that the session has executed before.
-
-    Attributes:
-        run_id: The run in which it was executed.
-        outcome: `result`, `error` or `unknown`.
-        result: The beginning of its result.
-        at: When it ended, or began if its outcome is unknown (UTC).
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    run_id: str
-    arguments: dict[str, JsonValue] = Field(default_factory=dict)
-    outcome: str
-    result: str | None = None
-    at: datetime
 
 
 class Requirement(BaseModel):
@@ -151,23 +138,41 @@ class Requirement(BaseModel):
         """The decision that was filled in and is not yet submitted."""
         return self._draft
 
-    def confirm(self, note: str | None = None, by: str | Principal | None = None) -> Self:
+    def confirm(
+        self,
+        note: str | None = None,
+        by: str | Principal | None = None,
+        *,
+        digest: str | None = None,
+    ) -> Self:
         """Approve the call or the output; after `edit`, with the edited arguments.
 
         `approve` does the same. The decision's verdict is `Verdict.approve`, and the command of the
         CLI is `kern approve`.
-        """
-        return self._approve("confirm", note, by)
 
-    def approve(self, note: str | None = None, by: str | Principal | None = None) -> Self:
+        With the `digest` of what the person was shown, or its first 8 characters or more, nothing
+        else is approved: that of the call, of the call as edited, or of an open proposal, with
+        which the person agrees then.
+        """
+        return self._approve("confirm", note, by, digest)
+
+    def approve(
+        self,
+        note: str | None = None,
+        by: str | Principal | None = None,
+        *,
+        digest: str | None = None,
+    ) -> Self:
         """Approve the call or the output: `confirm` under the name of its verdict."""
-        return self._approve("approve", note, by)
+        return self._approve("approve", note, by, digest)
 
     def edit(
         self,
         arguments: dict[str, JsonValue],
         note: str | None = None,
         by: str | Principal | None = None,
+        *,
+        digest: str | None = None,
     ) -> Self:
         """Approve the call with other arguments: those given replace the frozen ones.
 
@@ -178,7 +183,7 @@ class Requirement(BaseModel):
         """
         self._expect("edit", RequirementKind.confirmation, RequirementKind.output_review)
         changes = _require_dict(arguments, "edit() takes a dict of the arguments to change")
-        return self._fill(Verdict.approve, note=note, by=by, edit=changes)
+        return self._fill(Verdict.approve, note=note, by=by, edit=changes, digest=digest)
 
     def reject(self, note: str | None = None, by: str | Principal | None = None) -> Self:
         """Reject the requirement.
@@ -267,13 +272,15 @@ class Requirement(BaseModel):
         """
         return self._fill(Verdict.withdraw, note=note, by=by)
 
-    def _approve(self, method: str, note: str | None, by: str | Principal | None) -> Self:
+    def _approve(
+        self, method: str, note: str | None, by: str | Principal | None, digest: str | None
+    ) -> Self:
         self._expect(method, RequirementKind.confirmation, RequirementKind.output_review)
         edited = self._draft if self._draft is not None and self._draft.edit is not None else None
         if edited is not None:
-            note, by = note or edited.note, by or edited.by
+            note, by, digest = note or edited.note, by or edited.by, digest or edited.digest
         edit = edited.edit if edited is not None else None
-        return self._fill(Verdict.approve, note=note, by=by, edit=edit)
+        return self._fill(Verdict.approve, note=note, by=by, edit=edit, digest=digest)
 
     def _needs(self, kind: RequirementKind) -> bool:
         return self.kind is kind and not self.is_resolved
@@ -282,15 +289,7 @@ class Requirement(BaseModel):
         is_open = self.status is RequirementStatus.pending
         if not is_open and verdict is not Verdict.withdraw:
             raise AlreadyResolved(closed_message(self))
-        try:
-            draft = DecisionDraft.model_validate({"verdict": verdict, **values})
-            for value in (draft.edit, draft.values, draft.result):
-                canonical_json(clean_json(value))
-        except (ValidationError, InvalidInput) as error:
-            why = _first_problem(error) if isinstance(error, ValidationError) else str(error)
-            message = f"The decision about requirement {self.id!r} was not filled in: {why}"
-            raise InvalidDecision(message) from None
-        self._draft = draft
+        self._draft = _new_draft(self, {"verdict": verdict, **values})
         return self
 
     def _expect(self, method: str, *kinds: RequirementKind) -> None:
@@ -306,6 +305,27 @@ class Requirement(BaseModel):
 def submitted_digest(requirement: Requirement) -> str:
     """Return the digest of the arguments as the object holds them now; `digest` froze them."""
     return arguments_digest(requirement.tool_name or "", requirement.arguments)
+
+
+def draft_about(requirement: Requirement, draft: DecisionDraft, digest: str) -> DecisionDraft:
+    """Return a decision about nothing but the call whose digest begins so.
+
+    Raises:
+        InvalidDecision: it is no digest.
+    """
+    return _new_draft(requirement, {**dict(draft), "digest": digest})
+
+
+def _new_draft(requirement: Requirement, values: dict[str, object]) -> DecisionDraft:
+    try:
+        draft = DecisionDraft.model_validate(values)
+        for value in (draft.edit, draft.values, draft.result):
+            canonical_json(clean_json(value))
+    except (ValidationError, InvalidInput) as error:
+        why = first_problem(error) if isinstance(error, ValidationError) else str(error)
+        message = f"The decision about requirement {requirement.id!r} was not filled in: {why}"
+        raise InvalidDecision(message) from None
+    return draft
 
 
 def bind_reader(requirement: Requirement, user_id: str | None) -> Requirement:
@@ -351,24 +371,6 @@ def _require_choices(value: object) -> tuple[object, ...]:
         return tuple(value)
     message = f"provide_user_feedback() takes a choice or a list of them; {_type_of(value)} is none"
     raise InvalidDecision(f"{message}.")
-
-
-def _first_problem(error: ValidationError) -> str:
-    """Return what is wrong in one line.
-
-    pydantic would name its own types, show values that may be secret, and take many lines.
-    """
-    # The input is left out: a value that is nested too deeply has no representation either.
-    [first, *_] = error.errors(include_input=False, include_url=False)
-    name, *path = [str(part) for part in first["loc"] if part not in {"dict", "list", "[key]"}]
-    if name == "by":
-        # Whichever of its types was tried first.
-        path = []
-    where = f", at {'.'.join(path[:_LONGEST_PATH])}," if path else ""
-    expected = "text" if first["type"] == "string_type" else "JSON"
-    if "recursion" in first["type"]:
-        expected = "JSON of a depth that can be kept"
-    return f"its {name!r}{where} is not {expected}."
 
 
 def _type_of(value: object) -> str:

@@ -17,6 +17,8 @@ _FITTING = {
     RequirementKind.error: ("run_again", "skip", "fail"),
     RequirementKind.output_review: ("run_again", "fail"),
 }
+# They let something happen, or settle what has: whoever gives them was shown the call.
+_ABOUT_A_CALL = frozenset({"value", "values", "result", "happened", "run_again"})
 _ONE_OF = (RequirementKind.unknown_outcome, RequirementKind.error)
 
 
@@ -43,6 +45,11 @@ class AnswerOptions:
             if getattr(self, field.name) not in (None, False, ())
             and field.name != "even_if_running"
         ]
+
+    @property
+    def needs_display(self) -> bool:
+        """Whether the person has to have been shown the call."""
+        return not _ABOUT_A_CALL.isdisjoint(self.names)
 
 
 def fill_in(item: Requirement, options: AnswerOptions, note: str | None, by: str) -> None:

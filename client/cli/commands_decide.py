@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from kern.client.cli.options import After, AsJson, By, Limit, Note, RequirementId, UserFilter
+from kern.client.cli.options import (
+    After,
+    AsJson,
+    By,
+    Digest,
+    Limit,
+    Note,
+    RequirementId,
+    UserFilter,
+)
 from kern.values.states import RequirementKind
 
 _PANEL = "Decisions"
@@ -40,14 +49,19 @@ def approve(
             "--edit", metavar="JSON", help="Arguments to change, such as '{\"amount\": 30}'."
         ),
     ] = None,
+    digest: Digest = None,
     note: Note = None,
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
-    """Approve a call, as it stands or with other arguments."""
+    """Approve a call, as it stands or with other arguments.
+
+    Nothing runs but what was shown. With the digest of a proposal, it is agreed with that. Beside
+    `--edit`, the digest is that of the call before or after the edit.
+    """
     from kern.client.cli.deciding import approve_call
 
-    approve_call(requirement_id, edit=edit, note=note, by=by, as_json=as_json)
+    approve_call(requirement_id, edit=edit, digest=digest, note=note, by=by, as_json=as_json)
 
 
 def reject(
@@ -102,13 +116,15 @@ def answer(
         bool, typer.Option("--skip", help="Continue without the step that failed.")
     ] = False,
     fail: Annotated[bool, typer.Option("--fail", help="Fail the run, or the step.")] = False,
+    digest: Digest = None,
     note: Note = None,
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
     """Give what was asked for: values, choices, a result, or what became of a call.
 
-    Without an option it asks, on a terminal.
+    Without an option it asks, on a terminal. What lets a call run, or says what it did, needs its
+    digest off a terminal, as `kern approve` does.
     """
     from kern.client.cli.answers import AnswerOptions
     from kern.client.cli.deciding import answer_requirement
@@ -124,7 +140,7 @@ def answer(
         skip=skip,
         fail=fail,
     )
-    answer_requirement(requirement_id, options, note=note, by=by, as_json=as_json)
+    answer_requirement(requirement_id, options, digest=digest, note=note, by=by, as_json=as_json)
 
 
 def withdraw(

@@ -1,5 +1,7 @@
 """Decides requirements, cancels and retries runs, and prints the consequence."""
 
+from pydantic import JsonValue
+
 from kern.client.cli import prompts
 from kern.client.cli.access import decider, perform
 from kern.client.cli.answers import AnswerOptions, fill_in, json_object
@@ -30,27 +32,30 @@ _APPROVED = (RequirementKind.confirmation, RequirementKind.output_review)
 
 
 def approve_call(
-    requirement_id: str, *, edit: str | None, note: str | None, by: str | None, as_json: bool
+    requirement_id: str,
+    *,
+    edit: str | None,
+    digest: str | None,
+    note: str | None,
+    by: str | None,
+    as_json: bool,
 ) -> None:
-    """Approve a call, with an edit if one is given."""
+    """Approve a call, with an edit if one is given; show it and ask, unless its digest is given."""
     changes = None if edit is None else json_object(edit, "--edit")
     name = decider(by)
-
-    async def approve(service: Service) -> tuple[Requirement, Receipt]:
-        item = await open_requirement(service, requirement_id)
-        if item.kind not in _APPROVED:
-            message = (
-                f"Requirement {item.id!r} waits for {item.kind.value}, not for an approval: use "
-                "`kern answer`."
-            )
-            raise InvalidDecision(message)
-        if changes is None:
-            item.confirm(note, name)
-        else:
-            item.edit(changes, note, name)
-        return item, await service.inbox.decide(OPERATOR, item, name)
-
-    _report(*perform(approve), name, as_json=as_json)
+    item = perform(lambda service: open_requirement(service, requirement_id))
+    if item.kind not in _APPROVED:
+        message = (
+            f"Requirement {item.id!r} waits for {item.kind.value}, not for an approval: use "
+            "`kern answer`."
+        )
+        raise InvalidDecision(message)
+    if changes is None:
+        item.confirm(note, name)
+    else:
+        item.edit(changes, note, name)
+    digest = digest or prompts.confirm_display(item, "Approve this call", as_json=as_json)
+    _decide(item, name, digest, as_json=as_json)
 
 
 def reject_call(requirement_id: str, *, note: str | None, by: str | None, as_json: bool) -> None:
@@ -76,19 +81,40 @@ def withdraw_vote(requirement_id: str, *, note: str | None, by: str | None, as_j
 
 
 def answer_requirement(
-    requirement_id: str, options: AnswerOptions, *, note: str | None, by: str | None, as_json: bool
+    requirement_id: str,
+    options: AnswerOptions,
+    *,
+    digest: str | None,
+    note: str | None,
+    by: str | None,
+    as_json: bool,
 ) -> None:
     """Answer a requirement; on a terminal, ask for what was not given."""
     name = decider(by)
     item = perform(lambda service: open_requirement(service, requirement_id))
     if not options.names and prompts.can_ask() and not as_json:
-        if not prompts.ask(item, name):
-            say("Nothing was decided.")
-            return
+        digest = _digest_of_draft(item) if prompts.ask(item, name) else None
     else:
         fill_in(item, options, note, name)
-    receipt = perform(lambda service: service.inbox.decide(OPERATOR, item, name))
-    _report(item, receipt, name, as_json=as_json)
+        if digest is None and options.needs_display:
+            digest = prompts.confirm_display(item, "Decide so", as_json=as_json)
+        elif digest is None:
+            digest = item.digest
+    _decide(item, name, digest, as_json=as_json)
+
+
+def _digest_of_draft(item: Requirement) -> str:
+    """Return the digest of what a prompt has shown: of the call, or of the call as edited."""
+    return (item.draft.digest if item.draft is not None else None) or item.digest
+
+
+def _decide(item: Requirement, name: str, digest: str | None, *, as_json: bool) -> None:
+    """Submit what was filled in about the call with a digest; None if the person left it open."""
+    if digest is None:
+        say("Nothing was decided.")
+        return
+    receipt = perform(lambda service: service.inbox.decide(OPERATOR, item, name, digest=digest))
+    _report(item, receipt, name, digest, as_json=as_json)
 
 
 def cancel_run(run_id: str, *, as_json: bool) -> None:
@@ -136,7 +162,9 @@ async def open_requirement(service: Service, requirement_id: str) -> Requirement
     return item
 
 
-def _report(item: Requirement, receipt: Receipt, name: str, *, as_json: bool) -> None:
+def _report(
+    item: Requirement, receipt: Receipt, name: str, digest: str | None = None, *, as_json: bool
+) -> None:
     after = receipt.requirement
     if as_json:
         document = after.model_dump(mode="json")
@@ -148,10 +176,19 @@ def _report(item: Requirement, receipt: Receipt, name: str, *, as_json: bool) ->
         say(f"{DONE[verdict]} by {one_line(name)}: {call} in run {after.run_id}.")
         say("The call has not begun: it waits until it is decided.")
         return
-    edit = (item.draft.edit if item.draft else None) or {}
-    call = show_call(after.tool_name, {**after.arguments, **edit})
+    call = show_call(after.tool_name, {**after.arguments, **_edit_of(item, after, digest)})
     say(f"{DONE[verdict]} by {one_line(name)}: {call} in run {after.run_id}.")
     say(consequence_of(receipt))
+
+
+def _edit_of(item: Requirement, after: Requirement, digest: str | None) -> dict[str, JsonValue]:
+    """Return what was changed of the call; whoever agrees with a proposal has its edit."""
+    if item.draft is not None and item.draft.edit is not None:
+        return item.draft.edit
+    if after.resolution is not None:
+        return after.resolution.edit or {}
+    agreed = [item for item in after.proposals if digest and item.digest.startswith(digest)]
+    return (agreed[0].edit if agreed else None) or {}
 
 
 def consequence_of(receipt: Receipt) -> str:

@@ -12,15 +12,17 @@ from kern.client.cli.printing import (
     show_age,
     show_call,
     show_id,
+    show_time,
     status_text,
+    styled,
 )
 from kern.contracts.viewer import OPERATOR
 from kern.requirements import Proposal, Requirement
 from kern.run import RunOutput
 from kern.values.states import RequirementKind, RunStatus, Verdict
 
-# As much of a digest as people compare.
-_DIGEST = 12
+# As much of a digest as people compare, and as `--digest` takes at least.
+DIGEST_LENGTH = 8
 # What a page of runs shows of each; `kern show` shows the rest.
 _OF_A_RUN = {
     "run_id", "session_id", "user_id", "parent_run_id", "component_id", "number", "status", "input",
@@ -86,7 +88,7 @@ def print_pending(
     if not page.requirements:
         say("Nothing waits for a person.")
         return
-    headings = ("ID", "RUN", "SINCE", "DUE", "WHAT")
+    headings = ("ID", "RUN", "SINCE", "DUE", "DIGEST", "WHAT")
     rows = [row for item in page.requirements for row in _pending_rows(item)]
     say_table(headings, rows, wraps=True)
     _say_more(len(page.requirements), page.next_cursor, "pending")
@@ -106,12 +108,12 @@ def question_of(item: Requirement, limit: int | None = None) -> str:
     why = one_line(item.question or "")
     approvals = f" ({item.approvals} of {item.quorum} approvals)" if item.quorum > 1 else ""
     again = f" ({item.approvals} of {item.quorum} to run it again)" if item.quorum > 1 else ""
-    fields = ", ".join(field.name for field in item.fields)
-    choices = " | ".join(item.choices)
+    fields = ", ".join(one_line(field.name) for field in item.fields)
+    choices = " | ".join(one_line(choice) for choice in item.choices)
     request = {
         RequirementKind.confirmation: f"approve {call}?{approvals}",
         RequirementKind.user_input: f"fill in {fields} of {call}",
-        RequirementKind.user_feedback: f"{item.question or 'choose'} [{choices}]",
+        RequirementKind.user_feedback: f"{why or 'choose'} [{choices}]",
         RequirementKind.external_execution: f"execute {call} and give its result",
         RequirementKind.unknown_outcome: f"did {call} happen?{_known_of(item)}{again}",
         RequirementKind.output_review: f"review the output of {call}",
@@ -126,6 +128,30 @@ def _known_of(item: Requirement) -> str:
     return "" if item.attempt is None else f" {item.attempt.sentence}"
 
 
+def short_digest(digest: str) -> str:
+    """Return as much of a digest as people are shown, and give back."""
+    return digest[:DIGEST_LENGTH]
+
+
+def print_whole(item: Requirement) -> None:
+    """Print all that a person needs to decide, with nothing cut: the call, and what is known."""
+    say(styled("Waiting for you: ", "bold yellow"), question_of(item), exact_blanks=True)
+    say(f"  digest  {short_digest(item.digest)}")
+    for line in [*attempt_lines(item), *earlier_lines(item)]:
+        say(f"  {line}", exact_blanks=True)
+    for line in proposal_lines(item):
+        say(f"  proposed  {line}", exact_blanks=True)
+
+
+def earlier_lines(item: Requirement) -> list[str]:
+    """Say in a line each what the session has done with the tool before."""
+    return [
+        f"before {show_time(earlier.at)}  {show_call(item.tool_name, earlier.arguments)}: "
+        f"{earlier.outcome}"
+        for earlier in item.earlier_calls
+    ]
+
+
 def attempt_lines(item: Requirement) -> list[str]:
     """Say in a line each by what a call can be looked up, and what its reconciler has said."""
     if item.attempt is None:
@@ -138,7 +164,7 @@ def proposal_lines(item: Requirement) -> list[str]:
     """Say in a line each what people have proposed, and how many of how many."""
     return [
         f"{proposal.approvals} of {proposal.quorum} {_proposal(item, proposal)} "
-        f"(by {', '.join(one_line(name) for name in proposal.by)}, {proposal.digest[:_DIGEST]})"
+        f"(by {', '.join(one_line(name) for name in proposal.by)}, {short_digest(proposal.digest)})"
         for proposal in item.proposals
     ]
 
@@ -183,9 +209,10 @@ def _pending_rows(item: Requirement) -> Iterator[tuple[str, ...]]:
     # A run that is nobody's part has a path of its own name and the tool's, which say nothing new.
     inside = f"{' → '.join(item.path[:-1])}: " if len(item.path) > len(("run", "tool")) else ""
     question = f"{inside}{question_of(item, _LONGEST_VALUE)}"
-    yield show_id(item.id), show_id(item.run_id), since, due, question
+    digest = short_digest(item.digest)
+    yield show_id(item.id), show_id(item.run_id), since, due, digest, question
     for line in proposal_lines(item):
-        yield "", "", "", "", line
+        yield "", "", "", "", "", line
 
 
 def _say_more(row_count: int, next_cursor: str | None, command: str) -> None:

@@ -9,6 +9,15 @@ By = Annotated[
     str | None, typer.Option("--by", help="Who decides. Default: the user of this machine.")
 ]
 Note = Annotated[str | None, typer.Option("--note", help="Why; the model gets it as well.")]
+Digest = Annotated[
+    str | None,
+    typer.Option(
+        "--digest",
+        metavar="DIGEST",
+        help="What was shown: 8 characters or more of its digest, from `kern pending` or `kern "
+        "show`. Without it the call is shown, and confirmed on a terminal.",
+    ),
+]
 RequirementId = Annotated[
     str,
     typer.Argument(metavar="ID", help="The requirement's id, or its last 6 characters or more."),

@@ -61,8 +61,12 @@ def console() -> "Console":
     return Console(markup=False, highlight=False, emoji=False, width=width)
 
 
-def say(*parts: "str | Text", style: str | None = None) -> None:
-    """Print parts on one or more lines; texts are made safe."""
+def say(*parts: "str | Text", style: str | None = None, exact_blanks: bool = False) -> None:
+    """Print parts on one or more lines; texts are made safe.
+
+    With `exact_blanks` the terminal breaks long lines itself, character by character: lines that
+    are broken at words lose the blanks at their ends.
+    """
     from rich.text import Text
 
     line = Text(" " * _indent.get())
@@ -70,7 +74,7 @@ def say(*parts: "str | Text", style: str | None = None) -> None:
         line.append_text(part if isinstance(part, Text) else Text(safe(part)))
     if style is not None:
         line.stylize(style)
-    console().print(line, soft_wrap=not sys.stdout.isatty())
+    console().print(line, soft_wrap=exact_blanks or not sys.stdout.isatty())
     # Whoever follows a pipe sees each step when it happens.
     sys.stdout.flush()
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from kern.client.cli.answers import field_value, json_or_text
-from kern.client.cli.inbox import attempt_lines, proposal_lines, question_of
-from kern.client.cli.printing import console, one_line, say, show_value, styled
+from kern.client.cli.inbox import DIGEST_LENGTH, print_whole, short_digest
+from kern.client.cli.printing import console, one_line, say, show_call, show_value, styled
 from kern.client.service.decision_checks import misfit
+from kern.errors import InvalidDecision
 from kern.requirements import Requirement, UserInputField
 from kern.tools import Tool
+from kern.values.canonical import arguments_digest
 from kern.values.states import RequirementKind
 
 
@@ -46,15 +48,53 @@ def ask(item: Requirement, by: str, edits: Edits = _ANY) -> bool:
         by: Who decides.
         edits: What an edit may be.
     """
-    say(styled("Waiting for you: ", "bold yellow"), one_line(question_of(item)))
-    for line in attempt_lines(item):
-        say(f"  {line}")
-    for line in proposal_lines(item):
-        say(f"  proposed  {line}")
+    print_whole(item)
     while True:
         done = _ask_once(item, by, edits)
         if done is not None:
             return done
+
+
+def print_edited(item: Requirement, changes: dict[str, JsonValue]) -> str:
+    """Print a call as it runs after an edit, and return the digest of what was printed."""
+    arguments = {**item.arguments, **changes}
+    digest = arguments_digest(item.tool_name or "", arguments)
+    say(f"  as edited  {show_call(item.tool_name, arguments)}", exact_blanks=True)
+    say(f"  digest  {short_digest(digest)}")
+    return digest
+
+
+def confirm_display(item: Requirement, decision: str, *, as_json: bool) -> str | None:
+    """Show a person the whole of what a command decides, and ask whether to do so.
+
+    Return the digest of what they agreed with: of what was shown, or of a proposal that they name.
+    None if they leave it open.
+
+    Raises:
+        InvalidDecision: nobody can be asked, so the command has to say what was shown.
+    """
+    if as_json or not can_ask():
+        message = (
+            f"This command showed nobody what requirement {item.id!r} lets happen: pass --digest "
+            "with the first 8 characters or more of the digest that `kern pending` and `kern show` "
+            "print beside the call. Nothing was decided."
+        )
+        raise InvalidDecision(message)
+    print_whole(item)
+    edit = item.draft.edit if item.draft is not None else None
+    digest = item.digest if edit is None else print_edited(item, edit)
+    proposals = [proposal.digest for proposal in item.proposals if edit is None]
+    agreeing = ", the digest of a proposal = agree with it" if proposals else ""
+    while True:
+        answer = _choose(f"{decision}? y = yes{agreeing}, Enter = leave it open")
+        if answer in {"", "n", "no", "s"}:
+            return None
+        if answer in {"y", "yes"}:
+            return digest
+        if len(answer) >= DIGEST_LENGTH:
+            matches = [proposal for proposal in proposals if proposal.startswith(answer)]
+            if matches:
+                return matches[0]
 
 
 def _ask_once(item: Requirement, by: str, edits: Edits) -> bool | None:
@@ -80,7 +120,7 @@ def _confirmation(item: Requirement, by: str, edits: Edits) -> bool | None:
     again = ", d = do it again" if is_review else ""
     match _choose(f"a = approve, r = reject, e = {action}{again}, s = leave it open"):
         case "a" | "approve":
-            item.confirm(by=by)
+            item.confirm(by=by, digest=item.digest)
         case "r" | "reject":
             item.reject(read_line("Why (Enter for no note): ") or None, by)
         case "e" | "edit":
@@ -102,7 +142,7 @@ def _edit(item: Requirement, by: str, edits: Edits) -> bool | None:
             return None
         problem = edits.tool and misfit(edits.tool, {**item.arguments, **changes})
         if not problem:
-            item.edit(changes, by=by)
+            item.edit(changes, by=by, digest=print_edited(item, changes))
             return True
         say(styled(f"That does not fit: {one_line(problem)}.", "red"), " Enter changes nothing.")
 

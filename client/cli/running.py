@@ -186,7 +186,7 @@ def print_interrupted(run_id: str, app: str) -> int:
 
 
 def _say_waiting(item: Requirement) -> None:
-    say(f"  {one_line(question_of(item))}")
+    say(f"  {question_of(item)}")
     say(f"    {how_to_decide(item)}")
 
 

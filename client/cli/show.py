@@ -6,7 +6,14 @@ from pydantic import JsonValue
 
 from kern.client.cli import durations
 from kern.client.cli.access import perform
-from kern.client.cli.inbox import attempt_lines, how_to_decide, proposal_lines, question_of
+from kern.client.cli.inbox import (
+    attempt_lines,
+    earlier_lines,
+    how_to_decide,
+    proposal_lines,
+    question_of,
+    short_digest,
+)
 from kern.client.cli.printing import (
     count,
     indented,
@@ -181,7 +188,8 @@ def _turn(report: RunReport, turn: int, message: Message) -> None:
 
 
 def _call(report: RunReport, call: ToolExecution) -> None:
-    say("  call   ", styled(show_call(call.tool_name, call.arguments), "cyan"))
+    text = styled(show_call(call.tool_name, call.arguments), "cyan")
+    say("  call   ", text, exact_blanks=True)
     for item in report.run.requirements:
         if item.tool_call_id == call.id:
             _requirement(report, item)
@@ -208,14 +216,12 @@ def _inside(report: RunReport) -> None:
 
 
 def _requirement(report: RunReport, item: Requirement) -> None:
-    say(styled(f"         asked  {show_time(item.created_at)}  {question_of(item)}", "dim"))
-    for line in attempt_lines(item):
+    say(
+        styled(f"         asked  {show_time(item.created_at)}  {question_of(item)}", "dim"),
+        exact_blanks=True,
+    )
+    for line in [*attempt_lines(item), *earlier_lines(item)]:
         say("         ", styled(line, "dim"))
-    for earlier in item.earlier_calls:
-        call = show_call(item.tool_name, earlier.arguments)
-        say(
-            "         ", styled(f"before {show_time(earlier.at)}  {call}: {earlier.outcome}", "dim")
-        )
     for decision in report.decisions:
         if decision.requirement_id == item.id:
             _decision(decision)
@@ -224,7 +230,8 @@ def _requirement(report: RunReport, item: Requirement) -> None:
         say("         ", styled("approved, not executed", "bold red"), f": {why}")
     if item.status is RequirementStatus.pending:
         for line in proposal_lines(item):
-            say(f"         {line}")
+            say(f"         {line}", exact_blanks=True)
+        say(f"         digest  {short_digest(item.digest)}")
         due = f" until {show_time(item.due_at)}" if item.due_at else ""
         say("         ", styled(f"waits for a person{due}", "yellow"), f": {how_to_decide(item)}")
     elif item.status is not RequirementStatus.resolved:

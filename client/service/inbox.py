@@ -17,7 +17,7 @@ from kern.db.reading import listings, run_outputs
 from kern.db.runs import lifecycle
 from kern.errors import InvalidDecision, RunEnded
 from kern.process.checkpoints import reach
-from kern.requirements import Requirement, submitted_digest
+from kern.requirements import Requirement, draft_about, submitted_digest
 from kern.values.ids import require_id
 from kern.values.names import person_name
 from kern.values.principals import Principal
@@ -112,17 +112,24 @@ class Inbox:
         return await self._store.read(read)
 
     async def decide(
-        self, viewer: Viewer, requirement: Requirement, by: str | Principal | None = None
+        self,
+        viewer: Viewer,
+        requirement: Requirement,
+        by: str | Principal | None = None,
+        *,
+        digest: str | None = None,
     ) -> Receipt:
         """Accept the decision that was filled in on a requirement.
 
-        Returns as soon as it is stored and delivery was tried; the run continues by itself.
+        Returns as soon as it is stored and delivery was tried; the run continues by itself. With a
+        `digest`, nothing is decided but the call of which it is the beginning.
 
         Raises:
             AlreadyResolved: somebody decided first; the message says who.
             KernError: it is refused, and nothing was changed.
         """
-        (accepted,) = await self._accept(viewer, [_submission(viewer, requirement, by)])
+        submission = _submission(viewer, requirement, by, digest)
+        (accepted,) = await self._accept(viewer, [submission])
         return accepted.receipt
 
     async def decide_all(
@@ -193,11 +200,18 @@ class Inbox:
         return AcceptedDecision(receipt, accepted.run_ids, accepted.stands_still, gate_id)
 
 
-def _submission(viewer: Viewer, requirement: Requirement, by: str | Principal | None) -> Submission:
+def _submission(
+    viewer: Viewer,
+    requirement: Requirement,
+    by: str | Principal | None,
+    digest: str | None = None,
+) -> Submission:
     draft = requirement.draft
     if draft is None:
         message = f"No decision was filled in on requirement {requirement.id!r}."
         raise InvalidDecision(message)
+    if digest is not None:
+        draft = draft_about(requirement, draft, digest)
     return Submission(
         requirement_id=require_id("id of the requirement", requirement.id),
         digest=submitted_digest(requirement),

@@ -205,7 +205,12 @@ class InboxOperations(Protocol):
         ...
 
     async def decide(
-        self, viewer: Viewer, requirement: Requirement, by: str | Principal | None = None
+        self,
+        viewer: Viewer,
+        requirement: Requirement,
+        by: str | Principal | None = None,
+        *,
+        digest: str | None = None,
     ) -> Receipt:
         """Accept the decision that was filled in, and wait for nothing else."""
         ...

@@ -1,11 +1,14 @@
 """Decisions of people, as they are filled in, proposed, counted and stored."""
 
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from kern.values.principals import Principal
 from kern.values.states import Verdict
+
+_LONGEST_PATH = 5
 
 
 class UserInputField(BaseModel):
@@ -25,6 +28,10 @@ class DecisionDraft(BaseModel):
     """A decision that was filled in and is not yet submitted.
 
     Types are strict: `"yes"` is no boolean here.
+
+    Attributes:
+        digest: The beginning of the digest of the call that the person was shown, 8 characters or
+            more: nothing else is decided.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -37,6 +44,7 @@ class DecisionDraft(BaseModel):
     choices: tuple[str, ...] | None = None
     result: JsonValue = None
     even_if_running: bool = False
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
 
 
 class Resolution(BaseModel):
@@ -94,3 +102,42 @@ class Proposal(BaseModel):
     by: list[str]
     approvals: int
     quorum: int
+
+
+class EarlierCall(BaseModel):
+    """A call of the same tool that the session has executed before.
+
+    Attributes:
+        run_id: The run in which it was executed.
+        outcome: `result`, `error` or `unknown`.
+        result: The beginning of its result.
+        at: When it ended, or began if its outcome is unknown (UTC).
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    outcome: str
+    result: str | None = None
+    at: datetime
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return in one line why a decision cannot be filled in.
+
+    pydantic would name its own types, show values that may be secret, and take many lines.
+    """
+    # The input is left out: a value that is nested too deeply has no representation either.
+    [first, *_] = error.errors(include_input=False, include_url=False)
+    name, *path = [str(part) for part in first["loc"] if part not in {"dict", "list", "[key]"}]
+    if name == "by":
+        # Whichever of its types was tried first.
+        path = []
+    where = f", at {'.'.join(path[:_LONGEST_PATH])}," if path else ""
+    expected = "text" if first["type"] == "string_type" else "JSON"
+    if name == "digest":
+        expected = "the beginning of a digest, 8 characters or more of 0 to 9 and a to f"
+    if "recursion" in first["type"]:
+        expected = "JSON of a depth that can be kept"
+    return f"its {name!r}{where} is not {expected}."

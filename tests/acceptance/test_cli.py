@@ -115,7 +115,7 @@ def test_pending_is_listed_oldest_first_and_in_pages(kern: Cli, db: SqliteStore)
 
 
 def test_an_approval_is_accepted_without_any_server(kern: Cli, home: Path, refund: Seeded) -> None:
-    said = kern("approve", refund.requirement_id, "--by", "dana", "--note", "fair enough")
+    said = kern.decide("approve", refund.requirement_id, "--by", "dana", "--note", "fair enough")
     assert "Approved by dana" in said.out
     assert LATER in said.out
     assert not status(home).running
@@ -128,7 +128,7 @@ def test_an_approval_is_accepted_without_any_server(kern: Cli, home: Path, refun
 
 
 def test_the_second_to_decide_is_told_who_was_first(kern: Cli, refund: Seeded) -> None:
-    kern("approve", refund.requirement_id, "--by", "dana")
+    kern.decide("approve", refund.requirement_id, "--by", "dana")
     late = kern("reject", refund.requirement_id, "--by", "eli", code=5)
     assert "'dana' decided 'approve'" in late.err
     assert (
@@ -150,7 +150,7 @@ def test_ids_are_found_by_their_ends(kern: Cli, db: SqliteStore, refund: Seeded)
 
 
 def test_an_edit_is_validated_and_recorded(kern: Cli, refund: Seeded) -> None:
-    said = kern("approve", refund.requirement_id, "--edit", '{"amount": 30}', "--json").json
+    said = kern.decide("approve", refund.requirement_id, "--edit", '{"amount": 30}', "--json").json
     assert said["requirement"]["resolution"]["edit"] == {"amount": 30}
     assert (said["accepted"], said["delivered"]) == (True, False)
     assert 'changed to {"amount": 30}' in kern("show", refund.run_id).out
@@ -172,7 +172,7 @@ def test_malformed_decisions_change_nothing(
     kern: Cli, refund: Seeded, options: tuple[str, ...]
 ) -> None:
     name, *rest = options
-    said = kern(name, refund.requirement_id, *rest, code=2)
+    said = kern.decide(name, refund.requirement_id, *rest, code=2)
     assert said.err.count("\n") == 1
     assert is_pending(kern, refund)
 
@@ -189,19 +189,19 @@ def test_only_candidates_decide_and_all_of_a_quorum(kern: Cli, db: SqliteStore) 
     wire = seeds.waiting(db, Call("wire", amount=5.0))
     assert (
         "'mallory' may not decide"
-        in kern("approve", wire.requirement_id, "--by", "mallory", code=4).err
+        in kern.decide("approve", wire.requirement_id, "--by", "mallory", code=4).err
     )
-    assert "1 more approval" in kern("approve", wire.requirement_id, "--by", "dana").out
+    assert "1 more approval" in kern.decide("approve", wire.requirement_id, "--by", "dana").out
     assert "(1 of 2 approvals)" in kern("pending").out
     assert "1 of 2 wire(amount=5.0) (by dana" in kern("show", wire.run_id).out
-    kern("approve", wire.requirement_id, "--by", "dana", code=5)
-    assert LATER in kern("approve", wire.requirement_id, "--by", "eli").out
+    kern.decide("approve", wire.requirement_id, "--by", "dana", code=5)
+    assert LATER in kern.decide("approve", wire.requirement_id, "--by", "eli").out
 
 
 def test_an_approval_is_withdrawn_until_its_call_begins(kern: Cli, db: SqliteStore) -> None:
     wire = seeds.waiting(db, Call("wire", amount=5.0))
-    kern("approve", wire.requirement_id, "--by", "dana")
-    kern("approve", wire.requirement_id, "--by", "eli", "--edit", '{"amount": 3.0}')
+    kern.decide("approve", wire.requirement_id, "--by", "dana")
+    kern.decide("approve", wire.requirement_id, "--by", "eli", "--edit", '{"amount": 3.0}')
     shown = kern("pending").out
     assert "1 of 2 wire(amount=3.0), edited (by eli" in shown
     assert "1 of 2 wire(amount=5.0) (by dana" in shown
@@ -220,17 +220,20 @@ def test_the_environment_names_who_decides(
 ) -> None:
     wire = seeds.waiting(db, Call("wire", amount=5.0))
     monkeypatch.setenv("KERN_BY", "dana")
-    assert "Approved by dana" in kern("approve", wire.requirement_id).out
-    assert "Approved by eli" in kern("approve", wire.requirement_id, "--by", "eli").out
+    assert "Approved by dana" in kern.decide("approve", wire.requirement_id).out
+    assert "Approved by eli" in kern.decide("approve", wire.requirement_id, "--by", "eli").out
     monkeypatch.setenv("KERN_BY", " ")
     assert "KERN_BY need a name" in kern("withdraw", wire.requirement_id, code=2).err
 
 
 def test_values_are_read_as_their_fields_want_them(kern: Cli, db: SqliteStore) -> None:
     asked = seeds.waiting(db, Call("address"))
-    assert "zip_code" in kern("answer", asked.requirement_id, "--value", "street=Elm", code=2).err
+    assert (
+        "zip_code"
+        in kern.decide("answer", asked.requirement_id, "--value", "street=Elm", code=2).err
+    )
     bad = ("--value", "street=Elm", "--value", "zip_code=01234", "--value", "floor=up")
-    assert "floor" in kern("answer", asked.requirement_id, *bad, code=2).err
+    assert "floor" in kern.decide("answer", asked.requirement_id, *bad, code=2).err
     kern("answer", asked.requirement_id, "--value", "street", code=2)
     assert is_pending(kern, asked)
     good = (
@@ -241,7 +244,7 @@ def test_values_are_read_as_their_fields_want_them(kern: Cli, db: SqliteStore) -
         "--value",
         "floor=3",
     )
-    kern("answer", asked.requirement_id, *good)
+    kern.decide("answer", asked.requirement_id, *good)
     call = kern("show", asked.run_id, "--json").json["tools"][0]
     assert call["arguments"] == {"street": "Elm", "zip_code": "01234", "floor": 3, "lift": False}
 
@@ -257,7 +260,7 @@ def test_choices_and_results(kern: Cli, db: SqliteStore) -> None:
     assert kern("show", asked.run_id, "--json").json["tools"][0]["result"] == '["blue"]'.strip("[]")
     outside = seeds.waiting(db, Call("look_up", name="x"))
     kern("approve", outside.requirement_id, code=2)
-    kern("answer", outside.requirement_id, "--result", '{"found": 3}')
+    kern.decide("answer", outside.requirement_id, "--result", '{"found": 3}')
     assert kern("show", outside.run_id, "--json").json["tools"][0]["result"] == '{"found":3}'
 
 
@@ -267,8 +270,8 @@ def test_a_call_with_an_unknown_outcome_is_settled_in_three_ways(
     happened, again, failed = (seeds.torn(db) for _ in range(3))
     assert 'did send(text="hello") happen?' in kern("pending").out
     kern("answer", happened.requirement_id, "--happened", "sent", "--run-again", code=2)
-    kern("answer", happened.requirement_id, "--happened", "sent")
-    kern("answer", again.requirement_id, "--run-again")
+    kern.decide("answer", happened.requirement_id, "--happened", "sent")
+    kern.decide("answer", again.requirement_id, "--run-again")
     kern("answer", failed.requirement_id, "--fail", "--note", "nobody knows")
     assert kern("show", happened.run_id, "--json").json["tools"][0]["result"] == "sent"
     assert "1 tool call," in kern("show", happened.run_id).out
@@ -316,7 +319,7 @@ def test_a_run_is_cancelled_once(kern: Cli, refund: Seeded) -> None:
 def test_the_chain_verifies_until_somebody_rewrites_it(
     kern: Cli, db: SqliteStore, refund: Seeded
 ) -> None:
-    kern("approve", refund.requirement_id, "--by", "dana")
+    kern.decide("approve", refund.requirement_id, "--by", "dana")
     head = kern("audit", "verify", "--json").json["head"]
     assert "1 decision" in kern("audit", "verify", "--head", head).out
     assert "not part of the log" in kern("audit", "verify", "--head", "0" * 63 + "1", code=8).err
@@ -334,10 +337,12 @@ def test_texts_of_others_steer_no_terminal(kern: Cli, db: SqliteStore) -> None:
             said = kern(*words, *flag)
             assert safe(said.out) == said.out
     assert "[bold red]markup[/]" in kern("show", seeded.run_id).out
-    refused = kern("approve", seeded.requirement_id, "--by", nasty, code=2)
+    refused = kern.decide("approve", seeded.requirement_id, "--by", nasty, code=2)
     assert safe(refused.err) == refused.err
     assert "U+001B cannot be seen" in refused.err
-    said = kern("approve", seeded.requirement_id, "--by", "[bold red]markup[/]", "--note", nasty)
+    said = kern.decide(
+        "approve", seeded.requirement_id, "--by", "[bold red]markup[/]", "--note", nasty
+    )
     assert safe(said.out) == said.out
     again = kern("approve", seeded.requirement_id, code=5)
     assert safe(again.err) == again.err
@@ -347,7 +352,7 @@ def test_texts_of_others_steer_no_terminal(kern: Cli, db: SqliteStore) -> None:
 
 
 def test_json_is_in_a_shape_that_stays(kern: Cli, refund: Seeded) -> None:
-    kern("approve", refund.requirement_id, "--by", "dana")
+    kern.decide("approve", refund.requirement_id, "--by", "dana")
     found = kern("show", refund.run_id, "--json").json
     assert {"run_id", "status", "messages", "tools", "requirements", "decisions", "metrics"} <= set(
         found
@@ -517,7 +522,7 @@ def test_show_and_the_events_say_that_an_approved_call_was_not_executed(
 
 
 def test_doctor_counts_what_waits(kern: Cli, refund: Seeded) -> None:
-    kern("approve", refund.requirement_id)
+    kern.decide("approve", refund.requirement_id)
     checks = {one["name"]: one["text"] for one in kern("doctor", "--json").json["checks"]}
     assert f"revision {HEAD}" in checks["database"]
     assert "0 requirements" in checks["pending"]
@@ -528,7 +533,9 @@ def test_doctor_counts_what_waits(kern: Cli, refund: Seeded) -> None:
 def test_a_decision_is_accepted_while_temporal_is_down(
     tmp_path: Path, db: SqliteStore, refund: Seeded
 ) -> None:
-    said = command("approve", refund.requirement_id, cwd=tmp_path, TEMPORAL_ADDRESS="127.0.0.1:9")
+    [item] = command("pending", "--json", cwd=tmp_path).json["requirements"]
+    words = ("approve", refund.requirement_id, "--digest", item["digest"])
+    said = command(*words, cwd=tmp_path, TEMPORAL_ADDRESS="127.0.0.1:9")
     assert (said.code, said.err) == (0, "")
     assert LATER in said.out
 

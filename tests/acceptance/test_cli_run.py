@@ -48,7 +48,7 @@ def test_what_waits_off_a_terminal_is_decided_and_finished_by_a_worker(folder: P
         lambda tx: list_pending(tx, OPERATOR, limit=9, user_id="mara")
     ).requirements
     assert f"kern approve {item.id}" in said.out
-    approved = command("approve", item.id, cwd=folder)
+    approved = command("approve", item.id, "--digest", item.digest, cwd=folder)
     assert (approved.code, "Delivered: the run goes on." in approved.out) == (0, True)
     left = command("run", f"{APP}:answers", "Go.", "--background", "--json", cwd=folder)
     assert (left.code, left.json["accepted"], left.json["delivered"]) == (0, True, True)

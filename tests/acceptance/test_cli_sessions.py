@@ -90,7 +90,7 @@ def test_a_session_is_shown_and_named_by_the_end_of_its_id(kern: Cli, db: Sqlite
 def test_a_deleted_session_is_gone_and_the_chain_stays_whole(kern: Cli, db: SqliteStore) -> None:
     waiting = seeds.waiting(db, REFUND, user_id="mara")
     decided = seeds.waiting(db, REFUND, user_id="mara")
-    kern("approve", decided.requirement_id, "--by", "dana")
+    kern.decide("approve", decided.requirement_id, "--by", "dana")
     for seeded in (waiting, decided):
         session_id = kern("show", seeded.run_id, "--json").json["session_id"]
         said = kern("sessions", "delete", session_id, "--json").json

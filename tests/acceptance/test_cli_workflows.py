@@ -21,7 +21,8 @@ def test_a_workflow_is_decided_about_and_looked_at(folder: Path) -> None:
     listed = command("pending", cwd=folder)
     assert "approve shout(" in listed.out
     with worker(APP, folder):
-        assert command("approve", asked["id"], "--edit", '{"input": "ho"}', cwd=folder).code == 0
+        edit = ("--edit", '{"input": "ho"}', "--digest", asked["digest"])
+        assert command("approve", asked["id"], *edit, cwd=folder).code == 0
         wait_until(lambda: status(folder, run_id) == "paused" and waits_for(folder, run_id))
         shown = command("show", run_id, cwd=folder).out
         assert "3 of 4 known steps done: unlucky" in shown

@@ -60,8 +60,11 @@ def test_an_approver_needs_a_browser_only(folder: Path, ledger: Ledger) -> None:
             page = client.get("/").text
             assert "pay(amount=5)" in page
             (action,) = re.findall(r'action="([^"]+)"', page)
-            form = {"verdict": "approve", "note": "fine"}
+            (digest,) = re.findall(r'name="digest" value="([^"]+)"', page)
+            form = {"verdict": "approve", "note": "fine", "digest": digest}
             assert client.post(action, data=form).status_code == 422, "nobody signed on"
+            other = client.post(action, data={**form, "digest": "0" * 64}, headers=DANA)
+            assert (other.status_code, "you saw another one" in other.text) == (409, True)
             accepted = client.post(action, data=form, headers=DANA)
             assert (accepted.status_code, accepted.headers["location"]) == (303, "/")
             late = client.post(action, data=form, headers={"X-User": "erin"})

@@ -10,7 +10,7 @@ from kern.db.decisions import deciding
 from kern.db.journal import audit_chain
 from kern.db.runs import lifecycle
 from kern.db.turns.attempts import Execution, Settled
-from kern.errors import AlreadyResolved, InvalidDecision, NotAllowed
+from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotAllowed
 from kern.requirements import Requirement, UserInputField
 from kern.tools import Approval
 from kern.values.states import OnExpiry, RequirementKind, RequirementStatus, RunStatus, Verdict
@@ -54,6 +54,44 @@ def test_of_two_who_propose_different_calls_either_may_agree_with_the_other(
     edit = {"amount": 60} if mind == "ann" else None
     assert stored.resolve(seen, by=mind, edit=edit).delivery is not None
     assert arguments_that_run(stored, seen) == (CHEAP if mind == "ann" else ARGUMENTS)
+
+
+def test_what_was_shown_is_what_is_approved(stored: Stored) -> None:
+    seen = stored.gated(approval=TWO)
+    stored.resolve(seen, by="ann", edit={"amount": 60})
+    shown = now(stored, seen).proposals[0].digest
+    stored.resolve(seen, by="ann", edit={"amount": 6000})
+    for wrong in (shown[:8], "0" * 64):
+        with pytest.raises(ArgumentsChanged, match="edited since you saw it"):
+            stored.resolve(seen, by="bob", digest=wrong)
+    with pytest.raises(ArgumentsChanged):
+        stored.resolve(
+            seen, by="bob", edit={"amount": 60}, digest=now(stored, seen).proposals[0].digest
+        )
+    stored.resolve(seen, by="ann", edit={"amount": 60})
+    assert stored.resolve(seen, by="bob", digest=shown[:8]).delivery is not None
+    resolution = now(stored, seen).resolution
+    assert resolution is not None
+    assert resolution.edit == {"amount": 60}
+    assert arguments_that_run(stored, seen) == CHEAP
+    stored.look(audit_chain.verify)
+
+
+def test_the_call_as_it_waits_is_approved_whatever_others_propose(stored: Stored) -> None:
+    seen = stored.gated(approval=TWO)
+    stored.resolve(seen, by="ann", edit={"amount": 60})
+    stored.resolve(seen, by="bob", digest=seen.digest[:8])
+    assert stored.resolve(seen, by="ann", digest=seen.digest).delivery is not None
+    assert arguments_that_run(stored, seen) == ARGUMENTS
+
+
+@pytest.mark.parametrize("verdict", [Verdict.reject, Verdict.withdraw])
+def test_what_lets_nothing_run_is_decided_whatever_was_shown(
+    stored: Stored, verdict: Verdict
+) -> None:
+    seen = stored.gated(approval=TWO)
+    stored.resolve(seen, by="ann")
+    stored.resolve(seen, verdict, by="ann", digest="0" * 64)
 
 
 @pytest.mark.parametrize("who", ["ann", "bob", "Ann "])

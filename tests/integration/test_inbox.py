@@ -11,7 +11,14 @@ import pytest
 
 from kern import inbox
 from kern.client.processes.runtime import Runtime
-from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed, NotFound
+from kern.errors import (
+    AlreadyResolved,
+    ArgumentsChanged,
+    InvalidDecision,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+)
 from kern.models.scripted import Call
 from kern.run import RunOutput
 from kern.testing import isolated_runtime
@@ -92,6 +99,21 @@ def test_more_approvals_are_asked_for_until_the_quorum(runtime: Runtime, ledger:
     assert ids(inbox.pending()) == [item.id]
     assert inbox.decide(inbox.get(item.id).confirm(), by="erin").delivered is True
     wait_until(lambda: ledger.lines == ["paid 5"])
+
+
+def test_a_decision_about_another_call_than_was_shown_is_refused(
+    runtime: Runtime, ledger: Ledger
+) -> None:
+    run = scripted([Call("pay", amount=5), "Paid."], [paying(ledger)]).run("Pay")
+    [waiting] = run.active_requirements
+    item = inbox.get(waiting.id).approve(digest="0" * 64)
+    with pytest.raises(ArgumentsChanged, match="you saw another one"):
+        inbox.decide(item, by="dana")
+    with pytest.raises(InvalidDecision, match="8 characters or more"):
+        inbox.decide(item, by="dana", digest=waiting.digest[:7])
+    assert inbox.get(waiting.id).resolution is None
+    done = inbox.decide(item, by="dana", digest=waiting.digest[:8]).requirement
+    assert done.resolution is not None
 
 
 def test_what_makes_no_sense_is_refused(runtime: Runtime, ledger: Ledger) -> None:

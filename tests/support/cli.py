@@ -63,6 +63,12 @@ class Cli:
         assert got == code, f"{arguments}: exit code {got}\n{out}{err}"
         return Said(got, out, err)
 
+    def decide(self, name: str, requirement_id: str, *arguments: str, code: int = 0) -> Said:
+        """Decide as somebody does who has read `kern pending`: with the digest of the call."""
+        page = self("pending", "--limit", "1000", "--json").json["requirements"]
+        [digest] = [item["digest"] for item in page if item["id"] == requirement_id]
+        return self(name, requirement_id, "--digest", digest[:8], *arguments, code=code)
+
 
 def environment(**more: str) -> dict[str, str]:
     """Return what a process is given: no settings but these."""

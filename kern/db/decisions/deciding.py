@@ -12,7 +12,7 @@ one until the transaction ends. Three checks rest on that:
   The latest decision of each person counts, and only approvals of the same arguments add up: an
   edit is another proposal (`kern.db.journal.votes`);
 - *the frozen arguments*: the digest that the person saw is compared with those of the call and of
-  the requirement, and none of them can change before the commit.
+  the requirement, and none of them can change before the commit (`display_checks`).
 
 The end of the log is one row for all runs, so it is locked last: a transaction that held it while
 it waited for an ancestor's row would stop, or deadlock with, the decisions of that ancestor.
@@ -29,7 +29,7 @@ from sqlmodel import Session
 
 from kern.contracts.messages import ExpiryOutcome
 from kern.contracts.viewer import OPERATOR, Viewer
-from kern.db.decisions import entitlement, reminders, withdrawals
+from kern.db.decisions import display_checks, entitlement, reminders, withdrawals
 from kern.db.decisions.repetition import check_not_executing
 from kern.db.decisions.requirements import close
 from kern.db.decisions.verdicts import (
@@ -47,11 +47,11 @@ from kern.db.journal import audit_chain, outbox, votes
 from kern.db.journal.audit_chain import NewDecision
 from kern.db.journal.events import record
 from kern.db.journal.outbox import Delivery, DeliveryKind
-from kern.db.reading.run_outputs import check, effective_arguments, no_requirement, requirement_of
+from kern.db.reading.run_outputs import check, no_requirement, requirement_of
 from kern.db.reading.run_trees import is_within
 from kern.db.runs import lifecycle, model_questions
 from kern.db.runs.step_waits import resume_step
-from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision
+from kern.errors import AlreadyResolved, InvalidDecision
 from kern.requirements import DecisionDraft, Requirement, closed_message
 from kern.values.canonical import arguments_digest
 from kern.values.ids import new_id
@@ -143,7 +143,9 @@ def resolve(
         return _withdraw(tx, submission, run, row, call, earlier=earlier, now=now)
     _check(tx, run, row, call, submission=submission, earlier=earlier)
     check_not_executing(row, call, submission.draft, now)
-    arguments = approved_arguments(row, submission.draft)
+    draft = display_checks.displayed(row, submission.draft, earlier)
+    submission = replace(submission, draft=draft)
+    arguments = approved_arguments(row, draft)
     decision = _new_decision(row, submission, arguments)
     entitlement.check_repetition(row, decision, earlier)
     delivery = None
@@ -255,18 +257,8 @@ def _check(
     entitlement.check_person(
         run, row, submission.principal, submission.draft.verdict, earlier=earlier
     )
-    frozen = effective_arguments(call)
-    displayed = arguments_digest(row.tool_name or "", row.arguments)
-    frozen_digest = arguments_digest(call.name, frozen)
-    refuses = submission.draft.verdict in _REFUSING
-    if not refuses and not submission.digest == row.digest == displayed == frozen_digest:
-        message = (
-            f"The arguments of requirement {row.id!r} ({row.tool_name}) are not those that were "
-            "frozen when the run paused. Nothing was decided. Read the requirement again, and use "
-            "edit() to change arguments. If they still differ, somebody changed the rows: reject "
-            "it, or cancel the run."
-        )
-        raise ArgumentsChanged(message)
+    if submission.draft.verdict not in _REFUSING:
+        display_checks.check_frozen(row, call, submission.digest)
     check_fit(row, submission.draft)
 
 

@@ -31,8 +31,8 @@ from kern.db.engine.plain_rows import execute
 from kern.db.engine.records import RequirementRecord
 from kern.db.engine.typed_tables import RUNS, TOOL_CALLS
 from kern.db.reading.latest_runs import latest_runs
-from kern.requirements import EarlierCall
 from kern.run import Message
+from kern.values.decisions import EarlierCall
 from kern.values.states import (
     RequirementKind,
     RequirementStatus,
