@@ -115,7 +115,7 @@ class Requirement(BaseModel):
 
     @property
     def needs_external_execution(self) -> bool:
-        """Whether it waits for `set_external_execution_result`."""
+        """Whether it waits for `set_external_execution_result` or `mark_unknown`."""
         return self._needs(RequirementKind.external_execution)
 
     @property
@@ -222,6 +222,15 @@ class Requirement(BaseModel):
         self._expect("set_external_execution_result", RequirementKind.external_execution)
         return self._fill(Verdict.result, note=note, by=by, result=result)
 
+    def mark_unknown(self, note: str, by: str | Principal | None = None) -> Self:
+        """State that nobody knows whether a call happened that was executed outside Kern, and why.
+
+        It is not reported as failed. The tool's reconciler looks it up, if there is one; otherwise
+        an `unknown_outcome` is opened with what is known, such as this note.
+        """
+        self._expect("mark_unknown", RequirementKind.external_execution)
+        return self._fill(Verdict.unknown, note=note, by=by)
+
     def mark_happened(
         self, result: JsonValue, note: str | None = None, by: str | Principal | None = None
     ) -> Self:
@@ -241,6 +250,7 @@ class Requirement(BaseModel):
     ) -> Self:
         """Execute a call with an unknown outcome once more, with the approved arguments.
 
+        One that is executed outside Kern is asked for once more, with the same idempotency key.
         A failed or reviewed step is executed once more from its beginning; in a review the note is
         its `StepInput.feedback`. While the first attempt is known to
         be executing (`attempt.is_executing`), `StillRunning` is raised when this is submitted,
@@ -381,7 +391,9 @@ METHODS: dict[RequirementKind, str] = {
     RequirementKind.confirmation: "confirm(), edit() or reject()",
     RequirementKind.user_input: "provide_user_input() or reject()",
     RequirementKind.user_feedback: "provide_user_feedback() or reject()",
-    RequirementKind.external_execution: "set_external_execution_result() or reject()",
+    RequirementKind.external_execution: (
+        "set_external_execution_result(), mark_unknown() or reject()"
+    ),
     RequirementKind.unknown_outcome: "mark_happened(), run_again(), fail() or reject()",
     RequirementKind.output_review: "confirm(), edit(), run_again(), fail() or reject()",
     RequirementKind.error: "run_again(), skip(), fail() or reject()",

@@ -12,14 +12,18 @@ from kern.values.states import RequirementKind
 _FITTING = {
     RequirementKind.user_input: ("value", "values"),
     RequirementKind.user_feedback: ("choice",),
-    RequirementKind.external_execution: ("result",),
+    RequirementKind.external_execution: ("result", "unknown"),
     RequirementKind.unknown_outcome: ("happened", "run_again", "fail"),
     RequirementKind.error: ("run_again", "skip", "fail"),
     RequirementKind.output_review: ("run_again", "fail"),
 }
 # They let something happen, or settle what has: whoever gives them was shown the call.
 _ABOUT_A_CALL = frozenset({"value", "values", "result", "happened", "run_again"})
-_ONE_OF = (RequirementKind.unknown_outcome, RequirementKind.error)
+_ONE_OF = (
+    RequirementKind.external_execution,
+    RequirementKind.unknown_outcome,
+    RequirementKind.error,
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class AnswerOptions:
     values: str | None = None
     choice: tuple[str, ...] = ()
     result: str | None = None
+    unknown: bool = False
     happened: str | None = None
     run_again: bool = False
     skip: bool = False
@@ -65,6 +70,8 @@ def fill_in(item: Requirement, options: AnswerOptions, note: str | None, by: str
             item.provide_user_feedback(list(options.choice), note, by)
         case "result":
             item.set_external_execution_result(json_or_text(options.result or ""), note, by)
+        case "unknown":
+            item.mark_unknown(note or "", by)
         case "happened":
             item.mark_happened(json_or_text(options.happened or ""), note, by)
         case "run_again":

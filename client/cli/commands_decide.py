@@ -17,6 +17,39 @@ from kern.client.cli.options import (
 from kern.values.states import RequirementKind
 
 _PANEL = "Decisions"
+Values = Annotated[
+    list[str] | None,
+    typer.Option("--value", metavar="NAME=VALUE", help="A value that was asked for: JSON or text."),
+]
+ValuesAsJson = Annotated[
+    str | None, typer.Option("--values", metavar="JSON", help="All values as one JSON object.")
+]
+Result = Annotated[
+    str | None,
+    typer.Option(
+        "--result", metavar="VALUE", help="What the call gave that ran elsewhere: JSON or text."
+    ),
+]
+Unknown = Annotated[
+    bool,
+    typer.Option(
+        "--unknown",
+        help="Nobody knows whether the call happened that ran elsewhere; --note says why.",
+    ),
+]
+Happened = Annotated[
+    str | None,
+    typer.Option(
+        "--happened", metavar="VALUE", help="The call did happen, and gave this: JSON or text."
+    ),
+]
+EvenIfRunning = Annotated[
+    bool,
+    typer.Option(
+        "--even-if-running",
+        help="With --run-again: also while the first attempt is known to be executing.",
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -78,40 +111,18 @@ def reject(
 
 def answer(
     requirement_id: RequirementId,
-    value: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--value", metavar="NAME=VALUE", help="A value that was asked for: JSON or text."
-        ),
-    ] = None,
-    values: Annotated[
-        str | None, typer.Option("--values", metavar="JSON", help="All values as one JSON object.")
-    ] = None,
+    value: Values = None,
+    values: ValuesAsJson = None,
     choice: Annotated[
         list[str] | None, typer.Option("--choice", metavar="TEXT", help="One of the choices.")
     ] = None,
-    result: Annotated[
-        str | None,
-        typer.Option(
-            "--result", metavar="VALUE", help="What the call gave that ran elsewhere: JSON or text."
-        ),
-    ] = None,
-    happened: Annotated[
-        str | None,
-        typer.Option(
-            "--happened", metavar="VALUE", help="The call did happen, and gave this: JSON or text."
-        ),
-    ] = None,
+    result: Result = None,
+    unknown: Unknown = False,
+    happened: Happened = None,
     run_again: Annotated[
         bool, typer.Option("--run-again", help="Run the call or the step again.")
     ] = False,
-    even_if_running: Annotated[
-        bool,
-        typer.Option(
-            "--even-if-running",
-            help="With --run-again: also while the first attempt is known to be executing.",
-        ),
-    ] = False,
+    even_if_running: EvenIfRunning = False,
     skip: Annotated[
         bool, typer.Option("--skip", help="Continue without the step that failed.")
     ] = False,
@@ -134,6 +145,7 @@ def answer(
         values=values,
         choice=tuple(choice or ()),
         result=result,
+        unknown=unknown,
         happened=happened,
         run_again=run_again,
         even_if_running=even_if_running,

@@ -22,6 +22,7 @@ DONE: dict[Verdict, str] = {
     Verdict.answer: "Answered",
     Verdict.choose: "Chosen",
     Verdict.result: "Result given",
+    Verdict.unknown: "Outcome reported as unknown",
     Verdict.happened: "Marked as happened",
     Verdict.run_again: "To be run again",
     Verdict.skip: "Left out",

@@ -108,13 +108,14 @@ def question_of(item: Requirement, limit: int | None = None) -> str:
     why = one_line(item.question or "")
     approvals = f" ({item.approvals} of {item.quorum} approvals)" if item.quorum > 1 else ""
     again = f" ({item.approvals} of {item.quorum} to run it again)" if item.quorum > 1 else ""
+    known = "" if item.attempt is None else f", once more: {one_line(item.attempt.sentence)}"
     fields = ", ".join(one_line(field.name) for field in item.fields)
     choices = " | ".join(one_line(choice) for choice in item.choices)
     request = {
         RequirementKind.confirmation: f"approve {call}?{approvals}",
         RequirementKind.user_input: f"fill in {fields} of {call}",
         RequirementKind.user_feedback: f"{why or 'choose'} [{choices}]",
-        RequirementKind.external_execution: f"execute {call} and give its result",
+        RequirementKind.external_execution: f"execute {call} and give its result{known}",
         RequirementKind.unknown_outcome: f"did {call} happen?{_known_of(item)}{again}",
         RequirementKind.output_review: f"review the output of {call}",
         RequirementKind.error: f"the step {one_line(item.tool_name or '')} failed: {why}{again}",
@@ -125,7 +126,7 @@ def question_of(item: Requirement, limit: int | None = None) -> str:
 
 
 def _known_of(item: Requirement) -> str:
-    return "" if item.attempt is None else f" {item.attempt.sentence}"
+    return "" if item.attempt is None else f" {one_line(item.attempt.sentence)}"
 
 
 def short_digest(digest: str) -> str:
@@ -190,7 +191,7 @@ def how_to_decide(item: Requirement) -> str:
         case RequirementKind.user_feedback:
             return f"kern answer {short_id} --choice '…'"
         case RequirementKind.external_execution:
-            return f"kern answer {short_id} --result '…'"
+            return f"kern answer {short_id} --result '…' | --unknown --note '…'"
         case RequirementKind.error:
             return f"kern answer {short_id} --run-again | --skip | --fail"
         case _:

@@ -184,7 +184,12 @@ def _user_feedback(item: Requirement, by: str) -> bool | None:
 
 
 def _external_execution(item: Requirement, by: str) -> bool:
-    text = read_line("Its result, JSON or text (Enter to leave it open): ")
+    text = read_line("Its result, JSON or text (? = nobody knows, Enter to leave it open): ")
+    if text == "?":
+        why = read_line("Why does nobody know (Enter to leave it open): ")
+        if why:
+            item.mark_unknown(why, by)
+        return bool(why)
     if text:
         item.set_external_execution_result(json_or_text(text), by=by)
     return bool(text)

@@ -49,6 +49,7 @@ _VERDICT_TEXTS = {
     "answer": "answered",
     "choose": "chosen",
     "result": "result given",
+    "unknown": "outcome reported as unknown",
     "happened": "it happened, said",
     "run_again": "to be run again, said",
     "fail": "run ended",

@@ -28,12 +28,14 @@ class UnknownReason(StrEnum):
 
     `timed_out`: it exceeded its timeout and could not be stopped. `worker_lost`: its worker stopped
     answering, because it died, froze or lost the network. `raised`: its code raised an exception
-    that leaves it open.
+    that leaves it open. `reported`: it is executed outside Kern, and whoever does so reports that
+    they do not know.
     """
 
     timed_out = "timed_out"
     worker_lost = "worker_lost"
     raised = "raised"
+    reported = "reported"
 
 
 class UnknownAttempt(BaseModel):
@@ -49,6 +51,9 @@ class UnknownAttempt(BaseModel):
             frozen and wake up (UTC); None once that is past.
         idempotency_key: The key that the tool was given, by which its effect can be looked up.
         error: What its code raised.
+        reported_by: Who reports not to know what became of a call that is executed outside Kern.
+        reported_at: When they reported it (UTC).
+        report: Why they do not know.
         evidence: What the tool's reconciler answered, the latest last.
     """
 
@@ -62,6 +67,9 @@ class UnknownAttempt(BaseModel):
     leased_until: datetime | None = None
     idempotency_key: str = ""
     error: str | None = None
+    reported_by: str | None = None
+    reported_at: datetime | None = None
+    report: str | None = None
     evidence: tuple[str, ...] = ()
 
     @property
@@ -85,6 +93,9 @@ class UnknownAttempt(BaseModel):
                 return f"Its worker was lost; it was {start}."
             case UnknownReason.raised:
                 return f"It raised {self.error or 'an exception'}; it was {start}."
+            case UnknownReason.reported:
+                at = f" at {self.reported_at:%Y-%m-%d %H:%M:%S} UTC" if self.reported_at else ""
+                return f"{self.reported_by} does not know, as reported{at}: {self.report}"
 
 
 def is_executing(

@@ -62,9 +62,10 @@ class Verdict(StrEnum):
     `reject` fits every kind; `approve` fits a confirmation and the review of an output. `withdraw`
     takes back the person's own approval or other vote for something that has not begun. `answer`
     carries a person's values, `choose` their choices, `result` the result of a call that was
-    executed elsewhere. For an unknown outcome: `happened` carries the result, `run_again` repeats
-    the call, `fail` ends the run. A step that failed is executed again (`run_again`), left out
-    (`skip`), or fails (`fail`); a step whose output is reviewed can be failed (`fail`) too.
+    executed elsewhere, and `unknown` reports that nobody knows whether it was. For an unknown
+    outcome: `happened` carries the result, `run_again` repeats the call, `fail` ends the run. A
+    step that failed is executed again (`run_again`), left out (`skip`), or fails (`fail`); a step
+    whose output is reviewed can be failed (`fail`) too.
     """
 
     approve = "approve"
@@ -72,6 +73,7 @@ class Verdict(StrEnum):
     answer = "answer"
     choose = "choose"
     result = "result"
+    unknown = "unknown"
     happened = "happened"
     run_again = "run_again"
     skip = "skip"

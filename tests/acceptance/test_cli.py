@@ -264,6 +264,18 @@ def test_choices_and_results(kern: Cli, db: SqliteStore) -> None:
     assert kern("show", outside.run_id, "--json").json["tools"][0]["result"] == '{"found":3}'
 
 
+def test_whoever_executes_elsewhere_may_not_know(kern: Cli, db: SqliteStore) -> None:
+    outside = seeds.waiting(db, Call("look_up", name="x"))
+    assert "why nobody knows" in kern("answer", outside.requirement_id, "--unknown", code=2).err
+    both = ("--unknown", "--result", "3")
+    kern("answer", outside.requirement_id, *both, "--note", "closed", code=2)
+    said = kern("answer", outside.requirement_id, "--unknown", "--note", "closed", "--by", "dana")
+    assert "Outcome reported as unknown by dana" in said.out
+    assert "outcome reported as unknown by dana" in kern("show", outside.run_id).out
+    assert kern("show", outside.run_id, "--json").json["tools"][0]["status"] == "unknown"
+    kern("audit", "verify")
+
+
 def test_a_call_with_an_unknown_outcome_is_settled_in_three_ways(
     kern: Cli, db: SqliteStore
 ) -> None:

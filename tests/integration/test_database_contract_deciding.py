@@ -49,7 +49,7 @@ FITS = {
     RequirementKind.confirmation: {Verdict.approve, Verdict.reject},
     RequirementKind.user_input: {Verdict.answer, Verdict.reject},
     RequirementKind.user_feedback: {Verdict.choose, Verdict.reject},
-    RequirementKind.external_execution: {Verdict.result, Verdict.reject},
+    RequirementKind.external_execution: {Verdict.result, Verdict.unknown, Verdict.reject},
     RequirementKind.unknown_outcome: {
         Verdict.happened,
         Verdict.run_again,
@@ -117,6 +117,8 @@ def test_each_kind_takes_the_verdicts_that_fit_it_and_no_other(
             assert "because" in str(call.result)
             executed = "was not executed" in str(call.result)
             assert executed is (kind is not RequirementKind.unknown_outcome)
+        case Verdict.unknown:
+            assert (call.status, call.result) == (ToolCallStatus.unknown, None)
         case Verdict.fail:
             assert run.status is RunStatus.error
         case _:

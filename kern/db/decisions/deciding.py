@@ -60,7 +60,6 @@ from kern.values.states import (
     OnExpiry,
     RequirementStatus,
     RunStatus,
-    ToolCallStatus,
     ToolOutcome,
     Verdict,
 )
@@ -73,7 +72,7 @@ _RUN_OF = lifecycle.locking(
     .scalar_subquery()
 )
 # A refusal lets nothing run, so it is accepted even where the arguments were tampered with.
-_EXECUTING = frozenset({Verdict.approve, Verdict.answer, Verdict.run_again})
+_EXECUTING = frozenset({Verdict.approve, Verdict.answer, Verdict.run_again, Verdict.unknown})
 _REFUSING = frozenset({Verdict.reject, Verdict.fail})
 
 
@@ -316,8 +315,9 @@ def _apply(
         case Verdict.approve | Verdict.answer:
             call.approved_digest = decision.digest
             call.approved_arguments = arguments
-        case Verdict.run_again:
-            call.status = ToolCallStatus.waiting.value
+        case Verdict.run_again | Verdict.unknown:
+            report_id = decision.id if decision.verdict is Verdict.unknown else None
+            lifecycle.reopen_call(call, report_id, now)
         case Verdict.fail | Verdict.skip if call.step_id is not None:
             lifecycle.finish_call(tx, call, ToolOutcome.error, outcome_text(row, decision), now)
         case Verdict.happened if call.step_id is not None:

@@ -13,7 +13,9 @@ from kern.values.states import Verdict
 # As much of a digest as people are shown.
 _SHORT = 8
 # They let nothing happen, whatever was shown.
-_HARMLESS = frozenset({Verdict.reject, Verdict.fail, Verdict.skip, Verdict.withdraw})
+_HARMLESS = frozenset(
+    {Verdict.reject, Verdict.fail, Verdict.skip, Verdict.withdraw, Verdict.unknown}
+)
 
 
 def check_frozen(row: RequirementRecord, call: ToolCallRecord, digest: str) -> None:

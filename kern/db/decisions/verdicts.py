@@ -18,7 +18,9 @@ _FITTING: Mapping[RequirementKind, frozenset[Verdict]] = {
     RequirementKind.confirmation: frozenset({Verdict.approve, Verdict.reject}),
     RequirementKind.user_input: frozenset({Verdict.answer, Verdict.reject}),
     RequirementKind.user_feedback: frozenset({Verdict.choose, Verdict.reject}),
-    RequirementKind.external_execution: frozenset({Verdict.result, Verdict.reject}),
+    RequirementKind.external_execution: frozenset(
+        {Verdict.result, Verdict.unknown, Verdict.reject}
+    ),
     RequirementKind.unknown_outcome: frozenset(
         {Verdict.happened, Verdict.run_again, Verdict.reject, Verdict.fail}
     ),
@@ -59,6 +61,12 @@ def check_fit(row: RequirementRecord, draft: DecisionDraft) -> None:
         raise InvalidDecision(message)
     if draft.verdict is Verdict.choose:
         _check_choices(row, draft.choices or ())
+    if draft.verdict is Verdict.unknown and not (draft.note or "").strip():
+        message = (
+            f"Say in the note why nobody knows whether the call of requirement {row.id!r} "
+            "happened: whoever looks it up reads it. Nothing was decided."
+        )
+        raise InvalidDecision(message)
 
 
 def approved_arguments(row: RequirementRecord, draft: DecisionDraft) -> dict[str, JsonValue] | None:
@@ -83,7 +91,8 @@ def outcome_text(row: RequirementRecord, decision: NewDecision) -> str:
         case Verdict.reject:
             by = "" if decision.actor == "kern" else f" by {decision.actor}"
             text = f"This call was rejected{by} and was not executed.{note}"
-            if row.kind == RequirementKind.unknown_outcome.value:
+            # Where a result is asked for once more, nobody knows of the first time.
+            if row.kind == RequirementKind.unknown_outcome.value or row.attempt is not None:
                 text = f"It is unknown whether this call ran; another try was rejected{by}.{note}"
             return f"{text} Do not repeat it unless asked to."
         case Verdict.fail:

@@ -259,6 +259,18 @@ def finish_call(
         _add_tool_message(tx, call, result, now)
 
 
+def reopen_call(call: MutableToolCall, report_id: str | None, now: datetime) -> None:
+    """Have a call executed once more; with a report, find out about it first.
+
+    The report is that nobody knows whether a call happened that is executed outside Kern. It counts
+    like an attempt that is lost, whose token is the id of the report.
+    """
+    call.status = ToolCallStatus.waiting.value
+    if report_id is not None:
+        call.status, call.token = ToolCallStatus.unknown.value, report_id
+        call.attempt, call.started_at = call.attempt + 1, call.started_at or now
+
+
 def _end(tx: Session, run: MutableRun, status: RunStatus, now: datetime) -> None:
     run_timing.count(run, now)
     run.status = status.value

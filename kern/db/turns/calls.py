@@ -41,6 +41,7 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
+from kern.contracts.messages import Gate
 from kern.db.decisions.approval_checks import approvals_of, is_as_approved
 from kern.db.decisions.reminders import gate_of
 from kern.db.decisions.requirements import pending_gate, requirements_of_call
@@ -54,7 +55,7 @@ from kern.db.journal.events import record
 from kern.db.reading.run_outputs import effective_arguments, effective_key, session_state
 from kern.db.runs import lifecycle, policies, step_waits, unexecuted
 from kern.db.runs.session_state import change_state
-from kern.db.turns import child_results, late_results, unknown_outcomes
+from kern.db.turns import child_results, external_calls, late_results, unknown_outcomes
 from kern.db.turns.attempts import Claim, Execution, LeftOpen, Settled, Storing
 from kern.db.turns.child_results import ChildResult
 from kern.errors import NotFound
@@ -114,12 +115,7 @@ def begin(
             return _left_open(tx, run, call, claim, now)
         _record(tx, run, call, "repeated", now)
     if not is_as_approved(tx, call, requirements):
-        message = (
-            f"The arguments of {call.name!r} (tool call {call.id!r}) are not those that were "
-            "frozen and approved: somebody changed the rows. Nothing was executed."
-        )
-        lifecycle.fail(tx, run, "arguments_changed", message, now)
-        return Settled(run_ended=True)
+        return _refuse_changed(tx, run, call, now)
     return _start(tx, run, call, requirements, claim=claim, now=now)
 
 
@@ -137,7 +133,11 @@ def _before_taking(
         return _end_of_child(tx, run, call, now)
     requirements += requirements_of_call(tx, call.id)
     pending = [row for row in requirements if row.status == RequirementStatus.pending.value]
-    return Settled(gate=gate_of(pending[0])) if pending else None
+    if pending:
+        return Settled(gate=gate_of(pending[0]))
+    if external_calls.is_external(call):
+        return _settle_external(tx, run, call, requirements, now)
+    return None
 
 
 def _end_of_child(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -> Settled:
@@ -157,6 +157,31 @@ def _left_open(
         execution = _execution_of(tx, run, call)
         return Settled(left_open=LeftOpen(execution, call.token, call.leased_until))
     return Settled(gate=unknown_outcomes.ask(tx, run, call, UnknownReason.worker_lost, now))
+
+
+def _settle_external(
+    tx: Session,
+    run: MutableRun,
+    call: MutableToolCall,
+    requirements: Sequence[RequirementRecord],
+    now: datetime,
+) -> Settled:
+    """Settle a call that Kern never executes, and that waits for nobody."""
+    following = external_calls.following(tx, run, call, requirements, now)
+    if following is None:
+        return _refuse_changed(tx, run, call, now)
+    if isinstance(following, Gate):
+        return Settled(gate=following)
+    return Settled(left_open=LeftOpen(_execution_of(tx, run, call), following))
+
+
+def _refuse_changed(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> Settled:
+    message = (
+        f"The arguments of {call.name!r} (tool call {call.id!r}) are not those that were "
+        "frozen and approved: somebody changed the rows. Nothing was executed."
+    )
+    lifecycle.fail(tx, run, "arguments_changed", message, now)
+    return Settled(run_ended=True)
 
 
 def may_begin(
@@ -231,7 +256,8 @@ def release(
     # Another attempt took this one for dead and asked for the outcome: the answer is known now.
     is_open = call.token == token and not begun
     question = unknown_outcomes.open_question(tx, call) if is_open else None
-    if question is None and not _is_held(call, token):
+    is_held = _is_held(call, token) or external_calls.is_reported(call, token)
+    if question is None and not is_held:
         return False
     if RunStatus(run.status).is_final:
         _stop(tx, run, call, now)

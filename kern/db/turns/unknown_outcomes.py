@@ -24,6 +24,7 @@ from kern.db.journal.events import record
 from kern.db.journal.outbox import DeliveryKind
 from kern.db.reading.run_outputs import effective_key
 from kern.db.runs import lifecycle
+from kern.db.turns import external_reports
 from kern.db.turns.model_turns import open_requirement
 from kern.db.turns.outcome_questions import outcome_question
 from kern.values.attempts import UnknownAttempt, UnknownReason
@@ -68,6 +69,9 @@ def ask(
         error=None if error is None else error[:_LONGEST_ERROR],
         evidence=tuple(text[:_LONGEST_ERROR] for text in evidence[-_MOST_EVIDENCE:]),
     )
+    report = external_reports.latest(tx, call)
+    if report is not None:
+        facts = facts.model_copy(update=report)
     call.status = ToolCallStatus.unknown.value
     question = replace(outcome_question(tx, run, call, now), attempt=facts)
     row = open_requirement(tx, run, call, question, now)

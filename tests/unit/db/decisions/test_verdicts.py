@@ -26,13 +26,16 @@ FITS = {
     RequirementKind.confirmation: {"approve", "reject"},
     RequirementKind.user_input: {"answer", "reject"},
     RequirementKind.user_feedback: {"choose", "reject"},
-    RequirementKind.external_execution: {"result", "reject"},
+    RequirementKind.external_execution: {"result", "unknown", "reject"},
     RequirementKind.unknown_outcome: {"happened", "run_again", "reject", "fail"},
     RequirementKind.output_review: {"approve", "reject", "run_again", "fail"},
     RequirementKind.error: {"run_again", "skip", "fail", "reject"},
 }
 # What each verdict carries, so that only the pair is left to be refused.
-CONTENT: dict[Verdict, dict[str, object]] = {Verdict.choose: {"choices": ("a",)}}
+CONTENT: dict[Verdict, dict[str, object]] = {
+    Verdict.choose: {"choices": ("a",)},
+    Verdict.unknown: {"note": "The desk had closed."},
+}
 AMOUNT: JsonValue = {"name": "amount", "type": "number", "json_schema": {"type": "number"}}
 REASON: JsonValue = {
     "name": "reason",
