@@ -19,6 +19,7 @@ from kern.components.agents.planning import (
     available_tools,
     call_limit,
     missing_parts,
+    model_call_limit,
     plan,
 )
 from kern.components.component import definition_of
@@ -33,6 +34,7 @@ from kern.db.reading import run_timing
 from kern.db.runs import lifecycle
 from kern.db.turns import model_turns
 from kern.db.turns.model_outages import Failure, wait_or_pause
+from kern.db.turns.model_pauses import pause_at_limit
 from kern.db.turns.model_turns import Conversation
 from kern.errors import NotFound
 from kern.models.base import Delta, ModelRequest, ModelResponse, ProviderError
@@ -105,6 +107,9 @@ class ModelTurn:
         if conversation.outcome is not None:
             return _with_summary(agent, conversation, conversation.outcome)
         _require_parts(agent, conversation.policy, ask.run_id)
+        at_limit = await self._pause_at_limit(agent, conversation, ask)
+        if at_limit is not None:
+            return at_limit
         reach("model_turn.before_call")
         with self._published(ask, conversation) as text:
             watch = FirstToken(text)
@@ -144,6 +149,22 @@ class ModelTurn:
             calls=len(answer.calls),
         )
         return _with_summary(agent, conversation, outcome)
+
+    async def _pause_at_limit(
+        self, agent: ModelComponent, conversation: Conversation, ask: TurnInput
+    ) -> TurnOutcome | None:
+        """Pause a run that has asked its model as often as it may, before it is asked again."""
+        limit = model_call_limit(agent, conversation.policy)
+        has_answer = self._results.answer_of(ask.run_id, ask.turn) is not None
+        if limit is None or conversation.model_calls < limit or has_answer:
+            return None
+        now = datetime.now(UTC)
+        outcome = await self._db.write(
+            lambda tx: pause_at_limit(tx, ask.run_id, ask.turn, limit, now)
+        )
+        if outcome is not None and outcome.calls:
+            _log.warning("model_call_limit", run_id=ask.run_id, calls=conversation.model_calls)
+        return outcome
 
     @contextmanager
     def _published(self, ask: TurnInput, conversation: Conversation) -> Generator[LiveText | None]:

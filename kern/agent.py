@@ -40,6 +40,10 @@ class Agent(ModelComponent):
         add_session_summary_to_context: Whether the model sees that summary.
         tool_call_limit: The number of tool calls that one run may make; the model gets an error for
             further ones.
+        model_call_limit: How often one run may ask its model, corrections of its answers included;
+            None for no limit. The run pauses there with an `error` requirement, and nothing is
+            lost: `run_again()` lets it go on for as many calls, `fail()` ends it. Each run counts
+            by itself, so do those of a team's members and of a workflow's steps.
 
     Raises:
         InvalidDefinition: two tools have the same name, or a value makes no sense.

@@ -39,6 +39,7 @@ def _own_policy(component: Component) -> ComponentPolicy:
         kind=definition.kind,
         tools={name: declared_policy(tool) for name, tool in tools.items()},
         tool_call_limit=None if leader is None else leader.tool_call_limit,
+        model_call_limit=None if leader is None else leader.model_call_limit,
         parts=tuple(sorted({part.id for part in definition.parts})),
         shape=shape,
     )

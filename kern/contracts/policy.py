@@ -170,6 +170,7 @@ class ComponentPolicy(_Pinned):
     Attributes:
         tools: The policies of its tools, by name.
         tool_call_limit: How many calls a run may make; None for no limit.
+        model_call_limit: How often a run may ask its model; None for no limit.
         parts: The ids of the components that its runs may open.
         shape: The digest of a workflow's shape, which has the policies of its steps.
     """
@@ -177,6 +178,7 @@ class ComponentPolicy(_Pinned):
     kind: str
     tools: dict[str, ToolPolicy] = {}
     tool_call_limit: int | None = None
+    model_call_limit: int | None = None
     parts: tuple[str, ...] = ()
     shape: str | None = None
 
@@ -242,8 +244,8 @@ def differences(pinned: ComponentPolicy, present: ComponentPolicy) -> list[str]:
             fields = ("gate", "effect", "retries", "timeout")
             changed = [key for key in fields if getattr(before, key) != getattr(after, key)]
             texts.append(f"{name} ({', '.join(changed)})")
-    if pinned.tool_call_limit != present.tool_call_limit:
-        texts.append("tool_call_limit")
+    limits = ("tool_call_limit", "model_call_limit")
+    texts += [name for name in limits if getattr(pinned, name) != getattr(present, name)]
     if sorted(pinned.parts) != sorted(present.parts):
         texts.append("members")
     if pinned.shape != present.shape:

@@ -250,6 +250,7 @@ def test_a_model_that_never_stops_calling_ends_with_its_run(
 
     assert output.error is not None
     assert output.error.code == "tool_call_limit"
+    assert output.metrics.model_calls == 2
     assert len(ledger.lines) == 3
 
 

@@ -38,7 +38,7 @@ def test_ten_thousand_calls_run_once_each(
             return "Done."
         return [Call("step", number=turn * CALLS + index) for index in range(CALLS)]
 
-    output = scripted(script, [step]).run("Go")
+    output = scripted(script, [step], model_call_limit=None).run("Go")
 
     assert output.content == "Done."
     assert done == Counter(range(TURNS * CALLS))

@@ -291,6 +291,13 @@ def test_the_smaller_limit_of_calls_applies(world: World) -> None:
     assert world.worker(world.agent(world.tool())).turn(run_id).calls == ()
 
 
+def test_the_smaller_limit_of_model_calls_applies(world: World) -> None:
+    run_id = world.accept(world.agent(world.tool(), model_call_limit=1))
+    lenient = world.worker(world.agent(world.tool(), model_call_limit=None))
+    assert lenient.turn(run_id).calls
+    assert world.output(run_id).metrics.model_calls == 1
+
+
 def test_a_step_keeps_its_pinned_gate_in_a_lenient_worker(world: World) -> None:
     gated = HumanReview(requires_confirmation=True, approval=Approval(candidates=("dana",)))
     run_id = world.accept(world.workflow(gated))

@@ -108,6 +108,8 @@ def test_what_users_import_loads_neither_temporal_nor_openai() -> None:
         {"output_schema": Order},
         {"model": ScriptedModel(["."], id="other")},
         {"tool_call_limit": 3},
+        {"model_call_limit": 3},
+        {"model_call_limit": None},
         {"session_state": {"a": 1}},
         {"add_history_to_context": True},
     ],
@@ -163,7 +165,12 @@ def test_two_tools_of_one_name_are_refused() -> None:
         agent(tools=[refund, Tool(refund)])
 
 
-@pytest.mark.parametrize("limit", ["tool_call_limit", "num_history_runs"])
+def test_a_model_is_asked_at_least_once() -> None:
+    with pytest.raises(InvalidDefinition, match="model_call_limit is 0"):
+        agent(model_call_limit=0)
+
+
+@pytest.mark.parametrize("limit", ["tool_call_limit", "model_call_limit", "num_history_runs"])
 def test_negative_limits_are_refused(limit: str) -> None:
     with pytest.raises(InvalidDefinition, match=f"{limit} is -1"):
         agent(**{limit: -1})
@@ -180,6 +187,7 @@ WRONG: list[tuple[str, object]] = [
     ("max_tool_calls_from_history", 10**30),
     ("tool_call_limit", float("nan")),
     ("tool_call_limit", "3"),
+    ("model_call_limit", 1.5),
     ("instructions", 5),
     ("instructions", [1]),
     ("instructions", b"Help"),

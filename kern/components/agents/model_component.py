@@ -32,6 +32,9 @@ from kern.tools.signature import schema_of
 from kern.tools.tool import Function, Tool, as_tool, tool_definition
 from kern.values.validation import require_bools
 
+# Few runs need as many, and one that goes round in circles is noticed before it costs much.
+DEFAULT_MODEL_CALLS = 100
+
 
 class ModelOptions(TypedDict, total=False):
     """The options that agents and teams share; `Agent` documents them."""
@@ -54,6 +57,7 @@ class ModelOptions(TypedDict, total=False):
     enable_session_summaries: bool
     add_session_summary_to_context: bool
     tool_call_limit: int | None
+    model_call_limit: int | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -104,6 +108,7 @@ class ModelComponent(Runnable):
         enable_session_summaries: bool = False,
         add_session_summary_to_context: bool = False,
         tool_call_limit: int | None = None,
+        model_call_limit: int | None = DEFAULT_MODEL_CALLS,
     ) -> None:
         require_bools(
             add_history_to_context=add_history_to_context,
@@ -128,16 +133,14 @@ class ModelComponent(Runnable):
         self.add_history_to_context = add_history_to_context
         self.num_history_runs = require_number("num_history_runs", num_history_runs)
         self.num_history_messages = require_limit("num_history_messages", num_history_messages)
-        window = window_of(
-            is_shown=add_history_to_context,
-            runs=num_history_runs,
-            messages=num_history_messages,
-            tool_calls=require_limit("max_tool_calls_from_history", max_tool_calls_from_history),
-        )
+        most_calls = require_limit("max_tool_calls_from_history", max_tool_calls_from_history)
+        limits = {"messages": num_history_messages, "tool_calls": most_calls}
+        window = window_of(is_shown=add_history_to_context, runs=num_history_runs, **limits)
         shows = add_session_state_to_context, add_session_summary_to_context
         self._context = Context(self.instructions, window, *shows)
         self.enable_session_summaries = enable_session_summaries
         self.tool_call_limit = require_limit("tool_call_limit", tool_call_limit)
+        self.model_call_limit = require_limit("model_call_limit", model_call_limit, least=1)
         require_filled(id=id, name=name)
         super().__init__(id, name, db, prefix="agent")
 
@@ -168,6 +171,8 @@ class ModelComponent(Runnable):
             *self._context.declaration,
             *(["enable_session_summaries"] if self.enable_session_summaries else []),
         ]
+        if self.model_call_limit != DEFAULT_MODEL_CALLS:
+            declaration.append(["model_call_limit", self.model_call_limit])
         if self.role is not None:
             declaration.append(["role", self.role])
         return declaration

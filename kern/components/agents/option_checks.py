@@ -119,25 +119,25 @@ def tools_by_name(tools: list[Tool]) -> dict[str, Tool]:
     return {tool.name: tool for tool in tools}
 
 
-def require_number(name: str, value: object) -> int:
-    """Return a whole number from 0 on.
+def require_number(name: str, value: object, least: int = 0) -> int:
+    """Return a whole number from `least` on.
 
     Raises:
         InvalidDefinition: it is no such number, or larger than anybody means.
     """
     try:
-        return require_count(name, value, least=0, most=_LARGEST_NUMBER)
+        return require_count(name, value, least=least, most=_LARGEST_NUMBER)
     except InvalidInput as error:
         raise InvalidDefinition(str(error)) from None
 
 
-def require_limit(name: str, value: object) -> int | None:
-    """Return a whole number from 0 on, or None for no limit.
+def require_limit(name: str, value: object, least: int = 0) -> int | None:
+    """Return a whole number from `least` on, or None for no limit.
 
     Raises:
         InvalidDefinition: as `require_number`.
     """
-    return None if value is None else require_number(name, value)
+    return None if value is None else require_number(name, value, least)
 
 
 def require_filled(**texts: object) -> None:

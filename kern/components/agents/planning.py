@@ -24,7 +24,7 @@ _MOST_CORRECTIONS = 3
 # Of one answer. A workflow can have two thousand activities open, and an odd answer asks for more.
 _MOST_CALLS = 500
 # This many calls beyond the limit are answered with an error; then the run fails.
-_CALLS_BEYOND_LIMIT = 20
+_CALLS_BEYOND_LIMIT = 3
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,10 @@ def plan(agent: ModelComponent, response: ModelResponse, so_far: RunSoFar) -> An
         ]
     limit = call_limit(agent, so_far.pinned)
     if calls and limit is not None and so_far.call_count >= limit + _CALLS_BEYOND_LIMIT:
-        failure = f"The model asks for calls beyond the limit of {limit} and does not answer."
+        failure = (
+            f"The model asks for calls beyond the limit of {limit} and does not answer. The "
+            "component's tool_call_limit= changes it."
+        )
         return Answer(response, calls, failure=("tool_call_limit", failure))
     if calls:
         return Answer(response, calls)
@@ -128,6 +131,12 @@ def call_limit(agent: ModelComponent, pinned: Policy | None) -> int | None:
     """Return how many calls a run may make; None for no limit."""
     rules = None if pinned is None else pinned.components.get(agent.id)
     return smaller(agent.tool_call_limit, None if rules is None else rules.tool_call_limit)
+
+
+def model_call_limit(agent: ModelComponent, pinned: Policy | None) -> int | None:
+    """Return how often a run may ask its model; None for no limit."""
+    rules = None if pinned is None else pinned.components.get(agent.id)
+    return smaller(agent.model_call_limit, None if rules is None else rules.model_call_limit)
 
 
 def plan_call(agent: ModelComponent, requested: RequestedCall, so_far: RunSoFar) -> NewCall:

@@ -12,20 +12,15 @@ from datetime import datetime, timedelta
 from pydantic import JsonValue
 from sqlmodel import Session
 
-from kern.contracts.answers import Question
-from kern.contracts.messages import PlannedCall, TurnOutcome
-from kern.db.decisions.reminders import gate_of
+from kern.contracts.messages import TurnOutcome
 from kern.db.engine.mutable_rows import MutableRun
-from kern.db.engine.plain_rows import add_row, new_row
-from kern.db.engine.typed_tables import TOOL_CALLS
 from kern.db.journal.events import record
 from kern.db.runs import lifecycle
-from kern.db.runs.model_questions import MODEL
-from kern.db.turns.model_turns import open_requirement, outcome_of
+from kern.db.turns.model_pauses import pause
+from kern.db.turns.model_turns import outcome_of
 from kern.run import ProviderOutage
-from kern.values.canonical import arguments_digest, clean_text, digest
-from kern.values.ids import new_id
-from kern.values.states import Effect, RequirementKind, RunStatus
+from kern.values.canonical import clean_text
+from kern.values.states import RunStatus
 
 _LONGEST_PAUSE = 60.0
 # What a provider names may be a mistake, such as milliseconds for seconds.
@@ -120,7 +115,6 @@ def _pause_seconds(failure: Failure, attempts: int) -> float:
 def _pause(
     tx: Session, run: MutableRun, turn: int, outage: ProviderOutage, now: datetime
 ) -> TurnOutcome:
-    # The turn is spent: the next one asks again. It has neither an answer nor messages.
     run.turn, run.outage = turn, None
     arguments: dict[str, JsonValue] = {
         "code": outage.code,
@@ -128,26 +122,5 @@ def _pause(
         "since": outage.since.isoformat(timespec="seconds"),
         "attempts": outage.attempts,
     }
-    call = new_row(
-        TOOL_CALLS,
-        id=new_id(),
-        run_id=run.id,
-        turn=turn,
-        position=0,
-        provider_call_id="",
-        name=MODEL,
-        arguments=arguments,
-        digest=arguments_digest(MODEL, arguments),
-        idempotency_key=digest([run.id, MODEL, turn]),
-        gate=RequirementKind.error.value,
-        effect=Effect.read.value,
-        step_id=MODEL,
-        created_at=now,
-    )
-    add_row(tx, TOOL_CALLS, call)
     text = "The model's provider is away. Ask it again, or end the run?"
-    question = Question(kind=RequirementKind.error, question=text)
-    row = open_requirement(tx, run, call, question, now)
-    lifecycle.update_status(tx, run, now, paused=True)
-    planned = PlannedCall(tool_call_id=call.id, name=call.name, gate=gate_of(row))
-    return TurnOutcome(calls=(planned,))
+    return pause(tx, run, arguments, text, now)

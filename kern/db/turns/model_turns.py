@@ -56,8 +56,9 @@ _UNFINISHED = (
 class Conversation:
     """What a turn starts from; `outcome` is set if this turn was stored before.
 
-    `input` is the run's input, and `calls` are its calls so far, if the component reads them.
-    `policy` is what was pinned on the run.
+    `model_calls` says how often the run has asked its model. `input` is the run's input, and
+    `calls` are its calls so far, if the component reads them. `policy` is what was pinned on the
+    run.
     """
 
     component_id: str
@@ -65,6 +66,7 @@ class Conversation:
     messages: list[Message]
     calls_so_far: int
     corrections: int
+    model_calls: int = 0
     outcome: TurnOutcome | None = None
     state: dict[str, JsonValue] = field(default_factory=dict)
     summary: str | None = None
@@ -94,7 +96,7 @@ def load(tx: Session, run_id: str, turn: int, context_of: Callable[[str], Contex
             [],
             0,
             0,
-            outcome_of(tx, run, turn),
+            outcome=outcome_of(tx, run, turn),
             is_child=run.parent_run_id is not None,
         )
     run_messages = list(message_rows(tx, run_id))
@@ -112,6 +114,7 @@ def load(tx: Session, run_id: str, turn: int, context_of: Callable[[str], Contex
         files.with_contents(tx, [*earlier, *messages_of(tx, run_messages)]),
         calls_so_far,
         corrections,
+        run.model_calls,
         state=dict(session.state) if session else {},
         summary=session.summary if session else None,
         is_streamed=run.is_streamed,
