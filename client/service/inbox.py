@@ -13,7 +13,7 @@ from kern.contracts.viewer import Viewer, system_user
 from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted, Submission
 from kern.db.engine.store import Store
-from kern.db.reading import listings, run_outputs
+from kern.db.reading import listings, requirement_outputs, run_outputs
 from kern.db.runs import lifecycle
 from kern.errors import InvalidDecision, RunEnded
 from kern.process.checkpoints import reach
@@ -107,7 +107,7 @@ class Inbox:
         def read(tx: Session) -> Requirement:
             full = listings.full_requirement_id(tx, requirement_id)
             row = run_outputs.find_requirement(tx, full, viewer)
-            return run_outputs.requirement_of(tx, row)
+            return requirement_outputs.requirement_of(tx, row)
 
         return await self._store.read(read)
 

@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 from kern.client.processes.services import Services
 from kern.contracts.viewer import OPERATOR
 from kern.db.engine.tables import EventRow, RequirementRow
-from kern.db.reading.run_outputs import requirement_of
+from kern.db.reading.requirement_outputs import requirement_of
 from kern.errors import AlreadyResolved, StillRunning
 from kern.requirements import Requirement
 from tests.support.crash_app import read

@@ -12,7 +12,7 @@ from kern.client.temporal.workers import ComponentWorkers
 from kern.components.registry import Registry
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR, Viewer
-from kern.db.reading import run_outputs
+from kern.db.reading import requirement_outputs, run_outputs
 from kern.process import checkpoints
 from kern.process.logs import log_json
 from tests.support.crash_app import build
@@ -76,7 +76,7 @@ async def _act(spec: Spec, services: Services) -> None:
             await services.service.runs.accept(Viewer(None), build(spec.place), request)
         case "resolve":
             read = await services.db.read(
-                lambda tx: run_outputs.requirement_of(
+                lambda tx: requirement_outputs.requirement_of(
                     tx, run_outputs.find_requirement(tx, spec.requirement_id, OPERATOR)
                 )
             )

@@ -47,7 +47,8 @@ from kern.db.journal import audit_chain, outbox, votes
 from kern.db.journal.audit_chain import NewDecision
 from kern.db.journal.events import record
 from kern.db.journal.outbox import Delivery, DeliveryKind
-from kern.db.reading.run_outputs import check, no_requirement, requirement_of
+from kern.db.reading.requirement_outputs import requirement_of
+from kern.db.reading.run_outputs import check, no_requirement
 from kern.db.reading.run_trees import is_within
 from kern.db.runs import lifecycle, model_questions
 from kern.db.runs.step_waits import resume_step

@@ -23,6 +23,15 @@ _OF_CALL = (
 )
 _PENDING = _OF_CALL.where(_requirements.c.status == RequirementStatus.pending.value)
 
+_PENDING_OF_RUN = (
+    _requirements.select()
+    .where(
+        _requirements.c.run_id == bindparam("run_id"),
+        _requirements.c.status == RequirementStatus.pending.value,
+    )
+    .order_by(_requirements.c.id)
+)
+
 
 def requirements_of_call(tx: Session, tool_call_id: str) -> list[RequirementRecord]:
     """Return the requirements about a call, in the order in which they were opened."""
@@ -38,6 +47,15 @@ def pending_gate(tx: Session, tool_call_id: str) -> Gate | None:
     """Return the pending requirement of a call, as its workflow knows it."""
     row = next(rows(tx, REQUIREMENTS, _PENDING, tool_call_id=tool_call_id), None)
     return None if row is None else gate_of(row)
+
+
+def pending_gates(tx: Session, run_id: str) -> dict[str, Gate]:
+    """Return the pending requirements of a run, as its workflow knows them, by their calls."""
+    pending = rows(tx, REQUIREMENTS, _PENDING_OF_RUN, run_id=run_id)
+    gates: dict[str, Gate] = {}
+    for row in pending:
+        gates.setdefault(row.tool_call_id or "", gate_of(row))
+    return gates
 
 
 def close(

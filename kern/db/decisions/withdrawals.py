@@ -15,7 +15,7 @@ from kern.db.engine.mutable_rows import MutableRequirement, MutableToolCall
 from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord, ToolCallRecord
 from kern.db.journal import votes
 from kern.db.journal.audit_chain import NewDecision
-from kern.db.reading.run_outputs import requirement_of
+from kern.db.reading.requirement_outputs import requirement_of
 from kern.db.runs import step_waits
 from kern.errors import AlreadyResolved, InvalidDecision
 from kern.requirements import closed_message

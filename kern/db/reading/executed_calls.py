@@ -15,6 +15,7 @@ from typing import Any, cast
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
+    Select,
     Subquery,
     bindparam,
     func,
@@ -29,7 +30,7 @@ from kern.context.history_window import ExecutedCall, executed_line
 from kern.db.engine.columns import JsonText
 from kern.db.engine.plain_rows import execute
 from kern.db.engine.records import RequirementRecord
-from kern.db.engine.typed_tables import RUNS, TOOL_CALLS
+from kern.db.engine.typed_tables import RUNS, SESSIONS, TOOL_CALLS
 from kern.db.reading.latest_runs import latest_runs
 from kern.run import Message
 from kern.values.decisions import EarlierCall
@@ -46,7 +47,7 @@ _CALLS = 50
 _EARLIER_CALLS = 5
 _LONGEST_RESULT = 200
 
-_runs, _calls = (RUNS.table, TOOL_CALLS.table)
+_runs, _calls, _sessions = (RUNS.table, TOOL_CALLS.table, SESSIONS.table)
 _children = _runs.alias("children")
 # Completed runs are shown with their messages.
 _NOT_COMPLETED = (RunStatus.error, RunStatus.cancelled, RunStatus.paused, RunStatus.running)
@@ -92,26 +93,39 @@ def executed_in_unfinished_runs(tx: Session, session_id: str, before: int) -> di
     }
 
 
-def earlier_calls(tx: Session, row: RequirementRecord) -> list[EarlierCall]:
-    """Return what the session has done with the tool that a pending requirement is about."""
-    if row.status != RequirementStatus.pending.value or not row.tool_name:
-        return []
+def earlier_calls(tx: Session, records: Sequence[RequirementRecord]) -> list[list[EarlierCall]]:
+    """Return what the sessions have done with the tools that pending requirements are about."""
+    pending = [row for row in records if _shows_earlier(row)]
+    if not pending:
+        return [[] for _ in records]
     values = {
-        "session_id": row.session_id,
-        "name": row.tool_name,
-        "this_call": row.tool_call_id or "",
+        "session_ids": sorted({row.session_id for row in pending}),
+        "names": sorted({str(row.tool_name) for row in pending}),
     }
-    records: list[Any] = list(execute(tx, _with_tool(), **values))
-    return [
-        EarlierCall(
+    calls: dict[tuple[str, str], list[tuple[str, EarlierCall]]] = {}
+    for call in execute(tx, _with_tools(), **values):
+        earlier = EarlierCall(
             run_id=call.run_id,
             arguments=call.arguments,
             outcome=call.outcome,
             result=None if call.result is None else call.result[:_LONGEST_RESULT],
             at=call.at,
         )
-        for call in records
+        calls.setdefault((call.session_id, call.name), []).append((call.call_id, earlier))
+    return [
+        [
+            earlier
+            for call_id, earlier in calls.get((row.session_id, row.tool_name or ""), [])
+            if call_id != row.tool_call_id
+        ][:_EARLIER_CALLS]
+        if _shows_earlier(row)
+        else []
+        for row in records
     ]
+
+
+def _shows_earlier(row: RequirementRecord) -> bool:
+    return row.status == RequirementStatus.pending.value and bool(row.tool_name)
 
 
 @cache
@@ -123,18 +137,27 @@ def _of_unfinished_runs() -> CompoundSelect[Any]:
 
 
 @cache
-def _with_tool() -> CompoundSelect[Any]:
+def _with_tools() -> Select[Any]:
+    """Select the latest calls of each session with each tool, the latest first.
+
+    One more than is shown, since the call itself may be among them.
+    """
+    # The numbers of a session's own runs have no gaps.
+    is_recent = _runs.c.number >= _sessions.c.next_number - literal_column(str(_CALLS))
     latest = (
-        select(_runs.c.id)
-        .where(_runs.c.session_id == bindparam("session_id"), _runs.c.number > 0)
-        .order_by(_runs.c.number.desc())
-        .limit(literal_column(str(_CALLS)))
+        select(_runs.c.id, _runs.c.session_id)
+        .join_from(_sessions, _runs, _runs.c.session_id == _sessions.c.id)
+        .where(_sessions.c.id.in_(bindparam("session_ids", expanding=True)))
+        .where(is_recent, _runs.c.number > 0)
         .subquery("latest")
     )
-    is_it = (
-        (_calls.c.name == bindparam("name")) & (_calls.c.id != bindparam("this_call")) & _EXECUTED
-    )
-    return _latest_calls(latest, _COLUMNS, is_it, _EARLIER_CALLS)
+    is_it = _calls.c.name.in_(bindparam("names", expanding=True)) & _EXECUTED
+    calls = _calls_of(latest, (latest.c.session_id, *_COLUMNS), is_it).subquery("calls")
+    group = (calls.c.session_id, calls.c.name)
+    place = func.row_number().over(partition_by=group, order_by=calls.c.call_id.desc())
+    ranked = select(*calls.c, place.label("place")).subquery("ranked")
+    query = select(ranked).where(ranked.c.place <= literal_column(str(_EARLIER_CALLS + 1)))
+    return query.order_by(ranked.c.call_id.desc())
 
 
 def _latest_calls(
@@ -144,12 +167,18 @@ def _latest_calls(
     most: int,
 ) -> CompoundSelect[Any]:
     """Select the latest calls of root runs and of the runs below them, the latest first."""
+    query: Any = _calls_of(runs, columns, condition).order_by(literal_column("call_id").desc())
+    return cast("CompoundSelect[Any]", query.limit(literal_column(str(most))))
+
+
+def _calls_of(
+    runs: Subquery, columns: Sequence[ColumnElement[Any]], condition: ColumnElement[bool]
+) -> CompoundSelect[Any]:
+    """Select the calls of root runs and of the runs below them."""
     of_runs = select(*columns).join_from(runs, _calls, _calls.c.run_id == runs.c.id)
     below = (
         select(*columns)
         .join_from(runs, _children, _children.c.root_run_id == runs.c.id)
         .join(_calls, _calls.c.run_id == _children.c.id)
     )
-    calls = union_all(of_runs.where(condition), below.where(condition))
-    query: Any = calls.order_by(literal_column("call_id").desc())
-    return cast("CompoundSelect[Any]", query.limit(literal_column(str(most))))
+    return union_all(of_runs.where(condition), below.where(condition))

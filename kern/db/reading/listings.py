@@ -11,7 +11,8 @@ from kern.contracts.viewer import Viewer
 from kern.db.engine.tables import DecisionRow, OutboxRow, RequirementRow, RunRow, SessionRow
 from kern.db.journal.audit_chain import principal_of_row
 from kern.db.journal.installation import run_id_of
-from kern.db.reading.run_outputs import find_requirement, find_run, requirement_of, summary_of
+from kern.db.reading.requirement_outputs import requirements_of
+from kern.db.reading.run_outputs import find_requirement, find_run, summary_of
 from kern.errors import InvalidInput
 from kern.values.ids import optional_id, require_id
 from kern.values.states import RequirementKind, RequirementStatus, RunStatus, Verdict
@@ -96,7 +97,7 @@ def list_pending(
     query = query.order_by(col(RequirementRow.created_at), col(RequirementRow.id))
     rows = _one_more(tx, query, limit)
     return RequirementPage(
-        requirements=[requirement_of(tx, row) for row in rows[:limit]],
+        requirements=requirements_of(tx, rows[:limit]),
         next_cursor=rows[limit - 1].id if rows[limit:] else None,
     )
 

@@ -5,11 +5,11 @@ from types import MappingProxyType
 from typing import cast
 
 from pydantic import JsonValue
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam
 from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
-from kern.db.engine.plain_rows import execute, rows
+from kern.db.engine.plain_rows import rows
 from kern.db.engine.records import (
     MessageRecord,
     RequirementRecord,
@@ -19,21 +19,17 @@ from kern.db.engine.records import (
 )
 from kern.db.engine.tables import RequirementRow
 from kern.db.engine.typed_tables import (
-    DECISIONS,
     MESSAGES,
     REQUIREMENTS,
     RUNS,
     SESSIONS,
     TOOL_CALLS,
 )
-from kern.db.journal import votes
-from kern.db.journal.audit_chain import decisions_of, principal_of_row
 from kern.db.reading import files, run_trees, step_progress
-from kern.db.reading.executed_calls import earlier_calls
+from kern.db.reading.requirement_outputs import requirements_of
 from kern.db.reading.run_timing import spent
 from kern.errors import NotFound
 from kern.process.clock import utc_now
-from kern.requirements import Requirement, Resolution, UserInputField, bind_reader
 from kern.run import (
     FileReference,
     Message,
@@ -44,17 +40,12 @@ from kern.run import (
     RunOutput,
     ToolExecution,
 )
-from kern.values.attempts import UnknownAttempt, is_executing, may_be_executing
 from kern.values.canonical import digest
 from kern.values.states import (
     Effect,
-    OnExpiry,
-    RequirementKind,
-    RequirementStatus,
     RunStatus,
     ToolCallStatus,
     ToolOutcome,
-    Verdict,
 )
 
 _runs, _sessions, _calls, _requirements = (
@@ -74,16 +65,6 @@ _REQUIREMENTS = (
     _requirements.select()
     .where(_requirements.c.run_id == bindparam("run_id"))
     .order_by(_requirements.c.id)
-)
-_decisions = DECISIONS.table
-_LAST_DECISION = (
-    _decisions.select()
-    .where(_decisions.c.requirement_id == bindparam("requirement_id"))
-    .order_by(_decisions.c.position.desc())
-    .limit(1)
-)
-_BEAT = select(_calls.c.beat_at, _calls.c.leased_until).where(
-    _calls.c.id == bindparam("tool_call_id")
 )
 KEY_LENGTH = 40
 _messages = MESSAGES.table
@@ -116,7 +97,7 @@ def run_output(tx: Session, run_id: str, viewer: Viewer) -> RunOutput:
             "metrics": metrics,
             "messages": messages_of(tx, message_rows(tx, run_id)),
             "tools": tool_executions(tx, run_id),
-            "requirements": [requirement_of(tx, row) for row in requirements],
+            "requirements": requirements_of(tx, requirements),
             "session_state": session_state(tx, run.session_id),
             "progress": step_progress.progress_of(tx, run),
         }
@@ -284,77 +265,6 @@ def find_requirement(tx: Session, requirement_id: str, viewer: Viewer) -> Requir
         raise no_requirement(requirement_id)
     viewer.check(f"Requirement {requirement_id!r}", row.user_id)
     return row
-
-
-def requirement_of(tx: Session, row: RequirementRecord) -> Requirement:
-    """Build a requirement."""
-    proposals = votes.proposals(row, decisions_of(tx, row.id)) if row.quorum > 1 else []
-    requirement = Requirement(
-        id=row.id,
-        run_id=row.run_id,
-        session_id=row.session_id,
-        user_id=row.user_id,
-        kind=RequirementKind(row.kind),
-        status=RequirementStatus(row.status),
-        path=list(row.path),
-        tool_call_id=row.tool_call_id,
-        tool_name=row.tool_name,
-        arguments=dict(row.arguments),
-        digest=row.digest,
-        question=row.question,
-        attempt=_attempt_of(tx, row),
-        fields=[UserInputField.model_validate(item) for item in row.fields],
-        choices=list(row.choices),
-        multiple=row.multiple,
-        candidates=list(row.candidates),
-        excluded=list(row.excluded),
-        quorum=row.quorum,
-        # Approvals of other arguments do not add up.
-        approvals=max((proposal.approvals for proposal in proposals), default=0),
-        proposals=proposals,
-        created_at=row.created_at,
-        due_at=row.due_at,
-        on_expiry=OnExpiry(row.on_expiry),
-        resolution=_resolution(tx, row),
-        earlier_calls=earlier_calls(tx, row),
-        not_executed=row.not_executed,
-    )
-    return bind_reader(requirement, row.user_id)
-
-
-def _attempt_of(tx: Session, row: RequirementRecord) -> UnknownAttempt | None:
-    """Return what is known of the attempt whose outcome is asked for."""
-    if row.attempt is None:
-        return None
-    facts = UnknownAttempt.model_validate(row.attempt)
-    beat = execute(tx, _BEAT, tool_call_id=row.tool_call_id).first()
-    if beat is None or beat.beat_at is None or row.status != RequirementStatus.pending.value:
-        return facts
-    leased_until, now = beat.leased_until, utc_now()
-    is_leased = may_be_executing(facts.reason, leased_until, now)
-    return facts.model_copy(
-        update={
-            "beat_at": beat.beat_at,
-            "is_executing": is_executing(
-                facts.reason, beat.beat_at, leased_until, row.created_at, now
-            ),
-            "leased_until": leased_until if is_leased else None,
-        }
-    )
-
-
-def _resolution(tx: Session, row: RequirementRecord) -> Resolution | None:
-    if row.verdict is None or row.resolved_at is None:
-        return None
-    last = next(rows(tx, DECISIONS, _LAST_DECISION, requirement_id=row.id), None)
-    return Resolution(
-        verdict=Verdict(row.verdict),
-        by=row.resolved_by or "",
-        note=row.resolved_note,
-        at=row.resolved_at,
-        edit=None if last is None or last.edit is None else dict(last.edit),
-        principal=None if last is None else principal_of_row(last),
-    )
 
 
 def effective_arguments(call: ToolCallRecord) -> dict[str, JsonValue]:

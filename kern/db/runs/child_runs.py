@@ -4,15 +4,17 @@ A transaction that writes to several runs of a tree locks descendants before the
 numbers of child runs fall with time, so in their order every run comes before its ancestors.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.answers import NewChild
+from kern.contracts.messages import Child
 from kern.db.engine.mutable_rows import MutableRun
 from kern.db.engine.plain_rows import add, add_row, execute, new_row
-from kern.db.engine.records import RunRecord
+from kern.db.engine.records import RunRecord, ToolCallRecord
 from kern.db.engine.typed_tables import MESSAGES, RUNS
 from kern.db.engine.unit_of_work import hold_all
 from kern.db.journal.events import append
@@ -35,6 +37,9 @@ _COMPLETED_CHILDREN = (
         _runs.c.parent_run_id == bindparam("run_id"), _runs.c.status == RunStatus.completed.value
     )
     .order_by(_runs.c.number.desc())
+)
+_KINDS = select(_runs.c.id, _runs.c.component_kind.label("kind")).where(
+    _runs.c.id.in_(bindparam("ids", expanding=True))
 )
 _FILES = select(_messages.c.files).where(
     _messages.c.run_id == bindparam("run_id"), _messages.c.turn == 0
@@ -91,6 +96,24 @@ def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime)
     )
     append(tx, run, "run_accepted", now, number=run.number, parent=parent.id, path=[*run.path])
     return run.id
+
+
+def children_of(tx: Session, calls: Sequence[ToolCallRecord]) -> dict[str, Child]:
+    """Return the child runs that execute calls, by the ids of the calls.
+
+    Raises:
+        NotFound: one of them is missing.
+    """
+    run_ids = {call.child_run_id: call.id for call in calls if call.child_run_id is not None}
+    if not run_ids:
+        return {}
+    kinds: dict[str, str] = {row.id: row.kind for row in execute(tx, _KINDS, ids=[*run_ids])}
+    for run_id in run_ids.keys() - kinds.keys():
+        raise no_run(run_id)
+    return {
+        call_id: Child(run_id=run_id, component_kind=kinds[run_id])
+        for run_id, call_id in run_ids.items()
+    }
 
 
 def _answers_of_siblings(tx: Session, parent: RunRecord) -> str:

@@ -14,7 +14,7 @@ from kern.contracts.answers import Answer, NewCall, Question
 from kern.contracts.messages import Child, Gate, PlannedCall, TurnOutcome
 from kern.contracts.policy import Policy
 from kern.db.decisions.reminders import gate_of
-from kern.db.decisions.requirements import pending_gate
+from kern.db.decisions.requirements import pending_gates
 from kern.db.engine.mutable_rows import MutableRun
 from kern.db.engine.plain_rows import add, add_row, new_row, rows
 from kern.db.engine.records import RequirementRecord, RunRecord, ToolCallRecord
@@ -142,7 +142,10 @@ def outcome_of(tx: Session, run: RunRecord, turn: int) -> TurnOutcome:
     if RunStatus(run.status).is_final:
         return TurnOutcome(ended=True)
     calls = list(rows(tx, TOOL_CALLS, _UNFINISHED, run_id=run.id, turn=turn))
-    return TurnOutcome(calls=tuple(_planned(tx, call, pending_gate(tx, call.id)) for call in calls))
+    gates, children = pending_gates(tx, run.id), child_runs.children_of(tx, calls)
+    return TurnOutcome(
+        calls=tuple(_planned(call, gates.get(call.id), children.get(call.id)) for call in calls)
+    )
 
 
 def store(
@@ -269,15 +272,10 @@ def _later(now: datetime, after: timedelta | None) -> datetime | None:
     return None if after is None else now + after
 
 
-def _planned(tx: Session, call: ToolCallRecord, gate: Gate | None) -> PlannedCall:
-    planned = PlannedCall(tool_call_id=call.id, name=call.name, gate=gate, timeout=call.timeout)
-    if call.child_run_id is None:
-        return planned
-    run = run_row(tx, call.child_run_id)
-    if run is None:
-        raise no_run(call.child_run_id)
-    child = Child(run_id=run.id, component_kind=run.component_kind)
-    return planned.model_copy(update={"child": child})
+def _planned(call: ToolCallRecord, gate: Gate | None, child: Child | None) -> PlannedCall:
+    return PlannedCall(
+        tool_call_id=call.id, name=call.name, gate=gate, timeout=call.timeout, child=child
+    )
 
 
 def _add_assistant(
@@ -325,9 +323,12 @@ def _add_call(
         is_answer=new.is_answer,
         created_at=now,
     )
+    child: Child | None = None
     if new.child is not None:
-        child = replace(new.child, idempotency_key=key)
-        call.child_run_id = child_runs.accept_child(tx, run, child, now)
+        call.child_run_id = child_runs.accept_child(
+            tx, run, replace(new.child, idempotency_key=key), now
+        )
+        child = Child(run_id=call.child_run_id, component_kind=new.child.component_kind)
         record(
             tx,
             run,
@@ -345,6 +346,6 @@ def _add_call(
         record(tx, run, "tool_call_refused", now, tool_call_id=call.id, tool=call.name)
         return None
     if new.question is None:
-        return _planned(tx, call, None)
+        return _planned(call, None, child)
     row = open_requirement(tx, run, call, new.question, now)
-    return _planned(tx, call, gate_of(row))
+    return _planned(call, gate_of(row), child)
