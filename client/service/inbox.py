@@ -14,6 +14,7 @@ from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted, Submission
 from kern.db.engine.store import Store
 from kern.db.reading import listings, requirement_outputs, run_outputs
+from kern.db.reading.run_trees import runs_of_requirements
 from kern.db.runs import lifecycle
 from kern.errors import InvalidDecision, RunEnded
 from kern.process.checkpoints import reach
@@ -171,16 +172,9 @@ class Inbox:
 
     async def _refuse_terminated(self, viewer: Viewer, submissions: Sequence[Submission]) -> None:
         """Refuse to decide about a run that an operator has ended in Temporal, and end its row."""
-
-        def read(tx: Session) -> list[str]:
-            ids: dict[str, None] = {}
-            for item in submissions:
-                row = run_outputs.find_requirement(tx, item.requirement_id, viewer)
-                run = run_outputs.run_row(tx, row.run_id)
-                ids.update(dict.fromkeys([*(run.ancestors if run else ()), row.run_id]))
-            return list(ids)
-
-        run_id = await self._deliverer.terminated_among(await self._store.read(read))
+        ids = [item.requirement_id for item in submissions]
+        run_ids = await self._store.read(lambda tx: runs_of_requirements(tx, ids, viewer))
+        run_id = await self._deliverer.terminated_among(run_ids)
         if run_id is None:
             return
         now = datetime.now(UTC)

@@ -13,14 +13,16 @@ from sqlmodel import Session
 from kern.contracts.answers import NewCall, NewChild
 from kern.contracts.messages import PlannedCall
 from kern.contracts.viewer import OPERATOR
+from kern.db.decisions import deciding
+from kern.db.decisions.deciding import Submission
 from kern.db.reading import listings
 from kern.db.reading.run_outputs import run_row
 from kern.db.turns import model_turns
-from kern.requirements import Requirement, RequirementKind, RequirementStatus
+from kern.requirements import DecisionDraft, Requirement, RequirementKind, RequirementStatus
 from kern.tools import Approval
 from kern.values.ids import new_id
 from kern.values.states import Verdict
-from tests.support.stored_runs import NAMES, Stored, opened, question
+from tests.support.stored_runs import NAMES, NOW, Stored, opened, question
 
 FEW, MANY = 10, 100
 QUORUM = Approval(quorum=2)
@@ -33,13 +35,12 @@ def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stored]:
 
 
 def statements(stored: Stored, read: Callable[[], object]) -> int:
-    """Return how many statements a transaction takes, once its own are prepared."""
+    """Return how many statements this takes."""
     count: list[str] = []
 
     def note(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
         count.append(statement)
 
-    read()
     event.listen(stored.database.engine, "before_cursor_execute", note)
     try:
         read()
@@ -110,6 +111,32 @@ def test_naming_child_runs_again_takes_the_same_statements(stored: Stored) -> No
         children = {call.child.run_id for call in open_calls(stored, run_id) if call.child}
         assert len(children) == number
     assert counts[0] == counts[1]
+
+
+def test_each_of_many_decisions_takes_the_same_statements(stored: Stored) -> None:
+    counts = []
+    for number in (FEW, 2 * FEW, 11 * FEW):
+        run_id, _ = stored.accept(input="Pay", session_id=new_id())
+        stored.answer(
+            run_id,
+            *[
+                NewCall(f"c{i}", "refund", {}, question=question(approval=QUORUM))
+                for i in range(number)
+            ],
+        )
+        draft = DecisionDraft(verdict=Verdict.approve)
+        submissions = [
+            Submission(item.id, item.digest, draft, "ann")
+            for item in stored.output(run_id).requirements
+        ]
+
+        def decide(tx: Session, submissions: list[Submission] = submissions) -> None:
+            for submission in submissions:
+                deciding.resolve(tx, submission, OPERATOR, NOW)
+
+        counts.append(statements(stored, partial(stored.do, decide)))
+    of_ten = counts[1] - counts[0]
+    assert counts[2] - counts[1] == 9 * of_ten
 
 
 def test_a_page_of_the_inbox_takes_the_same_statements_over_any_number_of_sessions(

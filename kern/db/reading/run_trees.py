@@ -1,11 +1,12 @@
 """Reads trees of runs: a run and its descendants."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, select
 from sqlmodel import Session
 
+from kern.contracts.viewer import Viewer
 from kern.db.engine.plain_rows import execute, rows
 from kern.db.engine.records import RequirementRecord, RunRecord
 from kern.db.engine.typed_tables import REQUIREMENTS, RUNS
@@ -32,6 +33,17 @@ _REQUIREMENTS_OF_TREE = (
     .where(_requirements.c.root_run_id == bindparam("root"))
     .order_by(_requirements.c.id)
 )
+_RUNS_OF = (
+    select(
+        _requirements.c.id.label("requirement_id"),
+        _requirements.c.user_id,
+        _runs.c.id,
+        _runs.c.ancestors,
+    )
+    .join_from(_requirements, _runs, _runs.c.id == _requirements.c.run_id)
+    .where(_requirements.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(_requirements.c.id)
+)
 _ANCESTORS = select(_runs.c.id, _runs.c.ancestors).where(_runs.c.root_run_id == bindparam("root"))
 
 
@@ -53,6 +65,19 @@ def path_of(run: RunRecord) -> list[str]:
 def is_within(run: RunRecord, tree: str) -> bool:
     """Whether a run is the one with this id, or a descendant of it."""
     return run.id == tree or tree in run.ancestors
+
+
+def runs_of_requirements(tx: Session, requirement_ids: Sequence[str], viewer: Viewer) -> list[str]:
+    """Return the ids of the runs that have these requirements, each behind its ancestors.
+
+    Raises:
+        NotAllowed: one of them belongs to somebody else.
+    """
+    ids: dict[str, None] = {}
+    for row in execute(tx, _RUNS_OF, ids=list(requirement_ids)):
+        viewer.check(f"Requirement {row.requirement_id!r}", row.user_id)
+        ids.update(dict.fromkeys([*row.ancestors, row.id]))
+    return list(ids)
 
 
 def usage_of_children(tx: Session, run: RunRecord) -> dict[str, int]:

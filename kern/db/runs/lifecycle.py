@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
 from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
@@ -26,9 +26,13 @@ from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, Too
 # Built once: every write executes them.
 _runs, _calls, _requirements = (RUNS.table, TOOL_CALLS.table, REQUIREMENTS.table)
 # Only a run's latest turn can have calls that are not done.
-# What each waits for: a pending requirement, or a child that is paused.
+# How many wait for a person, and how many for that or for a child that is paused.
 _UNFINISHED = (
-    select(_requirements.c.id.label("asked"), _runs.c.id.label("inside"))
+    select(
+        func.count(_calls.c.id).label("calls"),
+        func.count(_requirements.c.id).label("gated"),
+        func.count(func.coalesce(_requirements.c.id, _runs.c.id)).label("idle"),
+    )
     .select_from(
         _calls.outerjoin(
             _requirements,
@@ -99,10 +103,9 @@ def update_status(
     if paused is None:
         save(tx)
         # An active run that waits for its children is paused by its workflow, which knows more.
-        waits_of_calls = list(execute(tx, _UNFINISHED, run_id=run.id, turn=run.turn))
-        paused = bool(waits_of_calls) and all(
-            wait.asked or (was_paused and wait.inside) for wait in waits_of_calls
-        )
+        unfinished = execute(tx, _UNFINISHED, run_id=run.id, turn=run.turn).one()
+        waiting = unfinished.idle if was_paused else unfinished.gated
+        paused = bool(unfinished.calls) and waiting == unfinished.calls
     status = RunStatus.paused if paused else RunStatus.running
     if status.value == run.status:
         return
