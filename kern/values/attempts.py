@@ -81,21 +81,22 @@ class UnknownAttempt(BaseModel):
         start = f"begun{since.replace('since', 'at')}{where}"
         match self.reason:
             case UnknownReason.timed_out if self.is_executing:
-                return f"It timed out and is {executing}."
+                text = f"It timed out and is {executing}."
             case UnknownReason.timed_out:
-                return f"It timed out; it was {start}, and is no longer known to be executing."
+                text = f"It timed out; it was {start}, and is no longer known to be executing."
             case UnknownReason.worker_lost if self.is_executing:
-                return f"Its worker was lost and is back: it is {executing}."
+                text = f"Its worker was lost and is back: it is {executing}."
             case UnknownReason.worker_lost if self.leased_until is not None:
                 until = f"until {self.leased_until:%H:%M:%S} UTC"
-                return f"Its worker was lost; it was {start}, and may still be executing {until}."
+                text = f"Its worker was lost; it was {start}, and may still be executing {until}."
             case UnknownReason.worker_lost:
-                return f"Its worker was lost; it was {start}."
+                text = f"Its worker was lost; it was {start}."
             case UnknownReason.raised:
-                return f"It raised {self.error or 'an exception'}; it was {start}."
-            case UnknownReason.reported:
+                text = f"It raised {self.error or 'an exception'}; it was {start}."
+            case _:
                 at = f" at {self.reported_at:%Y-%m-%d %H:%M:%S} UTC" if self.reported_at else ""
-                return f"{self.reported_by} does not know, as reported{at}: {self.report}"
+                text = f"{self.reported_by} does not know, as reported{at}: {self.report}"
+        return text
 
 
 def is_executing(
