@@ -1,5 +1,6 @@
 """The commands about the installation: servers, workers, tables, the log of decisions."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,7 +9,14 @@ from kern.client.cli.options import App, AsJson, HealthHost, HealthPort
 
 _PANEL = "Operation"
 
-audit = typer.Typer(help="Verify the log of decisions.")
+AuditedRun = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN]", help="Only this run and those of its tree: its id, or the end of it."
+    ),
+]
+
+audit = typer.Typer(help="Verify or export the log of decisions.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -16,6 +24,7 @@ def add_to(app: typer.Typer) -> None:
     for command in (up, worker, migrate, doctor):
         app.command(rich_help_panel=_PANEL)(command)
     audit.command()(verify)
+    audit.command()(export)
     app.add_typer(audit, name="audit", rich_help_panel=_PANEL)
 
 
@@ -47,15 +56,32 @@ def migrate(as_json: AsJson = False) -> None:
 
 
 def verify(
+    run_id: AuditedRun = None,
     head: Annotated[
-        str | None, typer.Option("--head", metavar="HASH", help="A hash that was noted earlier.")
+        str | None, typer.Option("--head", metavar="HASH", help="A head that was noted earlier.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify that no decision was changed, removed, added or reordered."""
-    from kern.client.cli.maintenance import verify_chain
+    from kern.client.cli.audit import verify_log
 
-    verify_chain(head, as_json=as_json)
+    verify_log(run_id, head, as_json=as_json)
+
+
+def export(
+    run_id: AuditedRun = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write to this file, not to standard output."),
+    ] = None,
+    with_text: Annotated[
+        bool, typer.Option("--with-text", help="Also write notes, edits and values.")
+    ] = False,
+) -> None:
+    """Write the log as JSON lines, which examples/verify_audit.py verifies without Kern."""
+    from kern.client.cli.audit import export_log
+
+    export_log(run_id, out, with_text=with_text)
 
 
 def doctor(

@@ -1,9 +1,7 @@
-"""Keeps the tables up to date, and verifies the log of decisions."""
+"""Keeps the tables up to date."""
 
-from kern.client.cli.access import perform
-from kern.client.cli.printing import count, say, say_json
+from kern.client.cli.printing import say, say_json
 from kern.client.service.installation import migrate
-from kern.contracts.viewer import OPERATOR
 from kern.process.settings import read_settings
 
 
@@ -19,21 +17,3 @@ def migrate_database(*, as_json: bool) -> None:
     newer = f", newer than this version's {done.code}" if done.after > done.code else ""
     say(f"{done.database}: {change_text} revision {done.after}{newer}.")
     say(f"Kern can work with it from revision {done.min_reader} on.")
-
-
-def verify_chain(head: str | None, *, as_json: bool) -> None:
-    """Verify the log of decisions.
-
-    Raises:
-        AuditBroken: it does not verify; the message names the first decision that does not.
-    """
-    report = perform(lambda service: service.audit.verify(OPERATOR, head))
-    if as_json:
-        say_json({"decisions": report.decisions, "head": report.head, "verified": True})
-        return
-    say(f"The log of decisions is intact: {count(report.decisions, 'decision')}.")
-    say(f"Head: {report.head}")
-    say(
-        "Note it elsewhere: `kern audit verify --head HASH` then shows that nothing was rewritten "
-        "since."
-    )

@@ -15,7 +15,7 @@ from kern.client.temporal.courier import Courier
 from kern.client.temporal.relay import Relay
 from kern.db.engine.from_settings import open_store
 from kern.db.engine.store import Store
-from kern.db.journal.audit_chain import require_head
+from kern.db.journal.seals import require_head
 from kern.errors import Unavailable
 from kern.process.logs import get_logger
 from kern.process.settings import Settings
@@ -63,7 +63,7 @@ class Services:
             NotMigrated: the tables have to be migrated first (on Postgres).
             Conflict: a newer version of Kern made them, and this one cannot work with them.
             Unavailable: the database or Temporal does not answer.
-            AuditBroken: the database does not hold the hash in `KERN_AUDIT_HEAD`.
+            AuditBroken: no seal in the database has the hash in `KERN_AUDIT_HEAD`.
         """
         database = db or open_store(settings)
         await asyncio.to_thread(database.open, settings.migrate)

@@ -1,30 +1,104 @@
-"""Verification of the log of decisions."""
+"""Verification and export of the log of decisions."""
 
+import contextlib
+from collections.abc import AsyncGenerator
+
+from sqlmodel import Session
+
+from kern.contracts.reports import AuditReport
 from kern.contracts.viewer import Viewer
+from kern.db.engine.records import DecisionRecord, SealRecord
 from kern.db.engine.store import Store
-from kern.db.journal import audit_chain
-from kern.db.journal.audit_chain import ChainReport
-from kern.errors import NotAllowed
+from kern.db.journal import audit_export, verification
+from kern.db.reading import listings
+from kern.errors import InvalidInput, NotAllowed, NotFound
 
 
 class Audit:
-    """Verifies the log of decisions of one store."""
+    """Verifies and exports the log of decisions of one store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def verify(self, viewer: Viewer, head: str | None = None) -> ChainReport:
+    async def verify(
+        self, viewer: Viewer, run_id: str | None = None, head: str | None = None
+    ) -> AuditReport:
         """Verify that no decision was changed, removed, added or reordered.
 
         Args:
             viewer: Who asks; the log covers all users, so only an operator may.
-            head: A hash that was noted earlier: the log has to hold it.
+            run_id: Verify only the decisions about this run and those of its tree, and their seals;
+                the end of the id is enough.
+            head: A hash that was noted earlier, that of a seal: the log has to hold it.
 
         Raises:
-            AuditBroken: it does not verify; the message names the first decision that does not.
+            AuditBroken: it does not verify; the message names the first decision or seal that does
+                not.
+            InvalidInput: both a run and a head are named.
+            NotFound: there is no such run, and the log has no decision about it.
             NotAllowed: the viewer is no operator.
         """
-        if not viewer.is_operator:
-            message = "Only an operator verifies the log of decisions: it covers all users."
-            raise NotAllowed(message)
-        return await self._store.read(lambda tx: audit_chain.verify(tx, head))
+        _require_operator(viewer)
+        if run_id is None:
+            return await self._store.read(lambda tx: verification.verify(tx, head))
+        if head is not None:
+            message = (
+                f"The head {head!r} is that of the whole log, and run {run_id!r} is a part of it: "
+                "verify the log without naming a run."
+            )
+            raise InvalidInput(message)
+        return await self._store.read(
+            lambda tx: verification.verify_run(tx, _root_run_id(tx, run_id))
+        )
+
+    async def export(
+        self, viewer: Viewer, run_id: str | None = None, *, with_text: bool = False
+    ) -> AsyncGenerator[str]:
+        """Yield the lines of the log, or of one run's part, for verifying it without Kern.
+
+        Args:
+            viewer: Who asks; the log covers all users, so only an operator may.
+            run_id: Export only what is about this run and those of its tree.
+            with_text: Also write the notes, edits and values, with their salt.
+
+        Raises:
+            AuditBroken: the end of the log is missing.
+            NotFound: there is no such run, and the log has no decision about it.
+            NotAllowed: the viewer is no operator.
+        """
+        _require_operator(viewer)
+        scope = await self._store.read(
+            lambda tx: audit_export.scope_of(
+                tx, None if run_id is None else _root_run_id(tx, run_id)
+            )
+        )
+        yield audit_export.first_line(scope)
+        count = 1
+        decision: DecisionRecord | None = None
+        while decisions := await self._store.read(
+            lambda tx: audit_export.next_decisions(tx, scope, decision)  # noqa: B023  at once
+        ):
+            for decision in decisions:
+                yield audit_export.line_of_decision(decision, with_text=with_text)
+            count += len(decisions)
+        seal: SealRecord | None = None
+        while seals := await self._store.read(
+            lambda tx: audit_export.next_seals(tx, scope, seal)  # noqa: B023  at once
+        ):
+            for seal in seals:
+                yield audit_export.line_of_seal(seal)
+            count += len(seals)
+        yield audit_export.last_line(scope, count)
+
+
+def _root_run_id(tx: Session, run_id: str) -> str:
+    # Decisions stay when their run is deleted; then the whole id has to be named.
+    with contextlib.suppress(NotFound):
+        run_id = listings.full_run_id(tx, run_id)
+    return verification.root_run_id_of(tx, run_id)
+
+
+def _require_operator(viewer: Viewer) -> None:
+    if not viewer.is_operator:
+        message = "Only an operator reads the log of decisions: it covers all users."
+        raise NotAllowed(message)

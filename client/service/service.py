@@ -19,7 +19,7 @@ class Service:
         inbox: List and read requirements, and decide them.
         sessions: Read, list, change, copy and delete sessions.
         readers: Read the events of runs.
-        audit: Verify the log of decisions.
+        audit: Verify and export the log of decisions.
     """
 
     def __init__(self, store: Store, deliverer: Deliverer) -> None:

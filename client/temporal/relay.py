@@ -1,4 +1,4 @@
-"""Delivers what the accepting process could not, and finds runs that Temporal has lost.
+"""Delivers what the accepting process could not, finds lost runs, and seals decisions.
 
 Why a relay, when whoever accepts a run or a decision delivers it right after the commit? That
 immediate delivery is the fast path, and nearly always the only one. But the process may die between
@@ -29,6 +29,9 @@ has happened already. So a workflow of such a run is compared with the rows (see
 so are those of runs that were cancelled within the last hour. One that is stuck all the same is
 replaced by one that begins with the rows.
 
+*Seals.* Every second, apart from both, it seals the decisions that were made since (see
+`kern.db.journal.seals`). Nothing that is delivered depends on it.
+
 *One row never stops the others.* Whatever an attempt at one delivery or one run raises is logged
 with its id, and the relay continues with the next.
 """
@@ -49,7 +52,7 @@ from kern.contracts.messages import WORKFLOWS
 from kern.db.engine.plain_rows import execute
 from kern.db.engine.store import Store
 from kern.db.engine.tables import OutboxRow, RequirementRow, RunRow
-from kern.db.journal import outbox
+from kern.db.journal import outbox, seals
 from kern.db.runs import lifecycle, session_queue
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
@@ -58,6 +61,7 @@ from kern.values.states import RequirementStatus, RunStatus
 _log = get_logger("kern.relay")
 
 _SEARCH_SECONDS = 30.0
+_SEAL_SECONDS = 1.0
 # Most runs change more often than this. Asking about one that needs no help costs one request.
 _STALE_AFTER = timedelta(seconds=60)
 _CONCURRENT_DELIVERIES = 20
@@ -82,11 +86,12 @@ class Relay:
 
     async def run(self) -> None:
         """Work until cancelled, also while the database or Temporal is away."""
-        searching = asyncio.create_task(self._search())
+        beside = [asyncio.create_task(self._search()), asyncio.create_task(self._seal())]
         try:
             await self._deliver()
         finally:
-            searching.cancel()
+            for task in beside:
+                task.cancel()
 
     async def _search(self) -> None:
         """Search apart from the deliveries, which must not wait until workflows have answered."""
@@ -96,6 +101,25 @@ class Relay:
             except Exception as error:  # noqa: BLE001  as in the deliveries
                 _log.warning("search_failed", why=f"{type(error).__name__}: {error}")
             await asyncio.sleep(_SEARCH_SECONDS)
+
+    async def _seal(self) -> None:
+        while True:
+            try:
+                await self.seal()
+            except Exception as error:  # noqa: BLE001  as in the deliveries
+                _log.warning("seal_failed", why=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(_SEAL_SECONDS)
+
+    async def seal(self) -> int:
+        """Seal the decisions that no seal covers yet; return how many they were."""
+        count = 0
+        while await self._db.read(seals.is_any_unsealed):
+            batch = await self._db.write(lambda tx: seals.seal(tx, datetime.now(UTC)))
+            if not batch:
+                # Another relay is at it.
+                break
+            count += batch
+        return count
 
     async def _deliver(self) -> None:
         loop = asyncio.get_running_loop()

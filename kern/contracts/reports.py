@@ -59,7 +59,7 @@ class Decision(_Model):
     """A decision as it stands in the log of decisions.
 
     Attributes:
-        seq: Its position in the log.
+        seq: Its position among the decisions about its run, the run at the root and those below.
         by: The name of whoever made it.
         principal: Who that is, as whoever authenticated them says.
         edit: The arguments that it changed.
@@ -79,6 +79,27 @@ class Decision(_Model):
     edit: dict[str, JsonValue] | None
     given: JsonValue
     hash: str
+
+
+class AuditReport(_Model):
+    """A log of decisions that verifies, or the part of it that is of one run.
+
+    Attributes:
+        decisions: How many decisions it has.
+        head: The hash of the last seal, which covers all that is sealed; of one run, the hash of
+            its last decision.
+        seals: How many seals it has.
+        unsealed: How many of the decisions no seal covers yet.
+        unsealed_since: When the first of those was made.
+        root_run_id: The run at the root, if only its part was verified.
+    """
+
+    decisions: int
+    head: str
+    seals: int = 0
+    unsealed: int = 0
+    unsealed_since: datetime | None = None
+    root_run_id: str | None = None
 
 
 class LateResult(_Model):

@@ -19,7 +19,7 @@ from kern.db.decisions.deciding import Submission
 from kern.db.engine.store import Store
 from kern.db.engine.stores import PostgresStore, SqliteStore
 from kern.db.engine.tables import RequirementRow
-from kern.db.journal import audit_chain
+from kern.db.journal import verification
 from kern.db.runs import accepting
 from kern.db.turns import model_turns
 from kern.errors import AlreadyResolved
@@ -112,7 +112,7 @@ def test_first_of_two_deciders_wins_and_the_other_is_told(connect: Callable[[], 
             rejected = rows.calls[0].outcome == "rejected"
             assert rejected == (winner == "bob")
             wins[winner] += 1
-    assert sides["bob"].read_now(audit_chain.verify).decisions == sum(wins.values()) == TIMES
+    assert sides["bob"].read_now(verification.verify).decisions == sum(wins.values()) == TIMES
     for db in sides.values():
         db.close()
 

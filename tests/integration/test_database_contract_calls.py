@@ -8,7 +8,7 @@ from sqlmodel import select
 
 from kern.contracts.viewer import Viewer
 from kern.db.engine.tables import OutboxRow
-from kern.db.journal import audit_chain
+from kern.db.journal import audit_chain, verification
 from kern.db.runs import lifecycle
 from kern.db.turns import calls, late_results
 from kern.db.turns.attempts import Claim, Execution, Settled, Storing
@@ -139,7 +139,7 @@ def test_a_doubt_about_what_never_began_needs_nobody(stored: Stored, *, begun: b
     waiting = select(OutboxRow).where(OutboxRow.run_id == run_id)
     told = stored.look(lambda tx: [row.requirement_id for row in tx.exec(waiting)])
     assert requirement.id in told
-    stored.look(audit_chain.verify)
+    stored.look(verification.verify)
     taken = stored.begin(call_id, "third")
     assert isinstance(taken, Execution)
     assert taken.attempt == 1

@@ -8,7 +8,7 @@ import pytest
 
 from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted
-from kern.db.journal import audit_chain, outbox
+from kern.db.journal import outbox, verification
 from kern.db.journal.outbox import Delivery
 from kern.db.turns.attempts import Execution
 from kern.errors import AlreadyResolved, KernError
@@ -44,7 +44,7 @@ def test_a_deadline_counts_from_the_pause(stored: Stored) -> None:
     assert (closed.resolution.by, closed.resolution.verdict) == ("kern", Verdict.reject)
     with pytest.raises(AlreadyResolved, match="already expired: 'kern' decided 'reject'"):
         stored.resolve(seen)
-    stored.look(audit_chain.verify)
+    stored.look(verification.verify)
 
 
 @pytest.mark.parametrize("on_expiry", list(OnExpiry))
@@ -60,7 +60,7 @@ def test_silence_means_what_the_author_wrote(stored: Stored, on_expiry: OnExpiry
             assert stored.execution(seen.tool_call_id).outcome is ToolOutcome.rejected
         case OnExpiry.fail:
             assert stored.output(seen.run_id).status is RunStatus.error
-    stored.look(audit_chain.verify)
+    stored.look(verification.verify)
 
 
 def test_a_decision_after_the_deadline_stands_while_nobody_expired_it(stored: Stored) -> None:
@@ -85,7 +85,7 @@ def test_a_deadline_and_a_decision_at_once_are_one_ending(stored: Stored) -> Non
         assert accepted is (closed.status is RequirementStatus.resolved)
         assert accepted or isinstance(first, AlreadyResolved)
         stored.events(seen.run_id)
-    stored.look(audit_chain.verify)
+    stored.look(verification.verify)
 
 
 def claim(fresh: Stored, seconds: float, limit: int = 100) -> list[Delivery]:

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted, Submission
-from kern.db.journal import audit_chain
+from kern.db.journal import verification
 from kern.db.journal.outbox import DeliveryKind
 from kern.db.runs import lifecycle
 from kern.db.turns.attempts import Execution, Settled
@@ -141,13 +141,13 @@ def test_a_submission_whose_acknowledgement_was_lost_is_accepted_once(stored: St
     seen = waiting(stored, RequirementKind.confirmation)
     draft = DecisionDraft(verdict=Verdict.approve)
     submission = Submission(seen.id, submitted_digest(seen), draft, "dana")
-    before = stored.look(audit_chain.verify).decisions
+    before = stored.look(verification.verify).decisions
 
     first = stored.do(lambda tx: deciding.resolve(tx, submission, OPERATOR, NOW))
     again = stored.do(lambda tx: deciding.resolve(tx, submission, OPERATOR, after(5)))
 
     assert again == first
-    assert stored.look(audit_chain.verify).decisions == before + 1
+    assert stored.look(verification.verify).decisions == before + 1
 
 
 def test_of_eight_who_decide_at_once_one_wins(stored: Stored) -> None:

@@ -14,7 +14,7 @@ from kern.db.engine.base import KernRow
 from kern.db.engine.plain_rows import add
 from kern.db.engine.tables import FileRow, MessageRow, RunRow, SessionRow
 from kern.db.engine.typed_tables import DELETED_RUNS, FILES, RUNS
-from kern.db.journal import audit_chain, outbox
+from kern.db.journal import outbox, verification
 from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.reading import history_window, session_metrics
 from kern.db.runs import lifecycle
@@ -94,14 +94,14 @@ def test_a_deleted_session_leaves_only_what_was_decided(stored: Stored) -> None:
     waiting = stored.call(question(), session_id=session_id, user_id="ann")
     run_ids = [completed, stored.run_of(call), stored.run_of(waiting)]
     neighbour = said(stored, new_id(), "Hi")
-    before = stored.look(audit_chain.verify)
+    before = stored.look(verification.verify)
 
     deliveries = delete(stored, session_id)
 
     assert sorted(one.run_id for one in deliveries) == sorted(run_ids[1:])
     assert {one.kind for one in deliveries} == {DeliveryKind.cancel}
     assert left_of(stored, session_id, run_ids) == {"kern_decisions": 1, "kern_outbox": 2}
-    assert stored.look(audit_chain.verify) == before
+    assert stored.look(verification.verify) == before
     assert stored.output(neighbour).content == "Yes."
     for run_id in run_ids:
         assert stored.look(partial(is_deleted, run_id=run_id))
@@ -111,7 +111,7 @@ def test_a_deleted_session_leaves_only_what_was_decided(stored: Stored) -> None:
         delete(stored, session_id)
     # And the chain grows on.
     stored.resolve(stored.gated())
-    assert stored.look(audit_chain.verify).decisions == before.decisions + 1
+    assert stored.look(verification.verify).decisions == before.decisions + 1
 
 
 def test_what_cancels_the_runs_of_a_deleted_session_is_delivered_later(stored: Stored) -> None:
@@ -251,7 +251,7 @@ def test_a_fork_goes_on_from_a_copy_of_what_was_said(stored: Stored) -> None:
         message.content for message in copied
     ]
     assert stored.look(lambda tx: records.messages(tx, session_id, ANN)) == before
-    stored.look(audit_chain.verify)
+    stored.look(verification.verify)
 
 
 def chat(stored: Stored, session_id: str) -> list[str]:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from kern.db.engine.base import KernRow
 from kern.db.engine.stores import PostgresStore, SqliteStore
-from kern.db.journal import audit_chain
+from kern.db.journal import verification
 from kern.db.migrations import HEAD
 from kern.db.migrations.migrate import (
     TablesChange,
@@ -102,8 +102,8 @@ def test_two_installations_share_a_database_and_nothing_else() -> None:
         assert here.output("run").status is RunStatus.running
         assert there.output("run").status is RunStatus.pending
         assert there.output("run").input == "Another"
-        assert here.look(audit_chain.verify).decisions == 1
-        assert there.look(audit_chain.verify).decisions == 0
+        assert here.look(verification.verify).decisions == 1
+        assert there.look(verification.verify).decisions == 0
         downgrade(two, "base")
         two.migrate()
         assert here.output("run").status is RunStatus.running

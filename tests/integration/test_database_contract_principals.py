@@ -8,7 +8,7 @@ from sqlmodel import Session
 from kern.contracts.viewer import OPERATOR
 from kern.db.decisions import deciding
 from kern.db.engine.records import DecisionRecord
-from kern.db.journal import audit_chain
+from kern.db.journal import audit_chain, verification
 from kern.db.reading import listings
 from kern.db.sessions import deletions
 from kern.errors import AlreadyResolved, AuditBroken, NotAllowed
@@ -42,7 +42,7 @@ def test_a_decision_keeps_the_principal_and_the_hash_covers_it(stored: Stored) -
     assert (resolution.by, resolution.principal) == ("Dana", dana)
     (decision,) = stored.look(lambda tx: listings.decisions_of(tx, seen.run_id))
     assert decision.principal == dana
-    stored.look(audit_chain.verify)
+    stored.look(verification.verify)
     for change in (
         *("issuer = 'x'", "subject = 'x'", "principal_kind = 'agent'", "groups = '[]'"),
         *("tenant = 'x'", "version = 2"),
@@ -50,7 +50,7 @@ def test_a_decision_keeps_the_principal_and_the_hash_covers_it(stored: Stored) -
 
         def tamper(tx: Session, change: str = change) -> None:
             execute_sql(tx, f"UPDATE kern_decisions SET {change} WHERE id = :id", id=decision.id)  # noqa: S608
-            audit_chain.verify(tx)
+            verification.verify(tx)
 
         with pytest.raises(AuditBroken):
             stored.do(tamper)
@@ -106,13 +106,13 @@ def test_texts_of_a_deleted_session_are_erased_and_the_log_verifies(stored: Stor
     stored.resolve(seen, by="dana", note="her address is Elm 1", edit={"amount": 4711})
     result = stored.gated(RequirementKind.external_execution)
     stored.resolve(result, Verdict.result, by="dana", result="secret")
-    before = stored.look(audit_chain.verify)
+    before = stored.look(verification.verify)
     for item in (seen, result):
         delete(stored, item.session_id)
         (row,) = log(stored, item.id)
         assert (row.note, row.edit, row.given, row.salt) == (None, None, None, None)
         assert row.actor == "dana"
-    assert stored.look(audit_chain.verify) == before
+    assert stored.look(verification.verify) == before
 
 
 def test_a_text_is_not_put_back_or_changed_unseen(stored: Stored) -> None:
@@ -126,7 +126,7 @@ def test_a_text_is_not_put_back_or_changed_unseen(stored: Stored) -> None:
                 f"UPDATE kern_decisions SET {change} WHERE requirement_id = :id",  # noqa: S608
                 id=seen.id,
             )
-            audit_chain.verify(tx)
+            verification.verify(tx)
 
         with pytest.raises(AuditBroken):
             stored.do(tamper)

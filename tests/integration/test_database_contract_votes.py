@@ -7,7 +7,7 @@ import pytest
 from pydantic import JsonValue
 
 from kern.db.decisions import deciding
-from kern.db.journal import audit_chain
+from kern.db.journal import audit_chain, verification
 from kern.db.runs import lifecycle
 from kern.db.turns.attempts import Execution, Settled
 from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotAllowed
@@ -115,7 +115,7 @@ def test_the_log_keeps_what_was_replaced(stored: Stored) -> None:
         ("withdraw", None),
     ]
     assert log[2].digest == log[1].digest
-    stored.look(audit_chain.verify)
+    stored.look(verification.verify)
     assert now(stored, seen).proposals == []
 
 

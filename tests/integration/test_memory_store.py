@@ -19,7 +19,7 @@ from kern.contracts.viewer import OPERATOR
 from kern.db.decisions.deciding import Accepted
 from kern.db.engine.stores import MemoryStore
 from kern.db.engine.tables import RunRow, SessionRow
-from kern.db.journal import audit_chain, outbox
+from kern.db.journal import outbox, verification
 from kern.db.journal.outbox import Delivery
 from kern.db.migrations import HEAD
 from kern.db.migrations.migrate import revision_of
@@ -67,7 +67,7 @@ def test_a_run_goes_from_its_acceptance_to_its_answer() -> None:
         assert (output.status, output.content) == (RunStatus.completed, "Paid.")
         assert (output.created_at, output.finished_at) == (NOW, after(4))
         assert stored.events(seen.run_id)[-1] == "run_completed"
-        assert stored.look(audit_chain.verify).decisions == 1
+        assert stored.look(verification.verify).decisions == 1
 
 
 def test_two_memories_are_two_databases(memory: MemoryStore, stored: Stored) -> None:
@@ -223,7 +223,7 @@ def test_of_eight_decisions_at_once_the_first_wins(stored: Stored) -> None:
     (winner,) = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
     assert winner.requirement.status is RequirementStatus.resolved
     assert len([lost for lost in outcomes if isinstance(lost, AlreadyResolved)]) == 7, outcomes
-    assert stored.look(audit_chain.verify).decisions == 1
+    assert stored.look(verification.verify).decisions == 1
 
 
 def test_eight_changes_of_a_sessions_state_at_once_lose_nothing(stored: Stored) -> None:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kern.db.decisions import deciding
-from kern.db.journal import audit_chain
+from kern.db.journal import verification
 from kern.db.turns import calls
 from kern.db.turns.attempts import Execution
 from kern.errors import KernError
@@ -123,7 +123,7 @@ def play(stored: Stored, quorum: int, on_expiry: OnExpiry, history: list[Act]) -
                 assert shown == model.counts(), act
             assert seen.approvals == max(model.counts().values(), default=0), act
         assert rows.executions == model.executions, act
-    stored.look(audit_chain.verify)
+    stored.look(verification.verify)
 
 
 @example(1, OnExpiry.reject, [Act("approve", "ann"), BEGUN, Act("retry"), WITHDRAWN, Act("begin")])

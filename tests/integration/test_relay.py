@@ -22,7 +22,7 @@ from kern.client.temporal.relay import Relay
 from kern.contracts.messages import OpenWork, RunCursor
 from kern.contracts.viewer import OPERATOR
 from kern.db.engine.tables import OutboxRow, RunRow
-from kern.db.journal import outbox
+from kern.db.journal import outbox, seals, verification
 from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.runs import lifecycle
 from kern.errors import Unavailable
@@ -574,3 +574,60 @@ async def test_a_workflow_of_another_program_under_a_runs_id_is_an_error_of_the_
     assert output.error.code == "foreign_workflow"
     assert "'Other'" in output.error.message
     await foreign.terminate()
+
+
+async def test_it_seals_what_was_decided(
+    stored: Stored, absent: Client, settings: Settings
+) -> None:
+    stored.resolve(stored.gated())
+    async with running(relay_of(stored, absent, settings)):
+        await until(lambda: is_sealed(stored))
+        stored.resolve(stored.gated())
+        await until(lambda: is_sealed(stored))
+    report = stored.look(verification.verify)
+    assert (report.decisions, report.seals, report.unsealed) == (2, 2, 0)
+
+
+async def test_it_writes_nothing_where_nothing_is_to_be_sealed(
+    stored: Stored, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored.resolve(stored.gated())
+    assert await relay.seal() == 1
+
+    async def write(_transaction: object) -> None:
+        pytest.fail("a transaction that writes was begun")
+
+    monkeypatch.setattr(stored.database, "write", write)
+    assert await relay.seal() == 0
+
+
+async def test_it_seals_in_batches_until_everything_is(
+    stored: Stored, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seals, "_NEXT", seals._NEXT.limit(2))
+    for _ in range(5):
+        stored.resolve(stored.gated())
+    assert await relay.seal() == 5
+
+
+async def test_an_error_while_sealing_ends_no_relay(
+    stored: Stored, temporal: Client, relay: Relay, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored.resolve(stored.gated())
+    stored.sql("DELETE FROM kern_seal_head")
+
+    async def is_reported() -> bool:
+        return "kern_seal_head" in caplog.text
+
+    async with running(relay):
+        await until(is_reported)
+        run_id = accept(stored)
+        await relay.deliver_due()
+        await until(lambda: describe(temporal, run_id))
+        genesis = "0" * 64
+        stored.sql("INSERT INTO kern_seal_head VALUES ('seals', 0, :hash)", hash=genesis)
+        await until(lambda: is_sealed(stored))
+
+
+async def is_sealed(stored: Stored) -> bool:
+    return stored.look(verification.verify).unsealed == 0

@@ -7,10 +7,10 @@ import pytest
 from kern.client.processes.runtime import Runtime
 from kern.components.registry import Registry
 from kern.db.engine.stores import SqliteStore
-from kern.db.journal import audit_chain
+from kern.db.journal import seals, verification
 from kern.errors import AuditBroken
 from kern.process.settings import Settings
-from tests.support.stored_runs import Stored
+from tests.support.stored_runs import NOW, Stored
 from tests.support.templates import sqlite_with_tables
 
 
@@ -20,13 +20,16 @@ def test_nothing_is_executed_on_a_database_that_is_older_than_a_known_head(
     store = sqlite_with_tables(tmp_path / "kern.db")
     stored = Stored(store)
     stored.resolve(stored.gated())
-    noted = stored.look(audit_chain.verify).head
+    stored.do(lambda tx: seals.seal(tx, NOW))
+    noted = stored.look(verification.verify).head
     store.close()
     older = sqlite_with_tables(tmp_path / "older.db")
     knowing = settings.model_copy(update={"audit_head": noted})
-    with pytest.raises(AuditBroken, match="the database is older"):
+    with pytest.raises(
+        AuditBroken, match=r"the database is older.*backup-and-restore\.md.*unset KERN_AUDIT_HEAD"
+    ):
         Runtime(knowing, older, Registry())
     with pytest.raises(AuditBroken, match="is older than that hash"):
-        older.read_now(lambda tx: audit_chain.verify(tx, noted))
+        older.read_now(lambda tx: verification.verify(tx, noted))
     older.close()
     Runtime(knowing, SqliteStore(tmp_path / "kern.db"), Registry()).close()

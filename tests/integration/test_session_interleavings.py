@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from kern.db.journal import audit_chain
+from kern.db.journal import verification
 from tests.support.session_machine import Interleavings
 from tests.support.stored_runs import NAMES, opened
 
@@ -32,7 +32,7 @@ def live(
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         )
         run_state_machine_as_test(Lives, settings=given)
-        database.look(audit_chain.verify)
+        database.look(verification.verify)
 
 
 @pytest.mark.parametrize(("name", "examples"), [("memory", 12), ("postgres", 5)])

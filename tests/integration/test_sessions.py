@@ -20,7 +20,7 @@ from kern.contracts.messages import RunCursor
 from kern.db import InMemoryDb, SqliteDb
 from kern.db.engine.databases import store_of
 from kern.db.engine.tables import OutboxRow
-from kern.db.journal import audit_chain
+from kern.db.journal import verification
 from kern.db.runs.deleted import is_deleted
 from kern.errors import InvalidDefinition, InvalidInput, NotFound
 from kern.models.base import Delta, ModelRequest, ModelResponse
@@ -195,7 +195,7 @@ def test_deleting_a_session_ends_the_run_that_is_paused_in_it(runtime_on_each: R
     for run_id in (before.run_id, paused.run_id):
         with pytest.raises(NotFound):
             agent.get_run_output(run_id, user_id="ann")
-    assert runtime.services.db.read_now(audit_chain.verify).decisions == 1
+    assert runtime.services.db.read_now(verification.verify).decisions == 1
     with pytest.raises(NotFound):
         agent.continue_run(paused.run_id, [paused.requirements[0].confirm()])
     # The id is free again.

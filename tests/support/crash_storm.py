@@ -18,7 +18,7 @@ from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer
 from kern.db.engine.stores import store_from_url
 from kern.db.engine.tables import RequirementRow
-from kern.db.journal.audit_chain import verify
+from kern.db.journal.verification import verify
 from kern.errors import Unavailable
 from kern.values.ids import new_id
 from tests.support.crash_app import SCRIPTS, build, user_text

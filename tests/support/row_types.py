@@ -16,19 +16,23 @@ _NOUNS = {
     "RequirementRow": "Requirement",
     "DecisionRow": "Decision",
     "ChainHeadRow": "ChainHead",
+    "SealRow": "Seal",
+    "SealHeadRow": "SealHead",
+    "UnsealedRow": "Unsealed",
     "EventRow": "Event",
     "OutboxRow": "Outbox",
     "StepRow": "Step",
 }
 # Those whose rows are only ever inserted with all their values at once.
-_APPENDED = {"MessageRow", "EventRow"}
+_APPENDED = {"MessageRow", "EventRow", "UnsealedRow"}
 
 Fields = Mapping[str, str]
 
 
 def sources() -> dict[Path, str]:
     """Return what the modules of row types have to hold."""
-    tables, steps = _tables("tables.py"), _tables("step_tables.py")
+    tables = {**_tables("tables.py"), **_tables("seal_tables.py")}
+    steps = _tables("step_tables.py")
     return {
         ENGINE / "records.py": _records(tables, "the rows"),
         ENGINE / "step_records.py": _records(steps, "the steps of pipelines"),

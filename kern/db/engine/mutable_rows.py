@@ -163,6 +163,7 @@ class MutableRequirement(PlainRow):
 class MutableDecision(PlainRow):
     """The fields of a `DecisionRow`, for the transaction that may change them."""
 
+    root_run_id: str
     seq: int
     id: str
     requirement_id: str
@@ -192,7 +193,7 @@ class MutableDecision(PlainRow):
 class MutableChainHead(PlainRow):
     """The fields of a `ChainHeadRow`, for the transaction that may change them."""
 
-    name: str
+    root_run_id: str
     seq: int
     hash: str
 
@@ -209,6 +210,27 @@ class MutableOutbox(PlainRow):
     attempts: int
     next_at: datetime
     created_at: datetime
+
+
+class MutableSeal(PlainRow):
+    """The fields of a `SealRow`, for the transaction that may change them."""
+
+    seq: int
+    version: int
+    root_run_id: str
+    chain_seq: int
+    chain_hash: str
+    at: datetime
+    previous_hash: str
+    hash: str
+
+
+class MutableSealHead(PlainRow):
+    """The fields of a `SealHeadRow`, for the transaction that may change them."""
+
+    name: str
+    seq: int
+    hash: str
 
 
 class MutableStep(PlainRow):

@@ -285,16 +285,17 @@ class RequirementRow(KernRow, table=True):
 class DecisionRow(KernRow, table=True):
     """What a person, or a deadline, said about a requirement.
 
-    Append-only; each row's hash covers the one before. So it outlives its requirement when the
-    session is deleted. The hash covers `text_digest` instead of the note, the edit and the values,
-    and that one is salted: with the `salt`, they can be erased, and the hash still verifies.
-    `version` says which columns the hash covers. `actor` is the name of the principal that
-    `issuer` and `subject` name.
+    Append-only; in the chain of each root run, a row's hash covers the one before. So it outlives
+    its requirement when the session is deleted. The hash covers `text_digest` instead of the note,
+    the edit and the values, and that one is salted: with the `salt`, they can be erased, and the
+    hash still verifies. `version` says which columns the hash covers. `actor` is the name of the
+    principal that `issuer` and `subject` name.
     """
 
     __tablename__ = "kern_decisions"
     __table_args__ = (UniqueConstraint("requirement_id", "position"),)
 
+    root_run_id: str = Field(primary_key=True)
     seq: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     id: str = Field(unique=True)
     requirement_id: str
@@ -322,11 +323,11 @@ class DecisionRow(KernRow, table=True):
 
 
 class ChainHeadRow(KernRow, table=True):
-    """The end of the log of decisions: its row is the lock under which the log grows."""
+    """The end of the decisions of a root run: its row is the lock under which the chain grows."""
 
     __tablename__ = "kern_chain_heads"
 
-    name: str = Field(primary_key=True)
+    root_run_id: str = Field(primary_key=True)
     seq: int = 0
     hash: str
 

@@ -6,6 +6,8 @@ from kern.db.engine.mutable_rows import (
     MutableOutbox,
     MutableRequirement,
     MutableRun,
+    MutableSeal,
+    MutableSealHead,
     MutableSession,
     MutableStep,
     MutableToolCall,
@@ -20,9 +22,13 @@ from kern.db.engine.records import (
     OutboxRecord,
     RequirementRecord,
     RunRecord,
+    SealHeadRecord,
+    SealRecord,
     SessionRecord,
     ToolCallRecord,
+    UnsealedRecord,
 )
+from kern.db.engine.seal_tables import SealHeadRow, SealRow, UnsealedRow
 from kern.db.engine.step_records import StepRecord
 from kern.db.engine.step_tables import ShapeRow, StepRow
 from kern.db.engine.tables import (
@@ -49,12 +55,15 @@ DECISIONS: TypedTable[DecisionRecord, MutableDecision] = TypedTable(DecisionRow,
 CHAIN_HEADS: TypedTable[ChainHeadRecord, MutableChainHead] = TypedTable(
     ChainHeadRow, MutableChainHead
 )
+SEALS: TypedTable[SealRecord, MutableSeal] = TypedTable(SealRow, MutableSeal)
+SEAL_HEADS: TypedTable[SealHeadRecord, MutableSealHead] = TypedTable(SealHeadRow, MutableSealHead)
 OUTBOX: TypedTable[OutboxRecord, MutableOutbox] = TypedTable(OutboxRow, MutableOutbox)
 STEPS: TypedTable[StepRecord, MutableStep] = TypedTable(StepRow, MutableStep)
 
 # Their rows are appended with all their values, and never changed.
 MESSAGES: TypedTable[MessageRecord, PlainRow] = TypedTable(MessageRow, PlainRow)
 EVENTS: TypedTable[EventRecord, PlainRow] = TypedTable(EventRow, PlainRow)
+UNSEALED: TypedTable[UnsealedRecord, PlainRow] = TypedTable(UnsealedRow, PlainRow)
 
 # The same, and their rows are never read as a whole.
 FILES: TypedTable[object, PlainRow] = TypedTable(FileRow, PlainRow)

@@ -1,4 +1,7 @@
-"""The log of decisions, a chain: each hash covers a row and the hash of the row before.
+"""The log of decisions: a chain for each root run, in which each hash covers the one before.
+
+The decisions about a run and its child runs are one chain, which grows under a lock of its own:
+decisions about different runs never wait for each other. `seals` links the chains into one log.
 
 Which columns a hash covers is part of what it covers: the row's `version`. A later version may add
 columns, and the rows of the earlier ones verify as they did.
@@ -16,34 +19,47 @@ from datetime import datetime
 from pydantic import JsonValue
 from sqlalchemy import bindparam
 from sqlalchemy import select as sql_select
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from kern.db.engine.mutable_rows import MutableChainHead
-from kern.db.engine.plain_rows import add_row, execute, new_row, rows
+from kern.db.engine.plain_rows import add_later, add_row, execute, new_row, rows
 from kern.db.engine.records import DecisionRecord, RequirementRecord
-from kern.db.engine.tables import ChainHeadRow, DecisionRow
-from kern.db.engine.typed_tables import CHAIN_HEADS, DECISIONS, RUNS
-from kern.db.engine.unit_of_work import hold
+from kern.db.engine.typed_tables import CHAIN_HEADS, DECISIONS, RUNS, UNSEALED
+from kern.db.engine.unit_of_work import hold, hold_new, save
+from kern.db.journal.hash_chains import GENESIS, content_of
 from kern.errors import AuditBroken
 from kern.values.canonical import digest
 from kern.values.ids import new_id
 from kern.values.principals import Principal, principal_of
 from kern.values.states import PrincipalKind, Verdict
 
-_CHAIN = "decisions"
-_GENESIS = "0" * 64
 _heads, _decisions = (CHAIN_HEADS.table, DECISIONS.table)
 _DECISIONS = (
     _decisions.select()
     .where(_decisions.c.requirement_id == bindparam("requirement_id"))
     .order_by(_decisions.c.position)
 )
-_LOCKED = _heads.select().where(_heads.c.name == bindparam("name")).with_for_update()
+_LOCKED = _heads.select().where(_heads.c.root_run_id == bindparam("root_run_id")).with_for_update()
+_ANY_DECISION = (
+    sql_select(_decisions.c.seq)
+    .where(_decisions.c.root_run_id == bindparam("root_run_id"))
+    .limit(1)
+)
 _VERSION = 1
 # By version, the columns that a hash covers beside the time.
 _HASHED = {
     1: (
-        *("version", "seq", "id", "requirement_id", "position", "run_id", "kind", "verdict"),
+        *(
+            "version",
+            "root_run_id",
+            "seq",
+            "id",
+            "requirement_id",
+            "position",
+            "run_id",
+            "kind",
+            "verdict",
+        ),
         *("actor", "issuer", "subject", "principal_kind", "groups", "tenant"),
         *("tool_name", "digest", "text_digest", "previous_hash"),
     )
@@ -74,22 +90,28 @@ class NewDecision:
     salt: str = field(default_factory=lambda: secrets.token_hex(16))
 
 
-@dataclass(frozen=True)
-class ChainReport:
-    """A chain that verifies: how many decisions it holds, and its last hash."""
+def lock_chain(tx: Session, root_run_id: str) -> MutableChainHead:
+    """Lock the end of a root run's chain, as this transaction's last lock in the tree of the run.
 
-    decisions: int
-    head: str
+    The first decision makes the row. Of two that make it at once, the second waits for the first,
+    violates the key and is executed again.
 
-
-def lock_chain(tx: Session) -> MutableChainHead:
-    """Lock the chain's end for this transaction, as its last lock. The migration made its row."""
-    head = hold(tx, CHAIN_HEADS, _LOCKED, name=_CHAIN)
-    if head is None:
+    Raises:
+        AuditBroken: the run has decisions, and the end of their chain is missing.
+    """
+    head = hold(tx, CHAIN_HEADS, _LOCKED, root_run_id=root_run_id)
+    if head is not None:
+        return head
+    if execute(tx, _ANY_DECISION, root_run_id=root_run_id).first() is not None:
         message = (
-            "The end of the log of decisions is missing from kern_chain_heads: somebody removed it."
+            f"The end of the chain of decisions of run {root_run_id!r} is missing from "
+            "kern_chain_heads: somebody removed it. Nothing was decided. Find out who wrote to the "
+            "database, and restore the row or the backup."
         )
         raise AuditBroken(message)
+    new = new_row(CHAIN_HEADS, root_run_id=root_run_id, seq=0, hash=GENESIS)
+    head = hold_new(tx, CHAIN_HEADS, new)
+    save(tx)
     return head
 
 
@@ -105,11 +127,13 @@ def append(
     earlier: Sequence[DecisionRecord],
     now: datetime,
 ) -> None:
-    """Write a decision at the end of the chain; `earlier` are those about its requirement."""
-    head = lock_chain(tx)
+    """Write a decision at the end of its chain; `earlier` are those about its requirement."""
+    root_run_id = requirement.root_run_id or requirement.run_id
+    head = lock_chain(tx, root_run_id)
     principal = decision.principal or principal_of(decision.actor)
     row = new_row(
         DECISIONS,
+        root_run_id=root_run_id,
         seq=head.seq + 1,
         id=decision.id,
         requirement_id=requirement.id,
@@ -135,25 +159,61 @@ def append(
         previous_hash=head.hash,
         hash="",
     )
-    row.text_digest = _digest_of_texts(row)
+    row.text_digest = digest(texts_of(row))
     row.hash = hash_of(row)
     head.seq, head.hash = row.seq, row.hash
     add_row(tx, DECISIONS, row)
+    add_later(tx, UNSEALED, root_run_id=root_run_id, seq=row.seq, hash=row.hash)
+
+
+def hashed_content(row: DecisionRecord) -> dict[str, JsonValue]:
+    """Return what a decision's hash covers, as of its version.
+
+    Raises:
+        AuditBroken: this code does not know the version.
+    """
+    if row.version not in _HASHED:
+        message = (
+            f"This version of Kern cannot verify {title_of(row)}: it has the version "
+            f"{row.version}. Verify the log with the newest version that writes to it; if that is "
+            "this one, somebody changed the row."
+        )
+        raise AuditBroken(message)
+    return content_of(row, _HASHED[row.version])
 
 
 def hash_of(row: DecisionRecord) -> str:
-    """Return the SHA-256 of a decision's content, as of its version, and the previous hash."""
-    content: dict[str, JsonValue] = {name: getattr(row, name) for name in _HASHED[row.version]}
-    return digest({**content, "at": row.at.isoformat()})
+    """Return the SHA-256 of a decision's content, which holds the hash of the one before.
+
+    Raises as `hashed_content`.
+    """
+    return digest(hashed_content(row))
+
+
+def title_of(row: DecisionRecord) -> str:
+    """Return how errors name a decision."""
+    return (
+        f"decision {row.seq} of run {row.root_run_id!r} ({row.id!r}, requirement "
+        f"{row.requirement_id!r}, by {row.actor!r})"
+    )
 
 
 def is_intact(row: DecisionRecord) -> bool:
     """Whether a decision is as it was written, or its texts were erased and nothing else."""
     if row.version not in _HASHED or row.hash != hash_of(row):
         return False
-    if row.salt is None:
-        return (row.note, row.edit, row.given) == (None, None, None)
-    return row.text_digest == _digest_of_texts(row)
+    return are_erased(row) or row.text_digest == digest(texts_of(row))
+
+
+def texts_of(row: DecisionRecord) -> dict[str, JsonValue]:
+    """Return the texts of a decision that can be erased, and their salt."""
+    edit = None if row.edit is None else dict(row.edit)
+    return {"note": row.note, "edit": edit, "given": row.given, "salt": row.salt}
+
+
+def are_erased(row: DecisionRecord) -> bool:
+    """Whether the texts of a decision were erased."""
+    return (row.note, row.edit, row.given, row.salt) == (None, None, None, None)
 
 
 def principal_of_row(row: DecisionRecord) -> Principal:
@@ -169,89 +229,5 @@ def principal_of_row(row: DecisionRecord) -> Principal:
 
 
 def erase(tx: Session, session_id: str) -> None:
-    """Erase the notes, edits and values of a session's decisions; the chain still verifies."""
+    """Erase the notes, edits and values of a session's decisions; the chains still verify."""
     execute(tx, _ERASE, of_session=session_id)
-
-
-def _digest_of_texts(row: DecisionRecord) -> str:
-    edit = None if row.edit is None else dict(row.edit)
-    texts: dict[str, JsonValue] = {"note": row.note, "edit": edit, "given": row.given}
-    return digest({**texts, "salt": row.salt})
-
-
-def verify(tx: Session, expected_head: str | None = None) -> ChainReport:
-    """Walk the whole chain.
-
-    Args:
-        expected_head: A hash that was noted elsewhere earlier: it must still be part of the chain.
-
-    Raises:
-        AuditBroken: a decision was changed, removed, added or reordered; the message names the
-        first one.
-    """
-    previous, count, has_expected_head = _GENESIS, 0, expected_head in (None, _GENESIS)
-    query = select(DecisionRow).order_by(col(DecisionRow.seq)).execution_options(yield_per=500)
-    with tx.exec(query) as decisions:
-        for row in decisions:
-            count += 1
-            _check_row(row, count, previous)
-            previous = row.hash
-            has_expected_head = has_expected_head or previous == expected_head
-    head = tx.exec(select(ChainHeadRow).where(ChainHeadRow.name == _CHAIN)).one()
-    if (head.seq, head.hash) != (count, previous):
-        message = (
-            f"The log of decisions should end at decision {head.seq} with the hash "
-            f"{head.hash[:12]}…, but ends at {count} with {previous[:12]}…: "
-            "decisions are missing at its end, or were added by hand."
-        )
-        raise AuditBroken(message)
-    if not has_expected_head:
-        message = (
-            f"The hash {expected_head!r} is not part of the log, whose {count} decisions fit "
-            "together: the database is older than that hash, as after restoring a backup, or the "
-            "log was rewritten since it was noted."
-        )
-        raise AuditBroken(message)
-    return ChainReport(decisions=count, head=previous)
-
-
-def require_head(tx: Session, expected_head: str) -> None:
-    """Check that the database is not older than a hash that was noted elsewhere.
-
-    Raises:
-        AuditBroken: the log does not hold it; nothing else of the log is verified.
-    """
-    query = select(DecisionRow.seq).where(DecisionRow.hash == expected_head)
-    if expected_head == _GENESIS or tx.exec(query).first() is not None:
-        return
-    message = (
-        f"KERN_AUDIT_HEAD is {expected_head!r}, and the log of decisions does not hold this hash: "
-        "the database is older, as after restoring a backup, or its log was rewritten. Nothing was "
-        "started, since calls that were executed after the backup would be executed again. Mark "
-        "them as happened or cancel their runs (see docs/how-to/backup-and-restore.md), then unset "
-        "KERN_AUDIT_HEAD or set it to the present head, which `kern audit verify` prints."
-    )
-    raise AuditBroken(message)
-
-
-def _check_row(row: DecisionRecord, expected_seq: int, previous: str) -> None:
-    where = f"decision {row.seq} ({row.id!r}, requirement {row.requirement_id!r}, by {row.actor!r})"
-    if row.seq != expected_seq:
-        message = f"Decision {expected_seq} is missing before {where}."
-        raise AuditBroken(message)
-    if row.previous_hash != previous:
-        message = (
-            f"The log of decisions is broken before {where}: it does not follow from the decision "
-            "before it."
-        )
-        raise AuditBroken(message)
-    if row.version not in _HASHED:
-        message = (
-            f"This version of Kern cannot verify {where}: it has the version {row.version}. Verify "
-            "the log with the newest version that writes to it; if that is this one, somebody "
-            "changed the row."
-        )
-        raise AuditBroken(message)
-    if not is_intact(row):
-        message = f"The content of {where} was changed after it was written."
-        raise AuditBroken(message)

@@ -29,8 +29,8 @@ def fill(database: Store, revision: str) -> None:
         if is_postgres:
             # The rows' times are in UTC, as SQLite keeps them.
             connection.exec_driver_sql("SET LOCAL TIME ZONE 'UTC'")
-        # The migration has made the row already at which the chain of decisions begins.
-        connection.exec_driver_sql("DELETE FROM kern_chain_heads")
+        # The migration has made the row already at which the log of seals begins.
+        connection.exec_driver_sql("DELETE FROM kern_seal_head")
         rows = (HERE / f"revision_{revision}.sql").read_text(encoding="utf-8")
         for statement in rows.splitlines():
             if statement and not statement.startswith("--"):

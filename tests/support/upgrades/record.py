@@ -20,7 +20,7 @@ from kern.contracts.approval import Approval
 from kern.db.engine.base import KernRow
 from kern.db.engine.stores import SqliteStore
 from kern.db.engine.tables import RunRow
-from kern.db.journal import audit_chain
+from kern.db.journal import verification
 from kern.db.migrations import HEAD
 from kern.db.reading.step_progress import steps_of
 from kern.media import File, Image
@@ -102,10 +102,10 @@ def _readings(stored: Stored) -> dict[str, JsonValue]:
     runs = stored.look(lambda tx: tx.exec(select(RunRow).order_by(col(RunRow.id))).all())
     pipeline = next(run.id for run in runs if run.component_kind == "workflow")
     steps = stored.look(lambda tx: steps_of(tx, pipeline, limit=100))
-    chain = stored.look(audit_chain.verify)
+    chain = stored.look(verification.verify)
     return {
         "runs": {run.id: _lasting(stored.output(run.id).model_dump(mode="json")) for run in runs},
-        "audit": {"decisions": chain.decisions, "head": chain.head},
+        "audit": chain.model_dump(mode="json"),
         "pipeline": pipeline,
         "executed": [step.name for step in steps if step.name in _LEAVES and step.outcome],
     }

@@ -14,13 +14,44 @@ def upgrade() -> None:
     """Apply the change."""
     op.create_table(
         "kern_chain_heads",
-        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("root_run_id", sa.String(), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("hash", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name="kern_chain_heads_pkey"),
+        sa.PrimaryKeyConstraint("root_run_id", name="kern_chain_heads_pkey"),
+    )
+    op.create_table(
+        "kern_seal_head",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="kern_seal_head_pkey"),
+    )
+    op.create_table(
+        "kern_seals",
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("root_run_id", sa.String(), nullable=False),
+        sa.Column("chain_seq", sa.Integer(), nullable=False),
+        sa.Column("chain_hash", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("previous_hash", sa.String(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name="kern_seals_pkey"),
+        sa.UniqueConstraint("hash", name="kern_seals_hash_key"),
+        sa.UniqueConstraint(
+            "root_run_id", "chain_seq", name="kern_seals_root_run_id_chain_seq_key"
+        ),
+    )
+    op.create_table(
+        "kern_unsealed",
+        sa.Column("root_run_id", sa.String(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("root_run_id", "seq", name="kern_unsealed_pkey"),
     )
     op.create_table(
         "kern_decisions",
+        sa.Column("root_run_id", sa.String(), nullable=False),
         sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("requirement_id", sa.String(), nullable=False),
@@ -45,7 +76,7 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("previous_hash", sa.String(), nullable=False),
         sa.Column("hash", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("seq", name="kern_decisions_pkey"),
+        sa.PrimaryKeyConstraint("root_run_id", "seq", name="kern_decisions_pkey"),
         sa.UniqueConstraint("id", name="kern_decisions_id_key"),
         sa.UniqueConstraint(
             "requirement_id", "position", name="kern_decisions_requirement_id_position_key"
@@ -382,8 +413,8 @@ def upgrade() -> None:
     op.create_index("kern_requirements_by_tool_call_id", "kern_requirements", ["tool_call_id"])
 
     op.bulk_insert(
-        sa.table("kern_chain_heads", sa.column("name"), sa.column("seq"), sa.column("hash")),
-        [{"name": "decisions", "seq": 0, "hash": "0" * 64}],
+        sa.table("kern_seal_head", sa.column("name"), sa.column("seq"), sa.column("hash")),
+        [{"name": "seals", "seq": 0, "hash": "0" * 64}],
     )
 
 
@@ -404,4 +435,7 @@ def downgrade() -> None:
     op.drop_table("kern_outbox")
     op.drop_table("kern_deleted_runs")
     op.drop_table("kern_decisions")
+    op.drop_table("kern_unsealed")
+    op.drop_table("kern_seals")
+    op.drop_table("kern_seal_head")
     op.drop_table("kern_chain_heads")

@@ -1,4 +1,4 @@
-"""The chain of decisions: any change, removal, addition or reordering of a row is found."""
+"""The chain of a run's decisions: any change, removal, addition or reordering is found."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -12,13 +12,14 @@ from sqlmodel import Session, col, select
 
 from kern.db.engine.stores import MemoryStore
 from kern.db.engine.tables import ChainHeadRow, DecisionRow, RequirementRow
-from kern.db.journal import audit_chain
-from kern.db.journal.audit_chain import ChainReport, NewDecision
+from kern.db.journal import audit_chain, seals, verification
+from kern.db.journal.audit_chain import NewDecision
 from kern.errors import AuditBroken
 from kern.values.ids import new_id
 from kern.values.states import Verdict
 from tests.support.templates import memory_with_tables
 
+ROOT = "root"
 NOW = datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)
 GENESIS = "0" * 64
 Tamper = Callable[[DecisionRow], object]
@@ -32,7 +33,17 @@ CHANGES: dict[str, Tamper] = {
     **{
         name: other_text(name)
         for name in (
-            *("id", "requirement_id", "run_id", "kind", "verdict", "actor", "note", "tool_name"),
+            *(
+                "id",
+                "requirement_id",
+                "run_id",
+                "root_run_id",
+                "kind",
+                "verdict",
+                "actor",
+                "note",
+                "tool_name",
+            ),
             *("digest", "hash", "previous_hash", "issuer", "subject", "principal_kind", "tenant"),
             *("salt", "text_digest"),
         )
@@ -71,6 +82,7 @@ def requirement(number: int) -> RequirementRow:
     return RequirementRow(
         id=f"r{number}",
         run_id=f"run{number}",
+        root_run_id=ROOT,
         session_id="s",
         kind="confirmation",
         tool_name=None if number % 2 else "refund",
@@ -85,15 +97,12 @@ def requirement(number: int) -> RequirementRow:
     )
 
 
-def append_all(tx: Session, decided: list[NewDecision]) -> list[ChainReport]:
-    """Append decisions about one requirement after the other; return the chain after each."""
-    reports: list[ChainReport] = []
+def append_all(tx: Session, decided: list[NewDecision]) -> None:
+    """Append decisions about requirements of one tree, one after the other."""
     for number, decision in enumerate(decided):
         at = NOW + timedelta(seconds=number)
         audit_chain.append(tx, requirement(number), decision, [], at)
-        reports.append(ChainReport(number + 1, audit_chain.lock_chain(tx).hash))
     save(tx)
-    return reports
 
 
 def save(tx: Session) -> None:
@@ -122,7 +131,7 @@ def broken_by(
         tx.flush()
         tx.expire_all()
         with pytest.raises(AuditBroken) as caught:
-            audit_chain.verify(tx)
+            verification.verify(tx)
         messages.append(str(caught.value))
         raise RolledBackError
 
@@ -133,16 +142,15 @@ def broken_by(
 
 @settings(max_examples=20)
 @given(decided=st.lists(decisions, max_size=5))
-def test_a_chain_that_nobody_touched_verifies_from_every_head(
+def test_a_chain_that_nobody_touched_verifies(
     store: MemoryStore, decided: list[NewDecision]
 ) -> None:
     def look(tx: Session) -> None:
-        reports = [ChainReport(0, GENESIS), *append_all(tx, decided)]
-        for report in reports:
-            assert audit_chain.verify(tx, report.head) == reports[-1]
-        assert [row.hash for row in rows_of(tx)] == [report.head for report in reports[1:]]
-        with pytest.raises(AuditBroken, match="not part of the log"):
-            audit_chain.verify(tx, "f" * 64)
+        append_all(tx, decided)
+        hashes = [row.hash for row in rows_of(tx)]
+        assert verification.verify(tx).decisions == len(decided)
+        report = verification.verify_run(tx, ROOT)
+        assert (report.decisions, report.head) == (len(decided), [GENESIS, *hashes][-1])
         raise RolledBackError
 
     with pytest.raises(RolledBackError):
@@ -157,7 +165,10 @@ def test_a_change_of_any_column_of_any_decision_is_found(
 ) -> None:
     number = data.draw(st.integers(0, len(decided) - 1))
     message = broken_by(store, decided, lambda tx: CHANGES[column](rows_of(tx)[number]))
-    assert f"decision {number + 1} (" in message
+    if column == "root_run_id":
+        assert "of run 'root" in message, "it is missing in one chain, and too many in another"
+    else:
+        assert f"decision {number + 1} of run" in message
 
 
 @settings(max_examples=20)
@@ -173,10 +184,12 @@ def test_a_decision_that_was_removed_is_found(
         )
 
     message = broken_by(store, decided, remove)
-    if number == len(decided):
+    if len(decided) == 1:
+        assert "'root' should have 1 decisions, and has none" in message
+    elif number == len(decided):
         assert "decisions are missing at its end" in message
     else:
-        assert f"Decision {number} is missing before decision {number + 1}" in message
+        assert f"Decision {number} is missing before decision {number + 1} of run" in message
 
 
 @settings(max_examples=20)
@@ -193,7 +206,7 @@ def test_a_decision_that_was_removed_is_found_when_the_others_close_up(
             execute(text("UPDATE kern_decisions SET seq = seq - 1 WHERE seq = :seq"), {"seq": seq})
         execute(text("UPDATE kern_chain_heads SET seq = seq - 1"))
 
-    assert f"broken before decision {number} (" in broken_by(store, decided, remove)
+    assert f"broken before decision {number} of run" in broken_by(store, decided, remove)
 
 
 @settings(max_examples=20)
@@ -209,7 +222,7 @@ def test_two_decisions_that_changed_places_are_found(
             move = text("UPDATE kern_decisions SET seq = :new WHERE seq = :old")
             tx.connection().execute(move, {"new": new, "old": old})
 
-    assert f"broken before decision {first} (" in broken_by(store, decided, swap)
+    assert f"broken before decision {first} of run" in broken_by(store, decided, swap)
 
 
 @settings(max_examples=20)
@@ -230,24 +243,33 @@ def test_a_decision_added_at_the_end_is_found(
 
 @settings(max_examples=20)
 @given(decided=chains)
-def test_a_chain_that_was_rewritten_is_found_by_a_head_noted_before(
+def test_a_chain_that_was_rewritten_is_found_by_its_seal(
     store: MemoryStore, decided: list[NewDecision]
 ) -> None:
     def look(tx: Session) -> None:
-        noted = append_all(tx, decided)[-1].head
-        previous = GENESIS
-        for row in rows_of(tx):
-            row.actor, row.previous_hash = f"{row.actor}x", previous
-            row.hash = previous = audit_chain.hash_of(row)
-        tx.exec(select(ChainHeadRow)).one().hash = previous
-        tx.flush()
-        assert audit_chain.verify(tx).head == previous
-        with pytest.raises(AuditBroken, match="rewritten since"):
-            audit_chain.verify(tx, noted)
+        append_all(tx, decided)
+        rewrite(tx)
+        assert verification.verify(tx).decisions == len(decided), "nothing had been sealed"
+        seals.seal(tx, NOW)
+        save(tx)
+        rewrite(tx)
+        for verify in (verification.verify, lambda tx: verification.verify_run(tx, ROOT)):
+            with pytest.raises(AuditBroken, match="decisions were rewritten"):
+                verify(tx)
         raise RolledBackError
 
     with pytest.raises(RolledBackError):
         store.write_now(look)
+
+
+def rewrite(tx: Session) -> None:
+    """Write all decisions anew, in another name, so that they fit together."""
+    previous = GENESIS
+    for row in rows_of(tx):
+        row.actor, row.previous_hash = f"{row.actor}x", previous
+        row.hash = previous = audit_chain.hash_of(row)
+    tx.exec(select(ChainHeadRow)).one().hash = previous
+    tx.flush()
 
 
 def test_a_text_that_moves_to_the_next_column_changes_the_hash(store: MemoryStore) -> None:
@@ -268,10 +290,15 @@ def test_a_text_that_moves_to_the_next_column_changes_the_hash(store: MemoryStor
 
 
 def test_a_chain_without_its_end_takes_no_decision(store: MemoryStore) -> None:
+    decided = NewDecision(Verdict.approve, "dana", None, "d")
+
     def look(tx: Session) -> None:
+        append_all(tx, [decided])
         tx.connection().execute(text("DELETE FROM kern_chain_heads"))
         with pytest.raises(AuditBroken, match="somebody removed it"):
-            audit_chain.lock_chain(tx)
+            audit_chain.lock_chain(tx, ROOT)
+        with pytest.raises(AuditBroken, match="somebody removed it"):
+            verification.verify(tx)
         raise RolledBackError
 
     with pytest.raises(RolledBackError):

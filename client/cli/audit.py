@@ -1,0 +1,80 @@
+"""Verifies and exports the log of decisions."""
+
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import TextIO
+
+from kern.client.cli.access import perform
+from kern.client.cli.printing import count, say, say_json
+from kern.client.service.service import Service
+from kern.contracts.reports import AuditReport
+from kern.contracts.viewer import OPERATOR
+from kern.errors import InvalidInput
+
+
+def verify_log(run_id: str | None, head: str | None, *, as_json: bool) -> None:
+    """Verify the log of decisions, or the part of one run.
+
+    Raises:
+        AuditBroken: it does not verify; the message names the first decision or seal that does not.
+    """
+    report = perform(lambda service: service.audit.verify(OPERATOR, run_id, head))
+    if as_json:
+        say_json({**report.model_dump(mode="json"), "verified": True})
+        return
+    decisions = count(report.decisions, "decision")
+    if report.root_run_id is None:
+        say(f"The log of decisions is intact: {decisions}.")
+        _say_unsealed(report)
+        say(f"Head: {report.head}")
+        say(
+            "Note it elsewhere: `kern audit verify --head HASH` then shows that nothing was "
+            "rewritten since."
+        )
+        return
+    say(f"The decisions of run {report.root_run_id} are intact: {decisions}.")
+    _say_unsealed(report)
+    say(f"Seals: {report.seals}. Last hash of the run: {report.head}")
+    say("That the seals are part of the log is shown by `kern audit verify`, without a run.")
+
+
+def _say_unsealed(report: AuditReport) -> None:
+    if report.unsealed_since is not None:
+        say(
+            f"{count(report.unsealed, 'decision')} not sealed yet, the first of "
+            f"{report.unsealed_since:%Y-%m-%d %H:%M:%S} UTC: a worker seals them within seconds."
+        )
+
+
+def export_log(run_id: str | None, out: Path | None, *, with_text: bool) -> None:
+    """Write the log of decisions, or the part of one run, as lines of JSON.
+
+    A file is complete once it has its name.
+
+    Raises:
+        InvalidInput: the file cannot be written.
+    """
+    if out is None:
+        perform(lambda service: _write(service, run_id, sys.stdout, with_text=with_text))
+        return
+    part = out.with_name(f"{out.name}.part")
+    try:
+        with part.open("w", encoding="ascii", newline="\n") as file:
+            lines = perform(lambda service: _write(service, run_id, file, with_text=with_text))
+        part.replace(out)
+    except OSError as error:
+        message = f"{str(out)!r} cannot be written: {error.strerror}. Name another file."
+        raise InvalidInput(message) from error
+    finally:
+        part.unlink(missing_ok=True)
+    say(f"{count(lines, 'line')} in {out}. Verify them with `python verify_audit.py {out}`.")
+
+
+async def _write(service: Service, run_id: str | None, file: TextIO, *, with_text: bool) -> int:
+    lines: AsyncGenerator[str] = service.audit.export(OPERATOR, run_id, with_text=with_text)
+    number = 0
+    async for line in lines:
+        file.write(line + "\n")
+        number += 1
+    return number
