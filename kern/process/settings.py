@@ -51,8 +51,8 @@ class Settings(BaseSettings):
             in transaction mode; default: the same.
         migrate: Who brings the tables up to date: `auto` (whoever opens the database) or `command`
             (only `kern migrate`); default: `command` on Postgres, `auto` on SQLite.
-        audit_head: A hash of the log of decisions that the database has to hold before anything is
-            executed on it: an older database, restored from a backup, is refused.
+        audit_head: The hash of a seal in the log of decisions, which the database has to hold
+            before anything is executed on it: an older one, restored from a backup, is refused.
         heartbeat_seconds: An attempt without a heartbeat for this long is considered dead.
         shutdown_grace_seconds: How long a stopping worker lets tool calls finish.
         tool_slots: How many tool calls and steps a process executes at once; more wait.

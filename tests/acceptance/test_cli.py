@@ -17,6 +17,7 @@ from kern.client.cli.printing import safe
 from kern.client.server.embedded import status
 from kern.db.engine.from_settings import database_path
 from kern.db.engine.stores import SqliteStore
+from kern.db.journal import seals
 from kern.db.migrations import HEAD
 from kern.db.runs import workers
 from kern.db.runs.workers import WorkerIdentity
@@ -332,6 +333,9 @@ def test_the_chain_verifies_until_somebody_rewrites_it(
     kern: Cli, db: SqliteStore, refund: Seeded
 ) -> None:
     kern.decide("approve", refund.requirement_id, "--by", "dana")
+    assert "1 decision not sealed yet" in kern("audit", "verify").out
+    db.write_now(lambda tx: seals.seal(tx, datetime.now(UTC)))
+    assert "not sealed" not in kern("audit", "verify").out
     head = kern("audit", "verify", "--json").json["head"]
     assert "1 decision" in kern("audit", "verify", "--head", head).out
     assert "not part of the log" in kern("audit", "verify", "--head", "0" * 63 + "1", code=8).err

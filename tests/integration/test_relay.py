@@ -604,7 +604,7 @@ async def test_it_writes_nothing_where_nothing_is_to_be_sealed(
 async def test_it_seals_in_batches_until_everything_is(
     stored: Stored, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seals, "_NEXT", seals._NEXT.limit(2))
+    monkeypatch.setattr(seals, "BATCH", 2)
     for _ in range(5):
         stored.resolve(stored.gated())
     assert await relay.seal() == 5

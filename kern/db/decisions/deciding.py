@@ -1,6 +1,6 @@
 """Deciding: one transaction checks a decision, appends it to the log, and acts on it.
 
-Locks are taken in the order run, its ancestors, session, log. Two transactions that took them in
+Locks are taken in the order run, its ancestors, session, chain. Two transactions that took them in
 different orders would wait for each other. The run's row comes first, and everything in the run is
 read under it: its holder sees every decision that was committed before, and nobody can add another
 one until the transaction ends. Three checks rest on that:
@@ -14,8 +14,9 @@ one until the transaction ends. Three checks rest on that:
 - *the frozen arguments*: the digest that the person saw is compared with those of the call and of
   the requirement, and none of them can change before the commit (`display_checks`).
 
-The end of the log is one row for all runs, so it is locked last: a transaction that held it while
-it waited for an ancestor's row would stop, or deadlock with, the decisions of that ancestor.
+The end of the chain of decisions is one row for all runs of a tree, so it is locked last: a
+transaction that held it while it waited for an ancestor's row would deadlock with a decision about
+that ancestor. Decisions of different trees share no lock.
 The decision reaches the workflow after the commit, through the outbox.
 """
 

@@ -39,7 +39,9 @@ _heads, _seals, _unsealed = (SEAL_HEADS.table, SEALS.table, UNSEALED.table)
 _HEAD = select(_heads.c.seq, _heads.c.hash).where(_heads.c.name == _NAME)
 _LOCKED = _heads.select().where(_heads.c.name == _NAME).with_for_update(skip_locked=True)
 _ANY_UNSEALED = select(_unsealed.c.seq).limit(1)
-_NEXT = _unsealed.select().order_by(_unsealed.c.root_run_id, _unsealed.c.seq).limit(BATCH)
+_NEXT = (
+    _unsealed.select().order_by(_unsealed.c.root_run_id, _unsealed.c.seq).limit(bindparam("most"))
+)
 _SEALED = delete(_unsealed).where(
     _unsealed.c.root_run_id == bindparam("sealed_run_id"),
     _unsealed.c.seq <= bindparam("sealed_seq"),
@@ -62,7 +64,7 @@ def seal(tx: Session, now: datetime) -> int:
     if end is None:
         head_of(tx)
         return 0
-    unsealed = list(rows(tx, UNSEALED, _NEXT))
+    unsealed = list(rows(tx, UNSEALED, _NEXT, most=BATCH))
     last: dict[str, UnsealedRecord] = {row.root_run_id: row for row in unsealed}
     for head in last.values():
         row = new_row(

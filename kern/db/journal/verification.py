@@ -4,7 +4,8 @@ The rows are read as a stream, in one snapshot: a log of any length takes the sa
 nobody who decides meanwhile waits.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, cast
@@ -85,14 +86,17 @@ def verify(tx: Session, expected_head: str | None = None) -> AuditReport:
         AuditBroken: a decision or a seal was changed, removed, added or reordered; the message
             names the first one.
     """
-    count, _ = _check_chains(_stream(tx, _CHAINS), execute(tx, _EMPTY).first())
+    empty = execute(tx, _EMPTY).first()
+    with _streamed(tx, _CHAINS) as decisions:
+        count, _ = _check_chains(decisions, empty)
     seal_count, head, is_expected = 0, GENESIS, expected_head in (None, GENESIS)
-    for seal_count, row in enumerate(_stream(tx, _SEALS), start=1):
-        if row.seq != seal_count:
-            raise AuditBroken(f"Seal {seal_count} is missing before seal {row.seq}.")
-        _check_seal(tx, row)
-        head = row.hash
-        is_expected = is_expected or head == expected_head
+    with _streamed(tx, _SEALS) as seal_rows:
+        for seal_count, row in enumerate(seal_rows, start=1):
+            if row.seq != seal_count:
+                raise AuditBroken(f"Seal {seal_count} is missing before seal {row.seq}.")
+            _check_seal(tx, row)
+            head = row.hash
+            is_expected = is_expected or head == expected_head
     _check_seal_head(tx, seal_count, head)
     if not is_expected:
         message = (
@@ -118,11 +122,13 @@ def verify_run(tx: Session, root_run_id: str) -> AuditReport:
     """
     root = {"root": root_run_id}
     empty = execute(tx, _RUN_EMPTY, **root).first()
-    count, head = _check_chains(_stream(tx, _RUN_CHAIN, **root), empty)
+    with _streamed(tx, _RUN_CHAIN, **root) as decisions:
+        count, head = _check_chains(decisions, empty)
     seal_count = 0
-    for row in _stream(tx, _RUN_SEALS, **root):
-        _check_seal(tx, row)
-        seal_count += 1
+    with _streamed(tx, _RUN_SEALS, **root) as seal_rows:
+        for row in seal_rows:
+            _check_seal(tx, row)
+            seal_count += 1
     unsealed = execute(tx, _RUN_UNSEALED, **root).one()
     return AuditReport(
         root_run_id=root_run_id,
@@ -151,10 +157,11 @@ def root_run_id_of(tx: Session, run_id: str) -> str:
     raise NotFound(message)
 
 
-def _stream(tx: Session, query: Select[Any], **values: object) -> Iterator[Row[Any]]:
-    streamed = query.execution_options(yield_per=_AT_ONCE)
-    with execute(tx, streamed, **values) as result:
-        yield from result
+@contextmanager
+def _streamed(tx: Session, query: Select[Any], **values: object) -> Generator[Iterable[Row[Any]]]:
+    """Read rows a few hundred at a time; the cursor is closed when the block ends."""
+    with execute(tx, query.execution_options(yield_per=_AT_ONCE), **values) as result:
+        yield result
 
 
 def _check_chains(decisions: Iterable[Row[Any]], empty: Row[Any] | None) -> tuple[int, str]:

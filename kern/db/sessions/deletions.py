@@ -83,8 +83,8 @@ def delete(
     `deletion_id` is that of this deletion alone. It stays with the ids of the runs, so that a
     repetition is recognised.
 
-    Decisions stay, because each one's hash covers the one before; their notes, edits and values are
-    erased. The ids of the runs stay for a while, so that an activity that still executes for one
+    Decisions stay, because hashes and seals cover them; their notes, edits and values are erased.
+    The ids of the runs stay for a while, so that an activity that still executes for one
     learns why its row is missing.
 
     Raises as `find_session`.

@@ -98,7 +98,7 @@ def answer(
 ) -> None:
     """Answer the question for a call's outcome by its own attempt, which is alive after all.
 
-    It locks the end of the log, so it comes last in its transaction.
+    It locks the end of the tree's chain of decisions, so it comes last in its transaction.
     """
     decision = NewDecision(
         verdict=verdict, actor=KERN, note=note, digest=question.digest, given=result

@@ -175,7 +175,7 @@ def test_sealing_again_adds_nothing(store: MemoryStore) -> None:
 def test_more_than_a_batch_is_sealed_in_several(
     store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seals, "_NEXT", seals._NEXT.limit(2))
+    monkeypatch.setattr(seals, "BATCH", 2)
 
     def look(tx: Session) -> None:
         for run_id in ("a", "b", "b", "b", "c"):
