@@ -18,7 +18,7 @@ from kern.db.engine.tables import ChainHeadRow, DecisionRow
 from kern.db.journal import audit_chain, seals, verification
 from kern.db.sessions import deletions
 from kern.errors import AuditBroken
-from kern.requirements import Requirement
+from kern.requirements import Requirement, submitted_digest
 from kern.tools import Approval
 from tests.support.raw_sql import execute_sql
 from tests.support.stored_runs import NAMES, Stored, after, at_once, opened
@@ -301,37 +301,62 @@ def test_two_first_decisions_in_one_tree_make_one_chain(fresh: Stored) -> None:
 DYING = """
 import os, signal, sys
 from datetime import UTC, datetime
+from kern.contracts.viewer import OPERATOR
+from kern.db.decisions import deciding
 from kern.db.engine.stores import store_from_url
 from kern.db.journal import seals
 from kern.process import checkpoints
+from kern.requirements import DecisionDraft
+from kern.values.states import Verdict
 
-def die(point):
-    if point == sys.argv[2]:
+url, point, *requirement = sys.argv[1:]
+now = datetime.now(UTC)
+
+def die(reached):
+    if reached == point:
         os.kill(os.getpid(), signal.SIGKILL)
 
-store = store_from_url(sys.argv[1])
+def decide(tx):
+    draft = DecisionDraft(verdict=Verdict.approve)
+    deciding.resolve(tx, deciding.Submission(*requirement, draft, "dana"), OPERATOR, now)
+
 checkpoints.arm(die)
-store.write_now(lambda tx: seals.seal(tx, datetime.now(UTC)))
+store_from_url(url).write_now(decide if requirement else lambda tx: seals.seal(tx, now))
 """
+POINTS = {"write.before_commit": False, "write.after_commit": True}
 
 
-@pytest.mark.parametrize(
-    ("point", "count"), [("write.before_commit", 0), ("write.after_commit", 2)]
-)
-@pytest.mark.parametrize("name", NAMES)
-def test_a_sealer_that_is_killed_has_sealed_all_or_nothing(
-    name: str, point: str, count: int, tmp_path: Path
+def die(stored: Stored, point: str, *requirement: str) -> None:
+    """Have another process decide, or seal, and kill itself at a point of its transaction."""
+    url = stored.database.engine.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-c", DYING, url, point, *requirement]
+    assert subprocess.run(command, check=False, timeout=60).returncode == -SIGKILL
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_who_decides_and_is_killed_has_decided_and_left_it_to_be_sealed_or_nothing(
+    fresh: Stored, point: str
 ) -> None:
-    with opened(name, tmp_path) as stored:
-        for _ in range(2):
-            stored.resolve(stored.gated())
-        url = stored.database.engine.url.render_as_string(hide_password=False)
-        died = subprocess.run([sys.executable, "-c", DYING, url, point], check=False, timeout=60)
-        assert died.returncode == -SIGKILL
-        assert verified(stored).seals == count
-        assert sealed(stored) == 2 - count
-        report = verified(stored)
-        assert (report.decisions, report.seals, report.unsealed) == (2, 2, 0)
+    seen, count = fresh.gated(), int(POINTS[point])
+    die(fresh, point, seen.id, submitted_digest(seen))
+    report = verified(fresh)
+    assert (report.decisions, report.unsealed) == (count, count)
+    assert sealed(fresh) == count
+    assert verified(fresh).unsealed == 0
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_sealer_that_is_killed_has_sealed_everything_or_nothing(
+    fresh: Stored, point: str
+) -> None:
+    for _ in range(2):
+        fresh.resolve(fresh.gated())
+    die(fresh, point)
+    count = 2 * POINTS[point]
+    assert verified(fresh).seals == count
+    assert sealed(fresh) == 2 - count
+    report = verified(fresh)
+    assert (report.decisions, report.seals, report.unsealed) == (2, 2, 0)
 
 
 def test_finding_nothing_to_seal_costs_one_look_at_an_empty_table(fresh: Stored) -> None:

@@ -19,7 +19,8 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam, delete, select
 from sqlmodel import Session
 
-from kern.db.engine.plain_rows import add_row, execute, new_row, rows
+from kern.db.engine.mutable_rows import MutableSeal, MutableSealHead
+from kern.db.engine.plain_rows import execute, new_row, rows
 from kern.db.engine.records import SealRecord, UnsealedRecord
 from kern.db.engine.typed_tables import SEAL_HEADS, SEALS, UNSEALED
 from kern.db.engine.unit_of_work import hold
@@ -65,24 +66,33 @@ def seal(tx: Session, now: datetime) -> int:
         head_of(tx)
         return 0
     unsealed = list(rows(tx, UNSEALED, _NEXT, most=BATCH))
+    if not unsealed:
+        return 0
     last: dict[str, UnsealedRecord] = {row.root_run_id: row for row in unsealed}
-    for head in last.values():
-        row = new_row(
-            SEALS,
-            seq=end.seq + 1,
-            version=_VERSION,
-            root_run_id=head.root_run_id,
-            chain_seq=head.seq,
-            chain_hash=head.hash,
-            at=now,
-            previous_hash=end.hash,
-            hash="",
-        )
-        row.hash = hash_of(row)
-        end.seq, end.hash = row.seq, row.hash
-        add_row(tx, SEALS, row)
-        execute(tx, _SEALED, sealed_run_id=head.root_run_id, sealed_seq=head.seq)
+    new = [_next_seal(end, head, now) for head in last.values()]
+    connection = tx.connection()
+    connection.execute(SEALS.insertion, [vars(row) for row in new])
+    sealed = [{"sealed_run_id": row.root_run_id, "sealed_seq": row.chain_seq} for row in new]
+    connection.execute(_SEALED, sealed)
     return len(unsealed)
+
+
+def _next_seal(end: MutableSealHead, head: UnsealedRecord, now: datetime) -> MutableSeal:
+    """Return the seal that follows the last one, and move the end of the log to it."""
+    row = new_row(
+        SEALS,
+        seq=end.seq + 1,
+        version=_VERSION,
+        root_run_id=head.root_run_id,
+        chain_seq=head.seq,
+        chain_hash=head.hash,
+        at=now,
+        previous_hash=end.hash,
+        hash="",
+    )
+    row.hash = hash_of(row)
+    end.seq, end.hash = row.seq, row.hash
+    return row
 
 
 def head_of(tx: Session) -> tuple[int, str]:
