@@ -216,6 +216,27 @@ def test_a_seal_that_was_removed_is_found(
     assert expected in message
 
 
+def test_a_seal_that_was_written_anew_is_found_by_the_next(store: MemoryStore) -> None:
+    def forge(tx: Session) -> None:
+        first = rows_of(tx)[0]
+        first.at += timedelta(hours=1)
+        first.hash = seals.hash_of(first)
+
+    message = broken_by(store, [["a"], ["b"]], forge)
+    assert "broken before seal 2" in message
+
+
+def test_the_chain_of_one_run_does_not_pass_for_that_of_another(store: MemoryStore) -> None:
+    def look(tx: Session) -> None:
+        decide(tx, "a")
+        for table in ("kern_decisions", "kern_chain_heads", "kern_unsealed"):
+            execute_sql(tx, f"UPDATE {table} SET root_run_id = 'b'")  # noqa: S608  three tables
+        with pytest.raises(AuditBroken, match=r"decision 1 of run 'b'.*was changed"):
+            verification.verify(tx)
+
+    rolled_back(store, look)
+
+
 def test_a_seal_added_at_the_end_is_found(store: MemoryStore) -> None:
     def add(tx: Session) -> None:
         last, (first, _) = rows_of(tx)[-1], audit_chain.decisions_of(tx, "r-a")
