@@ -14,9 +14,8 @@ one until the transaction ends. Three checks rest on that:
 - *the frozen arguments*: the digest that the person saw is compared with those of the call and of
   the requirement, and none of them can change before the commit (`display_checks`).
 
-The end of the chain of decisions is one row for all runs of a tree, so it is locked last: a
-transaction that held it while it waited for an ancestor's row would deadlock with a decision about
-that ancestor. Decisions of different trees share no lock.
+The end of the chain is one row for all runs of a tree, so it is locked last: a transaction that
+held it while it waited for an ancestor's row would deadlock with a decision about that ancestor.
 The decision reaches the workflow after the commit, through the outbox.
 """
 
