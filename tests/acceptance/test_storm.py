@@ -12,7 +12,7 @@ import pytest
 from kern.client.processes.services import Services
 from kern.client.temporal import connection
 from kern.db.engine.stores import store_from_url
-from kern.db.journal.audit_chain import verify
+from kern.db.journal.verification import verify
 from kern.process.settings import Settings
 from tests.support.model_server import ModelServer
 from tests.support.storm.app import script
