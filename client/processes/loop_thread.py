@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
+from contextvars import Context
 from typing import Any, TypeVar
 
 from kern.client.processes.calls import CallBridge
@@ -80,8 +81,11 @@ class LoopThread:
         return await answer
 
     def submit(self, coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
-        """Have a part of the runtime's own work done, also while calls are refused."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        """Have a part of the runtime's own work done, also while calls are refused.
+
+        It serves everybody: nothing of the context of whoever caused it, such as a tenant, stays.
+        """
+        return Context().run(asyncio.run_coroutine_threadsafe, coroutine, self._loop)
 
     def wait_for_threads(self) -> None:
         """Wait for threads that outlast the main one and wait for answers."""
