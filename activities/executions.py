@@ -29,6 +29,7 @@ from kern.errors import KernError, NotFound
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger, warn_raised
 from kern.process.settings import DEFAULT_TOOL_SLOTS
+from kern.process.tenants import acting_for
 from kern.process.worker_names import own_worker_name
 from kern.tools.reconciling import DidNotHappen, Happened, OutcomeRules
 from kern.values.attempts import DEFAULT_LEASE, UnknownReason, beat_seconds_of, has_lease
@@ -143,7 +144,8 @@ class Executions:
             None once its end is stored; if nobody knows its end, the call as it is then, with the
             requirement that asks a person.
         """
-        with self.holding(attempt.token):
+        # The code may run components: what it begins belongs to the tenant of its own run.
+        with self.holding(attempt.token), acting_for(attempt.execution.tenant):
             return await self._wait(attempt, function, arguments)
 
     async def _wait(

@@ -27,7 +27,8 @@ from kern.components.steps.compile import Code, Layout
 from kern.components.steps.values import StepInput, StepOutput
 from kern.contracts.messages import PipelineInput, PipelineOutcome, Work
 from kern.db.engine.store import Store
-from kern.db.reading.run_outputs import no_run, run_row
+from kern.db.reading.run_outputs import run_row
+from kern.db.reading.visibility import no_run
 from kern.db.steps import transactions
 from kern.db.steps.tasks import Evaluate, Execute, InProgress, NoPlace, Reconcile, Task
 from kern.errors import NotFound
@@ -36,6 +37,7 @@ from kern.pipeline.nodes import Node, Shape
 from kern.pipeline.strictness import DeclaredPolicy
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger, warn_raised
+from kern.process.tenants import acting_for
 from kern.workflow import Workflow
 
 _log = get_logger("kern.pipeline")
@@ -163,9 +165,10 @@ class PipelineSteps:
         names = [layout.shape.by_id[child].name for child in node.children]
         why = ""
         for tries in range(1, _EVALUATION_TRIES + 1):
-            ended = await self._executions.call(
-                called_with(function, argument), {}, _EVALUATION_SECONDS
-            )
+            with acting_for(task.facts.tenant):
+                ended = await self._executions.call(
+                    called_with(function, argument), {}, _EVALUATION_SECONDS
+                )
             if isinstance(ended, Raised):
                 role = "predicate" if judges else "evaluator"
                 warn_raised(role, task.name, ended.error, run_id=task.facts.run_id)

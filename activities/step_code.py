@@ -47,6 +47,7 @@ async def read_step_input(db: Store, task: Execute | Evaluate) -> StepInput:
         session_state=SessionState(facts.state),
         run_id=facts.run_id,
         session_id=facts.session_id,
+        tenant=facts.tenant,
         user_id=facts.user_id,
         step_id=task.step_id,
         idempotency_key=key,

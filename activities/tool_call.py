@@ -206,6 +206,7 @@ class _Attempt(Attempt[Outcome]):
         self.context = PastContext(
             run_id=execution.run_id,
             session_id=execution.session_id,
+            tenant=execution.tenant,
             user_id=execution.user_id,
             tool_call_id=execution.tool_call_id,
             idempotency_key=execution.idempotency_key,

@@ -1,8 +1,9 @@
 """The inbox for programs: what waits for people, their decisions, and the runs behind them.
 
 It is meant for operators' programs, such as an inbox in a web application: it reaches the runs of
-all users, on the database and the Temporal that the settings name (`KERN_HOME`,
-`KERN_DATABASE_URL`, `TEMPORAL_ADDRESS`). The process needs no component's code and executes
+all users of the tenant that is named (`kern.tenants`, `KERN_TENANT`), or of all tenants if none is,
+on the database and the Temporal that the settings name (`KERN_HOME`, `KERN_DATABASE_URL`,
+`TEMPORAL_ADDRESS`). The process needs no component's code and executes
 nothing; where it runs components too, their runtime answers.
 
 Every function has an async twin whose name begins with `a`.
@@ -12,7 +13,7 @@ from typing import Literal
 
 from kern.components.runner import OperatorWork, aoperator_runner, operator_runner
 from kern.contracts.reports import Receipt, RequirementPage, RunPage
-from kern.contracts.viewer import OPERATOR
+from kern.contracts.viewer import present_operator
 from kern.errors import InvalidDecision, InvalidInput
 from kern.requirements import Principal, Requirement
 from kern.values.states import RequirementKind, RunStatus
@@ -103,13 +104,15 @@ def get(requirement_id: str) -> Requirement:
         InvalidInput: it can be no id, or several ids end so.
         NotFound: there is no such requirement.
     """
-    return operator_runner().call(lambda service: service.inbox.read(OPERATOR, requirement_id))
+    viewer = present_operator()
+    return operator_runner().call(lambda service: service.inbox.read(viewer, requirement_id))
 
 
 async def aget(requirement_id: str) -> Requirement:
     """As `get`, for async callers."""
+    viewer = present_operator()
     runner = await aoperator_runner()
-    return await runner.acall(lambda service: service.inbox.read(OPERATOR, requirement_id))
+    return await runner.acall(lambda service: service.inbox.read(viewer, requirement_id))
 
 
 def decide(
@@ -124,7 +127,8 @@ def decide(
         requirement: As `get` or `pending` returned it, with a decision filled in.
         by: Who decides; default: the `by` that the decision was filled in with. Pass the user whom
             your application authenticated, never what a form says: a `Principal` with the issuer
-            and the subject, or a name, which is recorded as a claim.
+            and the subject, who decides in their own tenant alone, or a name, which is recorded as
+            a claim.
         digest: `Requirement.digest` as the person was shown it, or its first 8 characters or more,
             such as from the form that they sent: a call with another digest is not decided, except
             to refuse it. It may also be that of the call as edited, or of an open proposal
@@ -139,9 +143,9 @@ def decide(
         NotAllowed: this person may not decide.
         Unavailable: the database does not answer.
     """
-    name = _decider(requirement, by)
+    name, viewer = _decider(requirement, by), present_operator()
     return operator_runner().call(
-        lambda service: service.inbox.decide(OPERATOR, requirement, name, digest=digest)
+        lambda service: service.inbox.decide(viewer, requirement, name, digest=digest)
     )
 
 
@@ -149,10 +153,10 @@ async def adecide(
     requirement: Requirement, *, by: str | Principal | None = None, digest: str | None = None
 ) -> Receipt:
     """As `decide`, for async callers."""
-    name = _decider(requirement, by)
+    name, viewer = _decider(requirement, by), present_operator()
     runner = await aoperator_runner()
     return await runner.acall(
-        lambda service: service.inbox.decide(OPERATOR, requirement, name, digest=digest)
+        lambda service: service.inbox.decide(viewer, requirement, name, digest=digest)
     )
 
 
@@ -205,9 +209,9 @@ def _pending(
     limit: int,
     cursor: str | None,
 ) -> OperatorWork[RequirementPage]:
-    member = member_of("kind", kind, RequirementKind)
+    member, viewer = member_of("kind", kind, RequirementKind), present_operator()
     return lambda service: service.inbox.pending(
-        OPERATOR,
+        viewer,
         limit=limit,
         cursor=cursor,
         user_id=user_id,
@@ -225,9 +229,9 @@ def _runs(
     limit: int,
     cursor: str | None,
 ) -> OperatorWork[RunPage]:
-    member = member_of("status", status, RunStatus)
+    member, viewer = member_of("status", status, RunStatus), present_operator()
     return lambda service: service.runs.page(
-        OPERATOR,
+        viewer,
         limit=limit,
         cursor=cursor,
         status=member,

@@ -47,6 +47,7 @@ class Requirement(BaseModel):
     under two names: verdicts, the CLI and the audit say `approve`.
 
     Attributes:
+        tenant: The tenant that it belongs to, as who decides has to; the default one is empty.
         path: Where it arose: the names of the runs from the root's on, and the tool's.
         digest: Freezes `arguments`: if they were changed other than by `edit`, the decision is
             refused when it is submitted.
@@ -64,6 +65,7 @@ class Requirement(BaseModel):
     id: str
     run_id: str
     session_id: str
+    tenant: str = ""
     user_id: str | None = None
     kind: RequirementKind
     status: RequirementStatus = RequirementStatus.pending

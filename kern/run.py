@@ -241,6 +241,7 @@ class RunOutput(BaseModel):
     """A run as it was when it was read. All times are UTC.
 
     Attributes:
+        tenant: The tenant that it belongs to; the default one is empty.
         number: Its number in the session; children of another run have numbers below 0.
         is_queued: Whether it is pending because another run of its session comes first.
         progress: How far a workflow's run has come; None for agents and teams.
@@ -251,6 +252,7 @@ class RunOutput(BaseModel):
 
     run_id: str
     session_id: str
+    tenant: str = ""
     user_id: str | None = None
     parent_run_id: str | None = None
     component_id: str

@@ -11,6 +11,7 @@ class Session(BaseModel):
     """A conversation as it stood when it was read. All times are UTC.
 
     Attributes:
+        tenant: The tenant that it belongs to; the default one is empty.
         component_id: The agent, team or workflow whose conversation it is.
         run_count: How many runs were begun in it, however they ended.
         summary: What was said so far, in short, if the component makes summaries.
@@ -21,6 +22,7 @@ class Session(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     session_id: str
+    tenant: str = ""
     user_id: str | None = None
     component_id: str
     name: str | None = None

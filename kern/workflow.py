@@ -123,20 +123,18 @@ class Workflow(Runnable):
         self, session_id: str, *, user_id: str | None = None, num_runs: int = 3
     ) -> list[RunOutput]:
         """Return the latest completed runs of a session, in order, with inputs and outputs."""
+        viewer = self._viewer(user_id)
         return self._do(
-            lambda service: service.sessions.workflow_history(
-                self._viewer(user_id), session_id, num_runs
-            )
+            lambda service: service.sessions.workflow_history(viewer, session_id, num_runs)
         )
 
     async def aget_workflow_history(
         self, session_id: str, *, user_id: str | None = None, num_runs: int = 3
     ) -> list[RunOutput]:
         """As `get_workflow_history`, for async callers."""
+        viewer = self._viewer(user_id)
         return await self._ado(
-            lambda service: service.sessions.workflow_history(
-                self._viewer(user_id), session_id, num_runs
-            )
+            lambda service: service.sessions.workflow_history(viewer, session_id, num_runs)
         )
 
     def _define(self) -> WorkflowDefinition:

@@ -1,6 +1,5 @@
 """Verification and export of the log of decisions."""
 
-import contextlib
 from collections.abc import AsyncGenerator
 
 from sqlmodel import Session
@@ -10,8 +9,8 @@ from kern.contracts.viewer import Viewer
 from kern.db.engine.records import DecisionRecord, SealRecord
 from kern.db.engine.store import Store
 from kern.db.journal import audit_export, verification
-from kern.db.reading import listings
-from kern.errors import InvalidInput, NotAllowed, NotFound
+from kern.db.reading import listings, run_outputs
+from kern.errors import InvalidInput, NotAllowed
 
 
 class Audit:
@@ -26,7 +25,8 @@ class Audit:
         """Verify that no decision was changed, removed, added or reordered.
 
         Args:
-            viewer: Who asks; the log covers all users, so only an operator may.
+            viewer: Who asks; the log covers all users and tenants, so only the operator of the
+                installation may. The operator of one tenant may verify a run of theirs.
             run_id: Verify only the decisions about this run and those of its tree, and their seals;
                 the end of the id is enough.
             head: A hash that was noted earlier, that of a seal: the log has to hold it.
@@ -36,9 +36,9 @@ class Audit:
                 not.
             InvalidInput: both a run and a head are named.
             NotFound: there is no such run, and the log has no decision about it.
-            NotAllowed: the viewer is no operator.
+            NotAllowed: the viewer is no operator, or that of one tenant.
         """
-        _require_operator(viewer)
+        _require_operator(viewer, run_id)
         if run_id is None:
             return await self._store.read(lambda tx: verification.verify(tx, head))
         if head is not None:
@@ -48,7 +48,7 @@ class Audit:
             )
             raise InvalidInput(message)
         return await self._store.read(
-            lambda tx: verification.verify_run(tx, _root_run_id(tx, run_id))
+            lambda tx: verification.verify_run(tx, _root_run_id(tx, viewer, run_id))
         )
 
     async def export(
@@ -57,19 +57,19 @@ class Audit:
         """Yield the lines of the log, or of one run's part, for verifying it without Kern.
 
         Args:
-            viewer: Who asks; the log covers all users, so only an operator may.
+            viewer: Who asks, as for `verify`.
             run_id: Export only what is about this run and those of its tree.
             with_text: Also write the notes, edits and values, with their salt.
 
         Raises:
             AuditBroken: the end of the log is missing.
             NotFound: there is no such run, and the log has no decision about it.
-            NotAllowed: the viewer is no operator.
+            NotAllowed: the viewer is no operator, or that of one tenant.
         """
-        _require_operator(viewer)
+        _require_operator(viewer, run_id)
         scope = await self._store.read(
             lambda tx: audit_export.scope_of(
-                tx, None if run_id is None else _root_run_id(tx, run_id)
+                tx, None if run_id is None else _root_run_id(tx, viewer, run_id)
             )
         )
         yield audit_export.first_line(scope)
@@ -91,14 +91,22 @@ class Audit:
         yield audit_export.last_line(scope, count)
 
 
-def _root_run_id(tx: Session, run_id: str) -> str:
+def _root_run_id(tx: Session, viewer: Viewer, run_id: str) -> str:
+    run_id = listings.full_run_id(tx, viewer, run_id)
+    if viewer.tenant is not None:
+        run_outputs.find_run(tx, run_id, viewer)
     # Decisions stay when their run is deleted; then the whole id has to be named.
-    with contextlib.suppress(NotFound):
-        run_id = listings.full_run_id(tx, run_id)
     return verification.root_run_id_of(tx, run_id)
 
 
-def _require_operator(viewer: Viewer) -> None:
+def _require_operator(viewer: Viewer, run_id: str | None) -> None:
     if not viewer.is_operator:
         message = "Only an operator reads the log of decisions: it covers all users."
+        raise NotAllowed(message)
+    if viewer.tenant is not None and run_id is None:
+        message = (
+            "Only the operator of the installation reads the whole log of decisions: it covers all "
+            f"tenants, and {viewer.tenant!r} was named. Name a run of this tenant, or no tenant: "
+            "pass no --tenant, and unset KERN_TENANT."
+        )
         raise NotAllowed(message)

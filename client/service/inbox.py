@@ -64,7 +64,7 @@ class Inbox:
         """List pending requirements, the oldest first.
 
         Args:
-            viewer: Who asks; only an operator sees the requirements of all users.
+            viewer: Who asks; only an operator sees the requirements of all users of the tenant.
             limit: How many at most, up to 1,000.
             cursor: `RequirementPage.next_cursor` of the page before, or the end of the last id.
             user_id: Only those in sessions of this user.
@@ -84,9 +84,9 @@ class Inbox:
                 limit=limit,
                 after=None
                 if cursor is None
-                else listings.full_requirement_id(tx, cursor, name="cursor"),
+                else listings.full_requirement_id(tx, viewer, cursor, name="cursor"),
                 user_id=user_id,
-                run_id=None if run_id is None else listings.full_run_id(tx, run_id),
+                run_id=None if run_id is None else listings.full_run_id(tx, viewer, run_id),
                 session_id=session_id,
                 kind=kind,
             )
@@ -106,7 +106,7 @@ class Inbox:
         """
 
         def read(tx: Session) -> Requirement:
-            full = listings.full_requirement_id(tx, requirement_id)
+            full = listings.full_requirement_id(tx, viewer, requirement_id)
             row = run_outputs.find_requirement(tx, full, viewer)
             return requirement_outputs.requirement_of(tx, row)
 
@@ -172,8 +172,8 @@ class Inbox:
 
     async def _refuse_terminated(self, viewer: Viewer, submissions: Sequence[Submission]) -> None:
         """Refuse to decide about a run that an operator has ended in Temporal, and end its row."""
-        ids = [item.requirement_id for item in submissions]
-        run_ids = await self._store.read(lambda tx: runs_of_requirements(tx, ids, viewer))
+        viewers = {item.requirement_id: viewer.acting_as(item.actor) for item in submissions}
+        run_ids = await self._store.read(lambda tx: runs_of_requirements(tx, viewers))
         run_id = await self._deliverer.terminated_among(run_ids)
         if run_id is None:
             return

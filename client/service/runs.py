@@ -80,6 +80,7 @@ class Runs:
                     attachments=attachments,
                     worker_policy=policy_of(component),
                     requester=viewer.principal,
+                    tenant=viewer.accepting_tenant,
                 )
             )
         reach("accept.after_store")
@@ -179,7 +180,9 @@ class Runs:
                 tx,
                 viewer,
                 limit=limit,
-                after=None if cursor is None else listings.full_run_id(tx, cursor, name="cursor"),
+                after=None
+                if cursor is None
+                else listings.full_run_id(tx, viewer, cursor, name="cursor"),
                 status=status,
                 user_id=user_id,
                 component_id=component_id,
@@ -196,7 +199,7 @@ class Runs:
         """
 
         def read(tx: Session) -> str:
-            full = listings.full_run_id(tx, ending)
+            full = listings.full_run_id(tx, viewer, ending)
             return run_outputs.find_run(tx, full, viewer).id
 
         return await self._store.read(read)

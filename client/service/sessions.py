@@ -145,7 +145,7 @@ class Sessions:
         """Return the id of the only session whose id ends so. Raises InvalidInput if several do."""
 
         def read(tx: Transaction) -> str:
-            full = listings.full_session_id(tx, ending)
+            full = listings.full_session_id(tx, viewer, ending)
             return find_session(tx, full, viewer).id
 
         return await self._store.read(read)

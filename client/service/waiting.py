@@ -20,7 +20,7 @@ from kern.client.temporal.workflow_ids import workflow_id
 from kern.contracts.messages import Stop, StopQuery
 from kern.db.engine.store import Store
 from kern.db.engine.tables import RunRow
-from kern.db.reading import run_outputs
+from kern.db.reading.visibility import no_run
 from kern.process.logs import get_logger
 from kern.process.wakeup import Wakeup
 from kern.values.ids import new_id
@@ -170,5 +170,5 @@ class Waiting:
 def _is_idle(tx: Session, run_id: str) -> bool:
     run = tx.get(RunRow, run_id)
     if run is None:
-        raise run_outputs.no_run(run_id)
+        raise no_run(run_id)
     return RunStatus(run.status).is_idle

@@ -23,6 +23,7 @@ from kern.contracts.viewer import Viewer
 from kern.errors import InvalidInput
 from kern.events import RunEvent
 from kern.media import File, Image
+from kern.process.tenants import present_tenant
 from kern.run import RunOutput
 from kern.values.validation import misfit
 
@@ -93,7 +94,8 @@ class Runnable(RunMethods, SessionMethods):
             NotAllowed: the session belongs to somebody else.
             InvalidInput: a value cannot be stored, a file cannot be read, or the session is another
                 component's.
-            Conflict: `run_id` is taken by a run with another input, other files, state or metadata.
+            Conflict: `run_id` is taken by a run with another input, other files, state or metadata,
+                or an id is taken in another tenant.
             SessionBusy: another run of the session is active, and `on_busy` is `reject`.
         """
         show = event_iterators.selection(
@@ -173,11 +175,11 @@ class Runnable(RunMethods, SessionMethods):
         return event_iterators.aevents(self, self._streaming(request, show), self._cast_output)
 
     def _running(self, request: RunRequest, *, background: bool) -> Work[RunOutput]:
-        viewer = Viewer(request.user_id)
+        viewer = Viewer(request.user_id, tenant=present_tenant())
         return lambda service: service.interaction.run(viewer, self, request, background=background)
 
     def _streaming(self, request: RunRequest, show: Show) -> Work[EventReader]:
-        viewer = Viewer(request.user_id)
+        viewer = Viewer(request.user_id, tenant=present_tenant())
         return lambda service: service.interaction.stream(viewer, self, request, show)
 
     def _request(self, text: Input, **options: Unpack[RequestOptions]) -> RunRequest:

@@ -3,6 +3,7 @@
 from kern.components.component import Component
 from kern.components.runner import Result, Work, arunner_for, runner_for
 from kern.contracts.viewer import Viewer
+from kern.process.tenants import present_tenant
 
 
 class ServedComponent(Component):
@@ -15,4 +16,4 @@ class ServedComponent(Component):
         return await (await arunner_for(self)).acall(work)
 
     def _viewer(self, user_id: str | None) -> Viewer:
-        return Viewer(user_id, component_id=self.id)
+        return Viewer(user_id, component_id=self.id, tenant=present_tenant())

@@ -28,13 +28,13 @@ class SessionMethods(ServedComponent):
 
     def get_session(self, session_id: str, *, user_id: str | None = None) -> Session:
         """Read a session: its name, owner, state, summary and times."""
-        return self._do(lambda service: service.sessions.read(self._viewer(user_id), session_id))
+        viewer = self._viewer(user_id)
+        return self._do(lambda service: service.sessions.read(viewer, session_id))
 
     async def aget_session(self, session_id: str, *, user_id: str | None = None) -> Session:
         """As `get_session`, for async callers."""
-        return await self._ado(
-            lambda service: service.sessions.read(self._viewer(user_id), session_id)
-        )
+        viewer = self._viewer(user_id)
+        return await self._ado(lambda service: service.sessions.read(viewer, session_id))
 
     def get_sessions(
         self, *, user_id: str | None = None, limit: int = 20, cursor: str | None = None
@@ -48,15 +48,15 @@ class SessionMethods(ServedComponent):
             limit: How many at most, up to 1,000.
             cursor: `SessionPage.next_cursor` of the page before.
         """
-        return self._do(lambda service: service.sessions.page(self._viewer(user_id), limit, cursor))
+        viewer = self._viewer(user_id)
+        return self._do(lambda service: service.sessions.page(viewer, limit, cursor))
 
     async def aget_sessions(
         self, *, user_id: str | None = None, limit: int = 20, cursor: str | None = None
     ) -> SessionPage:
         """As `get_sessions`, for async callers."""
-        return await self._ado(
-            lambda service: service.sessions.page(self._viewer(user_id), limit, cursor)
-        )
+        viewer = self._viewer(user_id)
+        return await self._ado(lambda service: service.sessions.page(viewer, limit, cursor))
 
     def get_chat_history(
         self, session_id: str, *, user_id: str | None = None, limit: int | None = None
@@ -68,16 +68,16 @@ class SessionMethods(ServedComponent):
             user_id: Its owner.
             limit: Only the latest messages, so many of them.
         """
-        return self._do(
-            lambda service: service.sessions.chat_history(self._viewer(user_id), session_id, limit)
-        )
+        viewer = self._viewer(user_id)
+        return self._do(lambda service: service.sessions.chat_history(viewer, session_id, limit))
 
     async def aget_chat_history(
         self, session_id: str, *, user_id: str | None = None, limit: int | None = None
     ) -> list[Message]:
         """As `get_chat_history`, for async callers."""
+        viewer = self._viewer(user_id)
         return await self._ado(
-            lambda service: service.sessions.chat_history(self._viewer(user_id), session_id, limit)
+            lambda service: service.sessions.chat_history(viewer, session_id, limit)
         )
 
     def get_session_messages(
@@ -90,17 +90,15 @@ class SessionMethods(ServedComponent):
             user_id: Its owner.
             limit: Only the latest messages, so many of them.
         """
-        return self._do(
-            lambda service: service.sessions.messages(self._viewer(user_id), session_id, limit)
-        )
+        viewer = self._viewer(user_id)
+        return self._do(lambda service: service.sessions.messages(viewer, session_id, limit))
 
     async def aget_session_messages(
         self, session_id: str, *, user_id: str | None = None, limit: int | None = None
     ) -> list[Message]:
         """As `get_session_messages`, for async callers."""
-        return await self._ado(
-            lambda service: service.sessions.messages(self._viewer(user_id), session_id, limit)
-        )
+        viewer = self._viewer(user_id)
+        return await self._ado(lambda service: service.sessions.messages(viewer, session_id, limit))
 
     def get_session_state(
         self, session_id: str, *, user_id: str | None = None
@@ -131,10 +129,9 @@ class SessionMethods(ServedComponent):
             InvalidInput: a value is not JSON, or cannot be incremented or appended to.
         """
         operations = changes_of(changes)
+        viewer = self._viewer(user_id)
         return self._do(
-            lambda service: service.sessions.update_state(
-                self._viewer(user_id), session_id, operations
-            )
+            lambda service: service.sessions.update_state(viewer, session_id, operations)
         )
 
     async def aupdate_session_state(
@@ -142,23 +139,22 @@ class SessionMethods(ServedComponent):
     ) -> dict[str, JsonValue]:
         """As `update_session_state`, for async callers."""
         operations = changes_of(changes)
+        viewer = self._viewer(user_id)
         return await self._ado(
-            lambda service: service.sessions.update_state(
-                self._viewer(user_id), session_id, operations
-            )
+            lambda service: service.sessions.update_state(viewer, session_id, operations)
         )
 
     def get_session_metrics(self, session_id: str, *, user_id: str | None = None) -> SessionMetrics:
         """Return what the runs of a session used together, until now."""
-        return self._do(lambda service: service.sessions.metrics(self._viewer(user_id), session_id))
+        viewer = self._viewer(user_id)
+        return self._do(lambda service: service.sessions.metrics(viewer, session_id))
 
     async def aget_session_metrics(
         self, session_id: str, *, user_id: str | None = None
     ) -> SessionMetrics:
         """As `get_session_metrics`, for async callers."""
-        return await self._ado(
-            lambda service: service.sessions.metrics(self._viewer(user_id), session_id)
-        )
+        viewer = self._viewer(user_id)
+        return await self._ado(lambda service: service.sessions.metrics(viewer, session_id))
 
     def get_session_summary(self, session_id: str, *, user_id: str | None = None) -> str | None:
         """Return a session's summary; None if none was made."""
@@ -212,13 +208,13 @@ class SessionMethods(ServedComponent):
 
         An image that was given by a URL has no bytes.
         """
-        return self._do(lambda service: service.sessions.file(self._viewer(user_id), file_id))
+        viewer = self._viewer(user_id)
+        return self._do(lambda service: service.sessions.file(viewer, file_id))
 
     async def aget_file(self, file_id: str, *, user_id: str | None = None) -> FileContent:
         """As `get_file`, for async callers."""
-        return await self._ado(
-            lambda service: service.sessions.file(self._viewer(user_id), file_id)
-        )
+        viewer = self._viewer(user_id)
+        return await self._ado(lambda service: service.sessions.file(viewer, file_id))
 
     def fork_session(
         self, session_id: str, run_id: str | None = None, *, user_id: str | None = None
@@ -237,17 +233,15 @@ class SessionMethods(ServedComponent):
             NotFound: there is no such run.
             InvalidInput: the run is of another session.
         """
-        return self._do(
-            lambda service: service.sessions.fork(self._viewer(user_id), session_id, run_id)
-        )
+        viewer = self._viewer(user_id)
+        return self._do(lambda service: service.sessions.fork(viewer, session_id, run_id))
 
     async def afork_session(
         self, session_id: str, run_id: str | None = None, *, user_id: str | None = None
     ) -> str:
         """As `fork_session`, for async callers."""
-        return await self._ado(
-            lambda service: service.sessions.fork(self._viewer(user_id), session_id, run_id)
-        )
+        viewer = self._viewer(user_id)
+        return await self._ado(lambda service: service.sessions.fork(viewer, session_id, run_id))
 
     def delete_session(self, session_id: str, *, user_id: str | None = None) -> None:
         """Delete a session with its runs, messages, state and files.
@@ -256,11 +250,13 @@ class SessionMethods(ServedComponent):
         being executed ends, and its result is kept nowhere. What people decided stays in the log
         of decisions.
         """
-        self._do(lambda service: service.sessions.delete(self._viewer(user_id), session_id))
+        viewer = self._viewer(user_id)
+        self._do(lambda service: service.sessions.delete(viewer, session_id))
 
     async def adelete_session(self, session_id: str, *, user_id: str | None = None) -> None:
         """As `delete_session`, for async callers."""
-        await self._ado(lambda service: service.sessions.delete(self._viewer(user_id), session_id))
+        viewer = self._viewer(user_id)
+        await self._ado(lambda service: service.sessions.delete(viewer, session_id))
 
 
 def _naming(

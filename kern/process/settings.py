@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kern.errors import InvalidInput
+from kern.values.tenants import tenant_name
 
 DEFAULT_SCHEMA = "kern"
 DEFAULT_TOOL_SLOTS = 64
@@ -39,6 +40,13 @@ def _schema(name: str) -> str:
     return name
 
 
+def _tenant(name: str | None) -> str | None:
+    try:
+        return None if not name else tenant_name("it", name)
+    except InvalidInput as error:
+        raise PydanticCustomError("tenant", "{problem}", {"problem": str(error)}) from None
+
+
 class Settings(BaseSettings):
     """Kern's own settings. Temporal's are the SDK's: `TEMPORAL_ADDRESS` and so on.
 
@@ -61,6 +69,9 @@ class Settings(BaseSettings):
             pauses for a person.
         relay_seconds: How often a worker looks for deliveries that are overdue.
         by: In whose name the command line decides; default: the user of the machine.
+        tenant: The tenant for which a program and the command line act. Default: a program acts for
+            the default tenant; the command line and `kern.inbox` reach all. Workers execute the
+            runs of all.
         app: The components that a worker executes: `package.module:attribute`.
         health_host: The address at which a worker serves `/healthz` and `/readyz`.
         health_port: The port for them; without one they are not served.
@@ -81,6 +92,7 @@ class Settings(BaseSettings):
     model_outage_seconds: float = Field(default=14_400.0, ge=0, le=2_592_000)
     relay_seconds: float = Field(default=1.0, ge=0.05, le=60)
     by: str | None = None
+    tenant: Annotated[str | None, AfterValidator(_tenant)] = None
     app: str | None = None
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65535)

@@ -38,6 +38,7 @@ class RunContext(ReadOnlyFields):
         session_state: Changes to it are stored with the call's result.
         approvals: Who let the call run as it does, the earliest first: those who approved exactly
             these arguments, or Kern for a deadline that passed. Empty for a call that is not gated.
+        tenant: The tenant that the run belongs to; the default one is empty.
     """
 
     run_id: str
@@ -50,3 +51,4 @@ class RunContext(ReadOnlyFields):
     dependencies: Mapping[str, JsonValue] = field(default_factory=dict)
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
     approvals: Sequence[Vote] = ()
+    tenant: str = ""

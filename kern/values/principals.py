@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from kern.errors import InvalidInput
 from kern.values.names import name_key, person_name
 from kern.values.states import PrincipalKind
+from kern.values.tenants import DEFAULT_TENANT, tenant_name
 
 # The issuer of a name that somebody typed: a claim that nobody has checked.
 LOCAL = "local"
@@ -38,7 +39,7 @@ class Principal(BaseModel):
     name: str
     kind: PrincipalKind = PrincipalKind.person
     groups: tuple[str, ...] = ()
-    tenant: str = ""
+    tenant: str = DEFAULT_TENANT
 
     @field_validator("issuer", "subject")
     @classmethod
@@ -58,19 +59,26 @@ class Principal(BaseModel):
     def _clean_groups(cls, groups: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(person_name("a group of a principal", group) for group in groups)
 
+    @field_validator("tenant")
+    @classmethod
+    def _clean_tenant(cls, tenant: str) -> str:
+        return tenant_name("the tenant of a principal", tenant)
+
     @property
     def is_local(self) -> bool:
         """Whether it is a claim that nobody has checked."""
         return self.issuer == LOCAL
 
 
-def principal_of(actor: str | Principal) -> Principal:
-    """Return the principal of whoever acts; of a name, the local claim."""
+def principal_of(actor: str | Principal, tenant: str = DEFAULT_TENANT) -> Principal:
+    """Return the principal of whoever acts; of a name, the local claim in a tenant."""
     if isinstance(actor, Principal):
         return actor
     # Names are checked where they come in.
     if actor == KERN:
         return Principal.model_construct(
-            issuer=KERN, subject=KERN, name=actor, kind=PrincipalKind.system
+            issuer=KERN, subject=KERN, name=actor, kind=PrincipalKind.system, tenant=tenant
         )
-    return Principal.model_construct(issuer=LOCAL, subject=name_key(actor), name=actor)
+    return Principal.model_construct(
+        issuer=LOCAL, subject=name_key(actor), name=actor, tenant=tenant
+    )

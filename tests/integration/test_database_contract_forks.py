@@ -378,7 +378,7 @@ def test_copies_know_every_column_of_what_they_copy() -> None:
     """A new column of a run says whether a copy has it, too: look at `forks.fork`."""
     assert set(RUNS.table.c.keys()) == {
         *("id", "session_id", "parent_run_id", "root_run_id", "ancestors", "path"),
-        *("forked_from", "user_id", "requester", "component_id"),
+        *("forked_from", "tenant", "user_id", "requester", "component_id"),
         *(
             "idempotency_key",
             "outage",

@@ -35,7 +35,7 @@ def delete(stored: Stored, session_id: str) -> None:
 
 
 def test_a_decision_keeps_the_principal_and_the_hash_covers_it(stored: Stored) -> None:
-    seen = stored.gated()
+    seen = stored.requirement(stored.call(question(), user_id="ann", tenant="acme"))
     dana = person("u-17", "Dana", groups=("finance", "it"), tenant="acme")
     resolution = stored.resolve(seen, by=dana, note="ok").requirement.resolution
     assert resolution is not None

@@ -189,7 +189,7 @@ def test_a_listing_is_read_by_index_and_asks_once(tmp_path: Path) -> None:
                 plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)  # type: ignore[arg-type]
                 steps = [row[3] for row in plan]
             assert len(steps) == 1
-            assert "USING INDEX kern_sessions_of_user" in steps[0]
+            assert "USING INDEX kern_sessions_of_tenant_user" in steps[0]
 
 
 def test_the_chat_is_what_was_asked_and_answered_in_completed_runs(stored: Stored) -> None:

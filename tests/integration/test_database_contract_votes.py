@@ -74,7 +74,7 @@ def test_what_was_shown_is_what_is_approved(stored: Stored) -> None:
     assert resolution is not None
     assert resolution.edit == {"amount": 60}
     assert arguments_that_run(stored, seen) == CHEAP
-    stored.look(audit_chain.verify)
+    stored.look(verification.verify)
 
 
 def test_the_call_as_it_waits_is_approved_whatever_others_propose(stored: Stored) -> None:

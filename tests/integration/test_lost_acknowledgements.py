@@ -12,7 +12,7 @@ from kern.agent import Agent
 from kern.client.processes.runtime import Runtime
 from kern.contracts.viewer import OPERATOR
 from kern.db.journal import outbox
-from kern.db.journal.audit_chain import verify
+from kern.db.journal.verification import verify
 from kern.errors import NotFound, RunEnded
 from kern.models.scripted import Call
 from kern.session_state import StateChange

@@ -106,6 +106,7 @@ class Stored:
         at: datetime = NOW,
         media: Sequence[Image | File] = (),
         kind: str = "agent",
+        tenant: str = "",
         **request: object,
     ) -> tuple[str, Delivery | None]:
         asked = RunRequest.model_validate(
@@ -128,6 +129,7 @@ class Stored:
                 run_id=run_id,
                 session_id=session_id or new_id(),
                 attachments=read_all(media),
+                tenant=tenant,
             )
         )
         return run_id, delivery

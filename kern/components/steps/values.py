@@ -73,6 +73,7 @@ class StepInput(ReadOnlyFields):
         feedback: The note of a person who had the step done again.
         values: The values that a person filled in before this step, or before a container of it.
         session_state: Changes to it are stored with the step's result.
+        tenant: The tenant that the run belongs to; the default one is empty.
         idempotency_key: The same for every execution of this step, whatever crashes: pass it to
             the system that the step changes.
         attempt: 1 for the first execution.
@@ -90,6 +91,7 @@ class StepInput(ReadOnlyFields):
     session_state: SessionState = field(default_factory=lambda: SessionState({}))
     run_id: str = ""
     session_id: str = ""
+    tenant: str = ""
     user_id: str | None = None
     step_id: str = ""
     idempotency_key: str = ""

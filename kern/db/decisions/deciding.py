@@ -48,8 +48,9 @@ from kern.db.journal.audit_chain import NewDecision
 from kern.db.journal.events import record
 from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.reading.requirement_outputs import requirement_of
-from kern.db.reading.run_outputs import check, no_requirement
+from kern.db.reading.run_outputs import check
 from kern.db.reading.run_trees import is_within
+from kern.db.reading.visibility import no_requirement
 from kern.db.runs import lifecycle, model_questions
 from kern.db.runs.step_waits import resume_step
 from kern.errors import AlreadyResolved, InvalidDecision
@@ -125,14 +126,16 @@ def resolve(
     `within` is a run: the requirement has to belong to it or to one of its descendants.
 
     Raises:
-        NotFound: there is no such requirement.
+        NotFound: there is no such requirement in the tenant of the viewer, or of the principal.
         NotAllowed: it belongs to somebody else, or this person may not decide it.
         AlreadyResolved: somebody was first; the message says who.
         ArgumentsChanged: what the person saw is not what was frozen.
         InvalidDecision: the decision does not fit, or the requirement belongs to another run.
     """
-    submission = replace(submission, draft=cleaned(submission.draft))
-    run, row, call = _lock(tx, submission.requirement_id, viewer)
+    run, row, call = _lock(tx, submission.requirement_id, viewer.acting_as(submission.actor))
+    # Who is only named claims to belong to the tenant of what they decide.
+    actor = principal_of(submission.actor, row.tenant)
+    submission = replace(submission, draft=cleaned(submission.draft), actor=actor)
     if within is not None and not is_within(run, within):
         message = f"Requirement {row.id!r} belongs to run {row.run_id!r}, not to {within!r}."
         raise InvalidDecision(message)
@@ -234,12 +237,11 @@ def _lock(
 ) -> tuple[MutableRun, MutableRequirement, MutableToolCall]:
     run = hold(tx, RUNS, _RUN_OF, requirement_id=requirement_id)
     row = hold(tx, REQUIREMENTS, _REQUIREMENT, requirement_id=requirement_id)
-    if run is None or row is None:
-        raise no_requirement(requirement_id)
-    check(tx, viewer, f"Requirement {requirement_id!r}", run)
-    call = lifecycle.hold_call(tx, row.tool_call_id)
-    if call is None:
-        raise no_requirement(requirement_id)
+    missing = no_requirement(requirement_id)
+    run = check(tx, viewer, run, missing, f"Requirement {requirement_id!r}")
+    call = None if row is None else lifecycle.hold_call(tx, row.tool_call_id)
+    if row is None or call is None:
+        raise missing
     return run, row, call
 
 
@@ -357,9 +359,7 @@ def _decision_of_deadline(row: RequirementRecord, earlier: Sequence[DecisionReco
     `approve` would let run what they did not approve, so it becomes a rejection.
     """
     due = row.due_at.isoformat(timespec="seconds") if row.due_at else ""
-    note = f"Nobody decided until {due}."
-    if earlier:
-        note = f"Too few people agreed until {due}."
+    note = f"{'Too few people agreed' if earlier else 'Nobody decided'} until {due}."
     verdict = {
         OnExpiry.approve: Verdict.approve,
         OnExpiry.reject: Verdict.reject,
@@ -368,4 +368,5 @@ def _decision_of_deadline(row: RequirementRecord, earlier: Sequence[DecisionReco
     if verdict is Verdict.approve and not votes.spoke_only_for(earlier, row.digest):
         verdict = Verdict.reject
         note += " Somebody had edited or withdrawn, so silence approves nothing."
-    return NewDecision(verdict=verdict, actor=KERN, note=note, digest=row.digest)
+    kern = principal_of(KERN, row.tenant)
+    return NewDecision(verdict=verdict, actor=KERN, note=note, digest=row.digest, principal=kern)

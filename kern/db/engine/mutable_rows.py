@@ -16,6 +16,7 @@ class MutableSession(PlainRow):
     """The fields of a `SessionRow`, for the transaction that may change them."""
 
     id: str
+    tenant: str
     user_id: str | None
     component_id: str
     name: str | None
@@ -41,6 +42,7 @@ class MutableRun(PlainRow):
     ancestors: list[str]
     path: list[str]
     forked_from: str | None
+    tenant: str
     user_id: str | None
     requester: dict[str, JsonValue] | None
     component_id: str
@@ -128,6 +130,7 @@ class MutableRequirement(PlainRow):
     root_run_id: str | None
     path: list[str]
     session_id: str
+    tenant: str
     user_id: str | None
     tool_call_id: str | None
     kind: str

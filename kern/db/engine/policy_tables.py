@@ -13,11 +13,15 @@ from kern.db.engine.columns import JsonText, UtcDateTime
 
 
 class PolicyRow(KernRow, table=True):
-    """A policy, under the digest that names it; runs of one policy share it. It never changes."""
+    """A policy, under the digest that names it; runs of one policy share it. It never changes.
+
+    Each tenant has a row of its own for it. What workers declare belongs to the default tenant.
+    """
 
     __tablename__ = "kern_policies"
 
     digest: str = Field(primary_key=True)
+    tenant: str = Field(default="", primary_key=True)
     version: int
     policy: dict[str, JsonValue] = Field(sa_type=JsonText)
     created_at: datetime = Field(sa_type=UtcDateTime)

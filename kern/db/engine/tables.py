@@ -27,6 +27,8 @@ from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus
 class SessionRow(KernRow, table=True):
     """A conversation and its owner; no `user_id` is an owner like any other.
 
+    `tenant` separates owners of the same name: what is in the session has the same one.
+
     `state_updates` are the latest changes of the state from outside of runs, by their ids.
     `summary` covers runs up to number `summary_number`, those that say `is_summarised`. `parts`
     counts the runs inside other runs, which have numbers of their own, below 0.
@@ -36,10 +38,13 @@ class SessionRow(KernRow, table=True):
     __table_args__ = (
         Index("kern_sessions_by_time", "updated_at", "id"),
         Index("kern_sessions_of_user", "user_id", "updated_at", "id"),
+        Index("kern_sessions_of_tenant", "tenant", "updated_at", "id"),
+        Index("kern_sessions_of_tenant_user", "tenant", "user_id", "updated_at", "id"),
     )
 
     id: str = Field(primary_key=True)
-    user_id: str | None = Field(default=None, index=True)
+    tenant: str = ""
+    user_id: str | None = None
     component_id: str
     name: str | None = None
     state: dict[str, JsonValue] = Field(sa_type=JsonText)
@@ -79,6 +84,7 @@ class RunRow(KernRow, table=True):
         UniqueConstraint("session_id", "number"),
         Index("kern_runs_by_status", "status", "updated_at"),
         Index("kern_runs_by_time", "created_at", "id"),
+        Index("kern_runs_of_tenant", "tenant", "created_at", "id"),
         Index("kern_runs_of_session", "session_id", "status", "number"),
     )
 
@@ -89,6 +95,7 @@ class RunRow(KernRow, table=True):
     ancestors: list[str] = Field(default=[], sa_type=JsonText)
     path: list[str] = Field(default=[], sa_type=JsonText)
     forked_from: str | None = None
+    tenant: str = ""
     user_id: str | None = None
     requester: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
     component_id: str
@@ -167,6 +174,7 @@ class FileRow(KernRow, table=True):
 
     id: str = Field(primary_key=True)
     session_id: str = Field(foreign_key="kern_sessions.id")
+    tenant: str = ""
     name: str
     media_type: str
     size: int
@@ -243,13 +251,17 @@ class RequirementRow(KernRow, table=True):
     """
 
     __tablename__ = "kern_requirements"
-    __table_args__ = (Index("kern_requirements_by_status", "status", "created_at"),)
+    __table_args__ = (
+        Index("kern_requirements_by_status", "status", "created_at"),
+        Index("kern_requirements_of_tenant", "tenant", "status", "created_at", "id"),
+    )
 
     id: str = Field(primary_key=True)
     run_id: str = Field(foreign_key="kern_runs.id", index=True)
     root_run_id: str | None = Field(default=None, index=True)
     path: list[str] = Field(default=[], sa_type=JsonText)
     session_id: str
+    tenant: str = ""
     user_id: str | None = None
     tool_call_id: str | None = Field(default=None, foreign_key="kern_tool_calls.id", index=True)
     kind: str
@@ -289,7 +301,7 @@ class DecisionRow(KernRow, table=True):
     its requirement when the session is deleted. The hash covers `text_digest` instead of the note,
     the edit and the values, and that one is salted: with the `salt`, they can be erased, and the
     hash still verifies. `version` says which columns the hash covers. `actor` is the name of the
-    principal that `issuer` and `subject` name.
+    principal that `issuer` and `subject` name; `tenant` is that of the requirement, too.
     """
 
     __tablename__ = "kern_decisions"
@@ -376,4 +388,5 @@ class DeletedRunRow(KernRow, table=True):
     __tablename__ = "kern_deleted_runs"
 
     id: str = Field(primary_key=True)
+    tenant: str = ""
     deleted_at: datetime = Field(sa_type=UtcDateTime, index=True)

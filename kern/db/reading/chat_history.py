@@ -11,7 +11,8 @@ from kern.db.engine.plain_rows import execute
 from kern.db.engine.records import RunRecord
 from kern.db.engine.store import Store
 from kern.db.engine.typed_tables import RUNS, SESSIONS
-from kern.db.reading.run_outputs import no_run, run_row
+from kern.db.reading.run_outputs import run_row
+from kern.db.reading.visibility import no_run
 from kern.values.states import RunStatus
 
 _LONGEST_TEXT = 2000
@@ -81,7 +82,8 @@ def _within(run: RunRecord) -> ColumnElement[bool]:
     """Return the condition of what may be searched: callers without a name share no sessions."""
     if run.user_id is None:
         return (_runs.session_id == run.session_id) & (_runs.number < run.number)
-    return (_sessions.user_id == run.user_id) & (_sessions.id != run.session_id)
+    same_owner = (_sessions.tenant == run.tenant) & (_sessions.user_id == run.user_id)
+    return same_owner & (_sessions.id != run.session_id)
 
 
 def _contains(word: str) -> ColumnElement[bool]:

@@ -5,12 +5,14 @@ No statement selects bytes but `_CONTENTS`.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
 from kern.db.engine.plain_rows import add, execute
+from kern.db.engine.records import SessionRecord
 from kern.db.engine.typed_tables import FILES, MESSAGES, SESSIONS
 from kern.errors import NotFound
 from kern.media import Attachment, FileContent
@@ -27,7 +29,7 @@ _SAME = select(_files.c.id).where(
     *(_files.c[key] == bindparam(key) for key in ("session_id", "digest", "media_type", "name"))
 )
 _OWNER = (
-    select(_sessions.c.user_id, _sessions.c.component_id)
+    select(_files.c.tenant, _sessions.c.user_id, _sessions.c.component_id)
     .join_from(_files, _sessions, _sessions.c.id == _files.c.session_id)
     .where(_files.c.id == bindparam("id"))
 )
@@ -40,13 +42,13 @@ _INPUTS = select(_messages.c.run_id, _messages.c.files).where(
 
 
 def store(
-    tx: Session, session_id: str, attachments: Iterable[Attachment], now: datetime
+    tx: Session, session: SessionRecord, attachments: Iterable[Attachment], now: datetime
 ) -> list[str] | None:
     """Store the attachments of an input that the session does not have yet; return all ids.
 
     The caller holds the lock of the session's row, so that no file is stored twice.
     """
-    return [_stored_id(tx, session_id, attachment, now) for attachment in attachments] or None
+    return [_stored_id(tx, session, attachment, now) for attachment in attachments] or None
 
 
 def matches(tx: Session, run_id: str, attachments: Iterable[Attachment]) -> bool:
@@ -103,17 +105,16 @@ def read(tx: Session, file_id: str, viewer: Viewer) -> FileContent:
         NotAllowed: it belongs to somebody else.
         InvalidInput: the id is empty, or the file is another component's.
     """
-    owner = execute(tx, _OWNER, id=require_id("file_id", file_id)).first()
-    if owner is None:
-        message = f"There is no file with the id {file_id!r}: `Message.files` lists the ids."
-        raise NotFound(message)
-    viewer.check(f"File {file_id!r}", owner.user_id, owner.component_id)
+    owner: Any = execute(tx, _OWNER, id=require_id("file_id", file_id)).first()
+    missing = NotFound(f"There is no file with the id {file_id!r}: `Message.files` lists the ids.")
+    component_id = None if owner is None else owner.component_id
+    viewer.check(owner, missing, subject=f"File {file_id!r}", component_id=component_id)
     return _content(execute(tx, _CONTENTS, ids=[file_id]).one())
 
 
-def _stored_id(tx: Session, session_id: str, new: Attachment, now: datetime) -> str:
+def _stored_id(tx: Session, session: SessionRecord, new: Attachment, now: datetime) -> str:
     place = {
-        "session_id": session_id,
+        "session_id": session.id,
         "digest": new.digest,
         "media_type": new.media_type,
         "name": new.name,
@@ -127,6 +128,7 @@ def _stored_id(tx: Session, session_id: str, new: Attachment, now: datetime) -> 
         tx,
         FILES,
         id=file_id,
+        tenant=session.tenant,
         size=size,
         data=new.data,
         url=new.url,

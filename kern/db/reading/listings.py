@@ -2,17 +2,21 @@
 
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import Table
+from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from kern.contracts.reports import Backlog, Decision, RequirementPage, RunPage
 from kern.contracts.viewer import Viewer
-from kern.db.engine.tables import DecisionRow, OutboxRow, RequirementRow, RunRow, SessionRow
+from kern.db.engine.plain_rows import execute
+from kern.db.engine.tables import DecisionRow, OutboxRow, RequirementRow, RunRow
+from kern.db.engine.typed_tables import REQUIREMENTS, RUNS, SESSIONS
 from kern.db.journal.audit_chain import principal_of_row
 from kern.db.journal.installation import run_id_of
 from kern.db.reading.requirement_outputs import requirements_of
 from kern.db.reading.run_outputs import find_requirement, find_run, summary_of
+from kern.db.reading.visibility import visible
 from kern.errors import InvalidInput
 from kern.values.ids import optional_id, require_id
 from kern.values.states import RequirementKind, RequirementStatus, RunStatus, Verdict
@@ -41,7 +45,7 @@ def list_runs(
         NotFound: there is no run `after`.
     """
     query = select(RunRow).where(col(RunRow.parent_run_id).is_(None))
-    query = query.where(*_visible(viewer, RunRow.user_id, RunRow.component_id))
+    query = query.where(*visible(viewer, RUNS.table))
     if optional_id("component_id", component_id) is not None:
         query = query.where(RunRow.component_id == component_id)
     if status is not None:
@@ -80,7 +84,7 @@ def list_pending(
         NotFound: there is no requirement `after`.
     """
     query = select(RequirementRow).where(RequirementRow.status == RequirementStatus.pending.value)
-    query = query.where(*_visible(viewer, RequirementRow.user_id))
+    query = query.where(*visible(viewer, REQUIREMENTS.table))
     if optional_id("session_id", session_id) is not None:
         query = query.where(RequirementRow.session_id == session_id)
     if kind is not None:
@@ -140,52 +144,49 @@ def backlog(tx: Session, run_id: str | None = None) -> Backlog:
     )
 
 
-def full_run_id(tx: Session, ending: str, *, name: str = "run_id") -> str:
+def full_run_id(tx: Session, viewer: Viewer, ending: str, *, name: str = "run_id") -> str:
     """Return the id of the run that alone has this id or ending; else the ending itself.
 
-    The id of its workflow serves too.
+    Of those that the viewer reaches. The id of its workflow serves too.
 
     Raises:
         InvalidInput: several ids have this ending, or no id can; `name` says whose it is.
     """
     ending = run_id_of(require_id(name, ending))
-    if tx.get(RunRow, ending) is not None:
-        return ending
-    return _only_match(tx, select(RunRow.id).where(_ends_with(RunRow.id, ending)), ending, "runs")
+    return _full_id(tx, viewer, RUNS.table, ending, "runs")
 
 
-def full_session_id(tx: Session, ending: str) -> str:
+def full_session_id(tx: Session, viewer: Viewer, ending: str) -> str:
     """Return the id of the session that alone has this id or ending; else the ending itself.
+
+    Of those that the viewer reaches.
 
     Raises:
         InvalidInput: several ids have this ending, or no id can.
     """
-    if tx.get(SessionRow, require_id("session_id", ending)) is not None:
-        return ending
-    query = select(SessionRow.id).where(_ends_with(SessionRow.id, ending))
-    return _only_match(tx, query, ending, "sessions")
+    return _full_id(tx, viewer, SESSIONS.table, require_id("session_id", ending), "sessions")
 
 
-def full_requirement_id(tx: Session, ending: str, *, name: str = "requirement_id") -> str:
+def full_requirement_id(
+    tx: Session, viewer: Viewer, ending: str, *, name: str = "requirement_id"
+) -> str:
     """Return the id of the requirement that alone has this id or ending; else the ending.
+
+    Of those that the viewer reaches.
 
     Raises:
         InvalidInput: several ids have this ending, or no id can; `name` says whose it is.
     """
-    if tx.get(RequirementRow, require_id(name, ending)) is not None:
+    return _full_id(tx, viewer, REQUIREMENTS.table, require_id(name, ending), "requirements")
+
+
+def _full_id(tx: Session, viewer: Viewer, table: Table, ending: str, things: str) -> str:
+    reached = sql_select(table.c.id).where(*visible(viewer, table))
+    is_whole = execute(tx, reached.where(table.c.id == ending)).first() is not None
+    if is_whole or len(ending.removeprefix("…")) < SHORTEST_ENDING:
         return ending
-    query = select(RequirementRow.id).where(_ends_with(RequirementRow.id, ending))
-    return _only_match(tx, query, ending, "requirements")
-
-
-def _ends_with(column: str, ending: str) -> ColumnElement[bool]:
-    return col(column).endswith(ending.removeprefix("…"), autoescape=True)
-
-
-def _only_match(tx: Session, query: SelectOfScalar[str], ending: str, things: str) -> str:
-    if len(ending.removeprefix("…")) < SHORTEST_ENDING:
-        return ending
-    matches = list(tx.exec(query.limit(2)))
+    ends_so = table.c.id.endswith(ending.removeprefix("…"), autoescape=True)
+    matches: list[str] = list(execute(tx, reached.where(ends_so).limit(2)).scalars())
     if len(matches) > 1:
         message = (
             f"Several {things} have an id that ends with {ending!r}, such as {matches[0]!r} and "
@@ -193,18 +194,6 @@ def _only_match(tx: Session, query: SelectOfScalar[str], ending: str, things: st
         )
         raise InvalidInput(message)
     return matches[0] if matches else ending
-
-
-def _visible(
-    viewer: Viewer, owner: str | None, component_id: str | None = None
-) -> list[ColumnElement[bool]]:
-    """Return the conditions of what a viewer may see, on the columns of a listing."""
-    conditions: list[ColumnElement[bool]] = []
-    if not viewer.is_operator:
-        conditions.append(col(owner).is_not_distinct_from(viewer.user_id))
-    if viewer.component_id is not None and component_id is not None:
-        conditions.append(col(component_id) == viewer.component_id)
-    return conditions
 
 
 def _one_more(tx: Session, query: SelectOfScalar[Item], limit: int) -> list[Item]:

@@ -92,6 +92,7 @@ def _requirement(
         id=row.id,
         run_id=row.run_id,
         session_id=row.session_id,
+        tenant=row.tenant,
         user_id=row.user_id,
         kind=RequirementKind(row.kind),
         status=RequirementStatus(row.status),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import cast
+from typing import TypeVar, cast
 
 from pydantic import JsonValue
 from sqlalchemy import bindparam
@@ -28,6 +28,7 @@ from kern.db.engine.typed_tables import (
 from kern.db.reading import files, run_trees, step_progress
 from kern.db.reading.requirement_outputs import requirements_of
 from kern.db.reading.run_timing import spent
+from kern.db.reading.visibility import no_requirement, no_run
 from kern.errors import NotFound
 from kern.process.clock import utc_now
 from kern.run import (
@@ -67,6 +68,7 @@ _REQUIREMENTS = (
     .order_by(_requirements.c.id)
 )
 KEY_LENGTH = 40
+RunT = TypeVar("RunT", bound=RunRecord)
 _messages = MESSAGES.table
 _MESSAGES = (
     _messages.select()
@@ -111,27 +113,28 @@ def find_run(tx: Session, run_id: str, viewer: Viewer) -> RunRecord:
         NotFound: there is no such run.
         NotAllowed: it belongs to somebody else.
     """
-    row = run_row(tx, run_id)
-    if row is None:
-        raise no_run(run_id)
-    check(tx, viewer, f"Run {run_id!r}", row)
-    return row
+    return check(tx, viewer, run_row(tx, run_id), no_run(run_id), f"Run {run_id!r}")
 
 
-def check(tx: Session, viewer: Viewer, subject: str, run: RunRecord) -> None:
-    """Check that a viewer may see a run, or something in it.
+def check(tx: Session, viewer: Viewer, run: RunT | None, missing: NotFound, subject: str) -> RunT:
+    """Return a run in which a viewer may see something: the `subject`.
 
     A child run is reached through its own component and through that of its session.
 
     Raises:
+        NotFound: `missing`, if there is no run, or it belongs to another tenant.
         NotAllowed: it belongs to somebody else.
         InvalidInput: it belongs to another component.
     """
-    component_id = run.component_id
-    if run.parent_run_id is not None and viewer.component_id not in (None, component_id):
+    component_id = None if run is None else run.component_id
+    if (
+        run is not None
+        and run.parent_run_id is not None
+        and viewer.component_id not in (None, component_id)
+    ):
         session = session_row(tx, run.session_id)
         component_id = component_id if session is None else session.component_id
-    viewer.check(subject, run.user_id, component_id)
+    return viewer.check(run, missing, subject=subject, component_id=component_id)
 
 
 def run_row(tx: Session, run_id: str) -> RunRecord | None:
@@ -150,19 +153,6 @@ def session_row(tx: Session, session_id: str) -> SessionRecord | None:
     return next(rows(tx, SESSIONS, _SESSION, session_id=session_id), None)
 
 
-def no_run(run_id: str) -> NotFound:
-    """Return the error for an id that names no run."""
-    return NotFound(f"There is no run with the id {run_id!r}. `kern runs` lists those there are.")
-
-
-def no_requirement(requirement_id: str) -> NotFound:
-    """Return the error for an id that names no requirement."""
-    return NotFound(
-        f"There is no requirement with the id {requirement_id!r}. `kern pending` lists those that "
-        "wait."
-    )
-
-
 def summary_of(run: RunRecord) -> RunOutput:
     """Build a run's output from its own row alone."""
     error = None
@@ -172,6 +162,7 @@ def summary_of(run: RunRecord) -> RunOutput:
     return RunOutput(
         run_id=run.id,
         session_id=run.session_id,
+        tenant=run.tenant,
         user_id=run.user_id,
         parent_run_id=run.parent_run_id,
         component_id=run.component_id,
@@ -261,10 +252,8 @@ def find_requirement(tx: Session, requirement_id: str, viewer: Viewer) -> Requir
         NotAllowed: it belongs to somebody else's run.
     """
     row = tx.get(RequirementRow, requirement_id)
-    if row is None:
-        raise no_requirement(requirement_id)
-    viewer.check(f"Requirement {requirement_id!r}", row.user_id)
-    return row
+    missing, subject = no_requirement(requirement_id), f"Requirement {requirement_id!r}"
+    return viewer.check(row, missing, subject=subject)
 
 
 def effective_arguments(call: ToolCallRecord) -> dict[str, JsonValue]:

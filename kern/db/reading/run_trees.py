@@ -1,6 +1,6 @@
 """Reads trees of runs: a run and its descendants."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, select
@@ -10,6 +10,7 @@ from kern.contracts.viewer import Viewer
 from kern.db.engine.plain_rows import execute, rows
 from kern.db.engine.records import RequirementRecord, RunRecord
 from kern.db.engine.typed_tables import REQUIREMENTS, RUNS
+from kern.db.reading.visibility import no_requirement
 from kern.values.states import FINAL_RUN_STATUSES
 
 _runs, _requirements = (RUNS.table, REQUIREMENTS.table)
@@ -36,6 +37,7 @@ _REQUIREMENTS_OF_TREE = (
 _RUNS_OF = (
     select(
         _requirements.c.id.label("requirement_id"),
+        _requirements.c.tenant,
         _requirements.c.user_id,
         _runs.c.id,
         _runs.c.ancestors,
@@ -67,15 +69,21 @@ def is_within(run: RunRecord, tree: str) -> bool:
     return run.id == tree or tree in run.ancestors
 
 
-def runs_of_requirements(tx: Session, requirement_ids: Sequence[str], viewer: Viewer) -> list[str]:
-    """Return the ids of the runs that have these requirements, each behind its ancestors.
+def runs_of_requirements(tx: Session, viewers: Mapping[str, Viewer]) -> list[str]:
+    """Return the ids of the runs that have requirements, each behind its ancestors.
+
+    Args:
+        tx: The transaction.
+        viewers: Who asks, by the id of the requirement.
 
     Raises:
+        NotFound: one of them belongs to another tenant.
         NotAllowed: one of them belongs to somebody else.
     """
     ids: dict[str, None] = {}
-    for row in execute(tx, _RUNS_OF, ids=list(requirement_ids)):
-        viewer.check(f"Requirement {row.requirement_id!r}", row.user_id)
+    for row in execute(tx, _RUNS_OF, ids=list(viewers)):
+        missing, subject = no_requirement(row.requirement_id), f"Requirement {row.requirement_id!r}"
+        viewers[row.requirement_id].check(row, missing, subject=subject)
         ids.update(dict.fromkeys([*row.ancestors, row.id]))
     return list(ids)
 

@@ -30,11 +30,10 @@ def find_session(tx: Session, session_id: str, viewer: Viewer) -> SessionRecord:
 
 def check_session(row: SessionT | None, session_id: str, viewer: Viewer) -> SessionT:
     """Return a session's row if the viewer may see it. Raises as `find_session`."""
-    if row is None:
-        message = (
-            f"There is no session with the id {session_id!r}. `kern sessions list` lists those "
-            "there are."
-        )
-        raise NotFound(message)
-    viewer.check(f"Session {session_id!r}", row.user_id, row.component_id)
-    return row
+    missing = NotFound(
+        f"There is no session with the id {session_id!r}. `kern sessions list` lists those there "
+        "are."
+    )
+    component_id = None if row is None else row.component_id
+    subject = f"Session {session_id!r}"
+    return viewer.check(row, missing, subject=subject, component_id=component_id)

@@ -17,7 +17,7 @@ from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.reading import files
 from kern.db.reading.run_outputs import run_row
 from kern.db.runs import lifecycle, policies, session_queue
-from kern.db.runs.deleted import is_deleted
+from kern.db.runs.deleted import tenant_of_deleted
 from kern.db.runs.session_state import change_state
 from kern.errors import Conflict
 from kern.media import Attachment
@@ -25,6 +25,7 @@ from kern.pipeline.strictness import DeclaredPolicy
 from kern.session_state import changes_of
 from kern.values.canonical import canonical_json
 from kern.values.principals import Principal
+from kern.values.tenants import DEFAULT_TENANT
 
 # The next number of a session that has one run.
 _SECOND = 2
@@ -42,25 +43,25 @@ def accept(
     attachments: Sequence[Attachment] = (),
     worker_policy: DeclaredPolicy | None = None,
     requester: Principal | None = None,
+    tenant: str = DEFAULT_TENANT,
 ) -> Delivery | None:
     """Insert a run with what came with its input, and what starts it.
 
-    `worker_policy` is the policy of the accepting process, which is pinned on the run.
+    `worker_policy`, that of the accepting process, is pinned on the run; it is in the `tenant`.
     None when the same run was accepted before, or waits for another run of its session.
 
     Raises:
         NotAllowed: the session belongs to somebody else.
         InvalidInput: the session belongs to another component.
-        Conflict: the run's id is taken by another run, or by one that was deleted.
+        Conflict: the run's id was used before, or it or the session's is taken in another tenant.
         SessionBusy: another run of the session is active, and the request wants no queue.
     """
     # Even for a generated id: the acknowledgement of the commit may have been lost.
     if (existing := run_row(tx, run_id)) is not None:
-        _same_run(tx, existing, request, attachments)
+        _same_run(tx, existing, request, attachments, tenant)
         return None
-    if request.run_id is not None:
-        _not_deleted(tx, run_id)
-    session = _session(tx, request, session_id, initial_state, now)
+    _check_not_deleted(tx, request.run_id, tenant)
+    session = _session(tx, request, session_id, initial_state, now, tenant=tenant)
     is_queued = session.next_number != _SECOND and session_queue.has_to_wait(
         tx, session_id, run_id, request.on_busy
     )
@@ -68,6 +69,7 @@ def accept(
         RUNS,
         id=run_id,
         session_id=session.id,
+        tenant=session.tenant,
         user_id=session.user_id,
         requester=_stored(requester),
         component_id=request.component_id,
@@ -76,7 +78,7 @@ def accept(
         is_queued=is_queued,
         last_event=1,
         is_streamed=request.stream,
-        policy=None if worker_policy is None else policies.store(tx, worker_policy, now),
+        policy=None if worker_policy is None else policies.store(tx, worker_policy, now, tenant),
         shape=_shape(worker_policy, request.component_id),
         input=request.input,
         dependencies=request.dependencies,
@@ -93,7 +95,7 @@ def accept(
         position=0,
         role="user",
         content=request.input,
-        files=files.store(tx, session.id, attachments, now),
+        files=files.store(tx, session, attachments, now),
         created_at=now,
     )
     append(tx, run, "run_accepted", now, number=run.number, queued=is_queued)
@@ -112,18 +114,26 @@ def _session(
     session_id: str,
     initial_state: dict[str, JsonValue],
     now: datetime,
+    *,
+    tenant: str,
 ) -> SessionRecord:
     """Return the run's session, with the run's number taken: the next one is one higher."""
     # An id that was generated for this run is known to nobody else.
     session = None if request.session_id is None else session_queue.lock_session(tx, session_id)
     if session is not None:
-        viewer = Viewer(request.user_id, component_id=request.component_id)
-        viewer.check(f"Session {session_id!r}", session.user_id, session.component_id)
+        viewer = Viewer(request.user_id, component_id=request.component_id, tenant=tenant)
+        viewer.check(
+            session,
+            _taken("session_id", session_id),
+            subject=f"Session {session_id!r}",
+            component_id=session.component_id,
+        )
         session.next_number, session.updated_at = session.next_number + 1, now
         return session
     session = new_row(
         SESSIONS,
         id=session_id,
+        tenant=tenant,
         user_id=request.user_id,
         component_id=request.component_id,
         state=initial_state,
@@ -143,9 +153,14 @@ def _shape(worker_policy: DeclaredPolicy | None, component_id: str) -> str | Non
 
 
 def _same_run(
-    tx: Session, existing: RunRecord, request: RunRequest, attachments: Sequence[Attachment]
+    tx: Session,
+    existing: RunRecord,
+    request: RunRequest,
+    attachments: Sequence[Attachment],
+    tenant: str,
 ) -> None:
-    Viewer(request.user_id).check(f"Run {existing.id!r}", existing.user_id)
+    taken = _taken("run_id", existing.id)
+    Viewer(request.user_id, tenant=tenant).check(existing, taken, subject=f"Run {existing.id!r}")
     same_session = request.session_id in (None, existing.session_id)
     same_input = (existing.input, existing.component_id) == (request.input, request.component_id)
     same_files = same_session and same_input and files.matches(tx, existing.id, attachments)
@@ -177,11 +192,23 @@ def _extras_of_request(request: RunRequest) -> str:
     return canonical_json([changes, request.metadata, request.dependencies])
 
 
-def _not_deleted(tx: Session, run_id: str) -> None:
-    """Refuse an id whose run was deleted: the request may be a late repetition."""
-    if is_deleted(tx, run_id):
-        message = (
-            f"The run id {run_id!r} was used by a run that was deleted with its session. Use a new "
-            "run_id, or none."
-        )
-        raise Conflict(message)
+def _taken(name: str, value: str) -> Conflict:
+    """Return the error for an id that another tenant has: whose it is, is nobody else's affair."""
+    return Conflict(f"The {name} {value!r} is taken. Choose another {name}, or leave it out.")
+
+
+def _check_not_deleted(tx: Session, run_id: str | None, tenant: str) -> None:
+    """Refuse an id whose run was deleted: the request may be a late repetition.
+
+    Without an id of its own, a run has one that is new.
+    """
+    deleted_tenant = None if run_id is None else tenant_of_deleted(tx, run_id)
+    if run_id is None or deleted_tenant is None:
+        return
+    if deleted_tenant != tenant:
+        raise _taken("run_id", run_id)
+    message = (
+        f"The run id {run_id!r} was used by a run that was deleted with its session. Use a new "
+        "run_id, or none."
+    )
+    raise Conflict(message)

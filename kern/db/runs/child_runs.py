@@ -18,8 +18,8 @@ from kern.db.engine.records import RunRecord, ToolCallRecord
 from kern.db.engine.typed_tables import MESSAGES, RUNS
 from kern.db.engine.unit_of_work import hold_all
 from kern.db.journal.events import append
-from kern.db.reading.run_outputs import no_run
 from kern.db.reading.run_trees import has_ended, path_of, root_of
+from kern.db.reading.visibility import no_run
 from kern.db.runs import policies, session_queue
 from kern.values.ids import new_id
 from kern.values.states import RunStatus
@@ -49,8 +49,8 @@ _FILES = select(_messages.c.files).where(
 def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime) -> str:
     """Insert a child of a run that this transaction holds and that has not ended; return its id.
 
-    It has the session, the owner, the requester, the dependencies and the policy of its parent,
-    whose workflow starts it.
+    It has the session, the tenant, the owner, the requester, the dependencies and the policy of its
+    parent, whose workflow starts it.
     """
     session = session_queue.lock_session(tx, parent.session_id)
     if session is None:
@@ -65,6 +65,7 @@ def accept_child(tx: Session, parent: RunRecord, child: NewChild, now: datetime)
         root_run_id=root_of(parent),
         ancestors=[*parent.ancestors, parent.id],
         path=[*path_of(parent), *child.where, child.label],
+        tenant=parent.tenant,
         user_id=parent.user_id,
         requester=parent.requester,
         component_id=child.component_id,

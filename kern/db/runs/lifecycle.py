@@ -17,7 +17,8 @@ from kern.db.journal import outbox
 from kern.db.journal.events import record
 from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.reading import run_timing
-from kern.db.reading.run_outputs import check, no_run
+from kern.db.reading.run_outputs import check
+from kern.db.reading.visibility import no_run
 from kern.db.runs import child_runs, session_queue, step_waits, unexecuted
 from kern.errors import RunEnded
 from kern.models.base import Usage
@@ -192,8 +193,7 @@ def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery 
         NotAllowed: it belongs to somebody else.
         RunEnded: it has ended otherwise.
     """
-    run = lock(tx, run_id)
-    check(tx, viewer, f"Run {run_id!r}", run)
+    run = check(tx, viewer, lock(tx, run_id), no_run(run_id), f"Run {run_id!r}")
     if run.status == RunStatus.cancelled.value:
         return outbox.find_of_run(tx, run_id, DeliveryKind.cancel)
     if RunStatus(run.status).is_final:

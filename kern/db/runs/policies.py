@@ -18,42 +18,50 @@ from kern.db.engine.typed_tables import POLICIES
 from kern.db.runs.frames import store_shape
 from kern.errors import NotFound
 from kern.pipeline.strictness import DeclaredPolicy
+from kern.values.tenants import DEFAULT_TENANT
 
 _policies = POLICIES.table
-_POLICY = select(_policies.c.policy).where(_policies.c.digest == bindparam("digest"))
-_HAS_POLICY = select(_policies.c.digest).where(_policies.c.digest == bindparam("digest"))
+_POLICY = select(_policies.c.policy).where(_policies.c.digest == bindparam("digest")).limit(1)
+_HAS_POLICY = select(_policies.c.digest).where(
+    _policies.c.digest == bindparam("digest"), _policies.c.tenant == bindparam("tenant")
+)
 
 _MOST_REMEMBERED = 4096
-# The digests that each database is known to have, by its engine.
-_stored: WeakKeyDictionary[object, set[str]] = WeakKeyDictionary()
+# The tenants and digests that each database is known to have, by its engine.
+_stored: WeakKeyDictionary[object, set[tuple[str, str]]] = WeakKeyDictionary()
 
 
-def store(tx: Session, worker_policy: DeclaredPolicy, now: datetime) -> str:
-    """Store a policy with its shapes, unless the database has it; return its digest."""
+def store(
+    tx: Session, worker_policy: DeclaredPolicy, now: datetime, tenant: str = DEFAULT_TENANT
+) -> str:
+    """Store a policy with its shapes, unless the tenant has it; return its digest."""
     policy_digest = worker_policy.policy.digest
     digests = _stored.setdefault(tx.get_bind(), set())
-    if policy_digest in digests:
+    if (tenant, policy_digest) in digests:
         return policy_digest
-    if execute(tx, _HAS_POLICY, digest=policy_digest).first() is None:
+    if execute(tx, _HAS_POLICY, digest=policy_digest, tenant=tenant).first() is None:
         for shape in worker_policy.shapes:
             store_shape(tx, shape, now)
         add(
             tx,
             POLICIES,
             digest=policy_digest,
+            tenant=tenant,
             version=worker_policy.policy.version,
             policy=worker_policy.policy.pinned,
             created_at=now,
         )
-    event.listen(tx, "after_commit", lambda _: _remember(digests, policy_digest), once=True)
+    event.listen(
+        tx, "after_commit", lambda _: _remember(digests, (tenant, policy_digest)), once=True
+    )
     return policy_digest
 
 
-def _remember(digests: set[str], policy_digest: str) -> None:
+def _remember(digests: set[tuple[str, str]], stored: tuple[str, str]) -> None:
     # Agents that are made per request may each have a policy of its own.
     if len(digests) >= _MOST_REMEMBERED:
         digests.clear()
-    digests.add(policy_digest)
+    digests.add(stored)
 
 
 def note_executing(
@@ -66,18 +74,18 @@ def note_executing(
     if worker_policy is None:
         return
     if run.policy is None:
-        run.policy = store(tx, worker_policy, now)
+        run.policy = store(tx, worker_policy, now, run.tenant)
     present = worker_policy.policy
     if present.digest != run.policy:
         pinned = component_policy(tx, run.policy, run.component_id)
         if pinned != present.components.get(run.component_id):
-            run.executed_policy = store(tx, worker_policy, now)
+            run.executed_policy = store(tx, worker_policy, now, run.tenant)
             return
     run.executed_policy = None
 
 
 def read(tx: Session, policy_digest: str | None) -> Policy | None:
-    """Return the policy of a digest; None for none.
+    """Return the policy of a digest, which is the same in every tenant; None for none.
 
     Raises:
         NotFound: there is no such policy.

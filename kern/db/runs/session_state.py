@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from kern.db.engine.mutable_rows import MutableRun
 from kern.db.journal.events import record
-from kern.db.reading.run_outputs import no_run
+from kern.db.reading.visibility import no_run
 from kern.db.runs.session_queue import lock_session
 from kern.errors import InvalidInput
 from kern.session_state import StateChange, StateEditor, overwrites

@@ -46,8 +46,8 @@ _LOCK_RUNS = (
     .with_for_update()
 )
 _REMEMBER = _deleted.insert().from_select(
-    ["id", "deleted_at"],
-    select(_runs.c.id, bindparam("now", type_=UtcDateTime)).where(
+    ["id", "tenant", "deleted_at"],
+    select(_runs.c.id, _runs.c.tenant, bindparam("now", type_=UtcDateTime)).where(
         _runs.c.session_id == bindparam("session_id")
     ),
 )

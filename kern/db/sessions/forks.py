@@ -73,6 +73,7 @@ def fork(
     row = new_row(
         SESSIONS,
         id=fork_id,
+        tenant=source.tenant,
         user_id=source.user_id,
         component_id=source.component_id,
         name=source.name,

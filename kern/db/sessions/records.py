@@ -18,6 +18,7 @@ from kern.db.engine.records import MessageRecord, SessionRecord
 from kern.db.engine.typed_tables import MESSAGES, RUNS, SESSIONS
 from kern.db.reading.run_outputs import messages_of, summary_of
 from kern.db.reading.sessions import check_session, find_session
+from kern.db.reading.visibility import visible
 from kern.db.runs import session_queue
 from kern.errors import InvalidInput
 from kern.run import Message, RunOutput
@@ -61,7 +62,7 @@ def page(
 
     Args:
         tx: The transaction.
-        viewer: Whose sessions; an operator sees all, or those of `user_id`.
+        viewer: Whose sessions; an operator sees all of their tenant, or those of `user_id`.
         limit: How many at most.
         cursor: Where the page before ended.
         user_id: A filter for operators.
@@ -70,13 +71,9 @@ def page(
         InvalidInput: the limit or the cursor makes no sense.
     """
     require_count("limit", limit, most=LONGEST_PAGE)
-    query = _sessions.select()
-    if not viewer.is_operator:
-        query = query.where(_sessions.c.user_id.is_not_distinct_from(viewer.user_id))
-    elif user_id is not None:
+    query = _sessions.select().where(*visible(viewer, _sessions))
+    if viewer.is_operator and user_id is not None:
         query = query.where(_sessions.c.user_id == require_id("user_id", user_id))
-    if viewer.component_id is not None:
-        query = query.where(_sessions.c.component_id == viewer.component_id)
     if cursor is not None:
         last = cursors.decode(cursor)
         place = tuple_(literal(last.at, UtcDateTime), literal(last.id))
@@ -189,6 +186,7 @@ def session_of(row: SessionRecord) -> SessionOutput:
     """Build a session's output."""
     return SessionOutput(
         session_id=row.id,
+        tenant=row.tenant,
         user_id=row.user_id,
         component_id=row.component_id,
         name=row.name,

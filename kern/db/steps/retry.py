@@ -21,6 +21,7 @@ from kern.db.journal import outbox
 from kern.db.journal.events import record
 from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.reading.run_outputs import check, run_row
+from kern.db.reading.visibility import no_run
 from kern.db.runs import lifecycle, session_queue
 from kern.db.runs.frames import StoredFrames
 from kern.db.steps import execution
@@ -80,8 +81,7 @@ def retry(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery |
         NotAllowed: it belongs to somebody else.
         Conflict: it has not failed, or is a part of another run.
     """
-    run = lifecycle.lock(tx, run_id)
-    check(tx, viewer, f"Run {run_id!r}", run)
+    run = check(tx, viewer, lifecycle.lock(tx, run_id), no_run(run_id), f"Run {run_id!r}")
     if run.retries and execute(tx, _RETRIED, run_id=run_id, now=now).first() is not None:
         # The acknowledgement of the commit was lost, so this is a repetition.
         return outbox.find_of_run(tx, run_id, DeliveryKind.reopen)

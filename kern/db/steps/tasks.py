@@ -18,6 +18,7 @@ class Facts:
     component_id: str
     run_id: str
     session_id: str
+    tenant: str
     user_id: str | None
     input: str
     state: dict[str, JsonValue] = field(default_factory=dict)

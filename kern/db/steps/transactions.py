@@ -301,6 +301,7 @@ def _facts(frames: StoredFrames) -> Facts:
         component_id=run.component_id,
         run_id=run.id,
         session_id=run.session_id,
+        tenant=run.tenant,
         user_id=run.user_id,
         input=run.input,
         state=session_state(frames.tx, run.session_id),

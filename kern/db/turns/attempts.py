@@ -53,6 +53,7 @@ class Execution:
     arguments: dict[str, JsonValue]
     run_id: str
     session_id: str
+    tenant: str
     user_id: str | None
     tool_call_id: str
     idempotency_key: str

@@ -379,6 +379,7 @@ def _execution_of(tx: Session, run: MutableRun, call: ToolCallRecord) -> Executi
         arguments=effective_arguments(call),
         run_id=run.id,
         session_id=run.session_id,
+        tenant=run.tenant,
         user_id=run.user_id,
         tool_call_id=call.id,
         idempotency_key=effective_key(call),

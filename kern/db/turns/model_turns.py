@@ -25,12 +25,12 @@ from kern.db.reading.run_outputs import (
     effective_arguments,
     message_rows,
     messages_of,
-    no_run,
     run_row,
     session_row,
     tool_executions,
 )
 from kern.db.reading.run_trees import path_of, root_of
+from kern.db.reading.visibility import no_run
 from kern.db.runs import child_runs, lifecycle, policies
 from kern.db.runs.idempotency import new_key
 from kern.models.base import ModelResponse
@@ -240,6 +240,7 @@ def open_requirement(
         root_run_id=root_of(run),
         path=[*path_of(run), *(question.where or [call.name])],
         session_id=run.session_id,
+        tenant=run.tenant,
         user_id=run.user_id,
         tool_call_id=call.id,
         kind=question.kind.value,

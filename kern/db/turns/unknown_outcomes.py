@@ -28,7 +28,7 @@ from kern.db.turns import external_reports
 from kern.db.turns.model_turns import open_requirement
 from kern.db.turns.outcome_questions import outcome_question
 from kern.values.attempts import UnknownAttempt, UnknownReason
-from kern.values.principals import KERN
+from kern.values.principals import KERN, principal_of
 from kern.values.states import (
     RequirementKind,
     RequirementStatus,
@@ -101,7 +101,12 @@ def answer(
     It locks the end of the tree's chain of decisions, so it comes last in its transaction.
     """
     decision = NewDecision(
-        verdict=verdict, actor=KERN, note=note, digest=question.digest, given=result
+        verdict=verdict,
+        actor=KERN,
+        note=note,
+        digest=question.digest,
+        given=result,
+        principal=principal_of(KERN, question.tenant),
     )
     close(question, RequirementStatus.resolved, decision, now)
     record(

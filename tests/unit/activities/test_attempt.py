@@ -25,6 +25,7 @@ def execution(call_id: str = "call") -> Execution:
         name="pay",
         arguments={},
         run_id="run",
+        tenant="",
         session_id="session",
         user_id=None,
         tool_call_id=call_id,

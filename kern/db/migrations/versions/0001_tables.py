@@ -86,6 +86,7 @@ def upgrade() -> None:
     op.create_table(
         "kern_deleted_runs",
         sa.Column("id", sa.String(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name="kern_deleted_runs_pkey"),
     )
@@ -108,10 +109,11 @@ def upgrade() -> None:
     op.create_table(
         "kern_policies",
         sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("policy", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("digest", name="kern_policies_pkey"),
+        sa.PrimaryKeyConstraint("digest", "tenant", name="kern_policies_pkey"),
     )
     op.create_table(
         "kern_workers",
@@ -129,6 +131,7 @@ def upgrade() -> None:
     op.create_table(
         "kern_sessions",
         sa.Column("id", sa.String(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=False),
         sa.Column("user_id", sa.String(), nullable=True),
         sa.Column("component_id", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=True),
@@ -145,7 +148,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="kern_sessions_pkey"),
     )
     op.create_index("kern_sessions_by_time", "kern_sessions", ["updated_at", "id"])
-    op.create_index("kern_sessions_by_user_id", "kern_sessions", ["user_id"])
+    op.create_index("kern_sessions_of_tenant", "kern_sessions", ["tenant", "updated_at", "id"])
+    op.create_index(
+        "kern_sessions_of_tenant_user", "kern_sessions", ["tenant", "user_id", "updated_at", "id"]
+    )
     op.create_index("kern_sessions_of_user", "kern_sessions", ["user_id", "updated_at", "id"])
     op.create_table(
         "kern_shapes",
@@ -158,6 +164,7 @@ def upgrade() -> None:
         "kern_files",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("session_id", sa.String(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("media_type", sa.String(), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
@@ -192,6 +199,7 @@ def upgrade() -> None:
         sa.Column("ancestors", sa.Text(), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("forked_from", sa.String(), nullable=True),
+        sa.Column("tenant", sa.String(), nullable=False),
         sa.Column("user_id", sa.String(), nullable=True),
         sa.Column("requester", sa.Text(), nullable=True),
         sa.Column("component_id", sa.String(), nullable=False),
@@ -243,6 +251,7 @@ def upgrade() -> None:
     op.create_index("kern_runs_by_status", "kern_runs", ["status", "updated_at"])
     op.create_index("kern_runs_by_time", "kern_runs", ["created_at", "id"])
     op.create_index("kern_runs_of_session", "kern_runs", ["session_id", "status", "number"])
+    op.create_index("kern_runs_of_tenant", "kern_runs", ["tenant", "created_at", "id"])
     op.create_table(
         "kern_events",
         sa.Column("run_id", sa.String(), nullable=False),
@@ -371,6 +380,7 @@ def upgrade() -> None:
         sa.Column("root_run_id", sa.String(), nullable=True),
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("session_id", sa.String(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=False),
         sa.Column("user_id", sa.String(), nullable=True),
         sa.Column("tool_call_id", sa.String(), nullable=True),
         sa.Column("kind", sa.String(), nullable=False),
@@ -410,6 +420,11 @@ def upgrade() -> None:
     op.create_index("kern_requirements_by_root_run_id", "kern_requirements", ["root_run_id"])
     op.create_index("kern_requirements_by_run_id", "kern_requirements", ["run_id"])
     op.create_index("kern_requirements_by_status", "kern_requirements", ["status", "created_at"])
+    op.create_index(
+        "kern_requirements_of_tenant",
+        "kern_requirements",
+        ["tenant", "status", "created_at", "id"],
+    )
     op.create_index("kern_requirements_by_tool_call_id", "kern_requirements", ["tool_call_id"])
 
     op.bulk_insert(
