@@ -9,7 +9,7 @@ from kern.client.cli.access import perform
 from kern.client.cli.printing import count, say, say_json
 from kern.client.service.service import Service
 from kern.contracts.reports import AuditReport
-from kern.contracts.viewer import OPERATOR
+from kern.contracts.viewer import present_operator
 from kern.errors import InvalidInput
 
 
@@ -19,7 +19,7 @@ def verify_log(run_id: str | None, head: str | None, *, as_json: bool) -> None:
     Raises:
         AuditBroken: it does not verify; the message names the first decision or seal that does not.
     """
-    report = perform(lambda service: service.audit.verify(OPERATOR, run_id, head))
+    report = perform(lambda service: service.audit.verify(present_operator(), run_id, head))
     if as_json:
         say_json({**report.model_dump(mode="json"), "verified": True})
         return
@@ -72,7 +72,9 @@ def export_log(run_id: str | None, out: Path | None, *, with_text: bool) -> None
 
 
 async def _write(service: Service, run_id: str | None, file: TextIO, *, with_text: bool) -> int:
-    lines: AsyncGenerator[str] = service.audit.export(OPERATOR, run_id, with_text=with_text)
+    lines: AsyncGenerator[str] = service.audit.export(
+        present_operator(), run_id, with_text=with_text
+    )
     number = 0
     async for line in lines:
         file.write(line + "\n")

@@ -12,6 +12,7 @@ from kern.client.cli.options import (
     Limit,
     Note,
     RequirementId,
+    Tenant,
     UserFilter,
 )
 from kern.values.states import RequirementKind
@@ -66,6 +67,7 @@ def pending(
     kind: Annotated[RequirementKind | None, typer.Option(help="Only of this kind.")] = None,
     limit: Limit = 50,
     after: After = None,
+    _tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
     """List what waits for a person, the oldest first."""
@@ -85,6 +87,7 @@ def approve(
     digest: Digest = None,
     note: Note = None,
     by: By = None,
+    _tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
     """Approve a call, as it stands or with other arguments.
@@ -98,7 +101,11 @@ def approve(
 
 
 def reject(
-    requirement_id: RequirementId, note: Note = None, by: By = None, as_json: AsJson = False
+    requirement_id: RequirementId,
+    note: Note = None,
+    by: By = None,
+    _tenant: Tenant = None,
+    as_json: AsJson = False,
 ) -> None:
     """Reject a requirement.
 
@@ -130,6 +137,7 @@ def answer(
     digest: Digest = None,
     note: Note = None,
     by: By = None,
+    _tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
     """Give what was asked for: values, choices, a result, or what became of a call.
@@ -156,7 +164,11 @@ def answer(
 
 
 def withdraw(
-    requirement_id: RequirementId, note: Note = None, by: By = None, as_json: AsJson = False
+    requirement_id: RequirementId,
+    note: Note = None,
+    by: By = None,
+    _tenant: Tenant = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take back your own approval, as long as the call has not begun.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kern.client.cli.options import After, AsJson, Limit, RunId, UserFilter
+from kern.client.cli.options import After, AsJson, Limit, RunId, Tenant, UserFilter
 from kern.values.states import RunStatus
 
 _PANEL = "Runs"
@@ -86,6 +86,7 @@ def run(
     no_prompt: Annotated[
         bool, typer.Option("--no-prompt", help="Do not ask for decisions, as off a terminal.")
     ] = False,
+    _tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> int:
     """Run an agent until it has answered, and ask for the decisions that it waits for.
@@ -114,6 +115,7 @@ def runs(
     ] = None,
     limit: Limit = 20,
     after: After = None,
+    _tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
     """List runs, the latest first."""
@@ -124,7 +126,7 @@ def runs(
     )
 
 
-def show(run_id: RunId, as_json: AsJson = False) -> None:
+def show(run_id: RunId, _tenant: Tenant = None, as_json: AsJson = False) -> None:
     """Show what happened in a run: its turns, calls, decisions and cost."""
     from kern.client.cli.show import print_report
 
@@ -139,6 +141,7 @@ def events(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Follow until the run pauses or ends.")
     ] = False,
+    _tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
     """List what happened in a run, with the text of each turn; --json prints one object a line."""
@@ -147,14 +150,14 @@ def events(
     print_events(run_id, after=after, follow=follow, as_json=as_json)
 
 
-def retry(run_id: RunId, as_json: AsJson = False) -> None:
+def retry(run_id: RunId, _tenant: Tenant = None, as_json: AsJson = False) -> None:
     """Continue a workflow's run where it failed, without repeating what has ended."""
     from kern.client.cli.deciding import retry_run
 
     retry_run(run_id, as_json=as_json)
 
 
-def cancel(run_id: RunId, as_json: AsJson = False) -> None:
+def cancel(run_id: RunId, _tenant: Tenant = None, as_json: AsJson = False) -> None:
     """Cancel a run: nothing new begins in it."""
     from kern.client.cli.deciding import cancel_run
 

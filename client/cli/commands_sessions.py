@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kern.client.cli.options import AsJson, Limit, UserFilter
+from kern.client.cli.options import AsJson, Limit, Tenant, UserFilter
 
 _PANEL = "Runs"
 
@@ -31,6 +31,7 @@ def list_sessions(
         str | None,
         typer.Option("--after", metavar="CURSOR", help="Continue after the page that ended here."),
     ] = None,
+    _tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
     """List sessions, the latest first."""
@@ -39,7 +40,9 @@ def list_sessions(
     print_sessions(user=user, limit=limit, after=after, as_json=as_json)
 
 
-def show(session_id: SessionId, limit: Limit = 20, as_json: AsJson = False) -> None:
+def show(
+    session_id: SessionId, limit: Limit = 20, _tenant: Tenant = None, as_json: AsJson = False
+) -> None:
     """Show a session: its owner, state, what it used, and its last runs."""
     from kern.client.cli.sessions import print_session
 
@@ -49,6 +52,7 @@ def show(session_id: SessionId, limit: Limit = 20, as_json: AsJson = False) -> N
 def rename(
     session_id: SessionId,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What people call it.")],
+    _tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
     """Give a session a name."""
@@ -60,6 +64,7 @@ def rename(
 def delete(
     session_id: SessionId,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; needed off a terminal.")] = False,
+    _tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
     """Delete a session with its runs and messages; active and paused runs are cancelled.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kern.client.cli.options import App, AsJson, HealthHost, HealthPort
+from kern.client.cli.options import App, AsJson, HealthHost, HealthPort, Tenant
 
 _PANEL = "Operation"
 
@@ -60,6 +60,7 @@ def verify(
     head: Annotated[
         str | None, typer.Option("--head", metavar="HASH", help="A head that was noted earlier.")
     ] = None,
+    _tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify that no decision was changed, removed, added or reordered."""
@@ -77,6 +78,7 @@ def export(
     with_text: Annotated[
         bool, typer.Option("--with-text", help="Also write notes, edits and values.")
     ] = False,
+    _tenant: Tenant = None,
 ) -> None:
     """Write the log as JSON lines, which examples/verify_audit.py verifies without Kern."""
     from kern.client.cli.audit import export_log

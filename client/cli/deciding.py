@@ -9,7 +9,7 @@ from kern.client.cli.printing import count, one_line, say, say_json, show_call
 from kern.client.service.runs import Acceptance
 from kern.client.service.service import Service
 from kern.contracts.reports import Receipt
-from kern.contracts.viewer import OPERATOR
+from kern.contracts.viewer import present_operator
 from kern.errors import AlreadyResolved, InvalidDecision
 from kern.requirements import Requirement, closed_message
 from kern.values.states import RequirementKind, RequirementStatus, Verdict
@@ -65,7 +65,7 @@ def reject_call(requirement_id: str, *, note: str | None, by: str | None, as_jso
 
     async def reject(service: Service) -> tuple[Requirement, Receipt]:
         item = (await open_requirement(service, requirement_id)).reject(note, name)
-        return item, await service.inbox.decide(OPERATOR, item, name)
+        return item, await service.inbox.decide(present_operator(), item, name)
 
     _report(*perform(reject), name, as_json=as_json)
 
@@ -75,8 +75,9 @@ def withdraw_vote(requirement_id: str, *, note: str | None, by: str | None, as_j
     name = decider(by)
 
     async def withdraw(service: Service) -> tuple[Requirement, Receipt]:
-        item = (await service.inbox.read(OPERATOR, requirement_id)).withdraw(note, name)
-        return item, await service.inbox.decide(OPERATOR, item, name)
+        viewer = present_operator()
+        item = (await service.inbox.read(viewer, requirement_id)).withdraw(note, name)
+        return item, await service.inbox.decide(viewer, item, name)
 
     _report(*perform(withdraw), name, as_json=as_json)
 
@@ -114,7 +115,8 @@ def _decide(item: Requirement, name: str, digest: str | None, *, as_json: bool) 
     if digest is None:
         say("Nothing was decided.")
         return
-    receipt = perform(lambda service: service.inbox.decide(OPERATOR, item, name, digest=digest))
+    viewer = present_operator()
+    receipt = perform(lambda service: service.inbox.decide(viewer, item, name, digest=digest))
     _report(item, receipt, name, digest, as_json=as_json)
 
 
@@ -122,7 +124,8 @@ def cancel_run(run_id: str, *, as_json: bool) -> None:
     """Cancel a run."""
 
     async def cancel(service: Service) -> Acceptance:
-        return await service.runs.cancel(OPERATOR, await service.runs.full_id(OPERATOR, run_id))
+        viewer = present_operator()
+        return await service.runs.cancel(viewer, await service.runs.full_id(viewer, run_id))
 
     accepted = perform(cancel)
     if as_json:
@@ -138,7 +141,8 @@ def retry_run(run_id: str, *, as_json: bool) -> None:
     """Have a run that failed continue."""
 
     async def retry(service: Service) -> Acceptance:
-        return await service.runs.retry(OPERATOR, await service.runs.full_id(OPERATOR, run_id))
+        viewer = present_operator()
+        return await service.runs.retry(viewer, await service.runs.full_id(viewer, run_id))
 
     accepted = perform(retry)
     full = accepted.run_id
@@ -157,7 +161,7 @@ async def open_requirement(service: Service, requirement_id: str) -> Requirement
         NotFound: there is none with this id.
         AlreadyResolved: somebody decided first; the message says who.
     """
-    item = await service.inbox.read(OPERATOR, requirement_id)
+    item = await service.inbox.read(present_operator(), requirement_id)
     if item.status is not RequirementStatus.pending:
         raise AlreadyResolved(closed_message(item))
     return item

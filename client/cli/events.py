@@ -6,7 +6,7 @@ import sys
 from kern.client.cli.access import perform
 from kern.client.cli.printing import one_line, say, show_call
 from kern.client.service.service import Service
-from kern.contracts.viewer import OPERATOR
+from kern.contracts.viewer import present_operator
 from kern.events import (
     RunContent,
     RunEvent,
@@ -26,11 +26,12 @@ def print_events(run_id: str, *, after: int, follow: bool, as_json: bool) -> Non
 
 
 async def _print(service: Service, run_id: str, after: int, *, follow: bool, as_json: bool) -> None:
-    full = await service.runs.full_id(OPERATOR, run_id)
+    viewer = present_operator()
+    full = await service.runs.full_id(viewer, run_id)
     if follow:
-        reader = await service.readers.open(OPERATOR, full, after, "everything")
+        reader = await service.readers.open(viewer, full, after, "everything")
     else:
-        reader = service.readers.open_stored(OPERATOR, full, after)
+        reader = service.readers.open_stored(viewer, full, after)
     try:
         while batch := await (reader.read() if follow else reader.read_now()):
             for event in batch:

@@ -15,8 +15,9 @@ from kern.client.cli.printing import (
     show_time,
     status_text,
     styled,
+    with_tenants,
 )
-from kern.contracts.viewer import OPERATOR
+from kern.contracts.viewer import present_operator
 from kern.requirements import Proposal, Requirement
 from kern.run import RunOutput
 from kern.values.states import RequirementKind, RunStatus, Verdict
@@ -25,8 +26,8 @@ from kern.values.states import RequirementKind, RunStatus, Verdict
 DIGEST_LENGTH = 8
 # What a page of runs shows of each; `kern show` shows the rest.
 _OF_A_RUN = {
-    "run_id", "session_id", "user_id", "parent_run_id", "component_id", "number", "status", "input",
-    "content", "metrics", "metadata", "created_at", "finished_at", "error",
+    "run_id", "session_id", "tenant", "user_id", "parent_run_id", "component_id", "number",
+    "status", "input", "content", "metrics", "metadata", "created_at", "finished_at", "error",
 }  # fmt: skip
 
 
@@ -46,7 +47,7 @@ def print_runs(
     """Print a page of runs."""
     page = perform(
         lambda service: service.runs.page(
-            OPERATOR,
+            present_operator(),
             limit=limit,
             cursor=after,
             status=status,
@@ -62,7 +63,8 @@ def print_runs(
         say("No such runs." if status or user or component else "No runs.")
         return
     headings = ("RUN", "STATUS", "COMPONENT", "USER", "AGE", "INPUT")
-    say_table(headings, [_run_row(run) for run in page.runs])
+    tenants = [run.tenant for run in page.runs]
+    say_table(*with_tenants(headings, [_run_row(run) for run in page.runs], tenants))
     _say_more(len(page.runs), page.next_cursor, "runs")
 
 
@@ -78,7 +80,7 @@ def print_pending(
     """Print a page of what waits for people."""
     page = perform(
         lambda service: service.inbox.pending(
-            OPERATOR, limit=limit, cursor=after, user_id=user, run_id=run, kind=kind
+            present_operator(), limit=limit, cursor=after, user_id=user, run_id=run, kind=kind
         )
     )
     if as_json:
@@ -89,8 +91,9 @@ def print_pending(
         say("Nothing waits for a person.")
         return
     headings = ("ID", "RUN", "SINCE", "DUE", "DIGEST", "WHAT")
-    rows = [row for item in page.requirements for row in _pending_rows(item)]
-    say_table(headings, rows, wraps=True)
+    rows = [(item.tenant, row) for item in page.requirements for row in _pending_rows(item)]
+    tenants = [tenant if row[0] else "" for tenant, row in rows]
+    say_table(*with_tenants(headings, [row for _, row in rows], tenants), wraps=True)
     _say_more(len(page.requirements), page.next_cursor, "pending")
 
 

@@ -30,6 +30,25 @@ After = Annotated[
     str | None,
     typer.Option("--after", metavar="ID", help="Continue after this one, the last of a page."),
 ]
+
+
+def _act_for(context: typer.Context, name: str | None) -> None:
+    if name is not None:
+        from kern.process.tenants import acting_for
+
+        context.with_resource(acting_for(name))
+
+
+# The callback takes it: the command acts for the tenant without knowing it.
+Tenant = Annotated[
+    str | None,
+    typer.Option(
+        "--tenant",
+        metavar="NAME",
+        callback=_act_for,
+        help="Act for this tenant; '' is the default one (KERN_TENANT). Default: for all.",
+    ),
+]
 UserFilter = Annotated[str | None, typer.Option("--user", help="Only what belongs to this user.")]
 App = Annotated[
     str | None,

@@ -131,6 +131,19 @@ def say_table(
     console().print(table, soft_wrap=False)
 
 
+def with_tenants(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], tenants: Sequence[str]
+) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """Return a table with the tenant of each row as a second column, where any is named."""
+    if not any(tenants):
+        return headings, rows
+    wider = [
+        (row[0], tenant or ("-" if row[0] else ""), *row[1:])
+        for row, tenant in zip(rows, tenants, strict=True)
+    ]
+    return (headings[0], "TENANT", *headings[1:]), wider
+
+
 def show_id(identifier: str) -> str:
     """Return an id whole where there is room, else its end, which commands take too."""
     whole = console().width >= _WIDE or len(identifier) <= _SHORT

@@ -17,7 +17,7 @@ from kern.components.component import definition_of
 from kern.components.run_options import RunOptions
 from kern.components.runnable import Runnable
 from kern.contracts.requests import RunRequest
-from kern.contracts.viewer import OPERATOR
+from kern.contracts.viewer import present_operator
 from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput, NotAllowed, NotFound
 from kern.media import File, Image
 from kern.process.settings import Settings, read_settings
@@ -192,7 +192,7 @@ def _say_waiting(item: Requirement) -> None:
 
 def _status_of(run_id: str) -> RunStatus | None:
     try:
-        return perform(lambda service: service.runs.status(OPERATOR, run_id))
+        return perform(lambda service: service.runs.status(present_operator(), run_id))
     except NotFound:
         return None
 
@@ -225,7 +225,7 @@ def _leave_to_a_worker(
     )
     with new_service(settings, database_of([component])) as service:
         accepted = run_with(
-            service, lambda service: service.runs.accept(OPERATOR, component, request)
+            service, lambda service: service.runs.accept(present_operator(), component, request)
         )
     if as_json:
         say_json({"run_id": run_id, "accepted": True, "delivered": accepted.delivered})

@@ -17,10 +17,11 @@ from kern.client.cli.printing import (
     show_value,
     status_text,
     styled,
+    with_tenants,
 )
 from kern.client.service.service import Service
 from kern.contracts.reports import SessionReport
-from kern.contracts.viewer import OPERATOR
+from kern.contracts.viewer import present_operator
 from kern.errors import InvalidInput
 from kern.run import FileReference, RunOutput
 from kern.session import Session, SessionMetrics
@@ -30,7 +31,7 @@ _OF_A_RUN = {"run_id", "number", "status", "input", "content", "created_at", "fi
 
 def print_sessions(*, user: str | None, limit: int, after: str | None, as_json: bool) -> None:
     """Print a page of sessions."""
-    page = perform(lambda service: service.sessions.page(OPERATOR, limit, after, user))
+    page = perform(lambda service: service.sessions.page(present_operator(), limit, after, user))
     if as_json:
         documents = [session.model_dump(mode="json") for session in page.sessions]
         say_json({"sessions": documents, "next": page.next_cursor})
@@ -39,7 +40,8 @@ def print_sessions(*, user: str | None, limit: int, after: str | None, as_json: 
         say("No sessions." if user is None else "No such sessions.")
         return
     headings = ("SESSION", "COMPONENT", "USER", "RUNS", "CHANGED", "NAME")
-    say_table(headings, [_row(session) for session in page.sessions])
+    tenants = [session.tenant for session in page.sessions]
+    say_table(*with_tenants(headings, [_row(session) for session in page.sessions], tenants))
     if page.next_cursor is not None:
         shown_rows = count(len(page.sessions), "row")
         say(
@@ -52,8 +54,9 @@ def print_session(session_id: str, *, limit: int, as_json: bool) -> None:
     """Print a session, what it used, and its last runs."""
 
     async def read(service: Service) -> SessionReport:
-        full = await service.sessions.full_id(OPERATOR, session_id)
-        return await service.sessions.report(OPERATOR, full, limit)
+        viewer = present_operator()
+        full = await service.sessions.full_id(viewer, session_id)
+        return await service.sessions.report(viewer, full, limit)
 
     report = perform(read)
     if as_json:
@@ -74,8 +77,9 @@ def rename_session(session_id: str, name: str, *, as_json: bool) -> None:
     """Give a session a name."""
 
     async def rename(service: Service) -> Session:
-        full = await service.sessions.full_id(OPERATOR, session_id)
-        return await service.sessions.rename(OPERATOR, full, name)
+        viewer = present_operator()
+        full = await service.sessions.full_id(viewer, session_id)
+        return await service.sessions.rename(viewer, full, name)
 
     session = perform(rename)
     if as_json:
@@ -92,8 +96,9 @@ def delete_session(session_id: str, *, may_ask: bool, as_json: bool) -> None:
     """
 
     async def read(service: Service) -> Session:
+        viewer = present_operator()
         return await service.sessions.read(
-            OPERATOR, await service.sessions.full_id(OPERATOR, session_id)
+            viewer, await service.sessions.full_id(viewer, session_id)
         )
 
     session = perform(read)
@@ -104,7 +109,7 @@ def delete_session(session_id: str, *, may_ask: bool, as_json: bool) -> None:
     if may_ask and not _is_confirmed(session):
         say("Nothing was deleted.")
         return
-    deletion = perform(lambda service: service.sessions.delete(OPERATOR, full))
+    deletion = perform(lambda service: service.sessions.delete(present_operator(), full))
     if as_json:
         document = {"session_id": full, "deleted": True, "cancelled_runs": deletion.cancelled_runs}
         say_json({**document, "delivered": deletion.delivered})
@@ -136,7 +141,8 @@ def _say_session(session: Session) -> None:
     if session.name:
         say(f"  called {one_line(session.name)}")
     owner = f"of {one_line(session.user_id)}" if session.user_id else "of no user"
-    say(f"  {owner} with {one_line(session.component_id)}")
+    tenant = f" in tenant {one_line(session.tenant)}" if session.tenant else ""
+    say(f"  {owner}{tenant} with {one_line(session.component_id)}")
     say(f"  begun {show_time(session.created_at)}, changed {show_time(session.updated_at)}")
     if session.forked_from:
         say(f"  a copy of session {one_line(session.forked_from)}")

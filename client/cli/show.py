@@ -32,7 +32,7 @@ from kern.client.cli.printing import (
 from kern.client.cli.progress import print_progress, print_steps
 from kern.client.service.service import Service
 from kern.contracts.reports import Decision, LateResult, RunPolicy, RunReport
-from kern.contracts.viewer import OPERATOR
+from kern.contracts.viewer import present_operator
 from kern.requirements import Principal, PrincipalKind, Requirement
 from kern.run import Message, RunOutput, ToolExecution
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
@@ -65,7 +65,8 @@ def print_report(run_id: str, *, as_json: bool) -> None:
     """Print the report of a run, found by its id or the end of it."""
 
     async def read(service: Service) -> RunReport:
-        return await service.runs.report(OPERATOR, await service.runs.full_id(OPERATOR, run_id))
+        viewer = present_operator()
+        return await service.runs.report(viewer, await service.runs.full_id(viewer, run_id))
 
     report = perform(read)
     if as_json:
@@ -99,9 +100,11 @@ def _head(run: RunOutput) -> None:
         styled(f"Run {run.run_id}  ", "bold"),
         styled(status_text(run), _COLOURS.get(run.status, "cyan")),
     )
+    tenant = f", tenant {one_line(run.tenant)}" if run.tenant else ""
     owner = f", user {one_line(run.user_id)}" if run.user_id else ""
     number = "" if run.parent_run_id else f", run {run.number} in it"
-    say(f"  {one_line(run.component_id)}{owner}, session {one_line(run.session_id)}{number}")
+    session = f", session {one_line(run.session_id)}"
+    say(f"  {one_line(run.component_id)}{tenant}{owner}{session}{number}")
     if run.parent_run_id:
         say(f"  part of run {run.parent_run_id}")
     took = f", took {show_age(run.created_at, run.finished_at)}" if run.finished_at else ""

@@ -10,7 +10,7 @@ from kern.client.cli.printing import count, one_line, say, show_call, styled
 from kern.client.cli.running import EXIT_CODES, print_interrupted, print_outcome, text_of
 from kern.client.processes.services import Services
 from kern.contracts.requests import RunRequest
-from kern.contracts.viewer import OPERATOR, system_user
+from kern.contracts.viewer import present_operator, system_user
 from kern.errors import Unavailable
 from kern.process.settings import Settings, read_settings
 from kern.requirements import Requirement
@@ -87,22 +87,26 @@ class _Steps:
     async def _ask(self, request: str) -> RunOutput:
         self._say(f"You ask: {one_line(request)}")
         ask = RunRequest(component_id=agent.id, input=request, run_id=self.run_id)
-        return await self._services.service.interaction.run(OPERATOR, agent, ask, background=False)
+        return await self._services.service.interaction.run(
+            present_operator(), agent, ask, background=False
+        )
 
     async def _approve(self, item: Requirement) -> None:
         item.confirm("Approved by the demonstration.", system_user())
-        await self._services.service.inbox.decide(OPERATOR, item)
+        await self._services.service.inbox.decide(present_operator(), item)
 
     async def _finish(self) -> RunOutput:
         """Wait for the end; if the kill interrupted the call, decide by what the ledger shows."""
         interaction = self._services.service.interaction
-        output = await interaction.continue_run(OPERATOR, agent, self.run_id, [])
+        output = await interaction.continue_run(present_operator(), agent, self.run_id, [])
         while output.active_requirements:
             for item in output.active_requirements:
                 self._say("The kill interrupted the call: it may have paid or not.")
                 self._say(f"Kern does not guess, it asks a person. {settle(item)}")
             requirements = output.active_requirements
-            output = await interaction.continue_run(OPERATOR, agent, self.run_id, requirements)
+            output = await interaction.continue_run(
+                present_operator(), agent, self.run_id, requirements
+            )
         return output
 
     def _say_end(self, output: RunOutput) -> None:
