@@ -212,7 +212,8 @@ class Executions:
         `store` stores the result of what has happened. Without a requirement in what is returned,
         the call has to be looked at again.
         """
-        findings = await self._reconcile_lost(rules, open_call)
+        with acting_for(open_call.execution.tenant):
+            findings = await self._reconcile_lost(rules, open_call)
         call_id, token, now = open_call.execution.tool_call_id, open_call.token, datetime.now(UTC)
         if isinstance(findings.answer, Happened):
             await store(findings.answer.result)

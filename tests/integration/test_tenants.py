@@ -27,7 +27,14 @@ from kern.components.run_options import RequestOptions
 from kern.components.runnable import Runnable
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR, Viewer
-from kern.errors import AlreadyResolved, Conflict, KernError, NotAllowed, NotFound
+from kern.errors import (
+    AlreadyResolved,
+    Conflict,
+    KernError,
+    NotAllowed,
+    NotFound,
+    OutcomeUnknown,
+)
 from kern.media import File
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call
@@ -38,7 +45,7 @@ from kern.run import RunOutput
 from kern.session_state import changes_of
 from kern.team import Team
 from kern.tenants import tenant
-from kern.tools import RunContext, tool
+from kern.tools import Happened, RunContext, tool
 from kern.values.ids import new_id
 from kern.workflow import Step, StepInput, Workflow
 from tests.conftest import running
@@ -561,6 +568,20 @@ def test_code_of_tools_acts_for_the_tenant_of_its_run(world: World, *, is_async:
             waiting = len(inbox.pending(limit=1000).requirements)
             output = agent.run("Go")
         assert output.tools[0].result == f"{asked_for} {asked_for} {waiting}"
+
+
+def test_a_reconciler_acts_for_the_tenant_of_its_run(world: World) -> None:
+    def look_up(key: str, arguments: dict[str, object]) -> Happened:
+        return Happened(f"{named_tenant()} {bool(key)} {arguments}")
+
+    @tool(reconcile=look_up)
+    def pay() -> str:
+        """Pay."""
+        raise OutcomeUnknown
+
+    with tenant("acme"):
+        output = scripted([Call("pay"), "Done."], [pay]).run("Go")
+    assert output.tools[0].result == "acme True {}"
 
 
 def test_what_a_tenant_has_started_serves_all(world: World) -> None:
