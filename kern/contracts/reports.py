@@ -138,6 +138,37 @@ class PolicyDifference(_Model):
     changes: list[str]
 
 
+class AwaitedWorker(_Model):
+    """What a run waits for that no living worker has.
+
+    Attributes:
+        component_id: The run's component.
+        tool: The tool, or the member of a team, that those who have the component lack; None if no
+            worker has the component.
+        since: When the run began to wait for a worker, as far as its rows say.
+        is_parked: Whether the run waits for people first.
+    """
+
+    run_id: str
+    component_id: str
+    tool: str | None = None
+    since: datetime
+    is_parked: bool = False
+
+    @property
+    def missing(self) -> str:
+        """What a worker has to have."""
+        return self.tool or self.component_id
+
+
+class ParkedRuns(_Model):
+    """Runs of a component that wait for people, while no worker could continue them."""
+
+    component_id: str
+    count: int
+    oldest: datetime
+
+
 class RunPolicy(_Model):
     """The policy that was pinned on a run.
 
@@ -165,6 +196,7 @@ class RunReport(_Model):
         steps: A workflow's first steps.
         step_count: How many steps the workflow has opened.
         policy: The policy that was pinned on it.
+        awaited_workers: What it, or a run inside it, waits for that no worker has.
     """
 
     run: RunOutput
@@ -175,6 +207,7 @@ class RunReport(_Model):
     steps: list[StepExecution]
     step_count: int
     policy: RunPolicy | None = None
+    awaited_workers: list[AwaitedWorker] = []
 
 
 class Backlog(_Model):
