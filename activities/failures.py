@@ -12,6 +12,7 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
+from kern.activities.places import QueueFullError
 from kern.db.engine.store import Store
 from kern.db.runs import deleted
 from kern.errors import DatabaseFailure, KernError, NotFound
@@ -24,6 +25,8 @@ _LONGEST_WAIT = 3600.0
 # Often during a deployment, then seldom, since each try adds an event to the run.
 _SOON, _SELDOM = timedelta(seconds=5), timedelta(seconds=60)
 _SOON_TRIES = 12
+# Until then a place may be free here; another worker may have one now.
+_NO_PLACE_WAIT = timedelta(seconds=2)
 
 
 @contextmanager
@@ -37,6 +40,8 @@ def at_the_edge(run_id: str) -> Generator[None]:
         if _is_awaited():
             raise
         raise try_again("stopped", "Nobody waits for this attempt any more") from None
+    except QueueFullError:
+        raise try_again("no_place", "Too many wait for a place here", _NO_PLACE_WAIT) from None
     except KernError as error:
         _log.warning("activity_failed", run_id=run_id, code=error.code, why=str(error))
         raise _kern_failure(error) from None

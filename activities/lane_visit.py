@@ -52,21 +52,26 @@ class Visit:
         if self._place is not None:
             self._place.leave()
 
-    def lent_place(self) -> AbstractContextManager[None]:
-        """Let the code in the block give the place back when it waits for a run."""
-        return nullcontext() if self._place is None else self._place.lent()
+    def lent_place(self, name: str) -> AbstractContextManager[None]:
+        """Let the code of a step in the block give the place back when it waits for a run."""
+        if self._place is None:
+            return nullcontext()
+        self._place.name = name
+        return self._place.lent()
 
     async def wait_for_place(self) -> Task:
         """Wait for a place to execute code in, and return the next task."""
         await self.occupy()
         return await self.take()
 
-    async def occupy(self) -> None:
-        """Have a place."""
+    async def occupy(self, name: str = "") -> None:
+        """Have a place for the code of a step."""
         if not self._has_place:
             before = time.monotonic()
             self._place = await self._executions.places.take()
             self._until += time.monotonic() - before
+        if self._place is not None:
+            self._place.name = name
 
     @property
     def _has_place(self) -> bool:

@@ -12,6 +12,7 @@ from temporalio import activity
 
 from kern.activities.failures import at_the_edge, is_deleted, not_here, provider_failure
 from kern.activities.heartbeat import beating
+from kern.activities.model_calls import ModelCalls
 from kern.activities.result_journal import ModelAnswer, ResultKeeper
 from kern.components.agents.model_component import ModelComponent
 from kern.components.agents.planning import (
@@ -40,7 +41,7 @@ from kern.errors import NotFound
 from kern.models.base import Delta, ModelRequest, ModelResponse, ProviderError
 from kern.process.checkpoints import reach
 from kern.process.live_text import LiveText, Publisher
-from kern.process.logs import get_logger
+from kern.process.logs import OnceLog, get_logger
 from kern.tools.tool import tool_definition
 from kern.values.canonical import clean_text
 from kern.values.states import RunStatus
@@ -73,13 +74,17 @@ class ModelTurn:
         registry: Registry,
         outage_seconds: float,
         publisher: Publisher,
+        *,
         results: ResultKeeper | None = None,
+        models: ModelCalls | None = None,
     ) -> None:
         self._db = db
         self._registry = registry
         self._outage_seconds = outage_seconds
         self._publisher = publisher
         self._results = results or ResultKeeper(db)
+        self._models = models or ModelCalls()
+        self._missing = OnceLog(_log)
 
     @activity.defn(name="model_turn")
     async def model_turn(self, ask: TurnInput) -> TurnOutcome:
@@ -106,7 +111,7 @@ class ModelTurn:
         agent = self._agent(conversation.component_id)
         if conversation.outcome is not None:
             return _with_summary(agent, conversation, conversation.outcome)
-        _require_parts(agent, conversation.policy, ask.run_id)
+        self._require_parts(agent, conversation.policy, ask.run_id)
         at_limit = await self._pause_at_limit(agent, conversation, ask)
         if at_limit is not None:
             return at_limit
@@ -119,7 +124,7 @@ class ModelTurn:
                 database=self._results.database,
                 run_id=ask.run_id,
                 turn=ask.turn,
-                response=opening or await self._ask(agent, conversation, watch.delta),
+                response=opening or await self._ask(agent, conversation, watch),
                 began=started_at,
                 first_token_seconds=watch.seconds if opening is None else None,
             )
@@ -179,7 +184,7 @@ class ModelTurn:
             text.close()
 
     async def _ask(
-        self, agent: ModelComponent, conversation: Conversation, on_delta: Delta | None
+        self, agent: ModelComponent, conversation: Conversation, watch: "FirstToken"
     ) -> ModelResponse:
         limit = call_limit(agent, conversation.policy)
         definition = definition_of(agent)
@@ -197,8 +202,15 @@ class ModelTurn:
             output=definition.output,
             may_call_tools=limit is None or conversation.calls_so_far < limit,
         )
+        async with self._models.places.occupied(f"the model of {agent.id}"):
+            watch.start()
+            return await self._respond(agent, request, watch.delta)
+
+    async def _respond(
+        self, agent: ModelComponent, request: ModelRequest, on_delta: Delta | None
+    ) -> ModelResponse:
         try:
-            return await agent.model.respond(request, on_delta)
+            return await self._models.respond(agent.model, request, on_delta)
         except (ProviderError, asyncio.CancelledError):
             raise
         except Exception as error:
@@ -250,6 +262,15 @@ class ModelTurn:
             raise NotFound(message)
         return component
 
+    def _require_parts(self, agent: ModelComponent, pinned: Policy | None, run_id: str) -> None:
+        """Give the turn back if this worker lacks what the run pinned, before a model is paid."""
+        missing = missing_parts(agent, pinned)
+        if missing:
+            self._missing.warn(
+                "turn_given_back", run_id=run_id, component=agent.id, missing=missing
+            )
+            raise not_here("A tool or member that was pinned on the run is not in this worker")
+
     async def _mark_running(self, run_id: str, started_at: datetime) -> None:
         def mark(tx: Session) -> None:
             run = lifecycle.lock(tx, run_id)
@@ -293,14 +314,6 @@ def _with_summary(
     return outcome
 
 
-def _require_parts(agent: ModelComponent, pinned: Policy | None, run_id: str) -> None:
-    """Give the turn back if this worker lacks what the run pinned, before a model is paid."""
-    missing = missing_parts(agent, pinned)
-    if missing:
-        _log.warning("turn_given_back", run_id=run_id, component=agent.id, missing=missing)
-        raise not_here("A tool or member that was pinned on the run is not in this worker")
-
-
 async def _planned(
     agent: ModelComponent, response: ModelResponse, conversation: Conversation
 ) -> Answer:
@@ -318,7 +331,7 @@ async def _planned(
 
 
 class FirstToken:
-    """A watch that starts when it is made and stops at the first piece of text.
+    """A watch that starts when it is made or started, and stops at the first piece of text.
 
     Args:
         text: Where the pieces go; None when nobody may read them, and the model does not stream.
@@ -328,6 +341,10 @@ class FirstToken:
         self._text = text
         self._started_at = time.monotonic()
         self._first: float | None = None
+
+    def start(self) -> None:
+        """Count from now on: the model is asked."""
+        self._started_at = time.monotonic()
 
     @property
     def delta(self) -> Delta | None:

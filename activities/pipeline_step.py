@@ -36,7 +36,7 @@ from kern.pipeline.frames import Phase
 from kern.pipeline.nodes import Node, Shape
 from kern.pipeline.strictness import DeclaredPolicy
 from kern.process.checkpoints import reach
-from kern.process.logs import get_logger, warn_raised
+from kern.process.logs import OnceLog, get_logger, warn_raised
 from kern.process.tenants import acting_for
 from kern.workflow import Workflow
 
@@ -55,6 +55,7 @@ class PipelineSteps:
         self._db = db
         self._registry = registry
         self._executions = executions
+        self._missing = OnceLog(_log)
 
     @activity.defn(name="pipeline_step")
     async def pipeline_step(self, ask: PipelineInput) -> PipelineOutcome:
@@ -94,7 +95,7 @@ class PipelineSteps:
                 case Reconcile():
                     task = await self._find_out(visit, task)
                 case Evaluate():
-                    await visit.occupy()
+                    await visit.occupy(task.name)
                     task = await self._evaluate(visit, task)
         return task
 
@@ -125,10 +126,11 @@ class PipelineSteps:
         )
         if function is None or node is None:
             await attempt.give_back(_not_in_worker(task.node), is_begun=False)
+            self._warn_missing(task)
             raise not_here("The step is not in this worker")
         attempt.backoff = node.backoff
         _log.info("step_started", run_id=task.facts.run_id, step=task.node)
-        with visit.lent_place():
+        with visit.lent_place(task.execution.name):
             await self._executions.wait(attempt, called_with(function, attempt.step_input), {})
         return attempt.following or await visit.take()
 
@@ -157,6 +159,7 @@ class PipelineSteps:
             return await visit.answer(task, [True])
         if node is None or function is None:
             await visit.miss(task, _not_in_worker(task.node))
+            self._warn_missing(task)
             raise not_here("The step is not in this worker")
         if judges:
             argument: StepInput | StepOutput = StepOutput(content=task.content)
@@ -181,6 +184,15 @@ class PipelineSteps:
                 break
             await asyncio.sleep(_EVALUATION_PAUSE * tries)
         return await visit.give_up(task, why)
+
+    def _warn_missing(self, task: Execute | Evaluate) -> None:
+        self._missing.warn(
+            "step_missing",
+            run_id=task.facts.run_id,
+            component=task.facts.component_id,
+            step=task.node,
+            advice="It waits for a worker whose app declares the step.",
+        )
 
     def _declared_by(self, component_id: str) -> DeclaredPolicy | None:
         component = self._registry.find(component_id)

@@ -13,6 +13,7 @@ from kern.activities.failures import (
     try_again,
 )
 from kern.activities.heartbeat import beating
+from kern.activities.model_calls import ModelCalls
 from kern.components.agents.model_component import ModelComponent
 from kern.components.registry import Registry
 from kern.contracts.messages import NameInput, Nothing, SummaryInput
@@ -43,9 +44,10 @@ _DECORATION = "\"'“”„«»`*_#. "
 class SessionTexts:
     """Writes summaries and names for the sessions of the components of one process."""
 
-    def __init__(self, db: Store, registry: Registry) -> None:
+    def __init__(self, db: Store, registry: Registry, models: ModelCalls | None = None) -> None:
         self._db = db
         self._registry = registry
+        self._models = models or ModelCalls()
 
     @activity.defn(name="summarise")
     async def summarise(self, ask: SummaryInput) -> Nothing:
@@ -103,7 +105,8 @@ class SessionTexts:
             may_call_tools=False,
         )
         try:
-            response = await component.model.respond(request)
+            async with self._models.places.occupied(f"the model of {component.id}"):
+                response = await self._models.respond(component.model, request)
         except ProviderError as error:
             _log.warning("provider_failed", code=error.code, why=str(error))
             failure = provider_failure if error.retryable else provider_refusal

@@ -43,7 +43,7 @@ from kern.db.turns import calls, late_gates
 from kern.db.turns.attempts import Execution, LeftOpen, Settled, Storing
 from kern.errors import NotFound, Unavailable
 from kern.process.checkpoints import reach
-from kern.process.logs import get_logger
+from kern.process.logs import OnceLog, get_logger
 from kern.session_state import SessionState
 from kern.tools.gates import gate_of
 from kern.tools.policy import applied_policy, declared_policy
@@ -62,6 +62,7 @@ class ToolCalls:
         self._db = db
         self._registry = registry
         self._executions = executions
+        self._missing = OnceLog(_log)
 
     @activity.defn(name="tool_call")
     async def tool_call(self, ask: ToolCallInput) -> ToolCallOutcome:
@@ -82,6 +83,8 @@ class ToolCalls:
             with place.occupied() if place is not None else nullcontext():
                 execution = await self._take(ask, token, has_place=place is not None)
                 if isinstance(execution, Execution):
+                    if place is not None:
+                        place.name = execution.name
                     return await self._execute(execution, token)
             if execution.left_open is not None:
                 finding = await self._find_out(execution.left_open)
@@ -97,13 +100,6 @@ class ToolCalls:
                 return _outcome_of(execution)
 
     async def _execute(self, execution: Execution, token: str) -> ToolCallOutcome:
-        _log.info(
-            "tool_started",
-            run_id=execution.run_id,
-            session_id=execution.session_id,
-            tool=execution.name,
-            attempt=execution.attempt,
-        )
         tool = self._find_tool(execution)
         rules = NO_RULES if tool is None else tool_definition(tool).outcome_rules
         attempt = _Attempt(self._db, execution, token, self._executions.results, rules)
@@ -114,7 +110,21 @@ class ToolCalls:
                 "worker."
             )
             await attempt.give_back(reason, is_begun=False)
+            self._missing.warn(
+                "tool_missing",
+                run_id=execution.run_id,
+                component=execution.component_id,
+                tool=execution.name,
+                advice="The call waits for a worker whose app declares the tool.",
+            )
             raise not_here("The tool is not in this worker")
+        _log.info(
+            "tool_started",
+            run_id=execution.run_id,
+            session_id=execution.session_id,
+            tool=execution.name,
+            attempt=execution.attempt,
+        )
         attempt.apply(declared_policy(tool))
         try:
             signature = tool_definition(tool).signature

@@ -52,7 +52,7 @@ class AgentRun:
     @workflow.init
     def __init__(self, cursor: RunCursor) -> None:
         self._cursor = cursor
-        self._gates = Gates(cursor.heartbeat)
+        self._gates = Gates(cursor)
         self._children = Children(cursor, self._gates, self._take_up)
         self._report: Report | None = None
         self._is_watched_early = False
@@ -211,4 +211,4 @@ class AgentRun:
             failure = {"code": cause.type or "error", "message": cause.message}
             ending = ending.model_copy(update=failure)
         # Shielded, since a second cancellation must not stop it.
-        await asyncio.shield(asyncio.ensure_future(steps.close(ending, self._cursor.heartbeat)))
+        await asyncio.shield(asyncio.ensure_future(steps.close(ending, self._cursor)))

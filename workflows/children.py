@@ -113,7 +113,7 @@ class Children:
                 lambda: bool(gates.children) and gates.is_idle and not self.are_settled
             )
             version = gates.version
-            outcome = await steps.pause(self._cursor.run_id, self._cursor.heartbeat)
+            outcome = await steps.pause(self._cursor)
             if outcome.work:
                 self._take_up(outcome.work)
                 # Let the new tasks begin, so that the run is not idle when that is asked again.

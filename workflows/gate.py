@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from kern.contracts.messages import ExpiryOutcome, Gate, StopQuery, Told
+from kern.contracts.messages import ExpiryOutcome, Gate, RunCursor, StopQuery, Told
 from kern.workflows import steps
 
 # Clocks differ: a deadline that has not passed on the worker's clock is checked again after this.
@@ -25,8 +25,8 @@ _RECHECK = timedelta(seconds=1)
 class Gates:
     """The ids of a run's requirements and children; the decisions are in SQL."""
 
-    def __init__(self, heartbeat: float) -> None:
-        self._heartbeat = heartbeat
+    def __init__(self, cursor: RunCursor) -> None:
+        self._cursor = cursor
         self.resolved: set[str] = set()
         self.waiting: set[str] = set()
         self._busy = 0
@@ -111,4 +111,4 @@ class Gates:
 
     async def _expire(self, gate: Gate) -> ExpiryOutcome:
         with self.working():
-            return await steps.expire(gate.requirement_id, self._heartbeat)
+            return await steps.expire(gate.requirement_id, self._cursor)

@@ -17,6 +17,7 @@ from kern.contracts.messages import (
     PipelineInput,
     PipelineOutcome,
     PlannedCall,
+    RunCursor,
     SummaryInput,
     ToolCallInput,
     ToolCallOutcome,
@@ -66,16 +67,16 @@ async def pipeline_step(
     )
 
 
-async def expire(requirement_id: str, heartbeat: float) -> ExpiryOutcome:
+async def expire(requirement_id: str, cursor: RunCursor) -> ExpiryOutcome:
     """Expire a requirement, unless its row says otherwise."""
     ask = ExpiryInput(requirement_id=requirement_id)
-    return await _execute("expire", ask, ExpiryOutcome, _WRITE_LIMIT, heartbeat)
+    return await _keep_books("expire", ask, ExpiryOutcome, cursor)
 
 
-async def pause(run_id: str, heartbeat: float) -> PauseOutcome:
+async def pause(cursor: RunCursor) -> PauseOutcome:
     """Set a run to `paused`, unless its rows say otherwise."""
-    ask = PauseInput(run_id=run_id)
-    return await _execute("pause_run", ask, PauseOutcome, _WRITE_LIMIT, heartbeat)
+    ask = PauseInput(run_id=cursor.run_id)
+    return await _keep_books("pause_run", ask, PauseOutcome, cursor)
 
 
 async def summarise(run_id: str, heartbeat: float) -> None:
@@ -89,9 +90,16 @@ async def name_session(ask: NameInput) -> None:
     await _execute("name_session", ask, Nothing, _TEXT_LIMIT, policy=_LIMITED)
 
 
-async def close(ending: CloseInput, heartbeat: float) -> None:
+async def close(ending: CloseInput, cursor: RunCursor) -> None:
     """End the run's row."""
-    await _execute("close_run", ending, Nothing, _WRITE_LIMIT, heartbeat)
+    await _keep_books("close_run", ending, Nothing, cursor)
+
+
+async def _keep_books(name: str, ask: object, kind: type[Answer], cursor: RunCursor) -> Answer:
+    """Execute an activity that needs no component's code: it never waits behind tools."""
+    return await _execute(
+        name, ask, kind, _WRITE_LIMIT, cursor.heartbeat, queue=cursor.bookkeeping_queue
+    )
 
 
 async def _execute(
@@ -103,6 +111,7 @@ async def _execute(
     *,
     policy: RetryPolicy = _UNLIMITED,
     summary: str | None = None,
+    queue: str | None = None,
 ) -> Answer:
     """Execute an activity; `heartbeat` is its timeout in seconds, None for no heartbeats."""
     answer: Answer = await workflow.execute_activity(
@@ -113,5 +122,6 @@ async def _execute(
         heartbeat_timeout=None if heartbeat is None else timedelta(seconds=heartbeat),
         retry_policy=policy,
         summary=summary,
+        task_queue=queue,
     )
     return answer

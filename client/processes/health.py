@@ -3,14 +3,18 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from http import HTTPStatus
 
 from temporalio.client import Client
 
 from kern.client.temporal.workers import ComponentWorkers
+from kern.contracts.reports import AwaitedWorker
 from kern.db.engine.store import Store
-from kern.errors import InvalidInput
+from kern.db.runs.awaited_workers import awaited_workers
+from kern.errors import InvalidInput, KernError
+from kern.process.clock import utc_now
 from kern.process.logs import get_logger
 
 _log = get_logger("kern.health")
@@ -20,6 +24,9 @@ _REQUEST_BYTES = 8192
 _REQUEST_SECONDS = 5.0
 _MAX_CONNECTIONS = 64
 _OK = "ok"
+# So often a probe reads what runs wait for, and shows so many of them.
+_LOOK_SECONDS = 5.0
+_MOST_WAITING = 20
 
 
 class _Probe:
@@ -46,6 +53,26 @@ class _Probe:
         return answer
 
 
+class _Awaited:
+    """What active runs wait for that no worker has, as it was seconds ago at most."""
+
+    def __init__(self, db: Store) -> None:
+        self._db = db
+        self._looked_at = -_LOOK_SECONDS
+        self.items: list[AwaitedWorker] = []
+
+    async def look(self) -> None:
+        """Read it again if it is too old, and the database answers."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked_at < _LOOK_SECONDS:
+            return
+        self._looked_at = now
+        with suppress(KernError, TimeoutError):
+            self.items = await asyncio.wait_for(
+                self._db.read(lambda tx: awaited_workers(tx, utc_now())), _PROBE_SECONDS
+            )
+
+
 class Health:
     """The state of a worker's parts; it contains no addresses and no secrets."""
 
@@ -53,10 +80,12 @@ class Health:
         self.workers: ComponentWorkers | None = None
         self.stopping = False
         self._probes: dict[str, _Probe] = {}
+        self._awaited: _Awaited | None = None
 
     def watch_database(self, db: Store) -> None:
         """Report the state of this database from now on."""
         self._probes["database"] = _Probe("database", lambda: asyncio.to_thread(_ask, db))
+        self._awaited = _Awaited(db)
 
     def watch_temporal(self, client: Client) -> None:
         """Report the state of this Temporal from now on."""
@@ -71,7 +100,21 @@ class Health:
         answers = await asyncio.gather(*(probe.answer() for probe in self._probes.values()))
         states = dict.fromkeys(("database", "temporal"), "not connected yet")
         states |= dict(zip(self._probes, answers, strict=True))
-        return {**states, "workers": self._workers_state()}
+        return {**states, "workers": self._workers_state(), **self._blocked()}
+
+    async def waiting(self) -> list[str]:
+        """Return what active runs wait for that no worker has; nothing while nobody can say.
+
+        That is no fault of this worker, which stays ready.
+        """
+        if self._awaited is None:
+            return []
+        await self._awaited.look()
+        return [_waiting_text(item) for item in self._awaited.items[:_MOST_WAITING]]
+
+    def _blocked(self) -> dict[str, str]:
+        """Return `tools` or `models` with the reason, if nothing more of it can be executed."""
+        return {} if self.workers is None else self.workers.blocked()
 
     def _workers_state(self) -> str:
         if self.stopping:
@@ -158,9 +201,16 @@ class HealthServer:
                 parts = await self._health.parts()
                 ready = all(state == _OK for state in parts.values())
                 status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
-                return status, {"ready": ready, **parts}
+                waiting = await self._health.waiting() if ready else []
+                more = {"waiting": waiting} if waiting else {}
+                return status, {"ready": ready, **parts, **more}
             case _:
                 return HTTPStatus.NOT_FOUND, {"error": "there are /healthz and /readyz"}
+
+
+def _waiting_text(item: AwaitedWorker) -> str:
+    since = f"{item.since:%Y-%m-%dT%H:%M:%SZ}"
+    return f"run {item.run_id} waits for a worker that has {item.missing} since {since}"
 
 
 def _ask(db: Store) -> None:

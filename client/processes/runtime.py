@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, wait
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from kern.client.processes.loop_thread import LoopThread
 from kern.client.processes.presence import Presence
@@ -40,7 +41,8 @@ class Runtime:
     ) -> None:
         self._settings = settings
         self._registry = components
-        self._components: dict[str, Component] = {}
+        # Those that this process has dropped are dropped here, too.
+        self._components: WeakValueDictionary[str, Component] = WeakValueDictionary()
         self._thread = LoopThread("kern")
         self._workers: ComponentWorkers | None = None
         self._relay: asyncio.Task[None] | None = None
@@ -76,6 +78,8 @@ class Runtime:
                 "out, or use one."
             )
             raise InvalidDefinition(message)
+        if self._workers is not None:
+            self._require_room(component)
         self._registry.register(component)
         if self._workers is not None:
             self._thread.submit(self._serve()).result()
@@ -136,7 +140,27 @@ class Runtime:
             )
             services.waiting.listen()
             self._relay = asyncio.create_task(supervise("the relay", services.relay.run))
+        else:
+            self._registry.keeps_orphans = False
         self.services = services
+
+    def _require_room(self, component: Component) -> None:
+        """Refuse a component if the process has too many workers already.
+
+        Raises:
+            InvalidDefinition: it has; the message says what to do.
+        """
+        ids, limit = self._registry.ids, self._settings.worker_limit
+        if len(ids) + len(self._registry.added_by(component) - set(ids)) <= limit:
+            return
+        message = (
+            f"This process executes {len(ids)} components, each with a worker of its own, and has "
+            f"no room for {component.id!r}. Declare a component once, where the program starts, "
+            "with an id=, and pass what differs between requests with the run: dependencies=, the "
+            "session's state or the input. If the program needs so many, raise KERN_WORKER_LIMIT "
+            f"({limit})."
+        )
+        raise InvalidDefinition(message)
 
     def _give_up(self, opening: Future[None]) -> None:
         """Let what was begun come to its end, also when a Ctrl-C interrupted whoever waited.
@@ -151,9 +175,10 @@ class Runtime:
     async def _serve(self) -> None:
         if self._workers is None:
             return
-        self._workers.serve(self._registry.ids)
+        await self._workers.serve(self._registry.ids)
         if self._presence is None:
             self._presence = Presence(self.services.db, self._registry)
+            self._workers.on_change = self._presence.changed
             self._reporting = asyncio.create_task(self._presence.run())
         self._presence.changed()
 

@@ -133,7 +133,7 @@ class _Work:
             return
         self._health.watch_temporal(services.temporal)
         workers = ComponentWorkers(services.temporal, services.db, registry, self._settings)
-        workers.serve(registry.ids)
+        await workers.serve(registry.ids)
         self._health.workers = workers
         relay = asyncio.create_task(services.relay.run())
         presence = Presence(services.db, registry)

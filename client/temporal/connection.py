@@ -66,6 +66,14 @@ def queue_of(component_id: str) -> str:
     return f"kern-{component_id}"
 
 
+def bookkeeping_queue_of(prefix: str) -> str:
+    """Return the queue of the activities that need no component's code, of one installation.
+
+    No component's queue has a colon in its name.
+    """
+    return f"{prefix}bookkeeping"
+
+
 def is_configured() -> bool:
     """Whether the environment names a Temporal server, so that none has to be started."""
     return any(os.environ.get(name) for name in _CONFIGURED_BY)

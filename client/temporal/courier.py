@@ -36,7 +36,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from kern.client.temporal.connection import queue_of, reason
+from kern.client.temporal.connection import bookkeeping_queue_of, queue_of, reason
 from kern.client.temporal.workflow_ids import prefix_of, workflow_id
 from kern.contracts.messages import WORKFLOWS, Nothing, Resolved, RunCursor
 from kern.db.engine.store import Store
@@ -224,6 +224,7 @@ class Courier:
             "turn": at.turn,
             "parent_run_id": at.parent_run_id,
             "retries": at.retries or None,
+            "bookkeeping_queue": bookkeeping_queue_of(prefix),
         }
         await self._temporal.start_workflow(
             WORKFLOWS[at.component_kind],

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, TypeVar, cast
+from weakref import WeakMethod
 
 from pydantic import BaseModel, JsonValue
 
@@ -15,6 +16,7 @@ from kern.values.canonical import digest
 from kern.values.validation import described
 
 _DEFINITION = "_definition"
+_ADOPTERS = "_adopters"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -83,6 +85,15 @@ class Component:
         self.name = name or component_id
         self.db = _require_database(db)
 
+    def __del__(self) -> None:
+        """Offer the component to the registries that have it, before it is gone for good.
+
+        Python calls this once, when nobody else has the component any more, and lets it live on if
+        somebody takes it. So a worker can finish what it executes with it.
+        """
+        for adopt in vars(self).get(_ADOPTERS, ()):
+            adopt(self)
+
     def _define(self) -> Definition:
         raise NotImplementedError
 
@@ -117,6 +128,40 @@ def _require_database(value: object) -> Database | None:
     raise InvalidDefinition(message)
 
 
+def when_orphaned(component: Component, adopt: Callable[[Component], None]) -> None:
+    """Have a component offered to a registry once nobody else has it any more."""
+    # References to an orphan may be cleared, and the fingerprint is made through one.
+    definition_of(component).fingerprint  # noqa: B018  it is kept
+    vars(component).setdefault(_ADOPTERS, []).append(adopt)
+
+
+def weakly(method: Callable[[], JsonValue]) -> Callable[[], JsonValue]:
+    """Return a component's method as a function that does not keep the component alive.
+
+    A component that refers to itself is only found to be unused when Python looks for cycles.
+    """
+    reference = WeakMethod(method)
+
+    def call() -> JsonValue:
+        present = reference()
+        if present is None:
+            message = "The component of this definition is gone."
+            raise ReferenceError(message)
+        return present()
+
+    return call
+
+
+def refuse_declaration(fingerprint: str, component: Component) -> None:
+    """Refuse a component under an id that another declaration had in this process.
+
+    Raises:
+        InvalidDefinition: the fingerprints differ.
+    """
+    if definition_of(component).fingerprint != fingerprint:
+        raise _id_is_taken(component)
+
+
 def refuse_other(existing: Component, component: Component) -> None:
     """Refuse a component under the id of another one that it cannot replace.
 
@@ -126,9 +171,12 @@ def refuse_other(existing: Component, component: Component) -> None:
     before, after = definition_of(existing), definition_of(component)
     if before.fingerprint == after.fingerprint and is_same(before.code, after.code):
         return
-    message = (
+    raise _id_is_taken(component)
+
+
+def _id_is_taken(component: Component) -> InvalidDefinition:
+    return InvalidDefinition(
         f"Two different components have the id {component.id!r}. Runs find their code by id, so "
         "give each its own: pass id= or another name=. Two of one declaration may share one, if "
         "their functions were made by the same lines, around the same values."
     )
-    raise InvalidDefinition(message)

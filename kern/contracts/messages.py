@@ -31,6 +31,8 @@ class RunCursor(Contract):
         watched: Whether the parent asked an earlier history to report the end of this run.
         retries: How often the run had been opened again when this workflow began.
         prefix: What the ids of all workflows of the installation begin with.
+        bookkeeping_queue: Where activities go that need no component's code, such as deadlines;
+            None in histories of before it: the component's own queue.
     """
 
     run_id: str
@@ -42,6 +44,7 @@ class RunCursor(Contract):
     watched: bool = False
     retries: int = 0
     prefix: str = ""
+    bookkeeping_queue: str | None = None
 
 
 class TurnInput(Contract):

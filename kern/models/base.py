@@ -1,7 +1,7 @@
 """The interface of models: requests, answers, errors."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
@@ -132,8 +132,13 @@ class Model(ABC):
         return tuple(value for name, value in sorted(vars(self).items()) if name[:1] != "_")
 
     @abstractmethod
-    async def respond(self, request: ModelRequest, on_delta: Delta | None = None) -> ModelResponse:
+    def respond(
+        self, request: ModelRequest, on_delta: Delta | None = None
+    ) -> ModelResponse | Awaitable[ModelResponse]:
         """Answer `request`; with `on_delta`, stream the answer and pass on each piece of its text.
+
+        An `async` method must not block: it shares the loop with everything else that the process
+        executes. One without `async` is called in a thread, and may.
 
         Raises:
             ProviderError: the provider failed or refused.

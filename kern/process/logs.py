@@ -18,6 +18,7 @@ from structlog.typing import EventDict, WrappedLogger
 _FIELDS = "kern_fields"
 _TEMPORAL = "temporalio"
 _MOST_PLACES = 5
+_MOST_REMEMBERED = 10_000
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -29,6 +30,24 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
         cache_logger_on_first_use=True,
     )
     return cast("structlog.stdlib.BoundLogger", wrapped)
+
+
+class OnceLog:
+    """Warns once of what repeats, such as at each try of an activity."""
+
+    def __init__(self, log: structlog.stdlib.BoundLogger) -> None:
+        self._log = log
+        self._logged: dict[tuple[str, str], None] = {}
+
+    def warn(self, event: str, **pairs: object) -> None:
+        """Warn, unless the same was warned of lately."""
+        key = (event, repr(sorted(pairs.items())))
+        if key in self._logged:
+            return
+        self._logged[key] = None
+        while len(self._logged) > _MOST_REMEMBERED:
+            del self._logged[next(iter(self._logged))]
+        self._log.warning(event, **pairs)
 
 
 def log_json(level: int = logging.INFO) -> None:

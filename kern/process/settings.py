@@ -13,6 +13,8 @@ from kern.values.tenants import tenant_name
 
 DEFAULT_SCHEMA = "kern"
 DEFAULT_TOOL_SLOTS = 64
+DEFAULT_MODEL_SLOTS = 100
+DEFAULT_WORKER_LIMIT = 500
 # Who makes the tables and brings them up to date: whoever opens the database, or `kern migrate`.
 Migrates = Literal["auto", "command"]
 
@@ -64,6 +66,9 @@ class Settings(BaseSettings):
         heartbeat_seconds: An attempt without a heartbeat for this long is considered dead.
         shutdown_grace_seconds: How long a stopping worker lets tool calls finish.
         tool_slots: How many tool calls and steps a process executes at once; more wait.
+        model_slots: How many models a process asks at once; more wait.
+        worker_limit: How many components a script may execute, each of which costs a worker: one
+            that makes ever more of them is stopped before the machine is full.
         turns_per_history: A run's workflow continues with a new history after this many turns.
         model_outage_seconds: How long a run waits for a model's provider that is away, before it
             pauses for a person.
@@ -88,6 +93,8 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(default=10.0, ge=0.5, le=600)
     shutdown_grace_seconds: float = Field(default=30.0, ge=0, le=3600)
     tool_slots: int = Field(default=DEFAULT_TOOL_SLOTS, ge=1, le=10_000)
+    model_slots: int = Field(default=DEFAULT_MODEL_SLOTS, ge=1, le=10_000)
+    worker_limit: int = Field(default=DEFAULT_WORKER_LIMIT, ge=1, le=100_000)
     turns_per_history: int = Field(default=500, ge=1, le=2000)
     model_outage_seconds: float = Field(default=14_400.0, ge=0, le=2_592_000)
     relay_seconds: float = Field(default=1.0, ge=0.05, le=60)

@@ -79,6 +79,9 @@ def workers(*, running: bool = True) -> ComponentWorkers:
     class Workers:
         is_running = running
 
+        def blocked(self) -> dict[str, str]:
+            return {}
+
     return cast("ComponentWorkers", Workers())
 
 

@@ -56,7 +56,7 @@ class Worker:
         for component in components:
             registry.register(component)
         database = stored.database
-        self._turns = ModelTurn(database, registry, 1, publisher_for(database), results)
+        self._turns = ModelTurn(database, registry, 1, publisher_for(database), results=results)
         self._calls = ToolCalls(database, registry, self._executions)
         self._steps = PipelineSteps(database, registry, self._executions)
 

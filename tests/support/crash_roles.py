@@ -59,7 +59,7 @@ async def _serve(spec: Spec, services: Services) -> int:
     registry = Registry()
     registry.register(build(spec.place))
     workers = ComponentWorkers(services.temporal, services.db, registry, services.settings)
-    workers.serve(registry.ids)
+    await workers.serve(registry.ids)
     parts = {asyncio.create_task(workers.wait()), asyncio.create_task(services.relay.run())}
     ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
     for part in ended:

@@ -21,7 +21,7 @@ from kern.components.agents.option_checks import (
     tools_by_name,
 )
 from kern.components.agents.turn_policy import TurnPolicy
-from kern.components.component import Definition, definition_of
+from kern.components.component import Definition, definition_of, weakly
 from kern.components.runnable import Runnable
 from kern.context.instructions import DEFAULT_RUNS, Context, window_of
 from kern.contracts.database import Database
@@ -149,7 +149,7 @@ class ModelComponent(Runnable):
         tools = (tool_definition(tool).code for tool in self.tools.values())
         return ModelDefinition(
             kind="agent",
-            declare=self._declare,
+            declare=weakly(self._declare),
             code=(*tools, type(self.model), *self.model.declared),
             session_state=self.session_state,
             output_schema=self.output_schema,

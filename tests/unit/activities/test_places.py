@@ -2,8 +2,11 @@
 
 import asyncio
 import contextvars
+from datetime import UTC, datetime, timedelta
 
-from kern.activities.places import Places
+import pytest
+
+from kern.activities.places import Places, QueueFullError
 from kern.process.waiting_tools import leave_place
 
 
@@ -83,3 +86,55 @@ async def test_code_that_waits_for_a_run_leaves_its_place() -> None:
         assert places.try_take() is not None
     assert leave_place.get() is None
     assert places.try_take() is None
+
+
+async def test_more_than_the_longest_queue_come_back_later() -> None:
+    places = Places(1, longest_queue=1)
+    place = places.try_take()
+    assert place is not None
+    waiting = asyncio.create_task(places.take())
+    await asyncio.sleep(0)
+    with pytest.raises(QueueFullError):
+        await places.take()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    # Whoever stopped waiting takes up no room.
+    next_waiting = asyncio.create_task(places.take())
+    await asyncio.sleep(0)
+    place.leave()
+    (await next_waiting).leave()
+
+
+async def test_places_are_blocked_when_none_is_given_back_for_long() -> None:
+    now = datetime(2026, 11, 30, 4, 0, tzinfo=UTC)
+    places = Places(2, clock=lambda: now)
+    limit = timedelta(seconds=10)
+    first, second = places.try_take(), places.try_take()
+    assert first is not None
+    assert second is not None
+    first.name = "refund"
+    now += limit
+    assert places.blocked(limit) is None
+    now += timedelta(seconds=1)
+    blocked = places.blocked(limit)
+    assert blocked is not None
+    assert "all 2 places" in blocked
+    assert "refund since 2026-11-30T04:00:00Z" in blocked
+    second.leave()
+    assert places.blocked(limit) is None
+
+
+async def test_places_that_change_hands_are_not_blocked() -> None:
+    now = datetime(2026, 11, 30, 4, 0, tzinfo=UTC)
+    places = Places(1, clock=lambda: now)
+    place = places.try_take()
+    assert place is not None
+    waiting = asyncio.create_task(places.take())
+    await asyncio.sleep(0)
+    now += timedelta(seconds=9)
+    place.leave()
+    await waiting
+    now += timedelta(seconds=9)
+    assert places.blocked(timedelta(seconds=10)) is None
+    now += timedelta(seconds=2)
+    assert places.blocked(timedelta(seconds=10)) is not None

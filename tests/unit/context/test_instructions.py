@@ -102,9 +102,9 @@ def test_negative_limits_are_refused(limit: str) -> None:
     ],
 )
 def test_what_a_model_is_shown_is_part_of_the_declaration(other: dict[str, object]) -> None:
-    plain = definition_of(agent(add_history_to_context=True))
-    changed = definition_of(agent(add_history_to_context=True, **other))
-    assert changed.fingerprint != plain.fingerprint
+    plain = agent(add_history_to_context=True)
+    changed = agent(add_history_to_context=True, **other)
+    assert definition_of(changed).fingerprint != definition_of(plain).fingerprint
 
 
 def test_a_tool_cannot_take_the_name_of_one_that_comes_with_kern() -> None:

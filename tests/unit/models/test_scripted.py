@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel
 
 from kern.errors import InvalidDefinition
-from kern.models.base import Model, ModelRequest, ModelResponse, ProviderError, Usage
+from kern.models.base import ModelRequest, ModelResponse, ProviderError, Usage
 from kern.models.scripted import Call, ScriptedModel, Step
 from kern.run import Message, RequestedCall
 
@@ -13,7 +13,7 @@ SAID = Message(role="assistant", content="said before")
 RESULT = Message(role="tool", content="a result", tool_call_id="call_0_0")
 
 
-async def say(model: Model, *messages: Message) -> ModelResponse:
+async def say(model: ScriptedModel, *messages: Message) -> ModelResponse:
     return await model.respond(ModelRequest(messages=messages))
 
 

@@ -8,7 +8,7 @@ from openai.types.responses import EasyInputMessageParam
 from pydantic import JsonValue, TypeAdapter
 
 from kern.media import File, FileContent, Image
-from kern.models.base import Model, ModelRequest
+from kern.models.base import ModelRequest
 from kern.models.openai import OpenAIChat, OpenAIResponses
 from kern.run import FileReference, Message
 from tests.support.model_server import ModelServer
@@ -39,7 +39,7 @@ def message(*files: Image | File, text: str = "Look") -> Message:
 async def sent(kind: type[OpenAIResponses | OpenAIChat], *messages: Message) -> list[JsonValue]:
     """Return the content of each message that the server got."""
     with ModelServer(["Seen."]) as server:
-        model: Model = kind("m", base_url=server.base_url)
+        model = kind("m", base_url=server.base_url)
         assert (await model.respond(ModelRequest(messages=messages))).content == "Seen."
     return [item["content"] for item in server.requests[0].conversation]
 
