@@ -10,12 +10,22 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from kern import DISTRIBUTION
-from kern.client.cli.printing import count, one_line, say, say_json, show_age, styled
+from kern.client.cli.awaited import awaited_text
+from kern.client.cli.printing import (
+    count,
+    one_line,
+    say,
+    say_json,
+    show_age,
+    show_time,
+    styled,
+)
 from kern.client.processes.app import load_app
 from kern.client.server.embedded import status
 from kern.client.service.installation import DatabaseStatus, database_status, missing_file
 from kern.client.temporal import connection
 from kern.components.policies import policy_of
+from kern.contracts.reports import AwaitedWorker
 from kern.errors import KernError, Unavailable
 from kern.process.settings import Settings, read_settings
 
@@ -111,6 +121,7 @@ def _server(settings: Settings) -> Finding:
 
 async def _connect() -> str:
     client = await connection.connect()
+    await connection.check_namespace(client)
     return f"{client.service_client.config.target_host}, namespace {client.namespace}"
 
 
@@ -132,6 +143,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     deliveries = count(backlog.undelivered, "delivery", "deliveries")
     yield Finding("outbox", None, f"{deliveries} that Temporal has not confirmed{oldest_text}")
     yield from _workers(database)
+    yield from _waiting(database)
 
 
 def _revision(database: DatabaseStatus) -> str:
@@ -160,6 +172,25 @@ def _workers(database: DatabaseStatus) -> Iterator[Finding]:
             "workers."
         )
         yield Finding("policies", ok=False, text=text)
+
+
+def _waiting(database: DatabaseStatus) -> Iterator[Finding]:
+    """Say what runs wait for that no worker has, and which would when people have decided."""
+    groups: dict[str, list[AwaitedWorker]] = {}
+    for item in database.awaited_workers:
+        groups.setdefault(item.missing, []).append(item)
+    for items in groups.values():
+        oldest = min(items, key=lambda item: item.since)
+        more = f" (and {count(len(items) - 1, 'other run')})" if len(items) > 1 else ""
+        advice = "Start a worker with the app that declares it."
+        yield Finding("waiting", ok=False, text=f"{awaited_text(oldest)}{more}. {advice}")
+    for parked in database.parked:
+        runs = count(parked.count, "run")
+        text = (
+            f"{runs} of `{parked.component_id}` for a person, the oldest since "
+            f"{show_time(parked.oldest)}, and no worker has it to continue them"
+        )
+        yield Finding("waiting", None, text)
 
 
 def _app(app: str) -> Finding:

@@ -6,6 +6,7 @@ from pydantic import JsonValue
 
 from kern.client.cli import durations
 from kern.client.cli.access import perform
+from kern.client.cli.awaited import awaited_text
 from kern.client.cli.inbox import (
     attempt_lines,
     earlier_lines,
@@ -74,6 +75,8 @@ def print_report(run_id: str, *, as_json: bool) -> None:
         return
     _head(report.run)
     _policy(report.policy)
+    for awaited in report.awaited_workers:
+        say(styled(f"  {awaited_text(awaited, report.run.run_id)}", "yellow"))
     say("")
     _input(report.run)
     if report.run.progress is None:
@@ -89,6 +92,7 @@ def _as_json(report: RunReport) -> dict[str, JsonValue]:
         "decisions": [decision.model_dump(mode="json") for decision in report.decisions],
         "late_results": [late.model_dump(mode="json") for late in report.late_results],
         "undelivered": report.undelivered,
+        "awaited_workers": [item.model_dump(mode="json") for item in report.awaited_workers],
         "policy": None if report.policy is None else report.policy.model_dump(mode="json"),
         "steps": [step.model_dump(mode="json") for step in report.steps],
         "inside": {run_id: _as_json(child) for run_id, child in report.children.items()},

@@ -13,7 +13,13 @@ from sqlmodel import Session
 from kern.client.server.embedded import status
 from kern.client.service.ports import Deliverer
 from kern.client.service.service import Service
-from kern.contracts.reports import Backlog, PolicyDifference, WorkerPolicies
+from kern.contracts.reports import (
+    AwaitedWorker,
+    Backlog,
+    ParkedRuns,
+    PolicyDifference,
+    WorkerPolicies,
+)
 from kern.db.engine.driver_errors import reason
 from kern.db.engine.from_settings import database_file, open_store
 from kern.db.engine.store import Store
@@ -22,7 +28,7 @@ from kern.db.migrations import HEAD
 from kern.db.migrations.compatibility import TablesRevision, require_current
 from kern.db.migrations.migrate import tables_revision
 from kern.db.reading import listings
-from kern.db.runs import workers
+from kern.db.runs import awaited_workers, workers
 from kern.errors import NotFound, Unavailable
 from kern.process.clock import utc_now
 from kern.process.settings import Settings
@@ -52,6 +58,8 @@ class DatabaseStatus:
         min_reader: The oldest revision whose code can work with the tables.
         code: The newest revision that this version knows.
         differences: The components for which the workers declare different policies.
+        awaited_workers: What active runs wait for that no worker has.
+        parked: The runs that wait for people, while no worker has their component.
     """
 
     name: str
@@ -61,6 +69,8 @@ class DatabaseStatus:
     backlog: Backlog
     workers: list[WorkerPolicies]
     differences: list[PolicyDifference]
+    awaited_workers: list[AwaitedWorker]
+    parked: list[ParkedRuns]
 
 
 class OnDemandDeliverer:
@@ -184,7 +194,8 @@ def database_status(settings: Settings) -> DatabaseStatus:
 
 
 def _status_of(tx: Session, name: str, tables: TablesRevision) -> DatabaseStatus:
-    present = workers.present_workers(tx, utc_now())
+    now = utc_now()
+    present = workers.present_workers(tx, now)
     return DatabaseStatus(
         name,
         tables.revision,
@@ -193,6 +204,8 @@ def _status_of(tx: Session, name: str, tables: TablesRevision) -> DatabaseStatus
         listings.backlog(tx),
         present,
         workers.differing(tx, present),
+        awaited_workers.awaited_workers(tx, now),
+        awaited_workers.parked_runs(tx, now),
     )
 
 

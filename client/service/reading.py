@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from kern.client.service.acceptance import following
+from kern.client.service.missing_worker import reporting_missing_worker
 from kern.client.service.transcript import Transcript
 from kern.components.operations import Show
 from kern.contracts.viewer import Viewer
@@ -57,6 +58,10 @@ class RunReader:
             NotFound: there is no such run.
             NotAllowed: it belongs to somebody else.
         """
+        with reporting_missing_worker(self._db, self._follower.run_id):
+            return await self._read()
+
+    async def _read(self) -> Sequence[RunEvent]:
         while not self._has_ended:
             events = self._selected(await self._look())
             if events:

@@ -6,6 +6,7 @@ from kern.contracts.reports import RunPolicy, RunReport
 from kern.contracts.viewer import Viewer
 from kern.db.reading import listings, run_outputs, step_progress
 from kern.db.runs import workers
+from kern.db.runs.awaited_workers import awaited_by
 from kern.db.turns import late_results
 from kern.process.clock import utc_now
 from kern.values.ids import require_id
@@ -15,8 +16,8 @@ from kern.values.states import RunStatus
 MOST_STEPS = 200
 
 
-def read_report(tx: Session, viewer: Viewer, run_id: str) -> RunReport:
-    """Read a run's report.
+def read_report(tx: Session, viewer: Viewer, run_id: str, *, is_root: bool = True) -> RunReport:
+    """Read a run's report; the one at the root covers what is inside it.
 
     Raises:
         NotFound: there is no such run.
@@ -33,10 +34,13 @@ def read_report(tx: Session, viewer: Viewer, run_id: str) -> RunReport:
         ],
         late_results=late_results.results_of(tx, run_id),
         undelivered=listings.backlog(tx, run_id).undelivered,
-        children={child_id: read_report(tx, viewer, child_id) for child_id in children},
+        children={
+            child_id: read_report(tx, viewer, child_id, is_root=False) for child_id in children
+        },
         steps=step_progress.steps_of(tx, run_id, MOST_STEPS) if run.progress else [],
         step_count=step_progress.count_of(tx, run_id) if run.progress else 0,
         policy=_policy_of(tx, run_id),
+        awaited_workers=awaited_by(tx, run_id, utc_now()) if is_root else [],
     )
 
 

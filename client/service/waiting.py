@@ -16,6 +16,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
+from kern.client.service.missing_worker import reporting_missing_worker
 from kern.client.temporal.workflow_ids import workflow_id
 from kern.contracts.messages import Stop, StopQuery
 from kern.db.engine.store import Store
@@ -86,10 +87,11 @@ class Waiting:
         query, delay = query or StopQuery(), FIRST_WAIT
         if self._patience and await watch.wait(self._patience):
             return
-        while not await self._has_stopped(run_id, watch, query):
-            if await self.is_idle(run_id) or await watch.wait(delay):
-                return
-            delay = min(delay * 2, LONGEST_WAIT)
+        with reporting_missing_worker(self._db, run_id):
+            while not await self._has_stopped(run_id, watch, query):
+                if await self.is_idle(run_id) or await watch.wait(delay):
+                    return
+                delay = min(delay * 2, LONGEST_WAIT)
 
     async def is_idle(self, run_id: str) -> bool:
         """Whether the run's row says that it is paused or has ended."""
