@@ -1,6 +1,5 @@
 """Requirements: what a run waits for from a person, and the decision that the person fills in."""
 
-from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Self
 
@@ -17,6 +16,8 @@ from kern.values.decisions import (
     UserInputField,
     Vote,
     first_problem,
+    require_choices,
+    require_dict,
 )
 from kern.values.principals import Principal
 from kern.values.states import OnExpiry, PrincipalKind, RequirementKind, RequirementStatus, Verdict
@@ -184,7 +185,7 @@ class Requirement(BaseModel):
         beside the original ones.
         """
         self._expect("edit", RequirementKind.confirmation, RequirementKind.output_review)
-        changes = _require_dict(arguments, "edit() takes a dict of the arguments to change")
+        changes = require_dict(arguments, "edit() takes a dict of the arguments to change")
         return self._fill(Verdict.approve, note=note, by=by, edit=changes, digest=digest)
 
     def reject(self, note: str | None = None, by: str | Principal | None = None) -> Self:
@@ -205,7 +206,7 @@ class Requirement(BaseModel):
     ) -> Self:
         """Fill in the values of `fields`."""
         self._expect("provide_user_input", RequirementKind.user_input)
-        filled_in = _require_dict(
+        filled_in = require_dict(
             values, "provide_user_input() takes a dict of the values asked for"
         )
         return self._fill(Verdict.answer, note=note, by=by, values=filled_in)
@@ -215,7 +216,7 @@ class Requirement(BaseModel):
     ) -> Self:
         """Choose among the options: one, or several where `multiple` is set."""
         self._expect("provide_user_feedback", RequirementKind.user_feedback)
-        return self._fill(Verdict.choose, note=note, by=by, choices=_require_choices(choices))
+        return self._fill(Verdict.choose, note=note, by=by, choices=require_choices(choices))
 
     def set_external_execution_result(
         self, result: JsonValue, note: str | None = None, by: str | Principal | None = None
@@ -367,26 +368,6 @@ def closed_message(requirement: Requirement) -> str:
         f"{resolution.by!r} decided {resolution.verdict.value!r} at "
         f"{resolution.at.isoformat(timespec='seconds')}{note}. Nothing was changed."
     )
-
-
-def _require_dict(value: object, expected: str) -> dict[str, JsonValue]:
-    if isinstance(value, Mapping):
-        return dict(value)
-    message = f"{expected}; {_type_of(value)} is none."
-    raise InvalidDecision(message)
-
-
-def _require_choices(value: object) -> tuple[object, ...]:
-    if isinstance(value, str):
-        return (value,)
-    if isinstance(value, Iterable):
-        return tuple(value)
-    message = f"provide_user_feedback() takes a choice or a list of them; {_type_of(value)} is none"
-    raise InvalidDecision(f"{message}.")
-
-
-def _type_of(value: object) -> str:
-    return f"a value of type {type(value).__name__!r}"
 
 
 METHODS: dict[RequirementKind, str] = {

@@ -1,10 +1,12 @@
 """Decisions of people, as they are filled in, proposed, counted and stored."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from kern.errors import InvalidDecision
 from kern.values.principals import Principal
 from kern.values.states import Verdict
 
@@ -141,3 +143,33 @@ def first_problem(error: ValidationError) -> str:
     if "recursion" in first["type"]:
         expected = "JSON of a depth that can be kept"
     return f"its {name!r}{where} is not {expected}."
+
+
+def require_dict(value: object, expected: str) -> dict[str, JsonValue]:
+    """Return what a person filled in by name; `expected` says what that is.
+
+    Raises:
+        InvalidDecision: it is no mapping.
+    """
+    if isinstance(value, Mapping):
+        return dict(value)
+    message = f"{expected}; {_type_of(value)} is none."
+    raise InvalidDecision(message)
+
+
+def require_choices(value: object) -> tuple[object, ...]:
+    """Return what a person chose: one text, or several values.
+
+    Raises:
+        InvalidDecision: it is neither.
+    """
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, Iterable):
+        return tuple(value)
+    message = f"provide_user_feedback() takes a choice or a list of them; {_type_of(value)} is none"
+    raise InvalidDecision(f"{message}.")
+
+
+def _type_of(value: object) -> str:
+    return f"a value of type {type(value).__name__!r}"

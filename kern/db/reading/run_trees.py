@@ -81,7 +81,8 @@ def runs_of_requirements(tx: Session, viewers: Mapping[str, Viewer]) -> list[str
         NotAllowed: one of them belongs to somebody else.
     """
     ids: dict[str, None] = {}
-    for row in execute(tx, _RUNS_OF, ids=list(viewers)):
+    requirements: Any = execute(tx, _RUNS_OF, ids=list(viewers))
+    for row in requirements:
         missing, subject = no_requirement(row.requirement_id), f"Requirement {row.requirement_id!r}"
         viewers[row.requirement_id].check(row, missing, subject=subject)
         ids.update(dict.fromkeys([*row.ancestors, row.id]))
