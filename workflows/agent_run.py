@@ -155,8 +155,28 @@ class AgentRun:
             outcome = await steps.take_turn(self._cursor.run_id, turn, self._cursor.heartbeat)
             calls = [asyncio.ensure_future(self._bring_to_end(call)) for call in outcome.calls]
         self._summarise = outcome.summarise
-        continues = await asyncio.gather(*calls)
+        continues = await self._until_ended(calls, turn)
         return not outcome.ended and all(continues)
+
+    async def _until_ended(self, calls: Sequence[asyncio.Future[bool]], turn: int) -> list[bool]:
+        """Wait for the ends of a turn's calls; while they wait for people, the history may move on.
+
+        The next history takes the turn again: its answer is stored, and its open calls have their
+        gates in SQL.
+        """
+        ending = asyncio.gather(*calls)
+        try:
+            await workflow.wait_condition(lambda: ending.done() or self._may_move_on_while_idle())
+        except asyncio.CancelledError:
+            ending.cancel()
+            await ending
+            raise
+        if not ending.done() and workflow.patched("moves-on-while-idle"):
+            await self._move_on(turn)
+        return await ending
+
+    def _may_move_on_while_idle(self) -> bool:
+        return self._is_idle and workflow.info().is_continue_as_new_suggested()
 
     async def _bring_to_end(self, call: PlannedCall) -> bool:
         """Wait for people, execute the call, and wait for people again if need be.

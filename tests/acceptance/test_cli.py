@@ -527,7 +527,7 @@ def test_doctor_looks_and_leaves_everything_as_it_is(
 def test_show_and_the_events_say_that_an_approved_call_was_not_executed(
     kern: Cli, refund: Seeded
 ) -> None:
-    kern("approve", refund.requirement_id, "--by", "dana")
+    kern.decide("approve", refund.requirement_id, "--by", "dana")
     assert "not executed" not in kern("show", refund.run_id).out
     kern("cancel", refund.run_id)
     text = kern("show", refund.run_id).out

@@ -147,6 +147,7 @@ async def test_a_start_delivered_twice_starts_one_workflow(
         heartbeat=1.0,
         turns_per_history=settings.turns_per_history,
         prefix=PREFIX,
+        bookkeeping_queue=f"{PREFIX}bookkeeping",
     )
 
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -241,10 +242,12 @@ def test_eight_changes_of_a_sessions_state_at_once_lose_nothing(stored: Stored) 
 def test_two_relays_never_take_the_same_delivery(stored: Stored) -> None:
     accepted = {stored.accept()[0] for _ in range(12)}
 
-    def claim() -> list[Delivery]:
-        return stored.do(lambda tx: outbox.claim_due(tx, after(10), 4))
+    def claim(number: int) -> list[Delivery]:
+        # A claim is known by its moment: no two relays have the same.
+        return stored.do(lambda tx: outbox.claim_due(tx, after(10 + number / 1000), 4))
 
-    claimed = [part for part in at_once([claim] * 4) if isinstance(part, list)]
+    claims = at_once([partial(claim, number) for number in range(4)])
+    claimed = [part for part in claims if isinstance(part, list)]
     runs = [delivery.run_id for part in claimed for delivery in part]
     assert len(runs) == 12
     assert set(runs) == accepted

@@ -320,7 +320,14 @@ async def read_stored(service: RuntimeService, viewer: Viewer, ids: Ids) -> obje
         reader.close()
 
 
+async def exported(lines: AsyncIterator[str]) -> list[str]:
+    """Return what is exported of a run."""
+    return [line async for line in lines]
+
+
 OF_THE_SERVICE: dict[str, Asking] = {
+    "audit.verify": lambda s, v, ids, _: s.audit.verify(v, ids.run),
+    "audit.export": lambda s, v, ids, _: exported(s.audit.export(v, ids.run)),
     "runs.cancel": lambda s, v, ids, _: s.runs.cancel(v, ids.run),
     "runs.retry": lambda s, v, ids, _: s.runs.retry(v, ids.run),
     "runs.read": lambda s, v, ids, _: s.runs.read(v, ids.run),
@@ -374,7 +381,7 @@ OF_THE_SERVICE: dict[str, Asking] = {
     "interaction.cancel": lambda s, v, ids, _: s.interaction.cancel(v, ids.run),
 }
 # Tests of their own: they begin something, or concern the whole installation.
-OTHERWISE = {"runs.accept", "interaction.run", "interaction.stream", "audit.verify"}
+OTHERWISE = {"runs.accept", "interaction.run", "interaction.stream"}
 
 
 def ask(world: World, name: str, viewer: Viewer, ids: Ids) -> object:
