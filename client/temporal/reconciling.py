@@ -18,10 +18,11 @@ from functools import partial
 from temporalio.client import (
     Client,
     WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowQueryFailedError,
 )
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from kern.client.temporal.courier import Courier
 from kern.contracts.messages import Nothing, OpenWork, Resolved
@@ -75,9 +76,25 @@ class Reconciler:
 
     async def _replace(self, run_id: str, before: datetime) -> None:
         claim = partial(restarts.claim, run_id=run_id, before=before, now=datetime.now(UTC))
-        if await self._db.write(claim):
-            _log.warning("run_restarted", run_id=run_id, why="its workflow is stuck")
-            await self._courier.start(run_id, in_place=True)
+        if not await self._db.write(claim):
+            return
+        _log.warning("run_restarted", run_id=run_id, why="its workflow is stuck")
+        # The new workflow waits for the workflows of the run's children, also of those that have
+        # ended by their rows: one that is stuck as well would never report it.
+        for child_id in await self._db.read(lambda tx: restarts.ended_children(tx, run_id)):
+            await self._end_if_stuck(child_id)
+        await self._courier.start(run_id, in_place=True)
+
+    async def _end_if_stuck(self, run_id: str) -> None:
+        """Terminate the workflow of a run that has ended by its rows, if it does nothing more."""
+        handle = await self._courier.handle(run_id)
+        try:
+            described = await handle.describe(rpc_timeout=_RPC_TIMEOUT)
+            if described.status is WorkflowExecutionStatus.RUNNING and _is_stuck(described):
+                await handle.terminate(reason="The run has ended.", rpc_timeout=_RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
 
     async def _remind(self, run_id: str, depth: int = 0) -> bool:
         """Signal a workflow what it has missed; return whether it had missed anything."""

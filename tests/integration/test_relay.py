@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -353,19 +354,9 @@ async def test_a_stuck_workflow_is_replaced_once(
     await relay_of(stored, temporal, settings).deliver_due()
     if paused:
         await Courier(stored.database, temporal, settings).start(run_id)
-    # Kern's own workers execute Kern's workflows.
-    plain = await Client.connect(
-        temporal.service_client.config.target_host, data_converter=temporal.data_converter
-    )
-    worker = Worker(
-        plain,
-        task_queue=connection.queue_of(component_id),
-        workflows=[Stuck],
-        workflow_runner=UnsandboxedWorkflowRunner(),
-    )
     first = await describe(temporal, run_id)
     assert first is not None
-    async with worker:
+    async with await getting_stuck(temporal, component_id):
         await until(lambda: has_nothing_to_do(temporal, run_id))
         lose(stored, run_id)
         relays = [relay_of(stored, temporal, settings) for _ in range(3)]
@@ -380,6 +371,48 @@ async def test_a_stuck_workflow_is_replaced_once(
     assert third is not None
     assert third.run_id == second.run_id
     assert stored.events(run_id).count("run_restarted") == 1
+
+
+async def getting_stuck(temporal: Client, component_id: str) -> Worker:
+    """Return a worker whose workflows have all lost their places."""
+    # Kern's own workers execute Kern's workflows.
+    plain = await Client.connect(
+        temporal.service_client.config.target_host, data_converter=temporal.data_converter
+    )
+    return Worker(
+        plain,
+        task_queue=connection.queue_of(component_id),
+        workflows=[Stuck],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+
+
+async def test_the_stuck_workflow_of_a_child_that_has_ended_holds_up_nobody(
+    stored: Stored, temporal: Client, relay: Relay
+) -> None:
+    parent, child, active = accept(stored), accept(stored), accept(stored)
+    component_id = stored.output(parent).component_id
+    await relay.deliver_due()
+    first = await describe(temporal, parent)
+    async with await getting_stuck(temporal, component_id):
+        for run_id in (parent, child, active):
+            await until(partial(has_nothing_to_do, temporal, run_id))
+        stored.sql(
+            "UPDATE kern_runs SET parent_run_id = :parent, status = 'completed' WHERE id = :id",
+            id=child,
+            parent=parent,
+        )
+        lose(stored, parent)
+        await relay.find_lost_runs()
+        second = await describe(temporal, parent)
+        ended, other = await describe(temporal, child), await describe(temporal, active)
+    assert first is not None
+    assert second is not None
+    assert second.run_id != first.run_id
+    assert ended is not None
+    assert ended.status is WorkflowExecutionStatus.TERMINATED
+    assert other is not None
+    assert other.status is WorkflowExecutionStatus.RUNNING
 
 
 async def has_nothing_to_do(temporal: Client, run_id: str) -> bool:

@@ -37,6 +37,20 @@ _IS_OVERDUE = select(
 )
 
 
+_MOST_CHILDREN = 200
+_ENDED_CHILDREN = (
+    select(_runs.c.id)
+    .where(_runs.c.parent_run_id == bindparam("of_run"), has_ended(_runs.c.status))
+    .order_by(_runs.c.updated_at.desc())
+    .limit(_MOST_CHILDREN)
+)
+
+
+def ended_children(tx: Session, run_id: str) -> list[str]:
+    """Return the ids of the child runs that have ended, the latest first, up to 200."""
+    return list(execute(tx, _ENDED_CHILDREN, of_run=run_id).scalars())
+
+
 def claim(tx: Session, run_id: str, before: datetime, now: datetime) -> bool:
     """Take on the restart of a run that has work to do and has not changed since `before`.
 

@@ -57,12 +57,8 @@ def breaches(
     stored: Stored, payments: Sequence[Payment], acknowledged: Sequence[Acknowledged]
 ) -> list[str]:
     """Return every breach of a law, in words; none should be."""
-    # A key stands for an intention: a call that is made again for it has the same.
-    intentions = defaultdict[str, list[ToolCallRow]](list)
-    for call in stored.calls:
-        intentions[call.idempotency_key].append(call)
     found: list[str] = []
-    for calls in intentions.values():
+    for calls in _intentions(stored.calls):
         keys = {key for call in calls for key in _keys(call)}
         mine = [payment for payment in payments if payment.key in keys]
         found += _of_intention(stored, calls, mine)
@@ -80,6 +76,23 @@ def breaches(
 
 def _open(stored: Stored) -> list[RunRow]:
     return [run for run in stored.runs.values() if run.status not in FINAL]
+
+
+def _intentions(calls: Sequence[ToolCallRow]) -> list[list[ToolCallRow]]:
+    """Group calls by what they are for: a call that is made again has the key of the one before.
+
+    What was edited is another intention, whose key the call that is made for it has.
+    """
+    groups: list[list[ToolCallRow]] = []
+    of_key: dict[str, list[ToolCallRow]] = {}
+    for call in sorted(calls, key=lambda item: item.created_at):
+        group = next((of_key[key] for key in _keys(call) if key in of_key), None)
+        if group is None:
+            group = []
+            groups.append(group)
+        group.append(call)
+        of_key.update(dict.fromkeys(_keys(call), group))
+    return groups
 
 
 def _keys(call: ToolCallRow) -> set[str]:
