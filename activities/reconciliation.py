@@ -25,7 +25,7 @@ from kern.tools.reconciling import (
 )
 
 _PAUSES: Sequence[float] = (1.0, 4.0, 15.0)
-_LOOKUP_SECONDS = 60.0
+_LOOKUP_SECONDS = 10.0
 
 Call = Callable[[Callable[..., object], dict[str, object], float], Awaitable[Ended[object]]]
 

@@ -269,8 +269,8 @@ def _vouched(principal: Principal) -> str:
 
 def _result(report: RunReport, call: ToolExecution) -> None:
     if call.status is not ToolCallStatus.done:
-        if call.status is ToolCallStatus.running:
-            ended = report.run.status.is_final
+        if call.status in {ToolCallStatus.running, ToolCallStatus.unknown}:
+            ended = report.run.status.is_final or call.status is ToolCallStatus.unknown
             how = "started; its outcome is unknown" if ended else "executing"
             say(f"         {how}, attempt {call.attempts}")
         return

@@ -39,6 +39,7 @@ with its id, and the relay continues with the next.
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from sqlalchemy import select as sql_select
 from sqlalchemy import union
@@ -54,6 +55,7 @@ from kern.db.engine.store import Store
 from kern.db.engine.tables import OutboxRow, RequirementRow, RunRow
 from kern.db.journal import outbox, seals
 from kern.db.runs import lifecycle, session_queue
+from kern.db.turns.lost_calls import note_lost_calls, runs_with_lost_calls
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
 from kern.values.states import RequirementStatus, RunStatus
@@ -177,8 +179,15 @@ class Relay:
                 self._searched_to = run_id
         if len(suspects) < _SUSPECTS:
             self._searched_to = ""
+        await self._note_lost_calls(now)
         for session_id in await self._db.read(lambda tx: session_queue.stuck_sessions(tx, before)):
             await self._start_next_run(session_id, now)
+
+    async def _note_lost_calls(self, now: datetime) -> None:
+        since = now - _CANCELLED_WITHIN
+        for run_id in await self._db.read(lambda tx: runs_with_lost_calls(tx, since, now)):
+            _log.warning("calls_lost", run_id=run_id, why="their worker was lost after its end")
+            await self._db.write(partial(note_lost_calls, run_id=run_id, now=now))
 
     async def _start_next_run(self, session_id: str, now: datetime) -> None:
         await self._db.write(lambda tx: session_queue.start_next_run(tx, session_id, "", now))

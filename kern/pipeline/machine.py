@@ -138,7 +138,7 @@ class Machine(Generic[FrameT]):
         refusal = OnRefusal.fail if review is None else review.on_reject
         remaining = 0 if review is None else review.revisions - frame.revisions
         if not silent:
-            # Kept even if the frame fails now: a retried run executes it again.
+            # Kept even if the frame fails now: a retried run may execute it again.
             frame.feedback = note
         if refusal is OnRefusal.skip:
             self._finish(frame, Outcome.skipped)

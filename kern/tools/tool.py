@@ -191,7 +191,24 @@ class Tool:
 
 
 @overload
-def tool(function: Function, /) -> Tool: ...
+def tool(
+    function: Function,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    requires_confirmation: bool | Predicate = False,
+    requires_user_input: bool = False,
+    user_input_fields: Sequence[str] = (),
+    requires_user_feedback: bool = False,
+    external_execution: bool = False,
+    effect: Effect | Literal["once", "idempotent", "read"] = Effect.once,
+    retries: int = 0,
+    timeout: float | None = None,
+    approval: Approval | None = None,
+    unknown_on: Sequence[type[BaseException]] = (),
+    reconcile: Reconciler | None = None,
+) -> Tool: ...
 
 
 @overload
@@ -219,7 +236,8 @@ def tool(
     """Make a function a tool; its schema comes from its signature and docstring.
 
     Args:
-        function: The function, when used without parentheses. It may be sync or async.
+        function: The function, when used without parentheses, or called with it. It may be sync or
+            async.
         **options: The options of a `Tool`. `requires_confirmation`: True, or a predicate on the
             arguments, which takes a dict of them, or some of them by name, and is no coroutine
             function; only if it returns False does the call run without a person.
@@ -239,7 +257,7 @@ def tool(
         InvalidDefinition: the options contradict each other, or the signature cannot be described.
     """
     if function is not None:
-        return Tool(function)
+        return Tool(function, **options)  # type: ignore[arg-type]
     return lambda decorated: Tool(decorated, **options)  # type: ignore[arg-type]
 
 

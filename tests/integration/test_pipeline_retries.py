@@ -595,3 +595,43 @@ def test_what_is_retried_at_once_is_not_cancelled_by_what_ends_meanwhile(runtime
             output = flow.get_run_output(output.run_id)
         output = flow.retry_run(output.run_id)
         assert output.status is RunStatus.completed, output.error
+
+
+@pytest.mark.parametrize("kind", ["function", "agent", "steps", "parallel"])
+def test_what_was_rejected_after_it_paid_is_reviewed_again_and_pays_no_more(
+    runtime: Runtime, kind: str
+) -> None:
+    done: list[str] = []
+
+    @tool
+    def charge() -> str:
+        """Charge."""
+        done.append("paid")
+        return "paid"
+
+    def pay() -> str:
+        return str(charge())
+
+    review = HumanReview(requires_output_review=True)
+    payer = scripted([Call("charge"), "Paid."], [charge])
+    blocks: dict[str, Step | Steps | Parallel] = {
+        "function": Step("pay", pay, human_review=review),
+        "agent": Step("pay", payer, human_review=review),
+        "steps": Steps([Step("pay", pay)], name="all", human_review=review),
+        "parallel": Parallel(Step("pay", payer), name="all", human_review=review),
+    }
+    flow = pipeline(blocks[kind])
+    output = flow.run("hi")
+    only(output).reject("no", by="dana")
+    failed = go_on(flow, output)
+    assert (failed.status, done) == (RunStatus.error, ["paid"])
+    for _ in range(2):
+        again = flow.retry_run(failed.run_id)
+        assert only(again).kind is RequirementKind.output_review
+        assert done == ["paid"]
+        only(again).reject("still no", by="dana")
+        assert go_on(flow, again).status is RunStatus.error
+    again = flow.retry_run(failed.run_id)
+    only(again).confirm(by="dana")
+    assert go_on(flow, again).status is RunStatus.completed
+    assert done == ["paid"]

@@ -130,7 +130,7 @@ def apply_decision(frames: StoredFrames, machine: Machine[MutableStep], frame: M
         case Phase.gate:
             _pass(machine, frame, call, row, verdict)
         case Phase.review:
-            repeats = verdict is Verdict.reject and bool(_effects(frames, frame))
+            repeats = verdict is Verdict.reject and bool(effects_of(frames, frame))
             _review(machine, frame, call, row, verdict, repeats=repeats)
         case _:
             _recover(machine, frame, verdict)
@@ -193,20 +193,23 @@ def _question(frames: StoredFrames, frame: MutableStep, spec: Ask) -> str | None
     """Return the question, with the side effects that executing the frame again would repeat."""
     if Phase(frame.phase) is Phase.gate:
         return spec.message
-    effects = _effects(frames, frame)
+    effects = effects_of(frames, frame)
     template = _REJECTS if Phase(frame.phase) is Phase.review else _AGAIN
     warning = template.format(", ".join(effects)) if effects else None
     return "\n".join(filter(None, (spec.message, warning))) or None
 
 
-def _effects(frames: StoredFrames, frame: MutableStep) -> list[str]:
-    """Return what executing a frame again would repeat, and must happen only once."""
+def effects_of(frames: StoredFrames, frame: MutableStep, *, is_reviewed: bool = False) -> list[str]:
+    """Return what executing a frame again would repeat, and must happen only once.
+
+    With `is_reviewed`, its output is or was reviewed, so that it has been executed itself.
+    """
     save(frames.tx)
     effects = side_effects.effects_in_step(frames.tx, frame.id)
     node = frames.shape.by_id[frame.node]
     is_own = node.is_leaf and node.component_id is None and node.effect is Effect.once
     # About a step that failed, a person is asked for just that.
-    if is_own and Phase(frame.phase) is Phase.review:
+    if is_own and (is_reviewed or Phase(frame.phase) is Phase.review):
         effects = [f"{frame.name} (done)", *effects]
     return effects
 

@@ -27,6 +27,7 @@ from kern.db.runs.frames import StoredFrames
 from kern.db.steps import execution
 from kern.db.steps.advance import advance
 from kern.db.steps.decision_checks import has_passed_gate
+from kern.db.steps.questions import effects_of
 from kern.errors import Conflict
 from kern.pipeline.frames import Outcome, Phase
 from kern.pipeline.machine import EVALUATION_FAILED, REJECTED, Machine
@@ -167,7 +168,8 @@ class _Reopening:
         node = self._frames.shape.by_id[frame.node]
         if not has_passed_gate(self._frames, frame):
             self._serve(frame, Phase.gate)
-        elif code == REJECTED and self._review_expired(frame):
+        elif code == REJECTED and (self._review_expired(frame) or self._would_repeat(frame)):
+            # A person is asked about the output anew: only their words have it done again.
             self._serve(frame, Phase.review)
         elif node.is_leaf:
             self._serve_leaf(frame, code)
@@ -183,6 +185,10 @@ class _Reopening:
         """Whether a frame failed because the review of its output expired."""
         requirements = requirements_of_call(self._frames.tx, frame.gate_id) if frame.gate_id else []
         return bool(requirements) and (requirements[-1].kind, requirements[-1].status) == _SILENCE
+
+    def _would_repeat(self, frame: MutableStep) -> bool:
+        """Whether executing a rejected frame again would repeat what must happen only once."""
+        return bool(effects_of(self._frames, frame, is_reviewed=True))
 
     def _has_stopped(self, frame: MutableStep) -> bool:
         query = {"parent_id": frame.id, "round": frame.round}

@@ -71,6 +71,7 @@ _STORED = {
     "tool_call_gated": "A worker whose code is stricter asks people before the call begins.",
     "tool_call_refused": "The model asked for a call that cannot be made, and gets the reason.",
     "tool_call_repeated": "A call is executed again, since its worker died.",
+    "tool_call_lost": "The run had ended, and the call's worker was lost: it may have happened.",
     "tool_call_started": "A worker executes a call.",
     "tool_call_stopped": "The run ended while an attempt held the call, which may have been "
     "executing.",

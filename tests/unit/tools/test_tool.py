@@ -130,3 +130,16 @@ def test_ask_user_is_answered_by_a_person() -> None:
     definition = tool_definition(ask_user)
     assert definition.kind is RequirementKind.user_feedback
     assert set(definition.signature.names) == {"question", "options", "multiple"}
+
+
+def test_options_count_where_the_function_is_passed_with_them() -> None:
+    def pay(amount: int) -> str:
+        """Pay."""
+        return f"paid {amount}"
+
+    gated = tool(pay, requires_confirmation=True, effect="idempotent", retries=2)
+    assert isinstance(gated, Tool)
+    assert tool_definition(gated).kind is RequirementKind.confirmation
+    assert (gated.effect, gated.retries) == (Effect.idempotent, 2)
+    with pytest.raises(InvalidDefinition, match="negative retries"):
+        tool(pay, retries=-1)
