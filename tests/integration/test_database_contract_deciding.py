@@ -10,6 +10,7 @@ from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted, Submission
 from kern.db.journal import verification
 from kern.db.journal.outbox import DeliveryKind
+from kern.db.reading import listings
 from kern.db.runs import lifecycle
 from kern.db.turns.attempts import Execution, Settled
 from kern.errors import (
@@ -81,10 +82,31 @@ def effective_arguments(stored: Stored, seen: Requirement) -> dict[str, JsonValu
     return begun.arguments
 
 
+def inbox(
+    stored: Stored, seen: Requirement, kind: RequirementKind | None = None
+) -> list[Requirement]:
+    """Return what waits for people in the run of a requirement."""
+    page = stored.look(
+        lambda tx: listings.list_pending(tx, OPERATOR, limit=9, run_id=seen.run_id, kind=kind)
+    )
+    return page.requirements
+
+
 def untouched(stored: Stored, seen: Requirement) -> None:
     found = stored.requirement(call_of(seen))
     assert found.status is RequirementStatus.pending
     assert found.resolution is None
+
+
+@pytest.mark.parametrize("kind", RequirementKind)
+def test_whatever_waits_for_a_person_is_in_the_one_inbox(
+    stored: Stored, kind: RequirementKind
+) -> None:
+    seen = waiting(stored, kind)
+    for only in (None, kind):
+        assert [(item.id, item.kind) for item in inbox(stored, seen, only)] == [(seen.id, kind)]
+    stored.resolve(seen, Verdict.reject)
+    assert inbox(stored, seen) == []
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
