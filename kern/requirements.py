@@ -350,8 +350,8 @@ def bind_reader(requirement: Requirement, user_id: str | None) -> Requirement:
 def bound_reader(requirement: Requirement) -> str | None:
     """Return for whom Kern read a requirement.
 
-    None if its session has no owner, or if the object was made of data: its `user_id` is what the
-    data says, which anybody can write.
+    None if its session has no owner, if an operator read it, or if the object was made of data: its
+    `user_id` is what the data says, which anybody can write.
     """
     return requirement._reader  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 

@@ -5,9 +5,8 @@ many kinds, and draws letters of one script like those of another. So values are
 which every character that could be misread is spelled out. A text that contains such a spelling
 itself looks different: JSON doubles its backslash.
 
-Sources: general categories and canonical forms by Python's `unicodedata`; the code points that are
-ignored by default by https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point; mixed
-scripts after https://www.unicode.org/reports/tr39/#Mixed_Script_Detection.
+Sources: general categories and canonical forms by Python's `unicodedata`; mixed scripts after
+https://www.unicode.org/reports/tr39/#Mixed_Script_Detection.
 """
 
 import json
@@ -17,30 +16,11 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+from kern.values.invisible import is_invisible
+
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-_IGNORED = (
-    (0x00AD, 0x00AD),
-    (0x034F, 0x034F),
-    (0x061C, 0x061C),
-    (0x115F, 0x1160),
-    (0x17B4, 0x17B5),
-    (0x180B, 0x180F),
-    (0x200B, 0x200F),
-    (0x202A, 0x202E),
-    (0x2060, 0x206F),
-    (0x3164, 0x3164),
-    (0xFE00, 0xFE0F),
-    (0xFEFF, 0xFEFF),
-    (0xFFA0, 0xFFA0),
-    (0xFFF0, 0xFFF8),
-    (0x1BCA0, 0x1BCA3),
-    (0x1D173, 0x1D17A),
-    (0xE0000, 0xE0FFF),
-)
-# U+2800 is drawn as nothing, though it counts as a symbol.
-_BLANK = frozenset("\u2800")
 _WORD = re.compile(r"\w+")
 # Scripts with letters that look like those of another.
 _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
@@ -112,15 +92,14 @@ def _escape(char: str) -> str:
 def _misleads(char: str, *, is_composed: bool) -> bool:
     if char.isascii():
         return not char.isprintable()
-    category, code = unicodedata.category(char), ord(char)
+    category = unicodedata.category(char)
     return (
-        category[0] in "CZ"
-        or char in _BLANK
-        or any(first <= code <= last for first, last in _IGNORED)
+        category[0] == "Z"
+        or is_invisible(char)
         # Another spelling of the same letters is drawn alike.
         or (not is_composed and category[0] == "M")
         or unicodedata.normalize("NFC", char) != char
-        or (code >= _LATIN_1 and unicodedata.normalize("NFKC", char).isascii())
+        or (ord(char) >= _LATIN_1 and unicodedata.normalize("NFKC", char).isascii())
     )
 
 

@@ -108,7 +108,7 @@ class Inbox:
         def read(tx: Session) -> Requirement:
             full = listings.full_requirement_id(tx, viewer, requirement_id)
             row = run_outputs.find_requirement(tx, full, viewer)
-            return requirement_outputs.requirement_of(tx, row)
+            return requirement_outputs.requirement_of(tx, row, viewer)
 
         return await self._store.read(read)
 

@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from kern.errors import InvalidInput
+from kern.values.invisible import first_invisible
 from kern.values.names import name_key, person_name
 from kern.values.states import PrincipalKind
 from kern.values.tenants import DEFAULT_TENANT, tenant_name
@@ -12,6 +13,8 @@ LOCAL = "local"
 # The actor, and the issuer, of a decision that a deadline or a late result makes.
 KERN = "kern"
 _LONGEST = 500
+# So much of an id is repeated in a message.
+_MESSAGE_LENGTH = 200
 
 
 class Principal(BaseModel):
@@ -29,7 +32,8 @@ class Principal(BaseModel):
         tenant: The tenant that it belongs to; the default one is empty.
 
     Raises:
-        InvalidInput: the issuer or the subject is empty, or a name has what no name may have.
+        InvalidInput: the issuer or the subject is empty, has a blank at its ends or an invisible
+            character, or a name has what no name may have.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,11 +47,23 @@ class Principal(BaseModel):
 
     @field_validator("issuer", "subject")
     @classmethod
-    def _not_empty(cls, value: str) -> str:
+    def _exact(cls, value: str) -> str:
         if not value.strip():
             message = "A principal needs an issuer and a subject: one of them is empty."
             raise InvalidInput(message)
-        return value
+        hidden = first_invisible(value)
+        if hidden is None and value == value.strip():
+            return value
+        why = (
+            "it has a blank at an end"
+            if hidden is None
+            else f"U+{ord(hidden):04X} in it cannot be seen"
+        )
+        message = (
+            f"The issuer or the subject of a principal is {ascii(value)[:_MESSAGE_LENGTH]}: {why}. "
+            "Pass it as the issuer spells it."
+        )
+        raise InvalidInput(message)
 
     @field_validator("name")
     @classmethod

@@ -5,6 +5,7 @@ from pathlib import Path as FilePath
 
 import pytest
 
+from kern import inbox
 from kern.agent import Agent
 from kern.client.processes.runtime import Runtime
 from kern.components.registry import Registry
@@ -173,3 +174,27 @@ def test_a_requirement_made_of_data_speaks_for_nobody(runtime: Runtime) -> None:
     assert agent.get_run_output(run.run_id, user_id="victim").is_paused
     # The owner says so, or has the objects that Kern handed out.
     assert agent.continue_run(run.run_id, [copied], user_id="victim").content == "Paid."
+
+
+def test_what_an_operator_read_speaks_for_nobody(agent: Agent) -> None:
+    paused = agent.run("Pay", user_id="ann")
+    (item,) = paused.active_requirements
+    for read in (inbox.get(item.id), *inbox.pending(run_id=paused.run_id).requirements):
+        with pytest.raises(NotAllowed, match="no user_id was given"):
+            agent.continue_run(paused.run_id, [read.confirm()])
+        with pytest.raises(NotAllowed, match="no user_id was given"):
+            list(agent.continue_run(paused.run_id, [read.confirm()], stream=True))
+    assert agent.get_run_output(paused.run_id, user_id="ann").is_paused
+    receipt = inbox.decide(inbox.get(item.id).confirm(by="boss"))
+    assert receipt.requirement.resolution is not None
+    assert receipt.requirement.resolution.by == "boss"
+    with pytest.raises(NotAllowed, match="no user_id was given"):
+        agent.continue_run(paused.run_id, [receipt.requirement])
+
+
+def test_what_the_owner_read_again_speaks_for_the_owner(agent: Agent) -> None:
+    paused = agent.run("Pay", user_id="ann")
+    read = agent.get_run_output(paused.run_id, user_id="ann")
+    (item,) = read.active_requirements
+
+    assert agent.continue_run(paused.run_id, [item.confirm()]).content == "Done."

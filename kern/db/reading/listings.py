@@ -101,7 +101,7 @@ def list_pending(
     query = query.order_by(col(RequirementRow.created_at), col(RequirementRow.id))
     rows = _one_more(tx, query, limit)
     return RequirementPage(
-        requirements=requirements_of(tx, rows[:limit]),
+        requirements=requirements_of(tx, rows[:limit], viewer),
         next_cursor=rows[limit - 1].id if rows[limit:] else None,
     )
 

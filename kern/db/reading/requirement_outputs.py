@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
+from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db.engine.plain_rows import execute, rows
 from kern.db.engine.records import DecisionRecord, RequirementRecord
 from kern.db.engine.typed_tables import DECISIONS, TOOL_CALLS
@@ -39,13 +40,18 @@ class _Beat(NamedTuple):
     leased_until: datetime | None
 
 
-def requirement_of(tx: Session, row: RequirementRecord) -> Requirement:
-    """Build a requirement."""
-    return requirements_of(tx, [row])[0]
+def requirement_of(tx: Session, row: RequirementRecord, viewer: Viewer = OPERATOR) -> Requirement:
+    """Build a requirement for a viewer."""
+    return requirements_of(tx, [row], viewer)[0]
 
 
-def requirements_of(tx: Session, records: Sequence[RequirementRecord]) -> list[Requirement]:
-    """Build requirements, in the order of their rows."""
+def requirements_of(
+    tx: Session, records: Sequence[RequirementRecord], viewer: Viewer
+) -> list[Requirement]:
+    """Build requirements for a viewer, in the order of their rows.
+
+    They speak for their owner if the viewer is the owner; what an operator read speaks for nobody.
+    """
     requirements: list[Requirement] = []
     for start in range(0, len(records), _BATCH):
         batch = records[start : start + _BATCH]
@@ -57,7 +63,10 @@ def requirements_of(tx: Session, records: Sequence[RequirementRecord]) -> list[R
             )
             for row, executed in zip(batch, earlier, strict=True)
         ]
-    return requirements
+    return [
+        bind_reader(requirement, viewer.user_id if viewer.user_id == requirement.user_id else None)
+        for requirement in requirements
+    ]
 
 
 def _decisions_of(
@@ -88,7 +97,7 @@ def _requirement(
     executed: Sequence[EarlierCall],
 ) -> Requirement:
     proposals = votes.proposals(row, decisions) if row.quorum > 1 else []
-    requirement = Requirement(
+    return Requirement(
         id=row.id,
         run_id=row.run_id,
         session_id=row.session_id,
@@ -119,7 +128,6 @@ def _requirement(
         earlier_calls=list(executed),
         not_executed=row.not_executed,
     )
-    return bind_reader(requirement, row.user_id)
 
 
 def _attempt_of(row: RequirementRecord, beat: _Beat | None) -> UnknownAttempt | None:

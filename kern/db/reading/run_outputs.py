@@ -99,7 +99,7 @@ def run_output(tx: Session, run_id: str, viewer: Viewer) -> RunOutput:
             "metrics": metrics,
             "messages": messages_of(tx, message_rows(tx, run_id)),
             "tools": tool_executions(tx, run_id),
-            "requirements": requirements_of(tx, requirements),
+            "requirements": requirements_of(tx, requirements, viewer),
             "session_state": session_state(tx, run.session_id),
             "progress": step_progress.progress_of(tx, run),
         }

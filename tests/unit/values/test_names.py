@@ -16,6 +16,38 @@ LOOK_ALIKES = [
     ("\u0441\u043e\u0440\u0430", "copa"),  # all Cyrillic
     ("\u0410\u0412\u0421", "ABC"),  # Cyrillic capitals
     ("\u039f\u03a4\u03a4\u039f", "OTTO"),  # Greek capitals
+    ("d\u0251na", "dana"),  # IPA
+    ("\u2c6dnn", "Ann"),  # its capital
+    ("\u1d05ana", "dana"),  # small capitals
+    ("da\u0274a", "dana"),
+    ("\u1d05\u1d00\u0274\u1d00", "DANA"),
+    ("\u2202ana", "dana"),  # mathematical operator
+    ("\u15eaana", "dana"),  # Canadian syllabics
+    ("\ua4d3\ua4ee\ua4e0\ua4ee", "DANA"),  # Lisu
+    ("\u13a0\u13aa\u13a0", "dad"),  # Cherokee
+    ("s\u0578\u0578", "snn"),  # Armenian
+    ("\u0399\u0391\u039d", "Ian"),  # a capital I in Greek
+    ("\u0399\u0391\u039d", "lan"),  # and a small l
+    ("\U0001f173\U0001f170\U0001f17d", "dan"),  # squared
+]
+UNSEEN = [
+    "\ufe0f",
+    "\ufe00",
+    "\U000e0100",
+    "\u034f",
+    "\u115f",
+    "\u1160",
+    "\u3164",
+    "\uffa0",
+    "\u2800",
+    "\u17b4",
+    "\u17b5",
+    "\u180b",
+    "\u180f",
+    "\u2065",
+    "\ufff0",
+    "\U0001d173",
+    "\U000e0fff",
 ]
 
 
@@ -26,7 +58,11 @@ def test_spellings_of_a_name_are_one_name(spelling: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "hidden", ["\u200b", "\u200d", "\u00ad", "\u2060", "\ufeff", "\u202e", "\x00", "\U000e0041"]
+    "hidden",
+    [
+        *["\u200b", "\u200d", "\u00ad", "\u2060", "\ufeff", "\u202e", "\x00", "\U000e0041"],
+        *UNSEEN,
+    ],
 )
 @pytest.mark.parametrize("place", [0, 2, 4])
 def test_what_cannot_be_seen_is_refused(hidden: str, place: int) -> None:
@@ -36,7 +72,42 @@ def test_what_cannot_be_seen_is_refused(hidden: str, place: int) -> None:
     assert name_key(name) == name_key("dana"), "an older row counts as the same person"
 
 
-@pytest.mark.parametrize("name", ["d\u0430na", "\u0440aul", "\u039fscar", "an\u03bd"])
+@pytest.mark.parametrize("control", ["\n", "\t", "\r", "\x0b", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_a_break_within_a_name_is_refused(control: str) -> None:
+    with pytest.raises(InvalidInput, match=f"U\\+{ord(control):04X} cannot be seen"):
+        person_name("by", f"dana{control}smith")
+    assert name_key(f"dana{control}smith") == name_key("dana smith")
+
+
+@pytest.mark.parametrize("end", [" ", "\n", "\r\n", "\t", "\u3000"])
+def test_what_is_left_at_the_ends_by_accident_is_no_part_of_a_name(end: str) -> None:
+    assert person_name("by", f"{end}dana{end}") == "dana"
+
+
+@pytest.mark.parametrize("end", ["\x0b", "\x1c", "\x85", "\u2028"])
+def test_other_controls_at_the_ends_are_refused(end: str) -> None:
+    with pytest.raises(InvalidInput, match="cannot be seen"):
+        person_name("by", f"dana{end}")
+
+
+@pytest.mark.parametrize("name", ["\u2202ana", "d\u2227na", "an\u20e3\u2208", "dana\u2b50"])
+def test_a_symbol_in_a_word_of_letters_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match=r"symbol U\+[0-9A-F]{4}"):
+        person_name("by", name)
+
+
+def test_blanks_around_what_cannot_be_seen_are_single_in_a_key() -> None:
+    assert name_key(" a \u200b b\ufe0f ") == name_key("a b")
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("Ella", "Eila"), ("\u0399\u0391\u039d", "Jan"), ("svc-1", "svc-l")]
+)
+def test_names_that_look_different_are_not_taken_for_one_another(name: str, other: str) -> None:
+    assert not looks_like(name, other)
+
+
+@pytest.mark.parametrize("name", ["d\u0430na", "\u0440aul", "\u039fscar", "an\u03bd", "\u15eaana"])
 def test_a_word_in_two_alphabets_that_look_alike_is_refused(name: str) -> None:
     with pytest.raises(InvalidInput, match="which look alike"):
         person_name("by", name)
@@ -56,6 +127,9 @@ def test_names_in_other_letters_that_look_the_same_are_recognised(name: str, oth
         "\u0418\u0432\u0430\u043d \u041f.",
         "\u5c71\u7530 \u592a\u90ce",
         "dana@example.org",
+        "dana+kern@example.org",
+        "Dana \u2b50",
+        "O\u02bcNeill",
         "\u05d3\u05e0\u05d4",
         "\u0414\u0430\u043d\u0430 Smith",
         "svc-billing_2",

@@ -25,6 +25,13 @@ def test_kern_itself_is_a_system() -> None:
     [
         {"issuer": " "},
         {"subject": ""},
+        {"subject": "s9\n"},
+        {"subject": " s9"},
+        {"subject": "s\ufe0f9"},
+        {"subject": "s\u28009"},
+        {"issuer": "https://id.example.org "},
+        {"issuer": "https://id\u200b.example.org"},
+        {"issuer": "https://id.example.org\n"},
         {"name": "da\u200bna"},
         {"name": " "},
         {"groups": ("fin\u0430nce",)},
