@@ -41,7 +41,7 @@ from kern.errors import NotFound
 from kern.models.base import Delta, ModelRequest, ModelResponse, ProviderError
 from kern.process.checkpoints import reach
 from kern.process.live_text import LiveText, Publisher
-from kern.process.logs import OnceLog, get_logger
+from kern.process.logs import OnceLog, code_of, get_logger, warn_raised
 from kern.tools.tool import tool_definition
 from kern.values.canonical import clean_text
 from kern.values.states import RunStatus
@@ -61,8 +61,21 @@ _BUGS = (
     TypeError,
 )
 _BUG_ATTEMPTS = 2
+# From here on seconds are logged without fractions.
+_WHOLE = 10
 # An error of a model's code that is neither a bug nor one of the network may pass, and may not.
 _BROKEN_ATTEMPTS = 6
+
+
+class _ModelBrokeError(ProviderError):
+    """The code of a model raised what is no error of a provider: its words may be anybody's."""
+
+    def __init__(self, model: str, session_id: str, raised: Exception) -> None:
+        text = f"The model {model!r} raised {type(raised).__name__}: {raised}"
+        super().__init__(text, code=_BROKE, retryable=True)
+        self.model = model
+        self.session_id = session_id
+        self.raised = raised
 
 
 class ModelTurn:
@@ -129,7 +142,8 @@ class ModelTurn:
                 first_token_seconds=watch.seconds if opening is None else None,
             )
             reach("model_turn.before_store")
-            planned = await _planned(agent, model_answer.response, conversation)
+            with code_of(run_id=ask.run_id, session_id=conversation.session_id):
+                planned = await _planned(agent, model_answer.response, conversation)
             answer = replace(
                 planned,
                 began=model_answer.began,
@@ -204,18 +218,21 @@ class ModelTurn:
         )
         async with self._models.places.occupied(f"the model of {agent.id}"):
             watch.start()
-            return await self._respond(agent, request, watch.delta)
+            return await self._respond(agent, request, watch.delta, conversation.session_id)
 
     async def _respond(
-        self, agent: ModelComponent, request: ModelRequest, on_delta: Delta | None
+        self,
+        agent: ModelComponent,
+        request: ModelRequest,
+        on_delta: Delta | None,
+        session_id: str,
     ) -> ModelResponse:
         try:
             return await self._models.respond(agent.model, request, on_delta)
         except (ProviderError, asyncio.CancelledError):
             raise
         except Exception as error:
-            text = f"The model {agent.model.id!r} raised {type(error).__name__}: {error}"
-            raise ProviderError(text, code=_BROKE, retryable=True) from error
+            raise _ModelBrokeError(agent.model.id, session_id, error) from error
 
     async def _after(self, error: ProviderError, ask: TurnInput) -> TurnOutcome:
         """Have a provider asked again later, pause the run, or end it when that is of no use."""
@@ -226,9 +243,7 @@ class ModelTurn:
             "attempt": activity.info().attempt,
         }
         if not _may_pass(error):
-            # One traceback, beside the error that the run ends with.
-            bug = error.__cause__ if error.code == _BROKE else None
-            _log.warning("provider_failed", exc_info=bug, **facts, next="final", why=str(error))
+            _log.warning("provider_failed", **facts, next="final", **_why(error, run_id))
             await self._db.write(lambda tx: _fail(tx, run_id, error, now))
             return TurnOutcome(ended=True)
         failure = Failure(error.code, str(error), error.retry_after)
@@ -238,11 +253,11 @@ class ModelTurn:
         )
         if isinstance(following, TurnOutcome):
             text = "final, a person is asked" if following.calls else "final"
-            _log.warning("provider_failed", **facts, next=text, why=str(error))
+            _log.warning("provider_failed", **facts, next=text, **_why(error, run_id))
             return following
         # An outage of hours has many tries, which all fail alike.
-        why = {} if following.is_known else {"why": str(error)}
-        text = f"attempt {following.attempt}, again in {following.seconds:.3g} s"
+        why = {} if following.is_known else _why(error, run_id)
+        text = f"attempt {following.attempt}, again in {_rounded(following.seconds)} s"
         _log.warning("provider_failed", **facts, next=text, **why)
         raise provider_failure(error, following.seconds) from None
 
@@ -283,9 +298,22 @@ class ModelTurn:
         reach("mark_running.after_store")
 
 
+def _why(error: ProviderError, run_id: str) -> dict[str, object]:
+    """Return what a provider says of its failure; of what code raised, log kind and place."""
+    if isinstance(error, _ModelBrokeError):
+        ids = {"run_id": run_id, "session_id": error.session_id}
+        warn_raised("model", error.model, error.raised, **ids)
+        return {}
+    return {"why": str(error)}
+
+
+def _rounded(seconds: float) -> str:
+    return f"{seconds:.0f}" if seconds >= _WHOLE else f"{seconds:.2g}"
+
+
 def _may_pass(error: ProviderError) -> bool:
     """Whether it is worth waiting for a provider; errors of a model's own code end sooner."""
-    cause = error.__cause__ if error.code == _BROKE else None
+    cause = error.raised if isinstance(error, _ModelBrokeError) else None
     if cause is None or isinstance(cause, OSError):
         return error.retryable
     return activity.info().attempt < (

@@ -43,7 +43,7 @@ from kern.db.turns import calls, late_gates
 from kern.db.turns.attempts import Execution, LeftOpen, Settled, Storing
 from kern.errors import NotFound, Unavailable
 from kern.process.checkpoints import reach
-from kern.process.logs import OnceLog, get_logger
+from kern.process.logs import OnceLog, code_of, get_logger
 from kern.session_state import SessionState
 from kern.tools.gates import gate_of
 from kern.tools.policy import applied_policy, declared_policy
@@ -172,7 +172,8 @@ class ToolCalls:
             return None
         applied = applied_policy(tool, pinned)
         # A predicate is the user's code, which may block.
-        kind = await asyncio.to_thread(gate_of, tool, arguments, applied)
+        with code_of(run_id=execution.run_id, session_id=execution.session_id):
+            kind = await asyncio.to_thread(gate_of, tool, arguments, applied)
         if kind is None:
             return None
         question = question_about(tool, applied, kind, execution.arguments)

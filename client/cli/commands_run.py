@@ -151,7 +151,7 @@ def events(
 
 
 def retry(run_id: RunId, _tenant: Tenant = None, as_json: AsJson = False) -> None:
-    """Continue a workflow's run where it failed, without repeating what has ended."""
+    """Continue a run that failed where it stopped, without repeating what has ended."""
     from kern.client.cli.deciding import retry_run
 
     retry_run(run_id, as_json=as_json)

@@ -177,7 +177,7 @@ def _report(
         return
     verdict = item.draft.verdict if item.draft else Verdict.approve
     if verdict is Verdict.withdraw:
-        call = show_call(after.tool_name, after.arguments)
+        call = show_call(after.tool_name, {**after.arguments, **_withdrawn_edit(item, after)})
         say(f"{DONE[verdict]} by {one_line(name)}: {call} in run {after.run_id}.")
         say("The call has not begun: it waits until it is decided.")
         return
@@ -194,6 +194,15 @@ def _edit_of(item: Requirement, after: Requirement, digest: str | None) -> dict[
         return after.resolution.edit or {}
     agreed = [item for item in after.proposals if digest and item.digest.startswith(digest)]
     return (agreed[0].edit if agreed else None) or {}
+
+
+def _withdrawn_edit(before: Requirement, after: Requirement) -> dict[str, JsonValue]:
+    """Return what the vote that was taken back would have changed of the call."""
+    if before.resolution is not None:
+        return before.resolution.edit or {}
+    votes = {proposal.digest: proposal.approvals for proposal in after.proposals}
+    fewer = [item for item in before.proposals if item.approvals > votes.get(item.digest, 0)]
+    return (fewer[0].edit if fewer else None) or {}
 
 
 def consequence_of(receipt: Receipt) -> str:

@@ -21,6 +21,8 @@ from kern.values.invisible import is_invisible
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+_QUOTE, _JSON_QUOTE = '"', '\\"'
+_QUOTES = 2
 _WORD = re.compile(r"\w+")
 # Scripts with letters that look like those of another.
 _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
@@ -46,13 +48,34 @@ def exact(value: "JsonValue") -> str:
     return spelled(json.dumps(value, ensure_ascii=False))
 
 
+def plain(text: str, signs: str = "") -> str:
+    """Return a text as it is if it can be misread for no other, else as JSON.
+
+    `signs` are characters with which what stands around the text is built: a text that has any of
+    them is shown as JSON too.
+    """
+    spelling = exact(text)
+    is_plain = (
+        spelling == f'"{text.replace(_QUOTE, _JSON_QUOTE)}"'
+        and text == text.strip()
+        and text[:1] not in {"", _QUOTE}
+        and "  " not in text
+        and not any(sign in text for sign in signs)
+    )
+    return text if is_plain else spelling
+
+
 def shortened(value: "JsonValue", limit: int) -> str:
     """Return a JSON value of about `limit` characters, which says what it leaves out."""
     whole = exact(value)
-    if len(whole) <= limit:
+    if len(whole) <= limit + (_QUOTES if isinstance(value, str) else 0):
         return whole
     if isinstance(value, str):
-        return f'{exact(value[:limit])[:-1]}{_CUT.format(len(value) - limit)}"'
+        head = value[:limit]
+        while head and len(exact(head)) > limit + _QUOTES:
+            head = head[:-1]
+        # Outside the quotes, where no text of a value can stand.
+        return f"{exact(head)}{_CUT.format(len(value) - len(head))}"
     if isinstance(value, list):
         return _first_items([shortened(item, limit // 2) for item in value], limit, "[", "]")
     if isinstance(value, dict):

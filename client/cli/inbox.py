@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from kern.client.cli.access import perform
+from kern.client.cli.exact import plain
 from kern.client.cli.printing import (
     count,
-    one_line,
     say,
     say_json,
     say_table,
@@ -31,6 +31,8 @@ _OF_A_RUN = {
 }  # fmt: skip
 
 
+# With these a list of choices is written.
+_AROUND_CHOICES = "|[]"
 # Of each value in a list; `kern show` and `kern approve` show all of it.
 _LONGEST_VALUE = 60
 
@@ -108,12 +110,13 @@ _WITH_QUESTION = {
 def question_of(item: Requirement, limit: int | None = None) -> str:
     """Say in one line what a requirement asks of a person; `limit` shortens each value."""
     call = show_call(item.tool_name, item.arguments, limit)
-    why = one_line(item.question or "")
+    # What stands behind it could be a part of it.
+    why = plain(item.question, "[]") if item.question else ""
     approvals = f" ({item.approvals} of {item.quorum} approvals)" if item.quorum > 1 else ""
     again = f" ({item.approvals} of {item.quorum} to run it again)" if item.quorum > 1 else ""
-    known = "" if item.attempt is None else f", once more: {one_line(item.attempt.sentence)}"
-    fields = ", ".join(one_line(field.name) for field in item.fields)
-    choices = " | ".join(one_line(choice) for choice in item.choices)
+    known = "" if item.attempt is None else f", once more: {plain(item.attempt.sentence)}"
+    fields = ", ".join(plain(field.name, ",") for field in item.fields)
+    choices = " | ".join(plain(choice, _AROUND_CHOICES) for choice in item.choices)
     request = {
         RequirementKind.confirmation: f"approve {call}?{approvals}",
         RequirementKind.user_input: f"fill in {fields} of {call}",
@@ -121,15 +124,15 @@ def question_of(item: Requirement, limit: int | None = None) -> str:
         RequirementKind.external_execution: f"execute {call} and give its result{known}",
         RequirementKind.unknown_outcome: f"did {call} happen?{_known_of(item)}{again}",
         RequirementKind.output_review: f"review the output of {call}",
-        RequirementKind.error: f"the step {one_line(item.tool_name or '')} failed: {why}{again}",
+        RequirementKind.error: f"the step {plain(item.tool_name or '', ':')} failed: {why}{again}",
     }[item.kind]
     if item.question and item.kind in _WITH_QUESTION:
-        return f"{one_line(item.question)} ({request})"
+        return f"{plain(item.question, '()')} ({request})"
     return request
 
 
 def _known_of(item: Requirement) -> str:
-    return "" if item.attempt is None else f" {one_line(item.attempt.sentence)}"
+    return "" if item.attempt is None else f" {plain(item.attempt.sentence)}"
 
 
 def short_digest(digest: str) -> str:
@@ -160,22 +163,23 @@ def attempt_lines(item: Requirement) -> list[str]:
     """Say in a line each by what a call can be looked up, and what its reconciler has said."""
     if item.attempt is None:
         return []
-    key = f"idempotency key  {one_line(item.attempt.idempotency_key)}"
-    return [key, *(f"reconciler  {one_line(text)}" for text in item.attempt.evidence)]
+    key = f"idempotency key  {plain(item.attempt.idempotency_key)}"
+    return [key, *(f"reconciler  {plain(text)}" for text in item.attempt.evidence)]
 
 
 def proposal_lines(item: Requirement) -> list[str]:
     """Say in a line each what people have proposed, and how many of how many."""
     return [
         f"{proposal.approvals} of {proposal.quorum} {_proposal(item, proposal)} "
-        f"(by {', '.join(one_line(name) for name in proposal.by)}, {short_digest(proposal.digest)})"
+        f"(by {', '.join(plain(name, ',()') for name in proposal.by)}, "
+        f"{short_digest(proposal.digest)})"
         for proposal in item.proposals
     ]
 
 
 def _proposal(item: Requirement, proposal: Proposal) -> str:
     if proposal.verdict is Verdict.choose:
-        return " | ".join(one_line(choice) for choice in proposal.choices)
+        return " | ".join(plain(choice, _AROUND_CHOICES) for choice in proposal.choices)
     if proposal.verdict is Verdict.run_again:
         return "run it again"
     call = show_call(item.tool_name, proposal.arguments)
@@ -189,7 +193,7 @@ def how_to_decide(item: Requirement) -> str:
         case RequirementKind.confirmation | RequirementKind.output_review:
             return f"kern approve {short_id}   or   kern reject {short_id} --note '…'"
         case RequirementKind.user_input:
-            values = " ".join(f"--value {field.name}=…" for field in item.fields)
+            values = " ".join(f"--value {plain(field.name)}=…" for field in item.fields)
             return f"kern answer {short_id} {values}"
         case RequirementKind.user_feedback:
             return f"kern answer {short_id} --choice '…'"
@@ -211,7 +215,11 @@ def _pending_rows(item: Requirement) -> Iterator[tuple[str, ...]]:
     due = "-" if item.due_at is None else f"{item.due_at:%m-%d %H:%M} UTC"
     since = show_age(item.created_at)
     # A run that is nobody's part has a path of its own name and the tool's, which say nothing new.
-    inside = f"{' → '.join(item.path[:-1])}: " if len(item.path) > len(("run", "tool")) else ""
+    inside = (
+        f"{' → '.join(plain(name, '→:') for name in item.path[:-1])}: "
+        if len(item.path) > len(("run", "tool"))
+        else ""
+    )
     question = f"{inside}{question_of(item, _LONGEST_VALUE)}"
     digest = short_digest(item.digest)
     yield show_id(item.id), show_id(item.run_id), since, due, digest, question

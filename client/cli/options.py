@@ -4,6 +4,11 @@ from typing import Annotated
 
 import typer
 
+
+def _in_lower_case(text: str | None) -> str | None:
+    return None if text is None else text.lower()
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 By = Annotated[
     str | None, typer.Option("--by", help="Who decides. Default: the user of this machine.")
@@ -14,6 +19,7 @@ Digest = Annotated[
     typer.Option(
         "--digest",
         metavar="DIGEST",
+        callback=_in_lower_case,
         help="What was shown: 8 characters or more of its digest, from `kern pending` or `kern "
         "show`. Without it the call is shown, and confirmed on a terminal.",
     ),

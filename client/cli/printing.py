@@ -2,15 +2,15 @@
 
 import json
 import sys
-import unicodedata
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from kern.client.cli.exact import call_text, exact
+from kern.values.invisible import is_invisible
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from kern.run import RunOutput
 
-# Characters that turn the direction of what follows: an amount could be shown backwards.
-_TURNING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 # Between two columns, and what the last one has at least.
 _GAP, _NARROWEST = 2, 10
 _PIPE_WIDTH = 200
@@ -32,24 +30,21 @@ _indent: ContextVar[int] = ContextVar("indent", default=0)
 
 
 def safe(text: str) -> str:
-    """Return a text in which what could steer a terminal is spelled out; lines and tabs stay."""
-    return "".join(_spelled(char) if _steers(char) else char for char in text)
+    """Return a text in which what steers a terminal or is invisible is spelled out.
+
+    Lines and tabs stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        ascii(char)[1:-1] if char not in "\n\t" and is_invisible(char) else char for char in text
+    )
 
 
 def one_line(text: str, limit: int | None = None) -> str:
     """Return a text as one safe line, cut at `limit` characters."""
     line = safe(" ".join(text.split()))
     return line if limit is None or len(line) <= limit else f"{line[: limit - 1]}…"
-
-
-def _steers(char: str) -> bool:
-    return (unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} and char not in "\n\t") or (
-        char in _TURNING
-    )
-
-
-def _spelled(char: str) -> str:
-    return ascii(char)[1:-1]
 
 
 @cache
@@ -106,7 +101,8 @@ def say_table(
 ) -> None:
     """Print a table; the last column takes the room that is left, and the others are whole.
 
-    With `wraps` the last column is whole too, on as many lines as it takes, blank for blank.
+    With `wraps` the last column is whole too, on as many lines as it takes, blank for blank: where
+    a line is broken at blanks, they begin the next one.
     """
     from rich.cells import cell_len
     from rich.table import Table
@@ -123,12 +119,29 @@ def say_table(
     widths[-1] = max(_NARROWEST, min(widths[-1], room))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, width in zip(headings, widths, strict=True):
-        is_last = wraps and heading == headings[-1]
-        overflow: Literal["fold", "ellipsis"] = "fold" if is_last else "ellipsis"
-        table.add_column(heading, no_wrap=not is_last, overflow=overflow, width=width)
+        table.add_column(heading, no_wrap=True, overflow="ellipsis", width=width)
     for line in lines:
-        table.add_row(*line)
+        last = _broken(line[-1], widths[-1]) if wraps else line[-1]
+        table.add_row(*line[:-1], last)
     console().print(table, soft_wrap=False)
+
+
+def _broken(text: str, width: int) -> str:
+    """Break a text into lines that lose nothing, before blanks where there are any."""
+    from rich.cells import cell_len
+
+    lines: list[str] = []
+    for whole in text.split("\n"):
+        line = ""
+        for char in whole:
+            line += char
+            if cell_len(line) > width:
+                words = line[: line.rfind(" ") + 1].rstrip(" ")
+                head = words or line[:-1]
+                lines.append(head)
+                line = line[len(head) :]
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def with_tenants(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from kern.client.cli.answers import field_value, json_or_text
+from kern.client.cli.exact import plain
 from kern.client.cli.inbox import DIGEST_LENGTH, print_whole, short_digest
 from kern.client.cli.printing import console, one_line, say, show_call, show_value, styled
 from kern.client.service.decision_checks import misfit
@@ -151,7 +152,7 @@ def _changes(item: Requirement, edits: Edits) -> dict[str, JsonValue]:
     changes: dict[str, JsonValue] = {}
     for name in edits.names or tuple(item.arguments):
         old = item.arguments.get(name)
-        text = read_line(f"{one_line(name)} [{_plain(old)}]: ")
+        text = read_line(f"{plain(name, '[]')} [{_default_text(old)}]: ")
         if text:
             changes[name] = text if isinstance(old, str) else json_or_text(text)
     return changes
@@ -171,7 +172,7 @@ def _user_input(item: Requirement, by: str) -> bool | None:
 
 def _user_feedback(item: Requirement, by: str) -> bool | None:
     for number, choice in enumerate(item.choices, start=1):
-        say(f"  {number}  {one_line(choice)}")
+        say(f"  {number}  {plain(choice)}", exact_blanks=True)
     several = "numbers with commas" if item.multiple else "number"
     text = read_line(f"Your choice ({several}, Enter to leave it open): ")
     if not text:
@@ -237,14 +238,17 @@ def _fail_or_leave(item: Requirement, answer: str, by: str) -> bool | None:
 
 
 def _asks_for(field: UserInputField) -> str:
-    about = f" ({one_line(field.description)})" if field.description else ""
+    about = f" ({plain(field.description)})" if field.description else ""
     kind = "" if field.type == "string" else f" <{one_line(field.type)}>"
-    optional = "" if field.required else f" [{_plain(field.default)}]"
-    return f"{one_line(field.name)}{kind}{about}{optional}"
+    optional = "" if field.required else f" [{_default_text(field.default)}]"
+    return f"{plain(field.name, '<>()[]')}{kind}{about}{optional}"
 
 
-def _plain(value: JsonValue) -> str:
-    return one_line(value) if isinstance(value, str) else show_value(value)
+def _default_text(value: JsonValue) -> str:
+    """Return a text without quotes where nothing is special, and nobody takes it for JSON."""
+    if isinstance(value, str) and json_or_text(value) == value:
+        return plain(value, "[]")
+    return show_value(value)
 
 
 def _choose(text: str) -> str:

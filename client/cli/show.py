@@ -7,6 +7,7 @@ from pydantic import JsonValue
 from kern.client.cli import durations
 from kern.client.cli.access import perform
 from kern.client.cli.awaited import awaited_text
+from kern.client.cli.exact import plain
 from kern.client.cli.inbox import (
     attempt_lines,
     earlier_lines,
@@ -181,7 +182,7 @@ def _steps(report: RunReport) -> None:
             _block("result", message.content)
     for item in report.run.requirements:
         say("")
-        say(styled(f"  {' / '.join(one_line(name) for name in item.path)}", "bold"))
+        say(styled(f"  {' / '.join(plain(name, '/') for name in item.path)}", "bold"))
         _requirement(report, item)
 
 
@@ -229,12 +230,12 @@ def _requirement(report: RunReport, item: Requirement) -> None:
         exact_blanks=True,
     )
     for line in [*attempt_lines(item), *earlier_lines(item)]:
-        say("         ", styled(line, "dim"))
+        say("         ", styled(line, "dim"), exact_blanks=True)
     for decision in report.decisions:
         if decision.requirement_id == item.id:
             _decision(decision)
     if item.not_executed is not None:
-        why = one_line(item.not_executed)
+        why = plain(item.not_executed)
         say("         ", styled("approved, not executed", "bold red"), f": {why}")
     if item.status is RequirementStatus.pending:
         for line in proposal_lines(item):
@@ -249,14 +250,15 @@ def _requirement(report: RunReport, item: Requirement) -> None:
 
 def _decision(decision: Decision) -> None:
     verdict = _VERDICT_TEXTS.get(decision.verdict.value, decision.verdict.value)
-    note = f": {one_line(decision.note)}" if decision.note else ""
+    note = f": {plain(decision.note)}" if decision.note else ""
     edit = f", changed to {show_value(decision.edit)}" if decision.edit else ""
     values = f", {show_value(decision.given)}" if decision.given is not None else ""
     say(
         f"         {verdict} by ",
-        styled(one_line(decision.by), "bold"),
+        styled(plain(decision.by, ",:()"), "bold"),
         _vouched(decision.principal),
         f"  {show_time(decision.at)}{edit}{values}{note}",
+        exact_blanks=True,
     )
 
 
@@ -264,7 +266,7 @@ def _vouched(principal: Principal) -> str:
     """Name who vouches for a principal, if it is more than a name that somebody typed."""
     if principal.is_local or principal.kind is PrincipalKind.system:
         return ""
-    return f" ({one_line(principal.subject)} of {one_line(principal.issuer)})"
+    return f" ({plain(principal.subject)} of {plain(principal.issuer)})"
 
 
 def _result(report: RunReport, call: ToolExecution) -> None:

@@ -239,7 +239,7 @@ def differences(pinned: ComponentPolicy, present: ComponentPolicy) -> list[str]:
     for name in sorted({*pinned.tools, *present.tools}):
         before, after = pinned.tools.get(name), present.tools.get(name)
         if before is None or after is None:
-            texts.append(f"{name} ({'only present' if before is None else 'missing'})")
+            texts.append(f"{name} (in one of the two only)")
         elif before != after:
             fields = ("gate", "effect", "retries", "timeout")
             changed = [key for key in fields if getattr(before, key) != getattr(after, key)]

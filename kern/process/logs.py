@@ -7,8 +7,11 @@ model's server says of its own failure is logged, with control characters spelle
 
 import json
 import logging
+import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import cast
 
@@ -19,10 +22,12 @@ _FIELDS = "kern_fields"
 _TEMPORAL = "temporalio"
 _MOST_PLACES = 5
 _MOST_REMEMBERED = 10_000
+_NO_FACTS: Mapping[str, object] = {}
+_code_facts: ContextVar[Mapping[str, object]] = ContextVar("code_facts", default=_NO_FACTS)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """Return a logger whose calls take an event's name and key-value pairs."""
+    """Return a logger code_facts calls take an event's name and key-value pairs."""
     wrapped = structlog.wrap_logger(
         logging.getLogger(name),
         processors=[structlog.stdlib.filter_by_level, _hand_over],
@@ -113,10 +118,24 @@ def warn_raised(role: str, name: str, error: BaseException, **facts: object) -> 
         "code_raised",
         role=role,
         name=name,
-        error=f"{type(error).__module__}.{type(error).__qualname__}",
+        error=_kind_of(error),
         at=places_of(error),
-        **facts,
+        **{**_code_facts.get(), **facts},
     )
+
+
+@contextmanager
+def code_of(**facts: object) -> Generator[None]:
+    """Have `warn_raised` say these facts too, such as the ids of a run, inside the block."""
+    token = _code_facts.set({**_code_facts.get(), **facts})
+    try:
+        yield
+    finally:
+        _code_facts.reset(token)
+
+
+def _kind_of(error: BaseException) -> str:
+    return f"{type(error).__module__}.{type(error).__qualname__}"
 
 
 def _temporal_fields(record: logging.LogRecord) -> dict[str, object]:
@@ -135,7 +154,7 @@ def _without_words(error: BaseException | None) -> str:
     while error is not None:
         lines = [
             *traceback.format_tb(error.__traceback__),
-            f"{type(error).__module__}.{type(error).__qualname__}\n",
+            f"{_kind_of(error)}\n",
             *(["The cause of:\n"] if lines else []),
             *lines,
         ]
@@ -147,10 +166,27 @@ def _hand_over(
     _logger: WrappedLogger, _method: str, event: EventDict
 ) -> tuple[tuple[str], dict[str, object]]:
     fields = dict(event)
-    exc_info = fields.pop("exc_info", None)
+    fields |= _raised(fields.pop("exc_info", None))
     name = fields.get("event", "")
     pairs = printable(
         " ".join(f"{key}={value!s}" for key, value in fields.items() if key != "event")
     )
     text = f"{name} {pairs}".strip()
-    return (text,), {"extra": {_FIELDS: fields}, "exc_info": exc_info}
+    # None, since `exception` has a traceback printed otherwise.
+    return (text,), {"extra": {_FIELDS: fields}, "exc_info": None}
+
+
+def _raised(exc_info: object) -> dict[str, object]:
+    """Return pairs about an exception, and at DEBUG its words: no formatter prints a traceback."""
+    if not exc_info:
+        return {}
+    error = exc_info if isinstance(exc_info, BaseException) else sys.exc_info()[1]
+    if error is None:
+        return {}
+    pairs: dict[str, object] = {"error": _kind_of(error), "at": places_of(error)}
+    cause = error.__cause__
+    if cause is not None:
+        pairs |= {"cause": _kind_of(cause), "cause_at": places_of(cause)}
+    if logging.root.isEnabledFor(logging.DEBUG):
+        pairs["exception"] = "".join(traceback.format_exception(error))
+    return pairs

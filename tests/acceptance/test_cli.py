@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from kern import __version__
 from kern.client.cli.printing import safe
@@ -263,6 +264,14 @@ def test_choices_and_results(kern: Cli, db: SqliteStore) -> None:
     kern("approve", outside.requirement_id, code=2)
     kern.decide("answer", outside.requirement_id, "--result", '{"found": 3}')
     assert kern("show", outside.run_id, "--json").json["tools"][0]["result"] == '{"found":3}'
+
+
+def test_choices_that_look_alike_are_told_apart(kern: Cli, db: SqliteStore) -> None:
+    options: list[JsonValue] = ["yes\u200b", "yes", "y\ne", "a | b"]
+    asked = seeds.waiting(db, Call("ask_user", question="Ok?\nkern: approved", options=options))
+    shown = r'"Ok?\nkern: approved" ["yes\u200b" | yes | "y\ne" | "a | b"]'
+    assert shown in " ".join(kern("pending").out.split())
+    assert shown in kern("show", asked.run_id).out
 
 
 def test_whoever_executes_elsewhere_may_not_know(kern: Cli, db: SqliteStore) -> None:

@@ -41,7 +41,7 @@ def test_nothing_is_approved_that_was_not_shown(kern: Cli, db: SqliteStore) -> N
     for wrong, code in (("00000000", 5), (digest[:7], 2), (f"{digest[:8]}g", 2)):
         kern("approve", refund.requirement_id, "--digest", wrong, code=code)
     assert requirement(kern, refund).status == "pending"
-    kern("approve", refund.requirement_id, "--digest", digest)
+    kern("approve", refund.requirement_id, "--digest", digest.upper())
     kern("reject", other.requirement_id)
 
 
@@ -62,7 +62,7 @@ def test_the_digest_of_a_proposal_agrees_with_it_while_it_stands(
     kern.decide("approve", wire.requirement_id, *edit)
     [proposal] = requirement(kern, wire).proposals
     seen = proposal.digest[:8]
-    kern("withdraw", wire.requirement_id, "--by", "eli")
+    assert "wire(amount=3.0)" in kern("withdraw", wire.requirement_id, "--by", "eli").out
     dana = ("approve", wire.requirement_id, "--by", "dana", "--digest", seen)
     assert "was edited since you saw it" in kern(*dana, code=5).err
     kern.decide("approve", wire.requirement_id, *edit)

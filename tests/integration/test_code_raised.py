@@ -11,6 +11,7 @@ from kern.activities import reconciliation
 from kern.agent import Agent
 from kern.client.processes.runtime import Runtime
 from kern.errors import OutcomeUnknown
+from kern.models.base import ModelRequest
 from kern.models.scripted import Call
 from kern.run import RunOutput
 from kern.tools import tool
@@ -63,6 +64,14 @@ def of_gate() -> Agent:
         return f"paid {amount}"
 
     return agent_of(pay, requires_confirmation=needs_approval)
+
+
+def of_model() -> Agent:
+    def script(_request: ModelRequest) -> str:
+        fail()
+        return "Done."
+
+    return scripted(script)
 
 
 def of_validator() -> Agent:
@@ -132,6 +141,7 @@ def of_review() -> Workflow:
     [
         (of_tool, "tool"),
         (of_gate, "predicate"),
+        (of_model, "model"),
         (of_validator, "validator"),
         (of_reconciler, "reconciler"),
         (of_step, "step"),
@@ -162,4 +172,7 @@ def test_what_code_raises_is_a_warning_with_its_place_and_without_its_words(
     assert f"{__file__}:" in of_kind[0]
     assert " in fail" in of_kind[0]
     assert "RuntimeError" in of_kind[0]
-    assert not [line for line in lines if SECRET in line]
+    assert SECRET not in caplog.text
+    assert not [line for line in of_kind if f"run_id={output.run_id}" not in line]
+    if role == "model" or component is of_gate:
+        assert f"session_id={output.session_id}" in of_kind[0]

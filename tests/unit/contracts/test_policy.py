@@ -177,13 +177,13 @@ def test_a_policy_of_a_newer_version_is_left_to_a_newer_worker() -> None:
     ("present", "text"),
     [
         ({"refund": ToolPolicy()}, "refund (gate)"),
-        ({}, "refund (missing)"),
+        ({}, "refund (in one of the two only)"),
         (
             {
                 "refund": ToolPolicy(gate=GateRule(kind=RequirementKind.confirmation)),
                 "more": ToolPolicy(),
             },
-            "more (only present)",
+            "more (in one of the two only)",
         ),
     ],
 )

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from kern.process.logs import JsonFormatter, get_logger, places_of, printable
+from kern.process.logs import JsonFormatter, code_of, get_logger, places_of, printable, warn_raised
 
 EVIL = "\x1b[2J\x1b[1;31mAPPROVED\x1b[0m\nrun_completed run_id=01\u2028all is well\u202e\x07\x9b"
 
@@ -35,6 +35,38 @@ def test_temporals_records_name_the_run(caplog: pytest.LogCaptureFixture) -> Non
     logger = logging.getLogger("temporalio.activity")
     logger.warning("x", extra={"temporal_activity": {"workflow_id": "kern:ab12:order:7"}})
     assert json.loads(JsonFormatter().format(caplog.records[0]))["run_id"] == "order:7"
+
+
+@pytest.mark.parametrize("level", [logging.WARNING, logging.DEBUG])
+def test_no_traceback_has_lines_of_its_own(caplog: pytest.LogCaptureFixture, level: int) -> None:
+    caplog.set_level(level)
+    log = get_logger("kern.test")
+
+    def fail() -> None:
+        raise ValueError(EVIL) from KeyError(EVIL)
+
+    try:
+        fail()
+    except ValueError as error:
+        log.exception("broke")
+        log.warning("broke", exc_info=error)
+    for record in caplog.records:
+        text = logging.Formatter().format(record)
+        assert text.isprintable()
+        assert "error=builtins.ValueError" in text
+        assert "cause=builtins.KeyError" in text
+        assert "test_logs.py" in text
+        assert ("APPROVED" in text) == (level == logging.DEBUG)
+        assert JsonFormatter().format(record).isprintable()
+
+
+def test_whose_code_raised_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    with code_of(run_id="01", session_id="s"):
+        warn_raised("predicate", "pay", ValueError())
+    warn_raised("predicate", "pay", ValueError())
+    first, second = (record.getMessage() for record in caplog.records)
+    assert "run_id=01 session_id=s" in first
+    assert "run_id" not in second
 
 
 def test_places_have_no_values() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from kern.client.cli.exact import call_text, exact, shortened, spelled
+from kern.client.cli.exact import call_text, exact, plain, shortened, spelled
 
 ALIKE = [
     ("acct-1", "acct-\u200b1"),
@@ -94,11 +94,44 @@ def test_a_shortened_call_names_every_argument(arguments: dict[str, JsonValue], 
 
 
 def test_what_is_cut_is_said() -> None:
-    assert shortened("x" * 100, 20) == '"' + "x" * 20 + '…[80 more characters]"'
+    assert shortened("x" * 100, 20) == '"' + "x" * 20 + '"…[80 more characters]'
     numbers: list[JsonValue] = [1] * 100
     assert shortened(numbers, 20).endswith("more]]")
     assert "more" in shortened({str(n): n for n in range(50)}, 20)
     assert shortened("short", 20) == '"short"'
+
+
+@given(st.text(), st.integers(0, 60))
+def test_what_is_cut_is_counted(text: str, limit: int) -> None:
+    kept, mark, rest = shortened(text, limit).rpartition('"…[')
+    if not mark:
+        assert rest == exact(text)
+        return
+    cut = int(rest.removesuffix(" more characters]"))
+    assert cut > 0
+    assert f'{kept}"' == exact(text[: len(text) - cut])
+    assert len(kept) <= limit + 1
+
+
+@pytest.mark.parametrize(
+    "text", ["yes", "Which colour?", "don't", 'say "hi"', "Straße 5 €", "a | b"]
+)
+def test_plain_texts_have_no_quotes(text: str) -> None:
+    assert plain(text) == text
+
+
+@pytest.mark.parametrize("text", ["", " yes", "yes ", "a  b", "y\ne", "yes\u200b", '"yes"', "a\\b"])
+def test_what_could_be_misread_has_quotes(text: str) -> None:
+    assert plain(text) == exact(text)
+
+
+def test_what_looks_like_what_stands_around_it_has_quotes() -> None:
+    assert plain("a | b", "|") == '"a | b"'
+
+
+@given(st.text(), st.text())
+def test_different_texts_are_different_with_or_without_quotes(first: str, second: str) -> None:
+    assert (plain(first) == plain(second)) == (first == second)
 
 
 def test_a_long_text_in_one_argument_hides_no_other() -> None:

@@ -1,6 +1,7 @@
 """What the command line prints: tables on a narrow terminal, and steps as a tree."""
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from kern.client.cli import printing, progress
@@ -19,6 +20,29 @@ def test_a_long_last_cell_takes_no_room_from_the_others(
     assert row.startswith("…334a4e63  20 s   what waits")
     assert row.endswith("…")
     assert len(row) <= width
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a  b" * 30, "x" * 100 + "   " + "y" * 100, "pay(to=" + "漢字 " * 40 + ")", "a b " * 30 + "c"],
+)
+def test_a_cell_on_several_lines_keeps_every_blank(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    narrow = Console(markup=False, highlight=False, emoji=False, width=33)
+    monkeypatch.setattr(printing, "console", lambda: narrow)
+    printing.say_table(("ID", "WHAT"), [("1", text)], wraps=True)
+    _, *rows = capsys.readouterr().out.splitlines()
+    assert len(rows) > 1
+    assert "".join(row[4:].rstrip() for row in rows) == text
+    assert max(map(cell_len, rows)) <= 33
+
+
+@pytest.mark.parametrize("char", ["\u200b", "\u2060", "\u00ad", "\ufe0f", "\U000e0041", "\u2800"])
+def test_no_invisible_character_is_let_through(char: str) -> None:
+    assert printing.safe(f"a{char}b").isascii()
+    assert printing.one_line(f"a{char}b").isascii()
+    assert printing.safe("ä\n\tb 漢字 🎉") == "ä\n\tb 漢字 🎉"
 
 
 def test_steps_stand_below_what_holds_them(capsys: pytest.CaptureFixture[str]) -> None:
