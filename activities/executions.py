@@ -26,10 +26,10 @@ from kern.db.engine.store import Store
 from kern.db.turns import calls
 from kern.db.turns.attempts import Claim, Execution, LeftOpen, Settled
 from kern.errors import KernError, NotFound
+from kern.process.calling_run import executing_for
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger, warn_raised
 from kern.process.settings import DEFAULT_TOOL_SLOTS
-from kern.process.tenants import acting_for
 from kern.process.worker_names import own_worker_name
 from kern.tools.reconciling import DidNotHappen, Happened, OutcomeRules
 from kern.values.attempts import DEFAULT_LEASE, UnknownReason, beat_seconds_of, has_lease
@@ -144,8 +144,8 @@ class Executions:
             None once its end is stored; if nobody knows its end, the call as it is then, with the
             requirement that asks a person.
         """
-        # The code may run components: what it begins belongs to the tenant of its own run.
-        with self.holding(attempt.token), acting_for(attempt.execution.tenant):
+        execution = attempt.execution
+        with self.holding(attempt.token), executing_for(execution.run_id, execution.tenant):
             return await self._wait(attempt, function, arguments)
 
     async def _wait(
@@ -212,7 +212,7 @@ class Executions:
         `store` stores the result of what has happened. Without a requirement in what is returned,
         the call has to be looked at again.
         """
-        with acting_for(open_call.execution.tenant):
+        with executing_for(open_call.execution.run_id, open_call.execution.tenant):
             findings = await self._reconcile_lost(rules, open_call)
         call_id, token, now = open_call.execution.tool_call_id, open_call.token, datetime.now(UTC)
         if isinstance(findings.answer, Happened):

@@ -35,9 +35,9 @@ from kern.errors import NotFound
 from kern.pipeline.frames import Phase
 from kern.pipeline.nodes import Node, Shape
 from kern.pipeline.strictness import DeclaredPolicy
+from kern.process.calling_run import executing_for
 from kern.process.checkpoints import reach
 from kern.process.logs import OnceLog, get_logger, warn_raised
-from kern.process.tenants import acting_for
 from kern.workflow import Workflow
 
 _log = get_logger("kern.pipeline")
@@ -168,7 +168,7 @@ class PipelineSteps:
         names = [layout.shape.by_id[child].name for child in node.children]
         why = ""
         for tries in range(1, _EVALUATION_TRIES + 1):
-            with acting_for(task.facts.tenant):
+            with executing_for(task.facts.run_id, task.facts.tenant):
                 ended = await self._executions.call(
                     called_with(function, argument), {}, _EVALUATION_SECONDS
                 )

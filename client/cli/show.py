@@ -75,6 +75,8 @@ def print_report(run_id: str, *, as_json: bool) -> None:
         say_json(_as_json(report))
         return
     _head(report.run)
+    if report.waits_behind is not None:
+        say(styled(f"  waits behind run {report.waits_behind} of its session", "yellow"))
     _policy(report.policy)
     for awaited in report.awaited_workers:
         say(styled(f"  {awaited_text(awaited, report.run.run_id)}", "yellow"))
@@ -94,6 +96,7 @@ def _as_json(report: RunReport) -> dict[str, JsonValue]:
         "late_results": [late.model_dump(mode="json") for late in report.late_results],
         "undelivered": report.undelivered,
         "awaited_workers": [item.model_dump(mode="json") for item in report.awaited_workers],
+        "waits_behind": report.waits_behind,
         "policy": None if report.policy is None else report.policy.model_dump(mode="json"),
         "steps": [step.model_dump(mode="json") for step in report.steps],
         "inside": {run_id: _as_json(child) for run_id, child in report.children.items()},

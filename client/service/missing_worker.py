@@ -1,4 +1,4 @@
-"""Says so when a run that somebody waits for waits for a worker itself: none has what it needs."""
+"""Says so when a run that somebody waits for waits itself: for a worker, or behind another run."""
 
 import asyncio
 from collections.abc import Generator
@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from kern.contracts.reports import AwaitedWorker
 from kern.db.engine.store import Store
+from kern.db.runs import session_queue
 from kern.db.runs.awaited_workers import awaited_by
 from kern.errors import KernError
 from kern.process.clock import utc_now
@@ -16,11 +17,15 @@ LOGGER = "kern.client.workers"
 
 _log = OnceLog(get_logger(LOGGER))
 _FIRST_SECONDS, _LONGEST_SECONDS = 3.0, 60.0
+_QUEUED = (
+    "the session's runs execute one after another; if the code of that run waits for this one, "
+    'neither ever ends: start it with on_busy="parallel", or in another session'
+)
 
 
 @contextmanager
 def reporting_missing_worker(db: Store, run_id: str) -> Generator[None]:
-    """Warn once if, within the block, a run waits for more than some seconds for a worker."""
+    """Warn once of each if, within the block, a run waits for some seconds for one of these."""
     tasks: list[asyncio.Task[None]] = []
     loop = asyncio.get_running_loop()
     # Most waits end before this, and cost nothing.
@@ -36,12 +41,18 @@ def reporting_missing_worker(db: Store, run_id: str) -> Generator[None]:
 
 
 async def _watch(db: Store, run_id: str) -> None:
-    wait = _FIRST_SECONDS
+    wait, is_queue_reported = _FIRST_SECONDS, False
     while True:
         with suppress(KernError):
-            awaited = await db.read(
-                lambda tx: awaited_by(tx, run_id, utc_now(), grace=timedelta(0))
+            awaited, ahead = await db.read(
+                lambda tx: (
+                    awaited_by(tx, run_id, utc_now(), grace=timedelta(0)),
+                    session_queue.run_ahead(tx, run_id),
+                )
             )
+            if ahead is not None and not is_queue_reported:
+                is_queue_reported = True
+                _log.warn("run_waits_behind", run_id=run_id, behind=ahead, why=_QUEUED)
             missing = [item for item in awaited if not item.is_parked]
             for item in missing:
                 _log.warn("worker_missing", run_id=item.run_id, why=_reason(item))

@@ -21,6 +21,7 @@ from kern.db.runs import accepting, lifecycle
 from kern.db.steps import retry as retries
 from kern.errors import NotAllowed
 from kern.media import read_all
+from kern.process.calling_run import calling_run
 from kern.process.checkpoints import reach
 from kern.run import RunOutput, StepExecution
 from kern.values.ids import new_id, require_id
@@ -65,7 +66,7 @@ class Runs:
             raise NotAllowed(message)
         run_id, session_id = request.run_id or new_id(), request.session_id or new_id()
         attachments = await asyncio.to_thread(read_all, request.media) if request.media else []
-        now = datetime.now(UTC)
+        now, caller = datetime.now(UTC), calling_run()
         reach("accept.before_store")
         with accepting_run(run_id):
             delivery = await self._store.write(
@@ -81,6 +82,7 @@ class Runs:
                     worker_policy=policy_of(component),
                     requester=viewer.principal,
                     tenant=viewer.accepting_tenant,
+                    caller=caller,
                 )
             )
         reach("accept.after_store")
@@ -113,9 +115,11 @@ class Runs:
             Conflict: it has not failed, or is a part of another run.
         """
         require_id("run_id", run_id)
-        now = datetime.now(UTC)
+        now, caller = datetime.now(UTC), calling_run()
         with changing_run(run_id, "retry"):
-            delivery = await self._store.write(lambda tx: retries.retry(tx, run_id, viewer, now))
+            delivery = await self._store.write(
+                lambda tx: retries.retry(tx, run_id, viewer, now, caller)
+            )
         return await self._deliver(run_id, delivery)
 
     async def read(self, viewer: Viewer, run_id: str) -> RunOutput:

@@ -47,7 +47,11 @@ _LOOK_SECONDS = 1.0
 # Places that nobody gave back for so long are reported.
 _BLOCKED_AFTER = timedelta(seconds=10)
 _ADVICE = {
-    "tools": "Give tools and steps a timeout, or raise KERN_TOOL_SLOTS.",
+    "tools": (
+        "Give tools and steps a timeout, or raise KERN_TOOL_SLOTS. A tool that waits for a run in "
+        "a thread of its own keeps its place, which that run may need: have the tool itself wait, "
+        "or start the thread's work with contextvars.copy_context().run."
+    ),
     "models": "Give the model a timeout, or raise KERN_MODEL_SLOTS.",
 }
 

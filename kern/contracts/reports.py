@@ -197,6 +197,7 @@ class RunReport(_Model):
         step_count: How many steps the workflow has opened.
         policy: The policy that was pinned on it.
         awaited_workers: What it, or a run inside it, waits for that no worker has.
+        waits_behind: The run of its session behind which it is queued.
     """
 
     run: RunOutput
@@ -208,6 +209,7 @@ class RunReport(_Model):
     step_count: int
     policy: RunPolicy | None = None
     awaited_workers: list[AwaitedWorker] = []
+    waits_behind: str | None = None
 
 
 class Backlog(_Model):

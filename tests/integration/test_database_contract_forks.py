@@ -377,7 +377,7 @@ def test_a_fork_keeps_its_files_when_the_session_is_deleted(stored: Stored) -> N
 def test_copies_know_every_column_of_what_they_copy() -> None:
     """A new column of a run says whether a copy has it, too: look at `forks.fork`."""
     assert set(RUNS.table.c.keys()) == {
-        *("id", "session_id", "parent_run_id", "root_run_id", "ancestors", "path"),
+        *("id", "session_id", "parent_run_id", "root_run_id", "ancestors", "path", "callers"),
         *("forked_from", "tenant", "user_id", "requester", "component_id"),
         *(
             "idempotency_key",

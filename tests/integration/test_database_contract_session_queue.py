@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from kern.contracts.answers import NewCall
+from kern.contracts.answers import NewCall, NewChild
 from kern.contracts.viewer import OPERATOR
 from kern.db.journal import outbox
 from kern.db.journal.outbox import Delivery, DeliveryKind
-from kern.db.runs import lifecycle, session_queue
+from kern.db.runs import child_runs, lifecycle, session_queue
+from kern.db.steps import retry
 from kern.errors import SessionBusy
 from kern.values.ids import new_id
 from kern.values.states import OnBusy, RunStatus, Verdict
@@ -173,3 +174,104 @@ def test_what_was_left_behind_is_found(stored: Stored) -> None:
     stored.do(lambda tx: session_queue.start_next_run(tx, session_id, "", NOW))
     assert not is_queued(stored, second)
     assert len(starts(stored, second)) == 1
+
+
+def finish(stored: Stored, run_id: str) -> None:
+    stored.answer(run_id, content="Done")
+
+
+def ahead_of(stored: Stored, run_id: str) -> str | None:
+    return stored.look(lambda tx: session_queue.run_ahead(tx, run_id))
+
+
+@pytest.mark.parametrize("on_busy", [OnBusy.queue, OnBusy.reject])
+def test_a_run_never_waits_behind_the_run_whose_code_starts_it(
+    stored: Stored, on_busy: OnBusy
+) -> None:
+    session_id = new_id()
+    caller, _ = stored.accept(session_id=session_id)
+    behind, _ = stored.accept(session_id=session_id)
+    callee, delivery = stored.accept(session_id=session_id, caller=caller, on_busy=on_busy)
+    assert delivery is not None
+    assert not is_queued(stored, callee)
+    assert ahead_of(stored, behind) == caller
+    finish(stored, callee)
+    assert is_queued(stored, behind)
+    finish(stored, caller)
+    assert not is_queued(stored, behind)
+    assert ahead_of(stored, behind) is None
+
+
+def test_a_run_never_waits_behind_a_caller_of_its_caller(stored: Stored) -> None:
+    session_id = new_id()
+    first, _ = stored.accept(session_id=session_id)
+    between, _ = stored.accept(session_id=new_id(), caller=first)
+    last, delivery = stored.accept(session_id=session_id, caller=between)
+    assert delivery is not None
+    assert not is_queued(stored, last)
+
+
+def test_what_a_child_run_starts_never_waits_behind_the_run_at_the_root(stored: Stored) -> None:
+    root, _ = stored.accept(session_id=new_id())
+    session_id = stored.output(root).session_id
+    child = NewChild("member", "agent", "member", "Hi")
+    child_id = stored.do(
+        lambda tx: child_runs.accept_child(tx, lifecycle.lock(tx, root), child, NOW)
+    )
+    callee, _ = stored.accept(session_id=session_id, caller=child_id)
+    assert not is_queued(stored, callee)
+
+
+def test_a_callee_waits_behind_other_runs_and_begins_when_they_stop(stored: Stored) -> None:
+    session_id = new_id()
+    caller, _ = stored.accept(session_id=session_id)
+    ids = [stored.accept(session_id=session_id, caller=caller)[0] for _ in range(3)]
+    assert [is_queued(stored, run_id) for run_id in ids] == [False, True, True]
+    assert ahead_of(stored, ids[1]) == ids[0]
+    finish(stored, ids[0])
+    assert [is_queued(stored, run_id) for run_id in ids[1:]] == [False, True]
+    assert len(starts(stored, ids[1])) == 1
+    finish(stored, ids[1])
+    assert not is_queued(stored, ids[2])
+
+
+def test_two_runs_whose_code_starts_runs_never_wait_for_each_other(stored: Stored) -> None:
+    session_id = new_id()
+    first, _ = stored.accept(session_id=session_id)
+    second, _ = stored.accept(session_id=session_id, on_busy=OnBusy.parallel)
+    of_first, _ = stored.accept(session_id=session_id, caller=first)
+    of_second, _ = stored.accept(session_id=session_id, caller=second)
+    assert [is_queued(stored, run_id) for run_id in (of_first, of_second)] == [True, False]
+    finish(stored, of_second)
+    assert is_queued(stored, of_first)
+    finish(stored, second)
+    assert not is_queued(stored, of_first)
+
+
+def test_runs_never_wait_for_each_other_across_sessions(stored: Stored) -> None:
+    one, other = new_id(), new_id()
+    first, _ = stored.accept(session_id=one)
+    second, _ = stored.accept(session_id=other)
+    of_first, _ = stored.accept(session_id=other, caller=first)
+    assert ahead_of(stored, of_first) == second
+    of_second, _ = stored.accept(session_id=one, caller=second)
+    assert not is_queued(stored, of_second)
+
+
+def test_a_run_that_is_retried_by_the_code_of_another_does_not_wait_behind_it(
+    stored: Stored,
+) -> None:
+    session_id = new_id()
+    failed, _ = stored.accept(session_id=session_id)
+    fail(stored, failed)
+    caller, _ = stored.accept(session_id=session_id)
+    stored.do(lambda tx: retry.retry(tx, failed, OPERATOR, NOW, caller))
+    assert not is_queued(stored, failed)
+    assert stored.output(failed).status is not RunStatus.error
+
+
+def test_a_caller_that_is_not_in_this_database_changes_nothing(stored: Stored) -> None:
+    session_id = new_id()
+    stored.accept(session_id=session_id)
+    second, _ = stored.accept(session_id=session_id, caller=new_id())
+    assert is_queued(stored, second)

@@ -1,18 +1,30 @@
 """Runs of one session go one after another, by themselves."""
 
+import asyncio
 import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from kern.agent import Agent
 from kern.client.processes.runtime import Runtime
+from kern.client.service import missing_worker
+from kern.contracts.viewer import OPERATOR
 from kern.errors import InvalidInput, SessionBusy
 from kern.models.base import ModelRequest
 from kern.models.scripted import Call, Step
-from kern.tools import tool
+from kern.process.logs import OnceLog, get_logger
+from kern.tools import RunContext, tool
 from kern.values.ids import new_id
 from kern.values.states import RunStatus
 from tests.support.agents import Ledger, scripted
+from tests.support.cli import Cli
+from tests.support.waiting import wait_until
+
+Hop = Callable[[Callable[[], str]], Awaitable[str]]
 
 
 class Door:
@@ -112,3 +124,73 @@ def test_a_queued_run_may_be_cancelled(runtime: Runtime, ledger: Ledger) -> None
 def test_an_unknown_way_to_be_busy_is_refused(runtime: Runtime) -> None:
     with pytest.raises(InvalidInput, match="sometimes"):
         scripted(["Hi"]).run("Hi", on_busy="sometimes")  # type: ignore[call-overload]
+
+
+def nesting(inner_id: str, hop: Hop | None = None) -> Agent:
+    """Return an agent whose tool runs the agent itself in the same session; by `hop`, if any."""
+
+    def inner(run_context: RunContext) -> str:
+        output = agent.run("inner", session_id=run_context.session_id, run_id=inner_id)
+        return str(output.content)
+
+    @tool(effect="read", name="nest")
+    def directly(run_context: RunContext) -> str:
+        """Run the agent."""
+        return inner(run_context)
+
+    @tool(effect="read", name="nest")
+    async def elsewhere(run_context: RunContext) -> str:
+        """Run the agent."""
+        assert hop is not None
+        return await hop(partial(inner, run_context))
+
+    def script(request: ModelRequest) -> Step:
+        last = request.messages[-1].content
+        return Call("nest") if last == "outer" else f"heard {last}"
+
+    agent: Agent = scripted(script, [directly if hop is None else elsewhere])
+    return agent
+
+
+@pytest.mark.parametrize("hop", [None, asyncio.to_thread], ids=["directly", "to_thread"])
+def test_a_tool_runs_an_agent_in_the_session_of_its_own_run(
+    runtime_on_each: Runtime, hop: Hop | None
+) -> None:
+    del runtime_on_each
+    agent = nesting(new_id(), hop)
+    outer = agent.run("outer", session_id=new_id(), background=True)
+    wait_until(lambda: agent.get_run_output(outer.run_id).status.is_final)
+    assert agent.get_run_output(outer.run_id).content == "heard heard inner"
+
+
+def test_who_waits_for_a_run_behind_one_that_it_does_not_know_as_its_caller_learns_it(
+    runtime: Runtime,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(missing_worker, "_FIRST_SECONDS", 0.1)
+    monkeypatch.setattr(missing_worker, "_log", OnceLog(get_logger(missing_worker.LOGGER)))
+    caplog.set_level("WARNING", logger=missing_worker.LOGGER)
+    inner_id = new_id()
+    monkeypatch.setenv("KERN_DATABASE_URL", f"sqlite:///{tmp_path / 'kern.db'}")
+    with ThreadPoolExecutor(1) as threads:
+
+        async def hop(work: Callable[[], str]) -> str:
+            return await asyncio.wrap_future(threads.submit(work))
+
+        agent = nesting(inner_id, hop)
+        outer = agent.run("outer", session_id=new_id(), background=True)
+        try:
+            wait_until(lambda: "run_waits_behind" in caplog.text)
+            shown = Cli(capsys)("show", inner_id)
+            report = runtime.call(lambda service: service.runs.report(OPERATOR, inner_id))
+        finally:
+            agent.cancel_run(inner_id)
+        wait_until(lambda: agent.get_run_output(outer.run_id).status.is_final)
+    assert report.waits_behind == outer.run_id
+    assert f"waits behind run {outer.run_id}" in shown.out
+    (line,) = [item for item in caplog.messages if "run_waits_behind" in item]
+    assert outer.run_id in line
+    assert "parallel" in line

@@ -107,6 +107,7 @@ class Stored:
         media: Sequence[Image | File] = (),
         kind: str = "agent",
         tenant: str = "",
+        caller: str | None = None,
         **request: object,
     ) -> tuple[str, Delivery | None]:
         asked = RunRequest.model_validate(
@@ -130,6 +131,7 @@ class Stored:
                 session_id=session_id or new_id(),
                 attachments=read_all(media),
                 tenant=tenant,
+                caller=caller,
             )
         )
         return run_id, delivery

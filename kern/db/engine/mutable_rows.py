@@ -41,6 +41,7 @@ class MutableRun(PlainRow):
     root_run_id: str | None
     ancestors: list[str]
     path: list[str]
+    callers: list[str] | None
     forked_from: str | None
     tenant: str
     user_id: str | None

@@ -68,6 +68,9 @@ class RunRow(KernRow, table=True):
 
     `requester` is the principal who asked for it, if one was authenticated.
 
+    A run that was started by the code of another run, which may wait for it, has the ids of that
+    run and of its `callers`, each of them at the root.
+
     A child run, such as a member's in a team's, has a `parent_run_id`, the
     `root_run_id` of the whole, and the ids of all above it, from the root on, in `ancestors`;
     `path` has the names from the root's to its own. A run at the root has none of these.
@@ -94,6 +97,7 @@ class RunRow(KernRow, table=True):
     root_run_id: str | None = Field(default=None, index=True)
     ancestors: list[str] = Field(default=[], sa_type=JsonText)
     path: list[str] = Field(default=[], sa_type=JsonText)
+    callers: list[str] | None = Field(default=None, sa_type=JsonText)
     forked_from: str | None = None
     tenant: str = ""
     user_id: str | None = None

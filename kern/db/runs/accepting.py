@@ -44,10 +44,12 @@ def accept(
     worker_policy: DeclaredPolicy | None = None,
     requester: Principal | None = None,
     tenant: str = DEFAULT_TENANT,
+    caller: str | None = None,
 ) -> Delivery | None:
     """Insert a run with what came with its input, and what starts it.
 
     `worker_policy`, that of the accepting process, is pinned on the run; it is in the `tenant`.
+    `caller` is the run whose code asks, behind which the run never waits.
     None when the same run was accepted before, or waits for another run of its session.
 
     Raises:
@@ -62,8 +64,9 @@ def accept(
         return None
     _check_not_deleted(tx, request.run_id, tenant)
     session = _session(tx, request, session_id, initial_state, now, tenant=tenant)
+    callers = session_queue.callers_of(tx, caller)
     is_queued = session.next_number != _SECOND and session_queue.has_to_wait(
-        tx, session_id, run_id, request.on_busy
+        tx, session_id, run_id, request.on_busy, callers
     )
     run = new_row(
         RUNS,
@@ -76,6 +79,7 @@ def accept(
         component_kind=component_kind,
         number=session.next_number - 1,
         is_queued=is_queued,
+        callers=callers or None,
         last_event=1,
         is_streamed=request.stream,
         policy=None if worker_policy is None else policies.store(tx, worker_policy, now, tenant),
@@ -87,21 +91,25 @@ def accept(
         updated_at=now,
     )
     add_row(tx, RUNS, run)
-    add(
-        tx,
-        MESSAGES,
-        run_id=run_id,
-        turn=0,
-        position=0,
-        role="user",
-        content=request.input,
-        files=files.store(tx, session, attachments, now),
-        created_at=now,
-    )
+    _add_input(tx, run, files.store(tx, session, attachments, now))
     append(tx, run, "run_accepted", now, number=run.number, queued=is_queued)
     if request.session_state:
         change_state(tx, lifecycle.lock(tx, run_id), changes_of(request.session_state), now)
     return None if is_queued else outbox.enqueue(tx, run, DeliveryKind.start, now)
+
+
+def _add_input(tx: Session, run: RunRecord, file_ids: list[str] | None) -> None:
+    add(
+        tx,
+        MESSAGES,
+        run_id=run.id,
+        turn=0,
+        position=0,
+        role="user",
+        content=run.input,
+        files=file_ids,
+        created_at=run.created_at,
+    )
 
 
 def _stored(requester: Principal | None) -> dict[str, JsonValue] | None:

@@ -72,10 +72,13 @@ _SILENCE = (RequirementKind.output_review.value, RequirementStatus.expired.value
 _ENDED_BADLY = {RunStatus.error.value, RunStatus.cancelled.value}
 
 
-def retry(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery | None:
+def retry(
+    tx: Session, run_id: str, viewer: Viewer, now: datetime, caller: str | None = None
+) -> Delivery | None:
     """Continue a failed run where it failed; steps that have ended are not executed again.
 
-    None if another run of the session is active, behind which it is queued.
+    None if another run of the session is active, behind which it is queued; that is never `caller`,
+    the run whose code asks.
 
     Raises:
         NotFound: there is no such run.
@@ -88,9 +91,10 @@ def retry(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery |
         return outbox.find_of_run(tx, run_id, DeliveryKind.reopen)
     _check_failed(tx, run)
     session_queue.lock_session(tx, run.session_id)
-    waits = session_queue.has_to_wait(tx, run.session_id, run.id, OnBusy.queue)
+    callers = [*(run.callers or ()), *session_queue.callers_of(tx, caller)]
+    waits = session_queue.has_to_wait(tx, run.session_id, run.id, OnBusy.queue, callers)
     _reopen_run(tx, run, now)
-    run.is_queued = waits
+    run.is_queued, run.callers = waits, callers or None
     return None if waits else outbox.enqueue(tx, run, DeliveryKind.reopen, now)
 
 

@@ -198,6 +198,7 @@ def upgrade() -> None:
         sa.Column("root_run_id", sa.String(), nullable=True),
         sa.Column("ancestors", sa.Text(), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("callers", sa.Text(), nullable=True),
         sa.Column("forked_from", sa.String(), nullable=True),
         sa.Column("tenant", sa.String(), nullable=False),
         sa.Column("user_id", sa.String(), nullable=True),
