@@ -60,15 +60,42 @@ def deleting_session(session_id: str) -> AbstractContextManager[None]:
     )
 
 
-def deciding(requirement_ids: list[str]) -> AbstractContextManager[None]:
+def before_deciding(
+    requirement_ids: list[str], run_id: str | None = None
+) -> AbstractContextManager[None]:
+    """Name the requirements, and the run if it is known, in an error before any decision."""
+    about = _about(requirement_ids, run_id)
+    return _retold(
+        lambda error: f"Nothing was decided about {about}: {error} Decide again.", run_id
+    )
+
+
+def deciding(requirement_ids: list[str], run_id: str | None = None) -> AbstractContextManager[None]:
     """Name the requirements in an error that leaves open whether their decisions were stored."""
-    names = ", ".join(map(repr, requirement_ids))
+    about = _about(requirement_ids, run_id)
     return _retold(
         lambda error: (
-            f"It is not known whether the decision about requirement {names} was kept: {error} "
+            f"It is not known whether the decision about {about} was kept: {error} "
             "Read it again: if it is still pending, decide again; otherwise it stands."
-        )
+        ),
+        run_id,
     )
+
+
+def watching(run_id: str) -> AbstractContextManager[None]:
+    """Name the run in an error of a call that has decided nothing so far."""
+    return _retold(
+        lambda error: (
+            f"Nothing was decided about run {run_id!r}, and it cannot be read: {error} Continue it "
+            "again; what is kept of it stands."
+        ),
+        run_id,
+    )
+
+
+def _about(requirement_ids: list[str], run_id: str | None) -> str:
+    names = "requirement " + ", ".join(map(repr, requirement_ids))
+    return names if run_id is None else f"{names} of run {run_id!r}"
 
 
 def following(run_id: str, accepted: str = "run") -> AbstractContextManager[None]:

@@ -163,9 +163,11 @@ class Inbox:
         def decide(tx: Session) -> list[Accepted]:
             return [deciding.resolve(tx, item, viewer, now, within=within) for item in submissions]
 
-        await self._refuse_terminated(viewer, submissions)
+        requirement_ids = [item.requirement_id for item in submissions]
+        with acceptance.before_deciding(requirement_ids, within):
+            await self._refuse_terminated(viewer, submissions)
         reach("resolve.before_store")
-        with acceptance.deciding([item.requirement_id for item in submissions]):
+        with acceptance.deciding(requirement_ids, within):
             stored = await self._store.write(decide)
         reach("resolve.after_store")
         return [await self._deliver(accepted) for accepted in stored]

@@ -20,7 +20,7 @@ from kern.contracts.reports import (
     PolicyDifference,
     WorkerPolicies,
 )
-from kern.db.engine.driver_errors import reason
+from kern.db.engine.driver_errors import unavailable
 from kern.db.engine.from_settings import database_file, open_store
 from kern.db.engine.store import Store
 from kern.db.journal.outbox import Delivery
@@ -235,8 +235,7 @@ def _usable_tables(store: Store) -> TablesRevision:
     try:
         tables = tables_revision(store)
     except DBAPIError as error:
-        message = f"The database {store.name} does not answer: {reason(error)}."
-        raise Unavailable(message) from error
+        raise unavailable(store.name, error) from error
     if tables is None:
         message = (
             f"The database {store.name} has no tables: nothing was run with it yet. `kern migrate` "

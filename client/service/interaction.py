@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 
-from kern.client.service.acceptance import following
+from kern.client.service.acceptance import following, watching
 from kern.client.service.decision_checks import check_edits
 from kern.client.service.inbox import AcceptedDecision, Inbox
 from kern.client.service.reading import RunReader
@@ -76,7 +75,7 @@ class Interaction:
         await check_edits(component, requirements)
         with self._waiting.watch(run_id) as watch:
             submitted = await self._submit(viewer, run_id, requirements)
-            with nullcontext() if submitted.is_empty else following(run_id, "decision"):
+            with watching(run_id) if submitted.is_empty else following(run_id, "decision"):
                 if submitted.is_idle:
                     return await self._stopped(viewer, run_id)
                 return await self._stop(viewer, run_id, watch, submitted.query)
@@ -124,7 +123,8 @@ class Interaction:
         await check_edits(component, requirements)
         follower = await self._readers.follower(run_id)
         try:
-            last = await self._readers.announced(run_id, viewer)
+            with watching(run_id):
+                last = await self._readers.announced(run_id, viewer)
             await self._submit(viewer, run_id, requirements)
         except BaseException:
             follower.close()
@@ -137,7 +137,8 @@ class Interaction:
         require_id("run_id", run_id)
         if all(item.draft is None for item in requirements):
             # With a decision, the transaction that stores it checks whose run it is.
-            status = await self._runs.status(viewer, run_id)
+            with watching(run_id):
+                status = await self._runs.status(viewer, run_id)
             return Submitted(StopQuery(), status.is_idle, is_empty=True)
         accepted = await self._inbox.decide_all(viewer, requirements, within=run_id)
         if accepted[-1].run_ids[-1] == run_id:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from kern import inbox
@@ -27,7 +28,21 @@ def pay(amount: int) -> str:
 
 @pytest.fixture(autouse=True)
 def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_UNREACHABLE_SECONDS", -1.0)
+    monkeypatch.setattr(engine, "_REFUSED_SECONDS", -1.0)
+
+
+@contextmanager
+def without_database(runtime: Runtime) -> Generator[None]:
+    """Refuse every transaction at its beginning, as a server does that only reads."""
+
+    def refuse(_: object) -> None:
+        raise OperationalError("BEGIN", None, ConnectionError("session is read-only"))
+
+    event.listen(runtime.services.db.engine, "begin", refuse)
+    try:
+        yield
+    finally:
+        event.remove(runtime.services.db.engine, "begin", refuse)
 
 
 @contextmanager
@@ -110,6 +125,47 @@ def test_a_decision_in_doubt_is_named(runtime: Runtime) -> None:
     assert "Read it again" in str(error)
     stands = inbox.get(requirement.id).status
     assert stands in {RequirementStatus.resolved, RequirementStatus.pending}
+
+
+def test_a_run_that_cannot_be_continued_is_named_and_nothing_was_decided(
+    runtime: Runtime,
+) -> None:
+    agent = scripted([Call("pay", amount=1), "Done."], [pay])
+    paused = agent.run("Pay")
+    (requirement,) = paused.active_requirements
+    filled = paused.model_copy(deep=True)
+    filled.active_requirements[0].confirm(by="dana")
+    calls: list[Callable[[], object]] = [
+        lambda: agent.continue_run(str(paused.run_id)),
+        lambda: agent.continue_run(filled),
+        lambda: list(agent.continue_run(filled, stream=True)),
+    ]
+    for call in calls:
+        with without_database(runtime):
+            error = failing(call)
+        assert error.run_id == paused.run_id
+        assert str(error).startswith("Nothing was decided about ")
+        assert repr(paused.run_id) in str(error)
+        assert "only reads at the moment (as during a failover): session is read-only." in str(
+            error
+        )
+    with without_database(runtime):
+        error = failing(lambda: inbox.decide(requirement.confirm(by="dana")))
+    assert f"Nothing was decided about requirement {requirement.id!r}: " in str(error)
+    assert inbox.get(requirement.id).status is RequirementStatus.pending
+    assert agent.continue_run(filled).status is RunStatus.completed
+
+
+def test_a_decision_in_doubt_names_the_run_that_it_continues(runtime: Runtime) -> None:
+    agent = scripted([Call("pay", amount=1), "Done."], [pay])
+    paused = agent.run("Pay")
+    (requirement,) = paused.active_requirements
+    requirement.confirm(by="dana")
+    with losing_the_database("resolve.before_store"):
+        error = failing(lambda: agent.continue_run(paused))
+    assert error.run_id == paused.run_id
+    about = f"the decision about requirement {requirement.id!r} of run {paused.run_id!r}"
+    assert f"It is not known whether {about} was kept" in str(error)
 
 
 async def test_a_delivery_that_fails_in_any_way_fails_no_acceptance(

@@ -8,6 +8,7 @@ from sqlmodel import Session, select
 
 from kern.contracts.answers import NewCall, Question
 from kern.contracts.viewer import Viewer
+from kern.db.engine import store as engine
 from kern.db.engine.stores import PostgresStore
 from kern.db.engine.tables import RunRow, SessionRow
 from kern.db.journal import outbox
@@ -295,7 +296,10 @@ def test_messages_are_read_in_the_order_of_the_calls_whenever_they_came(stored: 
     assert told == ["a", "b", "c"]
 
 
-def test_a_database_that_is_away_is_said_to_be_without_its_password() -> None:
+def test_a_database_that_is_away_is_said_to_be_without_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "_REFUSED_SECONDS", 0.0)
     with closing(PostgresStore("postgresql://kern:sesame@127.0.0.1:1/kern")) as database:
         for act in (lambda: Stored(database).output("a"), database.migrate):
             with pytest.raises(Unavailable, match="does not answer") as caught:

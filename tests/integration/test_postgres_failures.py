@@ -1,7 +1,9 @@
 """What a transaction becomes when Postgres refuses, stalls, or is no longer the server it was."""
 
+import asyncio
 import threading
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from types import MappingProxyType
@@ -65,25 +67,104 @@ def test_a_connection_to_a_server_that_became_read_only_is_replaced(store: Postg
     assert store.read_now(count) == 5
 
 
-def test_a_server_that_only_reads_is_unavailable(
-    url: str, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "_UNREACHABLE_SECONDS", 0.0)
-    store.write_now(insert)
+def make_read_only(url: str) -> None:
     name = sql.Identifier(url.rpartition("/")[2])
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
             sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name)
         )
-    store.engine.dispose()
-    with pytest.raises(Unavailable, match="read-only"):
-        store.write_now(insert)
+
+
+def make_writable(url: str) -> None:
+    name = sql.Identifier(url.rpartition("/")[2])
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET default_transaction_read_only = off")
         connection.execute(
             sql.SQL("ALTER DATABASE {} RESET default_transaction_read_only").format(name)
         )
+
+
+@contextmanager
+def connecting(database: PostgresStore, act: Callable[[int], object]) -> Generator[list[str]]:
+    """Call `act` with the number of each attempt to connect, before it is made."""
+    attempts: list[str] = []
+
+    def connect(*_: object) -> None:
+        attempts.append("connect")
+        act(len(attempts))
+
+    event.listen(database.engine, "do_connect", connect)
+    yield attempts
+
+
+def test_a_server_that_only_reads_is_unavailable(
+    url: str, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_REFUSED_SECONDS", 0.0)
     store.write_now(insert)
+    make_read_only(url)
+    store.engine.dispose()
+    with pytest.raises(Unavailable) as caught:
+        store.write_now(insert)
+    assert "only reads at the moment (as during a failover): " in str(caught.value)
+    assert "read-only" in str(caught.value)
+    assert "does not answer" not in str(caught.value)
+    make_writable(url)
+    store.write_now(insert)
+
+
+def test_an_outage_is_waited_for_however_often_the_server_refuses(
+    url: str, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_LONGEST_PAUSE", 0.02)
+    make_read_only(url)
+
+    def recover(number: int) -> None:
+        if number == 20:
+            make_writable(url)
+
+    with connecting(store, recover) as attempts:
+        store.write_now(insert)
+    assert (len(attempts), store.read_now(count)) == (20, 2)
+
+
+def test_an_outage_is_reported_when_the_time_for_it_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "_REFUSED_SECONDS", 0.5)
+    with closing(PostgresStore("postgresql://kern@127.0.0.1:1/kern")) as away:
+        begin = time.monotonic()
+        with pytest.raises(Unavailable, match=r"does not answer: .*refused"):
+            away.read_now(count)
+        assert time.monotonic() - begin < 5
+
+
+async def test_calls_behind_each_other_wait_for_an_outage_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "_REFUSED_SECONDS", 0.5)
+    with closing(PostgresStore("postgresql://kern@127.0.0.1:1/kern")) as away:
+        begin = time.monotonic()
+        calls = [away.read(count) if n % 2 else away.write(count) for n in range(150)]
+        errors = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(error) for error in errors} == {Unavailable}
+        # One after the other, in ten threads, they would take fifteen times as long as the first.
+        assert time.monotonic() - begin < 4
+
+
+def test_a_collision_that_never_passes_is_given_up_after_some_attempts(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_LONGEST_PAUSE", 0.01)
+
+    def collide(tx: Session) -> None:
+        tx.connection().execute(
+            text("DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END $$")
+        )
+
+    with executions(store) as begun, pytest.raises(Unavailable, match="deadlock"):
+        store.write_now(collide)
+    assert len(begun) == 10
 
 
 @pytest.mark.parametrize("state", ["57P01", "53300", "40001", "08006", "26000", "42P05", "25006"])

@@ -9,6 +9,8 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from kern.errors import Unavailable
+
 # Whole classes: connection exceptions, insufficient resources, errors of the server's system.
 _PASSING_CLASSES = frozenset({"08", "53", "58"})
 # Another connection may lead to a healthy server, and none of the pool does: the server stops, does
@@ -49,6 +51,30 @@ def is_passing(error: DBAPIError) -> bool:
     if file_code is not None:
         return file_code.startswith(_PASSING_FILE)
     return isinstance(error, OperationalError | InterfaceError)
+
+
+def is_outage(error: DBAPIError) -> bool:
+    """Whether an error that passes is the server's, and not that of one transaction or file."""
+    sqlstate = sqlstate_of(error.orig)
+    if sqlstate is not None:
+        return sqlstate in _SERVER_CHANGED or sqlstate[:2] in _PASSING_CLASSES
+    return not hasattr(error.orig, "sqlite_errorname")
+
+
+def is_slow(error: DBAPIError) -> bool:
+    """Whether an attempt waits before it fails: for a server that says nothing, or for a file."""
+    # By its name: psycopg is slow to import, and SQLite needs none of it.
+    is_silent = type(error.orig).__name__ == "ConnectionTimeout"
+    return is_silent or hasattr(error.orig, "sqlite_errorname")
+
+
+def unavailable(name: str, error: DBAPIError) -> Unavailable:
+    """Return what callers learn of a database's error that may pass."""
+    why = reason(error)
+    # The first is said by a server, the second by libpq when it looks for one that writes.
+    only_reads = sqlstate_of(error.orig) == "25006" or "session is read-only" in why
+    state = "only reads at the moment (as during a failover)" if only_reads else "does not answer"
+    return Unavailable(f"The database {name} {state}: {why}.")
 
 
 def discard_lost_connections(engine: Engine) -> None:

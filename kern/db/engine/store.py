@@ -16,9 +16,11 @@ from sqlmodel import Session
 from kern.db.engine.after_commit import is_due, news_of, stopped_in, warnings_of
 from kern.db.engine.driver_errors import (
     discard_lost_connections,
+    is_outage,
     is_passing,
+    is_slow,
     reason,
-    sqlstate_of,
+    unavailable,
 )
 from kern.db.engine.forked_stores import follow_forks
 from kern.db.engine.plain_rows import insert_deferred
@@ -38,12 +40,15 @@ _log = get_logger("kern.db")
 
 Result = TypeVar("Result")
 
-# Up to 8 executions, with pauses of up to 0.04, 0.08 … 2.6 seconds between them.
-_ATTEMPTS = 8
+# Pauses between executions grow from 0.04 seconds to this.
+_LONGEST_PAUSE = 1.0
 # How long a server is tried that says nothing: each attempt may take the whole connect timeout.
 _UNREACHABLE_SECONDS = 10.0
-# How long one is tried that refuses. A frozen holder of a lock loses it after 15 seconds.
+# How long one is tried that refuses, as during a restart or a failover. A frozen holder of a lock
+# loses it after 15 seconds.
 _REFUSED_SECONDS = 20.0
+# How often a transaction is executed that the server refuses alone, such as one of a deadlock.
+_ATTEMPTS = 10
 # A transaction that lost a race for a unique key finds the winner's row when it is executed again.
 # A key that is violated each time is no race.
 _RACES = 3
@@ -99,19 +104,25 @@ class Store:
 
     async def write(self, transaction: Callable[[Session], Result]) -> Result:
         """Execute a transaction that changes rows; return its result once it is committed."""
-        return await self._in_thread(lambda: self.write_now(transaction))
+        start = time.monotonic()
+        return await self._in_thread(lambda: self.write_now(transaction, start))
 
     async def read(self, transaction: Callable[[Session], Result]) -> Result:
         """Execute a transaction that only reads; all its statements see the same snapshot."""
-        return await self._in_thread(lambda: self.read_now(transaction))
+        start = time.monotonic()
+        return await self._in_thread(lambda: self.read_now(transaction, start))
 
-    def write_now(self, transaction: Callable[[Session], Result]) -> Result:
-        """As `write`, in the calling thread."""
-        return self._repeat(lambda: _checked(lambda: self._commit(transaction)))
+    def write_now(
+        self, transaction: Callable[[Session], Result], since: float | None = None
+    ) -> Result:
+        """As `write`, in the calling thread; a caller may have waited for it `since` then."""
+        return self._repeat(lambda: _checked(lambda: self._commit(transaction)), since)
 
-    def read_now(self, transaction: Callable[[Session], Result]) -> Result:
-        """As `read`, in the calling thread."""
-        return self._repeat(lambda: _checked(lambda: self._look(transaction)))
+    def read_now(
+        self, transaction: Callable[[Session], Result], since: float | None = None
+    ) -> Result:
+        """As `read`, in the calling thread; a caller may have waited for it `since` then."""
+        return self._repeat(lambda: _checked(lambda: self._look(transaction)), since)
 
     def open(self, migrates: Migrates | None = None) -> None:
         """See that this version can work with the tables, or bring them up to date.
@@ -150,7 +161,7 @@ class Store:
             return work()
         except DBAPIError as error:
             if is_passing(error):
-                raise self._unavailable(error) from error
+                raise unavailable(self.name, error) from error
             # SQLite's driver raises the class itself for a file that is damaged or no database; its
             # subclasses are errors in a migration.
             if type(error) is not DatabaseError:
@@ -212,8 +223,11 @@ class Store:
             session.connection(execution_options=self._read_options)
             return transaction(session)
 
-    def _repeat(self, work: Callable[[], Result]) -> Result:
+    def _repeat(self, work: Callable[[], Result], since: float | None) -> Result:
         """Execute a transaction until it succeeds, or fails in a way that repeating cannot help.
+
+        An outage is waited for, however often it refuses; the time that a call has waited for a
+        thread counts, so that callers behind each other wait no longer than the first.
 
         Where the connection broke during a commit, nobody knows whether the commit happened, and
         the transaction is executed again on top of it: it has to recognise its own result.
@@ -221,8 +235,11 @@ class Store:
         if self._refusal is not None:
             raise Conflict(self._refusal)
         start, races, attempt = time.monotonic(), 0, 0
+        called = start if since is None else since
         while True:
             attempt += 1
+            # Transactions that collided would collide again after equal pauses.
+            pause = random.uniform(0, min(_LONGEST_PAUSE, 0.02 * 2**attempt))  # noqa: S311  jitter
             try:
                 return work()
             except PoolTimeout as error:
@@ -236,13 +253,11 @@ class Store:
             except DBAPIError as error:
                 if not is_passing(error):
                     raise self._failed(error) from error
-                if attempt >= _ATTEMPTS or _is_exhausted(error, start):
-                    raise self._unavailable(error) from error
-            # Transactions that collided would collide again after equal pauses.
-            time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311  a jitter, no secret
-
-    def _unavailable(self, error: DBAPIError) -> Unavailable:
-        return Unavailable(f"The database {self.name} does not answer: {reason(error)}.")
+                waits = is_outage(error)
+                end = (called if waits else start) + _patience(error)
+                if time.monotonic() + pause > end or (attempt >= _ATTEMPTS and not waits):
+                    raise unavailable(self.name, error) from error
+            time.sleep(pause)
 
     def _failed(self, error: DBAPIError) -> DatabaseFailure:
         return DatabaseFailure(
@@ -252,10 +267,9 @@ class Store:
         )
 
 
-def _is_exhausted(error: DBAPIError, start: float) -> bool:
-    """Whether an error has lasted so long that it is reported instead of waited for."""
-    is_silent = sqlstate_of(error.orig) is None
-    return time.monotonic() - start > (_UNREACHABLE_SECONDS if is_silent else _REFUSED_SECONDS)
+def _patience(error: DBAPIError) -> float:
+    """Return for how long an error is waited for before it is reported."""
+    return _UNREACHABLE_SECONDS if is_slow(error) else _REFUSED_SECONDS
 
 
 def _checked(work: Callable[[], Result]) -> Result:

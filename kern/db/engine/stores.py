@@ -143,15 +143,19 @@ class MemoryStore(Store):
         """The database as it may be shown: memory has no address, so each has a number."""
         return f"{super().name} in memory ({id(self):x})"
 
-    def write_now(self, transaction: Callable[[Session], Result]) -> Result:
+    def write_now(
+        self, transaction: Callable[[Session], Result], since: float | None = None
+    ) -> Result:
         """As `write`, in the calling thread."""
         with self._connection_lock:
-            return super().write_now(transaction)
+            return super().write_now(transaction, since)
 
-    def read_now(self, transaction: Callable[[Session], Result]) -> Result:
+    def read_now(
+        self, transaction: Callable[[Session], Result], since: float | None = None
+    ) -> Result:
         """As `read`, in the calling thread."""
         with self._connection_lock:
-            return super().read_now(transaction)
+            return super().read_now(transaction, since)
 
 
 class PostgresStore(Store):
