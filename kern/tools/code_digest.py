@@ -1,138 +1,393 @@
 """The digest of a function's code: equal in two processes only if both decide the same.
 
-It covers the instructions, defaults and closures, and the globals that the code names, functions
-and classes among them. What the program does not define itself (the standard library, installed
-packages) counts by its name, and an object that is no plain value counts by its type. Another minor
-version of Python compiles other instructions, so there the digest differs: whoever compares digests
-has to treat a difference as "maybe other code", and never as an error.
+It covers the instructions, defaults and closures, and whatever the code names: functions, classes,
+constants and objects by what they hold, modules by their files. Installed packages count by the
+file of the module, the standard library by name, and what lives in a process (locks, loggers,
+sockets, files) by its type. Another minor version of Python compiles other instructions, so there
+the digest differs: whoever compares digests has to treat a difference as "maybe other code", and
+never as an error.
+
+The objects form a graph with cycles, and sets in it have no order. So each object has a label of
+its own, and takes in the labels of its neighbors until that tells no more objects apart. Where the
+walk began, and in which order it went, leaves no trace.
 """
 
-import dataclasses
+import datetime as dt
+import decimal
+import dis
+import fractions
 import functools
+import hashlib
+import ipaddress
+import pathlib
+import re
 import sys
-import sysconfig
-from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
-from enum import Enum
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
-
-from pydantic import BaseModel, JsonValue
-
-from kern.values.canonical import clean_text, digest
-
-_PLAIN = (bool, int, float, str, bytes, complex, type(None), type(...))
-_INSTALLED = tuple(
-    sysconfig.get_paths()[place] for place in ("stdlib", "platstdlib", "purelib", "platlib")
+import uuid
+import zoneinfo
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import (
+    BuiltinFunctionType,
+    ClassMethodDescriptorType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
 )
-_MOST_OBJECTS = 5000
+from typing import Any
+
+from pydantic import BaseModel
+
+from kern.tools.code_files import (
+    Origin,
+    absolute,
+    file_digest,
+    file_of,
+    import_digest,
+    module_digest,
+    origin,
+    with_parents,
+)
+from kern.tools.code_state import attributes, holds_live, is_live, reduced
+
+_PLAIN: tuple[Any, ...] = (bool, int, float, str, bytes, bytearray, complex, type(None), type(...))
+_BY_REPR: tuple[Any, ...] = (
+    *(decimal.Decimal, fractions.Fraction, range, uuid.UUID, pathlib.PurePath, zoneinfo.ZoneInfo),
+    *(dt.timedelta, dt.datetime, dt.date, dt.time, dt.timezone),
+    *(ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network),
+)
+_BUILTIN_MEMBERS = (
+    *(MethodDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType),
+    *(GetSetDescriptorType, MemberDescriptorType),
+)
+_METHODS = (FunctionType, staticmethod, classmethod, property, MethodType, BuiltinFunctionType)
+_METHODS_TOO = (functools.partial, functools.partialmethod)
+# What the import system sets: it says where a module lies, and not what the module does.
+_IMPORT_NAMES = {
+    *("__name__", "__file__", "__path__", "__package__", "__spec__", "__loader__"),
+    *("__cached__", "__builtins__", "__doc__"),
+}
+_MOST_OBJECTS = 20_000
+# A chain of like objects needs a round for each; every label counts after the first.
+_MOST_ROUNDS = 32
 
 
 def code_digest(code: object) -> str:
     """Return the digest of a callable."""
-    return digest([list(sys.version_info[:2]), _Description().of(code)])
+    graph = _Graph(_package(code))
+    root = graph.add(code)
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    return _hash(f"{version} {graph.colors(root)}")
 
 
-class _Description:
-    """Describes a callable as JSON; each function, class or object that it meets, once."""
+@dataclass(frozen=True)
+class _Node:
+    """An object in the graph."""
 
-    def __init__(self) -> None:
+    index: int
+
+
+@dataclass(frozen=True)
+class _Unordered:
+    """Parts whose order means nothing."""
+
+    parts: "list[_Part]"
+
+
+_Part = str | _Node | _Unordered | list["_Part"]
+
+
+class _Graph:
+    """The objects that a callable reaches, each with a label that refers to its neighbors."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
         # The objects themselves, so that none is freed and its id used again.
-        self._met: dict[int, object] = {}
+        self._objects: list[object] = []
+        self._indexes: dict[int, int] = {}
 
-    def of(self, value: object) -> JsonValue:
-        """Return the description of a value."""
-        if isinstance(value, _PLAIN):
-            return clean_text(f"{type(value).__name__} {value!r}")
-        if id(value) in self._met or len(self._met) > _MOST_OBJECTS:
-            return ["again", type(value).__qualname__]
-        self._met[id(value)] = value
-        return self._of_object(value)
+    def add(self, value: object) -> _Part:
+        """Return what stands for a value: its text, or its node."""
+        if type(value) in _PLAIN:
+            return f"{type(value).__name__} {value!r}"
+        if id(value) in self._indexes:
+            return _Node(self._indexes[id(value)])
+        if len(self._objects) >= _MOST_OBJECTS:
+            return f"beyond {type(value).__qualname__}"
+        self._indexes[id(value)] = len(self._objects)
+        self._objects.append(value)
+        return _Node(len(self._objects) - 1)
+
+    def colors(self, root: _Part) -> str:
+        """Describe all objects, refine their colors until no more differ, and join those."""
+        labels: list[_Part] = []
+        while len(labels) < len(self._objects):
+            labels.append(self._label(self._objects[len(labels)]))
+        colors, kinds = ["" for _ in labels], 0
+        for _ in range(_MOST_ROUNDS):
+            colors = [_hash(_text(label, colors)) for label in labels]
+            if len(set(colors)) <= kinds:
+                break
+            kinds = len(set(colors))
+        return " ".join([_text(root, colors), *sorted(colors)])
 
     # A case for each kind.
-    def _of_object(self, value: object) -> JsonValue:  # noqa: C901, PLR0911
+    def _label(self, value: object) -> _Part:  # noqa: C901, PLR0911, PLR0912
         match value:
             case FunctionType():
                 return self._function(value)
             case CodeType():
                 return self._code(value)
             case MethodType():
-                return ["method", self.of(value.__func__), self._attributes(value.__self__)]
-            case functools.partial():
-                parts = (value.func, value.args, value.keywords)
-                return ["partial", *(self.of(part) for part in parts)]
+                return ["method", self.add(value.__func__), self.add(value.__self__)]
             case ModuleType():
-                return ["module", value.__name__]
-            case BuiltinFunctionType():
-                return ["builtin", str(value.__module__), value.__qualname__]
+                return ["module", module_digest(value)]
+            case BuiltinFunctionType() | MethodWrapperType():
+                return self._builtin(value)
+            case _ if isinstance(value, _BUILTIN_MEMBERS):
+                return ["member", value.__objclass__.__qualname__, value.__name__]
             case type():
                 return self._class(value)
-            case Mapping():
-                entries = [[self.of(key), self.of(item)] for key, item in value.items()]
-                return ["mapping", *sorted(entries, key=repr)]
-            case AbstractSet():
-                return ["set", *sorted((self.of(item) for item in value), key=repr)]
-            case list() | tuple():
-                return [type(value).__name__, *(self.of(item) for item in value)]
-            case _ if callable(value) or _is_value(value):
-                return self._attributes(value)
+            case staticmethod() | classmethod():
+                return [type(value).__name__, self.add(value.__func__)]
+            case property():
+                return ["property", self.add(value.fget)]
+            case functools.cached_property():
+                return ["property", self.add(value.func)]
+            case functools.partial():
+                parts = [self.add(item) for item in (value.func, value.args, value.keywords)]
+                return ["partial", *parts, self._fields(vars(value))]
+            case re.Pattern():
+                return ["pattern", self.add(value.pattern), str(value.flags)]
+            case MappingProxyType():
+                return self._mapping(dict(value))
+            case dict() | set() | frozenset() | list() | tuple():
+                return [self._content(value), *self._object(value, is_container=True)]
+            case _ if isinstance(value, _BY_REPR):
+                return self._known(value)
             case _:
-                return self.of(type(value))
+                return self._object(value)
 
-    def _function(self, function: FunctionType) -> JsonValue:
-        if not _is_own(function.__module__, function.__code__.co_filename):
-            return ["function", str(function.__module__), function.__qualname__]
-        used = sorted(_names(function.__code__) & function.__globals__.keys())
+    def _function(self, function: FunctionType) -> _Part:
+        module, filename = str(function.__module__), function.__code__.co_filename
+        source = self._origin(module, filename)
+        if source is not Origin.program:
+            return [*self._installed(function, module, filename), *self._wrapped(function)]
+        names = _names(function.__code__)
+        space = function.__globals__
+        used = [name for name in sorted(names & space.keys()) if name not in _IMPORT_NAMES]
+        cells = [_content_of(cell) for cell in function.__closure__ or ()]
+        modules = [item for item in (*(space[name] for name in used), *cells) if _is_module(item)]
         return [
             "function",
-            self.of(function.__code__),
-            self.of(function.__defaults__),
-            self.of(function.__kwdefaults__),
-            [self.of(_content(cell)) for cell in function.__closure__ or ()],
-            [[name, self.of(function.__globals__[name])] for name in used],
+            self.add(function.__code__),
+            self.add(function.__defaults__),
+            self.add(function.__kwdefaults__),
+            [self.add(cell) for cell in cells],
+            [[name, self.add(space[name])] for name in used],
+            self._fields(vars(function)),
+            self._used_of(modules, names),
+            [import_digest(name) for name in _imports(function)],
         ]
 
-    def _code(self, code: CodeType) -> JsonValue:
+    def _wrapped(self, function: FunctionType) -> list[_Part]:
+        """Return what a decorator of an installed package or of Python's has wrapped."""
+        if isinstance(registry := vars(function).get("registry"), MappingProxyType):
+            return ["dispatch", self._mapping(dict(registry))]
+        cells = [_content_of(cell) for cell in function.__closure__ or ()]
+        return [
+            self._fields(vars(function)),
+            [self.add(cell) for cell in cells],
+            self.add(function.__defaults__),
+            self.add(function.__kwdefaults__),
+        ]
+
+    def _used_of(self, modules: Iterable[object], names: set[str]) -> _Part:
+        """Return what code that names these modules may take from them, by its names."""
+        values: list[_Part] = []
+        pending, visited = [*modules], set()
+        while pending:
+            module = pending.pop()
+            if not isinstance(module, ModuleType) or id(module) in visited:
+                continue
+            visited.add(id(module))
+            place = getattr(module, "__file__", None) or ""
+            if self._origin(module.__name__, place) is not Origin.program:
+                continue
+            space = vars(module)
+            used = [name for name in sorted(names & space.keys()) if name not in _IMPORT_NAMES]
+            values += [[name, self.add(space[name])] for name in used]
+            pending += [space[name] for name in used if _is_module(space[name])]
+        return _Unordered(values)
+
+    def _code(self, code: CodeType) -> _Part:
         names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
-        constants = [self.of(item) for item in code.co_consts]
-        return [code.co_code.hex(), code.co_flags, constants, [list(group) for group in names]]
+        constants = [self.add(item) for item in code.co_consts]
+        instructions = (code.co_code.hex(), code.co_exceptiontable.hex(), str(code.co_flags))
+        return ["code", *instructions, constants, *(repr(group) for group in names)]
 
-    def _class(self, value: type) -> JsonValue:
-        name: list[JsonValue] = ["class", value.__module__, value.__qualname__]
-        module = sys.modules.get(value.__module__)
-        if not _is_own(value.__module__, getattr(module, "__file__", None) or ""):
-            return name
+    def _builtin(self, value: BuiltinFunctionType | MethodWrapperType) -> _Part:
+        owner = value.__self__
+        name = [str(getattr(value, "__module__", "")), value.__qualname__]
+        return ["builtin", *name, *([] if _is_module(owner) else [self.add(owner)])]
+
+    def _class(self, value: type) -> _Part:
+        place = file_of(value.__module__)
+        if self._origin(value.__module__, place) is not Origin.program:
+            return self._installed(value, value.__module__, place)
         members = {
-            key: getattr(member, "fget", None) or getattr(member, "__func__", member)
-            for key, member in vars(value).items()
-            if not key.startswith("__") or isinstance(member, FunctionType)
+            name: member
+            for name, member in vars(value).items()
+            if not name.startswith("__") or isinstance(member, (*_METHODS, *_METHODS_TOO))
         }
-        bases = [self.of(base) for base in value.__bases__]
-        return [*name, bases, [[key, self.of(members[key])] for key in sorted(members)]]
+        fields = vars(value).get("__pydantic_fields__") if issubclass(value, BaseModel) else None
+        bases = [self.add(kind) for kind in (type(value), *value.__bases__)]
+        declared = [self._field(name, field) for name, field in (fields or {}).items()]
+        return ["class", value.__qualname__, bases, self._fields(members), declared]
 
-    def _attributes(self, value: object) -> JsonValue:
-        attributes = getattr(value, "__dict__", None)
-        fields = dict(attributes) if isinstance(attributes, Mapping) else None
-        return ["object", self.of(type(value)), self.of(fields)]
+    def _field(self, name: str, field: object) -> _Part:
+        parts = ("default", "default_factory", "metadata")
+        return [name, *(self.add(getattr(field, part, None)) for part in parts)]
+
+    def _known(self, value: object) -> _Part:
+        text = str(next(kind for kind in _BY_REPR if isinstance(value, kind)).__repr__(value))
+        kind = type(value)
+        if self._origin(kind.__module__, file_of(kind.__module__)) is Origin.program:
+            return ["known", text, *self._object(value)]
+        return ["known", text, kind.__qualname__]
+
+    def _object(self, value: object, *, is_container: bool = False) -> list[_Part]:
+        kind = type(value)
+        label: list[_Part] = ["object", self.add(kind)]
+        is_program = self._origin(kind.__module__, file_of(kind.__module__)) is Origin.program
+        if is_container and kind.__module__ == "builtins":
+            return label
+        if not is_program and not is_container and is_live(value):
+            return label
+        fields = attributes(value)
+        if not is_program and holds_live(value):
+            # A client or pool: of what it holds, only code is the same in every process.
+            fields = {name: item for name, item in fields.items() if isinstance(item, _METHODS)}
+            return [*label, self._fields(fields)]
+        plain = [base.__repr__(value) for base in _PLAIN if isinstance(value, base)]
+        label += [self._fields(fields), *plain]
+        if is_container:
+            return [*label, self.add(getattr(value, "default_factory", None))]
+        # What Python classes hold lies in their attributes; C classes only pickle it.
+        is_python = bool(fields) or isinstance(kind.__reduce__, FunctionType)
+        state = None if is_python and not _has_reducer(kind) else reduced(value)
+        return [*label, [self.add(item) for item in state or () if item is not value]]
+
+    def _content(self, value: object) -> _Part:
+        match value:
+            case OrderedDict():
+                return ["ordered", *(self.add(part) for item in value.items() for part in item)]
+            case dict():
+                return self._mapping(dict(value))
+            case set() | frozenset():
+                return _Unordered([self.add(item) for item in [*value]])
+            case list() | tuple():
+                return ["items", *(self.add(item) for item in [*value])]
+            case _:
+                return []
+
+    def _mapping(self, value: dict[object, object]) -> _Part:
+        return _Unordered([[self.add(key), self.add(item)] for key, item in value.items()])
+
+    def _fields(self, fields: dict[str, object]) -> _Part:
+        return [[repr(name), self.add(fields[name])] for name in sorted(fields, key=str)]
+
+    def _installed(self, value: FunctionType | type, module: str, filename: str) -> list[_Part]:
+        label: list[_Part] = ["installed", module, value.__qualname__]
+        is_package = self._origin(module, filename) is Origin.package
+        return [*label, file_digest(filename)] if is_package else label
+
+    def _origin(self, module: str, filename: str) -> Origin:
+        """Return who defines a module; the package of the callable itself counts as the program."""
+        source = origin(module, filename)
+        is_same = bool(self._package) and module.partition(".")[0] == self._package
+        return Origin.program if source is Origin.package and is_same else source
 
 
-def _is_own(module: str | None, filename: str) -> bool:
-    """Whether the program itself defines what lies there, and no package that it uses."""
-    is_kern = module is not None and module.partition(".")[0] == "kern"
-    return not is_kern and not filename.startswith((*_INSTALLED, "<frozen"))
+def _package(code: object) -> str:
+    """Return the name of the package that a callable comes from, unless that is Kern."""
+    while isinstance(code, MethodType | functools.partial):
+        code = code.__func__ if isinstance(code, MethodType) else code.func
+    owner = code if isinstance(code, FunctionType | type) else type(code)
+    package = str(owner.__module__).partition(".")[0]
+    return "" if package == "kern" else package
 
 
-def _is_value(value: object) -> bool:
-    return dataclasses.is_dataclass(value) or isinstance(value, BaseModel | Enum)
+def _has_reducer(kind: type) -> bool:
+    """Whether a class, or one that it derives from, is written in C and pickles itself."""
+    reducers: list[object] = [kind.__reduce__, kind.__reduce_ex__]
+    is_default = reducers == [object.__reduce__, object.__reduce_ex__]
+    return not is_default and not any(isinstance(item, FunctionType) for item in reducers)
+
+
+def _is_module(value: object) -> bool:
+    return isinstance(value, ModuleType)
+
+
+def _codes(code: CodeType) -> list[CodeType]:
+    """Return code and the code inside it."""
+    inner = (item for item in code.co_consts if isinstance(item, CodeType))
+    return [code, *(part for item in inner for part in _codes(item))]
 
 
 def _names(code: CodeType) -> set[str]:
     """Return the names that code, and the code inside it, looks up."""
-    inner = (item for item in code.co_consts if isinstance(item, CodeType))
-    return set(code.co_names).union(*(_names(item) for item in inner))
+    return {name for part in _codes(code) for name in part.co_names}
 
 
-def _content(cell: object) -> object:
+def _imports(function: FunctionType) -> list[str]:
+    """Return the modules that a function imports in its body."""
+    package = str(function.__globals__.get("__package__") or "")
+    names = {name for part in _codes(function.__code__) for name in _imports_of(part, package)}
+    return sorted({parent for name in names for parent in with_parents(name)})
+
+
+@functools.lru_cache(maxsize=1024)
+def _imports_of(code: CodeType, package: str) -> tuple[str, ...]:
+    names: list[str] = []
+    last: list[object] = []
+    for step in dis.get_instructions(code):
+        if step.opname == "IMPORT_NAME":
+            level, items = last[-2:] if len(last) > 1 else (0, None)
+            base = absolute(str(step.argval), level if isinstance(level, int) else 0, package)
+            inner = items if isinstance(items, tuple) else ()
+            names += [base, *(f"{base}.{item}" for item in inner)]
+        if step.opname.startswith("LOAD_"):
+            last.append(step.argval)
+    return tuple(names)
+
+
+def _content_of(cell: object) -> object:
     try:
         return getattr(cell, "cell_contents", None)
     except ValueError:
         return None
+
+
+def _text(part: _Part, colors: list[str]) -> str:
+    match part:
+        case str():
+            # The length, so that no text reads like two.
+            return f"{len(part)}:{part}"
+        case _Node():
+            return f"#{colors[part.index]}"
+        case _Unordered():
+            return "{" + ",".join(sorted(_text(item, colors) for item in part.parts)) + "}"
+        case list():
+            return "[" + ",".join(_text(item, colors) for item in part) + "]"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -98,6 +99,188 @@ def test_a_process_of_its_own_has_the_same_digests(tmp_path: Path) -> None:
         for seed in ("1", "2", "3")
     }
     assert len(seen) == 1
+
+
+# Each is a program with a predicate, which decides by the limit.
+DIFFERENT = {
+    "decimal": "from decimal import Decimal\nL = Decimal('{limit}')\np = lambda a: a > L",
+    "timedelta": "from datetime import timedelta\nL = timedelta({limit})\np = lambda a: a > L",
+    "fraction": "from fractions import Fraction\nL = Fraction({limit}, 7)\np = lambda a: a > L",
+    "pattern": "import re\nL = re.compile('{limit}')\np = lambda a: bool(L.match(a))",
+    "range": "L = range({limit})\np = lambda a: a in L",
+    "deque": "from collections import deque\nL = deque([{limit}])\np = lambda a: a in L",
+    "array": "from array import array\nL = array('i', [{limit}])\np = lambda a: a in L",
+    "namespace": "import types\nL = types.SimpleNamespace(l={limit})\np = lambda a: a > L.l",
+    "plain object": "class C: pass\nL = C()\nL.l = {limit}\np = lambda a: a > L.l",
+    "object with slots": "class C:\n  __slots__ = ('__l',)\n  def __init__(self, l):\n"
+    "    self.__l = l\n  def __call__(self, a):\n    return a > self.__l\np = C({limit})",
+    "object with a lock": "import threading\nclass C: pass\nL = C()\nL.lock = threading.Lock()\n"
+    "L.l = {limit}\np = lambda a: a > L.l",
+    "subclass of int": "class I(int):\n  def __lt__(self, a):\n    return a > {limit}\n"
+    "L = I(1)\np = lambda a: a > L",
+    "pydantic default": "from pydantic import BaseModel\nclass D(BaseModel):\n  l: int = {limit}\n"
+    "p = lambda a: a > D().l",
+    "dataclass factory": "import dataclasses as d\n@d.dataclass\nclass D:\n"
+    "  l: int = d.field(default_factory=lambda: {limit})\np = lambda a: a > D().l",
+    "cached property": "from functools import cached_property\nclass C:\n  @cached_property\n"
+    "  def l(self):\n    return {limit}\nL = C()\np = lambda a: a > L.l",
+    "descriptor": "class D:\n  def __get__(self, *_):\n    return {limit}\nclass C:\n  l = D()\n"
+    "p = lambda a: a > C.l",
+    "singledispatch": "from functools import singledispatch\n@singledispatch\ndef f(a):\n"
+    "  return True\n@f.register\ndef _(a: int):\n  return a > {limit}\np = lambda a: f(a)",
+    "cached function": "from functools import lru_cache\n@lru_cache\ndef f(a):\n"
+    "  return a > {limit}\np = lambda a: f(a)",
+    "default factory": "from collections import defaultdict\nL = defaultdict(lambda: {limit})\n"
+    "p = lambda a: a > L['x']",
+    "itemgetter": "from operator import itemgetter\np = itemgetter('{limit}')",
+    "bound builtin": "p = {{'x': {limit}}}.get",
+    "method wrapper": "p = ({limit}).__lt__",
+    "partial": "from functools import partial\nf = lambda l, a: a > l\np = partial(f, {limit})",
+    "attribute of a function": "def p(a):\n  return a > p.l\np.l = {limit}",
+    "enum": "from enum import Enum\nclass E(Enum):\n  l = {limit}\np = lambda a: a > E.l.value",
+    "the same twice": "class C: pass\nA, B = C(), C()\nA.l = 1\nB.l = 2\n"
+    "L = [A, B, A if {limit} == 100 else B]\np = lambda a: a > L[2].l",
+    "deep": "L = [{limit}]\nfor _ in range(3000): L = [L]\np = lambda a: L",
+    "wrapped method": "class C:\n  def __new__(cls):\n    return {limit}\np = lambda a: a > C()",
+}
+
+
+def predicate_of(source: str) -> object:
+    space: dict[str, object] = {"__name__": "app"}
+    exec(compile(source, "app.py", "exec"), space)  # noqa: S102  our own
+    return space["p"]
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_what_decides_counts_by_its_value(name: str) -> None:
+    first, again, later = (
+        code_digest(predicate_of(DIFFERENT[name].format(limit=limit))) for limit in (100, 100, 101)
+    )
+    assert first == again
+    assert first != later
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        "threading.Lock()",
+        "logging.getLogger('{id}')",
+        "socket.socket()",
+        "open('/dev/null')",
+        "random.Random()",
+        "sqlite3.connect(':memory:')",
+        "queue.Queue({id})",
+        "httpx2.Client(headers={{'id': '{id}'}})",
+    ],
+)
+def test_what_lives_in_a_process_counts_by_its_type(held: str) -> None:
+    head = "import httpx2, logging, queue, random, socket, sqlite3, threading\n"
+    opened: list[object] = []
+    digests = set()
+    for id_ in (1, 2):
+        predicate = predicate_of(f"{head}L = {held.format(id=id_)}\np = lambda a: L")
+        opened.append(getattr(predicate, "__globals__", {})["L"])
+        digests.add(code_digest(predicate))
+    for item in opened:
+        close = getattr(item, "close", None)
+        if close is not None:
+            close()
+    assert len(digests) == 1
+
+
+MODULES = {
+    "module": "import rules\np = lambda a: rules.is_large(a)",
+    "alias": "import rules as r\np = lambda a: r.is_large(a)",
+    "chain": "import package.inner\np = lambda a: package.inner.rules.is_large(a)",
+    "inside the body": "def p(a):\n  import rules\n  return rules.is_large(a)",
+    "name inside the body": "def p(a):\n  from package.inner import rules\n  return rules",
+    "by its name": "import rules\np = lambda a: getattr(rules, 'is_' + 'large')(a)",
+    "installed": "from library import p",
+    "installed helper": "import library\np = lambda a: library.p(a)",
+    "installed name": "from library import p as q\np = lambda a: q(a)",
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_count_by_their_content_and_not_by_their_place(name: str, tmp_path: Path) -> None:
+    seen = []
+    for number, limit in enumerate((100, 100, 101)):
+        folder = tmp_path / str(number)
+        files = {
+            "limits.py": f"LIMIT = {limit}",
+            "rules.py": "import limits\ndef is_large(a):\n  return a > limits.LIMIT",
+            "package/__init__.py": "",
+            "package/inner.py": "import rules",
+            "site-packages/library.py": f"def p(a):\n  return a > {limit}",
+            "app.py": MODULES[name]
+            + "\nimport random; random.seed(1)"
+            + "\nfrom kern.tools.code_digest import code_digest\nbefore = code_digest(p)\n"
+            + "try: p(1)\nexcept AttributeError: pass\n"
+            + "assert code_digest(p) == before\nprint(before)\n",
+        }
+        for path, text in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+        seen.append(printed(folder / "app.py", str(number), str(folder / "site-packages")))
+    assert seen[0] == seen[1]
+    assert seen[0] != seen[2]
+
+
+SEEDS = """
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import Enum, StrEnum, Flag
+from kern.tools.code_digest import code_digest
+class Color(Enum):
+    red = "r"
+    green = "g"
+    blue = "b"
+class Level(StrEnum):
+    low = "low"
+    high = "high"
+class Bits(Flag):
+    a = 1
+    b = 2
+@dataclass(frozen=True)
+class Point:
+    name: str
+    def is_far(self):
+        return self in POINTS
+POINTS = frozenset(Point(name) for name in ("ann", "bob", "carla"))
+COLORS = {Color.red, Color.green, Color.blue}
+LEVELS = {level: {level} for level in {Level.low, Level.high}}
+FUNCTIONS = {lambda: COLORS, lambda: POINTS, lambda: LEVELS}
+class Names(set):
+    pass
+NAMES = Names(["ann", "bob", "carla"])
+p = lambda a: a in COLORS or a in POINTS or a in LEVELS or a in FUNCTIONS or Bits(3) or a in NAMES
+print(code_digest(p))
+"""
+
+
+def test_the_order_of_sets_does_not_count(tmp_path: Path) -> None:
+    script = tmp_path / "app.py"
+    script.write_text(SEEDS)
+    assert len({printed(script, str(seed)) for seed in range(1, 6)}) == 1
+
+
+def printed(script: Path, seed: str, path: str = "") -> str:
+    return subprocess.run(
+        [sys.executable, str(script)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PYTHONHASHSEED": seed, "PATH": "", "PYTHONPATH": path},
+    ).stdout
+
+
+def test_a_digest_takes_milliseconds() -> None:
+    predicate = predicate_of(DIFFERENT["pydantic default"].format(limit=1))
+    code_digest(predicate)
+    begin = time.process_time()
+    for _ in range(10):
+        code_digest(predicate)
+    assert time.process_time() - begin < 1
 
 
 @pytest.mark.parametrize("code", [len, str.upper, partial(pow, 2), object(), NAMES, sys])

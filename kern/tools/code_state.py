@@ -1,0 +1,89 @@
+"""Reads what an object holds, for digests: only what is the same in every process."""
+
+import functools
+from collections.abc import Iterable
+from types import (
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
+
+# Objects that live in a process: what they hold changes with their use.
+_LIVE = {
+    *("_thread", "threading", "_asyncio", "asyncio", "concurrent", "multiprocessing", "queue"),
+    *("_io", "io", "socket", "_socket", "ssl", "_ssl", "select", "selectors", "subprocess"),
+    *("logging", "weakref", "_weakref", "_weakrefset", "contextvars", "_contextvars"),
+    *("random", "_random", "_queue", "_abc", "_sqlite3", "sqlite3", "tempfile", "mmap"),
+}
+_MOST_PARTS = 200
+_DEEPEST = 4
+
+
+def is_live(value: object) -> bool:
+    """Whether an object is a lock, logger, socket, file or the like, or cannot be read at all."""
+    kinds = type(value).__mro__[:-1]
+    if any(kind.__module__.partition(".")[0] in _LIVE for kind in kinds):
+        return True
+    return not attributes(value) and reduced(value) is None
+
+
+def holds_live(value: object) -> bool:
+    """Whether an object holds something live, itself or in the objects that it is made of."""
+    level, seen = [value], 0
+    for _ in range(_DEEPEST):
+        inner: list[object] = []
+        for item in level:
+            parts = _parts(item)
+            seen += len(parts)
+            if seen > _MOST_PARTS:
+                return any(map(is_live, parts[:_MOST_PARTS]))
+            if any(is_live(part) for part in parts):
+                return True
+            inner += parts
+        level = inner
+    return False
+
+
+def attributes(value: object) -> dict[str, object]:
+    """Return the attributes of an object by name, in slots too, without what it caches."""
+    held = getattr(value, "__dict__", None)
+    state: dict[str, object] = dict(held) if isinstance(held, dict) else {}
+    for kind in type(value).__mro__:
+        for name, member in vars(kind).items():
+            if isinstance(member, MemberDescriptorType) and name not in state:
+                state |= _slot(value, name, member)
+            elif isinstance(member, functools.cached_property):
+                state.pop(name, None)
+    return state
+
+
+def reduced(value: object) -> list[object] | None:
+    """Return what an object's own `__reduce_ex__` makes of it, or None where it has no state."""
+    try:
+        parts = value.__reduce_ex__(4)
+    except Exception:  # noqa: BLE001  pickling may be code of the user's, and raise anything
+        return None
+    if isinstance(parts, str):
+        return [parts]
+    first, items, entries = parts[:3], *(*parts[3:5], None, None)[:2]
+    return [*first, [*items] if items is not None else None, [*entries] if entries else None]
+
+
+def _slot(value: object, name: str, member: MemberDescriptorType) -> dict[str, object]:
+    try:
+        return {name: member.__get__(value, type(value))}
+    except AttributeError:
+        return {}
+
+
+def _parts(value: object) -> list[object]:
+    inner: Iterable[object] = ()
+    if isinstance(value, dict):
+        inner = [*value.values()]
+    elif isinstance(value, list | tuple):
+        inner = value
+    elif not isinstance(value, FunctionType | MethodType | ModuleType | type):
+        inner = attributes(value).values()
+    atoms = (bool, int, float, str, bytes, type(None), type, FunctionType, MethodType, ModuleType)
+    return [part for part in inner if not isinstance(part, atoms)]
