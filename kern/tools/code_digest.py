@@ -25,7 +25,7 @@ import sys
 import uuid
 import zoneinfo
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import (
     BuiltinFunctionType,
@@ -301,7 +301,7 @@ class _Graph:
     def _mapping(self, value: dict[object, object]) -> _Part:
         return _Unordered([[self.add(key), self.add(item)] for key, item in value.items()])
 
-    def _fields(self, fields: dict[str, object]) -> _Part:
+    def _fields(self, fields: Mapping[str, object]) -> _Part:
         return [[repr(name), self.add(fields[name])] for name in sorted(fields, key=str)]
 
     def _installed(self, value: FunctionType | type, module: str, filename: str) -> list[_Part]:
