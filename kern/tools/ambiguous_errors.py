@@ -3,24 +3,34 @@
 A payment that was sent, and whose answer did not arrive, may have been made. What a client library
 raises then looks like any other failure, so the classes are listed here, by their names: none of
 these libraries is imported. An exception counts with those that it was raised from or during, since
-clients wrap one another's errors.
+clients wrap one another's errors. `from None` hides nothing: the author's code may have sent.
 
 There are three kinds of classes. *Open*: the request was sent, or partly, and there is no
 answer. *Unsent*: the connection was never made, so nothing was sent. *Wrappers* say neither, and
 what they carry decides; on their own they leave it open.
 
+Code that tries again by hand chains its attempts: the error of the second was raised while that of
+the first was handled. That the second was not sent says nothing of the first. So an unsent error
+answers for the wrappers around it, and for what explains it: clients raise `ConnectTimeout` from a
+`TimeoutError`. What lies beyond belongs to an earlier attempt, and counts in full.
+
 Sources: the documented exceptions of Python 3.11 to 3.14 (socket, ssl, http.client, urllib,
-asyncio), httpx 0.28 and httpx2 2.x, httpcore, requests 2.x, urllib3 2.x, aiohttp 3.x, botocore 1.x,
-grpcio 1.x, psycopg 3.x.
+xmlrpc, asyncio, concurrent.futures, multiprocessing, subprocess, ftplib, imaplib, poplib, smtplib),
+anyio 4.x, httpx 0.28 and httpx2 2.x, httpcore, requests 2.x, urllib3 2.x, aiohttp 3.x,
+botocore 1.x, grpcio 1.x, psycopg 3.x.
 """
 
+import subprocess
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 Table = Mapping[str, Collection[str]]
 
 _HTTPX = ("httpx", "httpx2", "httpcore", "httpcore2")
 _HTTPX_OPEN = frozenset(
     {"ReadTimeout", "WriteTimeout", "ReadError", "WriteError", "CloseError", "RemoteProtocolError"}
+    | {"DecodingError"}
 )
 _HTTPX_UNSENT = frozenset(
     {
@@ -39,12 +49,19 @@ _OPEN: Table = {
         "ConnectionResetError",
         "ConnectionAbortedError",
         "BrokenPipeError",
+        "EOFError",
     },
-    "ssl": {"SSLEOFError", "SSLZeroReturnError", "SSLSyscallError"},
-    "http": {"IncompleteRead", "BadStatusLine", "RemoteDisconnected", "ResponseNotReady"},
-    "asyncio": {"IncompleteReadError"},
+    "ssl": {"SSLError"},
+    "http": {"HTTPException"},
+    # A task or future that the code waited for was cancelled, at any point of its work.
+    "asyncio": {"IncompleteReadError", "LimitOverrunError", "CancelledError"},
+    "concurrent": {"BrokenProcessPool", "CancelledError"},
+    "multiprocessing": {"TimeoutError", "MaybeEncodingError"},
     "subprocess": {"TimeoutExpired"},
+    "ftplib": {"error_proto"},
+    "imaplib": {"abort"},
     "smtplib": {"SMTPServerDisconnected"},
+    "anyio": {"BrokenResourceError", "EndOfStream", "IncompleteRead", "BrokenWorkerProcess"},
     **dict.fromkeys(_HTTPX, _HTTPX_OPEN),
     "requests": {"ReadTimeout", "ChunkedEncodingError", "ContentDecodingError"},
     "urllib3": {"ReadTimeoutError", "ProtocolError", "IncompleteRead", "InvalidChunkLength"},
@@ -53,6 +70,8 @@ _OPEN: Table = {
         "SocketTimeoutError",
         "ClientPayloadError",
         "ClientConnectionResetError",
+        # What arrived is no HTTP; `ClientResponseError` makes a status of 400 out of it.
+        "HttpProcessingError",
     },
     "botocore": {"ReadTimeoutError", "ConnectionClosedError", "ResponseStreamingError"},
 }
@@ -60,6 +79,8 @@ _UNSENT: Table = {
     "builtins": {"ConnectionRefusedError"},
     "socket": {"gaierror", "herror"},
     "ssl": {"SSLCertVerificationError"},
+    "http": {"InvalidURL", "CannotSendRequest", "CannotSendHeader", "NotConnected"},
+    "imaplib": {"readonly"},
     **dict.fromkeys(_HTTPX, _HTTPX_UNSENT),
     "requests": {
         "ConnectTimeout",
@@ -95,7 +116,6 @@ _UNSENT: Table = {
 }
 _WRAPPERS: Table = {
     "builtins": {"ConnectionError"},
-    "ssl": {"SSLError"},
     "urllib": {"URLError"},
     **dict.fromkeys(_HTTPX, _HTTPX_WRAPPERS),
     "requests": {"ConnectionError", "Timeout", "SSLError", "RetryError"},
@@ -103,36 +123,103 @@ _WRAPPERS: Table = {
     "aiohttp": {"ClientConnectionError", "ClientOSError", "ServerTimeoutError"},
     "botocore": {"HTTPClientError", "ConnectionError"},
 }
-# Where a connection could not be made, the errors of these say how, and not that anything was sent.
-_LOW = frozenset(
-    {"builtins", "socket", "_socket", "ssl", "_ssl", "asyncio", "httpcore", "httpcore2"}
+# Nothing explains these: what they were raised from or during is an earlier attempt.
+_ROOTS = frozenset(
+    {"ConnectionRefusedError", "gaierror", "herror", "SSLCertVerificationError"}
+    | {"UnsupportedProtocol", "LocalProtocolError", "InvalidURL", "InvalidSchema", "MissingSchema"}
+    | {"InvalidHeader", "LocationParseError", "EmptyPoolError", "CannotSendRequest"}
+    | {"CannotSendHeader", "NotConnected", "readonly", "NoCredentialsError", "ParamValidationError"}
 )
-_LOW_BESIDE = frozenset({"urllib3", "http", "anyio", "concurrent"})
+# Where a connection could not be made, the errors of these say how, and not that anything was sent.
+_SYSTEM = frozenset({"builtins", "socket", "_socket", "ssl", "_ssl", "asyncio"})
+_BESIDE = frozenset({"http", "anyio", "concurrent"})
+_CLIENTS = frozenset({"urllib3", "httpcore", "httpcore2"})
+# Raised, and handled, within one attempt to connect.
+_INTERNAL = frozenset(
+    {"CancelledError", "SSLWantReadError", "SSLWantWriteError", "BlockingIOError"}
+)
 # Answers of a gateway that got none itself.
 _NO_ANSWER = frozenset({502, 504})
 # https://grpc.io/docs/guides/status-codes/
 _GRPC_OPEN = frozenset({"DEADLINE_EXCEEDED", "UNAVAILABLE", "UNKNOWN", "CANCELLED"})
 # Connection exceptions, and a server that is stopped or crashes in the middle.
 _SQLSTATES_OPEN = ("08", "57P01", "57P02", "57P03")
-_MOST = 100
+# What `poplib` raises without an answer; the words of a server are bytes.
+_POP_OPEN = frozenset({"-ERR EOF", "line too long"})
+_MOST = 1000
+
+
+@dataclass(frozen=True)
+class _Link:
+    """An exception in its place within a chain.
+
+    Attributes:
+        error: The exception.
+        explains: Whether an unsent error was raised from it or during it.
+        wrappers: The ids of the wrappers around it, within the same attempt.
+    """
+
+    error: BaseException
+    explains: bool = False
+    wrappers: frozenset[int] = frozenset()
 
 
 def leaves_open(error: BaseException) -> bool:
     """Whether it is open, by the nature of an exception, if what the code wanted has happened."""
-    is_wrapped = is_unsent = False
-    for part in exceptions_in(error):
-        if is_unsent and _package(type(part)) in _LOW | _LOW_BESIDE:
+    queue, seen = deque([_Link(error)]), set[tuple[int, bool, frozenset[int]]]()
+    undecided, decided = set[int](), set[int]()
+    while queue:
+        link = queue.popleft()
+        key = (id(link.error), link.explains, link.wrappers)
+        if key in seen:
             continue
-        match _kind_of(part):
-            case "open":
-                return True
-            case "unsent":
-                is_unsent = True
-            case "wrapper":
-                is_wrapped = True
-            case _:
-                pass
-    return is_wrapped and not is_unsent
+        if len(seen) >= _MOST:
+            return True
+        seen.add(key)
+        kind = _kind_of(link.error)
+        if link.explains and _can_explain(link.error, kind):
+            queue += _beyond_unsent(link.error)
+        elif kind == "open":
+            return True
+        elif kind == "unsent":
+            decided |= link.wrappers
+            queue += _beyond_unsent(link.error)
+        else:
+            wrappers = link.wrappers
+            if kind == "wrapper":
+                undecided.add(id(link.error))
+                wrappers |= {id(link.error)}
+            queue += [_Link(part, wrappers=wrappers) for part in _beneath(link.error)]
+    return bool(undecided - decided)
+
+
+def _can_explain(error: BaseException, kind: str | None) -> bool:
+    """Whether a client may have raised, because of this error, one that says: nothing was sent."""
+    package = _package(type(error))
+    if package in _CLIENTS:
+        return kind != "open"
+    if package == "builtins":
+        return isinstance(error, OSError | EOFError | BaseExceptionGroup)
+    return package in _SYSTEM | _BESIDE
+
+
+def _beyond_unsent(error: BaseException) -> list[_Link]:
+    """Return what lies beyond an unsent error, or beyond what explains it.
+
+    A client says in its errors what they were raised from, or raises them while it handles that.
+    The system does not: its errors were raised while that of an earlier attempt was handled.
+    """
+    name, context = type(error).__name__, error.__context__
+    carried = _carried(error)
+    has_explanation = all(cls.__name__ not in _ROOTS for cls in type(error).__mro__)
+    links = [_Link(part, explains=has_explanation) for part in carried]
+    if context is not None and all(part is not context for part in carried):
+        if _package(type(error)) in _SYSTEM:
+            is_within = type(context).__name__ in _INTERNAL and name not in _INTERNAL
+        else:
+            is_within = error.__cause__ is None
+        links.append(_Link(context, explains=has_explanation and is_within))
+    return links
 
 
 def _kind_of(error: BaseException) -> str | None:
@@ -150,20 +237,33 @@ def _kind_of(error: BaseException) -> str | None:
 
 def _by_status(error: BaseException) -> str | None:
     """Return the kind of an exception that carries a code of its protocol."""
-    package = _package(type(error))
-    if package == "grpc":
+    packages = {_package(cls) for cls in type(error).__mro__}
+    if "grpc" in packages:
         code = getattr(error, "code", None)
         name = getattr(code() if callable(code) else code, "name", "")
         return "open" if name in _GRPC_OPEN else "answered"
-    if package == "psycopg" and any(cls.__name__ == "Error" for cls in type(error).__mro__):
+    if "psycopg" in packages and any(cls.__name__ == "Error" for cls in type(error).__mro__):
         return _of_psycopg(error)
-    if package in {"httpx", "httpx2", "requests", "aiohttp", "urllib"}:
-        response = getattr(error, "response", None)
-        status = getattr(response, "status_code", None) or getattr(error, "status", None)
-        status = status or (getattr(error, "code", None) if package == "urllib" else None)
-        if isinstance(status, int) and not isinstance(status, bool):
-            return "open" if status in _NO_ANSWER else "answered"
+    if "poplib" in packages:
+        return "open" if any(part in _POP_OPEN for part in error.args) else "answered"
+    if isinstance(error, subprocess.CalledProcessError):
+        # Less than zero: a signal ended it.
+        return "open" if error.returncode < 0 else "answered"
+    status = _http_status(error, packages)
+    if isinstance(status, int) and not isinstance(status, bool):
+        return "open" if status in _NO_ANSWER else "answered"
     return None
+
+
+def _http_status(error: BaseException, packages: set[str]) -> object:
+    response = getattr(error, "response", None)
+    if packages & {"httpx", "httpx2", "requests", "aiohttp", "urllib"}:
+        status = getattr(response, "status_code", None) or getattr(error, "status", None)
+        return status or (getattr(error, "code", None) if "urllib" in packages else None)
+    if "botocore" in packages:
+        metadata = response.get("ResponseMetadata") if isinstance(response, Mapping) else None
+        return metadata.get("HTTPStatusCode") if isinstance(metadata, Mapping) else None
+    return getattr(error, "errcode", None) if "xmlrpc" in packages else None
 
 
 def _of_psycopg(error: BaseException) -> str | None:
@@ -180,22 +280,32 @@ def _of_psycopg(error: BaseException) -> str | None:
 
 def exceptions_in(error: BaseException) -> Iterator[BaseException]:
     """Yield an exception, and all that it carries or was raised from or during, outermost first."""
-    queue, seen = [error], set[int]()
+    queue, seen = deque([error]), set[int]()
     while queue and len(seen) < _MOST:
-        part = queue.pop(0)
+        part = queue.popleft()
         if id(part) in seen:
             continue
         seen.add(id(part))
         yield part
-        beneath = part.__cause__ or (None if part.__suppress_context__ else part.__context__)
-        carried = [
-            *(part.exceptions if isinstance(part, BaseExceptionGroup) else ()),
-            *part.args,
-            getattr(part, "reason", None),
-            getattr(part, "os_error", None),
-            beneath,
-        ]
-        queue += [item for item in carried if isinstance(item, BaseException)]
+        queue += _beneath(part)
+
+
+def _carried(error: BaseException) -> list[BaseException]:
+    """Return the exceptions that an exception names: its parts, arguments, reason and cause."""
+    items = [
+        *(error.exceptions if isinstance(error, BaseExceptionGroup) else ()),
+        *error.args,
+        getattr(error, "reason", None),
+        getattr(error, "os_error", None),
+        error.__cause__,
+    ]
+    return [item for item in items if isinstance(item, BaseException)]
+
+
+def _beneath(error: BaseException) -> list[BaseException]:
+    # The context counts although `from None` or a cause hides it from the traceback.
+    context = error.__context__
+    return [*_carried(error), *([] if context is None else [context])]
 
 
 def _package(cls: type) -> str:

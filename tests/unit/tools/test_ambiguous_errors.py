@@ -1,8 +1,14 @@
 """Which exceptions leave open whether a request had its effect."""
 
 import asyncio
+import concurrent.futures.process
+import ftplib
 import gc
 import http.client
+import imaplib
+import multiprocessing
+import poplib
+import smtplib
 import socket
 import ssl
 import subprocess
@@ -10,8 +16,9 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+import xmlrpc.client
 from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 import httpx2
 import psycopg
@@ -49,6 +56,14 @@ def half(connection: socket.socket) -> None:
 
 def gateway_timeout(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\n\r\n")
+
+
+def garbage(connection: socket.socket) -> None:
+    connection.sendall(b"garbage\r\n\r\n")
+
+
+def long_line(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000 + b"\r\n\r\n")
 
 
 def refusal(connection: socket.socket) -> None:
@@ -94,7 +109,9 @@ def error_of(act: Callable[[], object]) -> BaseException:
 # Clients that raise leave their sockets to the collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("answer", [hang, half, socket.socket.close, gateway_timeout])
+@pytest.mark.parametrize(
+    "answer", [hang, half, socket.socket.close, gateway_timeout, garbage, long_line]
+)
 def test_what_was_sent_and_has_no_answer_is_open(
     client: Callable[[str], None], answer: Callable[[socket.socket], object]
 ) -> None:
@@ -119,6 +136,140 @@ def test_what_was_not_sent_or_was_refused_is_not_open(client: Callable[[str], No
     gc.collect()
 
 
+def tried_twice(first: Callable[[], object], second: Callable[[], object]) -> BaseException:
+    def act() -> None:
+        try:
+            first()
+        except (OSError, http.client.HTTPException, httpx2.HTTPError):
+            second()
+
+    return error_of(act)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("answer", [hang, socket.socket.close, half])
+def test_a_second_try_that_was_not_sent_says_nothing_of_the_first(
+    client: Callable[[str], None], answer: Callable[[socket.socket], object]
+) -> None:
+    refused = f"http://127.0.0.1:{closed_port()}"
+    with server(answer) as port:
+        error = tried_twice(lambda: client(f"http://127.0.0.1:{port}"), lambda: client(refused))
+    assert leaves_open(error), repr(error)
+    del error
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("client", CLIENTS)
+def test_two_tries_that_were_not_sent_are_not_open(client: Callable[[str], None]) -> None:
+    refused = f"http://127.0.0.1:{closed_port()}"
+    error = tried_twice(lambda: client(refused), lambda: client(refused))
+    assert not leaves_open(error), repr(error)
+    del error
+    gc.collect()
+
+
+async def with_async_httpx(url: str) -> None:
+    async with httpx2.AsyncClient(timeout=0.3, trust_env=False) as client:
+        await client.post(url, content=b"pay")
+
+
+async def test_a_second_try_in_a_coroutine_says_nothing_of_the_first() -> None:
+    refused = f"http://localhost:{closed_port()}"
+    with pytest.raises(httpx2.ConnectError) as alone:
+        await with_async_httpx(refused)
+    assert not leaves_open(alone.value)
+
+    async def try_twice(url: str) -> None:
+        try:
+            await with_async_httpx(url)
+        except httpx2.HTTPError:
+            await with_async_httpx(refused)
+
+    with server(hang) as port, pytest.raises(httpx2.ConnectError) as caught:
+        await try_twice(f"http://127.0.0.1:{port}")
+    assert leaves_open(caught.value)
+
+
+def test_a_connection_that_timed_out_was_sent_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        waiting = [socket.socket() for _ in range(4)]
+        for connection in waiting:
+            connection.settimeout(0)
+            connection.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        error = error_of(lambda: with_httpx(url))
+        coroutine_error = error_of(lambda: asyncio.run(with_async_httpx(url)))
+        for connection in waiting:
+            connection.close()
+    assert isinstance(error, httpx2.ConnectTimeout)
+    assert not leaves_open(error)
+    assert isinstance(coroutine_error, httpx2.ConnectTimeout)
+    assert not leaves_open(coroutine_error)
+
+
+def with_ftp(port: int) -> None:
+    with ftplib.FTP() as client:  # noqa: S321  loopback
+        client.connect("127.0.0.1", port, timeout=1)
+
+
+def with_pop(port: int) -> None:
+    poplib.POP3("127.0.0.1", port, timeout=1)
+
+
+def with_imap(port: int) -> None:
+    imaplib.IMAP4("127.0.0.1", port, timeout=1)
+
+
+def with_smtp(port: int) -> None:
+    smtplib.SMTP("127.0.0.1", port, timeout=1)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("client", "expected"),
+    [
+        (with_ftp, EOFError),
+        (with_pop, poplib.error_proto),
+        (with_imap, imaplib.IMAP4.abort),
+        (with_smtp, smtplib.SMTPServerDisconnected),
+    ],
+)
+def test_a_server_that_hangs_up_leaves_it_open(
+    client: Callable[[int], None], expected: type[Exception]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up() -> None:
+            connection, _ = listener.accept()
+            connection.close()
+
+        thread = threading.Thread(target=hang_up, daemon=True)
+        thread.start()
+        error = error_of(lambda: client(listener.getsockname()[1]))
+        thread.join()
+    assert isinstance(error, expected)
+    assert leaves_open(error), repr(error)
+    del error
+    gc.collect()
+
+
+def test_a_pipe_whose_other_end_is_gone_leaves_it_open() -> None:
+    near, far = multiprocessing.Pipe()
+    far.close()
+    with near:
+        assert leaves_open(error_of(near.recv))
+
+
+async def test_an_inner_task_that_was_cancelled_leaves_it_open() -> None:
+    task = asyncio.create_task(asyncio.Event().wait())
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    assert leaves_open(caught.value)
+
+
 def test_a_database_that_cannot_be_reached_was_sent_nothing() -> None:
     port = closed_port()
     error = error_of(lambda: psycopg.connect(f"postgresql://x@127.0.0.1:{port}/x"))
@@ -140,6 +291,31 @@ aiohttp_os_error = made("aiohttp.client_exceptions.ClientOSError", OSError)
 def wrapped(outer: BaseException, inner: BaseException) -> BaseException:
     outer.__cause__ = inner
     return outer
+
+
+def during(outer: BaseException, inner: BaseException) -> BaseException:
+    outer.__context__ = inner
+    return outer
+
+
+aiohttp_answer = made("aiohttp.client_exceptions.ClientResponseError", status=400)
+aiohttp_garbage = made("aiohttp.http_exceptions.HttpProcessingError", code=400)
+aiohttp_bad_line = made("aiohttp.http_exceptions.BadStatusLine", aiohttp_garbage)
+aiohttp_refused = made("aiohttp.client_exceptions.ClientConnectorError", aiohttp_os_error)
+
+
+def boto(status: int) -> BaseException:
+    """Return what botocore raises for a status."""
+    fields = {"response": {"ResponseMetadata": {"HTTPStatusCode": status}}}
+    return made("botocore.exceptions.ClientError", **fields)()
+
+
+def xml_rpc(status: int) -> BaseException:
+    return xmlrpc.client.ProtocolError("bank/RPC2", status, "", {})
+
+
+def requests_refused() -> BaseException:
+    return requests_error(max_retries(new_connection()))
 
 
 def rpc(name: str) -> BaseException:
@@ -175,6 +351,40 @@ OPEN: list[BaseException] = [
     ExceptionGroup("both", [ValueError(), ConnectionResetError()]),
     # The second try could not connect, and the first may have been received.
     wrapped(httpx2.ConnectError("no"), wrapped(OSError(), httpx2.ReadTimeout("slow"))),
+    during(ConnectionRefusedError(), TimeoutError()),
+    during(ConnectionRefusedError(), ConnectionResetError()),
+    during(ConnectionRefusedError(), ConnectionError()),
+    during(socket.gaierror(), http.client.RemoteDisconnected("")),
+    wrapped(httpx2.ConnectError("no"), during(ConnectionRefusedError(), TimeoutError())),
+    wrapped(httpx2.ConnectTimeout("no"), during(TimeoutError(), ConnectionResetError())),
+    wrapped(aiohttp_refused(), during(OSError(113, "No route to host"), TimeoutError())),
+    during(made("botocore.exceptions.NoCredentialsError")(), TimeoutError()),
+    during(new_connection(), made("urllib3.exceptions.ProtocolError")()),
+    during(httpx2.PoolTimeout("busy"), wrapped(RuntimeError("lost"), TimeoutError())),
+    # The wrapper of the first try has nothing that says that it was not sent.
+    wrapped(requests_refused(), during(ConnectionRefusedError(), requests_error())),
+    ExceptionGroup("both", [ConnectionRefusedError(), requests_error()]),
+    ExceptionGroup("both", [ConnectionRefusedError(), ConnectionResetError()]),
+    ExceptionGroup("both", [during(ConnectionRefusedError(), TimeoutError()), ValueError()]),
+    during(ConnectionRefusedError(), ExceptionGroup("both", [ValueError(), TimeoutError()])),
+    boto(502),
+    boto(504),
+    wrapped(aiohttp_answer(), wrapped(aiohttp_garbage(), aiohttp_bad_line())),
+    made("bank.Declined", aiohttp_answer, status=504)(),
+    EOFError(),
+    xml_rpc(502),
+    xml_rpc(504),
+    imaplib.IMAP4.abort("socket error: EOF"),
+    poplib.error_proto("-ERR EOF"),
+    ftplib.error_proto("garbage"),  # noqa: S321  no call
+    smtplib.SMTPServerDisconnected("Connection unexpectedly closed"),
+    concurrent.futures.process.BrokenProcessPool(),
+    concurrent.futures.CancelledError(),
+    asyncio.CancelledError(),
+    multiprocessing.TimeoutError(),
+    subprocess.CalledProcessError(-9, "pay"),
+    http.client.LineTooLong("header line"),
+    httpx2.DecodingError("no gzip"),
 ]
 CLOSED: list[BaseException] = [
     ValueError("no such account"),
@@ -197,6 +407,22 @@ CLOSED: list[BaseException] = [
     psycopg.errors.SerializationFailure(),
     psycopg.errors.QueryCanceled(),
     wrapped(RuntimeError("wrapped"), ConnectionRefusedError()),
+    requests_refused(),
+    during(requests_refused(), requests_refused()),
+    wrapped(httpx2.ConnectTimeout("no"), during(TimeoutError(), asyncio.CancelledError())),
+    wrapped(httpx2.ConnectError("no"), during(ConnectionResetError(), ssl.SSLWantReadError())),
+    ExceptionGroup("both", [ConnectionRefusedError(), ValueError()]),
+    wrapped(httpx2.ConnectError("no"), ExceptionGroup("both", [OSError(), TimeoutError()])),
+    boto(400),
+    boto(500),
+    aiohttp_answer(),
+    xml_rpc(400),
+    poplib.error_proto(b"-ERR no such message"),
+    ftplib.error_perm("550 no such file"),  # noqa: S321  no call
+    imaplib.IMAP4.error("command: BAD"),
+    smtplib.SMTPDataError(554, b"rejected"),
+    subprocess.CalledProcessError(1, "pay"),
+    http.client.InvalidURL("no url"),
 ]
 
 
@@ -210,15 +436,33 @@ def test_it_is_not_open(error: BaseException) -> None:
     assert not leaves_open(error)
 
 
-def test_an_error_that_was_raised_from_none_speaks_for_itself() -> None:
+def test_an_error_that_was_raised_from_none_hides_nothing() -> None:
     def pay() -> None:
         try:
             asyncio.run(asyncio.wait_for(asyncio.Event().wait(), 0))
         except TimeoutError:
-            message = "the bank says that it was not booked"
-            raise ValueError(message) from None
+            message = "payment failed"
+            raise RuntimeError(message) from None
+
+    assert leaves_open(error_of(pay))
+
+
+def test_an_error_that_is_raised_after_the_handler_speaks_for_itself() -> None:
+    def pay() -> None:
+        with suppress(TimeoutError):
+            asyncio.run(asyncio.wait_for(asyncio.Event().wait(), 0))
+        message = "the bank says that it was not booked"
+        raise ValueError(message)
 
     assert not leaves_open(error_of(pay))
+
+
+def test_a_chain_that_is_too_long_to_look_at_is_open() -> None:
+    first = error = ConnectionRefusedError()
+    for _ in range(5000):
+        error.__context__ = ConnectionRefusedError()
+        error = error.__context__
+    assert leaves_open(first)
 
 
 def test_errors_that_carry_one_another_end() -> None:
