@@ -132,7 +132,7 @@ _ROOTS = frozenset(
 )
 # Where a connection could not be made, the errors of these say how, and not that anything was sent.
 _SYSTEM = frozenset({"builtins", "socket", "_socket", "ssl", "_ssl", "asyncio"})
-_BESIDE = frozenset({"http", "anyio", "concurrent"})
+_STREAMS = frozenset({"http", "anyio", "concurrent"})
 _CLIENTS = frozenset({"urllib3", "httpcore", "httpcore2"})
 # Raised, and handled, within one attempt to connect.
 _INTERNAL = frozenset(
@@ -166,31 +166,31 @@ class _Link:
 
 def leaves_open(error: BaseException) -> bool:
     """Whether it is open, by the nature of an exception, if what the code wanted has happened."""
-    queue, seen = deque([_Link(error)]), set[tuple[int, bool, frozenset[int]]]()
-    undecided, decided = set[int](), set[int]()
+    queue, visits = deque([_Link(error)]), set[tuple[int, bool, frozenset[int]]]()
+    wrapper_ids, unsent_ids = set[int](), set[int]()
     while queue:
         link = queue.popleft()
         key = (id(link.error), link.explains, link.wrappers)
-        if key in seen:
+        if key in visits:
             continue
-        if len(seen) >= _MOST:
+        if len(visits) >= _MOST:
             return True
-        seen.add(key)
+        visits.add(key)
         kind = _kind_of(link.error)
         if link.explains and _can_explain(link.error, kind):
             queue += _beyond_unsent(link.error)
         elif kind == "open":
             return True
         elif kind == "unsent":
-            decided |= link.wrappers
+            unsent_ids |= link.wrappers
             queue += _beyond_unsent(link.error)
         else:
             wrappers = link.wrappers
             if kind == "wrapper":
-                undecided.add(id(link.error))
+                wrapper_ids.add(id(link.error))
                 wrappers |= {id(link.error)}
             queue += [_Link(part, wrappers=wrappers) for part in _beneath(link.error)]
-    return bool(undecided - decided)
+    return bool(wrapper_ids - unsent_ids)
 
 
 def _can_explain(error: BaseException, kind: str | None) -> bool:
@@ -200,7 +200,7 @@ def _can_explain(error: BaseException, kind: str | None) -> bool:
         return kind != "open"
     if package == "builtins":
         return isinstance(error, OSError | EOFError | BaseExceptionGroup)
-    return package in _SYSTEM | _BESIDE
+    return package in _SYSTEM | _STREAMS
 
 
 def _beyond_unsent(error: BaseException) -> list[_Link]:
@@ -280,12 +280,12 @@ def _of_psycopg(error: BaseException) -> str | None:
 
 def exceptions_in(error: BaseException) -> Iterator[BaseException]:
     """Yield an exception, and all that it carries or was raised from or during, outermost first."""
-    queue, seen = deque([error]), set[int]()
-    while queue and len(seen) < _MOST:
+    queue, visits = deque([error]), set[int]()
+    while queue and len(visits) < _MOST:
         part = queue.popleft()
-        if id(part) in seen:
+        if id(part) in visits:
             continue
-        seen.add(id(part))
+        visits.add(id(part))
         yield part
         queue += _beneath(part)
 

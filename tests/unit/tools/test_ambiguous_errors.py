@@ -365,7 +365,7 @@ OPEN: list[BaseException] = [
     wrapped(requests_refused(), during(ConnectionRefusedError(), requests_error())),
     ExceptionGroup("both", [ConnectionRefusedError(), requests_error()]),
     ExceptionGroup("both", [ConnectionRefusedError(), ConnectionResetError()]),
-    ExceptionGroup("both", [during(ConnectionRefusedError(), TimeoutError()), ValueError()]),
+    BaseExceptionGroup("both", [during(ConnectionRefusedError(), TimeoutError()), ValueError()]),
     during(ConnectionRefusedError(), ExceptionGroup("both", [ValueError(), TimeoutError()])),
     boto(502),
     boto(504),
