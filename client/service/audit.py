@@ -62,7 +62,7 @@ class Audit:
             with_text: Also write the notes, edits and values, with their salt.
 
         Raises:
-            AuditBroken: the end of the log is missing.
+            AuditBroken: the end of the log is missing, or a row holds what is no JSON.
             NotFound: there is no such run, and the log has no decision about it.
             NotAllowed: the viewer is no operator, or that of one tenant.
         """
@@ -93,10 +93,17 @@ class Audit:
 
 def _root_run_id(tx: Session, viewer: Viewer, run_id: str) -> str:
     run_id = listings.full_run_id(tx, viewer, run_id)
-    if viewer.tenant is not None:
+    if viewer.tenant is None:
+        # Decisions stay when their run is deleted; then the whole id has to be named.
+        return verification.root_run_id_of(tx, run_id)
+    if run_outputs.run_row(tx, run_id) is not None:
         run_outputs.find_run(tx, run_id, viewer)
-    # Decisions stay when their run is deleted; then the whole id has to be named.
-    return verification.root_run_id_of(tx, run_id)
+        return verification.root_run_id_of(tx, run_id)
+    # Nobody learns of what another tenant has deleted.
+    root_run_id = verification.root_run_id_of(tx, run_id)
+    if not verification.is_of_tenant(tx, root_run_id, viewer.tenant):
+        raise verification.no_decisions(run_id)
+    return root_run_id
 
 
 def _require_operator(viewer: Viewer, run_id: str | None) -> None:

@@ -115,7 +115,9 @@ def test_the_example_finds_an_export_intact_and_prints_the_head(exported: Export
     for lines in (exported.lines, export(exported.stored.database)):
         verified = verify(lines)
         assert verified.returncode == 0, verified.stderr
-        assert verified.stdout == f"Intact: the whole log (head {report.head})\n"
+        assert verified.stdout == (
+            f"Intact: the whole log (head {report.head})\n1 decisions not sealed\n"
+        )
     kinds = [line["type"] for line in exported.lines]
     assert kinds == ["log", *["decision"] * 5, *["seal"] * 3, "end"]
 
@@ -243,7 +245,67 @@ def test_the_example_names_the_first_line_that_does_not_fit(exported: Exported, 
     assert verified.stderr.startswith(f"Line {number}: "), verified.stderr
 
 
-@pytest.mark.parametrize("text", ["", "{", "no JSON\n", "[]\n", '{"type": "log"}\n'])
+def extend(lines: list[Line]) -> None:
+    """Add a decision behind the last one of a chain, as `add`, and count it."""
+    add(lines)
+    lines[-1]["lines"] += 1
+
+
+def test_the_example_counts_decisions_that_no_seal_covers(exported: Exported) -> None:
+    lines = json.loads(json.dumps(exported.lines))
+    extend(lines)
+    verified = verify(lines)
+    assert verified.returncode == 0, verified.stderr
+    assert "2 decisions not sealed" in verified.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"verdict":', '"verdict": "reject", "verdict":'),
+        ('{"type": "decision"', '{"type": "decision", "by": "eve"'),
+        ('{"type": "decision"', '{"type": "decision", "type": "decision"'),
+        ('{"type": "decision"', '{"type": "remark"'),
+        ('{"type": "log"', '{"type": "log", "by": "eve"'),
+        ('{"type": "end"', '{"type": "end", "by": "eve"'),
+        ('{"type": "seal"', '{"type": "seal", "texts": {"note": "x"}'),
+    ],
+)
+def test_the_example_refuses_what_the_format_does_not_have(
+    exported: Exported, old: str, new: str
+) -> None:
+    text = "".join(json.dumps(line) + "\n" for line in exported.lines)
+    assert old in text
+    verified = verify(text.replace(old, new, 1))
+    assert verified.returncode == 1
+    assert verified.stderr.startswith("Line "), verified.stderr
+
+
+def test_the_example_refuses_a_field_that_its_hash_covers_and_kern_does_not_write(
+    exported: Exported,
+) -> None:
+    lines = json.loads(json.dumps(exported.lines))
+    lines[5]["content"]["verified"] = True
+    rehash(lines[5])
+    assert verify(lines).stderr.startswith("Line 6: ")
+
+
+def test_the_example_reads_a_named_file_and_says_that_one_is_empty(
+    exported: Exported, tmp_path: Path
+) -> None:
+    log = tmp_path / "log.jsonl"
+    command = [sys.executable, "-I", "-S", str(SCRIPT), str(log)]
+    for text, code, words in (
+        ("".join(json.dumps(line) + "\n" for line in exported.lines), 0, "Intact"),
+        ("", 1, "The file is empty."),
+    ):
+        log.write_text(text, encoding="ascii")
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert ended.returncode == code
+        assert words in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("text", ["{", "no JSON\n", "[]\n", '{"type": "log"}\n'])
 def test_the_example_refuses_what_is_no_export(text: str) -> None:
     verified = verify(text)
     assert verified.returncode == 1
@@ -288,4 +350,28 @@ def test_the_command_verifies_one_run_even_when_it_was_deleted(kern: Cli, db: Sq
     report = kern("audit", "verify", seen.run_id, "--json").json
     assert (report["decisions"], report["seals"], report["unsealed"]) == (1, 1, 0)
     assert "texts" not in kern("audit", "export", seen.run_id, "--with-text").out
+    kern("audit", "verify", seen.run_id, "--tenant", "acme", code=3)
     kern("audit", "verify", "no-such-run", code=3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["edit = 'no JSON'", "edit = 'NaN'", "given = '\"\\ud800\"'", "groups = '['", "at = 'x'"]
+    + [f"{name} = X'ff'" for name in ("edit", "actor", "hash", "note", "tool_name")],
+)
+def test_the_commands_name_a_row_that_holds_what_is_no_json(
+    kern: Cli, db: SqliteStore, change: str
+) -> None:
+    stored = Stored(db)
+    seen = stored.gated()
+    stored.resolve(seen, note="private")
+    seal(stored)
+    stored.sql(f"UPDATE kern_decisions SET {change}")  # noqa: S608
+    assert f"decision 1 of run '{seen.run_id}'" in kern("audit", "verify", code=8).err
+    if "ud800" in change:
+        # JSON in ASCII has it, and no hash does.
+        assert verify(kern("audit", "export", "--with-text").out).returncode == 1
+        return
+    refused = kern("audit", "export", "--with-text", code=8)
+    assert f"decision 1 of run '{seen.run_id}'" in refused.err
+    assert verify(refused.out).returncode == 1

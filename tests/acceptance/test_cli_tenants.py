@@ -104,6 +104,9 @@ def test_the_log_is_verified_for_all_tenants_at_once(kern: Cli, ids: dict[str, s
     assert "covers all tenants, and 'acme' was named" in refused
     (decision,) = kern("show", ids["RUN"], "--json").json["decisions"]
     assert decision["principal"]["tenant"] == "acme"
+    kern("sessions", "delete", ids["SESSION"], "--json")
+    assert ids["RUN"] in kern("audit", "verify", ids["RUN"], "--tenant", "acme").out
+    kern("audit", "verify", ids["RUN"], "--tenant", "globex", code=3)
 
 
 def test_a_run_is_begun_in_the_tenant_that_is_named(kern: Cli, db: SqliteStore) -> None:

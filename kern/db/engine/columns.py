@@ -1,11 +1,13 @@
 """Column types that behave the same on every database."""
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import DateTime, Dialect, Float, Text
+from sqlalchemy import ColumnElement, DateTime, Dialect, Float, Table, Text, type_coerce
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -50,6 +52,56 @@ class JsonText(TypeDecorator[JsonValue]):
         """Read the value."""
         result: JsonValue = None if value is None else json.loads(value)
         return result
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """What a column holds that is no value of its type, as after somebody wrote into the table."""
+
+    stored: object
+
+
+class _StoredTime(UtcDateTime):
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Read the moment, or what is in its place."""
+        return _readable(super().result_processor(dialect, coltype))
+
+
+class _StoredJson(JsonText):
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Read the value, or what is in its place."""
+        return _readable(super().result_processor(dialect, coltype))
+
+
+def as_stored(table: Table) -> list[ColumnElement[Any]]:
+    """Return the columns of a table, for reading rows that anybody may have tampered with.
+
+    What is no JSON or no time in them is read as `Unreadable`, where others raise.
+    """
+    stored: dict[type, TypeDecorator[Any]] = {
+        UtcDateTime: _StoredTime(),
+        JsonText: _StoredJson(),
+    }
+    return [
+        type_coerce(column, stored[type(column.type)]).label(column.name)
+        if type(column.type) in stored
+        else column
+        for column in table.c
+    ]
+
+
+def _readable(read: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
+    def read_or_keep(value: object) -> object:
+        try:
+            return value if read is None else read(value)
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            return Unreadable(value)
+
+    return read_or_keep
 
 
 class Seconds(FunctionElement[float]):

@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import cast
 
 from pydantic import JsonValue
 from sqlalchemy import bindparam
@@ -27,7 +28,7 @@ from kern.db.engine.records import DecisionRecord, RequirementRecord
 from kern.db.engine.typed_tables import CHAIN_HEADS, DECISIONS, RUNS, UNSEALED
 from kern.db.engine.unit_of_work import hold, hold_new, save
 from kern.db.journal.hash_chains import GENESIS, content_of
-from kern.errors import AuditBroken
+from kern.errors import AuditBroken, InvalidInput
 from kern.values.canonical import digest
 from kern.values.ids import new_id
 from kern.values.principals import Principal, principal_of
@@ -200,14 +201,19 @@ def title_of(row: DecisionRecord) -> str:
 
 def is_intact(row: DecisionRecord) -> bool:
     """Whether a decision is as it was written, or its texts were erased and nothing else."""
-    if row.version not in _HASHED or row.hash != hash_of(row):
+    try:
+        if row.version not in _HASHED or row.hash != hash_of(row):
+            return False
+        return are_erased(row) or row.text_digest == digest(texts_of(row))
+    except InvalidInput:
+        # A column holds what is no JSON, and was never written.
         return False
-    return are_erased(row) or row.text_digest == digest(texts_of(row))
 
 
 def texts_of(row: DecisionRecord) -> dict[str, JsonValue]:
     """Return the texts of a decision that can be erased, and their salt."""
-    edit = None if row.edit is None else dict(row.edit)
+    # As they are, since a list of pairs is another text than the object with these pairs.
+    edit = cast("JsonValue", row.edit)
     return {"note": row.note, "edit": edit, "given": row.given, "salt": row.salt}
 
 

@@ -12,11 +12,13 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam, select, tuple_
 from sqlmodel import Session
 
+from kern.db.engine.columns import as_stored
 from kern.db.engine.plain_rows import execute, rows
 from kern.db.engine.records import DecisionRecord, SealRecord
 from kern.db.engine.typed_tables import CHAIN_HEADS, DECISIONS, SEALS
 from kern.db.journal import audit_chain, seals
 from kern.db.journal.hash_chains import GENESIS
+from kern.errors import AuditBroken
 
 FORMAT = 1
 PAGE = 500
@@ -29,7 +31,7 @@ _LAST_SEAL = (
     .limit(1)
 )
 _NEXT_DECISIONS = (
-    _decisions.select()
+    select(*as_stored(_decisions))
     .where(
         tuple_(_decisions.c.root_run_id, _decisions.c.seq)
         > tuple_(bindparam("after_run_id"), bindparam("after_seq"))
@@ -38,7 +40,7 @@ _NEXT_DECISIONS = (
     .limit(PAGE)
 )
 _NEXT_OF_RUN = (
-    _decisions.select()
+    select(*as_stored(_decisions))
     .where(
         _decisions.c.root_run_id == bindparam("after_run_id"),
         _decisions.c.seq > bindparam("after_seq"),
@@ -48,7 +50,7 @@ _NEXT_OF_RUN = (
     .limit(PAGE)
 )
 _NEXT_SEALS = (
-    _seals.select()
+    select(*as_stored(_seals))
     .where(_seals.c.seq > bindparam("after_seq"), _seals.c.seq <= bindparam("last_seq"))
     .order_by(_seals.c.seq)
     .limit(PAGE)
@@ -118,7 +120,11 @@ def last_line(scope: Scope, lines: int) -> str:
 
 
 def line_of_decision(row: DecisionRecord, *, with_text: bool) -> str:
-    """Return the line of a decision; its texts stand in it only if they are asked for."""
+    """Return the line of a decision; its texts stand in it only if they are asked for.
+
+    Raises:
+        AuditBroken: a column holds what no JSON can, so that somebody changed it.
+    """
     line: dict[str, JsonValue] = {
         "type": "decision",
         "content": audit_chain.hashed_content(row),
@@ -126,12 +132,32 @@ def line_of_decision(row: DecisionRecord, *, with_text: bool) -> str:
     }
     if with_text and not audit_chain.are_erased(row):
         line["texts"] = audit_chain.texts_of(row)
-    return _line(line)
+    return _line_of_row(line, audit_chain.title_of(row))
 
 
 def line_of_seal(row: SealRecord) -> str:
-    """Return the line of a seal."""
-    return _line({"type": "seal", "content": seals.hashed_content(row), "hash": row.hash})
+    """Return the line of a seal.
+
+    Raises as `line_of_decision`.
+    """
+    line: dict[str, JsonValue] = {
+        "type": "seal",
+        "content": seals.hashed_content(row),
+        "hash": row.hash,
+    }
+    return _line_of_row(line, seals.title_of(row))
+
+
+def _line_of_row(line: dict[str, JsonValue], title: str) -> str:
+    try:
+        return _line(line)
+    except (ValueError, TypeError, RecursionError) as error:
+        message = (
+            f"The content of {title} was changed after it was written, into what is no JSON: "
+            "the export ends before it, and is not complete. `kern audit verify` names the first "
+            "decision or seal that was changed."
+        )
+        raise AuditBroken(message) from error
 
 
 def _line(value: dict[str, JsonValue]) -> str:

@@ -7,7 +7,7 @@ the same content, so that a program without Kern computes the same hashes.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, cast
 
 from pydantic import JsonValue
 
@@ -26,5 +26,8 @@ class Dated(Protocol):
 
 def content_of(row: Dated, columns: Sequence[str]) -> dict[str, JsonValue]:
     """Return what the hash of a row covers: these columns, and the time."""
+    # Of a row that somebody tampered with, the time may be none, which no hash covers.
+    at: object = row.at
+    written = at.isoformat() if isinstance(at, datetime) else cast("JsonValue", at)
     content: dict[str, JsonValue] = {name: getattr(row, name) for name in columns}
-    return {**content, "at": row.at.isoformat()}
+    return {**content, "at": written}

@@ -25,7 +25,7 @@ from kern.db.engine.records import SealRecord, UnsealedRecord
 from kern.db.engine.typed_tables import SEAL_HEADS, SEALS, UNSEALED
 from kern.db.engine.unit_of_work import hold
 from kern.db.journal.hash_chains import GENESIS, content_of
-from kern.errors import AuditBroken
+from kern.errors import AuditBroken, InvalidInput
 from kern.values.canonical import digest
 
 # How many decisions one transaction seals at most.
@@ -133,6 +133,18 @@ def hash_of(row: SealRecord) -> str:
     Raises as `hashed_content`.
     """
     return digest(hashed_content(row))
+
+
+def is_intact(row: SealRecord) -> bool:
+    """Whether a seal is as it was written.
+
+    Raises as `hashed_content`.
+    """
+    try:
+        return row.hash == hash_of(row)
+    except InvalidInput:
+        # A column holds what is no JSON, and was never written.
+        return False
 
 
 def title_of(row: SealRecord) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy import Row, Select, and_, bindparam, exists, func, select
 from sqlmodel import Session
 
 from kern.contracts.reports import AuditReport
+from kern.db.engine.columns import as_stored
 from kern.db.engine.plain_rows import execute
 from kern.db.engine.records import DecisionRecord, SealRecord
 from kern.db.engine.typed_tables import CHAIN_HEADS, DECISIONS, RUNS, SEALS
@@ -26,7 +27,7 @@ _decisions, _heads, _seals, _runs = (DECISIONS.table, CHAIN_HEADS.table, SEALS.t
 _earlier = _seals.alias("earlier")
 
 _CHAINS = (
-    select(_decisions, _heads.c.seq.label("head_seq"), _heads.c.hash.label("head_hash"))
+    select(*as_stored(_decisions), _heads.c.seq.label("head_seq"), _heads.c.hash.label("head_hash"))
     .select_from(_decisions.outerjoin(_heads, _heads.c.root_run_id == _decisions.c.root_run_id))
     .order_by(_decisions.c.root_run_id, _decisions.c.seq)
 )
@@ -35,7 +36,7 @@ _EMPTY = select(_heads.c.root_run_id, _heads.c.seq).where(
 )
 _SEALS = (
     select(
-        _seals,
+        *as_stored(_seals),
         _decisions.c.hash.label("present_hash"),
         _earlier.c.hash.label("earlier_hash"),
     )
@@ -58,6 +59,11 @@ _UNSEALED = select(func.count().label("number"), func.min(_decisions.c.at).label
 _LENGTH = select(func.count()).where(_decisions.c.root_run_id == bindparam("root"))
 _ROOT = select(func.coalesce(_runs.c.root_run_id, _runs.c.id)).where(
     _runs.c.id == bindparam("run_id")
+)
+_OF_ANOTHER_TENANT = (
+    select(_decisions.c.seq)
+    .where(_decisions.c.root_run_id == bindparam("root"), _decisions.c.tenant != bindparam("of"))
+    .limit(1)
 )
 # Decisions stay when their run is deleted.
 _DECIDED_ROOT = (
@@ -150,11 +156,21 @@ def root_run_id_of(tx: Session, run_id: str) -> str:
         root: str | None = execute(tx, query, run_id=run_id).scalar()
         if root is not None:
             return root
+    raise no_decisions(run_id)
+
+
+def no_decisions(run_id: str) -> NotFound:
+    """Return the error for a run that is not there, and of which the log knows nothing."""
     message = (
         f"There is no run {run_id!r}, and the log has no decision about one of this id. Of a run "
         "that was deleted, write the whole id."
     )
-    raise NotFound(message)
+    return NotFound(message)
+
+
+def is_of_tenant(tx: Session, root_run_id: str, tenant: str) -> bool:
+    """Whether every decision in the tree of a run is of this tenant."""
+    return execute(tx, _OF_ANOTHER_TENANT, root=root_run_id, of=tenant).first() is None
 
 
 @contextmanager
@@ -227,7 +243,7 @@ def _check_seal(tx: Session, row: Row[Any]) -> None:
             "it, which was changed or removed."
         )
         raise AuditBroken(message)
-    if row.hash != seals.hash_of(seal):
+    if not seals.is_intact(seal):
         raise AuditBroken(f"The content of {where} was changed after it was written.")
     if row.present_hash == row.chain_hash:
         return
