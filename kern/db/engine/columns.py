@@ -64,7 +64,7 @@ class Unreadable:
 class _StoredTime(UtcDateTime):
     cache_ok = True
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ANN401  SQLAlchemy's
         """Read the moment, or what is in its place."""
         return _readable(super().result_processor(dialect, coltype))
 
@@ -72,7 +72,7 @@ class _StoredTime(UtcDateTime):
 class _StoredJson(JsonText):
     cache_ok = True
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ANN401  SQLAlchemy's
         """Read the value, or what is in its place."""
         return _readable(super().result_processor(dialect, coltype))
 

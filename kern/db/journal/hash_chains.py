@@ -27,7 +27,7 @@ class Dated(Protocol):
 def content_of(row: Dated, columns: Sequence[str]) -> dict[str, JsonValue]:
     """Return what the hash of a row covers: these columns, and the time."""
     # Of a row that somebody tampered with, the time may be none, which no hash covers.
-    at: object = row.at
+    at = cast("object", row.at)
     written = at.isoformat() if isinstance(at, datetime) else cast("JsonValue", at)
     content: dict[str, JsonValue] = {name: getattr(row, name) for name in columns}
     return {**content, "at": written}
