@@ -8,7 +8,7 @@ the digest differs: whoever compares digests has to treat a difference as "maybe
 never as an error.
 
 The objects form a graph with cycles, and sets in it have no order. So each object has a label of
-its own, and takes in the labels of its neighbors until that tells no more objects apart. Where the
+its own, and takes in the labels of its neighbors until that separates no more objects. Where the
 walk began, and in which order it went, leaves no trace.
 """
 
@@ -171,7 +171,7 @@ class _Graph:
             case dict() | set() | frozenset() | list() | tuple():
                 return [self._content(value), *self._object(value, is_container=True)]
             case _ if isinstance(value, _BY_REPR):
-                return self._known(value)
+                return self._by_repr(value)
             case _:
                 return self._object(value)
 
@@ -249,14 +249,14 @@ class _Graph:
         }
         fields = vars(value).get("__pydantic_fields__") if issubclass(value, BaseModel) else None
         bases = [self.add(kind) for kind in (type(value), *value.__bases__)]
-        declared = [self._field(name, field) for name, field in (fields or {}).items()]
-        return ["class", value.__qualname__, bases, self._fields(members), declared]
+        model_fields = [self._field(name, field) for name, field in (fields or {}).items()]
+        return ["class", value.__qualname__, bases, self._fields(members), model_fields]
 
     def _field(self, name: str, field: object) -> _Part:
         parts = ("default", "default_factory", "metadata")
         return [name, *(self.add(getattr(field, part, None)) for part in parts)]
 
-    def _known(self, value: object) -> _Part:
+    def _by_repr(self, value: object) -> _Part:
         text = str(next(kind for kind in _BY_REPR if isinstance(value, kind)).__repr__(value))
         kind = type(value)
         if self._origin(kind.__module__, file_of(kind.__module__)) is Origin.program:

@@ -30,13 +30,13 @@ def is_live(value: object) -> bool:
 
 def holds_live(value: object) -> bool:
     """Whether an object holds something live, itself or in the objects that it is made of."""
-    level, seen = [value], 0
+    level, count = [value], 0
     for _ in range(_DEEPEST):
         inner: list[object] = []
         for item in level:
             parts = _parts(item)
-            seen += len(parts)
-            if seen > _MOST_PARTS:
+            count += len(parts)
+            if count > _MOST_PARTS:
                 return any(map(is_live, parts[:_MOST_PARTS]))
             if any(is_live(part) for part in parts):
                 return True
@@ -47,8 +47,10 @@ def holds_live(value: object) -> bool:
 
 def attributes(value: object) -> dict[str, object]:
     """Return the attributes of an object by name, in slots too, without what it caches."""
-    held = getattr(value, "__dict__", None)
-    state: dict[str, object] = dict(held) if isinstance(held, dict) else {}
+    attributes_of_instance = getattr(value, "__dict__", None)
+    state: dict[str, object] = (
+        dict(attributes_of_instance) if isinstance(attributes_of_instance, dict) else {}
+    )
     for kind in type(value).__mro__:
         for name, member in vars(kind).items():
             if isinstance(member, MemberDescriptorType) and name not in state:

@@ -74,11 +74,11 @@ def _decisions_of(
 ) -> Mapping[str, list[DecisionRecord]]:
     """Return the decisions about those requirements whose decisions are shown."""
     ids = [row.id for row in records if row.quorum > 1 or row.verdict is not None]
-    found: dict[str, list[DecisionRecord]] = {}
+    by_requirement: dict[str, list[DecisionRecord]] = {}
     if ids:
         for decision in rows(tx, DECISIONS, _DECISIONS, ids=ids):
-            found.setdefault(decision.requirement_id, []).append(decision)
-    return found
+            by_requirement.setdefault(decision.requirement_id, []).append(decision)
+    return by_requirement
 
 
 def _beats_of(tx: Session, records: Sequence[RequirementRecord]) -> Mapping[str, _Beat]:
