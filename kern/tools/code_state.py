@@ -47,10 +47,8 @@ def holds_live(value: object) -> bool:
 
 def attributes(value: object) -> dict[str, object]:
     """Return the attributes of an object by name, in slots too, without what it caches."""
-    attributes_of_instance = getattr(value, "__dict__", None)
-    state: dict[str, object] = (
-        dict(attributes_of_instance) if isinstance(attributes_of_instance, dict) else {}
-    )
+    namespace = getattr(value, "__dict__", None)
+    state: dict[str, object] = dict(namespace) if isinstance(namespace, dict) else {}
     for kind in type(value).__mro__:
         for name, member in vars(kind).items():
             if isinstance(member, MemberDescriptorType) and name not in state:
