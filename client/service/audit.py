@@ -96,10 +96,12 @@ def _root_run_id(tx: Session, viewer: Viewer, run_id: str) -> str:
     if viewer.tenant is None:
         # Decisions stay when their run is deleted; then the whole id has to be named.
         return verification.root_run_id_of(tx, run_id)
-    if run_outputs.run_row(tx, run_id) is not None:
-        run_outputs.find_run(tx, run_id, viewer)
+    # Nobody learns of what another tenant has, or has deleted.
+    run = run_outputs.run_row(tx, run_id)
+    if run is not None:
+        missing, subject = verification.no_decisions(run_id), f"Run {run_id!r}"
+        run_outputs.check(tx, viewer, run, missing, subject)
         return verification.root_run_id_of(tx, run_id)
-    # Nobody learns of what another tenant has deleted.
     root_run_id = verification.root_run_id_of(tx, run_id)
     if not verification.is_of_tenant(tx, root_run_id, viewer.tenant):
         raise verification.no_decisions(run_id)

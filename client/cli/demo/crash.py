@@ -133,7 +133,8 @@ def settle(item: Requirement) -> str:
     """Resolve a call with an unknown outcome by what the ledger shows; return that as text."""
     paid = entries(key="" if item.attempt is None else item.attempt.idempotency_key)
     if not paid:
-        item.run_again("The ledger does not hold it.", system_user())
+        # Its worker was killed here, so that nothing of it goes on.
+        item.run_again("The ledger does not hold it.", system_user(), even_if_running=True)
         return "The ledger does not hold the refund: run it again."
     order, amount, currency = (str(paid[0][name]) for name in ("order_id", "amount", "currency"))
     done = receipt(order, float(amount), currency)

@@ -96,7 +96,9 @@ def _intentions(calls: Sequence[ToolCallRow]) -> list[list[ToolCallRow]]:
 
 
 def _keys(call: ToolCallRow) -> set[str]:
-    return {call.idempotency_key, effective_key(call)}
+    # A step is confirmed by one call and executed by another, whose input may be edited.
+    of_step = set() if call.step_id is None else {f"step {call.step_id}"}
+    return {call.idempotency_key, effective_key(call)} | of_step
 
 
 def _of_intention(
