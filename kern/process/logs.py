@@ -27,7 +27,7 @@ _code_facts: ContextVar[Mapping[str, object]] = ContextVar("code_facts", default
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """Return a logger code_facts calls take an event's name and key-value pairs."""
+    """Return a logger whose calls take an event's name and key-value pairs."""
     wrapped = structlog.wrap_logger(
         logging.getLogger(name),
         processors=[structlog.stdlib.filter_by_level, _hand_over],

@@ -58,6 +58,7 @@ from kern.db.runs.session_state import change_state
 from kern.db.turns import child_results, external_calls, late_results, unknown_outcomes
 from kern.db.turns.attempts import Claim, Execution, LeftOpen, Settled, Storing
 from kern.db.turns.child_results import ChildResult
+from kern.db.turns.external_reports import is_external
 from kern.errors import NotFound
 from kern.session_state import StateChange
 from kern.values.attempts import DEFAULT_LEASE, UnknownReason
@@ -135,7 +136,7 @@ def _before_taking(
     pending = [row for row in requirements if row.status == RequirementStatus.pending.value]
     if pending:
         return Settled(gate=gate_of(pending[0]))
-    if external_calls.is_external(call):
+    if is_external(call):
         return _settle_external(tx, run, call, requirements, now)
     return None
 

@@ -24,8 +24,6 @@ from kern.values.attempts import UnknownAttempt, UnknownReason
 from kern.values.canonical import arguments_digest
 from kern.values.states import OnExpiry, RequirementKind, ToolCallStatus
 
-__all__ = ["following", "is_external", "is_reported"]
-
 
 def is_reported(call: ToolCallRecord, token: str) -> bool:
     """Whether a call is open because of the report with this id."""
