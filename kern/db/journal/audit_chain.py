@@ -168,25 +168,14 @@ def append(
 
 
 def hashed_content(row: DecisionRecord) -> dict[str, JsonValue]:
-    """Return what a decision's hash covers, as of its version.
-
-    Raises:
-        AuditBroken: this code does not know the version.
-    """
-    if row.version not in _HASHED:
-        message = (
-            f"This version of Kern cannot verify {title_of(row)}: it has the version "
-            f"{row.version}. Verify the log with the newest version that writes to it; if that is "
-            "this one, somebody changed the row."
-        )
-        raise AuditBroken(message)
-    return content_of(row, _HASHED[row.version])
+    """Return what a decision's hash covers. Raises as `content_of`."""
+    return content_of(row, _HASHED, title_of)
 
 
 def hash_of(row: DecisionRecord) -> str:
     """Return the SHA-256 of a decision's content, which holds the hash of the one before.
 
-    Raises as `hashed_content`.
+    Raises as `content_of`.
     """
     return digest(hashed_content(row))
 
