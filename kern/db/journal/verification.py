@@ -111,14 +111,7 @@ def verify(tx: Session, expected_head: str | None = None) -> AuditReport:
             "restoring a backup, or the log was rewritten since it was noted."
         )
         raise AuditBroken(message)
-    unsealed = execute(tx, _UNSEALED).one()
-    return AuditReport(
-        decisions=count,
-        seals=seal_count,
-        head=head,
-        unsealed=unsealed.number,
-        unsealed_since=unsealed.since,
-    )
+    return _report(execute(tx, _UNSEALED).one(), count, seal_count, head)
 
 
 def verify_run(tx: Session, root_run_id: str) -> AuditReport:
@@ -136,14 +129,7 @@ def verify_run(tx: Session, root_run_id: str) -> AuditReport:
             _check_seal(tx, row)
             seal_count += 1
     unsealed = execute(tx, _RUN_UNSEALED, **root).one()
-    return AuditReport(
-        root_run_id=root_run_id,
-        decisions=count,
-        seals=seal_count,
-        head=head,
-        unsealed=unsealed.number,
-        unsealed_since=unsealed.since,
-    )
+    return _report(unsealed, count, seal_count, head, root_run_id)
 
 
 def root_run_id_of(tx: Session, run_id: str) -> str:
@@ -178,6 +164,19 @@ def _streamed(tx: Session, query: Select[Any], **values: object) -> Generator[It
     """Read rows a few hundred at a time; the cursor is closed when the block ends."""
     with execute(tx, query.execution_options(yield_per=_AT_ONCE), **values) as result:
         yield result
+
+
+def _report(
+    unsealed: Row[Any], count: int, seal_count: int, head: str, root_run_id: str | None = None
+) -> AuditReport:
+    return AuditReport(
+        root_run_id=root_run_id,
+        decisions=count,
+        seals=seal_count,
+        head=head,
+        unsealed=unsealed.number,
+        unsealed_since=unsealed.since,
+    )
 
 
 def _check_chains(decisions: Iterable[Row[Any]], empty: Row[Any] | None) -> tuple[int, str]:
