@@ -54,11 +54,11 @@ from kern.db.engine.plain_rows import execute
 from kern.db.engine.store import Store
 from kern.db.engine.tables import OutboxRow, RequirementRow, RunRow
 from kern.db.journal import outbox, seals
-from kern.db.runs import lifecycle, session_queue
+from kern.db.runs import lifecycle, restarts, session_queue
 from kern.db.turns.lost_calls import note_lost_calls, runs_with_lost_calls
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
-from kern.values.states import RequirementStatus, RunStatus
+from kern.values.states import RunStatus
 
 _log = get_logger("kern.relay")
 
@@ -235,14 +235,7 @@ def _suspects(tx: Session, before: datetime, after: str) -> list[str]:
             col(RunRow.started_at).is_(None),
         ),
     )
-    overdue = select(RequirementRow.run_id).where(
-        RequirementRow.status == RequirementStatus.pending.value,
-        or_(
-            col(RequirementRow.due_at) < before,
-            col(RequirementRow.remind_at) < before,
-            col(RequirementRow.escalate_at) < before,
-        ),
-    )
+    overdue = select(RequirementRow.run_id).where(restarts.overdue(before))
     cancelled = select(RunRow.id).where(
         RunRow.status == RunStatus.cancelled.value,
         RunRow.updated_at < before,

@@ -8,7 +8,7 @@ another workflow begins with them, in the place of the one that is stuck.
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, exists, not_, or_, select
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, not_, or_, select
 from sqlmodel import Session
 
 from kern.db.engine.columns import UtcDateTime
@@ -23,20 +23,29 @@ _runs, _requirements = RUNS.table, REQUIREMENTS.table
 _HAS_OPEN_CHILDREN = select(
     exists().where(_runs.c.parent_run_id == bindparam("of_run"), not_(has_ended(_runs.c.status)))
 )
-_before = bindparam("before", type_=UtcDateTime)
+
+
+def overdue(before: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
+    """Return the condition that something was to happen before a moment to a pending requirement.
+
+    That is its deadline, its reminder or its escalation.
+    """
+    return and_(
+        _requirements.c.status == RequirementStatus.pending.value,
+        or_(
+            _requirements.c.due_at < before,
+            _requirements.c.remind_at < before,
+            _requirements.c.escalate_at < before,
+        ),
+    )
+
+
 _IS_OVERDUE = select(
     exists().where(
         _requirements.c.run_id == bindparam("of_run"),
-        _requirements.c.status == RequirementStatus.pending.value,
-        or_(
-            _requirements.c.due_at < _before,
-            _requirements.c.remind_at < _before,
-            _requirements.c.escalate_at < _before,
-        ),
+        overdue(bindparam("before", type_=UtcDateTime)),
     )
 )
-
-
 _MOST_CHILDREN = 200
 _ENDED_CHILDREN = (
     select(_runs.c.id)
