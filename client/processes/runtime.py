@@ -151,7 +151,7 @@ class Runtime:
             InvalidDefinition: it has; the message says what to do.
         """
         ids, limit = self._registry.ids, self._settings.worker_limit
-        if len(ids) + len(self._registry.added_by(component) - set(ids)) <= limit:
+        if len(ids) + len(self._registry.added_by(component)) <= limit:
             return
         message = (
             f"This process executes {len(ids)} components, each with a worker of its own, and has "
