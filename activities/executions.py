@@ -244,8 +244,7 @@ class Executions:
         until, now = open_call.leased_until, datetime.now(UTC)
         if not isinstance(findings.answer, DidNotHappen) or not has_lease(until, now):
             return findings
-        if until is not None:
-            await asyncio.sleep((until - now).total_seconds())
+        await asyncio.sleep((until - now).total_seconds())
         later = await self.reconcile(rules, open_call.execution)
         return Findings(later.answer, (*findings.evidence, *later.evidence))
 

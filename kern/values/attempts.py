@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypeGuard
 
 from pydantic import BaseModel, ConfigDict
 
@@ -121,6 +122,6 @@ def may_be_executing(reason: UnknownReason, leased_until: datetime | None, now: 
     return reason is UnknownReason.worker_lost and has_lease(leased_until, now)
 
 
-def has_lease(leased_until: datetime | None, now: datetime) -> bool:
+def has_lease(leased_until: datetime | None, now: datetime) -> TypeGuard[datetime]:
     """Whether the lease of an attempt is not over yet."""
     return leased_until is not None and now < leased_until
