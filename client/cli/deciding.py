@@ -192,7 +192,7 @@ def _edit_of(item: Requirement, after: Requirement, digest: str | None) -> dict[
         return item.draft.edit
     if after.resolution is not None:
         return after.resolution.edit or {}
-    agreed = [item for item in after.proposals if digest and item.digest.startswith(digest)]
+    agreed = [each for each in after.proposals if digest and each.digest.startswith(digest)]
     return (agreed[0].edit if agreed else None) or {}
 
 
