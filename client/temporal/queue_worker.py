@@ -26,6 +26,10 @@ _STICKY = timedelta(seconds=2)
 # Who waits, such as a tool for a run of its own or a call for a place, has a slot and costs little
 # else. What executes at once is bounded by places, and so is who waits for one: a slot is free.
 _SLOTS = 10_000
+# A deadline or an ending takes milliseconds.
+_BOOKKEEPING_POLLS = 2
+# Without one, the SDK hashes the code of every loaded module.
+_BUILD = f"kern-{__version__}"
 
 
 class QueueWorker:
@@ -116,7 +120,6 @@ def component_worker(
         activities=activities,
         interceptors=[interceptor],
         max_concurrent_activities=_SLOTS,
-        # Without one, the SDK hashes the code of every loaded module.
         build_id=_BUILD,
         graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_grace_seconds),
         sticky_queue_schedule_to_start_timeout=_STICKY,
@@ -148,11 +151,6 @@ def bookkeeping_worker(
         max_heartbeat_throttle_interval=_throttle(settings),
         default_heartbeat_throttle_interval=_throttle(settings),
     )
-
-
-_BUILD = f"kern-{__version__}"
-# A deadline or an ending takes milliseconds.
-_BOOKKEEPING_POLLS = 2
 
 
 def _throttle(settings: Settings) -> timedelta:
