@@ -1,6 +1,7 @@
 """What a transaction becomes when Postgres refuses, stalls, or is no longer the server it was."""
 
 import asyncio
+import random
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -162,9 +163,11 @@ def test_a_collision_that_never_passes_is_given_up_after_some_attempts(
             text("DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END $$")
         )
 
+    before = random.getstate()
     with executions(store) as begun, pytest.raises(Unavailable, match="deadlock"):
         store.write_now(collide)
     assert len(begun) == 10
+    assert random.getstate() == before, "a program's own random numbers stay repeatable"
 
 
 @pytest.mark.parametrize("state", ["57P01", "53300", "40001", "08006", "26000", "42P05", "25006"])

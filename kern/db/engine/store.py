@@ -40,6 +40,9 @@ _log = get_logger("kern.db")
 
 Result = TypeVar("Result")
 
+# The program's own random numbers are left alone, and those after a fork differ.
+_jitter = random.SystemRandom()
+
 # Pauses between executions grow from 0.04 seconds to this.
 _LONGEST_PAUSE = 1.0
 # How long a server is tried that says nothing: each attempt may take the whole connect timeout.
@@ -238,8 +241,6 @@ class Store:
         called = start if since is None else since
         while True:
             attempt += 1
-            # Transactions that collided would collide again after equal pauses.
-            pause = random.uniform(0, min(_LONGEST_PAUSE, 0.02 * 2**attempt))  # noqa: S311  jitter
             try:
                 return work()
             except PoolTimeout as error:
@@ -250,11 +251,13 @@ class Store:
                 races += 1
                 if races > _RACES:
                     raise self._failed(error) from error
+                pause = _pause(attempt)
             except DBAPIError as error:
                 if not is_passing(error):
                     raise self._failed(error) from error
                 waits = is_outage(error)
                 end = (called if waits else start) + _patience(error)
+                pause = _pause(attempt)
                 if time.monotonic() + pause > end or (attempt >= _ATTEMPTS and not waits):
                     raise unavailable(self.name, error) from error
             time.sleep(pause)
@@ -265,6 +268,11 @@ class Store:
             "`kern doctor` that its tables are those of this version, and that its role may read "
             "and write them."
         )
+
+
+def _pause(attempt: int) -> float:
+    """Return how long to wait after an attempt; equal pauses would make two collide again."""
+    return _jitter.uniform(0, min(_LONGEST_PAUSE, 0.02 * 2**attempt))
 
 
 def _patience(error: DBAPIError) -> float:
