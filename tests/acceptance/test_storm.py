@@ -34,7 +34,7 @@ def rage(folder: Path, seconds: float) -> None:
     with (
         Bank(SEED) as bank,
         ModelServer(script) as models,
-        parts(folder, bank.url, models.base_url) as found,
+        parts(folder, bank.address, models.base_url) as found,
     ):
         asyncio.run(_rage(found, bank, models, seconds))
 

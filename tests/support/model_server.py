@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 from pydantic import JsonValue
 
 from kern.models.scripted import Call
 from tests.support import model_answers
 from tests.support.model_answers import Answer, Json, Raw, Step
+from tests.support.threaded_server import ThreadedServer
 
 __all__ = ["Answer", "Asked", "Call", "Failure", "ModelServer", "Raw", "Stall", "Step"]
 
@@ -101,7 +102,7 @@ class Failure:
 Script = Sequence[Step] | Callable[[Asked], Step]
 
 
-class ModelServer:
+class ModelServer(ThreadedServer):
     """Serves a script while it is entered.
 
     Which step is next follows from the posted conversation, so that any number of runs may share a
@@ -114,18 +115,14 @@ class ModelServer:
         self._failures: list[Failure] = []
         self._stalls: list[Stall] = []
         self._lock = threading.Lock()
-        self._http = _Http(("127.0.0.1", 0), _Handler)
-        self._http.owner = self
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
+        http = _Http(("127.0.0.1", 0), _Handler)
+        http.owner = self
+        super().__init__(http)
 
     @property
     def base_url(self) -> str:
         """What clients take as `base_url`."""
-        return f"http://127.0.0.1:{self._http.server_port}/v1"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        return f"{self.address}/v1"
 
     def __exit__(
         self,
@@ -135,9 +132,7 @@ class ModelServer:
     ) -> None:
         for stall in self._stalls:
             stall.release()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        super().__exit__(kind, error, trace)
 
     def fail(self, *failures: Failure) -> None:
         """Have the next requests fail, one for each failure."""

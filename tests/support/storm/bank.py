@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
+
+from tests.support.threaded_server import ThreadedServer
 
 # How a payment goes, and how often in a hundred.
 _MOODS = {
@@ -38,7 +39,7 @@ class Payment:
     at: datetime
 
 
-class Bank:
+class Bank(ThreadedServer):
     """Serves payments while it is entered.
 
     `/pay` moves money each time that it is asked, as a bank without idempotency keys does.
@@ -50,13 +51,9 @@ class Bank:
         self._payments: list[Payment] = []
         self._random = random.Random(seed)  # noqa: S311  a storm is repeated by its seed
         self._lock = threading.Lock()
-        self._http = _Http(("127.0.0.1", 0), _Handler)
-        self._http.bank = self
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        http = _Http(("127.0.0.1", 0), _Handler)
+        http.bank = self
+        super().__init__(http)
 
     @property
     def payments(self) -> list[Payment]:
@@ -67,20 +64,6 @@ class Bank:
     def of_key(self, key: str) -> list[Payment]:
         """Return what moved under a key."""
         return [payment for payment in self.payments if payment.key == key]
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
 
     def mood(self) -> tuple[str, float]:
         """Return how the next payment goes, and how late it is if it is late."""

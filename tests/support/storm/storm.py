@@ -58,7 +58,7 @@ class Storm:
         self.report = Report()
         self.people = People(services, bank, seed)
         self._parts, self._services, self._bank, self._models = parts, services, bank, models
-        self._components = declare(gated=True, bank=bank.url, models=models.base_url)
+        self._components = declare(gated=True, bank=bank.address, models=models.base_url)
         self._random = random.Random(seed)  # noqa: S311  a storm is repeated by its seed
         self._is_over = asyncio.Event()
         self._seed = seed

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
+from kern.db.engine import unit_of_work
+from kern.db.engine.plain_rows import insert_deferred
 from kern.db.engine.stores import MemoryStore
 from kern.db.engine.tables import ChainHeadRow, DecisionRow, RequirementRow
 from kern.db.journal import audit_chain, seals, verification
@@ -17,6 +19,7 @@ from kern.db.journal.audit_chain import NewDecision
 from kern.errors import AuditBroken
 from kern.values.ids import new_id
 from kern.values.states import Verdict
+from tests.support.log_tampering import message_about, rolled_back
 from tests.support.templates import memory_with_tables
 
 ROOT = "root"
@@ -68,10 +71,6 @@ decisions = st.builds(
 chains = st.lists(decisions, min_size=1, max_size=5)
 
 
-class RolledBackError(Exception):
-    """Ends a transaction, which leaves the chain empty for the next."""
-
-
 @pytest.fixture(scope="module")
 def store() -> Iterator[MemoryStore]:
     with closing(memory_with_tables()) as memory:
@@ -107,10 +106,7 @@ def append_all(tx: Session, decided: list[NewDecision]) -> None:
 
 def save(tx: Session) -> None:
     """Write what the transaction holds, so that statements see it."""
-    from kern.db.engine.plain_rows import insert_deferred
-    from kern.db.engine.unit_of_work import save as save_rows
-
-    save_rows(tx)
+    unit_of_work.save(tx)
     insert_deferred(tx)
     tx.flush()
 
@@ -123,21 +119,7 @@ def broken_by(
     store: MemoryStore, decided: list[NewDecision], tamper: Callable[[Session], object]
 ) -> str:
     """Return what `verify` says of a chain that somebody tampered with."""
-    messages: list[str] = []
-
-    def look(tx: Session) -> None:
-        append_all(tx, decided)
-        tamper(tx)
-        tx.flush()
-        tx.expire_all()
-        with pytest.raises(AuditBroken) as caught:
-            verification.verify(tx)
-        messages.append(str(caught.value))
-        raise RolledBackError
-
-    with pytest.raises(RolledBackError):
-        store.write_now(look)
-    return messages[-1]
+    return message_about(store, lambda tx: append_all(tx, decided), tamper)
 
 
 @settings(max_examples=20)
@@ -151,10 +133,8 @@ def test_a_chain_that_nobody_touched_verifies(
         assert verification.verify(tx).decisions == len(decided)
         report = verification.verify_run(tx, ROOT)
         assert (report.decisions, report.head) == (len(decided), [GENESIS, *hashes][-1])
-        raise RolledBackError
 
-    with pytest.raises(RolledBackError):
-        store.write_now(look)
+    rolled_back(store, look)
 
 
 @pytest.mark.parametrize("column", CHANGES)
@@ -256,10 +236,8 @@ def test_a_chain_that_was_rewritten_is_found_by_its_seal(
         for verify in (verification.verify, lambda tx: verification.verify_run(tx, ROOT)):
             with pytest.raises(AuditBroken, match="decisions were rewritten"):
                 verify(tx)
-        raise RolledBackError
 
-    with pytest.raises(RolledBackError):
-        store.write_now(look)
+    rolled_back(store, look)
 
 
 def rewrite(tx: Session) -> None:
@@ -283,10 +261,8 @@ def test_a_text_that_moves_to_the_next_column_changes_the_hash(store: MemoryStor
         for name in ("seq", "id", "requirement_id", "run_id", "tool_name", "at", "previous_hash"):
             setattr(second, name, getattr(first, name))
         assert audit_chain.hash_of(first) != audit_chain.hash_of(second)
-        raise RolledBackError
 
-    with pytest.raises(RolledBackError):
-        store.write_now(look)
+    rolled_back(store, look)
 
 
 def test_a_chain_without_its_end_takes_no_decision(store: MemoryStore) -> None:
@@ -299,10 +275,8 @@ def test_a_chain_without_its_end_takes_no_decision(store: MemoryStore) -> None:
             audit_chain.lock_chain(tx, ROOT)
         with pytest.raises(AuditBroken, match="somebody removed it"):
             verification.verify(tx)
-        raise RolledBackError
 
-    with pytest.raises(RolledBackError):
-        store.write_now(look)
+    rolled_back(store, look)
 
 
 def test_decisions_about_a_requirement_are_read_in_their_order(store: MemoryStore) -> None:
@@ -316,7 +290,5 @@ def test_decisions_about_a_requirement_are_read_in_their_order(store: MemoryStor
         found = audit_chain.decisions_of(tx, "r0")
         assert [(row.position, row.actor) for row in found] == [(1, "a"), (2, "b"), (3, "c")]
         assert audit_chain.decisions_of(tx, "r1") == []
-        raise RolledBackError
 
-    with pytest.raises(RolledBackError):
-        store.write_now(look)
+    rolled_back(store, look)

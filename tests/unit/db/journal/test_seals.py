@@ -18,6 +18,7 @@ from kern.db.journal import audit_chain, seals, verification
 from kern.db.journal.audit_chain import NewDecision
 from kern.errors import AuditBroken
 from kern.values.states import Verdict
+from tests.support.log_tampering import message_about, rolled_back
 from tests.support.raw_sql import execute_sql
 from tests.support.templates import memory_with_tables
 
@@ -39,23 +40,10 @@ CHANGES: dict[str, Tamper] = {
 rounds = st.lists(st.lists(st.sampled_from(RUNS), min_size=1, max_size=4), min_size=1, max_size=4)
 
 
-class RolledBackError(Exception):
-    """Ends a transaction, which leaves the log empty for the next."""
-
-
 @pytest.fixture(scope="module")
 def store() -> Iterator[MemoryStore]:
     with closing(memory_with_tables()) as memory:
         yield memory
-
-
-def rolled_back(store: MemoryStore, act: Callable[[Session], object]) -> None:
-    def transaction(tx: Session) -> None:
-        act(tx)
-        raise RolledBackError
-
-    with pytest.raises(RolledBackError):
-        store.write_now(transaction)
 
 
 def decide(tx: Session, run_id: str) -> None:
@@ -108,19 +96,7 @@ def broken_by(
     store: MemoryStore, decided: list[list[str]], tamper: Callable[[Session], object]
 ) -> str:
     """Return what `verify` says of a log that somebody tampered with."""
-    messages: list[str] = []
-
-    def look(tx: Session) -> None:
-        play(tx, decided)
-        tamper(tx)
-        tx.flush()
-        tx.expire_all()
-        with pytest.raises(AuditBroken) as caught:
-            verification.verify(tx)
-        messages.append(str(caught.value))
-
-    rolled_back(store, look)
-    return messages[-1]
+    return message_about(store, lambda tx: play(tx, decided), tamper)
 
 
 @settings(max_examples=20)
