@@ -3,10 +3,12 @@
 import asyncio
 import threading
 
+import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus
 
 from kern.client.processes.runtime import Runtime
+from kern.client.service import waiting as waiting_module
 from kern.models.scripted import Call
 from kern.tools import tool
 from kern.values.states import RunStatus
@@ -99,8 +101,10 @@ def test_one_of_two_decisions_that_lets_nothing_run_is_answered_at_once(runtime:
 
 
 def test_a_process_that_ends_lets_the_workflow_of_its_last_run_end_before(
-    runtime: Runtime,
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # However slow the machine is.
+    monkeypatch.setattr(waiting_module, "_CLOSES_WITHIN_SECONDS", 60.0)
     agent = scripted(["Hello."])
     services = runtime.services
 
