@@ -16,7 +16,7 @@ from temporalio.exceptions import FailureError
 from kern.activities import reconciliation
 from kern.activities.attempt import Attempt
 from kern.activities.failures import try_again
-from kern.activities.places import Places
+from kern.activities.places import Place, Places
 from kern.activities.reconciliation import Findings
 from kern.activities.result_journal import ResultKeeper
 from kern.activities.starts import Start
@@ -123,22 +123,34 @@ class Executions:
                 await asyncio.wait_for(live.is_over.wait(), _RECHECK_SECONDS)
 
     async def call(
-        self, function: Callable[..., object], arguments: dict[str, object], seconds: float
+        self,
+        function: Callable[..., object],
+        arguments: dict[str, object],
+        seconds: float,
+        place: Place | None = None,
     ) -> Ended[object]:
         """Execute code that may be repeated, and wait for it for so many seconds at most."""
-        waiting = asyncio.wrap_future(self._tools.submit(function, arguments, lambda value: value))
+        start = Start(lambda: True)
+        if place is not None:
+            place.execute(start)
+        waiting = asyncio.wrap_future(
+            self._tools.submit(function, arguments, lambda value: value, start)
+        )
         try:
             return await asyncio.wait_for(waiting, seconds)
         except TimeoutError:
             return Raised(TimeoutError(f"no result within {seconds:g} seconds"))
+        finally:
+            start.give_up()
 
     async def wait(
         self,
         attempt: Attempt[Result],
         function: Callable[..., object],
         arguments: dict[str, object],
+        place: Place | None,
     ) -> Settled | None:
-        """Execute a call to its end.
+        """Execute a call in a place to its end.
 
         Returns:
             None once its end is stored; if nobody knows its end, the call as it is then, with the
@@ -146,16 +158,19 @@ class Executions:
         """
         execution = attempt.execution
         with self.holding(attempt.token), executing_for(execution.run_id, execution.tenant):
-            return await self._wait(attempt, function, arguments)
+            reach(f"{attempt.checkpoint}.before_effect")
+            start = Start(partial(attempt.is_still_held, self.lease))
+            if place is not None:
+                place.execute(start)
+            return await self._wait(attempt, function, arguments, start)
 
     async def _wait(
         self,
         attempt: Attempt[Result],
         function: Callable[..., object],
         arguments: dict[str, object],
+        start: Start,
     ) -> Settled | None:
-        reach(f"{attempt.checkpoint}.before_effect")
-        start = Start(partial(attempt.is_still_held, self.lease))
         waiting = asyncio.wrap_future(
             self._tools.submit(function, arguments, attempt.outcome_of, start)
         )

@@ -45,19 +45,19 @@ class Visit:
         self._executions = executions
         self._run_id, self._lane, self._declared_by = run_id, lane, declared_by
         self._until = time.monotonic() + _LONGEST_SECONDS
-        self._place = executions.places.try_take()
+        self.place = executions.places.try_take()
 
     def leave(self) -> None:
         """Give the place back."""
-        if self._place is not None:
-            self._place.leave()
+        if self.place is not None:
+            self.place.leave()
 
     def lent_place(self, name: str) -> AbstractContextManager[None]:
         """Let the code of a step in the block give the place back when it waits for a run."""
-        if self._place is None:
+        if self.place is None:
             return nullcontext()
-        self._place.name = name
-        return self._place.lent()
+        self.place.name = name
+        return self.place.lent()
 
     async def wait_for_place(self) -> Task:
         """Wait for a place to execute code in, and return the next task."""
@@ -67,15 +67,16 @@ class Visit:
     async def occupy(self, name: str = "") -> None:
         """Have a place for the code of a step."""
         if not self._has_place:
+            self.leave()
             before = time.monotonic()
-            self._place = await self._executions.places.take()
+            self.place = await self._executions.places.take()
             self._until += time.monotonic() - before
-        if self._place is not None:
-            self._place.name = name
+        if self.place is not None:
+            self.place.name = name
 
     @property
     def _has_place(self) -> bool:
-        return self._place is not None and not self._place.is_left
+        return self.place is not None and self.place.is_free
 
     async def take(self) -> Task:
         """Return the next task."""

@@ -131,7 +131,8 @@ class PipelineSteps:
         attempt.backoff = node.backoff
         _log.info("step_started", run_id=task.facts.run_id, step=task.node)
         with visit.lent_place(task.execution.name):
-            await self._executions.wait(attempt, called_with(function, attempt.step_input), {})
+            call = called_with(function, attempt.step_input)
+            await self._executions.wait(attempt, call, {}, visit.place)
         return attempt.following or await visit.take()
 
     async def _find_out(self, visit: Visit, task: Reconcile) -> Task:
@@ -170,7 +171,7 @@ class PipelineSteps:
         for tries in range(1, _EVALUATION_TRIES + 1):
             with executing_for(task.facts.run_id, task.facts.tenant):
                 ended = await self._executions.call(
-                    called_with(function, argument), {}, _EVALUATION_SECONDS
+                    called_with(function, argument), {}, _EVALUATION_SECONDS, visit.place
                 )
             if isinstance(ended, Raised):
                 role = "predicate" if judges else "evaluator"

@@ -4,7 +4,9 @@ An attempt takes a place before it takes its call, so a call that waits for a pl
 nobody holds it, and its timeout does not count. What needs no place, such as noting that a call was
 decided or that a child run ended, never waits behind tools.
 
-A tool that waits for a run of its own leaves its place for as long: the run may need it.
+A tool that waits for a run of its own leaves its place for as long: the run may need it. Code that
+executes beyond its timeout, or beyond the end of its run, keeps its place until it ends: there are
+never more calls than places. If all places are taken by such code, the worker says so.
 
 Who waits for a place keeps an activity's slot of the worker, of which there are many more than
 places. A process bounds how many wait: the rest waits in Temporal, where another worker may take
@@ -14,9 +16,10 @@ it.
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime, timedelta
 
+from kern.activities.starts import Start
 from kern.process.clock import utc_now
 from kern.process.waiting_tools import leave_place
 
@@ -136,14 +139,32 @@ class Place:
     def __init__(self, places: Places, since: datetime) -> None:
         self._places = places
         self._loop = asyncio.get_running_loop()
+        self._start: Start | None = None
+        self._is_given_back = False
         self.is_left = False
         self.name = ""
         self.since = since
 
+    @property
+    def is_free(self) -> bool:
+        """Whether code can be executed in it: it was not left, and no earlier code executes."""
+        return not self.is_left and (self._start is None or not self._start.is_executing)
+
+    def execute(self, start: Start) -> None:
+        """Execute code in it, which keeps it until its end whoever leaves it before."""
+        self._start = start
+
     def leave(self) -> None:
-        """Give the place back, on the worker's loop."""
-        if not self.is_left:
-            self.is_left = True
+        """Give the place back, on the worker's loop, once the code in it has ended."""
+        self.is_left = True
+        if self._start is None or not self._start.is_executing:
+            self._give_back()
+        else:
+            self._start.on_end(self._give_back_from_any_thread)
+
+    def _give_back(self) -> None:
+        if not self._is_given_back:
+            self._is_given_back = True
             self._places.give_back(self)
 
     @contextmanager
@@ -158,14 +179,21 @@ class Place:
     @contextmanager
     def lent(self) -> Generator[None]:
         """Let the code in the block give the place back when it waits for a run."""
-        token = leave_place.set(self._leave_from_any_thread)
+        token = leave_place.set(self._lend)
         try:
             yield
         finally:
             leave_place.reset(token)
 
-    def _leave_from_any_thread(self) -> None:
-        self._loop.call_soon_threadsafe(self.leave)
+    def _lend(self) -> None:
+        """Give the place back although its code executes: it waits for a run."""
+        self.is_left = True
+        self._give_back_from_any_thread()
+
+    def _give_back_from_any_thread(self) -> None:
+        # The worker may have stopped before the code has ended.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._give_back)
 
 
 def _time(moment: datetime) -> str:

@@ -1,10 +1,13 @@
-"""Whether the code of an attempt begins, or is given up before: one of both, once.
+"""Whether the code of an attempt begins, or is given up before: one of both, once; and its end.
 
 An attempt takes its call in a transaction, and its code begins in another thread, a moment later.
 In between the activity may be cancelled, or the whole process frozen for so long that others took
 the attempt for dead, asked a person, and got the answer not to do it. So both sides go through one
 `Start`: `give_up` succeeds only while the code has not begun, and `begin` only while nobody gave it
 up and, if more than a moment has passed, only if the call's row still names this attempt.
+
+Code that nobody waits for any more may still execute; `is_executing` says so, and `on_end` when it
+no longer does.
 """
 
 import threading
@@ -26,8 +29,9 @@ class Start:
         self._confirm = confirm
         self._lock = threading.Lock()
         self._is_abandoned = False
-        self._has_begun = False
+        self._has_begun = self._has_ended = False
         self._on_begin: Callable[[], object] = bool
+        self._on_end: Callable[[], object] = bool
         # A frozen process does not see the monotonic clock stop, but a suspended machine does.
         self._taken_at = (time.monotonic(), time.time())
 
@@ -42,6 +46,19 @@ class Start:
         with self._lock:
             self._on_begin = act
             if not self._has_begun:
+                return
+        act()
+
+    @property
+    def is_executing(self) -> bool:
+        """Whether the code has begun and has not ended, whoever still waits for it."""
+        return self._has_begun and not self._has_ended
+
+    def on_end(self, act: Callable[[], object]) -> None:
+        """Have `act` called when the code ends, in its thread, or at once if none is executing."""
+        with self._lock:
+            self._on_end = act
+            if self.is_executing:
                 return
         act()
 
@@ -63,6 +80,12 @@ class Start:
             self._has_begun = True
         self._on_begin()
         return True
+
+    def end(self) -> None:
+        """Note that the code has ended."""
+        with self._lock:
+            self._has_ended = True
+        self._on_end()
 
     def give_up(self) -> bool:
         """Keep the code from beginning; False if it has begun."""

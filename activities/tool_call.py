@@ -28,6 +28,7 @@ from kern.activities.attempt import Attempt
 from kern.activities.executions import Executions
 from kern.activities.failures import at_the_edge, is_deleted, not_here, try_again
 from kern.activities.heartbeat import beating
+from kern.activities.places import Place
 from kern.activities.result_journal import CallResult, ResultKeeper
 from kern.activities.tool_loop import Ended, NotBegun, Raised, Returned
 from kern.activities.tool_result import Outcome, error_text, outcome_of, result_text
@@ -85,7 +86,7 @@ class ToolCalls:
                 if isinstance(execution, Execution):
                     if place is not None:
                         place.name = execution.name
-                    return await self._execute(execution, token)
+                    return await self._execute(execution, token, place)
             if execution.left_open is not None:
                 finding = await self._find_out(execution.left_open)
                 if finding.gate is not None or finding.run_ended:
@@ -99,7 +100,9 @@ class ToolCalls:
             else:
                 return _outcome_of(execution)
 
-    async def _execute(self, execution: Execution, token: str) -> ToolCallOutcome:
+    async def _execute(
+        self, execution: Execution, token: str, place: Place | None
+    ) -> ToolCallOutcome:
         tool = self._find_tool(execution)
         rules = NO_RULES if tool is None else tool_definition(tool).outcome_rules
         attempt = _Attempt(self._db, execution, token, self._executions.results, rules)
@@ -138,7 +141,7 @@ class ToolCalls:
             return _outcome_of(gate)
         if signature.takes_context:
             arguments["run_context"] = attempt.context
-        unsettled = await self._executions.wait(attempt, tool.function, arguments)
+        unsettled = await self._executions.wait(attempt, tool.function, arguments, place)
         return ToolCallOutcome() if unsettled is None else _outcome_of(unsettled)
 
     async def _take(

@@ -86,6 +86,8 @@ class ToolLoop:
             return Returned(keep(value))
         except BaseException as error:  # noqa: BLE001  SystemExit must not end the worker
             return Raised(error)
+        finally:
+            start.end()
 
 
 async def _start_async(
@@ -95,7 +97,10 @@ async def _start_async(
 ) -> Ended[Result]:
     if (start.is_late and not await asyncio.to_thread(start.confirm)) or not start.begin():
         return NotBegun()
-    return await _ended(function, keep)
+    try:
+        return await _ended(function, keep)
+    finally:
+        start.end()
 
 
 async def _ended(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from temporalio.api.enums.v1 import EventType
@@ -22,6 +23,8 @@ from kern.process.settings import Settings
 from kern.run import RunOutput
 from kern.tools import Approval, Tool, tool
 from kern.values.ids import new_id
+from kern.values.states import RunStatus
+from kern.workflow import Step, StepInput, Workflow
 from tests.conftest import running
 from tests.support.agents import Ledger, held, paying, scripted
 from tests.support.templates import sqlite_with_tables
@@ -222,6 +225,70 @@ async def test_calls_that_do_not_end_make_a_worker_unready_by_name(
     await until(lambda: "places_free_again" in caplog.text)
     assert "tools" not in await health.parts()
     await until(lambda: is_done(agent, output))
+
+
+@pytest.mark.parametrize("effect", ["read", "once"])
+def test_a_call_that_outlives_its_timeout_keeps_its_place(
+    narrow: Runtime, ledger: Ledger, free: threading.Event, effect: Literal["read", "once"]
+) -> None:
+    @tool(effect=effect, timeout=0.1)
+    def work() -> str:
+        """Work until it is let go."""
+        ledger.add("began")
+        free.wait()
+        return "done"
+
+    agent = busy(work, 1)
+    # It has timed out: the model or a person is told.
+    assert agent.run("work").status in {RunStatus.completed, RunStatus.paused}
+    second = agent.run("work", background=True)
+    wait_until(lambda: is_queued(narrow))
+    assert ledger.lines == ["began"]
+    free.set()
+    wait_until(lambda: is_done(agent, second))
+    assert ledger.lines == ["began", "began"]
+
+
+def test_a_call_that_outlives_its_run_keeps_its_place(
+    narrow: Runtime, ledger: Ledger, free: threading.Event
+) -> None:
+    agent = busy(held(ledger, free), 1)
+    first = agent.run("work", background=True)
+    wait_until(lambda: ledger.lines)
+    agent.cancel_run(first.run_id)
+    second = agent.run("work", background=True)
+    wait_until(lambda: is_queued(narrow))
+    assert ledger.lines == ["began"]
+    free.set()
+    wait_until(lambda: is_done(agent, second))
+
+
+def test_a_step_that_outlives_its_timeout_keeps_its_place(
+    narrow: Runtime, ledger: Ledger, free: threading.Event
+) -> None:
+    def work(step_input: StepInput) -> str:
+        ledger.add(f"{step_input.input} began")
+        free.wait()
+        return "done"
+
+    def note(step_input: StepInput) -> str:
+        ledger.add(f"{step_input.input} noted")
+        return "noted"
+
+    hung = Step("work", work, effect="read", timeout=0.1, on_error="skip")
+    workflow = Workflow(id=f"held-{new_id()}", steps=[hung, Step("note", note)])
+    run = workflow.run("first", background=True)
+    # The step is given up, and the next one finds no place.
+    wait_until(lambda: is_queued(narrow))
+    assert ledger.lines == ["first began"]
+    free.set()
+    wait_until(lambda: workflow.get_run_output(run.run_id).status is RunStatus.completed)
+    assert ledger.lines == ["first began", "first noted"]
+
+
+def is_queued(runtime: Runtime) -> bool:
+    """Whether an attempt waits for a place."""
+    return bool(places_of(runtime)._queue)  # pyright: ignore[reportPrivateUsage]
 
 
 def is_done(agent: Agent, output: RunOutput) -> bool:
