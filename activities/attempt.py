@@ -10,27 +10,29 @@ Three things decide how an attempt may end early:
   without a heartbeat for the timeout is considered dead: Temporal cancels the activity here, if it
   still runs, and starts another one, here or in another worker.
 - **The effect.** Code whose effect is `idempotent` or `read` may be repeated: when the activity is
-  cancelled or the call times out, the attempt is abandoned and the next one executes again. Code
+  cancelled or the call times out, the attempt is abandoned and the next one executes again. What is
+  idempotent must not be reported as failed once it may have happened: if its last attempt fails,
+  and any of them left open whether it had its effect, a person is asked. Code
   whose effect is `once` must not be torn in half: an `await` that is cancelled would say nothing
   about whether the code has run. It is therefore *shielded*: the wait for it may be cancelled, the
   code itself runs to its end, and a task of this process then stores the result, however late. If
   the process dies first, nobody knows what happened, and a person is asked.
 - **Attempts in this process.** A cancelled activity and its successor may run in the same process,
-  while the code of the first is still being executed. `Executions.holding` keeps the tokens of such
+  while the code of the first is still being executed. `live_attempts.py` keeps the tokens of such
   attempts; the successor asks `is_alive` in the transaction that takes the call, and waits with
   `until_over` instead of taking over a call whose result is about to be stored.
 
 An attempt takes its call only once it has a place to execute it (`places.py`), and its code begins
 only if nobody has stopped the attempt in between (`starts.py`). What has not begun is given back
-and is in no doubt. While the code executes, the row says so every few seconds (`calls.beat`), and a
-result that the database cannot take is kept until it can (`result_journal.py`).
+and is in no doubt. While the code executes, the row says so every few seconds (`leases.beat`), and
+a result that the database cannot take is kept until it can (`result_journal.py`).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic
 
 from pydantic import JsonValue
 
@@ -43,10 +45,11 @@ from kern.process.checkpoints import reach
 from kern.process.logs import get_logger
 from kern.tools.reconciling import NO_RULES, OutcomeRules
 from kern.values.attempts import UnknownReason
+from kern.values.states import Effect
 
 _log = get_logger("kern.attempts")
 
-BeginResult = TypeVar("BeginResult")
+_EARLIER = "An earlier attempt did not tell whether it had its effect."
 
 
 class Attempt(ABC, Generic[Result]):
@@ -76,6 +79,7 @@ class Attempt(ABC, Generic[Result]):
         self.results = results
         self.checkpoint = checkpoint
         self.token = token
+        self._is_open = execution.may_have_happened
         self._db = db
 
     @abstractmethod
@@ -97,6 +101,23 @@ class Attempt(ABC, Generic[Result]):
         `is_active`: the activity still runs, and continues with what follows.
         """
 
+    def leaves_open(self, error: BaseException) -> bool:
+        """Whether nobody knows if the call had its effect, and no attempt follows to find out."""
+        is_open = self.rules.are_open(error)
+        match self.execution.effect:
+            case Effect.once:
+                return is_open
+            case Effect.idempotent:
+                self._is_open = self._is_open or is_open
+                return self._is_open and self.is_last
+            case Effect.read:
+                return False
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the call is not executed again if this attempt fails."""
+        return self.execution.attempt > self.execution.retries
+
     def is_still_held(self, lease: timedelta) -> bool:
         """Whether the call's row names this attempt, right before its code begins."""
         now = datetime.now(UTC)
@@ -111,11 +132,16 @@ class Attempt(ABC, Generic[Result]):
         """Let another attempt execute the call; if not `is_begun`, this attempt is not counted."""
         now = datetime.now(UTC)
         reach(f"{self.checkpoint}.before_release")
-        await self._db.write(
-            lambda tx: calls.release(
-                tx, self.execution.tool_call_id, self.token, reason, now, begun=is_begun
-            )
+        release = partial(
+            calls.release,
+            tool_call_id=self.execution.tool_call_id,
+            token=self.token,
+            reason=reason,
+            now=now,
+            begun=is_begun,
+            is_open=is_begun and self._is_open,
         )
+        await self._db.write(release)
         reach(f"{self.checkpoint}.after_release")
 
     async def abandon(self) -> None:
@@ -129,6 +155,7 @@ class Attempt(ABC, Generic[Result]):
         self, reason: UnknownReason, error: str | None = None, evidence: Sequence[str] = ()
     ) -> Settled:
         """Ask a person whether the call has happened."""
+        earlier = (_EARLIER,) if self.execution.may_have_happened else ()
         ask = partial(
             calls.ask_outcome,
             tool_call_id=self.execution.tool_call_id,
@@ -136,7 +163,7 @@ class Attempt(ABC, Generic[Result]):
             reason=reason,
             now=datetime.now(UTC),
             error=error,
-            evidence=evidence,
+            evidence=(*earlier, *evidence),
         )
         reach(f"{self.checkpoint}.before_doubt")
         settled = await self.results.until_stored(self.token, lambda: self._db.write(ask))

@@ -1,9 +1,8 @@
 """Executes the code of calls in one process; `attempt.py` explains how attempts begin and end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -16,6 +15,7 @@ from temporalio.exceptions import FailureError
 from kern.activities import reconciliation
 from kern.activities.attempt import Attempt
 from kern.activities.failures import try_again
+from kern.activities.live_attempts import LiveAttempts
 from kern.activities.places import Place, Places
 from kern.activities.reconciliation import Findings
 from kern.activities.result_journal import ResultKeeper
@@ -25,14 +25,14 @@ from kern.activities.tool_result import raised_text
 from kern.db.engine.store import Store
 from kern.db.turns import calls
 from kern.db.turns.attempts import Claim, Execution, LeftOpen, Settled
-from kern.errors import KernError, NotFound
+from kern.errors import NotFound
 from kern.process.calling_run import executing_for
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger, warn_raised
 from kern.process.settings import DEFAULT_TOOL_SLOTS
 from kern.process.worker_names import own_worker_name
 from kern.tools.reconciling import DidNotHappen, Happened, OutcomeRules
-from kern.values.attempts import DEFAULT_LEASE, UnknownReason, beat_seconds_of, has_lease
+from kern.values.attempts import DEFAULT_LEASE, UnknownReason, has_lease
 from kern.values.states import Effect
 
 _log = get_logger("kern.attempts")
@@ -42,16 +42,6 @@ BeginResult = TypeVar("BeginResult")
 
 _LOOKED_UP = "The reconciler found that it had not happened."
 _NOT_BEGUN = "It was not begun."
-# After so many seconds, whoever waits for an attempt reads the call's row again.
-_RECHECK_SECONDS = 10.0
-
-
-@dataclass
-class _LiveAttempt:
-    """An attempt whose call is being executed in this process, and its number of holders."""
-
-    holders: int = 0
-    is_over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Executions:
@@ -78,49 +68,21 @@ class Executions:
         self._worker = own_worker_name()
         self._tools = ToolLoop()
         self._late: set[asyncio.Task[None]] = set()
-        self._live: dict[str, _LiveAttempt] = {}
-        self._beating: asyncio.Task[None] | None = None
+        self.live = LiveAttempts(db, lease)
 
     def close(self) -> None:
         """Accept no more calls, and stop waiting for those that outlive their activities."""
         self._tools.close()
         for task in self._late:
             task.cancel()
-        if self._beating is not None:
-            self._beating.cancel()
+        self.live.close()
 
     def claim(self, token: str) -> Claim:
         """Return what an attempt of the present activity brings in order to take a call."""
         scheduled_at = None
         if activity.in_activity():
             scheduled_at = activity.info().current_attempt_scheduled_time
-        return Claim(token, self._worker, scheduled_at, self.is_alive, lease=self.lease)
-
-    @contextmanager
-    def holding(self, token: str) -> Generator[None]:
-        """Mark the attempt of this token as alive within the block."""
-        live = self._live.setdefault(token, _LiveAttempt())
-        live.holders += 1
-        if self._beating is None or self._beating.done():
-            self._beating = asyncio.get_running_loop().create_task(self._beat())
-        try:
-            yield
-        finally:
-            live.holders -= 1
-            if not live.holders:
-                del self._live[token]
-                live.is_over.set()
-
-    def is_alive(self, token: str) -> bool:
-        """Whether an attempt is alive in this process; may be called from any thread."""
-        return token in self._live
-
-    async def until_over(self, token: str) -> None:
-        """Wait until an attempt is over, or for some seconds."""
-        live = self._live.get(token)
-        if live is not None:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(live.is_over.wait(), _RECHECK_SECONDS)
+        return Claim(token, self._worker, scheduled_at, self.live.is_alive, lease=self.lease)
 
     async def call(
         self,
@@ -148,7 +110,7 @@ class Executions:
         attempt: Attempt[Result],
         function: Callable[..., object],
         arguments: dict[str, object],
-        place: Place | None,
+        place: Place | None = None,
     ) -> Settled | None:
         """Execute a call in a place to its end.
 
@@ -157,7 +119,7 @@ class Executions:
             requirement that asks a person.
         """
         execution = attempt.execution
-        with self.holding(attempt.token), executing_for(execution.run_id, execution.tenant):
+        with self.live.holding(attempt.token), executing_for(execution.run_id, execution.tenant):
             reach(f"{attempt.checkpoint}.before_effect")
             start = Start(partial(attempt.is_still_held, self.lease))
             if place is not None:
@@ -175,6 +137,7 @@ class Executions:
             self._tools.submit(function, arguments, attempt.outcome_of, start)
         )
         timeout, is_once = attempt.execution.timeout, attempt.execution.effect is Effect.once
+        reason = UnknownReason.raised
         try:
             if timeout is not None:
                 # Its clock starts when it has begun.
@@ -185,6 +148,7 @@ class Executions:
                 # The code still runs. Its result settles the question if it comes before a person.
                 self._outlive(attempt.token, _report(attempt, waiting))
                 return await self._find_out(attempt, UnknownReason.timed_out)
+            reason = UnknownReason.timed_out
             ended = Raised(TimeoutError(f"no result within {timeout:g} seconds"))
         except asyncio.CancelledError:
             # The heartbeats were missed, the run was cancelled, or the worker shuts down.
@@ -202,8 +166,8 @@ class Executions:
         reach(f"{attempt.checkpoint}.after_effect")
         if isinstance(ended, Raised):
             _note_failure(attempt, ended.error)
-        if is_once and isinstance(ended, Raised) and attempt.rules.are_open(ended.error):
-            return await self._find_out(attempt, UnknownReason.raised, ended.error)
+            if attempt.leaves_open(ended.error):
+                return await self._find_out(attempt, reason, ended.error)
         await self._store(attempt, ended)
         reach(f"{attempt.checkpoint}.after_finish")
         return None
@@ -277,7 +241,8 @@ class Executions:
                 await self._store(attempt, Raised(error))
                 return None
             case _:
-                text = None if error is None else raised_text(error)
+                is_raised = reason is UnknownReason.raised
+                text = raised_text(error) if error is not None and is_raised else None
                 return await attempt.ask_about_outcome(reason, text, findings.evidence)
 
     async def _store(self, attempt: Attempt[Result], ended: Ended[Result]) -> None:
@@ -316,26 +281,12 @@ class Executions:
                     lambda tx: calls.release(tx, call_id, token, why, now, begun=False)
                 )
 
-        with self.holding(token):
+        with self.live.holding(token):
             try:
                 return await asyncio.shield(writing)
             except asyncio.CancelledError:
                 await self._outlast(token, give_back())
                 raise
-
-    async def _beat(self) -> None:
-        """Say every few seconds of the attempts that are alive for so long that they are."""
-        earlier: set[str] = set()
-        while self._live:
-            await asyncio.sleep(beat_seconds_of(self.lease))
-            tokens = sorted(earlier & self._live.keys())
-            earlier = set(self._live)
-            if tokens:
-                now = datetime.now(UTC)
-                with suppress(KernError):
-                    await self._db.write(
-                        partial(calls.beat, tokens=tokens, now=now, lease=self.lease)
-                    )
 
     async def _outlast(self, token: str, work: Coroutine[None, None, None]) -> None:
         """Wait for work that continues even if the wait is cancelled.
@@ -353,7 +304,7 @@ class Executions:
         task.add_done_callback(_note_error)
         task.add_done_callback(self._late.discard)
         holder = ExitStack()
-        holder.enter_context(self.holding(token))
+        holder.enter_context(self.live.holding(token))
         task.add_done_callback(lambda _task: holder.close())
         return task
 
@@ -378,10 +329,9 @@ async def _report(attempt: Attempt[Result], waiting: asyncio.Future[Ended[Result
     """
     with suppress(NotFound):
         ended = await waiting
-        is_once = attempt.execution.effect is Effect.once
         if isinstance(ended, NotBegun):
             await attempt.give_back(_NOT_BEGUN, is_begun=False)
-        elif is_once and isinstance(ended, Raised) and attempt.rules.are_open(ended.error):
+        elif isinstance(ended, Raised) and attempt.leaves_open(ended.error):
             text = raised_text(ended.error)
             await attempt.ask_about_outcome(UnknownReason.raised, text)
         else:

@@ -87,7 +87,7 @@ class Visit:
         if attempt.token is None:
             raise try_again("superseded", "A newer attempt has taken the step")
         before = time.monotonic()
-        await self._executions.until_over(attempt.token)
+        await self._executions.live.until_over(attempt.token)
         self._until += time.monotonic() - before
         return await self.take()
 

@@ -113,7 +113,7 @@ class PipelineSteps:
 
     async def _execute(self, visit: Visit, task: Execute) -> Task:
         # The attempt is alive while the step's input is read, too.
-        with self._executions.holding(visit.token):
+        with self._executions.live.holding(visit.token):
             return await self._attempt(visit, task)
 
     async def _attempt(self, visit: Visit, task: Execute) -> Task:

@@ -60,7 +60,7 @@ class StepAttempt(Attempt[Finished]):
         match ended:
             case Returned(finished):
                 await self._keep(finished, is_active=is_active)
-            case Raised(error) if is_active and self.execution.attempt <= self.execution.retries:
+            case Raised(error) if is_active and not self.is_last:
                 await self.give_back(step_error_text(error, self.execution.name))
                 wait = timedelta(seconds=backoff(self.backoff, self.execution.attempt))
                 raise try_again("step_failed", "The step raised and is tried again", wait)

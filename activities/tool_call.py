@@ -50,6 +50,7 @@ from kern.tools.gates import gate_of
 from kern.tools.policy import applied_policy, declared_policy
 from kern.tools.reconciling import NO_RULES, OutcomeRules
 from kern.tools.tool import Tool, tool_definition
+from kern.values.attempts import UnknownReason
 from kern.values.ids import new_id
 from kern.values.states import Effect, ToolOutcome
 
@@ -95,7 +96,7 @@ class ToolCalls:
             elif execution.needs_place:
                 place = await self._executions.places.take()
             elif execution.active_token is not None:
-                await self._executions.until_over(execution.active_token)
+                await self._executions.live.until_over(execution.active_token)
                 place = self._executions.places.try_take()
             else:
                 return _outcome_of(execution)
@@ -134,7 +135,11 @@ class ToolCalls:
             arguments = signature.validate(execution.arguments)
             gate = await self._late_gate(attempt, tool, arguments)
         except ValueError as error:
-            refusal = Outcome(f"The arguments do not fit: {error}", is_begun=False)
+            why = f"The arguments do not fit: {error}"
+            if execution.may_have_happened:
+                # It was begun before, by a worker of another version.
+                return _outcome_of(await attempt.ask_about_outcome(UnknownReason.raised, why))
+            refusal = Outcome(why, is_begun=False)
             await attempt.keep(ToolOutcome.error, refusal)
             return ToolCallOutcome()
         if gate is not None:
@@ -254,7 +259,7 @@ class _Attempt(Attempt[Outcome]):
         match ended:
             case Returned(outcome):
                 await self.keep(ToolOutcome.result, outcome, is_active=is_active)
-            case Raised(error) if is_active and self.execution.attempt <= self.execution.retries:
+            case Raised(error) if is_active and not self.is_last:
                 await self.give_back(error_text(error))
                 raise try_again("tool_failed", "The tool raised and is tried again")
             case Raised(error):

@@ -10,7 +10,7 @@ from kern.contracts.viewer import Viewer
 from kern.db.engine.tables import OutboxRow
 from kern.db.journal import audit_chain, verification
 from kern.db.runs import lifecycle
-from kern.db.turns import calls, late_results
+from kern.db.turns import calls, late_results, leases
 from kern.db.turns.attempts import Claim, Execution, Settled, Storing
 from kern.errors import NotFound, StillRunning
 from kern.session_state import StateChange
@@ -403,7 +403,7 @@ def test_a_call_that_is_known_to_execute_is_not_executed_beside(
     else:
         stored.begin(call_id, "other", after(1))
         # It was frozen, and wakes up.
-        stored.do(lambda tx: calls.beat(tx, ["mine"], after(3)))
+        stored.do(lambda tx: leases.beat(tx, ["mine"], after(3)))
     requirement = stored.requirement(call_id)
     assert requirement.attempt is not None
     assert (requirement.attempt.reason, requirement.attempt.worker) == (reason, "7@host")
@@ -411,7 +411,7 @@ def test_a_call_that_is_known_to_execute_is_not_executed_beside(
     assert requirement.attempt.idempotency_key == stored.execution(call_id).idempotency_key
     with pytest.raises(StillRunning, match="7@host"):
         stored.resolve(requirement, Verdict.run_again, at=after(10))
-    stored.do(lambda tx: calls.beat(tx, ["mine"], after(20)))
+    stored.do(lambda tx: leases.beat(tx, ["mine"], after(20)))
     with pytest.raises(StillRunning):
         stored.resolve(requirement, Verdict.run_again, at=after(40))
     # Another minute without a sign of life.

@@ -6,7 +6,7 @@ import pytest
 
 from kern.contracts.viewer import OPERATOR
 from kern.db.runs import lifecycle
-from kern.db.turns import calls
+from kern.db.turns import calls, leases
 from kern.db.turns.attempts import Claim, Storing
 from kern.db.turns.lost_calls import note_lost_calls, runs_with_lost_calls
 from kern.values.states import ToolCallStatus
@@ -40,7 +40,7 @@ def test_a_call_whose_lease_is_over_may_have_happened(stored: Stored, call_id: s
 
 
 def test_one_that_is_alive_is_left_alone(stored: Stored, call_id: str) -> None:
-    stored.do(lambda tx: calls.beat(tx, ["mine"], after(8), timedelta(seconds=9)))
+    stored.do(lambda tx: leases.beat(tx, ["mine"], after(8), timedelta(seconds=9)))
     assert not is_lost(stored, stored.run_of(call_id), 10)
     stored.do(lambda tx: note_lost_calls(tx, stored.run_of(call_id), after(10)))
     assert stored.execution(call_id).status is ToolCallStatus.running

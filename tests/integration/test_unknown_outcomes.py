@@ -20,7 +20,7 @@ from kern.models.scripted import Call
 from kern.process.clock import utc_now
 from kern.requirements import UnknownReason
 from kern.run import RunOutput
-from kern.tools import DidNotHappen, Happened, StillUnknown, tool
+from kern.tools import DidNotHappen, Happened, RunContext, StillUnknown, tool
 from kern.tools.reconciling import Reconciler
 from kern.values.states import RequirementKind, RunStatus, ToolOutcome
 from kern.workflow import Step, Workflow
@@ -96,11 +96,90 @@ def test_an_error_that_does_not_is_a_failure(
 
 
 @RUNS
-@pytest.mark.parametrize("effect", ["idempotent", "read"])
 @pytest.mark.usefixtures("runtime")
-def test_what_may_be_repeated_is_in_no_doubt(run: Run, ledger: Ledger, effect: str) -> None:
-    ended = run(raising(TimeoutError(), ledger), effect=effect)
+def test_what_changes_nothing_is_in_no_doubt(run: Run, ledger: Ledger) -> None:
+    ended = run(raising(TimeoutError(), ledger), effect="read")
     assert ended.requirements == []
+
+
+def raising_each(errors: list[BaseException], ledger: Ledger) -> Callable[[], str]:
+    def pay() -> str:
+        ledger.add("paid?")
+        if errors:
+            raise errors.pop(0)
+        return "paid"
+
+    return pay
+
+
+@RUNS
+@pytest.mark.parametrize(
+    ("errors", "told"),
+    [
+        ([TimeoutError()], "It raised TimeoutError"),
+        ([ValueError(), OutcomeUnknown("504")], "It raised OutcomeUnknown"),
+        ([ConnectionResetError(), ValueError("no such order")], "It raised ValueError"),
+    ],
+    ids=["only", "last", "earlier"],
+)
+@pytest.mark.usefixtures("runtime")
+def test_what_may_be_repeated_and_may_have_happened_is_asked_when_all_attempts_have_failed(
+    run: Run, ledger: Ledger, errors: list[BaseException], told: str
+) -> None:
+    count, pending = len(errors), list(errors)
+    paused = run(raising_each(pending, ledger), effect="idempotent", retries=count - 1)
+    [requirement] = paused.active_requirements
+    assert requirement.kind is RequirementKind.unknown_outcome
+    assert requirement.attempt is not None
+    assert told in requirement.attempt.sentence
+    earlier = isinstance(errors[0], ConnectionResetError)
+    assert [line.startswith("An earlier attempt") for line in requirement.attempt.evidence] == (
+        [True] * earlier
+    )
+    assert ledger.lines == ["paid?"] * count
+
+
+@RUNS
+@pytest.mark.usefixtures("runtime")
+def test_what_may_be_repeated_and_has_happened_at_last_asks_nobody(
+    run: Run, ledger: Ledger
+) -> None:
+    ended = run(raising_each([TimeoutError()], ledger), effect="idempotent", retries=1)
+    assert (ended.status, ended.requirements) == (RunStatus.completed, [])
+
+
+@RUNS
+@pytest.mark.usefixtures("runtime")
+def test_what_may_be_repeated_and_certainly_failed_each_time_is_a_failure(
+    run: Run, ledger: Ledger
+) -> None:
+    errors: list[BaseException] = [ConnectionRefusedError(), ValueError()]
+    ended = run(raising_each(errors, ledger), effect="idempotent", retries=1)
+    assert ended.requirements == []
+    assert ended.status is (RunStatus.completed if ended.tools else RunStatus.error)
+
+
+@pytest.mark.usefixtures("runtime")
+def test_what_may_be_repeated_and_timed_out_is_run_again_with_its_key(ledger: Ledger) -> None:
+    free = threading.Event()
+
+    @tool(effect="idempotent", timeout=0.1)
+    def pay(run_context: RunContext) -> str:
+        ledger.add(run_context.idempotency_key)
+        free.wait()
+        return "paid"
+
+    agent = scripted([Call("pay"), "Done."], [pay])
+    paused = agent.run("Pay")
+    [requirement] = paused.active_requirements
+    assert requirement.attempt is not None
+    assert requirement.attempt.reason is UnknownReason.timed_out
+    free.set()
+    requirement.run_again(by="dana", even_if_running=True)
+    ended = agent.continue_run(paused.run_id, [requirement])
+    assert [call.result for call in ended.tools] == ["paid"]
+    [first, second] = ledger.lines
+    assert first == second
 
 
 @RUNS

@@ -112,6 +112,7 @@ class MutableToolCall(PlainRow):
     outcome: str | None
     result: str | None
     attempt: int
+    may_have_happened: bool
     token: str | None
     scheduled_at: datetime | None
     worker: str | None

@@ -202,7 +202,8 @@ class ToolCallRow(KernRow, table=True):
 
     The attempt that took the call last is described by `scheduled_at` (when Temporal scheduled it,
     which orders attempts), `worker`, `begun_at`, `beat_at` (when it was last known to execute) and
-    `leased_until` (until when nothing may be executed in its place).
+    `leased_until` (until when nothing may be executed in its place). `may_have_happened`: an
+    earlier attempt at this call, which may be repeated, did not tell whether it had its effect.
     """
 
     __tablename__ = "kern_tool_calls"
@@ -231,6 +232,7 @@ class ToolCallRow(KernRow, table=True):
     outcome: str | None = None
     result: str | None = Field(default=None, sa_type=Text)
     attempt: int = 0
+    may_have_happened: bool = False
     token: str | None = None
     scheduled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     worker: str | None = None

@@ -45,7 +45,8 @@ class Claim:
 class Execution:
     """A call that this attempt holds and has to execute.
 
-    `gate` is what it waited for, and `policy` is what was pinned on its run.
+    `gate` is what it waited for, and `policy` is what was pinned on its run. `may_have_happened`:
+    an earlier attempt did not tell whether it had its effect.
     """
 
     component_id: str
@@ -61,6 +62,7 @@ class Execution:
     timeout: float | None
     retries: int
     effect: Effect
+    may_have_happened: bool = False
     state: dict[str, JsonValue] = field(default_factory=dict)
     dependencies: dict[str, JsonValue] = field(default_factory=dict)
     metadata: dict[str, JsonValue] = field(default_factory=dict)

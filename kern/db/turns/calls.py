@@ -45,9 +45,7 @@ from kern.contracts.messages import Gate
 from kern.db.decisions.approval_checks import approvals_of, is_as_approved
 from kern.db.decisions.reminders import gate_of
 from kern.db.decisions.requirements import pending_gate, requirements_of_call
-from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.mutable_rows import MutableRun, MutableToolCall
-from kern.db.engine.plain_rows import execute
 from kern.db.engine.records import RequirementRecord, ToolCallRecord
 from kern.db.engine.typed_tables import RUNS, TOOL_CALLS
 from kern.db.engine.unit_of_work import hold
@@ -74,14 +72,6 @@ from kern.values.states import (
 _calls = TOOL_CALLS.table
 _RUN_OF = lifecycle.locking(
     select(_calls.c.run_id).where(_calls.c.id == bindparam("tool_call_id")).scalar_subquery()
-)
-_BEAT = (
-    _calls.update()
-    .where(_calls.c.token.in_(bindparam("tokens", expanding=True)))
-    .values(
-        beat_at=bindparam("now", type_=UtcDateTime),
-        leased_until=bindparam("until", type_=UtcDateTime),
-    )
 )
 _FINISHED_AFTER_ALL = "The attempt that was thought dead ended the call and reported its result."
 _NOT_BEGUN = "The attempt that was thought dead reported that it had not begun the call."
@@ -114,6 +104,7 @@ def begin(
     if call.token != claim.token and call.status in _STARTED:
         if Effect.once in (Effect(call.effect), claim.effect_of(run.component_id, call.name)):
             return _left_open(tx, run, call, claim, now)
+        call.may_have_happened = True
         _record(tx, run, call, "repeated", now)
     if not is_as_approved(tx, call, requirements):
         return _refuse_changed(tx, run, call, now)
@@ -197,16 +188,6 @@ def may_begin(
     return True
 
 
-def beat(
-    tx: Session, tokens: Sequence[str], now: datetime, lease: timedelta = DEFAULT_LEASE
-) -> None:
-    """Renew the leases of attempts that are executing: one statement for all those of a process.
-
-    It takes no lock of a run, so it never waits for one while it holds a call's row.
-    """
-    execute(tx, _BEAT, tokens=sorted(tokens), now=now, until=now + lease)
-
-
 def finish(
     tx: Session,
     tool_call_id: str,
@@ -247,16 +228,24 @@ def finish(
 
 
 def release(
-    tx: Session, tool_call_id: str, token: str, reason: str, now: datetime, *, begun: bool = True
+    tx: Session,
+    tool_call_id: str,
+    token: str,
+    reason: str,
+    now: datetime,
+    *,
+    begun: bool = True,
+    is_open: bool = False,
 ) -> bool:
     """Give a call back so that it is tried again; without `begun`, the attempt does not count.
 
+    `is_open`: it does not tell whether it had its effect.
     False if another attempt holds it, or if the run has ended, and the call with it.
     """
     run, call = _lock(tx, tool_call_id)
     # Another attempt took this one for dead and asked for the outcome: the answer is known now.
-    is_open = call.token == token and not begun
-    question = unknown_outcomes.open_question(tx, call) if is_open else None
+    is_asked = call.token == token and not begun
+    question = unknown_outcomes.open_question(tx, call) if is_asked else None
     is_held = _is_held(call, token) or external_calls.is_reported(call, token)
     if question is None and not is_held:
         return False
@@ -264,6 +253,7 @@ def release(
         _stop(tx, run, call, now)
         return False
     call.status, call.token = ToolCallStatus.waiting.value, None
+    call.may_have_happened = call.may_have_happened or is_open
     if not begun:
         call.attempt -= 1
         call.started_at = call.started_at if call.attempt else None
@@ -385,6 +375,7 @@ def _execution_of(tx: Session, run: MutableRun, call: ToolCallRecord) -> Executi
         tool_call_id=call.id,
         idempotency_key=effective_key(call),
         attempt=call.attempt,
+        may_have_happened=call.may_have_happened,
         timeout=call.timeout,
         retries=call.retries,
         effect=Effect(call.effect),
