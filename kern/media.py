@@ -26,6 +26,8 @@ __all__ = ["File", "FileContent", "Image"]
 
 LARGEST = 20_000_000
 _LONGEST_NAME = 255
+# All of them are shown to the model in each turn.
+_MOST = 50
 _LONGEST_URL = 8_000
 
 
@@ -248,12 +250,16 @@ def collect(
     """Return the images and files of an input, images first.
 
     Raises:
-        InvalidInput: one of them is something else.
+        InvalidInput: one of them is something else, or they are more than 50.
     """
-    return (
+    media = (
         *_require_all("images", Image, images or ()),
         *_require_all("files", File, files or ()),
     )
+    if len(media) > _MOST:
+        message = f"A run takes up to {_MOST} images and files together, not {len(media):,}."
+        raise InvalidInput(message)
+    return media
 
 
 def read_all(media: Sequence[Image | File]) -> list[Attachment]:

@@ -11,6 +11,7 @@ from kern.values.principals import Principal
 from kern.values.states import Verdict
 
 _LONGEST_PATH = 5
+LONGEST_NOTE = 8_000
 
 
 class UserInputField(BaseModel):
@@ -32,6 +33,7 @@ class DecisionDraft(BaseModel):
     Types are strict: `"yes"` is no boolean here.
 
     Attributes:
+        note: Why, for people and, where the model is told, for it; up to 8,000 characters.
         digest: The beginning of the digest of the call that the person was shown, 8 characters or
             more: nothing else is decided.
     """
@@ -40,7 +42,7 @@ class DecisionDraft(BaseModel):
 
     verdict: Verdict
     by: str | Principal | None = None
-    note: str | None = None
+    note: Annotated[str, Field(max_length=LONGEST_NOTE)] | None = None
     edit: dict[str, JsonValue] | None = None
     values: dict[str, JsonValue] | None = None
     choices: tuple[str, ...] | None = None
@@ -140,6 +142,8 @@ def first_problem(error: ValidationError) -> str:
     expected = "text" if first["type"] == "string_type" else "JSON"
     if name == "digest":
         expected = "the beginning of a digest, 8 characters or more of 0 to 9 and a to f"
+    if first["type"] == "string_too_long":
+        expected = f"text of at most {LONGEST_NOTE:,} characters"
     if "recursion" in first["type"]:
         expected = "JSON of a depth that can be kept"
     return f"its {name!r}{where} is not {expected}."

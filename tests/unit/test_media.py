@@ -179,6 +179,12 @@ def test_anything_else_in_their_place_is_refused(images: object, files: object, 
     assert "unmistakable" not in str(caught.value)
 
 
+def test_a_run_takes_so_many_and_no_more() -> None:
+    assert len(media.collect([], [File(data=b"x")] * 50)) == 50
+    with pytest.raises(InvalidInput, match="up to 50 images and files together, not 51"):
+        media.collect([Image(data=b"x")], [File(data=b"x")] * 50)
+
+
 def test_none_is_no_images() -> None:
     assert media.collect(None, None) == ()
 

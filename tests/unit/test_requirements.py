@@ -199,6 +199,7 @@ def too_deep() -> list[object]:
         ("confirmation", lambda r: r.edit("amount"), "takes a dict .* 'str' is none"),
         ("confirmation", lambda r: r.confirm(by=7), "its 'by' is not text"),
         ("confirmation", lambda r: r.reject(note=b"no"), "its 'note' is not text"),
+        ("confirmation", lambda r: r.reject(note="n" * 8_001), "'note' is not .* 8,000 characters"),
     ],
 )
 def test_what_no_decision_can_hold_is_refused_in_one_line(
