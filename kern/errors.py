@@ -7,6 +7,7 @@
     │   └── InvalidDefinition invalid_definition     2   422
     ├── NotFound              not_found              3   404
     ├── NotAllowed            not_allowed            4   403
+    ├── Unauthenticated       unauthenticated        4   401
     ├── Conflict              conflict               5   409
     │   ├── AlreadyResolved   already_resolved       5   409
     │   ├── ArgumentsChanged  arguments_changed      5   409
@@ -75,6 +76,14 @@ class NotAllowed(KernError):
     code = "not_allowed"
     exit_code = 4
     http_status = 403
+
+
+class Unauthenticated(KernError):
+    """Nobody knows who calls: the token or the session is missing, unknown, expired or revoked."""
+
+    code = "unauthenticated"
+    exit_code = 4
+    http_status = 401
 
 
 class Conflict(KernError):

@@ -1,14 +1,14 @@
 """The inbox: what waits for people, and their decisions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlmodel import Session
 
 from kern.client.service import acceptance
 from kern.client.service.ports import Deliverer
-from kern.contracts.reports import LONGEST_PAGE, Receipt, RequirementPage
+from kern.contracts.reports import LONGEST_PAGE, Decision, Receipt, RequirementPage
 from kern.contracts.viewer import Viewer, system_user
 from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted, Submission
@@ -112,6 +112,17 @@ class Inbox:
 
         return await self._store.read(read)
 
+    async def decisions(self, viewer: Viewer, requirement_id: str) -> list[Decision]:
+        """Read what was decided about a requirement, in order. Raises as `read`."""
+
+        def read(tx: Session) -> list[Decision]:
+            full = listings.full_requirement_id(tx, viewer, requirement_id)
+            row = run_outputs.find_requirement(tx, full, viewer)
+            decisions = listings.decisions_of(tx, row.run_id)
+            return [item for item in decisions if item.requirement_id == row.id]
+
+        return await self._store.read(read)
+
     async def decide(
         self,
         viewer: Viewer,
@@ -119,17 +130,21 @@ class Inbox:
         by: str | Principal | None = None,
         *,
         digest: str | None = None,
+        decision_id: str | None = None,
     ) -> Receipt:
         """Accept the decision that was filled in on a requirement.
 
         Returns as soon as it is stored and delivery was tried; the run continues by itself. With a
-        `digest`, nothing is decided but the call of which it is the beginning.
+        `digest`, nothing is decided but the call of which it is the beginning. The same
+        `decision_id` again decides nothing more.
 
         Raises:
             AlreadyResolved: somebody decided first; the message says who.
             KernError: it is refused, and nothing was changed.
         """
         submission = _submission(viewer, requirement, by, digest)
+        if decision_id is not None:
+            submission = replace(submission, id=decision_id)
         (accepted,) = await self._accept(viewer, [submission])
         return accepted.receipt
 

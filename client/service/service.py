@@ -1,5 +1,6 @@
 """The one service behind every surface: what people and programs can ask of an installation."""
 
+from kern.client.service.access import Access
 from kern.client.service.audit import Audit
 from kern.client.service.inbox import Inbox
 from kern.client.service.ports import Deliverer
@@ -20,6 +21,7 @@ class Service:
         sessions: Read, list, change, copy and delete sessions.
         readers: Read the events of runs.
         audit: Verify and export the log of decisions.
+        access: Make and recognise tokens and sessions of browsers.
     """
 
     def __init__(self, store: Store, deliverer: Deliverer) -> None:
@@ -29,6 +31,7 @@ class Service:
         self.sessions = Sessions(store, deliverer)
         self.readers = Readers(store)
         self.audit = Audit(store)
+        self.access = Access(store)
 
     async def close(self) -> None:
         """End every reader, and record what was delivered."""

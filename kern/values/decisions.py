@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic_core import PydanticCustomError
 
 from kern.errors import InvalidDecision
 from kern.values.principals import Principal
@@ -12,6 +13,13 @@ from kern.values.states import Verdict
 
 _LONGEST_PATH = 5
 LONGEST_NOTE = 8_000
+
+
+def _of_note_length(note: str) -> str:
+    # pydantic's own bound refuses text with an unpaired surrogate, which is mended later.
+    if len(note) > LONGEST_NOTE:
+        raise PydanticCustomError("string_too_long", "too long")
+    return note
 
 
 class UserInputField(BaseModel):
@@ -33,7 +41,7 @@ class DecisionDraft(BaseModel):
     Types are strict: `"yes"` is no boolean here.
 
     Attributes:
-        note: Why, for people and, where the model is told, for it; up to 8,000 characters.
+        note: Why, for people and for the model; up to 8,000 characters.
         digest: The beginning of the digest of the call that the person was shown, 8 characters or
             more: nothing else is decided.
     """
@@ -42,7 +50,7 @@ class DecisionDraft(BaseModel):
 
     verdict: Verdict
     by: str | Principal | None = None
-    note: Annotated[str, Field(max_length=LONGEST_NOTE)] | None = None
+    note: Annotated[str, AfterValidator(_of_note_length)] | None = None
     edit: dict[str, JsonValue] | None = None
     values: dict[str, JsonValue] | None = None
     choices: tuple[str, ...] | None = None

@@ -35,7 +35,9 @@ def test_every_error_ends_commands_and_requests_sensibly(error: type[KernError])
     assert error.retryable is (error in {errors.Unavailable, errors.SessionBusy})
     assert inspect.getdoc(error)
     blamed = issubclass(error, errors.InvalidInput | errors.NotFound | errors.Conflict)
-    assert (error.http_status < 500) is (blamed or error is errors.NotAllowed)
+    assert (error.http_status < 500) is (
+        blamed or error in {errors.NotAllowed, errors.Unauthenticated}
+    )
 
 
 @pytest.mark.parametrize("error", ALL)

@@ -13,6 +13,7 @@ _ADVICE = {
     "InvalidDefinition": "Correct the declaration: the message names the component and the option.",
     "NotFound": "Look at the id, and at `KERN_HOME` and `KERN_DATABASE_URL`: a run of another "
     "database is not here.",
+    "Unauthenticated": "Call with a valid token, or sign in again.",
     "NotAllowed": "Pass the `user_id` that owns the session, or have somebody entitled decide.",
     "Conflict": "Read the run again before you repeat the call.",
     "AlreadyResolved": "Nothing: the first decision stands, and the run continues with it.",

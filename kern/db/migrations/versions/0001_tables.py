@@ -434,9 +434,48 @@ def upgrade() -> None:
         [{"name": "seals", "seq": 0, "hash": "0" * 64}],
     )
 
+    _create_access_tables()
+
+
+def _create_access_tables() -> None:
+    op.create_table(
+        "kern_tokens",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=False),
+        sa.Column("label", sa.String(), nullable=False),
+        sa.Column("prefix", sa.String(), nullable=False),
+        sa.Column("secret_hash", sa.String(), nullable=False),
+        sa.Column("principal", sa.Text(), nullable=False),
+        sa.Column("roles", sa.Text(), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_by", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="kern_tokens_pkey"),
+        sa.UniqueConstraint("secret_hash", name="kern_tokens_secret_hash_key"),
+    )
+    op.create_index("kern_tokens_by_tenant", "kern_tokens", ["tenant"])
+    op.create_table(
+        "kern_web_sessions",
+        sa.Column("secret_hash", sa.String(), nullable=False),
+        sa.Column("principal", sa.Text(), nullable=False),
+        sa.Column("roles", sa.Text(), nullable=False),
+        sa.Column("all_tenants", sa.Boolean(), nullable=False),
+        sa.Column("method", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("secret_hash", name="kern_web_sessions_pkey"),
+    )
+    op.create_index("kern_web_sessions_by_expires_at", "kern_web_sessions", ["expires_at"])
+
 
 def downgrade() -> None:
     """Take the change back."""
+    op.drop_table("kern_web_sessions")
+    op.drop_table("kern_tokens")
     op.drop_table("kern_requirements")
     op.drop_table("kern_tool_calls")
     op.drop_table("kern_steps")

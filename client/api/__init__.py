@@ -1,0 +1,1 @@
+"""The HTTP API: everything that people and programs can ask, as JSON."""

@@ -1,0 +1,61 @@
+"""The routes of the log of decisions: verify and export."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, StrictStr
+
+from kern.client.api.documented import PROBLEMS
+from kern.client.web.callers import Auditor, ServiceOf
+from kern.contracts.reports import AuditReport
+from kern.errors import AuditBroken
+
+router = APIRouter(prefix="/audit", tags=["audit"], responses=PROBLEMS)
+
+
+class VerificationBody(BaseModel):
+    """What is verified: the whole log, with a head that was noted earlier; or one run's part."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    head: StrictStr | None = None
+    run: StrictStr | None = None
+
+
+class Verification(BaseModel):
+    """Whether the log of decisions verifies; if not, `broken` says what does not."""
+
+    intact: bool
+    report: AuditReport | None = None
+    broken: str | None = None
+
+
+@router.post("/verifications")
+async def verify(service: ServiceOf, caller: Auditor, body: VerificationBody) -> Verification:
+    """Verify that no decision was changed, removed, added or reordered."""
+    try:
+        report = await service.audit.verify(caller.viewer, body.run, body.head)
+    except AuditBroken as error:
+        return Verification(intact=False, broken=str(error))
+    return Verification(intact=True, report=report)
+
+
+@router.get("/export", response_class=StreamingResponse)
+async def export(
+    service: ServiceOf,
+    caller: Auditor,
+    run: Annotated[str | None, Query(min_length=1, max_length=240)] = None,
+) -> StreamingResponse:
+    """Export the log as JSON lines, which `examples/verify_audit.py` verifies without Kern."""
+    lines = service.audit.export(caller.viewer, run)
+    # The first line is read before the answer begins: a refusal is a problem, not a cut file.
+    first = await anext(lines)
+
+    async def every_line() -> AsyncGenerator[str]:
+        yield first + "\n"
+        async for line in lines:
+            yield line + "\n"
+
+    return StreamingResponse(every_line(), media_type="application/jsonl")

@@ -1,0 +1,224 @@
+"""Decisions over HTTP: what a body says, filled in on a requirement and accepted once."""
+
+import uuid
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from fastapi import Depends
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, StrictStr
+
+from kern.client.api.resources import AcceptedDecision, DecisionResource, RequirementResource
+from kern.client.service.inbox import Inbox
+from kern.client.web.callers import Operator, RateOf, ServiceOf
+from kern.client.web.problems import FieldProblem, ProblemError
+from kern.client.web.rates import DecisionRate
+from kern.contracts.caller import Caller
+from kern.contracts.reports import Decision
+from kern.errors import AlreadyResolved, NotFound
+from kern.requirements import Requirement
+from kern.values.decisions import LONGEST_NOTE
+from kern.values.ids import new_id
+from kern.values.states import PrincipalKind, RequirementStatus, Verdict
+
+# Decision ids are derived from keys in a space of their own.
+_KEYS = uuid.UUID("7d0c9a52-6b54-5c39-9d6e-3f2f0c5b8e11")
+# What lets a call run, or says what it did, has to name what was shown.
+_NEEDS = {Verdict.answer: "values", Verdict.choose: "choices"}
+_NEED_DIGEST = frozenset({Verdict.approve, Verdict.answer, Verdict.run_again, Verdict.happened})
+
+
+class DecisionBody(BaseModel):
+    """What somebody decides about a requirement. Who they are comes from their credential.
+
+    Attributes:
+        verdict: `approve` (with `edit`, other arguments), `reject`, `answer` (with `values`),
+            `choose` (with `choices`), `result` or `happened` (with `result`), `unknown`,
+            `run_again`, `skip`, `fail` or `withdraw`.
+        digest: The beginning of the digest of what was shown, 8 characters or more. What lets a
+            call run, or says what it did, needs it.
+        note: Why; a rejection needs it.
+        edit: Arguments to change, by name.
+        values: The values that were asked for, by name.
+        choices: What was chosen.
+        result: What a call gave that was executed elsewhere, or did happen.
+        even_if_running: Run a call again although the first attempt may still execute.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    verdict: Literal[
+        "approve",
+        "reject",
+        "answer",
+        "choose",
+        "result",
+        "unknown",
+        "happened",
+        "run_again",
+        "skip",
+        "fail",
+        "withdraw",
+    ]
+    digest: Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+    note: Annotated[StrictStr, Field(max_length=LONGEST_NOTE)] | None = None
+    edit: dict[str, JsonValue] | None = None
+    values: dict[str, JsonValue] | None = None
+    choices: list[StrictStr] | None = None
+    result: JsonValue = None
+    even_if_running: StrictBool = False
+
+
+class Decider:
+    """Accepts the decisions of one caller, each once under its key.
+
+    Args:
+        inbox: Where they are accepted.
+        caller: Who decides.
+        rate: Bounds how many decisions one person makes.
+    """
+
+    def __init__(self, inbox: Inbox, caller: Caller, rate: DecisionRate) -> None:
+        self._inbox = inbox
+        self._caller = caller
+        self._rate = rate
+
+    async def decide(
+        self, requirement_id: str, body: DecisionBody, key: str | None
+    ) -> tuple[AcceptedDecision, bool]:
+        """Accept a decision, and return it as it stands in the log.
+
+        Returns:
+            The decision, and whether it had been accepted under this key before.
+
+        Raises:
+            ProblemError: it is incomplete, somebody or a deadline was first, or the key belongs to
+                another decision.
+            KernError: it is refused.
+        """
+        viewer = self._caller.viewer
+        requirement = await self._inbox.read(viewer, requirement_id)
+        decision_id = new_id() if key is None else self._id_of(requirement.id, key)
+        repeated = None if key is None else await self._decision(requirement.id, decision_id)
+        if repeated is not None:
+            _check_same(repeated, body)
+            return _accepted(repeated, requirement), True
+        self._rate.count(self._caller.principal)
+        verdict = Verdict(body.verdict)
+        _check(self._caller, verdict, body)
+        try:
+            _FILL_IN[verdict](requirement, body)
+            receipt = await self._inbox.decide(
+                viewer, requirement, digest=body.digest, decision_id=decision_id
+            )
+        except AlreadyResolved as error:
+            raise await self._closed(requirement.id, error) from error
+        decision = await self._decision(requirement.id, decision_id)
+        if decision is None:
+            message = f"Decision {decision_id!r} was accepted, and its session is deleted by now."
+            raise NotFound(message)
+        return _accepted(decision, receipt.requirement, delivered=receipt.delivered), False
+
+    def _id_of(self, requirement_id: str, key: str) -> str:
+        """Return the id of the decision under a key: the same key, the same id."""
+        principal = self._caller.principal
+        # None of them has a line break.
+        name = f"{principal.issuer}\n{principal.subject}\n{requirement_id}\n{key}"
+        return str(uuid.uuid5(_KEYS, name))
+
+    async def _decision(self, requirement_id: str, decision_id: str) -> Decision | None:
+        decisions = await self._inbox.decisions(self._caller.viewer, requirement_id)
+        return next((item for item in decisions if item.id == decision_id), None)
+
+    async def _closed(self, requirement_id: str, error: AlreadyResolved) -> ProblemError:
+        """Return who decided first, or what closed the requirement."""
+        requirement = await self._inbox.read(self._caller.viewer, requirement_id)
+        resolution = requirement.resolution
+        extra: dict[str, JsonValue] = {}
+        if resolution is not None:
+            extra["resolution"] = resolution.model_dump(
+                mode="json", include={"verdict", "by", "at"}
+            )
+        match requirement.status:
+            case RequirementStatus.expired:
+                return ProblemError(410, "expired", str(error), extra=extra)
+            case RequirementStatus.cancelled:
+                return ProblemError(410, "cancelled", str(error), extra=extra)
+            case _:
+                return ProblemError(409, error.code, str(error), extra=extra)
+
+
+def decider_of(service: ServiceOf, caller: Operator, rate: RateOf) -> Decider:
+    """Return what accepts the decisions of whoever calls."""
+    return Decider(service.inbox, caller, rate)
+
+
+DeciderOf = Annotated[Decider, Depends(decider_of)]
+
+
+def _accepted(
+    decision: Decision, requirement: Requirement, *, delivered: bool | None = None
+) -> AcceptedDecision:
+    return AcceptedDecision(
+        decision=DecisionResource.of(decision),
+        requirement=RequirementResource.of(requirement),
+        delivered=delivered,
+    )
+
+
+def _check_same(decision: Decision, body: DecisionBody) -> None:
+    """Refuse a key that belongs to another decision."""
+    accepted = (decision.verdict.value, decision.note, decision.edit)
+    if accepted == (body.verdict, body.note or None, body.edit):
+        return
+    detail = (
+        "Idempotency-Key belongs to another decision about this requirement, which stands. "
+        "Nothing was changed. Use a new key for a new decision."
+    )
+    raise ProblemError(422, "idempotency_key_reused", detail)
+
+
+def _check(caller: Caller, verdict: Verdict, body: DecisionBody) -> None:
+    if caller.principal.kind is not PrincipalKind.person:
+        detail = (
+            f"{caller.principal.name} is no person, and this asks for one. Nothing was changed. "
+            "Have a person decide, with a token of their own or in the console."
+        )
+        raise ProblemError(403, "person_required", detail)
+    missing: list[FieldProblem] = []
+    if verdict in _NEED_DIGEST and body.digest is None:
+        why = "needed: the digest of what was shown, 8 characters or more of it"
+        missing.append(FieldProblem(field="digest", message=why))
+    if verdict is Verdict.reject and not body.note:
+        why = "needed: why it is rejected"
+        missing.append(FieldProblem(field="note", message=why))
+    name = _NEEDS.get(verdict)
+    if name is not None and getattr(body, name) is None:
+        missing.append(FieldProblem(field=name, message="needed: what was asked for"))
+    if missing:
+        names = ", ".join(item.field for item in missing)
+        detail = f"The decision lacks {names}. Nothing was changed."
+        raise ProblemError(422, "invalid_decision", detail, errors=missing)
+
+
+def _approve(requirement: Requirement, body: DecisionBody) -> Requirement:
+    if body.edit is None:
+        return requirement.approve(body.note)
+    return requirement.edit(body.edit, body.note)
+
+
+# Each of the methods refuses what does not fit the requirement.
+_FILL_IN: dict[Verdict, Callable[[Requirement, DecisionBody], Requirement]] = {
+    Verdict.approve: _approve,
+    Verdict.reject: lambda item, body: item.reject(body.note),
+    Verdict.answer: lambda item, body: item.provide_user_input(body.values or {}, body.note),
+    Verdict.choose: lambda item, body: item.provide_user_feedback(body.choices or [], body.note),
+    Verdict.result: lambda item, body: item.set_external_execution_result(body.result, body.note),
+    Verdict.unknown: lambda item, body: item.mark_unknown(body.note or ""),
+    Verdict.happened: lambda item, body: item.mark_happened(body.result, body.note),
+    Verdict.run_again: lambda item, body: item.run_again(
+        body.note, even_if_running=body.even_if_running
+    ),
+    Verdict.skip: lambda item, body: item.skip(body.note),
+    Verdict.fail: lambda item, body: item.fail(body.note),
+    Verdict.withdraw: lambda item, body: item.withdraw(body.note),
+}

@@ -1,0 +1,194 @@
+"""What the API shows of requirements, runs and sessions: stable names for programs."""
+
+from datetime import datetime
+from typing import Self
+
+from pydantic import BaseModel, JsonValue
+
+from kern.contracts.reports import Decision
+from kern.requirements import Proposal, Requirement, Resolution, UserInputField
+from kern.run import RunError, RunOutput, ToolExecution
+from kern.session import Session
+from kern.values.attempts import UnknownAttempt
+from kern.values.decisions import EarlierCall
+from kern.values.states import OnExpiry, RequirementKind, RequirementStatus, RunStatus
+
+
+class RequirementResource(BaseModel):
+    """Something that a run waits for from a person, or has waited for."""
+
+    id: str
+    kind: RequirementKind
+    status: RequirementStatus
+    run: str
+    session: str
+    user: str | None
+    tenant: str
+    path: list[str]
+    tool: str | None
+    arguments: dict[str, JsonValue]
+    digest: str
+    question: str | None
+    fields: list[UserInputField]
+    choices: list[str]
+    multiple: bool
+    attempt: UnknownAttempt | None
+    candidates: list[str]
+    excluded: list[str]
+    approvals: int
+    quorum: int
+    proposals: list[Proposal]
+    earlier_calls: list[EarlierCall]
+    created_at: datetime
+    due_at: datetime | None
+    on_expiry: OnExpiry
+    resolution: Resolution | None
+    not_executed: str | None
+
+    @classmethod
+    def of(cls, item: Requirement) -> Self:
+        """Return a requirement as the API shows it."""
+        values = item.model_dump(exclude={"tool_call_id"})
+        renamed = {
+            "run": values.pop("run_id"),
+            "session": values.pop("session_id"),
+            "user": values.pop("user_id"),
+            "tool": values.pop("tool_name"),
+        }
+        return cls.model_validate(values | renamed)
+
+
+class DecisionResource(BaseModel):
+    """A decision in the log: who decided what, when, and on which arguments."""
+
+    id: str
+    seq: int
+    requirement: str
+    run: str
+    verdict: str
+    by: dict[str, str]
+    note: str | None
+    at: datetime
+    edit: dict[str, JsonValue] | None
+    hash: str
+
+    @classmethod
+    def of(cls, item: Decision) -> Self:
+        """Return a decision as the API shows it."""
+        principal = item.principal
+        return cls(
+            id=item.id,
+            seq=item.seq,
+            requirement=item.requirement_id,
+            run=item.run_id,
+            verdict=item.verdict.value,
+            by={
+                "subject": principal.subject,
+                "name": principal.name,
+                "issuer": principal.issuer,
+                "kind": principal.kind.value,
+            },
+            note=item.note,
+            at=item.at,
+            edit=item.edit,
+            hash=item.hash,
+        )
+
+
+class AcceptedDecision(BaseModel):
+    """A decision that was accepted: it is stored, and cannot be lost.
+
+    Attributes:
+        delivered: Whether the run was notified; none while more people have to agree.
+    """
+
+    decision: DecisionResource
+    requirement: RequirementResource
+    delivered: bool | None
+
+
+class RunResource(BaseModel):
+    """A run as a list shows it."""
+
+    id: str
+    session: str
+    user: str | None
+    tenant: str
+    component: str
+    status: RunStatus
+    is_queued: bool
+    input: str
+    created_at: datetime
+    finished_at: datetime | None
+    error: RunError | None
+
+    @classmethod
+    def of(cls, item: RunOutput) -> Self:
+        """Return a run as the API shows it."""
+        return cls.model_validate(_run_values(item))
+
+
+class RunDetails(RunResource):
+    """A run with its answer, its calls and what it waits for."""
+
+    content: JsonValue
+    calls: list[ToolExecution]
+    requirements: list[RequirementResource]
+    decisions: list[DecisionResource]
+    undelivered: int
+
+    @classmethod
+    def with_history(cls, item: RunOutput, decisions: list[Decision], undelivered: int) -> Self:
+        """Return a run with everything that happened in it."""
+        content = item.content
+        values = _run_values(item) | {
+            "content": content.model_dump(mode="json")
+            if isinstance(content, BaseModel)
+            else content,
+            "calls": item.tools,
+            "requirements": [RequirementResource.of(element) for element in item.requirements],
+            "decisions": [DecisionResource.of(element) for element in decisions],
+            "undelivered": undelivered,
+        }
+        return cls.model_validate(values)
+
+
+class SessionResource(BaseModel):
+    """A conversation."""
+
+    id: str
+    user: str | None
+    tenant: str
+    component: str
+    name: str | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, item: Session) -> Self:
+        """Return a session as the API shows it."""
+        return cls(
+            id=item.session_id,
+            user=item.user_id,
+            tenant=item.tenant,
+            component=item.component_id,
+            name=item.name,
+            created_at=item.created_at,
+            updated_at=item.updated_at,
+        )
+
+
+def _run_values(item: RunOutput) -> dict[str, object]:
+    return {
+        "id": item.run_id,
+        "session": item.session_id,
+        "user": item.user_id,
+        "tenant": item.tenant,
+        "component": item.component_id,
+        "status": item.status,
+        "is_queued": item.is_queued,
+        "input": item.input,
+        "created_at": item.created_at,
+        "finished_at": item.finished_at,
+        "error": item.error,
+    }

@@ -1,0 +1,9 @@
+"""All routes of the API, under `/v1`."""
+
+from fastapi import APIRouter
+
+from kern.client.api import audit, people, requirements, runs, sessions
+
+router = APIRouter(prefix="/v1")
+for part in (requirements, runs, sessions, audit, people):
+    router.include_router(part.router)

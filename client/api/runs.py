@@ -1,0 +1,84 @@
+"""The routes of runs: list, read, cancel, retry."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, status
+from pydantic import BaseModel
+
+from kern.client.api.documented import PROBLEMS
+from kern.client.api.pages import Id, Page, PageQuery
+from kern.client.api.resources import RunDetails, RunResource
+from kern.client.service.runs import Acceptance
+from kern.client.web.callers import Operator, Reader, ServiceOf
+from kern.client.web.conditional import ConditionalRoute
+from kern.values.states import RunStatus
+
+RunId = Annotated[
+    str, Path(min_length=1, max_length=240, description="The run's id, or the end of it.")
+]
+router = APIRouter(prefix="/runs", tags=["runs"], route_class=ConditionalRoute, responses=PROBLEMS)
+
+
+class AcceptedChange(BaseModel):
+    """A change of a run that is stored.
+
+    Attributes:
+        is_new: False if the same was accepted before.
+        delivered: Whether the run was notified; if not, a worker will do it.
+    """
+
+    run: str
+    is_new: bool
+    delivered: bool
+
+
+class RunFilters(PageQuery):
+    """Which runs are listed."""
+
+    status: RunStatus | None = None
+    component: Id | None = None
+    user: Id | None = None
+
+
+@router.get("")
+async def list_runs(
+    service: ServiceOf,
+    caller: Reader,
+    filters: Annotated[RunFilters, Query()],
+) -> Page[RunResource]:
+    """List runs, the latest first, without those inside others."""
+    page = await service.runs.page(
+        caller.viewer,
+        limit=filters.limit,
+        cursor=filters.after,
+        status=filters.status,
+        user_id=filters.user,
+        component_id=filters.component,
+    )
+    return Page(items=[RunResource.of(item) for item in page.runs], next=page.next_cursor)
+
+
+@router.get("/{run_id}")
+async def read_run(service: ServiceOf, caller: Reader, run_id: RunId) -> RunDetails:
+    """Read a run with its answer, its calls, and what it waits for."""
+    full = await service.runs.full_id(caller.viewer, run_id)
+    report = await service.runs.report(caller.viewer, full)
+    return RunDetails.with_history(report.run, report.decisions, report.undelivered)
+
+
+@router.post("/{run_id}/cancellation", status_code=status.HTTP_202_ACCEPTED)
+async def cancel_run(service: ServiceOf, caller: Operator, run_id: RunId) -> AcceptedChange:
+    """Cancel a run: nothing new begins in it. One that is cancelled already is cancelled."""
+    full = await service.runs.full_id(caller.viewer, run_id)
+    return _accepted(await service.runs.cancel(caller.viewer, full))
+
+
+@router.post("/{run_id}/retry", status_code=status.HTTP_202_ACCEPTED)
+async def retry_run(service: ServiceOf, caller: Operator, run_id: RunId) -> AcceptedChange:
+    """Have a run that failed continue where it failed."""
+    full = await service.runs.full_id(caller.viewer, run_id)
+    return _accepted(await service.runs.retry(caller.viewer, full))
+
+
+def _accepted(item: Acceptance) -> AcceptedChange:
+    return AcceptedChange(run=item.run_id, is_new=item.is_new, delivered=item.delivered)

@@ -1,0 +1,181 @@
+"""Who may come in: tokens of people and services, and sessions of browsers."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from kern.contracts.caller import Caller
+from kern.contracts.tokens import Token
+from kern.contracts.viewer import Viewer
+from kern.db.access import tokens, web_sessions
+from kern.db.engine.store import Store
+from kern.errors import InvalidInput, Unauthenticated
+from kern.process.clock import utc_now
+from kern.process.logs import get_logger
+from kern.values.ids import new_id
+from kern.values.names import person_name
+from kern.values.principals import Principal
+from kern.values.roles import Role
+from kern.values.states import PrincipalKind
+from kern.values.tenants import DEFAULT_TENANT
+
+_log = get_logger("kern.access")
+
+_PREFIX = "kern_"
+# Who vouches for the people and services for whom tokens are made.
+_ISSUER = "kern-token"
+_PREFIX_LENGTH = len(_PREFIX) + 6
+_LONGEST_LIFE = timedelta(days=366)
+
+
+@dataclass(frozen=True)
+class NewToken:
+    """A token that was just made; its secret is shown once and kept nowhere."""
+
+    token: Token
+    secret: str
+
+
+class Access:
+    """Makes and recognises tokens and sessions in one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def make_token(
+        self,
+        principal: Principal,
+        roles: Sequence[Role],
+        *,
+        label: str,
+        life: timedelta,
+        created_by: str,
+    ) -> NewToken:
+        """Make a token with which somebody, or a service, comes in.
+
+        Args:
+            principal: Who comes in with it.
+            roles: What they may do.
+            label: What it is for, as people are shown it.
+            life: For how long, up to 366 days.
+            created_by: Who makes it.
+
+        Raises:
+            InvalidInput: it has no name, or its life makes no sense.
+        """
+        if not timedelta(0) < life <= _LONGEST_LIFE:
+            message = f"A token lives for up to {_LONGEST_LIFE.days} days, not for {life}."
+            raise InvalidInput(message)
+        secret, now = _PREFIX + secrets.token_urlsafe(32), utc_now()
+        token = Token(
+            id=new_id(),
+            label=person_name("the label of a token", label),
+            prefix=secret[:_PREFIX_LENGTH],
+            principal=principal,
+            roles=tuple(roles),
+            created_by=created_by,
+            created_at=now,
+            expires_at=now + life,
+        )
+        await self._store.write(lambda tx: tokens.store(tx, token, _hash(secret)))
+        _log.info("token_made", token_id=token.id, subject=principal.subject, by=created_by)
+        return NewToken(token, secret)
+
+    async def tokens(self, viewer: Viewer) -> list[Token]:
+        """List the tokens of the viewer's tenant, the latest first."""
+        return await self._store.read(lambda tx: tokens.tokens_of(tx, viewer))
+
+    async def revoke_token(self, viewer: Viewer, token_id: str, by: str) -> Token:
+        """Let nobody in with a token from now on.
+
+        Raises:
+            NotFound: there is no such token in the viewer's tenant.
+        """
+        now = utc_now()
+        token = await self._store.write(lambda tx: tokens.revoke(tx, viewer, token_id, by, now))
+        _log.info("token_revoked", token_id=token_id, by=by)
+        return token
+
+    async def caller_of_token(self, secret: str) -> Caller:
+        """Return who comes in with a token.
+
+        Raises:
+            Unauthenticated: it is unknown, expired or revoked.
+        """
+        secret_hash, now = _hash(secret), utc_now()
+        token = await self._store.read(lambda tx: tokens.token_with(tx, secret_hash))
+        if token is None or not token.is_valid(now):
+            why = "unknown" if token is None else _why_invalid(token)
+            _log.warning("token_refused", token_id=None if token is None else token.id, why=why)
+            message = f"The token is {why}. Ask an administrator for another one."
+            raise Unauthenticated(message)
+        if token.was_used_before(now):
+            await self._store.write(lambda tx: tokens.note_use(tx, token.id, now))
+            _log.info("token_used", token_id=token.id, subject=token.principal.subject)
+        return token.caller
+
+    async def begin_session(self, caller: Caller) -> str:
+        """Begin the session of somebody who has signed in; return the secret of its cookie."""
+        secret, now = secrets.token_urlsafe(32), utc_now()
+        await self._store.write(lambda tx: web_sessions.begin(tx, caller, _hash(secret), now))
+        _log.info("signed_in", subject=caller.principal.subject, method=caller.method)
+        return secret
+
+    async def caller_of_session(self, secret: str) -> Caller:
+        """Return whose session a cookie belongs to.
+
+        Raises:
+            Unauthenticated: it is over, or there never was one.
+        """
+        secret_hash, now = _hash(secret), utc_now()
+        session = await self._store.read(lambda tx: web_sessions.session_with(tx, secret_hash, now))
+        if session is None:
+            message = "The session is over. Sign in again."
+            raise Unauthenticated(message)
+        if session.was_used_before(now):
+            await self._store.write(lambda tx: web_sessions.note_use(tx, secret_hash, now))
+        return session.caller
+
+    async def end_session(self, secret: str) -> None:
+        """End a session, if there is one."""
+        await self._store.write(lambda tx: web_sessions.end(tx, _hash(secret)))
+
+
+def token_principal(
+    subject: str,
+    *,
+    name: str | None = None,
+    kind: PrincipalKind = PrincipalKind.person,
+    groups: Sequence[str] = (),
+    tenant: str = DEFAULT_TENANT,
+) -> Principal:
+    """Return who comes in with a token: Kern itself vouches for them.
+
+    Raises:
+        InvalidInput: a name can be none.
+    """
+    return Principal(
+        issuer=_ISSUER,
+        subject=subject,
+        name=subject if name is None else name,
+        kind=kind,
+        groups=tuple(groups),
+        tenant=tenant,
+    )
+
+
+def _hash(secret: str) -> str:
+    """Return what is kept of a secret: it is random and long, so it needs no slow hash."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _why_invalid(token: Token) -> str:
+    if token.revoked_at is not None:
+        return f"revoked since {_time(token.revoked_at)}"
+    return f"expired since {_time(token.expires_at)}"
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

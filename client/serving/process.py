@@ -1,0 +1,54 @@
+"""`kern serve`: a process that serves the API, and executes nothing."""
+
+import asyncio
+import signal
+
+from kern.client.service.installation import existing_service
+from kern.client.serving.application import application
+from kern.client.web.server import WebServer
+from kern.errors import InvalidInput
+from kern.process.logs import get_logger
+from kern.process.settings import Settings
+
+_log = get_logger("kern.web")
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+async def serve(settings: Settings, host: str, port: int) -> None:
+    """Serve the API on an address until SIGTERM or SIGINT.
+
+    Raises:
+        InvalidInput: the address cannot be used.
+        NotFound: nothing was ever kept where the settings say.
+        KernError: the database cannot be used.
+    """
+    with existing_service(settings) as service:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, stop.set)
+        server = WebServer(application(service))
+        bound = await server.start(host, port)
+        _log.info("api_served", url=f"http://{host}:{bound}/v1")
+        try:
+            await stop.wait()
+        finally:
+            await server.stop()
+            await service.close()
+
+
+def check_address(host: str, *, is_open: bool) -> None:
+    """Refuse to serve beyond this machine unless that was asked for.
+
+    Raises:
+        InvalidInput: the address is no loopback address, and nobody said that it may be.
+    """
+    if host in _LOOPBACK or is_open:
+        return
+    message = (
+        f"The address {host!r} is reached from other machines. Put a proxy with TLS in front of "
+        "Kern, and pass --open (or KERN_OPEN=true) to say so; or serve on 127.0.0.1."
+    )
+    raise InvalidInput(message)

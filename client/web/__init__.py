@@ -1,0 +1,1 @@
+"""What the API and the console share: who calls, problems, headers, limits and the server."""
