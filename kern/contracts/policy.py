@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from kern.contracts.approval import Approval, Escalation
 from kern.errors import NotFound
 from kern.values.canonical import digest
+from kern.values.deciders import is_group
 from kern.values.names import name_key
 from kern.values.states import Effect, OnExpiry, RequirementKind
 
@@ -93,6 +94,25 @@ class ApprovalRule(_Pinned):
             }
         )
 
+    def joined(self, second: Self) -> Approval:
+        """Return the approval that both ask for; this rule is the pinned one.
+
+        If they have too few people in common who could decide, its candidates decide, under
+        whatever else both ask for; if the other's exclusions leave too few of those, it alone
+        counts. It never becomes weaker than it is.
+        """
+        joined = self.stricter(second)
+        pinned_people = {"candidates": self.candidates, "escalate_to": self.escalate_to}
+        kept = joined.model_copy(update={**pinned_people, "escalate_after": self.escalate_after})
+        approvals = (rule.approval for rule in (joined, kept, self))
+        usable = next((approval for approval in approvals if approval is not None), None)
+        if usable is not None:
+            return usable
+        # Nobody could be asked by it where it was declared either; it is not made weaker here.
+        return Approval(
+            candidates=self.candidates or (), excluded=self.excluded, quorum=self.quorum
+        )
+
     @property
     def approval(self) -> Approval | None:
         """The rule as an `Approval`; None if too few people could decide."""
@@ -100,7 +120,10 @@ class ApprovalRule(_Pinned):
         candidates = self.candidates
         if candidates is not None:
             candidates = tuple(name for name in candidates if name_key(name) not in excluded)
-            if len(candidates) < self.quorum:
+            # How many people a group has, nobody knows here.
+            if not candidates or (
+                len(candidates) < self.quorum and not any(map(is_group, candidates))
+            ):
                 return None
         to = tuple(name for name in self.escalate_to if name_key(name) not in excluded)
         after, escalation = self.escalate_after, None

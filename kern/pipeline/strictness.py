@@ -114,9 +114,7 @@ def _stricter_ask(ask: Ask | None, second: Ask | None) -> Ask | None:
 def _stricter_approval(approval: Approval, second: Approval) -> Approval:
     if approval == second:
         return approval
-    joined = ApprovalRule.of(approval).stricter(ApprovalRule.of(second))
-    # With too few people in common, the pinned rule says who decides.
-    return joined.approval or approval
+    return ApprovalRule.of(approval).joined(ApprovalRule.of(second))
 
 
 def _condition(ask: Ask) -> str:

@@ -55,7 +55,7 @@ def applied_policy(tool: Tool, pinned: ToolPolicy | None) -> AppliedPolicy:
     if gate is not None and policy != present:
         names = tool_definition(tool).signature.names
         fields = tuple(name for name in names if name in gate.fields)
-        approval = gate.approval.approval or _pinned_approval(pinned) or tool.approval
+        approval = _approval(pinned, present, tool)
     own_condition = None if present.gate is None else present.gate.when
     return AppliedPolicy(
         kind=None if gate is None else _answerable(tool, gate, fields),
@@ -87,8 +87,12 @@ def _gate(tool: Tool) -> GateRule | None:
     return rule.model_copy(update={"when": code_digest(definition.confirm_when)})
 
 
-def _pinned_approval(pinned: ToolPolicy | None) -> Approval | None:
-    return None if pinned is None or pinned.gate is None else pinned.gate.approval.approval
+def _approval(pinned: ToolPolicy | None, present: ToolPolicy, tool: Tool) -> Approval:
+    """Return who decides: as both rules ask, and never by a weaker rule than the pinned one."""
+    if pinned is None or pinned.gate is None:
+        return tool.approval
+    present_gate = present.gate or pinned.gate
+    return pinned.gate.approval.joined(present_gate.approval)
 
 
 def _answerable(tool: Tool, gate: GateRule, fields: tuple[str, ...]) -> RequirementKind:

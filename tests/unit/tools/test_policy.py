@@ -74,6 +74,59 @@ def test_the_pinned_candidates_decide_where_the_rules_have_nobody_in_common() ->
     assert applied_policy(pinned, declared_policy(pinned)).approval is pinned.approval
 
 
+FINANCE = "group:finance"
+
+
+@pytest.mark.parametrize(
+    ("pinned", "present", "candidates", "excluded", "quorum"),
+    [
+        # A group has as many people as it has.
+        (Approval(candidates=FINANCE, quorum=2), Approval(candidates=FINANCE), [FINANCE], [], 2),
+        (Approval(candidates=FINANCE), Approval(candidates=FINANCE, quorum=2), [FINANCE], [], 2),
+        (Approval(candidates=FINANCE, quorum=2), Approval(), [FINANCE], [], 2),
+        (Approval(candidates=FINANCE, quorum=2), None, [FINANCE], [], 2),
+        (
+            Approval(candidates=("ann", FINANCE), quorum=3),
+            Approval(quorum=2),
+            ["ann", FINANCE],
+            [],
+            3,
+        ),
+        (
+            Approval(candidates=FINANCE, excluded="bob"),
+            Approval(candidates=FINANCE, quorum=2),
+            [FINANCE],
+            ["bob"],
+            2,
+        ),
+        # Nobody in common: the pinned candidates, under whatever else both ask for.
+        (Approval(candidates=FINANCE), Approval(candidates="ann", quorum=1), [FINANCE], [], 1),
+        (
+            Approval(candidates=("ann", "bob")),
+            Approval(candidates=("eve", "kim"), quorum=2, excluded="sam"),
+            ["ann", "bob"],
+            ["sam"],
+            2,
+        ),
+        # The other's exclusions leave nobody: the pinned rule alone.
+        (Approval(candidates="ann"), Approval(excluded="ann"), ["ann"], [], 1),
+    ],
+)
+def test_whatever_a_worker_declares_no_weaker_rule_applies_than_the_pinned_one(
+    pinned: Approval,
+    present: Approval | None,
+    candidates: list[str],
+    excluded: list[str],
+    quorum: int,
+) -> None:
+    gated = refund(requires_confirmation=True, approval=pinned)
+    other = refund() if present is None else refund(requires_confirmation=True, approval=present)
+    applied = applied_policy(other, declared_policy(gated)).approval
+    assert sorted(applied.candidates) == sorted(candidates)
+    assert list(applied.excluded) == excluded
+    assert applied.quorum == quorum
+
+
 def test_limits_are_the_smaller_and_effects_the_stricter() -> None:
     pinned = refund(effect="idempotent", retries=2, timeout=5.0)
     present = refund(effect="read", retries=9, timeout=60.0)
