@@ -51,6 +51,8 @@ class Interaction:
     ) -> RunOutput:
         """Accept a run, and wait for its first stop unless in the background."""
         run_id = request.run_id or new_id()
+        if request.run_id is not None and not background:
+            await self._waiting.refuse_own(run_id)
         request = request.model_copy(update={"run_id": run_id})
         if background:
             await self._runs.accept(viewer, component, request)
@@ -72,6 +74,7 @@ class Interaction:
         requirements: Sequence[Requirement],
     ) -> RunOutput:
         """Submit what was filled in, all of it or nothing, and wait for the run's next stop."""
+        await self._waiting.refuse_own(require_id("run_id", run_id))
         await check_edits(component, requirements)
         with self._waiting.watch(run_id) as watch:
             submitted = await self._submit(viewer, run_id, requirements)
@@ -98,6 +101,8 @@ class Interaction:
     ) -> RunReader:
         """Accept a run and deliver it; the reader is there before its first word."""
         run_id = request.run_id or new_id()
+        if request.run_id is not None:
+            await self._waiting.refuse_own(run_id)
         follower = await self._readers.follower(run_id)
         try:
             streamed = request.model_copy(update={"stream": True, "run_id": run_id})
@@ -120,6 +125,7 @@ class Interaction:
         show: Show,
     ) -> RunReader:
         """Submit what was filled in, and read what follows."""
+        await self._waiting.refuse_own(require_id("run_id", run_id))
         await check_edits(component, requirements)
         follower = await self._readers.follower(run_id)
         try:

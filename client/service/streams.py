@@ -2,6 +2,7 @@
 
 from weakref import WeakSet
 
+from kern.client.service.own_runs import refuse_own
 from kern.client.service.reading import RunReader
 from kern.components.operations import Show
 from kern.contracts.viewer import Viewer
@@ -39,9 +40,11 @@ class Readers:
             InvalidInput: `after` is no number of an event, or the id can be none.
             NotFound: there is no such run.
             NotAllowed: it belongs to somebody else.
+            Conflict: the code that asks is this run's own.
         """
         require_count("after", after, least=0)
-        follower = await self.follower(require_id("run_id", run_id))
+        await refuse_own(self._db, require_id("run_id", run_id))
+        follower = await self.follower(run_id)
         try:
             _check_number(run_id, after, await self.announced(run_id, viewer))
         except BaseException:

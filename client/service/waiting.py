@@ -17,6 +17,7 @@ from temporalio.client import (
 from temporalio.service import RPCError
 
 from kern.client.service.missing_worker import reporting_missing_worker
+from kern.client.service.own_runs import refuse_own
 from kern.client.temporal.workflow_ids import workflow_id
 from kern.contracts.messages import Stop, StopQuery
 from kern.db.engine.store import Store
@@ -77,6 +78,10 @@ class Waiting:
     def watch(self, run_id: str) -> AbstractContextManager[Wakeup]:
         """Return a wake-up for a run's stops; to be entered before the run is made to continue."""
         return self._db.stops.watch(run_id)
+
+    async def refuse_own(self, run_id: str) -> None:
+        """Refuse to wait for the run whose code this is. Raises as `own_runs.refuse_own`."""
+        await refuse_own(self._db, run_id)
 
     async def stop(self, run_id: str, watch: Wakeup, query: StopQuery | None = None) -> None:
         """Wait until a run is idle and has heard of what the query names.

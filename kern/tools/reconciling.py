@@ -46,6 +46,9 @@ Reconciler = Callable[..., object]
 
 def reconciled(value: object) -> Reconciled:
     """Return what a reconciler answered; anything else than the three answers is none."""
+    why: object = getattr(value, "why", "")
+    if not isinstance(why, str):
+        return StillUnknown(f"the reconciler gave a reason of type {type(why).__name__!r}")
     if isinstance(value, Happened | DidNotHappen | StillUnknown):
         return value
     return StillUnknown(f"the reconciler returned a value of type {type(value).__name__!r}")

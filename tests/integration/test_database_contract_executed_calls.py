@@ -12,6 +12,7 @@ from kern.db.reading.history_window import earlier
 from kern.db.runs import lifecycle
 from kern.requirements import Requirement
 from kern.values.ids import new_id
+from kern.values.states import Verdict
 from tests.support.stored_runs import NAMES, Stored, after, opened, question
 
 
@@ -99,6 +100,21 @@ def test_who_approves_sees_what_the_session_has_done_with_the_tool(stored: Store
     (call,) = asked(stored, session).earlier_calls
     assert (call.run_id, call.arguments) == (first, {"amount": 5})
     assert (call.outcome, call.result, call.at) == ("result", "paid 5", after(1))
+
+
+def test_a_call_that_a_person_refused_to_have_executed_again_may_have_happened(
+    stored: Stored,
+) -> None:
+    session = new_id()
+    run_id, _ = stored.accept(session_id=session, input="Pay", on_busy="parallel")
+    (call,) = stored.answer(run_id, NewCall("c1", "pay", {"amount": 5})).calls
+    stored.begin(call.tool_call_id, "lost")
+    # Another attempt finds it begun, and a person is asked.
+    stored.begin(call.tool_call_id, "next")
+    (unknown,) = stored.output(run_id).active_requirements
+    stored.resolve(unknown, Verdict.reject)
+    (earlier_call,) = asked(stored, session).earlier_calls
+    assert (earlier_call.outcome, earlier_call.result) == ("unknown", None)
 
 
 def test_only_the_latest_calls_are_shown_to_who_approves(stored: Stored) -> None:

@@ -18,10 +18,11 @@ from kern.db.turns.attempts import Claim
 from kern.errors import InvalidDefinition, OutcomeUnknown
 from kern.models.scripted import Call
 from kern.process.clock import utc_now
-from kern.requirements import UnknownReason
+from kern.requirements import Requirement, UnknownReason
 from kern.run import RunOutput
 from kern.tools import DidNotHappen, Happened, RunContext, StillUnknown, tool
 from kern.tools.reconciling import Reconciler
+from kern.values.ids import new_id
 from kern.values.states import RequirementKind, RunStatus, ToolOutcome
 from kern.workflow import Step, Workflow
 from tests.support.agents import Ledger, held, scripted
@@ -316,6 +317,57 @@ def test_a_person_says_that_it_happened(runtime: Runtime, ledger: Ledger) -> Non
     happened = paused.active_requirements[0].mark_happened("receipt 1", by="dana")
     assert agent.continue_run(paused.run_id, [happened]).content == "Done."
     assert ledger.lines == ["paid?"]
+
+
+@pytest.mark.parametrize("refuse", [Requirement.fail, Requirement.reject], ids=["fail", "reject"])
+@pytest.mark.usefixtures("runtime")
+def test_a_retried_step_that_may_have_happened_is_asked_about_anew(
+    ledger: Ledger, refuse: Callable[..., Requirement]
+) -> None:
+    workflow = Workflow(
+        id=f"pays-{new_id()}", steps=[Step("pay", raising(OutcomeUnknown("504"), ledger))]
+    )
+    paused = workflow.run("Pay")
+    failed = workflow.continue_run(
+        paused.run_id, [refuse(paused.active_requirements[0], by="dana")]
+    )
+    assert failed.status is RunStatus.error
+    [requirement] = workflow.retry_run(paused.run_id).active_requirements
+    assert requirement.kind is RequirementKind.unknown_outcome
+    assert requirement.attempt is not None
+    assert requirement.attempt.reason is UnknownReason.raised
+    assert "504" in requirement.attempt.sentence
+    assert ledger.lines == ["paid?"]
+    happened = requirement.mark_happened({"content": "receipt 1"}, by="dana")
+    assert workflow.continue_run(paused.run_id, [happened]).status is RunStatus.completed
+    assert ledger.lines == ["paid?"]
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_retried_step_that_may_have_happened_is_looked_up_first(ledger: Ledger) -> None:
+    answers: list[object] = [*[StillUnknown()] * 4, Happened("receipt 1")]
+
+    def look_up(key: str, arguments: object) -> object:
+        return answers.pop(0)
+
+    pay = raising(OutcomeUnknown("504"), ledger)
+    workflow = Workflow(id=f"pays-{new_id()}", steps=[Step("pay", pay, reconcile=look_up)])
+    paused = workflow.run("Pay")
+    workflow.continue_run(paused.run_id, [paused.active_requirements[0].fail(by="dana")])
+    ended = workflow.retry_run(paused.run_id)
+    assert (ended.status, ended.content) == (RunStatus.completed, "receipt 1")
+    assert ledger.lines == ["paid?"]
+
+
+@RUNS
+@pytest.mark.usefixtures("runtime")
+def test_a_reconciler_may_say_what_no_database_keeps(run: Run, ledger: Ledger) -> None:
+    pay = raising(OutcomeUnknown("ask"), ledger)
+    paused = run(pay, reconcile=lambda key, arguments: StillUnknown(f"bank \ud800\x00 {key[:0]}"))
+    [requirement] = paused.active_requirements
+    assert requirement.attempt is not None
+    assert requirement.attempt.evidence
+    assert "still unknown (bank ?" in requirement.attempt.evidence[0]
 
 
 @pytest.mark.usefixtures("runtime")

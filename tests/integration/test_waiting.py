@@ -2,16 +2,18 @@
 
 import asyncio
 import threading
+from collections.abc import Awaitable, Callable
 
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus
 
+from kern.agent import Agent
 from kern.client.processes.runtime import Runtime
 from kern.client.service import waiting as waiting_module
 from kern.models.scripted import Call
-from kern.tools import tool
-from kern.values.states import RunStatus
+from kern.tools import RunContext, tool
+from kern.values.states import RunStatus, ToolOutcome
 from tests.support.agents import Ledger, held, scripted
 from tests.support.waiting import wait_until
 from tests.support.workflow_handles import handle_of
@@ -115,3 +117,38 @@ def test_a_process_that_ends_lets_the_workflow_of_its_last_run_end_before(
         return [found.status for found in await asyncio.gather(*(h.describe() for h in handles))]
 
     assert set(runtime.call(lambda _: run_and_settle())) == {WorkflowExecutionStatus.COMPLETED}
+
+
+async def by_continuing(agent: Agent, run: RunContext) -> object:
+    return await agent.acontinue_run(run.run_id, user_id=run.user_id)
+
+
+async def by_continuing_in_a_thread(agent: Agent, run: RunContext) -> object:
+    return await asyncio.to_thread(agent.continue_run, run.run_id)
+
+
+async def by_its_own_id(agent: Agent, run: RunContext) -> object:
+    return await agent.arun("Hi", run_id=run.run_id, session_id=run.session_id)
+
+
+async def by_reading(agent: Agent, run: RunContext) -> object:
+    return [event async for event in agent.astream_run(run.run_id)]
+
+
+@pytest.mark.usefixtures("runtime")
+@pytest.mark.parametrize(
+    "wait", [by_continuing, by_continuing_in_a_thread, by_its_own_id, by_reading]
+)
+def test_a_run_that_would_wait_for_itself_is_refused(
+    wait: Callable[[Agent, RunContext], Awaitable[object]],
+) -> None:
+    @tool(effect="read")
+    async def look(run_context: RunContext) -> str:
+        return str(await wait(agent, run_context))
+
+    agent = scripted([Call("look"), "Done."], [look])
+    ended = agent.run("Hi")
+    assert ended.content == "Done."
+    [call] = ended.tools
+    assert call.outcome is ToolOutcome.error
+    assert "waits for the code that asks" in (call.result or "")

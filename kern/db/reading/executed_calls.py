@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     Subquery,
     bindparam,
+    case,
     func,
     literal_column,
     or_,
@@ -51,10 +52,16 @@ _runs, _calls, _sessions = (RUNS.table, TOOL_CALLS.table, SESSIONS.table)
 _children = _runs.alias("children")
 # Completed runs are shown with their messages.
 _NOT_COMPLETED = (RunStatus.error, RunStatus.cancelled, RunStatus.paused, RunStatus.running)
+# It was begun, and then a person refused to have it executed again, or its run ended: whether it
+# happened, nobody has said.
+_LEFT_OPEN = _calls.c.outcome.in_([ToolOutcome.rejected.value, ToolOutcome.cancelled.value]) & (
+    _calls.c.attempt > 0
+)
 # A result that a person or another system gave counts as executed without an attempt. What was
 # refused before it began has an error and none.
 _EXECUTED = (
     or_(
+        _LEFT_OPEN,
         _calls.c.outcome == ToolOutcome.result.value,
         (_calls.c.outcome == ToolOutcome.error.value) & (_calls.c.attempt > 0),
         _calls.c.status.in_([ToolCallStatus.running.value, ToolCallStatus.unknown.value]),
@@ -70,8 +77,10 @@ _COLUMNS = (
     _calls.c.id.label("call_id"),
     _calls.c.name,
     _ARGUMENTS.label("arguments"),
-    func.coalesce(_calls.c.outcome, "unknown").label("outcome"),
-    _calls.c.result,
+    case((_LEFT_OPEN, "unknown"), else_=func.coalesce(_calls.c.outcome, "unknown")).label(
+        "outcome"
+    ),
+    case((_LEFT_OPEN, None), else_=_calls.c.result).label("result"),
     _calls.c.run_id,
     func.coalesce(_calls.c.finished_at, _calls.c.started_at, _calls.c.created_at).label("at"),
 )

@@ -101,6 +101,13 @@ def callers_of(tx: Session, caller: str | None) -> list[str]:
     return [] if run is None else [*(run.callers or ()), run.id]
 
 
+def runs_executing(tx: Session, caller: str) -> set[str]:
+    """Return the runs that cannot end before the code of `caller` does: it, and those above it."""
+    run = run_row(tx, caller)
+    above = [] if run is None else list(run.ancestors)
+    return {caller, *above, *callers_of(tx, caller)}
+
+
 def has_to_wait(
     tx: Session, session_id: str, run_id: str, on_busy: OnBusy, callers: Collection[str] = ()
 ) -> bool:

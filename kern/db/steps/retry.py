@@ -14,7 +14,7 @@ from kern.db.decisions.requirements import requirements_of_call
 from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.mutable_rows import MutableRun, MutableStep, MutableToolCall
 from kern.db.engine.plain_rows import execute
-from kern.db.engine.records import RunRecord
+from kern.db.engine.records import RunRecord, ToolCallRecord
 from kern.db.engine.typed_tables import EVENTS, STEPS
 from kern.db.engine.unit_of_work import hold_all
 from kern.db.journal import outbox
@@ -39,6 +39,7 @@ from kern.values.states import (
     RunStatus,
     ToolCallStatus,
     ToolOutcome,
+    Verdict,
 )
 
 _steps, _events = STEPS.table, EVENTS.table
@@ -69,6 +70,8 @@ _RETRIED = (
     .limit(1)
 )
 _SILENCE = (RequirementKind.output_review.value, RequirementStatus.expired.value)
+_REFUSED = {ToolOutcome.error.value, ToolOutcome.rejected.value, ToolOutcome.cancelled.value}
+_REFUSING = {Verdict.reject.value, Verdict.fail.value}
 _ENDED_BADLY = {RunStatus.error.value, RunStatus.cancelled.value}
 
 
@@ -132,6 +135,22 @@ def _reopen_run(tx: Session, run: MutableRun, now: datetime) -> None:
         advance(frames, machine)
     # It is running once its workflow has begun again.
     run.status = RunStatus.pending.value
+
+
+def _was_unknown(tx: Session, call: ToolCallRecord) -> bool:
+    """Whether a call that must happen only once was ended without anybody saying what became of it.
+
+    Refusing to execute it again says nothing of the first execution.
+    """
+    if call.child_run_id is not None or call.effect != Effect.once.value:
+        return False
+    last = next(iter(reversed(requirements_of_call(tx, call.id))), None)
+    return (
+        call.outcome in _REFUSED
+        and last is not None
+        and last.kind == RequirementKind.unknown_outcome.value
+        and last.verdict in _REFUSING
+    )
 
 
 class _Reopening:
@@ -203,6 +222,12 @@ class _Reopening:
         node, failed = self._frames.shape.by_id[frame.node], code is not None
         if code == execution.STATE_NOT_KEPT and node.effect is Effect.once:
             execution.ask_before_repeat(self._machine, frame, execution.HAS_ENDED)
+            return
+        if call is not None and _was_unknown(self._frames.tx, call):
+            # It may have happened: it is looked up, or people are asked, before it is repeated.
+            call.status, call.outcome = ToolCallStatus.unknown.value, None
+            call.result = call.finished_at = None
+            self._serve(frame, Phase.work)
             return
         # A step that was stopped may have failed later, when its branch was cancelled already.
         failed = failed or (call is not None and call.outcome == ToolOutcome.error.value)

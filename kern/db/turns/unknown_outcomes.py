@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from kern.contracts.messages import Gate
 from kern.db.decisions.reminders import gate_id_of, gate_of
-from kern.db.decisions.requirements import close
+from kern.db.decisions.requirements import close, requirements_of_call
 from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableToolCall
 from kern.db.engine.records import ToolCallRecord
 from kern.db.engine.typed_tables import REQUIREMENTS
@@ -27,7 +27,8 @@ from kern.db.runs import lifecycle
 from kern.db.turns import external_reports
 from kern.db.turns.model_turns import open_requirement
 from kern.db.turns.outcome_questions import outcome_question
-from kern.values.attempts import UnknownAttempt, UnknownReason
+from kern.values.attempts import UnknownAttempt, UnknownReason, has_lease
+from kern.values.canonical import clean_text
 from kern.values.principals import KERN, principal_of
 from kern.values.states import (
     RequirementKind,
@@ -44,6 +45,8 @@ _OPEN_QUESTION = _requirements.select().where(
     _requirements.c.status == RequirementStatus.pending.value,
 )
 _LONGEST_ERROR, _MOST_EVIDENCE = 500, 10
+# Why an attempt is known to have ended.
+_ENDED = frozenset({UnknownReason.raised, UnknownReason.reported})
 
 
 def ask(
@@ -56,18 +59,27 @@ def ask(
     error: str | None = None,
     evidence: Sequence[str] = (),
 ) -> Gate:
-    """Open the question what became of a call, with what is known of its attempt."""
+    """Open the question what became of a call, with what is known of its attempt.
+
+    If it was asked before, because a run that had failed is retried, what was known then is kept.
+    """
     if reason is UnknownReason.timed_out:
         # The attempt asks itself: it executes at this moment.
         call.beat_at = now
+    earlier = _earlier_facts(tx, call)
+    if earlier is not None:
+        evidence = (*earlier.evidence, *evidence)
+        is_over = not has_lease(call.leased_until, now)
+        if is_over or earlier.reason in _ENDED:
+            reason, error = earlier.reason, earlier.error
     facts = UnknownAttempt(
         reason=reason,
         worker=call.worker,
         begun_at=call.begun_at,
         beat_at=call.beat_at,
         idempotency_key=effective_key(call),
-        error=None if error is None else error[:_LONGEST_ERROR],
-        evidence=tuple(text[:_LONGEST_ERROR] for text in evidence[-_MOST_EVIDENCE:]),
+        error=None if error is None else _shortened(error),
+        evidence=tuple(_shortened(text) for text in evidence[-_MOST_EVIDENCE:]),
     )
     report = external_reports.latest(tx, call)
     if report is not None:
@@ -77,6 +89,21 @@ def ask(
     row = open_requirement(tx, run, call, question, now)
     lifecycle.update_status(tx, run, now)
     return gate_of(row)
+
+
+def _shortened(text: str) -> str:
+    """Return the beginning of what the user's code said, as it can be kept."""
+    return clean_text(text[:_LONGEST_ERROR])
+
+
+def _earlier_facts(tx: Session, call: ToolCallRecord) -> UnknownAttempt | None:
+    """Return what was known of the same attempt when it was asked about before."""
+    if call.status != ToolCallStatus.unknown.value:
+        return None
+    last = next(iter(reversed(requirements_of_call(tx, call.id))), None)
+    if last is None or last.attempt is None:
+        return None
+    return UnknownAttempt.model_validate(last.attempt)
 
 
 def open_question(tx: Session, call: ToolCallRecord) -> MutableRequirement | None:

@@ -133,7 +133,7 @@ def _amount(call: ToolCallRow) -> int:
 
 def _unapproved(stored: Stored, calls: Sequence[ToolCallRow], payment: Payment) -> list[str]:
     """Return why a payment was not approved, by what had been decided when it was made."""
-    call = calls[-1]
+    calls_by_id = {item.id: item for item in calls}
     gates = [row for item in calls for row in stored.of_call(item, "confirmation")]
     if not gates:
         return ["paid and nobody was asked"]
@@ -149,7 +149,8 @@ def _unapproved(stored: Stored, calls: Sequence[ToolCallRow], payment: Payment) 
         said = [row for row in stored.decisions[gate.id] if row.at <= payment.at]
         latest = {name_key(row.actor): row for row in said}
         votes = [row for row in latest.values() if row.verdict == wanted]
-        digest = call.approved_digest or gate.digest
+        # A step is confirmed by one call and executed by another, which has a digest of its own.
+        digest = calls_by_id[gate.tool_call_id or ""].approved_digest or gate.digest
         alike = [row for row in votes if wanted == "run_again" or row.digest == digest]
         by_kern = [row for row in alike if row.actor == "kern"]
         excluded = {name_key(name) for name in gate.excluded}

@@ -1,0 +1,33 @@
+"""Code of a run that would wait for this very run: neither would ever end."""
+
+from sqlmodel import Session
+
+from kern.db.engine.store import Store
+from kern.db.reading.run_outputs import run_row
+from kern.db.runs import session_queue
+from kern.errors import Conflict
+from kern.process.calling_run import calling_run
+from kern.values.states import RunStatus
+
+
+async def refuse_own(db: Store, run_id: str) -> None:
+    """Refuse to wait for the run whose code this is, or for one that waits for that run.
+
+    Raises:
+        Conflict: it is such a run, and active.
+    """
+    caller = calling_run()
+    if caller is None or not await db.read(lambda tx: _would_wait_for(tx, run_id, caller)):
+        return
+    message = (
+        f"Run {run_id!r} waits for the code that asks for its next stop: neither would end. "
+        "Nothing was changed. Let the tool or step return first."
+    )
+    raise Conflict(message)
+
+
+def _would_wait_for(tx: Session, run_id: str, caller: str) -> bool:
+    if run_id not in session_queue.runs_executing(tx, caller):
+        return False
+    run = run_row(tx, run_id)
+    return run is not None and not RunStatus(run.status).is_idle
