@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlmodel import Session
 
 from kern.client.service import acceptance
+from kern.client.service.own_runs import refuse_own_decision
 from kern.client.service.ports import Deliverer
 from kern.contracts.reports import LONGEST_PAGE, Decision, Receipt, RequirementPage
 from kern.contracts.viewer import Viewer, system_user
@@ -17,6 +18,7 @@ from kern.db.reading import listings, requirement_outputs, run_outputs
 from kern.db.reading.run_trees import runs_of_requirements
 from kern.db.runs import lifecycle
 from kern.errors import InvalidDecision, RunEnded
+from kern.process.calling_run import calling_run
 from kern.process.checkpoints import reach
 from kern.requirements import Requirement, draft_about, submitted_digest
 from kern.values.ids import require_id
@@ -173,9 +175,11 @@ class Inbox:
     async def _accept(
         self, viewer: Viewer, submissions: Sequence[Submission], within: str | None = None
     ) -> list[AcceptedDecision]:
-        now = datetime.now(UTC)
+        now, caller = datetime.now(UTC), calling_run()
 
         def decide(tx: Session) -> list[Accepted]:
+            for item in submissions:
+                refuse_own_decision(tx, item.requirement_id, caller)
             return [deciding.resolve(tx, item, viewer, now, within=within) for item in submissions]
 
         requirement_ids = [item.requirement_id for item in submissions]

@@ -3,6 +3,7 @@
 import pytest
 
 from kern import inbox
+from kern.agent import Agent
 from kern.client.processes.runtime import Runtime
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer
@@ -10,7 +11,9 @@ from kern.errors import NotAllowed
 from kern.inbox import Principal
 from kern.models.scripted import Call
 from kern.requirements import PrincipalKind
+from kern.run import ToolExecution
 from kern.tools import Approval, Requester, RunContext, tool
+from kern.values.states import ToolOutcome
 from tests.support.agents import Ledger, paying, scripted
 from tests.support.pipelines import only
 from tests.support.waiting import wait_until
@@ -55,6 +58,34 @@ def test_an_agent_decides_nothing_in_its_own_name_or_as_a_principal(
     with pytest.raises(NotAllowed, match="asks for a person"):
         agent.continue_run(paused.run_id, [only(paused).confirm(by=robot)])
     assert ledger.lines == []
+
+
+@pytest.mark.parametrize("by", ["dana", DANA])
+def test_no_code_of_a_run_decides_what_the_run_waits_for(
+    runtime: Runtime, ledger: Ledger, by: str | Principal
+) -> None:
+    @tool
+    def approve(run_context: RunContext) -> str:
+        """Approve whatever the run waits for."""
+        waiting = inbox.pending(run_id=run_context.run_id).requirements
+        return str([inbox.decide(item.confirm(), by=by).delivered for item in waiting])
+
+    calls = [Call("pay", amount=5), Call("approve")]
+    agent = scripted([calls, "Done."], [paying(ledger), approve])
+    run_id = agent.run("Pay", background=True).run_id
+    wait_until(
+        lambda: agent.get_run_output(run_id).tools[1:] and approval_of(agent, run_id).outcome
+    )
+    assert approval_of(agent, run_id).outcome is ToolOutcome.error
+    assert "no run approves its own calls" in (approval_of(agent, run_id).result or "")
+    assert ledger.lines == []
+    # A person does, from outside.
+    inbox.decide(only(agent.get_run_output(run_id)).confirm(), by=by)
+    wait_until(lambda: ledger.lines == ["paid 5"])
+
+
+def approval_of(agent: Agent, run_id: str) -> ToolExecution:
+    return next(call for call in agent.get_run_output(run_id).tools if call.tool_name == "approve")
 
 
 def test_who_was_authenticated_decides_whatever_name_is_on_the_object(

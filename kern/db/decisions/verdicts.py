@@ -86,7 +86,7 @@ def approved_arguments(row: RequirementRecord, draft: DecisionDraft) -> dict[str
 
 def outcome_text(row: RequirementRecord, decision: NewDecision) -> str:
     """Return the result of a call that a person decided, as the model reads it."""
-    note = f" Their note: {decision.note}" if decision.note else ""
+    note = f" Their note: {decision.note.rstrip('.')}." if decision.note else ""
     match decision.verdict:
         case Verdict.reject:
             by = "" if decision.actor == "kern" else f" by {decision.actor}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, select
+from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
@@ -46,12 +46,22 @@ _RUNS_OF = (
     .where(_requirements.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(_requirements.c.id)
 )
+_ROOT_OF_REQUIREMENT = select(
+    func.coalesce(_requirements.c.root_run_id, _requirements.c.run_id)
+).where(_requirements.c.id == bindparam("requirement_id"))
 _ANCESTORS = select(_runs.c.id, _runs.c.ancestors).where(_runs.c.root_run_id == bindparam("root"))
 
 
 def has_ended(status: ColumnElement[str]) -> ColumnElement[bool]:
     """Return the condition that a run of this status, a column, has ended."""
     return status.in_(_FINAL)
+
+
+def root_of_requirement(tx: Session, requirement_id: str) -> str | None:
+    """Return the id of the run at the root of a requirement's tree; None if there is none."""
+    query = execute(tx, _ROOT_OF_REQUIREMENT, requirement_id=requirement_id)
+    root_run_id: str | None = query.scalar()
+    return root_run_id
 
 
 def root_of(run: RunRecord) -> str:
