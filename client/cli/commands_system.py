@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kern.client.cli.options import App, AsJson, HealthHost, HealthPort, Tenant
+from kern.client.cli.options import App, AsJson, By, HealthHost, HealthPort, Tenant
 
 _PANEL = "Operation"
 
@@ -17,15 +17,19 @@ AuditedRun = Annotated[
 ]
 
 audit = typer.Typer(help="Verify or export the log of decisions.")
+token = typer.Typer(help="Make, list or revoke the tokens with which the API is called.")
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (up, worker, migrate, doctor):
+    for command in (up, worker, serve, migrate, doctor):
         app.command(rich_help_panel=_PANEL)(command)
     audit.command()(verify)
     audit.command()(export)
     app.add_typer(audit, name="audit", rich_help_panel=_PANEL)
+    for subcommand in (create, tokens, revoke):
+        token.command(name="list" if subcommand is tokens else None)(subcommand)
+    app.add_typer(token, name="token", rich_help_panel=_PANEL)
 
 
 def up(
@@ -46,6 +50,85 @@ def worker(app: App = None, health_host: HealthHost = None, health_port: HealthP
     from kern.client.cli.serving import serve_app
 
     serve_app(app, ui=False, health_host=health_host, health_port=health_port)
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="ADDRESS", help="The address (KERN_HOST).")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="The port; 0 for any (KERN_PORT)."),
+    ] = None,
+    is_open: Annotated[
+        bool,
+        typer.Option("--open", help="Other machines may reach it, through a proxy with TLS."),
+    ] = False,
+) -> None:
+    """Serve the API over HTTP, until SIGTERM or Ctrl-C. It executes nothing."""
+    from kern.client.cli.serving import serve_api
+
+    serve_api(host, port, is_open=is_open)
+
+
+def create(
+    subject: Annotated[
+        str, typer.Argument(metavar="SUBJECT", help="Who comes in with it: an id that stays.")
+    ],
+    role: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--role",
+            metavar="ROLE",
+            help="viewer, operator (the default), auditor or administrator; several times for "
+            "several.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="The name that people are shown.")
+    ] = None,
+    group: Annotated[
+        list[str] | None, typer.Option("--group", help="A group that they are in.")
+    ] = None,
+    service: Annotated[
+        bool, typer.Option("--service", help="It is a program, which decides nothing.")
+    ] = False,
+    label: Annotated[str | None, typer.Option("--label", help="What it is for.")] = None,
+    days: Annotated[int, typer.Option("--days", min=1, max=366, help="For how long.")] = 90,
+    _tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token. Its secret is shown this once, and kept nowhere."""
+    from kern.client.cli.tokens import TokenOptions, create_token
+
+    options = TokenOptions(
+        subject=subject,
+        roles=tuple(role or ("operator",)),
+        name=name,
+        groups=tuple(group or ()),
+        is_service=service,
+        label=label,
+        days=days,
+    )
+    create_token(options, as_json=as_json)
+
+
+def tokens(_tenant: Tenant = None, as_json: AsJson = False) -> None:
+    """List tokens, the latest first, without their secrets."""
+    from kern.client.cli.tokens import list_tokens
+
+    list_tokens(as_json=as_json)
+
+
+def revoke(
+    token_id: Annotated[str, typer.Argument(metavar="ID", help="The token's id.")],
+    by: By = None,
+    _tenant: Tenant = None,
+) -> None:
+    """Let nobody in with a token from now on."""
+    from kern.client.cli.tokens import revoke_token
+
+    revoke_token(token_id, by)
 
 
 def migrate(as_json: AsJson = False) -> None:

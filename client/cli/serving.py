@@ -1,5 +1,6 @@
 """Makes this process a worker, with the folder's server where none is configured."""
 
+import asyncio
 import logging
 import sys
 from typing import NoReturn
@@ -21,6 +22,18 @@ def serve_app(
     logging.getLogger("kern").setLevel(logging.NOTSET)
     log_json()
     run_process(app, ui=ui, health_host=health_host, health_port=health_port)
+
+
+def serve_api(host: str | None, port: int | None, *, is_open: bool) -> None:
+    """Serve the API until stopped; the log is JSON on standard error."""
+    from kern.client.serving.process import check_address, serve
+
+    settings = read_settings()
+    address = host or settings.host
+    check_address(address, is_open=is_open or settings.open)
+    logging.getLogger("kern").setLevel(logging.NOTSET)
+    log_json()
+    asyncio.run(serve(settings, address, settings.port if port is None else port))
 
 
 def announce(app: str | None) -> None:

@@ -78,6 +78,10 @@ class Settings(BaseSettings):
             the default tenant; the command line and `kern.inbox` reach all. Workers execute the
             runs of all.
         app: The components that a worker executes: `package.module:attribute`.
+        host: The address at which `kern serve` and `kern up` serve the API and the console.
+        port: The port for them; 0 for any that is free.
+        open: Whether they may be served on an address that other machines reach. Then put a proxy
+            with TLS in front.
         health_host: The address at which a worker serves `/healthz` and `/readyz`.
         health_port: The port for them; without one they are not served.
     """
@@ -101,6 +105,9 @@ class Settings(BaseSettings):
     by: str | None = None
     tenant: Annotated[str | None, AfterValidator(_tenant)] = None
     app: str | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(default=8420, ge=0, le=65535)
+    open: bool = False
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65535)
 

@@ -1,0 +1,120 @@
+"""`kern serve` as operators start it: what it answers, how it ends, and what a kill loses."""
+
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from kern.models.scripted import Call
+from kern.requirements import Requirement
+from kern.testing import isolated_runtime
+from kern.values.states import RunStatus
+from tests.support.agents import Ledger, paying, scripted
+from tests.support.cli import COMMAND, command, environment
+from tests.support.processes import Process
+from tests.support.waiting import wait_until
+
+# Dies by SIGKILL where the code has come to a point, as its machine would.
+_DYING = """
+import os, signal, sys
+from kern.process.checkpoints import arm
+point = sys.argv.pop(1)
+arm(lambda reached: reached == point and os.kill(os.getpid(), signal.SIGKILL))
+from kern.client.cli.main import main
+main()
+"""
+
+
+class Server:
+    """A process of `kern serve`, and the token of somebody who decides."""
+
+    def __init__(self, process: Process, secret: str) -> None:
+        self.process = process
+        wait_until(lambda: process.logged("api_served"), timeout=60)
+        (line,) = process.logged("api_served")
+        self.url = str(line["url"])
+        self._headers = {"Authorization": f"Bearer {secret}"}
+
+    def get(self, path: str) -> httpx2.Response:
+        return httpx2.get(f"{self.url}{path}", headers=self._headers, timeout=30)
+
+    def decide(self, item: Requirement, key: str, verdict: str = "approve") -> httpx2.Response:
+        body = {"verdict": verdict, "digest": item.digest, "note": "ok"}
+        headers = {**self._headers, "Idempotency-Key": key}
+        path = f"{self.url}/requirements/{item.id}/decisions"
+        return httpx2.post(path, json=body, headers=headers, timeout=30)
+
+
+@contextmanager
+def served(home: Path, *, dies_at: str | None = None) -> Generator[Server]:
+    """Serve a folder's runs in a process that knows no agent."""
+    said = command("token", "create", "dana", "--json", cwd=home, KERN_HOME=str(home))
+    secret = said.json["secret"]
+    words = ["serve", "--port", "0"]
+    log, program = home / "serve.log", COMMAND[1:]
+    log.unlink(missing_ok=True)
+    if dies_at is not None:
+        dying = home / "dying.py"
+        dying.write_text(_DYING)
+        program = [str(dying), dies_at]
+    process = Process([*program, *words], environment(KERN_HOME=str(home)), log)
+    try:
+        yield Server(process, secret)
+    finally:
+        process.kill()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / ".kern"
+
+
+def test_an_operator_decides_over_http_and_the_server_ends_by_sigterm(
+    home: Path, ledger: Ledger
+) -> None:
+    agent = scripted([Call("pay", amount=5), "Paid."], [paying(ledger)])
+    with isolated_runtime(home):
+        run = agent.run("Pay")
+        (item,) = run.active_requirements
+        with served(home) as server:
+            assert server.get("/me").json()["principal"]["name"] == "dana"
+            assert server.decide(item, "one").status_code == 201
+            wait_until(lambda: agent.get_run_output(run.run_id).status is RunStatus.completed)
+            assert server.process.terminate() == 0
+    assert ledger.lines == ["paid 5"]
+
+
+@pytest.mark.parametrize("point", ["resolve.before_store", "resolve.after_store"])
+def test_a_decision_is_made_once_though_the_server_dies_before_it_answers(
+    home: Path, ledger: Ledger, point: str
+) -> None:
+    agent = scripted([Call("pay", amount=5), "Paid."], [paying(ledger)])
+    with isolated_runtime(home):
+        run = agent.run("Pay")
+        (item,) = run.active_requirements
+        with served(home, dies_at=point) as server:
+            with pytest.raises(httpx2.TransportError):
+                server.decide(item, "one")
+            assert server.process.wait() == -signal.SIGKILL
+        with served(home) as server:
+            answer = server.decide(item, "one")
+            assert answer.status_code == 201
+            is_replay = point == "resolve.after_store"
+            assert (answer.headers.get("Idempotent-Replay") == "true") is is_replay
+            decisions = server.get(f"/requirements/{item.id}/decisions").json()["items"]
+            assert [entry["id"] for entry in decisions] == [answer.json()["decision"]["id"]]
+            wait_until(lambda: agent.get_run_output(run.run_id).status is RunStatus.completed)
+    assert ledger.lines == ["paid 5"]
+
+
+def test_it_serves_this_machine_only_unless_it_is_told_otherwise(home: Path) -> None:
+    home.mkdir()
+    refused = command("serve", "--host", "0.0.0.0", cwd=home, KERN_HOME=str(home))  # noqa: S104  it is refused
+    assert refused.code == 2
+    assert "reached from other machines" in refused.err
+    nothing = command("serve", cwd=home, KERN_HOME=str(home))
+    assert nothing.code == 3
+    assert "nothing was run here yet" in nothing.err
