@@ -58,7 +58,7 @@ def looks_alike(text: str, other_text: str) -> bool:
 @cache
 def ascii_look(char: str) -> str | None:
     """Return the one ASCII character that a character is drawn like, by Unicode's list."""
-    drawn = confusables().get(char)
+    drawn = _listed().get(unicodedata.normalize("NFKD", char))
     return drawn if drawn is not None and len(drawn) == 1 and drawn.isascii() else None
 
 
@@ -81,9 +81,14 @@ def _is_plain(text: str) -> bool:
 
 
 @cache
+def _listed() -> dict[str, str]:
+    return confusables()
+
+
+@cache
 def _table() -> dict[int, str]:
     """Return what is drawn for each character, in the case in which it is written."""
-    listed = confusables()
+    listed = _listed()
     shapes = {
         chr(int(code, base=16)): letter.upper()
         for letter, codes in _SHAPES.items()

@@ -11,6 +11,7 @@ from functools import cache
 
 from kern.errors import InvalidInput
 from kern.values.invisible import first_invisible, is_invisible
+from kern.values.look_alikes import looks_alike
 from kern.values.scripts import mixed_scripts
 from kern.values.validation import described
 
@@ -76,9 +77,6 @@ def looks_like(name: str, other_name: str) -> bool:
     """Whether a reader may take two names for one another though they are not the same."""
     if name_key(name) == name_key(other_name):
         return False
-    # Two tables, read by whoever compares names: imports stay cheap.
-    from kern.values.look_alikes import looks_alike  # noqa: PLC0415
-
     return any(
         looks_alike(spelling, other_spelling)
         for spelling in {_visible(name), _spelling(name)}

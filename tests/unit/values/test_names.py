@@ -276,7 +276,10 @@ ALIKE = {
 CONFUSABLE = st.sampled_from(sorted(ALIKE)).flatmap(
     lambda drawn: st.lists(st.sampled_from(ALIKE[drawn]), min_size=2, max_size=2)
 )
-PARTS = st.text(st.sampled_from("abdehilmnorstwy1907ABDILMOW.-' \u00e9\u0131\u0430\u0456\u0436\u03bf"), max_size=6)
+PARTS = st.text(
+    st.sampled_from("abdehilmnorstwy1907ABDILMOW.-' \u00e9\u0131\u0430\u0456\u0436\u03bf"),
+    max_size=6,
+)
 INVISIBLE = st.sampled_from([char for char in map(chr, range(0x20, 0x1FFFF)) if is_invisible(char)])
 
 
