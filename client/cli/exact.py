@@ -10,22 +10,19 @@ https://www.unicode.org/reports/tr39/#Mixed_Script_Detection.
 """
 
 import json
-import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
 from kern.values.invisible import is_invisible
+from kern.values.misreadings import misread
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
 _QUOTE, _JSON_QUOTE = '"', '\\"'
 _QUOTES = 2
-_WORD = re.compile(r"\w+")
-# Scripts with letters that look like those of another.
-_SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
 _LATIN_1 = 0x100
 _CUT = "…[{} more characters]"
 _CUT_ITEMS = "…[{} more]"
@@ -36,9 +33,9 @@ def spelled(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     is_composed = unicodedata.is_normalized("NFC", text)
-    foreign = _foreign_letters(text)
+    misread_ones = misread(text)
     return "".join(
-        _escape(char) if index in foreign or _misleads(char, is_composed=is_composed) else char
+        _escape(char) if index in misread_ones or _misleads(char, is_composed=is_composed) else char
         for index, char in enumerate(text)
     )
 
@@ -124,23 +121,3 @@ def _misleads(char: str, *, is_composed: bool) -> bool:
         or unicodedata.normalize("NFC", char) != char
         or (ord(char) >= _LATIN_1 and unicodedata.normalize("NFKC", char).isascii())
     )
-
-
-def _foreign_letters(text: str) -> set[int]:
-    """Return where letters of another script stand in words with Latin ones."""
-    foreign: set[int] = set()
-    for word in _WORD.finditer(text):
-        scripts = [_script(char) for char in word.group()]
-        if "LATIN" in scripts:
-            foreign.update(
-                word.start() + index
-                for index, script in enumerate(scripts)
-                if script not in (None, "LATIN")
-            )
-    return foreign
-
-
-@cache
-def _script(char: str) -> str | None:
-    first = unicodedata.name(char, "").partition(" ")[0]
-    return first if first in _SCRIPTS else None

@@ -30,8 +30,10 @@ _IGNORABLE = (
     (0x1D173, 0x1D17A),
     (0xE0000, 0xE0FFF),
 )
-# A braille cell without dots is drawn as nothing, though it counts as a symbol.
-_BLANK = "\u2800"
+# Drawn as nothing, though they count as a symbol, a letter or a mark: a braille cell without dots,
+# a musical notehead, two blanks between hieroglyphs, and what only shapes its neighbour in
+# Duployan, Khitan, Tifinagh and Brahmi.
+_BLANKS = frozenset("\u2800\U0001d159\U00013441\U00013442\U0001bc9d\U00016fe4\u2d7f\U0001107f")
 
 
 @cache
@@ -40,7 +42,7 @@ def is_invisible(char: str) -> bool:
     code = ord(char)
     return (
         unicodedata.category(char) in _CATEGORIES
-        or char == _BLANK
+        or char in _BLANKS
         or any(first <= code <= last for first, last in _IGNORABLE)
     )
 

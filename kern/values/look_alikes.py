@@ -1,91 +1,115 @@
-"""Characters that are drawn like a Latin letter.
+"""Texts that are drawn alike, though their characters differ.
 
-Sources: the single characters that https://www.unicode.org/Public/security/latest/confusables.txt
-(Unicode Technical Standard 39) takes for an ASCII letter; besides them small capitals, and letters
-and mathematical operators of the same shape. Those that NFKC turns into the letter are left out.
+The skeleton of a text is what is left of it when each character is replaced by the simplest one
+that is drawn like it: https://www.unicode.org/reports/tr39/#Confusable_Detection.
 """
 
-# Is drawn like a capital I and like a small l.
-BAR = "|"
-_CODES = {
-    "a": (
-        "0251 0391 0394 039B 03B1 0410 0430 13AA 15C5 15E9 1D00 2200 2206 237A 2C81 A4EE AB7A "
-        "102A0 16F40 1F150 1F170 1F1E6"
-    ),
-    "b": (
-        "0184 0299 0392 0412 042C 0432 13CF 13F4 13FC 1472 15AF 15F7 A4D0 A7B4 10282 102A1 "
-        "10301 1F151 1F171 1F1E7"
-    ),
-    "c": (
-        "0421 0441 13DF 1D04 2201 2CA4 2CA5 A4DA A793 ABAF 102A2 10302 10415 1043D 1051C 118E9 "
-        "118F2 1F152 1F172 1F1E8 1F74C"
-    ),
-    "d": "0501 13A0 13E7 146F 15DE 15EA 1D05 2202 A4D2 A4D3 AB70 1F153 1F173 1F1E9",
-    "e": (
-        "025B 0395 03B5 0415 0435 04BD 13AC 15F4 1D07 212E 2208 220A 2211 22FF 2D39 A4F0 AB32 "
-        "AB7C 10286 118A6 118AE 1F154 1F174 1F1EA"
-    ),
-    "f": (
-        "03DC 0584 15B4 1E9D A4DD A730 A798 A799 AB35 10287 102A5 10525 118A2 118C2 1D213 "
-        "1F155 1F175 1F1EB"
-    ),
-    "g": "018D 0261 0262 050C 050D 0581 13C0 13F3 13FB 1D83 A4D6 AB90 1F156 1F176 1F1EC",
-    "h": "029C 0397 041D 043D 04BB 0570 13BB 13C2 157C 2C8E A4E7 AB8B 102CF 1F157 1F177 1F1ED",
-    "i": "0131 0269 026A 03B9 0456 04CF 13A5 2373 A647 AB75 118C3 1F158 1F178 1F1EE",
-    "j": "037F 03F3 0408 0458 13AB 148D 1D0A A4D9 A7B2 AB7B 1F159 1F179 1F1EF",
-    "k": "0138 039A 03BA 041A 13E6 16D5 1D0B 2C94 A4D7 10518 1F15A 1F17A 1F1F0",
-    "l": (
-        "029F 13DE 14AA 2CD0 2CD1 A4E1 ABAE 1041B 10443 10526 118A3 118B2 16F16 1D22A 1F15B "
-        "1F17B 1F1F1"
-    ),
-    "m": "028D 039C 03FA 041C 13B7 15F0 16D6 1D0D 2C98 A4DF 102B0 10311 1F15C 1F17C 1F1F2",
-    "n": "0274 039D 03B7 043F 0578 057C 144E 2229 2C9A A4E0 10513 1F15D 1F17D 1F1F3",
-    "o": (
-        "039F 03BF 03C3 041E 043E 0555 0585 06F5 0966 09E6 0A66 0AE6 0B20 0B66 0BE6 0C66 0CE6 "
-        "0D20 0D66 0E50 0ED0 101D 1040 10FF 12D0 1D0F 1D11 2205 2C9E 2C9F 2D54 3007 A4F3 AB3D "
-        "10292 102AB 10404 1042C 104C2 104EA 10516 114D0 118B5 118C8 118D7 118E0 1F15E 1F17E "
-        "1F1F4"
-    ),
-    "p": (
-        "03A1 03C1 0420 0440 13E2 146D 1D18 1D29 2374 2CA2 2CA3 A4D1 ABB2 10295 1F15F 1F17F "
-        "1F18A 1F1F5"
-    ),
-    "q": "051A 051B 0563 0566 2D55 A7AF 1F160 1F180 1F1F6",
-    "r": (
-        "01A6 0280 0433 13A1 13D2 1587 1D26 2C85 A4E3 AB47 AB48 AB71 AB81 ABA2 104B4 16F35 "
-        "1D216 1F161 1F181 1F1F7"
-    ),
-    "s": (
-        "01BD 0405 0455 054F 13D5 13DA A4E2 A731 ABAA 10296 10420 10448 118C1 16F3A 1F162 "
-        "1F182 1F1F8"
-    ),
-    "t": (
-        "03A4 03C4 0422 0442 13A2 1D1B 22A4 27D9 2CA6 A4D4 AB72 10297 102B1 10315 118BC 16F0A "
-        "1F163 1F183 1F1F9 1F768"
-    ),
-    "u": (
-        "028B 03C5 054D 057D 1200 144C 1D1C 222A 22C3 A4F4 A79F AB4E AB52 104CE 104F6 118B8 "
-        "118D8 16F42 1F164 1F184 1F1FA"
-    ),
-    "v": (
-        "03BD 0474 0475 06F7 13D9 142F 1D20 2228 22C1 2D38 A4E6 A6DF ABA9 1051D 11706 118A0 "
-        "118C0 16F08 1D20D 1F165 1F185 1F1FB"
-    ),
-    "w": (
-        "026F 03C9 0461 051C 051D 0561 13B3 13D4 15EF 1D21 A4EA AB83 1170A 1170E 1170F 118E6 "
-        "118EF 1F166 1F186 1F1FC"
-    ),
-    "x": (
-        "00D7 03A7 03C7 0425 0445 1541 157D 166D 166E 16B7 2573 292B 292C 2A2F 2CAC 2D5D A4EB "
-        "A7B3 10290 102B4 10317 10322 10527 118EC 1F167 1F187 1F1FD"
-    ),
-    "y": (
-        "0263 028F 03A5 03B3 0423 0443 04AE 04AF 10E7 13A9 13BD 1D8C 1EFF 2CA8 A4EC AB5A 102B2 "
-        "118A4 118DC 16F43 1F168 1F188 1F1FE"
-    ),
-    "z": "0396 13C3 1D22 A4DC AB93 102F5 118A9 118C4 118E5 1F169 1F189 1F1FF",
-    BAR: "0196 01C0 0399 0406 04C0 06F1 16C1 2223 23FD 2C92 2D4F A4F2 1028A 10309 10320 16F28",
+import unicodedata
+from functools import cache
+
+from kern.values.confusables import confusables
+
+# Is drawn like a 1, a capital I and a small l.
+_BAR = "|"
+# Small capitals, squared letters, operators and letters of other scripts which Unicode does not
+# list, though they have the shape of a letter.
+_SHAPES = {
+    "_": "02CD",
+    "a": "0394 039B 15E9 1D00 2200 2206 2C81 AB7A 1F150 1F170 1F1E6",
+    "b": "0299 0432 13FC 1F151 1F171 1F1E7",
+    "c": "2201 A793 1F152 1F172 1F1E8",
+    "d": "1D05 2202 AB70 1F153 1F173 1F1E9",
+    "e": "025B 03B5 15F4 1D07 2208 220A 2211 AB7C 1F154 1F174 1F1EA",
+    "f": "A730 1F155 1F175 1F1EB",
+    "g": "0262 050D 13FB AB90 1F156 1F176 1F1EC",
+    "h": "029C 043D AB8B 1F157 1F177 1F1ED",
+    "i": "1F158 1F178 1F1EE",
+    "j": "0237 1D0A AB7B 1F159 1F179 1F1EF",
+    "k": "0138 03BA 1D0B 1F15A 1F17A 1F1F0",
+    "l": "029F 2CD1 ABAE 10443 1F15B 1F17B 1F1F1",
+    "m": "028D 1D0D 1F15C 1F17C 1F1F2",
+    "n": "0274 043F 144E 2229 1F15D 1F17D 1F1F3",
+    "o": "2205 1F15E 1F17E 1F1F4",
+    "p": "1D18 1D29 ABB2 1F15F 1F17F 1F18A 1F1F5",
+    "q": "051A A7AF 1F160 1F180 1F1F6",
+    "r": "0280 AB71 ABA2 1F161 1F181 1F1F7",
+    "s": "1F162 1F182 1F1F8",
+    "t": "03C4 0442 1D1B AB72 1F163 1F183 1F1F9",
+    "u": "1F164 1F184 1F1FA",
+    "v": "1F165 1F185 1F1FB",
+    "w": "03C9 15EF 1F166 1F186 1F1FC",
+    "x": "03C7 1F167 1F187 1F1FD",
+    "y": "1F168 1F188 1F1FE",
+    "z": "1F169 1F189 1F1FF",
 }
-LOOK_ALIKES = {
-    int(code, base=16): letter for letter, codes in _CODES.items() for code in codes.split()
-}
+# Letters that are drawn like two.
+_PAIRS = {"m": "rn", "w": "vv"}
+_SMALL_PAIRS = {"d": f"c{_BAR}"}
+
+
+def looks_alike(text: str, other_text: str) -> bool:
+    """Whether a reader may take two texts for one another, in whatever case they are written."""
+    is_plain = _is_plain(text) and _is_plain(other_text)
+    return not _skeletons(text, is_plain=is_plain).isdisjoint(
+        _skeletons(other_text, is_plain=is_plain)
+    )
+
+
+@cache
+def ascii_look(char: str) -> str | None:
+    """Return the one ASCII character that a character is drawn like, by Unicode's list."""
+    drawn = _listed().get(unicodedata.normalize("NFKD", char))
+    return drawn if drawn is not None and len(drawn) == 1 and drawn.isascii() else None
+
+
+def _skeletons(text: str, *, is_plain: bool) -> set[str]:
+    # A capital I is drawn like a small l, but a small i and a capital L are not. In letters of
+    # ASCII, `Ian` and `Lan` are two people, though `lan` may be either.
+    smaller = text.replace("I", "i") if is_plain else text.lower()
+    return {_skeleton(text), _skeleton(text.upper()), _skeleton(smaller)}
+
+
+def _skeleton(text: str) -> str:
+    drawn = unicodedata.normalize("NFKD", text).translate(_table())
+    # Some letters look like others only when they are small.
+    small = unicodedata.normalize("NFKD", drawn.casefold()).translate(_small_table())
+    return unicodedata.normalize("NFKD", small)
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and "1" not in text and _BAR not in text
+
+
+@cache
+def _listed() -> dict[str, str]:
+    return confusables()
+
+
+@cache
+def _table() -> dict[int, str]:
+    """Return what is drawn for each character, in the case in which it is written."""
+    listed = _listed()
+    shapes = {
+        chr(int(code, base=16)): letter.upper()
+        for letter, codes in _SHAPES.items()
+        for code in codes.split()
+    }
+    # What is drawn like a shape is drawn like its letter.
+    shapes |= {
+        text: letter
+        for char, letter in shapes.items()
+        if len(text := listed.get(char, "")) == 1 and not text.isascii()
+    }
+    pairs = {ord(letter): pair for letter, pair in (_PAIRS | _SMALL_PAIRS).items()}
+    drawn = {
+        ord(char): "".join(shapes.get(part, part) for part in text).translate(pairs)
+        for char, text in listed.items()
+    }
+    return pairs | drawn | {ord(char): letter for char, letter in shapes.items()}
+
+
+@cache
+def _small_table() -> dict[int, str]:
+    """Return the same for what was in capitals: an L or a D is not drawn like a small one."""
+    table = {code: text for code, text in _table().items() if not chr(code).isascii()}
+    return table | {ord(letter): pair for letter, pair in _PAIRS.items()}

@@ -5,11 +5,14 @@ person must not count as two by a trailing blank, a capital, an invisible charac
 another alphabet that looks the same; and nobody may pass for somebody else by one.
 """
 
+import re
 import unicodedata
+from functools import cache
 
 from kern.errors import InvalidInput
 from kern.values.invisible import first_invisible, is_invisible
-from kern.values.look_alikes import BAR, LOOK_ALIKES
+from kern.values.look_alikes import looks_alike
+from kern.values.scripts import mixed_scripts
 from kern.values.validation import described
 
 _LONGEST = 200
@@ -17,12 +20,19 @@ _LONGEST = 200
 _MESSAGE_LENGTH = 200
 # What people leave at the ends of a name by accident, beside blanks (Zs).
 _LINE_ENDS = "\t\r\n"
-# Alphabets with letters that look like those of another.
-_ALIKE = frozenset(
-    unicodedata.name(char).partition(" ")[0] for char in map(chr, LOOK_ALIKES) if char.isalpha()
-)
 _SYMBOLS = frozenset({"Sm", "So"})
-_BARS = str.maketrans("il", BAR * 2)
+# An accent that stands alone is typed for an apostrophe; NFKC would put it on a blank.
+_ACCENTS = str.maketrans(dict.fromkeys("\u00b4\u0384\u1fbd\u1fbf\u1fef\u1ffd\u1ffe", "'"))
+_APOSTROPHES = (
+    "`\u02b9\u02bb\u02bc\u02bd\u02be\u02bf\u02c8\u02ca\u02cb\u02f4\u055a\u055d\u05f3\u07f4\u07f5"
+    "\u2018\u2019\u201b\u2032\u2035\ua78b\ua78c"
+)
+_QUOTES = "\u02ba\u02ee\u02f6\u05f4\u201c\u201d\u201e\u201f\u2033\u2036\u3003"
+# Dashes that Unicode does not count as such.
+_HYPHENS = "\u02d7\u2043\u2212\u2796"
+# They draw a word out, and are no letter of it.
+_ELONGATIONS = "\u0640\u07fa\u180a"
+_DOTTED = re.compile("([ij])\u0307", re.IGNORECASE)
 
 
 def person_name(label: str, value: object) -> str:
@@ -30,7 +40,7 @@ def person_name(label: str, value: object) -> str:
 
     Raises:
         InvalidInput: it is no text, empty or too long, has an invisible character, or has a word
-            that mixes alphabets whose letters look alike, or letters with symbols.
+            that mixes scripts or letters with symbols, or has a mark that no letter has.
     """
     if not isinstance(value, str):
         message = f"{label} is {described(value)}: it has to be a text."
@@ -54,38 +64,87 @@ def person_name(label: str, value: object) -> str:
 
 
 def name_key(name: str) -> str:
-    """Return the key by which names are compared: spellings of one name have the same."""
-    composed = unicodedata.normalize("NFKC", name)
-    visible = (char for char in composed if char.isspace() or not is_invisible(char))
-    return _composed("".join(visible)).casefold()
+    """Return the key by which names are compared: spellings of one name have the same.
+
+    Case, invisible characters, and the kinds of blanks, dashes, quotes and digits make no other
+    name, for tools and keyboards differ in them; neither does a letter drawn out. Letters do.
+    """
+    # A capital with a dot gets small in two characters: they are drawn like an i.
+    return _undotted(_composed(_spelling(name).casefold()))
 
 
 def looks_like(name: str, other_name: str) -> bool:
-    """Whether a reader may take two names for one another though their letters differ."""
+    """Whether a reader may take two names for one another though they are not the same."""
     if name_key(name) == name_key(other_name):
         return False
-    skeletons = {_skeleton(name), _skeleton(other_name)}
-    if any(BAR in skeleton for skeleton in skeletons):
-        skeletons = {skeleton.translate(_BARS) for skeleton in skeletons}
-    return len(skeletons) == 1
+    return any(
+        looks_alike(spelling, other_spelling)
+        for spelling in {_visible(name), _spelling(name)}
+        for other_spelling in {_visible(other_name), _spelling(other_name)}
+    )
+
+
+def _visible(name: str) -> str:
+    composed = _composed(name)
+    return _composed("".join(c for c in composed if c.isspace() or not is_invisible(c)))
+
+
+def _spelling(name: str) -> str:
+    """Return a name with one kind of each blank, dash, quote and digit."""
+    return _composed(_undotted("".join(map(_folded, _visible(name)))))
+
+
+def _undotted(text: str) -> str:
+    return _DOTTED.sub(r"\1", text.replace("\u0130", "I"))
+
+
+@cache
+def _folded(char: str) -> str:
+    category = unicodedata.category(char)
+    if category == "Pd" or char in _HYPHENS:
+        return "-"
+    if category == "Nd":
+        return str(unicodedata.decimal(char))
+    if char in _APOSTROPHES:
+        return "'"
+    if char in _QUOTES:
+        return '"'
+    return "" if char in _ELONGATIONS else char
 
 
 def _check_word(label: str, excerpt: str, word: str) -> None:
-    letters = [char for char in word if char.isalpha()]
-    scripts = sorted({_script(char) for char in letters} & _ALIKE)
-    if len(scripts) > 1:
+    scripts = mixed_scripts(word)
+    if scripts:
         message = (
             f"{label} is {excerpt}: {word[:_MESSAGE_LENGTH]!a} mixes {' and '.join(scripts)} "
             "letters, which look alike. Type it in one alphabet."
         )
         raise InvalidInput(message)
     symbol = next((char for char in word if _is_symbol(char)), None)
-    if letters and symbol is not None:
+    if symbol is not None and any(map(str.isalpha, word)):
         message = (
             f"{label} is {excerpt}: {word[:_MESSAGE_LENGTH]!a} mixes letters with the symbol "
             f"U+{ord(symbol):04X}, which may look like one. Type it in letters."
         )
         raise InvalidInput(message)
+    mark = _odd_mark(word)
+    if mark is not None:
+        message = (
+            f"{label} is {excerpt}: the mark U+{ord(mark):04X} is drawn over another, around its "
+            "letter or over none. Type the name without it."
+        )
+        raise InvalidInput(message)
+
+
+def _odd_mark(word: str) -> str | None:
+    """Return a mark that no spelling has, and that may not be seen where it stands."""
+    previous = ""
+    for char in unicodedata.normalize("NFD", word):
+        category = unicodedata.category(char)
+        if category == "Me" or (category == "Mn" and previous in {"", char}):
+            return char
+        previous = char
+    return None
 
 
 def _is_symbol(char: str) -> bool:
@@ -99,14 +158,4 @@ def _trimmed(text: str) -> str:
 
 
 def _composed(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).split())
-
-
-def _skeleton(name: str) -> str:
-    # Some capitals alone look like Latin ones, and some letters when they are small.
-    capitals = unicodedata.normalize("NFKC", name).translate(LOOK_ALIKES)
-    return name_key(name_key(capitals).translate(LOOK_ALIKES))
-
-
-def _script(char: str) -> str:
-    return unicodedata.name(char, "").partition(" ")[0]
+    return " ".join(unicodedata.normalize("NFKC", text.translate(_ACCENTS)).split())

@@ -1,5 +1,6 @@
 """The database contract: who decides, as whoever authenticated them says."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -72,6 +73,75 @@ def test_a_principal_is_one_voice_whatever_name_it_is_shown_under(stored: Stored
         with pytest.raises(AlreadyResolved, match="already decided"):
             stored.resolve(seen, by=same)
     assert stored.resolve(seen, by=person("u-19", "Eli")).delivery is not None
+
+
+def test_a_name_that_is_the_id_of_who_decided_is_no_second_person(stored: Stored) -> None:
+    seen = stored.gated(approval=Approval(quorum=2))
+    stored.resolve(seen, by=person("u-17", "Dana"))
+    with pytest.raises(AlreadyResolved, match="already decided"):
+        stored.resolve(seen, by="U\u201017")
+    with pytest.raises(NotAllowed, match="'u-l7' looks like 'u-17'"):
+        stored.resolve(seen, by="u-l7")
+    # Ids that somebody vouches for are not read by eye.
+    assert stored.resolve(seen, by=person("u-l7", "Eli")).delivery is not None
+
+
+def test_who_is_vouched_for_may_be_renamed_to_what_looks_alike(stored: Stored) -> None:
+    seen = stored.gated(approval=Approval(quorum=2))
+    stored.resolve(seen, by=person("u-17", "bill"))
+    with pytest.raises(NotAllowed, match="'biII' looks like 'bill'"):
+        stored.resolve(seen, by=person("u-18", "biII"))
+    stored.resolve(seen, Verdict.withdraw, by=person("u-17", "biII"))
+    assert stored.requirement(seen.tool_call_id or "").proposals == []
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [("o'brien", "O\u2019Brien"), ("ann-lee", "Ann\u2013Lee"), ("\u0130lker", "ilker")],
+)
+def test_no_keyboard_makes_a_second_person(stored: Stored, name: str, same: str) -> None:
+    seen = asked_by(stored, name, Approval(quorum=2, excluded=Requester))
+    with pytest.raises(NotAllowed, match="is excluded"):
+        stored.resolve(seen, by=same)
+    seen = stored.gated(approval=Approval(quorum=2, candidates=(name, "bob")))
+    stored.resolve(seen, by=same)
+    with pytest.raises(AlreadyResolved, match="already decided"):
+        stored.resolve(seen, by=name)
+    (row,) = log(stored, seen.id)
+    assert row.actor == same
+
+
+@pytest.mark.parametrize(
+    ("name", "spoof"),
+    [
+        ("bill", "biII"),
+        ("user0", "userO"),
+        ("admin", "adrnin"),
+        ("\u0639\u0644\u06cc", "\u0639\u0644\u064a"),
+    ],
+)
+def test_what_looks_like_a_name_that_counts_here_is_refused(
+    stored: Stored, name: str, spoof: str
+) -> None:
+    words = re.escape(f"{spoof!a} looks like {name!r}")
+    voted = stored.gated(approval=Approval(quorum=2))
+    stored.resolve(voted, by=name)
+    for seen in (
+        voted,
+        stored.gated(approval=Approval(candidates=(name,))),
+        stored.gated(approval=Approval(excluded=(name,))),
+        asked_by(stored, name, Approval(excluded=Requester)),
+    ):
+        with pytest.raises(NotAllowed, match=words):
+            stored.resolve(seen, by=spoof)
+    # Where nobody is called so, it is a name like any other.
+    assert stored.resolve(stored.gated(), by=spoof).delivery is not None
+
+
+def test_nobody_passes_for_a_group(stored: Stored) -> None:
+    seen = stored.gated(approval=Approval(excluded=("group:finance",)))
+    with pytest.raises(NotAllowed, match="looks like 'group:finance'"):
+        stored.resolve(seen, by="group\ua789finance")
 
 
 def test_a_person_is_excluded_or_a_candidate_by_name_or_by_subject(stored: Stored) -> None:

@@ -135,7 +135,7 @@ def resolve(
     run, row, call = _lock(tx, submission.requirement_id, viewer.acting_as(submission.actor))
     # Who is only named claims to belong to the tenant of what they decide.
     actor = principal_of(submission.actor, row.tenant)
-    submission = replace(submission, draft=cleaned(submission.draft), actor=actor)
+    submission = replace(submission, draft=cleaned(row, submission.draft), actor=actor)
     if within is not None and not is_within(run, within):
         message = f"Requirement {row.id!r} belongs to run {row.run_id!r}, not to {within!r}."
         raise InvalidDecision(message)

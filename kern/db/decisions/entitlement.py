@@ -62,15 +62,20 @@ def _check_likeness(
 ) -> None:
     """Refuse a name that is drawn like one that counts here, or that was used here before."""
     entries = (*row.candidates, *row.excluded)
-    names = [name for name in entries if is_name(name)]
+    others = {KERN, *entries} - {REQUESTER}
     if REQUESTER in entries:
-        names.extend(requester)
-    others = (KERN, *names, *(decision.actor for decision in earlier))
+        others.update(requester)
+    for decision in earlier:
+        # Whoever is vouched for is the same under another name.
+        if (decision.issuer, decision.subject) != (principal.issuer, principal.subject):
+            others.add(decision.actor)
+            # By a name alone, somebody may pass for an id too.
+            others.update([decision.subject] if principal.is_local else [])
     alike = next(
         (
             (spelling, name)
             for spelling in (principal.name, principal.subject)
-            for name in others
+            for name in sorted(others)
             if looks_like(spelling, name)
         ),
         None,

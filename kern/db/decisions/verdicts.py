@@ -33,16 +33,46 @@ _FITTING: Mapping[RequirementKind, frozenset[Verdict]] = {
 }
 
 
-def cleaned(draft: DecisionDraft) -> DecisionDraft:
-    """Return a decision without characters that cannot be stored, so that its hash verifies."""
+def cleaned(row: RequirementRecord, draft: DecisionDraft) -> DecisionDraft:
+    """Return a decision without characters that cannot be stored, so that its hash verifies.
+
+    Where the tool takes an integer, `2.0` is `2`: who types either proposes the same.
+    """
     return draft.model_copy(
         update={
             "note": None if draft.note is None else clean_text(draft.note),
-            "edit": clean_json(draft.edit),
-            "values": clean_json(draft.values),
+            "edit": _with_integers(row, clean_json(draft.edit)),
+            "values": _with_integers(row, clean_json(draft.values)),
             "result": clean_json(draft.result),
         }
     )
+
+
+def _with_integers(
+    row: RequirementRecord, arguments: dict[str, JsonValue] | None
+) -> dict[str, JsonValue] | None:
+    if arguments is None:
+        return None
+    return {
+        name: int(value)
+        if isinstance(value, float) and value.is_integer() and _is_integer(row, name)
+        else value
+        for name, value in arguments.items()
+    }
+
+
+def _is_integer(row: RequirementRecord, name: str) -> bool:
+    properties = row.arguments_schema.get("properties")
+    schema = properties.get(name) if isinstance(properties, dict) else None
+    if not isinstance(schema, dict):
+        return False
+    variants = schema.get("anyOf", [schema])
+    types = [
+        variant.get("type")
+        for variant in (variants if isinstance(variants, list) else [])
+        if isinstance(variant, dict)
+    ]
+    return "integer" in types and "number" not in types
 
 
 def check_fit(row: RequirementRecord, draft: DecisionDraft) -> None:

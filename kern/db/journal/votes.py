@@ -13,7 +13,7 @@ from kern.db.journal.audit_chain import NewDecision
 from kern.requirements import Proposal
 from kern.values.canonical import canonical_json
 from kern.values.names import name_key
-from kern.values.principals import KERN, principal_of
+from kern.values.principals import KERN, LOCAL, principal_of
 from kern.values.states import Verdict
 
 # Verdicts that let something happen: they take as many people as the quorum says. What reports a
@@ -36,11 +36,16 @@ def vote_of(decisions: Sequence[DecisionRecord], person: _Vote) -> DecisionRecor
 def is_same_person(vote: _Vote, other: _Vote) -> bool:
     """Whether two decisions are one person's: by their name, or by who vouches for them.
 
-    Two people of one name count as one: it is better to ask for another than to let one pass for
-    two.
+    Two people of one name count as one, and so does a name that is the id of who is vouched for: it
+    is better to ask for another than to let one pass for two.
     """
     is_same_name = name_key(vote.actor) == name_key(other.actor)
-    return is_same_name or _identity(vote) == _identity(other)
+    return (
+        is_same_name
+        or _identity(vote) == _identity(other)
+        or _claims(vote, other)
+        or _claims(other, vote)
+    )
 
 
 def is_same_content(vote: _Vote, other: _Vote) -> bool:
@@ -101,6 +106,11 @@ def _latest(decisions: Sequence[DecisionRecord]) -> list[DecisionRecord]:
             latest = [vote for vote in latest if not is_same_person(vote, decision)]
             latest.append(decision)
     return latest
+
+
+def _claims(claim: _Vote, other: _Vote) -> bool:
+    """Whether a name that nobody has checked is the id of somebody else's decision."""
+    return _identity(claim)[0] == LOCAL and name_key(claim.actor) == name_key(_identity(other)[1])
 
 
 def _identity(vote: _Vote) -> tuple[str, str]:

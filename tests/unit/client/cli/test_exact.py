@@ -35,6 +35,36 @@ ALIKE = [
     ("a", "a\n"),
     ("\u200b", "\\u200b"),
     ("a", "a\ud800"),
+    ("Paypal", "\ua4d1aypal"),  # Lisu
+    ("dana", "\u146fana"),  # Canadian syllabics
+    ("pay", "pa\u2d4fy"),  # Tifinagh
+    ("ok", "\U0001042ck"),  # Deseret
+    ("com", "c\u0585m"),  # Armenian
+    ("av", "\u0430\u03bd"),  # Cyrillic and Greek
+    ("100", "1\u041e0"),
+    ("100", "1\u03bf0"),
+    ("0.5", "\u041e.5"),
+    ("A123BC", "\u0410123\u0412\u0421"),
+    ("100", "1\u0ce60"),  # a zero of Kannada
+    ("10", "\u0661\u06f0"),  # Arabic and Persian digits
+    ("mallory", "m\u0251llory"),
+    ("gina", "\u0261ina"),
+    ("list", "l\u0131st"),
+    ("pay", "\u1d18ay"),
+    ("1-2", "1\u22122"),
+    ("1-2", "1\u20112"),
+    ("ann-lee", "ann\u2010lee"),
+    ("a/b", "a\u2215b"),
+    ("a:b", "a\ua789b"),
+    ("1:2", "1\u05892"),  # punctuation of Armenian
+    ("a'b", "a\u02b9b"),
+    ("a b", "a\u1680b"),
+    ("pay", "pa\U0001d159y"),
+    ("pay", "pa\U0001bc9dy"),
+    ("ab", "a\U00016fe4b"),
+    ("pay", "pa\u05bfy"),  # a mark of Hebrew
+    ("100", "1\u033800"),
+    ("100", "1\u20dd00"),
 ]
 
 
@@ -59,6 +89,18 @@ def test_texts_that_look_alike_are_told_apart(plain: str, other: str) -> None:
         "Ελλάδα",
         "m² 5 €",
         "🎉",
+        "Don\u2019t pay “now” \u2013 wait — it\u2019s €5\xd73",
+        "kal\u0131c\u0131 değişiklik",
+        "отчёт.pdf",
+        "USB\u30ceート",
+        "Kernคือ",
+        "Д\u043eм5",
+        "\u0661\u0660\u0660",
+        "п\u2019ять пʼять",
+        "שלום עולם: 5",
+        "تم الدفع\u06d4",
+        "Ẹ́kọ́",
+        "a½ 3²",
     ],
 )
 def test_what_people_write_stays_as_it_is(text: str) -> None:

@@ -289,22 +289,47 @@ def test_a_step_that_happened_comes_to_what_it_would_have_returned(content: Json
 
 def test_what_cannot_be_stored_is_taken_out_before_it_is_hashed() -> None:
     dirty = "a\x00\ud800"
+    row = requirement()
     clean = cleaned(
+        row,
         draft(
             Verdict.approve,
             note=dirty,
             edit={"k": dirty},
             values={"v": [dirty]},
             result={dirty: dirty},
-        )
+        ),
     )
     texts = canonical_json([clean.note, clean.edit, clean.values, clean.result])
     texts.encode()
     assert "\\u0000" not in texts
     assert "\x00" not in texts
-    assert cleaned(clean) == clean
+    assert cleaned(row, clean) == clean
 
 
 def test_a_decision_without_a_note_stays_without_one() -> None:
     plain = draft(Verdict.approve, by="dana")
-    assert cleaned(plain) == plain
+    assert cleaned(requirement(), plain) == plain
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "kept"),
+    [
+        ({"type": "integer"}, 2.0, 2),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, 2.0, 2),
+        ({"type": "integer"}, 2.5, 2.5),
+        ({"type": "integer"}, True, True),
+        ({"type": "number"}, 2.0, 2.0),
+        ({"anyOf": [{"type": "integer"}, {"type": "number"}]}, 2.0, 2.0),
+        ({}, 2.0, 2.0),
+        (True, 2.0, 2.0),
+    ],
+)
+def test_an_integer_is_one_however_it_is_written(
+    schema: JsonValue, value: JsonValue, kept: JsonValue
+) -> None:
+    row = requirement(arguments_schema={"type": "object", "properties": {"n": schema}})
+    clean = cleaned(row, draft(Verdict.approve, edit={"n": value, "m": 2.0}, values={"n": value}))
+    assert canonical_json([clean.edit, clean.values]) == canonical_json(
+        [{"n": kept, "m": 2.0}, {"n": kept}]
+    )
