@@ -313,3 +313,15 @@ def test_a_token_is_made_shown_once_and_revoked(api: Api) -> None:
             assert dana.get("/v1/me").status_code == 401
         refused = root.post("/v1/tokens", json={"label": "x", "subject": "d", "roles": ["king"]})
         assert code_of(refused) == (422, "invalid_input")
+
+
+def test_an_administrator_has_the_tokens_of_their_tenant_alone(api: Api) -> None:
+    theirs = api.token("dana", tenant="acme")
+    with api.as_person("root", Role.administrator, tenant="other") as root:
+        assert theirs.token.id not in root.get("/v1/tokens").text
+        assert code_of(root.delete(f"/v1/tokens/{theirs.token.id}")) == (404, "not_found")
+        body = {"label": "mine", "subject": "d", "roles": ["viewer"]}
+        made = root.post("/v1/tokens", json=body).json()
+        assert made["token"]["principal"]["tenant"] == "other"
+    with api.client(theirs.secret) as dana:
+        assert dana.get("/v1/me").status_code == 200

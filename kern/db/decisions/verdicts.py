@@ -41,8 +41,8 @@ def cleaned(row: RequirementRecord, draft: DecisionDraft) -> DecisionDraft:
     return draft.model_copy(
         update={
             "note": None if draft.note is None else clean_text(draft.note),
-            "edit": _with_integers(row, clean_json(draft.edit)),
-            "values": _with_integers(row, clean_json(draft.values)),
+            "edit": _with_integers(row, draft.edit),
+            "values": _with_integers(row, draft.values),
             "result": clean_json(draft.result),
         }
     )
@@ -51,13 +51,14 @@ def cleaned(row: RequirementRecord, draft: DecisionDraft) -> DecisionDraft:
 def _with_integers(
     row: RequirementRecord, arguments: dict[str, JsonValue] | None
 ) -> dict[str, JsonValue] | None:
-    if arguments is None:
+    stored = clean_json(dict(arguments)) if arguments is not None else None
+    if not isinstance(stored, dict):
         return None
     return {
         name: int(value)
         if isinstance(value, float) and value.is_integer() and _is_integer(row, name)
         else value
-        for name, value in arguments.items()
+        for name, value in stored.items()
     }
 
 
