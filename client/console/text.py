@@ -6,6 +6,7 @@ misread stand out as elements of their own.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,9 @@ _LONGEST_LABEL = 28
 _ARROW = " \u203a "
 _SPELLING = Markup('<span class="inv">{}</span>')
 _ESCAPED = Markup('<span class="mono">{}</span>')
-# Lines may be broken before it: many in a row are one word otherwise.
+# Lines may be broken before it, and inside long words: no text widens a page.
 _BREAK = Markup("<wbr>")
+_LONG_WORD = re.compile(r"\S{20}(?=\S)")
 
 
 def plain_text(value: object) -> object:
@@ -110,6 +112,17 @@ def grouped(number: float) -> str:
 
 def _marked(text: str, keep: str) -> Markup:
     return Markup("").join(
-        piece.text if piece.spelling is None else _BREAK + _SPELLING.format(piece.spelling)
+        _breakable(piece.text)
+        if piece.spelling is None
+        else _BREAK + _SPELLING.format(piece.spelling)
         for piece in pieces(text, keep)
     )
+
+
+def _breakable(text: str) -> Markup:
+    parts: list[str] = []
+    start = 0
+    for word in _LONG_WORD.finditer(text):
+        parts.append(text[start : word.end()])
+        start = word.end()
+    return _BREAK.join([*parts, text[start:]])

@@ -30,12 +30,13 @@ _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
 _LATIN_1 = 0x100
 _CUT = "…[{} more characters]"
 _CUT_ITEMS = "…[{} more]"
+_LONGEST_NAME = 24
 # What no name says of a character that has none.
 _KINDS = {
     "Cc": "control character",
-    "Cs": "unpaired surrogate",
-    "Co": "private character",
-    "Cn": "unassigned character",
+    "Cs": "lone surrogate",
+    "Co": "private use",
+    "Cn": "unassigned",
 }
 
 
@@ -93,9 +94,15 @@ def pieces(text: str, keep: str = "") -> Iterator[Piece]:
 
 
 def character_name(char: str) -> str:
-    """Return a character's number and name, in ASCII, such as `U+200B zero width space`."""
+    """Return a character's number and name, in ASCII, such as `U+200B zero width space`.
+
+    Of a long name the last words are left out: the number alone says which character it is.
+    """
     name = unicodedata.name(char, _KINDS.get(unicodedata.category(char), "character"))
-    return f"U+{ord(char):04X} {name.lower()}"
+    words = [f"U+{ord(char):04X}", *name.lower().split(" ")]
+    while len(" ".join(words)) > _LONGEST_NAME:
+        words.pop()
+    return " ".join(words)
 
 
 def exact(value: "JsonValue") -> str:

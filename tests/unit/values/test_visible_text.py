@@ -165,7 +165,7 @@ def test_a_character_is_named_as_unicode_names_it() -> None:
         "U+200B zero width space",
         None,
         "U+001B control character",
-        "U+D800 unpaired surrogate",
+        "U+D800 lone surrogate",
     ]
 
 
