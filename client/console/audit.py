@@ -120,19 +120,19 @@ def audit_view(
         older_url: Where earlier entries are.
         problem: Why something was refused.
     """
-    chosen = filters or {}
+    selected = filters or {}
     return AuditView(
         rows=[_row(entry) for entry in entries],
         count=count,
         verification=verification,
         selects=list(selects),
-        query=chosen.get("q", ""),
-        since=_date(chosen.get("from")),
-        until=_date(chosen.get("to")),
+        query=selected.get("q", ""),
+        since=_date(selected.get("from")),
+        until=_date(selected.get("to")),
         export_from=export_from,
         export_to=export_to,
         older_url=older_url,
-        head=chosen.get("head", ""),
+        head=selected.get("head", ""),
         problem=problem,
     )
 

@@ -184,9 +184,11 @@ def _field(name: str, id: str, value: JsonValue, facts: Facts, schema: Schema | 
 def _schema_of(name: str, value: JsonValue, facts: Facts, schema: Schema | None) -> Schema:
     """Return the schema of an argument: the tool's, or that of its value, within the bounds."""
     properties = (schema or {}).get("properties")
-    declared = properties.get(name) if isinstance(properties, dict) else None
+    argument_schema_of_tool = properties.get(name) if isinstance(properties, dict) else None
     bounds = (facts.bounds or {}).get(name)
-    base: Mapping[str, JsonValue] = declared if isinstance(declared, dict) else _inferred(value)
+    base: Mapping[str, JsonValue] = (
+        argument_schema_of_tool if isinstance(argument_schema_of_tool, dict) else _inferred(value)
+    )
     definitions: Schema = {"$defs": schema["$defs"]} if schema and "$defs" in schema else {}
     return {**definitions, **base, **(bounds if isinstance(bounds, dict) else {})}
 

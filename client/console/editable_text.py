@@ -45,9 +45,9 @@ def _escape(char: str) -> str:
     return f"\\u{code:04x}" if code <= _LARGEST_SHORT else f"\\U{code:08x}"
 
 
-def _character(found: re.Match[str]) -> str:
-    code = found[1] or found[2]
+def _character(match: re.Match[str]) -> str:
+    code = match[1] or match[2]
     if code is None:
         return "\\"
     number = int(code, 16)
-    return chr(number) if number <= 0x10FFFF else found[0]  # noqa: PLR2004  the last of Unicode
+    return chr(number) if number <= 0x10FFFF else match[0]  # noqa: PLR2004  the last of Unicode

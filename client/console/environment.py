@@ -17,7 +17,7 @@ _FOLDER = Path(__file__).with_name("templates")
 @cache
 def environment() -> Environment:
     """Return the environment of all templates."""
-    made = Environment(
+    templates = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
@@ -26,7 +26,7 @@ def environment() -> Environment:
         finalize=text.plain_text,
         auto_reload=False,
     )
-    made.filters.update(
+    templates.filters.update(
         visible=text.visible,
         heading=text.heading,
         json=text.visible_json,
@@ -35,8 +35,8 @@ def environment() -> Environment:
         label=text.short_label,
         duration=times.length,
     )
-    made.globals.update(static=static_url, call=text.visible_call, at=_at, due=_due)
-    return made
+    templates.globals.update(static=static_url, call=text.visible_call, at=_at, due=_due)
+    return templates
 
 
 def render(template: str, **values: object) -> str:

@@ -34,7 +34,7 @@ _MINUTES = 16
 
 @dataclass(frozen=True)
 class Option:
-    """A value that can be chosen: what is posted, in ASCII, and what is shown."""
+    """A value that can be selected: what is posted, in ASCII, and what is shown."""
 
     value: str
     label: str
@@ -49,7 +49,7 @@ class FormField:
         id: Its id on the page.
         argument: The name of the value.
         value: What it is filled with: a text as the field shows it.
-        chosen: Of options, the values that are chosen.
+        selected: Of options, the values that are selected.
         hint: What the author says of the value.
         note: What the console says of it, such as its bounds.
         source: Where the agent found the value.
@@ -63,7 +63,7 @@ class FormField:
     control: Control
     required: bool
     value: str = ""
-    chosen: tuple[str, ...] = ()
+    selected: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     minimum: str | None = None
     maximum: str | None = None
@@ -137,7 +137,7 @@ def as_posted(field: FormField, posted: Posted, problem: str = "") -> FormField:
     if field.control == "password":
         return replace(field, problem=problem)
     if field.options or field.control == "yes_no":
-        return replace(field, chosen=texts, problem=problem)
+        return replace(field, selected=texts, problem=problem)
     return replace(field, value=texts[0] if texts else "", problem=problem)
 
 
@@ -196,9 +196,9 @@ def _filled(field: FormField, about: ValueSchema, value: JsonValue) -> FormField
         return field
     match about.kind:
         case "enums" if isinstance(value, list):
-            return replace(field, chosen=tuple(option_value(item) for item in value))
+            return replace(field, selected=tuple(option_value(item) for item in value))
         case "enum" | "boolean":
-            return replace(field, chosen=(option_value(value),))
+            return replace(field, selected=(option_value(value),))
         case "string" if isinstance(value, str):
             text = value[:_MINUTES] if field.control == "datetime-local" else to_field(value)
             return replace(field, value=text, has_escapes=needs_escapes(value))

@@ -19,7 +19,7 @@ _LEVELS = 20
 
 @dataclass(frozen=True)
 class ValueSchema:
-    """One value: its kind, its own schema without references, and whether it may be null."""
+    """One value: its kind, its rest schema without references, and whether it may be null."""
 
     kind: Kind
     schema: Schema
@@ -73,8 +73,8 @@ def _resolved(schema: Schema, root: Schema, levels: int) -> Schema:
         target = target.get(part.replace("~1", "/").replace("~0", "~"))
     if not _is_schema(target):
         return schema
-    own = {key: value for key, value in schema.items() if key != "$ref"}
-    return {**_resolved(target, root, levels - 1), **own}
+    rest = {key: value for key, value in schema.items() if key != "$ref"}
+    return {**_resolved(target, root, levels - 1), **rest}
 
 
 def _without_null(schema: Schema, root: Schema) -> tuple[Schema, bool]:
@@ -85,12 +85,12 @@ def _without_null(schema: Schema, root: Schema) -> tuple[Schema, bool]:
     branches = schema.get("anyOf")
     if not isinstance(branches, list):
         return schema, False
-    others = [item for item in branches if _is_schema(item) and item.get("type") != "null"]
-    is_nullable = len(others) < len(branches)
-    if len(others) != 1:
+    schemas = [item for item in branches if _is_schema(item) and item.get("type") != "null"]
+    is_nullable = len(schemas) < len(branches)
+    if len(schemas) != 1:
         return schema, is_nullable
-    own = {key: value for key, value in schema.items() if key != "anyOf"}
-    return {**_resolved(others[0], root, _LEVELS), **own}, is_nullable
+    added = {key: value for key, value in schema.items() if key != "anyOf"}
+    return {**_resolved(schemas[0], root, _LEVELS), **added}, is_nullable
 
 
 def _is_schema(value: JsonValue) -> TypeGuard[dict[str, JsonValue]]:

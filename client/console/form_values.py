@@ -30,7 +30,7 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _MINUTE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}")
 # Longer ones are refused by Python itself.
 _MOST_DIGITS = 400
-_NEEDED = "This value is needed."
+_VALUE_MISSING = "This value is needed."
 
 
 class _Missing:
@@ -76,7 +76,7 @@ def read_input(
     Args:
         fields: What is asked for.
         posted: The posted form; the names of values begin with `values.`.
-        sources: Where the agent found a value, for the controls.
+        sources: Where the agent text a value, for the controls.
     """
     items = list(fields)
     values: dict[str, JsonValue] = {}
@@ -110,7 +110,7 @@ def read_value(
     except _RefusedError as error:
         return _MISSING, str(error)
     if isinstance(value, _Missing):
-        return value, _NEEDED if control.required else ""
+        return value, _VALUE_MISSING if control.required else ""
     return value, _misfit(value, schema)
 
 
@@ -135,8 +135,8 @@ def _parsed(
     control: FormField, about: ValueSchema, texts: list[str], original: JsonValue
 ) -> JsonValue | _Missing:
     if about.kind == "enums":
-        chosen = [_option(text, about) for text in texts]
-        return chosen if chosen or original or control.required else _MISSING
+        selected = [_option(text, about) for text in texts]
+        return selected if selected or original or control.required else _MISSING
     text = texts[0] if texts else ""
     if not text.strip() and about.kind != "string":
         return _empty(about, original)
@@ -157,7 +157,7 @@ def _empty(about: ValueSchema, original: JsonValue) -> JsonValue | _Missing:
         return _MISSING
     if about.is_nullable:
         return None
-    raise _RefusedError(_NEEDED)
+    raise _RefusedError(_VALUE_MISSING)
 
 
 def _text(
@@ -241,9 +241,9 @@ def _sentence(error: "ValidationError", schema: Schema) -> str:
         "required": "Lacks a value that is needed",
         "type": f"Has to be {_kind(limit)}",
     }
-    found = texts.get(str(error.validator))
-    if found is not None:
-        return f"{found}{where}."
+    text = texts.get(str(error.validator))
+    if text is not None:
+        return f"{text}{where}."
     hint = schema.get("description")
     described = f": {hint.rstrip('.')}" if isinstance(hint, str) and hint else ""
     return f"Does not have the form that is expected{where}{described}."
@@ -258,6 +258,6 @@ def unchanged_text(control: FormField, posted: Posted, value: JsonValue) -> bool
     """Whether a control still holds what it was filled with."""
     texts = tuple(text.replace("\r\n", "\n") for text in posted.get(control.name, ()))
     if control.options or control.control == "yes_no":
-        return texts == control.chosen
+        return texts == control.selected
     before = json_text(value) if control.control == "json" else control.value
     return texts == (before,)

@@ -106,12 +106,12 @@ class Tab:
 
 @dataclass(frozen=True)
 class Select:
-    """A list of a filter: each option's value, its label, and which is chosen."""
+    """A list of a filter: each option's value, its label, and which is selected."""
 
     name: str
     label: str
     options: list[tuple[str, str]]
-    chosen: str = ""
+    selected: str = ""
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ def people_of(requirement: Requirement, viewer_name: str) -> list[PersonRow]:
     """Return who has approved, who can decide, and who is excluded."""
     approvers = [name for item in requirement.proposals for name in item.by]
     rows = [PersonRow(name, "approved", "yes") for name in dict.fromkeys(approvers)]
-    seen = {name_key(name) for name in approvers}
+    keys = {name_key(name) for name in approvers}
     for entry in requirement.candidates or (["anybody"] if not approvers else []):
         name = _name(entry, requirement)
-        if name_key(name) not in seen:
+        if name_key(name) not in keys:
             note = "you" if name_key(name) == name_key(viewer_name) else _note(entry)
             rows.append(PersonRow(name, note))
     for entry in requirement.excluded:

@@ -193,17 +193,28 @@ def requirement_view(
     )
     if not may_decide or requirement.status is not RequirementStatus.pending:
         return view
-    form = decision_form(
-        requirement,
-        facts,
-        url=url,
+    effect = Effect.once if call is None else call.effect
+    return replace(view, form=_form(view, viewer_name, (csrf, decision_id), effect, draft))
+
+
+def _form(
+    view: RequirementView,
+    person: str,
+    tokens: tuple[str, str],
+    effect: Effect,
+    draft: Draft | None,
+) -> DecisionForm:
+    csrf, decision_id = tokens
+    return decision_form(
+        view.requirement,
+        view.facts,
+        url=view.url,
         csrf=csrf,
         decision_id=decision_id,
-        person=viewer_name,
-        effect=Effect.once if call is None else call.effect,
+        person=person,
+        effect=effect,
         draft=draft,
     )
-    return replace(view, form=form)
 
 
 def requirement_url(requirement_id: str) -> str:

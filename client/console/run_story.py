@@ -1,4 +1,4 @@
-"""The story of a run: its turns, calls, decisions and steps, and everything inside it."""
+"""What has happened in a run: turns, calls, decisions and steps, and everything inside it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Scene:
-    """An entry of a story: a turn, a call, a decision, a step or a run inside."""
+    """An entry of it: a turn, a call, a decision, a step or a run inside."""
 
     title: str
     about: str = ""

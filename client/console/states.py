@@ -109,8 +109,8 @@ def call_of(requirement: Requirement, report: RunReport | None) -> ToolExecution
     for call in report.run.tools:
         if call.id == requirement.tool_call_id:
             return call
-    found = (call_of(requirement, child) for child in report.children.values())
-    return next((call for call in found if call is not None), None)
+    calls = (call_of(requirement, child) for child in report.children.values())
+    return next((call for call in calls if call is not None), None)
 
 
 def state_of(
@@ -126,15 +126,15 @@ def state_of(
     """
     match requirement.status:
         case RequirementStatus.pending if requirement.approvals:
-            return _made(
+            return _state(
                 "waiting_for_more", label="Waiting for you" if waits_for == "you" else None
             )
         case RequirementStatus.pending:
-            return _made("waiting", label=f"Waiting for {waits_for}")
+            return _state("waiting", label=f"Waiting for {waits_for}")
         case RequirementStatus.cancelled:
-            return _made("cancelled")
+            return _state("cancelled")
         case RequirementStatus.expired:
-            state = _made("expired", label=_EXPIRED[requirement.on_expiry])
+            state = _state("expired", label=_EXPIRED[requirement.on_expiry])
             runs = requirement.on_expiry is OnExpiry.approve
             return _executed(requirement, facts, call) if runs and call is not None else state
         case RequirementStatus.resolved:
@@ -145,8 +145,8 @@ def stages_of(requirement: Requirement, facts: Facts, state: State) -> list[Stag
     """Return the state line: what has been reached, what is next, and what would follow."""
     if requirement.kind is RequirementKind.unknown_outcome and state.name == "waiting":
         begun_at = None if requirement.attempt is None else requirement.attempt.begun_at
-        begun = [Stage("Begun", "done", begun_at)] if begun_at else []
-        return [*begun, Stage("Unknown since", "bad", requirement.created_at)]
+        start = [Stage("Begun", "done", begun_at)] if begun_at else []
+        return [*start, Stage("Unknown since", "bad", requirement.created_at)]
     stages = [Stage("Asked", "done", requirement.created_at)]
     resolution = requirement.resolution
     if requirement.status is RequirementStatus.pending:
@@ -203,26 +203,26 @@ def _resolved(requirement: Requirement, facts: Facts, call: ToolExecution | None
     resolution = requirement.resolution
     verdict = None if resolution is None else resolution.verdict
     if verdict is Verdict.withdraw:
-        return _made("withdrawn")
+        return _state("withdrawn")
     if verdict in _REFUSALS:
-        return _made("rejected", label=_refusal(requirement, verdict))
+        return _state("rejected", label=_refusal(requirement, verdict))
     return _executed(requirement, facts, call)
 
 
 def _executed(requirement: Requirement, facts: Facts, call: ToolExecution | None) -> State:
     if requirement.not_executed is not None:
-        return _made("not_executed", result=requirement.not_executed)
+        return _state("not_executed", result=requirement.not_executed)
     if call is None:
         is_delivered = facts.delivered_at is not None
-        return _made("recorded" if is_delivered else "undelivered")
+        return _state("recorded" if is_delivered else "undelivered")
     match call.status:
         case ToolCallStatus.waiting:
             name: StateName = "undelivered" if facts.delivered_at is None else "delivered"
-            return _made(name, since=facts.delivered_at, can_withdraw=True)
+            return _state(name, since=facts.delivered_at, can_withdraw=True)
         case ToolCallStatus.running:
-            return _made("executing", since=call.started_at, attempt=call.attempts)
+            return _state("executing", since=call.started_at, attempt=call.attempts)
         case ToolCallStatus.unknown:
-            return _made("unknown", since=call.started_at, attempt=call.attempts)
+            return _state("unknown", since=call.started_at, attempt=call.attempts)
         case ToolCallStatus.done:
             return _ended(call)
 
@@ -230,13 +230,13 @@ def _executed(requirement: Requirement, facts: Facts, call: ToolExecution | None
 def _ended(call: ToolExecution) -> State:
     match call.outcome:
         case ToolOutcome.error:
-            return _made("error", since=call.finished_at, result=call.result)
+            return _state("error", since=call.finished_at, result=call.result)
         case ToolOutcome.cancelled:
-            return _made("cancelled", since=call.finished_at)
+            return _state("cancelled", since=call.finished_at)
         case ToolOutcome.rejected:
-            return _made("rejected", label="Rejected", since=call.finished_at)
+            return _state("rejected", label="Rejected", since=call.finished_at)
         case _:
-            return _made("done", since=call.finished_at, result=call.result)
+            return _state("done", since=call.finished_at, result=call.result)
 
 
 def _refusal(requirement: Requirement, verdict: Verdict | None) -> str:
@@ -250,7 +250,7 @@ def _approvers(requirement: Requirement) -> list[str]:
     return [] if leading is None else leading.by
 
 
-def _made(
+def _state(
     name: StateName,
     *,
     label: str | None = None,

@@ -8,11 +8,11 @@ from pathlib import Path
 _FOLDER = Path(__file__).with_name("static")
 # Where the server has to serve them.
 PREFIX = "/desk/static/"
-_OWN = "Apache-2.0"
+_KERN = "Apache-2.0"
 # What is served, its content type, and its licence. htmx's text is in `htmx.LICENSE.txt`.
 _FILES = {
-    "style.css": ("text/css; charset=utf-8", _OWN),
-    "desk.js": ("text/javascript; charset=utf-8", _OWN),
+    "style.css": ("text/css; charset=utf-8", _KERN),
+    "desk.js": ("text/javascript; charset=utf-8", _KERN),
     "htmx.min.js": ("text/javascript; charset=utf-8", "0BSD"),
 }
 _DIGEST_LENGTH = 16

@@ -38,13 +38,13 @@ class StuckCard:
 
     Attributes:
         note: What is behind the heading.
-        is_waiting: Whether it continues on its own: it is waiting, not stuck.
+        continues: Whether it continues on its own: it is waiting, not stuck.
     """
 
     title: str
     items: list[StuckItem]
     note: str = ""
-    is_waiting: bool = False
+    continues: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class StuckView:
     @property
     def count(self) -> int:
         """How many things are stuck; what waits is none of them."""
-        return sum(len(card.items) for card in self.cards if not card.is_waiting)
+        return sum(len(card.items) for card in self.cards if not card.continues)
 
 
 def stuck_view(

@@ -77,15 +77,15 @@ def row_call(name: str, arguments: "Mapping[str, JsonValue]", limit: int) -> tup
 
     Arguments are left out whole: none of them is cut.
     """
-    kept: dict[str, JsonValue] = {}
+    fitting: dict[str, JsonValue] = {}
     for key, value in arguments.items():
-        if len(call_text(name, {**kept, key: value})) > limit:
+        if len(call_text(name, {**fitting, key: value})) > limit:
             break
-        kept[key] = value
-    missing = len(arguments) - len(kept)
+        fitting[key] = value
+    missing = len(arguments) - len(fitting)
     if not missing:
-        return call_text(name, kept), 0
-    inner = "".join(f"{spelled(key)}={exact(value)}, " for key, value in kept.items())
+        return call_text(name, fitting), 0
+    inner = "".join(f"{spelled(key)}={exact(value)}, " for key, value in fitting.items())
     return f"{spelled(name)}({inner}+{missing} more)", missing
 
 

@@ -154,7 +154,7 @@ def runs(text: str) -> list[RunOutput]:
     return [base.model_copy(update=change) for change in changes]
 
 
-def sessions(text: str, *, chosen: bool = True) -> str:
+def sessions(text: str, *, selected: bool = True) -> str:
     """Return the page of sessions."""
     listed = [
         Session(
@@ -176,7 +176,7 @@ def sessions(text: str, *, chosen: bool = True) -> str:
         files={"r1": [FileReference(id="f", name=text, media_type="text/plain", size=3)]},
     )
     view = sessions_view(
-        listed, session_view(one, run_report(text)) if chosen else None, query=text, next_url="?a"
+        listed, session_view(one, run_report(text)) if selected else None, query=text, next_url="?a"
     )
     return pages.sessions_page(FRAME, view)
 
@@ -189,7 +189,7 @@ def stuck_page(text: str, *, empty: bool = False) -> str:
         "Waiting, not stuck",
         [stuck.StuckItem("2 runs wait for the model provider", text, since=ago(6))],
         "continues on its own",
-        is_waiting=True,
+        continues=True,
     )
     cards = [
         stuck.missing_workers(missing, [ParkedRuns(component_id="ops", count=3, oldest=ago(9))]),
@@ -311,7 +311,7 @@ PLACES: dict[str, Callable[[str], str]] = {
     "runs-empty": lambda text: pages.runs_page(FRAME, runs_view([], query=text)),
     "run": lambda text: pages.run_page(FRAME, run_view(run_report(text))),
     "run-steps": lambda text: pages.run_page(FRAME, run_view(pipeline_report(text))),
-    "sessions": lambda text: sessions(text, chosen=False),
+    "sessions": lambda text: sessions(text, selected=False),
     "session": sessions,
     "stuck": stuck_page,
     "stuck-empty": lambda text: stuck_page(text, empty=True),

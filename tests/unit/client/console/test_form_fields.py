@@ -54,9 +54,9 @@ def test_bounds_are_said_and_patterns_are_not() -> None:
 
 
 def test_nothing_is_chosen_without_a_default() -> None:
-    assert control({"type": "boolean"}).chosen == ()
-    assert control({"type": "boolean"}, value=False).chosen == ("false",)
-    assert control({"enum": ["a", "b"]}).chosen == ()
+    assert control({"type": "boolean"}).selected == ()
+    assert control({"type": "boolean"}, value=False).selected == ("false",)
+    assert control({"enum": ["a", "b"]}).selected == ()
 
 
 def test_a_moment_that_the_native_control_would_change_is_text() -> None:
@@ -76,8 +76,8 @@ def test_what_was_typed_is_kept() -> None:
     assert (
         as_posted(control({"type": "number"}), {"values.x": ["1.000,5"]}, "no").value == "1.000,5"
     )
-    chosen = as_posted(control({"enum": ["a", "b"]}, "a"), {"values.x": ['"b"']})
-    assert chosen.chosen == ('"b"',)
+    selected = as_posted(control({"enum": ["a", "b"]}, "a"), {"values.x": ['"b"']})
+    assert selected.selected == ('"b"',)
 
 
 @given(st.text())

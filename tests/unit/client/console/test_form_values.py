@@ -171,7 +171,9 @@ def test_a_form_that_nobody_touched_changes_nothing(
     schema, value = case
     item = field(schema, default=value)
     (control,) = input_fields([item])
-    posted = {"values.x": list(control.chosen) if control.control == "yes_no" else [control.value]}
+    posted = {
+        "values.x": list(control.selected) if control.control == "yes_no" else [control.value]
+    }
     assert unchanged_text(control, posted, value)
     read_back = read(item, *posted["values.x"])
     if not isinstance(value, str) or value.strip():

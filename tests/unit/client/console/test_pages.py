@@ -12,6 +12,7 @@ from kern.client.console.frame import Theme
 from kern.client.console.static_files import static_url
 from kern.values.visible_text import misleading
 from tests.support import console_samples as samples
+from tests.support.console_places import place_pages
 
 # Characters of every kind that is spelled out, beside what pages are made of.
 TEXTS = st.text(
@@ -57,6 +58,10 @@ def hidden(text: str) -> set[str]:
 OWN = {"\u2026"}
 
 
+def all_pages(text: str) -> dict[str, str]:
+    return {**samples.sample_pages(text), **place_pages(text)}
+
+
 def check(text: str) -> Page:
     text.encode()
     page = Page(text)
@@ -65,32 +70,31 @@ def check(text: str) -> Page:
     return page
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(TEXTS)
 def test_no_page_holds_a_character_that_should_have_been_spelled_out(text: str) -> None:
     ordinary = ELEMENTS
-    for name, html in samples.sample_pages(text).items():
+    for name, html in all_pages(text).items():
         page = check(html)
         # A text never becomes an element of its own.
         assert {tag for tag, _ in page.elements} <= ordinary[name] | {"wbr", "span"}, name
 
 
 def test_the_worst_texts_stay_texts() -> None:
-    for html in samples.sample_pages(samples.HOSTILE).values():
+    for html in all_pages(samples.HOSTILE).values():
         page = check(html)
         assert [tag for tag, _ in page.elements].count("script") == 2
         assert "img" not in {tag for tag, _ in page.elements}
         assert "49" not in "".join(page.texts).split()
 
 
-ELEMENTS = {
-    name: {tag for tag, _ in Page(html).elements} for name, html in samples.sample_pages().items()
-}
+PAGES = all_pages("Which one?")
+ELEMENTS = {name: {tag for tag, _ in Page(html).elements} for name, html in PAGES.items()}
 
 
 @pytest.mark.parametrize("name", ELEMENTS)
 def test_every_form_works_without_the_script(name: str) -> None:
-    page = Page(samples.sample_pages()[name])
+    page = Page(PAGES[name])
     for tag, attributes in page.elements:
         if tag == "form" and attributes.get("method") != "dialog":
             assert (attributes.get("action") or "").startswith("/desk/")
@@ -103,7 +107,7 @@ def test_every_form_works_without_the_script(name: str) -> None:
 
 @pytest.mark.parametrize("name", ELEMENTS)
 def test_every_page_has_one_heading_and_no_inline_code(name: str) -> None:
-    page = Page(samples.sample_pages()[name])
+    page = Page(PAGES[name])
     assert [tag for tag, _ in page.elements].count("h1") == 1
     assert not [tag for tag, _ in page.elements if tag == "style"]
     scripts = [attributes.get("src") for tag, attributes in page.elements if tag == "script"]
