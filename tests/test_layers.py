@@ -21,6 +21,10 @@ FORBIDDEN = {
         "kern.client.cli.delays",
         "kern.db.engine.store",
     ),
+    "The console renders what it is handed, and reads nothing": (
+        "kern.client.console.frame",
+        "kern.client.service.runs",
+    ),
     "Of kern, workflows see four contracts only": ("kern.workflows.gate", "kern.run"),
     "Workflows reach no database, network or log, by whatever way": (
         "kern.workflows.gate",

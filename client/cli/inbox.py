@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from kern.client.cli.access import perform
-from kern.client.cli.exact import plain
 from kern.client.cli.printing import (
     count,
     say,
@@ -21,6 +20,7 @@ from kern.contracts.viewer import present_operator
 from kern.requirements import Proposal, Requirement
 from kern.run import RunOutput
 from kern.values.states import RequirementKind, RunStatus, Verdict
+from kern.values.visible_text import plain
 
 # As much of a digest as people compare, and as `--digest` takes at least.
 DIGEST_LENGTH = 8

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
-from kern.client.cli.exact import call_text, exact
 from kern.values.invisible import is_invisible
+from kern.values.visible_text import call_text, exact
 
 if TYPE_CHECKING:
     from pydantic import JsonValue

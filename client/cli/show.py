@@ -7,7 +7,6 @@ from pydantic import JsonValue
 from kern.client.cli import durations
 from kern.client.cli.access import perform
 from kern.client.cli.awaited import awaited_text
-from kern.client.cli.exact import plain
 from kern.client.cli.inbox import (
     attempt_lines,
     earlier_lines,
@@ -38,6 +37,7 @@ from kern.contracts.viewer import present_operator
 from kern.requirements import Principal, PrincipalKind, Requirement
 from kern.run import Message, RunOutput, ToolExecution
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
+from kern.values.visible_text import plain
 
 _COLOURS = {
     RunStatus.completed: "green",

@@ -1,9 +1,9 @@
 """Spells values so that whoever reads them reads exactly what runs, character by character.
 
-A terminal shows many different texts alike: it leaves characters out, joins them, draws blanks of
-many kinds, and draws letters of one script like those of another. So values are shown as JSON in
-which every character that could be misread is spelled out. A text that contains such a spelling
-itself looks different: JSON doubles its backslash.
+A terminal and a browser show many different texts alike: they leave characters out, join them, draw
+blanks of many kinds, and draw letters of one script like those of another. So values are shown as
+JSON in which every character that could be misread is spelled out. A text that contains such a
+spelling itself looks different: JSON doubles its backslash.
 
 Sources: general categories and canonical forms by Python's `unicodedata`; mixed scripts after
 https://www.unicode.org/reports/tr39/#Mixed_Script_Detection.
@@ -11,7 +11,8 @@ https://www.unicode.org/reports/tr39/#Mixed_Script_Detection.
 
 import json
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -26,18 +27,79 @@ _QUOTES = 2
 _LATIN_1 = 0x100
 _CUT = "…[{} more characters]"
 _CUT_ITEMS = "…[{} more]"
+_LONGEST_NAME = 24
+# What no name says of a character that has none.
+_KINDS = {
+    "Cc": "control character",
+    "Cs": "lone surrogate",
+    "Co": "private use",
+    "Cn": "unassigned",
+}
 
 
-def spelled(text: str) -> str:
-    """Return a text in which every character that could be misread is spelled out."""
+@dataclass(frozen=True)
+class Piece:
+    """A part of a text: some characters that read as what they are, or one that does not.
+
+    Attributes:
+        text: The characters themselves.
+        spelling: Of a character that could be misread, what to show in its place, such as `U+200B
+            zero width space`; None for all others.
+    """
+
+    text: str
+    spelling: str | None = None
+
+
+def misleading(text: str) -> frozenset[int]:
+    """Return the positions of the characters of a text that could be misread."""
     if text.isascii() and text.isprintable():
-        return text
+        return frozenset()
     is_composed = unicodedata.is_normalized("NFC", text)
-    misread_ones = misread(text)
+    foreign = misread(text)
+    return frozenset(
+        index
+        for index, char in enumerate(text)
+        if index in foreign or _misleads(char, is_composed=is_composed)
+    )
+
+
+def spelled(text: str, keep: str = "") -> str:
+    """Return a text in which every character that could be misread is spelled out.
+
+    Those in `keep` stay: where lines are drawn as lines, their ends can be seen.
+    """
+    positions = misleading(text)
     return "".join(
-        _escape(char) if index in misread_ones or _misleads(char, is_composed=is_composed) else char
+        _escape(char) if index in positions and char not in keep else char
         for index, char in enumerate(text)
     )
+
+
+def pieces(text: str, keep: str = "") -> Iterator[Piece]:
+    """Yield a text in parts, with a name for each character that could be misread."""
+    start = 0
+    for index in sorted(misleading(text)):
+        if text[index] in keep:
+            continue
+        if start < index:
+            yield Piece(text[start:index])
+        yield Piece(text[index], character_name(text[index]))
+        start = index + 1
+    if start < len(text):
+        yield Piece(text[start:])
+
+
+def character_name(char: str) -> str:
+    """Return a character's number and name, in ASCII, such as `U+200B zero width space`.
+
+    Of a long name the last words are left out: the number alone says which character it is.
+    """
+    name = unicodedata.name(char, _KINDS.get(unicodedata.category(char), "character"))
+    words = [f"U+{ord(char):04X}", *name.lower().split(" ")]
+    while len(" ".join(words)) > _LONGEST_NAME:
+        words.pop()
+    return " ".join(words)
 
 
 def exact(value: "JsonValue") -> str:

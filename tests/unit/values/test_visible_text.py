@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from kern.client.cli.exact import call_text, exact, plain, shortened, spelled
+from kern.values.visible_text import (
+    call_text,
+    exact,
+    misleading,
+    pieces,
+    plain,
+    shortened,
+    spelled,
+)
 
 ALIKE = [
     ("acct-1", "acct-\u200b1"),
@@ -181,3 +189,28 @@ def test_a_long_text_in_one_argument_hides_no_other() -> None:
     text = call_text("transfer", arguments, limit=40)
     assert text.endswith('amount=1000000.0, to="mal")')
     assert json.dumps("mal") in call_text("transfer", arguments)
+
+
+@given(st.text())
+def test_pieces_lose_no_character_and_name_those_that_mislead(text: str) -> None:
+    parts = list(pieces(text))
+    assert "".join(part.text for part in parts) == text
+    names = [part.spelling for part in parts if part.spelling is not None]
+    assert len(names) == len(misleading(text))
+    assert all(name.isascii() and name.startswith("U+") for name in names)
+
+
+def test_a_character_is_named_as_unicode_names_it() -> None:
+    parts = list(pieces("RMA\u200b-1\x1b\ud800"))
+    assert [part.spelling for part in parts] == [
+        None,
+        "U+200B zero width space",
+        None,
+        "U+001B control character",
+        "U+D800 lone surrogate",
+    ]
+
+
+def test_ends_of_lines_are_kept_where_lines_are_drawn() -> None:
+    assert spelled("a\nb\u200b", keep="\n") == "a\nb\\u200b"
+    assert [part.text for part in pieces("a\nb", keep="\n")] == ["a\nb"]

@@ -1,0 +1,50 @@
+"""The pages that stand before and beside all others: sign-in, and what could not be shown."""
+
+from dataclasses import dataclass
+
+from kern.client.console.problems import Problem
+
+_DESK = "/desk/"
+_INBOX = "/desk/inbox"
+
+
+@dataclass(frozen=True)
+class SignInView:
+    """What the page of the sign-in shows.
+
+    Attributes:
+        sso_url: Where single sign-on begins; None without a provider.
+        next_url: Where the visitor is going, a path of the console.
+        has_token: Whether a personal token is taken.
+        csrf: The token of the visitor's form.
+    """
+
+    sso_url: str | None
+    next_url: str = _INBOX
+    has_token: bool = True
+    csrf: str = ""
+    problem: Problem | None = None
+
+    @property
+    def destination(self) -> str:
+        """Where the visitor is going, in words."""
+        place = self.next_url.removeprefix(_DESK).split("/")[0].split("?")[0]
+        words = {
+            "requirements": "a decision",
+            "runs": "a run",
+            "sessions": "a session",
+            "stuck": "the stuck board",
+            "audit": "the decision log",
+        }
+        return words.get(place, "")
+
+
+def local_path(path: str | None) -> str:
+    """Return a path of the console to continue at; the inbox for anything else.
+
+    Nothing that a browser could read as another site is taken.
+    """
+    if path is None or not path.startswith(_DESK):
+        return _INBOX
+    is_plain = path.isascii() and path.isprintable() and "\\" not in path and "//" not in path
+    return path if is_plain else _INBOX

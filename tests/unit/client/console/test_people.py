@@ -1,0 +1,37 @@
+"""Who can decide, who has, and who may not."""
+
+import pytest
+
+from kern.client.console.people import PersonRow, people_of, waiting_for
+from tests.support.console_samples import dangerous, requirement
+
+
+def test_everybody_has_a_row_once() -> None:
+    item, _ = dangerous()
+    item = item.model_copy(update={"candidates": ["sam okafor", *item.candidates]})
+    assert people_of(item, "dana whitfield") == [
+        PersonRow("Sam Okafor", "approved", "yes"),
+        PersonRow("Dana Whitfield", "you"),
+        PersonRow("Ravi Pillai"),
+        PersonRow("Anyone in finance-leads"),
+        PersonRow("Mia Lindqvist", "excluded: requester", "not"),
+    ]
+
+
+def test_without_candidates_anybody_can() -> None:
+    assert people_of(requirement(candidates=[], excluded=[]), "dana") == [PersonRow("Anybody")]
+
+
+@pytest.mark.parametrize(
+    ("candidates", "text"),
+    [
+        ([], "somebody"),
+        (["group:finance"], "finance"),
+        (["@requester"], "Mia Lindqvist"),
+        (["Ravi", "Ines", "group:leads"], "Ravi, Ines or leads"),
+    ],
+)
+def test_for_whom_it_waits(candidates: list[str], text: str) -> None:
+    item = requirement(candidates=candidates)
+    assert waiting_for(item, may_decide=False) == text
+    assert waiting_for(item, may_decide=True) == "you"
