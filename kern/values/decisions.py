@@ -33,7 +33,7 @@ class DecisionDraft(BaseModel):
     Types are strict: `"yes"` is no boolean here.
 
     Attributes:
-        note: Why, for people and, where the model hears it, for it; up to 8,000 characters.
+        note: Why, for people and for the model; up to 8,000 characters.
         digest: The beginning of the digest of the call that the person was shown, 8 characters or
             more: nothing else is decided.
     """
