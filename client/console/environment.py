@@ -35,7 +35,13 @@ def environment() -> Environment:
         label=text.short_label,
         duration=times.length,
     )
-    templates.globals.update(static=static_url, call=text.visible_call, at=_at, due=_due)
+    functions: dict[str, Any] = {
+        "static": static_url,
+        "call": text.visible_call,
+        "at": _at,
+        "due": _due,
+    }
+    templates.globals.update(functions)
     return templates
 
 

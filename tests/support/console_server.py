@@ -1,6 +1,6 @@
 """Serves pages of the console on loopback, under the headers that they have to work under."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -75,7 +75,7 @@ def _handler(site: ConsoleServer) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def serving(pages: Mapping[str, str]) -> Iterator[ConsoleServer]:
+def serving(pages: Mapping[str, str]) -> Generator[ConsoleServer]:
     """Serve pages by their paths."""
     site = ConsoleServer(pages)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(site))
