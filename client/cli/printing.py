@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
-from kern.client.cli.exact import call_text, exact
+from kern.values.exact import call_text, exact
 from kern.values.invisible import is_invisible
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from kern.client.cli.answers import field_value, json_or_text
-from kern.client.cli.exact import plain
 from kern.client.cli.inbox import DIGEST_LENGTH, print_whole, short_digest
 from kern.client.cli.printing import console, one_line, say, show_call, show_value, styled
 from kern.client.service.decision_checks import misfit
@@ -17,6 +16,7 @@ from kern.errors import InvalidDecision
 from kern.requirements import Requirement, UserInputField
 from kern.tools import Tool
 from kern.values.canonical import arguments_digest
+from kern.values.exact import plain
 from kern.values.states import RequirementKind
 
 

@@ -7,7 +7,6 @@ from pydantic import JsonValue
 from kern.client.cli import durations
 from kern.client.cli.access import perform
 from kern.client.cli.awaited import awaited_text
-from kern.client.cli.exact import plain
 from kern.client.cli.inbox import (
     attempt_lines,
     earlier_lines,
@@ -15,6 +14,7 @@ from kern.client.cli.inbox import (
     proposal_lines,
     question_of,
     short_digest,
+    title_of,
 )
 from kern.client.cli.printing import (
     count,
@@ -37,6 +37,7 @@ from kern.contracts.reports import Decision, LateResult, RunPolicy, RunReport
 from kern.contracts.viewer import present_operator
 from kern.requirements import Principal, PrincipalKind, Requirement
 from kern.run import Message, RunOutput, ToolExecution
+from kern.values.exact import plain
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
 _COLOURS = {
@@ -228,6 +229,8 @@ def _inside(report: RunReport) -> None:
 
 
 def _requirement(report: RunReport, item: Requirement) -> None:
+    if title_of(item):
+        say("         ", styled(title_of(item), "bold"), exact_blanks=True)
     say(
         styled(f"         asked  {show_time(item.created_at)}  {question_of(item)}", "dim"),
         exact_blanks=True,

@@ -56,6 +56,14 @@ class RequirementStatus(StrEnum):
     cancelled = "cancelled"
 
 
+class Risk(StrEnum):
+    """How much harm a wrong decision does, as the author of the call sees it."""
+
+    low = "low"
+    normal = "normal"
+    high = "high"
+
+
 class Verdict(StrEnum):
     """What was decided about a requirement.
 

@@ -28,6 +28,7 @@ from kern.db.engine.records import (
     ToolCallRecord,
     UnsealedRecord,
 )
+from kern.db.engine.requirement_tables import RequirementRow
 from kern.db.engine.seal_tables import SealHeadRow, SealRow, UnsealedRow
 from kern.db.engine.step_records import StepRecord
 from kern.db.engine.step_tables import ShapeRow, StepRow
@@ -39,7 +40,6 @@ from kern.db.engine.tables import (
     FileRow,
     MessageRow,
     OutboxRow,
-    RequirementRow,
     RunRow,
     SessionRow,
     ToolCallRow,

@@ -10,7 +10,8 @@ from sqlmodel.sql.expression import SelectOfScalar
 from kern.contracts.reports import Backlog, Decision, RequirementPage, RunPage
 from kern.contracts.viewer import Viewer
 from kern.db.engine.plain_rows import execute
-from kern.db.engine.tables import DecisionRow, OutboxRow, RequirementRow, RunRow
+from kern.db.engine.requirement_tables import RequirementRow
+from kern.db.engine.tables import DecisionRow, OutboxRow, RunRow
 from kern.db.engine.typed_tables import REQUIREMENTS, RUNS, SESSIONS
 from kern.db.journal.audit_chain import principal_of_row
 from kern.db.journal.installation import run_id_of

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from kern.client.cli.exact import call_text, exact, plain, shortened, spelled
+from kern.values.exact import call_text, exact, plain, shortened, spelled
 
 ALIKE = [
     ("acct-1", "acct-\u200b1"),
