@@ -63,6 +63,12 @@ class Requirement(BaseModel):
         path: Where it arose: the names of the runs from the root's on, and the tool's.
         digest: Freezes `arguments`: if they were changed other than by `edit`, the decision is
             refused when it is submitted.
+        current_arguments: The arguments as the latest edit that still counts has them; `arguments`
+            while there is none. What is shown of the call, such as `title`, has these values.
+        current_digest: The digest of `current_arguments`.
+        edited_by: Who made that edit.
+        shape: The same for requirements that look alike, whatever the values in them.
+        delivered_at: When Temporal heard of the decision that closed it; None until then.
         title: A line about it in the words of the call's author, with values of the call; None if
             the author gave none.
         risk: How much harm a wrong decision does, as the author sees it.
@@ -97,6 +103,9 @@ class Requirement(BaseModel):
     tool_name: str | None = None
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     digest: str = ""
+    current_arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    current_digest: str = ""
+    edited_by: str | None = None
     question: str | None = None
     title: str | None = None
     risk: Risk = Risk.normal
@@ -106,6 +115,7 @@ class Requirement(BaseModel):
     subject: str | None = None
     amount: str | None = None
     unit: str | None = None
+    shape: str = ""
     where_to_look: str | None = None
     attempt: UnknownAttempt | None = None
     fields: list[UserInputField] = Field(default_factory=list)
@@ -120,6 +130,7 @@ class Requirement(BaseModel):
     due_at: datetime | None = None
     on_expiry: OnExpiry = OnExpiry.reject
     resolution: Resolution | None = None
+    delivered_at: datetime | None = None
     earlier_calls: list[EarlierCall] = Field(default_factory=list)
     not_executed: str | None = None
 

@@ -11,6 +11,7 @@ from kern.values.states import RequirementKind, RunStatus
 from kern.workflow import HumanReview, Step
 from tests.support.agents import Ledger, scripted
 from tests.support.pipelines import exclaim, go_on, only, pipeline, upper
+from tests.support.waiting import wait_until
 
 
 def test_a_person_sees_the_title_and_edits_within_the_bounds(
@@ -49,6 +50,12 @@ def test_a_person_sees_the_title_and_edits_within_the_bounds(
 
     assert done.content == "Paid."
     assert ledger.lines == ["10\u200b42 12000.0 USD"]
+    (decided,) = done.requirements
+    assert (decided.title, decided.edited_by) == (
+        'Refund 12,000 USD for order "10\\u200b42"',
+        decided.resolution and decided.resolution.by,
+    )
+    wait_until(lambda: agent.get_run_output(paused.run_id).requirements[0].delivered_at is not None)
 
 
 def test_a_call_without_a_gate_is_shown_too_when_its_outcome_is_unknown(

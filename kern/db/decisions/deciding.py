@@ -29,7 +29,13 @@ from sqlmodel import Session
 
 from kern.contracts.messages import ExpiryOutcome
 from kern.contracts.viewer import OPERATOR, Viewer
-from kern.db.decisions import display_checks, entitlement, reminders, withdrawals
+from kern.db.decisions import (
+    current_version,
+    display_checks,
+    entitlement,
+    reminders,
+    withdrawals,
+)
 from kern.db.decisions.repetition import check_not_executing
 from kern.db.decisions.requirements import close
 from kern.db.decisions.verdicts import (
@@ -163,7 +169,7 @@ def resolve(
     is_closed = delivery is not None
     continues = is_closed and (resume_step(tx, call) or decision.verdict in _EXECUTING)
     lifecycle.update_status(tx, run, now, paused=False if continues else None)
-    audit_chain.append(tx, row, decision, earlier, now)
+    current_version.update(row, [*earlier, audit_chain.append(tx, row, decision, earlier, now)])
     return _accepted(tx, run, row, delivery)
 
 
@@ -201,7 +207,7 @@ def _withdraw(
     details: dict[str, JsonValue] = {"by": decision.actor, "reopened": is_reopened}
     record(tx, run, "requirement_withdrawn", now, requirement_id=row.id, **details)
     lifecycle.update_status(tx, run, now)
-    audit_chain.append(tx, row, decision, earlier, now)
+    current_version.update(row, [*earlier, audit_chain.append(tx, row, decision, earlier, now)])
     return _accepted(tx, run, row, None)
 
 

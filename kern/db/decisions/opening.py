@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from pydantic import JsonValue
 from sqlmodel import Session
 
 from kern.contracts.answers import Question
@@ -12,7 +13,7 @@ from kern.db.engine.typed_tables import REQUIREMENTS
 from kern.db.journal.events import record
 from kern.db.reading.run_outputs import effective_arguments
 from kern.db.reading.run_trees import path_of, root_of
-from kern.values.canonical import arguments_digest
+from kern.values.canonical import arguments_digest, digest
 from kern.values.ids import new_id
 from kern.values.states import RequirementKind
 
@@ -49,6 +50,7 @@ def open_requirement(
         question=question.question,
         presentation=presentation.model_dump(mode="json", exclude_defaults=True),
         risk=presentation.risk.value,
+        shape=_shape(run, call, question),
         **presentation.values_for(arguments)._asdict(),
         attempt=None if question.attempt is None else question.attempt.model_dump(mode="json"),
         fields=[item.model_dump(mode="json") for item in question.fields],
@@ -72,3 +74,11 @@ def open_requirement(
 
 def _later(now: datetime, after: timedelta | None) -> datetime | None:
     return None if after is None else now + after
+
+
+def _shape(run: MutableRun, call: ToolCallRecord, question: Question) -> str:
+    """Return what requirements that look alike have in common, whatever the values in them."""
+    names: list[JsonValue] = [*sorted(effective_arguments(call))]
+    title = question.presentation.title
+    path: list[JsonValue] = [*path_of(run), run.component_id]
+    return digest([path, call.name, question.kind.value, names, title])

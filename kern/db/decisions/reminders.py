@@ -34,6 +34,11 @@ def requirement_id_of(gate_id: str) -> str:
     return gate_id.partition(_ROUND)[0]
 
 
+def round_of(gate_id: str) -> int:
+    """Return how often that requirement had been opened again."""
+    return int(gate_id.partition(_ROUND)[2] or 0)
+
+
 def gate_of(row: RequirementRecord) -> Gate:
     """Return what the workflow needs of a requirement: its id, and when to look at it again."""
     moments = [

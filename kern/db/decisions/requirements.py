@@ -64,3 +64,4 @@ def close(
     """Store how a requirement was resolved or expired."""
     row.status, row.verdict = status.value, decision.verdict.value
     row.resolved_by, row.resolved_note, row.resolved_at = decision.actor, decision.note, now
+    row.delivered_at = None

@@ -192,6 +192,9 @@ class MutableRequirement(PlainRow):
     tool_name: str | None
     arguments: dict[str, JsonValue]
     digest: str
+    current_arguments: dict[str, JsonValue] | None
+    current_digest: str | None
+    edited_by: str | None
     arguments_schema: dict[str, JsonValue]
     question: str | None
     presentation: dict[str, JsonValue]
@@ -201,6 +204,7 @@ class MutableRequirement(PlainRow):
     subject: str | None
     amount: str | None
     unit: str | None
+    shape: str
     attempt: dict[str, JsonValue] | None
     fields: list[JsonValue]
     choices: list[str]
@@ -219,6 +223,7 @@ class MutableRequirement(PlainRow):
     resolved_by: str | None
     resolved_note: str | None
     resolved_at: datetime | None
+    delivered_at: datetime | None
     reopened: int
     not_executed: str | None
     created_at: datetime

@@ -27,13 +27,18 @@ class RequirementRow(KernRow, table=True):
 
     `presentation` is what the author of the call declared for it, with the templates of what is
     shown; `title`, `confirm_value`, `subject`, `amount` and `unit` are what it comes to with the
-    arguments.
+    arguments, as they were edited last by a decision that still counts. Those are
+    `current_arguments` with their `current_digest`, which `edited_by` proposed first; all three are
+    empty while nothing is edited. `shape` is the same for requirements that look alike.
+    `delivered_at` says when Temporal heard of the decision; what it says of a pending requirement
+    is about an earlier one.
     """
 
     __tablename__ = "kern_requirements"
     __table_args__ = (
         Index("kern_requirements_by_status", "status", "created_at"),
         Index("kern_requirements_of_tenant", "tenant", "status", "created_at", "id"),
+        Index("kern_requirements_of_shape", "tenant", "status", "shape", "created_at", "id"),
     )
 
     id: str = Field(primary_key=True)
@@ -49,6 +54,9 @@ class RequirementRow(KernRow, table=True):
     tool_name: str | None = None
     arguments: dict[str, JsonValue] = Field(sa_type=JsonText)
     digest: str
+    current_arguments: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
+    current_digest: str | None = None
+    edited_by: str | None = None
     arguments_schema: dict[str, JsonValue] = Field(sa_type=JsonText)
     question: str | None = Field(default=None, sa_type=Text)
     presentation: dict[str, JsonValue] = Field(default={}, sa_type=JsonText)
@@ -58,6 +66,7 @@ class RequirementRow(KernRow, table=True):
     subject: str | None = Field(default=None, sa_type=Text)
     amount: str | None = None
     unit: str | None = Field(default=None, sa_type=Text)
+    shape: str = ""
     attempt: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
     fields: list[JsonValue] = Field(sa_type=JsonText)
     choices: list[str] = Field(sa_type=JsonText)
@@ -76,6 +85,7 @@ class RequirementRow(KernRow, table=True):
     resolved_by: str | None = None
     resolved_note: str | None = Field(default=None, sa_type=Text)
     resolved_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    delivered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     reopened: int = 0
     not_executed: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime)

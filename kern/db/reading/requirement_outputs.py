@@ -99,6 +99,8 @@ def _requirement(
 ) -> Requirement:
     proposals = votes.proposals(row, decisions) if row.quorum > 1 else []
     presentation = Presentation.model_validate(row.presentation)
+    is_pending = row.status == RequirementStatus.pending.value
+    edited = row.current_arguments
     return Requirement(
         id=row.id,
         run_id=row.run_id,
@@ -112,6 +114,9 @@ def _requirement(
         tool_name=row.tool_name,
         arguments=dict(row.arguments),
         digest=row.digest,
+        current_arguments=dict(row.arguments if edited is None else edited),
+        current_digest=row.current_digest or row.digest,
+        edited_by=row.edited_by,
         question=row.question,
         title=row.title,
         risk=Risk(row.risk),
@@ -121,6 +126,7 @@ def _requirement(
         subject=row.subject,
         amount=row.amount,
         unit=row.unit,
+        shape=row.shape,
         where_to_look=presentation.where_to_look,
         attempt=_attempt_of(row, beat),
         fields=[UserInputField.model_validate(item) for item in row.fields],
@@ -137,6 +143,7 @@ def _requirement(
         on_expiry=OnExpiry(row.on_expiry),
         resolution=_resolution(row, decisions),
         earlier_calls=list(executed),
+        delivered_at=None if is_pending else row.delivered_at,
         not_executed=row.not_executed,
     )
 

@@ -390,6 +390,9 @@ def upgrade() -> None:
         sa.Column("tool_name", sa.String(), nullable=True),
         sa.Column("arguments", sa.Text(), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("current_arguments", sa.Text(), nullable=True),
+        sa.Column("current_digest", sa.String(), nullable=True),
+        sa.Column("edited_by", sa.String(), nullable=True),
         sa.Column("arguments_schema", sa.Text(), nullable=False),
         sa.Column("question", sa.Text(), nullable=True),
         sa.Column("presentation", sa.Text(), nullable=False),
@@ -399,6 +402,7 @@ def upgrade() -> None:
         sa.Column("subject", sa.Text(), nullable=True),
         sa.Column("amount", sa.String(), nullable=True),
         sa.Column("unit", sa.Text(), nullable=True),
+        sa.Column("shape", sa.String(), nullable=False),
         sa.Column("attempt", sa.Text(), nullable=True),
         sa.Column("fields", sa.Text(), nullable=False),
         sa.Column("choices", sa.Text(), nullable=False),
@@ -417,6 +421,7 @@ def upgrade() -> None:
         sa.Column("resolved_by", sa.String(), nullable=True),
         sa.Column("resolved_note", sa.Text(), nullable=True),
         sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reopened", sa.Integer(), nullable=False),
         sa.Column("not_executed", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -429,6 +434,11 @@ def upgrade() -> None:
     op.create_index("kern_requirements_by_root_run_id", "kern_requirements", ["root_run_id"])
     op.create_index("kern_requirements_by_run_id", "kern_requirements", ["run_id"])
     op.create_index("kern_requirements_by_status", "kern_requirements", ["status", "created_at"])
+    op.create_index(
+        "kern_requirements_of_shape",
+        "kern_requirements",
+        ["tenant", "status", "shape", "created_at", "id"],
+    )
     op.create_index(
         "kern_requirements_of_tenant",
         "kern_requirements",
