@@ -159,7 +159,7 @@ def resolve(
     entitlement.check_repetition(row, decision, earlier)
     delivery = None
     if _is_enough(row, decision, earlier):
-        close(row, RequirementStatus.resolved, decision, now)
+        close(tx, row, RequirementStatus.resolved, decision, now)
         _apply(tx, run, row, call, decision=decision, now=now, arguments=arguments)
         gate_id = reminders.gate_id_of(row)
         delivery = outbox.enqueue(tx, run, DeliveryKind.resolved, now, requirement_id=gate_id)
@@ -228,7 +228,7 @@ def expire(tx: Session, gate_id: str, now: datetime) -> ExpiryOutcome:
         return ExpiryOutcome(gate=reminders.gate_of(row))
     earlier = audit_chain.decisions_of(tx, row.id)
     decision = _decision_of_deadline(row, earlier)
-    close(row, RequirementStatus.expired, decision, now)
+    close(tx, row, RequirementStatus.expired, decision, now)
     _apply(tx, run, row, call, decision=decision, now=now)
     record(
         tx, run, "requirement_expired", now, requirement_id=row.id, verdict=decision.verdict.value

@@ -13,9 +13,10 @@ from kern.db.engine.typed_tables import REQUIREMENTS
 from kern.db.journal.events import record
 from kern.db.reading.run_outputs import effective_arguments
 from kern.db.reading.run_trees import path_of, root_of
+from kern.db.runs import people
 from kern.values.canonical import arguments_digest, digest
 from kern.values.ids import new_id
-from kern.values.states import RequirementKind
+from kern.values.states import RISK_RANKS, RequirementKind
 
 # Those whose decisions may change the arguments, or fill them in.
 _EDITABLE = frozenset(
@@ -50,6 +51,7 @@ def open_requirement(
         question=question.question,
         presentation=presentation.model_dump(mode="json", exclude_defaults=True),
         risk=presentation.risk.value,
+        risk_rank=RISK_RANKS[presentation.risk],
         shape=_shape(run, call, question),
         **presentation.values_for(arguments)._asdict(),
         attempt=None if question.attempt is None else question.attempt.model_dump(mode="json"),
@@ -68,6 +70,7 @@ def open_requirement(
         created_at=now,
     )
     add_row(tx, REQUIREMENTS, row)
+    people.add(tx, run, row, now)
     record(tx, run, "requirement_opened", now, requirement_id=row.id, tool=call.name, ask=row.kind)
     return row
 

@@ -12,6 +12,7 @@ from kern.contracts.messages import Gate
 from kern.db.engine.mutable_rows import MutableRequirement, MutableRun
 from kern.db.engine.records import RequirementRecord
 from kern.db.journal.events import record
+from kern.db.runs import people
 from kern.values.names import name_key
 
 # Each reminder adds events to the workflow's history, whose size is limited.
@@ -55,6 +56,7 @@ def look(tx: Session, run: MutableRun, row: MutableRequirement, now: datetime) -
             person for person in row.escalate_to or [] if name_key(person) not in candidate_keys
         ]
         row.candidates, row.escalate_at = [*row.candidates, *added], None
+        people.escalate(tx, run, row, added, now)
         record(tx, run, "requirement_escalated", now, requirement_id=row.id, to=list(added))
     if row.remind_at is not None and now >= row.remind_at:
         row.reminders += 1

@@ -200,6 +200,7 @@ class MutableRequirement(PlainRow):
     presentation: dict[str, JsonValue]
     title: str | None
     risk: str
+    risk_rank: int
     confirm_value: str | None
     subject: str | None
     amount: str | None

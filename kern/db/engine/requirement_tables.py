@@ -3,7 +3,7 @@
 # SQLModel takes the name of a table as a plain string, and SQLAlchemy declares another type for it.
 # pyright: reportAssignmentType=false
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pydantic import JsonValue
 from sqlalchemy import Index, Text
@@ -11,7 +11,10 @@ from sqlmodel import Field
 
 from kern.db.engine.base import KernRow
 from kern.db.engine.columns import JsonText, UtcDateTime
-from kern.values.states import RequirementStatus, Risk
+from kern.values.states import RISK_RANKS, RequirementStatus, Risk
+
+# Stands for no deadline, in an index: it comes after all others.
+NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class RequirementRow(KernRow, table=True):
@@ -38,6 +41,8 @@ class RequirementRow(KernRow, table=True):
     __table_args__ = (
         Index("kern_requirements_by_status", "status", "created_at"),
         Index("kern_requirements_of_tenant", "tenant", "status", "created_at", "id"),
+        Index("kern_requirements_by_due", "tenant", "status", "due_at", "id"),
+        Index("kern_requirements_by_risk", "tenant", "status", "risk_rank", "id"),
         Index("kern_requirements_of_shape", "tenant", "status", "shape", "created_at", "id"),
     )
 
@@ -62,6 +67,7 @@ class RequirementRow(KernRow, table=True):
     presentation: dict[str, JsonValue] = Field(default={}, sa_type=JsonText)
     title: str | None = Field(default=None, sa_type=Text)
     risk: str = Risk.normal.value
+    risk_rank: int = RISK_RANKS[Risk.normal]
     confirm_value: str | None = Field(default=None, sa_type=Text)
     subject: str | None = Field(default=None, sa_type=Text)
     amount: str | None = None
@@ -89,3 +95,37 @@ class RequirementRow(KernRow, table=True):
     reopened: int = 0
     not_executed: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class RequirementPersonRow(KernRow, table=True):
+    """Whom a requirement concerns: one row for each entry of its rules.
+
+    `kind` is `person`, `group`, `requester` (whoever asked for the run, by a name of theirs) or
+    `anybody`; `name` is the entry as it was declared, and `key` what a principal's names or groups
+    are compared with. `role` is `candidate`, `excluded` or `escalated`, from `from_at` on.
+
+    `tenant`, `status`, `due_at` (the end of all times without a deadline) and `risk_rank` are those
+    of the requirement, so that what waits for a person is found by an index in each order.
+    """
+
+    __tablename__ = "kern_requirement_people"
+    __table_args__ = (
+        Index("kern_people_by_id", "tenant", "status", "kind", "key", "requirement_id"),
+        Index("kern_people_by_due", "tenant", "status", "kind", "key", "due_at", "requirement_id"),
+        Index(
+            "kern_people_by_risk", "tenant", "status", "kind", "key", "risk_rank", "requirement_id"
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    requirement_id: str = Field(index=True)
+    run_id: str = Field(index=True)
+    tenant: str = ""
+    kind: str
+    name: str
+    key: str
+    role: str
+    from_at: datetime = Field(sa_type=UtcDateTime)
+    status: str = RequirementStatus.pending.value
+    due_at: datetime = Field(sa_type=UtcDateTime)
+    risk_rank: int

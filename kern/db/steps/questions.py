@@ -20,7 +20,7 @@ from kern.db.journal import outbox
 from kern.db.journal.events import record
 from kern.db.journal.outbox import DeliveryKind
 from kern.db.reading.run_outputs import effective_arguments
-from kern.db.runs import lifecycle
+from kern.db.runs import lifecycle, people
 from kern.db.runs.frames import StoredFrames, path_within
 from kern.db.runs.idempotency import new_key
 from kern.db.steps.decision_checks import is_as_decided, matches_shown_arguments, refuse, routes_of
@@ -153,6 +153,7 @@ def drop(frames: StoredFrames, frame: MutableStep) -> None:
     for call in hold_all(tx, TOOL_CALLS, _OPEN_CALLS, step_id=frame.id):
         for row in hold_pending(tx, call.id):
             row.status, row.resolved_at = RequirementStatus.cancelled.value, now
+            people.set_status(tx, row.id, RequirementStatus.cancelled)
             record(tx, run, "requirement_cancelled", now, requirement_id=row.id)
             # The workflow waits for a decision, and has to learn that there will be none.
             no_grace = timedelta(0)

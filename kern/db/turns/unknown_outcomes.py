@@ -108,7 +108,7 @@ def answer(
         given=result,
         principal=principal_of(KERN, question.tenant),
     )
-    close(question, RequirementStatus.resolved, decision, now)
+    close(tx, question, RequirementStatus.resolved, decision, now)
     record(
         tx,
         run,

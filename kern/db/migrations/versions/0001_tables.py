@@ -375,6 +375,14 @@ def upgrade() -> None:
     op.create_index("kern_tool_calls_by_idempotency_key", "kern_tool_calls", ["idempotency_key"])
     op.create_index("kern_tool_calls_by_run_id", "kern_tool_calls", ["run_id"])
     op.create_index("kern_tool_calls_by_step_id", "kern_tool_calls", ["step_id"])
+    _create_requirements()
+    op.bulk_insert(
+        sa.table("kern_seal_head", sa.column("name"), sa.column("seq"), sa.column("hash")),
+        [{"name": "seals", "seq": 0, "hash": "0" * 64}],
+    )
+
+
+def _create_requirements() -> None:
     op.create_table(
         "kern_requirements",
         sa.Column("id", sa.String(), nullable=False),
@@ -398,6 +406,7 @@ def upgrade() -> None:
         sa.Column("presentation", sa.Text(), nullable=False),
         sa.Column("title", sa.Text(), nullable=True),
         sa.Column("risk", sa.String(), nullable=False),
+        sa.Column("risk_rank", sa.Integer(), nullable=False),
         sa.Column("confirm_value", sa.Text(), nullable=True),
         sa.Column("subject", sa.Text(), nullable=True),
         sa.Column("amount", sa.String(), nullable=True),
@@ -431,6 +440,12 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name="kern_requirements_pkey"),
     )
+    op.create_index(
+        "kern_requirements_by_due", "kern_requirements", ["tenant", "status", "due_at", "id"]
+    )
+    op.create_index(
+        "kern_requirements_by_risk", "kern_requirements", ["tenant", "status", "risk_rank", "id"]
+    )
     op.create_index("kern_requirements_by_root_run_id", "kern_requirements", ["root_run_id"])
     op.create_index("kern_requirements_by_run_id", "kern_requirements", ["run_id"])
     op.create_index("kern_requirements_by_status", "kern_requirements", ["status", "created_at"])
@@ -446,14 +461,48 @@ def upgrade() -> None:
     )
     op.create_index("kern_requirements_by_tool_call_id", "kern_requirements", ["tool_call_id"])
 
-    op.bulk_insert(
-        sa.table("kern_seal_head", sa.column("name"), sa.column("seq"), sa.column("hash")),
-        [{"name": "seals", "seq": 0, "hash": "0" * 64}],
+    op.create_table(
+        "kern_requirement_people",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("requirement_id", sa.String(), nullable=False),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("from_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("risk_rank", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="kern_requirement_people_pkey"),
     )
+    op.create_index(
+        "kern_people_by_due",
+        "kern_requirement_people",
+        ["tenant", "status", "kind", "key", "due_at", "requirement_id"],
+    )
+    op.create_index(
+        "kern_people_by_id",
+        "kern_requirement_people",
+        ["tenant", "status", "kind", "key", "requirement_id"],
+    )
+    op.create_index(
+        "kern_people_by_risk",
+        "kern_requirement_people",
+        ["tenant", "status", "kind", "key", "risk_rank", "requirement_id"],
+    )
+    op.create_index(
+        "kern_requirement_people_by_requirement_id",
+        "kern_requirement_people",
+        ["requirement_id"],
+    )
+    op.create_index("kern_requirement_people_by_run_id", "kern_requirement_people", ["run_id"])
 
 
 def downgrade() -> None:
     """Take the change back."""
+    op.drop_table("kern_requirement_people")
     op.drop_table("kern_requirements")
     op.drop_table("kern_tool_calls")
     op.drop_table("kern_steps")
