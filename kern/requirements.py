@@ -3,26 +3,36 @@
 from datetime import datetime
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr
 
-from kern.errors import AlreadyResolved, InvalidDecision, InvalidInput
+from kern.errors import AlreadyResolved, InvalidDecision
 from kern.values.attempts import UnknownAttempt, UnknownReason
-from kern.values.canonical import arguments_digest, canonical_json, clean_json
+from kern.values.bounds import Bounds
+from kern.values.canonical import arguments_digest
 from kern.values.decisions import (
+    METHODS,
     DecisionDraft,
     EarlierCall,
     Proposal,
     Resolution,
     UserInputField,
     Vote,
-    first_problem,
+    new_draft,
     require_choices,
     require_dict,
 )
 from kern.values.principals import Principal
-from kern.values.states import OnExpiry, PrincipalKind, RequirementKind, RequirementStatus, Verdict
+from kern.values.states import (
+    OnExpiry,
+    PrincipalKind,
+    RequirementKind,
+    RequirementStatus,
+    Risk,
+    Verdict,
+)
 
 __all__ = [
+    "Bounds",
     "DecisionDraft",
     "OnExpiry",
     "Principal",
@@ -32,6 +42,7 @@ __all__ = [
     "RequirementKind",
     "RequirementStatus",
     "Resolution",
+    "Risk",
     "UnknownAttempt",
     "UnknownReason",
     "UserInputField",
@@ -52,6 +63,23 @@ class Requirement(BaseModel):
         path: Where it arose: the names of the runs from the root's on, and the tool's.
         digest: Freezes `arguments`: if they were changed other than by `edit`, the decision is
             refused when it is submitted.
+        current_arguments: The arguments as the latest edit that still counts has them; `arguments`
+            while there is none. What is shown of the call, such as `title`, has these values.
+        current_digest: The digest of `current_arguments`.
+        edited_by: Who made that edit.
+        shape: The same for requirements that look alike, whatever the values in them.
+        delivered_at: When Temporal heard of the decision that closed it; None until then.
+        title: A line about it in the words of the call's author, with values of the call; None if
+            the author gave none.
+        risk: How much harm a wrong decision does, as the author sees it.
+        consequence: What happens once it is approved, in the author's words.
+        confirm_value: What a surface has the person type before they approve; None for nothing.
+        bounds: How each argument may be edited; those that are not in it may not. None leaves all
+            of them free.
+        subject: What the call is about.
+        amount: How much it moves, in plain decimal digits.
+        unit: Of what.
+        where_to_look: Where to find out whether a call of unknown outcome happened.
         attempt: What is known of the attempt whose outcome is unknown.
         not_executed: Why the call was not executed although it was approved: its tool refuses the
             arguments by now, or its run ended before it began. None if it was, or may yet be.
@@ -75,7 +103,20 @@ class Requirement(BaseModel):
     tool_name: str | None = None
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     digest: str = ""
+    current_arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    current_digest: str = ""
+    edited_by: str | None = None
     question: str | None = None
+    title: str | None = None
+    risk: Risk = Risk.normal
+    consequence: str | None = None
+    confirm_value: str | None = None
+    bounds: dict[str, Bounds] | None = None
+    subject: str | None = None
+    amount: str | None = None
+    unit: str | None = None
+    shape: str = ""
+    where_to_look: str | None = None
     attempt: UnknownAttempt | None = None
     fields: list[UserInputField] = Field(default_factory=list)
     choices: list[str] = Field(default_factory=list)
@@ -89,6 +130,7 @@ class Requirement(BaseModel):
     due_at: datetime | None = None
     on_expiry: OnExpiry = OnExpiry.reject
     resolution: Resolution | None = None
+    delivered_at: datetime | None = None
     earlier_calls: list[EarlierCall] = Field(default_factory=list)
     not_executed: str | None = None
 
@@ -302,7 +344,7 @@ class Requirement(BaseModel):
         is_open = self.status is RequirementStatus.pending
         if not is_open and verdict is not Verdict.withdraw:
             raise AlreadyResolved(closed_message(self))
-        self._draft = _new_draft(self, {"verdict": verdict, **values})
+        self._draft = new_draft(self.id, {"verdict": verdict, **values})
         return self
 
     def _expect(self, method: str, *kinds: RequirementKind) -> None:
@@ -326,19 +368,7 @@ def draft_about(requirement: Requirement, draft: DecisionDraft, digest: str) -> 
     Raises:
         InvalidDecision: it is no digest.
     """
-    return _new_draft(requirement, {**dict(draft), "digest": digest})
-
-
-def _new_draft(requirement: Requirement, values: dict[str, object]) -> DecisionDraft:
-    try:
-        draft = DecisionDraft.model_validate(values)
-        for value in (draft.edit, draft.values, draft.result):
-            canonical_json(clean_json(value))
-    except (ValidationError, InvalidInput) as error:
-        why = first_problem(error) if isinstance(error, ValidationError) else str(error)
-        message = f"The decision about requirement {requirement.id!r} was not filled in: {why}"
-        raise InvalidDecision(message) from None
-    return draft
+    return new_draft(requirement.id, {**dict(draft), "digest": digest})
 
 
 def bind_reader(requirement: Requirement, user_id: str | None) -> Requirement:
@@ -368,16 +398,3 @@ def closed_message(requirement: Requirement) -> str:
         f"{resolution.by!r} decided {resolution.verdict.value!r} at "
         f"{resolution.at.isoformat(timespec='seconds')}{note}. Nothing was changed."
     )
-
-
-METHODS: dict[RequirementKind, str] = {
-    RequirementKind.confirmation: "confirm(), edit() or reject()",
-    RequirementKind.user_input: "provide_user_input() or reject()",
-    RequirementKind.user_feedback: "provide_user_feedback() or reject()",
-    RequirementKind.external_execution: (
-        "set_external_execution_result(), mark_unknown() or reject()"
-    ),
-    RequirementKind.unknown_outcome: "mark_happened(), run_again(), fail() or reject()",
-    RequirementKind.output_review: "confirm(), edit(), run_again(), fail() or reject()",
-    RequirementKind.error: "run_again(), skip(), fail() or reject()",
-}

@@ -19,8 +19,8 @@ from kern.client.cli.printing import (
 from kern.contracts.viewer import present_operator
 from kern.requirements import Proposal, Requirement
 from kern.run import RunOutput
-from kern.values.states import RequirementKind, RunStatus, Verdict
-from kern.values.visible_text import plain
+from kern.values.states import RequirementKind, Risk, RunStatus, Verdict
+from kern.values.visible_text import plain, spelled
 
 # As much of a digest as people compare, and as `--digest` takes at least.
 DIGEST_LENGTH = 8
@@ -131,6 +131,13 @@ def question_of(item: Requirement, limit: int | None = None) -> str:
     return request
 
 
+def title_of(item: Requirement) -> str:
+    """Say in one line what the author calls it, and how risky, where that is worth saying."""
+    risk = "" if item.risk is Risk.normal else f"{item.risk.value} risk"
+    title = "" if item.title is None else spelled(item.title)
+    return f"{title} ({risk})" if title and risk else title or risk
+
+
 def _known_of(item: Requirement) -> str:
     return "" if item.attempt is None else f" {plain(item.attempt.sentence)}"
 
@@ -142,6 +149,8 @@ def short_digest(digest: str) -> str:
 
 def print_whole(item: Requirement) -> None:
     """Print all that a person needs to decide, with nothing cut: the call, and what is known."""
+    if title_of(item):
+        say(styled(title_of(item), "bold"), exact_blanks=True)
     say(styled("Waiting for you: ", "bold yellow"), question_of(item), exact_blanks=True)
     say(f"  digest  {short_digest(item.digest)}")
     for line in [*attempt_lines(item), *earlier_lines(item)]:
@@ -220,7 +229,8 @@ def _pending_rows(item: Requirement) -> Iterator[tuple[str, ...]]:
         if len(item.path) > len(("run", "tool"))
         else ""
     )
-    question = f"{inside}{question_of(item, _LONGEST_VALUE)}"
+    title = f"{title_of(item)}\n" if title_of(item) else ""
+    question = f"{title}{inside}{question_of(item, _LONGEST_VALUE)}"
     digest = short_digest(item.digest)
     yield show_id(item.id), show_id(item.run_id), since, due, digest, question
     for line in proposal_lines(item):

@@ -14,6 +14,7 @@ from kern.client.cli.inbox import (
     proposal_lines,
     question_of,
     short_digest,
+    title_of,
 )
 from kern.client.cli.printing import (
     count,
@@ -228,6 +229,8 @@ def _inside(report: RunReport) -> None:
 
 
 def _requirement(report: RunReport, item: Requirement) -> None:
+    if title_of(item):
+        say("         ", styled(title_of(item), "bold"), exact_blanks=True)
     say(
         styled(f"         asked  {show_time(item.created_at)}  {question_of(item)}", "dim"),
         exact_blanks=True,

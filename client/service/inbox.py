@@ -3,29 +3,37 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Literal
 
 from sqlmodel import Session
 
 from kern.client.service import acceptance
 from kern.client.service.own_runs import refuse_own_decision
 from kern.client.service.ports import Deliverer
-from kern.contracts.reports import LONGEST_PAGE, Decision, Receipt, RequirementPage
+from kern.contracts.reports import (
+    LONGEST_PAGE,
+    Decision,
+    InboxCounts,
+    Receipt,
+    RequirementPage,
+)
 from kern.contracts.viewer import Viewer, system_user
 from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted, Submission
 from kern.db.engine.store import Store
-from kern.db.reading import listings, requirement_outputs, run_outputs
+from kern.db.reading import inbox_pages, listings, requirement_outputs, run_outputs
+from kern.db.reading.inbox_pages import InboxFilter
 from kern.db.reading.run_trees import runs_of_requirements
 from kern.db.runs import lifecycle
-from kern.errors import InvalidDecision, RunEnded
+from kern.errors import InvalidDecision, InvalidInput, RunEnded
 from kern.process.calling_run import calling_run
 from kern.process.checkpoints import reach
 from kern.requirements import Requirement, draft_about, submitted_digest
-from kern.values.ids import require_id
+from kern.values.ids import optional_id, require_id
 from kern.values.names import person_name
 from kern.values.principals import Principal
-from kern.values.states import RequirementKind
-from kern.values.validation import require_count
+from kern.values.states import InboxOrder, RequirementKind, Risk
+from kern.values.validation import member_of, require_count
 
 
 @dataclass(frozen=True)
@@ -62,8 +70,15 @@ class Inbox:
         run_id: str | None = None,
         session_id: str | None = None,
         kind: RequirementKind | None = None,
+        for_principal: Principal | None = None,
+        tool: str | None = None,
+        component: str | None = None,
+        risk: Risk | None = None,
+        shape: str | None = None,
+        due_before: datetime | None = None,
+        sort: InboxOrder | Literal["created", "due", "risk"] = InboxOrder.created,
     ) -> RequirementPage:
-        """List pending requirements, the oldest first.
+        """List pending requirements, the oldest first or as `sort` says.
 
         Args:
             viewer: Who asks; only an operator sees the requirements of all users of the tenant.
@@ -73,26 +88,54 @@ class Inbox:
             run_id: Only those of this run and its child runs; the end of its id is enough.
             session_id: Only those of this session.
             kind: Only those of this kind.
+            for_principal: Only those that wait for this principal: as a candidate, by name, group
+                or as the requester, or because anybody may decide. Not those that exclude it. For
+                who is no person nothing waits.
+            tool: Only those about this tool or step.
+            component: Only those that runs of this component ask.
+            risk: Only those of this risk.
+            shape: Only look-alikes: those of this `Requirement.shape`.
+            due_before: Only those with a deadline before this moment.
+            sort: `due` has the next deadline first, and what has none last; `risk` the riskiest.
+                The cursor is that of a page in the same order.
 
         Raises:
-            InvalidInput: the limit or an id makes no sense.
+            InvalidInput: the limit, an id, a time without a zone or an order makes no sense.
             NotFound: there is no requirement at the cursor.
         """
         require_count("limit", limit, most=LONGEST_PAGE)
+        order = member_of("sort", sort, InboxOrder) or InboxOrder.created
+        chosen_risk = member_of("risk", risk, Risk)
+        if due_before is not None and due_before.tzinfo is None:
+            message = f"due_before is {due_before!r}: give a time with its zone."
+            raise InvalidInput(message)
         return await self._store.read(
-            lambda tx: listings.list_pending(
+            lambda tx: inbox_pages.list_inbox(
                 tx,
                 viewer,
                 limit=limit,
+                principal=for_principal,
+                order=order,
                 after=None
                 if cursor is None
                 else listings.full_requirement_id(tx, viewer, cursor, name="cursor"),
-                user_id=user_id,
-                run_id=None if run_id is None else listings.full_run_id(tx, viewer, run_id),
-                session_id=session_id,
-                kind=kind,
+                only=InboxFilter(
+                    user_id=optional_id("user_id", user_id),
+                    run_id=None if run_id is None else listings.full_run_id(tx, viewer, run_id),
+                    session_id=optional_id("session_id", session_id),
+                    kind=kind,
+                    tool=tool,
+                    component_id=optional_id("component", component),
+                    risk=chosen_risk,
+                    shape=shape,
+                    due_before=due_before,
+                ),
             )
         )
+
+    async def counts(self, viewer: Viewer, principal: Principal) -> InboxCounts:
+        """Count what waits for a principal and in all, each up to 1,001."""
+        return await self._store.read(lambda tx: inbox_pages.count_inbox(tx, viewer, principal))
 
     async def read(self, viewer: Viewer, requirement_id: str) -> Requirement:
         """Read a requirement, pending or not.

@@ -39,9 +39,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from kern.client.temporal.connection import bookkeeping_queue_of, queue_of, reason
 from kern.client.temporal.workflow_ids import prefix_of, workflow_id
 from kern.contracts.messages import WORKFLOWS, Nothing, Resolved, RunCursor
+from kern.db.decisions import deliveries
 from kern.db.engine.store import Store
 from kern.db.engine.tables import RunRow
-from kern.db.journal import outbox
 from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.runs import lifecycle
 from kern.errors import KernError, Unavailable
@@ -64,7 +64,7 @@ class Courier:
     def __init__(self, db: Store, temporal: Client, settings: Settings) -> None:
         self._db = db
         self._temporal = temporal
-        self._sent: list[str] = []
+        self._sent: list[tuple[Delivery, datetime]] = []
         self._confirming: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._cursor = RunCursor(
@@ -100,7 +100,8 @@ class Courier:
 
     async def confirm(self, delivery: Delivery) -> None:
         """Delete the row of a delivery that Temporal has acknowledged."""
-        await self._db.write(lambda tx: outbox.confirm(tx, delivery.id))
+        at = datetime.now(UTC)
+        await self._db.write(lambda tx: deliveries.confirm(tx, delivery, at))
         reach("deliver.after_confirm")
 
     async def close(self) -> None:
@@ -189,7 +190,7 @@ class Courier:
         return True
 
     def _confirm_soon(self, delivery: Delivery) -> None:
-        self._sent.append(delivery.id)
+        self._sent.append((delivery, datetime.now(UTC)))
         if self._confirming is None or self._confirming.done():
             self._confirming = asyncio.create_task(self._confirm_batches())
 
@@ -204,7 +205,7 @@ class Courier:
         if not batch:
             return
         try:
-            await self._db.write(lambda tx: outbox.confirm(tx, *batch))
+            await self._db.write(lambda tx: _confirm_all(tx, batch))
         except KernError as error:
             # Their rows become due, and a relay delivers and deletes them.
             _log.warning("confirmation_failed", why=str(error))
@@ -303,3 +304,9 @@ def _stored_position(tx: Session, run_id: str) -> _Position | None:
         run.parent_run_id,
         run.retries,
     )
+
+
+def _confirm_all(tx: Session, sent: Sequence[tuple[Delivery, datetime]]) -> None:
+    # In one order, so that two who confirm the same never wait for each other.
+    for delivery, at in sorted(sent, key=lambda item: item[0].id):
+        deliveries.confirm(tx, delivery, at)

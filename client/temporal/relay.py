@@ -51,8 +51,9 @@ from kern.client.temporal.courier import Courier
 from kern.client.temporal.reconciling import Reconciler
 from kern.contracts.messages import WORKFLOWS
 from kern.db.engine.plain_rows import execute
+from kern.db.engine.requirement_tables import RequirementRow
 from kern.db.engine.store import Store
-from kern.db.engine.tables import OutboxRow, RequirementRow, RunRow
+from kern.db.engine.tables import OutboxRow, RunRow
 from kern.db.journal import outbox, seals
 from kern.db.runs import lifecycle, restarts, session_queue
 from kern.db.turns.lost_calls import note_lost_calls, runs_with_lost_calls

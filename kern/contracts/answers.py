@@ -7,6 +7,7 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from kern.contracts.approval import Approval
+from kern.contracts.presentation import Presentation
 from kern.models.base import ModelResponse
 from kern.requirements import UserInputField
 from kern.values.attempts import UnknownAttempt
@@ -55,6 +56,7 @@ class Question:
     approval: Approval = field(default_factory=Approval)
     where: Sequence[str] = ()
     attempt: UnknownAttempt | None = None
+    presentation: Presentation = field(default_factory=Presentation)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ Accepting a run stores the policy of everything that the run can reach. Whoever 
 the *stricter* of what was pinned and what its own code declares. `stricter` is a join: it is
 commutative, associative and idempotent, and its result is never weaker than either side. So it does
 not matter which of several workers, of however many versions, contributed to a run, or in which
-order.
+order. Only the texts that people are shown of a call are those of whoever comes first: they say
+nothing about what may run.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from typing import Self, TypeVar
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from kern.contracts.approval import Approval, Escalation
+from kern.contracts.presentation import Presentation
 from kern.errors import NotFound
 from kern.values.canonical import digest
 from kern.values.deciders import is_group
@@ -173,9 +175,10 @@ class ToolPolicy(_Pinned):
     effect: Effect = Effect.once
     retries: int = 0
     timeout: float | None = None
+    presentation: Presentation = Presentation()
 
     def stricter(self, second: Self) -> Self:
-        """Return the policy that is as strict as both."""
+        """Return the policy that is as strict as both, with the texts of this one."""
         gates = [gate for gate in (self.gate, second.gate) if gate is not None]
         return self.model_copy(
             update={
@@ -183,6 +186,7 @@ class ToolPolicy(_Pinned):
                 "effect": max(self.effect, second.effect, key=EFFECTS.index),
                 "retries": min(self.retries, second.retries),
                 "timeout": smaller(self.timeout, second.timeout),
+                "presentation": self.presentation.stricter(second.presentation),
             }
         )
 
@@ -257,16 +261,24 @@ def larger(limit: Limit | None, second: Limit | None) -> Limit | None:
 
 
 def differences(pinned: ComponentPolicy, present: ComponentPolicy) -> list[str]:
-    """Return what differs in the policies of a component, in words, the tools by name."""
+    """Return what differs in the policies of a component, in words, the tools by name.
+
+    What people read of a call (its title, the consequence, where to look) is no difference: a
+    reworded sentence would otherwise be reported at every deployment. Risk, typed confirmation and
+    bounds are.
+    """
     texts: list[str] = []
     for name in sorted({*pinned.tools, *present.tools}):
         before, after = pinned.tools.get(name), present.tools.get(name)
         if before is None or after is None:
             texts.append(f"{name} (in one of the two only)")
-        elif before != after:
+        else:
             fields = ("gate", "effect", "retries", "timeout")
             changed = [key for key in fields if getattr(before, key) != getattr(after, key)]
-            texts.append(f"{name} ({', '.join(changed)})")
+            if not before.presentation.is_as_strict(after.presentation):
+                changed.append("presentation")
+            if changed:
+                texts.append(f"{name} ({', '.join(changed)})")
     limits = ("tool_call_limit", "model_call_limit")
     texts += [name for name in limits if getattr(pinned, name) != getattr(present, name)]
     if sorted(pinned.parts) != sorted(present.parts):

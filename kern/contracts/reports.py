@@ -42,6 +42,18 @@ class RequirementPage(_Model):
     next_cursor: str | None = None
 
 
+class InboxCounts(_Model):
+    """How much waits, each up to 1,001: beyond that nobody counts.
+
+    Attributes:
+        for_me: What waits for the principal who asks.
+        all: What the viewer may see.
+    """
+
+    for_me: int
+    all: int
+
+
 class Receipt(_Model):
     """A decision that was accepted: it is stored, and cannot be lost.
 

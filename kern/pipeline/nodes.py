@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from kern.contracts.approval import Approval
+from kern.contracts.presentation import Presentation
 from kern.requirements import UserInputField
 from kern.values.canonical import digest
 from kern.values.states import Effect, RequirementKind
@@ -83,6 +84,7 @@ class Node(BaseModel):
         gate: The question before it begins.
         review: The question about its output.
         on_trouble: Who decides about its failure, with `on_error="pause"`.
+        presentation: What people are shown of its questions beside what they decide about.
         asks_end: Whether a loop has an end condition.
         bound: How many branches run at the same time; None for all.
     """
@@ -107,6 +109,7 @@ class Node(BaseModel):
     gate: Ask | None = None
     review: Ask | None = None
     on_trouble: Approval = Field(default_factory=Approval)
+    presentation: Presentation = Presentation()
     max_iterations: int = 1
     asks_end: bool = False
     bound: int | None = None

@@ -77,6 +77,7 @@ def stricter_node(node: Node, second: Node, shape: Shape) -> Node:
             "gate": gate,
             "review": _stricter_ask(node.review, second.review),
             "on_trouble": _stricter_approval(node.on_trouble, second.on_trouble),
+            "presentation": node.presentation.stricter(second.presentation),
             "effect": max(node.effect, second.effect, key=EFFECTS.index),
             "retries": min(node.retries, second.retries),
             "timeout": smaller(node.timeout, second.timeout),

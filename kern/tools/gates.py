@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from kern.contracts.approval import Approval
+from kern.contracts.presentation import Presentation, default_risk
 from kern.process.logs import warn_raised
 from kern.tools.policy import AppliedPolicy, applied_policy
 from kern.tools.tool import Predicate, Tool, tool_definition
@@ -15,7 +16,7 @@ from kern.values.states import RequirementKind
 def tool_declaration(tool: Tool) -> dict[str, JsonValue]:
     """Return a tool's declaration as JSON: what the model sees, its gate, how it executes."""
     definition = tool_definition(tool)
-    return {
+    declaration: dict[str, JsonValue] = {
         "spec": definition.spec.model_dump(mode="json"),
         "kind": definition.kind,
         "asks": "sometimes" if callable(definition.confirm_when) else "always",
@@ -25,6 +26,16 @@ def tool_declaration(tool: Tool) -> dict[str, JsonValue]:
         "timeout": tool.timeout,
         "approval": tool.approval.model_dump(mode="json", exclude=_later_fields(tool.approval)),
     }
+    presentation = definition.presentation.model_dump(mode="json", exclude_defaults=True)
+    if presentation != _default_presentation(tool):
+        declaration["presentation"] = presentation
+    return declaration
+
+
+def _default_presentation(tool: Tool) -> dict[str, JsonValue]:
+    return Presentation(risk=default_risk(tool.effect)).model_dump(
+        mode="json", exclude_defaults=True
+    )
 
 
 def _later_fields(approval: Approval) -> set[str]:

@@ -5,6 +5,7 @@ from weakref import WeakKeyDictionary
 
 from kern.contracts.approval import Approval
 from kern.contracts.policy import ApprovalRule, GateRule, ToolPolicy
+from kern.contracts.presentation import Presentation
 from kern.tools.code_digest import code_digest
 from kern.tools.tool import Tool, tool_definition
 from kern.values.states import Effect, RequirementKind
@@ -20,6 +21,7 @@ class AppliedPolicy:
         kind: What a call waits for; None if it never waits.
         is_conditional: Whether the tool's predicate decides which calls wait.
         fields: The arguments that a person fills in.
+        presentation: What people are shown of a call beside its arguments.
     """
 
     kind: RequirementKind | None
@@ -29,6 +31,7 @@ class AppliedPolicy:
     effect: Effect
     retries: int
     timeout: float | None
+    presentation: Presentation
 
 
 def declared_policy(tool: Tool) -> ToolPolicy:
@@ -36,7 +39,11 @@ def declared_policy(tool: Tool) -> ToolPolicy:
     policy = _declared.get(tool)
     if policy is None:
         policy = _declared[tool] = ToolPolicy(
-            gate=_gate(tool), effect=tool.effect, retries=tool.retries, timeout=tool.timeout
+            gate=_gate(tool),
+            effect=tool.effect,
+            retries=tool.retries,
+            timeout=tool.timeout,
+            presentation=tool_definition(tool).presentation,
         )
     return policy
 
@@ -52,7 +59,7 @@ def applied_policy(tool: Tool, pinned: ToolPolicy | None) -> AppliedPolicy:
     policy = present if pinned is None else pinned.stricter(present)
     gate, fields = policy.gate, tool_definition(tool).input_fields
     approval = tool.approval
-    if gate is not None and policy != present:
+    if gate is not None and gate != present.gate:
         names = tool_definition(tool).signature.names
         fields = tuple(name for name in names if name in gate.fields)
         approval = _approval(pinned, present, tool)
@@ -70,6 +77,7 @@ def applied_policy(tool: Tool, pinned: ToolPolicy | None) -> AppliedPolicy:
         effect=policy.effect,
         retries=policy.retries,
         timeout=policy.timeout,
+        presentation=policy.presentation,
     )
 
 

@@ -2,14 +2,15 @@
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from math import inf
-from typing import Literal, overload
+from typing import Literal, Unpack, overload
 
 from kern.contracts.approval import Approval
+from kern.contracts.presentation import Presentation, PresentationOptions, declared_presentation
 from kern.errors import InvalidDefinition
 from kern.models.base import ToolSpec
 from kern.tools.reconciling import OutcomeRules, Reconciler, outcome_rules
@@ -38,6 +39,7 @@ class ToolDefinition:
         confirm_when: Whether a person confirms: always, never, or when the predicate says so.
         input_fields: The arguments that a person fills in.
         outcome_rules: When a call's outcome is unknown, and whom to ask first.
+        presentation: What people are shown of a call beside its arguments.
         code: The objects of this process that a call executes, such as function and predicate.
     """
 
@@ -48,6 +50,7 @@ class ToolDefinition:
     confirm_when: bool | Predicate
     input_fields: tuple[str, ...]
     outcome_rules: OutcomeRules
+    presentation: Presentation
     code: tuple[object, ...]
 
     @cached_property
@@ -80,6 +83,7 @@ class Tool:
         approval: Approval | None = None,
         unknown_on: Sequence[type[BaseException]] = (),
         reconcile: Reconciler | None = None,
+        **presentation: Unpack[PresentationOptions],
     ) -> None:
         require_bools(
             requires_confirmation=callable(requires_confirmation) or requires_confirmation,
@@ -104,8 +108,11 @@ class Tool:
             user_feedback=requires_user_feedback,
             external=external_execution,
         )
-        self._check(signature, kinds, has_approval=approval is not None)
-        self._definition = self._define(signature, kinds, requires_confirmation, rules)
+        display = declared_presentation(
+            f"The tool {self.name!r}", signature.names, self.effect, **presentation
+        )
+        self._definition = self._define(signature, kinds, requires_confirmation, rules, display)
+        self._check(kinds, has_approval=approval is not None)
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Call the function itself, as tests of it do; no gate applies."""
@@ -117,6 +124,7 @@ class Tool:
         kinds: Sequence[RequirementKind],
         confirm_when: bool | Predicate,  # noqa: FBT001  an option of the tool, passed on
         outcome_rules: OutcomeRules,
+        presentation: Presentation,
     ) -> ToolDefinition:
         input_fields: tuple[str, ...] = ()
         if RequirementKind.user_input in kinds:
@@ -129,15 +137,13 @@ class Tool:
             confirm_when=confirm_when,
             input_fields=input_fields,
             outcome_rules=outcome_rules,
+            presentation=presentation,
             code=(self.function, confirm_when, self.unknown_on, self.reconcile),
         )
 
-    def _check(
-        self, signature: Signature, kinds: Sequence[RequirementKind], *, has_approval: bool
-    ) -> None:
+    def _check(self, kinds: Sequence[RequirementKind], *, has_approval: bool) -> None:
         kind = kinds[0] if kinds else None
-        deciders = {name_key(name) for name in self.approval.candidates}
-        allowed = deciders - {name_key(name) for name in self.approval.excluded}
+        signature = self._definition.signature
         for is_wrong, problem in (
             (not _NAME.fullmatch(self.name), "needs a name of up to 64 letters, digits, - and _"),
             (len(kinds) > 1, f"asks for {', '.join(kinds)} at once: choose one"),
@@ -148,20 +154,13 @@ class Tool:
                 "is an async generator, whose body nobody would run: return a value instead",
             ),
             (not _is_timeout(self.timeout), "needs a number of seconds above 0 as its timeout"),
-            (self.approval.quorum < 1, "needs a quorum of at least 1"),
             (
                 has_approval and not kinds,
                 "has an approval= but waits for nobody: add requires_confirmation=True",
             ),
             (
-                self.approval.quorum > 1 and kind is not RequirementKind.confirmation,
-                "can only have a quorum above 1 where it waits for a confirmation",
-            ),
-            (
-                bool(deciders)
-                and self.approval.quorum > len(allowed)
-                and not any(is_group(entry) for entry in allowed),
-                "asks for more approvals than it has candidates who are not excluded",
+                self._definition.presentation.edit_bounds is not None and not kinds,
+                "has edit_bounds= but waits for nobody: add requires_confirmation=True",
             ),
             (
                 self.retries > 0 and self.effect is Effect.once,
@@ -175,6 +174,27 @@ class Tool:
                 bool(set(self.user_input_fields) - set(signature.names)),
                 f"asks for {', '.join(self.user_input_fields)}, not all of which it takes",
             ),
+            *self._approval_problems(kind),
+        ):
+            if is_wrong:
+                message = f"The tool {self.name!r} {problem}."
+                raise InvalidDefinition(message)
+
+    def _approval_problems(self, kind: RequirementKind | None) -> Iterator[tuple[bool, str]]:
+        deciders = {name_key(name) for name in self.approval.candidates}
+        allowed = deciders - {name_key(name) for name in self.approval.excluded}
+        yield from (
+            (self.approval.quorum < 1, "needs a quorum of at least 1"),
+            (
+                self.approval.quorum > 1 and kind is not RequirementKind.confirmation,
+                "can only have a quorum above 1 where it waits for a confirmation",
+            ),
+            (
+                bool(deciders)
+                and self.approval.quorum > len(allowed)
+                and not any(is_group(entry) for entry in allowed),
+                "asks for more approvals than it has candidates who are not excluded",
+            ),
             (
                 self.approval.due is not None and self.approval.due <= timedelta(0),
                 "needs a deadline in the future",
@@ -184,10 +204,7 @@ class Tool:
                 and kind is not RequirementKind.confirmation,
                 "can only approve on expiry what waits for a confirmation",
             ),
-        ):
-            if is_wrong:
-                message = f"The tool {self.name!r} {problem}."
-                raise InvalidDefinition(message)
+        )
 
 
 @overload
@@ -208,6 +225,7 @@ def tool(
     approval: Approval | None = None,
     unknown_on: Sequence[type[BaseException]] = (),
     reconcile: Reconciler | None = None,
+    **presentation: Unpack[PresentationOptions],
 ) -> Tool: ...
 
 
@@ -227,6 +245,7 @@ def tool(
     approval: Approval | None = None,
     unknown_on: Sequence[type[BaseException]] = (),
     reconcile: Reconciler | None = None,
+    **presentation: Unpack[PresentationOptions],
 ) -> Callable[[Function], Tool]: ...
 
 
@@ -252,6 +271,14 @@ def tool(
             do by nature. `reconcile`: a function of `key` (the idempotency key) and `arguments`,
             which looks up a call of unknown outcome, before a person is asked, and returns
             `Happened(result)`, `DidNotHappen()` or `StillUnknown(why)`.
+            What people are shown of a call, in which options that name arguments have to name some
+            that the function takes: `title`: a line with names in braces, as
+            `"Refund {amount} {currency}"`. `risk`: `low`, `normal` (default; `low` with
+            `effect="read"`) or `high`. `consequence`: what happens once it is approved. `confirm`:
+            the argument whose value a person types to approve. `edit_bounds`: how each argument may
+            be edited, as `Bounds`; others may not, and without it all may. `where_to_look`: where
+            a person finds out whether a call happened. `subject`, `amount`, `unit`: the arguments
+            that say what it is about, how much it moves, and of what.
 
     Raises:
         InvalidDefinition: the options contradict each other, or the signature cannot be described.

@@ -34,11 +34,16 @@ def is_group(entry: str) -> bool:
     return name_key(entry).startswith(_GROUP)
 
 
+def group_of(entry: str) -> str:
+    """Return the name of the group that an entry stands for."""
+    return entry[len(_GROUP) :]
+
+
 def is_about(entry: str, principal: Principal, requester: Collection[str]) -> bool:
     """Whether an entry is about a principal; `requester` has the names of who asked."""
     names = {name_key(principal.name), name_key(principal.subject)}
     if name_key(entry) == REQUESTER:
         return not names.isdisjoint(name_key(name) for name in requester)
     if is_group(entry):
-        return name_key(entry[len(_GROUP) :]) in {name_key(group) for group in principal.groups}
+        return name_key(group_of(entry)) in {name_key(group) for group in principal.groups}
     return name_key(entry) in names

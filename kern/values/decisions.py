@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import PydanticCustomError
 
-from kern.errors import InvalidDecision
+from kern.errors import InvalidDecision, InvalidInput
+from kern.values.canonical import canonical_json, clean_json
 from kern.values.principals import Principal
-from kern.values.states import Verdict
+from kern.values.states import RequirementKind, Verdict
 
 _LONGEST_PATH = 5
 LONGEST_NOTE = 8_000
@@ -135,7 +136,7 @@ class EarlierCall(BaseModel):
     at: datetime
 
 
-def first_problem(error: ValidationError) -> str:
+def _first_problem(error: ValidationError) -> str:
     """Return in one line why a decision cannot be filled in.
 
     pydantic would name its own types, show values that may be secret, and take many lines.
@@ -155,6 +156,23 @@ def first_problem(error: ValidationError) -> str:
     if "recursion" in first["type"]:
         expected = "JSON of a depth that can be kept"
     return f"its {name!r}{where} is not {expected}."
+
+
+def new_draft(requirement_id: str, values: dict[str, object]) -> DecisionDraft:
+    """Return the decision that these values make.
+
+    Raises:
+        InvalidDecision: they do not fit; the message names the requirement and the first of them.
+    """
+    try:
+        draft = DecisionDraft.model_validate(values)
+        for value in (draft.edit, draft.values, draft.result):
+            canonical_json(clean_json(value))
+    except (ValidationError, InvalidInput) as error:
+        why = _first_problem(error) if isinstance(error, ValidationError) else str(error)
+        message = f"The decision about requirement {requirement_id!r} was not filled in: {why}"
+        raise InvalidDecision(message) from None
+    return draft
 
 
 def require_dict(value: object, expected: str) -> dict[str, JsonValue]:
@@ -185,3 +203,17 @@ def require_choices(value: object) -> tuple[object, ...]:
 
 def _type_of(value: object) -> str:
     return f"a value of type {type(value).__name__!r}"
+
+
+# How each kind is decided, in the words of the methods of a requirement.
+METHODS: dict[RequirementKind, str] = {
+    RequirementKind.confirmation: "confirm(), edit() or reject()",
+    RequirementKind.user_input: "provide_user_input() or reject()",
+    RequirementKind.user_feedback: "provide_user_feedback() or reject()",
+    RequirementKind.external_execution: (
+        "set_external_execution_result(), mark_unknown() or reject()"
+    ),
+    RequirementKind.unknown_outcome: "mark_happened(), run_again(), fail() or reject()",
+    RequirementKind.output_review: "confirm(), edit(), run_again(), fail() or reject()",
+    RequirementKind.error: "run_again(), skip(), fail() or reject()",
+}

@@ -56,6 +56,43 @@ class RequirementStatus(StrEnum):
     cancelled = "cancelled"
 
 
+class Risk(StrEnum):
+    """How much harm a wrong decision does, as the author of the call sees it."""
+
+    low = "low"
+    normal = "normal"
+    high = "high"
+
+
+# The order in which the riskiest comes first.
+RISK_RANKS = {Risk.high: 0, Risk.normal: 1, Risk.low: 2}
+
+
+class PersonKind(StrEnum):
+    """What an entry about who may decide stands for."""
+
+    person = "person"
+    group = "group"
+    requester = "requester"
+    anybody = "anybody"
+
+
+class PersonRole(StrEnum):
+    """What an entry says: that somebody may decide, may not, or may since an escalation."""
+
+    candidate = "candidate"
+    excluded = "excluded"
+    escalated = "escalated"
+
+
+class InboxOrder(StrEnum):
+    """What comes first in a page of what waits: the oldest, the next deadline, the riskiest."""
+
+    created = "created"
+    due = "due"
+    risk = "risk"
+
+
 class Verdict(StrEnum):
     """What was decided about a requirement.
 

@@ -16,9 +16,9 @@ from sqlmodel import Session
 
 from kern.client.service.audit import Audit
 from kern.contracts.viewer import OPERATOR
+from kern.db.engine.requirement_tables import RequirementRow
 from kern.db.engine.store import Store
 from kern.db.engine.stores import SqliteStore
-from kern.db.engine.tables import RequirementRow
 from kern.db.journal import audit_chain, audit_export, seals, verification
 from kern.db.journal.audit_chain import NewDecision
 from kern.tools import Approval

@@ -9,7 +9,7 @@ import pytest
 from kern.contracts.viewer import OPERATOR
 from kern.db.engine.from_settings import database_path
 from kern.db.engine.stores import SqliteStore
-from kern.db.reading.listings import list_pending
+from kern.db.reading.inbox_pages import InboxFilter, list_inbox
 from kern.values.states import RunStatus
 from tests.support.cli import COMMAND, command, environment, output_of, terminal, worker
 from tests.support.pictures import png
@@ -45,7 +45,7 @@ def test_what_waits_off_a_terminal_is_decided_and_finished_by_a_worker(folder: P
     assert "waits for a person" in said.out
     db = SqliteStore(database_path(folder / ".kern"))
     [item] = db.read_now(
-        lambda tx: list_pending(tx, OPERATOR, limit=9, user_id="mara")
+        lambda tx: list_inbox(tx, OPERATOR, limit=9, only=InboxFilter(user_id="mara"))
     ).requirements
     assert f"kern approve {item.id}" in said.out
     approved = command("approve", item.id, "--digest", item.digest, cwd=folder)
@@ -53,7 +53,7 @@ def test_what_waits_off_a_terminal_is_decided_and_finished_by_a_worker(folder: P
     left = command("run", f"{APP}:answers", "Go.", "--background", "--json", cwd=folder)
     assert (left.code, left.json["accepted"], left.json["delivered"]) == (0, True, True)
     with worker(APP, folder):
-        found = partial(list_pending, viewer=OPERATOR, limit=9, user_id="mara")
+        found = partial(list_inbox, viewer=OPERATOR, limit=9, only=InboxFilter(user_id="mara"))
         wait_until(lambda: len(db.read_now(found).requirements) == 2, timeout=60)
         wait_until(lambda: output_of(folder, left.json["run_id"]).status is RunStatus.completed)
     db.close()

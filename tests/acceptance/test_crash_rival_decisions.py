@@ -16,9 +16,9 @@ from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
 from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Submission
+from kern.db.engine.requirement_tables import RequirementRow
 from kern.db.engine.store import Store
 from kern.db.engine.stores import PostgresStore, SqliteStore
-from kern.db.engine.tables import RequirementRow
 from kern.db.journal import verification
 from kern.db.runs import accepting
 from kern.db.turns import model_turns

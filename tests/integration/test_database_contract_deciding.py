@@ -10,7 +10,8 @@ from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted, Submission
 from kern.db.journal import verification
 from kern.db.journal.outbox import DeliveryKind
-from kern.db.reading import listings
+from kern.db.reading import inbox_pages
+from kern.db.reading.inbox_pages import InboxFilter
 from kern.db.runs import lifecycle
 from kern.db.turns.attempts import Execution, Settled
 from kern.errors import (
@@ -87,7 +88,9 @@ def inbox(
 ) -> list[Requirement]:
     """Return what waits for people in the run of a requirement."""
     page = stored.look(
-        lambda tx: listings.list_pending(tx, OPERATOR, limit=9, run_id=seen.run_id, kind=kind)
+        lambda tx: inbox_pages.list_inbox(
+            tx, OPERATOR, limit=9, only=InboxFilter(run_id=seen.run_id, kind=kind)
+        )
     )
     return page.requirements
 

@@ -12,8 +12,9 @@ from sqlmodel import Session
 from kern.context.history_window import Window
 from kern.contracts.answers import NewCall
 from kern.contracts.viewer import OPERATOR
+from kern.db.engine.requirement_tables import RequirementRow
 from kern.db.engine.stores import SqliteStore
-from kern.db.engine.tables import MessageRow, RequirementRow, RunRow
+from kern.db.engine.tables import MessageRow, RunRow
 from kern.db.engine.typed_tables import MESSAGES, REQUIREMENTS, RUNS
 from kern.db.migrations.migrate import enter_schema
 from kern.db.reading import history_window

@@ -1,13 +1,12 @@
 """However much waits for people, reading it takes the same number of statements."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
-from sqlalchemy import event
 from sqlmodel import Session
 
 from kern.contracts.answers import NewCall, NewChild
@@ -15,13 +14,14 @@ from kern.contracts.messages import PlannedCall
 from kern.contracts.viewer import OPERATOR
 from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Submission
-from kern.db.reading import listings
+from kern.db.reading import inbox_pages
 from kern.db.reading.run_outputs import run_row
 from kern.db.turns import model_turns
 from kern.requirements import DecisionDraft, Requirement, RequirementKind, RequirementStatus
 from kern.tools import Approval
 from kern.values.ids import new_id
 from kern.values.states import Verdict
+from tests.support.statements import statements
 from tests.support.stored_runs import NAMES, NOW, Stored, opened, question
 
 FEW, MANY = 10, 100
@@ -32,21 +32,6 @@ QUORUM = Approval(quorum=2)
 def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stored]:
     with opened(str(request.param), tmp_path) as database:
         yield database
-
-
-def statements(stored: Stored, read: Callable[[], object]) -> int:
-    """Return how many statements this takes."""
-    count: list[str] = []
-
-    def note(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
-        count.append(statement)
-
-    event.listen(stored.database.engine, "before_cursor_execute", note)
-    try:
-        read()
-    finally:
-        event.remove(stored.database.engine, "before_cursor_execute", note)
-    return len(count)
 
 
 def open_calls(stored: Stored, run_id: str) -> tuple[PlannedCall, ...]:
@@ -151,7 +136,7 @@ def test_a_page_of_the_inbox_takes_the_same_statements_over_any_number_of_sessio
         stored.answer(run_id, call)
 
     def page(limit: int) -> int:
-        listing = partial(listings.list_pending, viewer=OPERATOR, limit=limit)
+        listing = partial(inbox_pages.list_inbox, viewer=OPERATOR, limit=limit)
         return len(stored.look(listing).requirements)
 
     assert page(MANY) == MANY
@@ -179,7 +164,7 @@ def test_what_each_shows_is_its_own(stored: Stored) -> None:
         ]
         stored.answer(run_id, *calls)
         opened_by.append(run_id)
-    page = stored.look(lambda tx: listings.list_pending(tx, OPERATOR, limit=50)).requirements
+    page = stored.look(lambda tx: inbox_pages.list_inbox(tx, OPERATOR, limit=50)).requirements
 
     def shown(item: Requirement) -> list[object]:
         return [(call.result, call.arguments["amount"]) for call in item.earlier_calls]

@@ -15,7 +15,7 @@ from kern.db.engine.plain_rows import execute
 from kern.db.engine.store import Store
 from kern.db.engine.typed_tables import DELETED_RUNS, FILES, POLICIES
 from kern.db.journal import audit_chain, verification
-from kern.db.reading import listings, run_outputs
+from kern.db.reading import inbox_pages, listings, run_outputs
 from kern.db.reading.chat_history import StoredPast
 from kern.db.runs import policies
 from kern.db.sessions import deletions, forks, records
@@ -148,8 +148,8 @@ def test_pages_hold_what_is_of_the_tenant(stored: Stored) -> None:
     viewer = Viewer(is_operator=True, tenant=ours)
 
     def seen(tx: Session) -> tuple[list[str], ...]:
-        pending = listings.list_pending(tx, viewer, limit=1)
-        rest = listings.list_pending(tx, viewer, limit=1, after=pending.next_cursor)
+        pending = inbox_pages.list_inbox(tx, viewer, limit=1)
+        rest = inbox_pages.list_inbox(tx, viewer, limit=1, after=pending.next_cursor)
         runs = listings.list_runs(tx, viewer, limit=10)
         sessions = records.page(tx, viewer, limit=10)
         return (
@@ -165,7 +165,7 @@ def test_pages_hold_what_is_of_the_tenant(stored: Stored) -> None:
         sorted(item.session_id for item in of_ours),
     )
     with pytest.raises(NotFound):
-        stored.look(lambda tx: listings.list_pending(tx, viewer, limit=1, after=made[1].id))
+        stored.look(lambda tx: inbox_pages.list_inbox(tx, viewer, limit=1, after=made[1].id))
     with pytest.raises(NotFound):
         stored.look(lambda tx: listings.list_runs(tx, viewer, limit=1, after=made[1].run_id))
 
@@ -257,7 +257,7 @@ def test_the_listings_of_a_tenant_are_read_by_its_indexes(stored: Stored, viewer
 
     def listed(tx: Session) -> None:
         records.page(tx, viewer, limit=2)
-        listings.list_pending(tx, viewer, limit=2)
+        inbox_pages.list_inbox(tx, viewer, limit=2)
         listings.list_runs(tx, viewer, limit=2)
 
     engine = stored.database.engine

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from kern.db.engine.tables import RequirementRow, ToolCallRow
+from kern.db.engine.requirement_tables import RequirementRow
+from kern.db.engine.tables import ToolCallRow
 from tests.support.crash_app import ONCE, SCRIPTS, SUMMARY
 from tests.support.crash_spec import Line
 from tests.support.crash_state import FINAL, Rows, Snapshot

@@ -9,7 +9,8 @@ from sqlmodel import Session, col, select
 
 from kern.client.processes.services import Services
 from kern.contracts.viewer import OPERATOR
-from kern.db.engine.tables import EventRow, RequirementRow
+from kern.db.engine.requirement_tables import RequirementRow
+from kern.db.engine.tables import EventRow
 from kern.db.reading.requirement_outputs import requirement_of
 from kern.errors import AlreadyResolved, StillRunning
 from kern.requirements import Requirement

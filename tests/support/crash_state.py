@@ -7,13 +7,13 @@ from pathlib import Path
 from sqlmodel import Session, col, or_, select
 
 from kern.db.engine.records import RunRecord
+from kern.db.engine.requirement_tables import RequirementRow
 from kern.db.engine.store import Store
 from kern.db.engine.tables import (
     DecisionRow,
     EventRow,
     MessageRow,
     OutboxRow,
-    RequirementRow,
     RunRow,
     SessionRow,
     ToolCallRow,

@@ -16,8 +16,8 @@ from kern.client.processes.services import Services
 from kern.client.temporal.workflow_ids import workflow_id
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer
+from kern.db.engine.requirement_tables import RequirementRow
 from kern.db.engine.stores import store_from_url
-from kern.db.engine.tables import RequirementRow
 from kern.db.journal.verification import verify
 from kern.errors import Unavailable
 from kern.values.ids import new_id

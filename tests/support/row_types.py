@@ -31,7 +31,8 @@ Fields = Mapping[str, str]
 
 def sources() -> dict[Path, str]:
     """Return what the modules of row types have to hold."""
-    tables = {**_tables("tables.py"), **_tables("seal_tables.py")}
+    modules = ("tables.py", "requirement_tables.py", "seal_tables.py")
+    tables = {name: fields for module in modules for name, fields in _tables(module).items()}
     steps = _tables("step_tables.py")
     return {
         ENGINE / "records.py": _records(tables, "the rows"),

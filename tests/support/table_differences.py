@@ -5,13 +5,20 @@ from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, inspect
 from sqlalchemy.sql.schema import SchemaConst
 
-from kern.db.engine import access_tables, policy_tables, seal_tables, step_tables, tables
+from kern.db.engine import (
+    access_tables,
+    policy_tables,
+    requirement_tables,
+    seal_tables,
+    step_tables,
+    tables,
+)
 from kern.db.engine.base import PREFIX, KernRow
 from kern.db.engine.schema import schema_of
 from kern.db.engine.store import Store
 from kern.db.migrations.compatibility import VERSION_TABLE
 
-_ = tables, step_tables, policy_tables, seal_tables, access_tables
+_ = tables, requirement_tables, step_tables, policy_tables, seal_tables, access_tables
 
 
 def table_differences(store: Store) -> list[object]:

@@ -8,12 +8,12 @@ from pydantic import ValidationError
 
 from kern.errors import AlreadyResolved, InvalidDecision
 from kern.requirements import (
-    METHODS,
     DecisionDraft,
     Requirement,
     Resolution,
     submitted_digest,
 )
+from kern.values.decisions import METHODS
 from kern.values.states import RequirementKind, RequirementStatus, Verdict
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -259,6 +259,7 @@ def question_about(
         choices=choices,
         multiple=kind is RequirementKind.user_feedback and frozen.get("multiple") is True,
         approval=applied.approval,
+        presentation=applied.presentation,
     )
 
 

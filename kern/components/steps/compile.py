@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from kern.components.component import Component, Definition, definition_of, refuse_other, slug
 from kern.components.steps.blocks import Block, Step, StepFunction, Steps, require, require_code
@@ -11,11 +12,13 @@ from kern.components.steps.review import (
     ReviewPredicate,
     asks_for_input,
     fields_of,
+    presentation_of,
 )
+from kern.contracts.presentation import Presentation
 from kern.pipeline.nodes import Ask, Node, NodeKind, OnRefusal, Shape
 from kern.tools.code_digest import code_digest
 from kern.tools.reconciling import NO_RULES, OutcomeRules
-from kern.values.states import RequirementKind
+from kern.values.states import Effect, RequirementKind
 
 ROOT = "workflow"
 _DEEPEST = 40
@@ -148,7 +151,15 @@ def _iteration_review(loop: Block) -> HumanReview:
         on_reject=review.on_reject if review.requires_iteration_review is not False else None,
         max_revisions=review.max_revisions,
         approval=review.approval,
+        **_presented(review),
     )
+
+
+def _presented(review: HumanReview) -> dict[str, Any]:
+    """Return the options that say what people are shown, if its iterations are reviewed."""
+    if review.requires_iteration_review is False:
+        return {}
+    return {name: getattr(review, name) for name in Presentation.model_fields}
 
 
 def _with_segments(owner: Block, blocks: Sequence[Block]) -> Iterator[tuple[str, Block]]:
@@ -180,6 +191,9 @@ def _node(block: Block, review: HumanReview) -> Node:
         gate=_gate(block, review),
         review=_review(review),
         on_trouble=review.approval,
+        presentation=presentation_of(
+            review, block.effect if isinstance(block, Step) else Effect.once
+        ),
     )
     match block:
         case Step(executor=Component() as component):

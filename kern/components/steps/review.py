@@ -1,16 +1,18 @@
 """What people are asked about a step: before it begins, about its output, and when it fails."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from kern.contracts.approval import Approval
+from kern.contracts.presentation import Presentation, declared_presentation
 from kern.errors import InvalidDefinition
 from kern.pipeline.nodes import RESERVED
 from kern.requirements import UserInputField
 from kern.tools.signature import schema_of
-from kern.values.states import OnExpiry
+from kern.values.bounds import Bounds
+from kern.values.states import Effect, OnExpiry, Risk
 from kern.values.validation import Declaration
 
 OnReject = Literal["fail", "skip", "retry"]
@@ -48,6 +50,17 @@ class HumanReview(Declaration):
             or is skipped with `skip`.
         max_revisions: How often reviews may have it done again; the next rejection fails it.
         approval: Who decides, until when, and what silence means.
+        title: A line about the decision, with names of what people see in braces: before the step
+            `input`, `item` and the fields that they fill in, in reviews `output`.
+        risk: How much harm a wrong decision does: `low`, `normal` or `high`. Default: `normal`, and
+            `low` for a step with `effect="read"`.
+        consequence: What happens once it is approved.
+        confirm: The name of what people see whose value a person types to approve.
+        edit_bounds: How each may be edited, as `Bounds`; others may not, and without it all may.
+        where_to_look: Where a person finds out whether a step of unknown outcome happened.
+        subject: The name of what people see that says what it is about.
+        amount: That says how much it moves.
+        unit: That says of what.
     """
 
     # Strict: "no" must not count as True, which would open a gate or add one.
@@ -69,6 +82,15 @@ class HumanReview(Declaration):
     on_reject: OnReject | None = None
     max_revisions: int = Field(default=10, ge=0)
     approval: Approval = Field(default_factory=Approval)
+    title: str | None = None
+    risk: Risk | Literal["low", "normal", "high"] | None = None
+    consequence: str | None = None
+    confirm: str | None = None
+    edit_bounds: Mapping[str, Bounds] | None = None
+    where_to_look: str | None = None
+    subject: str | None = None
+    amount: str | None = None
+    unit: str | None = None
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -112,7 +134,38 @@ class HumanReview(Declaration):
             if is_wrong:
                 message = f"A HumanReview {problem}."
                 raise InvalidDefinition(message)
+        presentation_of(self, Effect.once)
         return self
+
+
+def presentation_of(review: HumanReview, effect: Effect) -> Presentation:
+    """Return what people are shown of a step with this effect beside what they decide about.
+
+    Raises:
+        InvalidDefinition: the review names something that people are not shown.
+    """
+    return declared_presentation(
+        "A HumanReview",
+        _visible_names(review),
+        effect,
+        title=review.title,
+        risk=review.risk,
+        consequence=review.consequence,
+        confirm=review.confirm,
+        edit_bounds=review.edit_bounds,
+        where_to_look=review.where_to_look,
+        subject=review.subject,
+        amount=review.amount,
+        unit=review.unit,
+    )
+
+
+def _visible_names(review: HumanReview) -> set[str]:
+    """Return the names of what people see when they are asked."""
+    names = {field.name for field in fields_of(review)}
+    if review.requires_confirmation or asks_for_input(review) or review.requires_route_choice:
+        names |= RESERVED
+    return names | {"output"} if has_review(review) else names
 
 
 def asks_for_input(review: HumanReview) -> bool:

@@ -29,7 +29,13 @@ from sqlmodel import Session
 
 from kern.contracts.messages import ExpiryOutcome
 from kern.contracts.viewer import OPERATOR, Viewer
-from kern.db.decisions import display_checks, entitlement, reminders, withdrawals
+from kern.db.decisions import (
+    current_version,
+    display_checks,
+    entitlement,
+    reminders,
+    withdrawals,
+)
 from kern.db.decisions.repetition import check_not_executing
 from kern.db.decisions.requirements import close
 from kern.db.decisions.verdicts import (
@@ -153,7 +159,7 @@ def resolve(
     entitlement.check_repetition(row, decision, earlier)
     delivery = None
     if _is_enough(row, decision, earlier):
-        close(row, RequirementStatus.resolved, decision, now)
+        close(tx, row, RequirementStatus.resolved, decision, now)
         _apply(tx, run, row, call, decision=decision, now=now, arguments=arguments)
         gate_id = reminders.gate_id_of(row)
         delivery = outbox.enqueue(tx, run, DeliveryKind.resolved, now, requirement_id=gate_id)
@@ -163,7 +169,7 @@ def resolve(
     is_closed = delivery is not None
     continues = is_closed and (resume_step(tx, call) or decision.verdict in _EXECUTING)
     lifecycle.update_status(tx, run, now, paused=False if continues else None)
-    audit_chain.append(tx, row, decision, earlier, now)
+    current_version.update(row, [*earlier, audit_chain.append(tx, row, decision, earlier, now)])
     return _accepted(tx, run, row, delivery)
 
 
@@ -201,7 +207,7 @@ def _withdraw(
     details: dict[str, JsonValue] = {"by": decision.actor, "reopened": is_reopened}
     record(tx, run, "requirement_withdrawn", now, requirement_id=row.id, **details)
     lifecycle.update_status(tx, run, now)
-    audit_chain.append(tx, row, decision, earlier, now)
+    current_version.update(row, [*earlier, audit_chain.append(tx, row, decision, earlier, now)])
     return _accepted(tx, run, row, None)
 
 
@@ -222,7 +228,7 @@ def expire(tx: Session, gate_id: str, now: datetime) -> ExpiryOutcome:
         return ExpiryOutcome(gate=reminders.gate_of(row))
     earlier = audit_chain.decisions_of(tx, row.id)
     decision = _decision_of_deadline(row, earlier)
-    close(row, RequirementStatus.expired, decision, now)
+    close(tx, row, RequirementStatus.expired, decision, now)
     _apply(tx, run, row, call, decision=decision, now=now)
     record(
         tx, run, "requirement_expired", now, requirement_id=row.id, verdict=decision.verdict.value

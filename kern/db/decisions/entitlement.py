@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord
 from kern.db.journal import votes
 from kern.db.journal.audit_chain import NewDecision
+from kern.db.runs.people import names_of_requester
 from kern.errors import AlreadyResolved, NotAllowed
 from kern.values.deciders import REQUESTER, is_about, is_group, is_name
 from kern.values.names import looks_like, name_key
@@ -41,7 +42,7 @@ def check_person(
     if not is_name(actor):
         message = f"{actor!r} stands for a group or a role. Give the person's name."
         raise NotAllowed(message)
-    requester = _names_of_requester(run)
+    requester = names_of_requester(run)
     _check_likeness(row, principal, requester, earlier)
     _check_excluded(row, principal, requester, verdict)
     if row.candidates and not _is_any(row.candidates, principal, requester):
@@ -105,13 +106,6 @@ def _check_excluded(
 
 def _is_any(entries: Sequence[str], principal: Principal, requester: Sequence[str]) -> bool:
     return any(is_about(entry, principal, requester) for entry in entries)
-
-
-def _names_of_requester(run: RunRecord) -> list[str]:
-    """Return the names of whoever asked for a run: of its owner, and of who was authenticated."""
-    requester = run.requester or {}
-    names = (run.user_id, requester.get("name"), requester.get("subject"))
-    return [str(name) for name in names if name is not None]
 
 
 def check_repetition(

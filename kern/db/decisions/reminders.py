@@ -12,6 +12,7 @@ from kern.contracts.messages import Gate
 from kern.db.engine.mutable_rows import MutableRequirement, MutableRun
 from kern.db.engine.records import RequirementRecord
 from kern.db.journal.events import record
+from kern.db.runs import people
 from kern.values.names import name_key
 
 # Each reminder adds events to the workflow's history, whose size is limited.
@@ -34,6 +35,11 @@ def requirement_id_of(gate_id: str) -> str:
     return gate_id.partition(_ROUND)[0]
 
 
+def round_of(gate_id: str) -> int:
+    """Return how often that requirement had been opened again."""
+    return int(gate_id.partition(_ROUND)[2] or 0)
+
+
 def gate_of(row: RequirementRecord) -> Gate:
     """Return what the workflow needs of a requirement: its id, and when to look at it again."""
     moments = [
@@ -50,6 +56,7 @@ def look(tx: Session, run: MutableRun, row: MutableRequirement, now: datetime) -
             person for person in row.escalate_to or [] if name_key(person) not in candidate_keys
         ]
         row.candidates, row.escalate_at = [*row.candidates, *added], None
+        people.escalate(tx, run, row, added, now)
         record(tx, run, "requirement_escalated", now, requirement_id=row.id, to=list(added))
     if row.remind_at is not None and now >= row.remind_at:
         row.reminders += 1

@@ -13,6 +13,7 @@ from kern.db.engine.records import RequirementRecord
 from kern.db.engine.typed_tables import REQUIREMENTS
 from kern.db.engine.unit_of_work import hold_all
 from kern.db.journal.audit_chain import NewDecision
+from kern.db.runs import people
 from kern.values.states import RequirementStatus
 
 _requirements = REQUIREMENTS.table
@@ -59,8 +60,14 @@ def pending_gates(tx: Session, run_id: str) -> dict[str, Gate]:
 
 
 def close(
-    row: MutableRequirement, status: RequirementStatus, decision: NewDecision, now: datetime
+    tx: Session,
+    row: MutableRequirement,
+    status: RequirementStatus,
+    decision: NewDecision,
+    now: datetime,
 ) -> None:
     """Store how a requirement was resolved or expired."""
     row.status, row.verdict = status.value, decision.verdict.value
     row.resolved_by, row.resolved_note, row.resolved_at = decision.actor, decision.note, now
+    row.delivered_at = None
+    people.set_status(tx, row.id, status)

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
+from kern.db.decisions.edit_bounds import check_bounds
 from kern.db.engine.records import RequirementRecord
 from kern.db.journal.audit_chain import NewDecision
 from kern.db.journal.votes import proposed_arguments
 from kern.errors import InvalidDecision
-from kern.requirements import METHODS, DecisionDraft, UserInputField
+from kern.requirements import DecisionDraft, UserInputField
 from kern.values import json_formats
 from kern.values.canonical import canonical_json, clean_json, clean_text
+from kern.values.decisions import METHODS
 from kern.values.states import RequirementKind, Verdict
 
 _LONG_BITS = 256
@@ -104,11 +106,12 @@ def approved_arguments(row: RequirementRecord, draft: DecisionDraft) -> dict[str
     """Return the arguments that replace the frozen ones; None if the decision keeps those.
 
     Raises:
-        InvalidDecision: the values do not fit the tool's schema.
+        InvalidDecision: the values do not fit the tool's schema, or are out of its author's bounds.
     """
     if draft.verdict is Verdict.answer:
         fields = [UserInputField.model_validate(item) for item in row.fields]
         _check_fields(row, fields, draft.values or {})
+    check_bounds(row, draft)
     arguments = proposed_arguments(row, draft.verdict, draft.edit, draft.values)
     if arguments is not None:
         _check_schema(row, arguments, row.arguments_schema)

@@ -16,7 +16,7 @@ from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord,
 from kern.db.journal import votes
 from kern.db.journal.audit_chain import NewDecision
 from kern.db.reading.requirement_outputs import requirement_of
-from kern.db.runs import step_waits
+from kern.db.runs import people, step_waits
 from kern.errors import AlreadyResolved, InvalidDecision
 from kern.requirements import closed_message
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, Verdict
@@ -69,6 +69,7 @@ def reopen(tx: Session, row: MutableRequirement, call: MutableToolCall) -> None:
         call.approved_digest, call.approved_arguments = None, None
     row.status, row.reopened = RequirementStatus.pending.value, row.reopened + 1
     row.verdict, row.resolved_by, row.resolved_note, row.resolved_at = None, None, None, None
+    people.set_status(tx, row.id, RequirementStatus.pending)
     step_waits.suspend_step(tx, call)
 
 

@@ -124,47 +124,6 @@ class MutableToolCall(PlainRow):
     finished_at: datetime | None
 
 
-class MutableRequirement(PlainRow):
-    """The fields of a `RequirementRow`, for the transaction that may change them."""
-
-    id: str
-    run_id: str
-    root_run_id: str | None
-    path: list[str]
-    session_id: str
-    tenant: str
-    user_id: str | None
-    tool_call_id: str | None
-    kind: str
-    status: str
-    tool_name: str | None
-    arguments: dict[str, JsonValue]
-    digest: str
-    arguments_schema: dict[str, JsonValue]
-    question: str | None
-    attempt: dict[str, JsonValue] | None
-    fields: list[JsonValue]
-    choices: list[str]
-    multiple: bool
-    candidates: list[str]
-    excluded: list[str]
-    quorum: int
-    on_expiry: str
-    due_at: datetime | None
-    remind_seconds: float | None
-    reminders: int
-    remind_at: datetime | None
-    escalate_to: list[str] | None
-    escalate_at: datetime | None
-    verdict: str | None
-    resolved_by: str | None
-    resolved_note: str | None
-    resolved_at: datetime | None
-    reopened: int
-    not_executed: str | None
-    created_at: datetime
-
-
 class MutableDecision(PlainRow):
     """The fields of a `DecisionRow`, for the transaction that may change them."""
 
@@ -214,6 +173,60 @@ class MutableOutbox(PlainRow):
     requirement_id: str | None
     attempts: int
     next_at: datetime
+    created_at: datetime
+
+
+class MutableRequirement(PlainRow):
+    """The fields of a `RequirementRow`, for the transaction that may change them."""
+
+    id: str
+    run_id: str
+    root_run_id: str | None
+    path: list[str]
+    session_id: str
+    tenant: str
+    user_id: str | None
+    tool_call_id: str | None
+    kind: str
+    status: str
+    tool_name: str | None
+    arguments: dict[str, JsonValue]
+    digest: str
+    current_arguments: dict[str, JsonValue] | None
+    current_digest: str | None
+    edited_by: str | None
+    arguments_schema: dict[str, JsonValue]
+    question: str | None
+    presentation: dict[str, JsonValue]
+    title: str | None
+    risk: str
+    risk_rank: int
+    confirm_value: str | None
+    subject: str | None
+    amount: str | None
+    unit: str | None
+    shape: str
+    attempt: dict[str, JsonValue] | None
+    fields: list[JsonValue]
+    choices: list[str]
+    multiple: bool
+    candidates: list[str]
+    excluded: list[str]
+    quorum: int
+    on_expiry: str
+    due_at: datetime | None
+    remind_seconds: float | None
+    reminders: int
+    remind_at: datetime | None
+    escalate_to: list[str] | None
+    escalate_at: datetime | None
+    verdict: str | None
+    resolved_by: str | None
+    resolved_note: str | None
+    resolved_at: datetime | None
+    delivered_at: datetime | None
+    reopened: int
+    not_executed: str | None
     created_at: datetime
 
 

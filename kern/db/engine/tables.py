@@ -21,7 +21,7 @@ from sqlmodel import Field
 
 from kern.db.engine.base import KernRow
 from kern.db.engine.columns import JsonText, UtcDateTime
-from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus
+from kern.values.states import RunStatus, ToolCallStatus
 
 
 class SessionRow(KernRow, table=True):
@@ -242,62 +242,6 @@ class ToolCallRow(KernRow, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-
-
-class RequirementRow(KernRow, table=True):
-    """Something that a run waits for from a person.
-
-    `root_run_id` names the run at the root of the tree, its own without one above it. `path` says
-    where it came up: the names from the root's on, and the tool's.
-    `remind_at` and `escalate_at` are the next moments at which somebody is reminded or asked
-    besides, and empty when there is none any more. `reopened` counts how often it was resolved and
-    opened again, because somebody withdrew. `attempt` has what is known of the attempt whose
-    outcome is unknown: an `UnknownAttempt`. `not_executed` says why a call was not executed that
-    somebody has let run.
-    """
-
-    __tablename__ = "kern_requirements"
-    __table_args__ = (
-        Index("kern_requirements_by_status", "status", "created_at"),
-        Index("kern_requirements_of_tenant", "tenant", "status", "created_at", "id"),
-    )
-
-    id: str = Field(primary_key=True)
-    run_id: str = Field(foreign_key="kern_runs.id", index=True)
-    root_run_id: str | None = Field(default=None, index=True)
-    path: list[str] = Field(default=[], sa_type=JsonText)
-    session_id: str
-    tenant: str = ""
-    user_id: str | None = None
-    tool_call_id: str | None = Field(default=None, foreign_key="kern_tool_calls.id", index=True)
-    kind: str
-    status: str = RequirementStatus.pending.value
-    tool_name: str | None = None
-    arguments: dict[str, JsonValue] = Field(sa_type=JsonText)
-    digest: str
-    arguments_schema: dict[str, JsonValue] = Field(sa_type=JsonText)
-    question: str | None = Field(default=None, sa_type=Text)
-    attempt: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)
-    fields: list[JsonValue] = Field(sa_type=JsonText)
-    choices: list[str] = Field(sa_type=JsonText)
-    multiple: bool = False
-    candidates: list[str] = Field(sa_type=JsonText)
-    excluded: list[str] = Field(sa_type=JsonText)
-    quorum: int = 1
-    on_expiry: str = "reject"
-    due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    remind_seconds: float | None = None
-    reminders: int = 0
-    remind_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    escalate_to: list[str] | None = Field(default=None, sa_type=JsonText)
-    escalate_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    verdict: str | None = None
-    resolved_by: str | None = None
-    resolved_note: str | None = Field(default=None, sa_type=Text)
-    resolved_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    reopened: int = 0
-    not_executed: str | None = Field(default=None, sa_type=Text)
-    created_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class DecisionRow(KernRow, table=True):

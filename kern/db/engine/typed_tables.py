@@ -29,6 +29,7 @@ from kern.db.engine.records import (
     ToolCallRecord,
     UnsealedRecord,
 )
+from kern.db.engine.requirement_tables import RequirementPersonRow, RequirementRow
 from kern.db.engine.seal_tables import SealHeadRow, SealRow, UnsealedRow
 from kern.db.engine.step_records import StepRecord
 from kern.db.engine.step_tables import ShapeRow, StepRow
@@ -40,7 +41,6 @@ from kern.db.engine.tables import (
     FileRow,
     MessageRow,
     OutboxRow,
-    RequirementRow,
     RunRow,
     SessionRow,
     ToolCallRow,
@@ -69,6 +69,7 @@ UNSEALED: TypedTable[UnsealedRecord, PlainRow] = TypedTable(UnsealedRow, PlainRo
 # The same, and their rows are never read as a whole.
 FILES: TypedTable[object, PlainRow] = TypedTable(FileRow, PlainRow)
 SHAPES: TypedTable[object, PlainRow] = TypedTable(ShapeRow, PlainRow)
+PEOPLE: TypedTable[object, PlainRow] = TypedTable(RequirementPersonRow, PlainRow)
 POLICIES: TypedTable[object, PlainRow] = TypedTable(PolicyRow, PlainRow)
 WORKERS: TypedTable[object, PlainRow] = TypedTable(WorkerRow, PlainRow)
 DELETED_RUNS: TypedTable[object, PlainRow] = TypedTable(DeletedRunRow, PlainRow)

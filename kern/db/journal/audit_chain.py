@@ -127,7 +127,7 @@ def append(
     decision: NewDecision,
     earlier: Sequence[DecisionRecord],
     now: datetime,
-) -> None:
+) -> DecisionRecord:
     """Write a decision at the end of its chain; `earlier` are those about its requirement."""
     root_run_id = requirement.root_run_id or requirement.run_id
     head = lock_chain(tx, root_run_id)
@@ -165,6 +165,7 @@ def append(
     head.seq, head.hash = row.seq, row.hash
     add_row(tx, DECISIONS, row)
     add_later(tx, UNSEALED, root_run_id=root_run_id, seq=row.seq, hash=row.hash)
+    return row
 
 
 def hashed_content(row: DecisionRecord) -> dict[str, JsonValue]:

@@ -2,13 +2,20 @@
 
 from alembic import context
 
-from kern.db.engine import access_tables, policy_tables, seal_tables, step_tables, tables
+from kern.db.engine import (
+    access_tables,
+    policy_tables,
+    requirement_tables,
+    seal_tables,
+    step_tables,
+    tables,
+)
 from kern.db.engine.base import KernRow
 from kern.db.engine.schema import schema_of
 from kern.db.migrations.compatibility import VERSION_TABLE, add_min_reader, write_min_reader
 from kern.db.migrations.migrate import prepare_schema
 
-_ = tables, step_tables, policy_tables, seal_tables, access_tables
+_ = tables, requirement_tables, step_tables, policy_tables, seal_tables, access_tables
 connection = context.config.attributes["connection"]
 prepare_schema(connection)
 context.configure(

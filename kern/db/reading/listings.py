@@ -7,19 +7,19 @@ from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from kern.contracts.reports import Backlog, Decision, RequirementPage, RunPage
+from kern.contracts.reports import Backlog, Decision, RunPage
 from kern.contracts.viewer import Viewer
 from kern.db.engine.plain_rows import execute
-from kern.db.engine.tables import DecisionRow, OutboxRow, RequirementRow, RunRow
+from kern.db.engine.requirement_tables import RequirementRow
+from kern.db.engine.tables import DecisionRow, OutboxRow, RunRow
 from kern.db.engine.typed_tables import REQUIREMENTS, RUNS, SESSIONS
 from kern.db.journal.audit_chain import principal_of_row
 from kern.db.journal.installation import run_id_of
-from kern.db.reading.requirement_outputs import requirements_of
-from kern.db.reading.run_outputs import find_requirement, find_run, summary_of
+from kern.db.reading.run_outputs import find_run, summary_of
 from kern.db.reading.visibility import visible
 from kern.errors import InvalidInput
 from kern.values.ids import optional_id, require_id
-from kern.values.states import RequirementKind, RequirementStatus, RunStatus, Verdict
+from kern.values.states import RequirementStatus, RunStatus, Verdict
 
 Item = TypeVar("Item")
 
@@ -61,47 +61,6 @@ def list_runs(
     rows = _one_more(tx, query, limit)
     return RunPage(
         runs=[summary_of(row) for row in rows[:limit]],
-        next_cursor=rows[limit - 1].id if rows[limit:] else None,
-    )
-
-
-def list_pending(
-    tx: Session,
-    viewer: Viewer,
-    *,
-    limit: int,
-    after: str | None = None,
-    user_id: str | None = None,
-    run_id: str | None = None,
-    session_id: str | None = None,
-    kind: RequirementKind | None = None,
-) -> RequirementPage:
-    """Return the pending requirements that the viewer may see, the oldest first.
-
-    `after` is the last requirement of the page before; `run_id` covers its child runs.
-
-    Raises:
-        NotFound: there is no requirement `after`.
-    """
-    query = select(RequirementRow).where(RequirementRow.status == RequirementStatus.pending.value)
-    query = query.where(*visible(viewer, REQUIREMENTS.table))
-    if optional_id("session_id", session_id) is not None:
-        query = query.where(RequirementRow.session_id == session_id)
-    if kind is not None:
-        query = query.where(RequirementRow.kind == kind.value)
-    if optional_id("user_id", user_id) is not None:
-        query = query.where(RequirementRow.user_id == user_id)
-    if run_id is not None:
-        inside = col(RequirementRow.root_run_id) == run_id
-        query = query.where((col(RequirementRow.run_id) == run_id) | inside)
-    if after is not None:
-        last = find_requirement(tx, after, viewer)
-        at, key = col(RequirementRow.created_at), col(RequirementRow.id)
-        query = query.where((at > last.created_at) | ((at == last.created_at) & (key > last.id)))
-    query = query.order_by(col(RequirementRow.created_at), col(RequirementRow.id))
-    rows = _one_more(tx, query, limit)
-    return RequirementPage(
-        requirements=requirements_of(tx, rows[:limit], viewer),
         next_cursor=rows[limit - 1].id if rows[limit:] else None,
     )
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
+from kern.contracts.presentation import Presentation
 from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db.engine.plain_rows import execute, rows
 from kern.db.engine.records import DecisionRecord, RequirementRecord
@@ -18,7 +19,7 @@ from kern.process.clock import utc_now
 from kern.requirements import Requirement, Resolution, UserInputField, bind_reader
 from kern.values.attempts import UnknownAttempt, is_executing, may_be_executing
 from kern.values.decisions import EarlierCall
-from kern.values.states import OnExpiry, RequirementKind, RequirementStatus, Verdict
+from kern.values.states import OnExpiry, RequirementKind, RequirementStatus, Risk, Verdict
 
 _decisions, _calls = (DECISIONS.table, TOOL_CALLS.table)
 _DECISIONS = (
@@ -97,6 +98,9 @@ def _requirement(
     executed: Sequence[EarlierCall],
 ) -> Requirement:
     proposals = votes.proposals(row, decisions) if row.quorum > 1 else []
+    presentation = Presentation.model_validate(row.presentation)
+    is_pending = row.status == RequirementStatus.pending.value
+    edited = row.current_arguments
     return Requirement(
         id=row.id,
         run_id=row.run_id,
@@ -110,7 +114,20 @@ def _requirement(
         tool_name=row.tool_name,
         arguments=dict(row.arguments),
         digest=row.digest,
+        current_arguments=dict(row.arguments if edited is None else edited),
+        current_digest=row.current_digest or row.digest,
+        edited_by=row.edited_by,
         question=row.question,
+        title=row.title,
+        risk=Risk(row.risk),
+        consequence=presentation.consequence,
+        confirm_value=row.confirm_value,
+        bounds=presentation.edit_bounds,
+        subject=row.subject,
+        amount=row.amount,
+        unit=row.unit,
+        shape=row.shape,
+        where_to_look=presentation.where_to_look,
         attempt=_attempt_of(row, beat),
         fields=[UserInputField.model_validate(item) for item in row.fields],
         choices=list(row.choices),
@@ -126,6 +143,7 @@ def _requirement(
         on_expiry=OnExpiry(row.on_expiry),
         resolution=_resolution(row, decisions),
         earlier_calls=list(executed),
+        delivered_at=None if is_pending else row.delivered_at,
         not_executed=row.not_executed,
     )
 

@@ -17,7 +17,7 @@ from kern.db.engine.records import (
     SessionRecord,
     ToolCallRecord,
 )
-from kern.db.engine.tables import RequirementRow
+from kern.db.engine.requirement_tables import RequirementRow
 from kern.db.engine.typed_tables import (
     MESSAGES,
     REQUIREMENTS,

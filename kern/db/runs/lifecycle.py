@@ -19,7 +19,7 @@ from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.reading import run_timing
 from kern.db.reading.run_outputs import check
 from kern.db.reading.visibility import no_run
-from kern.db.runs import child_runs, session_queue, step_waits, unexecuted
+from kern.db.runs import child_runs, people, session_queue, step_waits, unexecuted
 from kern.errors import RunEnded
 from kern.models.base import Usage
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
@@ -293,6 +293,7 @@ def _close_open(tx: Session, run: MutableRun, reason: str, now: datetime) -> Non
     for requirement in hold_all(tx, REQUIREMENTS, _OPEN, run_id=run.id):
         requirement.status = RequirementStatus.cancelled.value
         requirement.resolved_at = now
+        people.set_status(tx, requirement.id, RequirementStatus.cancelled)
         record(tx, run, "requirement_cancelled", now, requirement_id=requirement.id)
     for call in hold_all(tx, TOOL_CALLS, _WAITING, run_id=run.id):
         # A child run that executes the call may have begun, and had side effects.

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import bindparam, event, select
 from sqlmodel import Session
 
-from kern.contracts.policy import ComponentPolicy, Policy
+from kern.contracts.policy import ComponentPolicy, Policy, differences
 from kern.db.engine.mutable_rows import MutableRun
 from kern.db.engine.plain_rows import add, execute
 from kern.db.engine.typed_tables import POLICIES
@@ -78,7 +78,8 @@ def note_executing(
     present = worker_policy.policy
     if present.digest != run.policy:
         pinned = component_policy(tx, run.policy, run.component_id)
-        if pinned != present.components.get(run.component_id):
+        executing = present.components.get(run.component_id)
+        if pinned is None or executing is None or differences(pinned, executing):
             run.executed_policy = store(tx, worker_policy, now, run.tenant)
             return
     run.executed_policy = None

@@ -109,11 +109,12 @@ def differing(tx: Session, workers: Sequence[WorkerPolicies]) -> list[PolicyDiff
                 for second in distinct[1:]
                 for text in policy_differences(tx, distinct[0], second)
             ]
-            different.append(
-                PolicyDifference(
-                    component_id=component_id, workers=digests, changes=list(dict.fromkeys(texts))
+            # Policies of which people only read other words are no two.
+            if texts:
+                changes = list(dict.fromkeys(texts))
+                different.append(
+                    PolicyDifference(component_id=component_id, workers=digests, changes=changes)
                 )
-            )
     return different
 
 

@@ -7,6 +7,8 @@ from sqlalchemy import bindparam
 
 from kern.contracts.answers import Question
 from kern.contracts.approval import Approval
+from kern.contracts.presentation import Presentation
+from kern.db.decisions.opening import open_requirement
 from kern.db.decisions.reminders import gate_id_of
 from kern.db.decisions.requirements import hold_pending, requirements_of_call
 from kern.db.engine.mutable_rows import MutableStep, MutableToolCall
@@ -18,13 +20,12 @@ from kern.db.journal import outbox
 from kern.db.journal.events import record
 from kern.db.journal.outbox import DeliveryKind
 from kern.db.reading.run_outputs import effective_arguments
-from kern.db.runs import lifecycle
+from kern.db.runs import lifecycle, people
 from kern.db.runs.frames import StoredFrames, path_within
 from kern.db.runs.idempotency import new_key
 from kern.db.steps.decision_checks import is_as_decided, matches_shown_arguments, refuse, routes_of
 from kern.db.steps.inputs import shown_before
 from kern.db.turns import side_effects
-from kern.db.turns.model_turns import open_requirement
 from kern.pipeline.frames import Phase
 from kern.pipeline.machine import Machine
 from kern.pipeline.nodes import RESERVED, Ask, Node
@@ -94,9 +95,17 @@ def ask(frames: StoredFrames, frame: MutableStep) -> None:
         multiple=spec.multiple,
         approval=spec.approval,
         where=path_within(frames, frame),
+        presentation=_presentation(frames, frame, spec),
     )
     open_requirement(frames.tx, frames.run, call, question, frames.now)
     frame.gate_id, frame.is_waiting = call.id, True
+
+
+def _presentation(frames: StoredFrames, frame: MutableStep, spec: Ask) -> Presentation:
+    presentation = frames.shape.by_id[frame.node].presentation
+    # What is shown of a failure is the failure, and not what the author's words are about.
+    is_about_failure = spec.kind is RequirementKind.error
+    return presentation.without_arguments if is_about_failure else presentation
 
 
 def apply_decision(frames: StoredFrames, machine: Machine[MutableStep], frame: MutableStep) -> bool:
@@ -144,6 +153,7 @@ def drop(frames: StoredFrames, frame: MutableStep) -> None:
     for call in hold_all(tx, TOOL_CALLS, _OPEN_CALLS, step_id=frame.id):
         for row in hold_pending(tx, call.id):
             row.status, row.resolved_at = RequirementStatus.cancelled.value, now
+            people.set_status(tx, row.id, RequirementStatus.cancelled)
             record(tx, run, "requirement_cancelled", now, requirement_id=row.id)
             # The workflow waits for a decision, and has to learn that there will be none.
             no_grace = timedelta(0)

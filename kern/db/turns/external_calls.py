@@ -13,13 +13,14 @@ from sqlmodel import Session
 from kern.contracts.answers import Question
 from kern.contracts.approval import Approval, Escalation
 from kern.contracts.messages import Gate
+from kern.contracts.presentation import Presentation
+from kern.db.decisions.opening import open_requirement
 from kern.db.decisions.reminders import gate_of
 from kern.db.engine.mutable_rows import MutableRun, MutableToolCall
 from kern.db.engine.records import RequirementRecord, ToolCallRecord
 from kern.db.runs import lifecycle
 from kern.db.turns import unknown_outcomes
 from kern.db.turns.external_reports import is_external
-from kern.db.turns.model_turns import open_requirement
 from kern.values.attempts import UnknownAttempt, UnknownReason
 from kern.values.canonical import arguments_digest
 from kern.values.states import OnExpiry, RequirementKind, ToolCallStatus
@@ -68,6 +69,7 @@ def _ask_for_result(
         approval=_approval_of(first),
         # What was found not to have happened leaves nothing open.
         attempt=None if last.attempt is None else UnknownAttempt.model_validate(last.attempt),
+        presentation=Presentation.model_validate(first.presentation),
     )
     call.status, call.token = ToolCallStatus.waiting.value, None
     row = open_requirement(tx, run, call, question, now)

@@ -5,12 +5,12 @@ from datetime import datetime
 from sqlmodel import Session
 
 from kern.contracts.answers import Question
+from kern.db.decisions.opening import open_requirement
 from kern.db.decisions.reminders import gate_of
 from kern.db.decisions.requirements import pending_gate
 from kern.db.journal.events import record
 from kern.db.runs import lifecycle
 from kern.db.turns.attempts import Execution, Settled
-from kern.db.turns.model_turns import open_requirement
 from kern.values.states import RunStatus, ToolCallStatus
 
 

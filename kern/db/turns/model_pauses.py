@@ -12,13 +12,14 @@ from sqlmodel import Session
 
 from kern.contracts.answers import Question
 from kern.contracts.messages import PlannedCall, TurnOutcome
+from kern.db.decisions.opening import open_requirement
 from kern.db.decisions.reminders import gate_of
 from kern.db.engine.mutable_rows import MutableRun
 from kern.db.engine.plain_rows import add_row, new_row, rows
 from kern.db.engine.typed_tables import TOOL_CALLS
 from kern.db.runs import lifecycle
 from kern.db.runs.model_questions import MODEL
-from kern.db.turns.model_turns import open_requirement, outcome_of
+from kern.db.turns.model_turns import outcome_of
 from kern.values.canonical import arguments_digest, digest
 from kern.values.ids import new_id
 from kern.values.states import Effect, RequirementKind, RunStatus, ToolOutcome

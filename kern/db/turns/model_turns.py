@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pydantic import JsonValue
 from sqlalchemy import bindparam
@@ -10,26 +10,26 @@ from sqlmodel import Session
 
 from kern.context.history_window import Window
 from kern.context.instructions import Context
-from kern.contracts.answers import Answer, NewCall, Question
+from kern.contracts.answers import Answer, NewCall
 from kern.contracts.messages import Child, Gate, PlannedCall, TurnOutcome
 from kern.contracts.policy import Policy
+from kern.db.decisions.opening import open_requirement
 from kern.db.decisions.reminders import gate_of
 from kern.db.decisions.requirements import pending_gates
 from kern.db.engine.mutable_rows import MutableRun
 from kern.db.engine.plain_rows import add, add_row, new_row, rows
-from kern.db.engine.records import RequirementRecord, RunRecord, ToolCallRecord
-from kern.db.engine.typed_tables import MESSAGES, REQUIREMENTS, TOOL_CALLS
+from kern.db.engine.records import RunRecord, ToolCallRecord
+from kern.db.engine.typed_tables import MESSAGES, TOOL_CALLS
 from kern.db.journal.events import record
 from kern.db.reading import files, history_window, run_timing
 from kern.db.reading.run_outputs import (
-    effective_arguments,
     message_rows,
     messages_of,
     run_row,
     session_row,
     tool_executions,
 )
-from kern.db.reading.run_trees import path_of, root_of
+from kern.db.reading.run_trees import root_of
 from kern.db.reading.visibility import no_run
 from kern.db.runs import child_runs, lifecycle, policies
 from kern.db.runs.idempotency import new_key
@@ -225,52 +225,6 @@ def _unfinished(tx: Session, run: RunRecord) -> TurnOutcome | None:
         return None
     outcome = outcome_of(tx, run, run.turn)
     return outcome if outcome.calls else None
-
-
-def open_requirement(
-    tx: Session, run: MutableRun, call: ToolCallRecord, question: Question, now: datetime
-) -> RequirementRecord:
-    """Open a requirement about a call, with the call's arguments frozen in it."""
-    approval = question.approval
-    arguments = effective_arguments(call)
-    row = new_row(
-        REQUIREMENTS,
-        id=new_id(),
-        run_id=run.id,
-        root_run_id=root_of(run),
-        path=[*path_of(run), *(question.where or [call.name])],
-        session_id=run.session_id,
-        tenant=run.tenant,
-        user_id=run.user_id,
-        tool_call_id=call.id,
-        kind=question.kind.value,
-        tool_name=call.name,
-        arguments=arguments,
-        digest=arguments_digest(call.name, arguments),
-        arguments_schema=question.arguments_schema,
-        question=question.question,
-        attempt=None if question.attempt is None else question.attempt.model_dump(mode="json"),
-        fields=[item.model_dump(mode="json") for item in question.fields],
-        choices=list(question.choices),
-        multiple=question.multiple,
-        candidates=list(approval.candidates),
-        excluded=list(approval.excluded),
-        quorum=approval.quorum,
-        on_expiry=str(approval.on_expiry),
-        due_at=_later(now, approval.due),
-        remind_seconds=approval.remind.total_seconds() if approval.remind else None,
-        remind_at=_later(now, approval.remind),
-        escalate_to=list(approval.escalate.to) if approval.escalate else None,
-        escalate_at=_later(now, approval.escalate.after) if approval.escalate else None,
-        created_at=now,
-    )
-    add_row(tx, REQUIREMENTS, row)
-    record(tx, run, "requirement_opened", now, requirement_id=row.id, tool=call.name, ask=row.kind)
-    return row
-
-
-def _later(now: datetime, after: timedelta | None) -> datetime | None:
-    return None if after is None else now + after
 
 
 def _planned(call: ToolCallRecord, gate: Gate | None, child: Child | None) -> PlannedCall:

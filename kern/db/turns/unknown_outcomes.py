@@ -12,6 +12,7 @@ from sqlalchemy import bindparam
 from sqlmodel import Session
 
 from kern.contracts.messages import Gate
+from kern.db.decisions.opening import open_requirement
 from kern.db.decisions.reminders import gate_id_of, gate_of
 from kern.db.decisions.requirements import close, requirements_of_call
 from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableToolCall
@@ -25,7 +26,6 @@ from kern.db.journal.outbox import DeliveryKind
 from kern.db.reading.run_outputs import effective_key
 from kern.db.runs import lifecycle
 from kern.db.turns import external_reports
-from kern.db.turns.model_turns import open_requirement
 from kern.db.turns.outcome_questions import outcome_question
 from kern.values.attempts import UnknownAttempt, UnknownReason, has_lease
 from kern.values.canonical import clean_text
@@ -135,7 +135,7 @@ def answer(
         given=result,
         principal=principal_of(KERN, question.tenant),
     )
-    close(question, RequirementStatus.resolved, decision, now)
+    close(tx, question, RequirementStatus.resolved, decision, now)
     record(
         tx,
         run,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
 
-from kern.db.engine.tables import DecisionRow, OutboxRow, RequirementRow, RunRow, ToolCallRow
+from kern.db.engine.requirement_tables import RequirementRow
+from kern.db.engine.tables import DecisionRow, OutboxRow, RunRow, ToolCallRow
 from kern.db.reading.run_outputs import effective_arguments, effective_key
 from kern.values.names import name_key
 from tests.support.crash_state import FINAL

@@ -375,6 +375,14 @@ def upgrade() -> None:
     op.create_index("kern_tool_calls_by_idempotency_key", "kern_tool_calls", ["idempotency_key"])
     op.create_index("kern_tool_calls_by_run_id", "kern_tool_calls", ["run_id"])
     op.create_index("kern_tool_calls_by_step_id", "kern_tool_calls", ["step_id"])
+    _create_requirements()
+    op.bulk_insert(
+        sa.table("kern_seal_head", sa.column("name"), sa.column("seq"), sa.column("hash")),
+        [{"name": "seals", "seq": 0, "hash": "0" * 64}],
+    )
+
+
+def _create_requirements() -> None:
     op.create_table(
         "kern_requirements",
         sa.Column("id", sa.String(), nullable=False),
@@ -390,8 +398,20 @@ def upgrade() -> None:
         sa.Column("tool_name", sa.String(), nullable=True),
         sa.Column("arguments", sa.Text(), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("current_arguments", sa.Text(), nullable=True),
+        sa.Column("current_digest", sa.String(), nullable=True),
+        sa.Column("edited_by", sa.String(), nullable=True),
         sa.Column("arguments_schema", sa.Text(), nullable=False),
         sa.Column("question", sa.Text(), nullable=True),
+        sa.Column("presentation", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=True),
+        sa.Column("risk", sa.String(), nullable=False),
+        sa.Column("risk_rank", sa.Integer(), nullable=False),
+        sa.Column("confirm_value", sa.Text(), nullable=True),
+        sa.Column("subject", sa.Text(), nullable=True),
+        sa.Column("amount", sa.String(), nullable=True),
+        sa.Column("unit", sa.Text(), nullable=True),
+        sa.Column("shape", sa.String(), nullable=False),
         sa.Column("attempt", sa.Text(), nullable=True),
         sa.Column("fields", sa.Text(), nullable=False),
         sa.Column("choices", sa.Text(), nullable=False),
@@ -410,6 +430,7 @@ def upgrade() -> None:
         sa.Column("resolved_by", sa.String(), nullable=True),
         sa.Column("resolved_note", sa.Text(), nullable=True),
         sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reopened", sa.Integer(), nullable=False),
         sa.Column("not_executed", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -419,9 +440,20 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name="kern_requirements_pkey"),
     )
+    op.create_index(
+        "kern_requirements_by_due", "kern_requirements", ["tenant", "status", "due_at", "id"]
+    )
+    op.create_index(
+        "kern_requirements_by_risk", "kern_requirements", ["tenant", "status", "risk_rank", "id"]
+    )
     op.create_index("kern_requirements_by_root_run_id", "kern_requirements", ["root_run_id"])
     op.create_index("kern_requirements_by_run_id", "kern_requirements", ["run_id"])
     op.create_index("kern_requirements_by_status", "kern_requirements", ["status", "created_at"])
+    op.create_index(
+        "kern_requirements_of_shape",
+        "kern_requirements",
+        ["tenant", "status", "shape", "created_at", "id"],
+    )
     op.create_index(
         "kern_requirements_of_tenant",
         "kern_requirements",
@@ -429,10 +461,43 @@ def upgrade() -> None:
     )
     op.create_index("kern_requirements_by_tool_call_id", "kern_requirements", ["tool_call_id"])
 
-    op.bulk_insert(
-        sa.table("kern_seal_head", sa.column("name"), sa.column("seq"), sa.column("hash")),
-        [{"name": "seals", "seq": 0, "hash": "0" * 64}],
+    op.create_table(
+        "kern_requirement_people",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("requirement_id", sa.String(), nullable=False),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("from_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("risk_rank", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="kern_requirement_people_pkey"),
     )
+    op.create_index(
+        "kern_people_by_due",
+        "kern_requirement_people",
+        ["tenant", "status", "kind", "key", "due_at", "requirement_id"],
+    )
+    op.create_index(
+        "kern_people_by_id",
+        "kern_requirement_people",
+        ["tenant", "status", "kind", "key", "requirement_id"],
+    )
+    op.create_index(
+        "kern_people_by_risk",
+        "kern_requirement_people",
+        ["tenant", "status", "kind", "key", "risk_rank", "requirement_id"],
+    )
+    op.create_index(
+        "kern_requirement_people_by_requirement_id",
+        "kern_requirement_people",
+        ["requirement_id"],
+    )
+    op.create_index("kern_requirement_people_by_run_id", "kern_requirement_people", ["run_id"])
 
     _create_access_tables()
 
@@ -476,6 +541,7 @@ def downgrade() -> None:
     """Take the change back."""
     op.drop_table("kern_web_sessions")
     op.drop_table("kern_tokens")
+    op.drop_table("kern_requirement_people")
     op.drop_table("kern_requirements")
     op.drop_table("kern_tool_calls")
     op.drop_table("kern_steps")

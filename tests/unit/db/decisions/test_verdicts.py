@@ -13,11 +13,12 @@ from kern.db.decisions.verdicts import (
     happened_text,
     outcome_text,
 )
-from kern.db.engine.tables import RequirementRow
+from kern.db.engine.requirement_tables import RequirementRow
 from kern.db.journal.audit_chain import NewDecision
 from kern.errors import InvalidDecision
-from kern.requirements import METHODS, DecisionDraft
+from kern.requirements import DecisionDraft
 from kern.values.canonical import canonical_json
+from kern.values.decisions import METHODS
 from kern.values.principals import KERN
 from kern.values.states import RequirementKind, Verdict
 from tests.support.stored_runs import ARGUMENTS, NOW, SCHEMA

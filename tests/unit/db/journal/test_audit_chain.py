@@ -12,8 +12,9 @@ from sqlmodel import Session, col, select
 
 from kern.db.engine import unit_of_work
 from kern.db.engine.plain_rows import insert_deferred
+from kern.db.engine.requirement_tables import RequirementRow
 from kern.db.engine.stores import MemoryStore
-from kern.db.engine.tables import ChainHeadRow, DecisionRow, RequirementRow
+from kern.db.engine.tables import ChainHeadRow, DecisionRow
 from kern.db.journal import audit_chain, seals, verification
 from kern.db.journal.audit_chain import NewDecision
 from kern.errors import AuditBroken

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from sqlmodel import Session, col, select
 
 from kern.db.engine.plain_rows import insert_deferred
+from kern.db.engine.requirement_tables import RequirementRow
 from kern.db.engine.seal_tables import SealHeadRow, SealRow, UnsealedRow
 from kern.db.engine.stores import MemoryStore
-from kern.db.engine.tables import RequirementRow
 from kern.db.engine.unit_of_work import save
 from kern.db.journal import audit_chain, seals, verification
 from kern.db.journal.audit_chain import NewDecision
