@@ -25,6 +25,20 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from kern.process.foreign_errors import (
+    arguments_of,
+    attribute,
+    cause_of,
+    context_of,
+    guarded,
+    is_error,
+    is_one_of,
+    members_of,
+    module_of,
+    name_of,
+    text_of,
+)
+
 Table = Mapping[str, Collection[str]]
 
 _HTTPX = ("httpx", "httpx2", "httpcore", "httpcore2")
@@ -199,7 +213,7 @@ def _can_explain(error: BaseException, kind: str | None) -> bool:
     if package in _CLIENTS:
         return kind != "open"
     if package == "builtins":
-        return isinstance(error, OSError | EOFError | BaseExceptionGroup)
+        return issubclass(type(error), (OSError, EOFError, BaseExceptionGroup))
     return package in _SYSTEM | _STREAMS
 
 
@@ -209,26 +223,26 @@ def _beyond_unsent(error: BaseException) -> list[_Link]:
     A client says in its errors what they were raised from, or raises them while it handles that.
     The system does not: its errors were raised while that of an earlier attempt was handled.
     """
-    name, context = type(error).__name__, error.__context__
+    name, context = name_of(type(error)), context_of(error)
     carried = _carried(error)
-    has_explanation = all(cls.__name__ not in _ROOTS for cls in type(error).__mro__)
+    has_explanation = all(name_of(cls) not in _ROOTS for cls in type(error).__mro__)
     links = [_Link(part, explains=has_explanation) for part in carried]
     if context is not None and all(part is not context for part in carried):
         if _package(type(error)) in _SYSTEM:
-            is_within = type(context).__name__ in _INTERNAL and name not in _INTERNAL
+            is_within = name_of(type(context)) in _INTERNAL and name not in _INTERNAL
         else:
-            is_within = error.__cause__ is None
+            is_within = cause_of(error) is None
         links.append(_Link(context, explains=has_explanation and is_within))
     return links
 
 
 def _kind_of(error: BaseException) -> str | None:
     """Return `open`, `unsent` or `wrapper`; None for an exception that says nothing of it."""
-    special = _by_status(error)
+    special = guarded(lambda: _by_status(error), None)
     if special is not None:
         return special
     for cls in type(error).__mro__:
-        package, name = _package(cls), cls.__name__
+        package, name = _package(cls), name_of(cls)
         for kind, table in (("unsent", _UNSENT), ("open", _OPEN), ("wrapper", _WRAPPERS)):
             if name in table.get(package, ()):
                 return kind
@@ -239,16 +253,17 @@ def _by_status(error: BaseException) -> str | None:
     """Return the kind of an exception that carries a code of its protocol."""
     packages = {_package(cls) for cls in type(error).__mro__}
     if "grpc" in packages:
-        code = getattr(error, "code", None)
-        name = getattr(code() if callable(code) else code, "name", "")
-        return "open" if name in _GRPC_OPEN else "answered"
-    if "psycopg" in packages and any(cls.__name__ == "Error" for cls in type(error).__mro__):
+        code = attribute(error, "code")
+        name = attribute(guarded(code, None) if callable(code) else code, "name")
+        return "open" if isinstance(name, str) and name in _GRPC_OPEN else "answered"
+    if "psycopg" in packages and any(name_of(cls) == "Error" for cls in type(error).__mro__):
         return _of_psycopg(error)
     if "poplib" in packages:
-        return "open" if any(part in _POP_OPEN for part in error.args) else "answered"
-    if isinstance(error, subprocess.CalledProcessError):
+        return "open" if _POP_OPEN.intersection(_texts(error)) else "answered"
+    if is_one_of(error, (subprocess.CalledProcessError,)):
         # Less than zero: a signal ended it.
-        return "open" if error.returncode < 0 else "answered"
+        code = attribute(error, "returncode")
+        return "open" if isinstance(code, int) and code < 0 else "answered"
     status = _http_status(error, packages)
     if isinstance(status, int) and not isinstance(status, bool):
         return "open" if status in _NO_ANSWER else "answered"
@@ -256,26 +271,26 @@ def _by_status(error: BaseException) -> str | None:
 
 
 def _http_status(error: BaseException, packages: set[str]) -> object:
-    response = getattr(error, "response", None)
+    response = attribute(error, "response")
     if packages & {"httpx", "httpx2", "requests", "aiohttp", "urllib"}:
-        status = getattr(response, "status_code", None) or getattr(error, "status", None)
-        return status or (getattr(error, "code", None) if "urllib" in packages else None)
+        status = attribute(response, "status_code") or attribute(error, "status")
+        return status or (attribute(error, "code") if "urllib" in packages else None)
     if "botocore" in packages:
         metadata = response.get("ResponseMetadata") if isinstance(response, Mapping) else None
         return metadata.get("HTTPStatusCode") if isinstance(metadata, Mapping) else None
-    return getattr(error, "errcode", None) if "xmlrpc" in packages else None
+    return attribute(error, "errcode") if "xmlrpc" in packages else None
 
 
 def _of_psycopg(error: BaseException) -> str | None:
-    if type(error).__name__ in _UNSENT["psycopg"]:
+    if name_of(type(error)) in _UNSENT["psycopg"]:
         return "unsent"
-    sqlstate = getattr(error, "sqlstate", None)
+    sqlstate = attribute(error, "sqlstate")
     if isinstance(sqlstate, str):
         return "open" if sqlstate.startswith(_SQLSTATES_OPEN) else "answered"
-    if not any(cls.__name__ == "OperationalError" for cls in type(error).__mro__):
+    if not any(name_of(cls) == "OperationalError" for cls in type(error).__mro__):
         return None
     # As it words a connection that could not be made.
-    return "unsent" if str(error).startswith("connection failed") else "open"
+    return "unsent" if text_of(error).startswith("connection failed") else "open"
 
 
 def exceptions_in(error: BaseException) -> Iterator[BaseException]:
@@ -293,20 +308,24 @@ def exceptions_in(error: BaseException) -> Iterator[BaseException]:
 def _carried(error: BaseException) -> list[BaseException]:
     """Return the exceptions that an exception names: its parts, arguments, reason and cause."""
     items = [
-        *(error.exceptions if isinstance(error, BaseExceptionGroup) else ()),
-        *error.args,
-        getattr(error, "reason", None),
-        getattr(error, "os_error", None),
-        error.__cause__,
+        *members_of(error),
+        *arguments_of(error),
+        attribute(error, "reason"),
+        attribute(error, "os_error"),
+        cause_of(error),
     ]
-    return [item for item in items if isinstance(item, BaseException)]
+    return [item for item in items if is_error(item)]
 
 
 def _beneath(error: BaseException) -> list[BaseException]:
     # The context counts although `from None` or a cause hides it from the traceback.
-    context = error.__context__
+    context = context_of(error)
     return [*_carried(error), *([] if context is None else [context])]
 
 
+def _texts(error: BaseException) -> set[str]:
+    return {item for item in arguments_of(error) if type(item) is str}
+
+
 def _package(cls: type) -> str:
-    return cls.__module__.partition(".")[0]
+    return module_of(cls).partition(".")[0]

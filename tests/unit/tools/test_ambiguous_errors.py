@@ -25,6 +25,8 @@ import psycopg
 import pytest
 
 from kern.tools.ambiguous_errors import leaves_open
+from kern.tools.reconciling import NO_RULES
+from tests.support.hostile_errors import BankOutcomeUnknown, hostile
 
 
 @contextmanager
@@ -463,6 +465,57 @@ def test_a_chain_that_is_too_long_to_look_at_is_open() -> None:
         error.__context__ = ConnectionRefusedError()
         error = error.__context__
     assert leaves_open(first)
+
+
+def raised_from(error: BaseException, cause: BaseException) -> BaseException:
+    # As `raise` does it, past the properties of a class.
+    vars(BaseException)["__cause__"].__set__(error, cause)
+    return error
+
+
+HOSTILE_BASES = [
+    Exception,
+    ConnectionRefusedError,
+    BaseExceptionGroup,
+    made("grpc.RpcError"),
+    made("psycopg.Error"),
+    made("poplib.error_proto"),
+    made("botocore.exceptions.ClientError"),
+    made("requests.exceptions.HTTPError"),
+    made("xmlrpc.client.ProtocolError"),
+    subprocess.CalledProcessError,
+]
+
+
+@pytest.mark.parametrize("everything", [True, False])
+@pytest.mark.parametrize("base", HOSTILE_BASES, ids=lambda base: base.__name__)
+def test_what_cannot_be_read_of_an_error_leaves_the_rest(
+    base: type[BaseException], *, everything: bool
+) -> None:
+    kind = hostile(base, module=base.__module__, everything=everything)
+
+    def new() -> BaseException:
+        is_group = base is BaseExceptionGroup
+        error: BaseException = kind.__new__(kind, *(("both", [ValueError()]) if is_group else ()))
+        return error
+
+    assert not leaves_open(new())
+    assert NO_RULES.are_open(raised_from(new(), TimeoutError()))
+    assert not NO_RULES.are_open(raised_from(new(), ConnectionRefusedError()))
+
+
+def test_an_authors_outcome_unknown_counts_whatever_its_class_does() -> None:
+    assert NO_RULES.are_open(BankOutcomeUnknown("no answer"))
+
+
+def test_a_group_whose_members_cannot_be_read_by_name_has_them() -> None:
+    kind = hostile(BaseExceptionGroup)
+    assert leaves_open(kind("both", [ValueError(), TimeoutError()]))
+    assert not leaves_open(kind("both", [ValueError(), ConnectionRefusedError()]))
+
+
+def test_an_argument_that_cannot_be_compared_says_nothing() -> None:
+    assert not leaves_open(poplib.error_proto(["-ERR EOF"]))
 
 
 def test_errors_that_carry_one_another_end() -> None:
