@@ -14,6 +14,7 @@ from kern.activities.failures import at_the_edge, is_deleted, not_here, provider
 from kern.activities.heartbeat import beating
 from kern.activities.model_calls import ModelCalls
 from kern.activities.result_journal import ModelAnswer, ResultKeeper
+from kern.activities.tool_result import raised_text
 from kern.components.agents.model_component import ModelComponent
 from kern.components.agents.planning import (
     RunSoFar,
@@ -71,7 +72,7 @@ class _ModelBrokeError(ProviderError):
     """The code of a model raised what is no error of a provider: its words may be anybody's."""
 
     def __init__(self, model: str, session_id: str, raised: Exception) -> None:
-        text = f"The model {model!r} raised {type(raised).__name__}: {raised}"
+        text = f"The model {model!r} raised {raised_text(raised)}"
         super().__init__(text, code=_BROKE, retryable=True)
         self.model = model
         self.session_id = session_id
@@ -314,10 +315,10 @@ def _rounded(seconds: float) -> str:
 def _may_pass(error: ProviderError) -> bool:
     """Whether it is worth waiting for a provider; errors of a model's own code end sooner."""
     cause = error.raised if isinstance(error, _ModelBrokeError) else None
-    if cause is None or isinstance(cause, OSError):
+    if cause is None or issubclass(type(cause), OSError):
         return error.retryable
     return activity.info().attempt < (
-        _BUG_ATTEMPTS if isinstance(cause, _BUGS) else _BROKEN_ATTEMPTS
+        _BUG_ATTEMPTS if issubclass(type(cause), _BUGS) else _BROKEN_ATTEMPTS
     )
 
 

@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from kern.activities.tool_loop import Ended, Raised, Returned
 from kern.activities.tool_result import error_text, result_text
+from kern.process.foreign_errors import text_of
 from kern.tools.reconciling import (
     DidNotHappen,
     Happened,
@@ -23,9 +24,12 @@ from kern.tools.reconciling import (
     StillUnknown,
     reconciled,
 )
+from kern.values.canonical import clean_text
 
 _PAUSES: Sequence[float] = (1.0, 4.0, 15.0)
 _LOOKUP_SECONDS = 10.0
+# Of what it says, so much stands in a requirement.
+_LONGEST = 4000
 
 Call = Callable[[Callable[..., object], dict[str, object], float], Awaitable[Ended[object]]]
 
@@ -74,8 +78,9 @@ def _answer(ended: Ended[object]) -> Reconciled:
 def _sentence(answer: Reconciled) -> str:
     match answer:
         case Happened(result):
-            return f"it has happened, with the result {result_text(result)}"
+            return f"it has happened, with the result {result_text(result)[:_LONGEST]}"
         case DidNotHappen():
             return "it has not happened"
         case StillUnknown(why):
-            return f"still unknown{f' ({why})' if why else ''}"
+            text = clean_text(text_of(why))[:_LONGEST]
+            return f"still unknown{f' ({text})' if text else ''}"

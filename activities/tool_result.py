@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from kern.errors import InvalidInput
+from kern.process.foreign_errors import name_of, text_of
 from kern.session_state import SessionState, StateChange
 from kern.values.canonical import clean_text, parse_json
 
@@ -78,11 +79,8 @@ def error_text(error: BaseException) -> str:
 
 def raised_text(error: BaseException) -> str:
     """Return the type and the text of what code raised."""
-    try:
-        text = clean_text(str(error))
-    except BaseException:  # noqa: BLE001  an error's own code may raise anything
-        text = ""
-    return f"{type(error).__name__}: {text[:_ERROR_TEXT]}" if text else type(error).__name__
+    name, text = name_of(type(error)), clean_text(text_of(error))
+    return f"{name}: {text[:_ERROR_TEXT]}" if text else name
 
 
 def _described(value: object) -> str:

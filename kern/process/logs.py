@@ -18,6 +18,8 @@ from typing import cast
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from kern.process.foreign_errors import cause_of, guarded, kind_of, traceback_of
+
 _FIELDS = "kern_fields"
 _TEMPORAL = "temporalio"
 _MOST_PLACES = 5
@@ -85,9 +87,10 @@ class JsonFormatter(logging.Formatter):
             **(fields or {"event": record.getMessage(), **_temporal_fields(record)}),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            error = record.exc_info[1]
+            line["exception"] = "" if error is None else _traceback_of(error)
             if record.name.startswith(_TEMPORAL) and not logging.root.isEnabledFor(logging.DEBUG):
-                line["exception"] = _without_words(record.exc_info[1])
+                line["exception"] = _without_words(error)
         return printable(json.dumps(line, default=str, ensure_ascii=False))
 
 
@@ -103,9 +106,10 @@ def printable(text: str) -> str:
 
 def places_of(error: BaseException) -> str:
     """Return where an exception was raised, the innermost place first, without any values."""
-    frames = traceback.extract_tb(error.__traceback__)[-_MOST_PLACES:]
+    frames = [*traceback.walk_tb(traceback_of(error))][-_MOST_PLACES:]
     return ", ".join(
-        f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in reversed(frames)
+        f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
+        for frame, line in reversed(frames)
     )
 
 
@@ -118,7 +122,7 @@ def warn_raised(role: str, name: str, error: BaseException, **facts: object) -> 
         "code_raised",
         role=role,
         name=name,
-        error=_kind_of(error),
+        error=kind_of(error),
         at=places_of(error),
         **{**_code_facts.get(), **facts},
     )
@@ -134,10 +138,6 @@ def code_of(**facts: object) -> Generator[None]:
         _code_facts.reset(token)
 
 
-def _kind_of(error: BaseException) -> str:
-    return f"{type(error).__module__}.{type(error).__qualname__}"
-
-
 def _temporal_fields(record: logging.LogRecord) -> dict[str, object]:
     """Return what Temporal's own record says of a run: its workflow's id ends with the run's."""
     for attribute in ("temporal_activity", "temporal_workflow"):
@@ -151,14 +151,16 @@ def _temporal_fields(record: logging.LogRecord) -> dict[str, object]:
 def _without_words(error: BaseException | None) -> str:
     """Return kinds and places of an error and its causes: its words may be those of a model."""
     lines: list[str] = []
-    while error is not None:
+    visited: list[BaseException] = []
+    while error is not None and all(error is not item for item in visited):
+        visited.append(error)
         lines = [
-            *traceback.format_tb(error.__traceback__),
-            f"{_kind_of(error)}\n",
+            *traceback.format_tb(traceback_of(error)),
+            f"{kind_of(error)}\n",
             *(["The cause of:\n"] if lines else []),
             *lines,
         ]
-        error = error.__cause__
+        error = cause_of(error)
     return "".join(lines)
 
 
@@ -183,10 +185,15 @@ def _raised(exc_info: object) -> dict[str, object]:
     error = exc_info if isinstance(exc_info, BaseException) else sys.exc_info()[1]
     if error is None:
         return {}
-    pairs: dict[str, object] = {"error": _kind_of(error), "at": places_of(error)}
-    cause = error.__cause__
+    pairs: dict[str, object] = {"error": kind_of(error), "at": places_of(error)}
+    cause = cause_of(error)
     if cause is not None:
-        pairs |= {"cause": _kind_of(cause), "cause_at": places_of(cause)}
+        pairs |= {"cause": kind_of(cause), "cause_at": places_of(cause)}
     if logging.root.isEnabledFor(logging.DEBUG):
-        pairs["exception"] = "".join(traceback.format_exception(error))
+        pairs["exception"] = _traceback_of(error)
     return pairs
+
+
+def _traceback_of(error: BaseException) -> str:
+    """Return a traceback with all words, or without any if one of them cannot be had."""
+    return guarded(lambda: "".join(traceback.format_exception(error)), "") or _without_words(error)

@@ -1,135 +1,53 @@
 """Which exceptions leave open whether a request had its effect.
 
 A payment that was sent, and whose answer did not arrive, may have been made. What a client library
-raises then looks like any other failure, so the classes are listed here, by their names: none of
-these libraries is imported. An exception counts with those that it was raised from or during, since
-clients wrap one another's errors. `from None` hides nothing: the author's code may have sent.
+raises then looks like any other failure. So its classes and codes are listed, in
+`error_classes.py`. An exception counts with those that it was raised from or during, since clients
+wrap one another's errors. `from None` hides nothing: the author's code may have sent.
 
-There are three kinds of classes. *Open*: the request was sent, or partly, and there is no
-answer. *Unsent*: the connection was never made, so nothing was sent. *Wrappers* say neither, and
-what they carry decides; on their own they leave it open.
+An exception is *open* if the request was sent, or partly, and there is no answer. It is *unsent* if
+the connection was never made, and *answered* if the other side has said no. *Wrappers* say nothing
+of it, and what they carry decides; on their own they leave it open. So does an exception that no
+table knows, if its name speaks of timeouts or lost connections (*named*).
 
 Code that tries again by hand chains its attempts: the error of the second was raised while that of
 the first was handled. That the second was not sent says nothing of the first. So an unsent error
 answers for the wrappers around it, and for what explains it: clients raise `ConnectTimeout` from a
 `TimeoutError`. What lies beyond belongs to an earlier attempt, and counts in full.
-
-Sources: the documented exceptions of Python 3.11 to 3.14 (socket, ssl, http.client, urllib,
-xmlrpc, asyncio, concurrent.futures, multiprocessing, subprocess, ftplib, imaplib, poplib, smtplib),
-anyio 4.x, httpx 0.28 and httpx2 2.x, httpcore, requests 2.x, urllib3 2.x, aiohttp 3.x,
-botocore 1.x, grpcio 1.x, psycopg 3.x.
 """
 
-import subprocess
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 
-Table = Mapping[str, Collection[str]]
+from kern.process.foreign_errors import (
+    arguments_of,
+    attribute,
+    cause_of,
+    context_of,
+    guarded,
+    is_error,
+    members_of,
+    module_of,
+    name_of,
+    text_of,
+)
+from kern.tools.error_classes import (
+    ANSWERED,
+    CARRIERS,
+    CODES,
+    ERRNOS_OPEN,
+    NAMES,
+    OPEN,
+    ROOTS,
+    UNSENT,
+    UNSENT_TEXTS,
+    WRAPPERS,
+    Code,
+)
 
-_HTTPX = ("httpx", "httpx2", "httpcore", "httpcore2")
-_HTTPX_OPEN = frozenset(
-    {"ReadTimeout", "WriteTimeout", "ReadError", "WriteError", "CloseError", "RemoteProtocolError"}
-    | {"DecodingError"}
-)
-_HTTPX_UNSENT = frozenset(
-    {
-        "ConnectError",
-        "ConnectTimeout",
-        "PoolTimeout",
-        "ProxyError",
-        "UnsupportedProtocol",
-        "LocalProtocolError",
-    }
-)
-_HTTPX_WRAPPERS = frozenset({"TimeoutException", "NetworkError", "TransportError"})
-_OPEN: Table = {
-    "builtins": {
-        "TimeoutError",
-        "ConnectionResetError",
-        "ConnectionAbortedError",
-        "BrokenPipeError",
-        "EOFError",
-    },
-    "ssl": {"SSLError"},
-    "http": {"HTTPException"},
-    # A task or future that the code waited for was cancelled, at any point of its work.
-    "asyncio": {"IncompleteReadError", "LimitOverrunError", "CancelledError"},
-    "concurrent": {"BrokenProcessPool", "CancelledError"},
-    "multiprocessing": {"TimeoutError", "MaybeEncodingError"},
-    "subprocess": {"TimeoutExpired"},
-    "ftplib": {"error_proto"},
-    "imaplib": {"abort"},
-    "smtplib": {"SMTPServerDisconnected"},
-    "anyio": {"BrokenResourceError", "EndOfStream", "IncompleteRead", "BrokenWorkerProcess"},
-    **dict.fromkeys(_HTTPX, _HTTPX_OPEN),
-    "requests": {"ReadTimeout", "ChunkedEncodingError", "ContentDecodingError"},
-    "urllib3": {"ReadTimeoutError", "ProtocolError", "IncompleteRead", "InvalidChunkLength"},
-    "aiohttp": {
-        "ServerDisconnectedError",
-        "SocketTimeoutError",
-        "ClientPayloadError",
-        "ClientConnectionResetError",
-        # What arrived is no HTTP; `ClientResponseError` makes a status of 400 out of it.
-        "HttpProcessingError",
-    },
-    "botocore": {"ReadTimeoutError", "ConnectionClosedError", "ResponseStreamingError"},
-}
-_UNSENT: Table = {
-    "builtins": {"ConnectionRefusedError"},
-    "socket": {"gaierror", "herror"},
-    "ssl": {"SSLCertVerificationError"},
-    "http": {"InvalidURL", "CannotSendRequest", "CannotSendHeader", "NotConnected"},
-    "imaplib": {"readonly"},
-    **dict.fromkeys(_HTTPX, _HTTPX_UNSENT),
-    "requests": {
-        "ConnectTimeout",
-        "ProxyError",
-        "InvalidURL",
-        "InvalidSchema",
-        "MissingSchema",
-        "InvalidHeader",
-    },
-    "urllib3": {
-        "NewConnectionError",
-        "ConnectTimeoutError",
-        "NameResolutionError",
-        "ProxyError",
-        "LocationParseError",
-        "EmptyPoolError",
-    },
-    "aiohttp": {
-        "ClientConnectorError",
-        "ClientConnectorDNSError",
-        "ClientConnectorCertificateError",
-        "ConnectionTimeoutError",
-        "InvalidURL",
-    },
-    "botocore": {
-        "ConnectTimeoutError",
-        "EndpointConnectionError",
-        "ProxyConnectionError",
-        "NoCredentialsError",
-        "ParamValidationError",
-    },
-    "psycopg": {"ConnectionTimeout", "PoolTimeout"},
-}
-_WRAPPERS: Table = {
-    "builtins": {"ConnectionError"},
-    "urllib": {"URLError"},
-    **dict.fromkeys(_HTTPX, _HTTPX_WRAPPERS),
-    "requests": {"ConnectionError", "Timeout", "SSLError", "RetryError"},
-    "urllib3": {"MaxRetryError", "TimeoutError", "SSLError", "HTTPError"},
-    "aiohttp": {"ClientConnectionError", "ClientOSError", "ServerTimeoutError"},
-    "botocore": {"HTTPClientError", "ConnectionError"},
-}
-# Nothing explains these: what they were raised from or during is an earlier attempt.
-_ROOTS = frozenset(
-    {"ConnectionRefusedError", "gaierror", "herror", "SSLCertVerificationError"}
-    | {"UnsupportedProtocol", "LocalProtocolError", "InvalidURL", "InvalidSchema", "MissingSchema"}
-    | {"InvalidHeader", "LocationParseError", "EmptyPoolError", "CannotSendRequest"}
-    | {"CannotSendHeader", "NotConnected", "readonly", "NoCredentialsError", "ParamValidationError"}
-)
 # Where a connection could not be made, the errors of these say how, and not that anything was sent.
 _SYSTEM = frozenset({"builtins", "socket", "_socket", "ssl", "_ssl", "asyncio"})
 _STREAMS = frozenset({"http", "anyio", "concurrent"})
@@ -138,14 +56,9 @@ _CLIENTS = frozenset({"urllib3", "httpcore", "httpcore2"})
 _INTERNAL = frozenset(
     {"CancelledError", "SSLWantReadError", "SSLWantWriteError", "BlockingIOError"}
 )
-# Answers of a gateway that got none itself.
-_NO_ANSWER = frozenset({502, 504})
-# https://grpc.io/docs/guides/status-codes/
-_GRPC_OPEN = frozenset({"DEADLINE_EXCEEDED", "UNAVAILABLE", "UNKNOWN", "CANCELLED"})
-# Connection exceptions, and a server that is stopped or crashes in the middle.
-_SQLSTATES_OPEN = ("08", "57P01", "57P02", "57P03")
-# What `poplib` raises without an answer; the words of a server are bytes.
-_POP_OPEN = frozenset({"-ERR EOF", "line too long"})
+# The first table that names a class says its kind.
+_TABLES = (("unsent", UNSENT), ("open", OPEN), ("answered", ANSWERED), ("wrapper", WRAPPERS))
+_WRAPPING = frozenset({"wrapper", "named"})
 _MOST = 1000
 
 
@@ -185,12 +98,20 @@ def leaves_open(error: BaseException) -> bool:
             unsent_ids |= link.wrappers
             queue += _beyond_unsent(link.error)
         else:
-            wrappers = link.wrappers
-            if kind == "wrapper":
+            if kind in _WRAPPING:
                 wrapper_ids.add(id(link.error))
-                wrappers |= {id(link.error)}
-            queue += [_Link(part, wrappers=wrappers) for part in _beneath(link.error)]
+            queue += _within(link, kind)
     return bool(wrapper_ids - unsent_ids)
+
+
+def _within(link: _Link, kind: str | None) -> list[_Link]:
+    """Return what an exception carries, and what it was raised from or during."""
+    wrappers = link.wrappers | {id(link.error)} if kind in _WRAPPING else link.wrappers
+    carried = [_Link(part, wrappers=wrappers) for part in _carried(link.error)]
+    context = context_of(link.error)
+    if context is None:
+        return carried
+    return [*carried, _Link(context, wrappers=link.wrappers if kind == "named" else wrappers)]
 
 
 def _can_explain(error: BaseException, kind: str | None) -> bool:
@@ -199,7 +120,7 @@ def _can_explain(error: BaseException, kind: str | None) -> bool:
     if package in _CLIENTS:
         return kind != "open"
     if package == "builtins":
-        return isinstance(error, OSError | EOFError | BaseExceptionGroup)
+        return issubclass(type(error), (OSError, EOFError, BaseExceptionGroup))
     return package in _SYSTEM | _STREAMS
 
 
@@ -209,73 +130,79 @@ def _beyond_unsent(error: BaseException) -> list[_Link]:
     A client says in its errors what they were raised from, or raises them while it handles that.
     The system does not: its errors were raised while that of an earlier attempt was handled.
     """
-    name, context = type(error).__name__, error.__context__
+    name, context = name_of(type(error)), context_of(error)
     carried = _carried(error)
-    has_explanation = all(cls.__name__ not in _ROOTS for cls in type(error).__mro__)
+    has_explanation = all(name_of(cls) not in ROOTS for cls in type(error).__mro__)
     links = [_Link(part, explains=has_explanation) for part in carried]
     if context is not None and all(part is not context for part in carried):
         if _package(type(error)) in _SYSTEM:
-            is_within = type(context).__name__ in _INTERNAL and name not in _INTERNAL
+            is_within = name_of(type(context)) in _INTERNAL and name not in _INTERNAL
         else:
-            is_within = error.__cause__ is None
+            is_within = cause_of(error) is None
         links.append(_Link(context, explains=has_explanation and is_within))
     return links
 
 
 def _kind_of(error: BaseException) -> str | None:
-    """Return `open`, `unsent` or `wrapper`; None for an exception that says nothing of it."""
-    special = _by_status(error)
-    if special is not None:
-        return special
-    for cls in type(error).__mro__:
-        package, name = _package(cls), cls.__name__
-        for kind, table in (("unsent", _UNSENT), ("open", _OPEN), ("wrapper", _WRAPPERS)):
-            if name in table.get(package, ()):
-                return kind
-    return None
+    """Return the kind of an exception; None for one that says nothing of it."""
+    by_class = _by_class(error)
+    return by_class if by_class == "unsent" else _by_code(error) or by_class
 
 
-def _by_status(error: BaseException) -> str | None:
+def _by_code(error: BaseException) -> str | None:
     """Return the kind of an exception that carries a code of its protocol."""
     packages = {_package(cls) for cls in type(error).__mro__}
-    if "grpc" in packages:
-        code = getattr(error, "code", None)
-        name = getattr(code() if callable(code) else code, "name", "")
-        return "open" if name in _GRPC_OPEN else "answered"
-    if "psycopg" in packages and any(cls.__name__ == "Error" for cls in type(error).__mro__):
-        return _of_psycopg(error)
-    if "poplib" in packages:
-        return "open" if any(part in _POP_OPEN for part in error.args) else "answered"
-    if isinstance(error, subprocess.CalledProcessError):
-        # Less than zero: a signal ended it.
-        return "open" if error.returncode < 0 else "answered"
-    status = _http_status(error, packages)
-    if isinstance(status, int) and not isinstance(status, bool):
-        return "open" if status in _NO_ANSWER else "answered"
-    return None
+    kinds = {
+        _meaning(code, guarded(partial(_value_at, error, code.path), None))
+        for code in CODES
+        if not code.package or code.package in packages
+    }
+    return next((kind for kind in ("unsent", "open", "answered") if kind in kinds), None)
 
 
-def _http_status(error: BaseException, packages: set[str]) -> object:
-    response = getattr(error, "response", None)
-    if packages & {"httpx", "httpx2", "requests", "aiohttp", "urllib"}:
-        status = getattr(response, "status_code", None) or getattr(error, "status", None)
-        return status or (getattr(error, "code", None) if "urllib" in packages else None)
-    if "botocore" in packages:
-        metadata = response.get("ResponseMetadata") if isinstance(response, Mapping) else None
-        return metadata.get("HTTPStatusCode") if isinstance(metadata, Mapping) else None
-    return getattr(error, "errcode", None) if "xmlrpc" in packages else None
-
-
-def _of_psycopg(error: BaseException) -> str | None:
-    if type(error).__name__ in _UNSENT["psycopg"]:
+def _meaning(code: Code, value: object) -> str | None:
+    if _is_among(value, code.unsent):
         return "unsent"
-    sqlstate = getattr(error, "sqlstate", None)
-    if isinstance(sqlstate, str):
-        return "open" if sqlstate.startswith(_SQLSTATES_OPEN) else "answered"
-    if not any(cls.__name__ == "OperationalError" for cls in type(error).__mro__):
-        return None
-    # As it words a connection that could not be made.
-    return "unsent" if str(error).startswith("connection failed") else "open"
+    if _is_among(value, code.open):
+        return "open"
+    return "answered" if code.is_final and isinstance(value, int | str) else None
+
+
+def _is_among(value: object, codes: Collection[int | str]) -> bool:
+    if isinstance(value, str):
+        return value.startswith(tuple(code for code in codes if isinstance(code, str)))
+    return isinstance(value, int) and not isinstance(value, bool) and value in codes
+
+
+def _value_at(error: BaseException, path: str) -> object:
+    value: object = error
+    for part in path.split("."):
+        name = part.removesuffix("()")
+        if value is error and name == "args":
+            value = arguments_of(error)
+        elif isinstance(value, tuple):
+            value = value[int(name)]
+        else:
+            value = value.get(name) if isinstance(value, Mapping) else attribute(value, name)
+        if name != part and callable(value):
+            value = value()
+    return value
+
+
+def _by_class(error: BaseException) -> str | None:
+    classes = type(error).__mro__
+    for cls in classes:
+        package, name = _package(cls), name_of(cls)
+        texts = UNSENT_TEXTS.get(package)
+        if texts is not None and texts.match(text_of(error)):
+            return "unsent"
+        for kind, table in _TABLES:
+            if name in table.get(package, ()):
+                return kind
+        if cls is OSError and _is_among(attribute(error, "errno"), ERRNOS_OPEN):
+            return "open"
+    names = [name_of(cls) for cls in classes]
+    return next((kind for kind, name in NAMES if any(map(name.search, names))), None)
 
 
 def exceptions_in(error: BaseException) -> Iterator[BaseException]:
@@ -293,20 +220,27 @@ def exceptions_in(error: BaseException) -> Iterator[BaseException]:
 def _carried(error: BaseException) -> list[BaseException]:
     """Return the exceptions that an exception names: its parts, arguments, reason and cause."""
     items = [
-        *(error.exceptions if isinstance(error, BaseExceptionGroup) else ()),
-        *error.args,
-        getattr(error, "reason", None),
-        getattr(error, "os_error", None),
-        error.__cause__,
+        *members_of(error),
+        *arguments_of(error),
+        *(attribute(error, name) for name in CARRIERS),
+        cause_of(error),
     ]
-    return [item for item in items if isinstance(item, BaseException)]
+    return [item for item in map(_result_of, items) if is_error(item)]
+
+
+def _result_of(value: object) -> object:
+    """Return what a future that has ended raised, or any other value as it is."""
+    if not issubclass(type(value), Future):
+        return value
+    read = attribute(value, "exception")
+    return guarded(partial(read, timeout=0), None) if callable(read) else None
 
 
 def _beneath(error: BaseException) -> list[BaseException]:
     # The context counts although `from None` or a cause hides it from the traceback.
-    context = error.__context__
+    context = context_of(error)
     return [*_carried(error), *([] if context is None else [context])]
 
 
 def _package(cls: type) -> str:
-    return cls.__module__.partition(".")[0]
+    return module_of(cls).partition(".")[0]

@@ -1,11 +1,13 @@
 """The digest of a function's code: equal in two processes only if both decide the same.
 
 It covers the instructions, defaults and closures, and whatever the code names: functions, classes,
-constants and objects by what they hold, modules by their files. Installed packages count by the
-file of the module, the standard library by name, and what lives in a process (locks, loggers,
-sockets, files) by its type. Another minor version of Python compiles other instructions, so there
-the digest differs: whoever compares digests has to treat a difference as "maybe other code", and
-never as an error.
+constants and objects by what they hold, modules by their files. Code that looks up by any name may
+reach whatever its module has, so all of that counts. Installed packages count by the file of the
+module, the standard library by name, and what lives in a process (locks, loggers, sockets, files)
+by its type. Where something cannot be read, or there is too much of it, the digest holds a random
+value of this process (`DOUBT`). Another minor version of Python compiles other instructions, so
+there the digest differs: whoever compares digests has to treat a difference as "maybe other code",
+and never as an error.
 
 The objects form a graph with cycles, and sets in it have no order. So each object has a label of
 its own, and takes in the labels of its neighbors until that separates no more objects. Where the
@@ -14,7 +16,6 @@ walk began, and in which order it went, leaves no trace.
 
 import datetime as dt
 import decimal
-import dis
 import fractions
 import functools
 import hashlib
@@ -41,21 +42,21 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import Any
+from typing import Any, ForwardRef
 
-from pydantic import BaseModel
-
+from kern.process.foreign_errors import guarded
+from kern.tools.code_classes import MADE_NAMES, annotation_parts, model_parts
 from kern.tools.code_files import (
     Origin,
-    absolute,
     file_digest,
     file_of,
     import_digest,
     module_digest,
     origin,
-    with_parents,
 )
-from kern.tools.code_state import attributes, holds_live, is_live, reduced
+from kern.tools.code_names import content_of, imports_of, lookups, names_of
+from kern.tools.code_state import DOUBT, attributes, held, holds_live, is_live, reduced
+from kern.tools.plain_data import plain_digest
 
 _PLAIN: tuple[Any, ...] = (bool, int, float, str, bytes, bytearray, complex, type(None), type(...))
 _BY_REPR: tuple[Any, ...] = (
@@ -74,6 +75,7 @@ _IMPORT_NAMES = {
     *("__name__", "__file__", "__path__", "__package__", "__spec__", "__loader__"),
     *("__cached__", "__builtins__", "__doc__"),
 }
+_ADDRESS = " at 0x"
 _MOST_OBJECTS = 20_000
 # A chain of like objects needs a round for each; every label counts after the first.
 _MOST_ROUNDS = 32
@@ -119,8 +121,10 @@ class _Graph:
             return f"{type(value).__name__} {value!r}"
         if id(value) in self._indexes:
             return _Node(self._indexes[id(value)])
+        if (digest := plain_digest(value)) is not None:
+            return f"plain {digest}"
         if len(self._objects) >= _MOST_OBJECTS:
-            return f"beyond {type(value).__qualname__}"
+            return f"beyond {DOUBT}"
         self._indexes[id(value)] = len(self._objects)
         self._objects.append(value)
         return _Node(len(self._objects) - 1)
@@ -172,6 +176,13 @@ class _Graph:
                 return [self._content(value), *self._object(value, is_container=True)]
             case _ if isinstance(value, _BY_REPR):
                 return self._by_repr(value)
+            case ForwardRef():
+                return ["forward", value.__forward_arg__]
+            case _ if type(value).__module__ in {"typing", "types"} and hasattr(value, "__args__"):
+                kind = type(value).__qualname__
+                return ["annotation", kind, *map(self.add, annotation_parts(value))]
+            case _ if (held_parts := held(value)) is not None:
+                return ["holds", type(value).__qualname__, *map(self.add, held_parts)]
             case _:
                 return self._object(value)
 
@@ -180,11 +191,15 @@ class _Graph:
         source = self._origin(module, filename)
         if source is not Origin.program:
             return [*self._installed(function, module, filename), *self._wrapped(function)]
-        names = _names(function.__code__)
+        names = names_of(function.__code__)
         space = function.__globals__
         used = [name for name in sorted(names & space.keys()) if name not in _IMPORT_NAMES]
-        cells = [_content_of(cell) for cell in function.__closure__ or ()]
-        modules = [item for item in (*(space[name] for name in used), *cells) if _is_module(item)]
+        cells = [content_of(cell) for cell in function.__closure__ or ()]
+        modules = [
+            item
+            for item in (*(space[name] for name in used), *cells)
+            if isinstance(item, ModuleType)
+        ]
         return [
             "function",
             self.add(function.__code__),
@@ -194,14 +209,45 @@ class _Graph:
             [[name, self.add(space[name])] for name in used],
             self._fields(vars(function)),
             self._used_of(modules, names),
-            [import_digest(name) for name in _imports(function)],
+            [import_digest(name) for name in imports_of(function)],
+            self.add(guarded(lambda: function.__annotations__, None)),
+            self._looked_up(function, names, modules),
+        ]
+
+    def _looked_up(
+        self, function: FunctionType, names: set[str], modules: Iterable[object]
+    ) -> _Part:
+        """Return whatever a look-up by name may reach: all values of modules, and their file.
+
+        Kern's own objects, such as agents, change with their use and have no rules of the program.
+        """
+        own, named = lookups(function, names)
+        spaces = [
+            *([function.__globals__] if own else []),
+            *((vars(item) for item in self._reachable(modules)) if own or named else []),
+        ]
+        values: list[_Part] = [
+            [name, self.add(value)]
+            for space in spaces
+            for name, value in [*space.items()]
+            if name not in _IMPORT_NAMES and type(value).__module__.partition(".")[0] != "kern"
+        ]
+        return [file_digest(function.__code__.co_filename) if own else "", _Unordered(values)]
+
+    def _reachable(self, modules: Iterable[object]) -> list[ModuleType]:
+        """Return the modules of the program among some."""
+        return [
+            item
+            for item in modules
+            if isinstance(item, ModuleType)
+            and self._origin(item.__name__, getattr(item, "__file__", None) or "") is Origin.program
         ]
 
     def _wrapped(self, function: FunctionType) -> list[_Part]:
         """Return what a decorator of an installed package or of Python's has wrapped."""
         if isinstance(registry := vars(function).get("registry"), MappingProxyType):
             return ["dispatch", self._mapping(dict(registry))]
-        cells = [_content_of(cell) for cell in function.__closure__ or ()]
+        cells = [content_of(cell) for cell in function.__closure__ or ()]
         return [
             self._fields(vars(function)),
             [self.add(cell) for cell in cells],
@@ -212,19 +258,16 @@ class _Graph:
     def _used_of(self, modules: Iterable[object], names: set[str]) -> _Part:
         """Return what code that names these modules may take from them, by its names."""
         values: list[_Part] = []
-        pending, visited = [*modules], set()
+        pending, visited = self._reachable(modules), set[int]()
         while pending:
             module = pending.pop()
-            if not isinstance(module, ModuleType) or id(module) in visited:
+            if id(module) in visited:
                 continue
             visited.add(id(module))
-            place = getattr(module, "__file__", None) or ""
-            if self._origin(module.__name__, place) is not Origin.program:
-                continue
             space = vars(module)
             used = [name for name in sorted(names & space.keys()) if name not in _IMPORT_NAMES]
             values += [[name, self.add(space[name])] for name in used]
-            pending += [space[name] for name in used if _is_module(space[name])]
+            pending += self._reachable(space[name] for name in used)
         return _Unordered(values)
 
     def _code(self, code: CodeType) -> _Part:
@@ -236,7 +279,7 @@ class _Graph:
     def _builtin(self, value: BuiltinFunctionType | MethodWrapperType) -> _Part:
         owner = value.__self__
         name = [str(getattr(value, "__module__", "")), value.__qualname__]
-        return ["builtin", *name, *([] if _is_module(owner) else [self.add(owner)])]
+        return ["builtin", *name, *([] if isinstance(owner, ModuleType) else [self.add(owner)])]
 
     def _class(self, value: type) -> _Part:
         place = file_of(value.__module__)
@@ -245,16 +288,15 @@ class _Graph:
         members = {
             name: member
             for name, member in vars(value).items()
-            if not name.startswith("__") or isinstance(member, (*_METHODS, *_METHODS_TOO))
+            if name not in MADE_NAMES and not name.startswith("__pydantic_")
         }
-        fields = vars(value).get("__pydantic_fields__") if issubclass(value, BaseModel) else None
+        if _ADDRESS in str(members.get("__doc__")):
+            # A dataclass describes itself by its defaults.
+            del members["__doc__"]
         bases = [self.add(kind) for kind in (type(value), *value.__bases__)]
-        model_fields = [self._field(name, field) for name, field in (fields or {}).items()]
-        return ["class", value.__qualname__, bases, self._fields(members), model_fields]
-
-    def _field(self, name: str, field: object) -> _Part:
-        parts = ("default", "default_factory", "metadata")
-        return [name, *(self.add(getattr(field, part, None)) for part in parts)]
+        annotations = self.add(guarded(lambda: value.__annotations__, None))
+        parts = [self._fields(members), annotations, self.add(model_parts(vars(value)))]
+        return ["class", value.__qualname__, bases, *parts]
 
     def _by_repr(self, value: object) -> _Part:
         text = str(next(kind for kind in _BY_REPR if isinstance(value, kind)).__repr__(value))
@@ -282,7 +324,9 @@ class _Graph:
             return [*label, self.add(getattr(value, "default_factory", None))]
         # What Python classes hold lies in their attributes; C classes only pickle it.
         is_python = bool(fields) or isinstance(kind.__reduce__, FunctionType)
-        state = None if is_python and not _has_reducer(kind) else reduced(value)
+        state = () if is_python and not _has_reducer(kind) else reduced(value)
+        if state is None and not fields and not plain:
+            return [*label, DOUBT]
         return [*label, [self.add(item) for item in state or () if item is not value]]
 
     def _content(self, value: object) -> _Part:
@@ -330,50 +374,6 @@ def _has_reducer(kind: type) -> bool:
     reducers: list[object] = [kind.__reduce__, kind.__reduce_ex__]
     is_default = reducers == [object.__reduce__, object.__reduce_ex__]
     return not is_default and not any(isinstance(item, FunctionType) for item in reducers)
-
-
-def _is_module(value: object) -> bool:
-    return isinstance(value, ModuleType)
-
-
-def _codes(code: CodeType) -> list[CodeType]:
-    """Return code and the code inside it."""
-    inner = (item for item in code.co_consts if isinstance(item, CodeType))
-    return [code, *(part for item in inner for part in _codes(item))]
-
-
-def _names(code: CodeType) -> set[str]:
-    """Return the names that code, and the code inside it, looks up."""
-    return {name for part in _codes(code) for name in part.co_names}
-
-
-def _imports(function: FunctionType) -> list[str]:
-    """Return the modules that a function imports in its body."""
-    package = str(function.__globals__.get("__package__") or "")
-    names = {name for part in _codes(function.__code__) for name in _imports_of(part, package)}
-    return sorted({parent for name in names for parent in with_parents(name)})
-
-
-@functools.lru_cache(maxsize=1024)
-def _imports_of(code: CodeType, package: str) -> tuple[str, ...]:
-    names: list[str] = []
-    last: list[object] = []
-    for step in dis.get_instructions(code):
-        if step.opname == "IMPORT_NAME":
-            level, items = last[-2:] if len(last) > 1 else (0, None)
-            base = absolute(str(step.argval), level if isinstance(level, int) else 0, package)
-            inner = items if isinstance(items, tuple) else ()
-            names += [base, *(f"{base}.{item}" for item in inner)]
-        if step.opname.startswith("LOAD_"):
-            last.append(step.argval)
-    return tuple(names)
-
-
-def _content_of(cell: object) -> object:
-    try:
-        return getattr(cell, "cell_contents", None)
-    except ValueError:
-        return None
 
 
 def _text(part: _Part, colors: list[str]) -> str:

@@ -1,14 +1,26 @@
 """Reads what an object holds, for digests: only what is the same in every process."""
 
 import functools
-from collections.abc import Iterable
+import io
+import uuid
+import weakref
+from collections.abc import ItemsView, Iterable, KeysView, ValuesView
+from contextvars import Context, ContextVar
 from types import (
+    AsyncGeneratorType,
+    CoroutineType,
+    FrameType,
     FunctionType,
+    GeneratorType,
     MemberDescriptorType,
     MethodType,
     ModuleType,
 )
 
+from kern.process.foreign_errors import guarded
+
+# Stands for what cannot be read: the digest is then another one in every process.
+DOUBT = uuid.uuid4().hex
 # Objects that live in a process: what they hold changes with their use.
 _LIVE = {
     *("_thread", "threading", "_asyncio", "asyncio", "concurrent", "multiprocessing", "queue"),
@@ -21,11 +33,34 @@ _DEEPEST = 4
 
 
 def is_live(value: object) -> bool:
-    """Whether an object is a lock, logger, socket, file or the like, or cannot be read at all."""
+    """Whether an object is a lock, logger, socket, file or the like."""
     kinds = type(value).__mro__[:-1]
-    if any(kind.__module__.partition(".")[0] in _LIVE for kind in kinds):
-        return True
-    return not attributes(value) and reduced(value) is None
+    return any(kind.__module__.partition(".")[0] in _LIVE for kind in kinds)
+
+
+# A case for each kind.
+def held(value: object) -> list[object] | None:  # noqa: PLR0911
+    """Return what an object holds that has no attributes for it; None for any other object."""
+    doubt: list[object] = [DOUBT]
+    match value:
+        case ContextVar():
+            return [value.name, guarded(lambda: Context().run(value.get), None), value.get(None)]
+        case weakref.ReferenceType():
+            return [value()]
+        case GeneratorType():
+            return [value.gi_code, *_frame(value.gi_frame)]
+        case CoroutineType():
+            return [value.cr_code, *_frame(value.cr_frame)]
+        case AsyncGeneratorType():
+            return [value.ag_code, *_frame(value.ag_frame)]
+        case memoryview():
+            return guarded(lambda: [value.tobytes(), value.format], doubt)
+        case io.StringIO() | io.BytesIO():
+            return guarded(lambda: [value.getvalue(), value.tell()], doubt)
+        case KeysView() | ItemsView() | ValuesView() if type(value).__module__ == "builtins":
+            return [[*value]]
+        case _:
+            return None
 
 
 def holds_live(value: object) -> bool:
@@ -68,6 +103,11 @@ def reduced(value: object) -> list[object] | None:
         return [parts]
     first, items, entries = parts[:3], *(*parts[3:5], None, None)[:2]
     return [*first, [*items] if items is not None else None, [*entries] if entries else None]
+
+
+def _frame(frame: FrameType | None) -> list[object]:
+    """Return where the code of a generator stands, and with which values."""
+    return [] if frame is None else [frame.f_lasti, dict(frame.f_locals)]
 
 
 def _slot(value: object, name: str, member: MemberDescriptorType) -> dict[str, object]:

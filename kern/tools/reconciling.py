@@ -7,6 +7,7 @@ from typing import TypeGuard
 from pydantic import JsonValue
 
 from kern.errors import InvalidDefinition, OutcomeUnknown
+from kern.process.foreign_errors import is_one_of
 from kern.tools.ambiguous_errors import exceptions_in, leaves_open
 from kern.values.states import Effect
 from kern.values.validation import described
@@ -71,7 +72,7 @@ class OutcomeRules:
     def are_open(self, error: BaseException) -> bool:
         """Whether an exception leaves open if the code had its effect."""
         classes: tuple[type[BaseException], ...] = (OutcomeUnknown, *self.unknown_on)
-        return any(isinstance(part, classes) for part in exceptions_in(error)) or leaves_open(error)
+        return any(is_one_of(part, classes) for part in exceptions_in(error)) or leaves_open(error)
 
 
 NO_RULES = OutcomeRules()

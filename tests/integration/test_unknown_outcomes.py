@@ -26,6 +26,7 @@ from kern.values.ids import new_id
 from kern.values.states import RequirementKind, RunStatus, ToolOutcome
 from kern.workflow import Step, Workflow
 from tests.support.agents import Ledger, held, scripted
+from tests.support.hostile_errors import BankOutcomeUnknown, hostile
 from tests.support.waiting import wait_until
 
 
@@ -82,6 +83,45 @@ def test_an_error_that_leaves_it_open_asks_a_person(
     assert utc_now() - requirement.attempt.begun_at < timedelta(minutes=5)
     assert not requirement.attempt.is_executing
     assert ledger.lines == ["paid?"]
+
+
+@RUNS
+@pytest.mark.parametrize("effect", ["once", "idempotent", "read"])
+@pytest.mark.usefixtures("runtime")
+def test_an_error_whose_own_code_raises_is_a_failure(run: Run, ledger: Ledger, effect: str) -> None:
+    error = hostile(Exception, everything=True)("no funds")
+    output = run(raising(error, ledger), effect=effect)
+    assert "BankError" in str(output.tools[0].result if output.tools else output.error)
+    assert output.requirements == []
+    assert ledger.lines == ["paid?"]
+
+
+@RUNS
+@pytest.mark.usefixtures("runtime")
+def test_an_open_error_whose_own_code_raises_asks_a_person(run: Run, ledger: Ledger) -> None:
+    [requirement] = run(raising(BankOutcomeUnknown("ask"), ledger)).active_requirements
+    assert requirement.attempt is not None
+    assert requirement.attempt.reason is UnknownReason.raised
+    assert requirement.attempt.error == "BankError"
+
+
+@RUNS
+@pytest.mark.parametrize(
+    ("why", "expected"),
+    [("bank \ud800\x00", "(bank ?\ufffd)"), (5, "(5)"), (BankOutcomeUnknown(), "unknown")],
+    ids=["surrogate", "number", "hostile"],
+)
+@pytest.mark.usefixtures("runtime")
+def test_a_reconcilers_words_are_evidence_whatever_they_are(
+    run: Run, ledger: Ledger, why: str, expected: str
+) -> None:
+    def look_up(key: str, arguments: dict[str, object]) -> StillUnknown:
+        del key, arguments
+        return StillUnknown(why)
+
+    [requirement] = run(raising(TimeoutError(), ledger), reconcile=look_up).active_requirements
+    assert requirement.attempt is not None
+    assert requirement.attempt.evidence[0].endswith(expected)
 
 
 @RUNS

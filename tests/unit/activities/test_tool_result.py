@@ -14,6 +14,7 @@ from pydantic import BaseModel, SecretStr, field_serializer
 
 from kern.activities.tool_result import error_text, outcome_of, result_text
 from kern.session_state import SessionState
+from tests.support.hostile_errors import BankError
 
 
 class Word(StrEnum):
@@ -136,6 +137,11 @@ def test_large_results_are_kept_whole() -> None:
 )
 def test_an_error_is_told_with_its_type(error: BaseException, text: str) -> None:
     assert error_text(error) == text
+
+
+def test_an_error_whose_own_code_raises_is_told_by_its_type() -> None:
+    # No parameter, since pytest itself touches those.
+    assert error_text(BankError("no funds")) == "The tool failed: BankError"
 
 
 def test_an_errors_text_has_an_end() -> None:

@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from kern.process.logs import JsonFormatter, code_of, get_logger, places_of, printable, warn_raised
+from tests.support.hostile_errors import BankError
 
 EVIL = "\x1b[2J\x1b[1;31mAPPROVED\x1b[0m\nrun_completed run_id=01\u2028all is well\u202e\x07\x9b"
 
@@ -79,3 +80,39 @@ def test_places_have_no_values() -> None:
     assert "test_logs.py" in places
     assert "in inner" in places
     assert "hush" not in places
+
+
+@pytest.mark.parametrize("level", [logging.WARNING, logging.DEBUG])
+def test_an_error_whose_own_code_raises_is_logged(
+    caplog: pytest.LogCaptureFixture, level: int
+) -> None:
+    caplog.set_level(level)
+
+    def fail() -> None:
+        raise BankError from ValueError(EVIL)
+
+    fields: dict[str, object] = {"name": "temporalio.activity"}
+    try:
+        fail()
+    except Exception as error:  # noqa: BLE001  no type checker knows its class
+        get_logger("kern.test").exception("broke")
+        warn_raised("tool", "pay", error)
+        fields["exc_info"] = (type(error), error, None)
+    ours, code, temporals = (
+        json.loads(JsonFormatter().format(record))
+        # Not through a handler, since that of pytest touches the error.
+        for record in [*caplog.records, logging.makeLogRecord(fields)]
+    )
+    assert ours["error"] == code["error"] == "bank.BankError"
+    assert ours["cause"] == "builtins.ValueError"
+    assert "test_logs.py" in ours["at"]
+    assert "bank.BankError" in temporals["exception"]
+    assert "builtins.ValueError" in temporals["exception"]
+
+
+def test_an_error_that_causes_itself_is_logged() -> None:
+    error = ValueError()
+    error.__cause__ = error
+    fields = {"name": "temporalio.activity", "exc_info": (ValueError, error, None)}
+    line = json.loads(JsonFormatter().format(logging.makeLogRecord(fields)))
+    assert line["exception"].count("builtins.ValueError") == 1

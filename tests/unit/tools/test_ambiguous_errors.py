@@ -2,6 +2,8 @@
 
 import asyncio
 import concurrent.futures.process
+import concurrent.futures.thread
+import errno
 import ftplib
 import gc
 import http.client
@@ -25,6 +27,8 @@ import psycopg
 import pytest
 
 from kern.tools.ambiguous_errors import leaves_open
+from kern.tools.reconciling import NO_RULES
+from tests.support.hostile_errors import BankOutcomeUnknown, hostile
 
 
 @contextmanager
@@ -304,9 +308,10 @@ aiohttp_bad_line = made("aiohttp.http_exceptions.BadStatusLine", aiohttp_garbage
 aiohttp_refused = made("aiohttp.client_exceptions.ClientConnectorError", aiohttp_os_error)
 
 
-def boto(status: int) -> BaseException:
+def boto(status: int, code: str = "Failed") -> BaseException:
     """Return what botocore raises for a status."""
-    fields = {"response": {"ResponseMetadata": {"HTTPStatusCode": status}}}
+    answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    fields = {"response": answer}
     return made("botocore.exceptions.ClientError", **fields)()
 
 
@@ -323,7 +328,108 @@ def rpc(name: str) -> BaseException:
     return made("grpc._channel._InactiveRpcError", code=lambda _self: code)()
 
 
+def http_error(status: int, client: str = "httpx2") -> BaseException:
+    response = type("Response", (), {"status_code": status})
+    if client == "urllib":
+        headers = http.client.HTTPMessage()
+        with closing(urllib.error.HTTPError("http://bank", status, "", headers, None)) as error:
+            return error
+    path, fields = {
+        "aiohttp": ("client_exceptions.ClientResponseError", {"status": status}),
+        "openai": ("APIStatusError", {"status_code": status}),
+        "anthropic": ("APIStatusError", {"status_code": status}),
+        "stripe": ("_error.APIError", {"http_status": status}),
+        "google": ("api_core.exceptions.ServerError", {"code": status}),
+    }.get(client, ("exceptions.HTTPError", {"response": response}))
+    return made(f"{client}.{path}", **fields)()
+
+
+def sql(package: str, name: str, text: str = "", **fields: object) -> BaseException:
+    """Return an error as the database interface of Python has them."""
+    error: type = made(f"{package}.Error")
+    database_error = made(f"{package}.DatabaseError", error)
+    base: dict[str, type] = {"DatabaseError": error, "InterfaceError": error}
+    return made(f"{package}.{name}", base.get(name, database_error), **fields)(text)
+
+
+def mysql(number: int, package: str = "pymysql.err") -> BaseException:
+    if package.startswith("mysql"):
+        return made(f"{package}.OperationalError", errno=number)()
+    return made(f"{package}.OperationalError")(number, "Lost connection")
+
+
+def after_retries(error: BaseException) -> BaseException:
+    future: concurrent.futures.Future[None] = concurrent.futures.Future()
+    future.set_exception(error)
+    return made("tenacity.RetryError", last_attempt=future)()
+
+
+def lost(name: str) -> BaseException:
+    return OSError(getattr(errno, name), "gone")
+
+
+LOST = (
+    *("ENETRESET", "EHOSTUNREACH", "ENETUNREACH", "ENETDOWN", "EHOSTDOWN", "ENOTCONN", "EPIPE"),
+    *("ESHUTDOWN", "ETIMEDOUT", "ECONNABORTED", "ECONNRESET", "EPROTO", "EIO", "ENOBUFS"),
+)
+CLIENT_NAMES = (
+    *("httpx", "httpx2", "requests", "aiohttp", "urllib", "openai", "anthropic", "stripe"),
+    *("google", "bank"),
+)
+
+
 OPEN: list[BaseException] = [
+    *map(lost, LOST),
+    *(http_error(status, name) for name in CLIENT_NAMES for status in (408, 499, 500, 503, 524)),
+    *map(http_error, (425, 502, 504, 520, 521, 522, 523, 599)),
+    urllib.error.URLError(lost("ENETUNREACH")),
+    boto(500),
+    boto(503, "SlowDown"),
+    boto(400, "RequestTimeout"),
+    *map(rpc, ("UNKNOWN", "INTERNAL", "ABORTED", "CANCELLED", "DATA_LOSS")),
+    made("grpclib.exceptions.GRPCError", status=type("Status", (), {"name": "INTERNAL"}))(),
+    psycopg.errors.StatementCompletionUnknown(),
+    psycopg.errors.IdleSessionTimeout(),
+    psycopg.errors.CrashShutdown(),
+    psycopg.errors.ConnectionException(),
+    psycopg.errors.TransactionResolutionUnknown(),
+    psycopg.InterfaceError("the connection is closed"),
+    psycopg.OperationalError("the connection is lost"),
+    sql("psycopg2", "OperationalError", "server closed the connection unexpectedly"),
+    sql("psycopg2", "InterfaceError", "connection already closed"),
+    sql("psycopg2", "DatabaseError", "SSL SYSCALL error: EOF detected"),
+    sql("psycopg2.errors", "OperationalError", pgcode="57P01"),
+    sql("asyncpg.exceptions", "PostgresConnectionError", sqlstate="08006"),
+    made("asyncpg.exceptions.ConnectionDoesNotExistError")(),
+    sql("sqlalchemy.exc", "OperationalError", orig=mysql(2013)),
+    *(mysql(number) for number in (2006, 2013, 1053, 1161, 2055)),
+    mysql(2013, "MySQLdb._exceptions"),
+    mysql(2013, "mysql.connector.errors"),
+    made("redis.exceptions.TimeoutError")("Timeout reading from socket"),
+    made("redis.exceptions.ConnectionError")("Connection closed by server."),
+    made("websockets.exceptions.ConnectionClosedError")(),
+    made("stripe._error.APIConnectionError")("no answer"),
+    made("openai.APITimeoutError", made("openai.APIConnectionError"))(),
+    wrapped(made("openai.APIConnectionError")(), httpx2.ReadError("gone")),
+    made("bank.BankTimeout")(),
+    made("bank.TimeoutError")(),
+    made("pymongo.errors.AutoReconnect")(),
+    # The first try was refused, the second one got no answer.
+    during(made("bank.BankTimeout")(), ConnectionRefusedError()),
+    during(made("redis.exceptions.TimeoutError")("Timeout reading"), ConnectionRefusedError()),
+    after_retries(httpx2.ReadTimeout("slow")),
+    ftplib.error_temp("421 closing"),  # noqa: S321  no call
+    ftplib.error_temp("426 transfer aborted"),  # noqa: S321  no call
+    ftplib.error_reply("200 what?"),  # noqa: S321  no call
+    smtplib.SMTPDataError(421, b"closing"),
+    concurrent.futures.BrokenExecutor(),
+    concurrent.futures.thread.BrokenThreadPool(),
+    SystemExit(1),
+    KeyboardInterrupt(),
+    GeneratorExit(),
+    subprocess.CalledProcessError(137, "pay"),
+    subprocess.CalledProcessError(124, "pay"),
+    httpx2.TooManyRedirects("a circle"),
     TimeoutError(),
     ConnectionResetError(),
     BrokenPipeError(),
@@ -414,7 +520,48 @@ CLOSED: list[BaseException] = [
     ExceptionGroup("both", [ConnectionRefusedError(), ValueError()]),
     wrapped(httpx2.ConnectError("no"), ExceptionGroup("both", [OSError(), TimeoutError()])),
     boto(400),
-    boto(500),
+    boto(501),
+    *(http_error(status, name) for name in CLIENT_NAMES for status in (400, 404, 409, 422, 429)),
+    *map(http_error, (501, 505)),
+    *map(lost, ("EADDRNOTAVAIL", "EACCES", "ENOENT", "ENOSPC")),
+    wrapped(httpx2.ConnectError("no"), lost("ENETUNREACH")),
+    wrapped(new_connection(), lost("EHOSTUNREACH")),
+    rpc("RESOURCE_EXHAUSTED"),
+    psycopg.errors.SqlclientUnableToEstablishSqlconnection(),
+    psycopg.errors.SqlserverRejectedEstablishmentOfSqlconnection(),
+    psycopg.errors.TooManyConnections(),
+    psycopg.ProgrammingError("cannot adapt type"),
+    psycopg.OperationalError("failed to resolve host 'bank': not known"),
+    made("psycopg_pool.PoolTimeout", psycopg.OperationalError)("busy"),
+    during(
+        sql("psycopg2", "OperationalError", 'connection to server at "bank" failed: refused'),
+        ConnectionRefusedError(),
+    ),
+    sql("psycopg2", "ProgrammingError", "cannot adapt type"),
+    sql("psycopg2", "IntegrityError", pgcode="23505"),
+    made("asyncpg.exceptions.UniqueViolationError", sqlstate="23505")(),
+    *(mysql(number) for number in (1062, 1213, 2003, 1045)),
+    during(mysql(2003), TimeoutError()),
+    during(
+        made("redis.exceptions.ConnectionError")("Error 111 connecting to bank:6379. Refused."),
+        ConnectionRefusedError(),
+    ),
+    during(made("redis.exceptions.TimeoutError")("Timeout connecting to server"), TimeoutError()),
+    made("redis.exceptions.ResponseError")("wrong type"),
+    made("websockets.exceptions.InvalidStatus", made("websockets.exceptions.InvalidHandshake"))(),
+    wrapped(made("openai.APITimeoutError")(), httpx2.ConnectTimeout("no connection")),
+    wrapped(made("stripe._error.APIConnectionError")(), requests_refused()),
+    made("stripe._error.CardError", http_status=402)(),
+    made("bank.BankConnectTimeout")(),
+    made("bank.PoolTimeoutError")(),
+    made("sqlalchemy.exc.TimeoutError")("QueuePool limit"),
+    made("filelock.Timeout")(),
+    after_retries(ConnectionRefusedError()),
+    after_retries(ValueError("no such account")),
+    ftplib.error_temp("450 busy"),  # noqa: S321  no call
+    smtplib.SMTPDataError(451, b"try later"),
+    smtplib.SMTPConnectError(421, b"closing"),
+    subprocess.CalledProcessError(28, "pay"),
     aiohttp_answer(),
     xml_rpc(400),
     poplib.error_proto(b"-ERR no such message"),
@@ -463,6 +610,57 @@ def test_a_chain_that_is_too_long_to_look_at_is_open() -> None:
         error.__context__ = ConnectionRefusedError()
         error = error.__context__
     assert leaves_open(first)
+
+
+def raised_from(error: BaseException, cause: BaseException) -> BaseException:
+    # As `raise` does it, past the properties of a class.
+    vars(BaseException)["__cause__"].__set__(error, cause)
+    return error
+
+
+HOSTILE_BASES = [
+    Exception,
+    ConnectionRefusedError,
+    BaseExceptionGroup,
+    made("grpc.RpcError"),
+    made("psycopg.Error"),
+    made("poplib.error_proto"),
+    made("botocore.exceptions.ClientError"),
+    made("requests.exceptions.HTTPError"),
+    made("xmlrpc.client.ProtocolError"),
+    subprocess.CalledProcessError,
+]
+
+
+@pytest.mark.parametrize("everything", [True, False])
+@pytest.mark.parametrize("base", HOSTILE_BASES, ids=lambda base: base.__name__)
+def test_what_cannot_be_read_of_an_error_leaves_the_rest(
+    base: type[BaseException], *, everything: bool
+) -> None:
+    kind = hostile(base, module=base.__module__, everything=everything)
+
+    def new() -> BaseException:
+        is_group = base is BaseExceptionGroup
+        error: BaseException = kind.__new__(kind, *(("both", [ValueError()]) if is_group else ()))
+        return error
+
+    assert not leaves_open(new())
+    assert NO_RULES.are_open(raised_from(new(), TimeoutError()))
+    assert not NO_RULES.are_open(raised_from(new(), ConnectionRefusedError()))
+
+
+def test_an_authors_outcome_unknown_counts_whatever_its_class_does() -> None:
+    assert NO_RULES.are_open(BankOutcomeUnknown("no answer"))
+
+
+def test_a_group_whose_members_cannot_be_read_by_name_has_them() -> None:
+    kind = hostile(BaseExceptionGroup)
+    assert leaves_open(kind("both", [ValueError(), TimeoutError()]))
+    assert not leaves_open(kind("both", [ValueError(), ConnectionRefusedError()]))
+
+
+def test_an_argument_that_cannot_be_compared_says_nothing() -> None:
+    assert not leaves_open(poplib.error_proto(["-ERR EOF"]))
 
 
 def test_errors_that_carry_one_another_end() -> None:

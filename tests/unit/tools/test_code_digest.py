@@ -141,6 +141,48 @@ DIFFERENT = {
     "the same twice": "class C: pass\nA, B = C(), C()\nA.l = 1\nB.l = 2\n"
     "L = [A, B, A if {limit} == 100 else B]\np = lambda a: a > L[2].l",
     "deep": "L = [{limit}]\nfor _ in range(3000): L = [L]\np = lambda a: L",
+    "nested model": "from pydantic import BaseModel, Field\nclass I(BaseModel):\n"
+    "  a: int = Field(le={limit})\nclass O(BaseModel):\n  i: I\np = lambda a: O(i=a)",
+    "literal of a model": "from typing import Literal\nfrom pydantic import BaseModel\n"
+    "class M(BaseModel):\n  c: Literal[{limit}]\np = lambda a: M(c=a)",
+    "annotation inside another": "from typing import Annotated\nfrom pydantic import *\n"
+    "class M(BaseModel):\n  c: list[Annotated[int, Field(le={limit})] | None]\n"
+    "p = lambda a: M(c=a)",
+    "type adapter": "from typing import Annotated\nfrom pydantic import *\n"
+    "T = TypeAdapter(Annotated[int, Field(le={limit})])\np = lambda a: T.validate_python(a)",
+    "mode of a validator": "from pydantic import *\nclass M(BaseModel):\n  a: int\n"
+    "  @field_validator('a', mode='before' if {limit} == 100 else 'after')\n"
+    "  def f(cls, a): return a\np = lambda a: M(a=a)",
+    "pydantic dataclass": "from typing import Literal\nfrom pydantic.dataclasses import dataclass\n"
+    "@dataclass\nclass M:\n  c: Literal[{limit}]\np = lambda a: M(c=a)",
+    "dataclass annotation": "from dataclasses import *\nfrom typing import Literal\n@dataclass\n"
+    "class D:\n  c: Literal[{limit}] = 1\np = lambda a: fields(D)",
+    "typed dict": "from typing import Literal, TypedDict\nclass D(TypedDict):\n"
+    "  c: Literal[{limit}]\np = lambda a: D",
+    "annotation of a function": "from typing import Literal\ndef p(a: Literal[{limit}]):\n"
+    "  return p.__annotations__",
+    "alias of a type": "from typing import Literal, get_args\nC = Literal[{limit}]\n"
+    "p = lambda a: a in get_args(C)",
+    "large list": "L = [{{'a': i}} for i in range(21000)] + [{{'a': {limit}}}]\n"
+    "p = lambda a: a in L",
+    "large set": "L = {{('a', i) for i in range(-21000, 0)}} | {{('a', {limit})}}\n"
+    "p = lambda a: a in L",
+    "attribute with underscores": "class C:\n  __limit__ = {limit}\np = lambda a: a > C.__limit__",
+    "globals": "limit_EUR = {limit}\np = lambda a: a > globals()['limit_' + 'EUR']",
+    "eval": "LIMIT = {limit}\np = lambda a: a > eval('LIM' + 'IT')",
+    "alias of globals": "LIMIT = {limit}\ng = globals\np = lambda a: a > g()['LIM' + 'IT']",
+    "getattr of a module": "import types\nm = types.ModuleType('m')\nm.LIMIT = {limit}\n"
+    "p = lambda a: a > getattr(m, 'LIM' + 'IT')",
+    "vars of a module": "import types\nm = types.ModuleType('m')\nm.LIMIT = {limit}\n"
+    "p = lambda a: a > vars(m)['LIM' + 'IT']",
+    "context variable": "from contextvars import ContextVar\nV = ContextVar('V', default={limit})\n"
+    "p = lambda a: a > V.get()",
+    "weak reference": "import weakref\nclass C: pass\nL = C()\nL.l = {limit}\nR = weakref.ref(L)\n"
+    "p = lambda a: a > R().l",
+    "generator": "def f(l):\n  while True: yield l\nG = f({limit})\np = lambda a: a > next(G)",
+    "memory view": "L = memoryview(b'{limit}')\np = lambda a: a > int(bytes(L))",
+    "text in memory": "import io\nL = io.StringIO('{limit}')\np = lambda a: a > int(L.getvalue())",
+    "view of a dict": "L = {{'a': {limit}}}.values()\np = lambda a: a in L",
     "wrapped method": "class C:\n  def __new__(cls):\n    return {limit}\np = lambda a: a > C()",
 }
 
@@ -272,6 +314,30 @@ def printed(script: Path, seed: str, path: str = "") -> str:
         text=True,
         env={"PYTHONHASHSEED": seed, "PATH": "", "PYTHONPATH": path},
     ).stdout
+
+
+IN_DOUBT = {
+    "too many objects": "class C: pass\nL = [C() for _ in range(21000)]\np = lambda a: a in L",
+    "what cannot be read": "import itertools, zlib\nL = zlib.compressobj()\np = lambda a: L",
+}
+
+
+@pytest.mark.parametrize("name", IN_DOUBT)
+def test_what_is_in_doubt_equals_itself_in_one_process_only(name: str, tmp_path: Path) -> None:
+    script = tmp_path / "app.py"
+    code = "from kern.tools.code_digest import code_digest\nprint(code_digest(p), code_digest(p))\n"
+    script.write_text(f"{IN_DOUBT[name]}\n{code}")
+    digests = [printed(script, "1").split() for _ in range(2)]
+    assert all(first == again for first, again in digests)
+    assert digests[0] != digests[1]
+
+
+@pytest.mark.parametrize("name", [name for name in DIFFERENT if name != "deep"])
+def test_equal_processes_have_equal_digests(name: str, tmp_path: Path) -> None:
+    script = tmp_path / "app.py"
+    code = "from kern.tools.code_digest import code_digest\nprint(code_digest(p))\n"
+    script.write_text(f"{DIFFERENT[name].format(limit=100)}\n{code}")
+    assert printed(script, "1") == printed(script, "2")
 
 
 def test_a_digest_takes_milliseconds() -> None:
