@@ -21,6 +21,7 @@ from kern.process.foreign_errors import guarded
 
 # Stands for what cannot be read: the digest is then another one in every process.
 DOUBT = uuid.uuid4().hex
+_OFFSETS = frozenset({"__vectorcalloffset__", "__dictoffset__", "__weaklistoffset__"})
 # Objects that live in a process: what they hold changes with their use.
 _LIVE = {
     *("_thread", "threading", "_asyncio", "asyncio", "concurrent", "multiprocessing", "queue"),
@@ -86,6 +87,9 @@ def attributes(value: object) -> dict[str, object]:
     state: dict[str, object] = dict(namespace) if isinstance(namespace, dict) else {}
     for kind in type(value).__mro__:
         for name, member in vars(kind).items():
+            if name in _OFFSETS:
+                # Where C has it in memory: another place in each process.
+                continue
             if isinstance(member, MemberDescriptorType) and name not in state:
                 state |= _slot(value, name, member)
             elif isinstance(member, functools.cached_property):

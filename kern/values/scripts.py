@@ -1,6 +1,6 @@
 """The scripts in which texts are written, and words that mix them.
 
-A script is told by how Unicode names its letters. The sets that people write in one word are those
+A script is known by how Unicode names its letters. The sets that people write in one word are those
 of https://www.unicode.org/reports/tr39/#Restriction_Level_Detection ("highly restrictive").
 """
 
