@@ -23,6 +23,8 @@ from kern.values.states import PrincipalKind, RequirementStatus, Verdict
 # Decision ids are derived from keys in a space of their own.
 _KEYS = uuid.UUID("7d0c9a52-6b54-5c39-9d6e-3f2f0c5b8e11")
 # What lets a call run, or says what it did, has to name what was shown.
+# What a person types first, where the author of the call asks for it.
+_TYPED = frozenset({Verdict.approve, Verdict.run_again})
 _NEEDS = {Verdict.answer: "values", Verdict.choose: "choices"}
 _NEED_DIGEST = frozenset({Verdict.approve, Verdict.answer, Verdict.run_again, Verdict.happened})
 
@@ -36,6 +38,7 @@ class DecisionBody(BaseModel):
             `run_again`, `skip`, `fail` or `withdraw`.
         digest: The beginning of the digest of what was shown, 8 characters or more. What lets a
             call run, or says what it did, needs it.
+        confirm: What the person typed: `confirm_value` of the requirement, where it has one.
         note: Why; a rejection needs it.
         edit: Arguments to change, by name.
         values: The values that were asked for, by name.
@@ -60,6 +63,7 @@ class DecisionBody(BaseModel):
         "withdraw",
     ]
     digest: Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+    confirm: StrictStr | None = None
     note: Annotated[StrictStr, Field(max_length=LONGEST_NOTE)] | None = None
     edit: dict[str, JsonValue] | None = None
     values: dict[str, JsonValue] | None = None
@@ -105,6 +109,7 @@ class Decider:
         self._rate.count(self._caller.principal)
         verdict = Verdict(body.verdict)
         _check(self._caller, verdict, body)
+        _check_typed(requirement, verdict, body)
         try:
             _FILL_IN[verdict](requirement, body)
             receipt = await self._inbox.decide(
@@ -198,6 +203,22 @@ def _check(caller: Caller, verdict: Verdict, body: DecisionBody) -> None:
         names = ", ".join(item.field for item in missing)
         detail = f"The decision lacks {names}. Nothing was changed."
         raise ProblemError(422, "invalid_decision", detail, errors=missing)
+
+
+def _check_typed(requirement: Requirement, verdict: Verdict, body: DecisionBody) -> None:
+    """Refuse to let a call run before the person has typed what its author asks for.
+
+    With an edit of one's own, the value of the edited argument is what would run; the digest of
+    the decision covers it, and the value under review is still what was read.
+    """
+    wanted = requirement.confirm_value
+    if verdict not in _TYPED or wanted is None or body.confirm == wanted:
+        return
+    detail = (
+        f"This call is confirmed by typing {wanted!r}, and `confirm` is not that. Nothing was "
+        "decided. Have the person read what will run, and send what they typed."
+    )
+    raise ProblemError(422, "confirmation_mismatch", detail)
 
 
 def _approve(requirement: Requirement, body: DecisionBody) -> Requirement:

@@ -1,8 +1,9 @@
 """The routes of what waits for people: list, read, decide."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response, status
+from pydantic import AwareDatetime, Field
 
 from kern.client.api.decisions import DeciderOf, DecisionBody
 from kern.client.api.documented import PROBLEMS
@@ -10,8 +11,9 @@ from kern.client.api.pages import Id, Page, PageQuery
 from kern.client.api.resources import AcceptedDecision, DecisionResource, RequirementResource
 from kern.client.web.callers import Reader, ServiceOf
 from kern.client.web.conditional import ConditionalRoute
+from kern.contracts.reports import InboxCounts
 from kern.errors import NotFound
-from kern.values.states import RequirementKind
+from kern.values.states import InboxOrder, RequirementKind, Risk
 
 RequirementId = Annotated[
     str, Path(min_length=1, max_length=240, description="The requirement's id, or the end of it.")
@@ -29,12 +31,26 @@ Key = Annotated[
 
 
 class Filters(PageQuery):
-    """Which requirements are listed."""
+    """Which requirements are listed, and in which order.
 
+    Attributes:
+        scope: `me` for those that wait for the caller: as a candidate, by name or group, or because
+            anybody may decide.
+        due_before: Only those with a deadline before this moment.
+        sort: The oldest first, the next deadline first, or the riskiest first.
+    """
+
+    scope: Annotated[Literal["me", "all"], Field(alias="for")] = "all"
     kind: RequirementKind | None = None
+    tool: Id | None = None
+    component: Id | None = None
+    risk: Risk | None = None
+    shape: Id | None = None
     user: Id | None = None
     run: Id | None = None
     session: Id | None = None
+    due_before: AwareDatetime | None = None
+    sort: InboxOrder = InboxOrder.created
 
 
 router = APIRouter(
@@ -51,7 +67,7 @@ async def list_requirements(
     caller: Reader,
     filters: Annotated[Filters, Query()],
 ) -> Page[RequirementResource]:
-    """List what waits for people, the oldest first."""
+    """List what waits for people, the oldest first or as `sort` says."""
     page = await service.inbox.pending(
         caller.viewer,
         limit=filters.limit,
@@ -60,9 +76,22 @@ async def list_requirements(
         run_id=filters.run,
         session_id=filters.session,
         kind=filters.kind,
+        for_principal=caller.principal if filters.scope == "me" else None,
+        tool=filters.tool,
+        component=filters.component,
+        risk=filters.risk,
+        shape=filters.shape,
+        due_before=filters.due_before,
+        sort=filters.sort,
     )
     items = [RequirementResource.of(item) for item in page.requirements]
     return Page(items=items, next=page.next_cursor)
+
+
+@router.get("/counts")
+async def count_requirements(service: ServiceOf, caller: Reader) -> InboxCounts:
+    """Count what waits for the caller and in all, each up to 1,001."""
+    return await service.inbox.counts(caller.viewer, caller.principal)
 
 
 @router.get("/{requirement_id}")

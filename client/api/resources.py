@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import BaseModel, JsonValue
 
 from kern.contracts.reports import Decision
-from kern.requirements import Proposal, Requirement, Resolution, UserInputField
+from kern.requirements import Bounds, Proposal, Requirement, Resolution, Risk, UserInputField
 from kern.run import RunError, RunOutput, ToolExecution
 from kern.session import Session
 from kern.values.attempts import UnknownAttempt
@@ -15,7 +15,17 @@ from kern.values.states import OnExpiry, RequirementKind, RequirementStatus, Run
 
 
 class RequirementResource(BaseModel):
-    """Something that a run waits for from a person, or has waited for."""
+    """Something that a run waits for from a person, or has waited for.
+
+    Attributes:
+        arguments: What was asked for; `current_arguments` has the latest edit that still counts,
+            and is what would run.
+        digest: That of `arguments`; `current_digest` is that of `current_arguments`, and what an
+            approval of the version under review names.
+        confirm_value: What a person has to type before they approve; `confirm` repeats it.
+        shape: The same for requirements that look alike.
+        delivered_at: When the run was notified of the decision that closed it.
+    """
 
     id: str
     kind: RequirementKind
@@ -28,6 +38,19 @@ class RequirementResource(BaseModel):
     tool: str | None
     arguments: dict[str, JsonValue]
     digest: str
+    current_arguments: dict[str, JsonValue]
+    current_digest: str
+    edited_by: str | None
+    title: str | None
+    risk: Risk
+    consequence: str | None
+    confirm_value: str | None
+    bounds: dict[str, Bounds] | None
+    subject: str | None
+    amount: str | None
+    unit: str | None
+    where_to_look: str | None
+    shape: str
     question: str | None
     fields: list[UserInputField]
     choices: list[str]
@@ -43,6 +66,7 @@ class RequirementResource(BaseModel):
     due_at: datetime | None
     on_expiry: OnExpiry
     resolution: Resolution | None
+    delivered_at: datetime | None
     not_executed: str | None
 
     @classmethod

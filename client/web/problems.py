@@ -36,6 +36,7 @@ _TITLES = {
     "invalid_input": "A value is refused",
     "invalid_decision": "The decision does not fit",
     "malformed": "The request cannot be read",
+    "confirmation_mismatch": "What was typed does not match",
     "too_many": "Too many decisions",
     "too_large": "The request is too large",
     "idempotency_key_reused": "The key belongs to another request",

@@ -9,10 +9,11 @@ import pytest
 from kern.agent import Agent
 from kern.client.processes.runtime import Runtime
 from kern.models.scripted import Call
+from kern.process.clock import utc_now
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.tenants import tenant
-from kern.tools import Approval
+from kern.tools import Approval, Bounds, tool
 from kern.values.roles import Role
 from kern.values.states import PrincipalKind, RunStatus
 from tests.support.agents import Ledger, paying, scripted
@@ -325,3 +326,48 @@ def test_an_administrator_has_the_tokens_of_their_tenant_alone(api: Api) -> None
         assert made["token"]["principal"]["tenant"] == "other"
     with api.client(theirs.secret) as dana:
         assert dana.get("/v1/me").status_code == 200
+
+
+def test_what_its_author_says_is_shown_and_its_value_is_typed(api: Api, ledger: Ledger) -> None:
+    @tool(
+        requires_confirmation=True,
+        approval=Approval(candidates="dana"),
+        title="Pay {amount} EUR",
+        risk="high",
+        confirm="amount",
+        edit_bounds={"amount": Bounds(only="down")},
+    )
+    def pay(amount: int) -> str:
+        """Pay."""
+        ledger.add(f"paid {amount}")
+        return f"paid {amount}"
+
+    agent = scripted([Call("pay", amount=5), "Paid."], [pay])
+    requirement = waiting(agent.run("Pay"))
+    with api.as_person("dana") as dana, api.as_person("ravi") as ravi:
+        (item,) = dana.get("/v1/requirements", params={"for": "me", "risk": "high"}).json()["items"]
+        assert (item["title"], item["risk"], item["confirm_value"]) == ("Pay 5 EUR", "high", "5")
+        assert item["bounds"]["amount"]["only"] == "down"
+        assert dana.get("/v1/requirements/counts").json() == {"for_me": 1, "all": 1}
+        assert ravi.get("/v1/requirements", params={"for": "me"}).json()["items"] == []
+        assert ravi.get("/v1/requirements/counts").json() == {"for_me": 0, "all": 1}
+        path = decisions(requirement)
+        for confirm in (None, "6"):
+            refused = dana.post(path, json=approval_of(requirement, confirm=confirm))
+            assert code_of(refused) == (422, "confirmation_mismatch")
+        more = approval_of(requirement, confirm="5", edit={"amount": 6})
+        assert code_of(dana.post(path, json=more)) == (422, "invalid_decision")
+        accepted = dana.post(path, json=approval_of(requirement, confirm="5"))
+        assert accepted.json()["requirement"]["status"] == "resolved"
+        wait_until(lambda: ledger.lines == ["paid 5"])
+
+
+def test_lists_come_in_the_order_that_is_asked_for(api: Api, ledger: Ledger) -> None:
+    later = waiting(payer(ledger, Approval(due=timedelta(hours=2))).run("Pay"))
+    soon = waiting(payer(ledger, Approval(due=timedelta(hours=1))).run("Pay"))
+    with api.as_person("dana") as dana:
+        by_due = dana.get("/v1/requirements", params={"sort": "due"}).json()["items"]
+        assert [item["id"] for item in by_due] == [soon.id, later.id]
+        moment = (utc_now() + timedelta(minutes=90)).isoformat()
+        due = dana.get("/v1/requirements", params={"due_before": moment}).json()["items"]
+        assert [item["id"] for item in due] == [soon.id]
