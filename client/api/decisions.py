@@ -24,7 +24,7 @@ from kern.values.states import PrincipalKind, RequirementStatus, Verdict
 _KEYS = uuid.UUID("7d0c9a52-6b54-5c39-9d6e-3f2f0c5b8e11")
 # What lets a call run, or says what it did, has to name what was shown.
 # What a person types first, where the author of the call asks for it.
-_TYPED = frozenset({Verdict.approve, Verdict.run_again})
+_CONFIRMABLE = frozenset({Verdict.approve, Verdict.run_again})
 _NEEDS = {Verdict.answer: "values", Verdict.choose: "choices"}
 _NEED_DIGEST = frozenset({Verdict.approve, Verdict.answer, Verdict.run_again, Verdict.happened})
 
@@ -211,12 +211,12 @@ def _check_typed(requirement: Requirement, verdict: Verdict, body: DecisionBody)
     With an edit of one's own, the value of the edited argument is what would run; the digest of
     the decision covers it, and the value under review is still what was read.
     """
-    wanted = requirement.confirm_value
-    if verdict not in _TYPED or wanted is None or body.confirm == wanted:
+    confirm_value = requirement.confirm_value
+    if verdict not in _CONFIRMABLE or confirm_value is None or body.confirm == confirm_value:
         return
     detail = (
-        f"This call is confirmed by typing {wanted!r}, and `confirm` is not that. Nothing was "
-        "decided. Have the person read what will run, and send what they typed."
+        f"This call is confirmed by typing {confirm_value!r}, and `confirm` is not that. Nothing "
+        "was decided. Have the person read what will run, and send what they typed."
     )
     raise ProblemError(422, "confirmation_mismatch", detail)
 

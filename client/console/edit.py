@@ -170,7 +170,7 @@ def _as_typed(value: JsonValue) -> str:
 
 
 def _field(name: str, id: str, value: JsonValue, facts: Facts, schema: Schema | None) -> FormField:
-    made = form_field(
+    control = form_field(
         f"edit.{name}",
         id,
         name,
@@ -178,7 +178,7 @@ def _field(name: str, id: str, value: JsonValue, facts: Facts, schema: Schema | 
         required=True,
         value=value,
     )
-    return replace(made, is_fixed=facts.bounds is not None and name not in facts.bounds)
+    return replace(control, is_fixed=facts.bounds is not None and name not in facts.bounds)
 
 
 def _schema_of(name: str, value: JsonValue, facts: Facts, schema: Schema | None) -> Schema:

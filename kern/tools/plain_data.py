@@ -25,35 +25,35 @@ def plain_digest(value: object) -> str | None:
         return None
 
 
-def _digest(value: object, known: dict[int, str | None], depth: int) -> str:
-    """Return the digest of a container; `known` has those that it shares with others, by id."""
-    earlier = known.get(id(value), "")
+def _digest(value: object, digests: dict[int, str | None], depth: int) -> str:
+    """Return the digest of a container; `digests` has those that it shares with others, by id."""
+    earlier = digests.get(id(value), "")
     if earlier is None or depth > _DEEPEST:
         # It holds itself, or may do so.
         raise _NotPlainError
     if earlier:
         return earlier
-    known[id(value)] = None
+    digests[id(value)] = None
     # A copy, since another thread may change it.
     if isinstance(value, dict):
         pairs = [[*pair] for pair in [*value.items()]]
-        parts = sorted("".join(_text(item, known, depth) for item in pair) for pair in pairs)
+        parts = sorted("".join(_text(item, digests, depth) for item in pair) for pair in pairs)
     else:
-        parts = [_text(item, known, depth) for item in [*cast("Collection[object]", value)]]
+        parts = [_text(item, digests, depth) for item in [*cast("Collection[object]", value)]]
         parts = sorted(parts) if isinstance(value, set | frozenset) else parts
     digest = hashlib.sha256(type(value).__name__.encode())
     for part in parts:
         digest.update(part.encode("utf-8", "backslashreplace"))
-    known[id(value)] = digest.hexdigest()
+    digests[id(value)] = digest.hexdigest()
     return digest.hexdigest()
 
 
-def _text(value: object, known: dict[int, str | None], depth: int) -> str:
+def _text(value: object, digests: dict[int, str | None], depth: int) -> str:
     kind = type(value)
     if kind in _ATOMS:
         text = f"{kind.__name__} {value!r}"
     elif kind in {dict, list, tuple, set, frozenset}:
-        text = _digest(value, known, depth + 1)
+        text = _digest(value, digests, depth + 1)
     else:
         raise _NotPlainError
     # The length, so that no text reads like two.

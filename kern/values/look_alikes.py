@@ -58,8 +58,8 @@ def looks_alike(text: str, other_text: str) -> bool:
 @cache
 def ascii_look(char: str) -> str | None:
     """Return the one ASCII character that a character is drawn like, by Unicode's list."""
-    drawn = _listed().get(unicodedata.normalize("NFKD", char))
-    return drawn if drawn is not None and len(drawn) == 1 and drawn.isascii() else None
+    glyphs = _listed().get(unicodedata.normalize("NFKD", char))
+    return glyphs if glyphs is not None and len(glyphs) == 1 and glyphs.isascii() else None
 
 
 def _skeletons(text: str, *, is_plain: bool) -> set[str]:
@@ -70,9 +70,9 @@ def _skeletons(text: str, *, is_plain: bool) -> set[str]:
 
 
 def _skeleton(text: str) -> str:
-    drawn = unicodedata.normalize("NFKD", text).translate(_table())
+    glyphs = unicodedata.normalize("NFKD", text).translate(_table())
     # Some letters look like others only when they are small.
-    small = unicodedata.normalize("NFKD", drawn.casefold()).translate(_small_table())
+    small = unicodedata.normalize("NFKD", glyphs.casefold()).translate(_small_table())
     return unicodedata.normalize("NFKD", small)
 
 
@@ -101,11 +101,11 @@ def _table() -> dict[int, str]:
         if len(text := listed.get(char, "")) == 1 and not text.isascii()
     }
     pairs = {ord(letter): pair for letter, pair in (_PAIRS | _SMALL_PAIRS).items()}
-    drawn = {
+    glyphs = {
         ord(char): "".join(shapes.get(part, part) for part in text).translate(pairs)
         for char, text in listed.items()
     }
-    return pairs | drawn | {ord(char): letter for char, letter in shapes.items()}
+    return pairs | glyphs | {ord(char): letter for char, letter in shapes.items()}
 
 
 @cache

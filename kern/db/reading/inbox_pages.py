@@ -128,10 +128,10 @@ def list_inbox(
         return RequirementPage(requirements=[])
     else:
         query = _page_of_one(principal, conditions, order, last, limit + 1)
-    found = list(rows(tx, REQUIREMENTS, query))
+    records = list(rows(tx, REQUIREMENTS, query))
     return RequirementPage(
-        requirements=requirements_of(tx, found[:limit], viewer),
-        next_cursor=found[limit - 1].id if found[limit:] else None,
+        requirements=requirements_of(tx, records[:limit], viewer),
+        next_cursor=records[limit - 1].id if records[limit:] else None,
     )
 
 
@@ -139,12 +139,12 @@ def count_inbox(tx: Session, viewer: Viewer, principal: Principal) -> InboxCount
     """Count what waits for a principal, and all that the viewer may see, each up to a cap."""
     conditions = visible(viewer, _requirements)
     pending = _requirements.c.status == _PENDING
-    everything = select(_requirements.c.id).where(pending, *conditions).limit(MOST_COUNTED)
+    all_pending = select(_requirements.c.id).where(pending, *conditions).limit(MOST_COUNTED)
     for_me = 0
     if principal.kind is PrincipalKind.person:
         branches = _branches(principal, conditions, [_people.c.requirement_id], MOST_COUNTED)
         for_me = _count(tx, union(*branches).limit(MOST_COUNTED))
-    return InboxCounts(for_me=for_me, all=_count(tx, everything))
+    return InboxCounts(for_me=for_me, all=_count(tx, all_pending))
 
 
 def _count(tx: Session, query: Select[Any] | CompoundSelect[Any]) -> int:
