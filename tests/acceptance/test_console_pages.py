@@ -79,7 +79,10 @@ def violations(tab: Tab, options: dict[str, object] | None = None) -> list[str]:
 def test_every_page_is_accessible_and_keeps_to_the_policy(
     site: ConsoleServer, browser: Browser, kind: str, width: int
 ) -> None:
-    context = browser.new_context(viewport={"width": width, "height": 900}, has_touch=width < 720)
+    # Colours are looked at once they have changed, not on their way.
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, has_touch=width < 720, reduced_motion="reduce"
+    )
     tab = Tab(context)
     found: dict[str, object] = {}
     for path in [path for path in site.pages if path.startswith(f"/{kind}/")]:
@@ -109,12 +112,12 @@ def test_without_the_script_a_row_is_approved_by_its_button(
     assert row.locator("time").inner_text() == "14:17"
     before = len(site.posted)
     row.get_by_role("button", name="Approve").click()
+    page.get_by_role("heading", name="Stored").wait_for()
     path, fields = site.posted[before]
     assert path == "/desk/requirements/019ac0b0-b0c2-75ed-a74b-8a49d189806c/decisions"
     assert fields["verdict"] == ["approve"]
     assert fields["decision_id"] == ["019ac0c7-774d-7fcd-aecb-a8ee9a6658e1"]
     assert {len(fields["digest"][0]), len(fields["csrf"][0])} == {64, 32}
-    assert page.get_by_role("heading", name="Stored").is_visible()
     context.close()
 
 
@@ -137,6 +140,7 @@ def test_without_the_script_each_kind_is_decided_by_a_form(
     page.goto(f"{site.url}/ordinary/{name}")
     before = len(site.posted)
     page.get_by_role("button", name=button).click()
+    page.get_by_role("heading", name="Stored").wait_for()
     path, fields = site.posted[before]
     assert path.endswith("/decisions")
     assert fields["verdict"] == [verdict]
@@ -157,6 +161,7 @@ def test_nothing_is_recorded_before_something_is_chosen(
     assert page.locator("input[name=verdict]:invalid").count() > 1
     page.get_by_label("Fail" if name == "error" else "End the run").check()
     page.get_by_role("button", name="Record").click()
+    page.get_by_role("heading", name="Stored").wait_for()
     page.get_by_role("heading", name="Stored").wait_for()
     assert [fields["verdict"] for _, fields in site.posted[before:]] == [["fail"]]
     context.close()
@@ -188,6 +193,8 @@ def test_a_decision_from_a_row_is_swapped_into_its_place(site: ConsoleServer, wi
 
 def test_keys_move_and_open(site: ConsoleServer, wide: Tab) -> None:
     wide.page.goto(f"{site.url}/ordinary/inbox")
+    # A page that has just appeared takes no keys.
+    wide.page.wait_for_function("performance.now() > 500")
     wide.page.keyboard.press("j")
     wide.page.keyboard.press("j")
     assert wide.page.evaluate("document.activeElement.closest('[data-row]').id").endswith("0f8a27e")
