@@ -177,11 +177,13 @@ def test_the_typed_value_opens_the_button(site: ConsoleServer, wide: Tab) -> Non
     assert button.is_disabled()
 
 
-def test_a_decision_from_a_row_is_swapped_into_its_place(site: ConsoleServer, wide: Tab) -> None:
+def test_a_decision_from_a_row_is_swapped_into_its_place(
+    site: ConsoleServer, wide: Tab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     row_id = "r-019ac0b0-b0c2-75ed-a74b-8a49d189806c"
     path = "/desk/requirements/019ac0b0-b0c2-75ed-a74b-8a49d189806c/decisions"
     closed = f'<li class="item closed" data-row id="{row_id}"><h3><a href="#">Gone</a></h3></li>'
-    site.answers[path] = (409, closed)
+    monkeypatch.setitem(site.answers, path, (409, closed))
     wide.page.goto(f"{site.url}/ordinary/inbox")
     wide.page.locator(f"#{row_id}").get_by_role("button", name="Approve").click()
     wide.page.locator(f"#{row_id}.closed").wait_for()
@@ -193,8 +195,6 @@ def test_a_decision_from_a_row_is_swapped_into_its_place(site: ConsoleServer, wi
 
 def test_keys_move_and_open(site: ConsoleServer, wide: Tab) -> None:
     wide.page.goto(f"{site.url}/ordinary/inbox")
-    # A page that has just appeared takes no keys.
-    wide.page.wait_for_function("performance.now() > 500")
     wide.page.keyboard.press("j")
     wide.page.keyboard.press("j")
     assert wide.page.evaluate("document.activeElement.closest('[data-row]').id").endswith("0f8a27e")
