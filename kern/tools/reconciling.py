@@ -47,12 +47,7 @@ Reconciler = Callable[..., object]
 
 def reconciled(value: object) -> Reconciled:
     """Return what a reconciler answered; anything else than the three answers is none."""
-    if isinstance(value, StillUnknown):
-        why: object = vars(value)["why"]
-        kind = type(why).__name__
-        wrong = StillUnknown(f"the reconciler gave a reason of type {kind!r}")
-        return value if isinstance(why, str) else wrong
-    if isinstance(value, Happened | DidNotHappen):
+    if isinstance(value, Happened | DidNotHappen | StillUnknown):
         return value
     return StillUnknown(f"the reconciler returned a value of type {type(value).__name__!r}")
 

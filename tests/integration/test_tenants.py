@@ -344,6 +344,9 @@ OF_THE_SERVICE: dict[str, Asking] = {
     "inbox.read: by its ending": lambda s, v, ids, _: s.inbox.read(
         v, ids.requirement.id[-_ENDING:]
     ),
+    "inbox.counts": lambda s, v, _ids, _: s.inbox.counts(
+        v, Principal(issuer="test", subject="ann", name="ann", tenant=v.accepting_tenant)
+    ),
     "inbox.decisions": lambda s, v, ids, _: s.inbox.decisions(v, ids.requirement.id),
     "inbox.decide": lambda s, v, ids, _: s.inbox.decide(v, ids.decided),
     "inbox.decide_all": lambda s, v, ids, _: s.inbox.decide_all(v, [ids.decided]),
