@@ -22,6 +22,7 @@ _OF_CALL = (
     .where(_requirements.c.tool_call_id == bindparam("tool_call_id"))
     .order_by(_requirements.c.id)
 )
+_LAST = _OF_CALL.order_by(None).order_by(_requirements.c.id.desc()).limit(1)
 _PENDING = _OF_CALL.where(_requirements.c.status == RequirementStatus.pending.value)
 
 _PENDING_OF_RUN = (
@@ -37,6 +38,11 @@ _PENDING_OF_RUN = (
 def requirements_of_call(tx: Session, tool_call_id: str) -> list[RequirementRecord]:
     """Return the requirements about a call, in the order in which they were opened."""
     return list(rows(tx, REQUIREMENTS, _OF_CALL, tool_call_id=tool_call_id))
+
+
+def last_requirement(tx: Session, tool_call_id: str) -> RequirementRecord | None:
+    """Return the requirement about a call that was opened last."""
+    return next(rows(tx, REQUIREMENTS, _LAST, tool_call_id=tool_call_id), None)
 
 
 def hold_pending(tx: Session, tool_call_id: str) -> list[MutableRequirement]:

@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from kern.contracts.answers import NewChild
 from kern.contracts.messages import Child
-from kern.db.decisions.requirements import requirements_of_call
+from kern.db.decisions.requirements import last_requirement
 from kern.db.engine.mutable_rows import MutableStep, MutableToolCall
 from kern.db.engine.plain_rows import add_row
 from kern.db.engine.records import RunRecord, ToolCallRecord
@@ -150,8 +150,8 @@ def settle_done(
 
 
 def _was_failed_for_good(frames: StoredFrames, call: ToolCallRecord) -> bool:
-    requirements = requirements_of_call(frames.tx, call.id)
-    return bool(requirements) and requirements[-1].verdict == Verdict.fail.value
+    last = last_requirement(frames.tx, call.id)
+    return last is not None and last.verdict == Verdict.fail.value
 
 
 def _may_try_again(

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.viewer import Viewer
-from kern.db.decisions.requirements import requirements_of_call
+from kern.db.decisions.requirements import last_requirement
 from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.mutable_rows import MutableRun, MutableStep, MutableToolCall
 from kern.db.engine.plain_rows import execute
@@ -144,7 +144,7 @@ def _was_unknown(tx: Session, call: ToolCallRecord) -> bool:
     """
     if call.child_run_id is not None or call.effect != Effect.once.value:
         return False
-    last = next(iter(reversed(requirements_of_call(tx, call.id))), None)
+    last = last_requirement(tx, call.id)
     return (
         call.outcome in _REFUSED
         and last is not None
@@ -206,8 +206,8 @@ class _Reopening:
 
     def _review_expired(self, frame: MutableStep) -> bool:
         """Whether a frame failed because the review of its output expired."""
-        requirements = requirements_of_call(self._frames.tx, frame.gate_id) if frame.gate_id else []
-        return bool(requirements) and (requirements[-1].kind, requirements[-1].status) == _SILENCE
+        last = last_requirement(self._frames.tx, frame.gate_id) if frame.gate_id else None
+        return last is not None and (last.kind, last.status) == _SILENCE
 
     def _would_repeat(self, frame: MutableStep) -> bool:
         """Whether executing a rejected frame again would repeat what must happen only once."""

@@ -14,7 +14,7 @@ from sqlmodel import Session
 from kern.contracts.messages import Gate
 from kern.db.decisions.opening import open_requirement
 from kern.db.decisions.reminders import gate_id_of, gate_of
-from kern.db.decisions.requirements import close, requirements_of_call
+from kern.db.decisions.requirements import close, last_requirement
 from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableToolCall
 from kern.db.engine.records import ToolCallRecord
 from kern.db.engine.typed_tables import REQUIREMENTS
@@ -100,7 +100,7 @@ def _earlier_facts(tx: Session, call: ToolCallRecord) -> UnknownAttempt | None:
     """Return what was known of the same attempt when it was asked about before."""
     if call.status != ToolCallStatus.unknown.value:
         return None
-    last = next(iter(reversed(requirements_of_call(tx, call.id))), None)
+    last = last_requirement(tx, call.id)
     if last is None or last.attempt is None:
         return None
     return UnknownAttempt.model_validate(last.attempt)
