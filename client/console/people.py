@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kern.requirements import Requirement
-from kern.values.deciders import REQUESTER, is_group
+from kern.values.deciders import REQUESTER, group_of, is_group
 from kern.values.names import name_key
-
-_GROUP = "group:"
 
 
 @dataclass(frozen=True)
@@ -53,14 +51,14 @@ def _name(entry: str, requirement: Requirement) -> str:
     if entry == "anybody":
         return "Anybody"
     if is_group(entry):
-        return f"Anyone in {entry[len(_GROUP) :]}"
+        return f"Anyone in {group_of(entry)}"
     return _bare(entry, requirement)
 
 
 def _bare(entry: str, requirement: Requirement) -> str:
     if entry == REQUESTER:
         return requirement.user_id or "the requester"
-    return entry[len(_GROUP) :] if is_group(entry) else entry
+    return group_of(entry) if is_group(entry) else entry
 
 
 def _note(entry: str) -> str:

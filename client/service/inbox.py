@@ -163,8 +163,7 @@ class Inbox:
         def read(tx: Session) -> list[Decision]:
             full = listings.full_requirement_id(tx, viewer, requirement_id)
             row = run_outputs.find_requirement(tx, full, viewer)
-            decisions = listings.decisions_of(tx, row.run_id)
-            return [item for item in decisions if item.requirement_id == row.id]
+            return listings.decisions_about(tx, row.id)
 
         return await self._store.read(read)
 

@@ -10,9 +10,11 @@ from sqlmodel.sql.expression import SelectOfScalar
 from kern.contracts.reports import Backlog, Decision, RunPage
 from kern.contracts.viewer import Viewer
 from kern.db.engine.plain_rows import execute
+from kern.db.engine.records import DecisionRecord
 from kern.db.engine.requirement_tables import RequirementRow
 from kern.db.engine.tables import DecisionRow, OutboxRow, RunRow
 from kern.db.engine.typed_tables import REQUIREMENTS, RUNS, SESSIONS
+from kern.db.journal import audit_chain
 from kern.db.journal.audit_chain import principal_of_row
 from kern.db.journal.installation import run_id_of
 from kern.db.reading.run_outputs import find_run, summary_of
@@ -68,23 +70,29 @@ def list_runs(
 def decisions_of(tx: Session, run_id: str) -> list[Decision]:
     """Return what was decided in a run, in the order of the log."""
     query = select(DecisionRow).where(DecisionRow.run_id == run_id).order_by(col(DecisionRow.seq))
-    return [
-        Decision(
-            seq=row.seq,
-            id=row.id,
-            requirement_id=row.requirement_id,
-            run_id=row.run_id,
-            verdict=Verdict(row.verdict),
-            by=row.actor,
-            principal=principal_of_row(row),
-            note=row.note,
-            at=row.at,
-            edit=row.edit,
-            given=row.given,
-            hash=row.hash,
-        )
-        for row in tx.exec(query)
-    ]
+    return [_decision(row) for row in tx.exec(query)]
+
+
+def decisions_about(tx: Session, requirement_id: str) -> list[Decision]:
+    """Return what was decided about one requirement, in the order of the log."""
+    return [_decision(row) for row in audit_chain.decisions_of(tx, requirement_id)]
+
+
+def _decision(row: DecisionRecord) -> Decision:
+    return Decision(
+        seq=row.seq,
+        id=row.id,
+        requirement_id=row.requirement_id,
+        run_id=row.run_id,
+        verdict=Verdict(row.verdict),
+        by=row.actor,
+        principal=principal_of_row(row),
+        note=row.note,
+        at=row.at,
+        edit=None if row.edit is None else dict(row.edit),
+        given=row.given,
+        hash=row.hash,
+    )
 
 
 def backlog(tx: Session, run_id: str | None = None) -> Backlog:
