@@ -134,7 +134,7 @@ def question_of(item: Requirement, limit: int | None = None) -> str:
 def title_of(item: Requirement) -> str:
     """Say in one line what the author calls it, and how risky, where that is worth saying."""
     risk = "" if item.risk is Risk.normal else f"{item.risk.value} risk"
-    title = "" if item.title is None else spelled(item.title)
+    title = "" if item.title is None else spelled(item.title, is_escaped=True)
     return f"{title} ({risk})" if title and risk else title or risk
 
 

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from kern.client.console.editable_text import needs_escapes, to_field
 from kern.client.console.form_schema import Schema, ValueSchema, read_schema
 from kern.requirements import UserInputField
+from kern.values.visible_text import misleading
 
 Control = Literal[
     "text", "textarea", "password", "number", "decimal", "date", "datetime-local", "email", "url",
@@ -212,7 +213,8 @@ def json_text(value: JsonValue) -> str:
     """Return JSON for a text area, in printable ASCII where characters could be misread."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     whole = json.dumps(value, indent=2).replace("\x7f", "\\u007f")
-    return whole if needs_escapes(text) else text
+    misread = {text[index] for index in misleading(text, is_escaped=True)}
+    return whole if misread - {"\n"} else text
 
 
 def _note(about: ValueSchema) -> str:

@@ -7,6 +7,7 @@ misread stand out as elements of their own.
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,12 @@ _LONG_WORD = re.compile(r"\S{20}(?=\S)")
 def plain_text(value: object) -> object:
     """Return what a template writes: a text with every character spelled out, anything else as is.
 
-    Markup is what this module and the templates have made, and stays.
+    Markup is what this module and the templates have made, and stays. A text may hold spellings
+    already, as calls and titles do.
     """
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    return spelled(value, keep=_LINES)
+    return spelled(value, keep=_LINES, is_escaped=True)
 
 
 def visible(text: str) -> Markup:
@@ -49,18 +51,18 @@ def heading(text: str) -> Markup:
     The browser balances the lines of headings, and Chromium has crashed while it did so around what
     `visible` writes.
     """
-    escaped = spelled(text)
+    escaped = spelled(text, is_escaped=True)
     return _ESCAPED.format(escaped) if escaped != text else escape(text)
 
 
 def visible_json(value: "JsonValue") -> Markup:
     """Return a JSON value on one line for the inside of an element, complete."""
-    return _marked(json.dumps(value, ensure_ascii=False), "")
+    return _marked(json.dumps(value, ensure_ascii=False), "", is_escaped=True)
 
 
 def spelled_count(arguments: "Mapping[str, JsonValue]") -> int:
     """Return how many characters of some arguments could be misread."""
-    return len(misleading(json.dumps(dict(arguments), ensure_ascii=False)))
+    return len(misleading(json.dumps(dict(arguments), ensure_ascii=False), is_escaped=True))
 
 
 def visible_call(name: str, arguments: "Mapping[str, JsonValue]") -> Markup:
@@ -110,12 +112,12 @@ def grouped(number: float) -> str:
     return f"{number:,}"
 
 
-def _marked(text: str, keep: str) -> Markup:
+def _marked(text: str, keep: str, *, is_escaped: bool = False) -> Markup:
     return Markup("").join(
         _breakable(piece.text)
         if piece.spelling is None
         else _BREAK + _SPELLING.format(piece.spelling)
-        for piece in pieces(text, keep)
+        for piece in pieces(text, keep, is_escaped=is_escaped)
     )
 
 
@@ -123,6 +125,8 @@ def _breakable(text: str) -> Markup:
     parts: list[str] = []
     start = 0
     for word in _LONG_WORD.finditer(text):
-        parts.append(text[start : word.end()])
-        start = word.end()
+        # A mark stays with its letter.
+        if unicodedata.category(text[word.end()])[0] != "M":
+            parts.append(text[start : word.end()])
+            start = word.end()
     return _BREAK.join([*parts, text[start:]])

@@ -35,7 +35,7 @@ def misread(text: str) -> set[int]:
         if not word.isascii()
         for place in (*_foreign_letters(word), *_odd_digits(word), *_odd_marks(word))
     }
-    scripts = {script_of(char) for char in text}
+    scripts = {script_of(char) for place, char in enumerate(text) if place not in places}
     has_both = _TURKIC.search(text) is not None
     places.update(
         place

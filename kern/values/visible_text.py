@@ -10,6 +10,7 @@ https://www.unicode.org/reports/tr39/#Mixed_Script_Detection.
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _LATIN_1 = 0x100
 _CUT = "…[{} more characters]"
 _CUT_ITEMS = "…[{} more]"
 _LONGEST_NAME = 24
+# An escape as JSON, or this module, writes it: its letters are no part of the word beside it.
+_WRITTEN_ESCAPE = re.compile(r'\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|["\\/bfnrt])')
 # What no name says of a character that has none.
 _KINDS = {
     "Cc": "control character",
@@ -51,35 +54,41 @@ class Piece:
     spelling: str | None = None
 
 
-def misleading(text: str) -> frozenset[int]:
-    """Return the positions of the characters of a text that could be misread."""
+def misleading(text: str, *, is_escaped: bool = False) -> frozenset[int]:
+    r"""Return the positions of the characters of a text that could be misread.
+
+    In a text that `is_escaped`, such as JSON, a backslash begins an escape. The `n` of a `\n` is no
+    letter of the word that follows, which would be of two scripts if it were.
+    """
     if text.isascii() and text.isprintable():
         return frozenset()
     is_composed = unicodedata.is_normalized("NFC", text)
-    foreign = misread(text)
-    return frozenset(
-        index
-        for index, char in enumerate(text)
-        if index in foreign or _misleads(char, is_composed=is_composed)
-    )
+    foreign = misread(_WRITTEN_ESCAPE.sub(_blank, text) if is_escaped else text)
+    positions: set[int] = set()
+    for index, char in enumerate(text):
+        # The mark of a character that is spelled out would be drawn over its spelling.
+        is_on_spelling = index - 1 in positions and unicodedata.category(char)[0] == "M"
+        if is_on_spelling or index in foreign or _misleads(char, is_composed=is_composed):
+            positions.add(index)
+    return frozenset(positions)
 
 
-def spelled(text: str, keep: str = "") -> str:
+def spelled(text: str, keep: str = "", *, is_escaped: bool = False) -> str:
     """Return a text in which every character that could be misread is spelled out.
 
     Those in `keep` stay: where lines are drawn as lines, their ends can be seen.
     """
-    positions = misleading(text)
+    positions = misleading(text, is_escaped=is_escaped)
     return "".join(
         _escape(char) if index in positions and char not in keep else char
         for index, char in enumerate(text)
     )
 
 
-def pieces(text: str, keep: str = "") -> Iterator[Piece]:
+def pieces(text: str, keep: str = "", *, is_escaped: bool = False) -> Iterator[Piece]:
     """Yield a text in parts, with a name for each character that could be misread."""
     start = 0
-    for index in sorted(misleading(text)):
+    for index in sorted(misleading(text, is_escaped=is_escaped)):
         if text[index] in keep:
             continue
         if start < index:
@@ -104,7 +113,7 @@ def character_name(char: str) -> str:
 
 def exact(value: "JsonValue") -> str:
     """Return a JSON value on one line, with nothing left out, joined or collapsed."""
-    return spelled(json.dumps(value, ensure_ascii=False))
+    return spelled(json.dumps(value, ensure_ascii=False), is_escaped=True)
 
 
 def plain(text: str, signs: str = "") -> str:
@@ -164,6 +173,10 @@ def _first_items(items: Sequence[str], limit: int, opening: str, closing: str) -
         texts.append(item)
         length += len(item)
     return f"{opening}{', '.join(texts)}{closing}"
+
+
+def _blank(escape: re.Match[str]) -> str:
+    return " " * len(escape[0])
 
 
 def _escape(char: str) -> str:

@@ -4,7 +4,7 @@ import json
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
@@ -17,6 +17,7 @@ from kern.values.visible_text import (
     shortened,
     spelled,
 )
+from tests.support.shown_text import misread_in
 
 ALIKE = [
     ("acct-1", "acct-\u200b1"),
@@ -114,6 +115,42 @@ def test_texts_that_look_alike_are_told_apart(plain: str, other: str) -> None:
 def test_what_people_write_stays_as_it_is(text: str) -> None:
     assert unicodedata.is_normalized("NFC", text)
     assert spelled(text) == text
+
+
+@pytest.mark.parametrize(
+    ("end", "shown"),
+    [("\n", "\\n"), ("\t", "\\t"), ("\r\n", "\\r\\n"), ('"', '\\"'), ("\x1f", "\\u001f")],
+    ids=ascii,
+)
+@pytest.mark.parametrize("word", ["Привет", "Ελλάδα", "עולם", "日本語"])
+def test_an_escape_is_no_part_of_the_word_beside_it(word: str, end: str, shown: str) -> None:
+    assert exact(f"{word}{end}{word}") == f'"{word}{shown}{word}"'
+
+
+def test_a_backslash_of_the_text_begins_no_escape() -> None:
+    assert exact("\\n\u043c") == '"\\\\n\\u043c"'
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("p\u0430\u0301ypal", "p\\u0430\\u0301ypal"),
+        ("\u200b\u0301", "\\u200b\\u0301"),
+    ],
+    ids=ascii,
+)
+def test_a_mark_is_drawn_over_no_spelling(text: str, shown: str) -> None:
+    assert spelled(text) == shown
+
+
+@given(st.text())
+@example("\x1f\u0370")
+@example("\\\x1f\u0370")
+@example("p\u0430\u0301ypal")
+@example("\u0416\u034f\u0301")
+def test_nothing_that_misleads_is_left(text: str) -> None:
+    assert not misleading(exact(text), is_escaped=True)
+    assert not misread_in(spelled(text))
 
 
 @given(st.text(), st.text())

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from kern.client.console import pages
 from kern.client.console.frame import Theme
 from kern.client.console.static_files import static_url
-from kern.values.visible_text import misleading
 from tests.support import console_samples as samples
 from tests.support.console_places import place_pages
+from tests.support.shown_text import misread_in
 
 # Characters of every kind that is spelled out, beside what pages are made of.
 TEXTS = st.text(
@@ -51,7 +51,7 @@ class Page(HTMLParser):
 
 def hidden(text: str) -> set[str]:
     """Return what of a text should have been spelled out."""
-    return {text[index] for index in misleading(text)} - {"\n", "\t"} - OWN
+    return misread_in(text, "\n\t") - OWN
 
 
 # Signs that the console itself writes: an ellipsis reads as three points.

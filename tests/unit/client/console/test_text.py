@@ -4,7 +4,7 @@ import html
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markupsafe import Markup
 from pydantic import JsonValue
@@ -21,6 +21,7 @@ from kern.client.console.text import (
     visible_json,
 )
 from kern.values.visible_text import misleading
+from tests.support.shown_text import misread_in
 
 TAG = re.compile(r'<span class="(?:inv|mono)">|</span>|<wbr>')
 
@@ -31,9 +32,13 @@ def bare(markup: Markup) -> list[str]:
 
 
 @given(st.text())
+@example("\x1f\u0370")
+@example("0" * 19 + "B\u0300")
 def test_no_character_that_misleads_is_left(text: str) -> None:
-    for part in [*bare(visible(text)), *bare(heading(text)), str(plain_text(text))]:
+    for part in bare(visible(text)):
         assert {part[index] for index in misleading(part)} <= {"\n", "\t"}
+    for part in [*bare(heading(text)), str(plain_text(text)), *bare(visible_json(text))]:
+        assert not misread_in(part, "\n\t")
 
 
 @given(st.text())
@@ -50,8 +55,16 @@ def test_different_arguments_are_shown_differently(first: str, second: str) -> N
 
 def test_a_character_is_spelled_in_words() -> None:
     assert visible("RMA\u200b-1") == ('RMA<wbr><span class="inv">U+200B zero width space</span>-1')
+    assert visible_json("\u041c\n\u043c") == "&#34;\u041c\\n\u043c&#34;"
     assert visible_json("a\nb") == "&#34;a\\nb&#34;"
     assert visible("a\nb") == "a\nb"
+
+
+def test_what_is_spelled_already_is_not_spelled_again() -> None:
+    text, _ = row_call("refund", {"note": "\u041c\n\u043c\u200b"}, 100)
+    assert text == 'refund(note="\u041c\\n\u043c\\u200b")'
+    assert plain_text(text) == text
+    assert heading(text) == text.replace('"', "&#34;")
 
 
 def test_a_heading_is_balanced_around_no_break() -> None:
