@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from kern.contracts.caller import Caller
 from kern.contracts.tokens import Token
 from kern.contracts.viewer import Viewer
-from kern.db.access import tokens, web_sessions
+from kern.contracts.web_sessions import WebSession
+from kern.db.access import sign_in_links, tokens, web_sessions
 from kern.db.engine.store import Store
 from kern.errors import InvalidInput, Unauthenticated
 from kern.process.clock import utc_now
@@ -104,27 +105,55 @@ class Access:
         Raises:
             Unauthenticated: it is unknown, expired or revoked.
         """
-        secret_hash, now = _hash(secret), utc_now()
-        token = await self._store.read(lambda tx: tokens.token_with(tx, secret_hash))
-        if token is None or not token.is_valid(now):
-            why = "unknown" if token is None else _why_invalid(token)
-            _log.warning("token_refused", token_id=None if token is None else token.id, why=why)
-            message = f"The token is {why}. Ask an administrator for another one."
-            raise Unauthenticated(message)
-        if token.was_used_before(now):
-            await self._store.write(lambda tx: tokens.note_use(tx, token.id, now))
-            _log.info("token_used", token_id=token.id, subject=token.principal.subject)
-        return token.caller
+        return (await self._valid_token(secret)).caller
 
-    async def begin_session(self, caller: Caller) -> str:
+    async def sign_in_with_token(self, secret: str) -> str:
+        """Begin the session of a person who has a token; return the secret of its cookie.
+
+        The session ends with the token.
+
+        Raises:
+            Unauthenticated: it is unknown, expired or revoked, or that of no person.
+        """
+        token = await self._valid_token(secret)
+        if token.principal.kind is not PrincipalKind.person:
+            _log.warning("sign_in_refused", subject=token.principal.subject, why="no person")
+            message = f"{token.principal.name} is no person: only people sign in here."
+            raise Unauthenticated(message)
+        return await self.begin_session(token.caller, token.id)
+
+    async def make_link(self, caller: Caller) -> str:
+        """Make a link with which somebody signs in once, within an hour; return its secret."""
+        secret, now = secrets.token_urlsafe(32), utc_now()
+        await self._store.write(lambda tx: sign_in_links.store(tx, caller, _hash(secret), now))
+        _log.info("link_made", subject=caller.principal.subject)
+        return secret
+
+    async def sign_in_with_link(self, secret: str) -> str:
+        """Use up a link and begin a session; return the secret of its cookie.
+
+        Raises:
+            Unauthenticated: it was used, is too old, or there never was one.
+        """
+        now = utc_now()
+        caller = await self._store.write(lambda tx: sign_in_links.take(tx, _hash(secret), now))
+        if caller is None:
+            _log.warning("sign_in_refused", why="link used or unknown")
+            message = "This link was used, or is older than an hour. `kern desk` prints a new one."
+            raise Unauthenticated(message)
+        return await self.begin_session(caller)
+
+    async def begin_session(self, caller: Caller, token_id: str | None = None) -> str:
         """Begin the session of somebody who has signed in; return the secret of its cookie."""
         secret, now = secrets.token_urlsafe(32), utc_now()
-        await self._store.write(lambda tx: web_sessions.begin(tx, caller, _hash(secret), now))
+        await self._store.write(
+            lambda tx: web_sessions.begin(tx, caller, _hash(secret), now, token_id)
+        )
         _log.info("signed_in", subject=caller.principal.subject, method=caller.method)
         return secret
 
-    async def caller_of_session(self, secret: str) -> Caller:
-        """Return whose session a cookie belongs to.
+    async def session_of(self, secret: str) -> WebSession:
+        """Return the session that a cookie belongs to.
 
         Raises:
             Unauthenticated: it is over, or there never was one.
@@ -136,11 +165,25 @@ class Access:
             raise Unauthenticated(message)
         if session.was_used_before(now):
             await self._store.write(lambda tx: web_sessions.note_use(tx, secret_hash, now))
-        return session.caller
+        return session
 
     async def end_session(self, secret: str) -> None:
         """End a session, if there is one."""
         await self._store.write(lambda tx: web_sessions.end(tx, _hash(secret)))
+        _log.info("signed_out")
+
+    async def _valid_token(self, secret: str) -> Token:
+        secret_hash, now = _hash(secret), utc_now()
+        token = await self._store.read(lambda tx: tokens.token_with(tx, secret_hash))
+        if token is None or not token.is_valid(now):
+            why = "unknown" if token is None else _why_invalid(token)
+            _log.warning("token_refused", token_id=None if token is None else token.id, why=why)
+            message = f"The token is {why}. Ask an administrator for another one."
+            raise Unauthenticated(message)
+        if token.was_used_before(now):
+            await self._store.write(lambda tx: tokens.note_use(tx, token.id, now))
+            _log.info("token_used", token_id=token.id, subject=token.principal.subject)
+        return token
 
 
 def token_principal(

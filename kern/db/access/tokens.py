@@ -60,6 +60,12 @@ def token_with(tx: Session, secret_hash: str) -> Token | None:
     return None if row is None else _token(row)
 
 
+def token_by_id(tx: Session, token_id: str) -> Token | None:
+    """Return a token by its id, whether it still lets anybody in or not."""
+    row = execute(tx, _BY_ID, token_id=token_id).first()
+    return None if row is None else _token(row)
+
+
 def note_use(tx: Session, token_id: str, now: datetime) -> None:
     """Note that a token was used."""
     execute(tx, _USE, token_id=token_id, now=now)
@@ -78,8 +84,7 @@ def revoke(tx: Session, viewer: Viewer, token_id: str, by: str, now: datetime) -
     Raises:
         NotFound: the viewer's tenant has no such token.
     """
-    row = execute(tx, _BY_ID, token_id=token_id).first()
-    token = None if row is None else _token(row)
+    token = token_by_id(tx, token_id)
     if token is None or viewer.tenant not in (None, token.principal.tenant):
         message = f"There is no token with the id {token_id!r}. List them with `kern token list`."
         raise NotFound(message)

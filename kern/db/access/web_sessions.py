@@ -1,17 +1,17 @@
 """Sessions of people who have signed in with a browser; only hashes of their cookies are kept."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
 from kern.contracts.caller import Caller
+from kern.contracts.web_sessions import WebSession
+from kern.db.access import tokens
+from kern.db.access.callers import caller_of, caller_values
 from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.plain_rows import add, execute
 from kern.db.engine.typed_tables import WEB_SESSIONS
-from kern.values.principals import Principal
-from kern.values.roles import Role
 
 _sessions = WEB_SESSIONS.table
 _BY_HASH = _sessions.select().where(_sessions.c.secret_hash == bindparam("secret_hash"))
@@ -25,51 +25,39 @@ _FORGET = _sessions.delete().where(_sessions.c.expires_at < bindparam("now", typ
 
 # A session that nobody uses ends after the first, and any after the second.
 IDLE, LONGEST = timedelta(hours=8), timedelta(hours=24)
-# That a session was used is noted so often, not at each request.
-_USE_EVERY = timedelta(minutes=1)
 
 
-def begin(tx: Session, caller: Caller, secret_hash: str, now: datetime) -> None:
+def begin(
+    tx: Session, caller: Caller, secret_hash: str, now: datetime, token_id: str | None = None
+) -> None:
     """Keep the session of somebody who has signed in, and forget those that are over."""
     execute(tx, _FORGET, now=now)
     add(
         tx,
         WEB_SESSIONS,
         secret_hash=secret_hash,
-        principal=caller.principal.model_dump(mode="json"),
-        roles=[role.value for role in caller.roles],
-        all_tenants=caller.all_tenants,
         method=caller.method,
+        token_id=token_id,
         created_at=now,
         used_at=now,
         expires_at=now + LONGEST,
+        **caller_values(caller),
     )
-
-
-@dataclass(frozen=True)
-class WebSession:
-    """Somebody's session, and when its use was last noted (UTC)."""
-
-    caller: Caller
-    used_at: datetime
-
-    def was_used_before(self, now: datetime) -> bool:
-        """Whether its last use was noted so long ago that this one has to be."""
-        return now - self.used_at >= _USE_EVERY
 
 
 def session_with(tx: Session, secret_hash: str, now: datetime) -> WebSession | None:
-    """Return the session with a secret; None if it is over."""
+    """Return the session with a secret; None if it is over.
+
+    One that began with a token is over with the token.
+    """
     row = execute(tx, _BY_HASH, secret_hash=secret_hash).first()
     if row is None or now >= row.expires_at or now - row.used_at >= IDLE:
         return None
-    caller = Caller(
-        principal=Principal.model_validate(row.principal),
-        roles=tuple(Role(name) for name in row.roles),
-        method=row.method,
-        all_tenants=row.all_tenants,
-    )
-    return WebSession(caller, row.used_at)
+    if row.token_id is not None:
+        token = tokens.token_by_id(tx, row.token_id)
+        if token is None or not token.is_valid(now):
+            return None
+    return WebSession(caller_of(row, row.method), row.created_at, row.used_at)
 
 
 def note_use(tx: Session, secret_hash: str, now: datetime) -> None:

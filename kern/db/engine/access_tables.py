@@ -39,8 +39,8 @@ class TokenRow(KernRow, table=True):
 class WebSessionRow(KernRow, table=True):
     """A person who has signed in with a browser. The cookie's secret is kept as a hash.
 
-    `method` says how they signed in. A session ends at `expires_at`, or when it was not used for
-    long enough after `used_at`.
+    `method` says how they signed in; with a token, `token_id` says with which. A session ends at
+    `expires_at`, when it was not used for long enough after `used_at`, and with its token.
     """
 
     __tablename__ = "kern_web_sessions"
@@ -50,6 +50,23 @@ class WebSessionRow(KernRow, table=True):
     roles: list[str] = Field(sa_type=JsonText)
     all_tenants: bool = False
     method: str
+    token_id: str | None = None
     created_at: datetime = Field(sa_type=UtcDateTime)
     used_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class SignInLinkRow(KernRow, table=True):
+    """A link with which somebody signs in once. Its secret is kept as a hash.
+
+    It is deleted when it is used.
+    """
+
+    __tablename__ = "kern_sign_in_links"
+
+    secret_hash: str = Field(primary_key=True)
+    principal: dict[str, JsonValue] = Field(sa_type=JsonText)
+    roles: list[str] = Field(sa_type=JsonText)
+    all_tenants: bool = False
+    created_at: datetime = Field(sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)

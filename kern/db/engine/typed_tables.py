@@ -1,6 +1,6 @@
 """Every table with the types of its rows: what `rows`, `hold`, `new_row` and `add` are handed."""
 
-from kern.db.engine.access_tables import TokenRow, WebSessionRow
+from kern.db.engine.access_tables import SignInLinkRow, TokenRow, WebSessionRow
 from kern.db.engine.mutable_rows import (
     MutableChainHead,
     MutableDecision,
@@ -75,3 +75,4 @@ WORKERS: TypedTable[object, PlainRow] = TypedTable(WorkerRow, PlainRow)
 DELETED_RUNS: TypedTable[object, PlainRow] = TypedTable(DeletedRunRow, PlainRow)
 TOKENS: TypedTable[object, PlainRow] = TypedTable(TokenRow, PlainRow)
 WEB_SESSIONS: TypedTable[object, PlainRow] = TypedTable(WebSessionRow, PlainRow)
+SIGN_IN_LINKS: TypedTable[object, PlainRow] = TypedTable(SignInLinkRow, PlainRow)
