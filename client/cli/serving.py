@@ -30,10 +30,12 @@ def serve_api(host: str | None, port: int | None, *, is_open: bool) -> None:
 
     settings = read_settings()
     address = host or settings.host
-    check_address(address, is_open=is_open or settings.open)
+    is_open = is_open or settings.open
+    check_address(address, is_open=is_open)
     logging.getLogger("kern").setLevel(logging.NOTSET)
     log_json()
-    asyncio.run(serve(settings, address, settings.port if port is None else port))
+    chosen = settings.port if port is None else port
+    asyncio.run(serve(settings, address, chosen, is_open=is_open))
 
 
 def announce(app: str | None) -> None:

@@ -20,8 +20,10 @@ from kern.contracts.reports import (
 from kern.contracts.viewer import Viewer, system_user
 from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted, Submission
+from kern.db.decisions.hindrances import hindrances
 from kern.db.engine.store import Store
 from kern.db.reading import inbox_pages, listings, requirement_outputs, run_outputs
+from kern.db.reading.agent_words import agent_words
 from kern.db.reading.inbox_pages import InboxFilter
 from kern.db.reading.run_trees import runs_of_requirements
 from kern.db.runs import lifecycle
@@ -166,6 +168,22 @@ class Inbox:
             return listings.decisions_about(tx, row.id)
 
         return await self._store.read(read)
+
+    async def hindrances(self, viewer: Viewer, requirement_ids: Sequence[str]) -> dict[str, str]:
+        """Say why the viewer's principal may not approve these; those that they may are left out.
+
+        Args:
+            viewer: Who asks, with a principal.
+            requirement_ids: Whole ids.
+        """
+        principal = viewer.principal
+        if principal is None:
+            return {}
+        return await self._store.read(lambda tx: hindrances(tx, requirement_ids, principal, viewer))
+
+    async def agent_words(self, viewer: Viewer, requirement_ids: Sequence[str]) -> dict[str, str]:
+        """Read what agents said as they asked for these; whole ids."""
+        return await self._store.read(lambda tx: agent_words(tx, requirement_ids, viewer))
 
     async def decide(
         self,

@@ -163,6 +163,7 @@ class Runs:
         status: RunStatus | None = None,
         user_id: str | None = None,
         component_id: str | None = None,
+        search: str | None = None,
     ) -> RunPage:
         """List runs, the latest first, without child runs.
 
@@ -173,6 +174,8 @@ class Runs:
             status: Only runs with this status.
             user_id: Only runs of this user.
             component_id: Only runs of this component.
+            search: Only runs with this text in their input, user, component or id, among the latest
+                10,000.
 
         Raises:
             InvalidInput: the limit or an id makes no sense.
@@ -190,6 +193,7 @@ class Runs:
                 status=status,
                 user_id=user_id,
                 component_id=component_id,
+                search=search,
             )
         )
 

@@ -52,11 +52,23 @@ class Sessions:
         return await self._store.read(lambda tx: records.read(tx, session_id, viewer))
 
     async def page(
-        self, viewer: Viewer, limit: int, cursor: str | None, user_id: str | None = None
+        self,
+        viewer: Viewer,
+        limit: int,
+        cursor: str | None,
+        user_id: str | None = None,
+        *,
+        search: str | None = None,
     ) -> SessionPage:
-        """List the viewer's sessions, the latest first; an operator may ask for one user's."""
+        """List the viewer's sessions, the latest first; an operator may ask for one user's.
+
+        `search` is a text in the name, the user, the component or the id; the latest 10,000 are
+        searched.
+        """
         return await self._store.read(
-            lambda tx: records.page(tx, viewer, limit=limit, cursor=cursor, user_id=user_id)
+            lambda tx: records.page(
+                tx, viewer, limit=limit, cursor=cursor, user_id=user_id, search=search
+            )
         )
 
     async def report(self, viewer: Viewer, session_id: str, limit: int) -> SessionReport:

@@ -1,13 +1,18 @@
-"""The application that a server serves: the API, over one service."""
+"""The application that a server serves: the API and the console, over one service."""
+
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
 
 from kern import __version__
 from kern.client.api.routes import router
+from kern.client.desk.application import desk_application
 from kern.client.service.service import Service
 from kern.client.web import problems
 from kern.client.web.body_limit import BodyLimit
 from kern.client.web.headers import SecurityHeaders
+from kern.client.web.hosts import LOOPBACK, KnownHosts
 from kern.client.web.rates import DecisionRate
 
 _DESCRIPTION = """Runs of agents, what they wait for from people, and the decisions about it.
@@ -16,8 +21,16 @@ Call it with `Authorization: Bearer kern_…`. Every refusal is a problem as RFC
 its `code` is stable. Times are UTC in RFC 3339, ids are text."""
 
 
-def application(service: Service) -> FastAPI:
-    """Return the application over a service, which whoever opened it closes."""
+def application(
+    service: Service, *, public_url: str | None = None, is_open: bool = False
+) -> FastAPI:
+    """Return the application over a service, which whoever opened it closes.
+
+    Args:
+        service: The service.
+        public_url: The address at which people reach it, such as `https://kern.example`.
+        is_open: Whether other machines reach it, through a proxy with TLS.
+    """
     app = FastAPI(
         title="Kern",
         version=__version__,
@@ -26,10 +39,27 @@ def application(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.service = service
-    app.state.rate = DecisionRate()
+    rate = DecisionRate()
+    app.state.service, app.state.rate = service, rate
     problems.install(app)
     app.include_router(router)
+    app.add_api_route("/", _to_the_desk, include_in_schema=False)
+    address = urlsplit(public_url or "")
+    is_secure = address.scheme == "https" if public_url else is_open
+    app.mount("/desk", desk_application(service, rate, is_secure=is_secure))
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(KnownHosts, names=_names(address.hostname, is_open=is_open))
     return app
+
+
+def _names(public_name: str | None, *, is_open: bool) -> frozenset[str] | None:
+    """Return the names that the server answers to; None for any, behind a proxy that checks."""
+    names = frozenset() if public_name is None else frozenset({public_name})
+    if is_open and not names:
+        return None
+    return names | LOOPBACK
+
+
+async def _to_the_desk() -> RedirectResponse:
+    return RedirectResponse("/desk/inbox", 303)

@@ -1,4 +1,4 @@
-"""`kern serve`: a process that serves the API, and executes nothing."""
+"""`kern serve`: a process that serves the API and the console, and executes nothing."""
 
 import asyncio
 import signal
@@ -16,8 +16,8 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-async def serve(settings: Settings, host: str, port: int) -> None:
-    """Serve the API on an address until SIGTERM or SIGINT.
+async def serve(settings: Settings, host: str, port: int, *, is_open: bool) -> None:
+    """Serve the API and the console on an address until SIGTERM or SIGINT.
 
     Raises:
         InvalidInput: the address cannot be used.
@@ -29,9 +29,11 @@ async def serve(settings: Settings, host: str, port: int) -> None:
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, stop.set)
-        server = WebServer(application(service))
+        app = application(service, public_url=settings.public_url, is_open=is_open)
+        server = WebServer(app)
         bound = await server.start(host, port)
-        _log.info("api_served", url=f"http://{host}:{bound}/v1")
+        address = settings.public_url or f"http://{host}:{bound}"
+        _log.info("desk_served", url=f"{address}/desk", api=f"{address}/v1")
         try:
             await stop.wait()
         finally:

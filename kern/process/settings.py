@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
@@ -49,6 +50,16 @@ def _tenant(name: str | None) -> str | None:
         raise PydanticCustomError("tenant", "{problem}", {"problem": str(error)}) from None
 
 
+def _public_url(url: str | None) -> str | None:
+    if not url:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/"):
+        problem = "use the address of a site without a path, such as https://kern.example"
+        raise PydanticCustomError("public_url", "{problem}", {"problem": problem})
+    return url.rstrip("/")
+
+
 class Settings(BaseSettings):
     """Kern's own settings. Temporal's are the SDK's: `TEMPORAL_ADDRESS` and so on.
 
@@ -82,6 +93,7 @@ class Settings(BaseSettings):
         port: The port for them; 0 for any that is free.
         open: Whether they may be served on an address that other machines reach. Then put a proxy
             with TLS in front.
+        public_url: The address at which people reach the console, such as `https://kern.example`.
         health_host: The address at which a worker serves `/healthz` and `/readyz`.
         health_port: The port for them; without one they are not served.
     """
@@ -108,6 +120,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8420, ge=0, le=65535)
     open: bool = False
+    public_url: Annotated[str | None, AfterValidator(_public_url)] = None
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65535)
 

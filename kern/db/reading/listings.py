@@ -18,6 +18,7 @@ from kern.db.journal import audit_chain
 from kern.db.journal.audit_chain import principal_of_row
 from kern.db.journal.installation import run_id_of
 from kern.db.reading.run_outputs import find_run, summary_of
+from kern.db.reading.search import found
 from kern.db.reading.visibility import visible
 from kern.errors import InvalidInput
 from kern.values.ids import optional_id, require_id
@@ -29,6 +30,9 @@ Item = TypeVar("Item")
 SHORTEST_ENDING = 6
 
 
+_SEARCHED = ("input", "user_id", "component_id", "id")
+
+
 def list_runs(
     tx: Session,
     viewer: Viewer,
@@ -38,16 +42,20 @@ def list_runs(
     status: RunStatus | None = None,
     user_id: str | None = None,
     component_id: str | None = None,
+    search: str | None = None,
 ) -> RunPage:
     """Return the runs that the viewer may see, the latest first, without child runs.
 
     Runs that begin later do not move the next page. `after` is the last run of the page before.
+    `search` is a text in the input, the user, the component or the id.
 
     Raises:
         NotFound: there is no run `after`.
     """
-    query = select(RunRow).where(col(RunRow.parent_run_id).is_(None))
-    query = query.where(*visible(viewer, RUNS.table))
+    conditions = [col(RunRow.parent_run_id).is_(None), *visible(viewer, RUNS.table)]
+    query = select(RunRow).where(*conditions)
+    if search is not None:
+        query = query.where(*found(RUNS.table, search, _SEARCHED, "created_at", conditions))
     if optional_id("component_id", component_id) is not None:
         query = query.where(RunRow.component_id == component_id)
     if status is not None:

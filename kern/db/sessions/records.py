@@ -17,6 +17,7 @@ from kern.db.engine.plain_rows import execute, rows
 from kern.db.engine.records import MessageRecord, SessionRecord
 from kern.db.engine.typed_tables import MESSAGES, RUNS, SESSIONS
 from kern.db.reading.run_outputs import messages_of, summary_of
+from kern.db.reading.search import found
 from kern.db.reading.sessions import check_session, find_session
 from kern.db.reading.visibility import visible
 from kern.db.runs import session_queue
@@ -31,6 +32,7 @@ from kern.values.states import RunStatus
 from kern.values.validation import require_count
 
 _LONGEST_NAME = 200
+_SEARCHED = ("name", "user_id", "component_id", "id")
 # Far more than can be applied while one of them is tried again.
 _UPDATES_REMEMBERED = 100
 
@@ -55,6 +57,7 @@ def page(
     limit: int,
     cursor: str | None = None,
     user_id: str | None = None,
+    search: str | None = None,
 ) -> SessionPage:
     """Return the viewer's sessions, the latest first. No message is loaded.
 
@@ -66,12 +69,16 @@ def page(
         limit: How many at most.
         cursor: Where the page before ended.
         user_id: A filter for operators.
+        search: A text in the name, the user, the component or the id, among the latest sessions.
 
     Raises:
         InvalidInput: the limit or the cursor makes no sense.
     """
     require_count("limit", limit, most=LONGEST_PAGE)
-    query = _sessions.select().where(*visible(viewer, _sessions))
+    conditions = visible(viewer, _sessions)
+    query = _sessions.select().where(*conditions)
+    if search is not None:
+        query = query.where(*found(_sessions, search, _SEARCHED, "updated_at", conditions))
     if viewer.is_operator and user_id is not None:
         query = query.where(_sessions.c.user_id == require_id("user_id", user_id))
     if cursor is not None:

@@ -1,0 +1,119 @@
+"""The console as an application of its own, which a server mounts at `/desk`."""
+
+from typing import cast
+from urllib.parse import urlencode
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.exceptions import HTTPException
+
+from kern.client.console import pages
+from kern.client.console.frame import Frame, theme_of
+from kern.client.console.headers import STATIC_HEADERS
+from kern.client.console.problems import Problem, problem, problem_of
+from kern.client.console.static_files import PREFIX, static_files
+from kern.client.desk import inbox, requirements, runs, sessions, sign_in
+from kern.client.desk.cookies import THEME, forget_session, session_secret
+from kern.client.desk.visitors import is_fragment, visitor_of
+from kern.client.service.service import Service
+from kern.client.web.problems import ProblemError
+from kern.client.web.rates import DecisionRate
+from kern.errors import KernError, Unauthenticated
+from kern.process.clock import utc_now
+from kern.process.logs import get_logger
+
+_log = get_logger("kern.web")
+
+_CODES = {404: "not_found", 413: "too_large"}
+
+
+def desk_application(service: Service, rate: DecisionRate, *, is_secure: bool) -> FastAPI:
+    """Return the console over a service.
+
+    Args:
+        service: The service, which whoever opened it closes.
+        rate: Counts the decisions of each person, together with those over the API.
+        is_secure: Whether browsers reach it over TLS, so that cookies may say so.
+    """
+    desk = FastAPI(title="Kern's desk", openapi_url=None, docs_url=None, redoc_url=None)
+    desk.state.service, desk.state.rate, desk.state.is_secure = service, rate, is_secure
+    for router in (sign_in.router, inbox.router, requirements.router, runs.router, sessions.router):
+        desk.include_router(router)
+    desk.add_api_route("/static/{name}", _static_file)
+    desk.add_exception_handler(Unauthenticated, _on_unauthenticated)
+    desk.add_exception_handler(KernError, _on_kern_error)
+    desk.add_exception_handler(ProblemError, _on_problem)
+    desk.add_exception_handler(RequestValidationError, _on_invalid)
+    desk.add_exception_handler(HTTPException, _on_http)
+    desk.add_exception_handler(Exception, _on_error)
+    return desk
+
+
+async def _static_file(name: str) -> Response:
+    file = static_files().get(PREFIX + name)
+    if file is None:
+        raise HTTPException(404)
+    headers = {"Content-Type": file.content_type, **STATIC_HEADERS}
+    return Response(file.content, headers=headers)
+
+
+async def _on_unauthenticated(request: Request, error: Exception) -> Response:
+    """Lead whoever opens a page to the sign-in; say to whoever sends a form that it was refused."""
+    del error
+    if request.method in {"GET", "HEAD"} and not is_fragment(request):
+        query = f"?{request.url.query}" if request.url.query else ""
+        target = urlencode({"next": f"{request.url.path}{query}"})
+        response: Response = RedirectResponse(f"{sign_in.SIGN_IN}?{target}", 303)
+    else:
+        shown = problem("unauthenticated", 401, link=sign_in.SIGN_IN, link_text="Sign in")
+        response = await _answer(request, shown)
+    if session_secret(request) is not None:
+        forget_session(request, response)
+    return response
+
+
+async def _on_kern_error(request: Request, error: Exception) -> Response:
+    return await _answer(request, problem_of(cast("KernError", error)))
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    refused = cast("ProblemError", error)
+    return await _answer(request, problem(refused.code, refused.status, refused.detail))
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    items = cast("RequestValidationError", error).errors()
+    names = ", ".join(dict.fromkeys(str(item["loc"][-1]) for item in items))
+    detail = f"The address is refused because of {names}. Nothing was changed."
+    return await _answer(request, problem("invalid_input", 422, detail))
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    refused = cast("HTTPException", error)
+    code = _CODES.get(refused.status_code, "malformed")
+    detail = "" if code == "not_found" else f"{refused.detail}. Nothing was changed."
+    return await _answer(request, problem(code, refused.status_code, detail))
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    _log.error("request_broke", path=request.url.path, exc_info=error)
+    detail = "Kern failed, and its log says where. It is not known whether anything was changed."
+    return await _answer(request, problem("error", 500, detail))
+
+
+async def _answer(request: Request, shown: Problem) -> Response:
+    frame = await _frame(request)
+    if is_fragment(request):
+        return HTMLResponse(pages.problem_fragment(frame, shown), shown.status)
+    return HTMLResponse(pages.error_page(frame, shown), shown.status)
+
+
+async def _frame(request: Request) -> Frame:
+    """Return the frame of whoever looks, as far as that can be found out now."""
+    theme = theme_of(request.cookies.get(THEME))
+    try:
+        visitor = await visitor_of(request, request.app.state.service)
+        return await visitor.frame()
+    except KernError:
+        return Frame(utc_now(), theme=theme, feed_url=None)

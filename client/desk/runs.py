@@ -1,0 +1,99 @@
+"""The routes of runs: the list, one run's story, cancel and retry."""
+
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from kern.client.console import pages
+from kern.client.console.inbox import Tab
+from kern.client.console.problems import Problem, problem_of
+from kern.client.console.run import run_view
+from kern.client.console.runs import run_url, runs_view
+from kern.client.desk.forms import PostedForm
+from kern.client.desk.visitors import Operator, Reader, Visitor
+from kern.errors import KernError
+from kern.values.states import RunStatus
+
+router = APIRouter(prefix="/runs")
+
+RunId = Annotated[str, Path(min_length=1, max_length=240)]
+_ROWS = 25
+_TABS: dict[str, str] = {
+    "": "All",
+    RunStatus.paused: "Paused",
+    RunStatus.running: "Running",
+    RunStatus.error: "Failed",
+    RunStatus.completed: "Completed",
+}
+
+
+@router.get("")
+async def runs_page(
+    visitor: Reader,
+    status: RunStatus | Literal[""] = "",
+    q: Annotated[str, Query(max_length=240)] = "",
+    after: Annotated[str, Query(max_length=240)] = "",
+) -> Response:
+    """Show what every run does or waits for."""
+    page = await visitor.service.runs.page(
+        visitor.viewer, limit=_ROWS, cursor=after or None, status=status or None, search=q or None
+    )
+    tabs = [
+        Tab(label, _url(status=value), is_current=value == status) for value, label in _TABS.items()
+    ]
+    more = page.next_cursor
+    view = runs_view(
+        page.runs,
+        tabs=tabs,
+        query=q,
+        status=status,
+        next_url=None if more is None else _url(status=status, q=q, after=more),
+    )
+    return HTMLResponse(pages.runs_page(await visitor.frame(), view))
+
+
+@router.get("/{run_id}")
+async def run_page(
+    visitor: Reader, run_id: RunId, after: Annotated[int, Query(ge=0, le=1_000_000)] = 0
+) -> Response:
+    """Show the story of a run."""
+    return await _page(visitor, run_id, after)
+
+
+@router.post("/{run_id}/cancel")
+async def cancel(visitor: Operator, run_id: RunId, posted: PostedForm) -> Response:
+    """Cancel a run."""
+    del posted
+    try:
+        await visitor.service.runs.cancel(visitor.viewer, run_id)
+    except KernError as error:
+        return await _page(visitor, run_id, 0, problem_of(error))
+    return RedirectResponse(run_url(run_id), 303)
+
+
+@router.post("/{run_id}/retry")
+async def retry(visitor: Operator, run_id: RunId, posted: PostedForm) -> Response:
+    """Continue a failed run."""
+    del posted
+    try:
+        await visitor.service.runs.retry(visitor.viewer, run_id)
+    except KernError as error:
+        return await _page(visitor, run_id, 0, problem_of(error))
+    return RedirectResponse(run_url(run_id), 303)
+
+
+async def _page(
+    visitor: Visitor, run_id: str, after: int, shown: Problem | None = None
+) -> Response:
+    full = await visitor.service.runs.full_id(visitor.viewer, run_id)
+    report = await visitor.service.runs.report(visitor.viewer, full)
+    view = run_view(report, after=after, problem=shown)
+    page = pages.run_page(await visitor.frame(), view)
+    return HTMLResponse(page, 200 if shown is None else shown.status)
+
+
+def _url(**query: str) -> str:
+    filled = {name: value for name, value in query.items() if value}
+    return f"/desk/runs?{urlencode(filled)}" if filled else "/desk/runs"

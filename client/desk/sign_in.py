@@ -1,0 +1,92 @@
+"""Sign-in: with a personal token, or with the link that a process on this machine has printed."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from kern.client.console import pages
+from kern.client.console.entry import SignInView, local_path
+from kern.client.console.frame import Frame, theme_of
+from kern.client.console.problems import Problem, problem_of
+from kern.client.desk.cookies import (
+    THEME,
+    csrf_token,
+    forget_session,
+    keep_form_secret,
+    keep_session,
+    session_secret,
+)
+from kern.client.desk.forms import PostedForm, VisitorForm, text_in
+from kern.client.web.callers import ServiceOf
+from kern.errors import Unauthenticated
+from kern.process.clock import utc_now
+
+router = APIRouter()
+
+SIGN_IN = "/desk/signin"
+_INBOX = "/desk/inbox"
+
+
+@router.get("/signin")
+async def sign_in_page(
+    request: Request, next_url: Annotated[str, Query(alias="next")] = ""
+) -> Response:
+    """Show how to sign in."""
+    return sign_in_answer(request, next_url)
+
+
+@router.post("/signin/token")
+async def sign_in_with_token(request: Request, service: ServiceOf, posted: VisitorForm) -> Response:
+    """Sign in with a personal token."""
+    next_url = text_in(posted, "next")
+    try:
+        secret = await service.access.sign_in_with_token(text_in(posted, "token").strip())
+    except Unauthenticated as error:
+        return sign_in_answer(request, next_url, problem_of(error), status=401)
+    return await _signed_in(request, service, secret, next_url)
+
+
+@router.get("/link/{secret}")
+async def sign_in_with_link(request: Request, service: ServiceOf, secret: str) -> Response:
+    """Sign in with a link, which is used up by it."""
+    try:
+        session = await service.access.sign_in_with_link(secret)
+    except Unauthenticated as error:
+        return sign_in_answer(request, "", problem_of(error), status=401)
+    return await _signed_in(request, service, session, "")
+
+
+@router.post("/signout")
+async def sign_out(request: Request, service: ServiceOf, posted: PostedForm) -> Response:
+    """End the session."""
+    del posted
+    secret = session_secret(request)
+    if secret is not None:
+        await service.access.end_session(secret)
+    response = RedirectResponse(SIGN_IN, 303)
+    forget_session(request, response)
+    return response
+
+
+def sign_in_answer(
+    request: Request, next_url: str, problem: Problem | None = None, *, status: int = 200
+) -> Response:
+    """Return the page of the sign-in, whose form is bound to a cookie of the visitor's."""
+    response = HTMLResponse("", status)
+    csrf = csrf_token(keep_form_secret(request, response))
+    frame = Frame(utc_now(), theme=theme_of(request.cookies.get(THEME)), feed_url=None)
+    view = SignInView(None, local_path(next_url), csrf=csrf, problem=problem)
+    response.body = pages.sign_in_page(frame, view).encode()
+    response.headers["Content-Length"] = str(len(response.body))
+    return response
+
+
+async def _signed_in(request: Request, service: ServiceOf, secret: str, next_url: str) -> Response:
+    """Continue with a new session; the one before it, if there is one, is over."""
+    before = session_secret(request)
+    if before is not None:
+        await service.access.end_session(before)
+    response = RedirectResponse(local_path(next_url) if next_url else _INBOX, 303)
+    keep_session(request, response, secret)
+    return response

@@ -1,0 +1,51 @@
+"""Which names of itself a server answers to: a page of another site cannot reach it by a name.
+
+A name of somebody else's may lead to this machine's loopback address (DNS rebinding), and a browser
+then takes that server for the other site. So a server on loopback answers to the names of loopback
+alone, and to that of its public address.
+"""
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kern.client.web.problems import MEDIA_TYPE
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class KnownHosts:
+    """Refuses requests under another name.
+
+    Args:
+        app: The application.
+        names: The names of hosts that are answered; None for any.
+    """
+
+    def __init__(self, app: ASGIApp, names: frozenset[str] | None) -> None:
+        self._app = app
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http" or self._names is None or _host(scope) in self._names:
+            await self._app(scope, receive, send)
+            return
+        problem = {
+            "type": "urn:kern:problem:unknown_host",
+            "title": "This server has another name",
+            "status": 421,
+            "code": "unknown_host",
+            "detail": "Use the address that Kern printed, or set KERN_PUBLIC_URL to this one.",
+            "changed": False,
+        }
+        await JSONResponse(problem, 421, media_type=MEDIA_TYPE)(scope, receive, send)
+
+
+def _host(scope: Scope) -> str:
+    try:
+        return urlsplit(f"//{Headers(scope=scope).get('host', '')}").hostname or ""
+    except ValueError:
+        return ""
