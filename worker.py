@@ -1,6 +1,6 @@
 """The process that executes runs: `python worker.py --app package.module:attribute`."""
 
-from kern.client.processes.worker import main
+from kern.client.serving.worker import main
 
 if __name__ == "__main__":
     main()

@@ -38,11 +38,11 @@ def up(
     health_host: HealthHost = None,
     health_port: HealthPort = None,
 ) -> None:
-    """Start the folder's server and a worker in one, until Ctrl-C."""
+    """Start the folder's server, a worker and the console in one, until Ctrl-C."""
     from kern.client.cli.serving import announce, serve_app
 
     announce(app)
-    serve_app(app, ui=ui, health_host=health_host, health_port=health_port)
+    serve_app(app, ui=ui, health_host=health_host, health_port=health_port, with_desk=True)
 
 
 def worker(app: App = None, health_host: HealthHost = None, health_port: HealthPort = None) -> None:

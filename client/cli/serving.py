@@ -5,7 +5,6 @@ import logging
 import sys
 from typing import NoReturn
 
-from kern.client.processes.worker import run_process
 from kern.client.temporal import connection
 from kern.errors import InvalidInput
 from kern.process.logs import log_json
@@ -13,15 +12,28 @@ from kern.process.settings import read_settings
 
 
 def serve_app(
-    app: str | None, *, ui: bool, health_host: str | None, health_port: int | None
+    app: str | None,
+    *,
+    ui: bool,
+    health_host: str | None,
+    health_port: int | None,
+    with_desk: bool = False,
 ) -> NoReturn:
     """Execute the runs of an app until stopped; the log is JSON on standard error."""
+    from kern.client.serving.worker import run_worker
+
     if not (app or read_settings().app):
         message = "No app was named. Pass --app package.module:attribute, or set KERN_APP."
         raise InvalidInput(message)
     logging.getLogger("kern").setLevel(logging.NOTSET)
     log_json()
-    run_process(app, ui=ui, health_host=health_host, health_port=health_port)
+    run_worker(
+        app,
+        ui=ui,
+        health_host=health_host,
+        health_port=health_port,
+        say=_say if with_desk else None,
+    )
 
 
 def serve_api(host: str | None, port: int | None, *, is_open: bool) -> None:
@@ -46,3 +58,7 @@ def announce(app: str | None) -> None:
     )
     reference = app or settings.app or "no app"
     sys.stderr.write(f"Serving {reference} on {where}. Ctrl-C ends it; what waits stays kept.\n")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

@@ -12,6 +12,7 @@ _KERN = "Apache-2.0"
 # What is served, its content type, and its licence. htmx's text is in `htmx.LICENSE.txt`.
 _FILES = {
     "style.css": ("text/css; charset=utf-8", _KERN),
+    "icon.svg": ("image/svg+xml", _KERN),
     "desk.js": ("text/javascript; charset=utf-8", _KERN),
     "htmx.min.js": ("text/javascript; charset=utf-8", "0BSD"),
 }

@@ -11,7 +11,6 @@ from kern.client.desk.cookies import csrf_token, form_secret, session_secret
 from kern.client.web.problems import ProblemError
 
 _MOST_FIELDS = 2_000
-_SITES = frozenset({"same-origin", "none"})
 
 
 async def posted_form(request: Request) -> Posted:
@@ -52,11 +51,16 @@ async def _checked(request: Request, secret: str | None) -> Posted:
 
 
 def _check_origin(request: Request) -> None:
-    """Refuse what another site's page sends; browsers say where a form comes from."""
+    """Refuse what another site's page sends; browsers say where a form comes from.
+
+    Under `Referrer-Policy: no-referrer` the `Origin` of a form is `null`
+    (https://fetch.spec.whatwg.org/#append-a-request-origin-header), so `Sec-Fetch-Site` counts.
+    """
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    is_ours = site is None or site in _SITES
-    if origin is not None:
-        is_ours = is_ours and urlsplit(origin).netloc == request.headers.get("Host")
+    if site is not None:
+        is_ours = site == "same-origin"
+    else:
+        is_ours = origin is None or urlsplit(origin).netloc == request.headers.get("Host")
     if not is_ours:
         detail = "The form was sent by a page of another site. Nothing was changed."
         raise ProblemError(403, "stale_form", detail)

@@ -1,11 +1,9 @@
-"""The health endpoint of a worker: `/healthz` says that it lives, `/readyz` that it can work."""
+"""The health of a worker: whether its parts answer, and what runs wait for."""
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from http import HTTPStatus
 
 from temporalio.client import Client
 
@@ -13,16 +11,13 @@ from kern.client.temporal.workers import ComponentWorkers
 from kern.contracts.reports import AwaitedWorker
 from kern.db.engine.store import Store
 from kern.db.runs.awaited_workers import awaited_workers
-from kern.errors import InvalidInput, KernError
+from kern.errors import KernError
 from kern.process.clock import utc_now
 from kern.process.logs import get_logger
 
 _log = get_logger("kern.health")
 
 _PROBE_SECONDS = 2.0
-_REQUEST_BYTES = 8192
-_REQUEST_SECONDS = 5.0
-_MAX_CONNECTIONS = 64
 _OK = "ok"
 # So often a probe reads what runs wait for, and shows so many of them.
 _LOOK_SECONDS = 5.0
@@ -102,6 +97,14 @@ class Health:
         states |= dict(zip(self._probes, answers, strict=True))
         return {**states, "workers": self._workers_state(), **self._blocked()}
 
+    async def readiness(self) -> tuple[bool, Mapping[str, object]]:
+        """Return whether the worker can work, and the states of its parts."""
+        parts = await self.parts()
+        if any(state != _OK for state in parts.values()):
+            return False, parts
+        waiting = await self.waiting()
+        return True, {**parts, "waiting": waiting} if waiting else parts
+
     async def waiting(self) -> list[str]:
         """Return what active runs wait for that no worker has; nothing while nobody can say.
 
@@ -122,90 +125,6 @@ class Health:
         if self.workers is None:
             return "not started yet"
         return _OK if self.workers.is_running else "ended"
-
-
-class HealthServer:
-    """Answers small GET requests; their size, time and number are bounded."""
-
-    def __init__(self, health: Health) -> None:
-        self._health = health
-        self._server: asyncio.Server | None = None
-        self._open = 0
-
-    async def start(self, host: str, port: int) -> int:
-        """Listen, and return the port; port 0 chooses a free one.
-
-        Raises:
-            InvalidInput: The address cannot be listened on.
-        """
-        try:
-            self._server = await asyncio.start_server(self._serve, host, port, limit=_REQUEST_BYTES)
-        except OSError as error:
-            message = (
-                f"The health port {port} on {host!r} cannot be used: {error.strerror or error}. "
-                "Choose another (KERN_HEALTH_HOST, KERN_HEALTH_PORT)."
-            )
-            raise InvalidInput(message) from error
-        bound: int = self._server.sockets[0].getsockname()[1]
-        _log.info("health_listening", host=host, port=bound)
-        return bound
-
-    def close(self) -> None:
-        """Stop listening."""
-        if self._server is not None:
-            self._server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open += 1
-        try:
-            if self._open <= _MAX_CONNECTIONS:
-                async with asyncio.timeout(_REQUEST_SECONDS):
-                    await self._reply(reader, writer)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError):
-            # The client has gone, or sends too slowly.
-            writer.transport.abort()
-        finally:
-            self._open -= 1
-            writer.close()
-
-    async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            status, body = await self._answer(head)
-        except asyncio.LimitOverrunError:
-            status, body = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, {"error": "too long"}
-            head = b""
-        text = json.dumps(body).encode()
-        lines = (
-            f"HTTP/1.1 {status.value} {status.phrase}",
-            "Content-Type: application/json",
-            f"Content-Length: {len(text)}",
-            "Cache-Control: no-store",
-            "Connection: close",
-        )
-        writer.write("\r\n".join([*lines, "\r\n"]).encode())
-        writer.write(b"" if head.startswith(b"HEAD ") else text)
-        await writer.drain()
-
-    async def _answer(self, head: bytes) -> tuple[HTTPStatus, dict[str, object]]:
-        words = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
-        if len(words) != 3 or not words[2].startswith("HTTP/1."):  # noqa: PLR2004  as HTTP says
-            return HTTPStatus.BAD_REQUEST, {"error": "not HTTP/1.1"}
-        method, target, _ = words
-        if method not in {"GET", "HEAD"}:
-            return HTTPStatus.METHOD_NOT_ALLOWED, {"error": "only GET and HEAD"}
-        match target.partition("?")[0]:
-            case "/healthz":
-                return HTTPStatus.OK, {"alive": True}
-            case "/readyz":
-                parts = await self._health.parts()
-                ready = all(state == _OK for state in parts.values())
-                status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
-                waiting = await self._health.waiting() if ready else []
-                more = {"waiting": waiting} if waiting else {}
-                return status, {"ready": ready, **parts, **more}
-            case _:
-                return HTTPStatus.NOT_FOUND, {"error": "there are /healthz and /readyz"}
 
 
 def _waiting_text(item: AwaitedWorker) -> str:

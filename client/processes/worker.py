@@ -1,25 +1,25 @@
 """The worker process: it opens its services, executes runs until it is stopped, and exits."""
 
-import argparse
 import asyncio
 import contextlib
 import signal
-from collections.abc import Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any, NoReturn
 
 from kern.client.processes.app import database_of, load_app
 from kern.client.processes.exit import exit_now
-from kern.client.processes.health import Health, HealthServer
+from kern.client.processes.health import Health
 from kern.client.processes.presence import Presence
 from kern.client.processes.services import Services
 from kern.client.server.embedded import EmbeddedServer
+from kern.client.service.service import Service
 from kern.client.temporal import connection, logs
 from kern.client.temporal.workers import ComponentWorkers
 from kern.components.component import Component
 from kern.components.registry import registry
 from kern.db.engine.from_settings import open_store
 from kern.errors import InvalidInput, KernError, Unavailable
-from kern.process.logs import get_logger, log_json
+from kern.process.logs import get_logger
 from kern.process.settings import Settings, read_settings
 
 _log = get_logger("kern.worker")
@@ -30,13 +30,25 @@ _REPORT_SECONDS = 5.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
+class Companion:
+    """What a process serves beside its work: nothing, unless it is one of another kind."""
+
+    async def start(self, health: Health) -> None:
+        """Begin before anything is opened.
+
+        Raises:
+            InvalidInput: an address cannot be used.
+        """
+
+    async def ready(self, service: Service) -> None:
+        """Continue with the process's service, which is open now."""
+
+    async def stop(self) -> None:
+        """End, before the services are closed."""
+
+
 async def serve(
-    settings: Settings,
-    app: str,
-    *,
-    ui: bool = False,
-    health_host: str | None = None,
-    health_port: int | None = None,
+    settings: Settings, app: str, companion: Companion | None = None, *, ui: bool = False
 ) -> None:
     """Execute the runs of an app's components until SIGTERM or SIGINT, then end gracefully.
 
@@ -51,47 +63,35 @@ async def serve(
     Args:
         settings: Kern's settings.
         app: The app, as `load_app` takes it.
+        companion: What is served beside; default: nothing.
         ui: Also serve Temporal's web pages, if a server has to be started.
-        health_host: The address for `/healthz` and `/readyz`; default: the settings'.
-        health_port: The port for them; default: the settings'. Without one they are not served.
 
     Raises:
         InvalidInput: The app, a setting or an address is wrong.
         KernError: A worker was ended by an error.
     """
     components = load_app(app)
-    health = Health()
-    server = HealthServer(health)
-    port = settings.health_port if health_port is None else health_port
-    if port is not None:
-        await server.start(health_host or settings.health_host, port)
+    health, beside = Health(), companion or Companion()
+    await beside.start(health)
     stop = asyncio.Event()
     try:
         with _stop_by_signal(stop):
-            await _Work(settings, components, health, stop).until_stopped(ui=ui)
+            await _Work(settings, components, health, stop, beside).until_stopped(ui=ui)
     finally:
-        server.close()
-
-
-def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run a worker process: parse the command line, log JSON, serve, and exit."""
-    options = _parse(argv)
-    log_json()
-    run_process(
-        options.app, ui=options.ui, health_host=options.health_host, health_port=options.health_port
-    )
+        await beside.stop()
 
 
 def run_process(
-    app: str | None,
-    *,
-    ui: bool = False,
-    health_host: str | None = None,
-    health_port: int | None = None,
+    app: str | None, companion: Callable[[Settings], Companion], *, ui: bool = False
 ) -> NoReturn:
     """Serve an app and exit: with 0, or with the exit code of the error that ended the worker.
 
     Temporal's warnings go to Python's logging too, which a worker process has configured.
+
+    Args:
+        app: The app, as `load_app` takes it; default: the settings'.
+        companion: Makes what is served beside.
+        ui: Also serve Temporal's web pages, if a server has to be started.
     """
     logs.forward("WARN")
 
@@ -101,7 +101,7 @@ def run_process(
         if reference is None:
             message = "No app was named. Pass --app package.module:attribute, or set KERN_APP."
             raise InvalidInput(message)
-        await serve(settings, reference, ui=ui, health_host=health_host, health_port=health_port)
+        await serve(settings, reference, companion(settings), ui=ui)
 
     async def work_and_exit() -> NoReturn:
         # Inside the loop: closing it would wait for the threads of tools that outlasted the grace.
@@ -120,7 +120,9 @@ class _Work:
         components: Sequence[Component],
         health: Health,
         stop: asyncio.Event,
+        companion: Companion,
     ) -> None:
+        self._companion = companion
         self._settings = settings
         self._db = database_of(components) or open_store(settings)
         self._health = health
@@ -142,6 +144,7 @@ class _Work:
         if ui and services.server is not None:
             _log_ui(services.server)
         try:
+            await self._companion.ready(services.service)
             await _first_of(self._stop.wait(), workers.wait(), relay)
         finally:
             self._health.stopping = True
@@ -149,6 +152,7 @@ class _Work:
             relay.cancel()
             reporting.cancel()
             await presence.leave()
+            await self._companion.stop()
             await self._close(workers, services)
 
     async def _open(self, *, ui: bool) -> Services | None:
@@ -230,20 +234,3 @@ async def _exit_code_of(work: Coroutine[Any, Any, None]) -> int:
         _log.exception("worker_failed", code="error")
         return 1
     return 0
-
-
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="worker.py", description="Execute the runs of an app's components."
-    )
-    parser.add_argument(
-        "--app", help="package.module:attribute or path/to/file.py:attribute (KERN_APP)"
-    )
-    parser.add_argument("--health-host", help="where health is served (KERN_HEALTH_HOST)")
-    parser.add_argument(
-        "--health-port", type=int, help="0 for any; none: not served (KERN_HEALTH_PORT)"
-    )
-    parser.add_argument(
-        "--ui", action="store_true", help="serve Temporal's web pages, if a server is started here"
-    )
-    return parser.parse_args(argv)

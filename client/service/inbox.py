@@ -296,9 +296,13 @@ def _submission(
 
 
 def _actor(viewer: Viewer, by: str | Principal | None) -> str | Principal:
-    """Return who decides: who was authenticated, before who is named."""
+    """Return who decides: who was authenticated, before who is named.
+
+    The operator of this machine decides in every tenant, as a local claim in each.
+    """
     if viewer.principal is not None:
-        return viewer.principal
+        is_everywhere = viewer.tenant is None and viewer.principal.is_local
+        return viewer.principal.name if is_everywhere else viewer.principal
     if isinstance(by, Principal):
         return by
     return person_name("by", by or viewer.user_id or system_user())

@@ -33,7 +33,7 @@ async def serve(settings: Settings, host: str, port: int, *, is_open: bool) -> N
         server = WebServer(app)
         bound = await server.start(host, port)
         address = settings.public_url or f"http://{host}:{bound}"
-        _log.info("desk_served", url=f"{address}/desk", api=f"{address}/v1")
+        _log.info("api_served", url=f"{address}/v1", desk=f"{address}/desk")
         try:
             await stop.wait()
         finally:

@@ -30,9 +30,15 @@ class WebServer:
 
     Args:
         app: The application.
+        options: What chooses another address, as an error names it.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        options: str = "--port or KERN_PORT, and an address with --host or KERN_HOST",
+    ) -> None:
+        self._options = options
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -50,7 +56,7 @@ class WebServer:
         Raises:
             InvalidInput: the address cannot be listened on.
         """
-        listening = _listen(host, port)
+        listening = _listen(host, port, self._options)
         bound: int = listening.getsockname()[1]
         self._serving = asyncio.create_task(self._uvicorn.serve([listening]))
         _log.info("web_listening", host=host, port=bound)
@@ -63,13 +69,13 @@ class WebServer:
             await self._serving
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, options: str) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
         message = (
             f"The port {port} on {host!r} cannot be used: {error.strerror or error}. Choose "
-            "another with --port or KERN_PORT, and an address with --host or KERN_HOST."
+            f"another with {options}."
         )
         raise InvalidInput(message) from error
