@@ -13,7 +13,10 @@ from kern.client.web import problems
 from kern.client.web.health import health_router
 from kern.client.web.server import WebServer
 from kern.errors import InvalidInput
+from kern.process.logs import get_logger
 from kern.process.settings import Settings
+
+_log = get_logger("kern.health")
 
 
 class HealthCompanion(Companion):
@@ -29,6 +32,8 @@ class HealthCompanion(Companion):
         self._host = host or settings.health_host
         self._port = settings.health_port if port is None else port
         self._server: WebServer | None = None
+        # Where it is served.
+        self.bound_port: int | None = None
 
     async def start(self, health: Health) -> None:
         """Serve what is known of the worker's parts.
@@ -44,7 +49,8 @@ class HealthCompanion(Companion):
         self._server = WebServer(
             app, options="KERN_HEALTH_PORT, and an address with KERN_HEALTH_HOST"
         )
-        await self._server.start(self._host, self._port)
+        self.bound_port = await self._server.start(self._host, self._port)
+        _log.info("health_listening", host=self._host, port=self.bound_port)
 
     async def ready(self, service: Service) -> None:
         """Nothing more is served once the services are open."""

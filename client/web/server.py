@@ -49,6 +49,7 @@ class WebServer:
         )
         self._uvicorn = _Uvicorn(config)
         self._serving: asyncio.Task[None] | None = None
+        self._socket: socket.socket | None = None
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port; port 0 chooses a free one.
@@ -56,9 +57,9 @@ class WebServer:
         Raises:
             InvalidInput: the address cannot be listened on.
         """
-        listening = _listen(host, port, self._options)
-        bound: int = listening.getsockname()[1]
-        self._serving = asyncio.create_task(self._uvicorn.serve([listening]))
+        self._socket = _listen(host, port, self._options)
+        bound: int = self._socket.getsockname()[1]
+        self._serving = asyncio.create_task(self._uvicorn.serve([self._socket]))
         _log.info("web_listening", host=host, port=bound)
         return bound
 
@@ -67,6 +68,9 @@ class WebServer:
         self._uvicorn.should_exit = True
         if self._serving is not None:
             await self._serving
+        # uvicorn leaves it open if it is stopped before it has begun.
+        if self._socket is not None:
+            self._socket.close()
 
 
 def _listen(host: str, port: int, options: str) -> socket.socket:

@@ -163,7 +163,7 @@ def test_folder_is_enough_without_any_configuration(tmp_path: Path) -> None:
         ({"KERN_HEARTBEAT_SECONDS": "often"}, "KERN_HEARTBEAT_SECONDS is 'often'"),
         ({"KERN_DATABASE_URL": "mysql://user:secret@host/db"}, "begins with 'mysql'"),
         ({"TEMPORAL_ADDRESS": "127.0.0.1:1", "TEMPORAL_PROFILE": "nope"}, "Profile 'nope'"),
-        ({"KERN_HEALTH_HOST": "192.0.2.1"}, "health port 0 on '192.0.2.1'"),
+        ({"KERN_HEALTH_HOST": "192.0.2.1"}, "The port 0 on '192.0.2.1'"),
     ],
 )
 def test_wrong_configuration_ends_with_one_clear_line(

@@ -28,7 +28,7 @@ _USED = (
     "kern.client.cli.demo.main",
     "kern.client.cli.running",
     "kern.client.processes.process_runtime",
-    "kern.client.processes.worker",
+    "kern.client.serving.worker",
     "kern.client.service.installation",
     "kern.models.openai",
     "kern.models.scripted",
