@@ -47,8 +47,8 @@ help: ## Show the targets
 
 setup: $(DEV) ## Install everything into .venv
 
-demo: $(RUN) ## Run the demonstration
-	$(BIN)/kern demo $(ARGS)
+demo: $(RUN) ## Decide in a browser what an agent may do
+	$(BIN)/kern demo $(or $(ARGS),--desk)
 
 unit: $(DEV) ## Run the tests that need no server, in under a minute
 	$(BIN)/pytest $(FAST) $(ARGS)

@@ -46,12 +46,19 @@ def demo(
         bool,
         typer.Option("--crash", help="Kill the worker after the approval, and see the run finish."),
     ] = False,
+    desk: Annotated[
+        bool, typer.Option("--desk", help="Decide in a browser: serve the console, until Ctrl-C.")
+    ] = False,
 ) -> int:
     """Watch an agent ask to refund an order, and decide."""
     from kern.client.cli.demo.options import choice_of, say_model
 
     choice = choice_of(decision and decision.value, amount, note)
     say_model()
+    if desk:
+        from kern.client.cli.demo.desk import run_desk_demo
+
+        run_desk_demo()
     if crash:
         from kern.client.cli.demo.crash import run_crash_demo
 

@@ -53,14 +53,48 @@ def entries(order_id: str | None = None, key: str | None = None) -> list[dict[st
     ]
 
 
-@tool(requires_confirmation=True)
-def refund(
-    order_id: str,
-    amount: Annotated[float, Field(gt=0, description="How much, in units of the currency.")],
-    run_context: RunContext,
-    currency: str = "EUR",
+_TITLE = "Refund {amount} {currency} for order {order_id}"
+Amount = Annotated[float, Field(gt=0, description="How much, in units of the currency.")]
+# From here on somebody types the amount before they approve it.
+LARGE = 1_000
+
+
+@tool(
+    requires_confirmation=True,
+    title=_TITLE,
+    risk="low",
+    subject="order_id",
+    amount="amount",
+    unit="currency",
+)
+def refund(order_id: str, amount: Amount, run_context: RunContext, currency: str = "EUR") -> str:
+    """Pay a customer back, up to 1,000.
+
+    Args:
+        order_id: The order's number.
+        amount: How much, in units of the currency.
+        run_context: The call's own key, by which the ledger shows that it happened.
+        currency: The currency's code.
+    """
+    pay(order_id, amount, currency, key=run_context.idempotency_key)
+    return receipt(order_id, amount, currency)
+
+
+@tool(
+    requires_confirmation=True,
+    title=_TITLE,
+    risk="high",
+    consequence="This moves money and cannot be undone.",
+    confirm="amount",
+    where_to_look="The ledger of the demonstration, by the call's key",
+    subject="order_id",
+    amount="amount",
+    unit="currency",
+)
+def refund_large(
+    order_id: str, amount: Amount, run_context: RunContext, currency: str = "EUR"
 ) -> str:
-    """Pay a customer back.
+    """Pay a customer back more than 1,000.
 
     Args:
         order_id: The order's number.
@@ -105,7 +139,8 @@ def answer(request: ModelRequest) -> Step:
     if amount is None:
         return f"How much of order {order} do I refund? Such as: Refund order {order}, 40 EUR."
     number, currency = amount
-    return Call("refund", order_id=order, amount=number, currency=currency)
+    name = "refund_large" if number > LARGE else "refund"
+    return Call(name, order_id=order, amount=number, currency=currency)
 
 
 def read_order(text: str) -> str | None:
@@ -162,12 +197,11 @@ agent = Agent(
     name="Support",
     model=_model(),
     instructions=(
-        "You are a support agent of a shop. When a customer wants money back, call the tool refund "
-        "with the order's "
-        "number, the amount and the currency (EUR unless another is named). Do not ask for "
-        "permission first: a person "
-        "approves each refund. If the order or the amount is missing, ask for it. Answer in one or "
-        "two sentences."
+        "You are a support agent of a shop. When a customer wants money back, call the tool "
+        "refund, or refund_large for more than 1,000, with the order's number, the amount and the "
+        "currency (EUR unless another is named). Do not ask for permission first: a person "
+        "approves each refund. If the order or the amount is missing, ask for it. Answer in one "
+        "or two sentences."
     ),
-    tools=[refund],
+    tools=[refund, refund_large],
 )
