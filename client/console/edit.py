@@ -126,7 +126,7 @@ def edit_view(
     changes = {} if result is None else result.changes
     form = decision_form(
         requirement,
-        replace(facts, confirm_value=_typed_value(facts, current, changes)),
+        replace(facts, confirm_value=confirm_value_after(facts, current, changes)),
         url=url,
         csrf=csrf,
         decision_id=decision_id,
@@ -155,7 +155,7 @@ def edit_view(
     return replace(view, rows=rows, changes=result.changes, digest=digest)
 
 
-def _typed_value(
+def confirm_value_after(
     facts: Facts, current: Mapping[str, JsonValue], changes: Mapping[str, JsonValue]
 ) -> str | None:
     """Return what has to be typed: if it is the value of an argument, that which will run."""

@@ -16,7 +16,9 @@ from kern.client.console.row_approval import (
     can_approve_on_row,
     missing_on_row,
 )
+from kern.client.console.states import verdict_word
 from kern.client.console.text import path_text, row_call
+from kern.client.console.times import clock
 from kern.requirements import Requirement
 from kern.values.states import RequirementKind, RequirementStatus
 
@@ -311,8 +313,8 @@ def _closed(item: Requirement) -> str | None:
         return None
     if item.resolution is None:
         return f"It is {item.status.value}."
-    at = item.resolution.at.astimezone(UTC)
-    return f"{item.resolution.by} decided it at {at.hour}:{at:%M:%S}: {item.resolution.verdict}."
+    at = clock(item.resolution.at, seconds=True)
+    return f"{verdict_word(item.resolution.verdict)} by {item.resolution.by} at {at} UTC."
 
 
 def _first_sentence(quote: str | None) -> str | None:

@@ -66,8 +66,8 @@ async def _on_unauthenticated(request: Request, error: Exception) -> Response:
         target = urlencode({"next": f"{request.url.path}{query}"})
         response: Response = RedirectResponse(f"{sign_in.SIGN_IN}?{target}", 303)
     else:
-        shown = problem("unauthenticated", 401, link=sign_in.SIGN_IN, link_text="Sign in")
-        response = await _answer(request, shown)
+        refusal = problem("unauthenticated", 401, link=sign_in.SIGN_IN, link_text="Sign in")
+        response = await _answer(request, refusal)
     if session_secret(request) is not None:
         forget_session(request, response)
     return response
@@ -102,11 +102,11 @@ async def _on_error(request: Request, error: Exception) -> Response:
     return await _answer(request, problem("error", 500, detail))
 
 
-async def _answer(request: Request, shown: Problem) -> Response:
+async def _answer(request: Request, refusal: Problem) -> Response:
     frame = await _frame(request)
     if is_fragment(request):
-        return HTMLResponse(pages.problem_fragment(frame, shown), shown.status)
-    return HTMLResponse(pages.error_page(frame, shown), shown.status)
+        return HTMLResponse(pages.problem_fragment(frame, refusal), refusal.status)
+    return HTMLResponse(pages.error_page(frame, refusal), refusal.status)
 
 
 async def _frame(request: Request) -> Frame:

@@ -1,7 +1,7 @@
 """Decisions from the console's forms: what was posted, as the body that the API takes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from kern.client.api.decisions import DecisionBody
 from kern.client.console.decision_form import DecisionForm, Draft
-from kern.client.console.edit import EditResult, read_edit
-from kern.client.console.facts import Facts
+from kern.client.console.edit import EditResult, confirm_value_after, read_edit
+from kern.client.console.facts import Facts, arguments_of
 from kern.client.console.form_fields import Posted
 from kern.client.console.form_values import read_choices, read_input, read_result
 from kern.client.desk.forms import text_in
@@ -20,7 +20,7 @@ from kern.values.states import RequirementKind, Verdict
 
 # As long as an `Idempotency-Key` may be.
 _LONGEST_KEY = 64
-_TYPED = frozenset({Verdict.approve, Verdict.run_again})
+_CONFIRMED = frozenset({Verdict.approve, Verdict.run_again})
 _NOTED = frozenset({Verdict.reject, Verdict.unknown})
 
 
@@ -64,10 +64,14 @@ def body_of(
     verdict = Verdict(name)
     note = text_in(posted, "note").replace("\r\n", "\n").strip() or None
     _check_note(requirement, verdict, note, posted)
-    _check_typed(form, verdict, posted)
+    is_edited = verdict is Verdict.approve and text_in(posted, "edited") == "true"
+    edit = _edit(requirement, facts, posted) if is_edited else None
+    _check_typed(_confirm_value(requirement, facts, form, edit), verdict, posted, edit)
     values: dict[str, Any] = {"verdict": name, "note": note, "digest": text_in(posted, "digest")}
-    if requirement.confirm_value is not None and verdict in _TYPED:
+    if requirement.confirm_value is not None and verdict in _CONFIRMED:
         values["confirm"] = requirement.confirm_value
+    if edit is not None:
+        values["edit"] = edit.changes
     values |= _content(requirement, facts, verdict, posted)
     try:
         return DecisionBody.model_validate(values)
@@ -79,8 +83,6 @@ def body_of(
 def _content(
     requirement: Requirement, facts: Facts, verdict: Verdict, posted: Posted
 ) -> dict[str, Any]:
-    if verdict is Verdict.approve:
-        return _edit(requirement, facts, posted) if text_in(posted, "edited") == "true" else {}
     if verdict is Verdict.answer:
         return _values(requirement, facts, posted)
     contents: dict[Verdict, Callable[[], dict[str, Any]]] = {
@@ -91,12 +93,22 @@ def _content(
     return contents[verdict]() if verdict in contents else {}
 
 
-def _edit(requirement: Requirement, facts: Facts, posted: Posted) -> dict[str, Any]:
+def _edit(requirement: Requirement, facts: Facts, posted: Posted) -> EditResult:
     result = read_edit(requirement, facts, posted)
     if result.problems or not result.changes:
         problem = None if result.problems else _problem("Nothing was changed.")
         raise RefusedForm(Draft(posted), problem, result)
-    return {"edit": result.changes}
+    return result
+
+
+def _confirm_value(
+    requirement: Requirement, facts: Facts, form: DecisionForm, edit: EditResult | None
+) -> str | None:
+    """Return what has to be typed: of an edited call, the value that will run."""
+    if edit is None:
+        return form.confirm_value
+    edited_facts = replace(facts, confirm_value=form.confirm_value)
+    return confirm_value_after(edited_facts, arguments_of(requirement, facts), edit.changes)
 
 
 def _values(requirement: Requirement, facts: Facts, posted: Posted) -> dict[str, Any]:
@@ -132,20 +144,25 @@ def _check_note(
         raise RefusedForm(Draft(posted), _problem("Say why, in the note."))
 
 
-def _check_typed(form: DecisionForm, verdict: Verdict, posted: Posted) -> None:
-    expected = form.confirm_value
-    if verdict not in _TYPED or expected is None or same_typed(text_in(posted, "typed"), expected):
+def _check_typed(
+    expected: str | None, verdict: Verdict, posted: Posted, edit: EditResult | None
+) -> None:
+    if (
+        verdict not in _CONFIRMED
+        or expected is None
+        or same_typed(text_in(posted, "typed"), expected)
+    ):
         return
     detail = f"Type {expected} to confirm it. Nothing was decided."
-    raise RefusedForm(Draft(posted), ProblemError(422, "confirmation_mismatch", detail))
+    raise RefusedForm(Draft(posted), ProblemError(422, "confirmation_mismatch", detail), edit)
 
 
-def same_typed(typed: str, expected: str) -> bool:
+def same_typed(entry: str, expected: str) -> bool:
     """Whether what a person typed is what was asked for; numbers may be grouped."""
-    number, wanted = _number(typed), _number(expected)
-    if number is not None and wanted is not None:
-        return number == wanted
-    return typed.strip() == expected.strip()
+    number, expected_number = _number(entry), _number(expected)
+    if number is not None and expected_number is not None:
+        return number == expected_number
+    return entry.strip() == expected.strip()
 
 
 def _number(text: str) -> Decimal | None:

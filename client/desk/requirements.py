@@ -148,12 +148,12 @@ async def decide(desk: DecidingDesk, rate: RateOf, posted: PostedForm) -> Respon
     except RefusedForm as refused:
         return await _refused(desk, refused, posted, is_row=is_row)
     except (ProblemError, KernError) as error:
-        shown = problem_of(error)
-        if shown.code in _CLOSED:
+        refusal = problem_of(error)
+        if refusal.code in _CLOSED:
             return await _ended(await _again(desk), is_row=is_row)
         if is_row:
-            return await _row(await _again(desk), shown)
-        return await _page(await _again(desk), Draft(posted), shown)
+            return await _row(await _again(desk), refusal)
+        return await _page(await _again(desk), Draft(posted), refusal)
     return await _ended(await _again(desk), is_row=is_row)
 
 
@@ -173,8 +173,10 @@ async def compare(desk: DecidingDesk, posted: PostedForm) -> Response:
     if result.problems:
         return await _edit_page(desk, result, note, status=422)
     if not result.changes:
-        shown = problem("invalid_decision", 422, "Nothing was changed. Change a value, or discard.")
-        return await _edit_page(desk, result, note, shown, status=422)
+        refusal = problem(
+            "invalid_decision", 422, "Nothing was changed. Change a value, or discard."
+        )
+        return await _edit_page(desk, result, note, refusal, status=422)
     return await _edit_page(desk, result, note)
 
 
@@ -206,9 +208,9 @@ async def _again(desk: Desk) -> Desk:
     return await desk_of(desk.visitor, desk.requirement.id)
 
 
-async def _page(desk: Desk, draft: Draft | None = None, shown: Problem | None = None) -> Response:
-    page = pages.requirement_page(await desk.visitor.frame(), await desk.view(draft, shown))
-    return HTMLResponse(page, 200 if shown is None else shown.status)
+async def _page(desk: Desk, draft: Draft | None = None, refusal: Problem | None = None) -> Response:
+    page = pages.requirement_page(await desk.visitor.frame(), await desk.view(draft, refusal))
+    return HTMLResponse(page, 200 if refusal is None else refusal.status)
 
 
 async def _ended(desk: Desk, *, is_row: bool) -> Response:
@@ -218,22 +220,24 @@ async def _ended(desk: Desk, *, is_row: bool) -> Response:
     return await _row(desk) if desk.visitor.is_fragment else RedirectResponse("/desk/inbox", 303)
 
 
-async def _row(desk: Desk, shown: Problem | None = None) -> Response:
+async def _row(desk: Desk, refusal: Problem | None = None) -> Response:
     if not desk.visitor.is_fragment:
-        return await _page(desk, None, shown)
-    entry = entry_of(desk.requirement, desk.hindrance, problem=shown)
+        return await _page(desk, None, refusal)
+    entry = entry_of(desk.requirement, desk.hindrance, problem=refusal)
     fragment = pages.row_fragment(await desk.visitor.frame(), row_of(entry, desk.visitor.now))
-    return HTMLResponse(fragment, 200 if shown is None else shown.status)
+    return HTMLResponse(fragment, 200 if refusal is None else refusal.status)
 
 
 async def _refused(desk: Desk, refused: RefusedForm, posted: Posted, *, is_row: bool) -> Response:
     """Show a form again, with everything that was typed and what is wrong with it."""
-    shown = None if refused.problem is None else problem_of(refused.problem)
+    refusal = None if refused.problem is None else problem_of(refused.problem)
     if refused.edit is not None:
-        return await _edit_page(desk, refused.edit, text_in(posted, "note"), shown, status=422)
+        return await _edit_page(desk, refused.edit, text_in(posted, "note"), refusal, status=422)
     if is_row:
-        return await _row(desk, shown)
-    page = pages.requirement_page(await desk.visitor.frame(), await desk.view(refused.draft, shown))
+        return await _row(desk, refusal)
+    page = pages.requirement_page(
+        await desk.visitor.frame(), await desk.view(refused.draft, refusal)
+    )
     return HTMLResponse(page, 422)
 
 
@@ -241,7 +245,7 @@ async def _edit_page(
     desk: Desk,
     result: EditResult | None = None,
     note: str = "",
-    shown: Problem | None = None,
+    refusal: Problem | None = None,
     *,
     status: int = 200,
 ) -> Response:
@@ -253,6 +257,6 @@ async def _edit_page(
         facts=desk.facts,
         result=result,
         note=note,
-        problem=shown,
+        problem=refusal,
     )
     return HTMLResponse(pages.edit_page(await desk.visitor.frame(), view), status)

@@ -40,12 +40,13 @@ async def runs_page(
     page = await visitor.service.runs.page(
         visitor.viewer, limit=_ROWS, cursor=after or None, status=status or None, search=q or None
     )
+    waiting = await visitor.service.inbox.open_in(visitor.viewer, [run.run_id for run in page.runs])
     tabs = [
         Tab(label, _url(status=value), is_current=value == status) for value, label in _TABS.items()
     ]
     more = page.next_cursor
     view = runs_view(
-        page.runs,
+        [run.model_copy(update={"requirements": waiting.get(run.run_id, [])}) for run in page.runs],
         tabs=tabs,
         query=q,
         status=status,
@@ -58,7 +59,7 @@ async def runs_page(
 async def run_page(
     visitor: Reader, run_id: RunId, after: Annotated[int, Query(ge=0, le=1_000_000)] = 0
 ) -> Response:
-    """Show the story of a run."""
+    """Show a run: what has happened in it."""
     return await _page(visitor, run_id, after)
 
 
@@ -85,13 +86,13 @@ async def retry(visitor: Operator, run_id: RunId, posted: PostedForm) -> Respons
 
 
 async def _page(
-    visitor: Visitor, run_id: str, after: int, shown: Problem | None = None
+    visitor: Visitor, run_id: str, after: int, refusal: Problem | None = None
 ) -> Response:
     full = await visitor.service.runs.full_id(visitor.viewer, run_id)
     report = await visitor.service.runs.report(visitor.viewer, full)
-    view = run_view(report, after=after, problem=shown)
+    view = run_view(report, after=after, problem=refusal)
     page = pages.run_page(await visitor.frame(), view)
-    return HTMLResponse(page, 200 if shown is None else shown.status)
+    return HTMLResponse(page, 200 if refusal is None else refusal.status)
 
 
 def _url(**query: str) -> str:

@@ -42,7 +42,7 @@ async def rename(visitor: Operator, session_id: SessionId, posted: PostedForm) -
         full = await visitor.service.sessions.full_id(visitor.viewer, session_id)
         await visitor.service.sessions.rename(visitor.viewer, full, text_in(posted, "name"))
     except KernError as error:
-        return await _page(visitor, session_id, shown=problem_of(error))
+        return await _page(visitor, session_id, refusal=problem_of(error))
     return RedirectResponse(session_url(full), 303)
 
 
@@ -53,12 +53,12 @@ async def delete(visitor: Administrator, session_id: SessionId, posted: PostedFo
     session = await visitor.service.sessions.read(visitor.viewer, full)
     if text_in(posted, "typed").strip() != session_name(session).strip():
         detail = "Nothing was deleted. Type the name of the session to delete it."
-        shown = problem("confirmation_mismatch", 422, detail)
-        return await _page(visitor, session_id, shown=shown)
+        refusal = problem("confirmation_mismatch", 422, detail)
+        return await _page(visitor, session_id, refusal=refusal)
     try:
         await visitor.service.sessions.delete(visitor.viewer, full)
     except KernError as error:
-        return await _page(visitor, session_id, shown=problem_of(error))
+        return await _page(visitor, session_id, refusal=problem_of(error))
     return RedirectResponse("/desk/sessions", 303)
 
 
@@ -68,7 +68,7 @@ async def _page(
     q: str = "",
     after: str = "",
     *,
-    shown: Problem | None = None,
+    refusal: Problem | None = None,
 ) -> Response:
     service, viewer = visitor.service, visitor.viewer
     view = None
@@ -83,6 +83,6 @@ async def _page(
     more = page.next_cursor
     query = {"q": q, "after": more} if q else {"after": more}
     next_url = None if more is None else f"/desk/sessions?{urlencode(query)}"
-    listed = sessions_view(page.sessions, view, query=q, next_url=next_url, problem=shown)
+    listed = sessions_view(page.sessions, view, query=q, next_url=next_url, problem=refusal)
     text = pages.sessions_page(await visitor.frame(), listed)
-    return HTMLResponse(text, 200 if shown is None else shown.status)
+    return HTMLResponse(text, 200 if refusal is None else refusal.status)

@@ -71,14 +71,14 @@ async def serve(
         KernError: A worker was ended by an error.
     """
     components = load_app(app)
-    health, beside = Health(), companion or Companion()
-    await beside.start(health)
+    health, companion = Health(), companion or Companion()
+    await companion.start(health)
     stop = asyncio.Event()
     try:
         with _stop_by_signal(stop):
-            await _Work(settings, components, health, stop, beside).until_stopped(ui=ui)
+            await _Work(settings, components, health, stop, companion).until_stopped(ui=ui)
     finally:
-        await beside.stop()
+        await companion.stop()
 
 
 def run_process(
@@ -90,7 +90,7 @@ def run_process(
 
     Args:
         app: The app, as `load_app` takes it; default: the settings'.
-        companion: Makes what is served beside.
+        companion: Makes what is served companion.
         ui: Also serve Temporal's web pages, if a server has to be started.
     """
     logs.forward("WARN")

@@ -25,6 +25,7 @@ from kern.db.engine.store import Store
 from kern.db.reading import inbox_pages, listings, requirement_outputs, run_outputs
 from kern.db.reading.agent_words import agent_words
 from kern.db.reading.inbox_pages import InboxFilter
+from kern.db.reading.open_requirements import open_requirements
 from kern.db.reading.run_trees import runs_of_requirements
 from kern.db.runs import lifecycle
 from kern.errors import InvalidDecision, InvalidInput, RunEnded
@@ -180,6 +181,10 @@ class Inbox:
         if principal is None:
             return {}
         return await self._store.read(lambda tx: hindrances(tx, requirement_ids, principal, viewer))
+
+    async def open_in(self, viewer: Viewer, run_ids: Sequence[str]) -> dict[str, list[Requirement]]:
+        """Read what some runs and their child runs wait for, by the ids of the runs."""
+        return await self._store.read(lambda tx: open_requirements(tx, run_ids, viewer))
 
     async def agent_words(self, viewer: Viewer, requirement_ids: Sequence[str]) -> dict[str, str]:
         """Read what agents said as they asked for these; whole ids."""

@@ -95,7 +95,7 @@ def test_a_decision_that_is_closed_says_by_whom() -> None:
     resolution = Resolution(verdict=Verdict.approve, by="Ravi Pillai", at=NOW)
     item = requirement(status=RequirementStatus.resolved, resolution=resolution)
     row = row_of(Entry(item), NOW)
-    assert row.closed == "Ravi Pillai decided it at 14:20:12: approve."
+    assert row.closed == "Approved by Ravi Pillai at 14:20:12 UTC."
     assert not row.can_approve
 
 

@@ -10,6 +10,7 @@ from kern.client.console.static_files import PREFIX, static_files, static_url
 # Of htmx.org 4.0.1: `dist/htmx.min.js` of the package.
 DIGESTS = {
     "style.css": "374ca544a2f53346b189d80cda921f1ec4628e200c995490009d4f5f6ef846fd",
+    "icon.svg": "400e053a890c88858e60114543947fa3154976f48e53248fec2e8a97f9ca910b",
     "desk.js": "5ac2743b16fa5add1e43fa6793ef080aaa3b53fd621e18ee6d64461bd96024c4",
     "htmx.min.js": "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130",
 }
@@ -24,7 +25,8 @@ def test_an_address_holds_the_digest_and_the_kind() -> None:
         stem, digest, suffix = url.removeprefix(PREFIX).rsplit(".", 2)
         assert file.digest.startswith(digest)
         assert f"{stem}.{suffix}" == file.name
-        assert file.content_type.startswith({"css": "text/css", "js": "text/javascript"}[suffix])
+        types = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+        assert file.content_type.startswith(types[suffix])
         assert static_url(file.name) == url
 
 
@@ -32,6 +34,7 @@ def test_each_file_has_a_licence_and_nothing_else_lies_there() -> None:
     assert {file.name: file.licence for file in static_files().values()} == {
         "style.css": "Apache-2.0",
         "desk.js": "Apache-2.0",
+        "icon.svg": "Apache-2.0",
         "htmx.min.js": "0BSD",
     }
     folder = Path(module.__file__).with_name("static")

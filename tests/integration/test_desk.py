@@ -1,0 +1,250 @@
+"""The console without a script: what waits, decisions of each kind, and what became of them."""
+
+from collections.abc import Iterator
+
+import pytest
+from pydantic import JsonValue
+
+from kern.agent import Agent
+from kern.client.processes.runtime import Runtime
+from kern.models.scripted import Call
+from kern.requirements import Requirement
+from kern.run import RunOutput
+from kern.tools import Approval, Bounds, RunContext, Tool, tool
+from kern.values.states import RunStatus
+from tests.support.agents import Ledger, paying, scripted
+from tests.support.api import Api, serving
+from tests.support.desk import Page, Visitor, at_the_desk
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def api(runtime: Runtime) -> Iterator[Api]:
+    with serving(runtime) as served:
+        yield served
+
+
+@pytest.fixture
+def dana(api: Api) -> Iterator[Visitor]:
+    with at_the_desk(api, "dana") as visitor:
+        yield visitor
+
+
+def asking(tool_: Tool, **arguments: JsonValue) -> tuple[Agent, RunOutput, Requirement]:
+    agent = scripted([Call(tool_.name, arguments_text=None, **arguments), "Done."], [tool_])
+    run = agent.run("Please")
+    (item,) = run.active_requirements
+    return agent, run, item
+
+
+def url(item: Requirement) -> str:
+    return f"/desk/requirements/{item.id}"
+
+
+def ended(agent: Agent, run: RunOutput) -> RunOutput:
+    wait_until(lambda: agent.get_run_output(run.run_id).status.is_final)
+    return agent.get_run_output(run.run_id)
+
+
+def dangerous(ledger: Ledger) -> Tool:
+    @tool(
+        requires_confirmation=True,
+        title="Refund {amount} for order {order_id}",
+        risk="high",
+        confirm="amount",
+        amount="amount",
+        edit_bounds={"amount": Bounds(only="down")},
+    )
+    def refund(order_id: str, amount: int) -> str:
+        """Refund."""
+        ledger.add(f"paid {amount}")
+        return f"paid {amount}"
+
+    return refund
+
+
+def test_a_harmless_call_is_approved_from_its_row(dana: Visitor, ledger: Ledger) -> None:
+    agent, run, item = asking(paying(ledger), amount=5)
+    inbox = dana.get("/desk/inbox")
+    assert "1 decision is waiting for you" in inbox.text
+    assert "pay(amount=5)" in inbox.text
+
+    after = dana.send(inbox.form(f"{item.id}/decisions"), verdict="approve")
+
+    assert (after.status, after.path) == (200, "/desk/inbox")
+    assert "Nothing is waiting for you" in after.text
+    assert ended(agent, run).status is RunStatus.completed
+    assert ledger.lines == ["paid 5"]
+    page = dana.get(url(item))
+    assert "You approved" in page.text
+    assert "Done" in page.text
+    assert agent.get_run_output(run.run_id).requirements[0].resolution is not None
+
+
+def test_a_dangerous_call_is_approved_by_typing_its_amount(dana: Visitor, ledger: Ledger) -> None:
+    agent, run, item = asking(dangerous(ledger), order_id="77", amount=12500)
+    inbox = dana.get("/desk/inbox")
+    assert "High risk" in inbox.text
+    assert not [form for form in inbox.forms if item.id in form.action]
+
+    page = dana.get(url(item))
+    refused = dana.send(page.form("/decisions"), verdict="approve", typed="125000")
+    assert refused.status == 422
+    assert "What you typed does not match" in refused.text
+    assert ledger.lines == []
+
+    # It may be grouped, as titles write it.
+    done = dana.send(refused.form("/decisions"), verdict="approve", typed="12,500", note="ok")
+    assert done.path == url(item)
+    assert ended(agent, run).status is RunStatus.completed
+    assert ledger.lines == ["paid 12500"]
+
+
+def test_an_edit_is_compared_before_it_is_approved(dana: Visitor, ledger: Ledger) -> None:
+    agent, run, item = asking(dangerous(ledger), order_id="77", amount=500)
+    form = dana.get(f"{url(item)}/edit").form("/edit")
+    too_much = dana.send(form, **{"edit.amount": "600", "note": "more"})
+    assert (too_much.status, "500 or less" in too_much.text) == (422, True)
+    assert dict(too_much.form("/edit").fields)["note"] == "more"
+    unchanged = dana.send(form, note="none")
+    assert (unchanged.status, "Nothing was changed" in unchanged.text) == (422, True)
+
+    compared = dana.send(form, **{"edit.amount": "400", "note": "less"})
+    assert "500 400" in compared.text
+    assert dana.get(url(item)).form("/decisions").fields
+
+    # What is typed is the amount that will run.
+    done = dana.send(compared.form("/decisions"), verdict="approve", typed="400")
+    assert done.path == url(item), done.text
+    assert ended(agent, run).status is RunStatus.completed
+    assert ledger.lines == ["paid 400"]
+    assert "Changed and approved by dana: amount 500" in dana.get(url(item)).text
+
+
+def test_an_edit_beyond_the_comparison_is_refused(dana: Visitor, ledger: Ledger) -> None:
+    _, _, item = asking(dangerous(ledger), order_id="77", amount=500)
+    form = dana.get(f"{url(item)}/edit").form("/edit")
+    compared = dana.send(form, **{"edit.amount": "400", "note": "less"})
+
+    answer = dana.send(
+        compared.form("/decisions"), **{"verdict": "approve", "typed": "300", "edit.amount": "300"}
+    )
+
+    assert answer.status == 409
+    assert ledger.lines == []
+
+
+def test_a_rejection_says_why(dana: Visitor, ledger: Ledger) -> None:
+    agent, run, item = asking(paying(ledger), amount=5)
+    page = dana.get(url(item))
+    refused = dana.send(page.form("/decisions"), verdict="reject", note="  ")
+    assert (refused.status, "Say why" in refused.text) == (422, True)
+    rejected = dana.send(page.form("/decisions"), verdict="reject", note="A fraud.")
+    assert "You rejected" in rejected.text
+    assert ended(agent, run).tools[0].result is not None
+    assert "A fraud." in str(ended(agent, run).tools[0].result)
+    assert ledger.lines == []
+
+
+def test_values_are_asked_again_and_what_was_typed_is_kept(dana: Visitor) -> None:
+    @tool(requires_user_input=True, user_input_fields=["days", "name"])
+    def order(days: int, name: str, run_context: RunContext) -> str:
+        """Order."""
+        del run_context
+        return f"{name} in {days} days"
+
+    agent, run, item = asking(order)
+    page = dana.get(url(item))
+    form = page.form("/decisions")
+    wrong = dana.send(form, **{"verdict": "answer", "values.days": "soon", "values.name": "Ann"})
+    assert (wrong.status, "whole number" in wrong.text) == (422, True)
+    kept = dict(wrong.form("/decisions").fields)
+    assert (kept["values.days"], kept["values.name"]) == ("soon", "Ann")
+    dana.send(wrong.form("/decisions"), **{"verdict": "answer", "values.days": "3"})
+    assert ended(agent, run).tools[0].result == "Ann in 3 days"
+
+
+def test_whoever_is_second_sees_an_ending(api: Api, dana: Visitor, ledger: Ledger) -> None:
+    _, _, item = asking(paying(ledger), amount=5)
+    with at_the_desk(api, "ravi") as ravi:
+        page, row = ravi.get(url(item)), ravi.get("/desk/inbox")
+        dana.send(dana.get(url(item)).form("/decisions"), verdict="approve")
+        second = ravi.send(page.form("/decisions"), verdict="reject", note="no")
+        assert (second.status, second.path) == (200, url(item))
+        assert "dana decided first" in second.text
+        again = ravi.send(row.form("/decisions"), verdict="approve")
+        assert again.path == "/desk/inbox"
+    wait_until(lambda: ledger.lines == ["paid 5"])
+
+
+def test_a_form_that_is_sent_twice_counts_once(dana: Visitor, ledger: Ledger) -> None:
+    _, _, item = asking(paying(ledger, Approval(quorum=2)), amount=5)
+    form = dana.get(url(item)).form("/decisions")
+    first, second = (dana.send(form, verdict="approve") for _ in range(2))
+    assert (first.status, second.status) == (200, 200)
+    assert "1 of 2" in second.text
+    assert ledger.lines == []
+
+
+def test_an_approval_is_withdrawn_until_the_call_begins(dana: Visitor, ledger: Ledger) -> None:
+    _, _, item = asking(paying(ledger, Approval(quorum=2)), amount=5)
+    dana.send(dana.get(url(item)).form("/decisions"), verdict="approve")
+    page = dana.get(url(item))
+    assert "1 of 2" in page.text
+
+
+def test_whoever_may_not_decide_is_told_whom_it_waits_for(
+    api: Api, dana: Visitor, ledger: Ledger
+) -> None:
+    _, _, item = asking(paying(ledger, Approval(candidates="ravi")), amount=5)
+    page = dana.get(url(item))
+    assert "You cannot decide this one" in page.text
+    assert not [form for form in page.forms if form.action.endswith("/decisions")]
+    assert "Nothing is waiting for you" in dana.get("/desk/inbox").text
+    rows = dana.get("/desk/inbox?for=all")
+    assert "pay(amount=5)" in rows.text
+    assert not [form for form in rows.forms if item.id in form.action]
+    with at_the_desk(api, "ravi") as ravi:
+        assert ravi.get(url(item)).form("/decisions").fields
+
+
+def test_runs_and_sessions_are_found_and_shown(dana: Visitor, ledger: Ledger) -> None:
+    agent, run, item = asking(paying(ledger), amount=5)
+    runs = dana.get("/desk/runs")
+    assert f"/desk/runs/{run.run_id}" in runs.links
+    assert f"/desk/runs/{run.run_id}" in dana.get(f"/desk/runs?q={agent.id}").links
+    assert f"/desk/runs/{run.run_id}" not in dana.get("/desk/runs?q=nowhere").links
+    assert "pay needs approval" in runs.text
+    story = dana.get(f"/desk/runs/{run.run_id}")
+    assert url(item) in story.links
+    session = dana.get(f"/desk/sessions/{run.session_id}")
+    assert "pay(amount=5)" in session.text
+    renamed = dana.send(session.form("/rename"), name="The refund")
+    assert "The refund" in renamed.text
+    assert f"/desk/sessions/{run.session_id}" in dana.get("/desk/sessions?q=refund").links
+
+
+def test_a_run_is_cancelled_and_its_question_closes(dana: Visitor, ledger: Ledger) -> None:
+    agent, run, item = asking(paying(ledger), amount=5)
+    story = dana.get(f"/desk/runs/{run.run_id}")
+    dana.send(story.form("/cancel"))
+    assert ended(agent, run).status is RunStatus.cancelled
+    assert "Its run was cancelled" in dana.get(url(item)).text
+    assert ledger.lines == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/desk/requirements/nowhere",
+        "/desk/requirements/nowhere/edit",
+        "/desk/runs/nowhere",
+        "/desk/sessions/nowhere",
+        "/desk/static/nowhere.css",
+        "/desk/nowhere",
+    ],
+)
+def test_what_is_not_there_is_said_on_a_page(dana: Visitor, path: str) -> None:
+    page: Page = dana.get(path)
+    assert page.status == 404
+    assert "There is nothing at this address" in page.text
