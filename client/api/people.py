@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from kern.client.api.documented import PROBLEMS
 from kern.client.api.pages import Page
-from kern.client.service.access import token_principal
+from kern.contracts.tokens import token_principal
 from kern.client.web.callers import Administrator, Reader, ServiceOf
 from kern.client.web.conditional import ConditionalRoute
 from kern.contracts.tokens import Token

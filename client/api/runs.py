@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from kern.client.api.documented import PROBLEMS
 from kern.client.api.pages import Id, Page, PageQuery
 from kern.client.api.resources import RunDetails, RunResource
-from kern.client.service.runs import Acceptance
+from kern.contracts.reports import Acceptance
 from kern.client.web.callers import Operator, Reader, ServiceOf
 from kern.client.web.conditional import ConditionalRoute
 from kern.values.states import RunStatus

@@ -6,7 +6,7 @@ from kern.client.cli import prompts
 from kern.client.cli.access import decider, perform
 from kern.client.cli.answers import AnswerOptions, fill_in, json_object
 from kern.client.cli.printing import count, one_line, say, say_json, show_call
-from kern.client.service.runs import Acceptance
+from kern.contracts.reports import Acceptance
 from kern.client.service.service import Service
 from kern.contracts.reports import Receipt
 from kern.contracts.viewer import present_operator

@@ -7,7 +7,7 @@ from datetime import timedelta
 import httpx2
 
 from kern.client.processes.runtime import Runtime
-from kern.client.service.access import NewToken, token_principal
+from kern.contracts.tokens import NewToken, token_principal
 from kern.client.service.runtime_service import RuntimeService
 from kern.client.serving.application import application
 from kern.client.web.server import WebServer
