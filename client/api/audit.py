@@ -47,9 +47,11 @@ async def export(
     service: ServiceOf,
     caller: Auditor,
     run: Annotated[str | None, Query(min_length=1, max_length=240)] = None,
+    *,
+    text: Annotated[bool, Query(description="Also notes, edits and values.")] = False,
 ) -> StreamingResponse:
     """Export the log as JSON lines, which `examples/verify_audit.py` verifies without Kern."""
-    lines = service.audit.export(caller.viewer, run)
+    lines = service.audit.export(caller.viewer, run, with_text=text)
     # The first line is read before the answer begins: a refusal is a problem, not a cut file.
     first = await anext(lines)
 

@@ -6,11 +6,12 @@ from fastapi import APIRouter, Path, Query, status
 from pydantic import BaseModel
 
 from kern.client.api.documented import PROBLEMS
-from kern.client.api.pages import Id, Page, PageQuery
-from kern.client.api.resources import RunDetails, RunResource
-from kern.contracts.reports import Acceptance
+from kern.client.api.pages import MOST_NUMBER, Id, Page, PageQuery
+from kern.client.api.run_resources import RunDetails, RunResource
+from kern.contracts.reports import LONGEST_PAGE, Acceptance
 from kern.client.web.callers import Operator, Reader, ServiceOf
 from kern.client.web.conditional import ConditionalRoute
+from kern.run import StepExecution
 from kern.values.states import RunStatus
 
 RunId = Annotated[
@@ -62,8 +63,21 @@ async def list_runs(
 async def read_run(service: ServiceOf, caller: Reader, run_id: RunId) -> RunDetails:
     """Read a run with its answer, its calls, and what it waits for."""
     full = await service.runs.full_id(caller.viewer, run_id)
-    report = await service.runs.report(caller.viewer, full)
-    return RunDetails.with_history(report.run, report.decisions, report.undelivered)
+    return RunDetails.of_report(await service.runs.report(caller.viewer, full))
+
+
+@router.get("/{run_id}/steps")
+async def list_steps(
+    service: ServiceOf,
+    caller: Reader,
+    run_id: RunId,
+    limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 100,
+    after: Annotated[int, Query(ge=0, le=MOST_NUMBER, description="`next` of a page.")] = 0,
+) -> Page[StepExecution]:
+    """List the steps that a workflow's run has opened, in their order."""
+    full = await service.runs.full_id(caller.viewer, run_id)
+    steps = await service.runs.steps(caller.viewer, full, limit, after)
+    return Page(items=steps, next=str(after + limit) if len(steps) == limit else None)
 
 
 @router.post("/{run_id}/cancellation", status_code=status.HTTP_202_ACCEPTED)

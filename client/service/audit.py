@@ -13,6 +13,7 @@ from kern.db.journal import audit_export, verification
 from kern.db.reading import decision_pages, listings, run_outputs
 from kern.db.reading.decision_pages import DecisionFilter
 from kern.errors import InvalidInput, NotAllowed
+from kern.values.ids import optional_id
 from kern.values.states import Verdict
 from kern.values.validation import require_count
 
@@ -90,7 +91,13 @@ class Audit:
             if moment is not None and moment.tzinfo is None:
                 message = f"{name} is {moment!r}: give a time with its zone."
                 raise InvalidInput(message)
-        only = DecisionFilter(by=by, tool=tool, verdict=verdict, since=since, until=until)
+        only = DecisionFilter(
+            by=optional_id("by", by),
+            tool=optional_id("tool", tool),
+            verdict=verdict,
+            since=since,
+            until=until,
+        )
         return await self._store.read(
             lambda tx: decision_pages.list_decisions(
                 tx, viewer, limit=limit, before=cursor, only=only
