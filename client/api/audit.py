@@ -8,8 +8,8 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, StrictStr
 
 from kern.client.api.documented import PROBLEMS
+from kern.client.api.resources import Verification
 from kern.client.web.callers import Auditor, ServiceOf
-from kern.contracts.reports import AuditReport
 from kern.errors import AuditBroken
 
 router = APIRouter(prefix="/audit", tags=["audit"], responses=PROBLEMS)
@@ -22,14 +22,6 @@ class VerificationBody(BaseModel):
 
     head: StrictStr | None = None
     run: StrictStr | None = None
-
-
-class Verification(BaseModel):
-    """Whether the log of decisions verifies; if not, `broken` says what does not."""
-
-    intact: bool
-    report: AuditReport | None = None
-    broken: str | None = None
 
 
 @router.post("/verifications")

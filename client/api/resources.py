@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import BaseModel, JsonValue
 
-from kern.contracts.reports import Decision
+from kern.contracts.reports import AuditReport, Decision
 from kern.requirements import Bounds, Proposal, Requirement, Resolution, Risk, UserInputField
 from kern.values.attempts import UnknownAttempt
 from kern.values.decisions import EarlierCall
@@ -192,3 +192,11 @@ class AcceptedDecision(BaseModel):
     decision: DecisionResource
     requirement: RequirementResource
     delivered: bool | None
+
+
+class Verification(BaseModel):
+    """Whether the log of decisions verifies; if not, `broken` says what does not."""
+
+    intact: bool
+    report: AuditReport | None = None
+    broken: str | None = None

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
-from pydantic import BaseModel, JsonValue
+from pydantic import JsonValue
 
 from kern.client.api.documented import PROBLEMS
 from kern.client.api.pages import MOST_NUMBER
+from kern.client.api.run_resources import EventPage
 from kern.client.api.runs import RunId
 from kern.client.service.reading import RunReader
 from kern.client.web.callers import Reader, ServiceOf
@@ -27,27 +28,13 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 
-class EventPage(BaseModel):
-    """What has happened in a run, in order.
-
-    Attributes:
-        items: Events by their `kind`, as `kern events --json` prints them. Those that are stored
-            have a number, `seq`; pieces of text come before the end of their turn.
-        next: The number of the last of them; pass it as `after`.
-        is_idle: Whether the run has ended or waits for people, so that nothing follows by itself.
-    """
-
-    items: list[dict[str, JsonValue]]
-    next: int
-    is_idle: bool
-
-
 @router.get("/{run_id}/events", response_model=EventPage, responses=_STREAM)
 async def read_events(
     request: Request,
     service: ServiceOf,
     caller: Reader,
     run_id: RunId,
+    *,
     after: Annotated[
         int, Query(ge=0, le=MOST_NUMBER, description="Only those after this number.")
     ] = 0,
@@ -71,9 +58,7 @@ async def read_events(
     # The last stop of an idle run comes again, so that a reader who returns ends, too.
     fresh = [event for event in events if _number(event) is None or (_number(event) or 0) > known]
     last = max([known, *(number for event in fresh if (number := _number(event)) is not None)])
-    return EventPage(
-        items=[document(event) for event in fresh], next=last, is_idle=status.is_idle
-    )
+    return EventPage(items=[document(event) for event in fresh], next=last, is_idle=status.is_idle)
 
 
 async def _batches(reader: RunReader) -> AsyncGenerator[list[bytes]]:

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import BaseModel, JsonValue
 
 from kern.client.api.resources import DecisionResource, RequirementResource
-from kern.contracts.reports import AwaitedWorker, LateResult, RunPolicy, RunReport
+from kern.contracts.reports import Acceptance, AwaitedWorker, LateResult, RunPolicy, RunReport
 from kern.run import (
     Message,
     Metrics,
@@ -149,6 +149,43 @@ class RunDetails(RunResource):
             awaited_workers=self.awaited_workers,
             waits_behind=self.waits_behind,
         )
+
+
+class AcceptedChange(BaseModel):
+    """A change of a run that is stored.
+
+    Attributes:
+        is_new: False if the same was accepted before.
+        delivered: Whether the run was notified; if not, a worker will do it.
+    """
+
+    run: str
+    is_new: bool
+    delivered: bool
+
+    @classmethod
+    def of(cls, item: Acceptance) -> Self:
+        """Return a change as the API shows it."""
+        return cls(run=item.run_id, is_new=item.is_new, delivered=item.delivered)
+
+    def acceptance(self) -> Acceptance:
+        """Return the change that is shown."""
+        return Acceptance(run_id=self.run, is_new=self.is_new, delivered=self.delivered)
+
+
+class EventPage(BaseModel):
+    """What has happened in a run, in order.
+
+    Attributes:
+        items: Events by their `kind`, as `kern events --json` prints them. Those that are stored
+            have a number, `seq`; pieces of text come before the end of their turn.
+        next: The number of the last of them; pass it as `after`.
+        is_idle: Whether the run has ended or waits for people, so that nothing follows by itself.
+    """
+
+    items: list[dict[str, JsonValue]]
+    next: int
+    is_idle: bool
 
 
 def _values_of(item: RunOutput) -> dict[str, object]:

@@ -3,14 +3,13 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, status
-from pydantic import BaseModel
 
 from kern.client.api.documented import PROBLEMS
 from kern.client.api.pages import MOST_NUMBER, Id, Page, PageQuery
-from kern.client.api.run_resources import RunDetails, RunResource
-from kern.contracts.reports import LONGEST_PAGE, Acceptance
+from kern.client.api.run_resources import AcceptedChange, RunDetails, RunResource
 from kern.client.web.callers import Operator, Reader, ServiceOf
 from kern.client.web.conditional import ConditionalRoute
+from kern.contracts.reports import LONGEST_PAGE
 from kern.run import StepExecution
 from kern.values.states import RunStatus
 
@@ -18,19 +17,6 @@ RunId = Annotated[
     str, Path(min_length=1, max_length=240, description="The run's id, or the end of it.")
 ]
 router = APIRouter(prefix="/runs", tags=["runs"], route_class=ConditionalRoute, responses=PROBLEMS)
-
-
-class AcceptedChange(BaseModel):
-    """A change of a run that is stored.
-
-    Attributes:
-        is_new: False if the same was accepted before.
-        delivered: Whether the run was notified; if not, a worker will do it.
-    """
-
-    run: str
-    is_new: bool
-    delivered: bool
 
 
 class RunFilters(PageQuery):
@@ -84,15 +70,11 @@ async def list_steps(
 async def cancel_run(service: ServiceOf, caller: Operator, run_id: RunId) -> AcceptedChange:
     """Cancel a run: nothing new begins in it. One that is cancelled already is cancelled."""
     full = await service.runs.full_id(caller.viewer, run_id)
-    return _accepted(await service.runs.cancel(caller.viewer, full))
+    return AcceptedChange.of(await service.runs.cancel(caller.viewer, full))
 
 
 @router.post("/{run_id}/retry", status_code=status.HTTP_202_ACCEPTED)
 async def retry_run(service: ServiceOf, caller: Operator, run_id: RunId) -> AcceptedChange:
     """Have a run that failed continue where it failed."""
     full = await service.runs.full_id(caller.viewer, run_id)
-    return _accepted(await service.runs.retry(caller.viewer, full))
-
-
-def _accepted(item: Acceptance) -> AcceptedChange:
-    return AcceptedChange(run=item.run_id, is_new=item.is_new, delivered=item.delivered)
+    return AcceptedChange.of(await service.runs.retry(caller.viewer, full))

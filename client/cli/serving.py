@@ -5,6 +5,7 @@ import logging
 import sys
 from typing import NoReturn
 
+from kern.client.cli.access import require_database
 from kern.client.processes.worker import run_process
 from kern.client.temporal import connection
 from kern.errors import InvalidInput
@@ -16,6 +17,7 @@ def serve_app(
     app: str | None, *, ui: bool, health_host: str | None, health_port: int | None
 ) -> NoReturn:
     """Execute the runs of an app until stopped; the log is JSON on standard error."""
+    require_database("worker" if not ui else "up")
     if not (app or read_settings().app):
         message = "No app was named. Pass --app package.module:attribute, or set KERN_APP."
         raise InvalidInput(message)
@@ -26,6 +28,7 @@ def serve_app(
 
 def serve_api(host: str | None, port: int | None, *, is_open: bool) -> None:
     """Serve the API until stopped; the log is JSON on standard error."""
+    require_database("serve")
     from kern.client.serving.process import check_address, serve
 
     settings = read_settings()

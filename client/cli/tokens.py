@@ -5,8 +5,7 @@ from datetime import timedelta
 
 from kern.client.cli.access import decider, perform
 from kern.client.cli.printing import say, say_json, say_table, show_time
-from kern.contracts.tokens import token_principal
-from kern.contracts.tokens import Token
+from kern.contracts.tokens import Token, token_principal
 from kern.contracts.viewer import present_operator
 from kern.process.clock import utc_now
 from kern.process.tenants import present_tenant
