@@ -22,8 +22,13 @@ from kern.values.states import (
 )
 
 # What the API calls by other names than the objects of Python do.
-_RENAMED = {"run": "run_id", "session": "session_id", "user": "user_id", "tool": "tool_name"}
-_RENAMED |= {"call": "tool_call_id"}
+_RENAMED = {
+    "run": "run_id",
+    "session": "session_id",
+    "user": "user_id",
+    "tool": "tool_name",
+    "call": "tool_call_id",
+}
 
 
 class RequirementResource(BaseModel):
@@ -123,8 +128,14 @@ class PrincipalResource(BaseModel):
 
     def principal(self) -> Principal:
         """Return the principal that is shown; Kern's own has a name that nobody else may have."""
-        values = {**dict(self), "groups": tuple(self.groups)}
-        return Principal.model_construct(**values)
+        return Principal.model_construct(
+            issuer=self.issuer,
+            subject=self.subject,
+            name=self.name,
+            kind=self.kind,
+            groups=tuple(self.groups),
+            tenant=self.tenant,
+        )
 
 
 class DecisionResource(BaseModel):

@@ -39,14 +39,14 @@ def create_token(options: TokenOptions, *, as_json: bool) -> None:
         groups=options.groups,
         tenant=present_tenant(),
     )
-    roles = role_names(options.roles)
+    roles, created_by = role_names(options.roles), decider(None)
     new_token = perform(
         lambda service: service.access.make_token(
             principal,
             roles,
             label=options.label or options.subject,
             life=timedelta(days=options.days),
-            created_by=decider(None),
+            created_by=created_by,
         )
     )
     token = new_token.token

@@ -60,8 +60,9 @@ class Identity:
         if not is_same:
             name = by.name if isinstance(by, Principal) else by
             message = (
-                f"{name!r} is to decide, and the token is {principal.name!r}'s "
+                f"{name!r} is to decide, and the token belongs to {principal.name!r} "
                 f"({principal.subject!r} of {principal.issuer!r}). Nothing was decided. Over HTTP "
-                "whoever the token belongs to decides: leave the name out (by=, --by, KERN_BY), or use their token."
+                "whoever the token belongs to decides: leave the name out (by=, --by, KERN_BY), or "
+                "use their token."
             )
             raise NotAllowed(message)

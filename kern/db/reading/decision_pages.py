@@ -1,13 +1,16 @@
 """Pages of the log of decisions, the latest first."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
-from sqlalchemy import Select, bindparam, or_, select, tuple_
+from sqlalchemy import ColumnElement, bindparam, literal, select, tuple_
 from sqlmodel import Session
 
 from kern.contracts.reports import DecisionPage
 from kern.contracts.viewer import Viewer
+from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.plain_rows import execute, rows
 from kern.db.engine.typed_tables import DECISIONS
 from kern.db.reading.listings import decision_of
@@ -47,35 +50,38 @@ def list_decisions(
     Raises:
         NotFound: there is no decision `before` in it.
     """
-    query = _narrowed(only)
+    query = _decisions.select().where(*_conditions(only))
     if viewer.tenant is not None:
         query = query.where(_decisions.c.tenant == viewer.tenant)
     if before is not None:
         at, decision_id = _place_of(tx, viewer, before)
-        # A row comparison is one range of the index; SQLite takes it as well.
-        query = query.where(tuple_(_decisions.c.at, _decisions.c.id) < tuple_(at, decision_id))
+        place = tuple_(literal(at, UtcDateTime), literal(decision_id))
+        query = query.where(tuple_(_decisions.c.at, _decisions.c.id) < place)
     query = query.order_by(_decisions.c.at.desc(), _decisions.c.id.desc()).limit(limit + 1)
-    records = list(rows(tx, DECISIONS, query))
+    # Each spelling of a name is a range of the index of its own.
+    queries = [query.where(_decisions.c.subject == subject) for subject in _subjects(only)]
+    found = chain.from_iterable(rows(tx, DECISIONS, each) for each in queries or [query])
+    records = sorted(found, key=lambda row: (row.at, row.id), reverse=True)[: limit + 1]
     return DecisionPage(
         decisions=[decision_of(row) for row in records[:limit]],
         next_cursor=records[limit - 1].id if records[limit:] else None,
     )
 
 
-def _narrowed(only: DecisionFilter) -> Select[tuple[object, ...]]:
-    query: Select[tuple[object, ...]] = _decisions.select()
-    if only.by is not None:
-        subjects = {only.by, name_key(only.by)}
-        query = query.where(or_(*(_decisions.c.subject == subject for subject in subjects)))
+def _subjects(only: DecisionFilter) -> set[str]:
+    """Return the subjects of a name; of what somebody typed, the key by which it is compared."""
+    return set() if only.by is None else {only.by, name_key(only.by)}
+
+
+def _conditions(only: DecisionFilter) -> Iterator[ColumnElement[bool]]:
     if only.tool is not None:
-        query = query.where(_decisions.c.tool_name == only.tool)
+        yield _decisions.c.tool_name == only.tool
     if only.verdict is not None:
-        query = query.where(_decisions.c.verdict == only.verdict.value)
+        yield _decisions.c.verdict == only.verdict.value
     if only.since is not None:
-        query = query.where(_decisions.c.at >= only.since)
+        yield _decisions.c.at >= only.since
     if only.until is not None:
-        query = query.where(_decisions.c.at < only.until)
-    return query
+        yield _decisions.c.at < only.until
 
 
 def _place_of(tx: Session, viewer: Viewer, decision_id: str) -> tuple[datetime, str]:

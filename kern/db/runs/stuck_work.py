@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Executable, GenerativeSelect, select
 from sqlmodel import Session, func
 
 from kern.contracts.reports import AwaitedWorker
@@ -17,6 +18,8 @@ from kern.db.runs.awaited_workers import awaited_workers, parked_runs
 from kern.db.runs.workers import known_workers
 from kern.values.attempts import UnknownAttempt
 from kern.values.states import RequirementKind, RequirementStatus, RunStatus, ToolCallStatus
+
+QueryT = TypeVar("QueryT", bound=GenerativeSelect)
 
 # Of each reason so many are listed: the oldest say what is wrong.
 MOST_LISTED = 100
@@ -120,7 +123,6 @@ def _not_started(tx: Session, viewer: Viewer, now: datetime) -> Iterator[StuckIt
         )
         .order_by(_requirements.c.resolved_at)
     )
-    # A call may be asked about more than once.
     for row in execute(tx, _bounded(query)):
         yield StuckItem(
             reason=StuckReason.not_started,
@@ -251,7 +253,7 @@ def _queued(tx: Session, viewer: Viewer) -> Iterable[StuckItem]:
         )
 
 
-def _waiting_runs(viewer: Viewer, condition: ColumnElement[bool]) -> Select[tuple[object, ...]]:
+def _waiting_runs(viewer: Viewer, condition: ColumnElement[bool]) -> Executable:
     columns = (
         _runs.c.id,
         _runs.c.component_id,
@@ -263,6 +265,6 @@ def _waiting_runs(viewer: Viewer, condition: ColumnElement[bool]) -> Select[tupl
     return _bounded(query.order_by(_runs.c.updated_at))
 
 
-def _bounded(query: Select[tuple[object, ...]]) -> Select[tuple[object, ...]]:
+def _bounded(query: QueryT) -> QueryT:
     """Return a query for as much as is listed, and one more."""
     return query.limit(MOST_LISTED + 1)
