@@ -153,6 +153,9 @@ class Connection:
         for pause in pauses:
             try:
                 return await self._client.send(request)
+            except httpx2.TimeoutException as error:
+                # Whoever waits has waited long enough.
+                raise self._unreachable(error, request.method) from None
             except httpx2.TransportError:
                 await asyncio.sleep(pause)
         try:
