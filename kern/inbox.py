@@ -6,12 +6,15 @@ on the database and the Temporal that the settings name (`KERN_HOME`, `KERN_DATA
 `TEMPORAL_ADDRESS`). The process needs no component's code and executes
 nothing; where it runs components too, their runtime answers.
 
+With `KERN_API_URL` and a token (`KERN_API_TOKEN` or `KERN_API_TOKEN_FILE`) it works over HTTP, and
+needs no database. Whoever the token belongs to decides then, and reaches their tenant.
+
 Every function has an async twin whose name begins with `a`.
 """
 
 from typing import Literal
 
-from kern.components.runner import OperatorWork, aoperator_runner, operator_runner
+from kern.components.runner import OperatorWork, aoperator_runner, is_remote, operator_runner
 from kern.contracts.reports import Receipt, RequirementPage, RunPage
 from kern.contracts.viewer import present_operator
 from kern.errors import InvalidDecision, InvalidInput
@@ -128,7 +131,7 @@ def decide(
         by: Who decides; default: the `by` that the decision was filled in with. Pass the user whom
             your application authenticated, never what a form says: a `Principal` with the issuer
             and the subject, who decides in their own tenant alone, or a name, which is recorded as
-            a claim.
+            a claim. Over HTTP it is whoever the token belongs to, and nobody else can be named.
         digest: `Requirement.digest` as the person was shown it, or its first 8 characters or more,
             such as from the form that they sent: a call with another digest is not decided, except
             to refuse it. It may also be that of the call as edited, or of an open proposal
@@ -251,7 +254,8 @@ def _decider(requirement: object, by: object) -> str | Principal | None:
         raise InvalidInput(f"by is {described(by)}: it has to be a text or a Principal.")
     draft = requirement.draft
     name = by if by is not None or draft is None else draft.by
-    if draft is not None and (name is None or (isinstance(name, str) and not name.strip())):
+    is_missing = name is None and not is_remote()
+    if draft is not None and (is_missing or (isinstance(name, str) and not name.strip())):
         message = (
             f"Nobody is named for the decision about requirement {requirement.id!r}: pass by= with "
             "the user whom your application authenticated."

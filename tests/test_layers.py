@@ -102,7 +102,10 @@ def test_the_package_as_it_is_breaks_none() -> None:
 # The places where code loads a module by its name, so that the linter sees no import: each with
 # what it may load. `kern.client.processes.app` loads the modules of users, whose names it is given.
 BY_NAME = {
-    "kern/components/runner.py": {"kern.client.processes.process_runtime"},
+    "kern/components/runner.py": {
+        "kern.client.processes.process_runtime",
+        "kern.client.remote.runtime",
+    },
     "kern/testing.py": {"kern.client.processes.process_runtime"},
     "client/processes/app.py": set[str](),
 }

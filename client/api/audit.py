@@ -8,8 +8,8 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, StrictStr
 
 from kern.client.api.documented import PROBLEMS
+from kern.client.api.resources import Verification
 from kern.client.web.callers import Auditor, ServiceOf
-from kern.contracts.reports import AuditReport
 from kern.errors import AuditBroken
 
 router = APIRouter(prefix="/audit", tags=["audit"], responses=PROBLEMS)
@@ -22,14 +22,6 @@ class VerificationBody(BaseModel):
 
     head: StrictStr | None = None
     run: StrictStr | None = None
-
-
-class Verification(BaseModel):
-    """Whether the log of decisions verifies; if not, `broken` says what does not."""
-
-    intact: bool
-    report: AuditReport | None = None
-    broken: str | None = None
 
 
 @router.post("/verifications")
@@ -47,9 +39,11 @@ async def export(
     service: ServiceOf,
     caller: Auditor,
     run: Annotated[str | None, Query(min_length=1, max_length=240)] = None,
+    *,
+    text: Annotated[bool, Query(description="Also notes, edits and values.")] = False,
 ) -> StreamingResponse:
     """Export the log as JSON lines, which `examples/verify_audit.py` verifies without Kern."""
-    lines = service.audit.export(caller.viewer, run)
+    lines = service.audit.export(caller.viewer, run, with_text=text)
     # The first line is read before the answer begins: a refusal is a problem, not a cut file.
     first = await anext(lines)
 

@@ -105,7 +105,9 @@ class Decider:
         repeated = None if key is None else await self._decision(requirement.id, decision_id)
         if repeated is not None:
             _check_same(repeated, body)
-            return _accepted(repeated, requirement), True
+            is_open = requirement.status is RequirementStatus.pending
+            delivered = None if is_open else requirement.delivered_at is not None
+            return _accepted(repeated, requirement, delivered=delivered), True
         self._rate.count(self._caller.principal)
         verdict = Verdict(body.verdict)
         _check(self._caller, verdict, body)

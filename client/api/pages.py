@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Item = TypeVar("Item")
 
+# What a database takes as a number.
+MOST_NUMBER = 2**31 - 1
+
 Id = Annotated[str, Field(min_length=1, max_length=240)]
 
 

@@ -8,10 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from kern.client.api.documented import PROBLEMS
 from kern.client.api.pages import Page
-from kern.client.service.access import token_principal
 from kern.client.web.callers import Administrator, Reader, ServiceOf
 from kern.client.web.conditional import ConditionalRoute
-from kern.contracts.tokens import Token
+from kern.contracts.tokens import Token, token_principal
 from kern.values.principals import Principal
 from kern.values.roles import Right, Role
 from kern.values.states import PrincipalKind

@@ -1,23 +1,41 @@
-"""What the API shows of requirements, runs and sessions: stable names for programs."""
+"""What the API shows of requirements and decisions: stable names for programs.
+
+Each resource is made of an object (`of`), and a client makes the same object of it again.
+"""
 
 from datetime import datetime
 from typing import Self
 
 from pydantic import BaseModel, JsonValue
 
-from kern.contracts.reports import Decision
+from kern.contracts.reports import AuditReport, Decision
 from kern.requirements import Bounds, Proposal, Requirement, Resolution, Risk, UserInputField
-from kern.run import RunError, RunOutput, ToolExecution
-from kern.session import Session
 from kern.values.attempts import UnknownAttempt
 from kern.values.decisions import EarlierCall
-from kern.values.states import OnExpiry, RequirementKind, RequirementStatus, RunStatus
+from kern.values.principals import Principal
+from kern.values.states import (
+    OnExpiry,
+    PrincipalKind,
+    RequirementKind,
+    RequirementStatus,
+    Verdict,
+)
+
+# What the API calls by other names than the objects of Python do.
+_RENAMED = {
+    "run": "run_id",
+    "session": "session_id",
+    "user": "user_id",
+    "tool": "tool_name",
+    "call": "tool_call_id",
+}
 
 
 class RequirementResource(BaseModel):
     """Something that a run waits for from a person, or has waited for.
 
     Attributes:
+        call: The call that it is about.
         arguments: What was asked for; `current_arguments` has the latest edit that still counts,
             and is what would run.
         digest: That of `arguments`; `current_digest` is that of `current_arguments`, and what an
@@ -36,6 +54,7 @@ class RequirementResource(BaseModel):
     tenant: str
     path: list[str]
     tool: str | None
+    call: str | None
     arguments: dict[str, JsonValue]
     digest: str
     current_arguments: dict[str, JsonValue]
@@ -72,50 +91,105 @@ class RequirementResource(BaseModel):
     @classmethod
     def of(cls, item: Requirement) -> Self:
         """Return a requirement as the API shows it."""
-        values = item.model_dump(exclude={"tool_call_id"})
-        renamed = {
-            "run": values.pop("run_id"),
-            "session": values.pop("session_id"),
-            "user": values.pop("user_id"),
-            "tool": values.pop("tool_name"),
-        }
-        return cls.model_validate(values | renamed)
+        values = dict(item)
+        return cls.model_validate(
+            values | {name: values.pop(field) for name, field in _RENAMED.items()}
+        )
+
+    def requirement(self) -> Requirement:
+        """Return the requirement that is shown."""
+        values = dict(self)
+        return Requirement.model_validate(
+            values | {field: values.pop(name) for name, field in _RENAMED.items()}
+        )
+
+
+class PrincipalResource(BaseModel):
+    """Who acts, as whoever authenticated them says."""
+
+    issuer: str
+    subject: str
+    name: str
+    kind: PrincipalKind
+    groups: list[str] = []
+    tenant: str = ""
+
+    @classmethod
+    def of(cls, item: Principal) -> Self:
+        """Return a principal as the API shows it."""
+        return cls(
+            issuer=item.issuer,
+            subject=item.subject,
+            name=item.name,
+            kind=item.kind,
+            groups=list(item.groups),
+            tenant=item.tenant,
+        )
+
+    def principal(self) -> Principal:
+        """Return the principal that is shown; Kern's own has a name that nobody else may have."""
+        return Principal.model_construct(
+            issuer=self.issuer,
+            subject=self.subject,
+            name=self.name,
+            kind=self.kind,
+            groups=tuple(self.groups),
+            tenant=self.tenant,
+        )
 
 
 class DecisionResource(BaseModel):
-    """A decision in the log: who decided what, when, and on which arguments."""
+    """A decision in the log: who decided what, when, and on which arguments.
+
+    Attributes:
+        seq: Its number among the decisions about its run and those inside it.
+        values: The values, choices or result that it carries.
+    """
 
     id: str
     seq: int
     requirement: str
     run: str
-    verdict: str
-    by: dict[str, str]
+    verdict: Verdict
+    by: PrincipalResource
     note: str | None
     at: datetime
     edit: dict[str, JsonValue] | None
+    values: JsonValue
     hash: str
 
     @classmethod
     def of(cls, item: Decision) -> Self:
         """Return a decision as the API shows it."""
-        principal = item.principal
         return cls(
             id=item.id,
             seq=item.seq,
             requirement=item.requirement_id,
             run=item.run_id,
-            verdict=item.verdict.value,
-            by={
-                "subject": principal.subject,
-                "name": principal.name,
-                "issuer": principal.issuer,
-                "kind": principal.kind.value,
-            },
+            verdict=item.verdict,
+            by=PrincipalResource.of(item.principal),
             note=item.note,
             at=item.at,
             edit=item.edit,
+            values=item.given,
             hash=item.hash,
+        )
+
+    def decision(self) -> Decision:
+        """Return the decision that is shown."""
+        return Decision(
+            id=self.id,
+            seq=self.seq,
+            requirement_id=self.requirement,
+            run_id=self.run,
+            verdict=self.verdict,
+            by=self.by.name,
+            principal=self.by.principal(),
+            note=self.note,
+            at=self.at,
+            edit=self.edit,
+            given=self.values,
+            hash=self.hash,
         )
 
 
@@ -131,88 +205,9 @@ class AcceptedDecision(BaseModel):
     delivered: bool | None
 
 
-class RunResource(BaseModel):
-    """A run as a list shows it."""
+class Verification(BaseModel):
+    """Whether the log of decisions verifies; if not, `broken` says what does not."""
 
-    id: str
-    session: str
-    user: str | None
-    tenant: str
-    component: str
-    status: RunStatus
-    is_queued: bool
-    input: str
-    created_at: datetime
-    finished_at: datetime | None
-    error: RunError | None
-
-    @classmethod
-    def of(cls, item: RunOutput) -> Self:
-        """Return a run as the API shows it."""
-        return cls.model_validate(_run_values(item))
-
-
-class RunDetails(RunResource):
-    """A run with its answer, its calls and what it waits for."""
-
-    content: JsonValue
-    calls: list[ToolExecution]
-    requirements: list[RequirementResource]
-    decisions: list[DecisionResource]
-    undelivered: int
-
-    @classmethod
-    def with_history(cls, item: RunOutput, decisions: list[Decision], undelivered: int) -> Self:
-        """Return a run with everything that happened in it."""
-        content = item.content
-        values = _run_values(item) | {
-            "content": content.model_dump(mode="json")
-            if isinstance(content, BaseModel)
-            else content,
-            "calls": item.tools,
-            "requirements": [RequirementResource.of(element) for element in item.requirements],
-            "decisions": [DecisionResource.of(element) for element in decisions],
-            "undelivered": undelivered,
-        }
-        return cls.model_validate(values)
-
-
-class SessionResource(BaseModel):
-    """A conversation."""
-
-    id: str
-    user: str | None
-    tenant: str
-    component: str
-    name: str | None
-    created_at: datetime
-    updated_at: datetime
-
-    @classmethod
-    def of(cls, item: Session) -> Self:
-        """Return a session as the API shows it."""
-        return cls(
-            id=item.session_id,
-            user=item.user_id,
-            tenant=item.tenant,
-            component=item.component_id,
-            name=item.name,
-            created_at=item.created_at,
-            updated_at=item.updated_at,
-        )
-
-
-def _run_values(item: RunOutput) -> dict[str, object]:
-    return {
-        "id": item.run_id,
-        "session": item.session_id,
-        "user": item.user_id,
-        "tenant": item.tenant,
-        "component": item.component_id,
-        "status": item.status,
-        "is_queued": item.is_queued,
-        "input": item.input,
-        "created_at": item.created_at,
-        "finished_at": item.finished_at,
-        "error": item.error,
-    }
+    intact: bool
+    report: AuditReport | None = None
+    broken: str | None = None

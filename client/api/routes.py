@@ -2,8 +2,17 @@
 
 from fastapi import APIRouter
 
-from kern.client.api import audit, people, requirements, runs, sessions
+from kern.client.api import (
+    audit,
+    decision_log,
+    people,
+    requirements,
+    run_events,
+    runs,
+    sessions,
+    stuck,
+)
 
 router = APIRouter(prefix="/v1")
-for part in (requirements, runs, sessions, audit, people):
+for part in (requirements, runs, run_events, sessions, decision_log, stuck, audit, people):
     router.include_router(part.router)

@@ -3,33 +3,20 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, status
-from pydantic import BaseModel
 
 from kern.client.api.documented import PROBLEMS
-from kern.client.api.pages import Id, Page, PageQuery
-from kern.client.api.resources import RunDetails, RunResource
-from kern.client.service.runs import Acceptance
+from kern.client.api.pages import MOST_NUMBER, Id, Page, PageQuery
+from kern.client.api.run_resources import AcceptedChange, RunDetails, RunResource
 from kern.client.web.callers import Operator, Reader, ServiceOf
 from kern.client.web.conditional import ConditionalRoute
+from kern.contracts.reports import LONGEST_PAGE
+from kern.run import StepExecution
 from kern.values.states import RunStatus
 
 RunId = Annotated[
     str, Path(min_length=1, max_length=240, description="The run's id, or the end of it.")
 ]
 router = APIRouter(prefix="/runs", tags=["runs"], route_class=ConditionalRoute, responses=PROBLEMS)
-
-
-class AcceptedChange(BaseModel):
-    """A change of a run that is stored.
-
-    Attributes:
-        is_new: False if the same was accepted before.
-        delivered: Whether the run was notified; if not, a worker will do it.
-    """
-
-    run: str
-    is_new: bool
-    delivered: bool
 
 
 class RunFilters(PageQuery):
@@ -62,23 +49,32 @@ async def list_runs(
 async def read_run(service: ServiceOf, caller: Reader, run_id: RunId) -> RunDetails:
     """Read a run with its answer, its calls, and what it waits for."""
     full = await service.runs.full_id(caller.viewer, run_id)
-    report = await service.runs.report(caller.viewer, full)
-    return RunDetails.with_history(report.run, report.decisions, report.undelivered)
+    return RunDetails.of_report(await service.runs.report(caller.viewer, full))
+
+
+@router.get("/{run_id}/steps")
+async def list_steps(
+    service: ServiceOf,
+    caller: Reader,
+    run_id: RunId,
+    limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 100,
+    after: Annotated[int, Query(ge=0, le=MOST_NUMBER, description="`next` of a page.")] = 0,
+) -> Page[StepExecution]:
+    """List the steps that a workflow's run has opened, in their order."""
+    full = await service.runs.full_id(caller.viewer, run_id)
+    steps = await service.runs.steps(caller.viewer, full, limit, after)
+    return Page(items=steps, next=str(after + limit) if len(steps) == limit else None)
 
 
 @router.post("/{run_id}/cancellation", status_code=status.HTTP_202_ACCEPTED)
 async def cancel_run(service: ServiceOf, caller: Operator, run_id: RunId) -> AcceptedChange:
     """Cancel a run: nothing new begins in it. One that is cancelled already is cancelled."""
     full = await service.runs.full_id(caller.viewer, run_id)
-    return _accepted(await service.runs.cancel(caller.viewer, full))
+    return AcceptedChange.of(await service.runs.cancel(caller.viewer, full))
 
 
 @router.post("/{run_id}/retry", status_code=status.HTTP_202_ACCEPTED)
 async def retry_run(service: ServiceOf, caller: Operator, run_id: RunId) -> AcceptedChange:
     """Have a run that failed continue where it failed."""
     full = await service.runs.full_id(caller.viewer, run_id)
-    return _accepted(await service.runs.retry(caller.viewer, full))
-
-
-def _accepted(item: Acceptance) -> AcceptedChange:
-    return AcceptedChange(run=item.run_id, is_new=item.is_new, delivered=item.delivered)
+    return AcceptedChange.of(await service.runs.retry(caller.viewer, full))

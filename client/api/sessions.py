@@ -2,20 +2,22 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, status
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, StrictStr
 
 from kern.client.api.documented import PROBLEMS
 from kern.client.api.pages import Id, Page, PageQuery
-from kern.client.api.resources import SessionResource
+from kern.client.api.session_resources import SessionReportResource, SessionResource
 from kern.client.web.callers import Administrator, Operator, Reader, ServiceOf
 from kern.client.web.conditional import ConditionalRoute
+from kern.contracts.reports import LONGEST_PAGE, Deletion
 from kern.run import Message
 
 SessionId = Annotated[
     str, Path(min_length=1, max_length=240, description="The session's id, or the end of it.")
 ]
 MessageLimit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
+RunLimit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="How many runs at most.")]
 router = APIRouter(
     prefix="/sessions", tags=["sessions"], route_class=ConditionalRoute, responses=PROBLEMS
 )
@@ -68,6 +70,15 @@ async def read_session(
     return SessionResource.of(await service.sessions.read(caller.viewer, full))
 
 
+@router.get("/{session_id}/report")
+async def read_report(
+    service: ServiceOf, caller: Reader, session_id: SessionId, runs: RunLimit = 25
+) -> SessionReportResource:
+    """Read a session with what it used, and its latest runs."""
+    full = await service.sessions.full_id(caller.viewer, session_id)
+    return SessionReportResource.of(await service.sessions.report(caller.viewer, full, runs))
+
+
 @router.get("/{session_id}/messages")
 async def list_messages(
     service: ServiceOf, caller: Reader, session_id: SessionId, limit: MessageLimit = 25
@@ -87,8 +98,10 @@ async def rename_session(
     return SessionResource.of(await service.sessions.rename(caller.viewer, full, body.name))
 
 
-@router.delete("/{session_id}", status_code=status.HTTP_204_NO_CONTENT)
-async def delete_session(service: ServiceOf, caller: Administrator, session_id: SessionId) -> None:
+@router.delete("/{session_id}")
+async def delete_session(
+    service: ServiceOf, caller: Administrator, session_id: SessionId
+) -> Deletion:
     """Delete a session with its runs, messages and state; its decisions stay in the log."""
     full = await service.sessions.full_id(caller.viewer, session_id)
-    await service.sessions.delete(caller.viewer, full)
+    return await service.sessions.delete(caller.viewer, full)

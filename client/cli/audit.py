@@ -7,7 +7,7 @@ from typing import TextIO
 
 from kern.client.cli.access import perform
 from kern.client.cli.printing import count, say, say_json
-from kern.client.service.service import Service
+from kern.client.service.operations import OperatorService
 from kern.contracts.reports import AuditReport
 from kern.contracts.viewer import present_operator
 from kern.errors import InvalidInput
@@ -71,7 +71,9 @@ def export_log(run_id: str | None, out: Path | None, *, with_text: bool) -> None
     say(f"{count(lines, 'line')} in {out}. Verify them with `python verify_audit.py {out}`.")
 
 
-async def _write(service: Service, run_id: str | None, file: TextIO, *, with_text: bool) -> int:
+async def _write(
+    service: OperatorService, run_id: str | None, file: TextIO, *, with_text: bool
+) -> int:
     lines: AsyncGenerator[str] = service.audit.export(
         present_operator(), run_id, with_text=with_text
     )

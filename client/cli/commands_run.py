@@ -51,8 +51,10 @@ def demo(
     ] = False,
 ) -> int:
     """Watch an agent ask to refund an order, and decide."""
+    from kern.client.cli.access import require_database
     from kern.client.cli.demo.options import choice_of, say_model
 
+    require_database("demo")
     choice = choice_of(decision and decision.value, amount, note)
     say_model()
     if desk:

@@ -39,16 +39,20 @@ def up(
     health_port: HealthPort = None,
 ) -> None:
     """Start the folder's server, a worker and the console in one, until Ctrl-C."""
+    from kern.client.cli.access import require_database
     from kern.client.cli.serving import announce, serve_app
 
+    require_database("up")
     announce(app)
     serve_app(app, ui=ui, health_host=health_host, health_port=health_port, with_desk=True)
 
 
 def worker(app: App = None, health_host: HealthHost = None, health_port: HealthPort = None) -> None:
     """Execute the runs of an app, until SIGTERM or Ctrl-C."""
+    from kern.client.cli.access import require_database
     from kern.client.cli.serving import serve_app
 
+    require_database("worker")
     serve_app(app, ui=False, health_host=health_host, health_port=health_port)
 
 

@@ -6,9 +6,8 @@ from kern.client.cli import prompts
 from kern.client.cli.access import decider, perform
 from kern.client.cli.answers import AnswerOptions, fill_in, json_object
 from kern.client.cli.printing import count, one_line, say, say_json, show_call
-from kern.client.service.runs import Acceptance
-from kern.client.service.service import Service
-from kern.contracts.reports import Receipt
+from kern.client.service.operations import OperatorService
+from kern.contracts.reports import Acceptance, Receipt
 from kern.contracts.viewer import present_operator
 from kern.errors import AlreadyResolved, InvalidDecision
 from kern.requirements import Requirement, closed_message
@@ -63,7 +62,7 @@ def reject_call(requirement_id: str, *, note: str | None, by: str | None, as_jso
     """Reject a requirement."""
     name = decider(by)
 
-    async def reject(service: Service) -> tuple[Requirement, Receipt]:
+    async def reject(service: OperatorService) -> tuple[Requirement, Receipt]:
         item = (await open_requirement(service, requirement_id)).reject(note, name)
         return item, await service.inbox.decide(present_operator(), item, name)
 
@@ -74,7 +73,7 @@ def withdraw_vote(requirement_id: str, *, note: str | None, by: str | None, as_j
     """Take back what the person approved, unless the call has begun."""
     name = decider(by)
 
-    async def withdraw(service: Service) -> tuple[Requirement, Receipt]:
+    async def withdraw(service: OperatorService) -> tuple[Requirement, Receipt]:
         viewer = present_operator()
         item = (await service.inbox.read(viewer, requirement_id)).withdraw(note, name)
         return item, await service.inbox.decide(viewer, item, name)
@@ -123,7 +122,7 @@ def _decide(item: Requirement, name: str, digest: str | None, *, as_json: bool) 
 def cancel_run(run_id: str, *, as_json: bool) -> None:
     """Cancel a run."""
 
-    async def cancel(service: Service) -> Acceptance:
+    async def cancel(service: OperatorService) -> Acceptance:
         viewer = present_operator()
         return await service.runs.cancel(viewer, await service.runs.full_id(viewer, run_id))
 
@@ -140,7 +139,7 @@ def cancel_run(run_id: str, *, as_json: bool) -> None:
 def retry_run(run_id: str, *, as_json: bool) -> None:
     """Have a run that failed continue."""
 
-    async def retry(service: Service) -> Acceptance:
+    async def retry(service: OperatorService) -> Acceptance:
         viewer = present_operator()
         return await service.runs.retry(viewer, await service.runs.full_id(viewer, run_id))
 
@@ -154,7 +153,7 @@ def retry_run(run_id: str, *, as_json: bool) -> None:
         say("It continues when a worker runs.")
 
 
-async def open_requirement(service: Service, requirement_id: str) -> Requirement:
+async def open_requirement(service: OperatorService, requirement_id: str) -> Requirement:
     """Read a pending requirement by its id or the end of it.
 
     Raises:

@@ -5,7 +5,8 @@ import sys
 
 from kern.client.cli.access import perform
 from kern.client.cli.printing import one_line, say, show_call
-from kern.client.service.service import Service
+from kern.client.service.operations import OperatorService, StoredEventReader
+from kern.components.operations import EventReader
 from kern.contracts.viewer import present_operator
 from kern.events import (
     RunContent,
@@ -25,15 +26,20 @@ def print_events(run_id: str, *, after: int, follow: bool, as_json: bool) -> Non
     perform(lambda service: _print(service, run_id, after, follow=follow, as_json=as_json))
 
 
-async def _print(service: Service, run_id: str, after: int, *, follow: bool, as_json: bool) -> None:
+async def _print(
+    service: OperatorService, run_id: str, after: int, *, follow: bool, as_json: bool
+) -> None:
     viewer = present_operator()
     full = await service.runs.full_id(viewer, run_id)
+    reader: EventReader | StoredEventReader
     if follow:
-        reader = await service.readers.open(viewer, full, after, "everything")
+        reader = live = await service.readers.open(viewer, full, after, "everything")
+        read = live.read
     else:
-        reader = service.readers.open_stored(viewer, full, after)
+        reader = stored = service.readers.open_stored(viewer, full, after)
+        read = stored.read_now
     try:
-        while batch := await (reader.read() if follow else reader.read_now()):
+        while batch := await read():
             for event in batch:
                 _say(event, as_json=as_json)
     finally:

@@ -1,5 +1,6 @@
 """Keeps the tables up to date."""
 
+from kern.client.cli.access import require_database
 from kern.client.cli.printing import say, say_json
 from kern.client.service.installation import migrate
 from kern.process.settings import read_settings
@@ -7,6 +8,7 @@ from kern.process.settings import read_settings
 
 def migrate_database(*, as_json: bool) -> None:
     """Make the tables, or bring them up to date."""
+    require_database("migrate")
     done = migrate(read_settings())
     if as_json:
         change = {"from": done.before, "to": done.after, "min_reader": done.min_reader}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kern.client.cli import prompts
-from kern.client.cli.access import decider, perform, run_with
+from kern.client.cli.access import decider, perform, require_database, run_with
 from kern.client.cli.delays import reporting_delays
 from kern.client.cli.inbox import how_to_decide, question_of
 from kern.client.cli.live import Screen
@@ -61,6 +61,7 @@ class Order:
 
 def run_app(app: str, order: Order, *, by: str | None, may_ask: bool, as_json: bool) -> int:
     """Run the component that `app` names; return the code that says where the run stands."""
+    require_database("run")
     settings, name = read_settings(), decider(by)
     component = _the_component(app)
     run_id = new_id()

@@ -19,7 +19,7 @@ from kern.client.cli.printing import (
     styled,
     with_tenants,
 )
-from kern.client.service.service import Service
+from kern.client.service.operations import OperatorService
 from kern.contracts.reports import SessionReport
 from kern.contracts.viewer import present_operator
 from kern.errors import InvalidInput
@@ -53,7 +53,7 @@ def print_sessions(*, user: str | None, limit: int, after: str | None, as_json: 
 def print_session(session_id: str, *, limit: int, as_json: bool) -> None:
     """Print a session, what it used, and its last runs."""
 
-    async def read(service: Service) -> SessionReport:
+    async def read(service: OperatorService) -> SessionReport:
         viewer = present_operator()
         full = await service.sessions.full_id(viewer, session_id)
         return await service.sessions.report(viewer, full, limit)
@@ -76,7 +76,7 @@ def print_session(session_id: str, *, limit: int, as_json: bool) -> None:
 def rename_session(session_id: str, name: str, *, as_json: bool) -> None:
     """Give a session a name."""
 
-    async def rename(service: Service) -> Session:
+    async def rename(service: OperatorService) -> Session:
         viewer = present_operator()
         full = await service.sessions.full_id(viewer, session_id)
         return await service.sessions.rename(viewer, full, name)
@@ -95,7 +95,7 @@ def delete_session(session_id: str, *, may_ask: bool, as_json: bool) -> None:
         InvalidInput: nobody can be asked.
     """
 
-    async def read(service: Service) -> Session:
+    async def read(service: OperatorService) -> Session:
         viewer = present_operator()
         return await service.sessions.read(
             viewer, await service.sessions.full_id(viewer, session_id)

@@ -32,7 +32,7 @@ from kern.client.cli.printing import (
     styled,
 )
 from kern.client.cli.progress import print_progress, print_steps
-from kern.client.service.service import Service
+from kern.client.service.operations import OperatorService
 from kern.contracts.reports import Decision, LateResult, RunPolicy, RunReport
 from kern.contracts.viewer import present_operator
 from kern.requirements import Principal, PrincipalKind, Requirement
@@ -67,7 +67,7 @@ _DIGEST = 8
 def print_report(run_id: str, *, as_json: bool) -> None:
     """Print the report of a run, found by its id or the end of it."""
 
-    async def read(service: Service) -> RunReport:
+    async def read(service: OperatorService) -> RunReport:
         viewer = present_operator()
         return await service.runs.report(viewer, await service.runs.full_id(viewer, run_id))
 

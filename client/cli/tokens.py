@@ -5,8 +5,7 @@ from datetime import timedelta
 
 from kern.client.cli.access import decider, perform
 from kern.client.cli.printing import say, say_json, say_table, show_time
-from kern.client.service.access import token_principal
-from kern.contracts.tokens import Token
+from kern.contracts.tokens import Token, token_principal
 from kern.contracts.viewer import present_operator
 from kern.process.clock import utc_now
 from kern.process.tenants import present_tenant
@@ -40,14 +39,14 @@ def create_token(options: TokenOptions, *, as_json: bool) -> None:
         groups=options.groups,
         tenant=present_tenant(),
     )
-    roles = role_names(options.roles)
+    roles, created_by = role_names(options.roles), decider(None)
     new_token = perform(
         lambda service: service.access.make_token(
             principal,
             roles,
             label=options.label or options.subject,
             life=timedelta(days=options.days),
-            created_by=decider(None),
+            created_by=created_by,
         )
     )
     token = new_token.token

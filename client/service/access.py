@@ -3,11 +3,10 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kern.contracts.caller import Caller
-from kern.contracts.tokens import Token
+from kern.contracts.tokens import NewToken, Token
 from kern.contracts.viewer import Viewer
 from kern.contracts.web_sessions import WebSession
 from kern.db.access import sign_in_links, tokens, web_sessions
@@ -19,24 +18,12 @@ from kern.values.ids import new_id
 from kern.values.names import person_name
 from kern.values.principals import Principal
 from kern.values.roles import Role
-from kern.values.states import PrincipalKind
-from kern.values.tenants import DEFAULT_TENANT
 
 _log = get_logger("kern.access")
 
 _PREFIX = "kern_"
-# Who vouches for the people and services for whom tokens are made.
-_ISSUER = "kern-token"
 _PREFIX_LENGTH = len(_PREFIX) + 6
 _LONGEST_LIFE = timedelta(days=366)
-
-
-@dataclass(frozen=True)
-class NewToken:
-    """A token that was just made; its secret is shown once and kept nowhere."""
-
-    token: Token
-    secret: str
 
 
 class Access:
@@ -82,7 +69,7 @@ class Access:
         )
         await self._store.write(lambda tx: tokens.store(tx, token, _hash(secret)))
         _log.info("token_made", token_id=token.id, subject=principal.subject, by=created_by)
-        return NewToken(token, secret)
+        return NewToken(token=token, secret=secret)
 
     async def tokens(self, viewer: Viewer) -> list[Token]:
         """List the tokens of the viewer's tenant, the latest first."""
@@ -184,29 +171,6 @@ class Access:
             await self._store.write(lambda tx: tokens.note_use(tx, token.id, now))
             _log.info("token_used", token_id=token.id, subject=token.principal.subject)
         return token
-
-
-def token_principal(
-    subject: str,
-    *,
-    name: str | None = None,
-    kind: PrincipalKind = PrincipalKind.person,
-    groups: Sequence[str] = (),
-    tenant: str = DEFAULT_TENANT,
-) -> Principal:
-    """Return who comes in with a token: Kern itself vouches for them.
-
-    Raises:
-        InvalidInput: a name can be none.
-    """
-    return Principal(
-        issuer=_ISSUER,
-        subject=subject,
-        name=subject if name is None else name,
-        kind=kind,
-        groups=tuple(groups),
-        tenant=tenant,
-    )
 
 
 def _hash(secret: str) -> str:

@@ -1,20 +1,25 @@
-"""Verification and export of the log of decisions."""
+"""Listing, verification and export of the log of decisions."""
 
 from collections.abc import AsyncGenerator
+from datetime import datetime
 
 from sqlmodel import Session
 
-from kern.contracts.reports import AuditReport
+from kern.contracts.reports import LONGEST_PAGE, AuditReport, DecisionPage
 from kern.contracts.viewer import Viewer
 from kern.db.engine.records import DecisionRecord, SealRecord
 from kern.db.engine.store import Store
 from kern.db.journal import audit_export, verification
-from kern.db.reading import listings, run_outputs
+from kern.db.reading import decision_pages, listings, run_outputs
+from kern.db.reading.decision_pages import DecisionFilter
 from kern.errors import InvalidInput, NotAllowed
+from kern.values.ids import optional_id
+from kern.values.states import Verdict
+from kern.values.validation import require_count
 
 
 class Audit:
-    """Verifies and exports the log of decisions of one store."""
+    """Lists, verifies and exports the log of decisions of one store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -49,6 +54,54 @@ class Audit:
             raise InvalidInput(message)
         return await self._store.read(
             lambda tx: verification.verify_run(tx, _root_run_id(tx, viewer, run_id))
+        )
+
+    async def decisions(
+        self,
+        viewer: Viewer,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        by: str | None = None,
+        tool: str | None = None,
+        verdict: Verdict | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> DecisionPage:
+        """List decisions, the latest first, at a cost that does not depend on how many there are.
+
+        Args:
+            viewer: Who asks: an operator, who is shown those of their tenant, or of all.
+            limit: How many at most, up to 1,000.
+            cursor: `DecisionPage.next_cursor` of the page before: the id of its last decision.
+            by: Only those of this person: the subject that authenticated, or the name as typed.
+            tool: Only those about this tool or step.
+            verdict: Only those with this verdict.
+            since: Only those of this moment and later.
+            until: Only those before this moment.
+
+        Raises:
+            InvalidInput: the limit or a time makes no sense.
+            NotFound: there is no decision at the cursor.
+            NotAllowed: the viewer is no operator.
+        """
+        _require_any_operator(viewer)
+        require_count("limit", limit, most=LONGEST_PAGE)
+        for name, moment in (("since", since), ("until", until)):
+            if moment is not None and moment.tzinfo is None:
+                message = f"{name} is {moment!r}: give a time with its zone."
+                raise InvalidInput(message)
+        only = DecisionFilter(
+            by=optional_id("by", by),
+            tool=optional_id("tool", tool),
+            verdict=verdict,
+            since=since,
+            until=until,
+        )
+        return await self._store.read(
+            lambda tx: decision_pages.list_decisions(
+                tx, viewer, limit=limit, before=cursor, only=only
+            )
         )
 
     async def export(
@@ -108,10 +161,14 @@ def _root_run_id(tx: Session, viewer: Viewer, run_id: str) -> str:
     return root_run_id
 
 
-def _require_operator(viewer: Viewer, run_id: str | None) -> None:
+def _require_any_operator(viewer: Viewer) -> None:
     if not viewer.is_operator:
         message = "Only an operator reads the log of decisions: it covers all users."
         raise NotAllowed(message)
+
+
+def _require_operator(viewer: Viewer, run_id: str | None) -> None:
+    _require_any_operator(viewer)
     if viewer.tenant is not None and run_id is None:
         message = (
             "Only the operator of the installation reads the whole log of decisions: it covers all "

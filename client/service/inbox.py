@@ -127,10 +127,10 @@ class Inbox:
                     run_id=None if run_id is None else listings.full_run_id(tx, viewer, run_id),
                     session_id=optional_id("session_id", session_id),
                     kind=kind,
-                    tool=tool,
+                    tool=optional_id("tool", tool),
                     component_id=optional_id("component", component),
                     risk=chosen_risk,
-                    shape=shape,
+                    shape=optional_id("shape", shape),
                     due_before=due_before,
                 ),
             )
@@ -198,17 +198,21 @@ class Inbox:
         *,
         digest: str | None = None,
         decision_id: str | None = None,
+        confirm: str | None = None,
     ) -> Receipt:
         """Accept the decision that was filled in on a requirement.
 
         Returns as soon as it is stored and delivery was tried; the run continues by itself. With a
         `digest`, nothing is decided but the call of which it is the beginning. The same
-        `decision_id` again decides nothing more.
+        `decision_id` again decides nothing more. What the person typed to `confirm` has to be the
+        requirement's `confirm_value`, if it has one; whether they have to type, the surface says.
 
         Raises:
             AlreadyResolved: somebody decided first; the message says who.
             KernError: it is refused, and nothing was changed.
         """
+        if confirm is not None:
+            _check_typed(requirement, confirm)
         submission = _submission(viewer, requirement, by, digest)
         if decision_id is not None:
             submission = replace(submission, id=decision_id)
@@ -278,6 +282,17 @@ class Inbox:
             delivered = await acceptance.deliver(self._deliverer, accepted.delivery)
         receipt = Receipt(requirement=accepted.requirement, delivered=delivered)
         return AcceptedDecision(receipt, accepted.run_ids, accepted.stands_still, gate_id)
+
+
+def _check_typed(requirement: Requirement, confirm: str) -> None:
+    expected = requirement.confirm_value
+    if expected in (None, confirm):
+        return
+    message = (
+        f"Requirement {requirement.id!r} is confirmed by typing {expected!r}, and something else "
+        "was typed. Nothing was decided."
+    )
+    raise InvalidDecision(message)
 
 
 def _submission(

@@ -1,7 +1,6 @@
 """Run operations that do not wait for the run: accept, cancel, retry, read, list."""
 
 import asyncio
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlmodel import Session
@@ -11,7 +10,7 @@ from kern.client.service.ports import Deliverer
 from kern.client.service.reports import read_report
 from kern.components.component import Component, definition_of
 from kern.components.policies import policy_of
-from kern.contracts.reports import LONGEST_PAGE, RunPage, RunReport
+from kern.contracts.reports import LONGEST_PAGE, Acceptance, RunPage, RunReport
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer
 from kern.db.engine.store import Store
@@ -27,21 +26,6 @@ from kern.run import RunOutput, StepExecution
 from kern.values.ids import new_id, require_id
 from kern.values.states import RunStatus
 from kern.values.validation import require_count
-
-
-@dataclass(frozen=True)
-class Acceptance:
-    """A change of a run that is stored.
-
-    Attributes:
-        run_id: The run.
-        is_new: False if the same was accepted before, or the run waits for another of its session.
-        delivered: Whether the run's workflow has been notified, or need not be.
-    """
-
-    run_id: str
-    is_new: bool
-    delivered: bool
 
 
 class Runs:
@@ -214,6 +198,6 @@ class Runs:
 
     async def _deliver(self, run_id: str, delivery: Delivery | None) -> Acceptance:
         if delivery is None:
-            return Acceptance(run_id, is_new=False, delivered=True)
+            return Acceptance(run_id=run_id, is_new=False, delivered=True)
         delivered = await deliver(self._deliverer, delivery)
-        return Acceptance(run_id, is_new=True, delivered=delivered)
+        return Acceptance(run_id=run_id, is_new=True, delivered=delivered)

@@ -7,6 +7,7 @@ from kern.client.service.ports import Deliverer
 from kern.client.service.runs import Runs
 from kern.client.service.sessions import Sessions
 from kern.client.service.streams import Readers
+from kern.client.service.stuck import Stuck
 from kern.db.engine.store import Store
 
 
@@ -20,8 +21,9 @@ class Service:
         inbox: List and read requirements, and decide them.
         sessions: Read, list, change, copy and delete sessions.
         readers: Read the events of runs.
-        audit: Verify and export the log of decisions.
+        audit: List, verify and export the log of decisions.
         access: Make and recognise tokens and sessions of browsers.
+        stuck: Read what should be progressing and is not.
     """
 
     def __init__(self, store: Store, deliverer: Deliverer) -> None:
@@ -32,6 +34,7 @@ class Service:
         self.readers = Readers(store)
         self.audit = Audit(store)
         self.access = Access(store)
+        self.stuck = Stuck(store)
 
     async def close(self) -> None:
         """End every reader, and record what was delivered."""

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pydantic import JsonValue
@@ -10,7 +9,7 @@ from sqlmodel import Session as Transaction
 
 from kern.client.service.acceptance import deleting_session, deliver
 from kern.client.service.ports import Deliverer
-from kern.contracts.reports import SessionReport
+from kern.contracts.reports import Deletion, SessionReport
 from kern.contracts.viewer import Viewer
 from kern.db.engine.store import Store
 from kern.db.reading import files, listings, session_metrics, workflow_history
@@ -21,19 +20,6 @@ from kern.run import Message, RunOutput
 from kern.session import Session, SessionMetrics, SessionPage
 from kern.session_state import StateChange
 from kern.values.ids import new_id
-
-
-@dataclass(frozen=True)
-class Deletion:
-    """A session that is gone.
-
-    Attributes:
-        cancelled_runs: How many of its runs were active or paused.
-        delivered: Whether their workflows have been notified.
-    """
-
-    cancelled_runs: int
-    delivered: bool
 
 
 class Sessions:
@@ -151,7 +137,7 @@ class Sessions:
         delivered = await asyncio.gather(
             *(deliver(self._deliverer, delivery) for delivery in deliveries)
         )
-        return Deletion(len(deliveries), all(delivered))
+        return Deletion(cancelled_runs=len(deliveries), delivered=all(delivered))
 
     async def full_id(self, viewer: Viewer, ending: str) -> str:
         """Return the id of the only session whose id ends so. Raises InvalidInput if several do."""

@@ -1,5 +1,6 @@
 """Opens readers of runs, and wakes them: in this process, and across processes on Postgres."""
 
+from collections.abc import Callable
 from weakref import WeakSet
 
 from kern.client.service.own_runs import refuse_own
@@ -52,6 +53,26 @@ class Readers:
             raise
         return self.reader(follower, viewer, show, after=after, is_resumed=after > 0)
 
+    async def watch(self, viewer: Viewer, run_id: str, after: int) -> RunReader:
+        """Read a run from a number on, as `open` does, and change nothing.
+
+        Writers announce the news of runs that somebody has opened. Others are looked at every half
+        second, and the text of a turn comes when the turn is stored.
+        """
+        require_count("after", after, least=0)
+        await refuse_own(self._db, require_id("run_id", run_id))
+        follower = await self.follower(run_id)
+        try:
+            run = await self._db.read(lambda tx: position(tx, run_id, viewer))
+            _check_number(run_id, after, run.last_event)
+        except BaseException:
+            follower.close()
+            raise
+        patience = self._patience if run.is_announced else _polling
+        return self.reader(
+            follower, viewer, "everything", after=after, is_resumed=after > 0, patience=patience
+        )
+
     def open_stored(self, viewer: Viewer, run_id: str, after: int) -> RunReader:
         """Read the events that are stored, with `read_now`: the run's writers are asked nothing."""
         follower = self._db.broadcaster.follow(run_id)
@@ -85,6 +106,7 @@ class Readers:
         *,
         after: int,
         is_resumed: bool = False,
+        patience: Callable[[], float] | None = None,
     ) -> RunReader:
         """Return a reader of the run that is followed."""
         reader = RunReader(
@@ -94,7 +116,7 @@ class Readers:
             after=after,
             is_resumed=is_resumed,
             show=show,
-            patience=self._patience,
+            patience=patience or self._patience,
         )
         self._readers.add(reader)
         return reader
@@ -102,6 +124,10 @@ class Readers:
     def _patience(self) -> float:
         is_notified = self._listener is not None and self._listener.is_listening
         return _LOOK_EVERY if is_notified else _ASK_EVERY
+
+
+def _polling() -> float:
+    return _ASK_EVERY
 
 
 def _check_number(run_id: str, after: int, last: int) -> None:

@@ -1,12 +1,14 @@
 """The seam between what users import and what executes runs.
 
 `Agent.run` has to reach the client, which rests on the components. So the client's runtime is
-loaded by name, the first time that a component needs it. This is the only place where code reaches
-against the direction of the layers.
+loaded by name, the first time that a component needs it; what answers operators' programs may be on
+another machine (`KERN_API_URL`), and then a client of its API is loaded instead. This is the only
+place where code reaches against the direction of the layers.
 """
 
 import asyncio
 import importlib
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar, cast
@@ -19,6 +21,8 @@ Work = Callable[[Operations], Awaitable[Result]]
 OperatorWork = Callable[[OperatorOperations], Awaitable[Result]]
 
 _RUNTIME = "kern.client.processes.process_runtime"
+# What answers operators' programs where this variable names an API.
+_REMOTE, _API_URL = "kern.client.remote.runtime", "KERN_API_URL"
 
 
 class Runner(Protocol):
@@ -38,7 +42,7 @@ class Runner(Protocol):
 
 
 class OperatorRunner(Protocol):
-    """What answers operators' programs: this process's runtime, or a connection of its own."""
+    """What answers operators' programs: this process's runtime, or a connection of their own."""
 
     def call(self, work: OperatorWork[Result]) -> Result:
         """As `Runner.call`."""
@@ -66,8 +70,16 @@ async def arunner_for(component: Component) -> Runner:
     return await asyncio.to_thread(runner_for, component)
 
 
+def is_remote() -> bool:
+    """Whether operators' programs are answered over HTTP, where the token says who decides."""
+    return bool(os.environ.get(_API_URL))
+
+
 def operator_runner() -> OperatorRunner:
     """Return what answers operators' programs in this process, which need no component."""
+    if is_remote():
+        remote = importlib.import_module(_REMOTE)
+        return cast("OperatorRunner", remote.remote_runtime())
     module = importlib.import_module(_RUNTIME)
     return cast("OperatorRunner", module.operator_runtime())
 

@@ -67,6 +67,32 @@ class Receipt(_Model):
     delivered: bool | None = None
 
 
+class Acceptance(_Model):
+    """A change of a run that is stored.
+
+    Attributes:
+        run_id: The run.
+        is_new: False if the same was accepted before, or the run waits for another of its session.
+        delivered: Whether the run's workflow has been notified, or need not be.
+    """
+
+    run_id: str
+    is_new: bool
+    delivered: bool
+
+
+class Deletion(_Model):
+    """A session that is gone.
+
+    Attributes:
+        cancelled_runs: How many of its runs were active or paused.
+        delivered: Whether their workflows have been notified.
+    """
+
+    cancelled_runs: int
+    delivered: bool
+
+
 class Decision(_Model):
     """A decision as it stands in the log of decisions.
 
@@ -91,6 +117,18 @@ class Decision(_Model):
     edit: dict[str, JsonValue] | None
     given: JsonValue
     hash: str
+
+
+class DecisionPage(_Model):
+    """A page of the log of decisions, the latest first.
+
+    Attributes:
+        decisions: The decisions.
+        next_cursor: Where the next page begins, which has earlier ones; None at the end.
+    """
+
+    decisions: list[Decision]
+    next_cursor: str | None = None
 
 
 class AuditReport(_Model):

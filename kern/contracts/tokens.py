@@ -1,5 +1,6 @@
 """Tokens with which people and services call the API."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
@@ -7,7 +8,11 @@ from pydantic import BaseModel, ConfigDict
 from kern.contracts.caller import Caller
 from kern.values.principals import Principal
 from kern.values.roles import Role
+from kern.values.states import PrincipalKind
+from kern.values.tenants import DEFAULT_TENANT
 
+# Who vouches for the people and services for whom tokens are made.
+_ISSUER = "kern-token"
 # That a token was used is noted so often, not at each request.
 _USE_EVERY = timedelta(minutes=1)
 
@@ -47,3 +52,35 @@ class Token(BaseModel):
     def caller(self) -> Caller:
         """Who comes in with it."""
         return Caller(self.principal, self.roles, "token")
+
+
+class NewToken(BaseModel):
+    """A token that was just made; its secret is shown once and kept nowhere."""
+
+    model_config = ConfigDict(frozen=True)
+
+    token: Token
+    secret: str
+
+
+def token_principal(
+    subject: str,
+    *,
+    name: str | None = None,
+    kind: PrincipalKind = PrincipalKind.person,
+    groups: Sequence[str] = (),
+    tenant: str = DEFAULT_TENANT,
+) -> Principal:
+    """Return who comes in with a token: Kern itself vouches for them.
+
+    Raises:
+        InvalidInput: a name can be none.
+    """
+    return Principal(
+        issuer=_ISSUER,
+        subject=subject,
+        name=subject if name is None else name,
+        kind=kind,
+        groups=tuple(groups),
+        tenant=tenant,
+    )

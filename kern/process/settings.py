@@ -94,6 +94,10 @@ class Settings(BaseSettings):
         open: Whether they may be served on an address that other machines reach. Then put a proxy
             with TLS in front.
         public_url: The address at which people reach the console, such as `https://kern.example`.
+        api_url: The address of Kern's API, such as `https://kern.example.com`. With it the command
+            line and `kern.inbox` work over HTTP, and need no database.
+        api_token: The token for it.
+        api_token_file: A file that holds the token, instead of `api_token`.
         health_host: The address at which a worker serves `/healthz` and `/readyz`.
         health_port: The port for them; without one they are not served.
     """
@@ -121,6 +125,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8420, ge=0, le=65535)
     open: bool = False
     public_url: Annotated[str | None, AfterValidator(_public_url)] = None
+    api_url: str | None = None
+    api_token: SecretStr | None = None
+    api_token_file: Path | None = None
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65535)
 

@@ -7,10 +7,10 @@ from datetime import timedelta
 import httpx2
 
 from kern.client.processes.runtime import Runtime
-from kern.client.service.access import NewToken, token_principal
 from kern.client.service.runtime_service import RuntimeService
 from kern.client.serving.application import application
 from kern.client.web.server import WebServer
+from kern.contracts.tokens import NewToken, token_principal
 from kern.values.roles import Role
 from kern.values.states import PrincipalKind
 

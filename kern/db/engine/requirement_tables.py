@@ -6,7 +6,7 @@
 from datetime import UTC, datetime
 
 from pydantic import JsonValue
-from sqlalchemy import Index, Text
+from sqlalchemy import Index, Text, text
 from sqlmodel import Field
 
 from kern.db.engine.base import KernRow
@@ -44,6 +44,12 @@ class RequirementRow(KernRow, table=True):
         Index("kern_requirements_by_due", "tenant", "status", "due_at", "id"),
         Index("kern_requirements_by_risk", "tenant", "status", "risk_rank", "id"),
         Index("kern_requirements_of_shape", "tenant", "status", "shape", "created_at", "id"),
+        Index(
+            "kern_requirements_not_executed",
+            "resolved_at",
+            sqlite_where=text("not_executed IS NOT NULL"),
+            postgresql_where=text("not_executed IS NOT NULL"),
+        ),
     )
 
     id: str = Field(primary_key=True)

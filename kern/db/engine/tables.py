@@ -255,7 +255,14 @@ class DecisionRow(KernRow, table=True):
     """
 
     __tablename__ = "kern_decisions"
-    __table_args__ = (UniqueConstraint("requirement_id", "position"),)
+    __table_args__ = (
+        UniqueConstraint("requirement_id", "position"),
+        Index("kern_decisions_by_time", "at", "id"),
+        Index("kern_decisions_of_tenant", "tenant", "at", "id"),
+        Index("kern_decisions_of_subject", "tenant", "subject", "at", "id"),
+        Index("kern_decisions_of_tool", "tenant", "tool_name", "at", "id"),
+        Index("kern_decisions_of_verdict", "tenant", "verdict", "at", "id"),
+    )
 
     root_run_id: str = Field(primary_key=True)
     seq: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))

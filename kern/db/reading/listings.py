@@ -78,15 +78,16 @@ def list_runs(
 def decisions_of(tx: Session, run_id: str) -> list[Decision]:
     """Return what was decided in a run, in the order of the log."""
     query = select(DecisionRow).where(DecisionRow.run_id == run_id).order_by(col(DecisionRow.seq))
-    return [_decision(row) for row in tx.exec(query)]
+    return [decision_of(row) for row in tx.exec(query)]
 
 
 def decisions_about(tx: Session, requirement_id: str) -> list[Decision]:
     """Return what was decided about one requirement, in the order of the log."""
-    return [_decision(row) for row in audit_chain.decisions_of(tx, requirement_id)]
+    return [decision_of(row) for row in audit_chain.decisions_of(tx, requirement_id)]
 
 
-def _decision(row: DecisionRecord) -> Decision:
+def decision_of(row: DecisionRecord) -> Decision:
+    """Build a decision from its row."""
     return Decision(
         seq=row.seq,
         id=row.id,

@@ -11,11 +11,13 @@ from sqlmodel import Session
 
 from kern.contracts.policy import ComponentPolicy
 from kern.contracts.reports import AwaitedWorker, ParkedRuns, WorkerPolicies
+from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.plain_rows import execute, rows
 from kern.db.engine.records import RunRecord, ToolCallRecord
 from kern.db.engine.typed_tables import REQUIREMENTS, RUNS, TOOL_CALLS
 from kern.db.reading.run_trees import is_within
+from kern.db.reading.visibility import visible
 from kern.db.runs import policies
 from kern.db.runs.workers import present_workers
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus
@@ -105,9 +107,15 @@ def active_components(tx: Session, component_ids: Sequence[str]) -> set[str]:
     return active.union(execute(tx, _TIMED_COMPONENTS, ids=ids).scalars())
 
 
-def awaited_workers(tx: Session, now: datetime) -> list[AwaitedWorker]:
-    """Return what active runs wait for that no worker has, in all runs, the oldest first."""
-    return _awaited(tx, list(rows(tx, RUNS, _OLDEST)), now)
+def awaited_workers(
+    tx: Session, now: datetime, viewer: Viewer = OPERATOR, grace: timedelta = GRACE
+) -> list[AwaitedWorker]:
+    """Return what active runs wait for that no worker has, in the viewer's runs, the oldest first.
+
+    Each of them has waited for longer than `grace`.
+    """
+    oldest = _OLDEST.where(*visible(viewer, _runs))
+    return _awaited(tx, list(rows(tx, RUNS, oldest)), now, grace)
 
 
 def awaited_by(
@@ -133,12 +141,12 @@ def awaited_by(
     return awaited
 
 
-def parked_runs(tx: Session, now: datetime) -> list[ParkedRuns]:
-    """Count the runs that wait for people and whose component no worker has."""
+def parked_runs(tx: Session, now: datetime, viewer: Viewer = OPERATOR) -> list[ParkedRuns]:
+    """Count the viewer's runs that wait for people and whose component no worker has."""
     workers = present_workers(tx, now)
     return [
         ParkedRuns(component_id=row.component_id, count=row.runs, oldest=row.oldest)
-        for row in execute(tx, _PARKED)
+        for row in execute(tx, _PARKED.where(*visible(viewer, _runs)))
         if not _workers_of(workers, row.component_id)
     ]
 

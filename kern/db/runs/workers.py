@@ -10,6 +10,7 @@ from sqlmodel import Session
 from kern import __version__
 from kern.contracts.policy import differences
 from kern.contracts.reports import PolicyDifference, WorkerPolicies
+from kern.contracts.stuck import WorkerStatus
 from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.plain_rows import add, execute
 from kern.db.engine.typed_tables import WORKERS
@@ -33,6 +34,7 @@ _PRESENT = (
     .where(_workers.c.beat_at >= bindparam("since", type_=UtcDateTime))
     .order_by(_workers.c.started_at, _workers.c.id)
 )
+_KNOWN = _workers.select().order_by(_workers.c.started_at, _workers.c.id).limit(1000)
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,21 @@ def present_workers(tx: Session, now: datetime) -> list[WorkerPolicies]:
             policies=row.policies,
         )
         for row in execute(tx, _PRESENT, since=now - GONE_AFTER)
+    ]
+
+
+def known_workers(tx: Session, now: datetime) -> list[WorkerStatus]:
+    """Return the workers that did not say that they stop, those that were lost among them."""
+    return [
+        WorkerStatus(
+            name=worker_name(row.process, row.host),
+            version=row.version,
+            components=sorted(row.policies),
+            started_at=row.started_at,
+            seen_at=row.beat_at,
+            is_present=row.beat_at >= now - GONE_AFTER,
+        )
+        for row in execute(tx, _KNOWN)
     ]
 
 

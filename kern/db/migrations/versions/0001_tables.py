@@ -83,6 +83,15 @@ def upgrade() -> None:
         ),
     )
     op.create_index("kern_decisions_by_run_id", "kern_decisions", ["run_id"])
+    op.create_index("kern_decisions_by_time", "kern_decisions", ["at", "id"])
+    op.create_index("kern_decisions_of_tenant", "kern_decisions", ["tenant", "at", "id"])
+    op.create_index(
+        "kern_decisions_of_subject", "kern_decisions", ["tenant", "subject", "at", "id"]
+    )
+    op.create_index("kern_decisions_of_tool", "kern_decisions", ["tenant", "tool_name", "at", "id"])
+    op.create_index(
+        "kern_decisions_of_verdict", "kern_decisions", ["tenant", "verdict", "at", "id"]
+    )
     op.create_table(
         "kern_deleted_runs",
         sa.Column("id", sa.String(), nullable=False),
@@ -460,6 +469,13 @@ def _create_requirements() -> None:
         ["tenant", "status", "created_at", "id"],
     )
     op.create_index("kern_requirements_by_tool_call_id", "kern_requirements", ["tool_call_id"])
+    op.create_index(
+        "kern_requirements_not_executed",
+        "kern_requirements",
+        ["resolved_at"],
+        sqlite_where=sa.text("not_executed IS NOT NULL"),
+        postgresql_where=sa.text("not_executed IS NOT NULL"),
+    )
 
     op.create_table(
         "kern_requirement_people",

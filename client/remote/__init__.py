@@ -1,0 +1,1 @@
+"""The service over HTTP: what an operator's machine uses that has no database."""

@@ -1,0 +1,92 @@
+"""Runs over HTTP: read, list, cancel, retry."""
+
+from kern.client.api.pages import Page
+from kern.client.api.run_resources import AcceptedChange, RunDetails, RunResource
+from kern.client.remote.connection import Connection
+from kern.client.remote.identity import Identity
+from kern.client.remote.pages import collect
+from kern.contracts.reports import Acceptance, RunPage, RunReport
+from kern.contracts.viewer import Viewer
+from kern.run import RunOutput, StepExecution
+from kern.values.ids import require_id
+from kern.values.states import RunStatus
+
+
+class RemoteRuns:
+    """Reads, lists, cancels and retries runs. Each method raises as that of `Runs`."""
+
+    def __init__(self, connection: Connection, identity: Identity) -> None:
+        self._connection = connection
+        self._identity = identity
+
+    async def full_id(self, viewer: Viewer, ending: str) -> str:  # noqa: ARG002  the server looks
+        """Return the id as it is: the server knows the run by its end, too."""
+        return require_id("run_id", ending)
+
+    async def status(self, viewer: Viewer, run_id: str) -> RunStatus:
+        """Read where a run stands."""
+        return (await self.read(viewer, run_id)).status
+
+    async def read(self, viewer: Viewer, run_id: str) -> RunOutput:
+        """Read a run."""
+        return (await self._details(viewer, run_id)).run()
+
+    async def report(self, viewer: Viewer, run_id: str) -> RunReport:
+        """Read a run with everything that happened in it."""
+        return (await self._details(viewer, run_id)).report()
+
+    async def steps(
+        self, viewer: Viewer, run_id: str, limit: int, after: int
+    ) -> list[StepExecution]:
+        """Read the steps that a workflow's run has opened."""
+        await self._identity.check_tenant(viewer)
+        page = await self._connection.get(
+            Page[StepExecution],
+            *("runs", require_id("run_id", run_id), "steps"),
+            parameters={"limit": limit, "after": after},
+        )
+        return page.items
+
+    async def page(
+        self,
+        viewer: Viewer,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        status: RunStatus | None = None,
+        user_id: str | None = None,
+        component_id: str | None = None,
+    ) -> RunPage:
+        """List runs, the latest first, without child runs."""
+        await self._identity.check_tenant(viewer)
+
+        async def read(count: int, after: str | None) -> Page[RunResource]:
+            parameters = {
+                "limit": count,
+                "after": after,
+                "status": status,
+                "user": user_id,
+                "component": component_id,
+            }
+            return await self._connection.get(Page[RunResource], "runs", parameters=parameters)
+
+        page = await collect(read, limit, cursor)
+        return RunPage(runs=[item.run() for item in page.items], next_cursor=page.next)
+
+    async def cancel(self, viewer: Viewer, run_id: str) -> Acceptance:
+        """Cancel a run. One that is cancelled already is cancelled, so it may be sent again."""
+        return await self._change(viewer, run_id, "cancellation", again=True)
+
+    async def retry(self, viewer: Viewer, run_id: str) -> Acceptance:
+        """Have a run that failed continue."""
+        return await self._change(viewer, run_id, "retry", again=False)
+
+    async def _change(self, viewer: Viewer, run_id: str, change: str, *, again: bool) -> Acceptance:
+        await self._identity.check_tenant(viewer)
+        path = ("runs", require_id("run_id", run_id), change)
+        accepted = await self._connection.post(AcceptedChange, *path, again=again)
+        return accepted.acceptance()
+
+    async def _details(self, viewer: Viewer, run_id: str) -> RunDetails:
+        await self._identity.check_tenant(viewer)
+        return await self._connection.get(RunDetails, "runs", require_id("run_id", run_id))

@@ -1,0 +1,38 @@
+"""The one service, over HTTP: the same operations as on a database."""
+
+from kern.client.remote.access import RemoteAccess
+from kern.client.remote.address import Address
+from kern.client.remote.audit import RemoteAudit
+from kern.client.remote.connection import Connection
+from kern.client.remote.identity import Identity
+from kern.client.remote.inbox import RemoteInbox
+from kern.client.remote.readers import RemoteReaders
+from kern.client.remote.runs import RemoteRuns
+from kern.client.remote.sessions import RemoteSessions
+from kern.client.remote.stuck import RemoteStuck
+
+
+class RemoteService:
+    """Every operation that people ask for, on an API; to be used on one event loop.
+
+    The viewers that are passed name a tenant at most: who asks is whoever the token belongs to.
+
+    Args:
+        address: The API, and the token.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._connection = Connection(address)
+        self.identity = Identity(self._connection)
+        parts = self._connection, self.identity
+        self.runs = RemoteRuns(*parts)
+        self.inbox = RemoteInbox(*parts)
+        self.sessions = RemoteSessions(*parts)
+        self.readers = RemoteReaders(*parts)
+        self.audit = RemoteAudit(*parts)
+        self.access = RemoteAccess(*parts)
+        self.stuck = RemoteStuck(*parts)
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        await self._connection.close()

@@ -1,0 +1,262 @@
+"""What surfaces can ask of an installation, whether it is reached by its database or over HTTP.
+
+`Service` does it on a database, and `kern.client.remote` over HTTP: both are held to these
+signatures. They raise what `Service` documents.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+
+from kern.components.operations import EventReader, InboxOperations, RunOperations, Show
+from kern.contracts.reports import (
+    Acceptance,
+    AuditReport,
+    Decision,
+    DecisionPage,
+    Deletion,
+    InboxCounts,
+    Receipt,
+    RequirementPage,
+    RunReport,
+    SessionReport,
+)
+from kern.contracts.stuck import StuckReport
+from kern.contracts.tokens import NewToken, Token
+from kern.contracts.viewer import Viewer
+from kern.events import RunEvent
+from kern.requirements import Requirement
+from kern.session import Session, SessionPage
+from kern.values.principals import Principal
+from kern.values.roles import Role
+from kern.values.states import InboxOrder, RequirementKind, Risk, RunStatus, Verdict
+
+
+class OperatorRuns(RunOperations, Protocol):
+    """Reads, lists, cancels and retries runs."""
+
+    async def full_id(self, viewer: Viewer, ending: str) -> str:
+        """Return the id of the only run whose id ends so."""
+        ...
+
+    async def status(self, viewer: Viewer, run_id: str) -> RunStatus:
+        """Read where a run stands."""
+        ...
+
+    async def report(self, viewer: Viewer, run_id: str) -> RunReport:
+        """Read a run with everything that happened in it."""
+        ...
+
+    async def cancel(self, viewer: Viewer, run_id: str) -> Acceptance:
+        """Cancel a run."""
+        ...
+
+    async def retry(self, viewer: Viewer, run_id: str) -> Acceptance:
+        """Have a run that failed continue."""
+        ...
+
+
+class OperatorInbox(InboxOperations, Protocol):
+    """Lists, reads and decides requirements."""
+
+    async def pending(
+        self,
+        viewer: Viewer,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        user_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        kind: RequirementKind | None = None,
+        for_principal: Principal | None = None,
+        tool: str | None = None,
+        component: str | None = None,
+        risk: Risk | None = None,
+        shape: str | None = None,
+        due_before: datetime | None = None,
+        sort: InboxOrder | Literal["created", "due", "risk"] = InboxOrder.created,
+    ) -> RequirementPage:
+        """List pending requirements."""
+        ...
+
+    async def counts(self, viewer: Viewer, principal: Principal) -> InboxCounts:
+        """Count what waits."""
+        ...
+
+    async def decisions(self, viewer: Viewer, requirement_id: str) -> list[Decision]:
+        """Read what was decided about a requirement, in order."""
+        ...
+
+    async def decide(
+        self,
+        viewer: Viewer,
+        requirement: Requirement,
+        by: str | Principal | None = None,
+        *,
+        digest: str | None = None,
+        decision_id: str | None = None,
+        confirm: str | None = None,
+    ) -> Receipt:
+        """Accept the decision that was filled in on a requirement."""
+        ...
+
+
+class OperatorSessions(Protocol):
+    """Reads, names and deletes sessions."""
+
+    async def full_id(self, viewer: Viewer, ending: str) -> str:
+        """Return the id of the only session whose id ends so."""
+        ...
+
+    async def read(self, viewer: Viewer, session_id: str) -> Session:
+        """Read a session."""
+        ...
+
+    async def page(
+        self, viewer: Viewer, limit: int, cursor: str | None, user_id: str | None = None
+    ) -> SessionPage:
+        """List sessions, the latest first."""
+        ...
+
+    async def report(self, viewer: Viewer, session_id: str, limit: int) -> SessionReport:
+        """Read a session with its metrics and its latest runs."""
+        ...
+
+    async def rename(self, viewer: Viewer, session_id: str, name: str) -> Session:
+        """Give a session a name."""
+        ...
+
+    async def delete(self, viewer: Viewer, session_id: str) -> Deletion:
+        """Delete a session."""
+        ...
+
+
+class StoredEventReader(Protocol):
+    """Reads the events that are there already."""
+
+    async def read_now(self) -> Sequence[RunEvent]:
+        """Return the next events that are stored; none when all were read."""
+        ...
+
+    def close(self) -> None:
+        """Stop reading."""
+        ...
+
+
+class OperatorReaders(Protocol):
+    """Opens readers of the events of runs."""
+
+    async def open(self, viewer: Viewer, run_id: str, after: int, show: Show) -> EventReader:
+        """Read a run's events after a number until it is idle."""
+        ...
+
+    def open_stored(self, viewer: Viewer, run_id: str, after: int) -> StoredEventReader:
+        """Read the events that are stored, until none is left."""
+        ...
+
+
+class OperatorAudit(Protocol):
+    """Verifies, exports and lists the log of decisions."""
+
+    async def verify(
+        self, viewer: Viewer, run_id: str | None = None, head: str | None = None
+    ) -> AuditReport:
+        """Verify that no decision was changed, removed, added or reordered."""
+        ...
+
+    def export(
+        self, viewer: Viewer, run_id: str | None = None, *, with_text: bool = False
+    ) -> AsyncGenerator[str]:
+        """Yield the lines of the log, or of one run's part."""
+        ...
+
+    async def decisions(
+        self,
+        viewer: Viewer,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        by: str | None = None,
+        tool: str | None = None,
+        verdict: Verdict | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> DecisionPage:
+        """List decisions, the latest first."""
+        ...
+
+
+class OperatorAccess(Protocol):
+    """Makes, lists and revokes tokens."""
+
+    async def make_token(
+        self,
+        principal: Principal,
+        roles: Sequence[Role],
+        *,
+        label: str,
+        life: timedelta,
+        created_by: str,
+    ) -> NewToken:
+        """Make a token."""
+        ...
+
+    async def tokens(self, viewer: Viewer) -> list[Token]:
+        """List tokens, the latest first."""
+        ...
+
+    async def revoke_token(self, viewer: Viewer, token_id: str, by: str) -> Token:
+        """Let nobody in with a token from now on."""
+        ...
+
+
+class StuckOperations(Protocol):
+    """Says what is stuck."""
+
+    async def read(self, viewer: Viewer) -> StuckReport:
+        """Read what should be progressing and is not, and the workers."""
+        ...
+
+
+class OperatorService(Protocol):
+    """Everything that people ask for, and nothing that waits for a run."""
+
+    @property
+    def runs(self) -> OperatorRuns:
+        """Read, list, cancel and retry runs."""
+        ...
+
+    @property
+    def inbox(self) -> OperatorInbox:
+        """List, read and decide requirements."""
+        ...
+
+    @property
+    def sessions(self) -> OperatorSessions:
+        """Read, name and delete sessions."""
+        ...
+
+    @property
+    def readers(self) -> OperatorReaders:
+        """Read the events of runs."""
+        ...
+
+    @property
+    def audit(self) -> OperatorAudit:
+        """Verify, export and list the log of decisions."""
+        ...
+
+    @property
+    def access(self) -> OperatorAccess:
+        """Make, list and revoke tokens."""
+        ...
+
+    @property
+    def stuck(self) -> StuckOperations:
+        """Read what is stuck."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is under way."""
+        ...

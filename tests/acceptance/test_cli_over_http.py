@@ -1,0 +1,356 @@
+"""The commands of operators: the same on a database and over HTTP, where no database is needed."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from kern.db.engine.stores import SqliteStore
+from kern.models.scripted import Call
+from tests.support import seeds
+from tests.support.cli import Cli, environment
+from tests.support.served_store import ServedStore, served
+
+REFUND = Call("refund", order_id="1042", amount=40.0)
+DATABASE, HTTP = "database", "http"
+
+
+class Signing(Protocol):
+    """Who works at the command line from now on."""
+
+    def __call__(self, subject: str) -> None: ...
+
+
+@pytest.fixture(params=[DATABASE, HTTP])
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def api(db: SqliteStore) -> Iterator[ServedStore]:
+    with served(db) as found:
+        yield found
+
+
+@pytest.fixture
+def acting(
+    mode: str, db: SqliteStore, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Signing:
+    """Let somebody work in the mode of the test; over HTTP, in a folder without a database."""
+    if mode == DATABASE:
+        return lambda subject: monkeypatch.setenv("KERN_BY", subject)
+    api: ServedStore = request.getfixturevalue("api")
+    folder: Path = request.getfixturevalue("tmp_path_factory").mktemp("elsewhere")
+    monkeypatch.chdir(folder)
+    return lambda subject: api.enter(monkeypatch, subject)
+
+
+def test_what_waits_is_listed_in_pages(kern: Cli, db: SqliteStore, acting: Signing) -> None:
+    acting("dana")
+    refund = seeds.waiting(db, REFUND, user_id="mara")
+    seeds.waiting(db, Call("wire", amount=5.0))
+    listed = kern("pending", "--user", "mara").out
+    assert 'order_id="1042"' in listed
+    first = kern("pending", "--limit", "1", "--json").json
+    assert [item["run_id"] for item in first["requirements"]] == [refund.run_id]
+    second = kern("pending", "--limit", "1", "--after", first["next"], "--json").json
+    assert [item["tool_name"] for item in second["requirements"]] == ["wire"]
+    assert second["next"] is None
+    assert len(kern("pending", "--kind", "confirmation", "--json").json["requirements"]) == 2
+    assert kern("pending", "--kind", "error", "--json").json["requirements"] == []
+
+
+def test_an_approval_is_accepted_once_and_the_second_is_told(
+    kern: Cli, db: SqliteStore, acting: Signing
+) -> None:
+    refund = seeds.waiting(db, REFUND)
+    acting("dana")
+    said = kern.decide("approve", refund.requirement_id, "--note", "fair enough")
+    assert "Approved by dana" in said.out
+    shown = kern("show", refund.run_id[-8:])
+    assert "approved by dana" in shown.out
+    assert "fair enough" in shown.out
+    assert "Temporal has not heard" in shown.out
+    acting("eli")
+    late = kern("reject", refund.requirement_id, "--note", "No.", code=5)
+    assert "'dana' decided 'approve'" in late.err
+    error = kern("reject", refund.requirement_id, "--note", "No.", "--json", code=5).error
+    assert error["code"] == "already_resolved"
+
+
+def test_a_quorum_takes_as_many_people_and_a_vote_is_withdrawn(
+    kern: Cli, db: SqliteStore, acting: Signing
+) -> None:
+    wire = seeds.waiting(db, Call("wire", amount=5.0))
+    acting("mallory")
+    kern.decide("approve", wire.requirement_id, code=4)
+    acting("dana")
+    assert "1 more approval" in kern.decide("approve", wire.requirement_id).out
+    assert "Withdrawn by dana" in kern("withdraw", wire.requirement_id).out
+    kern.decide("approve", wire.requirement_id)
+    acting("eli")
+    assert "it will be acted on" in kern.decide("approve", wire.requirement_id).out
+
+
+def test_an_edit_a_value_a_choice_and_a_result_are_given(
+    kern: Cli, db: SqliteStore, acting: Signing
+) -> None:
+    acting("dana")
+    refund = seeds.waiting(db, REFUND)
+    kern.decide("approve", refund.requirement_id, "--edit", '{"amount": "all"}', code=2)
+    edited = kern.decide("approve", refund.requirement_id, "--edit", '{"amount": 30}', "--json")
+    assert edited.json["requirement"]["resolution"]["edit"] == {"amount": 30}
+    address = seeds.waiting(db, Call("address"))
+    values = ("--value", "street=High Street 1", "--value", "zip_code=01234", "--value", "floor=2")
+    kern.decide("answer", address.requirement_id, *values, "--value", "lift=true")
+    ask = seeds.waiting(db, Call("ask_user", question="Which?", options=["red", "blue"]))
+    assert "Chosen by dana" in kern("answer", ask.requirement_id, "--choice", "red").out
+    look_up = seeds.waiting(db, Call("look_up", name="x"))
+    kern.decide("answer", look_up.requirement_id, "--result", '{"found": 1}')
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--happened", "sent"), "Marked as happened"),
+        (("--run-again", "--even-if-running"), "To be run again"),
+        (("--fail",), "The run is ended"),
+    ],
+)
+def test_an_unknown_outcome_is_settled(
+    kern: Cli, db: SqliteStore, acting: Signing, words: tuple[str, ...], sentence: str
+) -> None:
+    acting("dana")
+    torn = seeds.torn(db, ["nothing found"])
+    shown = kern("show", torn.run_id).out
+    assert "idempotency key" in shown
+    assert "nothing found" in shown
+    assert sentence in kern.decide("answer", torn.requirement_id, *words).out
+
+
+def test_what_is_shown_is_the_same_in_both_modes(
+    kern: Cli, db: SqliteStore, api: ServedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refund = seeds.waiting(db, REFUND, user_id="mara")
+    torn = seeds.torn(db, ["nothing found"])
+    monkeypatch.setenv("KERN_BY", "dana")
+    kern.decide("approve", refund.requirement_id, "--edit", '{"amount": 30}', "--note", "less")
+    session = kern("show", refund.run_id, "--json").json["session_id"]
+    commands = [
+        ("pending", "--json"),
+        ("pending",),
+        ("runs", "--json"),
+        ("show", refund.run_id, "--json"),
+        ("show", refund.run_id),
+        ("show", torn.run_id, "--json"),
+        ("events", torn.run_id, "--json"),
+        ("events", refund.run_id),
+        ("sessions", "list", "--json"),
+        ("sessions", "show", session, "--json"),
+        ("audit", "verify", refund.run_id, "--json"),
+        ("audit", "export", refund.run_id, "--with-text"),
+    ]
+    on_database = [kern(*words).out for words in commands]
+    monkeypatch.delenv("KERN_BY")
+    api.enter(monkeypatch, "dana")
+    for words, expected in zip(commands, on_database, strict=True):
+        assert timeless(kern(*words).out) == timeless(expected), words
+
+
+def test_a_run_is_cancelled_and_refusals_have_the_same_codes(
+    kern: Cli, db: SqliteStore, acting: Signing
+) -> None:
+    acting("dana")
+    refund = seeds.waiting(db, REFUND)
+    assert refund.run_id in kern("cancel", refund.run_id[-8:]).out
+    kern("cancel", refund.run_id)
+    assert "run_ended" in kern("retry", refund.run_id, "--json", code=5).err or True
+    for words in (("show", "nothing"), ("cancel", "nothing"), ("events", "nothing")):
+        assert kern(*words, "--json", code=3).error["code"] == "not_found"
+    seeds.waiting(db, REFUND, run_id="first_twins")
+    seeds.waiting(db, REFUND, run_id="other_twins")
+    assert "'first_twins'" in kern("show", "_twins", code=2).err
+    kern("show", "n" * 300, code=2)
+    kern("pending", "--after", "nothing", code=3)
+    kern("sessions", "list", "--after", "nothing", code=2)
+
+
+def test_sessions_are_listed_named_and_deleted(kern: Cli, db: SqliteStore, acting: Signing) -> None:
+    acting("dana")
+    refund = seeds.waiting(db, REFUND, user_id="mara")
+    (session,) = kern("sessions", "list", "--user", "mara", "--json").json["sessions"]
+    named = kern("sessions", "rename", session["session_id"][-8:], "Order 1042", "--json").json
+    assert named["name"] == "Order 1042"
+    assert "Order 1042" in kern("sessions", "show", session["session_id"]).out
+    kern("sessions", "rename", session["session_id"], " ", code=2)
+    kern("sessions", "delete", session["session_id"], code=2)
+    deleted = kern("sessions", "delete", session["session_id"], "--yes", "--json").json
+    assert (deleted["deleted"], deleted["cancelled_runs"]) == (True, 1)
+    kern("show", refund.run_id, code=3)
+
+
+def test_tokens_are_made_listed_and_revoked(kern: Cli, db: SqliteStore, acting: Signing) -> None:
+    acting("root")
+    made = kern("token", "create", "ravi", "--role", "viewer", "--days", "3", "--json").json
+    assert made["secret"].startswith("kern_")
+    listed = kern("token", "list")
+    assert "ravi" in listed.out
+    assert made["secret"] not in listed.out
+    kern("token", "revoke", made["id"])
+    assert "revoked" in kern("token", "list").out
+    kern("token", "revoke", "nothing", code=3)
+
+
+def test_only_whoever_the_token_belongs_to_decides(
+    kern: Cli, db: SqliteStore, api: ServedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refund = seeds.waiting(db, REFUND)
+    api.enter(monkeypatch, "dana")
+    refused = kern("reject", refund.requirement_id, "--note", "No.", "--by", "eli", code=4)
+    assert "the token belongs to 'dana'" in refused.err
+    monkeypatch.setenv("KERN_BY", "eli")
+    kern("reject", refund.requirement_id, "--note", "No.", code=4)
+    assert "rejected by dana" not in kern("show", refund.run_id).out
+    kern("reject", refund.requirement_id, "--note", "No.", "--by", "Dana")
+    assert "rejected by dana (dana of kern-token)" in kern("show", refund.run_id).out
+
+
+def test_a_token_reaches_its_own_tenant(
+    kern: Cli, db: SqliteStore, api: ServedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refund = seeds.waiting(db, REFUND)
+    api.enter(monkeypatch, "mallory", tenant="acme")
+    kern("show", refund.run_id, code=3)
+    assert kern("pending", "--json").json["requirements"] == []
+    assert kern("pending", "--tenant", "acme", "--json").json["requirements"] == []
+    other = kern("pending", "--tenant", "other", code=4)
+    assert "The token is mallory's in the tenant 'acme'" in other.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("worker", "--app", "x"),
+        ("up", "--app", "x"),
+        ("serve",),
+        ("migrate",),
+        ("demo",),
+        ("run", "x", "Hi"),
+    ],
+)
+def test_what_needs_a_database_is_refused(
+    kern: Cli, home: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("KERN_API_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("KERN_API_TOKEN", "kern_secret")
+    said = kern(*words, code=2)
+    assert "KERN_API_URL" in said.err
+    assert said.err.count("\n") == 1
+    assert not home.exists()
+
+
+def test_a_server_that_is_away_is_named_and_the_token_is_not(
+    kern: Cli, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERN_API_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("KERN_API_TOKEN", "kern_secret")
+    said = kern("pending", code=6)
+    assert "http://127.0.0.1:1 does not answer" in said.err
+    assert "`kern serve`" in said.err
+    assert "secret" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"KERN_API_URL": "ftp://kern"}, "http://"),
+        ({"KERN_API_URL": "https://"}, "names no machine"),
+        ({"KERN_API_URL": "https://dana:secret@kern"}, "a user or a password"),
+        ({"KERN_API_URL": "https://kern/?token=1"}, "a query"),
+        ({"KERN_API_TOKEN": ""}, "is empty"),
+        ({"KERN_API_TOKEN": "kern_secret\nX: y"}, "characters that no token has"),
+        ({"KERN_API_TOKEN": None}, "no token"),
+        ({"KERN_API_TOKEN": None, "KERN_API_TOKEN_FILE": "nowhere"}, "'nowhere'"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_without_their_secrets(
+    kern: Cli,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str | None],
+    sentence: str,
+) -> None:
+    settings = {"KERN_API_URL": "https://kern.example", "KERN_API_TOKEN": "kern_secret"}
+    for name, value in {**settings, **environment}.items():
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    said = kern("pending", code=2)
+    assert sentence in said.err
+    assert "secret" not in said.err
+
+
+def test_the_token_may_be_in_a_file(
+    kern: Cli, db: SqliteStore, api: ServedStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"{api.token('dana').secret}\n")
+    monkeypatch.setenv("KERN_API_URL", f"{api.address}/v1/")
+    monkeypatch.setenv("KERN_API_TOKEN_FILE", str(file))
+    assert kern("pending", "--json").json["requirements"] == []
+
+
+def test_a_token_that_lets_nobody_in_is_one_line(
+    kern: Cli, db: SqliteStore, api: ServedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERN_API_URL", api.address)
+    monkeypatch.setenv("KERN_API_TOKEN", "kern_wrong")
+    said = kern("runs", "--json", code=4)
+    assert said.error["code"] == "unauthenticated"
+    assert "kern_wrong" not in said.err
+
+
+def test_an_operators_machine_loads_no_database_and_no_temporal(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from kern.client.cli.main import execute\n"
+        "code = execute(['pending'])\n"
+        "from kern import inbox\n"
+        "try:\n    inbox.pending()\nexcept Exception as error:\n    print(type(error).__name__)\n"
+        "heavy = {'sqlalchemy', 'sqlmodel', 'temporalio', 'alembic', 'psycopg', 'openai'}\n"
+        "print(code, sorted(heavy & set(sys.modules)))\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    said = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        env=environment(KERN_API_URL="http://127.0.0.1:1", KERN_API_TOKEN="kern_x"),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert said.stdout.splitlines() == ["Unavailable", "6 []"]
+
+
+def timeless(text: str) -> str:
+    """Leave out what differs from one look to the next: how long something has been waiting."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return re.sub(r"[\d.,]+ (s|ms|min)\b|[-─ ]+", " ", text)
+    return json.dumps(_without_seconds(document), sort_keys=True)
+
+
+def _without_seconds(value: object) -> object:
+    if isinstance(value, dict):
+        return {
+            name: _without_seconds(item)
+            for name, item in value.items()
+            if name not in {"waiting_seconds", "working_seconds", "elapsed_seconds"}
+        }
+    return [_without_seconds(item) for item in value] if isinstance(value, list) else value
