@@ -88,8 +88,6 @@ class AuditView:
     query: str
     since: date | None
     until: date | None
-    export_from: date | None
-    export_to: date | None
     older_url: str | None
     head: str
     problem: Problem | None
@@ -102,8 +100,6 @@ def audit_view(
     count: int | None = None,
     selects: Sequence[Select] = (),
     filters: Mapping[str, str] | None = None,
-    export_from: date | None = None,
-    export_to: date | None = None,
     older_url: str | None = None,
     problem: Problem | None = None,
 ) -> AuditView:
@@ -115,8 +111,6 @@ def audit_view(
         count: How many entries the log has.
         selects: Lists of verdicts and tools to filter by.
         filters: What was searched for: `q`, `from`, `to`; and the saved hash, `head`.
-        export_from: The first day that the export is offered for.
-        export_to: The last one.
         older_url: Where earlier entries are.
         problem: Why something was refused.
     """
@@ -129,8 +123,6 @@ def audit_view(
         query=selected.get("q", ""),
         since=_date(selected.get("from")),
         until=_date(selected.get("to")),
-        export_from=export_from,
-        export_to=export_to,
         older_url=older_url,
         head=selected.get("head", ""),
         problem=problem,

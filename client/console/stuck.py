@@ -4,15 +4,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from kern.client.console.facts import Facts
-from kern.client.console.requirement import requirement_url, title_of
+from kern.client.console.requirement import requirement_url
 from kern.client.console.runs import run_url
-from kern.contracts.reports import AwaitedWorker, Backlog, ParkedRuns
-from kern.requirements import Requirement
+from kern.contracts.stuck import StuckItem, StuckReason, StuckReport, WorkerStatus
+
+_WAITING = "Waiting, not stuck"
+# By the reason: the heading of its card, and what to do.
+_CARDS: dict[StuckReason, tuple[str, str]] = {
+    StuckReason.no_worker: (
+        "No worker",
+        "Start one that has it. Everything accepted is kept until then.",
+    ),
+    StuckReason.not_started: ("Decided, not started", "A worker with a free slot takes it up."),
+    StuckReason.not_executed: (
+        "Decided, not executed",
+        "The agent has heard of it, and may ask again.",
+    ),
+    StuckReason.not_delivered: (
+        "Not delivered",
+        "Workers keep trying; nothing that was accepted is lost.",
+    ),
+    StuckReason.unknown_outcome: ("Unknown outcomes", "Find out whether it happened, and say so."),
+    StuckReason.deadline_passed: (
+        "Deadline passed, not acted on",
+        "A worker acts on it. Look whether one runs.",
+    ),
+    StuckReason.provider_away: (_WAITING, "It is asked again by itself."),
+    StuckReason.queued: (_WAITING, "It begins when the run before it has ended."),
+}
 
 
 @dataclass(frozen=True)
-class StuckItem:
+class StuckRow:
     """One thing that is stuck.
 
     Attributes:
@@ -20,16 +43,14 @@ class StuckItem:
         text: What is known.
         advice: What to do.
         url: Where it is; None for nowhere.
-        command: What to type; None for nothing.
         since: Since when.
     """
 
     title: str
-    text: str = ""
-    advice: str = ""
-    url: str | None = None
-    command: str | None = None
-    since: datetime | None = None
+    text: str
+    advice: str
+    url: str | None
+    since: datetime
 
 
 @dataclass(frozen=True)
@@ -42,7 +63,7 @@ class StuckCard:
     """
 
     title: str
-    items: list[StuckItem]
+    items: list[StuckRow]
     note: str = ""
     continues: bool = False
 
@@ -56,7 +77,6 @@ class WorkerRow:
     release: str
     seen_at: datetime
     is_lost: bool = False
-    slots: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,100 +84,53 @@ class StuckView:
     """What the page of what is stuck shows.
 
     Attributes:
+        count: How many things are stuck.
         checked: How many runs were looked at.
         checked_at: When.
     """
 
     cards: list[StuckCard]
     workers: list[WorkerRow]
+    count: int
     checked: int
     checked_at: datetime
 
-    @property
-    def count(self) -> int:
-        """How many things are stuck; what waits is none of them."""
-        return sum(len(card.items) for card in self.cards if not card.continues)
 
-
-def stuck_view(
-    cards: Sequence[StuckCard],
-    workers: Sequence[WorkerRow],
-    *,
-    checked: int,
-    checked_at: datetime,
-) -> StuckView:
-    """Return what the page shows; cards without items are left out."""
-    return StuckView([card for card in cards if card.items], list(workers), checked, checked_at)
-
-
-def missing_workers(
-    awaited: Sequence[AwaitedWorker], parked: Sequence[ParkedRuns] = ()
-) -> StuckCard:
-    """Return the card of what no living worker has."""
-    items = [
-        StuckItem(
-            f"No running worker has {item.missing}",
-            f"A run of {item.component_id} waits for it.",
-            "Start one. Everything accepted is kept until then.",
-            run_url(item.run_id),
-            f"kern worker --app APP  # with {item.missing}",
-            item.since,
-        )
-        for item in awaited
-    ]
-    items += [
-        StuckItem(
-            f"No running worker serves {item.component_id}",
-            f"{item.count:,} parked runs could not continue.",
-            "Start one before they are decided.",
-            None,
-            None,
-            item.oldest,
-        )
-        for item in parked
-    ]
-    return StuckCard("No worker", items)
-
-
-def undelivered(backlog: Backlog) -> StuckCard:
-    """Return the card of decisions and runs that have not reached Temporal."""
-    count = backlog.undelivered
-    noun = "message has" if count == 1 else "messages have"
-    item = StuckItem(
-        f"{count:,} {noun} not reached Temporal",
-        "A relay keeps trying; nothing that was accepted is lost.",
-        since=backlog.oldest_undelivered,
+def stuck_view(report: StuckReport) -> StuckView:
+    """Return what the page shows: a card for each reason for which something is stuck."""
+    titles = dict.fromkeys(title for title, _ in _CARDS.values())
+    cards = [_card(title, report.items, is_complete=report.is_complete) for title in titles]
+    return StuckView(
+        cards=[card for card in cards if card.items],
+        workers=[_worker(item) for item in report.workers],
+        count=report.count,
+        checked=report.checked,
+        checked_at=report.checked_at,
     )
-    return StuckCard("Not delivered", [item] if count else [])
 
 
-def unknown_outcomes(requirements: Sequence[Requirement]) -> StuckCard:
-    """Return the card of calls of which nobody knows whether they happened."""
-    items = [
-        StuckItem(
-            title_of(item, Facts()),
-            "" if item.attempt is None else item.attempt.sentence,
-            "",
-            requirement_url(item.id),
-            None,
-            item.created_at,
-        )
-        for item in requirements
-    ]
-    return StuckCard("Unknown outcomes", items, "also in the inbox")
+def _card(title: str, items: Sequence[StuckItem], *, is_complete: bool) -> StuckCard:
+    about = [item for item in items if _CARDS[item.reason][0] == title]
+    if title == _WAITING:
+        note = "continues on its own"
+    elif title == _CARDS[StuckReason.unknown_outcome][0]:
+        note = "also in the inbox"
+    else:
+        note = "" if is_complete else "the first of them"
+    return StuckCard(title, [_row(item) for item in about], note, continues=title == _WAITING)
 
 
-def not_executed(requirements: Sequence[Requirement]) -> StuckCard:
-    """Return the card of approved calls that were not executed."""
-    items = [
-        StuckItem(
-            title_of(item, Facts()),
-            item.not_executed or "",
-            "The agent has heard of it, and may ask again.",
-            requirement_url(item.id),
-            None,
-            None if item.resolution is None else item.resolution.at,
-        )
-        for item in requirements
-    ]
-    return StuckCard("Decided, not executed", items)
+def _row(item: StuckItem) -> StuckRow:
+    name = item.tool or item.component_id or "A run"
+    url = None if item.run_id is None else run_url(item.run_id)
+    if item.requirement_id is not None:
+        url = requirement_url(item.requirement_id)
+    more = f" ({item.count:,} alike)" if item.count > 1 else ""
+    advice = _CARDS[item.reason][1]
+    return StuckRow(f"{name}{more}", item.why.rstrip("."), advice, url, item.since)
+
+
+def _worker(item: WorkerStatus) -> WorkerRow:
+    return WorkerRow(
+        item.name, tuple(item.components), item.version, item.seen_at, not item.is_present
+    )

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from kern.client.console.frame import Frame, Person, theme_of
 from kern.client.console.inbox import capped
 from kern.client.desk.cookies import THEME, csrf_token, session_secret
+from kern.client.desk.stuck_counts import StuckCounts
 from kern.client.service.service import Service
 from kern.client.web.callers import ServiceOf
 from kern.contracts.caller import Caller
@@ -31,6 +32,7 @@ class Visitor:
         service: What they ask.
         secret: That of their session.
         is_fragment: Whether htmx asks, for a part of a page.
+        stuck: Counts what is stuck.
     """
 
     service: Service
@@ -39,6 +41,7 @@ class Visitor:
     theme: str | None
     is_fragment: bool
     now: datetime
+    stuck: StuckCounts
 
     @property
     def caller(self) -> Caller:
@@ -69,8 +72,10 @@ class Visitor:
         """Whether they have a right."""
         return right in self.caller.rights
 
-    async def frame(self, *, inbox_count: int | None = None) -> Frame:
-        """Return what every page shows around its content."""
+    async def frame(
+        self, *, inbox_count: int | None = None, stuck_count: int | None = None
+    ) -> Frame:
+        """Return what every page shows around its content; what was counted already is passed."""
         if inbox_count is None:
             counts = await self.service.inbox.counts(self.viewer, self.principal)
             inbox_count = counts.for_me
@@ -88,6 +93,7 @@ class Visitor:
             csrf=self.csrf,
             theme=theme_of(self.theme),
             inbox_count=inbox_count,
+            stuck_count=await self.stuck.of(self.viewer) if stuck_count is None else stuck_count,
             feed_url=None,
             is_local=method == LOCAL_METHOD,
             is_fragment=self.is_fragment,
@@ -112,6 +118,7 @@ async def visitor_of(request: Request, service: ServiceOf) -> Visitor:
         theme=request.cookies.get(THEME),
         is_fragment=is_fragment(request),
         now=utc_now(),
+        stuck=request.app.state.stuck,
     )
 
 

@@ -100,6 +100,7 @@ class Decision(_Model):
         seq: Its position among the decisions about its run, the run at the root and those below.
         by: The name of whoever made it.
         principal: Who that is, as whoever authenticated them says.
+        tool: The tool or step that it is about.
         edit: The arguments that it changed.
         given: The values, choices or result that it carries.
         hash: The hash over its content and the hash of the decision before it.
@@ -109,6 +110,7 @@ class Decision(_Model):
     id: str
     requirement_id: str
     run_id: str
+    tool: str | None = None
     verdict: Verdict
     by: str
     principal: Principal

@@ -11,10 +11,11 @@ from kern.models.scripted import Call
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.tools import Approval, Bounds, RunContext, Tool, tool
+from kern.values.roles import Role
 from kern.values.states import RunStatus
 from tests.support.agents import Ledger, paying, scripted
 from tests.support.api import Api, serving
-from tests.support.desk import Page, Visitor, at_the_desk
+from tests.support.desk import Page, Visitor, at_the_desk, link_to_the_desk
 from tests.support.waiting import wait_until
 
 
@@ -248,3 +249,46 @@ def test_what_is_not_there_is_said_on_a_page(dana: Visitor, path: str) -> None:
     page: Page = dana.get(path)
     assert page.status == 404
     assert "There is nothing at this address" in page.text
+
+
+def test_an_auditor_finds_who_decided_what_and_verifies_the_log(
+    api: Api, dana: Visitor, ledger: Ledger
+) -> None:
+    agent, run, item = asking(paying(ledger), amount=5)
+    dana.send(dana.get(url(item)).form("/decisions"), verdict="approve", note="As agreed.")
+    ended(agent, run)
+    assert dana.get("/desk/audit").status == 403
+    with at_the_desk(api, "ada", Role.auditor) as ada:
+        page = ada.get("/desk/audit")
+        assert "approved pay" in page.text
+        assert "As agreed." in page.text
+        assert url(item) in page.links
+        assert "No such decisions" in ada.get("/desk/audit?q=nobody").text
+        assert "approved pay" in ada.get("/desk/audit?q=dana&verdict=approve").text
+        assert "No such decisions" in ada.get("/desk/audit?to=2000-01-01").text
+        refused = ada.send(page.form("/verify"))
+        assert (refused.status, "all tenants" in refused.text) == (403, True)
+        assert ada.http.get("/desk/audit/export").status_code == 403
+
+
+def test_the_operator_of_the_installation_verifies_and_exports_the_log(
+    runtime: Runtime, api: Api, ledger: Ledger
+) -> None:
+    agent, run, item = asking(paying(ledger), amount=5)
+    with Visitor(api) as mia:
+        mia.get(link_to_the_desk(runtime, api))
+        mia.send(mia.get(url(item)).form("/decisions"), verdict="approve")
+        ended(agent, run)
+        page = mia.get("/desk/audit")
+        assert "Intact: 1 decision" in mia.send(page.form("/verify")).text
+        wrong = mia.send(page.form("/verify"), head="1" * 64)
+        assert "The log does not verify" in wrong.text
+        answer = mia.http.get("/desk/audit/export")
+        assert "attachment" in answer.headers["Content-Disposition"]
+        assert len(answer.text.splitlines()) > 2
+
+
+def test_what_is_stuck_is_listed_and_counted(dana: Visitor) -> None:
+    page = dana.get("/desk/stuck")
+    assert "Nothing is stuck" in page.text
+    assert "online" in page.text

@@ -12,17 +12,15 @@ import pytest
 from kern.client.processes.runtime import Runtime
 from kern.client.service.runtime_service import RuntimeService
 from kern.client.serving.application import application
-from kern.client.serving.links import desk_link
 from kern.client.web.server import WebServer
 from kern.models.scripted import Call
-from kern.process.settings import Settings
 from kern.requirements import Requirement
 from kern.tenants import tenant
 from kern.values.roles import Role
 from kern.values.states import PrincipalKind
 from tests.support.agents import Ledger, paying, scripted
 from tests.support.api import Api, serving
-from tests.support.desk import Page, Visitor, at_the_desk
+from tests.support.desk import Page, Visitor, at_the_desk, link_to_the_desk
 from tests.support.waiting import wait_until
 
 PAGES = ["inbox", "runs", "sessions", "inbox?for=all", "inbox?sort=risk&kind=confirmation"]
@@ -53,13 +51,6 @@ def url(item: Requirement) -> str:
 
 def is_open(dana: Visitor, item: Requirement) -> bool:
     return "Waiting for you" in dana.get(url(item)).text
-
-
-def link(runtime: Runtime, api: Api) -> str:
-    async def make(service: RuntimeService) -> str:
-        return await desk_link(service, Settings(by="mia"), 1)
-
-    return api.address + "/desk/link/" + runtime.call(make).rpartition("/")[2]
 
 
 def test_whoever_has_not_signed_in_is_led_to_where_they_were_going(
@@ -168,7 +159,7 @@ def test_over_tls_the_cookie_is_for_this_host_alone(runtime: Runtime, api: Api) 
 
 
 def test_a_link_signs_in_once(runtime: Runtime, api: Api, item: Requirement) -> None:
-    address = link(runtime, api)
+    address = link_to_the_desk(runtime, api)
     with Visitor(api) as first, Visitor(api) as second:
         page = first.get(address)
         assert page.path == "/desk/inbox"

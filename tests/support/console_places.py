@@ -1,7 +1,6 @@
 """The other pages of the console, made like those of `console_samples`."""
 
 from collections.abc import Callable
-from datetime import date
 
 from kern.client.console import audit, batch, edit, entry, inbox, pages, problems, stuck
 from kern.client.console.facts import Facts
@@ -13,14 +12,13 @@ from kern.client.console.states import State
 from kern.contracts.reports import (
     AuditReport,
     AwaitedWorker,
-    Backlog,
     Decision,
     LateResult,
-    ParkedRuns,
     RunPolicy,
     RunReport,
     SessionReport,
 )
+from kern.contracts.stuck import StuckItem, StuckReason, StuckReport, WorkerStatus
 from kern.requirements import Principal, Verdict
 from kern.run import (
     FileReference,
@@ -183,27 +181,38 @@ def sessions(text: str, *, selected: bool = True) -> str:
 
 def stuck_page(text: str, *, empty: bool = False) -> str:
     """Return the page of what is stuck."""
-    missing = [AwaitedWorker(run_id=RUN_ID, component_id="ops", tool=text, since=ago(22))]
-    refused = requirement(not_executed=f"The tool needs a period. {text}")
-    waiting = stuck.StuckCard(
-        "Waiting, not stuck",
-        [stuck.StuckItem("2 runs wait for the model provider", text, since=ago(6))],
-        "continues on its own",
-        continues=True,
-    )
-    cards = [
-        stuck.missing_workers(missing, [ParkedRuns(component_id="ops", count=3, oldest=ago(9))]),
-        stuck.not_executed([refused]),
-        stuck.undelivered(Backlog(pending=9, undelivered=1, oldest_undelivered=ago(1))),
-        stuck.unknown_outcomes([kinds(text)["unknown_outcome"].requirement]),
-        waiting,
+    items = [
+        StuckItem(
+            reason=reason,
+            run_id=None if reason is StuckReason.no_worker else RUN_ID,
+            requirement_id=requirement().id if reason is StuckReason.unknown_outcome else None,
+            component_id="ops",
+            tool=text,
+            since=ago(22),
+            why=f"What is known: {text}",
+            count=3 if reason is StuckReason.no_worker else 1,
+        )
+        for reason in StuckReason
     ]
     workers = [
-        stuck.WorkerRow("support-1", ("support",), "2026.11.3", ago(0), slots="20 of 20"),
-        stuck.WorkerRow(text, ("ops", text), text, ago(22), is_lost=True),
+        WorkerStatus(
+            name=name,
+            version=text,
+            components=["ops", text],
+            started_at=ago(900),
+            seen_at=ago(minutes),
+            is_present=minutes == 0,
+        )
+        for name, minutes in (("support-1", 0), (text, 22))
     ]
     view = stuck.stuck_view(
-        [] if empty else cards, [] if empty else workers, checked=4212, checked_at=NOW
+        StuckReport(
+            checked_at=NOW,
+            checked=4212,
+            items=[] if empty else items,
+            is_complete=True,
+            workers=[] if empty else workers,
+        )
     )
     return pages.stuck_page(FRAME, view)
 
@@ -229,8 +238,6 @@ def audit_page(text: str, *, broken: bool = False) -> str:
         count=4813,
         selects=[inbox.Select("tool", "Tool", [("", "All tools"), (text, text)])],
         filters={"q": text, "from": "2026-11-26", "to": "never", "head": text},
-        export_from=date(2026, 11, 1),
-        export_to=date(2026, 11, 26),
         older_url="?before=4806",
     )
     return pages.audit_page(FRAME, view)

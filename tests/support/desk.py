@@ -7,6 +7,11 @@ from typing import Self
 
 import httpx2
 
+from kern.client.processes.runtime import Runtime
+from kern.client.service.runtime_service import RuntimeService
+from kern.client.serving.links import desk_link
+from kern.process.settings import Settings
+from kern.values.roles import Role
 from tests.support.api import Api
 
 
@@ -122,6 +127,15 @@ class Visitor:
         return Page(self.http.post(form.action, data=data, headers=headers))
 
 
-def at_the_desk(api: Api, subject: str, **options: object) -> Visitor:
+def at_the_desk(api: Api, subject: str, *roles: Role, tenant: str = "") -> Visitor:
     """Return a person who has signed in with a token."""
-    return Visitor(api, api.token(subject, **options).secret)  # type: ignore[arg-type]
+    return Visitor(api, api.token(subject, *roles, tenant=tenant).secret)
+
+
+def link_to_the_desk(runtime: Runtime, api: Api, name: str = "mia") -> str:
+    """Return a link with which the operator of the installation opens the console once."""
+
+    async def make(service: RuntimeService) -> str:
+        return await desk_link(service, Settings(by=name), 1)
+
+    return f"{api.address}/desk/link/{runtime.call(make).rpartition('/')[2]}"

@@ -93,6 +93,7 @@ def decision_of(row: DecisionRecord) -> Decision:
         id=row.id,
         requirement_id=row.requirement_id,
         run_id=row.run_id,
+        tool=row.tool_name,
         verdict=Verdict(row.verdict),
         by=row.actor,
         principal=principal_of_row(row),

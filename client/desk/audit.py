@@ -1,0 +1,133 @@
+"""The routes of the decision log: the list, its verification, its export."""
+
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import HTMLResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from kern.client.console import pages
+from kern.client.console.audit import LogEntry, Verification, audit_view
+from kern.client.console.inbox import Select
+from kern.client.console.problems import Problem, problem_of
+from kern.client.console.states import verdict_word
+from kern.client.desk.forms import PostedForm, text_in
+from kern.client.desk.visitors import Auditor, Visitor
+from kern.errors import AuditBroken, KernError
+from kern.process.logs import get_logger
+from kern.values.states import Verdict
+
+_log = get_logger("kern.audit")
+
+router = APIRouter(prefix="/audit")
+_ROWS = 25
+
+
+class LogQuery(BaseModel):
+    """Which decisions are listed. What is empty narrows nothing.
+
+    Attributes:
+        q: A person: the name or the id.
+        since: The first day (UTC).
+        until: The last day.
+        before: The last decision of the page before.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    q: Annotated[str, Field(max_length=240)] = ""
+    tool: Annotated[str, Field(max_length=240)] = ""
+    verdict: Verdict | Literal[""] = ""
+    since: Annotated[date | Literal[""], Field(alias="from")] = ""
+    until: Annotated[date | Literal[""], Field(alias="to")] = ""
+    before: Annotated[str, Field(max_length=240)] = ""
+
+    def url(self, **changes: str) -> str:
+        """Return the address of this list with something else."""
+        values = self.model_dump(mode="json", by_alias=True) | changes
+        return f"/desk/audit?{urlencode({name: text for name, text in values.items() if text})}"
+
+
+@router.get("")
+async def audit_page(visitor: Auditor, query: Annotated[LogQuery, Query()]) -> Response:
+    """Show the decisions, the latest first."""
+    return await _page(visitor, query)
+
+
+@router.post("/verify")
+async def verify(visitor: Auditor, posted: PostedForm) -> Response:
+    """Verify the log, and say what was found."""
+    head = text_in(posted, "head").replace(" ", "")
+    began = time.monotonic()
+    try:
+        report = await visitor.service.audit.verify(visitor.viewer, head=head or None)
+        found = Verification(report, visitor.now, seconds=time.monotonic() - began)
+    except AuditBroken as error:
+        found = Verification(None, visitor.now, str(error))
+    except KernError as error:
+        return await _page(visitor, LogQuery(), refusal=problem_of(error), head=head)
+    return await _page(visitor, LogQuery(), found, head=head)
+
+
+@router.get("/export")
+async def export(visitor: Auditor) -> Response:
+    """Download the log as lines of JSON, which a script verifies without Kern."""
+    lines = visitor.service.audit.export(visitor.viewer)
+    # What is wrong with it is said before the download begins.
+    first = await anext(lines)
+    _log.info("log_exported", subject=visitor.principal.subject)
+
+    async def whole() -> AsyncIterator[str]:
+        yield f"{first}\n"
+        async for line in lines:
+            yield f"{line}\n"
+
+    name = f"kern-decisions-{visitor.now:%Y-%m-%d}.jsonl"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(whole(), media_type="application/jsonl", headers=headers)
+
+
+async def _page(
+    visitor: Visitor,
+    query: LogQuery,
+    verification: Verification | None = None,
+    *,
+    refusal: Problem | None = None,
+    head: str = "",
+) -> Response:
+    page = await visitor.service.audit.decisions(
+        visitor.viewer,
+        limit=_ROWS,
+        cursor=query.before or None,
+        by=query.q or None,
+        tool=query.tool or None,
+        verdict=query.verdict or None,
+        since=_start(query.since),
+        until=_start(query.until, days=1),
+    )
+    more = page.next_cursor
+    view = audit_view(
+        [LogEntry(item, item.tool or "") for item in page.decisions],
+        verification,
+        selects=[_verdicts(query)],
+        filters={"q": query.q, "from": str(query.since), "to": str(query.until), "head": head},
+        older_url=None if more is None else query.url(before=more),
+        problem=refusal,
+    )
+    text = pages.audit_page(await visitor.frame(), view)
+    return HTMLResponse(text, 200 if refusal is None else refusal.status)
+
+
+def _verdicts(query: LogQuery) -> Select:
+    options = [("", "Any verdict")] + [(item.value, verdict_word(item)) for item in Verdict]
+    return Select("verdict", "Verdict", options, query.verdict)
+
+
+def _start(day: date | Literal[""], days: int = 0) -> datetime | None:
+    if not day:
+        return None
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=days)
