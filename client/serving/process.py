@@ -29,6 +29,7 @@ async def serve(settings: Settings, host: str, port: int) -> None:
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, stop.set)
+        await service.feed.start()
         server = WebServer(application(service))
         bound = await server.start(host, port)
         _log.info("api_served", url=f"http://{host}:{bound}/v1")

@@ -8,6 +8,7 @@ from collections.abc import Generator
 import uvicorn
 from starlette.types import ASGIApp
 
+from kern.client.web.stopping import Stopping
 from kern.errors import InvalidInput
 from kern.process.logs import get_logger
 
@@ -33,8 +34,9 @@ class WebServer:
     """
 
     def __init__(self, app: ASGIApp) -> None:
+        self._stopping = Stopping(app)
         config = uvicorn.Config(
-            app,
+            self._stopping,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -57,7 +59,8 @@ class WebServer:
         return bound
 
     async def stop(self) -> None:
-        """Take no more requests, and let those under way end."""
+        """Take no more requests, end the streams, and let what is under way end."""
+        self._stopping.event.set()
         self._uvicorn.should_exit = True
         if self._serving is not None:
             await self._serving
