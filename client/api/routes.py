@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from kern.client.api import (
     audit,
     decision_log,
+    feed,
     people,
     requirements,
     run_events,
@@ -14,5 +15,5 @@ from kern.client.api import (
 )
 
 router = APIRouter(prefix="/v1")
-for part in (requirements, runs, run_events, sessions, decision_log, stuck, audit, people):
+for part in (requirements, runs, run_events, sessions, decision_log, stuck, feed, audit, people):
     router.include_router(part.router)

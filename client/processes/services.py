@@ -4,6 +4,7 @@ Its database, its connection to Temporal, and what stands on both.
 """
 
 import asyncio
+from datetime import timedelta
 
 from temporalio.client import Client
 
@@ -43,7 +44,8 @@ class Services:
         self.courier = Courier(db, client, settings)
         self.waiting = Waiting(db, client)
         self.service = RuntimeService(db, self.courier, client, self.waiting)
-        self.relay = Relay(db, client, self.courier, settings.relay_seconds)
+        kept = timedelta(days=settings.feed_days)
+        self.relay = Relay(db, client, self.courier, settings.relay_seconds, kept)
         self._watch = asyncio.create_task(_keep_alive(server)) if server else None
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from kern.client.service.access import Access
 from kern.client.service.audit import Audit
+from kern.client.service.feed import Feed
 from kern.client.service.inbox import Inbox
 from kern.client.service.ports import Deliverer
 from kern.client.service.runs import Runs
@@ -22,6 +23,7 @@ class Service:
         sessions: Read, list, change, copy and delete sessions.
         readers: Read the events of runs.
         audit: List, verify and export the log of decisions.
+        feed: Read what happens, in one order.
         access: Make and recognise tokens and sessions of browsers.
         stuck: Read what should be progressing and is not.
     """
@@ -32,11 +34,13 @@ class Service:
         self.inbox = Inbox(store, deliverer)
         self.sessions = Sessions(store, deliverer)
         self.readers = Readers(store)
+        self.feed = Feed(store, self.readers)
         self.audit = Audit(store)
         self.access = Access(store)
         self.stuck = Stuck(store)
 
     async def close(self) -> None:
         """End every reader, and record what was delivered."""
+        await self.feed.close()
         await self.readers.close()
         await self._deliverer.close()

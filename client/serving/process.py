@@ -30,6 +30,7 @@ async def serve(settings: Settings, host: str, port: int, *, is_open: bool) -> N
         for number in _SIGNALS:
             loop.add_signal_handler(number, stop.set)
         app = application(service, public_url=settings.public_url, is_open=is_open)
+        await service.feed.start()
         server = WebServer(app)
         bound = await server.start(host, port)
         address = settings.public_url or f"http://{host}:{bound}"

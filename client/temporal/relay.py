@@ -32,6 +32,9 @@ replaced by one that begins with the rows.
 *Seals.* Every second, apart from both, it seals the decisions that were made since (see
 `kern.db.journal.seals`). Nothing that is delivered depends on it.
 
+*The feed.* Beside that it numbers what was added to the feed, and deletes what is too old (see
+`kern.db.journal.feed`).
+
 *One row never stops the others.* Whatever an attempt at one delivery or one run raises is logged
 with its id, and the relay continues with the next.
 """
@@ -48,6 +51,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from kern.client.temporal.courier import Courier
+from kern.client.temporal.numbering import Numberer
 from kern.client.temporal.reconciling import Reconciler
 from kern.contracts.messages import WORKFLOWS
 from kern.db.engine.plain_rows import execute
@@ -62,6 +66,8 @@ from kern.process.logs import get_logger
 from kern.values.states import RunStatus
 
 _log = get_logger("kern.relay")
+
+DEFAULT_FEED_KEPT = timedelta(days=30)
 
 _SEARCH_SECONDS = 30.0
 _SEAL_SECONDS = 1.0
@@ -79,17 +85,27 @@ _AWAY = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCo
 class Relay:
     """Reads the outbox every moment. Each worker has a relay, and any number may run at once."""
 
-    def __init__(self, db: Store, temporal: Client, courier: Courier, seconds: float) -> None:
+    def __init__(
+        self,
+        db: Store,
+        temporal: Client,
+        courier: Courier,
+        seconds: float,
+        feed_kept: timedelta = DEFAULT_FEED_KEPT,
+    ) -> None:
         self._db = db
         self._temporal = temporal
         self._courier = courier
         self._seconds = seconds
+        self._feed_kept = feed_kept
         self._reconciler = Reconciler(db, temporal, courier)
         self._searched_to = ""
 
     async def run(self) -> None:
         """Work until cancelled, also while the database or Temporal is away."""
-        beside = [asyncio.create_task(self._search()), asyncio.create_task(self._seal())]
+        numbering = Numberer(self._db).run(self._seconds, self._feed_kept)
+        work = (self._search(), self._seal(), numbering)
+        beside = [asyncio.create_task(item) for item in work]
         try:
             await self._deliver()
         finally:

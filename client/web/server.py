@@ -8,6 +8,7 @@ from collections.abc import Generator
 import uvicorn
 from starlette.types import ASGIApp
 
+from kern.client.web.stopping import Stopping
 from kern.errors import InvalidInput
 from kern.process.logs import get_logger
 
@@ -39,8 +40,9 @@ class WebServer:
         options: str = "--port or KERN_PORT, and an address with --host or KERN_HOST",
     ) -> None:
         self._options = options
+        self._stopping = Stopping(app)
         config = uvicorn.Config(
-            app,
+            self._stopping,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -64,7 +66,8 @@ class WebServer:
         return bound
 
     async def stop(self) -> None:
-        """Take no more requests, and let those under way end."""
+        """Take no more requests, end the streams, and let what is under way end."""
+        self._stopping.event.set()
         self._uvicorn.should_exit = True
         if self._serving is not None:
             await self._serving

@@ -84,6 +84,7 @@ class Settings(BaseSettings):
         model_outage_seconds: How long a run waits for a model's provider that is away, before it
             pauses for a person.
         relay_seconds: How often a worker looks for deliveries that are overdue.
+        feed_days: For how many days the feed is kept. Who comes back later starts over.
         by: In whose name the command line decides; default: the user of the machine.
         tenant: The tenant for which a program and the command line act. Default: a program acts for
             the default tenant; the command line and `kern.inbox` reach all. Workers execute the
@@ -118,6 +119,7 @@ class Settings(BaseSettings):
     turns_per_history: int = Field(default=500, ge=1, le=2000)
     model_outage_seconds: float = Field(default=14_400.0, ge=0, le=2_592_000)
     relay_seconds: float = Field(default=1.0, ge=0.05, le=60)
+    feed_days: float = Field(default=30.0, ge=0.01, le=3650)
     by: str | None = None
     tenant: Annotated[str | None, AfterValidator(_tenant)] = None
     app: str | None = None

@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from kern.values.names import name_key, person_name
 from kern.values.principals import Principal
+from kern.values.states import PersonKind
 
 # Stands for whoever asked for the run. No name of a person begins so.
 REQUESTER = "@requester"
@@ -47,3 +48,15 @@ def is_about(entry: str, principal: Principal, requester: Collection[str]) -> bo
     if is_group(entry):
         return name_key(group_of(entry)) in {name_key(group) for group in principal.groups}
     return name_key(entry) in names
+
+
+def entries_about(principal: Principal) -> list[tuple[str, str]]:
+    """Return the kinds and keys of the entries that are about a principal, as they are stored."""
+    names = sorted({name_key(principal.name), name_key(principal.subject)})
+    groups = sorted({name_key(group) for group in principal.groups})
+    return [
+        (PersonKind.anybody.value, ""),
+        *((PersonKind.person.value, name) for name in names),
+        *((PersonKind.requester.value, name) for name in names),
+        *((PersonKind.group.value, group) for group in groups),
+    ]

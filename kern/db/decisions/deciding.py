@@ -49,7 +49,7 @@ from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableT
 from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord, ToolCallRecord
 from kern.db.engine.typed_tables import REQUIREMENTS, RUNS
 from kern.db.engine.unit_of_work import hold
-from kern.db.journal import audit_chain, outbox, votes
+from kern.db.journal import audit_chain, feed, outbox, votes
 from kern.db.journal.audit_chain import NewDecision
 from kern.db.journal.events import record
 from kern.db.journal.outbox import Delivery, DeliveryKind
@@ -62,6 +62,7 @@ from kern.db.runs.step_waits import resume_step
 from kern.errors import AlreadyResolved, InvalidDecision
 from kern.requirements import DecisionDraft, Requirement, closed_message
 from kern.values.canonical import arguments_digest
+from kern.values.feed import FeedKind
 from kern.values.ids import new_id
 from kern.values.principals import KERN, Principal, principal_of
 from kern.values.states import (
@@ -206,6 +207,7 @@ def _withdraw(
         withdrawals.reopen(tx, row, call)
     details: dict[str, JsonValue] = {"by": decision.actor, "reopened": is_reopened}
     record(tx, run, "requirement_withdrawn", now, requirement_id=row.id, **details)
+    feed.announce(tx, row, run.component_id, FeedKind.withdrawn, now, **details)
     lifecycle.update_status(tx, run, now)
     current_version.update(row, [*earlier, audit_chain.append(tx, row, decision, earlier, now)])
     return _accepted(tx, run, row, None)
@@ -233,6 +235,8 @@ def expire(tx: Session, gate_id: str, now: datetime) -> ExpiryOutcome:
     record(
         tx, run, "requirement_expired", now, requirement_id=row.id, verdict=decision.verdict.value
     )
+    verdict = decision.verdict.value
+    feed.announce(tx, row, run.component_id, FeedKind.expired, now, verdict=verdict)
     lifecycle.update_status(tx, run, now, paused=False if resume_step(tx, call) else None)
     audit_chain.append(tx, row, decision, earlier, now)
     return ExpiryOutcome(run_ended=RunStatus(run.status).is_final)
@@ -348,14 +352,12 @@ def _apply(
 def _record(
     tx: Session, run: MutableRun, row: RequirementRecord, decision: NewDecision, now: datetime
 ) -> None:
-    kind = (
-        "requirement_approved"
-        if row.status == RequirementStatus.pending.value
-        else "requirement_resolved"
-    )
-    record(
-        tx, run, kind, now, requirement_id=row.id, verdict=decision.verdict.value, by=decision.actor
-    )
+    is_open = row.status == RequirementStatus.pending.value
+    event = "requirement_approved" if is_open else "requirement_resolved"
+    kind = FeedKind.approved if is_open else FeedKind.resolved
+    facts: dict[str, JsonValue] = {"verdict": decision.verdict.value, "by": decision.actor}
+    record(tx, run, event, now, requirement_id=row.id, **facts)
+    feed.announce(tx, row, run.component_id, kind, now, **facts)
 
 
 def _decision_of_deadline(row: RequirementRecord, earlier: Sequence[DecisionRecord]) -> NewDecision:

@@ -7,10 +7,11 @@ from sqlmodel import Session
 
 from kern.db.decisions.reminders import requirement_id_of, round_of
 from kern.db.engine.columns import UtcDateTime
-from kern.db.engine.plain_rows import execute
+from kern.db.engine.plain_rows import rows
 from kern.db.engine.typed_tables import REQUIREMENTS
-from kern.db.journal import outbox
+from kern.db.journal import feed, outbox
 from kern.db.journal.outbox import Delivery, DeliveryKind
+from kern.values.feed import FeedKind
 from kern.values.states import RequirementStatus
 
 _requirements = REQUIREMENTS.table
@@ -22,8 +23,10 @@ _DELIVERED = (
         _requirements.c.id == bindparam("requirement_id"),
         _requirements.c.reopened == bindparam("round"),
         _requirements.c.status != RequirementStatus.pending.value,
+        _requirements.c.delivered_at.is_(None),
     )
     .values(delivered_at=bindparam("at", type_=UtcDateTime))
+    .returning(*_requirements.c)
 )
 
 
@@ -36,4 +39,6 @@ def confirm(tx: Session, delivery: Delivery, at: datetime) -> None:
     gate_id = delivery.requirement_id
     if delivery.kind is DeliveryKind.resolved and gate_id is not None:
         requirement_id, number = requirement_id_of(gate_id), round_of(gate_id)
-        execute(tx, _DELIVERED, requirement_id=requirement_id, round=number, at=at)
+        values = {"requirement_id": requirement_id, "round": number, "at": at}
+        for row in rows(tx, REQUIREMENTS, _DELIVERED, **values):
+            feed.announce(tx, row, delivery.component_id, FeedKind.delivered, at)

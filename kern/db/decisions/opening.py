@@ -10,11 +10,13 @@ from kern.db.engine.mutable_rows import MutableRun
 from kern.db.engine.plain_rows import add_row, new_row
 from kern.db.engine.records import RequirementRecord, ToolCallRecord
 from kern.db.engine.typed_tables import REQUIREMENTS
+from kern.db.journal import feed
 from kern.db.journal.events import record
 from kern.db.reading.run_outputs import effective_arguments
 from kern.db.reading.run_trees import path_of, root_of
 from kern.db.runs import people
 from kern.values.canonical import arguments_digest, digest
+from kern.values.feed import FeedKind
 from kern.values.ids import new_id
 from kern.values.states import RISK_RANKS, RequirementKind
 
@@ -72,6 +74,7 @@ def open_requirement(
     add_row(tx, REQUIREMENTS, row)
     people.add(tx, run, row, now)
     record(tx, run, "requirement_opened", now, requirement_id=row.id, tool=call.name, ask=row.kind)
+    feed.announce(tx, row, run.component_id, FeedKind.opened, now)
     return row
 
 

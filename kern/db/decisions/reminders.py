@@ -11,8 +11,10 @@ from sqlmodel import Session
 from kern.contracts.messages import Gate
 from kern.db.engine.mutable_rows import MutableRequirement, MutableRun
 from kern.db.engine.records import RequirementRecord
+from kern.db.journal import feed
 from kern.db.journal.events import record
 from kern.db.runs import people
+from kern.values.feed import FeedKind
 from kern.values.names import name_key
 
 # Each reminder adds events to the workflow's history, whose size is limited.
@@ -58,10 +60,12 @@ def look(tx: Session, run: MutableRun, row: MutableRequirement, now: datetime) -
         row.candidates, row.escalate_at = [*row.candidates, *added], None
         people.escalate(tx, run, row, added, now)
         record(tx, run, "requirement_escalated", now, requirement_id=row.id, to=list(added))
+        feed.announce(tx, row, run.component_id, FeedKind.escalated, now, to=list(added))
     if row.remind_at is not None and now >= row.remind_at:
         row.reminders += 1
         row.remind_at = _next_reminder(row, row.remind_at, now)
         record(tx, run, "requirement_reminded", now, requirement_id=row.id, times=row.reminders)
+        feed.announce(tx, row, run.component_id, FeedKind.reminded, now, times=row.reminders)
 
 
 def _next_reminder(row: RequirementRecord, last: datetime, now: datetime) -> datetime | None:

@@ -1,7 +1,9 @@
 """The requirements of a call: reading, holding and closing them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
+from pydantic import JsonValue
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
@@ -9,11 +11,13 @@ from kern.contracts.messages import Gate
 from kern.db.decisions.reminders import gate_of
 from kern.db.engine.mutable_rows import MutableRequirement
 from kern.db.engine.plain_rows import rows
-from kern.db.engine.records import RequirementRecord
+from kern.db.engine.records import RequirementRecord, RunRecord
 from kern.db.engine.typed_tables import REQUIREMENTS
 from kern.db.engine.unit_of_work import hold_all
+from kern.db.journal import feed
 from kern.db.journal.audit_chain import NewDecision
 from kern.db.runs import people
+from kern.values.feed import FeedKind
 from kern.values.states import RequirementStatus
 
 _requirements = REQUIREMENTS.table
@@ -63,6 +67,19 @@ def pending_gates(tx: Session, run_id: str) -> dict[str, Gate]:
     for row in pending:
         gates.setdefault(row.tool_call_id or "", gate_of(row))
     return gates
+
+
+def announce_last(
+    tx: Session,
+    run: RunRecord,
+    requirements: Sequence[RequirementRecord],
+    kind: FeedKind,
+    now: datetime,
+    **data: JsonValue,
+) -> None:
+    """Add to the feed how a call stands, for whoever was asked about it last."""
+    if requirements:
+        feed.announce(tx, requirements[-1], run.component_id, kind, now, **data)
 
 
 def close(

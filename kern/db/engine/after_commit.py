@@ -5,6 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlmodel import Session
 
 _NEWS, _STOPPED, _DUE, _WARNINGS = "kern.news", "kern.stopped", "kern.due", "kern.warnings"
+_FED = "kern.fed"
+# Followed in the place of a run by whoever reads the feed: no run has an id of this kind.
+FEED_CHANNEL = "kern:feed"
 
 
 def mark_news(tx: Session, run_id: str, seq: int) -> None:
@@ -20,6 +23,11 @@ def mark_stopped(tx: Session, run_id: str) -> None:
 def mark_due(tx: Session) -> None:
     """Note that this transaction leaves a delivery to the relay alone."""
     tx.info[_DUE] = True
+
+
+def mark_fed(tx: Session) -> None:
+    """Note that this transaction adds to the feed: its rows have to be numbered."""
+    tx.info[_FED] = True
 
 
 def mark_warning(tx: Session, event: str, **facts: str) -> None:
@@ -42,6 +50,11 @@ def stopped_in(tx: Session) -> Collection[str]:
 def is_due(tx: Session) -> bool:
     """Whether this transaction leaves a delivery to the relay alone."""
     return bool(tx.info.get(_DUE))
+
+
+def is_fed(tx: Session) -> bool:
+    """Whether this transaction adds to the feed."""
+    return bool(tx.info.get(_FED))
 
 
 def warnings_of(tx: Session) -> Sequence[tuple[str, Mapping[str, str]]]:

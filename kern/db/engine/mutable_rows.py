@@ -251,6 +251,14 @@ class MutableSealHead(PlainRow):
     hash: str
 
 
+class MutableFeedHead(PlainRow):
+    """The fields of a `FeedHeadRow`, for the transaction that may change them."""
+
+    name: str
+    seq: int
+    pruned_seq: int
+
+
 class MutableStep(PlainRow):
     """The fields of a `StepRow`, for the transaction that may change them."""
 

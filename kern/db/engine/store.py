@@ -13,7 +13,14 @@ from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, IntegrityError,
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
-from kern.db.engine.after_commit import is_due, news_of, stopped_in, warnings_of
+from kern.db.engine.after_commit import (
+    FEED_CHANNEL,
+    is_due,
+    is_fed,
+    news_of,
+    stopped_in,
+    warnings_of,
+)
 from kern.db.engine.driver_errors import (
     discard_lost_connections,
     is_outage,
@@ -213,6 +220,10 @@ class Store:
             reach("write.before_commit")
             session.commit()
             self.broadcaster.committed(news)
+            if is_fed(session):
+                # In this process alone. Notifications of Postgres are sent by the transaction that
+                # numbers the rows: those of a database are committed one after another.
+                self.broadcaster.committed({FEED_CHANNEL: 0})
             self.stops.notify(stopped_in(session))
             for event, facts in warnings_of(session):
                 _log.warning(event, **facts)

@@ -1,9 +1,11 @@
 """Every table with the types of its rows: what `rows`, `hold`, `new_row` and `add` are handed."""
 
 from kern.db.engine.access_tables import SignInLinkRow, TokenRow, WebSessionRow
+from kern.db.engine.feed_tables import FeedHeadRow, FeedRow
 from kern.db.engine.mutable_rows import (
     MutableChainHead,
     MutableDecision,
+    MutableFeedHead,
     MutableOutbox,
     MutableRequirement,
     MutableRun,
@@ -19,6 +21,8 @@ from kern.db.engine.records import (
     ChainHeadRecord,
     DecisionRecord,
     EventRecord,
+    FeedHeadRecord,
+    FeedRecord,
     MessageRecord,
     OutboxRecord,
     RequirementRecord,
@@ -58,6 +62,7 @@ CHAIN_HEADS: TypedTable[ChainHeadRecord, MutableChainHead] = TypedTable(
 )
 SEALS: TypedTable[SealRecord, MutableSeal] = TypedTable(SealRow, MutableSeal)
 SEAL_HEADS: TypedTable[SealHeadRecord, MutableSealHead] = TypedTable(SealHeadRow, MutableSealHead)
+FEED_HEADS: TypedTable[FeedHeadRecord, MutableFeedHead] = TypedTable(FeedHeadRow, MutableFeedHead)
 OUTBOX: TypedTable[OutboxRecord, MutableOutbox] = TypedTable(OutboxRow, MutableOutbox)
 STEPS: TypedTable[StepRecord, MutableStep] = TypedTable(StepRow, MutableStep)
 
@@ -65,6 +70,7 @@ STEPS: TypedTable[StepRecord, MutableStep] = TypedTable(StepRow, MutableStep)
 MESSAGES: TypedTable[MessageRecord, PlainRow] = TypedTable(MessageRow, PlainRow)
 EVENTS: TypedTable[EventRecord, PlainRow] = TypedTable(EventRow, PlainRow)
 UNSEALED: TypedTable[UnsealedRecord, PlainRow] = TypedTable(UnsealedRow, PlainRow)
+FEED: TypedTable[FeedRecord, PlainRow] = TypedTable(FeedRow, PlainRow)
 
 # The same, and their rows are never read as a whole.
 FILES: TypedTable[object, PlainRow] = TypedTable(FileRow, PlainRow)

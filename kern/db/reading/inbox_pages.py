@@ -35,11 +35,10 @@ from kern.db.engine.typed_tables import PEOPLE, REQUIREMENTS, RUNS
 from kern.db.reading.requirement_outputs import requirements_of
 from kern.db.reading.run_outputs import find_requirement
 from kern.db.reading.visibility import visible
-from kern.values.names import name_key
+from kern.values.deciders import entries_about
 from kern.values.principals import Principal
 from kern.values.states import (
     InboxOrder,
-    PersonKind,
     PersonRole,
     PrincipalKind,
     RequirementKind,
@@ -226,7 +225,7 @@ def _branches(
     ordering: Sequence[ColumnElement[Any]] = (),
 ) -> list[Select[Any]]:
     """Return a query for each entry that is about a principal: the beginning of an index range."""
-    entries = _entries_of(principal)
+    entries = entries_about(principal)
     is_excluded = (
         select(_excluded.c.id)
         .where(
@@ -256,15 +255,3 @@ def _branches(
         )
         branches.append(select(branch))
     return branches
-
-
-def _entries_of(principal: Principal) -> list[tuple[str, str]]:
-    """Return the kinds and keys of the entries that are about a principal."""
-    names = sorted({name_key(principal.name), name_key(principal.subject)})
-    groups = sorted({name_key(group) for group in principal.groups})
-    return [
-        (PersonKind.anybody.value, ""),
-        *((PersonKind.person.value, name) for name in names),
-        *((PersonKind.requester.value, name) for name in names),
-        *((PersonKind.group.value, group) for group in groups),
-    ]

@@ -13,7 +13,7 @@ from kern.db.engine.plain_rows import add, execute
 from kern.db.engine.records import RunRecord, ToolCallRecord
 from kern.db.engine.typed_tables import MESSAGES, REQUIREMENTS, RUNS, TOOL_CALLS
 from kern.db.engine.unit_of_work import hold, hold_all, save
-from kern.db.journal import outbox
+from kern.db.journal import feed, outbox
 from kern.db.journal.events import record
 from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.reading import run_timing
@@ -22,6 +22,7 @@ from kern.db.reading.visibility import no_run
 from kern.db.runs import child_runs, people, session_queue, step_waits, unexecuted
 from kern.errors import RunEnded
 from kern.models.base import Usage
+from kern.values.feed import FeedKind
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
 # Built once: every write executes them.
@@ -144,6 +145,7 @@ def complete(tx: Session, run: MutableRun, content: str, now: datetime) -> None:
     run.content = content
     _end(tx, run, RunStatus.completed, now)
     record(tx, run, "run_completed", now)
+    feed.announce_run(tx, run, FeedKind.run_completed, now)
 
 
 def complete_with(tx: Session, run: MutableRun, content: str, now: datetime) -> None:
@@ -169,6 +171,7 @@ def fail(tx: Session, run: MutableRun, code: str, message: str, now: datetime) -
     _close_open(tx, run, "The run ended with an error", now)
     _cancel_all(tx, descendants, now)
     record(tx, run, "run_failed", now, code=code, message=message)
+    feed.announce_run(tx, run, FeedKind.run_failed, now, code=code)
     _resume_parent(tx, run, now)
 
 
@@ -234,6 +237,7 @@ def _cancel_one(tx: Session, run: MutableRun, now: datetime) -> None:
     if run.component_kind == "workflow":
         step_waits.cancel_steps(tx, run.id, now)
     record(tx, run, "run_cancelled", now)
+    feed.announce_run(tx, run, FeedKind.run_cancelled, now)
 
 
 def _add_tool_message(tx: Session, call: ToolCallRecord, content: str, now: datetime) -> None:
@@ -295,6 +299,7 @@ def _close_open(tx: Session, run: MutableRun, reason: str, now: datetime) -> Non
         requirement.resolved_at = now
         people.set_status(tx, requirement.id, RequirementStatus.cancelled)
         record(tx, run, "requirement_cancelled", now, requirement_id=requirement.id)
+        feed.announce(tx, requirement, run.component_id, FeedKind.cancelled, now)
     for call in hold_all(tx, TOOL_CALLS, _WAITING, run_id=run.id):
         # A child run that executes the call may have begun, and had side effects.
         ending = "ran" if call.child_run_id is None else "ended"

@@ -15,7 +15,9 @@ from kern.db.engine.mutable_rows import MutableRun
 from kern.db.engine.records import ToolCallRecord
 from kern.db.engine.typed_tables import REQUIREMENTS, STEPS
 from kern.db.engine.unit_of_work import hold
+from kern.db.journal import feed
 from kern.db.journal.events import record
+from kern.values.feed import FeedKind
 from kern.values.states import RequirementStatus, ToolCallStatus, Verdict
 
 _LONGEST = 500
@@ -66,6 +68,7 @@ def note(
         reason=reason,
         why=row.not_executed,
     )
+    feed.announce(tx, row, run.component_id, FeedKind.not_executed, now, reason=reason)
     mark_warning(
         tx,
         "approved_not_executed",

@@ -44,7 +44,7 @@ from sqlmodel import Session
 from kern.contracts.messages import Gate
 from kern.db.decisions.approval_checks import approvals_of, is_as_approved
 from kern.db.decisions.reminders import gate_of
-from kern.db.decisions.requirements import pending_gate, requirements_of_call
+from kern.db.decisions.requirements import announce_last, pending_gate, requirements_of_call
 from kern.db.engine.mutable_rows import MutableRun, MutableToolCall
 from kern.db.engine.records import RequirementRecord, ToolCallRecord
 from kern.db.engine.typed_tables import RUNS, TOOL_CALLS
@@ -60,6 +60,7 @@ from kern.db.turns.external_reports import is_external
 from kern.errors import NotFound
 from kern.session_state import StateChange
 from kern.values.attempts import DEFAULT_LEASE, UnknownReason
+from kern.values.feed import FeedKind
 from kern.values.states import (
     Effect,
     RequirementStatus,
@@ -212,6 +213,10 @@ def finish(
         late_results.refuse(tx, run, call, token, outcome=outcome, result=result, now=now)
         return Storing.fenced
     question = unknown_outcomes.open_question(tx, call)
+    if is_begun and (call.gate is not None or call.attempt > 1):
+        # Somebody may have been asked about it: whoever was, sees that it is done.
+        requirements = requirements_of_call(tx, call.id)
+        announce_last(tx, run, requirements, FeedKind.done, now, outcome=outcome.value)
     if not is_begun:
         unexecuted.note(tx, run, call, now, reason="arguments_refused", why=result)
     lifecycle.finish_call(tx, call, outcome, result, now)
@@ -352,6 +357,7 @@ def _start(
         call.attempt += 1
         if call.step_id is None:
             _record(tx, run, call, "started", now, attempt=call.attempt)
+        announce_last(tx, run, requirements, FeedKind.executing, now)
     call.status, call.token = ToolCallStatus.running.value, claim.token
     call.worker, call.scheduled_at = claim.worker, claim.scheduled_at or call.scheduled_at
     call.begun_at = call.beat_at = now

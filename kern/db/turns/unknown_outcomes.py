@@ -19,7 +19,7 @@ from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableT
 from kern.db.engine.records import ToolCallRecord
 from kern.db.engine.typed_tables import REQUIREMENTS
 from kern.db.engine.unit_of_work import hold
-from kern.db.journal import audit_chain, outbox
+from kern.db.journal import audit_chain, feed, outbox
 from kern.db.journal.audit_chain import NewDecision
 from kern.db.journal.events import record
 from kern.db.journal.outbox import DeliveryKind
@@ -29,6 +29,7 @@ from kern.db.turns import external_reports
 from kern.db.turns.outcome_questions import outcome_question
 from kern.values.attempts import UnknownAttempt, UnknownReason, has_lease
 from kern.values.canonical import clean_text
+from kern.values.feed import FeedKind
 from kern.values.principals import KERN, principal_of
 from kern.values.states import (
     RequirementKind,
@@ -84,11 +85,19 @@ def ask(
     report = external_reports.latest(tx, call)
     if report is not None:
         facts = facts.model_copy(update=report)
+    _announce_unknown(tx, run, call, now)
     call.status = ToolCallStatus.unknown.value
     question = replace(outcome_question(tx, run, call, now), attempt=facts)
     row = open_requirement(tx, run, call, question, now)
     lifecycle.update_status(tx, run, now)
     return gate_of(row)
+
+
+def _announce_unknown(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> None:
+    """Add to the feed, for whoever was asked about the call before, that its outcome is unknown."""
+    last = last_requirement(tx, call.id)
+    if last is not None:
+        feed.announce(tx, last, run.component_id, FeedKind.unknown, now)
 
 
 def _shortened(text: str) -> str:
@@ -144,6 +153,9 @@ def answer(
         requirement_id=question.id,
         verdict=verdict.value,
         by=KERN,
+    )
+    feed.announce(
+        tx, question, run.component_id, FeedKind.resolved, now, verdict=verdict.value, by=KERN
     )
     if not RunStatus(run.status).is_final:
         gate_id = gate_id_of(question)

@@ -29,8 +29,9 @@ def fill(database: Store, revision: str) -> None:
         if is_postgres:
             # The rows' times are in UTC, as SQLite keeps them.
             connection.exec_driver_sql("SET LOCAL TIME ZONE 'UTC'")
-        # The migration has made the row already at which the log of seals begins.
+        # The migration has made the rows already at which the log of seals and the feed begin.
         connection.exec_driver_sql("DELETE FROM kern_seal_head")
+        connection.exec_driver_sql("DELETE FROM kern_feed_head")
         rows = (HERE / f"revision_{revision}.sql").read_text(encoding="utf-8")
         for statement in rows.splitlines():
             if statement and not statement.startswith("--"):

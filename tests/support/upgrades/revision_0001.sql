@@ -226,3 +226,8 @@ INSERT INTO kern_tokens ("id", "tenant", "label", "prefix", "secret_hash", "prin
 INSERT INTO kern_web_sessions ("secret_hash", "principal", "roles", "all_tenants", "method", "token_id", "created_at", "used_at", "expires_at") VALUES ('bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb', '{"issuer":"kern-token","subject":"dana","name":"dana","kind":"person","groups":[],"tenant":""}', '["operator"]', false, 'token', 'token-dana', '2026-05-04 03:02:12.123456', '2026-05-04 03:02:12.123456', '2026-05-05 03:02:12.123456');
 
 INSERT INTO kern_sign_in_links ("secret_hash", "principal", "roles", "all_tenants", "created_at", "expires_at") VALUES ('cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc', '{"issuer":"local","subject":"root","name":"root","kind":"person","groups":[],"tenant":""}', '["administrator"]', true, '2026-05-04 03:02:12.123456', '2026-05-04 04:02:12.123456');
+
+INSERT INTO kern_feed_head ("name", "seq", "pruned_seq") VALUES ('feed', 7, 5);
+
+INSERT INTO kern_feed ("id", "seq", "tenant", "user_id", "component_id", "kind", "requirement_id", "run_id", "subject", "data", "at") VALUES ('01a204d2-b977-751a-8caa-a37c5f765d01', 6, '', 'ann', 'agent', 'opened', '01a204d2-b977-751a-8caa-a37c5f765c13', 'run-edited', '1042', '{"ask":"confirmation","risk":"normal","tool":"refund"}', '2026-05-04 03:02:01.123456');
+INSERT INTO kern_feed ("id", "seq", "tenant", "user_id", "component_id", "kind", "requirement_id", "run_id", "subject", "data", "at") VALUES ('01a204d2-b977-751a-8caa-a37c5f765d02', NULL, '', 'ann', 'agent', 'run_completed', NULL, 'run-edited', NULL, '{}', '2026-05-04 03:02:02.123456');

@@ -516,6 +516,7 @@ def _create_requirements() -> None:
     op.create_index("kern_requirement_people_by_run_id", "kern_requirement_people", ["run_id"])
 
     _create_access_tables()
+    _create_feed_tables()
 
 
 def _create_access_tables() -> None:
@@ -565,9 +566,43 @@ def _create_access_tables() -> None:
     op.create_index("kern_sign_in_links_by_expires_at", "kern_sign_in_links", ["expires_at"])
 
 
+def _create_feed_tables() -> None:
+    op.create_table(
+        "kern_feed",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=True),
+        sa.Column("tenant", sa.String(), nullable=False),
+        sa.Column("user_id", sa.String(), nullable=True),
+        sa.Column("component_id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("requirement_id", sa.String(), nullable=True),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=True),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="kern_feed_pkey"),
+    )
+    op.create_index("kern_feed_by_seq", "kern_feed", ["seq", "id"])
+    op.create_index("kern_feed_of_tenant", "kern_feed", ["tenant", "seq"])
+    op.create_index("kern_feed_by_run_id", "kern_feed", ["run_id"])
+    op.create_table(
+        "kern_feed_head",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("pruned_seq", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="kern_feed_head_pkey"),
+    )
+    op.bulk_insert(
+        sa.table("kern_feed_head", sa.column("name"), sa.column("seq"), sa.column("pruned_seq")),
+        [{"name": "feed", "seq": 0, "pruned_seq": 0}],
+    )
+
+
 def downgrade() -> None:
     """Take the change back."""
     op.drop_table("kern_sign_in_links")
+    op.drop_table("kern_feed_head")
+    op.drop_table("kern_feed")
     op.drop_table("kern_web_sessions")
     op.drop_table("kern_tokens")
     op.drop_table("kern_requirement_people")
