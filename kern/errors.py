@@ -10,6 +10,7 @@
     ├── Unauthenticated       unauthenticated        4   401
     ├── Conflict              conflict               5   409
     │   ├── AlreadyResolved   already_resolved       5   409
+    │   ├── Claimed           claimed                5   409
     │   ├── ArgumentsChanged  arguments_changed      5   409
     │   ├── RunEnded          run_ended              5   409
     │   ├── StillRunning      still_running          5   409
@@ -98,6 +99,12 @@ class AlreadyResolved(Conflict):
     """Somebody else decided first; the message says who, what and when."""
 
     code = "already_resolved"
+
+
+class Claimed(Conflict):
+    """Somebody else takes care of the requirement; the message says who, and until when."""
+
+    code = "claimed"
 
 
 class ArgumentsChanged(Conflict):

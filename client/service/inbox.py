@@ -3,37 +3,38 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
 
 from sqlmodel import Session
 
 from kern.client.service import acceptance
+from kern.client.service.actors import actor_of
+from kern.client.service.inbox_pages import InboxPages
 from kern.client.service.own_runs import refuse_own_decision
 from kern.client.service.ports import Deliverer
 from kern.contracts.reports import (
-    LONGEST_PAGE,
     Decision,
-    InboxCounts,
     Receipt,
-    RequirementPage,
 )
-from kern.contracts.viewer import Viewer, system_user
+from kern.contracts.triage import HistoryEntry
+from kern.contracts.viewer import Viewer
 from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted, Submission
 from kern.db.engine.store import Store
-from kern.db.reading import inbox_pages, listings, requirement_outputs, run_outputs
-from kern.db.reading.inbox_pages import InboxFilter
+from kern.db.reading import (
+    listings,
+    requirement_history,
+    requirement_outputs,
+    run_outputs,
+)
 from kern.db.reading.run_trees import runs_of_requirements
 from kern.db.runs import lifecycle
-from kern.errors import InvalidDecision, InvalidInput, RunEnded
+from kern.errors import InvalidDecision, RunEnded
 from kern.process.calling_run import calling_run
 from kern.process.checkpoints import reach
-from kern.requirements import Requirement, draft_about, submitted_digest
-from kern.values.ids import optional_id, require_id
-from kern.values.names import person_name
+from kern.requirements import Requirement, submitted_digest
+from kern.values.decisions import new_draft
+from kern.values.ids import require_id
 from kern.values.principals import Principal
-from kern.values.states import InboxOrder, RequirementKind, Risk
-from kern.values.validation import member_of, require_count
 
 
 @dataclass(frozen=True)
@@ -53,89 +54,12 @@ class AcceptedDecision:
     gate_id: str | None = None
 
 
-class Inbox:
+class Inbox(InboxPages):
     """Lists and reads requirements, and accepts decisions, in one store."""
 
     def __init__(self, store: Store, deliverer: Deliverer) -> None:
-        self._store = store
+        super().__init__(store)
         self._deliverer = deliverer
-
-    async def pending(
-        self,
-        viewer: Viewer,
-        *,
-        limit: int,
-        cursor: str | None = None,
-        user_id: str | None = None,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        kind: RequirementKind | None = None,
-        for_principal: Principal | None = None,
-        tool: str | None = None,
-        component: str | None = None,
-        risk: Risk | None = None,
-        shape: str | None = None,
-        due_before: datetime | None = None,
-        sort: InboxOrder | Literal["created", "due", "risk"] = InboxOrder.created,
-    ) -> RequirementPage:
-        """List pending requirements, the oldest first or as `sort` says.
-
-        Args:
-            viewer: Who asks; only an operator sees the requirements of all users of the tenant.
-            limit: How many at most, up to 1,000.
-            cursor: `RequirementPage.next_cursor` of the page before, or the end of the last id.
-            user_id: Only those in sessions of this user.
-            run_id: Only those of this run and its child runs; the end of its id is enough.
-            session_id: Only those of this session.
-            kind: Only those of this kind.
-            for_principal: Only those that wait for this principal: as a candidate, by name, group
-                or as the requester, or because anybody may decide. Not those that exclude it. For
-                who is no person nothing waits.
-            tool: Only those about this tool or step.
-            component: Only those that runs of this component ask.
-            risk: Only those of this risk.
-            shape: Only look-alikes: those of this `Requirement.shape`.
-            due_before: Only those with a deadline before this moment.
-            sort: `due` has the next deadline first, and what has none last; `risk` the riskiest.
-                The cursor is that of a page in the same order.
-
-        Raises:
-            InvalidInput: the limit, an id, a time without a zone or an order makes no sense.
-            NotFound: there is no requirement at the cursor.
-        """
-        require_count("limit", limit, most=LONGEST_PAGE)
-        order = member_of("sort", sort, InboxOrder) or InboxOrder.created
-        chosen_risk = member_of("risk", risk, Risk)
-        if due_before is not None and due_before.tzinfo is None:
-            message = f"due_before is {due_before!r}: give a time with its zone."
-            raise InvalidInput(message)
-        return await self._store.read(
-            lambda tx: inbox_pages.list_inbox(
-                tx,
-                viewer,
-                limit=limit,
-                principal=for_principal,
-                order=order,
-                after=None
-                if cursor is None
-                else listings.full_requirement_id(tx, viewer, cursor, name="cursor"),
-                only=InboxFilter(
-                    user_id=optional_id("user_id", user_id),
-                    run_id=None if run_id is None else listings.full_run_id(tx, viewer, run_id),
-                    session_id=optional_id("session_id", session_id),
-                    kind=kind,
-                    tool=tool,
-                    component_id=optional_id("component", component),
-                    risk=chosen_risk,
-                    shape=shape,
-                    due_before=due_before,
-                ),
-            )
-        )
-
-    async def counts(self, viewer: Viewer, principal: Principal) -> InboxCounts:
-        """Count what waits for a principal and in all, each up to 1,001."""
-        return await self._store.read(lambda tx: inbox_pages.count_inbox(tx, viewer, principal))
 
     async def read(self, viewer: Viewer, requirement_id: str) -> Requirement:
         """Read a requirement, pending or not.
@@ -164,6 +88,22 @@ class Inbox:
             full = listings.full_requirement_id(tx, viewer, requirement_id)
             row = run_outputs.find_requirement(tx, full, viewer)
             return listings.decisions_about(tx, row.id)
+
+        return await self._store.read(read)
+
+    async def history(self, viewer: Viewer, requirement_id: str) -> list[HistoryEntry]:
+        """Read what happened to a requirement, the oldest first: its latest 1,000 events.
+
+        Raises:
+            NotFound: there is no such requirement.
+            NotAllowed: it belongs to somebody else.
+        """
+
+        def read(tx: Session) -> list[HistoryEntry]:
+            full = listings.full_requirement_id(tx, viewer, requirement_id)
+            row = run_outputs.find_requirement(tx, full, viewer)
+            decisions = listings.decisions_about(tx, row.id)
+            return requirement_history.history_of(tx, [row.id], decisions)
 
         return await self._store.read(read)
 
@@ -268,19 +208,10 @@ def _submission(
         message = f"No decision was filled in on requirement {requirement.id!r}."
         raise InvalidDecision(message)
     if digest is not None:
-        draft = draft_about(requirement, draft, digest)
+        draft = new_draft(requirement.id, {**dict(draft), "digest": digest})
     return Submission(
         requirement_id=require_id("id of the requirement", requirement.id),
         digest=submitted_digest(requirement),
         draft=draft,
-        actor=_actor(viewer, by or draft.by),
+        actor=actor_of(viewer, by or draft.by),
     )
-
-
-def _actor(viewer: Viewer, by: str | Principal | None) -> str | Principal:
-    """Return who decides: who was authenticated, before who is named."""
-    if viewer.principal is not None:
-        return viewer.principal
-    if isinstance(by, Principal):
-        return by
-    return person_name("by", by or viewer.user_id or system_user())

@@ -7,6 +7,7 @@ from kern.client.service.ports import Deliverer
 from kern.client.service.runs import Runs
 from kern.client.service.sessions import Sessions
 from kern.client.service.streams import Readers
+from kern.client.service.triage import Triage
 from kern.db.engine.store import Store
 
 
@@ -18,6 +19,7 @@ class Service:
     Attributes:
         runs: Accept, cancel, retry, read and list runs.
         inbox: List and read requirements, and decide them.
+        triage: Claim requirements, hand them on, put them off, comment on them.
         sessions: Read, list, change, copy and delete sessions.
         readers: Read the events of runs.
         audit: Verify and export the log of decisions.
@@ -28,6 +30,7 @@ class Service:
         self._deliverer = deliverer
         self.runs = Runs(store, deliverer)
         self.inbox = Inbox(store, deliverer)
+        self.triage = Triage(store)
         self.sessions = Sessions(store, deliverer)
         self.readers = Readers(store)
         self.audit = Audit(store)

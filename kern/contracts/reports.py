@@ -46,12 +46,18 @@ class InboxCounts(_Model):
     """How much waits, each up to 1,001: beyond that nobody counts.
 
     Attributes:
-        for_me: What waits for the principal who asks.
+        for_me: What waits for the principal who asks, without what they have put off.
         all: What the viewer may see.
+        claimed: What of that the principal has claimed.
+        snoozed: What of that the principal has put off.
+        unknown: What of that asks whether a call happened.
     """
 
     for_me: int
     all: int
+    claimed: int = 0
+    snoozed: int = 0
+    unknown: int = 0
 
 
 class Receipt(_Model):

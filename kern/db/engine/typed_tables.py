@@ -45,6 +45,7 @@ from kern.db.engine.tables import (
     SessionRow,
     ToolCallRow,
 )
+from kern.db.engine.triage_tables import BatchRow, CommentRow, SnoozeRow
 
 SESSIONS: TypedTable[SessionRecord, MutableSession] = TypedTable(SessionRow, MutableSession)
 RUNS: TypedTable[RunRecord, MutableRun] = TypedTable(RunRow, MutableRun)
@@ -70,6 +71,9 @@ UNSEALED: TypedTable[UnsealedRecord, PlainRow] = TypedTable(UnsealedRow, PlainRo
 FILES: TypedTable[object, PlainRow] = TypedTable(FileRow, PlainRow)
 SHAPES: TypedTable[object, PlainRow] = TypedTable(ShapeRow, PlainRow)
 PEOPLE: TypedTable[object, PlainRow] = TypedTable(RequirementPersonRow, PlainRow)
+SNOOZES: TypedTable[object, PlainRow] = TypedTable(SnoozeRow, PlainRow)
+COMMENTS: TypedTable[object, PlainRow] = TypedTable(CommentRow, PlainRow)
+BATCHES: TypedTable[object, PlainRow] = TypedTable(BatchRow, PlainRow)
 POLICIES: TypedTable[object, PlainRow] = TypedTable(PolicyRow, PlainRow)
 WORKERS: TypedTable[object, PlainRow] = TypedTable(WorkerRow, PlainRow)
 DELETED_RUNS: TypedTable[object, PlainRow] = TypedTable(DeletedRunRow, PlainRow)

@@ -224,3 +224,9 @@ INSERT INTO kern_requirement_people ("id", "requirement_id", "run_id", "tenant",
 INSERT INTO kern_tokens ("id", "tenant", "label", "prefix", "secret_hash", "principal", "roles", "created_by", "created_at", "expires_at", "used_at", "revoked_at", "revoked_by") VALUES ('token-dana', '', 'a script', 'kern_abcdef', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', '{"issuer":"kern-token","subject":"dana","name":"dana","kind":"person","groups":[],"tenant":""}', '["operator"]', 'root', '2026-05-04 03:02:12.123456', '2026-08-04 03:02:12.123456', NULL, NULL, NULL);
 
 INSERT INTO kern_web_sessions ("secret_hash", "principal", "roles", "all_tenants", "method", "created_at", "used_at", "expires_at") VALUES ('bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb', '{"issuer":"kern-token","subject":"dana","name":"dana","kind":"person","groups":[],"tenant":""}', '["operator"]', false, 'link', '2026-05-04 03:02:12.123456', '2026-05-04 03:02:12.123456', '2026-05-05 03:02:12.123456');
+
+INSERT INTO kern_snoozes ("requirement_id", "issuer", "subject", "run_id", "tenant", "until") VALUES ('01a204d2-c370-70d8-98bb-e4b97a922d17', 'kern-token', 'dana', 'run-paused', '', '2026-05-05 03:02:12.123456');
+
+INSERT INTO kern_comments ("id", "requirement_id", "run_id", "tenant", "author", "issuer", "subject", "author_kind", "text", "at") VALUES ('01a204d2-c370-70d8-98bb-e4b97a922d18', '01a204d2-c370-70d8-98bb-e4b97a922d17', 'run-paused', '', 'dana', 'kern-token', 'dana', 'person', 'Asked the warehouse.', '2026-05-04 03:02:33.123456');
+
+INSERT INTO kern_batches ("id", "tenant", "body_digest", "answers", "at") VALUES ('3e1d31ba-3f3a-5c4c-9a5b-6a0c5a1f3b11', '', 'cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc', '[{"requirement_id":"01a204d2-c370-70d8-98bb-e4b97a922d17","code":"not_found","detail":"There is none."}]', '2026-05-04 03:02:33.123456');
