@@ -4,6 +4,9 @@
     KernError                 error                  1   500
     ├── InvalidInput          invalid_input          2   422
     │   ├── InvalidDecision   invalid_decision       2   422
+    │   │   ├── MixedShapes   mixed_shapes           2   422
+    │   │   └── HighRisk      high_risk              2   422
+    │   ├── KeyReused         idempotency_key_reused 2   422
     │   └── InvalidDefinition invalid_definition     2   422
     ├── NotFound              not_found              3   404
     ├── NotAllowed            not_allowed            4   403
@@ -55,6 +58,24 @@ class InvalidDecision(InvalidInput):
     """A decision does not fit its requirement."""
 
     code = "invalid_decision"
+
+
+class MixedShapes(InvalidDecision):
+    """What is decided together does not look alike."""
+
+    code = "mixed_shapes"
+
+
+class HighRisk(InvalidDecision):
+    """What is of high risk is decided by itself, and never together with others."""
+
+    code = "high_risk"
+
+
+class KeyReused(InvalidInput):
+    """An idempotency key belongs to something else that was sent before."""
+
+    code = "idempotency_key_reused"
 
 
 class InvalidDefinition(InvalidInput):

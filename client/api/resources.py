@@ -6,12 +6,36 @@ from typing import Self
 from pydantic import BaseModel, JsonValue
 
 from kern.contracts.reports import Decision
-from kern.requirements import Bounds, Proposal, Requirement, Resolution, Risk, UserInputField
+from kern.contracts.triage import Comment, HistoryEntry, HistoryKind
+from kern.requirements import (
+    Bounds,
+    Claim,
+    Delegation,
+    Principal,
+    Proposal,
+    Requirement,
+    Resolution,
+    Risk,
+    UserInputField,
+)
 from kern.run import RunError, RunOutput, ToolExecution
 from kern.session import Session
 from kern.values.attempts import UnknownAttempt
 from kern.values.decisions import EarlierCall
-from kern.values.states import OnExpiry, RequirementKind, RequirementStatus, RunStatus
+from kern.values.states import OnExpiry, RequirementKind, RequirementStatus, RunStatus, Verdict
+
+
+class DelegationResource(BaseModel):
+    """That somebody has handed a decision to another person or group."""
+
+    by: dict[str, str]
+    to: str
+    at: datetime
+
+    @classmethod
+    def of(cls, item: Delegation) -> Self:
+        """Return a delegation as the API shows it."""
+        return cls(by=_person(item.by), to=item.to, at=item.at)
 
 
 class RequirementResource(BaseModel):
@@ -25,6 +49,7 @@ class RequirementResource(BaseModel):
         confirm_value: What a person has to type before they approve; `confirm` repeats it.
         shape: The same for requirements that look alike.
         delivered_at: When the run was notified of the decision that closed it.
+        claim: Who takes care of it; it keeps nobody from deciding.
     """
 
     id: str
@@ -68,6 +93,8 @@ class RequirementResource(BaseModel):
     resolution: Resolution | None
     delivered_at: datetime | None
     not_executed: str | None
+    claim: Claim | None
+    delegations: list[DelegationResource]
 
     @classmethod
     def of(cls, item: Requirement) -> Self:
@@ -78,6 +105,7 @@ class RequirementResource(BaseModel):
             "session": values.pop("session_id"),
             "user": values.pop("user_id"),
             "tool": values.pop("tool_name"),
+            "delegations": [DelegationResource.of(entry) for entry in item.delegations],
         }
         return cls.model_validate(values | renamed)
 
@@ -99,24 +127,64 @@ class DecisionResource(BaseModel):
     @classmethod
     def of(cls, item: Decision) -> Self:
         """Return a decision as the API shows it."""
-        principal = item.principal
         return cls(
             id=item.id,
             seq=item.seq,
             requirement=item.requirement_id,
             run=item.run_id,
             verdict=item.verdict.value,
-            by={
-                "subject": principal.subject,
-                "name": principal.name,
-                "issuer": principal.issuer,
-                "kind": principal.kind.value,
-            },
+            by=_person(item.principal),
             note=item.note,
             at=item.at,
             edit=item.edit,
             hash=item.hash,
         )
+
+
+class HistoryResource(BaseModel):
+    """Something that happened to a requirement: what, by whom, in which words, and when."""
+
+    kind: HistoryKind
+    by: str | None
+    text: str
+    at: datetime
+    verdict: Verdict | None
+    edit: dict[str, JsonValue] | None
+    to: list[str]
+    until: datetime | None
+
+    @classmethod
+    def of(cls, item: HistoryEntry) -> Self:
+        """Return an entry as the API shows it."""
+        return cls.model_validate(item.model_dump(exclude={"requirement_id"}) | {"to": [*item.to]})
+
+
+class CommentResource(BaseModel):
+    """What somebody wrote about a requirement."""
+
+    id: str
+    requirement: str
+    by: dict[str, str]
+    text: str
+    at: datetime
+
+    @classmethod
+    def of(cls, item: Comment) -> Self:
+        """Return a comment as the API shows it."""
+        return cls(
+            id=item.id,
+            requirement=item.requirement_id,
+            by=_person(item.by),
+            text=item.text,
+            at=item.at,
+        )
+
+
+class SnoozeResource(BaseModel):
+    """Until when a requirement is put off for the caller."""
+
+    requirement: str
+    until: datetime
 
 
 class AcceptedDecision(BaseModel):
@@ -200,6 +268,15 @@ class SessionResource(BaseModel):
             created_at=item.created_at,
             updated_at=item.updated_at,
         )
+
+
+def _person(principal: Principal) -> dict[str, str]:
+    return {
+        "subject": principal.subject,
+        "name": principal.name,
+        "issuer": principal.issuer,
+        "kind": principal.kind.value,
+    }
 
 
 def _run_values(item: RunOutput) -> dict[str, object]:

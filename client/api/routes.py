@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from kern.client.api import audit, people, requirements, runs, sessions
+from kern.client.api import audit, batches, people, requirements, runs, sessions, triage
 
 router = APIRouter(prefix="/v1")
-for part in (requirements, runs, sessions, audit, people):
+for part in (requirements, triage, batches, runs, sessions, audit, people):
     router.include_router(part.router)

@@ -1,7 +1,7 @@
 """The inbox: what waits for people, and their decisions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlmodel import Session
@@ -33,7 +33,7 @@ from kern.process.calling_run import calling_run
 from kern.process.checkpoints import reach
 from kern.requirements import Requirement, submitted_digest
 from kern.values.decisions import new_draft
-from kern.values.ids import require_id
+from kern.values.ids import new_id, require_id
 from kern.values.principals import Principal
 
 
@@ -126,9 +126,7 @@ class Inbox(InboxPages):
             AlreadyResolved: somebody decided first; the message says who.
             KernError: it is refused, and nothing was changed.
         """
-        submission = _submission(viewer, requirement, by, digest)
-        if decision_id is not None:
-            submission = replace(submission, id=decision_id)
+        submission = submission_of(viewer, requirement, by, digest, id=decision_id)
         (accepted,) = await self._accept(viewer, [submission])
         return accepted.receipt
 
@@ -150,7 +148,7 @@ class Inbox(InboxPages):
             KernError: one of them is refused, and then none was stored.
         """
         submissions = [
-            _submission(viewer, item, None) for item in requirements if item.draft is not None
+            submission_of(viewer, item, None) for item in requirements if item.draft is not None
         ]
         return await self._accept(viewer, submissions, within) if submissions else []
 
@@ -166,15 +164,19 @@ class Inbox(InboxPages):
 
         requirement_ids = [item.requirement_id for item in submissions]
         with acceptance.before_deciding(requirement_ids, within):
-            await self._refuse_terminated(viewer, submissions)
+            await self.refuse_terminated(viewer, submissions)
         reach("resolve.before_store")
         with acceptance.deciding(requirement_ids, within):
             stored = await self._store.write(decide)
         reach("resolve.after_store")
-        return [await self._deliver(accepted) for accepted in stored]
+        return [await self.deliver(accepted) for accepted in stored]
 
-    async def _refuse_terminated(self, viewer: Viewer, submissions: Sequence[Submission]) -> None:
-        """Refuse to decide about a run that an operator has ended in Temporal, and end its row."""
+    async def refuse_terminated(self, viewer: Viewer, submissions: Sequence[Submission]) -> None:
+        """Refuse to decide about a run that an operator has ended in Temporal, and end its row.
+
+        Raises:
+            RunEnded: there is such a run among them; nothing was decided.
+        """
         viewers = {item.requirement_id: viewer.acting_as(item.actor) for item in submissions}
         run_ids = await self._store.read(lambda tx: runs_of_requirements(tx, viewers))
         run_id = await self._deliverer.terminated_among(run_ids)
@@ -188,7 +190,8 @@ class Inbox(InboxPages):
         )
         raise RunEnded(message)
 
-    async def _deliver(self, accepted: Accepted) -> AcceptedDecision:
+    async def deliver(self, accepted: Accepted) -> AcceptedDecision:
+        """Notify the run of a decision that was stored, as far as that can be done now."""
         delivered, gate_id = None, None
         if accepted.delivery is not None:
             gate_id = accepted.delivery.requirement_id
@@ -197,12 +200,20 @@ class Inbox(InboxPages):
         return AcceptedDecision(receipt, accepted.run_ids, accepted.stands_still, gate_id)
 
 
-def _submission(
+def submission_of(
     viewer: Viewer,
     requirement: Requirement,
     by: str | Principal | None,
     digest: str | None = None,
+    *,
+    id: str | None = None,
 ) -> Submission:
+    """Return the decision that was filled in on a requirement, to be accepted.
+
+    Raises:
+        InvalidDecision: none was filled in, or the digest is none.
+        InvalidInput: a name or the requirement's id can be none.
+    """
     draft = requirement.draft
     if draft is None:
         message = f"No decision was filled in on requirement {requirement.id!r}."
@@ -214,4 +225,5 @@ def _submission(
         digest=submitted_digest(requirement),
         draft=draft,
         actor=actor_of(viewer, by or draft.by),
+        id=id or new_id(),
     )

@@ -75,9 +75,9 @@ class InboxPages:
             group: Only those that this group may decide, as a rule or a delegation names it.
             claimed_by: Only those that this person takes care of.
             snoozed_by: Only those that this principal has put off.
-            search: Only those with this text in the title, the tool, the arguments, the user or the
-                id, in capitals or not. One page looks at 2,000 requirements at most, so it may have
-                few or none, and the next one goes on.
+            search: Only those with this text in the title, the tool, the arguments or the user, in
+                capitals or not, or whose id ends so. One page looks at 2,000 requirements at most,
+                so it may have few or none, and the next one goes on.
             sort: `due` has the next deadline first, and what has none last; `risk` the riskiest.
                 The cursor is that of a page in the same order.
 

@@ -2,6 +2,7 @@
 
 from kern.client.service.access import Access
 from kern.client.service.audit import Audit
+from kern.client.service.batches import Batches
 from kern.client.service.inbox import Inbox
 from kern.client.service.ports import Deliverer
 from kern.client.service.runs import Runs
@@ -19,6 +20,7 @@ class Service:
     Attributes:
         runs: Accept, cancel, retry, read and list runs.
         inbox: List and read requirements, and decide them.
+        batches: Decide look-alikes together.
         triage: Claim requirements, hand them on, put them off, comment on them.
         sessions: Read, list, change, copy and delete sessions.
         readers: Read the events of runs.
@@ -30,6 +32,7 @@ class Service:
         self._deliverer = deliverer
         self.runs = Runs(store, deliverer)
         self.inbox = Inbox(store, deliverer)
+        self.batches = Batches(store, self.inbox)
         self.triage = Triage(store)
         self.sessions = Sessions(store, deliverer)
         self.readers = Readers(store)

@@ -98,7 +98,7 @@ def snooze(stored: Stored, seen: Requirement, by: Principal, until: datetime) ->
 
 
 def comment(
-    stored: Stored, seen: Requirement, by: Principal, text: str, id: str = "", at: float = 5
+    stored: Stored, seen: Requirement, by: Principal, text: str, *, id: str = "", at: float = 5
 ) -> None:
     new = Comment(id=id or new_id(), requirement_id=seen.id, by=by, text=text, at=after(at))
     act(stored, seen, lambda tx, run, row: triage.comment(tx, run, row, new))
@@ -517,7 +517,7 @@ def test_what_was_closed_is_listed_the_latest_first(stored: Stored) -> None:
 
 
 def test_each_kind_of_event_of_a_requirement_has_its_entry() -> None:
-    assert set(requirement_history._KINDS.values()) | {
+    assert set(requirement_history.EVENT_KINDS.values()) | {
         HistoryKind.decided,
         HistoryKind.withdrawn,
     } == set(HistoryKind)

@@ -30,7 +30,8 @@ class InboxFilter:
         group_key: Only what this group may decide, by the key of its name.
         claimed_keys: Only what somebody has claimed whose name has one of these keys.
         snoozed_by: Only what this principal has put off.
-        words: Only what has this text in its title, its tool, its arguments, its user or its id.
+        words: Only what has this text in its title, its tool, its arguments or its user, or an id
+            that ends so.
     """
 
     user_id: str | None = None
@@ -103,9 +104,9 @@ class InboxFilter:
             type_coerce(_requirements.c.arguments, Text),
             type_coerce(_requirements.c.current_arguments, Text),
             _requirements.c.user_id,
-            _requirements.c.id,
         )
-        return or_(*(text.icontains(self.words, autoescape=True) for text in texts))
+        ends_so = _requirements.c.id.iendswith(self.words, autoescape=True)
+        return or_(ends_so, *(text.icontains(self.words, autoescape=True) for text in texts))
 
 
 def claimed_ids(keys: tuple[str, ...], now: datetime) -> Select[Any]:

@@ -162,7 +162,7 @@ def _places_of_all(
     order: InboxOrder,
     last: RequirementRecord | None,
     limit: int,
-) -> Select[Any]:
+) -> Select[Any, Any]:
     """Return the query for the ids of a page of what waits for anybody, in their order."""
     at = {
         InboxOrder.created: _requirements.c.created_at,
@@ -196,7 +196,7 @@ def _places_of(
     limit: int,
     *,
     hides: bool = True,
-) -> Select[Any]:
+) -> Select[Any, Any]:
     """Return the query for the ids of a page of what these entries are about, in their order."""
     at = {
         # Ids begin with the time.

@@ -35,7 +35,8 @@ _OF_REQUIREMENT = (
     .where(_comments.c.requirement_id == bindparam("of_requirement"))
     .order_by(_comments.c.at, _comments.c.id)
 )
-_KINDS = {
+# What stands in the history as an event says it.
+EVENT_KINDS = {
     "requirement_opened": HistoryKind.opened,
     "requirement_reminded": HistoryKind.reminded,
     "requirement_escalated": HistoryKind.escalated,
@@ -75,7 +76,7 @@ def history_of(
             for item in decisions
             if item.by != KERN or (item.requirement_id, item.at) not in expired
         ),
-        *(_entry(event, words) for event in reversed(events) if event.kind in _KINDS),
+        *(_entry(event, words) for event in reversed(events) if event.kind in EVENT_KINDS),
     ]
     # What happened at one moment stays in order: a decision before what it caused.
     return sorted(entries, key=lambda entry: entry.at)
@@ -144,7 +145,7 @@ def _entry(event: EventRecord, words: Mapping[str, str]) -> HistoryEntry:
         text = str(data.get("why") or "")
     return HistoryEntry(
         requirement_id=event.requirement_id or "",
-        kind=_KINDS[event.kind],
+        kind=EVENT_KINDS[event.kind],
         by=None if by is None else str(by),
         text=text,
         at=event.created_at,
