@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from kern.contracts.triage import HistoryEntry
 from kern.requirements import Requirement
 from kern.run import FileReference, RunOutput, StepExecution
 from kern.session import Session, SessionMetrics
@@ -216,6 +217,7 @@ class RunReport(_Model):
         policy: The policy that was pinned on it.
         awaited_workers: What it, or a run inside it, waits for that no worker has.
         waits_behind: The run of its session behind which it is queued.
+        history: What happened to its requirements beside the decisions.
     """
 
     run: RunOutput
@@ -228,6 +230,7 @@ class RunReport(_Model):
     policy: RunPolicy | None = None
     awaited_workers: list[AwaitedWorker] = []
     waits_behind: str | None = None
+    history: list[HistoryEntry] = []
 
 
 class Backlog(_Model):

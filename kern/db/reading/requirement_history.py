@@ -22,6 +22,8 @@ from kern.values.states import PrincipalKind, Verdict
 
 # Of so many events at most, the latest, the history of a requirement is made.
 MOST_EVENTS = 1_000
+# A statement may have some 32,000 parameters.
+_BATCH = 10_000
 _events, _comments = EVENTS.table, COMMENTS.table
 _EVENTS = (
     _events.select()
@@ -59,10 +61,11 @@ def history_of(
 
     `decisions` are those about them, in the order of the log.
     """
-    if not requirement_ids:
-        return []
-    limit = MOST_EVENTS * len(requirement_ids)
-    events = list(rows(tx, EVENTS, _EVENTS, ids=list(requirement_ids), most=limit))
+    events = [
+        event
+        for start in range(0, len(requirement_ids), _BATCH)
+        for event in reversed(_events_of(tx, requirement_ids[start : start + _BATCH]))
+    ]
     words = _words_of(tx, events)
     # The event of a deadline says what the deadline decided.
     expired = {
@@ -76,10 +79,15 @@ def history_of(
             for item in decisions
             if item.by != KERN or (item.requirement_id, item.at) not in expired
         ),
-        *(_entry(event, words) for event in reversed(events) if event.kind in EVENT_KINDS),
+        *(_entry(event, words) for event in events if event.kind in EVENT_KINDS),
     ]
     # What happened at one moment stays in order: a decision before what it caused.
     return sorted(entries, key=lambda entry: entry.at)
+
+
+def _events_of(tx: Session, ids: Sequence[str]) -> list[EventRecord]:
+    """Return the events about some requirements, the latest first."""
+    return list(rows(tx, EVENTS, _EVENTS, ids=list(ids), most=MOST_EVENTS * len(ids)))
 
 
 def comments_of(
