@@ -74,7 +74,7 @@ class Batches:
             KeyReused: another batch was sent under the key.
             InvalidInput: there are none or too many of them, or one is there twice.
         """
-        _check_items(batch)
+        _check_number(batch)
         kept = None if key is None else _key(viewer, batch, key)
         if kept is not None:
             present = await self._store.read(lambda tx: batches.find(tx, kept))
@@ -148,18 +148,19 @@ class Batches:
         ]
 
 
-def _check_items(batch: Batch) -> None:
-    ids = [item.requirement_id for item in batch.items]
-    if not 1 <= len(ids) <= MOST_ITEMS:
-        message = f"A batch has {len(ids)} items: send 1 to {MOST_ITEMS}. Nothing was decided."
-        raise InvalidInput(message)
-    double = next((item for item in ids if ids.count(item) > 1), None)
-    if double is not None:
-        message = f"Requirement {double!r} is there twice. Nothing was decided. Send each once."
+def _check_number(batch: Batch) -> None:
+    number = len(batch.items)
+    if not 1 <= number <= MOST_ITEMS:
+        message = f"A batch has {number} items: send 1 to {MOST_ITEMS}. Nothing was decided."
         raise InvalidInput(message)
 
 
 def _check_alike(requirements: Sequence[Requirement]) -> None:
+    ids = [item.id for item in requirements]
+    double = next((item for item in ids if ids.count(item) > 1), None)
+    if double is not None:
+        message = f"Requirement {double!r} is there twice. Nothing was decided. Send each once."
+        raise InvalidInput(message)
     if len({item.shape for item in requirements}) > 1:
         message = (
             "These requirements do not look alike: their `shape` differs. Nothing was decided. "

@@ -25,7 +25,7 @@ class Obstacle(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What people are told."""
+        """The obstacle in words."""
         return _SENTENCES[self]
 
 
