@@ -4,12 +4,16 @@
     KernError                 error                  1   500
     ├── InvalidInput          invalid_input          2   422
     │   ├── InvalidDecision   invalid_decision       2   422
+    │   │   ├── MixedShapes   mixed_shapes           2   422
+    │   │   └── HighRisk      high_risk              2   422
+    │   ├── KeyReused         idempotency_key_reused 2   422
     │   └── InvalidDefinition invalid_definition     2   422
     ├── NotFound              not_found              3   404
     ├── NotAllowed            not_allowed            4   403
     ├── Unauthenticated       unauthenticated        4   401
     ├── Conflict              conflict               5   409
     │   ├── AlreadyResolved   already_resolved       5   409
+    │   ├── Claimed           claimed                5   409
     │   ├── ArgumentsChanged  arguments_changed      5   409
     │   ├── RunEnded          run_ended              5   409
     │   ├── StillRunning      still_running          5   409
@@ -56,6 +60,24 @@ class InvalidDecision(InvalidInput):
     code = "invalid_decision"
 
 
+class MixedShapes(InvalidDecision):
+    """What is decided together does not look alike."""
+
+    code = "mixed_shapes"
+
+
+class HighRisk(InvalidDecision):
+    """What is of high risk is decided by itself, and never together with others."""
+
+    code = "high_risk"
+
+
+class KeyReused(InvalidInput):
+    """An idempotency key belongs to something else that was sent before."""
+
+    code = "idempotency_key_reused"
+
+
 class InvalidDefinition(InvalidInput):
     """A component, tool or model is declared in a way that cannot work."""
 
@@ -98,6 +120,12 @@ class AlreadyResolved(Conflict):
     """Somebody else decided first; the message says who, what and when."""
 
     code = "already_resolved"
+
+
+class Claimed(Conflict):
+    """Somebody else takes care of the requirement; the message says who, and until when."""
+
+    code = "claimed"
 
 
 class ArgumentsChanged(Conflict):

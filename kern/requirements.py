@@ -30,10 +30,13 @@ from kern.values.states import (
     Risk,
     Verdict,
 )
+from kern.values.triage import Claim, Delegation
 
 __all__ = [
     "Bounds",
+    "Claim",
     "DecisionDraft",
+    "Delegation",
     "OnExpiry",
     "Principal",
     "PrincipalKind",
@@ -87,6 +90,9 @@ class Requirement(BaseModel):
             executed, such as a payment in a run that failed afterwards.
         approvals: How many people agree with the same proposal: with the one that most agree with.
         proposals: What people have approved so far, while that is not enough.
+        claim: Who takes care of it; None if nobody does, or their time is over.
+        delegations: Who has handed the decision to whom, the oldest first. Those may decide beside
+            the candidates.
     """
 
     model_config = ConfigDict(validate_assignment=False)
@@ -133,6 +139,8 @@ class Requirement(BaseModel):
     delivered_at: datetime | None = None
     earlier_calls: list[EarlierCall] = Field(default_factory=list)
     not_executed: str | None = None
+    claim: Claim | None = None
+    delegations: list[Delegation] = Field(default_factory=list)
 
     _draft: DecisionDraft | None = PrivateAttr(default=None)
     # For whom Kern read it. Not a field: JSON that somebody sends cannot carry it.
@@ -360,15 +368,6 @@ class Requirement(BaseModel):
 def submitted_digest(requirement: Requirement) -> str:
     """Return the digest of the arguments as the object holds them now; `digest` froze them."""
     return arguments_digest(requirement.tool_name or "", requirement.arguments)
-
-
-def draft_about(requirement: Requirement, draft: DecisionDraft, digest: str) -> DecisionDraft:
-    """Return a decision about nothing but the call whose digest begins so.
-
-    Raises:
-        InvalidDecision: it is no digest.
-    """
-    return new_draft(requirement.id, {**dict(draft), "digest": digest})
 
 
 def bind_reader(requirement: Requirement, user_id: str | None) -> Requirement:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, StrictStr
 
+from kern.client.api.refusals import closed_problem, require_person
 from kern.client.api.resources import AcceptedDecision, DecisionResource, RequirementResource
 from kern.client.service.inbox import Inbox
 from kern.client.web.callers import Operator, RateOf, ServiceOf
@@ -18,7 +19,7 @@ from kern.errors import AlreadyResolved, NotFound
 from kern.requirements import Requirement
 from kern.values.decisions import LONGEST_NOTE
 from kern.values.ids import new_id
-from kern.values.states import PrincipalKind, RequirementStatus, Verdict
+from kern.values.states import RequirementStatus, Verdict
 
 # Decision ids are derived from keys in a space of their own.
 _KEYS = uuid.UUID("7d0c9a52-6b54-5c39-9d6e-3f2f0c5b8e11")
@@ -118,7 +119,7 @@ class Decider:
                 viewer, requirement, digest=body.digest, decision_id=decision_id
             )
         except AlreadyResolved as error:
-            raise await self._closed(requirement.id, error) from error
+            raise await closed_problem(self._inbox, viewer, requirement.id, error) from error
         decision = await self._decision(requirement.id, decision_id)
         if decision is None:
             message = f"Decision {decision_id!r} was accepted, and its session is deleted by now."
@@ -135,23 +136,6 @@ class Decider:
     async def _decision(self, requirement_id: str, decision_id: str) -> Decision | None:
         decisions = await self._inbox.decisions(self._caller.viewer, requirement_id)
         return next((item for item in decisions if item.id == decision_id), None)
-
-    async def _closed(self, requirement_id: str, error: AlreadyResolved) -> ProblemError:
-        """Return who decided first, or what closed the requirement."""
-        requirement = await self._inbox.read(self._caller.viewer, requirement_id)
-        resolution = requirement.resolution
-        extra: dict[str, JsonValue] = {}
-        if resolution is not None:
-            extra["resolution"] = resolution.model_dump(
-                mode="json", include={"verdict", "by", "at"}
-            )
-        match requirement.status:
-            case RequirementStatus.expired:
-                return ProblemError(410, "expired", str(error), extra=extra)
-            case RequirementStatus.cancelled:
-                return ProblemError(410, "cancelled", str(error), extra=extra)
-            case _:
-                return ProblemError(409, error.code, str(error), extra=extra)
 
 
 def decider_of(service: ServiceOf, caller: Operator, rate: RateOf) -> Decider:
@@ -185,12 +169,7 @@ def _check_same(decision: Decision, body: DecisionBody) -> None:
 
 
 def _check(caller: Caller, verdict: Verdict, body: DecisionBody) -> None:
-    if caller.principal.kind is not PrincipalKind.person:
-        detail = (
-            f"{caller.principal.name} is no person, and this asks for one. Nothing was changed. "
-            "Have a person decide, with a token of their own or in the console."
-        )
-        raise ProblemError(403, "person_required", detail)
+    require_person(caller)
     missing: list[FieldProblem] = []
     if verdict in _NEED_DIGEST and body.digest is None:
         why = "needed: the digest of what was shown, 8 characters or more of it"

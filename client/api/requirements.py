@@ -2,44 +2,48 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Path, Query, Response, status
+from fastapi import APIRouter, Path, Query, Response, status
 from pydantic import AwareDatetime, Field
 
 from kern.client.api.decisions import DeciderOf, DecisionBody
 from kern.client.api.documented import PROBLEMS
 from kern.client.api.pages import Id, Page, PageQuery
-from kern.client.api.resources import AcceptedDecision, DecisionResource, RequirementResource
+from kern.client.api.parameters import Key, RequirementId
+from kern.client.api.resources import (
+    AcceptedDecision,
+    DecisionResource,
+    HistoryResource,
+    RequirementResource,
+)
+from kern.client.service.service import Service
 from kern.client.web.callers import Reader, ServiceOf
 from kern.client.web.conditional import ConditionalRoute
-from kern.contracts.reports import InboxCounts
+from kern.client.web.problems import FieldProblem, ProblemError
+from kern.contracts.caller import Caller
+from kern.contracts.reports import InboxCounts, RequirementPage
 from kern.errors import NotFound
 from kern.values.states import InboxOrder, RequirementKind, Risk
-
-RequirementId = Annotated[
-    str, Path(min_length=1, max_length=240, description="The requirement's id, or the end of it.")
-]
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=64,
-        pattern=r"^[\x21-\x7e]+$",
-        description="The same key again decides nothing more, and gives the first answer.",
-    ),
-]
 
 
 class Filters(PageQuery):
     """Which requirements are listed, and in which order.
 
     Attributes:
+        status: What is pending; or what is closed, the latest first, without `for`, `sort`,
+            `due_before`, `group`, `claimed_by` and `snoozed`.
         scope: `me` for those that wait for the caller: as a candidate, by name or group, or because
             anybody may decide.
+        group: Only those that this group may decide.
+        claimed_by: Only those that this person takes care of; `me` for the caller.
+        snoozed: `me` for those that the caller has put off, which `for=me` leaves out.
+        q: Only those with this text in the title, the tool, the arguments or the user, or whose id
+            ends so. A page looks at 2,000 at most, and may have none although `next` goes on.
         due_before: Only those with a deadline before this moment.
+        created_after: Only those asked after this moment.
         sort: The oldest first, the next deadline first, or the riskiest first.
     """
 
+    status: Literal["pending", "closed"] = "pending"
     scope: Annotated[Literal["me", "all"], Field(alias="for")] = "all"
     kind: RequirementKind | None = None
     tool: Id | None = None
@@ -49,7 +53,12 @@ class Filters(PageQuery):
     user: Id | None = None
     run: Id | None = None
     session: Id | None = None
+    group: Id | None = None
+    claimed_by: Id | None = None
+    snoozed: Literal["me"] | None = None
+    q: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     due_before: AwareDatetime | None = None
+    created_after: AwareDatetime | None = None
     sort: InboxOrder = InboxOrder.created
 
 
@@ -67,23 +76,8 @@ async def list_requirements(
     caller: Reader,
     filters: Annotated[Filters, Query()],
 ) -> Page[RequirementResource]:
-    """List what waits for people, the oldest first or as `sort` says."""
-    page = await service.inbox.pending(
-        caller.viewer,
-        limit=filters.limit,
-        cursor=filters.after,
-        user_id=filters.user,
-        run_id=filters.run,
-        session_id=filters.session,
-        kind=filters.kind,
-        for_principal=caller.principal if filters.scope == "me" else None,
-        tool=filters.tool,
-        component=filters.component,
-        risk=filters.risk,
-        shape=filters.shape,
-        due_before=filters.due_before,
-        sort=filters.sort,
-    )
+    """List what waits for people, the oldest first or as `sort` says; or what is closed."""
+    page = await (_closed if filters.status == "closed" else _pending)(service, caller, filters)
     items = [RequirementResource.of(item) for item in page.requirements]
     return Page(items=items, next=page.next_cursor)
 
@@ -92,6 +86,15 @@ async def list_requirements(
 async def count_requirements(service: ServiceOf, caller: Reader) -> InboxCounts:
     """Count what waits for the caller and in all, each up to 1,001."""
     return await service.inbox.counts(caller.viewer, caller.principal)
+
+
+@router.get("/{requirement_id}/history")
+async def read_history(
+    service: ServiceOf, caller: Reader, requirement_id: RequirementId
+) -> Page[HistoryResource]:
+    """List what happened to a requirement, the oldest first."""
+    entries = await service.inbox.history(caller.viewer, requirement_id)
+    return Page(items=[HistoryResource.of(item) for item in entries])
 
 
 @router.get("/{requirement_id}")
@@ -142,3 +145,63 @@ async def decide(
     path = f"/v1/requirements/{decision.requirement}/decisions/{decision.id}"
     response.headers["Location"] = path
     return accepted
+
+
+async def _pending(service: Service, caller: Caller, filters: Filters) -> RequirementPage:
+    claimed_by = caller.principal if filters.claimed_by == "me" else filters.claimed_by
+    return await service.inbox.pending(
+        caller.viewer,
+        limit=filters.limit,
+        cursor=filters.after,
+        user_id=filters.user,
+        run_id=filters.run,
+        session_id=filters.session,
+        kind=filters.kind,
+        for_principal=caller.principal if filters.scope == "me" else None,
+        tool=filters.tool,
+        component=filters.component,
+        risk=filters.risk,
+        shape=filters.shape,
+        due_before=filters.due_before,
+        created_after=filters.created_after,
+        group=filters.group,
+        claimed_by=claimed_by,
+        snoozed_by=caller.principal if filters.snoozed == "me" else None,
+        search=filters.q,
+        sort=filters.sort,
+    )
+
+
+async def _closed(service: Service, caller: Caller, filters: Filters) -> RequirementPage:
+    narrowing = {
+        "for": filters.scope == "me",
+        "sort": filters.sort is not InboxOrder.created,
+        "due_before": filters.due_before is not None,
+        "group": filters.group is not None,
+        "claimed_by": filters.claimed_by is not None,
+        "snoozed": filters.snoozed is not None,
+    }
+    errors = [
+        FieldProblem(field=name, message="only of what waits: leave it out with status=closed")
+        for name, is_used in narrowing.items()
+        if is_used
+    ]
+    if errors:
+        names = ", ".join(item.field for item in errors)
+        detail = f"What is closed is not narrowed by {names}. Leave that out, or status=closed."
+        raise ProblemError(422, "invalid_input", detail, errors=errors)
+    return await service.inbox.closed(
+        caller.viewer,
+        limit=filters.limit,
+        cursor=filters.after,
+        user_id=filters.user,
+        run_id=filters.run,
+        session_id=filters.session,
+        kind=filters.kind,
+        tool=filters.tool,
+        component=filters.component,
+        risk=filters.risk,
+        shape=filters.shape,
+        created_after=filters.created_after,
+        search=filters.q,
+    )

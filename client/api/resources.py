@@ -9,7 +9,17 @@ from typing import Self
 from pydantic import BaseModel, JsonValue
 
 from kern.contracts.reports import AuditReport, Decision
-from kern.requirements import Bounds, Proposal, Requirement, Resolution, Risk, UserInputField
+from kern.contracts.triage import Comment, HistoryEntry, HistoryKind
+from kern.requirements import (
+    Bounds,
+    Claim,
+    Delegation,
+    Proposal,
+    Requirement,
+    Resolution,
+    Risk,
+    UserInputField,
+)
 from kern.values.attempts import UnknownAttempt
 from kern.values.decisions import EarlierCall
 from kern.values.principals import Principal
@@ -43,6 +53,7 @@ class RequirementResource(BaseModel):
         confirm_value: What a person has to type before they approve; `confirm` repeats it.
         shape: The same for requirements that look alike.
         delivered_at: When the run was notified of the decision that closed it.
+        claim: Who takes care of it; it keeps nobody from deciding.
     """
 
     id: str
@@ -87,6 +98,8 @@ class RequirementResource(BaseModel):
     resolution: Resolution | None
     delivered_at: datetime | None
     not_executed: str | None
+    claim: Claim | None
+    delegations: list[Delegation]
 
     @classmethod
     def of(cls, item: Requirement) -> Self:
@@ -191,6 +204,52 @@ class DecisionResource(BaseModel):
             given=self.values,
             hash=self.hash,
         )
+
+
+class HistoryResource(BaseModel):
+    """Something that happened to a requirement: what, by whom, in which words, and when."""
+
+    kind: HistoryKind
+    by: str | None
+    text: str
+    at: datetime
+    verdict: Verdict | None
+    edit: dict[str, JsonValue] | None
+    to: list[str]
+    until: datetime | None
+
+    @classmethod
+    def of(cls, item: HistoryEntry) -> Self:
+        """Return an entry as the API shows it."""
+        return cls.model_validate(item.model_dump(exclude={"requirement_id"}) | {"to": [*item.to]})
+
+
+class CommentResource(BaseModel):
+    """What somebody wrote about a requirement."""
+
+    id: str
+    requirement: str
+    by: PrincipalResource
+    text: str
+    at: datetime
+
+    @classmethod
+    def of(cls, item: Comment) -> Self:
+        """Return a comment as the API shows it."""
+        return cls(
+            id=item.id,
+            requirement=item.requirement_id,
+            by=PrincipalResource.of(item.by),
+            text=item.text,
+            at=item.at,
+        )
+
+
+class SnoozeResource(BaseModel):
+    """Until when a requirement is put off for the caller."""
+
+    requirement: str
+    until: datetime
 
 
 class AcceptedDecision(BaseModel):

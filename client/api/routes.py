@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from kern.client.api import (
     audit,
+    batches,
     decision_log,
     feed,
     people,
@@ -12,8 +13,12 @@ from kern.client.api import (
     runs,
     sessions,
     stuck,
+    triage,
 )
 
 router = APIRouter(prefix="/v1")
-for part in (requirements, runs, run_events, sessions, decision_log, stuck, feed, audit, people):
+for part in (
+    *(requirements, triage, batches, runs, run_events, sessions),
+    *(decision_log, stuck, feed, audit, people),
+):
     router.include_router(part.router)

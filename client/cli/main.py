@@ -12,7 +12,13 @@ from typing import Annotated
 
 import typer
 
-from kern.client.cli import commands_decide, commands_run, commands_sessions, commands_system
+from kern.client.cli import (
+    commands_decide,
+    commands_run,
+    commands_sessions,
+    commands_system,
+    commands_triage,
+)
 from kern.client.cli.printing import one_line, say
 from kern.errors import KernError, Unavailable
 
@@ -65,6 +71,7 @@ def _root(
 commands_run.add_to(app)
 commands_sessions.add_to(app)
 commands_decide.add_to(app)
+commands_triage.add_to(app)
 commands_system.add_to(app)
 
 

@@ -7,6 +7,7 @@ from pydantic import JsonValue
 from kern.client.cli import durations
 from kern.client.cli.access import perform
 from kern.client.cli.awaited import awaited_text
+from kern.client.cli.history import is_printed, print_entry
 from kern.client.cli.inbox import (
     attempt_lines,
     earlier_lines,
@@ -34,6 +35,7 @@ from kern.client.cli.printing import (
 from kern.client.cli.progress import print_progress, print_steps
 from kern.client.service.operations import OperatorService
 from kern.contracts.reports import Decision, LateResult, RunPolicy, RunReport
+from kern.contracts.triage import HistoryEntry
 from kern.contracts.viewer import present_operator
 from kern.requirements import Principal, PrincipalKind, Requirement
 from kern.run import Message, RunOutput, ToolExecution
@@ -98,6 +100,7 @@ def _as_json(report: RunReport) -> dict[str, JsonValue]:
         "undelivered": report.undelivered,
         "awaited_workers": [item.model_dump(mode="json") for item in report.awaited_workers],
         "waits_behind": report.waits_behind,
+        "history": [entry.model_dump(mode="json") for entry in report.history],
         "policy": None if report.policy is None else report.policy.model_dump(mode="json"),
         "steps": [step.model_dump(mode="json") for step in report.steps],
         "inside": {run_id: _as_json(child) for run_id, child in report.children.items()},
@@ -237,9 +240,7 @@ def _requirement(report: RunReport, item: Requirement) -> None:
     )
     for line in [*attempt_lines(item), *earlier_lines(item)]:
         say("         ", styled(line, "dim"), exact_blanks=True)
-    for decision in report.decisions:
-        if decision.requirement_id == item.id:
-            _decision(decision)
+    _history(report, item)
     if item.not_executed is not None:
         why = plain(item.not_executed)
         say("         ", styled("approved, not executed", "bold red"), f": {why}")
@@ -252,6 +253,21 @@ def _requirement(report: RunReport, item: Requirement) -> None:
     elif item.status is not RequirementStatus.resolved:
         at = f" {show_time(item.resolution.at)}" if item.resolution else ""
         say(f"         {item.status.value}{at}")
+
+
+def _history(report: RunReport, item: Requirement) -> None:
+    """Show what was decided and done about a requirement, in order."""
+    acts: list[Decision | HistoryEntry] = [
+        *report.decisions,
+        *(entry for entry in report.history if is_printed(entry)),
+    ]
+    for act in sorted(acts, key=lambda act: act.at):
+        if act.requirement_id != item.id:
+            continue
+        if isinstance(act, Decision):
+            _decision(act)
+        else:
+            print_entry(act)
 
 
 def _decision(decision: Decision) -> None:

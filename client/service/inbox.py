@@ -1,42 +1,43 @@
 """The inbox: what waits for people, and their decisions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 from sqlmodel import Session
 
 from kern.client.service import acceptance
+from kern.client.service.actors import actor_of
+from kern.client.service.inbox_pages import InboxPages
 from kern.client.service.own_runs import refuse_own_decision
 from kern.client.service.ports import Deliverer
 from kern.contracts.reports import (
-    LONGEST_PAGE,
     Decision,
-    InboxCounts,
     Receipt,
-    RequirementPage,
 )
-from kern.contracts.viewer import Viewer, system_user
+from kern.contracts.triage import HistoryEntry
+from kern.contracts.viewer import Viewer
 from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted, Submission
 from kern.db.decisions.hindrances import hindrances
 from kern.db.engine.store import Store
-from kern.db.reading import inbox_pages, listings, requirement_outputs, run_outputs
+from kern.db.reading import (
+    listings,
+    requirement_history,
+    requirement_outputs,
+    run_outputs,
+)
 from kern.db.reading.agent_words import agent_words
-from kern.db.reading.inbox_pages import InboxFilter
 from kern.db.reading.open_requirements import open_requirements
 from kern.db.reading.run_trees import runs_of_requirements
 from kern.db.runs import lifecycle
-from kern.errors import InvalidDecision, InvalidInput, RunEnded
+from kern.errors import InvalidDecision, RunEnded
 from kern.process.calling_run import calling_run
 from kern.process.checkpoints import reach
-from kern.requirements import Requirement, draft_about, submitted_digest
-from kern.values.ids import optional_id, require_id
-from kern.values.names import person_name
+from kern.requirements import Requirement, submitted_digest
+from kern.values.decisions import new_draft
+from kern.values.ids import new_id, require_id
 from kern.values.principals import Principal
-from kern.values.states import InboxOrder, RequirementKind, Risk
-from kern.values.validation import member_of, require_count
 
 
 @dataclass(frozen=True)
@@ -56,89 +57,12 @@ class AcceptedDecision:
     gate_id: str | None = None
 
 
-class Inbox:
+class Inbox(InboxPages):
     """Lists and reads requirements, and accepts decisions, in one store."""
 
     def __init__(self, store: Store, deliverer: Deliverer) -> None:
-        self._store = store
+        super().__init__(store)
         self._deliverer = deliverer
-
-    async def pending(
-        self,
-        viewer: Viewer,
-        *,
-        limit: int,
-        cursor: str | None = None,
-        user_id: str | None = None,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        kind: RequirementKind | None = None,
-        for_principal: Principal | None = None,
-        tool: str | None = None,
-        component: str | None = None,
-        risk: Risk | None = None,
-        shape: str | None = None,
-        due_before: datetime | None = None,
-        sort: InboxOrder | Literal["created", "due", "risk"] = InboxOrder.created,
-    ) -> RequirementPage:
-        """List pending requirements, the oldest first or as `sort` says.
-
-        Args:
-            viewer: Who asks; only an operator sees the requirements of all users of the tenant.
-            limit: How many at most, up to 1,000.
-            cursor: `RequirementPage.next_cursor` of the page before, or the end of the last id.
-            user_id: Only those in sessions of this user.
-            run_id: Only those of this run and its child runs; the end of its id is enough.
-            session_id: Only those of this session.
-            kind: Only those of this kind.
-            for_principal: Only those that wait for this principal: as a candidate, by name, group
-                or as the requester, or because anybody may decide. Not those that exclude it. For
-                who is no person nothing waits.
-            tool: Only those about this tool or step.
-            component: Only those that runs of this component ask.
-            risk: Only those of this risk.
-            shape: Only look-alikes: those of this `Requirement.shape`.
-            due_before: Only those with a deadline before this moment.
-            sort: `due` has the next deadline first, and what has none last; `risk` the riskiest.
-                The cursor is that of a page in the same order.
-
-        Raises:
-            InvalidInput: the limit, an id, a time without a zone or an order makes no sense.
-            NotFound: there is no requirement at the cursor.
-        """
-        require_count("limit", limit, most=LONGEST_PAGE)
-        order = member_of("sort", sort, InboxOrder) or InboxOrder.created
-        chosen_risk = member_of("risk", risk, Risk)
-        if due_before is not None and due_before.tzinfo is None:
-            message = f"due_before is {due_before!r}: give a time with its zone."
-            raise InvalidInput(message)
-        return await self._store.read(
-            lambda tx: inbox_pages.list_inbox(
-                tx,
-                viewer,
-                limit=limit,
-                principal=for_principal,
-                order=order,
-                after=None
-                if cursor is None
-                else listings.full_requirement_id(tx, viewer, cursor, name="cursor"),
-                only=InboxFilter(
-                    user_id=optional_id("user_id", user_id),
-                    run_id=None if run_id is None else listings.full_run_id(tx, viewer, run_id),
-                    session_id=optional_id("session_id", session_id),
-                    kind=kind,
-                    tool=optional_id("tool", tool),
-                    component_id=optional_id("component", component),
-                    risk=chosen_risk,
-                    shape=optional_id("shape", shape),
-                    due_before=due_before,
-                ),
-            )
-        )
-
-    async def counts(self, viewer: Viewer, principal: Principal) -> InboxCounts:
-        """Count what waits for a principal and in all, each up to 1,001."""
-        return await self._store.read(lambda tx: inbox_pages.count_inbox(tx, viewer, principal))
 
     async def read(self, viewer: Viewer, requirement_id: str) -> Requirement:
         """Read a requirement, pending or not.
@@ -190,6 +114,22 @@ class Inbox:
         """Read what agents said as they asked for these; whole ids."""
         return await self._store.read(lambda tx: agent_words(tx, requirement_ids, viewer))
 
+    async def history(self, viewer: Viewer, requirement_id: str) -> list[HistoryEntry]:
+        """Read what happened to a requirement, the oldest first: its latest 1,000 events.
+
+        Raises:
+            NotFound: there is no such requirement.
+            NotAllowed: it belongs to somebody else.
+        """
+
+        def read(tx: Session) -> list[HistoryEntry]:
+            full = listings.full_requirement_id(tx, viewer, requirement_id)
+            row = run_outputs.find_requirement(tx, full, viewer)
+            decisions = listings.decisions_about(tx, row.id)
+            return requirement_history.history_of(tx, [row.id], decisions)
+
+        return await self._store.read(read)
+
     async def decide(
         self,
         viewer: Viewer,
@@ -213,9 +153,7 @@ class Inbox:
         """
         if confirm is not None:
             _check_typed(requirement, confirm)
-        submission = _submission(viewer, requirement, by, digest)
-        if decision_id is not None:
-            submission = replace(submission, id=decision_id)
+        submission = submission_of(viewer, requirement, by, digest, id=decision_id)
         (accepted,) = await self._accept(viewer, [submission])
         return accepted.receipt
 
@@ -237,7 +175,7 @@ class Inbox:
             KernError: one of them is refused, and then none was stored.
         """
         submissions = [
-            _submission(viewer, item, None) for item in requirements if item.draft is not None
+            submission_of(viewer, item, None) for item in requirements if item.draft is not None
         ]
         return await self._accept(viewer, submissions, within) if submissions else []
 
@@ -253,15 +191,19 @@ class Inbox:
 
         requirement_ids = [item.requirement_id for item in submissions]
         with acceptance.before_deciding(requirement_ids, within):
-            await self._refuse_terminated(viewer, submissions)
+            await self.refuse_terminated(viewer, submissions)
         reach("resolve.before_store")
         with acceptance.deciding(requirement_ids, within):
             stored = await self._store.write(decide)
         reach("resolve.after_store")
-        return [await self._deliver(accepted) for accepted in stored]
+        return [await self.deliver(accepted) for accepted in stored]
 
-    async def _refuse_terminated(self, viewer: Viewer, submissions: Sequence[Submission]) -> None:
-        """Refuse to decide about a run that an operator has ended in Temporal, and end its row."""
+    async def refuse_terminated(self, viewer: Viewer, submissions: Sequence[Submission]) -> None:
+        """Refuse to decide about a run that an operator has ended in Temporal, and end its row.
+
+        Raises:
+            RunEnded: there is such a run among them; nothing was decided.
+        """
         viewers = {item.requirement_id: viewer.acting_as(item.actor) for item in submissions}
         run_ids = await self._store.read(lambda tx: runs_of_requirements(tx, viewers))
         run_id = await self._deliverer.terminated_among(run_ids)
@@ -275,7 +217,8 @@ class Inbox:
         )
         raise RunEnded(message)
 
-    async def _deliver(self, accepted: Accepted) -> AcceptedDecision:
+    async def deliver(self, accepted: Accepted) -> AcceptedDecision:
+        """Notify the run of a decision that was stored, as far as that can be done now."""
         delivered, gate_id = None, None
         if accepted.delivery is not None:
             gate_id = accepted.delivery.requirement_id
@@ -295,34 +238,30 @@ def _check_typed(requirement: Requirement, confirm: str) -> None:
     raise InvalidDecision(message)
 
 
-def _submission(
+def submission_of(
     viewer: Viewer,
     requirement: Requirement,
     by: str | Principal | None,
     digest: str | None = None,
+    *,
+    id: str | None = None,
 ) -> Submission:
+    """Return the decision that was filled in on a requirement, to be accepted.
+
+    Raises:
+        InvalidDecision: none was filled in, or the digest is none.
+        InvalidInput: a name or the requirement's id can be none.
+    """
     draft = requirement.draft
     if draft is None:
         message = f"No decision was filled in on requirement {requirement.id!r}."
         raise InvalidDecision(message)
     if digest is not None:
-        draft = draft_about(requirement, draft, digest)
+        draft = new_draft(requirement.id, {**dict(draft), "digest": digest})
     return Submission(
         requirement_id=require_id("id of the requirement", requirement.id),
         digest=submitted_digest(requirement),
         draft=draft,
-        actor=_actor(viewer, by or draft.by),
+        actor=actor_of(viewer, by or draft.by),
+        id=id or new_id(),
     )
-
-
-def _actor(viewer: Viewer, by: str | Principal | None) -> str | Principal:
-    """Return who decides: who was authenticated, before who is named.
-
-    The operator of this machine decides in every tenant, as a local claim in each.
-    """
-    if viewer.principal is not None:
-        is_everywhere = viewer.tenant is None and viewer.principal.is_local
-        return viewer.principal.name if is_everywhere else viewer.principal
-    if isinstance(by, Principal):
-        return by
-    return person_name("by", by or viewer.user_id or system_user())

@@ -2,6 +2,7 @@
 
 from kern.client.service.access import Access
 from kern.client.service.audit import Audit
+from kern.client.service.batches import Batches
 from kern.client.service.feed import Feed
 from kern.client.service.inbox import Inbox
 from kern.client.service.ports import Deliverer
@@ -9,6 +10,7 @@ from kern.client.service.runs import Runs
 from kern.client.service.sessions import Sessions
 from kern.client.service.streams import Readers
 from kern.client.service.stuck import Stuck
+from kern.client.service.triage import Triage
 from kern.db.engine.store import Store
 
 
@@ -20,6 +22,8 @@ class Service:
     Attributes:
         runs: Accept, cancel, retry, read and list runs.
         inbox: List and read requirements, and decide them.
+        batches: Decide look-alikes together.
+        triage: Claim requirements, hand them on, put them off, comment on them.
         sessions: Read, list, change, copy and delete sessions.
         readers: Read the events of runs.
         audit: List, verify and export the log of decisions.
@@ -32,6 +36,8 @@ class Service:
         self._deliverer = deliverer
         self.runs = Runs(store, deliverer)
         self.inbox = Inbox(store, deliverer)
+        self.batches = Batches(store, self.inbox)
+        self.triage = Triage(store)
         self.sessions = Sessions(store, deliverer)
         self.readers = Readers(store)
         self.feed = Feed(store, self.readers)

@@ -23,8 +23,8 @@ class DecisionRate:
         self._clock = clock
         self._times: dict[tuple[str, str], deque[float]] = {}
 
-    def count(self, principal: Principal) -> None:
-        """Count a decision.
+    def count(self, principal: Principal, times: int = 1) -> None:
+        """Count one decision, or several that are made at once: all of them or none.
 
         Raises:
             ProblemError: this person has made too many (429); it says when to try again.
@@ -32,18 +32,20 @@ class DecisionRate:
         now = self._clock()
         if len(self._times) >= _MOST_PEOPLE:
             self._forget(now)
-        times = self._times.setdefault((principal.issuer, principal.subject), deque())
-        while times and now - times[0] >= _SECONDS:
-            times.popleft()
-        if len(times) >= _MOST:
-            wait = int(_SECONDS - (now - times[0])) + 1
+        made = self._times.setdefault((principal.issuer, principal.subject), deque())
+        while made and now - made[0] >= _SECONDS:
+            made.popleft()
+        if len(made) + times > _MOST:
+            # Until so many of the earliest are forgotten that there is room.
+            earliest = made[len(made) + times - _MOST - 1] if made else now
+            wait = int(_SECONDS - (now - earliest)) + 1
             detail = (
                 f"{principal.name} has made {_MOST} decisions within a minute, which is as many as "
                 f"one person may. Nothing was decided. Try again in {wait} s."
             )
             headers, extra = {"Retry-After": str(wait)}, {"retryable": True}
             raise ProblemError(429, "too_many", detail, extra=extra, headers=headers)
-        times.append(now)
+        made.extend([now] * times)
 
     def _forget(self, now: float) -> None:
         self._times = {

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from kern.contracts.triage import HistoryEntry
 from kern.requirements import Requirement
 from kern.run import FileReference, RunOutput, StepExecution
 from kern.session import Session, SessionMetrics
@@ -46,12 +47,18 @@ class InboxCounts(_Model):
     """How much waits, each up to 1,001: beyond that nobody counts.
 
     Attributes:
-        for_me: What waits for the principal who asks.
+        for_me: What waits for the principal who asks, without what they have put off.
         all: What the viewer may see.
+        claimed: What of that the principal has claimed.
+        snoozed: What of that the principal has put off.
+        unknown: What of that asks whether a call happened.
     """
 
     for_me: int
     all: int
+    claimed: int = 0
+    snoozed: int = 0
+    unknown: int = 0
 
 
 class Receipt(_Model):
@@ -250,6 +257,7 @@ class RunReport(_Model):
         policy: The policy that was pinned on it.
         awaited_workers: What it, or a run inside it, waits for that no worker has.
         waits_behind: The run of its session behind which it is queued.
+        history: What happened to its requirements beside the decisions.
     """
 
     run: RunOutput
@@ -262,6 +270,7 @@ class RunReport(_Model):
     policy: RunPolicy | None = None
     awaited_workers: list[AwaitedWorker] = []
     waits_behind: str | None = None
+    history: list[HistoryEntry] = []
 
 
 class Backlog(_Model):

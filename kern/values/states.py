@@ -78,11 +78,17 @@ class PersonKind(StrEnum):
 
 
 class PersonRole(StrEnum):
-    """What an entry says: that somebody may decide, may not, or may since an escalation."""
+    """What an entry says: that somebody may decide, may not, or may since an escalation.
+
+    `delegated` names whom somebody handed the decision to, and `handed_over` who has done so: it
+    does not wait for them any more, though they may decide.
+    """
 
     candidate = "candidate"
     excluded = "excluded"
     escalated = "escalated"
+    delegated = "delegated"
+    handed_over = "handed_over"
 
 
 class InboxOrder(StrEnum):

@@ -9,7 +9,8 @@ import pytest
 from kern.contracts.viewer import OPERATOR
 from kern.db.engine.from_settings import database_path
 from kern.db.engine.stores import SqliteStore
-from kern.db.reading.inbox_pages import InboxFilter, list_inbox
+from kern.db.reading.inbox_filters import InboxFilter
+from kern.db.reading.inbox_pages import list_inbox
 from kern.values.states import RunStatus
 from tests.support.cli import COMMAND, command, environment, output_of, terminal, worker
 from tests.support.pictures import png

@@ -11,7 +11,7 @@ from kern.db.decisions.deciding import Accepted, Submission
 from kern.db.journal import verification
 from kern.db.journal.outbox import DeliveryKind
 from kern.db.reading import inbox_pages
-from kern.db.reading.inbox_pages import InboxFilter
+from kern.db.reading.inbox_filters import InboxFilter
 from kern.db.runs import lifecycle
 from kern.db.turns.attempts import Execution, Settled
 from kern.errors import (

@@ -12,7 +12,7 @@ from kern.contracts.reports import InboxCounts
 from kern.contracts.viewer import OPERATOR, Viewer
 from kern.db.decisions import deciding
 from kern.db.reading import inbox_pages
-from kern.db.reading.inbox_pages import InboxFilter
+from kern.db.reading.inbox_filters import InboxFilter
 from kern.db.runs import lifecycle
 from kern.db.sessions import deletions
 from kern.errors import NotFound

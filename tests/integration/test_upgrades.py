@@ -91,7 +91,10 @@ def check_reads_as_before(stored: Stored) -> None:
 def check_references(stored: Stored) -> None:
     """See that a row which refers to nothing is refused, as before."""
     with pytest.raises(DatabaseFailure):
-        stored.sql("INSERT INTO kern_events VALUES ('nobody', 1, 'kind', '{}', '2026-05-04')")
+        stored.sql(
+            "INSERT INTO kern_events (run_id, seq, kind, data, created_at) "
+            "VALUES ('nobody', 1, 'kind', '{}', '2026-05-04')"
+        )
 
 
 def chain(stored: Stored) -> AuditReport:

@@ -12,13 +12,17 @@ from kern.db.engine import (
     seal_tables,
     step_tables,
     tables,
+    triage_tables,
 )
 from kern.db.engine.base import PREFIX, KernRow
 from kern.db.engine.schema import schema_of
 from kern.db.engine.store import Store
 from kern.db.migrations.compatibility import VERSION_TABLE
 
-_ = tables, requirement_tables, step_tables, policy_tables, seal_tables, access_tables
+_ = (
+    *(tables, requirement_tables, step_tables, policy_tables, seal_tables),
+    *(access_tables, triage_tables),
+)
 
 
 def table_differences(store: Store) -> list[object]:

@@ -24,7 +24,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pydantic import JsonValue
-from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.messages import ExpiryOutcome
@@ -36,6 +35,7 @@ from kern.db.decisions import (
     reminders,
     withdrawals,
 )
+from kern.db.decisions.locking import lock_requirement
 from kern.db.decisions.repetition import check_not_executing
 from kern.db.decisions.requirements import close
 from kern.db.decisions.verdicts import (
@@ -47,14 +47,11 @@ from kern.db.decisions.verdicts import (
 )
 from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableToolCall
 from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord, ToolCallRecord
-from kern.db.engine.typed_tables import REQUIREMENTS, RUNS
-from kern.db.engine.unit_of_work import hold
 from kern.db.journal import audit_chain, feed, outbox, votes
 from kern.db.journal.audit_chain import NewDecision
 from kern.db.journal.events import record
 from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.reading.requirement_outputs import requirement_of
-from kern.db.reading.run_outputs import check
 from kern.db.reading.run_trees import is_within
 from kern.db.reading.visibility import no_requirement
 from kern.db.runs import lifecycle, model_questions
@@ -73,13 +70,6 @@ from kern.values.states import (
     Verdict,
 )
 
-_requirements = REQUIREMENTS.table
-_REQUIREMENT = _requirements.select().where(_requirements.c.id == bindparam("requirement_id"))
-_RUN_OF = lifecycle.locking(
-    select(_requirements.c.run_id)
-    .where(_requirements.c.id == bindparam("requirement_id"))
-    .scalar_subquery()
-)
 # A refusal lets nothing run, so it is accepted even where the arguments were tampered with.
 _EXECUTING = frozenset({Verdict.approve, Verdict.answer, Verdict.run_again, Verdict.unknown})
 _REFUSING = frozenset({Verdict.reject, Verdict.fail})
@@ -245,13 +235,10 @@ def expire(tx: Session, gate_id: str, now: datetime) -> ExpiryOutcome:
 def _lock(
     tx: Session, requirement_id: str, viewer: Viewer
 ) -> tuple[MutableRun, MutableRequirement, MutableToolCall]:
-    run = hold(tx, RUNS, _RUN_OF, requirement_id=requirement_id)
-    row = hold(tx, REQUIREMENTS, _REQUIREMENT, requirement_id=requirement_id)
-    missing = no_requirement(requirement_id)
-    run = check(tx, viewer, run, missing, f"Requirement {requirement_id!r}")
-    call = None if row is None else lifecycle.hold_call(tx, row.tool_call_id)
-    if row is None or call is None:
-        raise missing
+    run, row = lock_requirement(tx, requirement_id, viewer)
+    call = lifecycle.hold_call(tx, row.tool_call_id)
+    if call is None:
+        raise no_requirement(requirement_id)
     return run, row, call
 
 

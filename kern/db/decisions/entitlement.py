@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from kern.db.decisions import delegations
 from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord
 from kern.db.journal import votes
 from kern.db.journal.audit_chain import NewDecision
@@ -24,34 +25,62 @@ def check_person(
     *,
     earlier: Sequence[DecisionRecord],
 ) -> None:
-    """Check that a person may decide.
+    """Check that a person may decide so, beside those who have decided.
+
+    Raises:
+        NotAllowed: as `check_candidate`; or somebody else has decided for whom they would.
+    """
+    check_candidate(run, row, principal, verdict, earlier=earlier)
+    if verdict in votes.PROPOSING:
+        delegations.check_voice(row, principal, names_of_requester(run), earlier)
+
+
+def check_candidate(
+    run: RunRecord,
+    row: RequirementRecord,
+    principal: Principal,
+    verdict: Verdict,
+    *,
+    earlier: Sequence[DecisionRecord],
+) -> None:
+    """Check that the rule lets a person decide, or that it was handed to them.
 
     Raises:
         NotAllowed: they may not, are no person, or their name passes for that of somebody else.
     """
-    actor, keys = principal.name, {name_key(principal.name), name_key(principal.subject)}
-    if name_key(KERN) in keys:
-        message = f"{KERN!r} is Kern itself, in whose name nobody decides. Give the person's name."
-        raise NotAllowed(message)
+    check_name(principal)
+    actor = principal.name
     if principal.kind is not PrincipalKind.person:
         message = (
             f"{actor!r} is of the kind {principal.kind.value!r} ({principal.subject!r} of "
             f"{principal.issuer!r}): requirement {row.id!r} asks for a person."
         )
         raise NotAllowed(message)
-    if not is_name(actor):
-        message = f"{actor!r} stands for a group or a role. Give the person's name."
-        raise NotAllowed(message)
     requester = names_of_requester(run)
     _check_likeness(row, principal, requester, earlier)
     _check_excluded(row, principal, requester, verdict)
-    if row.candidates and not _is_any(row.candidates, principal, requester):
+    entries = [*row.candidates, *delegations.entries_of(row)] if row.candidates else []
+    if entries and not _is_any(entries, principal, requester):
         message = (
             f"{actor!r} may not decide requirement {row.id!r}: its candidates are "
-            f"{', '.join(row.candidates)}."
+            f"{', '.join(entries)}."
         )
-        if principal.is_local and any(is_group(entry) for entry in row.candidates):
+        if principal.is_local and any(is_group(entry) for entry in entries):
             message += f" The name {actor!r} alone is in no group: pass a Principal with groups."
+        raise NotAllowed(message)
+
+
+def check_name(principal: Principal) -> None:
+    """Check that somebody acts under a name of their own.
+
+    Raises:
+        NotAllowed: it is Kern's, or stands for a group or a role.
+    """
+    if name_key(KERN) in {name_key(principal.name), name_key(principal.subject)}:
+        message = f"{KERN!r} is Kern itself, in whose name nobody acts. Give the person's name."
+        raise NotAllowed(message)
+    if not is_name(principal.name):
+        message = f"{principal.name!r} stands for a group or a role. Give the person's name."
         raise NotAllowed(message)
 
 
@@ -62,7 +91,7 @@ def _check_likeness(
     earlier: Sequence[DecisionRecord],
 ) -> None:
     """Refuse a name that is drawn like one that counts here, or that was used here before."""
-    entries = (*row.candidates, *row.excluded)
+    entries = (*row.candidates, *row.excluded, *delegations.entries_of(row))
     others = {KERN, *entries} - {REQUESTER}
     if REQUESTER in entries:
         others.update(requester)

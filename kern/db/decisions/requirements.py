@@ -93,4 +93,10 @@ def close(
     row.status, row.verdict = status.value, decision.verdict.value
     row.resolved_by, row.resolved_note, row.resolved_at = decision.actor, decision.note, now
     row.delivered_at = None
+    release(row)
     people.set_status(tx, row.id, status)
+
+
+def release(row: MutableRequirement) -> None:
+    """End the claim of a requirement, if there is one."""
+    row.claimed_by, row.claimed_key, row.claimed_until = None, None, None

@@ -225,6 +225,10 @@ class MutableRequirement(PlainRow):
     resolved_note: str | None
     resolved_at: datetime | None
     delivered_at: datetime | None
+    claimed_by: str | None
+    claimed_key: str | None
+    claimed_until: datetime | None
+    delegations: list[JsonValue] | None
     reopened: int
     not_executed: str | None
     created_at: datetime

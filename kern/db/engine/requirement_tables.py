@@ -15,6 +15,8 @@ from kern.values.states import RISK_RANKS, RequirementStatus, Risk
 
 # Stands for no deadline, in an index: it comes after all others.
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+# Few requirements are claimed, and what is pending is not closed.
+_CLAIMED, _CLOSED = text("claimed_key IS NOT NULL"), text("resolved_at IS NOT NULL")
 
 
 class RequirementRow(KernRow, table=True):
@@ -35,6 +37,10 @@ class RequirementRow(KernRow, table=True):
     empty while nothing is edited. `shape` is the same for requirements that look alike.
     `delivered_at` says when Temporal heard of the decision; what it says of a pending requirement
     is about an earlier one.
+
+    `claimed_by` is who takes care of it until `claimed_until`, and `claimed_key` what their name is
+    compared with; all three are empty once it is closed. `delegations` says who has handed it to
+    whom: each a `Delegation`.
     """
 
     __tablename__ = "kern_requirements"
@@ -49,6 +55,22 @@ class RequirementRow(KernRow, table=True):
             "resolved_at",
             sqlite_where=text("not_executed IS NOT NULL"),
             postgresql_where=text("not_executed IS NOT NULL"),
+        ),
+        Index("kern_requirements_of_kind", "tenant", "status", "kind", "id"),
+        Index(
+            "kern_requirements_of_claim",
+            "claimed_key",
+            "claimed_until",
+            postgresql_where=_CLAIMED,
+            sqlite_where=_CLAIMED,
+        ),
+        Index(
+            "kern_requirements_by_closing",
+            "tenant",
+            "resolved_at",
+            "id",
+            postgresql_where=_CLOSED,
+            sqlite_where=_CLOSED,
         ),
     )
 
@@ -98,6 +120,10 @@ class RequirementRow(KernRow, table=True):
     resolved_note: str | None = Field(default=None, sa_type=Text)
     resolved_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     delivered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    claimed_by: str | None = None
+    claimed_key: str | None = None
+    claimed_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    delegations: list[JsonValue] | None = Field(default=None, sa_type=JsonText)
     reopened: int = 0
     not_executed: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime)
@@ -108,7 +134,8 @@ class RequirementPersonRow(KernRow, table=True):
 
     `kind` is `person`, `group`, `requester` (whoever asked for the run, by a name of theirs) or
     `anybody`; `name` is the entry as it was declared, and `key` what a principal's names or groups
-    are compared with. `role` is `candidate`, `excluded` or `escalated`, from `from_at` on.
+    are compared with. `role` is `candidate`, `excluded`, `escalated` or `delegated`, from `from_at`
+    on; who has handed it to somebody else is `handed_over`.
 
     `tenant`, `status`, `due_at` (the end of all times without a deadline) and `risk_rank` are those
     of the requirement, so that what waits for a person is found by an index in each order.

@@ -16,12 +16,16 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlmodel import Field
 
 from kern.db.engine.base import KernRow
 from kern.db.engine.columns import JsonText, UtcDateTime
 from kern.values.states import RunStatus, ToolCallStatus
+
+# Most events are about no requirement.
+_OF_REQUIREMENT = text("requirement_id IS NOT NULL")
 
 
 class SessionRow(KernRow, table=True):
@@ -311,13 +315,26 @@ class InstallationRow(KernRow, table=True):
 
 
 class EventRow(KernRow, table=True):
-    """What happened in a run, numbered without gaps, written with its content."""
+    """What happened in a run, numbered without gaps, written with its content.
+
+    With a `requirement_id` it is about that requirement, and a part of its history.
+    """
 
     __tablename__ = "kern_events"
+    __table_args__ = (
+        Index(
+            "kern_events_of_requirement",
+            "requirement_id",
+            "seq",
+            postgresql_where=_OF_REQUIREMENT,
+            sqlite_where=_OF_REQUIREMENT,
+        ),
+    )
 
     run_id: str = Field(sa_column=Column(String, ForeignKey("kern_runs.id"), primary_key=True))
     seq: int = Field(primary_key=True)
     kind: str
+    requirement_id: str | None = None
     data: dict[str, JsonValue] = Field(sa_type=JsonText)
     created_at: datetime = Field(sa_type=UtcDateTime)
 

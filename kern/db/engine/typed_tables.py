@@ -49,6 +49,7 @@ from kern.db.engine.tables import (
     SessionRow,
     ToolCallRow,
 )
+from kern.db.engine.triage_tables import BatchRow, CommentRow, SnoozeRow
 
 SESSIONS: TypedTable[SessionRecord, MutableSession] = TypedTable(SessionRow, MutableSession)
 RUNS: TypedTable[RunRecord, MutableRun] = TypedTable(RunRow, MutableRun)
@@ -76,6 +77,9 @@ FEED: TypedTable[FeedRecord, PlainRow] = TypedTable(FeedRow, PlainRow)
 FILES: TypedTable[object, PlainRow] = TypedTable(FileRow, PlainRow)
 SHAPES: TypedTable[object, PlainRow] = TypedTable(ShapeRow, PlainRow)
 PEOPLE: TypedTable[object, PlainRow] = TypedTable(RequirementPersonRow, PlainRow)
+SNOOZES: TypedTable[object, PlainRow] = TypedTable(SnoozeRow, PlainRow)
+COMMENTS: TypedTable[object, PlainRow] = TypedTable(CommentRow, PlainRow)
+BATCHES: TypedTable[object, PlainRow] = TypedTable(BatchRow, PlainRow)
 POLICIES: TypedTable[object, PlainRow] = TypedTable(PolicyRow, PlainRow)
 WORKERS: TypedTable[object, PlainRow] = TypedTable(WorkerRow, PlainRow)
 DELETED_RUNS: TypedTable[object, PlainRow] = TypedTable(DeletedRunRow, PlainRow)

@@ -24,7 +24,16 @@ def record(tx: Session, run: MutableRun, kind: str, now: datetime, **data: JsonV
 
 def append(tx: Session, run: RunRecord, kind: str, now: datetime, **data: JsonValue) -> None:
     """Append an event whose number is already counted in the run's row."""
-    add_later(tx, EVENTS, run_id=run.id, seq=run.last_event, kind=kind, data=data, created_at=now)
+    add_later(
+        tx,
+        EVENTS,
+        run_id=run.id,
+        seq=run.last_event,
+        kind=kind,
+        requirement_id=data.get("requirement_id"),
+        data=data,
+        created_at=now,
+    )
     _announce(tx, run, run.last_event)
     if kind in STOPS:
         mark_stopped(tx, run.id)

@@ -1,9 +1,12 @@
-"""Pages of what waits: for everybody, or for one principal, in three orders.
+"""Pages of what waits: for everybody, for one principal or one group, in three orders.
 
 What waits for a principal is asked by rows, one for each entry of a requirement's rules: the page
 is merged from the beginnings of a few index ranges, one for each name and group of the principal.
 So it takes one statement, and costs the same however much waits. Those whom a rule excludes never
-find the requirement among what waits for them.
+find the requirement among what waits for them, nor does whoever has handed it on or put it off.
+
+A search reads texts, for which there is no index. So one page of it looks at `MOST_SEARCHED`
+requirements at most, in their order, and the next page begins behind them, even if it found none.
 """
 
 from collections.abc import Sequence
@@ -31,74 +34,44 @@ from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.plain_rows import execute, rows
 from kern.db.engine.records import RequirementRecord
 from kern.db.engine.requirement_tables import NEVER
-from kern.db.engine.typed_tables import PEOPLE, REQUIREMENTS, RUNS
+from kern.db.engine.typed_tables import PEOPLE, REQUIREMENTS
+from kern.db.reading.inbox_filters import (
+    MOST_COUNTED,
+    InboxFilter,
+    claimed_ids,
+    is_snoozed,
+    snoozed_ids,
+)
 from kern.db.reading.requirement_outputs import requirements_of
 from kern.db.reading.run_outputs import find_requirement
 from kern.db.reading.visibility import visible
+from kern.process.clock import utc_now
 from kern.values.deciders import entries_about
+from kern.values.names import name_key
 from kern.values.principals import Principal
 from kern.values.states import (
     InboxOrder,
+    PersonKind,
     PersonRole,
     PrincipalKind,
     RequirementKind,
     RequirementStatus,
-    Risk,
 )
 
-# Beyond so many, people are shown "1,000+".
-MOST_COUNTED = 1_001
+# One page of a search looks at so many.
+MOST_SEARCHED = 2_000
 _PENDING = RequirementStatus.pending.value
-_people, _requirements, _runs = PEOPLE.table, REQUIREMENTS.table, RUNS.table
-_excluded = _people.alias("excluded")
+_HIDING = (PersonRole.excluded.value, PersonRole.handed_over.value)
+_people, _requirements = PEOPLE.table, REQUIREMENTS.table
+_hidden = _people.alias("hidden")
 
 
 @dataclass(frozen=True)
-class InboxFilter:
-    """What a page of the inbox is narrowed to; None narrows nothing.
+class _Entries:
+    """The entries of rules that are about somebody: kinds and keys, of one tenant or of any."""
 
-    Attributes:
-        run_id: The run, with its child runs.
-        component_id: The component whose run asks.
-        due_before: Only what has a deadline before this moment.
-    """
-
-    user_id: str | None = None
-    run_id: str | None = None
-    session_id: str | None = None
-    kind: RequirementKind | None = None
-    tool: str | None = None
-    component_id: str | None = None
-    risk: Risk | None = None
-    shape: str | None = None
-    due_before: datetime | None = None
-
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """Return the conditions of the requirements that it lets through."""
-        values = {
-            "user_id": self.user_id,
-            "session_id": self.session_id,
-            "kind": self.kind,
-            "tool_name": self.tool,
-            "risk": self.risk,
-            "shape": self.shape,
-        }
-        conditions = [
-            _requirements.c[name] == str(value)
-            for name, value in values.items()
-            if value is not None
-        ]
-        if self.run_id is not None:
-            inside = _requirements.c.root_run_id == self.run_id
-            conditions.append((_requirements.c.run_id == self.run_id) | inside)
-        if self.component_id is not None:
-            asking = select(_runs.c.id).where(
-                _runs.c.id == _requirements.c.run_id, _runs.c.component_id == self.component_id
-            )
-            conditions.append(asking.exists())
-        if self.due_before is not None:
-            conditions.append(_requirements.c.due_at < self.due_before)
-        return conditions
+    tenant: str | None
+    keys: Sequence[tuple[str, str]]
 
 
 def list_inbox(
@@ -110,6 +83,7 @@ def list_inbox(
     after: str | None = None,
     order: InboxOrder = InboxOrder.created,
     only: InboxFilter | None = None,
+    now: datetime | None = None,
 ) -> RequirementPage:
     """Return the pending requirements that the viewer may see, or those for one principal.
 
@@ -119,49 +93,85 @@ def list_inbox(
     Raises:
         NotFound: there is no requirement `after`.
     """
-    last = None if after is None else find_requirement(tx, after, viewer)
-    conditions = [*visible(viewer, _requirements), *(only or InboxFilter()).conditions()]
-    if principal is None:
-        query = _page_of_all(conditions, order, last, limit + 1)
-    elif principal.kind is not PrincipalKind.person:
+    only, now = only or InboxFilter(), now or utc_now()
+    if principal is not None and principal.kind is not PrincipalKind.person:
         return RequirementPage(requirements=[])
+    last = None if after is None else find_requirement(tx, after, viewer)
+    conditions = [*visible(viewer, _requirements), *only.conditions(now)]
+    size = limit + 1 if only.match is None else MOST_SEARCHED
+    if principal is not None:
+        if only.group_key is not None:
+            conditions.append(only.of_group)
+        if only.snoozed_by is None:
+            conditions.append(~is_snoozed(principal, now))
+        places = _places_of(_entries_of(principal), conditions, order, last, size)
+    elif only.group_key is not None:
+        entries = _Entries(viewer.tenant, [(PersonKind.group.value, only.group_key)])
+        places = _places_of(entries, conditions, order, last, size, hides=False)
     else:
-        query = _page_of_one(principal, conditions, order, last, limit + 1)
+        places = _places_of_all(conditions, order, last, size)
+    page = places.subquery("page")
+    query = _requirements.select().join(page, page.c.id == _requirements.c.id)
+    if only.match is not None:
+        query = query.where(only.match)
+    query = query.order_by(page.c.at.nulls_last(), page.c.id).limit(limit + 1)
     records = list(rows(tx, REQUIREMENTS, query))
+    cursor = records[limit - 1].id if records[limit:] else None
+    if cursor is None and only.match is not None:
+        # Where as many were looked at as may be, the next page begins behind the last of them.
+        cursor = execute(
+            tx, places.with_only_columns(places.selected_columns.id).limit(1).offset(size - 1)
+        ).scalar()
     return RequirementPage(
-        requirements=requirements_of(tx, records[:limit], viewer),
-        next_cursor=records[limit - 1].id if records[limit:] else None,
+        requirements=requirements_of(tx, records[:limit], viewer), next_cursor=cursor
     )
 
 
-def count_inbox(tx: Session, viewer: Viewer, principal: Principal) -> InboxCounts:
+def count_inbox(
+    tx: Session, viewer: Viewer, principal: Principal, now: datetime | None = None
+) -> InboxCounts:
     """Count what waits for a principal, and all that the viewer may see, each up to a cap."""
+    now = now or utc_now()
     conditions = visible(viewer, _requirements)
-    pending = _requirements.c.status == _PENDING
-    all_pending = select(_requirements.c.id).where(pending, *conditions).limit(MOST_COUNTED)
-    for_me = 0
+    pending = select(_requirements.c.id).where(_requirements.c.status == _PENDING, *conditions)
+    keys = tuple(sorted({name_key(principal.name), name_key(principal.subject)}))
+    unknown = _requirements.c.kind == RequirementKind.unknown_outcome.value
+    queries: dict[str, Select[Any] | CompoundSelect[Any]] = {
+        "all": pending,
+        "claimed": pending.where(_requirements.c.id.in_(claimed_ids(keys, now))),
+        "snoozed": pending.where(_requirements.c.id.in_(snoozed_ids(principal, now))),
+        "unknown": pending.where(unknown),
+    }
     if principal.kind is PrincipalKind.person:
-        branches = _branches(principal, conditions, [_people.c.requirement_id], MOST_COUNTED)
-        for_me = _count(tx, union(*branches).limit(MOST_COUNTED))
-    return InboxCounts(for_me=for_me, all=_count(tx, all_pending))
+        conditions = [*conditions, ~is_snoozed(principal, now)]
+        columns = [_people.c.requirement_id]
+        entries = _entries_of(principal)
+        queries["for_me"] = union(*_branches(entries, conditions, columns, MOST_COUNTED))
+    counts = [
+        select(func.count())
+        .select_from(query.limit(MOST_COUNTED).subquery())
+        .scalar_subquery()
+        .label(name)
+        for name, query in queries.items()
+    ]
+    found = execute(tx, select(*counts)).mappings().one()
+    return InboxCounts.model_validate({"for_me": 0, **found})
 
 
-def _count(tx: Session, query: Select[Any] | CompoundSelect[Any]) -> int:
-    return int(execute(tx, select(func.count()).select_from(query.subquery())).scalar_one())
-
-
-def _page_of_all(
+def _places_of_all(
     conditions: Sequence[ColumnElement[bool]],
     order: InboxOrder,
     last: RequirementRecord | None,
     limit: int,
-) -> Select[Any]:
+) -> Select[Any, Any]:
+    """Return the query for the ids of a page of what waits for anybody, in their order."""
     at = {
         InboxOrder.created: _requirements.c.created_at,
         InboxOrder.due: _requirements.c.due_at,
         InboxOrder.risk: _requirements.c.risk_rank,
     }[order]
-    query = _requirements.select().where(_requirements.c.status == _PENDING, *conditions)
+    query = select(_requirements.c.id, at.label("at"))
+    query = query.where(_requirements.c.status == _PENDING, *conditions)
     if last is not None:
         query = query.where(_behind(at, last, order))
     return query.order_by(at.nulls_last(), _requirements.c.id).limit(limit)
@@ -179,13 +189,16 @@ def _behind(
     return or_(at > last.due_at, and_(at == last.due_at, later_id), at.is_(None))
 
 
-def _page_of_one(
-    principal: Principal,
+def _places_of(
+    entries: _Entries,
     conditions: Sequence[ColumnElement[bool]],
     order: InboxOrder,
     last: RequirementRecord | None,
     limit: int,
-) -> Select[Any]:
+    *,
+    hides: bool = True,
+) -> Select[Any, Any]:
+    """Return the query for the ids of a page of what these entries are about, in their order."""
     at = {
         # Ids begin with the time.
         InboxOrder.created: _people.c.requirement_id,
@@ -194,15 +207,16 @@ def _page_of_one(
     }[order]
     begins = [] if last is None else [_behind_on_index(order, last)]
     columns = [_people.c.requirement_id.label("id"), at.label("at")]
-    ordering = [at, _people.c.requirement_id]
-    branches = _branches(principal, [*conditions, *begins], columns, limit, ordering)
-    page = union(*branches).subquery("page")
-    return (
-        _requirements.select()
-        .join(page, page.c.id == _requirements.c.id)
-        .order_by(page.c.at, page.c.id)
-        .limit(limit)
+    branches = _branches(
+        entries,
+        [*conditions, *begins],
+        columns,
+        limit,
+        [at, _people.c.requirement_id],
+        hides=hides,
     )
+    merged = union(*branches).subquery("merged")
+    return select(merged.c.id, merged.c.at).order_by(merged.c.at, merged.c.id).limit(limit)
 
 
 def _behind_on_index(order: InboxOrder, last: RequirementRecord) -> ColumnElement[bool]:
@@ -218,35 +232,33 @@ def _behind_on_index(order: InboxOrder, last: RequirementRecord) -> ColumnElemen
 
 
 def _branches(
-    principal: Principal,
+    entries: _Entries,
     conditions: Sequence[ColumnElement[bool]],
     columns: Sequence[ColumnElement[Any]],
     limit: int,
     ordering: Sequence[ColumnElement[Any]] = (),
+    *,
+    hides: bool = True,
 ) -> list[Select[Any]]:
-    """Return a query for each entry that is about a principal: the beginning of an index range."""
-    entries = entries_about(principal)
-    is_excluded = (
-        select(_excluded.c.id)
-        .where(
-            _excluded.c.requirement_id == _people.c.requirement_id,
-            _excluded.c.role == PersonRole.excluded.value,
-            or_(*(and_(_excluded.c.kind == kind, _excluded.c.key == key) for kind, key in entries)),
-        )
-        .exists()
-    )
+    """Return a query for each entry: the beginning of an index range.
+
+    With `hides`, what an entry hides from the same person is left out.
+    """
+    conditions = [*conditions]
+    if hides:
+        conditions.append(~_is_hidden(entries))
+    if entries.tenant is not None:
+        conditions.append(_people.c.tenant == entries.tenant)
     branches: list[Select[Any]] = []
-    for kind, key in entries:
+    for kind, key in entries.keys:
         branch = (
             select(*columns)
             .join(_requirements, _requirements.c.id == _people.c.requirement_id)
             .where(
-                _people.c.tenant == principal.tenant,
                 _people.c.status == _PENDING,
                 _people.c.kind == kind,
                 _people.c.key == key,
-                _people.c.role != PersonRole.excluded.value,
-                ~is_excluded,
+                _people.c.role.not_in(_HIDING),
                 *conditions,
             )
             .order_by(*ordering)
@@ -255,3 +267,18 @@ def _branches(
         )
         branches.append(select(branch))
     return branches
+
+
+def _is_hidden(entries: _Entries) -> ColumnElement[bool]:
+    is_about = [and_(_hidden.c.kind == kind, _hidden.c.key == key) for kind, key in entries.keys]
+    hiding = select(_hidden.c.id).where(
+        _hidden.c.requirement_id == _people.c.requirement_id,
+        _hidden.c.role.in_(_HIDING),
+        or_(*is_about),
+    )
+    return hiding.exists()
+
+
+def _entries_of(principal: Principal) -> _Entries:
+    """Return the entries that are about a principal."""
+    return _Entries(principal.tenant, entries_about(principal))

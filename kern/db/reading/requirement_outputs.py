@@ -20,6 +20,7 @@ from kern.requirements import Requirement, Resolution, UserInputField, bind_read
 from kern.values.attempts import UnknownAttempt, is_executing, may_be_executing
 from kern.values.decisions import EarlierCall
 from kern.values.states import OnExpiry, RequirementKind, RequirementStatus, Risk, Verdict
+from kern.values.triage import Claim, Delegation
 
 _decisions, _calls = (DECISIONS.table, TOOL_CALLS.table)
 _DECISIONS = (
@@ -145,7 +146,21 @@ def _requirement(
         earlier_calls=list(executed),
         delivered_at=None if is_pending else row.delivered_at,
         not_executed=row.not_executed,
+        claim=claim_of(row, utc_now()),
+        delegations=delegations_of(row),
     )
+
+
+def claim_of(row: RequirementRecord, now: datetime) -> Claim | None:
+    """Return the claim of a requirement that is not over."""
+    if row.claimed_by is None or row.claimed_until is None or row.claimed_until <= now:
+        return None
+    return Claim(by=row.claimed_by, until=row.claimed_until)
+
+
+def delegations_of(row: RequirementRecord) -> list[Delegation]:
+    """Return who has handed a requirement to whom, the oldest first."""
+    return [Delegation.model_validate(item) for item in row.delegations or ()]
 
 
 def _attempt_of(row: RequirementRecord, beat: _Beat | None) -> UnknownAttempt | None:

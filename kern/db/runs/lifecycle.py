@@ -296,7 +296,8 @@ def _start_next_run(tx: Session, run: RunRecord, now: datetime) -> None:
 def _close_open(tx: Session, run: MutableRun, reason: str, now: datetime) -> None:
     for requirement in hold_all(tx, REQUIREMENTS, _OPEN, run_id=run.id):
         requirement.status = RequirementStatus.cancelled.value
-        requirement.resolved_at = now
+        requirement.resolved_at, requirement.claimed_by = now, None
+        requirement.claimed_key, requirement.claimed_until = None, None
         people.set_status(tx, requirement.id, RequirementStatus.cancelled)
         record(tx, run, "requirement_cancelled", now, requirement_id=requirement.id)
         feed.announce(tx, requirement, run.component_id, FeedKind.cancelled, now)

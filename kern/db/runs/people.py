@@ -21,6 +21,11 @@ _STATUS = (
     .where(_people.c.requirement_id == bindparam("of_requirement"))
     .values(status=bindparam("present"))
 )
+_TAKE_BACK = _people.delete().where(
+    _people.c.requirement_id == bindparam("of_requirement"),
+    _people.c.role == PersonRole.handed_over.value,
+    _people.c.key.in_(bindparam("keys", expanding=True)),
+)
 
 
 def add(tx: Session, run: RunRecord, row: RequirementRecord, now: datetime) -> None:
@@ -37,6 +42,27 @@ def escalate(
 ) -> None:
     """Write who may decide besides from now on."""
     _insert(tx, row, list(_entries(to, run, PersonRole.escalated)), now)
+
+
+def hand_over(
+    tx: Session,
+    run: RunRecord,
+    row: RequirementRecord,
+    now: datetime,
+    *,
+    subject: str,
+    to: str,
+    back_to: Iterable[str],
+) -> None:
+    """Write to whom somebody has handed a requirement: it waits for those, and not for them.
+
+    `back_to` are the subjects of those among them who had handed it on: they have it again.
+    """
+    keys = [name_key(name) for name in (subject, *back_to)]
+    execute(tx, _TAKE_BACK, of_requirement=row.id, keys=keys)
+    entries = list(_entries([to], run, PersonRole.delegated))
+    entries.append((PersonKind.person, subject, name_key(subject), PersonRole.handed_over))
+    _insert(tx, row, entries, now)
 
 
 def set_status(tx: Session, requirement_id: str, status: RequirementStatus) -> None:

@@ -9,6 +9,7 @@ from kern.contracts.viewer import Viewer
 from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.plain_rows import add, execute, rows
 from kern.db.engine.typed_tables import (
+    COMMENTS,
     DELETED_RUNS,
     EVENTS,
     FEED,
@@ -19,6 +20,7 @@ from kern.db.engine.typed_tables import (
     REQUIREMENTS,
     RUNS,
     SESSIONS,
+    SNOOZES,
     STEPS,
     TOOL_CALLS,
 )
@@ -60,7 +62,10 @@ _DELETE = (
     ),
     *(
         part.table.delete().where(part.table.c.run_id.in_(_of_session))
-        for part in (EVENTS, FEED, MESSAGES, PEOPLE, REQUIREMENTS, TOOL_CALLS, STEPS)
+        for part in (
+            *(EVENTS, FEED, MESSAGES, PEOPLE, SNOOZES, COMMENTS),
+            *(REQUIREMENTS, TOOL_CALLS, STEPS),
+        )
     ),
     _files.delete().where(_files.c.session_id == bindparam("session_id")),
     _runs.delete().where(_runs.c.session_id == bindparam("session_id")),

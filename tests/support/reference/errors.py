@@ -10,6 +10,9 @@ _ADVICE = {
     "KernError": "Catch it to catch all of them.",
     "InvalidInput": "Correct the value that the message names.",
     "InvalidDecision": "Decide again, as the message says; the requirement is still open.",
+    "MixedShapes": "Send those of one `shape` together.",
+    "HighRisk": "Decide each of them by itself.",
+    "KeyReused": "Use a new key for what is new.",
     "InvalidDefinition": "Correct the declaration: the message names the component and the option.",
     "NotFound": "Look at the id, and at `KERN_HOME` and `KERN_DATABASE_URL`: a run of another "
     "database is not here.",
@@ -17,6 +20,7 @@ _ADVICE = {
     "NotAllowed": "Pass the `user_id` that owns the session, or have somebody entitled decide.",
     "Conflict": "Read the run again before you repeat the call.",
     "AlreadyResolved": "Nothing: the first decision stands, and the run continues with it.",
+    "Claimed": "Wait until then, or ask whoever takes care of it. You may still decide.",
     "ArgumentsChanged": "Read the requirement again, and decide on what it shows now.",
     "RunEnded": "Start a new run, or `retry_run` one that failed.",
     "StillRunning": "Wait for the call's end, which answers the question, or pass "

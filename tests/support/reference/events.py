@@ -15,9 +15,9 @@ _STORE = Path(__file__).parents[3] / "kern" / "db"
 # A text of the store that names an event: a thing, and what became of it.
 _NAME = re.compile(
     r"(late_result|run|turn|requirement|tool_call|step|step_attempt|session_state)_"
-    r"(accepted|approved|cancelled|changed|completed|continued|dequeued|escalated|expired|failed|"
-    r"opened|overwritten|paused|refused|reminded|repeated|resolved|retried|skipped|started|stopped|"
-    r"withdrawn)"
+    r"(accepted|approved|cancelled|changed|claimed|commented|completed|continued|delegated|"
+    r"dequeued|escalated|expired|failed|opened|overwritten|paused|refused|released|reminded|"
+    r"repeated|resolved|retried|skipped|snoozed|started|stopped|withdrawn|woken)"
 )
 # What happens to a call or an attempt is put together from two parts in the code.
 _COMPOSED = {
@@ -31,6 +31,15 @@ _STORED = {
     "policy_tightened": "A worker whose code is stricter than what the run pinned executes it: the "
     "run keeps to the stricter gates and limits from now on.",
     "requirement_approved": "Somebody approved; the quorum is not reached yet.",
+    "requirement_claimed": "Somebody takes care of it `until` then; `by` is their name, `issuer` "
+    "and `subject` who vouches for whom. It keeps nobody from deciding.",
+    "requirement_commented": "Somebody wrote a comment; `comment` is its id, and the text is not "
+    "here.",
+    "requirement_delegated": "Somebody handed the decision to `to`; `comment` is the id of their "
+    "note.",
+    "requirement_released": "Somebody gave their claim back.",
+    "requirement_snoozed": "Somebody put it off for themselves `until` then.",
+    "requirement_woken": "Somebody has back what they had put off.",
     "requirement_cancelled": "The run ended or was cancelled before anybody decided.",
     "requirement_escalated": "The people of `to` may decide as well from now on.",
     "requirement_expired": "The deadline passed; `verdict` is what that means.",

@@ -267,10 +267,17 @@ def upgrade() -> None:
         sa.Column("run_id", sa.String(), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("requirement_id", sa.String(), nullable=True),
         sa.Column("data", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["kern_runs.id"], name="kern_events_run_id_fkey"),
         sa.PrimaryKeyConstraint("run_id", "seq", name="kern_events_pkey"),
+    )
+    _create_partial_index(
+        "kern_events_of_requirement",
+        "kern_events",
+        ["requirement_id", "seq"],
+        where="requirement_id IS NOT NULL",
     )
     op.create_table(
         "kern_messages",
@@ -440,6 +447,10 @@ def _create_requirements() -> None:
         sa.Column("resolved_note", sa.Text(), nullable=True),
         sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("claimed_by", sa.String(), nullable=True),
+        sa.Column("claimed_key", sa.String(), nullable=True),
+        sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("delegations", sa.Text(), nullable=True),
         sa.Column("reopened", sa.Integer(), nullable=False),
         sa.Column("not_executed", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -475,6 +486,21 @@ def _create_requirements() -> None:
         ["resolved_at"],
         sqlite_where=sa.text("not_executed IS NOT NULL"),
         postgresql_where=sa.text("not_executed IS NOT NULL"),
+    )
+    op.create_index(
+        "kern_requirements_of_kind", "kern_requirements", ["tenant", "status", "kind", "id"]
+    )
+    _create_partial_index(
+        "kern_requirements_of_claim",
+        "kern_requirements",
+        ["claimed_key", "claimed_until"],
+        where="claimed_key IS NOT NULL",
+    )
+    _create_partial_index(
+        "kern_requirements_by_closing",
+        "kern_requirements",
+        ["tenant", "resolved_at", "id"],
+        where="resolved_at IS NOT NULL",
     )
 
     op.create_table(
@@ -515,8 +541,55 @@ def _create_requirements() -> None:
     )
     op.create_index("kern_requirement_people_by_run_id", "kern_requirement_people", ["run_id"])
 
+    _create_triage_tables()
     _create_access_tables()
     _create_feed_tables()
+
+
+def _create_partial_index(name: str, table: str, columns: list[str], *, where: str) -> None:
+    condition = sa.text(where)
+    op.create_index(name, table, columns, postgresql_where=condition, sqlite_where=condition)
+
+
+def _create_triage_tables() -> None:
+    op.create_table(
+        "kern_snoozes",
+        sa.Column("requirement_id", sa.String(), nullable=False),
+        sa.Column("issuer", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("requirement_id", "issuer", "subject", name="kern_snoozes_pkey"),
+    )
+    op.create_index("kern_snoozes_by_run_id", "kern_snoozes", ["run_id"])
+    op.create_index("kern_snoozes_of_person", "kern_snoozes", ["issuer", "subject", "until"])
+    op.create_table(
+        "kern_comments",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("requirement_id", sa.String(), nullable=False),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=False),
+        sa.Column("author", sa.String(), nullable=False),
+        sa.Column("issuer", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("author_kind", sa.String(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="kern_comments_pkey"),
+    )
+    op.create_index("kern_comments_by_run_id", "kern_comments", ["run_id"])
+    op.create_index("kern_comments_of_requirement", "kern_comments", ["requirement_id", "at", "id"])
+    op.create_table(
+        "kern_batches",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=False),
+        sa.Column("body_digest", sa.String(), nullable=False),
+        sa.Column("answers", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="kern_batches_pkey"),
+    )
+    op.create_index("kern_batches_by_at", "kern_batches", ["at"])
 
 
 def _create_access_tables() -> None:
@@ -605,6 +678,9 @@ def downgrade() -> None:
     op.drop_table("kern_feed")
     op.drop_table("kern_web_sessions")
     op.drop_table("kern_tokens")
+    op.drop_table("kern_batches")
+    op.drop_table("kern_comments")
+    op.drop_table("kern_snoozes")
     op.drop_table("kern_requirement_people")
     op.drop_table("kern_requirements")
     op.drop_table("kern_tool_calls")

@@ -1,0 +1,102 @@
+"""The commands of triage: claim, hand on, put off, and comment on what waits."""
+
+from typing import Annotated
+
+import typer
+
+from kern.client.cli.options import AsJson, By, RequirementId, Tenant
+
+_PANEL = "Triage"
+# As the service has it, which is slow to import.
+_MINUTES = 30
+Why = Annotated[str | None, typer.Option("--note", help="Why; it is kept as a comment.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (claim, release, delegate, snooze, comment):
+        app.command(rich_help_panel=_PANEL)(command)
+
+
+def claim(
+    requirement_id: RequirementId,
+    minutes: Annotated[
+        int, typer.Option("--minutes", min=1, max=480, help="For how long.")
+    ] = _MINUTES,
+    by: By = None,
+    _tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take care of a requirement for a while, so that others see it.
+
+    It keeps nobody from deciding, and is over by itself. Claiming again extends it.
+    """
+    from kern.client.cli.triage import claim_requirement
+
+    claim_requirement(requirement_id, minutes=minutes, by=by, as_json=as_json)
+
+
+def release(
+    requirement_id: RequirementId,
+    by: By = None,
+    _tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """End your own claim."""
+    from kern.client.cli.triage import release_requirement
+
+    release_requirement(requirement_id, by=by, as_json=as_json)
+
+
+def delegate(
+    requirement_id: RequirementId,
+    to: Annotated[
+        str, typer.Option("--to", metavar="NAME", help="A person, or group: and a group's name.")
+    ],
+    note: Why = None,
+    by: By = None,
+    _tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hand a decision to another person or group, who may decide it from now on.
+
+    Whoever the rule excludes stays excluded, and you have one voice with those who take it over.
+    """
+    from kern.client.cli.triage import delegate_requirement
+
+    delegate_requirement(requirement_id, to=to, note=note, by=by, as_json=as_json)
+
+
+def snooze(
+    requirement_id: RequirementId,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until", metavar="TIME", help="30m, 2h, 3d, or a time with its zone; 30 days at most."
+        ),
+    ] = None,
+    off: Annotated[bool, typer.Option("--off", help="Have it back.")] = False,
+    by: By = None,
+    _tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a requirement off: until then it is not among what waits for you.
+
+    Nothing is hidden from anybody else, and it is back an hour before it is due.
+    """
+    from kern.client.cli.triage import snooze_requirement
+
+    snooze_requirement(requirement_id, until=until, off=off, by=by, as_json=as_json)
+
+
+def comment(
+    requirement_id: RequirementId,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Up to 8,000 characters.")],
+    by: By = None,
+    _tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write something about a requirement, open or closed, for the people who read it."""
+    from kern.client.cli.triage import comment_on
+
+    comment_on(requirement_id, text, by=by, as_json=as_json)

@@ -1,0 +1,202 @@
+"""The lists of the inbox: what waits, for whom, and what was closed."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal
+
+from sqlmodel import Session
+
+from kern.contracts.reports import LONGEST_PAGE, InboxCounts, RequirementPage
+from kern.contracts.viewer import Viewer
+from kern.db.engine.store import Store
+from kern.db.reading import closed_pages, inbox_pages, listings
+from kern.db.reading.inbox_filters import InboxFilter
+from kern.errors import InvalidInput
+from kern.process.clock import utc_now
+from kern.values.canonical import clean_text
+from kern.values.ids import optional_id, require_text
+from kern.values.names import name_key
+from kern.values.principals import Principal
+from kern.values.states import InboxOrder, RequirementKind, Risk
+from kern.values.validation import member_of, require_count
+
+_LONGEST_SEARCH = 200
+
+
+class InboxPages:
+    """Lists and counts requirements, in one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def pending(
+        self,
+        viewer: Viewer,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        user_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        kind: RequirementKind | None = None,
+        for_principal: Principal | None = None,
+        tool: str | None = None,
+        component: str | None = None,
+        risk: Risk | None = None,
+        shape: str | None = None,
+        due_before: datetime | None = None,
+        created_after: datetime | None = None,
+        group: str | None = None,
+        claimed_by: str | Principal | None = None,
+        snoozed_by: Principal | None = None,
+        search: str | None = None,
+        sort: InboxOrder | Literal["created", "due", "risk"] = InboxOrder.created,
+    ) -> RequirementPage:
+        """List pending requirements, the oldest first or as `sort` says.
+
+        Args:
+            viewer: Who asks; only an operator sees the requirements of all users of the tenant.
+            limit: How many at most, up to 1,000.
+            cursor: `RequirementPage.next_cursor` of the page before, or the end of the last id.
+            user_id: Only those in sessions of this user.
+            run_id: Only those of this run and its child runs; the end of its id is enough.
+            session_id: Only those of this session.
+            kind: Only those of this kind.
+            for_principal: Only those that wait for this principal: as a candidate, by name, group
+                or as the requester, because somebody handed it to them, or because anybody may
+                decide. Not those that exclude it, that it has handed on or put off. For who is no
+                person nothing waits.
+            tool: Only those about this tool or step.
+            component: Only those that runs of this component ask.
+            risk: Only those of this risk.
+            shape: Only look-alikes: those of this `Requirement.shape`.
+            due_before: Only those with a deadline before this moment.
+            created_after: Only those asked after this moment.
+            group: Only those that this group may decide, as a rule or a delegation names it.
+            claimed_by: Only those that this person takes care of.
+            snoozed_by: Only those that this principal has put off.
+            search: Only those with this text in the title, the tool, the arguments or the user, in
+                capitals or not, or whose id ends so. One page looks at 2,000 requirements at most,
+                so it may have few or none, and the next one goes on.
+            sort: `due` has the next deadline first, and what has none last; `risk` the riskiest.
+                The cursor is that of a page in the same order.
+
+        Raises:
+            InvalidInput: the limit, an id, a time without a zone or an order makes no sense.
+            NotFound: there is no requirement at the cursor.
+        """
+        require_count("limit", limit, most=LONGEST_PAGE)
+        order = member_of("sort", sort, InboxOrder) or InboxOrder.created
+        only = InboxFilter(
+            user_id=optional_id("user_id", user_id),
+            session_id=optional_id("session_id", session_id),
+            kind=kind,
+            tool=tool,
+            component_id=optional_id("component", component),
+            risk=member_of("risk", risk, Risk),
+            shape=shape,
+            due_before=_aware("due_before", due_before),
+            created_after=_aware("created_after", created_after),
+            group_key=None if group is None else name_key(require_text("group", group)),
+            claimed_keys=None if claimed_by is None else _keys_of(claimed_by),
+            snoozed_by=snoozed_by,
+            words=_words(search),
+        )
+
+        def read(tx: Session) -> RequirementPage:
+            after = None
+            if cursor is not None:
+                after = listings.full_requirement_id(tx, viewer, cursor, name="cursor")
+            return inbox_pages.list_inbox(
+                tx,
+                viewer,
+                limit=limit,
+                principal=for_principal,
+                order=order,
+                after=after,
+                only=_of_run(tx, viewer, only, run_id),
+                now=utc_now(),
+            )
+
+        return await self._store.read(read)
+
+    async def closed(
+        self,
+        viewer: Viewer,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        user_id: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        kind: RequirementKind | None = None,
+        tool: str | None = None,
+        component: str | None = None,
+        risk: Risk | None = None,
+        shape: str | None = None,
+        created_after: datetime | None = None,
+        search: str | None = None,
+    ) -> RequirementPage:
+        """List requirements that were decided, have expired or were cancelled, the latest first.
+
+        The filters are those of `pending`; `cursor` is `next_cursor` of the page before.
+
+        Raises:
+            InvalidInput: the limit, the cursor, an id or a time without a zone makes no sense.
+        """
+        require_count("limit", limit, most=LONGEST_PAGE)
+        only = InboxFilter(
+            user_id=optional_id("user_id", user_id),
+            session_id=optional_id("session_id", session_id),
+            kind=kind,
+            tool=tool,
+            component_id=optional_id("component", component),
+            risk=member_of("risk", risk, Risk),
+            shape=shape,
+            created_after=_aware("created_after", created_after),
+            words=_words(search),
+        )
+
+        def read(tx: Session) -> RequirementPage:
+            narrowed = _of_run(tx, viewer, only, run_id)
+            return closed_pages.list_closed(
+                tx, viewer, limit=limit, cursor=cursor, only=narrowed, now=utc_now()
+            )
+
+        return await self._store.read(read)
+
+    async def counts(self, viewer: Viewer, principal: Principal) -> InboxCounts:
+        """Count what waits for a principal and in all, each up to 1,001."""
+        now = utc_now()
+        return await self._store.read(
+            lambda tx: inbox_pages.count_inbox(tx, viewer, principal, now)
+        )
+
+
+def _of_run(tx: Session, viewer: Viewer, only: InboxFilter, run_id: str | None) -> InboxFilter:
+    return (
+        only if run_id is None else replace(only, run_id=listings.full_run_id(tx, viewer, run_id))
+    )
+
+
+def _aware(name: str, moment: datetime | None) -> datetime | None:
+    if moment is not None and moment.tzinfo is None:
+        message = f"{name} is {moment!r}: give a time with its zone."
+        raise InvalidInput(message)
+    return moment
+
+
+def _keys_of(person: str | Principal) -> tuple[str, ...]:
+    if isinstance(person, Principal):
+        return tuple(sorted({name_key(person.name), name_key(person.subject)}))
+    return (name_key(require_text("claimed_by", person)),)
+
+
+def _words(search: str | None) -> str | None:
+    if search is None:
+        return None
+    words = clean_text(require_text("search", search)).strip()
+    if len(words) > _LONGEST_SEARCH:
+        message = f"search has {len(words):,} characters: use {_LONGEST_SEARCH} at most."
+        raise InvalidInput(message)
+    return words
