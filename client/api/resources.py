@@ -244,6 +244,16 @@ class CommentResource(BaseModel):
             at=item.at,
         )
 
+    def comment(self) -> Comment:
+        """Return the comment that is shown."""
+        return Comment(
+            id=self.id,
+            requirement_id=self.requirement,
+            by=self.by.principal(),
+            text=self.text,
+            at=self.at,
+        )
+
 
 class SnoozeResource(BaseModel):
     """Until when a requirement is put off for the caller."""

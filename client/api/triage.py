@@ -103,7 +103,7 @@ async def delegate(
         requirement_id,
         body.to,
         note=body.note,
-        comment_id=_comment_id(caller, requirement_id, key),
+        comment_id=comment_id_of(caller, requirement_id, key),
     )
     return RequirementResource.of(await explained(work, service.inbox, caller, requirement_id))
 
@@ -158,7 +158,7 @@ async def comment(
         caller.viewer,
         requirement_id,
         body.text,
-        comment_id=_comment_id(caller, requirement_id, key),
+        comment_id=comment_id_of(caller, requirement_id, key),
     )
     if kept.text != clean_text(body.text):
         detail = (
@@ -171,7 +171,7 @@ async def comment(
     return CommentResource.of(kept)
 
 
-def _comment_id(caller: Caller, requirement_id: str, key: str | None) -> str | None:
+def comment_id_of(caller: Caller, requirement_id: str, key: str | None) -> str | None:
     """Return the id of the comment under a key: the same key, the same id."""
     if key is None:
         return None

@@ -52,6 +52,7 @@ class Group:
     total: str | None
     unit: str
     created_at: datetime
+    decision_id: str
 
     @property
     def count(self) -> int:
@@ -59,8 +60,11 @@ class Group:
         return len(self.rows)
 
 
-def group_of(members: Sequence[tuple[Requirement, Facts]]) -> Group:
-    """Return the group of some look-alikes: the same tool, and arguments of the same names."""
+def group_of(members: Sequence[tuple[Requirement, Facts]], decision_id: str = "") -> Group:
+    """Return the group of some look-alikes: the same tool, and arguments of the same names.
+
+    `decision_id` is a new id for what is decided about them: posted twice, it counts once.
+    """
     first, first_facts = members[0]
     arguments = [arguments_of(item, facts) for item, facts in members]
     names = list(dict.fromkeys(name for values in arguments for name in values))
@@ -84,6 +88,7 @@ def group_of(members: Sequence[tuple[Requirement, Facts]]) -> Group:
         total=f"{sum(amounts, Decimal(0)):.2f}" if amounts else None,
         unit=unit,
         created_at=min(item.created_at for item, _ in members),
+        decision_id=decision_id,
     )
 
 

@@ -188,13 +188,18 @@ def inbox_view(
         next_url: Where the next page is.
         problem: Why something was refused.
     """
-    today = [item for item in entries if _is_due_today(item.requirement, now)]
-    later = [item for item in entries if not _is_due_today(item.requirement, now)]
-    sections = [
-        Section(title, len(part), _blocks(part, now))
-        for title, part in (("Due today", today), ("No deadline today", later))
-        if part
-    ]
+    parts = (
+        [("The latest first", entries)]
+        if scope == "closed"
+        else [
+            ("Due today", [item for item in entries if _is_due_today(item.requirement, now)]),
+            (
+                "No deadline today",
+                [item for item in entries if not _is_due_today(item.requirement, now)],
+            ),
+        ]
+    )
+    sections = [Section(title, len(part), _blocks(part, now)) for title, part in parts if part]
     due = [item.requirement.due_at for item in entries if item.requirement.due_at is not None]
     return InboxView(
         scope=scope,
@@ -257,7 +262,8 @@ def _blocks(entries: Sequence[Entry], now: datetime) -> list[list[Row] | Group]:
                 blocks.append([])
             cast("list[Row]", blocks[-1]).append(row_of(entry, now))
         elif (alike := grouped.pop(entry.facts.shape or "", None)) is not None:
-            blocks.append(group_of([(item.requirement, item.facts) for item in alike]))
+            members = [(item.requirement, item.facts) for item in alike]
+            blocks.append(group_of(members, alike[0].decision_id))
     return blocks
 
 

@@ -73,10 +73,12 @@ class Triage:
     Attributes:
         claimed_by: Who works on it; None for nobody.
         is_mine: Whether that is who looks.
+        comment_id: A new id for a comment: posted twice, it is added once.
     """
 
     claimed_by: str | None = None
     is_mine: bool = False
+    comment_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,18 @@ from kern.client.console.frame import Frame, theme_of
 from kern.client.console.headers import STATIC_HEADERS
 from kern.client.console.problems import Problem, problem, problem_of
 from kern.client.console.static_files import PREFIX, static_files
-from kern.client.desk import audit, inbox, requirements, runs, sessions, sign_in, stuck
+from kern.client.desk import (
+    audit,
+    batches,
+    feed,
+    inbox,
+    requirements,
+    runs,
+    sessions,
+    sign_in,
+    stuck,
+    triage,
+)
 from kern.client.desk.cookies import THEME, forget_session, session_secret
 from kern.client.desk.stuck_counts import StuckCounts
 from kern.client.desk.visitors import is_fragment, visitor_of
@@ -40,7 +51,8 @@ def desk_application(service: Service, rate: DecisionRate, *, is_secure: bool) -
     desk = FastAPI(title="Kern's desk", openapi_url=None, docs_url=None, redoc_url=None)
     desk.state.service, desk.state.rate, desk.state.is_secure = service, rate, is_secure
     desk.state.stuck = StuckCounts(service)
-    for room in (sign_in, inbox, requirements, runs, sessions, stuck, audit):
+    rooms = (sign_in, inbox, batches, requirements, triage, runs, sessions, stuck, audit, feed)
+    for room in rooms:
         desk.include_router(room.router)
     desk.add_api_route("/static/{name}", _static_file)
     desk.add_exception_handler(Unauthenticated, _on_unauthenticated)

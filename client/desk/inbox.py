@@ -1,6 +1,5 @@
 """The routes of the inbox: what waits, for whom, in which order."""
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
@@ -12,8 +11,8 @@ from kern.client.console import pages
 from kern.client.console.inbox import Checks, Entry, Select, Tab, capped, inbox_view
 from kern.client.console.problems import Problem
 from kern.client.desk.facts import facts_of
-from kern.client.desk.visitors import Reader
-from kern.contracts.reports import InboxCounts
+from kern.client.desk.visitors import Reader, Visitor
+from kern.contracts.reports import InboxCounts, RequirementPage
 from kern.requirements import Requirement
 from kern.values.ids import new_id
 from kern.values.states import InboxOrder, RequirementKind, RequirementStatus, Risk
@@ -21,7 +20,7 @@ from kern.values.states import InboxOrder, RequirementKind, RequirementStatus, R
 router = APIRouter()
 
 ROWS = 25
-Scope = Literal["me", "all"]
+Scope = Literal["me", "all", "claimed", "snoozed", "closed"]
 
 
 class InboxQuery(BaseModel):
@@ -33,13 +32,31 @@ class InboxQuery(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    scope: Annotated[Scope, Field(alias="for")] = "me"
+    scope: Annotated[Literal["me", "all"], Field(alias="for")] = "me"
+    claimed: Literal["me", ""] = ""
+    snoozed: Literal["me", ""] = ""
+    status: Literal["closed", ""] = ""
     sort: InboxOrder = InboxOrder.due
     kind: RequirementKind | Literal[""] = ""
     risk: Risk | Literal[""] = ""
+    q: Annotated[str, Field(max_length=240)] = ""
     tool: Annotated[str, Field(max_length=240)] = ""
     component: Annotated[str, Field(max_length=240)] = ""
-    after: Annotated[str, Field(max_length=240)] = ""
+    after: Annotated[str, Field(max_length=1_000)] = ""
+
+    @property
+    def view(self) -> Scope:
+        """Which of the views of the inbox is asked for."""
+        if self.status:
+            return "closed"
+        if self.claimed:
+            return "claimed"
+        return "snoozed" if self.snoozed else self.scope
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether less is listed than the view has."""
+        return bool(self.kind or self.risk or self.q.strip() or self.tool or self.component)
 
     def url(self, **changes: str) -> str:
         """Return the address of this list with something else."""
@@ -58,19 +75,9 @@ async def desk() -> Response:
 @router.get("/inbox")
 async def inbox_page(visitor: Reader, query: Annotated[InboxQuery, Query()]) -> Response:
     """Show what waits."""
-    service, viewer = visitor.service, visitor.viewer
-    page = await service.inbox.pending(
-        viewer,
-        limit=ROWS,
-        cursor=query.after or None,
-        for_principal=visitor.principal if query.scope == "me" else None,
-        kind=query.kind or None,
-        tool=query.tool or None,
-        component=query.component or None,
-        risk=query.risk or None,
-        sort=query.sort,
-    )
-    counts = await service.inbox.counts(viewer, visitor.principal)
+    service, viewer, principal = visitor.service, visitor.viewer, visitor.principal
+    page = await _page(visitor, query)
+    counts = await service.inbox.counts(viewer, principal)
     ids = [item.id for item in page.requirements]
     reasons = await service.inbox.hindrances(viewer, ids)
     quotes = await service.inbox.agent_words(viewer, ids)
@@ -78,19 +85,54 @@ async def inbox_page(visitor: Reader, query: Annotated[InboxQuery, Query()]) -> 
         entry_of(item, reasons.get(item.id), quote=quotes.get(item.id))
         for item in page.requirements
     ]
-    principal = visitor.principal
     view = inbox_view(
         entries,
         visitor.now,
-        Checks(open=counts.all, at=visitor.now, names=(principal.name, *principal.groups)),
-        scope=query.scope,
-        count=None if _narrowed(query) else _count(query.scope, counts),
+        Checks(
+            open=counts.all,
+            at=visitor.now,
+            names=(principal.name, *principal.groups),
+            snoozed=counts.snoozed,
+        ),
+        scope=query.view,
+        count=None if query.is_narrowed else _count(query.view, counts),
         tabs=_tabs(query, counts),
         selects=_selects(query),
+        query=query.q,
         next_url=None if page.next_cursor is None else query.url(after=page.next_cursor),
     )
     frame = await visitor.frame(inbox_count=counts.for_me)
     return HTMLResponse(pages.inbox_page(frame, view))
+
+
+async def _page(visitor: Visitor, query: InboxQuery) -> RequirementPage:
+    inbox, viewer, principal = visitor.service.inbox, visitor.viewer, visitor.principal
+    search = query.q.strip() or None
+    if query.view == "closed":
+        return await inbox.closed(
+            viewer,
+            limit=ROWS,
+            cursor=query.after or None,
+            kind=query.kind or None,
+            risk=query.risk or None,
+            tool=query.tool or None,
+            component=query.component or None,
+            search=search,
+        )
+    return await inbox.pending(
+        viewer,
+        limit=ROWS,
+        cursor=query.after or None,
+        for_principal=principal if query.view == "me" else None,
+        claimed_by=principal if query.view == "claimed" else None,
+        snoozed_by=principal if query.view == "snoozed" else None,
+        kind=query.kind or None,
+        risk=query.risk or None,
+        tool=query.tool or None,
+        component=query.component or None,
+        search=search,
+        sort=query.sort,
+    )
 
 
 def entry_of(
@@ -111,25 +153,31 @@ def entry_of(
     )
 
 
-def _count(scope: Scope, counts: InboxCounts) -> int:
-    return counts.for_me if scope == "me" else counts.all
-
-
-def _narrowed(query: InboxQuery) -> bool:
-    return bool(query.kind or query.risk or query.tool or query.component)
+def _count(view: Scope, counts: InboxCounts) -> int | None:
+    numbers = {
+        "me": counts.for_me,
+        "all": counts.all,
+        "claimed": counts.claimed,
+        "snoozed": counts.snoozed,
+    }
+    return numbers.get(view)
 
 
 def _tabs(query: InboxQuery, counts: InboxCounts) -> list[Tab]:
-    labels: Mapping[Scope, str] = {"me": "For me", "all": "All"}
-    return [
-        Tab(
-            label,
-            query.url(**{"for": scope, "after": ""}),
-            capped(_count(scope, counts)),
-            query.scope == scope,
-        )
-        for scope, label in labels.items()
-    ]
+    tabs: dict[Scope, tuple[str, dict[str, str]]] = {
+        "me": ("For me", {}),
+        "all": ("All", {"for": "all"}),
+        "claimed": ("Claimed", {"claimed": "me"}),
+        "snoozed": ("Snoozed", {"snoozed": "me"}),
+        "closed": ("Decided", {"status": "closed"}),
+    }
+    plain = {"for": "me", "claimed": "", "snoozed": "", "status": "", "after": ""}
+    made: list[Tab] = []
+    for view, (label, parameters) in tabs.items():
+        count = _count(view, counts)
+        url = query.url(**(plain | parameters))
+        made.append(Tab(label, url, None if count is None else capped(count), query.view == view))
+    return made
 
 
 def _selects(query: InboxQuery) -> list[Select]:

@@ -94,7 +94,6 @@ class Visitor:
             theme=theme_of(self.theme),
             inbox_count=inbox_count,
             stuck_count=await self.stuck.of(self.viewer) if stuck_count is None else stuck_count,
-            feed_url=None,
             is_local=method == LOCAL_METHOD,
             is_fragment=self.is_fragment,
         )

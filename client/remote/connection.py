@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from enum import Enum
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -82,10 +82,14 @@ class Connection:
         return self._parsed(model, response)
 
     async def change(
-        self, model: type[ModelT], *path: str, body: Mapping[str, JsonValue]
+        self,
+        model: type[ModelT],
+        *path: str,
+        body: Mapping[str, JsonValue],
+        method: Literal["PATCH", "PUT"] = "PATCH",
     ) -> ModelT:
         """Change something, which is the same if it is done again. Raises as `post`."""
-        return self._parsed(model, await self.send("PATCH", path, body=body, again=True))
+        return self._parsed(model, await self.send(method, path, body=body, again=True))
 
     async def delete(self, model: type[ModelT], *path: str) -> ModelT:
         """Delete something. Raises as `post`."""

@@ -10,6 +10,7 @@ from kern.client.remote.readers import RemoteReaders
 from kern.client.remote.runs import RemoteRuns
 from kern.client.remote.sessions import RemoteSessions
 from kern.client.remote.stuck import RemoteStuck
+from kern.client.remote.triage import RemoteTriage
 
 
 class RemoteService:
@@ -32,6 +33,7 @@ class RemoteService:
         self.audit = RemoteAudit(*parts)
         self.access = RemoteAccess(*parts)
         self.stuck = RemoteStuck(*parts)
+        self.triage = RemoteTriage(*parts)
 
     async def close(self) -> None:
         """Let the connections go."""

@@ -91,6 +91,7 @@ class DeskCompanion(HealthCompanion):
         app = application(service, public_url=settings.public_url, is_open=settings.open)
         if self._health is not None:
             app.include_router(health_router(self._health.readiness))
+        await service.feed.start()
         self._desk = WebServer(app)
         try:
             port = await self._desk.start(settings.host, settings.port)
