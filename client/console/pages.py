@@ -35,9 +35,11 @@ def requirement_page(frame: Frame, view: RequirementView) -> str:
     return render("requirement.html", frame=frame, view=view)
 
 
-def state_fragment(frame: Frame, view: RequirementView) -> str:
-    """Return the state line of a decision."""
-    return render("_state.html", frame=frame, view=view)
+def state_fragment(frame: Frame, view: RequirementView, *, is_line: bool) -> str:
+    """Return where a decision stands: all that a closed one says of it, or the line alone."""
+    is_whole = view.ending != "open" and not is_line
+    template = "_closed_state.html" if is_whole else "_state.html"
+    return render(template, frame=frame, view=view)
 
 
 def edit_page(frame: Frame, view: EditView) -> str:

@@ -1,5 +1,7 @@
 """The routes of one decision: its page, deciding, editing, withdrawing."""
 
+from typing import Literal
+
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
@@ -42,9 +44,10 @@ async def requirement_page(desk: DeskOf) -> Response:
 
 
 @router.get("/state")
-async def requirement_state(desk: DeskOf) -> Response:
-    """Show the state line of a decision."""
-    return HTMLResponse(pages.state_fragment(await desk.visitor.frame(), await desk.view()))
+async def requirement_state(desk: DeskOf, part: Literal["line", "whole"] = "whole") -> Response:
+    """Show where a decision stands."""
+    frame, view = await desk.visitor.frame(), await desk.view()
+    return HTMLResponse(pages.state_fragment(frame, view, is_line=part == "line"))
 
 
 @router.post("/decisions")
