@@ -40,6 +40,7 @@ from kern.db.reading.inbox_filters import (
     InboxFilter,
     claimed_ids,
     is_snoozed,
+    looked_up,
     snoozed_ids,
 )
 from kern.db.reading.requirement_outputs import requirements_of
@@ -276,7 +277,7 @@ def _is_hidden(entries: _Entries) -> ColumnElement[bool]:
         _hidden.c.role.in_(_HIDING),
         or_(*is_about),
     )
-    return hiding.exists()
+    return looked_up(hiding)
 
 
 def _entries_of(principal: Principal) -> _Entries:
