@@ -8,11 +8,22 @@ from kern.client.api import (
     people,
     requirements,
     run_events,
+    run_starts,
     runs,
     sessions,
     stuck,
 )
 
 router = APIRouter(prefix="/v1")
-for part in (requirements, runs, run_events, sessions, decision_log, stuck, audit, people):
+for part in (
+    requirements,
+    runs,
+    run_starts,
+    run_events,
+    sessions,
+    decision_log,
+    stuck,
+    audit,
+    people,
+):
     router.include_router(part.router)

@@ -155,7 +155,7 @@ class AcceptedChange(BaseModel):
     """A change of a run that is stored.
 
     Attributes:
-        is_new: False if the same was accepted before.
+        is_new: False if the same was accepted before, or it waits for another of its session.
         delivered: Whether the run was notified; if not, a worker will do it.
     """
 
