@@ -97,10 +97,10 @@ def approve(
     Nothing runs but what was shown. With the digest of a proposal, it is agreed with that. Beside
     `--edit`, the digest is that of the call before or after the edit.
     """
-    from kern.client.cli.deciding import Shown, approve_call
+    from kern.client.cli.deciding import Display, approve_call
 
-    shown = Shown(digest, confirm)
-    approve_call(requirement_id, shown, edit=edit, note=note, by=by, as_json=as_json)
+    display = Display(digest, confirm)
+    approve_call(requirement_id, display, edit=edit, note=note, by=by, as_json=as_json)
 
 
 def reject(
@@ -150,7 +150,7 @@ def answer(
     digest off a terminal, as `kern approve` does.
     """
     from kern.client.cli.answers import AnswerOptions
-    from kern.client.cli.deciding import Shown, answer_requirement
+    from kern.client.cli.deciding import Display, answer_requirement
 
     options = AnswerOptions(
         value=tuple(value or ()),
@@ -164,8 +164,8 @@ def answer(
         skip=skip,
         fail=fail,
     )
-    shown = Shown(digest, confirm)
-    answer_requirement(requirement_id, options, shown, note=note, by=by, as_json=as_json)
+    display = Display(digest, confirm)
+    answer_requirement(requirement_id, options, display, note=note, by=by, as_json=as_json)
 
 
 def withdraw(

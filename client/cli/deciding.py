@@ -34,7 +34,7 @@ _APPROVED = (RequirementKind.confirmation, RequirementKind.output_review)
 
 
 @dataclass(frozen=True)
-class Shown:
+class Display:
     """What somebody was shown and typed, as the options of a command say it.
 
     Attributes:
@@ -48,7 +48,7 @@ class Shown:
 
 def approve_call(
     requirement_id: str,
-    shown: Shown,
+    display: Display,
     *,
     edit: str | None,
     note: str | None,
@@ -69,8 +69,8 @@ def approve_call(
         item.confirm(note, name)
     else:
         item.edit(changes, note, name)
-    digest = shown.digest or prompts.confirm_display(item, "Approve this call", as_json=as_json)
-    _decide(item, name, Shown(digest, shown.confirm), as_json=as_json)
+    digest = display.digest or prompts.confirm_display(item, "Approve this call", as_json=as_json)
+    _decide(item, name, Display(digest, display.confirm), as_json=as_json)
 
 
 def reject_call(requirement_id: str, *, note: str | None, by: str | None, as_json: bool) -> None:
@@ -99,14 +99,14 @@ def withdraw_vote(requirement_id: str, *, note: str | None, by: str | None, as_j
 def answer_requirement(
     requirement_id: str,
     options: AnswerOptions,
-    shown: Shown,
+    display: Display,
     *,
     note: str | None,
     by: str | None,
     as_json: bool,
 ) -> None:
     """Answer a requirement; on a terminal, ask for what was not given."""
-    name, digest = decider(by), shown.digest
+    name, digest = decider(by), display.digest
     item = perform(lambda service: open_requirement(service, requirement_id))
     if not options.names and prompts.can_ask() and not as_json:
         digest = _digest_of_draft(item) if prompts.ask(item, name) else None
@@ -116,7 +116,7 @@ def answer_requirement(
             digest = prompts.confirm_display(item, "Decide so", as_json=as_json)
         elif digest is None:
             digest = item.digest
-    _decide(item, name, Shown(digest, shown.confirm), as_json=as_json)
+    _decide(item, name, Display(digest, display.confirm), as_json=as_json)
 
 
 def _digest_of_draft(item: Requirement) -> str:
@@ -124,13 +124,13 @@ def _digest_of_draft(item: Requirement) -> str:
     return (item.draft.digest if item.draft is not None else None) or item.digest
 
 
-def _decide(item: Requirement, name: str, shown: Shown, *, as_json: bool) -> None:
+def _decide(item: Requirement, name: str, display: Display, *, as_json: bool) -> None:
     """Submit what was filled in about the call with a digest; None if the person left it open."""
-    digest = shown.digest
+    digest = display.digest
     if digest is None:
         say("Nothing was decided.")
         return
-    viewer, confirm = present_operator(), prompts.typed_confirmation(item, shown.confirm)
+    viewer, confirm = present_operator(), prompts.typed_confirmation(item, display.confirm)
     receipt = perform(
         lambda service: service.inbox.decide(viewer, item, name, digest=digest, confirm=confirm)
     )

@@ -98,7 +98,7 @@ def confirm_display(item: Requirement, decision: str, *, as_json: bool) -> str |
                 return matches[0]
 
 
-def typed_confirmation(item: Requirement, typed: str | None) -> str | None:
+def typed_confirmation(item: Requirement, text: str | None) -> str | None:
     """Return what a person typed to let a call run whose author asks for that; None for no need.
 
     On a terminal they are asked; what does not match is refused when the decision is submitted.
@@ -108,8 +108,8 @@ def typed_confirmation(item: Requirement, typed: str | None) -> str | None:
     """
     expected, draft = item.confirm_value, item.draft
     lets_run = draft is not None and draft.verdict in {Verdict.approve, Verdict.run_again}
-    if expected is None or not lets_run or typed is not None:
-        return typed
+    if expected is None or not lets_run or text is not None:
+        return text
     if can_ask():
         return read_line(f"Type {plain(expected)} to let it run: ")
     message = (

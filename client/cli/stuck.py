@@ -59,6 +59,6 @@ def _row(item: StuckItem) -> tuple[str, ...]:
 
 
 def _worker(item: WorkerStatus) -> tuple[str, ...]:
-    seen = f"{show_age(item.seen_at)} ago"
-    state = seen if item.is_present else f"{seen}, lost"
+    age = f"{show_age(item.seen_at)} ago"
+    state = age if item.is_present else f"{age}, lost"
     return item.name, item.version, state, ", ".join(plain(name, ",") for name in item.components)

@@ -88,8 +88,8 @@ class RemoteRuns:
         if unsent := sorted(body.keys() - sent):
             message = f"A run over HTTP is started without {', '.join(unsent)}: leave them out."
             raise InvalidInput(message)
-        named = {names.get(name, name): value for name, value in body.items()}
-        accepted = await self._connection.post(AcceptedChange, "runs", body=named, key=new_id())
+        fields = {names.get(name, name): value for name, value in body.items()}
+        accepted = await self._connection.post(AcceptedChange, "runs", body=fields, key=new_id())
         return accepted.acceptance()
 
     async def cancel(self, viewer: Viewer, run_id: str) -> Acceptance:

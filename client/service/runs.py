@@ -47,8 +47,10 @@ class Runs:
             KernError: it is refused, and nothing was changed.
         """
         definition = definition_of(component)
-        declared = ServedComponent(definition.kind, policy_of(component), definition.initial_state)
-        return await self._accept(viewer, declared, request)
+        local_component = ServedComponent(
+            definition.kind, policy_of(component), definition.initial_state
+        )
+        return await self._accept(viewer, local_component, request)
 
     async def start(self, viewer: Viewer, request: RunRequest) -> Acceptance:
         """Accept a run of a component that a running worker has, without having its code here.
@@ -60,14 +62,16 @@ class Runs:
             NotFound: no running worker has the component.
         """
         component_id, now = require_id("component", request.component_id), datetime.now(UTC)
-        served = await self._store.read(lambda tx: workers.served_component(tx, component_id, now))
-        if served is None:
+        component = await self._store.read(
+            lambda tx: workers.served_component(tx, component_id, now)
+        )
+        if component is None:
             message = (
                 f"No running worker has a component with the id {component_id!r}: nothing was "
                 "accepted. Start one with the app that declares it (`kern worker --app …`)."
             )
             raise NotFound(message)
-        return await self._accept(viewer, served, request)
+        return await self._accept(viewer, component, request)
 
     async def cancel(self, viewer: Viewer, run_id: str) -> Acceptance:
         """Cancel a run: the cancellation is stored first, and then delivered.

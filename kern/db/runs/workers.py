@@ -40,7 +40,7 @@ _PRESENT = (
     .where(_workers.c.beat_at >= bindparam("since", type_=UtcDateTime))
     .order_by(_workers.c.started_at, _workers.c.id)
 )
-_KNOWN = _workers.select().order_by(_workers.c.started_at, _workers.c.id).limit(1000)
+_ALL = _workers.select().order_by(_workers.c.started_at, _workers.c.id).limit(1000)
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def known_workers(tx: Session, now: datetime) -> list[WorkerStatus]:
             seen_at=row.beat_at,
             is_present=row.beat_at >= now - GONE_AFTER,
         )
-        for row in execute(tx, _KNOWN)
+        for row in execute(tx, _ALL)
     ]
 
 
