@@ -119,7 +119,11 @@ async def aget(requirement_id: str) -> Requirement:
 
 
 def decide(
-    requirement: Requirement, *, by: str | Principal | None = None, digest: str | None = None
+    requirement: Requirement,
+    *,
+    by: str | Principal | None = None,
+    digest: str | None = None,
+    confirm: str | None = None,
 ) -> Receipt:
     """Accept the decision that was filled in on a requirement.
 
@@ -136,6 +140,8 @@ def decide(
             such as from the form that they sent: a call with another digest is not decided, except
             to refuse it. It may also be that of the call as edited, or of an open proposal
             (`Proposal.digest`), with which an approval agrees then.
+        confirm: What the person typed to let the call run, which has to be the requirement's
+            `confirm_value`. Over HTTP, a call that has one does not run without it.
 
     Raises:
         AlreadyResolved: somebody decided first; the message says who.
@@ -148,18 +154,26 @@ def decide(
     """
     name, viewer = _decider(requirement, by), present_operator()
     return operator_runner().call(
-        lambda service: service.inbox.decide(viewer, requirement, name, digest=digest)
+        lambda service: service.inbox.decide(
+            viewer, requirement, name, digest=digest, confirm=confirm
+        )
     )
 
 
 async def adecide(
-    requirement: Requirement, *, by: str | Principal | None = None, digest: str | None = None
+    requirement: Requirement,
+    *,
+    by: str | Principal | None = None,
+    digest: str | None = None,
+    confirm: str | None = None,
 ) -> Receipt:
     """As `decide`, for async callers."""
     name, viewer = _decider(requirement, by), present_operator()
     runner = await aoperator_runner()
     return await runner.acall(
-        lambda service: service.inbox.decide(viewer, requirement, name, digest=digest)
+        lambda service: service.inbox.decide(
+            viewer, requirement, name, digest=digest, confirm=confirm
+        )
     )
 
 

@@ -21,6 +21,10 @@ FORBIDDEN = {
         "kern.client.cli.delays",
         "kern.db.engine.store",
     ),
+    "What works over HTTP needs no database and no Temporal": (
+        "kern.client.remote.pages",
+        "sqlalchemy",
+    ),
     "The console renders what it is handed, and reads nothing": (
         "kern.client.console.frame",
         "kern.client.service.runs",

@@ -10,6 +10,7 @@ from kern.client.api import (
     people,
     requirements,
     run_events,
+    run_starts,
     runs,
     sessions,
     stuck,
@@ -18,7 +19,7 @@ from kern.client.api import (
 
 router = APIRouter(prefix="/v1")
 for part in (
-    *(requirements, triage, batches, runs, run_events, sessions),
+    *(requirements, triage, batches, runs, run_starts, run_events, sessions),
     *(decision_log, stuck, feed, audit, people),
 ):
     router.include_router(part.router)

@@ -45,19 +45,19 @@ async def read_events(
 ) -> EventPage | StreamingResponse:
     """Read what happened in a run; as a stream, until it pauses or ends."""
     full = await service.runs.full_id(caller.viewer, run_id)
-    known = after if last_event_id is None else last_event_id
+    position = after if last_event_id is None else last_event_id
     if MEDIA_TYPE in request.headers.get("Accept", ""):
-        reader = await service.readers.watch(caller.viewer, full, known)
+        reader = await service.readers.watch(caller.viewer, full, position)
         return event_stream(_batches(reader))
     status = await service.runs.status(caller.viewer, full)
-    stored = service.readers.open_stored(caller.viewer, full, known)
+    stored = service.readers.open_stored(caller.viewer, full, position)
     try:
         events = await stored.read_now()
     finally:
         stored.close()
     # The last stop of an idle run comes again, so that a reader who returns ends, too.
-    fresh = [event for event in events if _number(event) is None or (_number(event) or 0) > known]
-    last = max([known, *(number for event in fresh if (number := _number(event)) is not None)])
+    fresh = [event for event in events if _is_after(event, position)]
+    last = max([position, *(number for event in fresh if (number := _number(event)) is not None)])
     return EventPage(items=[document(event) for event in fresh], next=last, is_idle=status.is_idle)
 
 
@@ -90,3 +90,8 @@ def document(event: RunEvent) -> dict[str, JsonValue]:
 
 def _number(event: RunEvent) -> int | None:
     return getattr(event, "seq", None)
+
+
+def _is_after(event: RunEvent, position: int) -> bool:
+    number = _number(event)
+    return number is None or number > position

@@ -113,10 +113,10 @@ class RunDetails(RunResource):
             | {
                 "messages": item.messages,
                 "calls": item.tools,
-                "requirements": [RequirementResource.of(each) for each in item.requirements],
+                "requirements": [RequirementResource.of(element) for element in item.requirements],
                 "state": item.session_state,
                 "progress": item.progress,
-                "decisions": [DecisionResource.of(each) for each in report.decisions],
+                "decisions": [DecisionResource.of(element) for element in report.decisions],
                 "late_results": report.late_results,
                 "undelivered": report.undelivered,
                 "children": {
@@ -155,7 +155,7 @@ class AcceptedChange(BaseModel):
     """A change of a run that is stored.
 
     Attributes:
-        is_new: False if the same was accepted before.
+        is_new: False if the same was accepted before, or it waits for another of its session.
         delivered: Whether the run was notified; if not, a worker will do it.
     """
 
@@ -202,5 +202,5 @@ def _values_of(item: RunOutput) -> dict[str, object]:
 
 
 def _shown_by(resource: RunResource) -> dict[str, object]:
-    shown = {_RENAMED.get(name, name): value for name, value in resource}
-    return {name: value for name, value in shown.items() if name in RunOutput.model_fields}
+    fields = {_RENAMED.get(name, name): value for name, value in resource}
+    return {name: value for name, value in fields.items() if name in RunOutput.model_fields}

@@ -1,4 +1,4 @@
-"""Verifies and exports the log of decisions."""
+"""Lists, verifies and exports the log of decisions."""
 
 import sys
 from collections.abc import AsyncGenerator
@@ -6,11 +6,59 @@ from pathlib import Path
 from typing import TextIO
 
 from kern.client.cli.access import perform
-from kern.client.cli.printing import count, say, say_json
+from kern.client.cli.printing import count, say, say_json, say_table, show_id, show_time
 from kern.client.service.operations import OperatorService
 from kern.contracts.reports import AuditReport
 from kern.contracts.viewer import present_operator
 from kern.errors import InvalidInput
+from kern.values.states import Verdict
+
+_HASH_LENGTH = 10
+
+
+def print_decisions(
+    *,
+    by: str | None,
+    tool: str | None,
+    verdict: Verdict | None,
+    limit: int,
+    after: str | None,
+    as_json: bool,
+) -> None:
+    """Print a page of the log of decisions, the latest first."""
+    page = perform(
+        lambda service: service.audit.decisions(
+            present_operator(), limit=limit, cursor=after, by=by, tool=tool, verdict=verdict
+        )
+    )
+    if as_json:
+        documents = [decision.model_dump(mode="json") for decision in page.decisions]
+        say_json({"decisions": documents, "next": page.next_cursor})
+        return
+    if not page.decisions:
+        say("No decisions.")
+        return
+    say_table(
+        ("WHEN", "WHO", "VERDICT", "REQUIREMENT", "RUN", "HASH", "NOTE"),
+        [
+            (
+                show_time(decision.at),
+                decision.by,
+                decision.verdict.value,
+                show_id(decision.requirement_id),
+                show_id(decision.run_id),
+                decision.hash[:_HASH_LENGTH],
+                decision.note or "",
+            )
+            for decision in page.decisions
+        ],
+    )
+    if page.next_cursor is not None:
+        rows = count(len(page.decisions), "row")
+        say(
+            f"{rows}; continue with `kern audit list --after {page.next_cursor}` and the same "
+            "filters."
+        )
 
 
 def verify_log(run_id: str | None, head: str | None, *, as_json: bool) -> None:

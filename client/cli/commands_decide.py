@@ -8,6 +8,7 @@ from kern.client.cli.options import (
     After,
     AsJson,
     By,
+    Confirm,
     Digest,
     Limit,
     Note,
@@ -85,6 +86,7 @@ def approve(
         ),
     ] = None,
     digest: Digest = None,
+    confirm: Confirm = None,
     note: Note = None,
     by: By = None,
     _tenant: Tenant = None,
@@ -95,9 +97,10 @@ def approve(
     Nothing runs but what was shown. With the digest of a proposal, it is agreed with that. Beside
     `--edit`, the digest is that of the call before or after the edit.
     """
-    from kern.client.cli.deciding import approve_call
+    from kern.client.cli.deciding import Display, approve_call
 
-    approve_call(requirement_id, edit=edit, digest=digest, note=note, by=by, as_json=as_json)
+    display = Display(digest, confirm)
+    approve_call(requirement_id, display, edit=edit, note=note, by=by, as_json=as_json)
 
 
 def reject(
@@ -135,6 +138,7 @@ def answer(
     ] = False,
     fail: Annotated[bool, typer.Option("--fail", help="Fail the run, or the step.")] = False,
     digest: Digest = None,
+    confirm: Confirm = None,
     note: Note = None,
     by: By = None,
     _tenant: Tenant = None,
@@ -146,7 +150,7 @@ def answer(
     digest off a terminal, as `kern approve` does.
     """
     from kern.client.cli.answers import AnswerOptions
-    from kern.client.cli.deciding import answer_requirement
+    from kern.client.cli.deciding import Display, answer_requirement
 
     options = AnswerOptions(
         value=tuple(value or ()),
@@ -160,7 +164,8 @@ def answer(
         skip=skip,
         fail=fail,
     )
-    answer_requirement(requirement_id, options, digest=digest, note=note, by=by, as_json=as_json)
+    display = Display(digest, confirm)
+    answer_requirement(requirement_id, options, display, note=note, by=by, as_json=as_json)
 
 
 def withdraw(

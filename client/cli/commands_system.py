@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from kern.client.cli.options import App, AsJson, By, HealthHost, HealthPort, Tenant
+from kern.client.cli.options import After, App, AsJson, By, HealthHost, HealthPort, Limit, Tenant
+from kern.values.states import Verdict
 
 _PANEL = "Operation"
 
@@ -16,14 +17,15 @@ AuditedRun = Annotated[
     ),
 ]
 
-audit = typer.Typer(help="Verify or export the log of decisions.")
+audit = typer.Typer(help="List, verify or export the log of decisions.")
 token = typer.Typer(help="Make, list or revoke the tokens with which the API is called.")
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (up, worker, serve, migrate, doctor):
+    for command in (up, worker, serve, migrate, doctor, stuck):
         app.command(rich_help_panel=_PANEL)(command)
+    audit.command(name="list")(decisions)
     audit.command()(verify)
     audit.command()(export)
     app.add_typer(audit, name="audit", rich_help_panel=_PANEL)
@@ -142,6 +144,23 @@ def migrate(as_json: AsJson = False) -> None:
     migrate_database(as_json=as_json)
 
 
+def decisions(
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="PERSON", help="Only of this person.")
+    ] = None,
+    tool: Annotated[str | None, typer.Option("--tool", help="Only about this tool.")] = None,
+    verdict: Annotated[Verdict | None, typer.Option(help="Only with this verdict.")] = None,
+    limit: Limit = 20,
+    after: After = None,
+    _tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """List decisions, the latest first: who decided what, when, and why."""
+    from kern.client.cli.audit import print_decisions
+
+    print_decisions(by=by, tool=tool, verdict=verdict, limit=limit, after=after, as_json=as_json)
+
+
 def verify(
     run_id: AuditedRun = None,
     head: Annotated[
@@ -171,6 +190,13 @@ def export(
     from kern.client.cli.audit import export_log
 
     export_log(run_id, out, with_text=with_text)
+
+
+def stuck(_tenant: Tenant = None, as_json: AsJson = False) -> None:
+    """Show what should be progressing and is not: what, since when, and why; and the workers."""
+    from kern.client.cli.stuck import print_stuck
+
+    print_stuck(as_json=as_json)
 
 
 def doctor(

@@ -1,5 +1,7 @@
 """Decides requirements, cancels and retries runs, and prints the consequence."""
 
+from dataclasses import dataclass
+
 from pydantic import JsonValue
 
 from kern.client.cli import prompts
@@ -31,11 +33,24 @@ DONE: dict[Verdict, str] = {
 _APPROVED = (RequirementKind.confirmation, RequirementKind.output_review)
 
 
+@dataclass(frozen=True)
+class Display:
+    """What somebody was shown and typed, as the options of a command say it.
+
+    Attributes:
+        digest: The beginning of the digest of what was shown.
+        confirm: What was typed.
+    """
+
+    digest: str | None = None
+    confirm: str | None = None
+
+
 def approve_call(
     requirement_id: str,
+    display: Display,
     *,
     edit: str | None,
-    digest: str | None,
     note: str | None,
     by: str | None,
     as_json: bool,
@@ -54,8 +69,8 @@ def approve_call(
         item.confirm(note, name)
     else:
         item.edit(changes, note, name)
-    digest = digest or prompts.confirm_display(item, "Approve this call", as_json=as_json)
-    _decide(item, name, digest, as_json=as_json)
+    digest = display.digest or prompts.confirm_display(item, "Approve this call", as_json=as_json)
+    _decide(item, name, Display(digest, display.confirm), as_json=as_json)
 
 
 def reject_call(requirement_id: str, *, note: str | None, by: str | None, as_json: bool) -> None:
@@ -84,14 +99,14 @@ def withdraw_vote(requirement_id: str, *, note: str | None, by: str | None, as_j
 def answer_requirement(
     requirement_id: str,
     options: AnswerOptions,
+    display: Display,
     *,
-    digest: str | None,
     note: str | None,
     by: str | None,
     as_json: bool,
 ) -> None:
     """Answer a requirement; on a terminal, ask for what was not given."""
-    name = decider(by)
+    name, digest = decider(by), display.digest
     item = perform(lambda service: open_requirement(service, requirement_id))
     if not options.names and prompts.can_ask() and not as_json:
         digest = _digest_of_draft(item) if prompts.ask(item, name) else None
@@ -101,7 +116,7 @@ def answer_requirement(
             digest = prompts.confirm_display(item, "Decide so", as_json=as_json)
         elif digest is None:
             digest = item.digest
-    _decide(item, name, digest, as_json=as_json)
+    _decide(item, name, Display(digest, display.confirm), as_json=as_json)
 
 
 def _digest_of_draft(item: Requirement) -> str:
@@ -109,13 +124,16 @@ def _digest_of_draft(item: Requirement) -> str:
     return (item.draft.digest if item.draft is not None else None) or item.digest
 
 
-def _decide(item: Requirement, name: str, digest: str | None, *, as_json: bool) -> None:
+def _decide(item: Requirement, name: str, display: Display, *, as_json: bool) -> None:
     """Submit what was filled in about the call with a digest; None if the person left it open."""
+    digest = display.digest
     if digest is None:
         say("Nothing was decided.")
         return
-    viewer = present_operator()
-    receipt = perform(lambda service: service.inbox.decide(viewer, item, name, digest=digest))
+    viewer, confirm = present_operator(), prompts.typed_confirmation(item, display.confirm)
+    receipt = perform(
+        lambda service: service.inbox.decide(viewer, item, name, digest=digest, confirm=confirm)
+    )
     _report(item, receipt, name, digest, as_json=as_json)
 
 

@@ -6,11 +6,11 @@ import platform
 import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from kern import DISTRIBUTION
 from kern.client.cli.awaited import awaited_text
+from kern.client.cli.doctor_remote import Finding, remote_findings
 from kern.client.cli.printing import (
     count,
     one_line,
@@ -25,6 +25,7 @@ from kern.client.server.embedded import status
 from kern.client.service.installation import DatabaseStatus, database_status, missing_file
 from kern.client.temporal import connection
 from kern.components.policies import policy_of
+from kern.components.runner import is_remote
 from kern.contracts.reports import AwaitedWorker
 from kern.errors import KernError, Unavailable
 from kern.process.settings import Settings, read_settings
@@ -42,15 +43,6 @@ _DIGEST = 8
 _PREFIXES = ("KERN_", "TEMPORAL_", "OPENAI_")
 _SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CERT|AUTHORIZATION|CODEC_AUTH|HEADER|META")
 _IN_A_URL = re.compile(r"(?<=://).*(?=@)|(?<=\?).*")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; `ok` is None where it is neither good nor bad."""
-
-    name: str
-    ok: bool | None
-    text: str
 
 
 def examine(app: str | None, *, as_json: bool) -> int:
@@ -84,6 +76,9 @@ def _findings(app: str | None) -> Iterator[Finding]:
         settings = read_settings()
     except KernError as error:
         yield Finding("settings", ok=False, text=str(error))
+        return
+    if is_remote():
+        yield from remote_findings(settings, app)
         return
     home = settings.home.absolute()
     yield Finding("folder", None, f"{home}" if home.is_dir() else f"{home} (not made yet)")

@@ -24,6 +24,14 @@ Digest = Annotated[
         "show`. Without it the call is shown, and confirmed on a terminal.",
     ),
 ]
+Confirm = Annotated[
+    str | None,
+    typer.Option(
+        "--confirm",
+        metavar="TEXT",
+        help="What has to be typed before this call may run, such as its amount.",
+    ),
+]
 RequirementId = Annotated[
     str,
     typer.Argument(metavar="ID", help="The requirement's id, or its last 6 characters or more."),

@@ -16,7 +16,7 @@ from kern.errors import InvalidDecision
 from kern.requirements import Requirement, UserInputField
 from kern.tools import Tool
 from kern.values.canonical import arguments_digest
-from kern.values.states import RequirementKind
+from kern.values.states import RequirementKind, Verdict
 from kern.values.visible_text import plain
 
 
@@ -96,6 +96,27 @@ def confirm_display(item: Requirement, decision: str, *, as_json: bool) -> str |
             matches = [proposal for proposal in proposals if proposal.startswith(answer)]
             if matches:
                 return matches[0]
+
+
+def typed_confirmation(item: Requirement, text: str | None) -> str | None:
+    """Return what a person typed to let a call run whose author asks for that; None for no need.
+
+    On a terminal they are asked; what does not match is refused when the decision is submitted.
+
+    Raises:
+        InvalidDecision: nothing was typed, and nobody can be asked.
+    """
+    expected, draft = item.confirm_value, item.draft
+    lets_run = draft is not None and draft.verdict in {Verdict.approve, Verdict.run_again}
+    if expected is None or not lets_run or text is not None:
+        return text
+    if can_ask():
+        return read_line(f"Type {plain(expected)} to let it run: ")
+    message = (
+        f"Requirement {item.id!r} is confirmed by typing {expected!r}: have the person who decides "
+        "type it, and pass it as --confirm. Nothing was decided."
+    )
+    raise InvalidDecision(message)
 
 
 def _ask_once(item: Requirement, by: str, edits: Edits) -> bool | None:

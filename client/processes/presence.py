@@ -6,6 +6,7 @@ import os
 import socket
 from datetime import UTC, datetime
 
+from kern.components.component import definition_of
 from kern.components.policies import policy_of
 from kern.components.registry import Registry
 from kern.db.engine.store import Store
@@ -56,8 +57,15 @@ class Presence:
         if not components:
             return
         worker_policy = {name: policy_of(component) for name, component in components.items()}
+        states = {
+            name: state
+            for name, component in components.items()
+            if (state := definition_of(component).initial_state)
+        }
         self._is_reported = True
-        await self._db.write(lambda tx: workers.beat(tx, self._worker, worker_policy, _now()))
+        await self._db.write(
+            lambda tx: workers.beat(tx, self._worker, worker_policy, _now(), states)
+        )
 
 
 def _now() -> datetime:

@@ -28,12 +28,12 @@ class RemoteAudit:
     ) -> AuditReport:
         """Verify that no decision was changed, removed, added or reordered."""
         await self._identity.check_tenant(viewer)
-        found = await self._connection.post(
+        verification = await self._connection.post(
             Verification, "audit", "verifications", body={"run": run_id, "head": head}, again=True
         )
-        if found.report is None:
-            raise AuditBroken(found.broken or "The log of decisions does not verify.")
-        return found.report
+        if verification.report is None:
+            raise AuditBroken(verification.broken or "The log of decisions does not verify.")
+        return verification.report
 
     async def export(
         self, viewer: Viewer, run_id: str | None = None, *, with_text: bool = False

@@ -113,7 +113,7 @@ class Connection:
             json=body,
             headers={} if key is None else {"Idempotency-Key": key},
         )
-        response = await self._answered(request, _PAUSES if again else ())
+        response = await self._attempt(request, _PAUSES if again else ())
         if _OK <= response.status_code < _REFUSED:
             return response
         raise error_of(response, self.url)
@@ -152,7 +152,7 @@ class Connection:
             f"The answer of Kern's API at {self.url} broke off ({type(error).__name__}). Try again."
         )
 
-    async def _answered(self, request: httpx2.Request, pauses: Sequence[float]) -> httpx2.Response:
+    async def _attempt(self, request: httpx2.Request, pauses: Sequence[float]) -> httpx2.Response:
         """Send a request, and after each of the pauses once more while no answer comes."""
         for pause in pauses:
             try:

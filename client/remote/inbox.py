@@ -164,13 +164,13 @@ class RemoteInbox:
 def _body(
     requirement: Requirement, draft: DecisionDraft, digest: str | None, confirm: str | None
 ) -> dict[str, JsonValue]:
-    shown = digest or draft.digest
-    if shown is None and draft.verdict in _ABOUT_THE_CALL:
+    named_digest = digest or draft.digest
+    if named_digest is None and draft.verdict in _ABOUT_THE_CALL:
         # Without another one, that of the call as the object has it.
-        shown = submitted_digest(requirement)
+        named_digest = submitted_digest(requirement)
     values: dict[str, JsonValue] = {
         "verdict": draft.verdict.value,
-        "digest": shown,
+        "digest": named_digest,
         "confirm": confirm,
         "note": draft.note,
         "edit": draft.edit,

@@ -69,9 +69,9 @@ def error_of(response: httpx2.Response, url: str) -> KernError:
 def not_kern(status: int, url: str) -> Unavailable:
     """Return the error for an answer that is none of Kern's."""
     redirect = 300 <= status < 400  # noqa: PLR2004  the redirections
-    what = "sends elsewhere, where the token is not sent" if redirect else "is not Kern's API"
+    reason = "sends elsewhere, where the token is not sent" if redirect else "is not Kern's API"
     return Unavailable(
-        f"What answers at {url} (with status {status}) {what}. Check KERN_API_URL, and the proxy "
+        f"What answers at {url} (with status {status}) {reason}. Check KERN_API_URL, and the proxy "
         "in front of `kern serve`."
     )
 

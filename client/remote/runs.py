@@ -6,9 +6,11 @@ from kern.client.remote.connection import Connection
 from kern.client.remote.identity import Identity
 from kern.client.remote.pages import collect
 from kern.contracts.reports import Acceptance, RunPage, RunReport
+from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import Viewer
+from kern.errors import InvalidInput
 from kern.run import RunOutput, StepExecution
-from kern.values.ids import require_id
+from kern.values.ids import new_id, require_id
 from kern.values.states import RunStatus
 
 
@@ -72,6 +74,23 @@ class RemoteRuns:
 
         page = await collect(read, limit, cursor)
         return RunPage(runs=[item.run() for item in page.items], next_cursor=page.next)
+
+    async def start(self, viewer: Viewer, request: RunRequest) -> Acceptance:
+        """Accept a run of a component that a running worker has; a lost answer is asked for again.
+
+        Raises:
+            InvalidInput: the request has what is not sent over HTTP, such as files.
+        """
+        await self._identity.check_tenant(viewer)
+        body = request.model_dump(mode="json", exclude_defaults=True)
+        names = {"component_id": "component", "session_id": "session", "user_id": "user"}
+        sent = {*names, "input", "on_busy", "metadata"}
+        if unsent := sorted(body.keys() - sent):
+            message = f"A run over HTTP is started without {', '.join(unsent)}: leave them out."
+            raise InvalidInput(message)
+        fields = {names.get(name, name): value for name, value in body.items()}
+        accepted = await self._connection.post(AcceptedChange, "runs", body=fields, key=new_id())
+        return accepted.acceptance()
 
     async def cancel(self, viewer: Viewer, run_id: str) -> Acceptance:
         """Cancel a run. One that is cancelled already is cancelled, so it may be sent again."""

@@ -21,6 +21,7 @@ from kern.contracts.reports import (
     RunReport,
     SessionReport,
 )
+from kern.contracts.requests import RunRequest
 from kern.contracts.stuck import StuckReport
 from kern.contracts.tokens import NewToken, Token
 from kern.contracts.triage import Comment, Snooze
@@ -46,6 +47,10 @@ class OperatorRuns(RunOperations, Protocol):
 
     async def report(self, viewer: Viewer, run_id: str) -> RunReport:
         """Read a run with everything that happened in it."""
+        ...
+
+    async def start(self, viewer: Viewer, request: RunRequest) -> Acceptance:
+        """Accept a run of a component that a running worker has."""
         ...
 
     async def cancel(self, viewer: Viewer, run_id: str) -> Acceptance:

@@ -16,9 +16,10 @@ from kern.contracts.viewer import Viewer
 from kern.db.engine.store import Store
 from kern.db.journal.outbox import Delivery
 from kern.db.reading import listings, run_outputs, step_progress
-from kern.db.runs import accepting, lifecycle
+from kern.db.runs import accepting, lifecycle, workers
+from kern.db.runs.workers import ServedComponent
 from kern.db.steps import retry as retries
-from kern.errors import NotAllowed
+from kern.errors import NotAllowed, NotFound
 from kern.media import read_all
 from kern.process.calling_run import calling_run
 from kern.process.checkpoints import reach
@@ -45,32 +46,32 @@ class Runs:
             Unavailable: it is not known whether the run was accepted; the error names it.
             KernError: it is refused, and nothing was changed.
         """
-        if not viewer.is_operator and viewer.user_id != request.user_id:
-            message = f"A run of user {request.user_id!r} is asked for by {viewer.user_id!r}."
-            raise NotAllowed(message)
-        run_id, session_id = request.run_id or new_id(), request.session_id or new_id()
-        attachments = await asyncio.to_thread(read_all, request.media) if request.media else []
-        now, caller = datetime.now(UTC), calling_run()
-        reach("accept.before_store")
-        with accepting_run(run_id):
-            delivery = await self._store.write(
-                lambda tx: accepting.accept(
-                    tx,
-                    request,
-                    component_kind=definition_of(component).kind,
-                    initial_state=definition_of(component).initial_state,
-                    now=now,
-                    run_id=run_id,
-                    session_id=session_id,
-                    attachments=attachments,
-                    worker_policy=policy_of(component),
-                    requester=viewer.principal,
-                    tenant=viewer.accepting_tenant,
-                    caller=caller,
-                )
+        definition = definition_of(component)
+        local_component = ServedComponent(
+            definition.kind, policy_of(component), definition.initial_state
+        )
+        return await self._accept(viewer, local_component, request)
+
+    async def start(self, viewer: Viewer, request: RunRequest) -> Acceptance:
+        """Accept a run of a component that a running worker has, without having its code here.
+
+        What the worker that started last declares is pinned on the run; whoever executes it may
+        only be stricter. Otherwise as `accept`.
+
+        Raises:
+            NotFound: no running worker has the component.
+        """
+        component_id, now = require_id("component", request.component_id), datetime.now(UTC)
+        component = await self._store.read(
+            lambda tx: workers.served_component(tx, component_id, now)
+        )
+        if component is None:
+            message = (
+                f"No running worker has a component with the id {component_id!r}: nothing was "
+                "accepted. Start one with the app that declares it (`kern worker --app …`)."
             )
-        reach("accept.after_store")
-        return await self._deliver(run_id, delivery)
+            raise NotFound(message)
+        return await self._accept(viewer, component, request)
 
     async def cancel(self, viewer: Viewer, run_id: str) -> Acceptance:
         """Cancel a run: the cancellation is stored first, and then delivered.
@@ -195,6 +196,36 @@ class Runs:
             return run_outputs.find_run(tx, full, viewer).id
 
         return await self._store.read(read)
+
+    async def _accept(
+        self, viewer: Viewer, component: ServedComponent, request: RunRequest
+    ) -> Acceptance:
+        if not viewer.is_operator and viewer.user_id != request.user_id:
+            message = f"A run of user {request.user_id!r} is asked for by {viewer.user_id!r}."
+            raise NotAllowed(message)
+        run_id, session_id = request.run_id or new_id(), request.session_id or new_id()
+        attachments = await asyncio.to_thread(read_all, request.media) if request.media else []
+        now, caller = datetime.now(UTC), calling_run()
+        reach("accept.before_store")
+        with accepting_run(run_id):
+            delivery = await self._store.write(
+                lambda tx: accepting.accept(
+                    tx,
+                    request,
+                    component_kind=component.kind,
+                    initial_state=component.initial_state,
+                    now=now,
+                    run_id=run_id,
+                    session_id=session_id,
+                    attachments=attachments,
+                    worker_policy=component.policy,
+                    requester=viewer.principal,
+                    tenant=viewer.accepting_tenant,
+                    caller=caller,
+                )
+            )
+        reach("accept.after_store")
+        return await self._deliver(run_id, delivery)
 
     async def _deliver(self, run_id: str, delivery: Delivery | None) -> Acceptance:
         if delivery is None:

@@ -211,6 +211,7 @@ class InboxOperations(Protocol):
         by: str | Principal | None = None,
         *,
         digest: str | None = None,
+        confirm: str | None = None,
     ) -> Receipt:
         """Accept the decision that was filled in, and wait for nothing else."""
         ...

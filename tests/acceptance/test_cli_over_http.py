@@ -206,6 +206,50 @@ def test_tokens_are_made_listed_and_revoked(kern: Cli, db: SqliteStore, acting: 
     kern("token", "revoke", "nothing", code=3)
 
 
+def test_what_is_stuck_and_the_log_are_listed(kern: Cli, db: SqliteStore, acting: Signing) -> None:
+    acting("dana")
+    assert kern("stuck").out.startswith("Nothing is stuck. Checked 0 open runs")
+    torn = seeds.torn(db)
+    refund = seeds.waiting(db, REFUND)
+    said = kern("stuck").out
+    assert "unknown outcome" in said
+    assert torn.requirement_id[-6:] in said
+    reasons = [item["reason"] for item in kern("stuck", "--json").json["items"]]
+    assert "unknown_outcome" in reasons
+    assert "No decisions." in kern("audit", "list").out
+    kern("reject", refund.requirement_id, "--note", "A fraud.")
+    listed = kern("audit", "list", "--by", "dana", "--json").json["decisions"]
+    assert [item["requirement_id"] for item in listed] == [refund.requirement_id]
+    assert "A fraud." in kern("audit", "list", "--verdict", "reject").out
+    assert kern("audit", "list", "--tool", "other", "--json").json["decisions"] == []
+    kern("audit", "list", "--after", "nothing", code=3)
+
+
+def test_doctor_says_what_it_looks_at(
+    kern: Cli, db: SqliteStore, api: ServedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.enter(monkeypatch, "dana")
+    said = kern("doctor", "--json").json
+    checks = {check["name"]: check for check in said["checks"]}
+    assert checks["api"]["text"] == f"{api.address} answers dana"
+    assert "not looked at" in checks["scope"]["text"]
+    assert said["environment"]["KERN_API_TOKEN"] == "***"
+    seeds.torn(db)
+    kern("doctor", code=6)
+    monkeypatch.setenv("KERN_API_URL", "http://127.0.0.1:1")
+    assert "does not answer" in kern("doctor", code=6).out
+
+
+def test_what_has_to_be_typed_is_typed(kern: Cli, db: SqliteStore, acting: Signing) -> None:
+    acting("dana")
+    refund = seeds.waiting(db, Call("dangerous", amount=12500))
+    wrong = kern.decide("approve", refund.requirement_id, "--confirm", "125", code=2)
+    assert "confirmed by typing '12500'" in wrong.err
+    kern.decide("approve", refund.requirement_id, code=2)
+    said = kern.decide("approve", refund.requirement_id, "--confirm", "12500")
+    assert "Approved by dana" in said.out
+
+
 def test_only_whoever_the_token_belongs_to_decides(
     kern: Cli, db: SqliteStore, api: ServedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

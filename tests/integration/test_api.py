@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import httpx2
 import pytest
 
 from kern.agent import Agent
 from kern.client.processes.runtime import Runtime
+from kern.components.policies import policy_of
 from kern.models.scripted import Call
 from kern.process.clock import utc_now
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.tenants import tenant
-from kern.tools import Approval, Bounds, tool
+from kern.tools import Approval, Bounds, Tool, tool
 from kern.values.roles import Role
 from kern.values.states import PrincipalKind, RunStatus
 from tests.support.agents import Ledger, paying, scripted
@@ -39,6 +41,18 @@ def paused(ledger: Ledger, approval: Approval | None = None) -> tuple[Agent, Run
 def waiting(run: RunOutput) -> Requirement:
     (requirement,) = run.active_requirements
     return requirement
+
+
+def waiting_for(path: Path) -> Tool:
+    """Return a tool that waits until a file is there."""
+
+    @tool(effect="read")
+    def wait() -> str:
+        """Wait."""
+        wait_until(path.exists)
+        return "waited"
+
+    return wait
 
 
 def approval_of(requirement: Requirement, **more: object) -> dict[str, object]:
@@ -372,3 +386,91 @@ def test_lists_come_in_the_order_that_is_asked_for(api: Api, ledger: Ledger) -> 
         moment = (utc_now() + timedelta(minutes=90)).isoformat()
         due = dana.get("/v1/requirements", params={"due_before": moment}).json()["items"]
         assert [item["id"] for item in due] == [soon.id]
+
+
+def test_a_run_is_started_by_the_id_of_a_component_that_a_worker_has(
+    api: Api, ledger: Ledger, runtime: Runtime
+) -> None:
+    agent = scripted(
+        [Call("pay", amount=5), "Paid."], [paying(ledger)], session_state={"plan": "pro"}
+    )
+    runtime.add(agent)
+    body = {"component": agent.id, "input": "Pay", "user": "mara", "metadata": {"ticket": 7}}
+    with api.as_person("dana") as dana:
+        wait_until(lambda: agent.id in str(dana.get("/v1/workers").json()))
+        first = dana.post("/v1/runs", json=body, headers={"Idempotency-Key": "one"})
+        assert first.status_code == 202
+        run_id = first.json()["run"]
+        assert first.headers["Location"] == f"/v1/runs/{run_id}"
+        again = dana.post("/v1/runs", json=body, headers={"Idempotency-Key": "one"})
+        assert (again.json()["run"], again.headers["Idempotent-Replay"]) == (run_id, "true")
+        other = dana.post(
+            "/v1/runs", json={**body, "input": "Pay more"}, headers={"Idempotency-Key": "one"}
+        )
+        assert code_of(other) == (422, "idempotency_key_reused")
+        wait_until(lambda: dana.get(f"/v1/runs/{run_id}").json()["status"] == "paused")
+        details = dana.get(f"/v1/runs/{run_id}").json()
+        assert (details["user"], details["metadata"]) == ("mara", {"ticket": 7})
+        # As the component declares it, whose code the server need not have.
+        assert details["state"] == {"plan": "pro"}
+        assert details["policy"]["digest"] == policy_of(agent).policy.digest
+        (requirement,) = details["requirements"]
+        assert requirement["kind"] == "confirmation"
+        missing = dana.post("/v1/runs", json={"component": "nobody", "input": "Pay"})
+        assert code_of(missing) == (404, "not_found")
+    with api.as_person("vera", Role.viewer) as vera:
+        assert code_of(vera.post("/v1/runs", json=body)) == (403, "not_allowed")
+
+
+def test_the_events_of_a_run_are_a_page_or_a_stream(api: Api, ledger: Ledger) -> None:
+    _, run = paused(ledger)
+    path = f"/v1/runs/{run.run_id}/events"
+    with api.as_person("dana") as dana:
+        page = dana.get(path).json()
+        kinds = [item["kind"] for item in page["items"]]
+        assert (kinds[0], kinds[-1], page["is_idle"]) == ("run_started", "run_paused", True)
+        rest = dana.get(path, params={"after": page["next"]}).json()
+        assert (rest["items"], rest["next"]) == ([], page["next"])
+        accepting = {"Accept": "text/event-stream"}
+        stream = dana.get(path, headers={**accepting, "Last-Event-ID": str(page["next"] - 1)})
+        assert stream.headers["Content-Type"].startswith("text/event-stream")
+        ids = [line for line in stream.text.splitlines() if line.startswith("id: ")]
+        assert ids == [f"id: {page['next']}"]
+        ahead = dana.get(path, headers={**accepting, "Last-Event-ID": "9999"})
+        assert code_of(ahead) == (422, "invalid_input")
+
+
+def test_a_stream_goes_on_while_the_run_does(api: Api, ledger: Ledger, tmp_path: Path) -> None:
+    agent = scripted([Call("wait"), "Done."], [waiting_for(tmp_path / "go")])
+    run = agent.run("Wait", background=True)
+    path = f"/v1/runs/{run.run_id}/events"
+    with (
+        api.as_person("dana") as dana,
+        dana.stream("GET", path, headers={"Accept": "text/event-stream"}) as live,
+    ):
+        events: list[str] = []
+        for line in live.iter_lines():
+            events += [line.removeprefix("event: ")] if line.startswith("event: ") else []
+            if events and events[-1] == "tool_call_started":
+                (tmp_path / "go").touch()
+    assert events[0] == "run_started"
+    assert events[-1] == "run_completed"
+
+
+def test_the_log_and_what_is_stuck_are_listed(api: Api, ledger: Ledger) -> None:
+    agent = payer(ledger)
+    requirements = [waiting(agent.run("Pay")) for _ in range(2)]
+    with api.as_person("dana", Role.operator, Role.auditor) as dana:
+        for requirement in requirements:
+            dana.post(decisions(requirement), json={"verdict": "reject", "note": "No."})
+        ours = {item.id for item in requirements}
+        first = dana.get("/v1/decisions", params={"limit": 1, "by": "dana"}).json()
+        rest = dana.get("/v1/decisions", params={"before": first["next"]}).json()
+        listed = [item["requirement"] for item in first["items"] + rest["items"]]
+        assert [item for item in listed if item in ours] == [item.id for item in requirements[::-1]]
+        early = {"to": "2020-01-01T00:00:00Z"}
+        assert dana.get("/v1/decisions", params=early).json()["items"] == []
+        stuck = dana.get("/v1/stuck").json()
+        assert stuck["is_complete"] is True
+    with api.as_person("eli", Role.operator) as eli:
+        assert code_of(eli.get("/v1/decisions")) == (403, "not_allowed")

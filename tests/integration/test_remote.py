@@ -4,7 +4,7 @@ import asyncio
 import select
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -101,7 +101,7 @@ class LosingProxy:
 
 
 @contextmanager
-def losing(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[LosingProxy]:
+def losing(api: Api, monkeypatch: pytest.MonkeyPatch) -> Generator[LosingProxy]:
     proxy = LosingProxy(int(api.address.rpartition(":")[2]))
     monkeypatch.setenv("KERN_API_URL", f"http://127.0.0.1:{proxy.port}")
     try:
@@ -249,7 +249,7 @@ async def test_a_reader_gets_every_event_once_although_its_connections_break(
     )
     again = await service.readers.open(OPERATOR, run.run_id, last, "everything")
     rest = await all_of(again)
-    numbers = [event.seq for event in [*seen, *rest] if hasattr(event, "seq")]
+    numbers = [number for event in [*seen, *rest] if (number := getattr(event, "seq", None))]
     assert numbers == list(range(1, len(numbers) + 1))
     stop = rest[-1]
     assert isinstance(stop, RunCompleted)

@@ -32,6 +32,12 @@ def wire(amount: float) -> str:
     return f"{amount}"
 
 
+@tool(requires_confirmation=True, risk="high", confirm="amount")
+def dangerous(amount: int) -> str:
+    """Send much money."""
+    return f"{amount}"
+
+
 @tool(requires_user_input=True)
 def address(street: str, zip_code: str, floor: int, lift: bool = False) -> str:  # noqa: FBT001, FBT002
     """Note where somebody lives."""
@@ -53,7 +59,7 @@ def send(text: str) -> str:
 agent = Agent(
     id="seeded",
     model=ScriptedModel(["Done."]),
-    tools=[refund, wire, address, look_up, send, ask_user],
+    tools=[refund, wire, dangerous, address, look_up, send, ask_user],
 )
 
 

@@ -31,6 +31,8 @@ class WorkerRow(KernRow, table=True):
     """A process that executes runs: the digest of the policy that it declares for each component.
 
     `version` is that of its Kern, and `revision` the newest one of the tables that it knows.
+    `initial_states` has the state with which sessions of its components begin, where they declare
+    one: with it and the policies, runs are accepted by processes that have no component's code.
     A worker that stops deletes its row; of one that was killed, `beat_at` grows old.
     """
 
@@ -42,5 +44,6 @@ class WorkerRow(KernRow, table=True):
     version: str
     revision: str
     policies: dict[str, str] = Field(sa_type=JsonText)
+    initial_states: dict[str, JsonValue] = Field(default={}, sa_type=JsonText)
     started_at: datetime = Field(sa_type=UtcDateTime)
     beat_at: datetime = Field(sa_type=UtcDateTime, index=True)

@@ -60,8 +60,8 @@ def list_decisions(
     query = query.order_by(_decisions.c.at.desc(), _decisions.c.id.desc()).limit(limit + 1)
     # Each spelling of a name is a range of the index of its own.
     queries = [query.where(_decisions.c.subject == subject) for subject in _subjects(only)]
-    found = chain.from_iterable(rows(tx, DECISIONS, each) for each in queries or [query])
-    records = sorted(found, key=lambda row: (row.at, row.id), reverse=True)[: limit + 1]
+    matching = chain.from_iterable(rows(tx, DECISIONS, part) for part in queries or [query])
+    records = sorted(matching, key=lambda row: (row.at, row.id), reverse=True)[: limit + 1]
     return DecisionPage(
         decisions=[decision_of(row) for row in records[:limit]],
         next_cursor=records[limit - 1].id if records[limit:] else None,

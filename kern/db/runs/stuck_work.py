@@ -196,14 +196,14 @@ def _unknown_outcomes(tx: Session, viewer: Viewer) -> Iterator[StuckItem]:
         .order_by(_requirements.c.created_at)
     )
     for row in execute(tx, _bounded(query)):
-        known = None if row.attempt is None else UnknownAttempt.model_validate(row.attempt)
+        attempt = None if row.attempt is None else UnknownAttempt.model_validate(row.attempt)
         yield StuckItem(
             reason=StuckReason.unknown_outcome,
             run_id=row.run_id,
             requirement_id=row.requirement_id,
             tool=row.tool_name,
             since=row.created_at,
-            why="Nobody knows whether the call happened." if known is None else known.sentence,
+            why="Nobody knows whether the call happened." if attempt is None else attempt.sentence,
         )
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
+from pydantic import JsonValue
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
@@ -25,7 +27,11 @@ _workers = WORKERS.table
 _BEAT = (
     _workers.update()
     .where(_workers.c.id == bindparam("worker_id"))
-    .values(policies=bindparam("worker_policy"), beat_at=bindparam("now", type_=UtcDateTime))
+    .values(
+        policies=bindparam("worker_policy"),
+        initial_states=bindparam("states"),
+        beat_at=bindparam("now", type_=UtcDateTime),
+    )
 )
 _LEAVE = _workers.delete().where(_workers.c.id == bindparam("worker_id"))
 _FORGET = _workers.delete().where(_workers.c.beat_at < bindparam("before", type_=UtcDateTime))
@@ -34,7 +40,7 @@ _PRESENT = (
     .where(_workers.c.beat_at >= bindparam("since", type_=UtcDateTime))
     .order_by(_workers.c.started_at, _workers.c.id)
 )
-_KNOWN = _workers.select().order_by(_workers.c.started_at, _workers.c.id).limit(1000)
+_ALL = _workers.select().order_by(_workers.c.started_at, _workers.c.id).limit(1000)
 
 
 @dataclass(frozen=True)
@@ -47,18 +53,33 @@ class WorkerIdentity:
     started_at: datetime
 
 
+@dataclass(frozen=True)
+class ServedComponent:
+    """What is known of a component by what a worker reports of it."""
+
+    kind: str
+    policy: DeclaredPolicy
+    initial_state: dict[str, JsonValue]
+
+
 def beat(
     tx: Session,
     worker: WorkerIdentity,
     worker_policy: Mapping[str, DeclaredPolicy],
     now: datetime,
+    initial_states: Mapping[str, dict[str, JsonValue]] = MappingProxyType({}),
 ) -> None:
-    """Report that a worker is there, and what it declares for each of its components."""
+    """Report that a worker is there, and what it declares for each of its components.
+
+    `initial_states` has the state with which sessions begin, of the components that declare one.
+    """
+    states = dict(initial_states)
     digests = {
         component_id: policies.store(tx, policy, now)
         for component_id, policy in worker_policy.items()
     }
-    if execute(tx, _BEAT, worker_id=worker.id, worker_policy=digests, now=now).rowcount:
+    values = {"worker_id": worker.id, "worker_policy": digests, "states": states, "now": now}
+    if execute(tx, _BEAT, **values).rowcount:
         return
     # Rows of workers that were killed.
     execute(tx, _FORGET, before=now - GONE_AFTER)
@@ -71,6 +92,7 @@ def beat(
         version=__version__,
         revision=HEAD,
         policies=digests,
+        initial_states=states,
         started_at=worker.started_at,
         beat_at=now,
     )
@@ -94,6 +116,21 @@ def present_workers(tx: Session, now: datetime) -> list[WorkerPolicies]:
     ]
 
 
+def served_component(tx: Session, component_id: str, now: datetime) -> ServedComponent | None:
+    """Return what the worker that started last declares for a component; None if none has it."""
+    present = list(execute(tx, _PRESENT, since=now - GONE_AFTER))
+    row = next((row for row in reversed(present) if component_id in row.policies), None)
+    policy = None if row is None else policies.read(tx, row.policies[component_id])
+    if row is None or policy is None:
+        return None
+    # The worker has stored the shapes with the policy.
+    return ServedComponent(
+        kind=policy.components[component_id].kind,
+        policy=DeclaredPolicy(policy),
+        initial_state=row.initial_states.get(component_id, {}),
+    )
+
+
 def known_workers(tx: Session, now: datetime) -> list[WorkerStatus]:
     """Return the workers that did not say that they stop, those that were lost among them."""
     return [
@@ -105,7 +142,7 @@ def known_workers(tx: Session, now: datetime) -> list[WorkerStatus]:
             seen_at=row.beat_at,
             is_present=row.beat_at >= now - GONE_AFTER,
         )
-        for row in execute(tx, _KNOWN)
+        for row in execute(tx, _ALL)
     ]
 
 

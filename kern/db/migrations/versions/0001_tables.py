@@ -132,6 +132,7 @@ def upgrade() -> None:
         sa.Column("version", sa.String(), nullable=False),
         sa.Column("revision", sa.String(), nullable=False),
         sa.Column("policies", sa.Text(), nullable=False),
+        sa.Column("initial_states", sa.Text(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("beat_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name="kern_workers_pkey"),
