@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictStr
 
 from kern.client.api.documented import PROBLEMS
 from kern.client.api.pages import Id
-from kern.client.api.requirements import Key
+from kern.client.api.parameters import Key
 from kern.client.api.run_resources import AcceptedChange
 from kern.client.web.callers import Operator, ServiceOf
 from kern.client.web.problems import ProblemError
