@@ -386,15 +386,16 @@ def timeless(text: str) -> str:
     try:
         document = json.loads(text)
     except ValueError:
-        return re.sub(r"[\d.,]+ (s|ms|min)\b|[-─ ]+", " ", text)
+        lines = [line for line in text.splitlines() if "waits for a worker" not in line]
+        return re.sub(r"[\d.,]+ (s|ms|min)\b|[-─ ]+", " ", "\n".join(lines))
     return json.dumps(_without_seconds(document), sort_keys=True)
+
+
+# A run waits for a worker only after some seconds.
+_TIMED = {"waiting_seconds", "working_seconds", "elapsed_seconds", "awaited_workers"}
 
 
 def _without_seconds(value: object) -> object:
     if isinstance(value, dict):
-        return {
-            name: _without_seconds(item)
-            for name, item in value.items()
-            if name not in {"waiting_seconds", "working_seconds", "elapsed_seconds"}
-        }
+        return {name: _without_seconds(item) for name, item in value.items() if name not in _TIMED}
     return [_without_seconds(item) for item in value] if isinstance(value, list) else value
