@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # pyright: ignore[reportMissingTypeStubs]
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser
 
+from tests.support.browser import Tab, chromium, violations
 from tests.support.console_places import place_pages
 from tests.support.console_samples import HOSTILE, inbox_sample, sample_pages
 from tests.support.console_server import ConsoleServer, serving
@@ -33,28 +33,8 @@ def site() -> Iterator[ConsoleServer]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
+    with chromium() as made:
         yield made
-        made.close()
-
-
-class Tab:
-    """A page of a browser that notes what it reports."""
-
-    def __init__(self, context: BrowserContext) -> None:
-        self.page: Page = context.new_page()
-        self.reports: list[str] = []
-        self.page.on("console", lambda message: self.note(message.text))
-        self.page.on("pageerror", lambda error: self.note(str(error)))
-        self.page.on("dialog", lambda dialog: self.note(f"dialog: {dialog.message}"))
-
-    def note(self, text: str) -> None:
-        # Browsers ask for an icon that nobody has named.
-        if "404" not in text:
-            self.reports.append(text)
 
 
 @pytest.fixture
@@ -65,11 +45,6 @@ def wide(browser: Browser) -> Iterator[Tab]:
 
 
 CONTRAST: dict[str, object] = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
-
-
-def violations(tab: Tab, options: dict[str, object] | None = None) -> list[str]:
-    results = Axe().run(tab.page, options=options)
-    return [violation["id"] for violation in results.response["violations"]]
 
 
 @pytest.mark.timeout(600)
@@ -90,10 +65,10 @@ def test_every_page_is_accessible_and_keeps_to_the_policy(
         tab.page.goto(f"{site.url}{path}")
         facts = tab.page.evaluate(CHECKS)
         # Hostile texts have no other structure on a narrow page than ordinary ones.
-        problems = violations(tab) if kind == "ordinary" or width > 720 else []
+        problems = violations(tab.page) if kind == "ordinary" or width > 720 else []
         if kind == "ordinary" and width > 720:
             tab.page.emulate_media(color_scheme="dark")
-            problems += violations(tab, CONTRAST)
+            problems += violations(tab.page, CONTRAST)
         if problems or facts != {"overflow": 0, "scripts": 2, "images": 0}:
             found[path] = (problems, facts)
     context.close()
