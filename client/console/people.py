@@ -27,6 +27,11 @@ def people_of(requirement: Requirement, viewer_name: str) -> list[PersonRow]:
         if name_key(name) not in keys:
             note = "you" if name_key(name) == name_key(viewer_name) else _note(entry)
             rows.append(PersonRow(name, note))
+    rows += [
+        PersonRow(_name(item.to, requirement), f"by delegation of {item.by.name}")
+        for item in requirement.delegations
+        if name_key(item.to) not in keys
+    ]
     for entry in requirement.excluded:
         note = "excluded: requester" if entry == REQUESTER else "excluded"
         rows.append(PersonRow(_name(entry, requirement), note, "not"))

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import GeneratorType
 from typing import Any
@@ -25,6 +26,7 @@ from kern.client.service.runtime_service import RuntimeService
 from kern.components.registry import Registry
 from kern.components.run_options import RequestOptions
 from kern.components.runnable import Runnable
+from kern.contracts.batches import Batch, BatchItem
 from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR, Viewer
 from kern.errors import (
@@ -348,6 +350,22 @@ OF_THE_SERVICE: dict[str, Asking] = {
         v, Principal(issuer="test", subject="ann", name="ann", tenant=v.accepting_tenant)
     ),
     "inbox.decisions": lambda s, v, ids, _: s.inbox.decisions(v, ids.requirement.id),
+    "inbox.history": lambda s, v, ids, _: s.inbox.history(v, ids.requirement.id),
+    "inbox.closed": lambda s, v, _ids, _: s.inbox.closed(v, limit=1000),
+    "inbox.closed: of a run": lambda s, v, ids, _: s.inbox.closed(v, limit=9, run_id=ids.run),
+    "batches.decide": lambda s, v, ids, _: s.batches.decide(
+        v,
+        Batch(verdict="reject", note="No", items=(BatchItem(requirement_id=ids.requirement.id),)),
+    ),
+    "triage.claim": lambda s, v, ids, _: s.triage.claim(v, ids.requirement.id),
+    "triage.release": lambda s, v, ids, _: s.triage.release(v, ids.requirement.id),
+    "triage.delegate": lambda s, v, ids, _: s.triage.delegate(v, ids.requirement.id, "eli"),
+    "triage.snooze": lambda s, v, ids, _: s.triage.snooze(
+        v, ids.requirement.id, datetime.now(UTC) + timedelta(hours=1)
+    ),
+    "triage.wake": lambda s, v, ids, _: s.triage.wake(v, ids.requirement.id),
+    "triage.comment": lambda s, v, ids, _: s.triage.comment(v, ids.requirement.id, "Hm."),
+    "triage.comments": lambda s, v, ids, _: s.triage.comments(v, ids.requirement.id),
     "inbox.decide": lambda s, v, ids, _: s.inbox.decide(v, ids.decided),
     "inbox.decide_all": lambda s, v, ids, _: s.inbox.decide_all(v, [ids.decided]),
     "sessions.read": lambda s, v, ids, _: s.sessions.read(v, ids.session),
@@ -389,6 +407,10 @@ OTHERWISE = {
     "runs.accept",
     "interaction.run",
     "interaction.stream",
+    # Before a decision; it answers nothing.
+    "inbox.refuse_terminated",
+    # By the key of whoever asks.
+    "batches.is_kept",
     # tests/integration/test_api.py
     "access.tokens",
     "access.revoke_token",
@@ -397,6 +419,8 @@ OTHERWISE = {
 WITHOUT_VIEWER = {
     "readers.follower",
     "readers.close",
+    # After a decision that was accepted.
+    "inbox.deliver",
     "access.make_token",
     "access.caller_of_token",
     "access.begin_session",

@@ -1,8 +1,11 @@
 """Who can decide, who has, and who may not."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from kern.client.console.people import PersonRow, people_of, waiting_for
+from kern.requirements import Delegation, Principal
 from tests.support.console_samples import dangerous, requirement
 
 
@@ -20,6 +23,18 @@ def test_everybody_has_a_row_once() -> None:
 
 def test_without_candidates_anybody_can() -> None:
     assert people_of(requirement(candidates=[], excluded=[]), "dana") == [PersonRow("Anybody")]
+
+
+def test_whoever_took_it_over_is_named_with_who_handed_it_on() -> None:
+    ines = Principal(issuer="test", subject="ines", name="Ines")
+    handed = Delegation(
+        by=ines, to="group:ops", at=datetime(2026, 11, 26, tzinfo=UTC), voices=(ines,)
+    )
+    item = requirement(candidates=["Ines"], excluded=[], delegations=[handed])
+    assert people_of(item, "ravi") == [
+        PersonRow("Ines"),
+        PersonRow("Anyone in ops", "by delegation of Ines"),
+    ]
 
 
 @pytest.mark.parametrize(
