@@ -23,7 +23,7 @@ token = typer.Typer(help="Make, list or revoke the tokens with which the API is 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (up, worker, serve, migrate, doctor, stuck):
+    for command in (up, worker, serve, desk, migrate, doctor, stuck):
         app.command(rich_help_panel=_PANEL)(command)
     audit.command(name="list")(decisions)
     audit.command()(verify)
@@ -75,6 +75,20 @@ def serve(
     from kern.client.cli.serving import serve_api
 
     serve_api(host, port, is_open=is_open)
+
+
+def desk(
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=1, max=65535, help="Where it is served (KERN_PORT)."),
+    ] = None,
+) -> None:
+    """Print a link with which you open the console on this machine, once."""
+    from kern.client.cli.access import require_database
+    from kern.client.cli.serving import print_link
+
+    require_database("desk")
+    print_link(port)
 
 
 def create(

@@ -63,5 +63,24 @@ def announce(app: str | None) -> None:
     sys.stderr.write(f"Serving {reference} on {where}. Ctrl-C ends it; what waits stays kept.\n")
 
 
+def print_link(port: int | None) -> None:
+    """Print a link that opens the console of `kern up` or `kern serve` on this machine.
+
+    Raises:
+        InvalidInput: the console is served to other machines, where people sign in.
+        NotFound: nothing was ever kept here.
+    """
+    from kern.client.service.installation import existing_service
+    from kern.client.serving.links import desk_link
+
+    settings = read_settings()
+    if settings.open:
+        message = "With KERN_OPEN people sign in with a token: `kern token create`."
+        raise InvalidInput(message)
+    with existing_service(settings) as service:
+        link = asyncio.run(desk_link(service, settings, settings.port if port is None else port))
+    sys.stdout.write(f"{link}\n")
+
+
 def _say(text: str) -> None:
     sys.stderr.write(f"{text}\n")

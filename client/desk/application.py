@@ -40,17 +40,20 @@ _log = get_logger("kern.web")
 _CODES = {404: "not_found", 413: "too_large"}
 
 
-def desk_application(service: Service, rate: DecisionRate, *, is_secure: bool) -> FastAPI:
+def desk_application(
+    service: Service, rate: DecisionRate, *, is_secure: bool, is_local: bool
+) -> FastAPI:
     """Return the console over a service.
 
     Args:
         service: The service, which whoever opened it closes.
         rate: Counts the decisions of each person, together with those over the API.
         is_secure: Whether browsers reach it over TLS, so that cookies may say so.
+        is_local: Whether only this machine reaches it, so that links let people in.
     """
     desk = FastAPI(title="Kern's desk", openapi_url=None, docs_url=None, redoc_url=None)
     desk.state.service, desk.state.rate, desk.state.is_secure = service, rate, is_secure
-    desk.state.stuck = StuckCounts(service)
+    desk.state.stuck, desk.state.is_local = StuckCounts(service), is_local
     rooms = (sign_in, inbox, batches, requirements, triage, runs, sessions, stuck, audit, feed)
     for room in rooms:
         desk.include_router(room.router)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.exceptions import HTTPException
 
 from kern.client.console import pages
 from kern.client.console.entry import SignInView, local_path
@@ -49,7 +50,9 @@ async def sign_in_with_token(request: Request, service: ServiceOf, posted: Visit
 
 @router.get("/link/{secret}")
 async def sign_in_with_link(request: Request, service: ServiceOf, secret: str) -> Response:
-    """Sign in with a link, which is used up by it."""
+    """Sign in with a link, which is used up by it; on this machine alone."""
+    if not request.app.state.is_local:
+        raise HTTPException(404)
     try:
         session = await service.access.sign_in_with_link(secret)
     except Unauthenticated as error:

@@ -1,5 +1,7 @@
 """The one service behind every surface: what people and programs can ask of an installation."""
 
+import asyncio
+
 from kern.client.service.access import Access
 from kern.client.service.audit import Audit
 from kern.client.service.batches import Batches
@@ -12,6 +14,9 @@ from kern.client.service.streams import Readers
 from kern.client.service.stuck import Stuck
 from kern.client.service.triage import Triage
 from kern.db.engine.store import Store
+from kern.errors import KernError
+
+_PATIENCE = 2.0
 
 
 class Service:
@@ -33,6 +38,7 @@ class Service:
     """
 
     def __init__(self, store: Store, deliverer: Deliverer) -> None:
+        self._store = store
         self._deliverer = deliverer
         self.runs = Runs(store, deliverer)
         self.inbox = Inbox(store, deliverer)
@@ -44,6 +50,15 @@ class Service:
         self.audit = Audit(store)
         self.access = Access(store)
         self.stuck = Stuck(store)
+
+    async def answers(self) -> bool:
+        """Whether the database answers within two seconds."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._store.read(lambda tx: tx.connection().exec_driver_sql("SELECT 1"))
+        except (KernError, TimeoutError):
+            return False
+        return True
 
     async def close(self) -> None:
         """End every reader, and record what was delivered."""

@@ -1,5 +1,6 @@
 """The application that a server serves: the API and the console, over one service."""
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -12,6 +13,7 @@ from kern.client.service.service import Service
 from kern.client.web import problems
 from kern.client.web.body_limit import BodyLimit
 from kern.client.web.headers import SecurityHeaders
+from kern.client.web.health import Readiness, health_router
 from kern.client.web.hosts import LOOPBACK, KnownHosts
 from kern.client.web.rates import DecisionRate
 
@@ -22,7 +24,11 @@ its `code` is stable. Times are UTC in RFC 3339, ids are text."""
 
 
 def application(
-    service: Service, *, public_url: str | None = None, is_open: bool = False
+    service: Service,
+    *,
+    public_url: str | None = None,
+    is_open: bool = False,
+    readiness: Readiness | None = None,
 ) -> FastAPI:
     """Return the application over a service, which whoever opened it closes.
 
@@ -30,6 +36,7 @@ def application(
         service: The service.
         public_url: The address at which people reach it, such as `https://kern.example`.
         is_open: Whether other machines reach it, through a proxy with TLS.
+        readiness: Says whether the process can work; default: whether the database answers.
     """
     app = FastAPI(
         title="Kern",
@@ -43,10 +50,12 @@ def application(
     app.state.service, app.state.rate = service, rate
     problems.install(app)
     app.include_router(router)
+    app.include_router(health_router(readiness or _readiness_of(service)))
     app.add_api_route("/", _to_the_desk, include_in_schema=False)
     address = urlsplit(public_url or "")
     is_secure = address.scheme == "https" if public_url else is_open
-    app.mount("/desk", desk_application(service, rate, is_secure=is_secure))
+    desk = desk_application(service, rate, is_secure=is_secure, is_local=not is_open)
+    app.mount("/desk", desk)
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(KnownHosts, names=_names(address.hostname, is_open=is_open))
@@ -59,6 +68,14 @@ def _names(public_name: str | None, *, is_open: bool) -> frozenset[str] | None:
     if is_open and not names:
         return None
     return names | LOOPBACK
+
+
+def _readiness_of(service: Service) -> Readiness:
+    async def readiness() -> tuple[bool, Mapping[str, object]]:
+        is_there = await service.answers()
+        return is_there, {"database": "ok" if is_there else "does not answer"}
+
+    return readiness
 
 
 async def _to_the_desk() -> RedirectResponse:

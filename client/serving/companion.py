@@ -8,7 +8,7 @@ from kern.client.processes.health import Health
 from kern.client.processes.worker import Companion
 from kern.client.service.service import Service
 from kern.client.serving.application import application
-from kern.client.serving.links import desk_link
+from kern.client.serving.links import desk_link, site
 from kern.client.web import problems
 from kern.client.web.health import health_router
 from kern.client.web.server import WebServer
@@ -88,9 +88,12 @@ class DeskCompanion(HealthCompanion):
     async def ready(self, service: Service) -> None:
         """Serve the console, on another port if the usual one is in use."""
         settings = self._settings
-        app = application(service, public_url=settings.public_url, is_open=settings.open)
-        if self._health is not None:
-            app.include_router(health_router(self._health.readiness))
+        app = application(
+            service,
+            public_url=settings.public_url,
+            is_open=settings.open,
+            readiness=None if self._health is None else self._health.readiness,
+        )
         await service.feed.start()
         self._desk = WebServer(app)
         try:
@@ -99,6 +102,9 @@ class DeskCompanion(HealthCompanion):
             if "port" in settings.model_fields_set:
                 raise
             port = await self._desk.start(settings.host, 0)
+        if settings.open:
+            self._say(f"People sign in at {site(settings, port)}/desk to decide what waits.")
+            return
         link = await desk_link(service, settings, port)
         self._say(f"Open {link} to decide what waits. The link works once, for an hour.")
 

@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kern.client.web.problems import MEDIA_TYPE
 
+# Probes ask by addresses, and learn nothing that anybody may not know.
+_HEALTH = frozenset({"/healthz", "/readyz"})
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -30,7 +32,8 @@ class KnownHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] != "http" or self._names is None or _host(scope) in self._names:
+        is_free = scope["type"] != "http" or self._names is None or scope["path"] in _HEALTH
+        if is_free or _host(scope) in (self._names or ()):
             await self._app(scope, receive, send)
             return
         problem = {

@@ -49,7 +49,7 @@ class Server:
 
 
 @contextmanager
-def served(home: Path, *, dies_at: str | None = None) -> Generator[Server]:
+def served(home: Path, *, dies_at: str | None = None, **more: str) -> Generator[Server]:
     """Serve a folder's runs in a process that knows no agent."""
     said = command("token", "create", "dana", "--json", cwd=home, KERN_HOME=str(home))
     secret = said.json["secret"]
@@ -60,7 +60,7 @@ def served(home: Path, *, dies_at: str | None = None) -> Generator[Server]:
         dying = home / "dying.py"
         dying.write_text(_DYING)
         program = [str(dying), dies_at]
-    process = Process([*program, *words], environment(KERN_HOME=str(home)), log)
+    process = Process([*program, *words], environment(KERN_HOME=str(home), **more), log)
     try:
         yield Server(process, secret)
     finally:
@@ -118,3 +118,34 @@ def test_it_serves_this_machine_only_unless_it_is_told_otherwise(home: Path) -> 
     nothing = command("serve", cwd=home, KERN_HOME=str(home))
     assert nothing.code == 3
     assert "nothing was run here yet" in nothing.err
+
+
+def test_a_probe_by_address_is_answered_and_the_link_of_the_command_opens_the_console(
+    home: Path,
+) -> None:
+    with isolated_runtime(home):
+        scripted(["Hello."]).run("Hello")
+    with served(home) as server:
+        site = server.url.removesuffix("/v1")
+        for path in ("/healthz", "/readyz"):
+            probe = httpx2.get(site + path, headers={"Host": "10.1.2.3:8420"}, timeout=30)
+            assert probe.status_code == 200
+        port = site.rpartition(":")[2]
+        link = command("desk", "--port", port, cwd=home, KERN_HOME=str(home), KERN_BY="mia").out
+        with httpx2.Client(follow_redirects=True, timeout=30) as browser:
+            page = browser.get(link.strip())
+            assert page.url.path == "/desk/inbox"
+            assert "mia" in page.text
+
+
+def test_what_other_machines_reach_takes_no_link(home: Path) -> None:
+    with isolated_runtime(home):
+        scripted(["Hello."]).run("Hello")
+    with served(home, KERN_OPEN="true", KERN_PUBLIC_URL="http://127.0.0.1") as server:
+        link = command("desk", cwd=home, KERN_HOME=str(home)).out.strip()
+        secret = link.rpartition("/")[2]
+        site = server.process.logged("web_listening")[0]
+        answer = httpx2.get(f"http://127.0.0.1:{site['port']}/desk/link/{secret}", timeout=30)
+        assert answer.status_code == 404
+        said = command("desk", cwd=home, KERN_HOME=str(home), KERN_OPEN="true")
+        assert (said.code, "kern token create" in said.err) == (2, True)
