@@ -13,9 +13,10 @@ from kern.client.console.frame import Frame, theme_of
 from kern.client.console.headers import STATIC_HEADERS
 from kern.client.console.problems import Problem, problem, problem_of
 from kern.client.console.static_files import PREFIX, static_files
-from kern.client.desk import inbox, requirements, runs, sessions, sign_in
+from kern.client.desk import inbox, requirements, runs, sessions, sign_in, single_sign_on
 from kern.client.desk.cookies import THEME, forget_session, session_secret
 from kern.client.desk.visitors import is_fragment, visitor_of
+from kern.client.identity.sign_on import SignOn
 from kern.client.service.service import Service
 from kern.client.web.problems import ProblemError
 from kern.client.web.rates import DecisionRate
@@ -25,20 +26,32 @@ from kern.process.logs import get_logger
 
 _log = get_logger("kern.web")
 
+_ROUTERS = (
+    sign_in.router,
+    single_sign_on.router,
+    inbox.router,
+    requirements.router,
+    runs.router,
+    sessions.router,
+)
 _CODES = {404: "not_found", 413: "too_large"}
 
 
-def desk_application(service: Service, rate: DecisionRate, *, is_secure: bool) -> FastAPI:
+def desk_application(
+    service: Service, rate: DecisionRate, sign_on: SignOn | None, *, is_secure: bool
+) -> FastAPI:
     """Return the console over a service.
 
     Args:
         service: The service, which whoever opened it closes.
         rate: Counts the decisions of each person, together with those over the API.
+        sign_on: Has people sign in with an identity provider; None without one.
         is_secure: Whether browsers reach it over TLS, so that cookies may say so.
     """
     desk = FastAPI(title="Kern's desk", openapi_url=None, docs_url=None, redoc_url=None)
     desk.state.service, desk.state.rate, desk.state.is_secure = service, rate, is_secure
-    for router in (sign_in.router, inbox.router, requirements.router, runs.router, sessions.router):
+    desk.state.sign_on = sign_on
+    for router in _ROUTERS:
         desk.include_router(router)
     desk.add_api_route("/static/{name}", _static_file)
     desk.add_exception_handler(Unauthenticated, _on_unauthenticated)

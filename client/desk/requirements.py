@@ -1,7 +1,8 @@
 """The routes of one decision: its page, deciding, editing, withdrawing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Path, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -24,6 +25,7 @@ from kern.client.desk.decisions import RefusedForm, body_of, decision_id_of
 from kern.client.desk.facts import facts_of
 from kern.client.desk.forms import PostedForm, text_in
 from kern.client.desk.inbox import ROWS, entry_of
+from kern.client.desk.sign_in import SIGN_IN
 from kern.client.desk.visitors import Operator, Reader, Visitor
 from kern.client.web.callers import RateOf
 from kern.client.web.problems import ProblemError
@@ -148,7 +150,7 @@ async def decide(desk: DecidingDesk, rate: RateOf, posted: PostedForm) -> Respon
     except RefusedForm as refused:
         return await _refused(desk, refused, posted, is_row=is_row)
     except (ProblemError, KernError) as error:
-        refusal = problem_of(error)
+        refusal = with_sign_in(problem_of(error), desk.url)
         if refusal.code in _CLOSED:
             return await _ended(await _again(desk), is_row=is_row)
         if is_row:
@@ -196,6 +198,14 @@ def problem_of(error: ProblemError | KernError) -> Problem:
     if isinstance(error, ProblemError):
         return problem(error.code, error.status, error.detail)
     return problem(error.code, error.http_status, str(error))
+
+
+def with_sign_in(refusal: Problem, url: str) -> Problem:
+    """Return a refusal with the link that mends it, if a fresh sign-in does."""
+    if refusal.code != "fresh_sign_in_required":
+        return refusal
+    link = f"{SIGN_IN}?{urlencode({'fresh': '1', 'next': url})}"
+    return replace(refusal, link=link, link_text="Sign in again")
 
 
 async def _decide(desk: Desk, rate: RateOf, body: DecisionBody, key: str) -> None:
