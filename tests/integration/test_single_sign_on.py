@@ -316,7 +316,7 @@ def test_a_wrong_secret_is_said_and_not_shown(runtime: Runtime, provider: Identi
     wrong = config(provider.address, client_secret="a wrong one")
     with serving(runtime, SignOn(wrong)) as api, Visitor(api) as visitor:
         page = visitor.get(SSO)
-        assert refused(page, 401, "invalid_client", "KERN_OIDC_CLIENT_SECRET")
+        assert refused(page, 401, "invalid_client", "KERN_OIDC_CLIENT_ID")
         assert "wrong one" not in page.answer.text
 
 
