@@ -16,7 +16,7 @@ from kern.client.web.rates import DecisionRate
 from kern.contracts.caller import Caller
 from kern.contracts.reports import Decision
 from kern.errors import AlreadyResolved, NotFound
-from kern.requirements import Requirement
+from kern.requirements import Requirement, Risk
 from kern.values.decisions import LONGEST_NOTE
 from kern.values.ids import new_id
 from kern.values.states import RequirementStatus, Verdict
@@ -26,6 +26,8 @@ _KEYS = uuid.UUID("7d0c9a52-6b54-5c39-9d6e-3f2f0c5b8e11")
 # What lets a call run, or says what it did, has to name what was shown.
 # What a person types first, where the author of the call asks for it.
 _CONFIRMABLE = frozenset({Verdict.approve, Verdict.run_again})
+# They let nothing run.
+_HARMLESS = frozenset({Verdict.reject, Verdict.skip, Verdict.fail, Verdict.withdraw})
 _NEEDS = {Verdict.answer: "values", Verdict.choose: "choices"}
 _NEED_DIGEST = frozenset({Verdict.approve, Verdict.answer, Verdict.run_again, Verdict.happened})
 
@@ -113,6 +115,7 @@ class Decider:
         verdict = Verdict(body.verdict)
         _check(self._caller, verdict, body)
         _check_typed(requirement, verdict, body)
+        _check_fresh(self._caller, requirement, verdict)
         try:
             _FILL_IN[verdict](requirement, body)
             receipt = await self._inbox.decide(
@@ -200,6 +203,21 @@ def _check_typed(requirement: Requirement, verdict: Verdict, body: DecisionBody)
         "was decided. Have the person read what will run, and send what they typed."
     )
     raise ProblemError(422, "confirmation_mismatch", detail)
+
+
+def _check_fresh(caller: Caller, requirement: Requirement, verdict: Verdict) -> None:
+    """Refuse what is dangerous from somebody who has not authenticated for a while.
+
+    https://www.rfc-editor.org/rfc/rfc9470 has the header.
+    """
+    if not caller.is_stale or requirement.risk is not Risk.high or verdict in _HARMLESS:
+        return
+    detail = (
+        "A decision about a high risk needs a fresh sign-in. Nothing was decided. Sign in again in "
+        "the console, or call with a token for which the person has just authenticated."
+    )
+    headers = {"WWW-Authenticate": 'Bearer error="insufficient_user_authentication"'}
+    raise ProblemError(401, "fresh_sign_in_required", detail, headers=headers)
 
 
 def _approve(requirement: Requirement, body: DecisionBody) -> Requirement:

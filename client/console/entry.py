@@ -17,6 +17,7 @@ class SignInView:
         next_url: Where the visitor is going, a path of the console.
         has_token: Whether a personal token is taken.
         csrf: The token of the visitor's form.
+        is_fresh: Whether they have signed in, and have to prove again who they are.
     """
 
     sso_url: str | None
@@ -24,6 +25,12 @@ class SignInView:
     has_token: bool = True
     csrf: str = ""
     problem: Problem | None = None
+    is_fresh: bool = False
+
+    @property
+    def sso_query(self) -> dict[str, str]:
+        """What single sign-on has to know."""
+        return {"next": self.next_url, **({"fresh": "1"} if self.is_fresh else {})}
 
     @property
     def destination(self) -> str:

@@ -22,12 +22,14 @@ from kern.client.desk import (
     runs,
     sessions,
     sign_in,
+    single_sign_on,
     stuck,
     triage,
 )
 from kern.client.desk.cookies import THEME, forget_session, session_secret
 from kern.client.desk.stuck_counts import StuckCounts
 from kern.client.desk.visitors import is_fragment, visitor_of
+from kern.client.identity.sign_on import SignOn
 from kern.client.service.service import Service
 from kern.client.web.problems import ProblemError
 from kern.client.web.rates import DecisionRate
@@ -37,25 +39,35 @@ from kern.process.logs import get_logger
 
 _log = get_logger("kern.web")
 
+_ROOMS = (
+    *(sign_in, single_sign_on, inbox, batches, requirements, triage),
+    *(runs, sessions, stuck, audit, feed),
+)
 _CODES = {404: "not_found", 413: "too_large"}
 
 
 def desk_application(
-    service: Service, rate: DecisionRate, *, is_secure: bool, is_local: bool
+    service: Service,
+    rate: DecisionRate,
+    sign_on: SignOn | None,
+    *,
+    is_secure: bool,
+    is_local: bool,
 ) -> FastAPI:
     """Return the console over a service.
 
     Args:
         service: The service, which whoever opened it closes.
         rate: Counts the decisions of each person, together with those over the API.
+        sign_on: Has people sign in with an identity provider; None without one.
         is_secure: Whether browsers reach it over TLS, so that cookies may say so.
         is_local: Whether only this machine reaches it, so that links let people in.
     """
     desk = FastAPI(title="Kern's desk", openapi_url=None, docs_url=None, redoc_url=None)
     desk.state.service, desk.state.rate, desk.state.is_secure = service, rate, is_secure
     desk.state.stuck, desk.state.is_local = StuckCounts(service), is_local
-    rooms = (sign_in, inbox, batches, requirements, triage, runs, sessions, stuck, audit, feed)
-    for room in rooms:
+    desk.state.sign_on = sign_on
+    for room in _ROOMS:
         desk.include_router(room.router)
     desk.add_api_route("/static/{name}", _static_file)
     desk.add_exception_handler(Unauthenticated, _on_unauthenticated)

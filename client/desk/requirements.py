@@ -1,6 +1,8 @@
 """The routes of one decision: its page, deciding, editing, withdrawing."""
 
+from dataclasses import replace
 from typing import Literal
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -25,6 +27,7 @@ from kern.client.desk.decision_page import (
 from kern.client.desk.decisions import RefusedForm, body_of, decision_id_of
 from kern.client.desk.forms import PostedForm, text_in
 from kern.client.desk.inbox import entry_of
+from kern.client.desk.sign_in import SIGN_IN
 from kern.client.web.callers import RateOf
 from kern.client.web.problems import ProblemError
 from kern.errors import KernError
@@ -66,7 +69,7 @@ async def decide(desk: DecidingDesk, rate: RateOf, posted: PostedForm) -> Respon
     except RefusedForm as error:
         return await _refused(desk, error, posted, is_row=is_row)
     except (ProblemError, KernError) as error:
-        refusal = problem_of(error)
+        refusal = with_sign_in(problem_of(error), desk.url)
         if refusal.code in _CLOSED:
             return await _ended(await read_again(desk), is_row=is_row)
         if is_row:
@@ -118,6 +121,14 @@ def _check_row(desk: Desk) -> None:
     if not can_approve_on_row(desk.requirement, desk.facts, may_decide=desk.hindrance is None):
         detail = "A row does not show all of it. Nothing was decided. Open it, and decide there."
         raise ProblemError(422, "high_risk", detail)
+
+
+def with_sign_in(refusal: Problem, url: str) -> Problem:
+    """Return a refusal with the link that mends it, if a fresh sign-in does."""
+    if refusal.code != "fresh_sign_in_required":
+        return refusal
+    link = f"{SIGN_IN}?{urlencode({'fresh': '1', 'next': url})}"
+    return replace(refusal, link=link, link_text="Sign in again")
 
 
 async def _decide(desk: Desk, rate: RateOf, body: DecisionBody, key: str) -> None:

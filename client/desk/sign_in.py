@@ -1,4 +1,4 @@
-"""Sign-in: with a personal token, or with the link that a process on this machine has printed."""
+"""Sign-in with a personal token, or with the link that a process on this machine has printed."""
 
 from typing import Annotated
 
@@ -19,22 +19,25 @@ from kern.client.desk.cookies import (
     session_secret,
 )
 from kern.client.desk.forms import PostedForm, VisitorForm, text_in
-from kern.client.web.callers import ServiceOf
+from kern.client.web.callers import ServiceOf, sign_on_of
 from kern.errors import Unauthenticated
 from kern.process.clock import utc_now
 
 router = APIRouter()
 
 SIGN_IN = "/desk/signin"
+SSO = f"{SIGN_IN}/sso"
 _INBOX = "/desk/inbox"
 
 
 @router.get("/signin")
 async def sign_in_page(
-    request: Request, next_url: Annotated[str, Query(alias="next")] = ""
+    request: Request,
+    next_url: Annotated[str, Query(alias="next")] = "",
+    is_fresh: Annotated[bool, Query(alias="fresh")] = False,  # noqa: FBT002  a query's flag
 ) -> Response:
     """Show how to sign in."""
-    return sign_in_answer(request, next_url)
+    return sign_in_answer(request, next_url, is_fresh=is_fresh)
 
 
 @router.post("/signin/token")
@@ -45,7 +48,7 @@ async def sign_in_with_token(request: Request, service: ServiceOf, posted: Visit
         secret = await service.access.sign_in_with_token(text_in(posted, "token").strip())
     except Unauthenticated as error:
         return sign_in_answer(request, next_url, problem_of(error), status=401)
-    return await _signed_in(request, service, secret, next_url)
+    return await signed_in_answer(request, service, secret, next_url)
 
 
 @router.get("/link/{secret}")
@@ -57,7 +60,7 @@ async def sign_in_with_link(request: Request, service: ServiceOf, secret: str) -
         session = await service.access.sign_in_with_link(secret)
     except Unauthenticated as error:
         return sign_in_answer(request, "", problem_of(error), status=401)
-    return await _signed_in(request, service, session, "")
+    return await signed_in_answer(request, service, session, "")
 
 
 @router.post("/signout")
@@ -73,19 +76,28 @@ async def sign_out(request: Request, service: ServiceOf, posted: PostedForm) -> 
 
 
 def sign_in_answer(
-    request: Request, next_url: str, problem: Problem | None = None, *, status: int = 200
+    request: Request,
+    next_url: str,
+    problem: Problem | None = None,
+    *,
+    status: int = 200,
+    is_fresh: bool = False,
 ) -> Response:
     """Return the page of the sign-in, whose form is bound to a cookie of the visitor's."""
     response = HTMLResponse("", status)
     csrf = csrf_token(keep_form_secret(request, response))
     frame = Frame(utc_now(), theme=theme_of(request.cookies.get(THEME)), feed_url=None)
-    view = SignInView(None, local_path(next_url), csrf=csrf, problem=problem)
+    sign_on = sign_on_of(request)
+    sso_url = SSO if sign_on is not None and sign_on.has_console else None
+    view = SignInView(sso_url, local_path(next_url), csrf=csrf, problem=problem, is_fresh=is_fresh)
     response.body = pages.sign_in_page(frame, view).encode()
     response.headers["Content-Length"] = str(len(response.body))
     return response
 
 
-async def _signed_in(request: Request, service: ServiceOf, secret: str, next_url: str) -> Response:
+async def signed_in_answer(
+    request: Request, service: ServiceOf, secret: str, next_url: str
+) -> Response:
     """Continue with a new session; the one before it, if there is one, is over."""
     before = session_secret(request)
     if before is not None:

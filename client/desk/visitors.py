@@ -1,6 +1,6 @@
 """Who looks at a page of the console: whose session the cookie belongs to, and what waits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated
 
@@ -110,13 +110,15 @@ async def visitor_of(request: Request, service: ServiceOf) -> Visitor:
         message = "Nobody has signed in."
         raise Unauthenticated(message)
     session = await service.access.session_of(secret)
+    now = utc_now()
+    caller = session.caller.at(now, request.app.state.fresh_seconds)
     return Visitor(
         service=service,
-        session=session,
+        session=replace(session, caller=caller),
         secret=secret,
         theme=request.cookies.get(THEME),
         is_fragment=is_fragment(request),
-        now=utc_now(),
+        now=now,
         stuck=request.app.state.stuck,
     )
 

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from kern.contracts.caller import Caller
@@ -11,7 +12,7 @@ from kern.contracts.viewer import Viewer
 from kern.contracts.web_sessions import WebSession
 from kern.db.access import sign_in_links, tokens, web_sessions
 from kern.db.engine.store import Store
-from kern.errors import InvalidInput, Unauthenticated
+from kern.errors import InvalidInput, NotFound, Unauthenticated
 from kern.process.clock import utc_now
 from kern.process.logs import get_logger
 from kern.values.ids import new_id
@@ -22,8 +23,8 @@ from kern.values.states import PrincipalKind
 
 _log = get_logger("kern.access")
 
-_PREFIX = "kern_"
-_PREFIX_LENGTH = len(_PREFIX) + 6
+TOKEN_PREFIX = "kern_"  # noqa: S105  no secret: it is how they all begin
+_PREFIX_LENGTH = len(TOKEN_PREFIX) + 6
 _LONGEST_LIFE = timedelta(days=366)
 
 
@@ -57,7 +58,7 @@ class Access:
         if not timedelta(0) < life <= _LONGEST_LIFE:
             message = f"A token lives for up to {_LONGEST_LIFE.days} days, not for {life}."
             raise InvalidInput(message)
-        secret, now = _PREFIX + secrets.token_urlsafe(32), utc_now()
+        secret, now = TOKEN_PREFIX + secrets.token_urlsafe(32), utc_now()
         token = Token(
             id=new_id(),
             label=person_name("the label of a token", label),
@@ -108,7 +109,9 @@ class Access:
             _log.warning("sign_in_refused", subject=token.principal.subject, why="no person")
             message = f"{token.principal.name} is no person: only people sign in here."
             raise Unauthenticated(message)
-        return await self.begin_session(token.caller, token.id)
+        # Whoever has the token has just proved it.
+        caller = replace(token.caller, authenticated_at=utc_now())
+        return await self.begin_session(caller, token.id)
 
     async def make_link(self, caller: Caller) -> str:
         """Make a link with which somebody signs in once, within an hour; return its secret."""
@@ -129,7 +132,7 @@ class Access:
             _log.warning("sign_in_refused", why="link used or unknown")
             message = "This link was used, or is older than an hour. `kern desk` prints a new one."
             raise Unauthenticated(message)
-        return await self.begin_session(caller)
+        return await self.begin_session(replace(caller, authenticated_at=now))
 
     async def begin_session(self, caller: Caller, token_id: str | None = None) -> str:
         """Begin the session of somebody who has signed in; return the secret of its cookie."""
@@ -159,6 +162,31 @@ class Access:
         """End a session, if there is one."""
         await self._store.write(lambda tx: web_sessions.end(tx, _hash(secret)))
         _log.info("signed_out")
+
+    async def sessions(self, viewer: Viewer) -> list[WebSession]:
+        """List who has signed in with a browser in the viewer's tenant, the latest first."""
+        now = utc_now()
+        return await self._store.read(lambda tx: web_sessions.sessions_of(tx, viewer, now))
+
+    async def end_sessions(self, viewer: Viewer, subject: str, by: str) -> int:
+        """End the sessions of somebody in the viewer's tenant; return how many there were.
+
+        Raises:
+            NotFound: there is none.
+        """
+        count = await self._store.write(lambda tx: web_sessions.end_all_of(tx, viewer, subject))
+        if not count:
+            message = (
+                f"Nobody with the id {subject!r} has signed in here. `kern signout` lists who has."
+            )
+            raise NotFound(message)
+        _log.info("sessions_ended", subject=subject, count=count, by=by)
+        return count
+
+    async def has_tokens(self) -> bool:
+        """Whether a token lets anybody in."""
+        now = utc_now()
+        return await self._store.read(lambda tx: tokens.has_valid(tx, now))
 
     async def _valid_token(self, secret: str) -> Token:
         secret_hash, now = _hash(secret), utc_now()

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse
 from kern import __version__
 from kern.client.api.routes import router
 from kern.client.desk.application import desk_application
+from kern.client.identity.sign_on import SignOn
 from kern.client.service.service import Service
 from kern.client.web import problems
 from kern.client.web.body_limit import BodyLimit
@@ -19,7 +20,8 @@ from kern.client.web.rates import DecisionRate
 
 _DESCRIPTION = """Runs of agents, what they wait for from people, and the decisions about it.
 
-Call it with `Authorization: Bearer kern_…`. Every refusal is a problem as RFC 9457 describes them;
+Call it with `Authorization: Bearer` and a token: one of `kern token create`, or an access token of
+the identity provider. Every refusal is a problem as RFC 9457 describes them;
 its `code` is stable. Times are UTC in RFC 3339, ids are text."""
 
 
@@ -29,6 +31,8 @@ def application(
     public_url: str | None = None,
     is_open: bool = False,
     readiness: Readiness | None = None,
+    sign_on: SignOn | None = None,
+    fresh_seconds: float | None = None,
 ) -> FastAPI:
     """Return the application over a service, which whoever opened it closes.
 
@@ -37,6 +41,9 @@ def application(
         public_url: The address at which people reach it, such as `https://kern.example`.
         is_open: Whether other machines reach it, through a proxy with TLS.
         readiness: Says whether the process can work; default: whether the database answers.
+        sign_on: Knows people and programs by an identity provider; None without one.
+        fresh_seconds: How recently somebody must have authenticated before they decide what has a
+            high risk; None for at any time.
     """
     app = FastAPI(
         title="Kern",
@@ -47,14 +54,16 @@ def application(
         redoc_url=None,
     )
     rate = DecisionRate()
-    app.state.service, app.state.rate = service, rate
+    app.state.service, app.state.rate, app.state.sign_on = service, rate, sign_on
+    app.state.fresh_seconds = fresh_seconds
     problems.install(app)
     app.include_router(router)
     app.include_router(health_router(readiness or _readiness_of(service)))
     app.add_api_route("/", _to_the_desk, include_in_schema=False)
     address = urlsplit(public_url or "")
     is_secure = address.scheme == "https" if public_url else is_open
-    desk = desk_application(service, rate, is_secure=is_secure, is_local=not is_open)
+    desk = desk_application(service, rate, sign_on, is_secure=is_secure, is_local=not is_open)
+    desk.state.fresh_seconds = fresh_seconds
     app.mount("/desk", desk)
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)

@@ -4,11 +4,13 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 
+from kern.client.identity.sign_on import configured_sign_on
 from kern.client.processes.health import Health
 from kern.client.processes.worker import Companion
 from kern.client.service.service import Service
 from kern.client.serving.application import application
 from kern.client.serving.links import desk_link, site
+from kern.client.serving.process import check_address
 from kern.client.web import problems
 from kern.client.web.health import health_router
 from kern.client.web.server import WebServer
@@ -81,7 +83,12 @@ class DeskCompanion(HealthCompanion):
         self._desk: WebServer | None = None
 
     async def start(self, health: Health) -> None:
-        """As of its base; the console is served once there is a service."""
+        """As of its base; the console is served once there is a service.
+
+        Raises:
+            InvalidInput: the address of either cannot be used.
+        """
+        check_address(self._settings.host, is_open=self._settings.open)
         self._health = health
         await super().start(health)
 
@@ -93,6 +100,8 @@ class DeskCompanion(HealthCompanion):
             public_url=settings.public_url,
             is_open=settings.open,
             readiness=None if self._health is None else self._health.readiness,
+            sign_on=configured_sign_on(settings, is_open=settings.open),
+            fresh_seconds=settings.fresh_sign_in_seconds,
         )
         await service.feed.start()
         self._desk = WebServer(app)

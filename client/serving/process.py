@@ -3,6 +3,7 @@
 import asyncio
 import signal
 
+from kern.client.identity.sign_on import configured_sign_on
 from kern.client.service.installation import existing_service
 from kern.client.serving.application import application
 from kern.client.web.server import WebServer
@@ -13,6 +14,10 @@ from kern.process.settings import Settings
 _log = get_logger("kern.web")
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_NOBODY = (
+    "There is no token and no identity provider, so nobody can sign in or call the API. Make a "
+    "token with `kern token create`, or set KERN_OIDC_ISSUER and serve again."
+)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -24,16 +29,25 @@ async def serve(settings: Settings, host: str, port: int, *, is_open: bool) -> N
         NotFound: nothing was ever kept where the settings say.
         KernError: the database cannot be used.
     """
+    sign_on = configured_sign_on(settings, is_open=is_open)
     with existing_service(settings) as service:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, stop.set)
-        app = application(service, public_url=settings.public_url, is_open=is_open)
         await service.feed.start()
+        app = application(
+            service,
+            public_url=settings.public_url,
+            is_open=is_open,
+            sign_on=sign_on,
+            fresh_seconds=settings.fresh_sign_in_seconds,
+        )
         server = WebServer(app)
         bound = await server.start(host, port)
         address = settings.public_url or f"http://{host}:{bound}"
+        if sign_on is None and not await service.access.has_tokens():
+            _log.warning("nobody_can_come_in", todo=_NOBODY)
         _log.info("api_served", url=f"{address}/v1", desk=f"{address}/desk")
         try:
             await stop.wait()

@@ -31,6 +31,7 @@ _TITLES = {
     "cancelled": "It was cancelled with its run",
     "person_required": "Only a person may decide",
     "unauthenticated": "Nobody knows who calls",
+    "fresh_sign_in_required": "This decision needs a fresh sign-in",
     "not_allowed": "You may not do this",
     "not_found": "There is no such thing",
     "invalid_input": "A value is refused",

@@ -1,7 +1,9 @@
 """Who calls a server, as they authenticated."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Self
 
 from kern.contracts.viewer import Viewer
 from kern.errors import NotAllowed
@@ -19,12 +21,16 @@ class Caller:
         method: How they authenticated: `token`, `link` or `oidc`.
         all_tenants: Whether they reach what belongs to any tenant, as the operator of the
             installation does.
+        authenticated_at: When they last proved who they are, as far as that is known (UTC).
+        is_stale: Whether that is too long ago for a decision about what has a high risk.
     """
 
     principal: Principal
     roles: tuple[Role, ...]
     method: str
     all_tenants: bool = False
+    authenticated_at: datetime | None = None
+    is_stale: bool = False
 
     @property
     def viewer(self) -> Viewer:
@@ -36,6 +42,14 @@ class Caller:
     def rights(self) -> frozenset[Right]:
         """What they may do."""
         return rights_of(self.roles)
+
+    def at(self, now: datetime, fresh_seconds: float | None) -> Self:
+        """Return them at a moment, where a sign-in is fresh for so long; None for ever."""
+        moment = self.authenticated_at
+        is_stale = fresh_seconds is not None and (
+            moment is None or now - moment > timedelta(seconds=fresh_seconds)
+        )
+        return replace(self, is_stale=is_stale)
 
     def require(self, right: Right) -> None:
         """Refuse whoever lacks a right.

@@ -1,15 +1,19 @@
 """The settings in the environment, read once per runtime: every variable begins with `KERN_`."""
 
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kern.errors import InvalidInput
+from kern.values.names import person_name
+from kern.values.roles import Role, role_names
 from kern.values.tenants import tenant_name
 
 DEFAULT_SCHEMA = "kern"
@@ -60,6 +64,33 @@ def _public_url(url: str | None) -> str | None:
     return url.rstrip("/")
 
 
+def _or_none(text: str | None) -> str | None:
+    """Return nothing for an empty text, which is how a compose file leaves a variable out."""
+    return text or None
+
+
+def _roles(value: object) -> dict[str, tuple[Role, ...]]:
+    """Return the roles of each group from JSON: an object of lists."""
+    try:
+        parsed = json.loads(value or "{}") if isinstance(value, str) else value
+        groups = cast("Mapping[str, str | list[str]]", parsed)
+        return {
+            person_name("a group", group): role_names(
+                [roles] if isinstance(roles, str) else [str(role) for role in roles]
+            )
+            for group, roles in groups.items()
+        }
+    except InvalidInput as error:
+        problem = str(error)
+    except (AttributeError, TypeError, ValueError):
+        problem = 'use a JSON object with lists of roles, such as {"sre": ["administrator"]}'
+    raise PydanticCustomError("roles", "{problem}", {"problem": problem})
+
+
+OptionalText = Annotated[str | None, AfterValidator(_or_none)]
+GroupRoles = Annotated[dict[str, tuple[Role, ...]], NoDecode, BeforeValidator(_roles)]
+
+
 class Settings(BaseSettings):
     """Kern's own settings. Temporal's are the SDK's: `TEMPORAL_ADDRESS` and so on.
 
@@ -99,6 +130,26 @@ class Settings(BaseSettings):
             line and `kern.inbox` work over HTTP, and need no database.
         api_token: The token for it.
         api_token_file: A file that holds the token, instead of `api_token`.
+        oidc_issuer: The identity provider with which people sign in, `https://…`, as its discovery
+            document names it; default: none.
+        oidc_client_id: The client that the console is there; without one, only the API takes tokens
+            of the provider.
+        oidc_client_secret: Its secret; a public client has none.
+        oidc_scopes: What the console asks the provider for.
+        oidc_audience: For whom tokens are made with which the API is called: another name than that
+            of the client. Without one, the API takes only Kern's own tokens.
+        oidc_subject_claim: The claim with the id of a person or service, which never changes.
+        oidc_name_claim: The claim with the name under which people decide, one that they cannot
+            change themselves; default: `preferred_username`, else a verified `email`, else the id.
+        oidc_groups_claim: The claim with the groups; a dot leads into a claim:
+            `realm_access.roles`.
+        oidc_tenant_claim: The claim with the tenant; default: all are in the default tenant.
+        oidc_person_claim: What tokens of people have in the API and those of programs do not: a
+            claim, or `claim=value`. Without one, all of them are services, which decide nothing.
+        roles: The roles of groups, as JSON: `{"sre": ["administrator"]}`. With a tenant's claim,
+            `halden/sre` is a group of one tenant, and `*/sre` that of any.
+        fresh_sign_in_seconds: How recently somebody must have authenticated before they decide what
+            has a high risk; default: at any time.
         health_host: The address at which a worker serves `/healthz` and `/readyz`.
         health_port: The port for them; without one they are not served.
     """
@@ -130,6 +181,18 @@ class Settings(BaseSettings):
     api_url: str | None = None
     api_token: SecretStr | None = None
     api_token_file: Path | None = None
+    oidc_issuer: OptionalText = None
+    oidc_client_id: OptionalText = None
+    oidc_client_secret: SecretStr | None = None
+    oidc_scopes: str = "openid profile email"
+    oidc_audience: OptionalText = None
+    oidc_subject_claim: str = "sub"
+    oidc_name_claim: OptionalText = None
+    oidc_groups_claim: str = "groups"
+    oidc_tenant_claim: OptionalText = None
+    oidc_person_claim: OptionalText = None
+    roles: GroupRoles = Field(default_factory=dict)
+    fresh_sign_in_seconds: float | None = Field(default=None, ge=30, le=86_400)
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65535)
 

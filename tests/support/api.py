@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import httpx2
 
+from kern.client.identity.sign_on import SignOn
 from kern.client.processes.runtime import Runtime
 from kern.client.service.runtime_service import RuntimeService
 from kern.client.serving.application import application
@@ -52,11 +53,20 @@ class Api:
 
 
 @contextmanager
-def serving(runtime: Runtime) -> Generator[Api]:
+def serving(
+    runtime: Runtime,
+    sign_on: SignOn | None = None,
+    *,
+    public_url: str | None = None,
+    fresh_seconds: float | None = None,
+) -> Generator[Api]:
     """Serve a runtime's API on a free port as long as the block lasts."""
 
     async def start(service: RuntimeService) -> tuple[WebServer, int]:
-        server = WebServer(application(service))
+        app = application(
+            service, public_url=public_url, sign_on=sign_on, fresh_seconds=fresh_seconds
+        )
+        server = WebServer(app)
         return server, await server.start("127.0.0.1", 0)
 
     server, port = runtime.call(start)

@@ -21,6 +21,14 @@ _OF_TENANT = (
     .order_by(_tokens.c.created_at.desc(), _tokens.c.id)
 )
 _ALL = _tokens.select().order_by(_tokens.c.created_at.desc(), _tokens.c.id)
+_VALID = (
+    _tokens.select()
+    .where(
+        _tokens.c.revoked_at.is_(None),
+        _tokens.c.expires_at > bindparam("now", type_=UtcDateTime),
+    )
+    .limit(1)
+)
 _USE = (
     _tokens.update()
     .where(_tokens.c.id == bindparam("token_id"))
@@ -64,6 +72,11 @@ def token_by_id(tx: Session, token_id: str) -> Token | None:
     """Return a token by its id, whether it still lets anybody in or not."""
     row = execute(tx, _BY_ID, token_id=token_id).first()
     return None if row is None else _token(row)
+
+
+def has_valid(tx: Session, now: datetime) -> bool:
+    """Whether any token lets somebody in."""
+    return execute(tx, _VALID, now=now).first() is not None
 
 
 def note_use(tx: Session, token_id: str, now: datetime) -> None:

@@ -1,11 +1,13 @@
 """Sessions of people who have signed in with a browser; only hashes of their cookies are kept."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import bindparam
 from sqlmodel import Session
 
 from kern.contracts.caller import Caller
+from kern.contracts.viewer import Viewer
 from kern.contracts.web_sessions import WebSession
 from kern.db.access import tokens
 from kern.db.access.callers import caller_of, caller_values
@@ -21,6 +23,12 @@ _USE = (
     .values(used_at=bindparam("now", type_=UtcDateTime))
 )
 _END = _sessions.delete().where(_sessions.c.secret_hash == bindparam("secret_hash"))
+_END_OF_SUBJECT = _sessions.delete().where(_sessions.c.subject == bindparam("of_subject"))
+_END_IN_TENANT = _END_OF_SUBJECT.where(_sessions.c.tenant == bindparam("of_tenant"))
+_ALL = _sessions.select().where(
+    _sessions.c.expires_at > bindparam("now", type_=UtcDateTime),
+    _sessions.c.used_at > bindparam("idle", type_=UtcDateTime),
+)
 _FORGET = _sessions.delete().where(_sessions.c.expires_at < bindparam("now", type_=UtcDateTime))
 
 # A session that nobody uses ends after the first, and any after the second.
@@ -36,8 +44,11 @@ def begin(
         tx,
         WEB_SESSIONS,
         secret_hash=secret_hash,
+        tenant=caller.principal.tenant,
+        subject=caller.principal.subject,
         method=caller.method,
         token_id=token_id,
+        authenticated_at=caller.authenticated_at,
         created_at=now,
         used_at=now,
         expires_at=now + LONGEST,
@@ -57,7 +68,14 @@ def session_with(tx: Session, secret_hash: str, now: datetime) -> WebSession | N
         token = tokens.token_by_id(tx, row.token_id)
         if token is None or not token.is_valid(now):
             return None
-    return WebSession(caller_of(row, row.method), row.created_at, row.used_at)
+    return _session(row)
+
+
+def sessions_of(tx: Session, viewer: Viewer, now: datetime) -> list[WebSession]:
+    """Return the sessions of the viewer's tenant that are not over, the latest first."""
+    rows = execute(tx, _ALL, now=now, idle=now - IDLE)
+    sessions = [_session(row) for row in rows if viewer.tenant in {None, row.tenant}]
+    return sorted(sessions, key=lambda session: session.created_at, reverse=True)
 
 
 def note_use(tx: Session, secret_hash: str, now: datetime) -> None:
@@ -65,6 +83,18 @@ def note_use(tx: Session, secret_hash: str, now: datetime) -> None:
     execute(tx, _USE, of_hash=secret_hash, now=now)
 
 
+def end_all_of(tx: Session, viewer: Viewer, subject: str) -> int:
+    """End the sessions of somebody in the viewer's tenant, and return how many there were."""
+    if viewer.tenant is None:
+        return execute(tx, _END_OF_SUBJECT, of_subject=subject).rowcount
+    return execute(tx, _END_IN_TENANT, of_subject=subject, of_tenant=viewer.tenant).rowcount
+
+
 def end(tx: Session, secret_hash: str) -> None:
     """End a session, if there is one."""
     execute(tx, _END, secret_hash=secret_hash)
+
+
+def _session(row: Any) -> WebSession:  # noqa: ANN401  a row of the table
+    caller = caller_of(row, row.method, row.authenticated_at)
+    return WebSession(caller, row.created_at, row.used_at)

@@ -41,16 +41,21 @@ class WebSessionRow(KernRow, table=True):
 
     `method` says how they signed in; with a token, `token_id` says with which. A session ends at
     `expires_at`, when it was not used for long enough after `used_at`, and with its token.
+    `tenant` and `subject` repeat what `principal` says, to find the sessions of somebody;
+    `authenticated_at` is when they last proved who they are, if that is known.
     """
 
     __tablename__ = "kern_web_sessions"
 
     secret_hash: str = Field(primary_key=True)
+    tenant: str = ""
+    subject: str = Field(index=True)
     principal: dict[str, JsonValue] = Field(sa_type=JsonText)
     roles: list[str] = Field(sa_type=JsonText)
     all_tenants: bool = False
     method: str
     token_id: str | None = None
+    authenticated_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)
     used_at: datetime = Field(sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)

@@ -616,17 +616,21 @@ def _create_access_tables() -> None:
     op.create_table(
         "kern_web_sessions",
         sa.Column("secret_hash", sa.String(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
         sa.Column("principal", sa.Text(), nullable=False),
         sa.Column("roles", sa.Text(), nullable=False),
         sa.Column("all_tenants", sa.Boolean(), nullable=False),
         sa.Column("method", sa.String(), nullable=False),
         sa.Column("token_id", sa.String(), nullable=True),
+        sa.Column("authenticated_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("secret_hash", name="kern_web_sessions_pkey"),
     )
     op.create_index("kern_web_sessions_by_expires_at", "kern_web_sessions", ["expires_at"])
+    op.create_index("kern_web_sessions_by_subject", "kern_web_sessions", ["subject"])
     op.create_table(
         "kern_sign_in_links",
         sa.Column("secret_hash", sa.String(), nullable=False),
