@@ -171,7 +171,7 @@ def provider_of_others() -> Generator[str]:
     with warnings.catch_warnings():
         # It imports what its own libraries have moved.
         warnings.simplefilter("ignore")
-        import oidc_provider_mock
+        import oidc_provider_mock  # pyright: ignore[reportMissingTypeStubs]
 
         with oidc_provider_mock.run_server_in_thread() as server:
             yield f"http://localhost:{server.server_port}"
