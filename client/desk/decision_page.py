@@ -21,8 +21,8 @@ from kern.client.desk.facts import facts_of
 from kern.client.desk.history import events_of
 from kern.client.desk.inbox import ROWS
 from kern.client.desk.visitors import Operator, Reader, Visitor
+from kern.client.service.dossier import Dossier
 from kern.client.web.problems import ProblemError
-from kern.contracts.reports import RunReport
 from kern.errors import KernError
 from kern.requirements import Requirement
 from kern.values.ids import new_id
@@ -38,8 +38,17 @@ class Desk:
     """One requirement on one visitor's desk."""
 
     visitor: Visitor
-    requirement: Requirement
-    hindrance: str | None
+    dossier: Dossier
+
+    @property
+    def requirement(self) -> Requirement:
+        """What waits, or was decided."""
+        return self.dossier.requirement
+
+    @property
+    def hindrance(self) -> str | None:
+        """Why the visitor may not decide it; None if they may."""
+        return self.dossier.hindrance
 
     @property
     def facts(self) -> Facts:
@@ -55,18 +64,16 @@ class Desk:
         self, draft: Draft | None = None, problem: Problem | None = None
     ) -> RequirementView:
         """Return what its page shows."""
-        visitor = self.visitor
-        history = await visitor.service.inbox.history(visitor.viewer, self.requirement.id)
         return requirement_view(
             self.requirement,
-            await self._report(),
+            self.dossier.report,
             self.visitor.name,
             self.visitor.csrf,
             new_id() if draft is None else draft.text("decision_id") or new_id(),
             facts=self.facts,
             may_decide=self.hindrance is None,
             position=await self._position(),
-            events=events_of(history),
+            events=events_of(self.dossier.history),
             draft=draft,
             problem=problem,
             triage=self._triage(),
@@ -82,9 +89,6 @@ class Desk:
             return Triage(comment_id=new_id())
         is_mine = name_key(claim.by) == name_key(self.visitor.name)
         return Triage(claim.by, is_mine, new_id())
-
-    async def _report(self) -> RunReport:
-        return await self.visitor.service.runs.report(self.visitor.viewer, self.requirement.run_id)
 
     async def _position(self) -> Position:
         """Return where it stands among what waits for the visitor, as far as a page shows it."""
@@ -113,9 +117,7 @@ async def desk_of(visitor: Reader, requirement_id: RequirementId) -> Desk:
     Raises:
         NotFound: there is none, as far as the visitor may know.
     """
-    requirement = await visitor.service.inbox.read(visitor.viewer, requirement_id)
-    reasons = await visitor.service.inbox.hindrances(visitor.viewer, [requirement.id])
-    return Desk(visitor, requirement, reasons.get(requirement.id))
+    return Desk(visitor, await visitor.service.inbox.dossier(visitor.viewer, requirement_id))
 
 
 DeskOf = Annotated[Desk, Depends(desk_of)]

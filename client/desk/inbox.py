@@ -79,7 +79,8 @@ async def inbox_page(visitor: Reader, query: Annotated[InboxQuery, Query()]) -> 
     page = await _page(visitor, query)
     counts = await service.inbox.counts(viewer, principal)
     ids = [item.id for item in page.requirements]
-    reasons = await service.inbox.hindrances(viewer, ids)
+    # What waits for somebody is theirs to decide.
+    reasons = {} if query.view == "me" else await service.inbox.hindrances(viewer, ids)
     quotes = await service.inbox.agent_words(viewer, ids)
     entries = [
         entry_of(item, reasons.get(item.id), quote=quotes.get(item.id))

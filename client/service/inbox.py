@@ -8,6 +8,7 @@ from sqlmodel import Session
 
 from kern.client.service import acceptance
 from kern.client.service.actors import actor_of
+from kern.client.service.dossier import Dossier, read_dossier
 from kern.client.service.inbox_pages import InboxPages
 from kern.client.service.own_runs import refuse_own_decision
 from kern.client.service.ports import Deliverer
@@ -105,6 +106,10 @@ class Inbox(InboxPages):
         if principal is None:
             return {}
         return await self._store.read(lambda tx: hindrances(tx, requirement_ids, principal, viewer))
+
+    async def dossier(self, viewer: Viewer, requirement_id: str) -> Dossier:
+        """Read everything that is known of one requirement. Raises as `read`."""
+        return await self._store.read(lambda tx: read_dossier(tx, viewer, requirement_id))
 
     async def open_in(self, viewer: Viewer, run_ids: Sequence[str]) -> dict[str, list[Requirement]]:
         """Read what some runs and their child runs wait for, by the ids of the runs."""

@@ -16,6 +16,7 @@ from kern.values.states import RunStatus
 from tests.support.agents import Ledger, paying, scripted
 from tests.support.api import Api, serving
 from tests.support.desk import Page, Visitor, at_the_desk, link_to_the_desk
+from tests.support.statements import statements_of
 from tests.support.waiting import wait_until
 
 
@@ -292,3 +293,20 @@ def test_what_is_stuck_is_listed_and_counted(dana: Visitor) -> None:
     page = dana.get("/desk/stuck")
     assert "Nothing is stuck" in page.text
     assert "online" in page.text
+
+
+def test_the_inbox_and_a_decision_take_few_statements(
+    runtime: Runtime, dana: Visitor, ledger: Ledger
+) -> None:
+    items = [asking(paying(ledger), amount=5)[2] for _ in range(5)]
+    dana.get("/desk/inbox")
+
+    # What a worker reads meanwhile is counted, too: the fewest are those of the page.
+    assert min(reads(runtime, dana, "/desk/inbox") for _ in range(8)) == 5
+    assert min(reads(runtime, dana, url(items[0])) for _ in range(8)) == 12
+
+
+def reads(runtime: Runtime, dana: Visitor, path: str) -> int:
+    with statements_of(runtime.services.db) as executed:
+        dana.get(path)
+    return sum(statement.startswith(("SELECT", "WITH")) for statement in executed)

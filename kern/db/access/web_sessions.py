@@ -3,20 +3,28 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.caller import Caller
 from kern.contracts.viewer import Viewer
 from kern.contracts.web_sessions import WebSession
-from kern.db.access import tokens
 from kern.db.access.callers import caller_of, caller_values
 from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.plain_rows import add, execute
-from kern.db.engine.typed_tables import WEB_SESSIONS
+from kern.db.engine.typed_tables import TOKENS, WEB_SESSIONS
 
-_sessions = WEB_SESSIONS.table
-_BY_HASH = _sessions.select().where(_sessions.c.secret_hash == bindparam("secret_hash"))
+_sessions, _tokens = WEB_SESSIONS.table, TOKENS.table
+# Every page asks, so the token comes with the session.
+_BY_HASH = (
+    select(
+        *_sessions.c,
+        _tokens.c.expires_at.label("token_expires_at"),
+        _tokens.c.revoked_at.label("token_revoked_at"),
+    )
+    .outerjoin(_tokens, _tokens.c.id == _sessions.c.token_id)
+    .where(_sessions.c.secret_hash == bindparam("secret_hash"))
+)
 _USE = (
     _sessions.update()
     .where(_sessions.c.secret_hash == bindparam("of_hash"))
@@ -64,10 +72,8 @@ def session_with(tx: Session, secret_hash: str, now: datetime) -> WebSession | N
     row = execute(tx, _BY_HASH, secret_hash=secret_hash).first()
     if row is None or now >= row.expires_at or now - row.used_at >= IDLE:
         return None
-    if row.token_id is not None:
-        token = tokens.token_by_id(tx, row.token_id)
-        if token is None or not token.is_valid(now):
-            return None
+    if row.token_id is not None and not _has_token(row, now):
+        return None
     return _session(row)
 
 
@@ -93,6 +99,11 @@ def end_all_of(tx: Session, viewer: Viewer, subject: str) -> int:
 def end(tx: Session, secret_hash: str) -> None:
     """End a session, if there is one."""
     execute(tx, _END, secret_hash=secret_hash)
+
+
+def _has_token(row: Any, now: datetime) -> bool:  # noqa: ANN401  a session with its token
+    expires_at = row.token_expires_at
+    return expires_at is not None and now < expires_at and row.token_revoked_at is None
 
 
 def _session(row: Any) -> WebSession:  # noqa: ANN401  a row of the table

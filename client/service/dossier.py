@@ -1,0 +1,94 @@
+"""Everything that the page of one decision shows, read at once."""
+
+from dataclasses import dataclass
+
+from sqlmodel import Session
+
+from kern.client.service.reports import read_report
+from kern.contracts.reports import Decision, RunReport
+from kern.contracts.triage import HistoryEntry
+from kern.contracts.viewer import Viewer
+from kern.db.decisions.entitlement import check_person
+from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord
+from kern.db.journal import audit_chain
+from kern.db.reading import listings, requirement_history, requirement_outputs, run_outputs
+from kern.errors import NotAllowed
+from kern.requirements import Requirement
+from kern.values.states import RequirementKind, Verdict
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """What is known of one decision.
+
+    Attributes:
+        requirement: What waits, or was decided.
+        hindrance: Why the viewer's principal may not approve it; None if it may.
+        history: What happened to it, the oldest first.
+        report: Its run, with its messages, its calls and the decisions about the requirement; with
+            everything inside it where a step failed, since trying again would repeat that.
+    """
+
+    requirement: Requirement
+    hindrance: str | None
+    history: list[HistoryEntry]
+    report: RunReport
+
+
+def read_dossier(tx: Session, viewer: Viewer, requirement_id: str) -> Dossier:
+    """Read what is known of a decision, with few statements.
+
+    Raises:
+        NotFound: there is no such requirement.
+        NotAllowed: it belongs to somebody else.
+    """
+    full = listings.full_requirement_id(tx, viewer, requirement_id)
+    row = run_outputs.find_requirement(tx, full, viewer)
+    run = run_outputs.find_run(tx, row.run_id, viewer)
+    records = list(audit_chain.decisions_of(tx, row.id))
+    decisions = [listings.decision_of(record) for record in records]
+    requirement = requirement_outputs.requirement_of(tx, row, viewer)
+    return Dossier(
+        requirement=requirement,
+        hindrance=_hindrance(run, row, viewer, records),
+        history=requirement_history.history_of(tx, [row.id], decisions),
+        report=_report(tx, viewer, run, requirement, decisions),
+    )
+
+
+def _hindrance(
+    run: RunRecord, row: RequirementRecord, viewer: Viewer, earlier: list[DecisionRecord]
+) -> str | None:
+    if viewer.principal is None:
+        return None
+    try:
+        check_person(run, row, viewer.principal, Verdict.approve, earlier=earlier)
+    except NotAllowed as error:
+        return str(error)
+    return None
+
+
+def _report(
+    tx: Session,
+    viewer: Viewer,
+    run: RunRecord,
+    requirement: Requirement,
+    decisions: list[Decision],
+) -> RunReport:
+    if requirement.kind is RequirementKind.error:
+        return read_report(tx, viewer, run.id)
+    output = run_outputs.summary_of(run).model_copy(
+        update={
+            "messages": run_outputs.messages_of(tx, run_outputs.message_rows(tx, run.id)),
+            "tools": run_outputs.tool_executions(tx, run.id),
+        }
+    )
+    return RunReport(
+        run=output,
+        decisions=decisions,
+        late_results=[],
+        undelivered=0,
+        children={},
+        steps=[],
+        step_count=0,
+    )
