@@ -12,7 +12,13 @@ from typing import Annotated
 
 import typer
 
-from kern.client.cli import commands_decide, commands_run, commands_sessions, commands_system
+from kern.client.cli import (
+    commands_decide,
+    commands_outside,
+    commands_run,
+    commands_sessions,
+    commands_system,
+)
 from kern.client.cli.printing import one_line, say
 from kern.errors import KernError, Unavailable
 
@@ -66,6 +72,7 @@ commands_run.add_to(app)
 commands_sessions.add_to(app)
 commands_decide.add_to(app)
 commands_system.add_to(app)
+commands_outside.add_to(app)
 
 
 def main() -> None:

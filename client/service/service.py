@@ -8,7 +8,9 @@ from kern.client.service.ports import Deliverer
 from kern.client.service.runs import Runs
 from kern.client.service.sessions import Sessions
 from kern.client.service.streams import Readers
+from kern.client.service.subscriptions import Subscriptions
 from kern.db.engine.store import Store
+from kern.process.settings import Settings, read_settings
 
 
 class Service:
@@ -22,17 +24,21 @@ class Service:
         sessions: Read, list, change, copy and delete sessions.
         readers: Read the events of runs.
         feed: Read what happens, in one order.
+        subscriptions: Notify programs and people of it.
         audit: Verify and export the log of decisions.
         access: Make and recognise tokens and sessions of browsers.
     """
 
-    def __init__(self, store: Store, deliverer: Deliverer) -> None:
+    def __init__(
+        self, store: Store, deliverer: Deliverer, settings: Settings | None = None
+    ) -> None:
         self._deliverer = deliverer
         self.runs = Runs(store, deliverer)
         self.inbox = Inbox(store, deliverer)
         self.sessions = Sessions(store, deliverer)
         self.readers = Readers(store)
         self.feed = Feed(store, self.readers)
+        self.subscriptions = Subscriptions(store, settings or read_settings())
         self.audit = Audit(store)
         self.access = Access(store)
 

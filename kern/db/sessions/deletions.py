@@ -10,6 +10,7 @@ from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.plain_rows import add, execute, rows
 from kern.db.engine.typed_tables import (
     DELETED_RUNS,
+    DELIVERIES,
     EVENTS,
     FEED,
     FILES,
@@ -60,7 +61,7 @@ _DELETE = (
     ),
     *(
         part.table.delete().where(part.table.c.run_id.in_(_of_session))
-        for part in (EVENTS, FEED, MESSAGES, PEOPLE, REQUIREMENTS, TOOL_CALLS, STEPS)
+        for part in (DELIVERIES, EVENTS, FEED, MESSAGES, PEOPLE, REQUIREMENTS, TOOL_CALLS, STEPS)
     ),
     _files.delete().where(_files.c.session_id == bindparam("session_id")),
     _runs.delete().where(_runs.c.session_id == bindparam("session_id")),
