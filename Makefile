@@ -104,5 +104,5 @@ $(RUN): $(LOCK) | $(UV)
 	@touch $@
 
 $(DEV): $(LOCK) | $(UV)
-	$(UV) sync --locked --compile-bytecode
+	$(UV) sync --locked --extra notify --compile-bytecode
 	@touch $(RUN) $@

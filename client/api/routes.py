@@ -14,12 +14,13 @@ from kern.client.api import (
     runs,
     sessions,
     stuck,
+    subscriptions,
     triage,
 )
 
 router = APIRouter(prefix="/v1")
 for part in (
     *(requirements, triage, batches, runs, run_starts, run_events, sessions),
-    *(decision_log, stuck, feed, audit, people),
+    *(decision_log, stuck, feed, audit, people, subscriptions),
 ):
     router.include_router(part.router)

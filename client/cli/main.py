@@ -14,6 +14,7 @@ import typer
 
 from kern.client.cli import (
     commands_decide,
+    commands_outside,
     commands_run,
     commands_sessions,
     commands_system,
@@ -73,6 +74,7 @@ commands_sessions.add_to(app)
 commands_decide.add_to(app)
 commands_triage.add_to(app)
 commands_system.add_to(app)
+commands_outside.add_to(app)
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ class OperatorRuntime:
 
     def __init__(self, settings: Settings) -> None:
         self._store = open_existing_store(settings)
-        self._service = Service(self._store, OnDemandDeliverer(settings, self._store))
+        self._service = Service(self._store, OnDemandDeliverer(settings, self._store), settings)
         self._thread = LoopThread("kern-operator")
 
     def call(self, work: Callable[[Service], Awaitable[Result]]) -> Result:

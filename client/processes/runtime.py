@@ -46,6 +46,7 @@ class Runtime:
         self._thread = LoopThread("kern")
         self._workers: ComponentWorkers | None = None
         self._relay: asyncio.Task[None] | None = None
+        self._outbound: asyncio.Task[None] | None = None
         self._presence: Presence | None = None
         self._reporting: asyncio.Task[None] | None = None
         opening = self._thread.submit(self._open(db))
@@ -140,6 +141,7 @@ class Runtime:
             )
             services.waiting.listen()
             self._relay = asyncio.create_task(supervise("the relay", services.relay.run))
+            self._outbound = asyncio.create_task(supervise("outbound", services.outbound.run))
         else:
             self._registry.keeps_orphans = False
         self.services = services
@@ -186,6 +188,8 @@ class Runtime:
         stopping: asyncio.Task[None] | None = None
         if self._relay is not None:
             self._relay.cancel()
+        if self._outbound is not None:
+            self._outbound.cancel()
         if self._presence is not None and self._reporting is not None:
             self._reporting.cancel()
             await self._presence.leave()

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from temporalio.client import Client
 
+from kern.client.outbound.courier import OutboundCourier
 from kern.client.server.embedded import EmbeddedServer
 from kern.client.service.runtime_service import RuntimeService
 from kern.client.service.waiting import Waiting
@@ -43,9 +44,10 @@ class Services:
         self.server = server
         self.courier = Courier(db, client, settings)
         self.waiting = Waiting(db, client)
-        self.service = RuntimeService(db, self.courier, client, self.waiting)
-        kept = timedelta(days=settings.feed_days)
-        self.relay = Relay(db, client, self.courier, settings.relay_seconds, kept)
+        self.service = RuntimeService(db, self.courier, client, self.waiting, settings)
+        retention = timedelta(days=settings.feed_days)
+        self.relay = Relay(db, client, self.courier, settings.relay_seconds, retention)
+        self.outbound = OutboundCourier(db, settings)
         self._watch = asyncio.create_task(_keep_alive(server)) if server else None
 
     @classmethod

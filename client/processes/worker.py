@@ -138,6 +138,7 @@ class _Work:
         await workers.serve(registry.ids)
         self._health.workers = workers
         relay = asyncio.create_task(services.relay.run())
+        outbound = asyncio.create_task(services.outbound.run())
         presence = Presence(services.db, registry)
         reporting = asyncio.create_task(presence.run())
         _log.info("worker_ready", components=registry.ids, database=services.db.name)
@@ -145,11 +146,12 @@ class _Work:
             _log_ui(services.server)
         try:
             await self._companion.ready(services.service)
-            await _first_of(self._stop.wait(), workers.wait(), relay)
+            await _first_of(self._stop.wait(), workers.wait(), relay, outbound)
         finally:
             self._health.stopping = True
             _log.info("worker_stopping", grace=self._settings.shutdown_grace_seconds)
             relay.cancel()
+            outbound.cancel()
             reporting.cancel()
             await presence.leave()
             await self._companion.stop()

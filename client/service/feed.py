@@ -30,7 +30,7 @@ from kern.values.validation import require_count
 # Whoever has missed more starts over: nobody reads that much.
 MOST_MISSED = 500
 _LONGEST_PAGE = 500
-_KEPT = 2 * MOST_MISSED
+_MOST_RECENT = 2 * MOST_MISSED
 _BATCH = 500
 # Of a page for one principal, so many entries are looked at.
 _SCANNED = 4 * _BATCH
@@ -241,7 +241,7 @@ class _Recent:
         """Add the next entries, and wake the readers."""
         self._entries.extend(entries)
         self.newest = entries[-1].seq
-        while len(self._entries) > _KEPT:
+        while len(self._entries) > _MOST_RECENT:
             self.oldest = self._entries.popleft().seq
         self._wake()
 

@@ -134,7 +134,7 @@ def existing_service(settings: Settings) -> Generator[Service]:
         Unavailable: it does not answer.
     """
     with _existing_store(settings) as store:
-        yield Service(store, OnDemandDeliverer(settings, store))
+        yield Service(store, OnDemandDeliverer(settings, store), settings)
 
 
 @contextmanager
@@ -153,7 +153,7 @@ def new_service(settings: Settings, database: Store | None = None) -> Generator[
     store = database or open_store(settings)
     try:
         store.open(settings.migrate)
-        yield Service(store, OnDemandDeliverer(settings, store))
+        yield Service(store, OnDemandDeliverer(settings, store), settings)
     finally:
         if database is None:
             store.close()

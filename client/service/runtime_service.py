@@ -8,6 +8,7 @@ from kern.client.service.ports import Deliverer
 from kern.client.service.service import Service
 from kern.client.service.waiting import Waiting
 from kern.db.engine.store import Store
+from kern.process.settings import Settings
 
 
 class RuntimeService(Service):
@@ -19,8 +20,13 @@ class RuntimeService(Service):
     """
 
     def __init__(
-        self, store: Store, deliverer: Deliverer, temporal: Client, waiting: Waiting
+        self,
+        store: Store,
+        deliverer: Deliverer,
+        temporal: Client,
+        waiting: Waiting,
+        settings: Settings | None = None,
     ) -> None:
-        super().__init__(store, deliverer)
+        super().__init__(store, deliverer, settings)
         self.interaction = Interaction(self.runs, self.inbox, self.readers, waiting)
         self.naming = SessionNaming(self.sessions, temporal)

@@ -12,9 +12,11 @@ from kern.client.service.runs import Runs
 from kern.client.service.sessions import Sessions
 from kern.client.service.streams import Readers
 from kern.client.service.stuck import Stuck
+from kern.client.service.subscriptions import Subscriptions
 from kern.client.service.triage import Triage
 from kern.db.engine.store import Store
 from kern.errors import KernError
+from kern.process.settings import Settings, read_settings
 
 _PATIENCE = 2.0
 
@@ -33,11 +35,14 @@ class Service:
         readers: Read the events of runs.
         audit: List, verify and export the log of decisions.
         feed: Read what happens, in one order.
+        subscriptions: Notify programs and people of it.
         access: Make and recognise tokens and sessions of browsers.
         stuck: Read what should be progressing and is not.
     """
 
-    def __init__(self, store: Store, deliverer: Deliverer) -> None:
+    def __init__(
+        self, store: Store, deliverer: Deliverer, settings: Settings | None = None
+    ) -> None:
         self._store = store
         self._deliverer = deliverer
         self.runs = Runs(store, deliverer)
@@ -47,6 +52,7 @@ class Service:
         self.sessions = Sessions(store, deliverer)
         self.readers = Readers(store)
         self.feed = Feed(store, self.readers)
+        self.subscriptions = Subscriptions(store, settings or read_settings())
         self.audit = Audit(store)
         self.access = Access(store)
         self.stuck = Stuck(store)

@@ -21,16 +21,16 @@ class Numberer:
     def __init__(self, db: Store) -> None:
         self._db = db
 
-    async def run(self, seconds: float, kept: timedelta) -> None:
+    async def run(self, seconds: float, retention: timedelta) -> None:
         """Work until cancelled: after each commit in this process, and every moment for others.
 
         Args:
             seconds: How often what other processes wrote is looked for.
-            kept: How long the feed is kept.
+            retention: How long the feed is kept.
         """
         follower = self._db.broadcaster.follow(FEED_CHANNEL)
         try:
-            await self._work(follower, seconds, kept)
+            await self._work(follower, seconds, retention)
         finally:
             follower.close()
 
@@ -52,20 +52,20 @@ class Numberer:
             count += batch
         return count
 
-    async def _work(self, follower: Follower, seconds: float, kept: timedelta) -> None:
+    async def _work(self, follower: Follower, seconds: float, retention: timedelta) -> None:
         loop = asyncio.get_running_loop()
         next_prune = loop.time()
         while True:
             is_prune_due = loop.time() >= next_prune
-            await self._step(kept if is_prune_due else None)
+            await self._step(retention if is_prune_due else None)
             if is_prune_due:
                 next_prune = loop.time() + _PRUNE_SECONDS
             await follower.wait(seconds)
 
-    async def _step(self, kept: timedelta | None) -> None:
+    async def _step(self, retention: timedelta | None) -> None:
         try:
             await self.number()
-            if kept is not None:
-                await self.prune(utc_now() - kept)
+            if retention is not None:
+                await self.prune(utc_now() - retention)
         except Exception as error:  # noqa: BLE001  nobody else numbers for this process
             _log.warning("numbering_failed", why=f"{type(error).__name__}: {error}")

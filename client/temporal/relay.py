@@ -67,7 +67,7 @@ from kern.values.states import RunStatus
 
 _log = get_logger("kern.relay")
 
-DEFAULT_FEED_KEPT = timedelta(days=30)
+DEFAULT_FEED_RETENTION = timedelta(days=30)
 
 _SEARCH_SECONDS = 30.0
 _SEAL_SECONDS = 1.0
@@ -91,19 +91,19 @@ class Relay:
         temporal: Client,
         courier: Courier,
         seconds: float,
-        feed_kept: timedelta = DEFAULT_FEED_KEPT,
+        feed_retention: timedelta = DEFAULT_FEED_RETENTION,
     ) -> None:
         self._db = db
         self._temporal = temporal
         self._courier = courier
         self._seconds = seconds
-        self._feed_kept = feed_kept
+        self._feed_retention = feed_retention
         self._reconciler = Reconciler(db, temporal, courier)
         self._searched_to = ""
 
     async def run(self) -> None:
         """Work until cancelled, also while the database or Temporal is away."""
-        numbering = Numberer(self._db).run(self._seconds, self._feed_kept)
+        numbering = Numberer(self._db).run(self._seconds, self._feed_retention)
         work = (self._search(), self._seal(), numbering)
         beside = [asyncio.create_task(item) for item in work]
         try:

@@ -1,5 +1,6 @@
 """The settings in the environment, read once per runtime: every variable begins with `KERN_`."""
 
+import ipaddress
 import json
 import re
 from collections.abc import Mapping
@@ -91,6 +92,15 @@ OptionalText = Annotated[str | None, AfterValidator(_or_none)]
 GroupRoles = Annotated[dict[str, tuple[Role, ...]], NoDecode, BeforeValidator(_roles)]
 
 
+def _networks(text: str) -> str:
+    for name in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            ipaddress.ip_network(name)
+        except ValueError as error:
+            raise PydanticCustomError("network", "{problem}", {"problem": str(error)}) from None
+    return text
+
+
 class Settings(BaseSettings):
     """Kern's own settings. Temporal's are the SDK's: `TEMPORAL_ADDRESS` and so on.
 
@@ -115,6 +125,10 @@ class Settings(BaseSettings):
         model_outage_seconds: How long a run waits for a model's provider that is away, before it
             pauses for a person.
         relay_seconds: How often a worker looks for deliveries that are overdue.
+        secret_key: Encrypts the secrets of webhooks and the addresses of channels: 32 characters or
+            more at random. Default: a file in `home`, if the database is there too.
+        outbound_allow: The networks beyond the public ones that webhooks may reach, separated by
+            commas, such as `10.1.0.0/16`; there they may use plain HTTP.
         feed_days: For how many days the feed is kept. Who comes back later starts over.
         by: In whose name the command line decides; default: the user of the machine.
         tenant: The tenant for which a program and the command line act. Default: a program acts for
@@ -170,6 +184,8 @@ class Settings(BaseSettings):
     turns_per_history: int = Field(default=500, ge=1, le=2000)
     model_outage_seconds: float = Field(default=14_400.0, ge=0, le=2_592_000)
     relay_seconds: float = Field(default=1.0, ge=0.05, le=60)
+    secret_key: SecretStr | None = None
+    outbound_allow: Annotated[str, AfterValidator(_networks)] = ""
     feed_days: float = Field(default=30.0, ge=0.01, le=3650)
     by: str | None = None
     tenant: Annotated[str | None, AfterValidator(_tenant)] = None

@@ -69,7 +69,8 @@ def test_a_page_follows_a_decision_from_waiting_to_done(api: Api, ledger: Ledger
         approve(dana, requirement)
         run_id = requirement.run_id
         wait_until(lambda: agent.get_run_output(run_id).status is RunStatus.completed)
-        wait_until(lambda: "run_completed" in kinds(dana))
+        # Whether it was delivered is noted beside the run, which does not wait for that.
+        wait_until(lambda: {"run_completed", "delivered"} <= set(kinds(dana)))
         page = dana.get("/v1/feed", params={"limit": 2}).json()
         assert [item["kind"] for item in page["items"]] == ["opened", "resolved"]
         resolved = page["items"][1]

@@ -414,6 +414,18 @@ OTHERWISE = {
     # tests/integration/test_api.py
     "access.tokens",
     "access.revoke_token",
+    # tests/integration/test_feed.py: its next number is that of all tenants
+    "feed.page",
+    # tests/integration/test_webhooks.py
+    "subscriptions.add_webhook",
+    "subscriptions.read_all",
+    "subscriptions.remove",
+    "subscriptions.rotate",
+    "subscriptions.deliveries",
+    "subscriptions.replay",
+    "subscriptions.replay_since",
+    # tests/integration/test_channels.py
+    "subscriptions.add_channel",
 }
 # They show nothing of any tenant: whoever comes in has a secret, and is told who they are.
 WITHOUT_VIEWER = {
@@ -421,6 +433,11 @@ WITHOUT_VIEWER = {
     "readers.close",
     # After a decision that was accepted.
     "inbox.deliver",
+    # What they select has a viewer: tests/integration/test_feed.py
+    "feed.follow",
+    "feed.reader",
+    "feed.start",
+    "feed.close",
     "access.make_token",
     "access.caller_of_token",
     "access.begin_session",

@@ -24,6 +24,8 @@ _NOUNS = {
     "StepRow": "Step",
     "FeedRow": "Feed",
     "FeedHeadRow": "FeedHead",
+    "SubscriptionRow": "Subscription",
+    "DeliveryRow": "Delivery",
 }
 # Those whose rows are only ever inserted with all their values at once.
 _APPENDED = {"MessageRow", "EventRow", "UnsealedRow", "FeedRow"}
@@ -33,7 +35,13 @@ Fields = Mapping[str, str]
 
 def sources() -> dict[Path, str]:
     """Return what the modules of row types have to hold."""
-    modules = ("tables.py", "requirement_tables.py", "seal_tables.py", "feed_tables.py")
+    modules = (
+        "tables.py",
+        "requirement_tables.py",
+        "seal_tables.py",
+        "feed_tables.py",
+        "subscription_tables.py",
+    )
     tables = {name: fields for module in modules for name, fields in _tables(module).items()}
     steps = _tables("step_tables.py")
     return {

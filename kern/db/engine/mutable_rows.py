@@ -263,6 +263,52 @@ class MutableFeedHead(PlainRow):
     pruned_seq: int
 
 
+class MutableSubscription(PlainRow):
+    """The fields of a `SubscriptionRow`, for the transaction that may change them."""
+
+    id: str
+    tenant: str
+    sort: str
+    label: str
+    address: str
+    secret: str
+    old_secret: str | None
+    old_secret_until: datetime | None
+    recipient: str | None
+    digest_seconds: float | None
+    kinds: list[str]
+    components: list[str]
+    tools: list[str]
+    risks: list[str]
+    with_content: bool
+    since_seq: int
+    created_by: str
+    created_at: datetime
+    disabled_at: datetime | None
+    disabled_why: str | None
+
+
+class MutableDelivery(PlainRow):
+    """The fields of a `DeliveryRow`, for the transaction that may change them."""
+
+    id: str
+    subscription_id: str
+    tenant: str
+    seq: int
+    kind: str
+    requirement_id: str | None
+    run_id: str
+    body: str
+    status: str
+    attempts: int
+    next_at: datetime
+    tried_at: datetime | None
+    answer_status: int | None
+    answer: str | None
+    delivered_at: datetime | None
+    created_at: datetime
+
+
 class MutableStep(PlainRow):
     """The fields of a `StepRow`, for the transaction that may change them."""
 

@@ -5,6 +5,7 @@ from kern.db.engine.feed_tables import FeedHeadRow, FeedRow
 from kern.db.engine.mutable_rows import (
     MutableChainHead,
     MutableDecision,
+    MutableDelivery,
     MutableFeedHead,
     MutableOutbox,
     MutableRequirement,
@@ -13,6 +14,7 @@ from kern.db.engine.mutable_rows import (
     MutableSealHead,
     MutableSession,
     MutableStep,
+    MutableSubscription,
     MutableToolCall,
 )
 from kern.db.engine.plain_rows import PlainRow, TypedTable
@@ -20,6 +22,7 @@ from kern.db.engine.policy_tables import PolicyRow, WorkerRow
 from kern.db.engine.records import (
     ChainHeadRecord,
     DecisionRecord,
+    DeliveryRecord,
     EventRecord,
     FeedHeadRecord,
     FeedRecord,
@@ -30,6 +33,7 @@ from kern.db.engine.records import (
     SealHeadRecord,
     SealRecord,
     SessionRecord,
+    SubscriptionRecord,
     ToolCallRecord,
     UnsealedRecord,
 )
@@ -37,6 +41,7 @@ from kern.db.engine.requirement_tables import RequirementPersonRow, RequirementR
 from kern.db.engine.seal_tables import SealHeadRow, SealRow, UnsealedRow
 from kern.db.engine.step_records import StepRecord
 from kern.db.engine.step_tables import ShapeRow, StepRow
+from kern.db.engine.subscription_tables import DeliveryRow, SubscriptionRow
 from kern.db.engine.tables import (
     ChainHeadRow,
     DecisionRow,
@@ -66,6 +71,10 @@ SEAL_HEADS: TypedTable[SealHeadRecord, MutableSealHead] = TypedTable(SealHeadRow
 FEED_HEADS: TypedTable[FeedHeadRecord, MutableFeedHead] = TypedTable(FeedHeadRow, MutableFeedHead)
 OUTBOX: TypedTable[OutboxRecord, MutableOutbox] = TypedTable(OutboxRow, MutableOutbox)
 STEPS: TypedTable[StepRecord, MutableStep] = TypedTable(StepRow, MutableStep)
+SUBSCRIPTIONS: TypedTable[SubscriptionRecord, MutableSubscription] = TypedTable(
+    SubscriptionRow, MutableSubscription
+)
+DELIVERIES: TypedTable[DeliveryRecord, MutableDelivery] = TypedTable(DeliveryRow, MutableDelivery)
 
 # Their rows are appended with all their values, and never changed.
 MESSAGES: TypedTable[MessageRecord, PlainRow] = TypedTable(MessageRow, PlainRow)

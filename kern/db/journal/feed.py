@@ -35,6 +35,7 @@ from sqlmodel import Session
 
 from kern.db.engine.after_commit import FEED_CHANNEL, mark_fed, mark_news
 from kern.db.engine.columns import UtcDateTime
+from kern.db.engine.mutable_rows import MutableFeedHead
 from kern.db.engine.plain_rows import add_later, execute
 from kern.db.engine.records import RequirementRecord, RunRecord
 from kern.db.engine.typed_tables import FEED, FEED_HEADS
@@ -51,6 +52,15 @@ _LONGEST = 160
 _feed, _heads = FEED.table, FEED_HEADS.table
 _HEAD = select(_heads.c.seq, _heads.c.pruned_seq).where(_heads.c.name == _NAME)
 _LOCKED = _heads.select().where(_heads.c.name == _NAME).with_for_update(skip_locked=True)
+_LOCKED_DISPATCHED = (
+    _heads.select().where(_heads.c.name == "deliveries").with_for_update(skip_locked=True)
+)
+_DISPATCHED = select(_heads.c.seq).where(_heads.c.name == "deliveries")
+_SKIP = (
+    _heads.update()
+    .where(_heads.c.name == "deliveries", _heads.c.seq < bindparam("up_to", type_=BigInteger))
+    .values(seq=bindparam("up_to", type_=BigInteger))
+)
 _ANY_NEW = select(_feed.c.id).where(_feed.c.seq.is_(None)).limit(1)
 _new = select(_feed.c.id).where(_feed.c.seq.is_(None)).order_by(_feed.c.id).limit(BATCH).subquery()
 _numbered = select(_new.c.id, func.row_number().over(order_by=_new.c.id).label("number")).subquery()
@@ -167,6 +177,21 @@ def head_of(tx: Session) -> tuple[int, int]:
         )
         raise Conflict(message)
     return row.seq, row.pruned_seq
+
+
+def hold_dispatched(tx: Session) -> MutableFeedHead | None:
+    """Take the row that says up to which number deliveries were made; None if another has it."""
+    return hold(tx, FEED_HEADS, _LOCKED_DISPATCHED)
+
+
+def skip_dispatched(tx: Session, seq: int) -> None:
+    """Make no deliveries of what is there, since nobody is subscribed."""
+    execute(tx, _SKIP, up_to=seq)
+
+
+def dispatched_of(tx: Session) -> int:
+    """Return up to which number deliveries were made."""
+    return int(execute(tx, _DISPATCHED).scalar_one())
 
 
 def prune(tx: Session, before: datetime, most_seq: int | None = None) -> int:

@@ -24,6 +24,11 @@ def visible(viewer: Viewer, table: Table) -> list[ColumnElement[bool]]:
     return conditions
 
 
+def visible_tenant(viewer: Viewer, table: Table) -> list[ColumnElement[bool]]:
+    """Return the conditions of the rows of a tenant that belong to no user of it."""
+    return [] if viewer.tenant is None else [table.c.tenant == viewer.tenant]
+
+
 def no_run(run_id: str) -> NotFound:
     """Return the error for an id that names no run."""
     return NotFound(f"There is no run with the id {run_id!r}. `kern runs` lists those there are.")

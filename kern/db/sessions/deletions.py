@@ -11,6 +11,7 @@ from kern.db.engine.plain_rows import add, execute, rows
 from kern.db.engine.typed_tables import (
     COMMENTS,
     DELETED_RUNS,
+    DELIVERIES,
     EVENTS,
     FEED,
     FILES,
@@ -63,7 +64,7 @@ _DELETE = (
     *(
         part.table.delete().where(part.table.c.run_id.in_(_of_session))
         for part in (
-            *(EVENTS, FEED, MESSAGES, PEOPLE, SNOOZES, COMMENTS),
+            *(DELIVERIES, EVENTS, FEED, MESSAGES, PEOPLE, SNOOZES, COMMENTS),
             *(REQUIREMENTS, TOOL_CALLS, STEPS),
         )
     ),

@@ -43,6 +43,8 @@ _STORED = {
     "requirement_cancelled": "The run ended or was cancelled before anybody decided.",
     "requirement_escalated": "The people of `to` may decide as well from now on.",
     "requirement_expired": "The deadline passed; `verdict` is what that means.",
+    "requirement_notified": "`to` was reached by a message `via` a channel; `about` says on which "
+    "occasion.",
     "requirement_opened": "The run needs a person. `ask` is the requirement's kind.",
     "requirement_reminded": "Nobody has decided; this is reminder number `times`.",
     "requirement_resolved": "A decision closed the requirement; `by` made it.",

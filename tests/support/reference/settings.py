@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[3]
 _FOLDERS = ("kern", "workflows", "activities", "client")
 # Variables that are read elsewhere: what they are for.
 _VARIABLES = {
+    "KERN_CHANNEL_URL": "The URL of the channel that `kern channels add` adds.",
     "KERN_DEMO_MODEL": "The model that `kern demo` asks, where one of the two below is set.",
     "OPENAI_API_KEY": "The key of `OpenAIResponses` and `OpenAIChat`.",
     "OPENAI_BASE_URL": "Another server that speaks OpenAI's protocols. It needs no key.",

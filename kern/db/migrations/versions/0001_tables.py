@@ -545,6 +545,7 @@ def _create_requirements() -> None:
     _create_triage_tables()
     _create_access_tables()
     _create_feed_tables()
+    _create_subscription_tables()
 
 
 def _create_partial_index(name: str, table: str, columns: list[str], *, where: str) -> None:
@@ -672,13 +673,76 @@ def _create_feed_tables() -> None:
     )
     op.bulk_insert(
         sa.table("kern_feed_head", sa.column("name"), sa.column("seq"), sa.column("pruned_seq")),
-        [{"name": "feed", "seq": 0, "pruned_seq": 0}],
+        [
+            {"name": "feed", "seq": 0, "pruned_seq": 0},
+            {"name": "deliveries", "seq": 0, "pruned_seq": 0},
+        ],
     )
+
+
+def _create_subscription_tables() -> None:
+    op.create_table(
+        "kern_subscriptions",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=False),
+        sa.Column("sort", sa.String(), nullable=False),
+        sa.Column("label", sa.String(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("old_secret", sa.Text(), nullable=True),
+        sa.Column("old_secret_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("recipient", sa.String(), nullable=True),
+        sa.Column("digest_seconds", sa.Float(), nullable=True),
+        sa.Column("kinds", sa.Text(), nullable=False),
+        sa.Column("components", sa.Text(), nullable=False),
+        sa.Column("tools", sa.Text(), nullable=False),
+        sa.Column("risks", sa.Text(), nullable=False),
+        sa.Column("with_content", sa.Boolean(), nullable=False),
+        sa.Column("since_seq", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("disabled_why", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="kern_subscriptions_pkey"),
+    )
+    op.create_index("kern_subscriptions_by_tenant", "kern_subscriptions", ["tenant"])
+    op.create_table(
+        "kern_deliveries",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("subscription_id", sa.String(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("requirement_id", sa.String(), nullable=True),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tried_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("answer_status", sa.Integer(), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["subscription_id"],
+            ["kern_subscriptions.id"],
+            name="kern_deliveries_subscription_id_fkey",
+        ),
+        sa.PrimaryKeyConstraint("id", name="kern_deliveries_pkey"),
+        sa.UniqueConstraint(
+            "subscription_id", "seq", name="kern_deliveries_subscription_id_seq_key"
+        ),
+    )
+    op.create_index("kern_deliveries_by_status", "kern_deliveries", ["status", "next_at"])
+    op.create_index("kern_deliveries_by_run_id", "kern_deliveries", ["run_id"])
 
 
 def downgrade() -> None:
     """Take the change back."""
     op.drop_table("kern_sign_in_links")
+    op.drop_table("kern_deliveries")
+    op.drop_table("kern_subscriptions")
     op.drop_table("kern_feed_head")
     op.drop_table("kern_feed")
     op.drop_table("kern_web_sessions")

@@ -1,0 +1,1 @@
+"""What is sent outside: webhooks to programs, and messages to people."""

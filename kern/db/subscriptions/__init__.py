@@ -1,0 +1,1 @@
+"""Who is notified outside: subscriptions to the feed, and what is on its way to them."""

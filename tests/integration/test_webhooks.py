@@ -1,0 +1,368 @@
+"""Webhooks: signed, sent at least once, tried for days, and only to where they may go."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kern.client.outbound.addresses import AddressGuard, AddressRefusedError
+from kern.client.outbound.courier import OutboundCourier
+from kern.client.service.subscriptions import NewWebhook, SubscriptionFilter, Subscriptions
+from kern.contracts.subscriptions import Delivery, DeliveryStatus, SubscriptionSort
+from kern.contracts.viewer import Viewer
+from kern.db.journal import feed
+from kern.db.subscriptions.deliveries import LEASE
+from kern.errors import InvalidInput, NotFound
+from kern.process import checkpoints
+from kern.process.settings import Settings
+from kern.requirements import Requirement
+from tests.support.http_receiver import Receiver, receiving
+from tests.support.raw_sql import execute_sql
+from tests.support.stored_runs import NAMES, Stored, opened, question
+
+VIEWER = Viewer(is_operator=True)
+
+
+class Outside:
+    """A database with a courier, and an administrator of webhooks."""
+
+    def __init__(self, stored: Stored, settings: Settings, patience: float = 15.0) -> None:
+        self.stored, self.settings = stored, settings
+        self.courier = OutboundCourier(stored.database, settings, patience)
+        self.subscriptions = Subscriptions(stored.database, settings)
+
+    async def add(self, receiver: Receiver, **options: object) -> NewWebhook:
+        return await self.subscriptions.add_webhook(
+            VIEWER,
+            receiver.url(),
+            by="dana",
+            **options,  # type: ignore[arg-type]
+        )
+
+    async def deliver(self) -> None:
+        """Deliver what is due, once."""
+        while self.stored.do(feed.number):
+            pass
+        await self.courier.dispatch()
+        await self.courier.deliver_due()
+        await self.courier.settle()
+
+    async def deliveries(self, webhook: NewWebhook) -> list[Delivery]:
+        return await self.subscriptions.deliveries(VIEWER, webhook.webhook.id)
+
+    def make_due(self) -> None:
+        """Let the time pass until every delivery is due."""
+        self.stored.sql("UPDATE kern_deliveries SET next_at = created_at")
+
+
+@pytest.fixture(params=NAMES)
+def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stored]:
+    with opened(str(request.param), tmp_path) as database:
+        yield database
+
+
+@pytest.fixture
+async def outside(stored: Stored, tmp_path: Path) -> AsyncIterator[Outside]:
+    yield Outside(stored, Settings(home=tmp_path, outbound_allow="127.0.0.0/8"))
+    checkpoints.arm(None)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as received:
+        yield received
+
+
+async def dispatched_and_begun(courier: OutboundCourier) -> None:
+    await courier.dispatch()
+    await courier.deliver_due()
+
+
+async def resolved(guard: AddressGuard, url: str) -> None:
+    guard.check_url(url)
+    await guard.resolve(url)
+
+
+def waiting(outside: Outside) -> Requirement:
+    return outside.stored.gated()
+
+
+async def test_a_webhook_gets_signed_events_without_arguments(
+    outside: Outside, receiver: Receiver
+) -> None:
+    new = await outside.add(receiver)
+    requirement = waiting(outside)
+    outside.stored.resolve(requirement, by="dana")
+    await outside.deliver()
+    assert receiver.kinds == ["opened", "resolved"]
+    first = receiver.received[0]
+    assert first.is_signed_with(new.secret)
+    assert not first.is_signed_with("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    assert first.headers["Content-Type"] == "application/cloudevents+json"
+    event = first.event
+    assert (event["specversion"], event["type"]) == ("1.0", "dev.kern.requirement.opened.v1")
+    assert event["subject"] == requirement.id
+    assert event["data"]["digest"] == requirement.digest
+    assert b"1042" not in b"".join(item.body for item in receiver.received)
+    deliveries = await outside.deliveries(new)
+    assert {item.status for item in deliveries} == {DeliveryStatus.delivered}
+    assert first.headers["webhook-id"] in {item.id for item in deliveries}
+
+
+async def test_nothing_is_sent_twice_when_all_is_well(outside: Outside, receiver: Receiver) -> None:
+    await outside.add(receiver)
+    waiting(outside)
+    other = OutboundCourier(outside.stored.database, outside.settings)
+    await asyncio.gather(outside.deliver(), other.dispatch(), other.deliver_due())
+    await outside.deliver()
+    await other.settle()
+    assert receiver.kinds == ["opened"]
+
+
+async def test_a_failure_is_tried_again_later_under_the_same_id(
+    outside: Outside, receiver: Receiver
+) -> None:
+    new = await outside.add(receiver)
+    receiver.status, receiver.body = 500, b"out of order " + b"x" * 5000
+    waiting(outside)
+    await outside.deliver()
+    (delivery,) = await outside.deliveries(new)
+    assert (delivery.status, delivery.attempts) == (DeliveryStatus.pending, 1)
+    assert delivery.answer_status == 500
+    assert delivery.answer is not None
+    assert delivery.answer.startswith("out of order")
+    assert len(delivery.answer) <= 500
+    await outside.deliver()
+    assert len(receiver.received) == 1, "not before its time"
+    receiver.status = 204
+    outside.make_due()
+    await outside.deliver()
+    first, second = receiver.received
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert first.body == second.body
+    (delivery,) = await outside.deliveries(new)
+    assert (delivery.status, delivery.attempts) == (DeliveryStatus.delivered, 2)
+
+
+async def test_after_days_a_delivery_is_given_up_and_can_be_replayed(
+    outside: Outside, receiver: Receiver
+) -> None:
+    new = await outside.add(receiver)
+    receiver.status = 503
+    waiting(outside)
+    waits: list[timedelta] = []
+    for _ in range(15):
+        await outside.deliver()
+        (delivery,) = await outside.deliveries(new)
+        assert delivery.tried_at is not None
+        waits.append(delivery.next_at - delivery.tried_at)
+        outside.make_due()
+    (delivery,) = await outside.deliveries(new)
+    assert delivery.status is DeliveryStatus.failed
+    assert sum(waits[:-1], timedelta()) > timedelta(days=3)
+    await outside.deliver()
+    assert len(receiver.received) == 15
+    receiver.status = 204
+    await outside.subscriptions.replay(VIEWER, delivery.id)
+    await outside.deliver()
+    (delivery,) = await outside.deliveries(new)
+    assert delivery.status is DeliveryStatus.delivered
+    assert await outside.subscriptions.replay_since(VIEWER, new.webhook.id, 0) == 1
+    await outside.deliver()
+    assert len(receiver.received) == 17
+
+
+async def test_a_receiver_that_is_gone_is_left_alone(outside: Outside, receiver: Receiver) -> None:
+    new = await outside.add(receiver)
+    receiver.status = 410
+    waiting(outside)
+    await outside.deliver()
+    waiting(outside)
+    await outside.deliver()
+    assert len(receiver.received) == 1
+    (webhook,) = await outside.subscriptions.read_all(VIEWER, SubscriptionSort.webhook)
+    assert webhook.disabled_why == "The receiver answered 410 Gone."
+    assert [item.status for item in await outside.deliveries(new)] == [DeliveryStatus.failed]
+
+
+async def test_a_redirect_is_not_followed(outside: Outside, receiver: Receiver) -> None:
+    with receiving() as other:
+        new = await outside.add(receiver)
+        receiver.status, receiver.location = 307, other.url()
+        waiting(outside)
+        await outside.deliver()
+        (delivery,) = await outside.deliveries(new)
+        assert (delivery.answer_status, delivery.status) == (307, DeliveryStatus.pending)
+        assert other.received == []
+
+
+async def test_a_receiver_that_hangs_delays_nobody_else(
+    outside: Outside, receiver: Receiver
+) -> None:
+    with receiving() as other:
+        hanging = await outside.add(receiver)
+        await outside.add(other)
+        receiver.hangs = True
+        outside = Outside(outside.stored, outside.settings, patience=1.0)
+        for _ in range(3):
+            waiting(outside)
+        await outside.deliver()
+        assert other.kinds == ["opened"] * 3
+        # One attempt was made, and its failure postpones only itself.
+        assert len(receiver.received) == 1
+        first = (await outside.deliveries(hanging))[-1]
+        assert first.answer == "No answer within 1 s."
+
+
+async def test_a_courier_that_dies_leaves_nothing_undelivered(
+    outside: Outside, receiver: Receiver
+) -> None:
+    """It dies at each of its steps; another one goes on when the lease is over."""
+    new = await outside.add(receiver)
+
+    class Killed(BaseException):
+        pass
+
+    for point in ("outbound.after_claim", "write.before_commit", "write.after_commit"):
+        waiting(outside)
+        while outside.stored.do(feed.number):
+            pass
+
+        def die(reached: str, point: str = point) -> None:
+            if reached == point:
+                raise Killed
+
+        dying = OutboundCourier(outside.stored.database, outside.settings)
+        checkpoints.arm(die)
+        with pytest.raises(Killed):
+            await dispatched_and_begun(dying)
+        checkpoints.arm(None)
+        outside.make_due()
+        await outside.deliver()
+    assert receiver.kinds == ["opened"] * 3
+    assert len({item.event["id"] for item in receiver.received}) == 3
+    assert {item.status for item in await outside.deliveries(new)} == {DeliveryStatus.delivered}
+    assert timedelta(seconds=30) < LEASE
+
+
+async def test_a_rotated_secret_signs_beside_the_old_one_for_a_while(
+    outside: Outside, receiver: Receiver
+) -> None:
+    old = await outside.add(receiver)
+    new = await outside.subscriptions.rotate(VIEWER, old.webhook.id, timedelta(hours=1), "dana")
+    waiting(outside)
+    await outside.deliver()
+    assert receiver.received[0].is_signed_with(old.secret)
+    assert receiver.received[0].is_signed_with(new.secret)
+    last = await outside.subscriptions.rotate(VIEWER, old.webhook.id, timedelta(0), "dana")
+    waiting(outside)
+    await outside.deliver()
+    assert receiver.received[1].is_signed_with(last.secret)
+    assert not receiver.received[1].is_signed_with(new.secret)
+
+
+async def test_filters_choose_what_is_sent(outside: Outside, receiver: Receiver) -> None:
+    await outside.add(receiver, only=SubscriptionFilter(kinds=["resolved"]))
+    await outside.add(receiver, only=SubscriptionFilter(tools=["other"]))
+    await outside.add(receiver, only=SubscriptionFilter(risks=["high"]))
+    await outside.add(receiver, only=SubscriptionFilter(components=["nobody"]))
+    outside.stored.resolve(waiting(outside))
+    await outside.deliver()
+    assert receiver.kinds == ["resolved"]
+
+
+async def test_what_happened_before_it_was_added_is_not_sent(
+    outside: Outside, receiver: Receiver
+) -> None:
+    waiting(outside)
+    await outside.deliver()
+    await outside.add(receiver)
+    requirement = waiting(outside)
+    await outside.deliver()
+    assert [item.event["subject"] for item in receiver.received] == [requirement.id]
+
+
+async def test_another_tenant_is_sent_and_shown_nothing(
+    outside: Outside, receiver: Receiver
+) -> None:
+    acme = Viewer(is_operator=True, tenant="acme")
+    new = await outside.subscriptions.add_webhook(acme, receiver.url(), by="ann")
+    waiting(outside)
+    await outside.deliver()
+    assert receiver.received == []
+    assert await outside.subscriptions.read_all(VIEWER, SubscriptionSort.webhook) == []
+    with pytest.raises(NotFound):
+        await outside.subscriptions.rotate(VIEWER, new.webhook.id, timedelta(0), "dana")
+    with pytest.raises(NotFound):
+        await outside.subscriptions.remove(VIEWER, SubscriptionSort.webhook, new.webhook.id, "x")
+
+
+async def test_no_secret_lies_readable_in_the_database(
+    outside: Outside, receiver: Receiver, stored: Stored
+) -> None:
+    new = await outside.add(receiver)
+    kept = stored.look(lambda tx: execute_sql(tx, "SELECT secret FROM kern_subscriptions").scalar())
+    assert isinstance(kept, str)
+    assert new.secret.removeprefix("whsec_") not in kept
+    assert (outside.settings.home / "secret.key").stat().st_mode & 0o077 == 0
+    (outside.settings.home / "secret.key").write_text("x" * 40)
+    waiting(outside)
+    await outside.deliver()
+    (delivery,) = await outside.deliveries(new)
+    assert delivery.status is DeliveryStatus.pending
+    assert "another key" in (delivery.answer or "")
+    assert receiver.received == []
+
+
+async def test_a_removed_webhook_gets_nothing(outside: Outside, receiver: Receiver) -> None:
+    new = await outside.add(receiver)
+    await outside.subscriptions.remove(VIEWER, SubscriptionSort.webhook, new.webhook.id, "dana")
+    waiting(outside)
+    await outside.deliver()
+    assert receiver.received == []
+
+
+async def test_a_private_address_is_refused_where_it_is_not_allowed(
+    stored: Stored, tmp_path: Path, receiver: Receiver
+) -> None:
+    outside = Outside(stored, Settings(home=tmp_path))
+    with pytest.raises(InvalidInput, match="no public address"):
+        await outside.add(receiver)
+    # A name that leads there is refused when it is resolved.
+    port = receiver.address.rpartition(":")[2]
+    url = f"https://localhost:{port}/hook"
+    new = await outside.subscriptions.add_webhook(VIEWER, url, by="dana")
+    stored.call(question(), user_id="ann")
+    await outside.deliver()
+    (delivery,) = await outside.deliveries(new)
+    assert "no public address" in (delivery.answer or "")
+    assert receiver.received == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "10.1.2.3", "169.254.169.254", "0.0.0.1", "224.0.0.1", "100.64.0.1"),
+        *("[::1]", "[fe80::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]"),
+        *("[fec0::1]", "[fc00::1]", "2130706433", "127.1"),
+    ],
+)
+async def test_every_spelling_of_a_private_address_is_refused(address: str) -> None:
+    guard = AddressGuard()
+    with pytest.raises((InvalidInput, AddressRefusedError)):
+        await resolved(guard, f"https://{address}/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("ftp://example.com/", "https:///x", "https://user:pw@example.com/", "example.com"),
+        *("https://example.com/#x", "https://exa mple.com/", "https://[::1", "http://8.8.8.8/"),
+        f"https://example.com/{'x' * 2000}",
+    ],
+)
+def test_what_is_no_address_of_a_receiver_is_refused(url: str) -> None:
+    with pytest.raises(InvalidInput):
+        AddressGuard().check_url(url)
