@@ -8,10 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 
 from kern.client.api.documented import PROBLEMS
 from kern.client.api.pages import Page
-from kern.client.service.subscriptions import SubscriptionFilter
 from kern.client.web.callers import Administrator, ServiceOf
 from kern.client.web.conditional import ConditionalRoute
-from kern.contracts.subscriptions import Delivery, DeliveryStatus, Subscription, SubscriptionSort
+from kern.contracts.subscriptions import (
+    Delivery,
+    DeliveryStatus,
+    Subscription,
+    SubscriptionFilter,
+    SubscriptionSort,
+)
 from kern.values.feed import FeedKind
 from kern.values.states import Risk
 
@@ -37,7 +42,12 @@ class _Filters(BaseModel):
     @property
     def only(self) -> SubscriptionFilter:
         """The filter as the service takes it."""
-        return SubscriptionFilter(self.kinds, self.components, self.tools, self.risks)
+        return SubscriptionFilter(
+            kinds=tuple(self.kinds),
+            components=tuple(self.components),
+            tools=tuple(self.tools),
+            risks=tuple(self.risks),
+        )
 
 
 class WebhookBody(_Filters):

@@ -4,8 +4,14 @@ from datetime import timedelta
 
 from kern.client.cli.access import decider, perform
 from kern.client.cli.printing import say, say_json, say_table, show_time
-from kern.client.service.subscriptions import NewWebhook, SubscriptionFilter
-from kern.contracts.subscriptions import Delivery, DeliveryStatus, Subscription, SubscriptionSort
+from kern.contracts.subscriptions import (
+    Delivery,
+    DeliveryStatus,
+    NewWebhook,
+    Subscription,
+    SubscriptionFilter,
+    SubscriptionSort,
+)
 from kern.contracts.viewer import Viewer, present_operator
 from kern.process.tenants import present_tenant
 from kern.values.states import RISK_RANKS, Risk
@@ -24,7 +30,12 @@ def filter_of(
     """
     least = None if risk is None else RISK_RANKS[Risk(risk)]
     risks = [] if least is None else [name for name, rank in RISK_RANKS.items() if rank <= least]
-    return SubscriptionFilter(kinds or (), components or (), tools or (), risks)
+    return SubscriptionFilter(
+        kinds=tuple(kinds or ()),
+        components=tuple(components or ()),
+        tools=tuple(tools or ()),
+        risks=tuple(risks),
+    )
 
 
 def add_webhook(

@@ -10,6 +10,7 @@ from kern.client.remote.readers import RemoteReaders
 from kern.client.remote.runs import RemoteRuns
 from kern.client.remote.sessions import RemoteSessions
 from kern.client.remote.stuck import RemoteStuck
+from kern.client.remote.subscriptions import RemoteSubscriptions
 from kern.client.remote.triage import RemoteTriage
 
 
@@ -34,6 +35,7 @@ class RemoteService:
         self.access = RemoteAccess(*parts)
         self.stuck = RemoteStuck(*parts)
         self.triage = RemoteTriage(*parts)
+        self.subscriptions = RemoteSubscriptions(*parts)
 
     async def close(self) -> None:
         """Let the connections go."""

@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
+from kern.client.service.subscription_operations import OperatorSubscriptions
+from kern.client.service.triage_operations import OperatorTriage
 from kern.components.operations import EventReader, InboxOperations, RunOperations, Show
 from kern.contracts.reports import (
     Acceptance,
@@ -24,7 +26,6 @@ from kern.contracts.reports import (
 from kern.contracts.requests import RunRequest
 from kern.contracts.stuck import StuckReport
 from kern.contracts.tokens import NewToken, Token
-from kern.contracts.triage import Comment, Snooze
 from kern.contracts.viewer import Viewer
 from kern.events import RunEvent
 from kern.requirements import Requirement
@@ -225,65 +226,6 @@ class StuckOperations(Protocol):
         ...
 
 
-class OperatorTriage(Protocol):
-    """Claims, hands on, puts off and comments on what waits."""
-
-    async def claim(
-        self,
-        viewer: Viewer,
-        requirement_id: str,
-        by: str | Principal | None = None,
-        *,
-        minutes: int,
-    ) -> Requirement:
-        """Take care of a requirement for some minutes."""
-        ...
-
-    async def release(
-        self, viewer: Viewer, requirement_id: str, by: str | Principal | None = None
-    ) -> Requirement:
-        """End one's own claim."""
-        ...
-
-    async def delegate(
-        self,
-        viewer: Viewer,
-        requirement_id: str,
-        to: str,
-        by: str | Principal | None = None,
-        *,
-        note: str | None = None,
-    ) -> Requirement:
-        """Hand a decision to another person or group."""
-        ...
-
-    async def snooze(
-        self,
-        viewer: Viewer,
-        requirement_id: str,
-        until: datetime,
-        by: str | Principal | None = None,
-    ) -> Snooze:
-        """Put a requirement off."""
-        ...
-
-    async def wake(
-        self, viewer: Viewer, requirement_id: str, by: str | Principal | None = None
-    ) -> Requirement:
-        """Have a requirement back that was put off."""
-        ...
-
-    async def comment(
-        self,
-        viewer: Viewer,
-        requirement_id: str,
-        text: str,
-        by: str | Principal | None = None,
-    ) -> Comment:
-        """Write something about a requirement."""
-        ...
-
-
 class OperatorService(Protocol):
     """Everything that people ask for, and nothing that waits for a run."""
 
@@ -310,6 +252,11 @@ class OperatorService(Protocol):
     @property
     def audit(self) -> OperatorAudit:
         """Verify, export and list the log of decisions."""
+        ...
+
+    @property
+    def subscriptions(self) -> OperatorSubscriptions:
+        """Manage webhooks and channels."""
         ...
 
     @property

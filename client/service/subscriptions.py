@@ -1,7 +1,5 @@
 """Who is notified outside: webhooks for programs, and channels to people."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlmodel import Session
@@ -12,7 +10,9 @@ from kern.client.outbound.cloud_events import new_secret
 from kern.contracts.subscriptions import (
     Delivery,
     DeliveryStatus,
+    NewWebhook,
     Subscription,
+    SubscriptionFilter,
     SubscriptionSort,
 )
 from kern.contracts.viewer import Viewer
@@ -35,24 +35,6 @@ _log = get_logger("kern.access")
 _MOST_LISTED = 1_000
 _LONGEST_OVERLAP = timedelta(days=30)
 _SHORTEST_DIGEST, _LONGEST_DIGEST = timedelta(minutes=1), timedelta(days=7)
-
-
-@dataclass(frozen=True)
-class NewWebhook:
-    """A webhook whose secret was just made: it is shown this once."""
-
-    webhook: Subscription
-    secret: str
-
-
-@dataclass(frozen=True)
-class SubscriptionFilter:
-    """Of which entries of the feed a subscription hears; what is empty filters nothing."""
-
-    kinds: Sequence[str] = ()
-    components: Sequence[str] = ()
-    tools: Sequence[str] = ()
-    risks: Sequence[str] = ()
 
 
 class Subscriptions:

@@ -130,3 +130,19 @@ def _entries_of(recipient: str) -> list[tuple[str, str]]:
         return [anybody, (PersonKind.group.value, name_key(group_of(recipient)))]
     key = name_key(recipient)
     return [anybody, (PersonKind.person.value, key), (PersonKind.requester.value, key)]
+
+
+class NewWebhook(_Model):
+    """A webhook whose secret was just made: it is shown this once."""
+
+    webhook: Subscription
+    secret: str
+
+
+class SubscriptionFilter(_Model):
+    """Of which entries of the feed a subscription hears; what is empty filters nothing."""
+
+    kinds: tuple[str, ...] = ()
+    components: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    risks: tuple[str, ...] = ()

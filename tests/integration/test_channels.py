@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 
 from kern.client.outbound.courier import OutboundCourier
-from kern.client.service.subscriptions import SubscriptionFilter, Subscriptions
-from kern.contracts.subscriptions import DeliveryStatus, Subscription, SubscriptionSort
+from kern.client.service.subscriptions import Subscriptions
+from kern.contracts.subscriptions import (
+    DeliveryStatus,
+    Subscription,
+    SubscriptionFilter,
+    SubscriptionSort,
+)
 from kern.contracts.viewer import Viewer
 from kern.db.decisions import deciding
 from kern.db.journal import feed

@@ -9,8 +9,14 @@ import pytest
 
 from kern.client.outbound.addresses import AddressGuard, AddressRefusedError
 from kern.client.outbound.courier import OutboundCourier
-from kern.client.service.subscriptions import NewWebhook, SubscriptionFilter, Subscriptions
-from kern.contracts.subscriptions import Delivery, DeliveryStatus, SubscriptionSort
+from kern.client.service.subscriptions import Subscriptions
+from kern.contracts.subscriptions import (
+    Delivery,
+    DeliveryStatus,
+    NewWebhook,
+    SubscriptionFilter,
+    SubscriptionSort,
+)
 from kern.contracts.viewer import Viewer
 from kern.db.journal import feed
 from kern.db.subscriptions.deliveries import LEASE
