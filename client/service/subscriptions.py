@@ -67,7 +67,7 @@ class Subscriptions:
             viewer, SubscriptionSort.webhook, url, label or url, by=by, only=only or _ALL
         ).model_copy(update={"with_content": with_content})
         await self._store_new(webhook, secret)
-        return NewWebhook(webhook, secret)
+        return NewWebhook(webhook=webhook, secret=secret)
 
     async def add_channel(
         self,
@@ -161,7 +161,7 @@ class Subscriptions:
 
         webhook = await self._store.write(rotate)
         _log.info("webhook_rotated", subscription_id=webhook_id, by=by)
-        return NewWebhook(webhook, secret)
+        return NewWebhook(webhook=webhook, secret=secret)
 
     async def deliveries(
         self,
