@@ -1,9 +1,9 @@
 """The routes about who comes in: who the caller is, and the tokens of their tenant."""
 
-from datetime import timedelta
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, Self
 
-from fastapi import APIRouter, Path, status
+from fastapi import APIRouter, Path, Query, status
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from kern.client.api.documented import PROBLEMS
@@ -12,6 +12,7 @@ from kern.client.service.access import token_principal
 from kern.client.web.callers import Administrator, Reader, ServiceOf
 from kern.client.web.conditional import ConditionalRoute
 from kern.contracts.tokens import Token
+from kern.contracts.web_sessions import WebSession
 from kern.values.principals import Principal
 from kern.values.roles import Right, Role
 from kern.values.states import PrincipalKind
@@ -48,6 +49,40 @@ class TokenBody(BaseModel):
     groups: list[StrictStr] = []
     roles: Annotated[list[Role], Field(min_length=1)]
     days: Annotated[StrictInt, Field(ge=1, le=366)] = 90
+
+
+class WebSessionResource(BaseModel):
+    """Somebody who has signed in to the console with a browser.
+
+    Attributes:
+        method: How they signed in: `oidc`, `token` or `link`.
+        used_at: When the session was last used, to the minute.
+    """
+
+    principal: Principal
+    roles: list[Role]
+    method: str
+    created_at: datetime
+    used_at: datetime
+
+    @classmethod
+    def of(cls, session: WebSession) -> Self:
+        """Return a session as the API shows it."""
+        caller = session.caller
+        return cls(
+            principal=caller.principal,
+            roles=list(caller.roles),
+            method=caller.method,
+            created_at=session.created_at,
+            used_at=session.used_at,
+        )
+
+
+class EndedSessions(BaseModel):
+    """How many sessions of somebody were ended."""
+
+    subject: str
+    ended: int
 
 
 class NewTokenResource(BaseModel):
@@ -104,3 +139,21 @@ async def revoke_token(
 ) -> Token:
     """Let nobody in with a token from now on."""
     return await service.access.revoke_token(caller.viewer, token_id, caller.principal.name)
+
+
+@router.get("/web-sessions")
+async def list_web_sessions(service: ServiceOf, caller: Administrator) -> Page[WebSessionResource]:
+    """List who has signed in to the console in the caller's tenant, the latest first."""
+    sessions = await service.access.sessions(caller.viewer)
+    return Page(items=[WebSessionResource.of(session) for session in sessions])
+
+
+@router.delete("/web-sessions")
+async def end_web_sessions(
+    service: ServiceOf,
+    caller: Administrator,
+    subject: Annotated[str, Query(min_length=1, max_length=500)],
+) -> EndedSessions:
+    """End the sessions of somebody in the console: of whoever has this id as the subject."""
+    ended = await service.access.end_sessions(caller.viewer, subject, caller.principal.name)
+    return EndedSessions(subject=subject, ended=ended)

@@ -75,10 +75,10 @@ class IdentityProvider(ThreadedServer):
         provider = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802  the name that the base looks for
+            def do_GET(self) -> None:
                 provider.answer(self, "")
 
-            def do_POST(self) -> None:  # noqa: N802  as above
+            def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 provider.answer(self, self.rfile.read(length).decode())
 
@@ -171,7 +171,7 @@ def provider_of_others() -> Generator[str]:
     with warnings.catch_warnings():
         # It imports what its own libraries have moved.
         warnings.simplefilter("ignore")
-        import oidc_provider_mock
+        import oidc_provider_mock  # pyright: ignore[reportMissingTypeStubs]
 
         with oidc_provider_mock.run_server_in_thread() as server:
             yield f"http://localhost:{server.server_port}"
