@@ -1,5 +1,7 @@
 """One attempt to sign in, bound to the visitor's cookie."""
 
+import base64
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -38,6 +40,27 @@ def test_a_changed_state_is_none() -> None:
     for text in ("", "x", "\u00e4", "a.b.c.d.e", state[:-1] + "=", "." * 4):
         with pytest.raises(Unauthenticated):
             SignInAttempt.of(text, SECRET, NOW)
+
+
+def encoded(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "PBES2-HS512+A256KW", "enc": "A256GCM", "p2s": "AAAA", "p2c": 10**9},
+        {"alg": "A256KW", "enc": "A256GCM"},
+        {"alg": "dir", "enc": "none"},
+        {"alg": "dir", "enc": "A256GCM", "crit": [5]},
+        {"alg": 5, "enc": {}},
+        [],
+        5,
+    ],
+)
+def test_a_state_of_another_kind_is_none(header: object) -> None:
+    with pytest.raises(Unauthenticated):
+        SignInAttempt.of(f"{encoded(header)}.AAAA.AAAA.AAAA.AAAA", SECRET, NOW)
 
 
 def test_nonce_and_verifier_are_those_of_one_attempt_in_one_browser() -> None:
