@@ -114,8 +114,8 @@ class Decider:
         self._rate.count(self._caller.principal)
         verdict = Verdict(body.verdict)
         _check(self._caller, verdict, body)
-        _check_typed(requirement, verdict, body)
         _check_fresh(self._caller, requirement, verdict)
+        _check_typed(requirement, verdict, body)
         try:
             _FILL_IN[verdict](requirement, body)
             receipt = await self._inbox.decide(

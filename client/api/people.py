@@ -3,11 +3,12 @@
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path, status
+from fastapi import APIRouter, Path, Query, status
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from kern.client.api.documented import PROBLEMS
 from kern.client.api.pages import Page
+from kern.client.api.people_resources import EndedSessions, WebSessionResource
 from kern.client.web.callers import Administrator, Reader, ServiceOf
 from kern.client.web.conditional import ConditionalRoute
 from kern.contracts.tokens import Token, token_principal
@@ -103,3 +104,21 @@ async def revoke_token(
 ) -> Token:
     """Let nobody in with a token from now on."""
     return await service.access.revoke_token(caller.viewer, token_id, caller.principal.name)
+
+
+@router.get("/web-sessions")
+async def list_web_sessions(service: ServiceOf, caller: Administrator) -> Page[WebSessionResource]:
+    """List who has signed in to the console in the caller's tenant, the latest first."""
+    sessions = await service.access.sessions(caller.viewer)
+    return Page(items=[WebSessionResource.of(session) for session in sessions])
+
+
+@router.delete("/web-sessions")
+async def end_web_sessions(
+    service: ServiceOf,
+    caller: Administrator,
+    subject: Annotated[str, Query(min_length=1, max_length=500)],
+) -> EndedSessions:
+    """End the sessions of somebody in the console: of whoever has this id as the subject."""
+    ended = await service.access.end_sessions(caller.viewer, subject, caller.principal.name)
+    return EndedSessions(subject=subject, ended=ended)

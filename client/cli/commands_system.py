@@ -32,6 +32,7 @@ def add_to(app: typer.Typer) -> None:
     for subcommand in (create, tokens, revoke):
         token.command(name="list" if subcommand is tokens else None)(subcommand)
     app.add_typer(token, name="token", rich_help_panel=_PANEL)
+    app.command(rich_help_panel=_PANEL)(signout)
 
 
 def up(
@@ -149,6 +150,24 @@ def revoke(
     from kern.client.cli.tokens import revoke_token
 
     revoke_token(token_id, by)
+
+
+def signout(
+    subject: Annotated[
+        str | None,
+        typer.Argument(metavar="SUBJECT", help="Whose sessions end: an id. None lists them."),
+    ] = None,
+    by: By = None,
+    _tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """End the sessions of somebody in the console, or list who has signed in."""
+    from kern.client.cli.sign_out import list_sessions, sign_out_person
+
+    if subject is None:
+        list_sessions(as_json=as_json)
+    else:
+        sign_out_person(subject, by, as_json=as_json)
 
 
 def migrate(as_json: AsJson = False) -> None:

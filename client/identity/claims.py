@@ -178,7 +178,8 @@ def _are_elsewhere(claims: Claims, name: str) -> bool:
     https://openid.net/specs/openid-connect-core-1_0.html#AggregatedDistributedClaims
     """
     names = claims.get("_claim_names")
-    return claims.get("hasgroups") is True or (isinstance(names, Mapping) and name in names)
+    has_groups = name == "groups" and claims.get("hasgroups") is True
+    return has_groups or (isinstance(names, Mapping) and name in names)
 
 
 def _checked(claim: str, check: Callable[[str, object], str], value: str) -> str:

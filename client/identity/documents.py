@@ -64,6 +64,7 @@ class KeptDocument(Generic[Document]):
         self._clock = clock
         self._lock = asyncio.Lock()
         self._document: Document | None = None
+        self._number = 0
         self._fetched_at = 0.0
         self._asked_at: float | None = None
         self._failure: tuple[float, Unavailable] | None = None
@@ -77,7 +78,7 @@ class KeptDocument(Generic[Document]):
         """
         document, age = self._document, self._clock() - self._fetched_at
         if document is None or age >= self._kept_seconds:
-            return await self._fetched(self._fetched_at)
+            return await self._fetched(self._number)
         if age >= self._fresh_seconds and self._may_ask() and self._renewal is None:
             self._renewal = asyncio.create_task(self._renew())
         return document
@@ -91,15 +92,15 @@ class KeptDocument(Generic[Document]):
         if self._document is not None and not self._may_ask():
             return self._document
         self._asked_at = self._clock()
-        return await self._fetched(self._fetched_at)
+        return await self._fetched(self._number)
 
     def _may_ask(self) -> bool:
         return self._asked_at is None or self._clock() - self._asked_at >= _RETRY_SECONDS
 
-    async def _fetched(self, seen_at: float) -> Document:
+    async def _fetched(self, seen_number: int) -> Document:
         """Fetch it once for all who wait for it."""
         async with self._lock:
-            if self._document is not None and self._fetched_at != seen_at:
+            if self._document is not None and self._number != seen_number:
                 return self._document
             # Whoever waited meanwhile does not wait as long once more.
             if self._failure is not None and self._clock() - self._failure[0] < _FAILURE_SECONDS:
@@ -109,6 +110,7 @@ class KeptDocument(Generic[Document]):
             except Unavailable as error:
                 self._failure = (self._clock(), error)
                 raise
+            self._number += 1
             self._fetched_at = self._clock()
             return self._document
 

@@ -78,7 +78,8 @@ class Provider:
             except (InvalidKeyIdError, BadSignatureError):
                 # The provider may have new keys. Without the id of a key, the signature says so.
                 return _decoded(text, await self._keys.again())
-        except (JoseError, ValueError) as error:
+        except (JoseError, ValueError, TypeError) as error:
+            # What is no token at all breaks the library in other ways, too.
             message = f"The token is not signed by the identity provider ({_reason(error)})."
             raise Unauthenticated(message) from None
 

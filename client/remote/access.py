@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from kern.client.api.pages import Page
+from kern.client.api.people_resources import EndedSessions, WebSessionResource
 from kern.client.remote.connection import Connection
 from kern.client.remote.identity import Identity
 from kern.contracts.tokens import NewToken, Token
 from kern.contracts.viewer import Viewer, present_operator
+from kern.contracts.web_sessions import WebSession
 from kern.errors import InvalidInput
 from kern.requirements import Principal
 from kern.values.ids import require_id
@@ -63,3 +65,18 @@ class RemoteAccess:
         await self._identity.check_tenant(viewer)
         await self._identity.check_person(by)
         return await self._connection.delete(Token, "tokens", require_id("token_id", token_id))
+
+    async def sessions(self, viewer: Viewer) -> list[WebSession]:
+        """List who has signed in with a browser."""
+        await self._identity.check_tenant(viewer)
+        page = await self._connection.get(Page[WebSessionResource], "web-sessions")
+        return [item.session() for item in page.items]
+
+    async def end_sessions(self, viewer: Viewer, subject: str, by: str) -> int:
+        """End the sessions of somebody."""
+        await self._identity.check_tenant(viewer)
+        await self._identity.check_person(by)
+        ended = await self._connection.delete(
+            EndedSessions, "web-sessions", parameters={"subject": subject}
+        )
+        return ended.ended

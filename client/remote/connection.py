@@ -91,9 +91,11 @@ class Connection:
         """Change something, which is the same if it is done again. Raises as `post`."""
         return self._parsed(model, await self.send(method, path, body=body, again=True))
 
-    async def delete(self, model: type[ModelT], *path: str) -> ModelT:
+    async def delete(
+        self, model: type[ModelT], *path: str, parameters: Parameters = _NO_PARAMETERS
+    ) -> ModelT:
         """Delete something. Raises as `post`."""
-        return self._parsed(model, await self.send("DELETE", path))
+        return self._parsed(model, await self.send("DELETE", path, parameters))
 
     async def send(
         self,

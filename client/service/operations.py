@@ -27,6 +27,7 @@ from kern.contracts.requests import RunRequest
 from kern.contracts.stuck import StuckReport
 from kern.contracts.tokens import NewToken, Token
 from kern.contracts.viewer import Viewer
+from kern.contracts.web_sessions import WebSession
 from kern.events import RunEvent
 from kern.requirements import Requirement
 from kern.session import Session, SessionPage
@@ -215,6 +216,14 @@ class OperatorAccess(Protocol):
 
     async def revoke_token(self, viewer: Viewer, token_id: str, by: str) -> Token:
         """Let nobody in with a token from now on."""
+        ...
+
+    async def sessions(self, viewer: Viewer) -> list[WebSession]:
+        """List who has signed in with a browser."""
+        ...
+
+    async def end_sessions(self, viewer: Viewer, subject: str, by: str) -> int:
+        """End the sessions of somebody, and return how many there were."""
         ...
 
 

@@ -207,7 +207,7 @@ class Settings(BaseSettings):
     oidc_groups_claim: str = "groups"
     oidc_tenant_claim: OptionalText = None
     oidc_person_claim: OptionalText = None
-    roles: GroupRoles = Field(default_factory=dict)
+    roles: GroupRoles = {}
     fresh_sign_in_seconds: float | None = Field(default=None, ge=30, le=86_400)
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65535)

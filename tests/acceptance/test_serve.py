@@ -3,7 +3,9 @@
 import signal
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -13,7 +15,8 @@ from kern.requirements import Requirement
 from kern.testing import isolated_runtime
 from kern.values.states import RunStatus
 from tests.support.agents import Ledger, paying, scripted
-from tests.support.cli import COMMAND, command, environment
+from tests.support.cli import COMMAND, Said, command, environment
+from tests.support.desk import Visitor
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
 
@@ -36,6 +39,7 @@ class Server:
         wait_until(lambda: process.logged("api_served"), timeout=60)
         (line,) = process.logged("api_served")
         self.url = str(line["url"])
+        self.secret = secret
         self._headers = {"Authorization": f"Bearer {secret}"}
 
     def get(self, path: str) -> httpx2.Response:
@@ -46,6 +50,13 @@ class Server:
         headers = {**self._headers, "Idempotency-Key": key}
         path = f"{self.url}/requirements/{item.id}/decisions"
         return httpx2.post(path, json=body, headers=headers, timeout=30)
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a browser finds the console."""
+
+    address: str
 
 
 @contextmanager
@@ -149,3 +160,70 @@ def test_what_other_machines_reach_takes_no_link(home: Path) -> None:
         assert answer.status_code == 404
         said = command("desk", cwd=home, KERN_HOME=str(home), KERN_OPEN="true")
         assert (said.code, "kern token create" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize("has_token", [False, True])
+def test_it_says_when_nobody_can_come_in(home: Path, has_token: bool) -> None:  # noqa: FBT001  a parameter of the test
+    home.mkdir()
+    assert command("migrate", cwd=home, KERN_HOME=str(home)).code == 0
+    if has_token:
+        command("token", "create", "dana", cwd=home, KERN_HOME=str(home))
+    words = [*COMMAND[1:], "serve", "--port", "0", "--open"]
+    process = Process(words, environment(KERN_HOME=str(home)), home / "serve.log")
+    try:
+        wait_until(lambda: process.logged("api_served"), timeout=60)
+        assert bool(process.logged("nobody_can_come_in")) is not has_token
+    finally:
+        process.kill()
+
+
+def test_an_identity_provider_that_cannot_work_is_refused_at_the_start(home: Path) -> None:
+    home.mkdir()
+    issuer: dict[str, Any] = {
+        "KERN_OIDC_ISSUER": "https://sso.example",
+        "KERN_OIDC_CLIENT_ID": "kern",
+    }
+    for more, text in (
+        ({}, "KERN_ROLES is empty"),
+        ({"KERN_ROLES": "{"}, "use a JSON object"),
+        ({"KERN_ROLES": '{"sre": ["root"]}'}, "'root' is no role"),
+        ({"KERN_ROLES": '{"sre": ["viewer"]}', "KERN_OPEN": "true"}, "KERN_PUBLIC_URL is missing"),
+    ):
+        refused = command("serve", cwd=home, KERN_HOME=str(home), **issuer, **more)
+        assert (refused.code, text in refused.err) == (2, True), refused.err
+
+
+def test_an_operator_signs_somebody_out(home: Path, ledger: Ledger) -> None:
+    agent = scripted([Call("pay", amount=5), "Paid."], [paying(ledger)])
+
+    def signout(*words: str) -> Said:
+        return command("signout", *words, cwd=home, KERN_HOME=str(home))
+
+    with isolated_runtime(home):
+        agent.run("Pay")
+        assert "Nobody has signed in" in signout().out
+        with served(home) as server:
+            site = Site(server.url.removesuffix("/v1"))
+            with Visitor(site, server.secret) as visitor:
+                assert visitor.get("/desk/inbox").path == "/desk/inbox"
+                (session,) = signout("--json").json["sessions"]
+                assert session["principal"]["subject"] == "dana"
+                assert "dana" in signout().out
+                missing = signout("ravi")
+                assert (missing.code, "`kern signout` lists" in missing.err) == (3, True)
+                assert "1 session ended" in signout("dana").out
+                assert visitor.get("/desk/inbox").path == "/desk/signin"
+                assert signout("dana").code == 3
+
+
+def test_the_console_is_not_served_to_other_machines_beside_a_worker_either(
+    home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(
+        "from kern.agent import Agent\n"
+        "from kern.models.scripted import ScriptedModel\n"
+        'agent = Agent(name="shop", model=ScriptedModel(["Hello."]))\n'
+    )
+    settings: dict[str, Any] = {"KERN_HOME": str(home), "KERN_HOST": "0.0.0.0"}  # noqa: S104  it is refused
+    refused = command("up", "--app", "shop.py:agent", cwd=tmp_path, **settings)
+    assert (refused.code, "reached from other machines" in refused.err) == (2, True), refused.err

@@ -448,3 +448,49 @@ def test_the_session_is_new_and_secure_over_tls(
             assert any(line.startswith("__Host-kern=") and "Secure" in line for line in cookies)
             # What the sign-in was bound to is gone with it.
             assert any(line.startswith('__Host-kern-form=""') for line in cookies)
+
+
+def test_an_administrator_ends_the_sessions_of_somebody(
+    api: Api, provider: IdentityProvider, visitor: Visitor
+) -> None:
+    from kern.values.roles import Role
+
+    assert visitor.get(SSO).path == "/desk/inbox"
+    provider.person |= {"sub": "7", "preferred_username": "vera"}
+    with (
+        Visitor(api) as vera,
+        api.as_person("root", Role.administrator) as root,
+        api.as_person("elsewhere", Role.administrator, tenant="halden") as stranger,
+        api.as_person("ravi") as ravi,
+    ):
+        assert vera.get(SSO).path == "/desk/inbox"
+        items = root.get("/v1/web-sessions").json()["items"]
+        assert [(item["principal"]["name"], item["method"]) for item in items] == [
+            ("vera", "oidc"),
+            ("dana", "oidc"),
+        ]
+        assert stranger.get("/v1/web-sessions").json()["items"] == []
+        query = {"subject": "248289"}
+        assert stranger.delete("/v1/web-sessions", params=query).status_code == 404
+        assert ravi.delete("/v1/web-sessions", params=query).status_code == 403
+        assert root.delete("/v1/web-sessions").status_code == 422
+        assert visitor.get("/desk/inbox").path == "/desk/inbox"
+        answer = root.delete("/v1/web-sessions", params=query)
+        assert answer.json() == {"subject": "248289", "ended": 1}
+        assert visitor.get("/desk/inbox").path == "/desk/signin"
+        assert vera.get("/desk/inbox").path == "/desk/inbox"
+        assert root.delete("/v1/web-sessions", params=query).status_code == 404
+
+
+def test_groups_are_those_of_the_sign_in(
+    api: Api, provider: IdentityProvider, visitor: Visitor
+) -> None:
+    provider.person["groups"] = ["lookers"]
+    assert visitor.get(SSO).path == "/desk/inbox"
+    provider.person["groups"] = ["sre"]
+    assert "sre" not in visitor.get("/desk/inbox").text
+    # Whoever signs in again has those of now, and the session of before is over.
+    before = dict(visitor.http.cookies)
+    assert "sre" in visitor.get(SSO).text
+    with httpx2.Client(base_url=api.address, cookies=before) as thief:
+        assert thief.get("/desk/inbox").status_code == 303

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from typing import Self
+from typing import Protocol, Self
 
 import httpx2
 
@@ -96,10 +96,19 @@ class Page(HTMLParser):
         self.forms[-1].fields[-1] = (name, value + (data.removeprefix("\n") if not value else data))
 
 
+class Site(Protocol):
+    """Where the console is."""
+
+    @property
+    def address(self) -> str:
+        """As a URL without a path."""
+        ...
+
+
 class Visitor:
     """Somebody with a browser of their own."""
 
-    def __init__(self, api: Api, token: str | None = None) -> None:
+    def __init__(self, api: Site, token: str | None = None) -> None:
         self.http = httpx2.Client(base_url=api.address, timeout=30, follow_redirects=True)
         if token is not None:
             self.sign_in(token)
