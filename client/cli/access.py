@@ -1,9 +1,11 @@
 """How a command reaches the service: on what exists, as the operator of the installation."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import TypeVar
 
+from kern.client.processes.operator_runtime import OperatorRuntime
 from kern.client.service.installation import existing_service
 from kern.client.service.service import Service
 from kern.contracts.viewer import system_user
@@ -28,6 +30,16 @@ def perform(work: Callable[[Service], Awaitable[Result]]) -> Result:
 def run_with(service: Service, work: Callable[[Service], Awaitable[Result]]) -> Result:
     """Ask a service for something, wait for it, and finish what that began."""
     return asyncio.run(_perform(work, service))
+
+
+@contextmanager
+def connected() -> Generator[OperatorRuntime]:
+    """Keep the service open for somebody who asks for one thing after another. As `perform`."""
+    connection = OperatorRuntime(read_settings())
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 async def _perform(work: Callable[[Service], Awaitable[Result]], service: Service) -> Result:

@@ -15,7 +15,7 @@ from kern.client.cli.options import (
     Tenant,
     UserFilter,
 )
-from kern.values.states import RequirementKind
+from kern.values.states import InboxOrder, RequirementKind, Risk
 
 _PANEL = "Decisions"
 Values = Annotated[
@@ -55,8 +55,70 @@ EvenIfRunning = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (pending, approve, reject, answer, withdraw):
+    for command in (inbox, pending, approve, reject, answer, withdraw):
         app.command(rich_help_panel=_PANEL)(command)
+
+
+def inbox(
+    person: Annotated[
+        str | None,
+        typer.Option("--for", metavar="NAME", help="What waits for this person. Default: for you."),
+    ] = None,
+    mine: Annotated[
+        bool, typer.Option("--mine", help="What waits for you, as KERN_BY or --by names you.")
+    ] = False,
+    everybody: Annotated[bool, typer.Option("--all", help="What waits for anybody.")] = False,
+    tool: Annotated[
+        str | None, typer.Option("--tool", metavar="TOOL", help="Only about this tool or step.")
+    ] = None,
+    component: Annotated[
+        str | None, typer.Option("--component", metavar="ID", help="Only of this component's runs.")
+    ] = None,
+    kind: Annotated[RequirementKind | None, typer.Option(help="Only of this kind.")] = None,
+    risk: Annotated[Risk | None, typer.Option(help="Only of this risk.")] = None,
+    due: Annotated[
+        str | None,
+        typer.Option("--due", metavar="LENGTH", help="Only what is due within 30min, 4h, 2d, ..."),
+    ] = None,
+    user: UserFilter = None,
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="ID", help="Only of this run.")
+    ] = None,
+    sort: Annotated[InboxOrder, typer.Option(help="What comes first.")] = InboxOrder.due,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Stay open: a bell rings when something new waits.")
+    ] = False,
+    limit: Limit = 50,
+    after: After = None,
+    by: By = None,
+    _tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> int:
+    """Walk through what waits for you, one decision after another, with single keys.
+
+    Off a terminal it prints a table, and with `--json` the page that the HTTP API gives.
+    """
+    from kern.client.cli.access import decider
+    from kern.client.cli.walk.command import PageOptions, open_inbox
+    from kern.client.cli.walk.query import InboxQuery, length_of
+
+    names = [name for name, is_set in (("--for", person), ("--mine", mine), ("--all", everybody))
+             if is_set]  # fmt: skip
+    if len(names) > 1:
+        raise typer.BadParameter(f"{names[0]} and {names[1]} contradict each other: give one.")
+    query = InboxQuery(
+        person=None if everybody else decider(by) if person is None else person,
+        user=user,
+        run=run,
+        kind=kind,
+        tool=tool,
+        component=component,
+        risk=risk,
+        due_within=None if due is None else length_of(due),
+        sort=sort,
+    )
+    options = PageOptions(limit, after, is_watching=watch, as_json=as_json)
+    return open_inbox(query, options, by)
 
 
 def pending(

@@ -16,6 +16,7 @@ from kern.client.cli.printing import (
     styled,
     with_tenants,
 )
+from kern.contracts.reports import RequirementPage
 from kern.contracts.viewer import present_operator
 from kern.requirements import Proposal, Requirement
 from kern.run import RunOutput
@@ -89,6 +90,11 @@ def print_pending(
         requirements = [item.model_dump(mode="json") for item in page.requirements]
         say_json({"requirements": requirements, "next": page.next_cursor})
         return
+    print_page(page, "pending")
+
+
+def print_page(page: RequirementPage, command: str) -> None:
+    """Print requirements as a table; `command` lists the next ones."""
     if not page.requirements:
         say("Nothing waits for a person.")
         return
@@ -96,7 +102,7 @@ def print_pending(
     rows = [(item.tenant, row) for item in page.requirements for row in _pending_rows(item)]
     tenants = [tenant if row[0] else "" for tenant, row in rows]
     say_table(*with_tenants(headings, [row for _, row in rows], tenants), wraps=True)
-    _say_more(len(page.requirements), page.next_cursor, "pending")
+    _say_more(len(page.requirements), page.next_cursor, command)
 
 
 # Those for which an author may have said in words what is asked.
