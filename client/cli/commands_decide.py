@@ -8,10 +8,10 @@ from kern.client.cli.options import (
     After,
     AsJson,
     By,
-    Digest,
+    Digests,
     Limit,
     Note,
-    RequirementId,
+    RequirementIds,
     Tenant,
     UserFilter,
 )
@@ -139,47 +139,49 @@ def pending(
 
 
 def approve(
-    requirement_id: RequirementId,
+    requirement_ids: RequirementIds,
     edit: Annotated[
         str | None,
         typer.Option(
             "--edit", metavar="JSON", help="Arguments to change, such as '{\"amount\": 30}'."
         ),
     ] = None,
-    digest: Digest = None,
+    digests: Digests = None,
     note: Note = None,
     by: By = None,
     _tenant: Tenant = None,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Approve a call, as it stands or with other arguments.
 
     Nothing runs but what was shown. With the digest of a proposal, it is agreed with that. Beside
     `--edit`, the digest is that of the call before or after the edit.
     """
-    from kern.client.cli.deciding import approve_call
+    from kern.client.cli.deciding import approve_calls
 
-    approve_call(requirement_id, edit=edit, digest=digest, note=note, by=by, as_json=as_json)
+    return approve_calls(
+        requirement_ids, edit=edit, digests=digests or (), note=note, by=by, as_json=as_json
+    )
 
 
 def reject(
-    requirement_id: RequirementId,
+    requirement_ids: RequirementIds,
     note: Note = None,
     by: By = None,
     _tenant: Tenant = None,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Reject a requirement.
 
     A gated call will not run; a reviewed step is executed again unless `on_reject` says otherwise.
     """
-    from kern.client.cli.deciding import reject_call
+    from kern.client.cli.deciding import reject_calls
 
-    reject_call(requirement_id, note=note, by=by, as_json=as_json)
+    return reject_calls(requirement_ids, note=note, by=by, as_json=as_json)
 
 
 def answer(
-    requirement_id: RequirementId,
+    requirement_ids: RequirementIds,
     value: Values = None,
     values: ValuesAsJson = None,
     choice: Annotated[
@@ -196,19 +198,19 @@ def answer(
         bool, typer.Option("--skip", help="Continue without the step that failed.")
     ] = False,
     fail: Annotated[bool, typer.Option("--fail", help="Fail the run, or the step.")] = False,
-    digest: Digest = None,
+    digests: Digests = None,
     note: Note = None,
     by: By = None,
     _tenant: Tenant = None,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Give what was asked for: values, choices, a result, or what became of a call.
 
     Without an option it asks, on a terminal. What lets a call run, or says what it did, needs its
     digest off a terminal, as `kern approve` does.
     """
     from kern.client.cli.answers import AnswerOptions
-    from kern.client.cli.deciding import answer_requirement
+    from kern.client.cli.deciding import answer_requirements
 
     options = AnswerOptions(
         value=tuple(value or ()),
@@ -222,20 +224,22 @@ def answer(
         skip=skip,
         fail=fail,
     )
-    answer_requirement(requirement_id, options, digest=digest, note=note, by=by, as_json=as_json)
+    return answer_requirements(
+        requirement_ids, options, digests=digests or (), note=note, by=by, as_json=as_json
+    )
 
 
 def withdraw(
-    requirement_id: RequirementId,
+    requirement_ids: RequirementIds,
     note: Note = None,
     by: By = None,
     _tenant: Tenant = None,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Take back your own approval, as long as the call has not begun.
 
     A requirement that was resolved by it is open again. Afterwards you may decide otherwise.
     """
-    from kern.client.cli.deciding import withdraw_vote
+    from kern.client.cli.deciding import withdraw_votes
 
-    withdraw_vote(requirement_id, note=note, by=by, as_json=as_json)
+    return withdraw_votes(requirement_ids, note=note, by=by, as_json=as_json)

@@ -4,6 +4,7 @@ import json
 import sys
 
 from kern.client.cli.access import perform
+from kern.client.cli.identifiers import find_run
 from kern.client.cli.printing import one_line, say, show_call
 from kern.client.service.service import Service
 from kern.contracts.viewer import present_operator
@@ -27,7 +28,7 @@ def print_events(run_id: str, *, after: int, follow: bool, as_json: bool) -> Non
 
 async def _print(service: Service, run_id: str, after: int, *, follow: bool, as_json: bool) -> None:
     viewer = present_operator()
-    full = await service.runs.full_id(viewer, run_id)
+    full = await find_run(service, run_id)
     if follow:
         reader = await service.readers.open(viewer, full, after, "everything")
     else:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from kern.client.cli.access import perform
+from kern.client.cli.identifiers import run_named
 from kern.client.cli.printing import (
     count,
     say,
@@ -16,6 +17,7 @@ from kern.client.cli.printing import (
     styled,
     with_tenants,
 )
+from kern.client.service.service import Service
 from kern.contracts.reports import RequirementPage
 from kern.contracts.viewer import present_operator
 from kern.requirements import Proposal, Requirement
@@ -81,11 +83,18 @@ def print_pending(
     as_json: bool,
 ) -> None:
     """Print a page of what waits for people."""
-    page = perform(
-        lambda service: service.inbox.pending(
-            present_operator(), limit=limit, cursor=after, user_id=user, run_id=run, kind=kind
+
+    async def read(service: Service) -> RequirementPage:
+        return await service.inbox.pending(
+            present_operator(),
+            limit=limit,
+            cursor=after,
+            user_id=user,
+            run_id=None if run is None else await run_named(service, run),
+            kind=kind,
         )
-    )
+
+    page = perform(read)
     if as_json:
         requirements = [item.model_dump(mode="json") for item in page.requirements]
         say_json({"requirements": requirements, "next": page.next_cursor})

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from kern.client.cli.answers import field_value, json_or_text
 from kern.client.cli.inbox import DIGEST_LENGTH, print_whole, short_digest
 from kern.client.cli.printing import console, one_line, say, show_call, show_value, styled
+from kern.client.cli.walk.keys import typed_value
 from kern.client.service.decision_checks import misfit
 from kern.errors import InvalidDecision
 from kern.requirements import Requirement, UserInputField
@@ -91,11 +92,11 @@ def confirm_display(item: Requirement, decision: str, *, as_json: bool) -> str |
         if answer in {"", "n", "no", "s"}:
             return None
         if answer in {"y", "yes"}:
-            return digest
+            return digest if _confirms(item) else None
         if len(answer) >= DIGEST_LENGTH:
             matches = [proposal for proposal in proposals if proposal.startswith(answer)]
             if matches:
-                return matches[0]
+                return matches[0] if _confirms(item) else None
 
 
 def _ask_once(item: Requirement, by: str, edits: Edits) -> bool | None:
@@ -121,6 +122,8 @@ def _confirmation(item: Requirement, by: str, edits: Edits) -> bool | None:
     again = ", d = do it again" if is_review else ""
     match _choose(f"a = approve, r = reject, e = {action}{again}, s = leave it open"):
         case "a" | "approve":
+            if not _confirms(item):
+                return False
             item.confirm(by=by, digest=item.digest)
         case "r" | "reject":
             item.reject(read_line("Why (Enter for no note): ") or None, by)
@@ -135,6 +138,16 @@ def _confirmation(item: Requirement, by: str, edits: Edits) -> bool | None:
     return True
 
 
+def _confirms(item: Requirement) -> bool:
+    """Have the person type what the author of a call asks for, or the tool of a risky one."""
+    value = None if item.kind is RequirementKind.error else typed_value(item, "approve")
+    while value is not None:
+        line = read_line(f"Type {plain(value)} to approve (Enter leaves it open): ")
+        if line in {value, ""}:
+            return line == value
+    return True
+
+
 def _edit(item: Requirement, by: str, edits: Edits) -> bool | None:
     while True:
         changes = _changes(item, edits)
@@ -143,7 +156,10 @@ def _edit(item: Requirement, by: str, edits: Edits) -> bool | None:
             return None
         problem = edits.tool and misfit(edits.tool, {**item.arguments, **changes})
         if not problem:
-            item.edit(changes, by=by, digest=print_edited(item, changes))
+            digest = print_edited(item, changes)
+            if not _confirms(item):
+                return False
+            item.edit(changes, by=by, digest=digest)
             return True
         say(styled(f"That does not fit: {one_line(problem)}.", "red"), " Enter changes nothing.")
 

@@ -263,6 +263,8 @@ def _edited_value(item: Requirement, arguments: dict[str, JsonValue]) -> str | N
 
     None if it is not clear which argument that is: then it is the value under review.
     """
+    if item.confirm_value is None:
+        return None
     current = item.current_arguments or item.arguments
     names = [name for name, value in current.items() if value_text(value) == item.confirm_value]
     return value_text(arguments.get(names[0])) if len(names) == 1 else None

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from kern.client.cli.identifiers import run_named
 from kern.client.service.service import Service
 from kern.contracts.reports import RequirementPage
 from kern.contracts.viewer import Viewer
@@ -64,7 +65,7 @@ class InboxQuery:
             limit=limit,
             cursor=cursor,
             user_id=self.user,
-            run_id=self.run,
+            run_id=None if self.run is None else await run_named(service, self.run),
             kind=self.kind,
             for_principal=self._principal(viewer),
             tool=self.tool,
