@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from kern.client.cli.answers import field_value, json_or_text
 from kern.client.cli.inbox import DIGEST_LENGTH, print_whole, short_digest
 from kern.client.cli.printing import console, one_line, say, show_call, show_value, styled
-from kern.client.cli.walk.keys import typed_value
+from kern.client.cli.typed_confirmation import edited_value, typed_value
 from kern.client.service.decision_checks import misfit
 from kern.errors import InvalidDecision
 from kern.requirements import Requirement, UserInputField
@@ -138,9 +138,9 @@ def _confirmation(item: Requirement, by: str, edits: Edits) -> bool | None:
     return True
 
 
-def _confirms(item: Requirement) -> bool:
+def _confirms(item: Requirement, value: str | None = None) -> bool:
     """Have the person type what the author of a call asks for, or the tool of a risky one."""
-    value = None if item.kind is RequirementKind.error else typed_value(item, "approve")
+    value = value or typed_value(item, "approve")
     while value is not None:
         line = read_line(f"Type {plain(value)} to approve (Enter leaves it open): ")
         if line in {value, ""}:
@@ -157,7 +157,7 @@ def _edit(item: Requirement, by: str, edits: Edits) -> bool | None:
         problem = edits.tool and misfit(edits.tool, {**item.arguments, **changes})
         if not problem:
             digest = print_edited(item, changes)
-            if not _confirms(item):
+            if not _confirms(item, edited_value(item, {**item.arguments, **changes})):
                 return False
             item.edit(changes, by=by, digest=digest)
             return True

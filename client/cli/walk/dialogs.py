@@ -7,13 +7,13 @@ from pydantic import JsonValue
 
 from kern.client.cli.answers import json_or_text
 from kern.client.cli.printing import say, show_call, styled
+from kern.client.cli.typed_confirmation import edited_value, typed_value
 from kern.client.cli.walk.fields import Form, Lines, print_fixed
-from kern.client.cli.walk.keys import Action, editable_names, typed_value
+from kern.client.cli.walk.keys import Action, editable_names
 from kern.client.cli.walk.screen import comparison_of
 from kern.client.console.editable_text import from_field, needs_escapes, to_field
 from kern.requirements import Requirement, RequirementKind
 from kern.values.canonical import arguments_digest
-from kern.values.titles import value_text
 from kern.values.visible_text import plain
 
 _LEAVE = "Escape leaves it open"
@@ -121,7 +121,7 @@ class Dialogs:
             say(line, exact_blanks=True)
         if item.approvals and digest not in {each.digest for each in item.proposals}:
             say("   What others have approved so far does not count for this.")
-        edited = _edited_value(item, arguments)
+        edited = edited_value(item, arguments)
         if not self._confirms("edit", "to approve it as edited", value=edited, needs_key=True):
             return False
         if changes:
@@ -256,15 +256,3 @@ def _numbered(choices: Sequence[str], numbers: Sequence[str]) -> list[str]:
     if not all(part.isdecimal() and 1 <= int(part) <= len(choices) for part in numbers):
         return []
     return [choices[int(part) - 1] for part in dict.fromkeys(numbers)]
-
-
-def _edited_value(item: Requirement, arguments: dict[str, JsonValue]) -> str | None:
-    """Return what has to be typed of a call as edited: the new value of the same argument.
-
-    None if it is not clear which argument that is: then it is the value under review.
-    """
-    if item.confirm_value is None:
-        return None
-    current = item.current_arguments or item.arguments
-    names = [name for name, value in current.items() if value_text(value) == item.confirm_value]
-    return value_text(arguments.get(names[0])) if len(names) == 1 else None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from kern.requirements import Requirement, RequirementKind, Risk
+from kern.requirements import Requirement, RequirementKind
 
 Action = Literal[
     "approve",
@@ -111,18 +111,3 @@ def verb_for(item: Requirement, key: str) -> Verb | None:
 def editable_names(item: Requirement) -> list[str]:
     """Return the arguments that an edit may change."""
     return [name for name in item.arguments if item.bounds is None or name in item.bounds]
-
-
-def typed_value(item: Requirement, action: Action) -> str | None:
-    """Return what a person types before they let a call run; None where a key is enough.
-
-    It is what the author of the call says; for what may do much harm, the name of the tool.
-    """
-    if action not in {"approve", "edit", "run_again", "answer", "result"}:
-        return None
-    lets_run = action in {"approve", "edit", "run_again", "answer"}
-    if lets_run and item.confirm_value is not None:
-        return item.confirm_value
-    is_repeated = item.kind is RequirementKind.unknown_outcome and action == "run_again"
-    is_risky = lets_run and item.risk is Risk.high
-    return item.tool_name if is_risky or is_repeated else None
