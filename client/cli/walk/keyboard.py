@@ -14,6 +14,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import TextIO
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
@@ -42,6 +43,8 @@ _NAMES: dict[str, str] = {
     Keys.BracketedPaste.value: "paste",
 }
 RESIZED = "resized"
+# Of a terminal that does not say.
+_LINES, _COLUMNS = 24, 80
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,17 @@ class Keyboard:
     """The keyboard of a terminal, which echoes nothing while this is open.
 
     Ctrl-C raises `KeyboardInterrupt` wherever something is read.
+
+    Args:
+        stdin: The terminal's input; by default the process's.
+        stdout: Its output.
     """
 
-    def __init__(self) -> None:
-        self._input = create_input(sys.stdin)
+    def __init__(self, stdin: TextIO | None = None, stdout: TextIO | None = None) -> None:
+        self._stdout = stdout or sys.stdout
+        self._input = create_input(stdin or sys.stdin)
         self._output = Vt100_Output(
-            sys.stdout, _terminal_size, term=os.environ.get("TERM"), enable_cpr=False
+            self._stdout, self._size, term=os.environ.get("TERM"), enable_cpr=False
         )
         self._pending: list[Key] = []
         self._last_at = time.monotonic()
@@ -81,10 +89,10 @@ class Keyboard:
         before = signal.signal(signal.SIGWINCH, self._resize)
         try:
             with self._input.raw_mode():
-                _write(_PASTING)
+                self._write(_PASTING)
                 yield self
         finally:
-            _write(_NOT_PASTING)
+            self._write(_NOT_PASTING)
             signal.signal(signal.SIGWINCH, before)
             os.close(self._woken)
             os.close(self._waking)
@@ -185,6 +193,14 @@ class Keyboard:
             os.read(self._woken, 4096)
         return self._input.fileno() in ready
 
+    def _size(self) -> Size:
+        size = os.get_terminal_size(self._stdout.fileno())
+        return Size(rows=size.lines or _LINES, columns=size.columns or _COLUMNS)
+
+    def _write(self, text: str) -> None:
+        self._stdout.write(text)
+        self._stdout.flush()
+
     def _resize(self, _number: int, _frame: FrameType | None) -> None:
         self._is_resized = True
 
@@ -213,13 +229,3 @@ def _bindings(*, is_long: bool) -> KeyBindings:
 
 def _open_editor() -> None:
     get_app().current_buffer.open_in_editor(validate_and_handle=True)
-
-
-def _terminal_size() -> Size:
-    size = os.get_terminal_size(sys.stdout.fileno())
-    return Size(rows=size.lines or 24, columns=size.columns or 80)
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()

@@ -168,7 +168,8 @@ def _head(rows: _Rows, item: Requirement, place: Place) -> None:
     due = "" if item.due_at is None else f" · due {until(item.due_at, place.now)}"
     news = f" · {place.news} new" if place.news else ""
     position = f" {place.number} of {place.total}   {place.scope}{due}{news}"
-    rows.add_pair(position, _NAME, "dim")
+    has_room = cell_len(position) + cell_len(_NAME) + _GAP <= rows.width
+    rows.add_pair(position, _NAME if has_room else "", "dim")
     risk = "" if item.risk is Risk.normal else f"{item.risk.value.upper()} RISK"
     quorum = f"{item.approvals} of {item.quorum}" if item.quorum > 1 else ""
     tag = " · ".join(part for part in (risk, quorum) if part)
