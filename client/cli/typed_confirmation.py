@@ -6,7 +6,7 @@ from kern.requirements import Requirement, RequirementKind, Risk
 from kern.values.titles import value_text
 
 # What lets a call run. Who gives a result, or refuses, types nothing.
-_LETS_RUN = frozenset({"approve", "edit", "answer", "run_again"})
+_LETS_RUN = frozenset({"approve", "edit", "answer", "choose", "run_again"})
 
 
 def typed_value(item: Requirement, action: str) -> str | None:
@@ -15,7 +15,7 @@ def typed_value(item: Requirement, action: str) -> str | None:
     It is what the author of the call says; for what may do much harm, or may happen twice, the name
     of the tool.
     """
-    if action not in _LETS_RUN or item.kind is RequirementKind.error:
+    if action not in _LETS_RUN:
         return None
     is_repeated = item.kind is RequirementKind.unknown_outcome
     by_default = item.tool_name if is_repeated or item.risk is Risk.high else None

@@ -152,6 +152,8 @@ class Dialogs:
         if int(key) > len(item.choices):
             say(f"   There is no choice {key}.")
             return False
+        if not self._confirms("choose", f"to choose {plain(item.choices[int(key) - 1])}"):
+            return False
         item.provide_user_feedback([item.choices[int(key) - 1]], by=self._name)
         return True
 
@@ -165,6 +167,8 @@ class Dialogs:
             numbers = [part.strip() for part in text.split(",") if part.strip()]
             choices = _numbered(item.choices, numbers)
             if choices and (item.multiple or len(choices) == 1):
+                if not self._confirms("choose", "to choose so"):
+                    return False
                 item.provide_user_feedback(choices, by=self._name)
                 return True
             say(styled(f"   Use numbers from 1 to {len(item.choices)}.", "red"))

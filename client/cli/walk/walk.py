@@ -163,7 +163,7 @@ class Walk:
         problem = ""
         while dialogs.decide(verb.action, key.name, problem):
             try:
-                receipt, number = self._submit(item)
+                receipt, decision_id = self._submit(item)
             except AlreadyResolved:
                 return self._show_closed(self._items.refresh(self._index), [])
             except InvalidDecision as error:
@@ -177,23 +177,39 @@ class Walk:
             else:
                 self._decided += 1
                 self._open = None
-                return self._follow(receipt, number)
+                return self._echo(receipt, decision_id)
         self._terminal.show([Text(" It stays open: nothing was decided.")])
         return self._pause()
 
-    def _submit(self, item: Requirement) -> tuple[Receipt, int]:
-        """Have a decision accepted; return its number in the log of its run, too."""
+    def _submit(self, item: Requirement) -> tuple[Receipt, str]:
+        """Have a decision accepted, and return its id too."""
         viewer, decision_id = present_operator(), new_id()
         self._is_sending = True
-        receipt = self._connection.call(
-            lambda service: service.inbox.decide(viewer, item, self._name, decision_id=decision_id)
-        )
+        try:
+            receipt = self._connection.call(
+                lambda service: service.inbox.decide(
+                    viewer, item, self._name, decision_id=decision_id
+                )
+            )
+        except KernError:
+            self._is_sending = False
+            raise
         self._is_sending = False
-        decisions = self._connection.call(lambda service: service.inbox.decisions(viewer, item.id))
-        return receipt, next((each.seq for each in decisions if each.id == decision_id), 0)
+        return receipt, decision_id
 
-    def _follow(self, receipt: Receipt, number: int) -> Move:
+    def _echo(self, receipt: Receipt, decision_id: str) -> Move:
+        """Say that a decision is in the log, and follow what becomes of it."""
+        try:
+            return self._follow(receipt, decision_id)
+        except KernError as error:
+            self._terminal.write("\n")
+            text = f" Your decision is recorded. It cannot be followed: {one_line(str(error))}"
+            return self._ending([Text(text, _RED)])
+
+    def _follow(self, receipt: Receipt, decision_id: str) -> Move:
         item, viewer = receipt.requirement, present_operator()
+        decisions = self._connection.call(lambda service: service.inbox.decisions(viewer, item.id))
+        number = next((each.seq for each in decisions if each.id == decision_id), 0)
         self._terminal.write(f" Accepted (number {number:,} in the log of its run)")
         if receipt.delivered is None:
             self._terminal.write("\n")
