@@ -86,7 +86,7 @@ def inbox(
     ] = None,
     sort: Annotated[InboxOrder, typer.Option(help="What comes first.")] = InboxOrder.due,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Stay open: a bell rings when something new waits.")
+        bool, typer.Option("--watch", help="Stay open, and ring when something new waits.")
     ] = False,
     limit: Limit = 50,
     after: After = None,

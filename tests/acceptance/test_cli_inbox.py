@@ -1,17 +1,25 @@
 """`kern inbox` at a real terminal, on runs that a real worker executes."""
 
+import shlex
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from kern.db.engine.from_settings import database_path
 from kern.values.states import RunStatus
+from tests.support import seeds
 from tests.support.cli import Terminal, command, output_of, terminal, worker
+from tests.support.documents import ROOT, blocks_of
+from tests.support.templates import sqlite_with_tables
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(240)
 
 APP = "tests.support.inbox_app"
+# The languages of the blocks with the app and the screens of the page.
+SHOWN = ("python", "text")
 PROMPT = "\r > "
 
 
@@ -259,3 +267,104 @@ def test_only_what_waits_for_the_person_is_walked_through(folder: Path) -> None:
         screen.expect("Any key shows it again.")
         decide(screen, "q")
         assert screen.end() == 0
+
+
+def test_a_second_approval_of_the_same_call_is_waited_for(folder: Path) -> None:
+    run_id = waiting(folder, "releases", "quorum")
+    with terminal("inbox", "--user", "quorum", "--by", "dana", cwd=folder) as screen:
+        screen.expect("LOW RISK · 0 of 2")
+        decide(screen, "a")
+        screen.expect("Accepted and kept: 1 more approval of the same call needed.")
+        decide(screen, "q")
+        assert screen.end() == 0
+    with terminal("inbox", "--user", "quorum", "--by", "eli", cwd=folder) as screen:
+        screen.expect("LOW RISK · 1 of 2")
+        screen.expect('So far: 1 of 2 publish(version="1.4") (by dana')
+        decide(screen, "a")
+        screen.expect("published 1.4")
+        decide(screen, "q")
+        assert screen.end() == 0
+    wait_until(lambda: is_done(folder, run_id), timeout=60)
+
+
+def test_an_output_is_sent_back_edited_and_a_failed_step_executed_again(folder: Path) -> None:
+    run_id = waiting(folder, "letters", "letters")
+    with terminal("inbox", "--user", "letters", "--by", "dana", "--watch", cwd=folder) as screen:
+        screen.expect("│ My very dear Mia,")
+        decide(screen, "b")
+        screen.expect("What should be different")
+        screen.press("Shorter\r")
+        screen.expect("Accepted")
+        decide(screen, "n")
+        screen.expect("│ Dear Mia,")
+        decide(screen, "e")
+        screen.expect("output:")
+        screen.press(" yours\r")
+        screen.expect('! output  "Dear Mia, yours"')
+        decide(screen, "y")
+        screen.expect("Accepted")
+        decide(screen, "n")
+        screen.expect("It failed:")
+        screen.expect("the office is closed")
+        (folder / "open").touch()
+        decide(screen, "a")
+        decide(screen, "y")
+        screen.expect("→ recorded")
+        decide(screen, "q")
+        assert screen.end() == 0
+    wait_until(lambda: is_done(folder, run_id), timeout=60)
+    assert output_of(folder, run_id).content == "posted: Dear Mia, yours"
+
+
+def test_what_may_have_happened_is_looked_up_first(tmp_path: Path) -> None:
+    db = sqlite_with_tables(database_path(tmp_path / ".kern"))
+    seeded = seeds.torn(db, ["nothing was found"])
+    db.close()
+    with terminal("inbox", "--by", "dana", cwd=tmp_path) as screen:
+        screen.expect("Its worker was lost")
+        screen.expect("idempotency key")
+        screen.expect("reconciler  nothing was found")
+        screen.expect("Run again: the same arguments and key; if the first attempt went through")
+        decide(screen, "a")
+        screen.expect("Type send to run it again")
+        screen.press("\x1b")
+        decide(screen, "x")
+        decide(screen, "h")
+        screen.expect("Its result, JSON or text")
+        screen.press("sent at noon\r")
+        screen.expect("What did you check")
+        screen.press("The mailbox\r")
+        screen.expect("Accepted (number 1 in the log of its run) → done: sent at noon")
+        screen.expect("it will be acted on when a worker runs")
+        decide(screen, "q")
+        assert screen.end() == 0
+    assert decision_of(tmp_path, seeded.run_id) == ("happened", "dana", "The mailbox")
+
+
+def test_the_page_shows_what_happens(tmp_path: Path) -> None:
+    blocks = blocks_of(ROOT / "docs" / "how-to" / "inbox-in-the-terminal.md")
+    shop, walk = (next(block for block in blocks if block.language == name) for name in SHOWN)
+    runs, inbox = [block.lines for block in blocks if block.language == "bash"][:2]
+    (tmp_path / "shop.py").write_text(shop.text)
+    for line in runs:
+        assert command(*shlex.split(line)[1:], cwd=tmp_path).code == 0
+    with worker("shop.py", tmp_path):
+        pending = partial(command, "pending", "--json", cwd=tmp_path)
+        wait_until(lambda: len(pending().json["requirements"]) == 2, timeout=60)
+        with terminal(*shlex.split(inbox[0])[1:], cwd=tmp_path, COLUMNS="80") as screen:
+            for line in walk.lines:
+                follow_page(screen, line)
+            assert screen.end() == 0
+
+
+def follow_page(screen: Terminal, line: str) -> None:
+    """Press the key that a line of the page shows, type what it shows, or wait for it."""
+    question, is_typed, text = line.rpartition(": ")
+    if line.startswith(" > "):
+        decide(screen, line.removeprefix(" > "))
+    elif is_typed and text == "12000":
+        screen.expect(question)
+        erased = "\x7f" * 5 if "amount" in question else ""
+        screen.press(f"{erased}{text}\r")
+    else:
+        screen.expect(line)

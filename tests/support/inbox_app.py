@@ -1,5 +1,6 @@
 """An app whose runs wait for people in every way that the walk of the inbox knows."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -7,6 +8,7 @@ from pydantic import Field
 from kern.agent import Agent
 from kern.models.scripted import Call, ScriptedModel
 from kern.tools import Approval, Bounds, ask_user, tool
+from kern.workflow import HumanReview, Step, StepInput, Workflow
 
 
 @tool(requires_confirmation=True, title="Refund {amount} EUR for order {order_id}", risk="low")
@@ -47,11 +49,31 @@ def look_up(name: str) -> str:
     return name
 
 
+@tool(
+    requires_confirmation=True, approval=Approval(candidates=("dana", "eli"), quorum=2), risk="low"
+)
+def publish(version: str) -> str:
+    """Publish a version."""
+    return f"published {version}"
+
+
+def write_letter(step_input: StepInput) -> str:
+    """Write a letter, which gets shorter each time it is sent back."""
+    return "Dear Mia," if step_input.feedback else "My very dear Mia,"
+
+
+def post(step_input: StepInput) -> str:
+    """Post a letter, once the office is open."""
+    if not Path("open").exists():
+        raise RuntimeError("the office is closed")
+    return f"posted: {step_input.previous_content}"
+
+
 def _agent(name: str, call: Call) -> Agent:
     return Agent(
         id=name,
         model=ScriptedModel([call, "All done."]),
-        tools=[refund, pay_back, deliver, look_up, ask_user],
+        tools=[refund, pay_back, deliver, look_up, publish, ask_user],
     )
 
 
@@ -59,4 +81,12 @@ refunds = _agent("refunds", Call("refund", order_id="1042", amount=40.0))
 payments = _agent("payments", Call("pay_back", order_id="88-10423", amount=12500))
 deliveries = _agent("deliveries", Call("deliver", item="a book"))
 look_ups = _agent("look_ups", Call("look_up", name="Nordlicht"))
+releases = _agent("releases", Call("publish", version="1.4"))
 questions = _agent("questions", Call("ask_user", question="Which?", options=["red", "blue"]))
+letters = Workflow(
+    id="letters",
+    steps=[
+        Step("write", write_letter, human_review=HumanReview(requires_output_review=True)),
+        Step("post", post, on_error="pause"),
+    ],
+)

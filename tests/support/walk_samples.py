@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pydantic import JsonValue
+
 from kern.client.cli.walk.screen import Place
 from kern.requirements import Proposal, Requirement, RequirementKind, Risk, Verdict
 from kern.values.decisions import EarlierCall
 
 NOW = datetime(2026, 11, 26, 14, 20, tzinfo=UTC)
 PLACE = Place(3, "9", "for dana", "dana", NOW)
-ARGUMENTS = {
+ARGUMENTS: dict[str, JsonValue] = {
     "order_id": "88-10423",
     "amount": 14250,
     "currency": "EUR",

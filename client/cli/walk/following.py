@@ -122,7 +122,12 @@ def stage_text(progress: Progress, name: StateName) -> str:
 
 
 def _length(item: Requirement, call: ToolExecution | None) -> str:
-    if call is None or call.finished_at is None or item.resolution is None:
+    if call is None or item.resolution is None:
+        return ""
+    if call.started_at is None or call.finished_at is None:
+        return ""
+    if call.started_at < item.resolution.at:
+        # It was executed before, or elsewhere: nothing took that long.
         return ""
     return f" in {show_length(call.finished_at - item.resolution.at)}"
 

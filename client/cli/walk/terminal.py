@@ -47,7 +47,7 @@ class Terminal:
         sys.stdout.flush()
 
     def ring(self) -> None:
-        """Ring the terminal's bell."""
+        """Have the terminal ring."""
         sys.stdout.write("\a")
         sys.stdout.flush()
 

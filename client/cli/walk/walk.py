@@ -221,12 +221,12 @@ class Walk:
             is_delivered=receipt.delivered,
         )
         self._terminal.write("\n")
+        if not receipt.delivered and progress.requirement.delivered_at is None:
+            return self._ending([Text(f" {LATER}")])
         if progress.is_last:
             return self._ending([])
-        later = LATER if progress.state.name == "undelivered" else "It has not ended yet."
-        return self._ending(
-            [Text(f" {later} `kern show {show_id(item.run_id)}` shows how it goes.")]
-        )
+        command = f"kern show {show_id(item.run_id)}"
+        return self._ending([Text(f" It has not ended yet. `{command}` shows how it goes.")])
 
     def _show_closed(self, item: Requirement, lines: list[Text]) -> Move:
         """Show the ending of what somebody else decided, or nobody did: it is no error."""

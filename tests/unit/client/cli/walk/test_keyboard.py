@@ -4,6 +4,7 @@ import fcntl
 import io
 import os
 import pty
+import select
 import signal
 import struct
 import sys
@@ -25,6 +26,7 @@ class Typist:
 
     keyboard: Keyboard
     master: int
+    slave: int
 
     def press(self, keys: str) -> None:
         """Press keys."""
@@ -48,7 +50,7 @@ def typist(monkeypatch: pytest.MonkeyPatch) -> Iterator[Typist]:
         monkeypatch.delenv("EDITOR", raising=False)
         monkeypatch.delenv("VISUAL", raising=False)
         with Keyboard(stream, stream).opened() as keyboard:
-            yield Typist(keyboard, master)
+            yield Typist(keyboard, master, slave)
     os.close(master)
 
 
@@ -67,7 +69,7 @@ def test_a_key_counts_once_the_screen_has_settled(typist: Typist) -> None:
 def test_what_was_typed_before_a_screen_is_dropped(typist: Typist) -> None:
     typist.settled()
     typist.press("aaa")
-    wait_until(lambda: typist.keyboard._is_readable(0))
+    wait_until(lambda: typist.slave in select.select([typist.slave], [], [], 0)[0])
     typist.keyboard.settle()
     assert typist.keyboard.key(0.01) is None
 
@@ -135,5 +137,5 @@ def test_a_secret_is_not_echoed(typist: Typist) -> None:
 def test_an_editor_edits_a_text(typist: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(
         "EDITOR", f"{sys.executable} -c \"import sys; open(sys.argv[1], 'a').write('more')\""
-    )  # noqa: E501
+    )
     assert typist.keyboard.text("Text: ", "some ") == "some more"
