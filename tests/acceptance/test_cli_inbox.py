@@ -119,6 +119,20 @@ def test_danger_is_typed_and_an_edit_keeps_to_its_bounds(folder: Path) -> None:
     wait_until(lambda: is_done(folder, run_id), timeout=60)
 
 
+def test_danger_is_typed_wherever_it_is_approved(folder: Path) -> None:
+    run_id = waiting(folder, "payments", "approving")
+    with terminal("approve", run_id, "--by", "dana", cwd=folder) as screen:
+        screen.expect("Approve this call? y = yes")
+        screen.type("y")
+        screen.expect("Type 12500 to approve")
+        screen.type("y")
+        screen.expect("Type 12500 to approve")
+        screen.type("12500")
+        screen.expect("Approved by dana")
+        assert screen.end() == 0
+    wait_until(lambda: is_done(folder, run_id), timeout=60)
+
+
 def test_values_are_checked_at_once_and_secrets_are_not_shown(folder: Path) -> None:
     run_id = waiting(folder, "deliveries", "values")
     with terminal("inbox", "--user", "values", "--by", "dana", cwd=folder) as screen:
