@@ -156,6 +156,7 @@ class DecisionResource(BaseModel):
 
     Attributes:
         seq: Its number among the decisions about its run and those inside it.
+        tool: The tool or step that it is about.
         values: The values, choices or result that it carries.
     """
 
@@ -163,6 +164,7 @@ class DecisionResource(BaseModel):
     seq: int
     requirement: str
     run: str
+    tool: str | None
     verdict: Verdict
     by: PrincipalResource
     note: str | None
@@ -179,6 +181,7 @@ class DecisionResource(BaseModel):
             seq=item.seq,
             requirement=item.requirement_id,
             run=item.run_id,
+            tool=item.tool,
             verdict=item.verdict,
             by=PrincipalResource.of(item.principal),
             note=item.note,
@@ -195,6 +198,7 @@ class DecisionResource(BaseModel):
             seq=self.seq,
             requirement_id=self.requirement,
             run_id=self.run,
+            tool=self.tool,
             verdict=self.verdict,
             by=self.by.name,
             principal=self.by.principal(),

@@ -7,6 +7,7 @@ from pydantic import BaseModel, JsonValue
 
 from kern.client.api.resources import DecisionResource, RequirementResource
 from kern.contracts.reports import Acceptance, AwaitedWorker, LateResult, RunPolicy, RunReport
+from kern.contracts.triage import HistoryEntry
 from kern.run import (
     Message,
     Metrics,
@@ -79,6 +80,7 @@ class RunDetails(RunResource):
     Attributes:
         state: The state of its session.
         decisions: In the order of the log; a workflow's run has those of all runs inside it.
+        history: What happened to its requirements beside the decisions.
         late_results: Results of attempts that were considered dead.
         undelivered: How many messages to its workflow wait for delivery.
         children: The runs that executed calls of this one, by their ids.
@@ -95,6 +97,7 @@ class RunDetails(RunResource):
     state: dict[str, JsonValue]
     progress: Progress | None
     decisions: list[DecisionResource]
+    history: list[HistoryEntry]
     late_results: list[LateResult]
     undelivered: int
     children: dict[str, "RunDetails"]
@@ -117,6 +120,7 @@ class RunDetails(RunResource):
                 "state": item.session_state,
                 "progress": item.progress,
                 "decisions": [DecisionResource.of(element) for element in report.decisions],
+                "history": report.history,
                 "late_results": report.late_results,
                 "undelivered": report.undelivered,
                 "children": {
@@ -140,6 +144,7 @@ class RunDetails(RunResource):
         return RunReport(
             run=self.run(),
             decisions=[item.decision() for item in self.decisions],
+            history=self.history,
             late_results=self.late_results,
             undelivered=self.undelivered,
             children={run_id: child.report() for run_id, child in self.children.items()},

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from kern.client.service.operations import OperatorService
 from kern.components.runner import is_remote
@@ -13,6 +13,18 @@ from kern.process.settings import read_settings
 
 Result = TypeVar("Result")
 ServiceT = TypeVar("ServiceT", bound=OperatorService)
+
+
+class Connection(Protocol):
+    """A connection to the service that is kept for as long as somebody works with it."""
+
+    def call(self, work: Callable[[OperatorService], Awaitable[Result]]) -> Result:
+        """Have an operation done, and wait for it."""
+        ...
+
+    def close(self) -> None:
+        """Let it go."""
+        ...
 
 
 def perform(work: Callable[[OperatorService], Awaitable[Result]]) -> Result:
@@ -46,6 +58,16 @@ def require_database(command: str) -> None:
         raise InvalidInput(message)
 
 
+@contextmanager
+def connected() -> Generator[Connection]:
+    """Keep the service open for somebody who asks for one thing after another. As `perform`."""
+    connection = _connection()
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
 def decider(by: str | None) -> str:
     """Return who decides: the name that was given, or else that of `KERN_BY`.
 
@@ -77,6 +99,18 @@ def _opened() -> Generator[OperatorService]:
 
     with existing_service(settings) as service:
         yield service
+
+
+def _connection() -> Connection:
+    settings = read_settings()
+    if is_remote():
+        from kern.client.remote.address import configured_address
+        from kern.client.remote.runtime import RemoteRuntime
+
+        return RemoteRuntime(configured_address(settings))
+    from kern.client.processes.operator_runtime import OperatorRuntime
+
+    return OperatorRuntime(settings)
 
 
 def _owner_of_token(by: str | None) -> str:

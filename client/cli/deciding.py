@@ -1,5 +1,6 @@
 """Decides requirements, cancels and retries runs, and prints the consequence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -7,13 +8,16 @@ from pydantic import JsonValue
 from kern.client.cli import prompts
 from kern.client.cli.access import decider, perform
 from kern.client.cli.answers import AnswerOptions, fill_in, json_object
+from kern.client.cli.each import Report, digest_among, report_each
+from kern.client.cli.identifiers import find_open_requirement, find_requirement, find_run
 from kern.client.cli.printing import count, one_line, say, say_json, show_call
+from kern.client.cli.typed_confirmation import submitted_confirmation
 from kern.client.service.operations import OperatorService
 from kern.contracts.reports import Acceptance, Receipt
 from kern.contracts.viewer import present_operator
-from kern.errors import AlreadyResolved, InvalidDecision
-from kern.requirements import Requirement, closed_message
-from kern.values.states import RequirementKind, RequirementStatus, Verdict
+from kern.errors import InvalidDecision, InvalidInput
+from kern.requirements import Requirement
+from kern.values.states import RequirementKind, Verdict
 
 LATER = "Accepted and kept: it will be acted on when a worker runs (`kern up --app …`)."
 
@@ -30,6 +34,7 @@ DONE: dict[Verdict, str] = {
     Verdict.fail: "The run is ended",
     Verdict.withdraw: "Withdrawn",
 }
+_WITHDRAWN = "The call has not begun: it waits until it is decided."
 _APPROVED = (RequirementKind.confirmation, RequirementKind.output_review)
 
 
@@ -38,85 +43,111 @@ class Display:
     """What somebody was shown and typed, as the options of a command say it.
 
     Attributes:
-        digest: The beginning of the digest of what was shown.
-        confirm: What was typed.
+        digests: The beginnings of the digests of what was shown.
+        confirms: What was typed.
+        as_json: Whether it is printed for programs, and nobody is asked.
     """
 
-    digest: str | None = None
-    confirm: str | None = None
+    digests: Sequence[str] = ()
+    confirms: Sequence[str] = ()
+    as_json: bool = False
 
 
-def approve_call(
-    requirement_id: str,
+def approve_calls(
+    ids: Sequence[str],
     display: Display,
     *,
     edit: str | None,
     note: str | None,
     by: str | None,
-    as_json: bool,
-) -> None:
-    """Approve a call, with an edit if one is given; show it and ask, unless its digest is given."""
+) -> int:
+    """Approve calls, with an edit if one is given; show each and ask, unless its digest is given.
+
+    Return the exit code: that of the first that was not decided.
+    """
     changes = None if edit is None else json_object(edit, "--edit")
-    name = decider(by)
-    item = perform(lambda service: open_requirement(service, requirement_id))
-    if item.kind not in _APPROVED:
-        message = (
-            f"Requirement {item.id!r} waits for {item.kind.value}, not for an approval: use "
-            "`kern answer`."
-        )
-        raise InvalidDecision(message)
-    if changes is None:
-        item.confirm(note, name)
-    else:
-        item.edit(changes, note, name)
-    digest = display.digest or prompts.confirm_display(item, "Approve this call", as_json=as_json)
-    _decide(item, name, Display(digest, display.confirm), as_json=as_json)
-
-
-def reject_call(requirement_id: str, *, note: str | None, by: str | None, as_json: bool) -> None:
-    """Reject a requirement."""
+    if changes is not None and len(ids) > 1:
+        message = "--edit changes one call: give one ID, or leave it out. Nothing was decided."
+        raise InvalidInput(message)
     name = decider(by)
 
-    async def reject(service: OperatorService) -> tuple[Requirement, Receipt]:
-        item = (await open_requirement(service, requirement_id)).reject(note, name)
-        return item, await service.inbox.decide(present_operator(), item, name)
+    def approve(identifier: str) -> Report | None:
+        item = perform(lambda service: find_open_requirement(service, identifier))
+        if item.kind not in _APPROVED:
+            message = (
+                f"Requirement {item.id!r} waits for {item.kind.value}, not for an approval: use "
+                "`kern answer`."
+            )
+            raise InvalidDecision(message)
+        if changes is None:
+            item.confirm(note, name)
+        else:
+            item.edit(changes, note, name)
+        digest = digest_among(display.digests, item)
+        if digest is None:
+            digest = prompts.confirm_display(item, "Approve this call", as_json=display.as_json)
+        return _decide(item, name, digest, display)
 
-    _report(*perform(reject), name, as_json=as_json)
+    return report_each(ids, approve, as_json=display.as_json)
 
 
-def withdraw_vote(requirement_id: str, *, note: str | None, by: str | None, as_json: bool) -> None:
-    """Take back what the person approved, unless the call has begun."""
+def reject_calls(ids: Sequence[str], *, note: str | None, by: str | None, as_json: bool) -> int:
+    """Reject requirements; return the exit code as `approve_calls`."""
     name = decider(by)
 
-    async def withdraw(service: OperatorService) -> tuple[Requirement, Receipt]:
-        viewer = present_operator()
-        item = (await service.inbox.read(viewer, requirement_id)).withdraw(note, name)
-        return item, await service.inbox.decide(viewer, item, name)
+    async def reject(service: OperatorService, identifier: str) -> Report:
+        item = (await find_open_requirement(service, identifier)).reject(note, name)
+        receipt = await service.inbox.decide(present_operator(), item, name)
+        return _report(item, receipt, name)
 
-    _report(*perform(withdraw), name, as_json=as_json)
+    return report_each(
+        ids,
+        lambda identifier: perform(lambda service: reject(service, identifier)),
+        as_json=as_json,
+    )
 
 
-def answer_requirement(
-    requirement_id: str,
+def withdraw_votes(ids: Sequence[str], *, note: str | None, by: str | None, as_json: bool) -> int:
+    """Take back what the person approved, unless the call has begun; as `reject_calls`."""
+    name = decider(by)
+
+    async def withdraw(service: OperatorService, identifier: str) -> Report:
+        item = (await find_requirement(service, identifier)).withdraw(note, name)
+        receipt = await service.inbox.decide(present_operator(), item, name)
+        return _report(item, receipt, name)
+
+    return report_each(
+        ids,
+        lambda identifier: perform(lambda service: withdraw(service, identifier)),
+        as_json=as_json,
+    )
+
+
+def answer_requirements(
+    ids: Sequence[str],
     options: AnswerOptions,
     display: Display,
     *,
     note: str | None,
     by: str | None,
-    as_json: bool,
-) -> None:
-    """Answer a requirement; on a terminal, ask for what was not given."""
-    name, digest = decider(by), display.digest
-    item = perform(lambda service: open_requirement(service, requirement_id))
-    if not options.names and prompts.can_ask() and not as_json:
-        digest = _digest_of_draft(item) if prompts.ask(item, name) else None
-    else:
+) -> int:
+    """Answer requirements; on a terminal, ask for what was not given. As `approve_calls`."""
+    name = decider(by)
+
+    def answer(identifier: str) -> Report | None:
+        item = perform(lambda service: find_open_requirement(service, identifier))
+        if not options.names and prompts.can_ask() and not display.as_json:
+            is_decided = prompts.ask(item, name)
+            return _submit(item, name, _digest_of_draft(item)) if is_decided else None
         fill_in(item, options, note, name)
+        digest = digest_among(display.digests, item)
         if digest is None and options.needs_display:
-            digest = prompts.confirm_display(item, "Decide so", as_json=as_json)
+            digest = prompts.confirm_display(item, "Decide so", as_json=display.as_json)
         elif digest is None:
             digest = item.digest
-    _decide(item, name, Display(digest, display.confirm), as_json=as_json)
+        return _decide(item, name, digest, display)
+
+    return report_each(ids, answer, as_json=display.as_json)
 
 
 def _digest_of_draft(item: Requirement) -> str:
@@ -124,17 +155,21 @@ def _digest_of_draft(item: Requirement) -> str:
     return (item.draft.digest if item.draft is not None else None) or item.digest
 
 
-def _decide(item: Requirement, name: str, display: Display, *, as_json: bool) -> None:
+def _decide(item: Requirement, name: str, digest: str | None, display: Display) -> Report | None:
     """Submit what was filled in about the call with a digest; None if the person left it open."""
-    digest = display.digest
     if digest is None:
-        say("Nothing was decided.")
-        return
-    viewer, confirm = present_operator(), prompts.typed_confirmation(item, display.confirm)
+        return None
+    if not prompts.confirms(item, digest, display.confirms, as_json=display.as_json):
+        return None
+    return _submit(item, name, digest)
+
+
+def _submit(item: Requirement, name: str, digest: str) -> Report:
+    viewer, confirm = present_operator(), submitted_confirmation(item)
     receipt = perform(
         lambda service: service.inbox.decide(viewer, item, name, digest=digest, confirm=confirm)
     )
-    _report(item, receipt, name, digest, as_json=as_json)
+    return _report(item, receipt, name, digest)
 
 
 def cancel_run(run_id: str, *, as_json: bool) -> None:
@@ -142,7 +177,7 @@ def cancel_run(run_id: str, *, as_json: bool) -> None:
 
     async def cancel(service: OperatorService) -> Acceptance:
         viewer = present_operator()
-        return await service.runs.cancel(viewer, await service.runs.full_id(viewer, run_id))
+        return await service.runs.cancel(viewer, await find_run(service, run_id))
 
     accepted = perform(cancel)
     if as_json:
@@ -159,7 +194,7 @@ def retry_run(run_id: str, *, as_json: bool) -> None:
 
     async def retry(service: OperatorService) -> Acceptance:
         viewer = present_operator()
-        return await service.runs.retry(viewer, await service.runs.full_id(viewer, run_id))
+        return await service.runs.retry(viewer, await find_run(service, run_id))
 
     accepted = perform(retry)
     full = accepted.run_id
@@ -171,36 +206,21 @@ def retry_run(run_id: str, *, as_json: bool) -> None:
         say("It continues when a worker runs.")
 
 
-async def open_requirement(service: OperatorService, requirement_id: str) -> Requirement:
-    """Read a pending requirement by its id or the end of it.
-
-    Raises:
-        NotFound: there is none with this id.
-        AlreadyResolved: somebody decided first; the message says who.
-    """
-    item = await service.inbox.read(present_operator(), requirement_id)
-    if item.status is not RequirementStatus.pending:
-        raise AlreadyResolved(closed_message(item))
-    return item
-
-
-def _report(
-    item: Requirement, receipt: Receipt, name: str, digest: str | None = None, *, as_json: bool
-) -> None:
+def _report(item: Requirement, receipt: Receipt, name: str, digest: str | None = None) -> Report:
     after = receipt.requirement
-    if as_json:
-        document = after.model_dump(mode="json")
-        say_json({"requirement": document, "accepted": True, "delivered": bool(receipt.delivered)})
-        return
+    document: dict[str, JsonValue] = {
+        "requirement": after.model_dump(mode="json"),
+        "accepted": True,
+        "delivered": bool(receipt.delivered),
+    }
     verdict = item.draft.verdict if item.draft else Verdict.approve
     if verdict is Verdict.withdraw:
-        call = show_call(after.tool_name, {**after.arguments, **_withdrawn_edit(item, after)})
-        say(f"{DONE[verdict]} by {one_line(name)}: {call} in run {after.run_id}.")
-        say("The call has not begun: it waits until it is decided.")
-        return
-    call = show_call(after.tool_name, {**after.arguments, **_edit_of(item, after, digest)})
-    say(f"{DONE[verdict]} by {one_line(name)}: {call} in run {after.run_id}.")
-    say(consequence_of(receipt))
+        edit, consequence = _withdrawn_edit(item, after), _WITHDRAWN
+    else:
+        edit, consequence = _edit_of(item, after, digest), consequence_of(receipt)
+    call = show_call(after.tool_name, {**after.arguments, **edit})
+    line = f"{DONE[verdict]} by {one_line(name)}: {call} in run {after.run_id}."
+    return Report(document, (line, consequence))
 
 
 def _edit_of(item: Requirement, after: Requirement, digest: str | None) -> dict[str, JsonValue]:

@@ -4,6 +4,7 @@ import json
 import sys
 
 from kern.client.cli.access import perform
+from kern.client.cli.identifiers import find_run
 from kern.client.cli.printing import one_line, say, show_call
 from kern.client.service.operations import OperatorService, StoredEventReader
 from kern.components.operations import EventReader
@@ -30,7 +31,7 @@ async def _print(
     service: OperatorService, run_id: str, after: int, *, follow: bool, as_json: bool
 ) -> None:
     viewer = present_operator()
-    full = await service.runs.full_id(viewer, run_id)
+    full = await find_run(service, run_id)
     reader: EventReader | StoredEventReader
     if follow:
         reader = live = await service.readers.open(viewer, full, after, "everything")

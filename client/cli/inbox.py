@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from kern.client.cli.access import perform
+from kern.client.cli.identifiers import run_named
 from kern.client.cli.printing import (
     count,
     say,
@@ -16,6 +17,8 @@ from kern.client.cli.printing import (
     styled,
     with_tenants,
 )
+from kern.client.service.operations import OperatorService
+from kern.contracts.reports import RequirementPage
 from kern.contracts.viewer import present_operator
 from kern.requirements import Proposal, Requirement
 from kern.run import RunOutput
@@ -80,15 +83,27 @@ def print_pending(
     as_json: bool,
 ) -> None:
     """Print a page of what waits for people."""
-    page = perform(
-        lambda service: service.inbox.pending(
-            present_operator(), limit=limit, cursor=after, user_id=user, run_id=run, kind=kind
+
+    async def read(service: OperatorService) -> RequirementPage:
+        return await service.inbox.pending(
+            present_operator(),
+            limit=limit,
+            cursor=after,
+            user_id=user,
+            run_id=None if run is None else await run_named(service, run),
+            kind=kind,
         )
-    )
+
+    page = perform(read)
     if as_json:
         requirements = [item.model_dump(mode="json") for item in page.requirements]
         say_json({"requirements": requirements, "next": page.next_cursor})
         return
+    print_page(page, "pending")
+
+
+def print_page(page: RequirementPage, command: str) -> None:
+    """Print requirements as a table; `command` lists the next ones."""
     if not page.requirements:
         say("Nothing waits for a person.")
         return
@@ -96,7 +111,7 @@ def print_pending(
     rows = [(item.tenant, row) for item in page.requirements for row in _pending_rows(item)]
     tenants = [tenant if row[0] else "" for tenant, row in rows]
     say_table(*with_tenants(headings, [row for _, row in rows], tenants), wraps=True)
-    _say_more(len(page.requirements), page.next_cursor, "pending")
+    _say_more(len(page.requirements), page.next_cursor, command)
 
 
 # Those for which an author may have said in words what is asked.

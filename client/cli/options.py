@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 
-def _in_lower_case(text: str | None) -> str | None:
-    return None if text is None else text.lower()
+def _in_lower_case(texts: list[str] | None) -> list[str] | None:
+    return None if texts is None else [text.lower() for text in texts]
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -14,30 +14,44 @@ By = Annotated[
     str | None, typer.Option("--by", help="Who decides. Default: the user of this machine.")
 ]
 Note = Annotated[str | None, typer.Option("--note", help="Why; the model gets it as well.")]
-Digest = Annotated[
-    str | None,
+Digests = Annotated[
+    list[str] | None,
     typer.Option(
         "--digest",
         metavar="DIGEST",
         callback=_in_lower_case,
         help="What was shown: 8 characters or more of its digest, from `kern pending` or `kern "
-        "show`. Without it the call is shown, and confirmed on a terminal.",
+        "show`; once for each ID. Without it the call is shown, and confirmed on a terminal.",
     ),
 ]
-Confirm = Annotated[
-    str | None,
+Confirms = Annotated[
+    list[str] | None,
     typer.Option(
         "--confirm",
         metavar="TEXT",
-        help="What has to be typed before this call may run, such as its amount.",
+        help="What has to be typed before this call may run, such as its amount, or its amount as "
+        "edited; once for each ID. Without it a terminal asks for it.",
     ),
 ]
 RequirementId = Annotated[
     str,
     typer.Argument(metavar="ID", help="The requirement's id, or its last 6 characters or more."),
 ]
+RequirementIds = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="ID...",
+        help="The requirement's id, or that of the run that waits for it, or their last 6 "
+        "characters or more. Each of several is decided on its own.",
+    ),
+]
 RunId = Annotated[
-    str, typer.Argument(metavar="RUN", help="The run's id, or its last 6 characters or more.")
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="The run's id, or that of a decision that it waits for, or their last 6 characters or "
+        "more.",
+    ),
 ]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most.")]
 After = Annotated[

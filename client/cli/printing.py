@@ -121,12 +121,12 @@ def say_table(
     for heading, width in zip(headings, widths, strict=True):
         table.add_column(heading, no_wrap=True, overflow="ellipsis", width=width)
     for line in lines:
-        last = _broken(line[-1], widths[-1]) if wraps else line[-1]
+        last = "\n".join(broken(line[-1], widths[-1])) if wraps else line[-1]
         table.add_row(*line[:-1], last)
     console().print(table, soft_wrap=False)
 
 
-def _broken(text: str, width: int) -> str:
+def broken(text: str, width: int) -> list[str]:
     """Break a text into lines that lose nothing, before blanks where there are any."""
     from rich.cells import cell_len
 
@@ -141,7 +141,7 @@ def _broken(text: str, width: int) -> str:
                 lines.append(head)
                 line = line[len(head) :]
         lines.append(line)
-    return "\n".join(lines)
+    return lines
 
 
 def with_tenants(

@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -11,6 +12,12 @@ from pydantic import JsonValue
 from kern.client.cli.answers import field_value, json_or_text
 from kern.client.cli.inbox import DIGEST_LENGTH, print_whole, short_digest
 from kern.client.cli.printing import console, one_line, say, show_call, show_value, styled
+from kern.client.cli.typed_confirmation import (
+    drafted_value,
+    edited_value,
+    submitted_confirmation,
+    typed_value,
+)
 from kern.client.service.decision_checks import misfit
 from kern.errors import InvalidDecision
 from kern.requirements import Requirement, UserInputField
@@ -39,6 +46,7 @@ class Edits:
 
 
 _ANY = Edits()
+_PURPOSES = {Verdict.approve: "to approve", Verdict.run_again: "to run it again"}
 
 
 def ask(item: Requirement, by: str, edits: Edits = _ANY) -> bool:
@@ -98,24 +106,32 @@ def confirm_display(item: Requirement, decision: str, *, as_json: bool) -> str |
                 return matches[0]
 
 
-def typed_confirmation(item: Requirement, text: str | None) -> str | None:
-    """Return what a person typed to let a call run whose author asks for that; None for no need.
+def confirms(item: Requirement, digest: str, texts: Sequence[str], *, as_json: bool) -> bool:
+    """Whether what lets a call run was typed for the decision that is filled in, or is typed now.
 
-    On a terminal they are asked; what does not match is refused when the decision is submitted.
+    Args:
+        item: What is decided.
+        digest: The beginning of the digest of the call that it is about.
+        texts: What was typed on the command line.
+        as_json: Whether nobody is asked.
 
     Raises:
-        InvalidDecision: nothing was typed, and nobody can be asked.
+        InvalidDecision: something else was typed, or nobody can be asked.
     """
-    expected, draft = item.confirm_value, item.draft
-    lets_run = draft is not None and draft.verdict in {Verdict.approve, Verdict.run_again}
-    if expected is None or not lets_run or text is not None:
-        return text
-    if can_ask():
-        return read_line(f"Type {plain(expected)} to let it run: ")
-    message = (
-        f"Requirement {item.id!r} is confirmed by typing {expected!r}: have the person who decides "
-        "type it, and pass it as --confirm. Nothing was decided."
+    value = drafted_value(item, digest)
+    if value is None or value in texts:
+        return True
+    if not texts and can_ask() and not as_json:
+        return _types(value, item.draft.verdict if item.draft else Verdict.approve)
+    if submitted_confirmation(item) is None:
+        return True
+    problem = (
+        "and something else was typed. Nothing was decided."
+        if texts
+        else "and nothing was typed: have the person who decides type it, and pass it as "
+        "--confirm. Nothing was decided."
     )
+    message = f"Requirement {item.id!r} is confirmed by typing {value!r}, {problem}"
     raise InvalidDecision(message)
 
 
@@ -142,6 +158,8 @@ def _confirmation(item: Requirement, by: str, edits: Edits) -> bool | None:
     again = ", d = do it again" if is_review else ""
     match _choose(f"a = approve, r = reject, e = {action}{again}, s = leave it open"):
         case "a" | "approve":
+            if not _confirms(item, Verdict.approve):
+                return False
             item.confirm(by=by, digest=item.digest)
         case "r" | "reject":
             item.reject(read_line("Why (Enter for no note): ") or None, by)
@@ -156,6 +174,20 @@ def _confirmation(item: Requirement, by: str, edits: Edits) -> bool | None:
     return True
 
 
+def _confirms(item: Requirement, verdict: Verdict, edited: str | None = None) -> bool:
+    """Have the person type what the author of a call asks for, or the tool of a risky one."""
+    value = edited or typed_value(item, verdict)
+    return value is None or _types(value, verdict)
+
+
+def _types(value: str, verdict: Verdict) -> bool:
+    purpose = _PURPOSES.get(verdict, "to decide so")
+    while True:
+        line = read_line(f"Type {plain(value)} {purpose} (Enter leaves it open): ")
+        if line in {value, ""}:
+            return line == value
+
+
 def _edit(item: Requirement, by: str, edits: Edits) -> bool | None:
     while True:
         changes = _changes(item, edits)
@@ -164,7 +196,11 @@ def _edit(item: Requirement, by: str, edits: Edits) -> bool | None:
             return None
         problem = edits.tool and misfit(edits.tool, {**item.arguments, **changes})
         if not problem:
-            item.edit(changes, by=by, digest=print_edited(item, changes))
+            digest = print_edited(item, changes)
+            edited = edited_value(item, {**item.arguments, **changes})
+            if not _confirms(item, Verdict.approve, edited):
+                return False
+            item.edit(changes, by=by, digest=digest)
             return True
         say(styled(f"That does not fit: {one_line(problem)}.", "red"), " Enter changes nothing.")
 
@@ -185,7 +221,7 @@ def _user_input(item: Requirement, by: str) -> bool | None:
         text = read_line(f"{_asks_for(field)}: ")
         if text:
             values[field.name] = field_value(text, field)
-    if not values:
+    if not values or not _confirms(item, Verdict.answer):
         return False
     item.provide_user_input(values, by=by)
     return True
@@ -201,6 +237,8 @@ def _user_feedback(item: Requirement, by: str) -> bool | None:
     picked = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and 1 <= int(part) <= len(item.choices) for part in picked):
         return None
+    if not _confirms(item, Verdict.choose):
+        return False
     item.provide_user_feedback([item.choices[int(part) - 1] for part in picked], by=by)
     return True
 
@@ -220,7 +258,7 @@ def _external_execution(item: Requirement, by: str) -> bool:
 def _error(item: Requirement, by: str) -> bool | None:
     match _choose("a = once more, k = go on without it, f = it has failed, s = leave it open"):
         case "a":
-            item.run_again(by=by)
+            return _run_again(item, by)
         case "k":
             item.skip(by=by)
         case answer:
@@ -239,11 +277,18 @@ def _unknown_outcome(item: Requirement, by: str) -> bool | None:
                 != "yes"
             ):
                 return None
-            item.run_again(by=by, even_if_running=True)
+            return _run_again(item, by, even_if_running=True)
         case "a":
-            item.run_again(by=by)
+            return _run_again(item, by)
         case answer:
             return _fail_or_leave(item, answer, by)
+    return True
+
+
+def _run_again(item: Requirement, by: str, *, even_if_running: bool = False) -> bool:
+    if not _confirms(item, Verdict.run_again):
+        return False
+    item.run_again(by=by, even_if_running=even_if_running)
     return True
 
 

@@ -8,6 +8,7 @@ from kern.client.cli import durations
 from kern.client.cli.access import perform
 from kern.client.cli.awaited import awaited_text
 from kern.client.cli.history import is_printed, print_entry
+from kern.client.cli.identifiers import find_run
 from kern.client.cli.inbox import (
     attempt_lines,
     earlier_lines,
@@ -67,11 +68,11 @@ _DIGEST = 8
 
 
 def print_report(run_id: str, *, as_json: bool) -> None:
-    """Print the report of a run, found by its id or the end of it."""
+    """Print the report of a run, found by its id or that of a decision in it, or their ends."""
 
     async def read(service: OperatorService) -> RunReport:
         viewer = present_operator()
-        return await service.runs.report(viewer, await service.runs.full_id(viewer, run_id))
+        return await service.runs.report(viewer, await find_run(service, run_id))
 
     report = perform(read)
     if as_json:

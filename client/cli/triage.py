@@ -72,31 +72,35 @@ def snooze_requirement(
         else:
             say(f"Requirement {item.id} is not put off for {one_line(name)}.")
         return
-    moment = _moment(until, utc_now())
-    kept = perform(lambda service: service.triage.snooze(viewer, requirement_id, moment, name))
+    moment = moment_of(until, utc_now())
+    snooze = perform(lambda service: service.triage.snooze(viewer, requirement_id, moment, name))
     if as_json:
-        say_json(kept.model_dump(mode="json"))
+        say_json(snooze.model_dump(mode="json"))
     else:
-        back = show_time(kept.until)
-        say(f"Put off for {one_line(name)} until {back}: requirement {kept.requirement_id}.")
+        back = show_time(snooze.until)
+        say(f"Put off for {one_line(name)} until {back}: requirement {snooze.requirement_id}.")
 
 
 def comment_on(requirement_id: str, text: str, *, by: str | None, as_json: bool) -> None:
     """Write something about a requirement."""
     viewer, name = present_operator(), decider(by)
-    kept = perform(lambda service: service.triage.comment(viewer, requirement_id, text, name))
+    comment = perform(lambda service: service.triage.comment(viewer, requirement_id, text, name))
     if as_json:
-        say_json(kept.model_dump(mode="json"))
+        say_json(comment.model_dump(mode="json"))
     else:
-        say(f"Kept as a comment by {one_line(name)} on requirement {kept.requirement_id}.")
+        say(f"Kept as a comment by {one_line(name)} on requirement {comment.requirement_id}.")
 
 
 def _say_requirement(item: Requirement) -> None:
     say_json({"requirement": item.model_dump(mode="json")})
 
 
-def _moment(text: str, now: datetime) -> datetime:
-    """Return the time that somebody typed: a length from now, or a time with its zone."""
+def moment_of(text: str, now: datetime, name: str = "--until") -> datetime:
+    """Return the time that somebody typed: a length from now, or a time with its zone.
+
+    Raises:
+        InvalidInput: it is neither; `name` is what the message calls it.
+    """
     length = _LENGTH.fullmatch(text.strip())
     if length is not None:
         return now + int(length[1]) * _UNITS[length[2]]
@@ -106,7 +110,7 @@ def _moment(text: str, now: datetime) -> datetime:
         moment = None
     if moment is None or moment.tzinfo is None:
         message = (
-            f"--until is {text!r}: give a length such as 30m, 2h or 3d, or a time with its zone "
+            f"{name} is {text!r}: give a length such as 30m, 2h or 3d, or a time with its zone "
             "such as 2026-12-01T09:00+01:00."
         )
         raise InvalidInput(message)

@@ -43,6 +43,13 @@ class Identity:
             )
             raise NotAllowed(message)
 
+    async def is_owner(self, person: str | Principal) -> bool:
+        """Whether somebody is whoever the token lets in; of a name, whether they are called so."""
+        principal = await self.principal()
+        if isinstance(person, Principal):
+            return (person.issuer, person.subject) == (principal.issuer, principal.subject)
+        return name_key(person) in {name_key(principal.name), name_key(principal.subject)}
+
     async def check_person(self, by: str | Principal | None) -> None:
         """Refuse a name that is not that of whoever the token lets in: they alone decide.
 
@@ -52,12 +59,7 @@ class Identity:
         if by is None:
             return
         principal = await self.principal()
-        if isinstance(by, Principal):
-            is_same = (by.issuer, by.subject) == (principal.issuer, principal.subject)
-        else:
-            keys = {name_key(principal.name), name_key(principal.subject)}
-            is_same = name_key(by) in keys
-        if not is_same:
+        if not await self.is_owner(by):
             name = by.name if isinstance(by, Principal) else by
             message = (
                 f"{name!r} is to decide, and the token belongs to {principal.name!r} "

@@ -51,7 +51,7 @@ class RemoteInbox:
     ) -> RequirementPage:
         """List pending requirements; `for_principal` can only be whoever the token belongs to."""
         await self._identity.check_tenant(viewer)
-        if for_principal is not None and for_principal != await self._identity.principal():
+        if for_principal is not None and not await self._is_own(for_principal):
             message = (
                 f"What waits for {for_principal.name!r} is asked for with the token of somebody "
                 "else: over HTTP it can be asked for oneself."
@@ -134,6 +134,10 @@ class RemoteInbox:
             key=decision_id or new_id(),
         )
         return Receipt(requirement=accepted.requirement.requirement(), delivered=accepted.delivered)
+
+    async def _is_own(self, principal: Principal) -> bool:
+        """Whether it is whoever the token belongs to, as a name that somebody typed may say."""
+        return await self._identity.is_owner(principal.name if principal.is_local else principal)
 
     async def _refuse_own(self, requirement: Requirement) -> None:
         """Refuse a decision of code about what its own run waits for, as the database does."""

@@ -1,6 +1,7 @@
 """The commands of operators: the same on a database and over HTTP, where no database is needed."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from kern.db.engine.stores import SqliteStore
 from kern.models.scripted import Call
 from tests.support import seeds
-from tests.support.cli import Cli, environment
+from tests.support.cli import Cli, Terminal, environment, terminal
 from tests.support.served_store import ServedStore, served
 
 REFUND = Call("refund", order_id="1042", amount=40.0)
@@ -248,6 +249,98 @@ def test_what_has_to_be_typed_is_typed(kern: Cli, db: SqliteStore, acting: Signi
     kern.decide("approve", refund.requirement_id, code=2)
     said = kern.decide("approve", refund.requirement_id, "--confirm", "12500")
     assert "Approved by dana" in said.out
+
+
+def test_of_an_edited_call_the_new_value_is_typed(
+    kern: Cli, db: SqliteStore, acting: Signing
+) -> None:
+    acting("dana")
+    refund = seeds.waiting(db, Call("dangerous", amount=12500))
+    edit = ("--edit", '{"amount": 12000}')
+    for typed in ("12500", "125"):
+        wrong = kern.decide("approve", refund.requirement_id, *edit, "--confirm", typed, code=2)
+        assert "confirmed by typing '12000'" in wrong.err
+    assert (
+        "and nothing was typed" in kern.decide("approve", refund.requirement_id, *edit, code=2).err
+    )
+    said = kern.decide("approve", refund.requirement_id, *edit, "--confirm", "12000", "--json")
+    assert said.json["requirement"]["resolution"]["edit"] == {"amount": 12000}
+
+
+def test_several_are_decided_by_either_id(kern: Cli, db: SqliteStore, acting: Signing) -> None:
+    acting("dana")
+    amounts = (12500, 13000)
+    seeded = [seeds.waiting(db, Call("dangerous", amount=amount)) for amount in amounts]
+    page = kern("pending", "--json").json["requirements"]
+    digests = [word for item in page for word in ("--digest", item["digest"])]
+    ids = (seeded[0].run_id[-8:], seeded[1].requirement_id)
+    said = kern("approve", *ids, *digests, "--confirm", "12500", "--json", code=2).json["results"]
+    assert said[0]["accepted"]
+    assert "confirmed by typing '13000'" in said[1]["error"]["message"]
+    kern("approve", ids[1], *digests, "--confirm", "1", "--confirm", "13000")
+    assert "'dana' decided 'approve'" in kern("reject", ids[0], "--note", "No.", code=5).err
+
+
+@pytest.mark.timeout(120)
+def test_the_walk_decides_and_triages(
+    kern: Cli, db: SqliteStore, acting: Signing, mode: str
+) -> None:
+    acting("dana")
+    refund = seeds.waiting(db, Call("dangerous", amount=12500), text="Pay it.")
+    names = ("KERN_BY",) if mode == DATABASE else ("KERN_API_URL", "KERN_API_TOKEN")
+    more = {name: os.environ[name] for name in names}
+    with terminal("inbox", cwd=Path.cwd(), **more) as screen:
+        press(screen, "w", "│ Pay it.")
+        press(screen, "x", "[c]laim  [s]nooze  [m] comment")
+        press(screen, "c", "You take care of it for 30 minutes.")
+        press(screen, "x", "Claimed by you until")
+        screen.expect("[c] release")
+        press(screen, "m", "Comment, which people read")
+        screen.press("Asked the warehouse.\r")
+        screen.expect("The comment is kept.")
+        press(screen, "x", "Decide as dana")
+        press(screen, "s", "For how long")
+        screen.press("soon\r")
+        screen.expect("The time is 'soon': give a length")
+        screen.press("\x7f" * 4 + "2h\r")
+        screen.expect("Put off for you until")
+        press(screen, "k", "Decide as dana")
+        press(screen, "s", "For how long")
+        screen.press("off\r")
+        screen.expect("It is not put off for you.")
+        press(screen, "k", "Decide as dana")
+        press(screen, "c", "Nobody takes care of it now.")
+        press(screen, "x", "[c]laim")
+        press(screen, "e", "amount: ")
+        screen.press("\x7f" * 5 + "12000\r")
+        screen.expect("Type 12000 to approve it as edited")
+        screen.press("12000\r")
+        screen.expect("Accepted (number 1 in the log of its run)")
+        press(screen, "q", "1 decision made.")
+        assert screen.end() == 0
+    report = kern("show", refund.run_id, "--json").json
+    kinds = [entry["kind"] for entry in report["history"]]
+    assert kinds == ["opened", "claimed", "commented", "snoozed", "woken", "released"]
+    [decision] = report["decisions"]
+    assert (decision["verdict"], decision["edit"]) == ("approve", {"amount": 12000})
+
+
+def test_over_http_the_walk_is_through_what_waits_for_oneself(
+    kern: Cli, db: SqliteStore, api: ServedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds.waiting(db, REFUND)
+    api.enter(monkeypatch, "dana")
+    assert len(kern("inbox", "--json").json["items"]) == 1
+    assert len(kern("inbox", "--for", "Dana", "--json").json["items"]) == 1
+    assert "somebody else" in kern("inbox", "--for", "eli", code=2).err
+    assert len(kern("inbox", "--all", "--json").json["items"]) == 1
+
+
+def press(screen: Terminal, key: str, expected: str) -> None:
+    """Press a key once keys count, and wait for what it leads to."""
+    screen.expect("\r > ")
+    screen.press(key)
+    screen.expect(expected)
 
 
 def test_only_whoever_the_token_belongs_to_decides(

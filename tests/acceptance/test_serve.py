@@ -183,12 +183,13 @@ def test_an_identity_provider_that_cannot_work_is_refused_at_the_start(home: Pat
         "KERN_OIDC_ISSUER": "https://sso.example",
         "KERN_OIDC_CLIENT_ID": "kern",
     }
-    for more, text in (
+    cases: list[tuple[dict[str, Any], str]] = [
         ({}, "KERN_ROLES is empty"),
         ({"KERN_ROLES": "{"}, "use a JSON object"),
         ({"KERN_ROLES": '{"sre": ["root"]}'}, "'root' is no role"),
         ({"KERN_ROLES": '{"sre": ["viewer"]}', "KERN_OPEN": "true"}, "KERN_PUBLIC_URL is missing"),
-    ):
+    ]
+    for more, text in cases:
         refused = command("serve", cwd=home, KERN_HOME=str(home), **issuer, **more)
         assert (refused.code, text in refused.err) == (2, True), refused.err
 

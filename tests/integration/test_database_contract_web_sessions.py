@@ -30,7 +30,7 @@ def now(stored: Stored) -> datetime:
     moment = utc_now()
     for session in stored.look(lambda tx: web_sessions.sessions_of(tx, EVERYWHERE, moment)):
         subject = session.caller.principal.subject
-        stored.do(lambda tx, of=subject: web_sessions.end_all_of(tx, EVERYWHERE, of))
+        stored.do(lambda tx: web_sessions.end_all_of(tx, EVERYWHERE, subject))  # noqa: B023  at once
     return moment
 
 

@@ -30,7 +30,8 @@ from tests.support.processes import ROOT
 
 COMMAND = [sys.executable, "-m", "kern.client.cli.main"]
 _SETTINGS = ("KERN_", "TEMPORAL_", "OPENAI_", "COV_", "PYTEST_")
-_STYLE = re.compile(r"\x1b\[[0-9;]*m")
+# Colours, and what moves the cursor or sets a mode.
+_STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,15 @@ class Terminal:
     def type(self, line: str) -> None:
         """Type a line."""
         os.write(self._master, f"{line}\n".encode())
+
+    def press(self, keys: str) -> None:
+        """Press keys, without Enter."""
+        os.write(self._master, keys.encode())
+
+    def resize(self, columns: int, lines: int = 40) -> None:
+        """Give the window another size, which its processes hear of."""
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self.process.send_signal(signal.SIGWINCH)
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""

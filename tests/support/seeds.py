@@ -76,10 +76,17 @@ def waiting(
 ) -> Seeded:
     """Store a run whose model asked for a call that waits for a person."""
     run_id = run_id or new_id()
-    outcome = _asked(db, call, text, user_id, run_id)
+    outcome = _asked(db, [call], text, user_id, run_id)
     gate = outcome.calls[0].gate
     assert gate is not None
     return Seeded(run_id, gate.requirement_id)
+
+
+def waiting_for_two(db: Store) -> str:
+    """Store a run whose model asked for two calls that wait for a person, and return its id."""
+    run_id = new_id()
+    _asked(db, [Call("refund", order_id=order, amount=1.0) for order in "ab"], "Do.", None, run_id)
+    return run_id
 
 
 def torn(db: Store, evidence: Sequence[str] = ()) -> Seeded:
@@ -88,7 +95,7 @@ def torn(db: Store, evidence: Sequence[str] = ()) -> Seeded:
     `evidence` is what the call's reconciler has said.
     """
     run_id = new_id()
-    call = _asked(db, Call("send", text="hello"), "Send it.", None, run_id).calls[0]
+    call = _asked(db, [Call("send", text="hello")], "Send it.", None, run_id).calls[0]
     now = datetime.now(UTC)
     db.write_now(
         lambda tx: calls.begin(tx, call.tool_call_id, Claim("first", lease=timedelta(0)), now)
@@ -101,10 +108,15 @@ def torn(db: Store, evidence: Sequence[str] = ()) -> Seeded:
     return Seeded(run_id, found.gate.requirement_id)
 
 
-def _asked(db: Store, call: Call, text: str, user_id: str | None, run_id: str) -> TurnOutcome:
+def _asked(
+    db: Store, asked: Sequence[Call], text: str, user_id: str | None, run_id: str
+) -> TurnOutcome:
     request = RunRequest(component_id=agent.id, input=text, user_id=user_id)
-    requested = RequestedCall(id="call_0", name=call.name, arguments=call.arguments_text)
-    answer = plan(agent, ModelResponse(provider="scripted", tool_calls=[requested]), RunSoFar())
+    requested = [
+        RequestedCall(id=f"call_{number}", name=call.name, arguments=call.arguments_text)
+        for number, call in enumerate(asked)
+    ]
+    answer = plan(agent, ModelResponse(provider="scripted", tool_calls=requested), RunSoFar())
     now = datetime.now(UTC)
     db.write_now(
         lambda tx: accepting.accept(

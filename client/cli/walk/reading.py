@@ -1,0 +1,59 @@
+"""What a person reads before they decide: why a call came up, and what its run has done."""
+
+from rich.text import Text
+
+from kern.client.cli.access import Connection
+from kern.client.cli.printing import console
+from kern.client.cli.show import print_report
+from kern.client.cli.walk.following import call_of
+from kern.client.cli.walk.screen import quoted
+from kern.client.console.history import messages_of
+from kern.contracts.reports import RunReport
+from kern.contracts.viewer import present_operator
+from kern.requirements import Requirement
+from kern.values.states import Effect
+from kern.values.visible_text import plain
+
+# So deep are runs in runs, at most.
+_LEVELS = 20
+
+
+def why(connection: Connection, item: Requirement, width: int) -> list[Text]:
+    """Return the lines that show what the person asked for, and what the agents said."""
+    lines: list[Text] = []
+    for report in _from_the_root(connection, item.run_id):
+        speeches, number = messages_of(report)
+        if number > len(speeches):
+            lines.append(Text(f" The last {len(speeches)} of {number:,} messages:"))
+        for speech in speeches:
+            lines.append(Text(f" {plain(speech.speaker, ':')}:", "bold"))
+            lines += quoted(speech.text, width)
+    return lines or [Text(" No messages.")]
+
+
+def run_lines(run_id: str) -> list[Text]:
+    """Return the lines that show a run, as `kern show` prints them."""
+    with console().capture() as capture:
+        print_report(run_id, as_json=False)
+    return [Text.from_ansi(line) for line in capture.get().splitlines()]
+
+
+def effect_of(connection: Connection, item: Requirement) -> Effect:
+    """Return what repeating a call would do."""
+    viewer = present_operator()
+    run = connection.call(lambda service: service.runs.read(viewer, item.run_id))
+    call = call_of(run, item)
+    return Effect.once if call is None else call.effect
+
+
+def _from_the_root(connection: Connection, run_id: str) -> list[RunReport]:
+    """Return the reports of a run and of those above it, the highest first."""
+    reports = [_report(connection, run_id)]
+    while reports[0].run.parent_run_id is not None and len(reports) < _LEVELS:
+        reports.insert(0, _report(connection, reports[0].run.parent_run_id))
+    return reports
+
+
+def _report(connection: Connection, run_id: str) -> RunReport:
+    viewer = present_operator()
+    return connection.call(lambda service: service.runs.report(viewer, run_id))
