@@ -23,9 +23,10 @@ Three things decide how an attempt may end early:
   `until_over` instead of taking over a call whose result is about to be stored.
 
 An attempt takes its call only once it has a place to execute it (`places.py`), and its code begins
-only if nobody has stopped the attempt in between (`starts.py`). What has not begun is given back
-and is in no doubt. While the code executes, the row says so every few seconds (`leases.beat`), and
-a result that the database cannot take is kept until it can (`result_journal.py`).
+only if the row still names the attempt right before it (`starts.py`). What has not begun is given
+back, or taken over by the next attempt, and is in no doubt. While the code executes, the row says
+so every few seconds (`leases.beat`), and a result that the database cannot take is kept until it
+can (`result_journal.py`).
 """
 
 from abc import ABC, abstractmethod
@@ -118,8 +119,8 @@ class Attempt(ABC, Generic[Result]):
         """Whether the call is not executed again if this attempt fails."""
         return self.execution.attempt > self.execution.retries
 
-    def is_still_held(self, lease: timedelta) -> bool:
-        """Whether the call's row names this attempt, right before its code begins."""
+    def may_begin(self, lease: timedelta) -> bool:
+        """Mark the call as begun right before its code, if its row still names this attempt."""
         now = datetime.now(UTC)
         return self._db.write_now(
             lambda tx: calls.may_begin(tx, self.execution.tool_call_id, self.token, now, lease)

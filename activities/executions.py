@@ -1,8 +1,8 @@
 """Executes the code of calls in one process; `attempt.py` explains how attempts begin and end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import ExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -25,7 +25,7 @@ from kern.activities.tool_result import raised_text
 from kern.db.engine.store import Store
 from kern.db.turns import calls
 from kern.db.turns.attempts import Claim, Execution, LeftOpen, Settled
-from kern.errors import NotFound
+from kern.errors import KernError, NotFound
 from kern.process.calling_run import executing_for
 from kern.process.checkpoints import reach
 from kern.process.logs import get_logger, warn_raised
@@ -38,6 +38,7 @@ from kern.values.states import Effect
 _log = get_logger("kern.attempts")
 
 BeginResult = TypeVar("BeginResult")
+Value = TypeVar("Value")
 
 
 _LOOKED_UP = "The reconciler found that it had not happened."
@@ -92,7 +93,7 @@ class Executions:
         place: Place | None = None,
     ) -> Ended[object]:
         """Execute code that may be repeated, and wait for it for so many seconds at most."""
-        start = Start(lambda: True)
+        start = Start()
         if place is not None:
             place.execute(start)
         waiting = asyncio.wrap_future(
@@ -121,7 +122,7 @@ class Executions:
         execution = attempt.execution
         with self.live.holding(attempt.token), executing_for(execution.run_id, execution.tenant):
             reach(f"{attempt.checkpoint}.before_effect")
-            start = Start(partial(attempt.is_still_held, self.lease))
+            start = Start(partial(attempt.may_begin, self.lease))
             if place is not None:
                 place.execute(start)
             return await self._wait(attempt, function, arguments, start)
@@ -133,9 +134,10 @@ class Executions:
         arguments: dict[str, object],
         start: Start,
     ) -> Settled | None:
-        waiting = asyncio.wrap_future(
-            self._tools.submit(function, arguments, attempt.outcome_of, start)
-        )
+        async with self.before_begin(attempt.execution, attempt.token):
+            waiting = asyncio.wrap_future(
+                self._tools.submit(function, arguments, attempt.outcome_of, start)
+            )
         timeout, is_once = attempt.execution.timeout, attempt.execution.effect is Effect.once
         reason = UnknownReason.raised
         try:
@@ -162,7 +164,7 @@ class Executions:
             raise
         if isinstance(ended, NotBegun):
             await attempt.give_back(_NOT_BEGUN, is_begun=False)
-            raise try_again("not_begun", "Another attempt has taken the call")
+            raise try_again("not_begun", "The call is no longer this attempt's to begin")
         reach(f"{attempt.checkpoint}.after_effect")
         if isinstance(ended, Raised):
             _note_failure(attempt, ended.error)
@@ -274,12 +276,9 @@ class Executions:
         writing = asyncio.ensure_future(self._db.write(take))
 
         async def give_back() -> None:
-            execution, now = execution_of(await writing), datetime.now(UTC)
+            execution = execution_of(await writing)
             if execution is not None:
-                call_id, why = execution.tool_call_id, _NOT_BEGUN
-                await self._db.write(
-                    lambda tx: calls.release(tx, call_id, token, why, now, begun=False)
-                )
+                await self._give_back(execution, token)
 
         with self.live.holding(token):
             try:
@@ -287,6 +286,31 @@ class Executions:
             except asyncio.CancelledError:
                 await self._outlast(token, give_back())
                 raise
+
+    @asynccontextmanager
+    async def before_begin(self, execution: Execution, token: str) -> AsyncGenerator[None]:
+        """Give a call that was taken back if anything ends its attempt within the block.
+
+        Its code has not begun there. If even that fails, the call stays taken, and the next attempt
+        takes it over: its row does not say that it has begun.
+        """
+        with self.live.holding(token):
+            try:
+                yield
+            except BaseException:
+                with suppress(KernError):
+                    await self._outlast(token, self._give_back(execution, token))
+                raise
+
+    async def _give_back(self, execution: Execution, token: str) -> None:
+        call_id, now = execution.tool_call_id, datetime.now(UTC)
+        await self._db.write(
+            lambda tx: calls.release(tx, call_id, token, _NOT_BEGUN, now, begun=False)
+        )
+
+    async def aside(self, work: Callable[[], Value]) -> Value:
+        """Return what the user's code returns that a call is checked with, away from this loop."""
+        return await self._tools.in_thread(work)
 
     async def _outlast(self, token: str, work: Coroutine[None, None, None]) -> None:
         """Wait for work that continues even if the wait is cancelled.
@@ -318,7 +342,12 @@ async def _until_begun(start: Start, waiting: asyncio.Future[Result]) -> None:
         if not start_signal.done():
             start_signal.set_result(None)
 
-    start.on_begin(lambda: loop.call_soon_threadsafe(note))
+    def tell() -> None:
+        # Nothing that happens to this loop may hold up the code.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(note)
+
+    start.on_begin(tell)
     await asyncio.wait({start_signal, waiting}, return_when=asyncio.FIRST_COMPLETED)
 
 

@@ -14,6 +14,7 @@ from kern.activities.heartbeat import beating
 from kern.activities.lane_visit import Visit
 from kern.activities.step_attempt import StepAttempt, step_result
 from kern.activities.step_code import (
+    Function,
     as_answer,
     called_with,
     read_step_input,
@@ -112,11 +113,14 @@ class PipelineSteps:
         return beginning
 
     async def _execute(self, visit: Visit, task: Execute) -> Task:
-        # The attempt is alive while the step's input is read, too.
-        with self._executions.live.holding(visit.token):
-            return await self._attempt(visit, task)
+        async with self._executions.before_begin(task.execution, visit.token):
+            attempt, function = await self._prepare(visit, task)
+        with visit.lent_place(task.execution.name):
+            await self._executions.wait(attempt, function, {}, visit.place)
+        return attempt.following or await visit.take()
 
-    async def _attempt(self, visit: Visit, task: Execute) -> Task:
+    async def _prepare(self, visit: Visit, task: Execute) -> tuple[StepAttempt, Function]:
+        """Return the code of a step that was taken, with its input."""
         step_input = await read_step_input(self._db, task)
         layout = self._layout(task.facts.component_id)
         code, node = layout.code.get(task.node, Code()), layout.shape.by_id.get(task.node)
@@ -130,10 +134,7 @@ class PipelineSteps:
             raise not_here("The step is not in this worker")
         attempt.backoff = node.backoff
         _log.info("step_started", run_id=task.facts.run_id, step=task.node)
-        with visit.lent_place(task.execution.name):
-            call = called_with(function, attempt.step_input)
-            await self._executions.wait(attempt, call, {}, visit.place)
-        return attempt.following or await visit.take()
+        return attempt, called_with(function, attempt.step_input)
 
     async def _find_out(self, visit: Visit, task: Reconcile) -> Task:
         """Find out what became of a step whose attempt was lost."""

@@ -1,10 +1,18 @@
 """Whether the code of an attempt begins, or is given up before: one of both, once; and its end.
 
-An attempt takes its call in a transaction, and its code begins in another thread, a moment later.
-In between the activity may be cancelled, or the whole process frozen for so long that others took
-the attempt for dead, asked a person, and got the answer not to do it. So both sides go through one
-`Start`: `give_up` succeeds only while the code has not begun, and `begin` only while nobody gave it
-up and, if more than a moment has passed, only if the call's row still names this attempt.
+An attempt takes its call in a transaction, and its code begins later, in another thread. In between
+anything may block for any time: a log's reader, a validator, a predicate, a frozen process. Others
+may take the attempt for dead meanwhile, ask a person, and get the answer not to do it. So taking is
+not beginning, and both sides go through one `Start`:
+
+- `confirm` marks the call as begun in its row, by compare and set, if the row still names this
+  attempt. It comes right before the code, in the code's own thread. Whatever has happened to the
+  call before, the row knows.
+- `begin` succeeds only while that is fresh, and nobody in this process gave the attempt up.
+- `give_up` succeeds only while the code has not begun.
+
+What comes between the commit of that compare and set and the code's first instruction is not Kern's
+to shorten; nothing of Kern's waits there. If it took long nevertheless, the row is asked again.
 
 Code that nobody waits for any more may still execute; `is_executing` says so, and `on_end` when it
 no longer does.
@@ -14,32 +22,38 @@ import threading
 import time
 from collections.abc import Callable
 
-# Taking a call and beginning it are milliseconds apart.
-_MOMENT = 0.2
+# What the row has said is old after so many seconds, from before it was asked.
+_MOMENT = 1.0
+# A database that is slower than that so often is no ground to begin anything on.
+_MOST_QUESTIONS = 5
 
 
 class Start:
     """The start of one attempt's code.
 
     Args:
-        confirm: Asks the call's row whether the attempt still has it, in the calling thread.
+        confirm: Marks the call as begun if its row names this attempt, in the calling thread, and
+            says whether it does; None for code that has no row.
     """
 
-    def __init__(self, confirm: Callable[[], bool]) -> None:
+    def __init__(self, confirm: Callable[[], bool] | None = None) -> None:
         self._confirm = confirm
         self._lock = threading.Lock()
         self._is_abandoned = False
         self._has_begun = self._has_ended = False
         self._on_begin: Callable[[], object] = bool
         self._on_end: Callable[[], object] = bool
-        # A frozen process does not see the monotonic clock stop, but a suspended machine does.
-        self._taken_at = (time.monotonic(), time.time())
+        self._asked_at: tuple[float, float] | None = None
+        self._questions = 0
 
     @property
-    def is_late(self) -> bool:
-        """Whether the call's row has to be asked again before the code begins."""
-        now = (time.monotonic(), time.time())
-        return any(abs(b - a) > _MOMENT for a, b in zip(self._taken_at, now, strict=True))
+    def is_confirmed(self) -> bool:
+        """Whether the call's row has said just now that the attempt has the call."""
+        if self._confirm is None:
+            return True
+        if self._asked_at is None:
+            return False
+        return all(abs(b - a) <= _MOMENT for a, b in zip(self._asked_at, _now(), strict=True))
 
     def on_begin(self, act: Callable[[], object]) -> None:
         """Have `act` called when the code begins, in its thread, or at once if it has begun."""
@@ -63,17 +77,29 @@ class Start:
         act()
 
     def confirm(self) -> bool:
-        """Ask the call's row; if it names this attempt no more, the code never begins."""
+        """Mark the call as begun in its row; if that names this attempt no more, it never begins.
+
+        It waits for the database, so no event loop calls it.
+        """
+        asked_at, self._questions = _now(), self._questions + 1
         try:
-            is_mine = self._confirm()
+            is_mine = self._may_ask and (self._confirm is None or self._confirm())
         except Exception:  # noqa: BLE001  whoever cannot ask does not begin
             is_mine = False
         if not is_mine:
             self.give_up()
+        self._asked_at = asked_at
         return is_mine
 
+    @property
+    def _may_ask(self) -> bool:
+        return not self._is_abandoned and self._questions <= _MOST_QUESTIONS
+
     def begin(self) -> bool:
-        """Begin the code, right after this returned True; False: it must not."""
+        """Begin the code, right after this returned True; False: it must not.
+
+        `confirm` has returned True, and `is_confirmed` is still so.
+        """
         with self._lock:
             if self._is_abandoned or self._has_begun:
                 return False
@@ -92,3 +118,8 @@ class Start:
         with self._lock:
             self._is_abandoned = self._is_abandoned or not self._has_begun
             return self._is_abandoned
+
+
+def _now() -> tuple[float, float]:
+    """Return the time of two clocks: one stops with a suspended machine, one may be set."""
+    return time.monotonic(), time.time()

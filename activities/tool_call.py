@@ -15,7 +15,7 @@ takes the call (`calls.begin`), and the row says one of these:
 `attempt.py` explains what happens once the call is taken.
 """
 
-import asyncio
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from functools import partial
 
 from pydantic import JsonValue
 from temporalio import activity
+from temporalio.exceptions import FailureError
 
 from kern.activities.attempt import Attempt
 from kern.activities.executions import Executions
@@ -104,24 +105,23 @@ class ToolCalls:
     async def _execute(
         self, execution: Execution, token: str, place: Place | None
     ) -> ToolCallOutcome:
+        async with self._executions.before_begin(execution, token):
+            prepared = await self._prepare(execution, token)
+        if isinstance(prepared, ToolCallOutcome):
+            return prepared
+        attempt, function, arguments = prepared
+        unsettled = await self._executions.wait(attempt, function, arguments, place)
+        return ToolCallOutcome() if unsettled is None else _outcome_of(unsettled)
+
+    async def _prepare(
+        self, execution: Execution, token: str
+    ) -> "tuple[_Attempt, Callable[..., object], dict[str, object]] | ToolCallOutcome":
+        """Return the code of a call that was taken and its arguments, unless it is not executed."""
         tool = self._find_tool(execution)
         rules = NO_RULES if tool is None else tool_definition(tool).outcome_rules
         attempt = _Attempt(self._db, execution, token, self._executions.results, rules)
         if tool is None:
-            # The call is taken already: it is given back for a worker that has the tool.
-            reason = (
-                f"The component {execution.component_id!r} has no tool {execution.name!r} in this "
-                "worker."
-            )
-            await attempt.give_back(reason, is_begun=False)
-            self._missing.warn(
-                "tool_missing",
-                run_id=execution.run_id,
-                component=execution.component_id,
-                tool=execution.name,
-                advice="The call waits for a worker whose app declares the tool.",
-            )
-            raise not_here("The tool is not in this worker")
+            raise await self._missing_tool(attempt)
         _log.info(
             "tool_started",
             run_id=execution.run_id,
@@ -130,9 +130,12 @@ class ToolCalls:
             attempt=execution.attempt,
         )
         attempt.apply(declared_policy(tool))
+        signature = tool_definition(tool).signature
         try:
-            signature = tool_definition(tool).signature
-            arguments = signature.validate(execution.arguments)
+            # A validator and a predicate are the user's code, which may block.
+            arguments = await self._executions.aside(
+                partial(signature.validate, execution.arguments)
+            )
             gate = await self._late_gate(attempt, tool, arguments)
         except ValueError as error:
             why = f"The arguments do not fit: {error}"
@@ -146,8 +149,24 @@ class ToolCalls:
             return _outcome_of(gate)
         if signature.takes_context:
             arguments["run_context"] = attempt.context
-        unsettled = await self._executions.wait(attempt, tool.function, arguments, place)
-        return ToolCallOutcome() if unsettled is None else _outcome_of(unsettled)
+        return attempt, tool.function, arguments
+
+    async def _missing_tool(self, attempt: "_Attempt") -> FailureError:
+        """Give a call back for a worker that has its tool."""
+        execution = attempt.execution
+        reason = (
+            f"The component {execution.component_id!r} has no tool {execution.name!r} in this "
+            "worker."
+        )
+        await attempt.give_back(reason, is_begun=False)
+        self._missing.warn(
+            "tool_missing",
+            run_id=execution.run_id,
+            component=execution.component_id,
+            tool=execution.name,
+            advice="The call waits for a worker whose app declares the tool.",
+        )
+        return not_here("The tool is not in this worker")
 
     async def _take(
         self, ask: ToolCallInput, token: str, *, has_place: bool
@@ -179,9 +198,8 @@ class ToolCalls:
         ):
             return None
         applied = applied_policy(tool, pinned)
-        # A predicate is the user's code, which may block.
         with code_of(run_id=execution.run_id, session_id=execution.session_id):
-            kind = await asyncio.to_thread(gate_of, tool, arguments, applied)
+            kind = await self._executions.aside(partial(gate_of, tool, arguments, applied))
         if kind is None:
             return None
         question = question_about(tool, applied, kind, execution.arguments)

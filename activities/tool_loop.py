@@ -57,13 +57,21 @@ class ToolLoop:
 
         Its value is passed through `keep` where it executes, since that may call the tool's code.
         """
-        start = start or Start(lambda: True)
+        start = start or Start()
         if inspect.iscoroutinefunction(function):
             return self._loops.submit(
-                lambda: _start_async(lambda: function(**arguments), keep, start)
+                lambda: self._start_async(lambda: function(**arguments), keep, start)
             )
         context = contextvars.copy_context()
         return self._threads.submit(context.run, self._call, function, arguments, keep, start)
+
+    async def in_thread(self, work: Callable[[], Result]) -> Result:
+        """Return what `work` returns, which may block, away from the loop that waits for it.
+
+        The threads of asyncio are few, and whoever blocks all of them would hold up the others.
+        """
+        context = contextvars.copy_context()
+        return await asyncio.wrap_future(self._threads.submit(context.run, work))
 
     def close(self) -> None:
         """Accept no more tools; those that are being executed run to their end."""
@@ -77,7 +85,10 @@ class ToolLoop:
         keep: Callable[[object], Result],
         start: Start,
     ) -> Ended[Result]:
-        if (start.is_late and not start.confirm()) or not start.begin():
+        while not start.is_confirmed:
+            if not start.confirm():
+                return NotBegun()
+        if not start.begin():
             return NotBegun()
         try:
             value = function(**arguments)
@@ -89,18 +100,22 @@ class ToolLoop:
         finally:
             start.end()
 
-
-async def _start_async(
-    function: Callable[[], Coroutine[object, object, object]],
-    keep: Callable[[object], Result],
-    start: Start,
-) -> Ended[Result]:
-    if (start.is_late and not await asyncio.to_thread(start.confirm)) or not start.begin():
-        return NotBegun()
-    try:
-        return await _ended(function, keep)
-    finally:
-        start.end()
+    async def _start_async(
+        self,
+        function: Callable[[], Coroutine[object, object, object]],
+        keep: Callable[[object], Result],
+        start: Start,
+    ) -> Ended[Result]:
+        # Another tool may block this loop after the row was asked.
+        while not start.is_confirmed:
+            if not await self.in_thread(start.confirm):
+                return NotBegun()
+        if not start.begin():
+            return NotBegun()
+        try:
+            return await _ended(function, keep)
+        finally:
+            start.end()
 
 
 async def _ended(

@@ -166,7 +166,16 @@ class AgentRun:
         """
         ending = asyncio.gather(*calls)
         try:
-            await workflow.wait_condition(lambda: ending.done() or self._may_move_on_while_idle())
+            await workflow.wait_condition(
+                lambda: ending.done() or self._may_move_on_while_idle() or self._has_ended_in(calls)
+            )
+            if not ending.done() and self._has_ended_in(calls):
+                # The gates of the other calls were closed with the run, and nobody reports them.
+                if workflow.patched("ends-with-its-run"):
+                    self._gates.close()
+                await workflow.wait_condition(
+                    lambda: ending.done() or self._may_move_on_while_idle()
+                )
         except asyncio.CancelledError:
             ending.cancel()
             await ending
@@ -174,6 +183,13 @@ class AgentRun:
         if not ending.done() and workflow.patched("moves-on-while-idle"):
             await self._move_on(turn)
         return await ending
+
+    def _has_ended_in(self, calls: Sequence[asyncio.Future[bool]]) -> bool:
+        """Whether the run has ended: by the end of one of its calls, or it was retried since."""
+        ended = (call for call in calls if call.done() and not call.cancelled())
+        return self._is_reopened or any(
+            call.exception() is None and not call.result() for call in ended
+        )
 
     def _may_move_on_while_idle(self) -> bool:
         return self._is_idle and workflow.info().is_continue_as_new_suggested()

@@ -31,6 +31,8 @@ class Gates:
         self.waiting: set[str] = set()
         self._busy = 0
         self.ended = False
+        # Nobody is waited for any more: the run has ended, and its requirements with it.
+        self._are_closed = False
         # The child runs that have not ended, and whether each is idle.
         self.children: dict[str, bool] = {}
         # Counts changes: whoever stored something about the state sees whether it is still current.
@@ -55,6 +57,10 @@ class Gates:
             yield
         finally:
             self._busy -= 1
+
+    def close(self) -> None:
+        """Wait for nobody any more: the run has ended, and nobody decides what was open in it."""
+        self._are_closed = True
 
     def knows_all(self, query: StopQuery) -> bool:
         """Whether the run knows all the resolutions that the caller knows.
@@ -88,6 +94,8 @@ class Gates:
         current: Gate | None = gate
         shortest = timedelta(0)
         while current is not None and not await self._wait_for_signal(current, shortest):
+            if self._are_closed:
+                return False
             outcome = await self._expire(current)
             if outcome.run_ended:
                 return False
@@ -95,19 +103,19 @@ class Gates:
         return True
 
     async def _wait_for_signal(self, gate: Gate, shortest: timedelta) -> bool:
-        """Wait for the signal; return False if the deadline passes first."""
+        """Wait for the signal; return False if the deadline or the end of the run comes first."""
         remaining = None if gate.due_at is None else max(gate.due_at - workflow.now(), shortest)
         self.waiting.add(gate.requirement_id)
         try:
             await workflow.wait_condition(
-                lambda: gate.requirement_id in self.resolved, timeout=remaining
+                lambda: self._are_closed or gate.requirement_id in self.resolved, timeout=remaining
             )
         except TimeoutError:
             return False
         finally:
             self.waiting.discard(gate.requirement_id)
             self.version += 1
-        return True
+        return gate.requirement_id in self.resolved
 
     async def _expire(self, gate: Gate) -> ExpiryOutcome:
         with self.working():

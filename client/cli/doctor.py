@@ -137,6 +137,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
     oldest_text = "" if oldest is None else f", the oldest for {show_age(oldest)}"
     deliveries = count(backlog.undelivered, "delivery", "deliveries")
     yield Finding("outbox", None, f"{deliveries} that Temporal has not confirmed{oldest_text}")
+    for fault in database.policy_faults:
+        yield Finding("policies", ok=False, text=fault)
     yield from _workers(database)
     yield from _waiting(database)
 

@@ -131,6 +131,8 @@ def _policy(policy: RunPolicy | None) -> None:
     if policy is None:
         return
     say(f"  policy {policy.digest[:_DIGEST]}")
+    if policy.fault is not None:
+        say(styled(f"  {policy.fault}", "bold red"))
     if policy.executed is not None:
         parts = f" in {_listed(policy.changes)}" if policy.changes else ""
         executed = f"executed last by a worker with policy {policy.executed[:_DIGEST]}"

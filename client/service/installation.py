@@ -28,7 +28,7 @@ from kern.db.migrations import HEAD
 from kern.db.migrations.compatibility import TablesRevision, require_current
 from kern.db.migrations.migrate import tables_revision
 from kern.db.reading import listings
-from kern.db.runs import awaited_workers, workers
+from kern.db.runs import awaited_workers, policies, workers
 from kern.errors import NotFound, Unavailable
 from kern.process.clock import utc_now
 from kern.process.settings import Settings
@@ -60,6 +60,7 @@ class DatabaseStatus:
         differences: The components for which the workers declare different policies.
         awaited_workers: What active runs wait for that no worker has.
         parked: The runs that wait for people, while no worker has their component.
+        policy_faults: What is wrong with stored policies of runs that have not ended.
     """
 
     name: str
@@ -71,6 +72,7 @@ class DatabaseStatus:
     differences: list[PolicyDifference]
     awaited_workers: list[AwaitedWorker]
     parked: list[ParkedRuns]
+    policy_faults: list[str]
 
 
 class OnDemandDeliverer:
@@ -206,6 +208,7 @@ def _status_of(tx: Session, name: str, tables: TablesRevision) -> DatabaseStatus
         workers.differing(tx, present),
         awaited_workers.awaited_workers(tx, now),
         awaited_workers.parked_runs(tx, now),
+        policies.faults(tx),
     )
 
 

@@ -5,7 +5,7 @@ from sqlmodel import Session
 from kern.contracts.reports import RunPolicy, RunReport
 from kern.contracts.viewer import Viewer
 from kern.db.reading import listings, requirement_history, run_outputs, step_progress
-from kern.db.runs import session_queue, workers
+from kern.db.runs import policies, session_queue, workers
 from kern.db.runs.awaited_workers import awaited_by
 from kern.db.turns import late_results
 from kern.process.clock import utc_now
@@ -50,6 +50,9 @@ def _policy_of(tx: Session, run_id: str) -> RunPolicy | None:
     row = run_outputs.run_row(tx, run_id)
     if row is None or row.policy is None:
         return None
+    fault = policies.fault_of(tx, row.policy)
+    if fault is not None:
+        return RunPolicy(digest=row.policy, fault=fault)
     executed = row.executed_policy
     changes = [] if executed is None else workers.policy_differences(tx, row.policy, executed)
     present = [] if RunStatus(row.status).is_final else workers.present_workers(tx, utc_now())

@@ -237,12 +237,14 @@ class RunPolicy(_Model):
         changes: What differs, in words; the stricter of both applies.
         workers: What differs in the workers that could continue the run, by the worker's host and
             process. One that lacks a pinned tool leaves the run to others.
+        fault: Why nothing of the run is executed: the stored policy is missing or was changed.
     """
 
     digest: str
     executed: str | None = None
     changes: list[str] = []
     workers: dict[str, list[str]] = {}
+    fault: str | None = None
 
 
 class RunReport(_Model):

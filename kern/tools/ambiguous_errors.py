@@ -17,7 +17,7 @@ answers for the wrappers around it, and for what explains it: clients raise `Con
 """
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -59,6 +59,7 @@ _INTERNAL = frozenset(
 # The first table that names a class says its kind.
 _TABLES = (("unsent", UNSENT), ("open", OPEN), ("answered", ANSWERED), ("wrapper", WRAPPERS))
 _WRAPPING = frozenset({"wrapper", "named"})
+_CODES_OF_ANY = [code for code in CODES if not code.package]
 _MOST = 1000
 
 
@@ -152,11 +153,12 @@ def _kind_of(error: BaseException) -> str | None:
 def _by_code(error: BaseException) -> str | None:
     """Return the kind of an exception that carries a code of its protocol."""
     packages = {_package(cls) for cls in type(error).__mro__}
-    kinds = {
-        _meaning(code, guarded(partial(_value_at, error, code.path), None))
-        for code in CODES
-        if not code.package or code.package in packages
-    }
+    known = [code for code in CODES if code.package in packages]
+    return _first_kind(error, known) or _first_kind(error, _CODES_OF_ANY)
+
+
+def _first_kind(error: BaseException, codes: Iterable[Code]) -> str | None:
+    kinds = {_meaning(code, guarded(partial(_value_at, error, code.path), None)) for code in codes}
     return next((kind for kind in ("unsent", "open", "answered") if kind in kinds), None)
 
 

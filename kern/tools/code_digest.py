@@ -14,35 +14,23 @@ its own, and takes in the labels of its neighbors until that separates no more o
 walk began, and in which order it went, leaves no trace.
 """
 
-import datetime as dt
-import decimal
-import fractions
 import functools
 import hashlib
-import ipaddress
-import pathlib
 import re
 import sys
-import uuid
-import zoneinfo
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import (
     BuiltinFunctionType,
-    ClassMethodDescriptorType,
     CodeType,
     FunctionType,
-    GetSetDescriptorType,
     MappingProxyType,
-    MemberDescriptorType,
-    MethodDescriptorType,
     MethodType,
     MethodWrapperType,
     ModuleType,
-    WrapperDescriptorType,
 )
-from typing import Any, ForwardRef
+from typing import ForwardRef
 
 from kern.process.foreign_errors import guarded
 from kern.tools.code_classes import MADE_NAMES, annotation_parts, model_parts
@@ -54,20 +42,19 @@ from kern.tools.code_files import (
     module_digest,
     origin,
 )
-from kern.tools.code_names import content_of, imports_of, lookups, names_of
-from kern.tools.code_state import DOUBT, attributes, held, holds_live, is_live, reduced
+from kern.tools.code_kinds import BUILTIN_MEMBERS, BY_REPR, PLAIN
+from kern.tools.code_names import (
+    added_builtins,
+    content_of,
+    imports_of,
+    is_importer,
+    lookups,
+    names_of,
+    set_on,
+)
+from kern.tools.code_state import DOUBT, attributes, has_reducer, held, holds_live, is_live, reduced
 from kern.tools.plain_data import plain_digest
 
-_PLAIN: tuple[Any, ...] = (bool, int, float, str, bytes, bytearray, complex, type(None), type(...))
-_BY_REPR: tuple[Any, ...] = (
-    *(decimal.Decimal, fractions.Fraction, range, uuid.UUID, pathlib.PurePath, zoneinfo.ZoneInfo),
-    *(dt.timedelta, dt.datetime, dt.date, dt.time, dt.timezone),
-    *(ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network),
-)
-_BUILTIN_MEMBERS = (
-    *(MethodDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType),
-    *(GetSetDescriptorType, MemberDescriptorType),
-)
 _METHODS = (FunctionType, staticmethod, classmethod, property, MethodType, BuiltinFunctionType)
 _METHODS_TOO = (functools.partial, functools.partialmethod)
 # What the import system sets: it says where a module lies, and not what the module does.
@@ -117,7 +104,7 @@ class _Graph:
 
     def add(self, value: object) -> _Part:
         """Return what stands for a value: its text, or its node."""
-        if type(value) in _PLAIN:
+        if type(value) in PLAIN:
             return f"{type(value).__name__} {value!r}"
         if id(value) in self._indexes:
             return _Node(self._indexes[id(value)])
@@ -145,6 +132,9 @@ class _Graph:
     # A case for each kind.
     def _label(self, value: object) -> _Part:  # noqa: C901, PLR0911, PLR0912
         match value:
+            case _ if is_importer(value):
+                # Something else than its name leads to it, so nobody sees what it imports.
+                return ["importer", DOUBT]
             case FunctionType():
                 return self._function(value)
             case CodeType():
@@ -155,7 +145,7 @@ class _Graph:
                 return ["module", module_digest(value)]
             case BuiltinFunctionType() | MethodWrapperType():
                 return self._builtin(value)
-            case _ if isinstance(value, _BUILTIN_MEMBERS):
+            case _ if isinstance(value, BUILTIN_MEMBERS):
                 return ["member", value.__objclass__.__qualname__, value.__name__]
             case type():
                 return self._class(value)
@@ -174,7 +164,7 @@ class _Graph:
                 return self._mapping(dict(value))
             case dict() | set() | frozenset() | list() | tuple():
                 return [self._content(value), *self._object(value, is_container=True)]
-            case _ if isinstance(value, _BY_REPR):
+            case _ if isinstance(value, BY_REPR):
                 return self._by_repr(value)
             case ForwardRef():
                 return ["forward", value.__forward_arg__]
@@ -193,8 +183,15 @@ class _Graph:
             return [*self._installed(function, module, filename), *self._wrapped(function)]
         names = names_of(function.__code__)
         space = function.__globals__
-        used = [name for name in sorted(names & space.keys()) if name not in _IMPORT_NAMES]
+        # What imports by name counts by what it imports.
+        used = [
+            name
+            for name in sorted(names & space.keys())
+            if name not in _IMPORT_NAMES and not is_importer(space[name])
+        ]
         cells = [content_of(cell) for cell in function.__closure__ or ()]
+        cells = [cell for cell in cells if not is_importer(cell)]
+        imported, has_others = imports_of(function)
         modules = [
             item
             for item in (*(space[name] for name in used), *cells)
@@ -209,7 +206,9 @@ class _Graph:
             [[name, self.add(space[name])] for name in used],
             self._fields(vars(function)),
             self._used_of(modules, names),
-            [import_digest(name) for name in imports_of(function)],
+            [import_digest(name) for name in imported],
+            DOUBT if has_others else "",
+            [[name, self.add(value)] for name, value in added_builtins(names - space.keys())],
             self.add(guarded(lambda: function.__annotations__, None)),
             self._looked_up(function, names, modules),
         ]
@@ -257,7 +256,13 @@ class _Graph:
 
     def _used_of(self, modules: Iterable[object], names: set[str]) -> _Part:
         """Return what code that names these modules may take from them, by its names."""
-        values: list[_Part] = []
+        modules = [*modules]
+        values: list[_Part] = [
+            [module.__name__, name, self.add(value)]
+            for module in modules
+            if isinstance(module, ModuleType) and not self._reachable([module])
+            for name, value in set_on(module, names - _IMPORT_NAMES, self._is_own)
+        ]
         pending, visited = self._reachable(modules), set[int]()
         while pending:
             module = pending.pop()
@@ -299,7 +304,7 @@ class _Graph:
         return ["class", value.__qualname__, bases, *parts]
 
     def _by_repr(self, value: object) -> _Part:
-        text = str(next(kind for kind in _BY_REPR if isinstance(value, kind)).__repr__(value))
+        text = str(next(kind for kind in BY_REPR if isinstance(value, kind)).__repr__(value))
         kind = type(value)
         if self._origin(kind.__module__, file_of(kind.__module__)) is Origin.program:
             return ["known", text, *self._object(value)]
@@ -318,13 +323,13 @@ class _Graph:
             # A client or pool: of what it holds, only code is the same in every process.
             fields = {name: item for name, item in fields.items() if isinstance(item, _METHODS)}
             return [*label, self._fields(fields)]
-        plain = [base.__repr__(value) for base in _PLAIN if isinstance(value, base)]
+        plain = [base.__repr__(value) for base in PLAIN if isinstance(value, base)]
         label += [self._fields(fields), *plain]
         if is_container:
             return [*label, self.add(getattr(value, "default_factory", None))]
         # What Python classes hold lies in their attributes; C classes only pickle it.
         is_python = bool(fields) or isinstance(kind.__reduce__, FunctionType)
-        state = () if is_python and not _has_reducer(kind) else reduced(value)
+        state = () if is_python and not has_reducer(kind) else reduced(value)
         if state is None and not fields and not plain:
             return [*label, DOUBT]
         return [*label, [self.add(item) for item in state or () if item is not value]]
@@ -353,6 +358,12 @@ class _Graph:
         is_package = self._origin(module, filename) is Origin.package
         return [*label, file_digest(filename)] if is_package else label
 
+    def _is_own(self, value: object) -> bool:
+        """Whether a value is a function or class of the program."""
+        if not isinstance(value, FunctionType | type):
+            return False
+        return self._origin(value.__module__, file_of(value.__module__)) is Origin.program
+
     def _origin(self, module: str, filename: str) -> Origin:
         """Return who defines a module; the package of the callable itself counts as the program."""
         source = origin(module, filename)
@@ -367,13 +378,6 @@ def _package(code: object) -> str:
     owner = code if isinstance(code, FunctionType | type) else type(code)
     package = str(owner.__module__).partition(".")[0]
     return "" if package == "kern" else package
-
-
-def _has_reducer(kind: type) -> bool:
-    """Whether a class, or one that it derives from, is written in C and pickles itself."""
-    reducers: list[object] = [kind.__reduce__, kind.__reduce_ex__]
-    is_default = reducers == [object.__reduce__, object.__reduce_ex__]
-    return not is_default and not any(isinstance(item, FunctionType) for item in reducers)
 
 
 def _text(part: _Part, colors: list[str]) -> str:

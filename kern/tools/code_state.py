@@ -40,7 +40,7 @@ def is_live(value: object) -> bool:
 
 
 # A case for each kind.
-def held(value: object) -> list[object] | None:  # noqa: PLR0911
+def held(value: object) -> list[object] | None:  # noqa: C901, PLR0911
     """Return what an object holds that has no attributes for it; None for any other object."""
     doubt: list[object] = [DOUBT]
     match value:
@@ -48,6 +48,10 @@ def held(value: object) -> list[object] | None:  # noqa: PLR0911
             return [value.name, guarded(lambda: Context().run(value.get), None), value.get(None)]
         case weakref.ReferenceType():
             return [value()]
+        case weakref.WeakValueDictionary() | weakref.WeakKeyDictionary():
+            return [dict(value)]
+        case weakref.WeakSet():
+            return [set(value)]
         case GeneratorType():
             return [value.gi_code, *_frame(value.gi_frame)]
         case CoroutineType():
@@ -107,6 +111,13 @@ def reduced(value: object) -> list[object] | None:
         return [parts]
     first, items, entries = parts[:3], *(*parts[3:5], None, None)[:2]
     return [*first, [*items] if items is not None else None, [*entries] if entries else None]
+
+
+def has_reducer(kind: type) -> bool:
+    """Whether a class, or one that it derives from, is written in C and pickles itself."""
+    reducers: list[object] = [kind.__reduce__, kind.__reduce_ex__]
+    is_default = reducers == [object.__reduce__, object.__reduce_ex__]
+    return not is_default and not any(isinstance(item, FunctionType) for item in reducers)
 
 
 def _frame(frame: FrameType | None) -> list[object]:

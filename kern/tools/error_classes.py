@@ -7,7 +7,8 @@ Sources: the documented exceptions of Python 3.11 to 3.14 (socket, ssl, http.cli
 xmlrpc, asyncio, concurrent.futures, multiprocessing, subprocess, ftplib, imaplib, poplib, smtplib),
 anyio 4.x, httpx 0.28 and httpx2 2.x, httpcore, requests 2.x, urllib3 2.x, aiohttp 3.x,
 botocore 1.x, grpcio 1.x, psycopg 3.x and 2.9, asyncpg 0.x, redis-py 5.x and 6.x, websockets,
-stripe, openai, google-api-core 2.x and azure-core 1.x. Each table of codes names its own source.
+stripe, openai, google-api-core 2.x, azure-core 1.x and h2 4.x. Each table of codes names its own
+source.
 """
 
 import errno
@@ -79,6 +80,7 @@ OPEN: Table = {
     **dict.fromkeys(("redis", "valkey"), frozenset({"ConnectionError", "TimeoutError"})),
     "websockets": {"ConnectionClosed", "ConnectionClosedError", "ConnectionClosedOK"},
     "azure": {"ServiceResponseError", "IncompleteReadError"},
+    "h2": {"ProtocolError"},
     "trio": {"TooSlowError", "BrokenResourceError"},
 }
 UNSENT: Table = {
@@ -131,6 +133,7 @@ UNSENT: Table = {
     "pymongo": {"ServerSelectionTimeoutError", "WaitQueueTimeoutError"},
     "paramiko": {"NoValidConnectionsError"},
     "dns": {"DNSException"},
+    "h2": {"TooManyStreamsError", "NoAvailableStreamIDError"},
     # What waits for a lock or a connection of its own has sent nothing yet.
     "sqlalchemy": {"TimeoutError"},
     "filelock": {"Timeout"},
@@ -153,7 +156,9 @@ WRAPPERS: Table = {
 NAMES: Collection[tuple[str, re.Pattern[str]]] = (
     ("unsent", re.compile(r"Connect(ion)?Timed?[oO]ut|(Pool|Lock)Timed?[oO]ut|CannotConnect")),
     ("unsent", re.compile(r"ConnectionRefused|NameResolution")),
-    ("named", re.compile(r"Timed?[oO]ut|Disconnect|AutoReconnect|StreamLost|BrokenPipe")),
+    # What gRPC calls a timeout, and others after it.
+    ("named", re.compile(r"DeadlineExceeded")),
+    ("named", re.compile(r"[tT]imed?_?[oO]ut|Disconnect|AutoReconnect|StreamLost|BrokenPipe")),
     ("named", re.compile(r"Connection(Closed|Lost|Reset|Aborted|Broken|Dropped|Terminated)")),
     ("named", re.compile(r"(Connection|Network|Transport|Communications?)(Error|Exception)$")),
 )
@@ -210,6 +215,31 @@ MYSQL_OPEN = frozenset(
     {0, 1053, 1152, 1158, 1159, 1160, 1161, 1180, 1184, 1927, 2006, 2013, 2014, 2027, 2055, 4031}
 )
 MYSQL_UNSENT = frozenset({1040, 1044, 1045, 1129, 1130, 1203, *range(2001, 2006), 2012})
+# https://docs.oracle.com/error-help/db/ and python-oracledb's own errors: lost connections,
+# timeouts of calls, and sessions that the database ended. The others could not connect.
+ORACLE_OPEN = frozenset(
+    {"DPY-1001", "DPY-4011", "DPY-4024", "DPI-1010", "DPI-1067", "DPI-1080"}
+    | {f"ORA-{number:05}" for number in (28, 1012, 1089, 1092, 2396, 3113, 3114, 3135, 3156)}
+    | {f"ORA-{number}" for number in (12152, 12537, 12547, 12570, 12571, 25405, 25408, 25409)}
+)
+ORACLE_UNSENT = frozenset(
+    {"DPY-4005", "DPY-6000", "DPY-6001", "DPY-6003", "DPY-6005", "ORA-01017", "ORA-28000"}
+    | {f"ORA-{number}" for number in (12154, 12170, 12505, 12514, 12541, 12543, 12545)}
+)
+# https://curl.se/libcurl/c/libcurl-errors.html: no reply (52), or one that makes no sense or was
+# not read to its end; sending (55) and receiving (56) failed; the time was over (28); a redirect
+# too many (47); what the program itself ended (23, 26, 42).
+CURL_OPEN = frozenset({8, 16, 18, 23, 26, 28, 42, 47, 52, 55, 56, 61, 65, 80, 81, 92, 95})
+# The URL, the proxy, the name, the connection, and the handshake of TLS or QUIC.
+CURL_UNSENT = frozenset({1, 2, 3, 4, 5, 6, 7, 35, 53, 54, 58, 59, 60, 66, 77, 83, 90, 91, 96, 97})
+# How it words a status, and a time that was over before there was a connection.
+CURL_TEXTS_OPEN = frozenset(
+    f"The requested URL returned error: {status}" for status in ("408", "425", "499", "5")
+)
+CURL_TEXTS_UNSENT = frozenset(
+    {"Connection timed out", "Connection timeout", "Resolving timed out", "Failed to connect to"}
+    | {"SSL connection timeout"}
+)
 # A signal ended the program (128 and above as shells say it), or `timeout` did.
 EXITS_OPEN = frozenset({124, *range(-64, 0), *range(129, 193)})
 
@@ -219,7 +249,7 @@ class Code:
     """Where the exceptions of a package have a code of their protocol, and what it says.
 
     Attributes:
-        package: The package; no text is any.
+        package: The package; no text is any of which no other line knows the code.
         path: The attributes, keys, places and methods that lead to it.
         open: The codes that leave it open. A text counts with all that it begins.
         unsent: The codes of which it is known that nothing was sent.
@@ -255,13 +285,26 @@ CODES: Collection[Code] = (
     ),
     *(Code(name, "errno", MYSQL_OPEN, MYSQL_UNSENT) for name in ("mysql", "mariadb")),
     # RFC 959 and RFC 5321: the service closes the connection.
+    *(
+        Code(name, "args.0.full_code", ORACLE_OPEN, ORACLE_UNSENT)
+        for name in ("oracledb", "cx_Oracle")
+    ),
+    *(Code(name, "args.0", ORACLE_OPEN, ORACLE_UNSENT) for name in ("oracledb", "cx_Oracle")),
+    Code("pycurl", "args.0", CURL_OPEN, CURL_UNSENT),
+    Code("pycurl", "args.1", CURL_TEXTS_OPEN, CURL_TEXTS_UNSENT, is_final=False),
     Code("ftplib", "args.0", frozenset({"421", "426"}), is_final=False),
     Code("smtplib", "smtp_code", frozenset({421})),
     # What it raises without an answer; the words of a server are bytes.
     Code("poplib", "args.0", frozenset({"-ERR EOF", "line too long"})),
     Code("subprocess", "returncode", EXITS_OPEN),
+    # RFC 5321, where a 5xx is the server's last word.
+    Code("aiosmtplib", "code", frozenset({421})),
+    # Clients that no line above knows. Those of OpenAPI Generator have `status`.
     *(
         Code("", path, HTTP_OPEN, is_final=False)
-        for path in ("response.status_code", "status_code", "http_status")
+        for path in (
+            *("response.status_code", "response.status", "status_code", "http_status", "status"),
+            *("http_code", "code"),
+        )
     ),
 )

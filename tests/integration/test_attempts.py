@@ -1,16 +1,22 @@
 """What has begun, what has not, and what people are asked about the difference."""
 
 import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from pydantic import AfterValidator
 
 from kern.agent import Agent
 from kern.client.processes.runtime import Runtime
 from kern.components.registry import Registry
+from kern.context.chat_history import PastRun
 from kern.db.engine.stores import SqliteStore
-from kern.errors import StillRunning
+from kern.db.steps.reader import StoredReader
+from kern.errors import StillRunning, Unavailable
 from kern.models.scripted import Call
 from kern.process.settings import Settings
 from kern.run import RunOutput
@@ -151,3 +157,66 @@ def test_a_call_past_its_timeout_is_shown_as_what_it_is(ledger: Ledger) -> None:
     free.set()
     wait_until(lambda: agent.get_run_output(paused.run_id).content == "Paid.")
     assert ledger.lines == ["begun"]
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_call_whose_arguments_are_being_checked_has_not_begun(ledger: Ledger) -> None:
+    """A validator that blocks holds up nothing else, and what was cancelled never begins."""
+    blocks, checking, free = threading.Event(), threading.Event(), threading.Event()
+
+    def check(amount: int) -> int:
+        if blocks.is_set():
+            checking.set()
+            free.wait(30)
+        return amount
+
+    @tool(requires_confirmation=True)
+    def pay(amount: Annotated[int, AfterValidator(check)]) -> str:
+        ledger.add("paid")
+        return f"paid {amount}"
+
+    payer, other = scripted([Call("pay", amount=100), "Paid."], [pay]), scripted(["Hello."])
+    run = payer.run("Pay")
+    [requirement] = run.active_requirements
+    requirement.confirm(by="dana")
+    blocks.set()
+    with ThreadPoolExecutor(1) as thread:
+        continued = thread.submit(payer.continue_run, run.run_id, requirements=[requirement])
+        assert checking.wait(20)
+        assert other.run("Hello").content == "Hello."
+        payer.cancel_run(run.run_id)
+        free.set()
+        assert continued.result(20).status is RunStatus.cancelled
+    stopped = payer.get_run_output(run.run_id)
+    assert stopped.status is RunStatus.cancelled
+    assert [(call.outcome, call.attempts) for call in stopped.tools] == [("cancelled", 0)]
+    # A run after it has the worker's loop, and the attempt of before has ended.
+    assert other.run("Hello").content == "Hello."
+    assert ledger.lines == []
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_step_whose_input_cannot_be_read_has_not_begun(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pay(step_input: StepInput) -> str:
+        ledger.add(f"paid after {len(step_input.history)} runs")
+        return "paid"
+
+    workflow = Workflow(
+        id="reads-history",
+        steps=[Step(name="pay", executor=pay)],
+        add_workflow_history_to_steps=True,
+    )
+    session_id = workflow.run("First").session_id
+    read, failures = StoredReader.workflow_history, [Unavailable("The database does not answer.")]
+
+    def read_later(self: StoredReader, count: int) -> Sequence[PastRun]:
+        if failures:
+            raise failures.pop()
+        return read(self, count)
+
+    monkeypatch.setattr(StoredReader, "workflow_history", read_later)
+    output = workflow.run("Second", session_id=session_id)
+    assert (output.status, output.requirements) == (RunStatus.completed, [])
+    assert ledger.lines == ["paid after 0 runs", "paid after 1 runs"]

@@ -12,7 +12,7 @@ from kern.db.journal import audit_chain, verification
 from kern.db.runs import lifecycle
 from kern.db.turns import calls, late_results, leases
 from kern.db.turns.attempts import Claim, Execution, Settled, Storing
-from kern.errors import NotFound, StillRunning
+from kern.errors import AlreadyResolved, NotFound, StillRunning
 from kern.session_state import StateChange
 from kern.tools import Approval
 from kern.values.attempts import UnknownReason
@@ -377,6 +377,53 @@ def test_whoever_comes_without_a_place_takes_nothing(stored: Stored) -> None:
     assert settled.gate is not None
 
 
+@pytest.mark.parametrize("effect", ["once", "idempotent", "read"])
+def test_a_call_that_was_taken_and_has_not_begun_is_taken_over(stored: Stored, effect: str) -> None:
+    call_id = stored.call(effect=effect, user_id="ann")
+    stored.take(call_id, "lost")
+    taken = stored.take(call_id, "next", after(1))
+    assert isinstance(taken, Execution)
+    assert (taken.attempt, taken.may_have_happened) == (1, False)
+    assert not stored.do(lambda tx: calls.may_begin(tx, call_id, "lost", after(2)))
+    assert stored.do(lambda tx: calls.may_begin(tx, call_id, "next", after(2)))
+    assert stored.finish(call_id, "next", at=after(3)) is Storing.stored
+    assert stored.output(stored.run_of(call_id)).requirements == []
+
+
+def test_cancelling_ends_a_call_that_was_taken_and_has_not_begun(stored: Stored) -> None:
+    call_id = stored.call(user_id="ann")
+    stored.take(call_id, "mine")
+    run_id = stored.run_of(call_id)
+    stored.do(lambda tx: lifecycle.cancel(tx, run_id, Viewer("ann"), after(1)))
+    found = stored.execution(call_id)
+    assert (found.status, found.outcome, found.attempts, found.started_at) == (
+        ToolCallStatus.done,
+        ToolOutcome.cancelled,
+        0,
+        None,
+    )
+    assert not stored.do(lambda tx: calls.may_begin(tx, call_id, "mine", after(2)))
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_an_approval_can_be_withdrawn_until_the_call_has_begun(
+    stored: Stored, *, begun: bool
+) -> None:
+    gated = stored.gated()
+    call_id = gated.tool_call_id or ""
+    stored.resolve(gated)
+    stored.begin(call_id, "mine") if begun else stored.take(call_id, "mine")
+    if begun:
+        with pytest.raises(AlreadyResolved, match="began"):
+            stored.resolve(gated, Verdict.withdraw)
+        return
+    stored.resolve(gated, Verdict.withdraw)
+    assert stored.requirement(call_id).status is RequirementStatus.pending
+    assert stored.execution(call_id).attempts == 0
+    assert not stored.do(lambda tx: calls.may_begin(tx, call_id, "mine", after(2)))
+    assert met(stored.take(call_id, "next")) == GATED
+
+
 @pytest.mark.parametrize("ends", ["no", "cancelled", "taken over", "rejected"])
 def test_an_attempt_asks_once_more_before_its_code_begins(stored: Stored, ends: str) -> None:
     call_id = stored.call(effect="once", user_id="ann")
@@ -398,6 +445,7 @@ def test_a_call_that_is_known_to_execute_is_not_executed_beside(
 ) -> None:
     call_id = stored.call(effect="once", user_id="ann")
     stored.do(lambda tx: calls.begin(tx, call_id, Claim("mine", "7@host"), after(0)))
+    assert stored.do(lambda tx: calls.may_begin(tx, call_id, "mine", after(0)))
     if reason is UnknownReason.timed_out:
         stored.do(lambda tx: calls.ask_outcome(tx, call_id, "mine", reason, after(1)))
     else:
@@ -425,6 +473,7 @@ def test_nothing_is_executed_in_the_place_of_a_lost_attempt_before_its_lease_is_
     call_id = stored.call(effect="once", user_id="ann")
     claim = Claim("mine", "7@host", lease=timedelta(seconds=9))
     stored.do(lambda tx: calls.begin(tx, call_id, claim, after(0)))
+    assert stored.do(lambda tx: calls.may_begin(tx, call_id, "mine", after(0), claim.lease))
     # Its worker is frozen: another attempt finds the call begun, and knows of nobody.
     stored.begin(call_id, "other", after(4))
     requirement = stored.requirement(call_id)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -16,6 +17,7 @@ from kern.activities.pipeline_step import PipelineSteps
 from kern.activities.result_journal import ResultKeeper
 from kern.activities.tool_call import ToolCalls
 from kern.agent import Agent
+from kern.client.service.reports import read_report
 from kern.components.component import definition_of
 from kern.components.policies import policy_of
 from kern.components.registry import Registry
@@ -32,13 +34,14 @@ from kern.contracts.requests import RunRequest
 from kern.contracts.viewer import OPERATOR
 from kern.db.journal.outbox import Delivery
 from kern.db.journal.text_publisher import publisher_for
-from kern.db.runs import accepting
+from kern.db.runs import accepting, policies
 from kern.db.steps import retry
 from kern.models.scripted import Call, ScriptedModel
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.team import Team
 from kern.tools import Approval, Tool, tool
+from kern.values.canonical import canonical_json
 from kern.values.ids import new_id
 from kern.values.states import Effect, RequirementKind, RunStatus
 from kern.workflow import HumanReview, Step, StepInput, Steps, Workflow
@@ -361,7 +364,8 @@ def test_a_strict_worker_does_not_repeat_a_step_that_a_lenient_one_may_have_exec
     with pytest.raises(ApplicationError, match="not in this worker"):
         world.worker(without).steps(run_id)
     world.stored.sql(
-        "UPDATE kern_tool_calls SET status = 'running', token = 'dead' WHERE name = 'pay'"
+        "UPDATE kern_tool_calls SET status = 'running', token = 'dead', "
+        "begun_at = created_at WHERE name = 'pay'"
     )
     strict = world.worker(world.workflow(effect="once"))
     (begun,) = strict.steps(run_id).work
@@ -432,3 +436,33 @@ def test_one_policy_is_stored_once_for_any_number_of_runs(world: World) -> None:
     agent = world.agent(world.tool(requires_confirmation=True))
     digests = {world.output(world.accept(agent)).policy_digest for _ in range(3)}
     assert digests == {policy_of(agent).policy.digest}
+
+
+@pytest.mark.parametrize("change", ["gate", "component"])
+def test_nothing_runs_under_a_policy_that_was_changed_in_the_database(
+    world: World, change: str
+) -> None:
+    strict = world.agent(world.tool(requires_confirmation=True))
+    run_id = world.accept(strict)
+    digest = world.output(run_id).policy_digest
+    content: JsonValue = {"version": 1, "components": {}}
+    if change == "gate":
+        content = _without_gates(world)
+    update = "UPDATE kern_policies SET policy = :content WHERE digest = :digest"
+    world.stored.sql(update, content=canonical_json(content), digest=digest)
+    policies._cached.cache_clear()  # as in a process that has not read it yet
+    lenient = world.worker(world.agent(world.tool()))
+    with pytest.raises(ApplicationError, match="not in this worker"):
+        lenient.turn(run_id)
+    assert world.ledger.lines == []
+    fault = f"policy {digest!r} was changed in the database"
+    report = world.stored.look(lambda tx: read_report(tx, OPERATOR, run_id))
+    assert report.policy is not None
+    assert report.policy.fault is not None
+    assert fault in report.policy.fault
+    [found] = world.stored.look(policies.faults)
+    assert fault in found
+
+
+def _without_gates(world: World) -> dict[str, JsonValue]:
+    return policy_of(world.agent(world.tool())).policy.pinned

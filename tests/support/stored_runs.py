@@ -180,7 +180,14 @@ class Stored:
         return self.requirement(call_id)
 
     def begin(self, call_id: str, token: str = TOKEN, at: datetime = NOW) -> Execution | Settled:
-        """Take a call; nobody has to wait for the end of a lease."""
+        """Take a call and begin it; nobody has to wait for the end of a lease."""
+        taken = self.take(call_id, token, at)
+        if isinstance(taken, Execution):
+            assert self.do(lambda tx: calls.may_begin(tx, call_id, token, at, timedelta(0)))
+        return taken
+
+    def take(self, call_id: str, token: str = TOKEN, at: datetime = NOW) -> Execution | Settled:
+        """Take a call that does not begin yet."""
         claim = Claim(token, lease=timedelta(0))
         return self.do(lambda tx: calls.begin(tx, call_id, claim, at))
 

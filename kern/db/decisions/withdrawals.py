@@ -16,7 +16,7 @@ from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord,
 from kern.db.journal import votes
 from kern.db.journal.audit_chain import NewDecision
 from kern.db.reading.requirement_outputs import requirement_of
-from kern.db.runs import people, step_waits
+from kern.db.runs import lifecycle, people, step_waits
 from kern.errors import AlreadyResolved, InvalidDecision
 from kern.requirements import closed_message
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, Verdict
@@ -63,6 +63,8 @@ def check(
 
 def reopen(tx: Session, row: MutableRequirement, call: MutableToolCall) -> None:
     """Open a requirement again whose call has not begun."""
+    if _is_only_taken(row, call):
+        lifecycle.untake(call)
     if row.verdict == Verdict.run_again.value:
         call.status = ToolCallStatus.unknown.value
     else:
@@ -85,9 +87,17 @@ def _boundary(run: RunRecord, row: RequirementRecord, call: ToolCallRecord) -> s
         return f"The run ended with the status {run.status!r}"
     if call.status == ToolCallStatus.waiting.value and not _was_taken(row, call):
         return None
+    if _is_only_taken(row, call):
+        return None
     since = "" if call.started_at is None else f" at {call.started_at.isoformat()}"
     where = "" if call.worker is None else f" in worker {call.worker}"
     return f"{name} began{since}{where} (attempt {call.attempt})"
+
+
+def _is_only_taken(row: RequirementRecord, call: ToolCallRecord) -> bool:
+    """Whether the first attempt at a call has taken it, and has not begun it."""
+    is_taken = call.status == ToolCallStatus.running.value and call.begun_at is None
+    return is_taken and call.attempt == 1 and row.verdict != Verdict.run_again.value
 
 
 def _was_taken(row: RequirementRecord, call: ToolCallRecord) -> bool:

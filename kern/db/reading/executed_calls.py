@@ -64,7 +64,8 @@ _EXECUTED = (
         _LEFT_OPEN,
         _calls.c.outcome == ToolOutcome.result.value,
         (_calls.c.outcome == ToolOutcome.error.value) & (_calls.c.attempt > 0),
-        _calls.c.status.in_([ToolCallStatus.running.value, ToolCallStatus.unknown.value]),
+        (_calls.c.status == ToolCallStatus.running.value) & _calls.c.begun_at.is_not(None),
+        _calls.c.status == ToolCallStatus.unknown.value,
     )
     & _calls.c.step_id.is_(None)
     # A person's choice has no effect of its own.

@@ -180,7 +180,7 @@ def _awaited_by_run(
     present = [
         policy
         for digest in _workers_of(workers, run.component_id)
-        if (policy := policies.component_policy(tx, digest, run.component_id)) is not None
+        if (policy := policies.intact_component_policy(tx, digest, run.component_id)) is not None
     ]
 
     def item(since: datetime, tool: str | None = None) -> AwaitedWorker:
@@ -192,7 +192,7 @@ def _awaited_by_run(
     for call in calls:
         if not any(call.name in policy.tools for policy in present):
             yield item(max(call.created_at, resolved.get(call.id) or call.created_at), call.name)
-    pinned = None if calls else policies.component_policy(tx, run.policy, run.component_id)
+    pinned = None if calls else policies.intact_component_policy(tx, run.policy, run.component_id)
     if pinned is not None:
         # Before the next turn of the model, a worker must have all that is pinned.
         for name in min((_missing(pinned, policy) for policy in present), key=len):

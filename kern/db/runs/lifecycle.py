@@ -55,8 +55,11 @@ _OPEN = _requirements.select().where(
     _requirements.c.run_id == bindparam("run_id"),
     _requirements.c.status == RequirementStatus.pending.value,
 )
-_WAITING = _calls.select().where(
-    _calls.c.run_id == bindparam("run_id"), _calls.c.status == ToolCallStatus.waiting.value
+# Calls that have not begun. One that an attempt has taken never will, once that is no more its.
+_NOT_BEGUN = _calls.select().where(
+    _calls.c.run_id == bindparam("run_id"),
+    (_calls.c.status == ToolCallStatus.waiting.value)
+    | ((_calls.c.status == ToolCallStatus.running.value) & _calls.c.begun_at.is_(None)),
 )
 _CALL = _calls.select().where(_calls.c.id == bindparam("tool_call_id"))
 
@@ -266,6 +269,13 @@ def finish_call(
         _add_tool_message(tx, call, result, now)
 
 
+def untake(call: MutableToolCall) -> None:
+    """Take a call that has not begun away from its attempt, which does not count."""
+    call.status, call.token, call.begun_at = ToolCallStatus.waiting.value, None, None
+    call.attempt -= 1
+    call.started_at = call.started_at if call.attempt else None
+
+
 def reopen_call(call: MutableToolCall, report_id: str | None, now: datetime) -> None:
     """Have a call executed once more; with a report, find out about it first.
 
@@ -301,7 +311,9 @@ def _close_open(tx: Session, run: MutableRun, reason: str, now: datetime) -> Non
         people.set_status(tx, requirement.id, RequirementStatus.cancelled)
         record(tx, run, "requirement_cancelled", now, requirement_id=requirement.id)
         feed.announce(tx, requirement, run.component_id, FeedKind.cancelled, now)
-    for call in hold_all(tx, TOOL_CALLS, _WAITING, run_id=run.id):
+    for call in hold_all(tx, TOOL_CALLS, _NOT_BEGUN, run_id=run.id):
+        if call.status == ToolCallStatus.running.value:
+            untake(call)
         # A child run that executes the call may have begun, and had side effects.
         ending = "ran" if call.child_run_id is None else "ended"
         why = f"{reason} before this call {ending}."

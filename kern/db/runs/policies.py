@@ -14,14 +14,25 @@ from sqlmodel import Session
 from kern.contracts.policy import ComponentPolicy, Policy, differences
 from kern.db.engine.mutable_rows import MutableRun
 from kern.db.engine.plain_rows import add, execute
-from kern.db.engine.typed_tables import POLICIES
+from kern.db.engine.typed_tables import POLICIES, RUNS
 from kern.db.runs.frames import store_shape
 from kern.errors import NotFound
 from kern.pipeline.strictness import DeclaredPolicy
+from kern.values.canonical import digest
+from kern.values.states import RunStatus
 from kern.values.tenants import DEFAULT_TENANT
 
-_policies = POLICIES.table
-_POLICY = select(_policies.c.policy).where(_policies.c.digest == bindparam("digest")).limit(1)
+_policies, _runs = POLICIES.table, RUNS.table
+_POLICY = select(_policies.c.policy).where(_policies.c.digest == bindparam("digest"))
+_ACTIVE = [status.value for status in RunStatus if not status.is_final]
+_UNFINISHED = (
+    select(_runs.c.policy)
+    .where(
+        _runs.c.status.in_([status.value for status in RunStatus if not status.is_final]),
+        _runs.c.policy.is_not(None),
+    )
+    .distinct()
+)
 _HAS_POLICY = select(_policies.c.digest).where(
     _policies.c.digest == bindparam("digest"), _policies.c.tenant == bindparam("tenant")
 )
@@ -89,21 +100,48 @@ def read(tx: Session, policy_digest: str | None) -> Policy | None:
     """Return the policy of a digest, which is the same in every tenant; None for none.
 
     Raises:
-        NotFound: there is no such policy.
+        NotFound: there is no such policy, or not with the content that has the digest.
     """
     if policy_digest is None:
         return None
     cached = _cached(policy_digest)
     if not cached:
-        content = execute(tx, _POLICY, digest=policy_digest).scalars().first()
+        contents = execute(tx, _POLICY, digest=policy_digest).scalars().all()
+        content = next((item for item in contents if digest(item) == policy_digest), None)
         if content is None:
-            message = (
-                f"There is no policy with the digest {policy_digest!r}: nothing is executed of a "
-                "run without the policy that it pinned. Restore the table kern_policies."
-            )
-            raise NotFound(message)
+            raise NotFound(_fault_in(policy_digest, is_stored=bool(contents)))
         cached.append(Policy.read(content))
     return cached[0]
+
+
+def _fault_in(policy_digest: str, *, is_stored: bool) -> str:
+    kept = "nothing is executed of a run without the policy that it pinned"
+    if is_stored:
+        return (
+            f"The policy {policy_digest!r} was changed in the database: its content does not have "
+            f"its digest, and {kept}. Restore its row in the table kern_policies."
+        )
+    return (
+        f"There is no policy with the digest {policy_digest!r}: {kept}. Restore the table "
+        "kern_policies."
+    )
+
+
+def fault_of(tx: Session, policy_digest: str) -> str | None:
+    """Say what is wrong with a policy as it is stored; None if it can be gone by.
+
+    The rows are read, whatever this process remembers of them.
+    """
+    contents = execute(tx, _POLICY, digest=policy_digest).scalars().all()
+    if any(digest(item) == policy_digest for item in contents):
+        return None
+    return _fault_in(policy_digest, is_stored=bool(contents))
+
+
+def faults(tx: Session) -> list[str]:
+    """Say what is wrong with the policies of runs that have not ended."""
+    digests = sorted(execute(tx, _UNFINISHED).scalars())
+    return [fault for item in digests if (fault := fault_of(tx, item)) is not None]
 
 
 def component_policy(
@@ -111,6 +149,22 @@ def component_policy(
 ) -> ComponentPolicy | None:
     """Return what a run pinned for a component; None if it pinned nothing for it."""
     policy = read(tx, policy_digest)
+    return None if policy is None else policy.components.get(component_id)
+
+
+def intact_policy(tx: Session, policy_digest: str) -> Policy | None:
+    """As `read`, and None for a policy that is missing or was changed: for what only reports."""
+    try:
+        return read(tx, policy_digest)
+    except NotFound:
+        return None
+
+
+def intact_component_policy(
+    tx: Session, policy_digest: str | None, component_id: str
+) -> ComponentPolicy | None:
+    """As `component_policy`, and None if the policy is missing or was changed."""
+    policy = None if policy_digest is None else intact_policy(tx, policy_digest)
     return None if policy is None else policy.components.get(component_id)
 
 

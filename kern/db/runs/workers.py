@@ -174,7 +174,7 @@ def differing(tx: Session, workers: Sequence[WorkerPolicies]) -> list[PolicyDiff
 
 def policy_differences(tx: Session, digest: str, second_digest: str) -> list[str]:
     """Return in words what differs in the components that two policies share, by their ids."""
-    policy, second = policies.read(tx, digest), policies.read(tx, second_digest)
+    policy, second = (policies.intact_policy(tx, item) for item in (digest, second_digest))
     if policy is None or second is None:
         return []
     return [

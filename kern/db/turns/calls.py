@@ -5,8 +5,8 @@ It executes a call whose effect is `once` *at most once*, unless a person has it
 Every function here is one transaction under the run's lock, so a status is compared and set without
 anybody between:
 
-                  begin                       finish
-    waiting ───────────────────▶ running ──────────────────▶ done
+                  begin           may_begin      finish
+    waiting ───────────────▶ running ──▶ (begun) ──────────▶ done
      ▲   ▲                        │   │                       ▲
      │   └──── release ───────────┘   │ another attempt       │ a person decides (happened, reject,
      │         (not executed, or      │ begins, or the        │ fail), or the first attempt finishes
@@ -21,7 +21,12 @@ frozen, and wakes up after another attempt took over, brings a stale token; its 
 an event records it (`late_results`), and the call stays as it is. The same token may begin again,
 which is no further attempt: it is the same activity, whose answer from the database was lost.
 
-**Unknown outcomes.** When an attempt begins a call that another one left `running`, that one may
+**Taken and begun.** `begin` only takes a call. Right before its code is called, `may_begin` marks
+it as begun (`begun_at`), if the row still names the attempt and the run has not ended. So a call
+that was taken and has not begun is in no doubt: `release` gives it back, any other attempt takes
+it over, and the one that had it never begins.
+
+**Unknown outcomes.** When an attempt begins a call that another one has begun, that one may
 have died before, during or after the effect. If the effect may be repeated, the new attempt takes
 the call over. If it must happen only once, nobody can know: the call becomes `unknown`, and a
 person is asked whether it happened. Two facts can spare them that. `is_alive` knows of attempts
@@ -103,13 +108,30 @@ def begin(
     if call.token != claim.token and _is_older(claim, call, now):
         return Settled(is_superseded=True)
     if call.token != claim.token and call.status in _STARTED:
-        if Effect.once in (Effect(call.effect), claim.effect_of(run.component_id, call.name)):
+        is_once = Effect.once in (Effect(call.effect), claim.effect_of(run.component_id, call.name))
+        if is_once and (_has_begun(call) or claim.is_alive(call.token or "")):
             return _left_open(tx, run, call, claim, now)
-        call.may_have_happened = True
-        _record(tx, run, call, "repeated", now)
+        _take_over(tx, run, call, now)
     if not is_as_approved(tx, call, requirements):
         return _refuse_changed(tx, run, call, now)
     return _start(tx, run, call, requirements, claim=claim, now=now)
+
+
+def _has_begun(call: ToolCallRecord) -> bool:
+    """Whether the code of a call may have been called by the attempt that has it."""
+    return call.status == ToolCallStatus.unknown.value or call.begun_at is not None
+
+
+def _take_over(tx: Session, run: MutableRun, call: MutableToolCall, now: datetime) -> None:
+    """Take a call away from an attempt that was lost, or is not heard of any more.
+
+    One that has not begun never will, since its row names another attempt. It does not count.
+    """
+    if _has_begun(call):
+        call.may_have_happened = True
+        _record(tx, run, call, "repeated", now)
+    else:
+        lifecycle.untake(call)
 
 
 def _before_taking(
@@ -180,11 +202,15 @@ def _refuse_changed(tx: Session, run: MutableRun, call: ToolCallRecord, now: dat
 def may_begin(
     tx: Session, tool_call_id: str, token: str, now: datetime, lease: timedelta = DEFAULT_LEASE
 ) -> bool:
-    """Whether an attempt that took a call a while ago still has it, right before its code runs."""
+    """Mark a call as begun, right before its code is called, if an attempt still has it.
+
+    Without this nothing begins. May be repeated, before the code is called.
+    """
     run, call = _lock(tx, tool_call_id)
     if not _is_held(call, token) or RunStatus(run.status).is_final:
         return False
     call.begun_at = call.beat_at = now
+    call.started_at = call.started_at or now
     call.leased_until = now + lease
     return True
 
@@ -260,8 +286,7 @@ def release(
     call.status, call.token = ToolCallStatus.waiting.value, None
     call.may_have_happened = call.may_have_happened or is_open
     if not begun:
-        call.attempt -= 1
-        call.started_at = call.started_at if call.attempt else None
+        lifecycle.untake(call)
     _record(tx, run, call, "failed", now, reason=reason[:500])
     if question is not None:
         step_waits.resume_step(tx, call)
@@ -360,9 +385,8 @@ def _start(
         announce_last(tx, run, requirements, FeedKind.executing, now)
     call.status, call.token = ToolCallStatus.running.value, claim.token
     call.worker, call.scheduled_at = claim.worker, claim.scheduled_at or call.scheduled_at
-    call.begun_at = call.beat_at = now
+    call.begun_at, call.beat_at = None, now
     call.leased_until = now + claim.lease
-    call.started_at = call.started_at or now
     # This call waits for no person, so its run is active.
     lifecycle.update_status(tx, run, now, paused=False)
     execution = _execution_of(tx, run, call)

@@ -27,9 +27,8 @@ def open_gate(
         return Settled(run_ended=True)
     if call.token != token or call.status != ToolCallStatus.running.value:
         return Settled(gate=pending_gate(tx, call.id))
-    call.status, call.token, call.gate = ToolCallStatus.waiting.value, None, question.kind.value
-    call.attempt -= 1
-    call.started_at = call.started_at if call.attempt else None
+    lifecycle.untake(call)
+    call.gate = question.kind.value
     record(tx, run, "tool_call_gated", now, tool_call_id=call.id, tool=call.name)
     row = open_requirement(tx, run, call, question, now)
     lifecycle.update_status(tx, run, now)

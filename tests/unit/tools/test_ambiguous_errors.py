@@ -21,6 +21,7 @@ import urllib.request
 import xmlrpc.client
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, suppress
+from types import SimpleNamespace
 
 import httpx2
 import psycopg
@@ -358,6 +359,12 @@ def mysql(number: int, package: str = "pymysql.err") -> BaseException:
     return made(f"{package}.OperationalError")(number, "Lost connection")
 
 
+def oracle(code: str) -> BaseException:
+    """Return what Oracle's driver raises: an error whose argument has the code."""
+    details = SimpleNamespace(full_code=code, message=f"{code}: failed")
+    return made("oracledb.exceptions.DatabaseError")(details)
+
+
 def after_retries(error: BaseException) -> BaseException:
     future: concurrent.futures.Future[None] = concurrent.futures.Future()
     future.set_exception(error)
@@ -491,6 +498,16 @@ OPEN: list[BaseException] = [
     subprocess.CalledProcessError(-9, "pay"),
     http.client.LineTooLong("header line"),
     httpx2.DecodingError("no gzip"),
+    *(made("plaid.ApiException", status=status)() for status in (408, 500, 503, 504)),
+    *(made("bank.ApiError", code=code)() for code in (500, 502, 503, 504)),
+    made("bank.DeadlineExceeded")(),
+    made("google.api_core.exceptions.DeadlineExceeded")(),
+    made("bank.timeout_error")(),
+    *(made("pycurl.error")(code, "failed") for code in (28, 52, 55, 56, 92)),
+    made("pycurl.error")(22, "The requested URL returned error: 503"),
+    *(oracle(code) for code in ("DPY-4011", "DPY-4024", "DPI-1080", "ORA-03113", "ORA-25408")),
+    made("oracledb.exceptions.OperationalError")("DPY-4011: the connection was closed"),
+    made("h2.exceptions.StreamClosedError", made("h2.exceptions.ProtocolError"))(),
 ]
 CLOSED: list[BaseException] = [
     ValueError("no such account"),
@@ -570,6 +587,15 @@ CLOSED: list[BaseException] = [
     smtplib.SMTPDataError(554, b"rejected"),
     subprocess.CalledProcessError(1, "pay"),
     http.client.InvalidURL("no url"),
+    *(made("plaid.ApiException", status=status)() for status in (400, 402, 409, 422, 429, 501)),
+    *(made("bank.ApiError", code=code)() for code in (4, 400, 404, 5031, 50013, "503", True)),
+    made("aiosmtplib.errors.SMTPResponseException", code=550)(),
+    made("bank.ConnectionRefused", code=111)(),
+    *(made("pycurl.error")(code, "failed") for code in (3, 6, 7, 35, 60)),
+    made("pycurl.error")(28, "Connection timed out after 1001 milliseconds"),
+    made("pycurl.error")(22, "The requested URL returned error: 404"),
+    *(oracle(code) for code in ("DPY-6005", "DPY-4005", "ORA-00001", "ORA-01013", "ORA-12541")),
+    made("h2.exceptions.TooManyStreamsError", made("h2.exceptions.ProtocolError"))(),
 ]
 
 

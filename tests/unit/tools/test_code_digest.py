@@ -178,6 +178,16 @@ DIFFERENT = {
     "p = lambda a: a > V.get()",
     "weak reference": "import weakref\nclass C: pass\nL = C()\nL.l = {limit}\nR = weakref.ref(L)\n"
     "p = lambda a: a > R().l",
+    "weak values": "import weakref\nclass C: pass\nL = C()\nL.l = {limit}\n"
+    "R = weakref.WeakValueDictionary(a=L)\np = lambda a: a > R['a'].l",
+    "weak set": "import weakref\nclass C: pass\nL = C()\nL.l = {limit}\n"
+    "R = weakref.WeakSet([L])\np = lambda a: a > [*R][0].l",
+    "set on builtins": "import builtins\nbuiltins.kern_limit = {limit}\n"
+    "p = lambda a: a > kern_limit",
+    "attribute of builtins": "import builtins\nbuiltins.kern_limit = {limit}\n"
+    "p = lambda a: a > builtins.kern_limit",
+    "set on Python's module": "import math\nmath.kern_limit = {limit}\n"
+    "p = lambda a: a > math.kern_limit",
     "generator": "def f(l):\n  while True: yield l\nG = f({limit})\np = lambda a: a > next(G)",
     "memory view": "L = memoryview(b'{limit}')\np = lambda a: a > int(bytes(L))",
     "text in memory": "import io\nL = io.StringIO('{limit}')\np = lambda a: a > int(L.getvalue())",
@@ -359,3 +369,59 @@ def test_what_refers_to_itself_has_a_digest() -> None:
         return number > 0 and counts(number - 1)
 
     assert len(code_digest(counts)) == 64
+
+
+BY_NAME = {
+    "import_module": "import importlib\np = lambda a: a > importlib.import_module('rules').L",
+    "alias": "from importlib import import_module as load\np = lambda a: a > load('rules').L",
+    "closure": "from importlib import import_module\ndef f(load):\n"
+    "  return lambda a: a > load('rules').L\np = f(import_module)",
+    "__import__": "p = lambda a: a > __import__('rules').L",
+    "loaded modules": "import sys\np = lambda a: a > sys.modules['rules'].L",
+    "get of loaded modules": "import sys\np = lambda a: a > sys.modules.get('rules').L",
+    "inner function": "import importlib\ndef p(a):\n"
+    "  return any(a > importlib.import_module('rules').L for _ in '1')",
+}
+_IN_A_PROCESS = (
+    "import sys\nsys.path.insert(0, sys.argv[1])\nimport app\n"
+    "from kern.tools.code_digest import code_digest\nprint(code_digest(app.p))"
+)
+
+
+def digest_in_a_process(folder: Path, source: str, limit: int) -> str:
+    folder.mkdir(parents=True)
+    (folder / "app.py").write_text(source)
+    (folder / "rules.py").write_text(f"L = {limit}\n")
+    command = [sys.executable, "-c", _IN_A_PROCESS, str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_module_that_is_imported_by_its_name_counts_by_its_file(
+    tmp_path: Path, name: str
+) -> None:
+    first, again, later = (
+        digest_in_a_process(tmp_path / str(place), BY_NAME[name], limit)
+        for place, limit in enumerate((100, 100, 101))
+    )
+    assert first == again
+    assert first != later
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import importlib\nNAME = 'rules'\np = lambda a: a > importlib.import_module(NAME).L",
+        "import importlib\nload = [importlib.import_module]\np = lambda a: a > load[0]('rules').L",
+        "p = lambda a: a > __import__('ru' + a).L",
+        "import sys\nNAME = 'rules'\np = lambda a: a > sys.modules[NAME].L",
+        "p = lambda a: a > eval(\"__import__('rules').L\")",
+        "import runpy\np = lambda a: a > runpy.run_path('rules.py')['L']",
+        "from importlib import import_module\np = lambda a: import_module('.rules', 'app')",
+    ],
+)
+def test_a_module_of_which_nobody_knows_the_name_has_a_digest_for_each_process(
+    tmp_path: Path, source: str
+) -> None:
+    first, again = (digest_in_a_process(tmp_path / str(place), source, 100) for place in range(2))
+    assert first != again
