@@ -49,8 +49,8 @@ def serve_api(host: str | None, port: int | None, *, is_open: bool) -> None:
     check_address(address, is_open=is_open)
     logging.getLogger("kern").setLevel(logging.NOTSET)
     log_json()
-    chosen = settings.port if port is None else port
-    asyncio.run(serve(settings, address, chosen, is_open=is_open))
+    number = settings.port if port is None else port
+    asyncio.run(serve(settings, address, number, is_open=is_open))
 
 
 def announce(app: str | None) -> None:

@@ -62,15 +62,15 @@ async def audit_page(visitor: Auditor, query: Annotated[LogQuery, Query()]) -> R
 async def verify(visitor: Auditor, posted: PostedForm) -> Response:
     """Verify the log, and say what was found."""
     head = text_in(posted, "head").replace(" ", "")
-    began = time.monotonic()
+    start = time.monotonic()
     try:
         report = await visitor.service.audit.verify(visitor.viewer, head=head or None)
-        found = Verification(report, visitor.now, seconds=time.monotonic() - began)
+        verification = Verification(report, visitor.now, seconds=time.monotonic() - start)
     except AuditBroken as error:
-        found = Verification(None, visitor.now, str(error))
+        verification = Verification(None, visitor.now, str(error))
     except KernError as error:
         return await _page(visitor, LogQuery(), refusal=problem_of(error), head=head)
-    return await _page(visitor, LogQuery(), found, head=head)
+    return await _page(visitor, LogQuery(), verification, head=head)
 
 
 @router.get("/export")

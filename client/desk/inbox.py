@@ -173,12 +173,12 @@ def _tabs(query: InboxQuery, counts: InboxCounts) -> list[Tab]:
         "closed": ("Decided", {"status": "closed"}),
     }
     plain = {"for": "me", "claimed": "", "snoozed": "", "status": "", "after": ""}
-    made: list[Tab] = []
+    views: list[Tab] = []
     for view, (label, parameters) in tabs.items():
         count = _count(view, counts)
         url = query.url(**(plain | parameters))
-        made.append(Tab(label, url, None if count is None else capped(count), query.view == view))
-    return made
+        views.append(Tab(label, url, None if count is None else capped(count), query.view == view))
+    return views
 
 
 def _selects(query: InboxQuery) -> list[Select]:

@@ -174,7 +174,7 @@ def _json(facts: Mapping[str, JsonValue]) -> str:
 
 def _inbox_counts(service: Service) -> Counts:
     async def counts(caller: Caller) -> Mapping[str, int]:
-        found = await service.inbox.counts(caller.viewer, caller.principal)
-        return {"inbox": found.for_me}
+        waiting = await service.inbox.counts(caller.viewer, caller.principal)
+        return {"inbox": waiting.for_me}
 
     return counts

@@ -187,7 +187,7 @@ async def test_a_server_that_refuses_is_tried_again_and_tells_once(outside: Outs
 
 
 async def test_a_channel_tells_only_of_the_risks_that_it_is_for(outside: Outside) -> None:
-    await outside.reach("dana", DANA, only=SubscriptionFilter(risks=["high"]))
+    await outside.reach("dana", DANA, only=SubscriptionFilter(risks=("high",)))
     for_dana(outside.stored)
     await outside.deliver()
     assert outside.mailbox.mails == []

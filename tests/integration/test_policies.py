@@ -450,7 +450,7 @@ def test_nothing_runs_under_a_policy_that_was_changed_in_the_database(
         content = _without_gates(world)
     update = "UPDATE kern_policies SET policy = :content WHERE digest = :digest"
     world.stored.sql(update, content=canonical_json(content), digest=digest)
-    policies._cached.cache_clear()  # as in a process that has not read it yet
+    policies._cached.cache_clear()  # pyright: ignore[reportPrivateUsage]  as in a process that has not read it yet
     lenient = world.worker(world.agent(world.tool()))
     with pytest.raises(ApplicationError, match="not in this worker"):
         lenient.turn(run_id)

@@ -270,10 +270,10 @@ async def test_a_rotated_secret_signs_beside_the_old_one_for_a_while(
 
 
 async def test_filters_choose_what_is_sent(outside: Outside, receiver: Receiver) -> None:
-    await outside.add(receiver, only=SubscriptionFilter(kinds=["resolved"]))
-    await outside.add(receiver, only=SubscriptionFilter(tools=["other"]))
-    await outside.add(receiver, only=SubscriptionFilter(risks=["high"]))
-    await outside.add(receiver, only=SubscriptionFilter(components=["nobody"]))
+    await outside.add(receiver, only=SubscriptionFilter(kinds=("resolved",)))
+    await outside.add(receiver, only=SubscriptionFilter(tools=("other",)))
+    await outside.add(receiver, only=SubscriptionFilter(risks=("high",)))
+    await outside.add(receiver, only=SubscriptionFilter(components=("nobody",)))
     outside.stored.resolve(waiting(outside))
     await outside.deliver()
     assert receiver.kinds == ["resolved"]

@@ -18,7 +18,7 @@ from kern.db.journal import audit_chain
 from kern.db.journal.audit_chain import principal_of_row
 from kern.db.journal.installation import run_id_of
 from kern.db.reading.run_outputs import find_run, summary_of
-from kern.db.reading.search import found
+from kern.db.reading.search import matching
 from kern.db.reading.visibility import visible
 from kern.errors import InvalidInput
 from kern.values.ids import optional_id, require_id
@@ -55,7 +55,7 @@ def list_runs(
     conditions = [col(RunRow.parent_run_id).is_(None), *visible(viewer, RUNS.table)]
     query = select(RunRow).where(*conditions)
     if search is not None:
-        query = query.where(*found(RUNS.table, search, _SEARCHED, "created_at", conditions))
+        query = query.where(*matching(RUNS.table, search, _SEARCHED, "created_at", conditions))
     if optional_id("component_id", component_id) is not None:
         query = query.where(RunRow.component_id == component_id)
     if status is not None:

@@ -35,8 +35,8 @@ def open_requirements(
         .limit(_MOST)
     )
     records = list(rows(tx, REQUIREMENTS, query))
-    found: dict[str, list[Requirement]] = {}
+    by_run: dict[str, list[Requirement]] = {}
     for record, item in zip(records, requirements_of(tx, records, viewer), strict=True):
         run_id = record.run_id if record.run_id in run_ids else record.root_run_id
-        found.setdefault(run_id or record.run_id, []).append(item)
-    return found
+        by_run.setdefault(run_id or record.run_id, []).append(item)
+    return by_run

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, Table, or_, select
 MOST_SEARCHED = 10_000
 
 
-def found(
+def matching(
     table: Table,
     text: str,
     columns: tuple[str, ...],

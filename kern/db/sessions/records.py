@@ -17,7 +17,7 @@ from kern.db.engine.plain_rows import execute, rows
 from kern.db.engine.records import MessageRecord, SessionRecord
 from kern.db.engine.typed_tables import MESSAGES, RUNS, SESSIONS
 from kern.db.reading.run_outputs import messages_of, summary_of
-from kern.db.reading.search import found
+from kern.db.reading.search import matching
 from kern.db.reading.sessions import check_session, find_session
 from kern.db.reading.visibility import visible
 from kern.db.runs import session_queue
@@ -78,7 +78,7 @@ def page(
     conditions = visible(viewer, _sessions)
     query = _sessions.select().where(*conditions)
     if search is not None:
-        query = query.where(*found(_sessions, search, _SEARCHED, "updated_at", conditions))
+        query = query.where(*matching(_sessions, search, _SEARCHED, "updated_at", conditions))
     if viewer.is_operator and user_id is not None:
         query = query.where(_sessions.c.user_id == require_id("user_id", user_id))
     if cursor is not None:

@@ -55,12 +55,12 @@ from kern.db.engine.records import RequirementRecord, ToolCallRecord
 from kern.db.engine.typed_tables import RUNS, TOOL_CALLS
 from kern.db.engine.unit_of_work import hold
 from kern.db.journal.events import record
-from kern.db.reading.run_outputs import effective_arguments, effective_key, session_state
-from kern.db.runs import lifecycle, policies, step_waits, unexecuted
+from kern.db.runs import lifecycle, step_waits, unexecuted
 from kern.db.runs.session_state import change_state
 from kern.db.turns import child_results, external_calls, late_results, unknown_outcomes
 from kern.db.turns.attempts import Claim, Execution, LeftOpen, Settled, Storing
 from kern.db.turns.child_results import ChildResult
+from kern.db.turns.executions import execution_of
 from kern.db.turns.external_reports import is_external
 from kern.errors import NotFound
 from kern.session_state import StateChange
@@ -169,7 +169,7 @@ def _left_open(
     if call.token and claim.is_alive(call.token):
         return Settled(active_token=call.token)
     if call.has_reconciler:
-        execution = _execution_of(tx, run, call)
+        execution = execution_of(tx, run, call)
         return Settled(left_open=LeftOpen(execution, call.token, call.leased_until))
     return Settled(gate=unknown_outcomes.ask(tx, run, call, UnknownReason.worker_lost, now))
 
@@ -187,7 +187,7 @@ def _settle_external(
         return _refuse_changed(tx, run, call, now)
     if isinstance(following, Gate):
         return Settled(gate=following)
-    return Settled(left_open=LeftOpen(_execution_of(tx, run, call), following))
+    return Settled(left_open=LeftOpen(execution_of(tx, run, call), following))
 
 
 def _refuse_changed(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> Settled:
@@ -389,29 +389,5 @@ def _start(
     call.leased_until = now + claim.lease
     # This call waits for no person, so its run is active.
     lifecycle.update_status(tx, run, now, paused=False)
-    execution = _execution_of(tx, run, call)
+    execution = execution_of(tx, run, call)
     return replace(execution, approvals=tuple(approvals_of(tx, call, requirements)))
-
-
-def _execution_of(tx: Session, run: MutableRun, call: ToolCallRecord) -> Execution:
-    return Execution(
-        component_id=run.component_id,
-        name=call.name,
-        arguments=effective_arguments(call),
-        run_id=run.id,
-        session_id=run.session_id,
-        tenant=run.tenant,
-        user_id=run.user_id,
-        tool_call_id=call.id,
-        idempotency_key=effective_key(call),
-        attempt=call.attempt,
-        may_have_happened=call.may_have_happened,
-        timeout=call.timeout,
-        retries=call.retries,
-        effect=Effect(call.effect),
-        state=session_state(tx, run.session_id),
-        dependencies=run.dependencies,
-        metadata=run.run_metadata,
-        gate=call.gate,
-        policy=policies.read(tx, run.policy),
-    )
