@@ -2,6 +2,7 @@
 
 from kern.client.console.audit import AuditView
 from kern.client.console.batch import BatchView
+from kern.client.console.deliveries import DeliveriesView
 from kern.client.console.edit import EditView
 from kern.client.console.entry import SignInView
 from kern.client.console.environment import render
@@ -65,6 +66,11 @@ def sessions_page(frame: Frame, view: SessionsView) -> str:
 def stuck_page(frame: Frame, view: StuckView) -> str:
     """Return the page of what should be progressing and is not."""
     return render("stuck.html", frame=frame, view=view)
+
+
+def deliveries_page(frame: Frame, view: DeliveriesView) -> str:
+    """Return the page of webhooks and channels."""
+    return render("deliveries.html", frame=frame, view=view)
 
 
 def audit_page(frame: Frame, view: AuditView) -> str:

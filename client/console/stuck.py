@@ -85,6 +85,7 @@ class StuckView:
 
     Attributes:
         count: How many things are stuck.
+        has_deliveries: Whether who looks may see what was told to whom outside.
         checked: How many runs were looked at.
         checked_at: When.
     """
@@ -94,9 +95,10 @@ class StuckView:
     count: int
     checked: int
     checked_at: datetime
+    has_deliveries: bool = False
 
 
-def stuck_view(report: StuckReport) -> StuckView:
+def stuck_view(report: StuckReport, *, has_deliveries: bool = False) -> StuckView:
     """Return what the page shows: a card for each reason for which something is stuck."""
     titles = dict.fromkeys(title for title, _ in _CARDS.values())
     cards = [_card(title, report.items, is_complete=report.is_complete) for title in titles]
@@ -106,6 +108,7 @@ def stuck_view(report: StuckReport) -> StuckView:
         count=report.count,
         checked=report.checked,
         checked_at=report.checked_at,
+        has_deliveries=has_deliveries,
     )
 
 

@@ -16,6 +16,7 @@ from kern.client.console.static_files import PREFIX, static_files
 from kern.client.desk import (
     audit,
     batches,
+    deliveries,
     feed,
     inbox,
     requirements,
@@ -41,7 +42,7 @@ _log = get_logger("kern.web")
 
 _ROOMS = (
     *(sign_in, single_sign_on, inbox, batches, requirements, triage),
-    *(runs, sessions, stuck, audit, feed),
+    *(runs, sessions, stuck, deliveries, audit, feed),
 )
 _CODES = {404: "not_found", 413: "too_large"}
 

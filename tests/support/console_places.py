@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from kern.client.console import audit, batch, edit, entry, inbox, pages, problems, stuck
+from kern.client.console import audit, batch, deliveries, edit, entry, inbox, pages, problems, stuck
 from kern.client.console.facts import Facts
 from kern.client.console.frame import Frame
 from kern.client.console.run import run_view
@@ -19,6 +19,12 @@ from kern.contracts.reports import (
     SessionReport,
 )
 from kern.contracts.stuck import StuckItem, StuckReason, StuckReport, WorkerStatus
+from kern.contracts.subscriptions import (
+    Delivery,
+    DeliveryStatus,
+    Subscription,
+    SubscriptionSort,
+)
 from kern.requirements import Principal, Verdict
 from kern.run import (
     FileReference,
@@ -243,6 +249,47 @@ def audit_page(text: str, *, broken: bool = False) -> str:
     return pages.audit_page(FRAME, view)
 
 
+def deliveries_page(text: str) -> str:
+    """Return the page of webhooks and channels."""
+    subscriptions = [
+        Subscription(
+            id=sort.value,
+            tenant="halden",
+            sort=sort,
+            label=text,
+            address=f"https://hooks.example/{text}",
+            recipient=text,
+            created_by=text,
+            created_at=ago(900),
+            disabled_at=ago(3) if sort is SubscriptionSort.channel else None,
+            disabled_why=text,
+        )
+        for sort in SubscriptionSort
+    ]
+    rows = [
+        Delivery(
+            id=f"delivery-{number}",
+            subscription_id="webhook",
+            seq=4813 + number,
+            kind="opened",
+            requirement_id=requirement().id if number else None,
+            run_id=RUN_ID,
+            status=status,
+            attempts=number,
+            next_at=ago(-5),
+            tried_at=ago(2) if number else None,
+            answer_status=503,
+            answer=text,
+            delivered_at=None,
+            created_at=ago(9),
+        )
+        for number, status in enumerate(DeliveryStatus)
+    ]
+    tabs = [inbox.Tab("All", "/desk/deliveries", is_current=True)]
+    view = deliveries.deliveries_view(subscriptions, rows, tabs=tabs, current="webhook")
+    return pages.deliveries_page(FRAME, view)
+
+
 def batch_page(text: str) -> str:
     """Return the result of a batch."""
     item, facts = (
@@ -324,6 +371,7 @@ PLACES: dict[str, Callable[[str], str]] = {
     "stuck-empty": lambda text: stuck_page(text, empty=True),
     "audit": audit_page,
     "audit-broken": lambda text: audit_page(text, broken=True),
+    "deliveries": deliveries_page,
     "signin": sign_in,
     "not-found": error,
 }
