@@ -122,6 +122,7 @@ def test_each_chain_begins_at_one_and_its_end_stays_when_its_session_is_deleted(
 
 
 COLUMNS = ("id", "run_id", "kind", "verdict", "actor", "note", "tool_name", "digest", "hash")
+RESOLVED = "UPDATE kern_requirements SET {} WHERE status = 'resolved'"
 SECOND = "UPDATE kern_decisions SET {} WHERE seq = 2"
 
 
@@ -156,7 +157,7 @@ SECOND = "UPDATE kern_decisions SET {} WHERE seq = 2"
         ["DELETE FROM kern_seals WHERE seq = 2"],
         ["DELETE FROM kern_seals"],
         *(
-            ["UPDATE kern_requirements SET " + change + " WHERE status = 'resolved'"]
+            [RESOLVED.format(change)]
             for change in (
                 "resolved_by = 'mallory'",
                 "resolved_by = NULL",

@@ -104,6 +104,10 @@ def lock_chain(tx: Session, root_run_id: str) -> MutableChainHead:
     if head is not None:
         return head
     if execute(tx, _ANY_DECISION, root_run_id=root_run_id).first() is not None:
+        # The first decision may have been committed, with the row, since that was looked for.
+        head = hold(tx, CHAIN_HEADS, _LOCKED, root_run_id=root_run_id)
+        if head is not None:
+            return head
         message = (
             f"The end of the chain of decisions of run {root_run_id!r} is missing from "
             "kern_chain_heads: somebody removed it. Nothing was decided. Find out who wrote to the "
