@@ -18,6 +18,7 @@ from kern.values.ids import new_id
 from kern.values.names import person_name
 from kern.values.principals import Principal
 from kern.values.roles import Role
+from kern.values.states import PrincipalKind
 
 _log = get_logger("kern.access")
 
