@@ -165,6 +165,8 @@ class ResultKeeper:
         self.database = db.name
         self._db = db
         self._journal = journal
+        # The results of earlier processes whose files were read, to be stored here.
+        self._found: set[str] = set()
 
     async def keep(self, entry: Entry, write: Callable[[], Awaitable[Value]]) -> Value:
         """Call `write`, which stores a result, until the database takes it.
@@ -214,6 +216,7 @@ class ResultKeeper:
             return None
         entry = self._journal.find(token_of_turn(run_id, turn))
         if isinstance(entry, ModelAnswer) and entry.database == self.database:
+            self._found.add(entry.token)
             return entry
         return None
 
@@ -247,9 +250,12 @@ class ResultKeeper:
             await asyncio.to_thread(self._journal.remove, entry.token)
 
     async def _forget(self, token: str, spilling: list[asyncio.Future[None]]) -> None:
-        if spilling and self._journal is not None:
+        if self._journal is None or not (spilling or token in self._found):
+            return
+        if spilling:
             await spilling[0]
-            await asyncio.to_thread(self._journal.remove, token)
+        self._found.discard(token)
+        await asyncio.to_thread(self._journal.remove, token)
 
 
 def token_of_turn(run_id: str, turn: int) -> str:

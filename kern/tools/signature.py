@@ -138,7 +138,11 @@ def check_exact(value: JsonValue, parsed: JsonValue, where: str = "arguments") -
             for index, (item, parsed_item) in enumerate(zip(value, parsed, strict=False)):
                 check_exact(item, parsed_item, f"{where}.{index}")
         case int() | float(), int() | float() | None if value != parsed:
-            message = f"{where}: {str(value)[:60]} cannot be held exactly; it would become {parsed}"
+            message = (
+                f"{where}: {str(value)[:60]} cannot be held exactly; it would become {parsed}. "
+                "What is approved is what runs, so a validator of the tool may refuse a number and "
+                "not change it: that belongs into the tool's code"
+            )
             raise ValueError(message)
         case _:
             pass

@@ -79,9 +79,31 @@ def looks_like(name: str, other_name: str) -> bool:
         return False
     return any(
         looks_alike(spelling, other_spelling)
-        for spelling in {_visible(name), _spelling(name)}
-        for other_spelling in {_visible(other_name), _spelling(other_name)}
+        for spelling in _spellings(name)
+        for other_spelling in _spellings(other_name)
     )
+
+
+def _spellings(name: str) -> set[str]:
+    spellings = {_visible(name), _spelling(name)}
+    return spellings | {_without_loose_marks(spelling) for spelling in spellings}
+
+
+def _without_loose_marks(name: str) -> str:
+    """Return a name without the marks over Latin letters for which no letter of Unicode has them.
+
+    Such as a line through a name, or below it. An accent that a letter has, as in José, is part of
+    the name; a tone that is written over one more stays out of the comparison.
+    """
+    kept: list[str] = []
+    is_latin = False
+    for char in _composed(name):
+        is_mark = unicodedata.category(char) == "Mn"
+        if not is_mark:
+            is_latin = "LATIN" in unicodedata.name(char, "")
+        if not (is_mark and is_latin):
+            kept.append(char)
+    return "".join(kept)
 
 
 def _visible(name: str) -> str:

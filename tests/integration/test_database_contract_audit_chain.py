@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from signal import SIGKILL
@@ -12,6 +13,7 @@ from sqlmodel import Session, col, func, select
 
 from kern.contracts.reports import AuditReport
 from kern.contracts.viewer import OPERATOR
+from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted
 from kern.db.engine.seal_tables import SealHeadRow, SealRow, UnsealedRow
 from kern.db.engine.tables import ChainHeadRow, DecisionRow
@@ -20,6 +22,7 @@ from kern.db.sessions import deletions
 from kern.errors import AuditBroken
 from kern.requirements import Requirement, submitted_digest
 from kern.tools import Approval
+from kern.values.states import RequirementStatus, Verdict
 from tests.support.raw_sql import execute_sql
 from tests.support.stored_runs import NAMES, Stored, after, at_once, opened
 
@@ -119,6 +122,7 @@ def test_each_chain_begins_at_one_and_its_end_stays_when_its_session_is_deleted(
 
 
 COLUMNS = ("id", "run_id", "kind", "verdict", "actor", "note", "tool_name", "digest", "hash")
+RESOLVED = "UPDATE kern_requirements SET {} WHERE status = 'resolved'"
 SECOND = "UPDATE kern_decisions SET {} WHERE seq = 2"
 
 
@@ -152,6 +156,22 @@ SECOND = "UPDATE kern_decisions SET {} WHERE seq = 2"
         ["DELETE FROM kern_seals WHERE seq = 1"],
         ["DELETE FROM kern_seals WHERE seq = 2"],
         ["DELETE FROM kern_seals"],
+        *(
+            [RESOLVED.format(change)]
+            for change in (
+                "resolved_by = 'mallory'",
+                "resolved_by = NULL",
+                "resolved_note = 'as discussed'",
+                "verdict = 'reject'",
+                "verdict = NULL",
+                "resolved_at = '2026-01-01 00:00:00'",
+                "status = 'expired'",
+                "status = 'cancelled'",
+                "status = 'pending'",
+            )
+        ),
+        ["UPDATE kern_requirements SET resolved_by = 'p1' WHERE status = 'pending'"],
+        ["UPDATE kern_requirements SET verdict = 'approve' WHERE status = 'pending'"],
         [
             "UPDATE kern_decisions SET seq = 9 WHERE seq = 1",
             "UPDATE kern_decisions SET seq = 1 WHERE seq = 2",
@@ -371,3 +391,24 @@ def test_finding_nothing_to_seal_costs_one_look_at_an_empty_table(fresh: Stored)
     assert not fresh.look(seals.is_any_unsealed)
     count = select(func.count()).select_from(UnsealedRow)
     assert fresh.look(lambda tx: tx.exec(count).one()) == 0
+
+
+def test_a_requirement_that_says_something_else_than_the_log_is_found_for_its_run(
+    fresh: Stored,
+) -> None:
+    sound, changed = fresh.gated(), fresh.gated()
+    for seen in (sound, changed):
+        fresh.resolve(seen, note="as agreed")
+    fresh.sql("UPDATE kern_requirements SET resolved_by = 'mallory' WHERE id = :id", id=changed.id)
+    fresh.look(lambda tx: verification.verify_run(tx, sound.run_id))
+    with pytest.raises(AuditBroken, match=r"by 'mallory', and the log has 'approve' by 'dana'"):
+        fresh.look(lambda tx: verification.verify_run(tx, changed.run_id))
+
+
+def test_what_was_withdrawn_or_expired_verifies(fresh: Stored) -> None:
+    withdrawn, expired = fresh.gated(), fresh.gated(approval=Approval(due=timedelta(minutes=1)))
+    fresh.resolve(withdrawn)
+    fresh.resolve(withdrawn, Verdict.withdraw, at=after(1))
+    fresh.do(lambda tx: deciding.expire(tx, expired.id, after(90)))
+    assert fresh.output(expired.run_id).requirements[0].status is RequirementStatus.expired
+    assert verified(fresh).decisions == 3

@@ -19,6 +19,7 @@ def call_id(stored: Stored) -> str:
     call_id = stored.call(effect="once", user_id="ann")
     claim = Claim("mine", lease=timedelta(seconds=9))
     stored.do(lambda tx: calls.begin(tx, call_id, claim, after(0)))
+    stored.do(lambda tx: calls.may_begin(tx, call_id, "mine", after(0), claim.lease))
     run_id = stored.run_of(call_id)
     stored.do(lambda tx: lifecycle.cancel(tx, run_id, OPERATOR, after(1)))
     return call_id

@@ -69,16 +69,18 @@ def test_only_a_person_decides(stored: Stored, kind: str, verdict: Verdict) -> N
 def test_a_principal_is_one_voice_whatever_name_it_is_shown_under(stored: Stored) -> None:
     seen = stored.gated(approval=Approval(quorum=2))
     assert stored.resolve(seen, by=person("u-17", "Dana")).delivery is None
-    for same in (person("u-17", "Dana Smith"), person("u-18", "DANA"), "dana "):
+    for same in (person("u-17", "Dana Smith"), person("u-18", "DANA")):
         with pytest.raises(AlreadyResolved, match="already decided"):
             stored.resolve(seen, by=same)
+    with pytest.raises(NotAllowed, match="as somebody who authenticated"):
+        stored.resolve(seen, by="dana ")
     assert stored.resolve(seen, by=person("u-19", "Eli")).delivery is not None
 
 
 def test_a_name_that_is_the_id_of_who_decided_is_no_second_person(stored: Stored) -> None:
     seen = stored.gated(approval=Approval(quorum=2))
     stored.resolve(seen, by=person("u-17", "Dana"))
-    with pytest.raises(AlreadyResolved, match="already decided"):
+    with pytest.raises(NotAllowed, match="as somebody who authenticated"):
         stored.resolve(seen, by="U\u201017")
     with pytest.raises(NotAllowed, match="'u-l7' looks like 'u-17'"):
         stored.resolve(seen, by="u-l7")
@@ -142,6 +144,48 @@ def test_nobody_passes_for_a_group(stored: Stored) -> None:
     seen = stored.gated(approval=Approval(excluded=("group:finance",)))
     with pytest.raises(NotAllowed, match="looks like 'group:finance'"):
         stored.resolve(seen, by="group\ua789finance")
+
+
+def test_who_may_be_in_an_excluded_group_lets_nothing_run(stored: Stored) -> None:
+    """Of a name alone nobody knows its groups."""
+    seen = stored.gated(approval=Approval(excluded="group:interns"))
+    with pytest.raises(NotAllowed, match="excludes group:interns, and nobody knows in which"):
+        stored.resolve(seen, by="dana")
+    intern = Principal(issuer="local", subject="dana", name="dana", groups=("interns",))
+    with pytest.raises(NotAllowed, match="is excluded"):
+        stored.resolve(seen, by=intern)
+    known = Principal(issuer="local", subject="dana", name="dana", groups=("finance",))
+    assert stored.resolve(seen, by=known).delivery is not None
+    rejected = stored.gated(approval=Approval(excluded="group:interns"))
+    assert stored.resolve(rejected, Verdict.reject, by="dana").delivery is not None
+    vouched = stored.gated(approval=Approval(excluded="group:interns"))
+    assert stored.resolve(vouched, by=person("u-17", "Dana")).delivery is not None
+
+
+@pytest.mark.parametrize("claim", ["Dana", "dana", "u-17"])
+def test_a_name_alone_takes_nobody_s_vote(stored: Stored, claim: str) -> None:
+    """It neither replaces nor takes back that of who authenticated, nor counts beside it."""
+    seen = stored.gated(approval=Approval(quorum=2))
+    dana = person("u-17", "Dana")
+    stored.resolve(seen, by=dana)
+    for verdict, edit in (
+        (Verdict.approve, None),
+        (Verdict.approve, {"amount": 9}),
+        (Verdict.withdraw, None),
+    ):
+        with pytest.raises(NotAllowed, match="as somebody who authenticated"):
+            stored.resolve(seen, verdict, by=claim, edit=edit)
+    [proposal] = stored.requirement(seen.tool_call_id or "").proposals
+    assert (proposal.by, proposal.approvals) == (["Dana"], 1)
+    assert stored.resolve(seen, Verdict.reject, by=claim).delivery is not None
+
+
+def test_who_authenticates_takes_over_what_their_name_alone_has_decided(stored: Stored) -> None:
+    seen = stored.gated(approval=Approval(quorum=2))
+    stored.resolve(seen, by="dana")
+    stored.resolve(seen, by=person("u-17", "Dana"), edit={"amount": 9})
+    [proposal] = stored.requirement(seen.tool_call_id or "").proposals
+    assert (proposal.by, proposal.approvals) == (["Dana"], 1)
 
 
 def test_a_person_is_excluded_or_a_candidate_by_name_or_by_subject(stored: Stored) -> None:
@@ -240,8 +284,9 @@ def test_only_whoever_asked_confirms(stored: Stored) -> None:
 def test_groups_are_those_of_the_principal(stored: Stored) -> None:
     approval = Approval(candidates=("group:Finance", "zoe"), excluded="group:contractors", quorum=3)
     seen = stored.gated(approval=approval)
+    unknown = stored.gated(approval=Approval(candidates="group:Finance"))
     with pytest.raises(NotAllowed, match="'dana' alone is in no group"):
-        stored.resolve(seen, by="dana")
+        stored.resolve(unknown, by="dana")
     with pytest.raises(NotAllowed, match="may not decide"):
         stored.resolve(seen, by=person("dana", groups=("it",)))
     with pytest.raises(NotAllowed, match="is excluded"):
@@ -252,7 +297,7 @@ def test_groups_are_those_of_the_principal(stored: Stored) -> None:
     assert stored.resolve(seen, by=person("dana", groups=("FINANCE",))).delivery is None
     claim = Principal(issuer="local", subject="eli", name="eli", groups=("finance",))
     assert stored.resolve(seen, by=claim).delivery is None
-    assert stored.resolve(seen, by="zoe").delivery is not None
+    assert stored.resolve(seen, by=person("zoe")).delivery is not None
 
 
 def test_an_escalation_lets_a_group_decide(stored: Stored) -> None:

@@ -10,7 +10,7 @@ from kern.db.decisions import deciding
 from kern.db.journal import audit_chain, verification
 from kern.db.runs import lifecycle
 from kern.db.turns.attempts import Execution, Settled
-from kern.errors import AlreadyResolved, ArgumentsChanged, InvalidDecision, NotAllowed
+from kern.errors import AlreadyResolved, ArgumentsChanged, AuditBroken, InvalidDecision, NotAllowed
 from kern.requirements import Requirement, UserInputField
 from kern.tools import Approval
 from kern.values.states import OnExpiry, RequirementKind, RequirementStatus, RunStatus, Verdict
@@ -195,6 +195,13 @@ def test_a_row_that_is_set_back_to_resolved_lets_nothing_run(stored: Stored) -> 
         "UPDATE kern_tool_calls SET approved_digest = digest WHERE id = :id", id=call_of(seen)
     )
     assert stored.begin(call_of(seen)) == Settled(run_ended=True)
+    # The database serves other tests, which verify it.
+    with pytest.raises(AuditBroken, match="was changed after it was decided"):
+        stored.look(lambda tx: verification.verify_run(tx, seen.run_id))
+    stored.sql(
+        "UPDATE kern_requirements SET status = 'cancelled', verdict = NULL WHERE id = :id",
+        id=seen.id,
+    )
 
 
 def test_what_has_begun_or_ended_can_no_longer_be_withdrawn(stored: Stored) -> None:

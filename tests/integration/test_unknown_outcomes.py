@@ -329,6 +329,7 @@ def test_a_reconciler_is_asked_about_what_a_lost_worker_left(
     lease, lost_at = timedelta(seconds=3), utc_now()
     lost = Claim("lost", "9@gone", lease=lease)
     database.write_now(lambda tx: calls.begin(tx, call_id, lost, lost_at))
+    database.write_now(lambda tx: calls.may_begin(tx, call_id, "lost", lost_at, lease))
     database.close()
     free.set()
     output = component.continue_run(run_id)

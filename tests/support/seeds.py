@@ -100,6 +100,7 @@ def torn(db: Store, evidence: Sequence[str] = ()) -> Seeded:
     db.write_now(
         lambda tx: calls.begin(tx, call.tool_call_id, Claim("first", lease=timedelta(0)), now)
     )
+    db.write_now(lambda tx: calls.may_begin(tx, call.tool_call_id, "first", now, timedelta(0)))
     lost = UnknownReason.worker_lost
     found = db.write_now(
         lambda tx: calls.ask_outcome(tx, call.tool_call_id, "first", lost, now, evidence=evidence)

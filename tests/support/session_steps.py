@@ -17,7 +17,7 @@ from kern.db.journal.outbox import Delivery
 from kern.db.runs import accepting
 from kern.db.sessions import records
 from kern.db.turns import calls, model_turns
-from kern.db.turns.attempts import Claim, Settled
+from kern.db.turns.attempts import Claim, Execution, Settled
 from kern.errors import AlreadyResolved, InvalidInput, SessionBusy
 from kern.models.base import ModelResponse, Usage
 from kern.requirements import DecisionDraft
@@ -50,9 +50,14 @@ class SessionSteps(RuleBasedStateMachine):
 
     def do_begin(self, call: Call, token: str, *, again: bool) -> None:
         now = self.tick(call.run.session)
-        done = self.write(
-            lambda tx: calls.begin(tx, call.id, Claim(token), after(now)), again=again
-        )
+
+        def begin(tx: Session) -> Execution | Settled:
+            taken = calls.begin(tx, call.id, Claim(token), after(now))
+            if isinstance(taken, Execution):
+                calls.may_begin(tx, call.id, token, after(now))
+            return taken
+
+        done = self.write(begin, again=again)
         gate = done.gate.requirement_id if isinstance(done, Settled) and done.gate else None
         assert call.run.begin(call, token, now, gate) == told(done)
 

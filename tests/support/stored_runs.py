@@ -181,10 +181,15 @@ class Stored:
 
     def begin(self, call_id: str, token: str = TOKEN, at: datetime = NOW) -> Execution | Settled:
         """Take a call and begin it; nobody has to wait for the end of a lease."""
-        taken = self.take(call_id, token, at)
-        if isinstance(taken, Execution):
-            assert self.do(lambda tx: calls.may_begin(tx, call_id, token, at, timedelta(0)))
-        return taken
+        claim = Claim(token, lease=timedelta(0))
+
+        def begin(tx: Session) -> Execution | Settled:
+            taken = calls.begin(tx, call_id, claim, at)
+            if isinstance(taken, Execution):
+                assert calls.may_begin(tx, call_id, token, at, timedelta(0))
+            return taken
+
+        return self.do(begin)
 
     def take(self, call_id: str, token: str = TOKEN, at: datetime = NOW) -> Execution | Settled:
         """Take a call that does not begin yet."""

@@ -10,7 +10,7 @@ from kern.db.runs.people import names_of_requester
 from kern.errors import AlreadyResolved, NotAllowed
 from kern.values.deciders import REQUESTER, is_about, is_group, is_name
 from kern.values.names import looks_like, name_key
-from kern.values.principals import KERN, Principal
+from kern.values.principals import KERN, LOCAL, Principal
 from kern.values.states import PrincipalKind, Verdict
 
 # They let nothing run.
@@ -58,6 +58,7 @@ def check_candidate(
         raise NotAllowed(message)
     requester = names_of_requester(run)
     _check_likeness(row, principal, requester, earlier)
+    _check_claim(row, principal, verdict, earlier)
     _check_excluded(row, principal, requester, verdict)
     entries = [*row.candidates, *delegations.entries_of(row)] if row.candidates else []
     if entries and not _is_any(entries, principal, requester):
@@ -119,11 +120,50 @@ def _check_likeness(
         raise NotAllowed(message)
 
 
+def _check_claim(
+    row: RequirementRecord,
+    principal: Principal,
+    verdict: Verdict,
+    earlier: Sequence[DecisionRecord],
+) -> None:
+    """Refuse a name that nobody has checked in the place of somebody who authenticated.
+
+    It would replace or take back their vote, or be a second voice of theirs. It may reject.
+    """
+    if not principal.is_local or verdict in {Verdict.reject, Verdict.fail}:
+        return
+    keys = {name_key(principal.name), name_key(principal.subject)}
+    vote = next(
+        (
+            vote
+            for vote in votes.standing(earlier)
+            if vote.issuer != LOCAL
+            and not keys.isdisjoint(map(name_key, (vote.actor, vote.subject)))
+        ),
+        None,
+    )
+    if vote is not None:
+        message = (
+            f"{vote.actor!r} has decided requirement {row.id!r} as somebody who authenticated "
+            f"({vote.subject!r} of {vote.issuer!r}), and the name {principal.name!r} alone proves "
+            "nothing. Decide there, or reject."
+        )
+        raise NotAllowed(message)
+
+
 def _check_excluded(
     row: RequirementRecord, principal: Principal, requester: Sequence[str], verdict: Verdict
 ) -> None:
     if _is_any(row.excluded, principal, requester):
         message = f"{principal.name!r} is excluded from deciding requirement {row.id!r}."
+        raise NotAllowed(message)
+    groups = [entry for entry in row.excluded if is_group(entry)]
+    if groups and principal.is_local and not principal.groups and verdict not in _HARMLESS:
+        message = (
+            f"Requirement {row.id!r} excludes {', '.join(groups)}, and nobody knows in which "
+            f"groups {principal.name!r} is: the name alone says nothing of it. Reject it, decide "
+            "where people authenticate, or pass a Principal with the person's groups."
+        )
         raise NotAllowed(message)
     if REQUESTER in row.excluded and not requester and verdict not in _HARMLESS:
         message = (

@@ -13,6 +13,7 @@ from kern.requirements import DecisionDraft, UserInputField
 from kern.values import json_formats
 from kern.values.canonical import canonical_json, clean_json, clean_text
 from kern.values.decisions import METHODS
+from kern.values.principals import KERN
 from kern.values.states import RequirementKind, Verdict
 
 _LONG_BITS = 256
@@ -120,7 +121,9 @@ def approved_arguments(row: RequirementRecord, draft: DecisionDraft) -> dict[str
 
 def outcome_text(row: RequirementRecord, decision: NewDecision) -> str:
     """Return the result of a call that a person decided, as the model reads it."""
-    note = f" Their note: {decision.note.rstrip('.')}." if decision.note else ""
+    # Kern's own note says what happened, such as that nobody decided in time.
+    label = "" if decision.actor == KERN else "Their note: "
+    note = f" {label}{decision.note.rstrip('.')}." if decision.note else ""
     match decision.verdict:
         case Verdict.reject:
             by = "" if decision.actor == "kern" else f" by {decision.actor}"

@@ -20,6 +20,7 @@ from kern.db.engine.records import DecisionRecord, SealRecord
 from kern.db.engine.typed_tables import CHAIN_HEADS, DECISIONS, RUNS, SEALS
 from kern.db.journal import audit_chain, seals
 from kern.db.journal.hash_chains import GENESIS
+from kern.db.journal.resolutions import check_resolutions
 from kern.errors import AuditBroken, NotFound
 
 _AT_ONCE = 500
@@ -83,14 +84,14 @@ _RUN_UNSEALED = _UNSEALED.where(_decisions.c.root_run_id == bindparam("root"))
 
 
 def verify(tx: Session, expected_head: str | None = None) -> AuditReport:
-    """Walk every chain and all seals.
+    """Walk every chain and all seals, and compare what requirements say with them.
 
     Args:
         expected_head: The hash of a seal that was noted elsewhere earlier: it must still be there.
 
     Raises:
-        AuditBroken: a decision or a seal was changed, removed, added or reordered; the message
-            names the first one.
+        AuditBroken: a decision or a seal was changed, removed, added or reordered, or a requirement
+            says something else of how it was decided; the message names the first one.
     """
     empty = execute(tx, _EMPTY).first()
     with _streamed(tx, _CHAINS) as decisions:
@@ -104,6 +105,7 @@ def verify(tx: Session, expected_head: str | None = None) -> AuditReport:
             head = row.hash
             is_expected = is_expected or head == expected_head
     _check_seal_head(tx, seal_count, head)
+    check_resolutions(tx)
     if not is_expected:
         message = (
             f"The hash {expected_head!r} is not part of the log, whose {count} decisions and "
@@ -128,6 +130,7 @@ def verify_run(tx: Session, root_run_id: str) -> AuditReport:
         for row in seal_rows:
             _check_seal(tx, row)
             seal_count += 1
+    check_resolutions(tx, root_run_id)
     unsealed = execute(tx, _RUN_UNSEALED, **root).one()
     return _report(unsealed, count, seal_count, head, root_run_id)
 

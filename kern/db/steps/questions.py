@@ -32,6 +32,7 @@ from kern.pipeline.nodes import RESERVED, Ask, Node
 from kern.values.canonical import arguments_digest
 from kern.values.feed import FeedKind
 from kern.values.ids import new_id
+from kern.values.principals import KERN
 from kern.values.states import (
     Effect,
     OnExpiry,
@@ -296,5 +297,7 @@ def _recover(machine: Machine[MutableStep], frame: MutableStep, verdict: Verdict
 
 
 def _explanation(row: RequirementRecord, action: str) -> str:
-    note = f" Their note: {row.resolved_note}" if row.resolved_note else ""
+    # Kern's own note says what happened, such as that nobody decided in time.
+    label = "" if row.resolved_by == KERN else "Their note: "
+    note = f" {label}{row.resolved_note}" if row.resolved_note else ""
     return f"{row.resolved_by!r} {action} the step {row.tool_name!r}.{note}"

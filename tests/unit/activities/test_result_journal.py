@@ -140,6 +140,23 @@ async def test_an_answer_that_was_paid_for_is_found_by_the_next_attempt(
     assert keeper.answer_of("run", 3) is None
 
 
+async def test_an_answer_of_an_earlier_process_leaves_no_file_once_it_is_stored(
+    stored: Stored, tmp_path: Path
+) -> None:
+    journal = ResultJournal(tmp_path)
+    response = ModelResponse(provider="scripted", content="Paid.")
+    journal.put(ModelAnswer(database=stored.database.name, run_id="run", turn=3, response=response))
+    keeper = ResultKeeper(stored.database, journal)
+    answer = keeper.answer_of("run", 3)
+    assert answer is not None
+
+    async def write() -> str:
+        return "stored"
+
+    assert await keeper.keep(answer, write) == "stored"
+    assert list(journal.entries()) == []
+
+
 async def test_a_folder_that_cannot_be_written_costs_no_result(
     stored: Stored, tmp_path: Path
 ) -> None:

@@ -188,6 +188,8 @@ def test_blanks_around_what_cannot_be_seen_are_single_in_a_key() -> None:
         ("\u0418\u0432\u0430\u043d", "\u0418\u0432\u0430"),
         ("\u5c71\u7530", "\u5c71\u672c"),
         ("anna", "hanna"),
+        ("Jos\u00e9", "Jose"),
+        ("Adeb\u1ecdla", "Adebola"),
     ],
 )
 def test_names_that_look_different_are_not_taken_for_one_another(name: str, other: str) -> None:
@@ -214,6 +216,12 @@ def test_names_that_look_different_are_not_taken_for_one_another(name: str, othe
 def test_a_word_in_two_alphabets_that_look_alike_is_refused(name: str) -> None:
     with pytest.raises(InvalidInput, match="which look alike"):
         person_name("by", name)
+
+
+@pytest.mark.parametrize("name", ["d\u0332ana", "dana\u0336", "da\u0331na", "d\u0359\u0360ana"])
+def test_a_mark_that_no_letter_has_makes_no_other_name(name: str) -> None:
+    assert looks_like(name, "dana")
+    assert looks_like("Dana", name)
 
 
 @pytest.mark.parametrize(("name", "other"), LOOK_ALIKES)

@@ -259,6 +259,13 @@ def test_a_deadline_is_nobody_who_rejects() -> None:
     assert told.startswith("This call was rejected and was not executed.")
 
 
+@pytest.mark.parametrize("verdict", [Verdict.reject, Verdict.fail])
+def test_what_kern_notes_itself_is_nobody_s_note(verdict: Verdict) -> None:
+    told = outcome_text(requirement(), decided(verdict, KERN, note="Nobody decided until noon."))
+    assert "Nobody decided until noon." in told
+    assert "Their note" not in told
+
+
 def test_who_ends_a_run_is_named_with_the_tool() -> None:
     told = outcome_text(requirement(), decided(Verdict.fail, note="Stop."))
     assert told == "'dana' ended the run because of the call of 'refund'. Their note: Stop."
