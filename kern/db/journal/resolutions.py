@@ -6,7 +6,7 @@ when, what it says, and its note. The chain vouches for the decision, and this f
 
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, bindparam, func, or_, select
+from sqlalchemy import Row, and_, bindparam, func, or_, select
 from sqlmodel import Session
 
 from kern.db.engine.plain_rows import execute
@@ -43,7 +43,7 @@ _DIFFERS = or_(
         _decisions.c.actor != KERN,
     ),
 )
-_DIFFERENT: Select[Any] = (
+_DIFFERENT = (
     select(
         _requirements.c.id,
         _requirements.c.run_id,
