@@ -29,7 +29,8 @@ from tests.support import forked
 from tests.support.processes import ROOT
 
 COMMAND = [sys.executable, "-m", "kern.client.cli.main"]
-_SETTINGS = ("KERN_", "TEMPORAL_", "OPENAI_", "COV_", "PYTEST_")
+# The size of the terminal in which tests run is not that of theirs.
+_SETTINGS = ("KERN_", "TEMPORAL_", "OPENAI_", "COV_", "PYTEST_", "COLUMNS", "LINES")
 # Colours, and what moves the cursor or sets a mode.
 _STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
