@@ -96,6 +96,6 @@ def _message(row: Row[Any]) -> str:
         log_text = f"has {row.decided!r} by {row.actor!r} as the last one, in decision {row.seq}"
     return (
         f"Requirement {row.id!r} of run {row.run_id!r} says that it {claim}, and the log "
-        f"{log_text}: its verdict, name, note, time or status was changed after it was decided. The log is "
-        "right."
+        f"{log_text}: its verdict, name, note, time or status was changed after it was decided. "
+        "The log is right."
     )
