@@ -166,7 +166,7 @@ class ResultKeeper:
         self._db = db
         self._journal = journal
         # The results of earlier processes whose files were read, to be stored here.
-        self._found: set[str] = set()
+        self._earlier_tokens: set[str] = set()
 
     async def keep(self, entry: Entry, write: Callable[[], Awaitable[Value]]) -> Value:
         """Call `write`, which stores a result, until the database takes it.
@@ -216,7 +216,7 @@ class ResultKeeper:
             return None
         entry = self._journal.find(token_of_turn(run_id, turn))
         if isinstance(entry, ModelAnswer) and entry.database == self.database:
-            self._found.add(entry.token)
+            self._earlier_tokens.add(entry.token)
             return entry
         return None
 
@@ -250,11 +250,11 @@ class ResultKeeper:
             await asyncio.to_thread(self._journal.remove, entry.token)
 
     async def _forget(self, token: str, spilling: list[asyncio.Future[None]]) -> None:
-        if self._journal is None or not (spilling or token in self._found):
+        if self._journal is None or not (spilling or token in self._earlier_tokens):
             return
         if spilling:
             await spilling[0]
-        self._found.discard(token)
+        self._earlier_tokens.discard(token)
         await asyncio.to_thread(self._journal.remove, token)
 
 

@@ -43,7 +43,7 @@ class Start:
         self._has_begun = self._has_ended = False
         self._on_begin: Callable[[], object] = bool
         self._on_end: Callable[[], object] = bool
-        self._asked_at: tuple[float, float] | None = None
+        self._confirmed_at: tuple[float, float] | None = None
         self._questions = 0
 
     @property
@@ -51,9 +51,9 @@ class Start:
         """Whether the call's row has said just now that the attempt has the call."""
         if self._confirm is None:
             return True
-        if self._asked_at is None:
+        if self._confirmed_at is None:
             return False
-        return all(abs(b - a) <= _MOMENT for a, b in zip(self._asked_at, _now(), strict=True))
+        return all(abs(b - a) <= _MOMENT for a, b in zip(self._confirmed_at, _now(), strict=True))
 
     def on_begin(self, act: Callable[[], object]) -> None:
         """Have `act` called when the code begins, in its thread, or at once if it has begun."""
@@ -81,15 +81,15 @@ class Start:
 
         It waits for the database, so no event loop calls it.
         """
-        asked_at, self._questions = _now(), self._questions + 1
+        moment, self._questions = _now(), self._questions + 1
         try:
-            is_mine = self._may_ask and (self._confirm is None or self._confirm())
+            is_held = self._may_ask and (self._confirm is None or self._confirm())
         except Exception:  # noqa: BLE001  whoever cannot ask does not begin
-            is_mine = False
-        if not is_mine:
+            is_held = False
+        if not is_held:
             self.give_up()
-        self._asked_at = asked_at
-        return is_mine
+        self._confirmed_at = moment
+        return is_held
 
     @property
     def _may_ask(self) -> bool:

@@ -38,8 +38,8 @@ def is_importer(value: object) -> bool:
 def added_builtins(names: set[str]) -> list[tuple[str, object]]:
     """Return what code finds under some names among the builtins, and Python has not put there."""
     space = vars(builtins)
-    found = [(name, space[name]) for name in sorted(names & space.keys())]
-    return [(name, value) for name, value in found if not _is_of_python(value)]
+    items = [(name, space[name]) for name in sorted(names & space.keys())]
+    return [(name, value) for name, value in items if not _is_of_python(value)]
 
 
 def set_on(
@@ -51,10 +51,10 @@ def set_on(
     machine.
     """
     space = vars(module)
-    found = [(name, space[name]) for name in sorted(names & space.keys())]
+    items = [(name, space[name]) for name in sorted(names & space.keys())]
     return [
         (name, value)
-        for name, value in found
+        for name, value in items
         if is_own(value)
         or (type(value) in PLAIN and (module is not sys or not isinstance(value, str)))
     ]
@@ -91,9 +91,9 @@ def imports_of(function: FunctionType) -> tuple[list[str], bool]:
     importers, has_sys = _IMPORTERS | _aliases(function), "sys" in names_of(function.__code__)
     for part in _codes(function.__code__):
         names.update(_imported_by(part, package))
-        named, others = _named_in(part, importers, has_sys=has_sys)
-        names.update(named)
-        has_others = has_others or others or not _LOADERS.isdisjoint(part.co_names)
+        literals, is_open = _named_in(part, importers, has_sys=has_sys)
+        names.update(literals)
+        has_others = has_others or is_open or not _LOADERS.isdisjoint(part.co_names)
     is_relative = any(name.startswith(".") for name in names)
     return sorted({parent for name in names for parent in with_parents(name)}), (
         has_others or is_relative

@@ -95,15 +95,15 @@ def _without_loose_marks(name: str) -> str:
     Such as a line through a name, or below it. An accent that a letter has, as in José, is part of
     the name; a tone that is written over one more stays out of the comparison.
     """
-    kept: list[str] = []
+    letters: list[str] = []
     is_latin = False
     for char in _composed(name):
         is_mark = unicodedata.category(char) == "Mn"
         if not is_mark:
             is_latin = "LATIN" in unicodedata.name(char, "")
         if not (is_mark and is_latin):
-            kept.append(char)
-    return "".join(kept)
+            letters.append(char)
+    return "".join(letters)
 
 
 def _visible(name: str) -> str:

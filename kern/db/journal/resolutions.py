@@ -88,14 +88,14 @@ def check_resolutions(tx: Session, root_run_id: str | None = None) -> None:
 
 
 def _message(row: Row[Any]) -> str:
-    says = f"is {row.status}"
+    claim = f"is {row.status}"
     if row.verdict is not None or row.resolved_by is not None:
-        says += f", with {row.verdict!r} by {row.resolved_by!r}"
-    decided = "knows of no decision about it"
+        claim += f", with {row.verdict!r} by {row.resolved_by!r}"
+    log_text = "knows of no decision about it"
     if row.seq is not None:
-        decided = f"has {row.decided!r} by {row.actor!r} as the last one, in decision {row.seq}"
+        log_text = f"has {row.decided!r} by {row.actor!r} as the last one, in decision {row.seq}"
     return (
-        f"Requirement {row.id!r} of run {row.run_id!r} says that it {says}, and the log {decided}: "
-        "its verdict, name, note, time or status was changed after it was decided. The log is "
-        "right."
+        f"Requirement {row.id!r} of run {row.run_id!r} says that it {claim}, and the log "
+        f"{log_text}: its verdict, name, note, time or status was changed after it was decided. "
+        "The log is right."
     )

@@ -115,14 +115,14 @@ def read(tx: Session, policy_digest: str | None) -> Policy | None:
 
 
 def _fault_in(policy_digest: str, *, is_stored: bool) -> str:
-    kept = "nothing is executed of a run without the policy that it pinned"
+    refusal = "nothing is executed of a run without the policy that it pinned"
     if is_stored:
         return (
             f"The policy {policy_digest!r} was changed in the database: its content does not have "
-            f"its digest, and {kept}. Restore its row in the table kern_policies."
+            f"its digest, and {refusal}. Restore its row in the table kern_policies."
         )
     return (
-        f"There is no policy with the digest {policy_digest!r}: {kept}. Restore the table "
+        f"There is no policy with the digest {policy_digest!r}: {refusal}. Restore the table "
         "kern_policies."
     )
 

@@ -19,6 +19,10 @@ def none_alive(token: str) -> bool:  # noqa: ARG001  the signature of `is_alive`
     return False
 
 
+# Clocks of two machines may differ by so much.
+_SKEW = timedelta(minutes=1)
+
+
 @dataclass(frozen=True)
 class Claim:
     """What an attempt brings in order to take a call.
@@ -39,6 +43,17 @@ class Claim:
     is_alive: Callable[[str], bool] = none_alive
     effect_of: Callable[[str, str], Effect] = lambda _component_id, _name: Effect.read
     lease: timedelta = DEFAULT_LEASE
+
+    def is_older(self, scheduled_at: datetime | None, now: datetime) -> bool:
+        """Whether a newer attempt than this one, scheduled then, has taken the call already.
+
+        An attempt that was frozen before it took the call wakes up after others have come and gone.
+        Temporal's clock orders them. Where that clock was set back, the order of before means
+        nothing, and nobody would ever be new enough: a time that is yet to come orders nothing.
+        """
+        if self.scheduled_at is None or scheduled_at is None:
+            return False
+        return self.scheduled_at < scheduled_at <= now + _SKEW
 
 
 @dataclass(frozen=True)

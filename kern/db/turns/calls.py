@@ -84,8 +84,6 @@ _NOT_BEGUN = "The attempt that was thought dead reported that it had not begun t
 # An unknown outcome may be without a question: that was cancelled when the run failed, and the run
 # is retried now. It is asked again.
 _STARTED = frozenset({ToolCallStatus.running.value, ToolCallStatus.unknown.value})
-# Clocks of two machines may differ by so much.
-_SKEW = timedelta(minutes=1)
 
 
 def begin(
@@ -105,7 +103,7 @@ def begin(
         return precondition
     if claim is None:
         return Settled(needs_place=True)
-    if call.token != claim.token and _is_older(claim, call, now):
+    if call.token != claim.token and claim.is_older(call.scheduled_at, now):
         return Settled(is_superseded=True)
     if call.token != claim.token and call.status in _STARTED:
         is_once = Effect.once in (Effect(call.effect), claim.effect_of(run.component_id, call.name))
@@ -325,18 +323,6 @@ def ask_outcome(
         return Settled(gate=gate)
     gate = unknown_outcomes.ask(tx, run, call, reason, now, error=error, evidence=evidence)
     return Settled(gate=gate)
-
-
-def _is_older(claim: Claim, call: ToolCallRecord, now: datetime) -> bool:
-    """Whether a newer attempt than this one has taken the call already.
-
-    An attempt that was frozen before it took the call wakes up after others have come and gone.
-    Temporal's clock orders them. Where that clock was set back, the order of before means nothing,
-    and nobody would ever be new enough: a time that is yet to come orders nothing.
-    """
-    if claim.scheduled_at is None or call.scheduled_at is None:
-        return False
-    return claim.scheduled_at < call.scheduled_at <= now + _SKEW
 
 
 def _is_held(call: ToolCallRecord, token: str) -> bool:
