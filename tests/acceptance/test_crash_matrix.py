@@ -105,4 +105,5 @@ def test_every_point_of_the_code_is_in_the_matrix() -> None:
     in_code |= {f"{what}.{point}" for what in ("tool_call", "step") for point in shared}
     stored = re.compile(r'"(step\.(?:before|after)_\w+)"')
     in_code |= {point for text in texts for point in stored.findall(text)}
-    assert in_code == POINTS
+    # What leaves for webhooks and channels is no part of a run: tests/integration/test_webhooks.py
+    assert {point for point in in_code if not point.startswith("outbound.")} == POINTS

@@ -3,10 +3,8 @@
 from tests.support.crash_case import Case
 from tests.support.crash_spec import Kill
 
-# From here to there the database says that a call runs: a death in between leaves it in doubt.
+# From here to there the database says that a call has begun: a death in between leaves it in doubt.
 DOUBTFUL = {
-    "tool_call.after_begin",
-    "tool_call.before_effect",
     "tool.before_effect",
     "tool.after_effect",
     "tool_call.after_effect",

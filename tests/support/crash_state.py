@@ -60,8 +60,12 @@ class Snapshot:
 
     @property
     def running(self) -> set[tuple[str, str]]:
-        """The calls, each with its attempt, of which the database says that they run."""
-        return {(call.id, call.token or "") for call in self.rows.calls if call.status == "running"}
+        """The calls, each with its attempt, of which the database says that they have begun."""
+        return {
+            (call.id, call.token or "")
+            for call in self.rows.calls
+            if call.status == "running" and call.begun_at is not None
+        }
 
     @property
     def unstored(self) -> set[int]:
