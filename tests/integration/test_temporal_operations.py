@@ -48,7 +48,7 @@ def test_a_run_that_is_terminated_while_somebody_decides_executes_nothing(
     async def see_nothing(*_: object) -> None:
         """It is terminated right after the check."""
 
-    monkeypatch.setattr(Inbox, "_refuse_terminated", see_nothing)
+    monkeypatch.setattr(Inbox, "refuse_terminated", see_nothing)
     (requirement,) = paused.active_requirements
     inbox.decide(requirement.confirm(by="dana"))
     wait_until(lambda: agent.get_run_output(paused.run_id).status is RunStatus.error)

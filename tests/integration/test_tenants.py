@@ -353,6 +353,20 @@ OF_THE_SERVICE: dict[str, Asking] = {
     "inbox.history": lambda s, v, ids, _: s.inbox.history(v, ids.requirement.id),
     "inbox.closed": lambda s, v, _ids, _: s.inbox.closed(v, limit=1000),
     "inbox.closed: of a run": lambda s, v, ids, _: s.inbox.closed(v, limit=9, run_id=ids.run),
+    "inbox.dossier": lambda s, v, ids, _: s.inbox.dossier(v, ids.requirement.id),
+    "inbox.open_in": lambda s, v, ids, _: s.inbox.open_in(v, [ids.run]),
+    "inbox.agent_words": lambda s, v, ids, _: s.inbox.agent_words(v, [ids.requirement.id]),
+    "inbox.hindrances": lambda s, v, ids, _: s.inbox.hindrances(
+        replace(
+            v,
+            principal=Principal(
+                issuer="test", subject="zoe", name="zoe", tenant=v.accepting_tenant
+            ),
+        ),
+        [ids.requirement.id],
+    ),
+    "audit.decisions": lambda s, v, _ids, _: s.audit.decisions(v, limit=1000),
+    "readers.watch": lambda s, v, ids, _: s.readers.watch(v, ids.run, 0),
     "batches.decide": lambda s, v, ids, _: s.batches.decide(
         v,
         Batch(verdict="reject", note="No", items=(BatchItem(requirement_id=ids.requirement.id),)),
@@ -414,6 +428,12 @@ OTHERWISE = {
     # tests/integration/test_api.py
     "access.tokens",
     "access.revoke_token",
+    "runs.start",
+    # tests/integration/test_api_routes.py
+    "stuck.read",
+    # tests/integration/test_database_contract_web_sessions.py
+    "access.sessions",
+    "access.end_sessions",
     # tests/integration/test_feed.py: its next number is that of all tenants
     "feed.page",
     # tests/integration/test_webhooks.py
@@ -441,7 +461,11 @@ WITHOUT_VIEWER = {
     "access.make_token",
     "access.caller_of_token",
     "access.begin_session",
-    "access.caller_of_session",
+    "access.has_tokens",
+    "access.make_link",
+    "access.session_of",
+    "access.sign_in_with_link",
+    "access.sign_in_with_token",
     "access.end_session",
 }
 
