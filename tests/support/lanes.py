@@ -18,6 +18,7 @@ from kern.contracts.viewer import OPERATOR
 from kern.db.steps import retry as retrying
 from kern.db.steps import transactions
 from kern.db.steps.tasks import Evaluate, Execute, Finished, Task
+from kern.db.turns import calls
 from kern.db.turns.attempts import Claim
 from kern.values.ids import new_id
 from kern.values.states import RunStatus, ToolOutcome
@@ -80,9 +81,17 @@ class Lanes:
         token = new_id()
         task = self._stored.do(partial(self._take, lane=lane, token=token))
         while not isinstance(task, PipelineOutcome):
+            assert isinstance(task, Execute | Evaluate)
+            # Others may come between taking a step and beginning it.
+            is_stopped = yield
+            if not self._stored.do(partial(_begin, task=task, token=token, gives_up=is_stopped)):
+                if is_stopped:
+                    return PipelineOutcome()
+                token = new_id()
+                task = self._stored.do(partial(self._take, lane=lane, token=token))
+                continue
             # Here its step is executed.
             is_stopped = yield
-            assert isinstance(task, Execute | Evaluate)
             end = partial(self._end, done=task, token=token)
             if is_stopped:
                 self._stored.do(end)
@@ -107,6 +116,16 @@ class Lanes:
             else:
                 self.executed[name] += 1
             transactions.finish(tx, done.call, token, ended, NOW)
+
+
+def _begin(tx: Session, task: Execute | Evaluate, token: str, *, gives_up: bool | None) -> bool:
+    """Mark a step as begun, unless its activity has heard before that it has to stop."""
+    if isinstance(task, Evaluate):
+        return not gives_up
+    if gives_up:
+        calls.release(tx, task.execution.tool_call_id, token, "It was not begun.", NOW, begun=False)
+        return False
+    return calls.may_begin(tx, task.execution.tool_call_id, token, NOW)
 
 
 def _both(tx: Session, end: Callable[[Session], None], take: Callable[[Session], Task]) -> Task:
