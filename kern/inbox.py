@@ -152,7 +152,7 @@ def decide(
         NotAllowed: this person may not decide.
         Unavailable: the database does not answer.
     """
-    name, viewer = _decider(requirement, by), present_operator()
+    name, viewer = _decider(requirement, by, confirm), present_operator()
     return operator_runner().call(
         lambda service: service.inbox.decide(
             viewer, requirement, name, digest=digest, confirm=confirm
@@ -168,7 +168,7 @@ async def adecide(
     confirm: str | None = None,
 ) -> Receipt:
     """As `decide`, for async callers."""
-    name, viewer = _decider(requirement, by), present_operator()
+    name, viewer = _decider(requirement, by, confirm), present_operator()
     runner = await aoperator_runner()
     return await runner.acall(
         lambda service: service.inbox.decide(
@@ -257,7 +257,7 @@ def _runs(
     )
 
 
-def _decider(requirement: object, by: object) -> str | Principal | None:
+def _decider(requirement: object, by: object, confirm: object) -> str | Principal | None:
     if not isinstance(requirement, Requirement):
         message = (
             f"requirement is {described(requirement)}: pass a Requirement, as get or pending "
@@ -266,6 +266,8 @@ def _decider(requirement: object, by: object) -> str | Principal | None:
         raise InvalidInput(message)
     if by is not None and not isinstance(by, str | Principal):
         raise InvalidInput(f"by is {described(by)}: it has to be a text or a Principal.")
+    if confirm is not None and not isinstance(confirm, str):
+        raise InvalidInput(f"confirm is {described(confirm)}: it has to be a text.")
     draft = requirement.draft
     name = by if by is not None or draft is None else draft.by
     is_missing = name is None and not is_remote()

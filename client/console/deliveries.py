@@ -1,4 +1,4 @@
-"""Webhooks and channels: whom Kern tells of what happens, and what became of it."""
+"""Webhooks and channels, and how each delivery ended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

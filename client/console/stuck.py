@@ -85,7 +85,7 @@ class StuckView:
 
     Attributes:
         count: How many things are stuck.
-        has_deliveries: Whether who looks may see what was told to whom outside.
+        has_deliveries: Whether who looks may see the deliveries to others.
         checked: How many runs were looked at.
         checked_at: When.
     """

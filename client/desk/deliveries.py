@@ -1,4 +1,4 @@
-"""The routes of webhooks and channels: who is told, what became of it, and sending again."""
+"""The routes of webhooks and channels: the list, the latest deliveries, and sending again."""
 
 from typing import Annotated, Literal
 from urllib.parse import urlencode
@@ -24,7 +24,7 @@ async def deliveries_page(
     status: DeliveryStatus | Literal[""] = "",
     subscription: Annotated[str, Query(max_length=240)] = "",
 ) -> Response:
-    """Show who is told, and the latest deliveries."""
+    """Show webhooks and channels, and the latest deliveries."""
     subscriptions, viewer = visitor.service.subscriptions, visitor.viewer
     items = [
         item for sort in SubscriptionSort for item in await subscriptions.read_all(viewer, sort)

@@ -17,13 +17,13 @@ from kern.client.outbound.messages import WaitingItem, message_of
 from kern.client.outbound.webhooks import WebhookSender
 from kern.contracts.feed import FeedEntry
 from kern.contracts.subscriptions import Subscription, SubscriptionSort
-from kern.db.engine.after_commit import FEED_CHANNEL
 from kern.db.engine.store import Store
 from kern.db.subscriptions import deliveries, notices
 from kern.db.subscriptions.deliveries import Attempt, ClaimedDelivery
 from kern.errors import KernError
 from kern.process.checkpoints import reach
 from kern.process.clock import utc_now
+from kern.process.live_text import FEED_CHANNEL
 from kern.process.logs import get_logger
 from kern.process.secret_box import SecretBox
 from kern.process.settings import Settings

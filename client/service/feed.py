@@ -18,12 +18,11 @@ from kern.client.temporal.numbering import Numberer
 from kern.client.temporal.supervision import supervise
 from kern.contracts.feed import FeedEntry, FeedPage
 from kern.contracts.viewer import Viewer
-from kern.db.engine.after_commit import FEED_CHANNEL
 from kern.db.engine.store import Store
 from kern.db.journal.feed import head_of
 from kern.db.reading.feed_pages import entries_after
 from kern.errors import Unavailable
-from kern.process.live_text import Follower
+from kern.process.live_text import FEED_CHANNEL, Follower
 from kern.values.principals import Principal
 from kern.values.validation import require_count
 

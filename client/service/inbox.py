@@ -234,8 +234,14 @@ class Inbox(InboxPages):
 
 def _check_typed(requirement: Requirement, confirm: str) -> None:
     expected = requirement.confirm_value
-    if expected in (None, confirm):
+    if expected == confirm:
         return
+    if expected is None:
+        message = (
+            f"Nothing has to be typed to confirm requirement {requirement.id!r}: leave out what "
+            "was typed. Nothing was decided."
+        )
+        raise InvalidDecision(message)
     message = (
         f"Requirement {requirement.id!r} is confirmed by typing {expected!r}, and something else "
         "was typed. Nothing was decided."

@@ -3,11 +3,10 @@
 import asyncio
 from datetime import datetime, timedelta
 
-from kern.db.engine.after_commit import FEED_CHANNEL
 from kern.db.engine.store import Store
 from kern.db.journal import feed
 from kern.process.clock import utc_now
-from kern.process.live_text import Follower
+from kern.process.live_text import FEED_CHANNEL, Follower
 from kern.process.logs import get_logger
 
 _log = get_logger("kern.feed")

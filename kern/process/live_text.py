@@ -28,6 +28,9 @@ from kern.process.wakeup import Wakeup
 from kern.values.canonical import clean_text
 from kern.values.ids import new_id
 
+# Followed in the place of a run by whoever reads the feed: no run has an id of this kind.
+FEED_CHANNEL = "kern:feed"
+
 # Characters beyond this are not passed on piece by piece: they come when the turn is stored.
 _LONGEST = 1_000_000
 
@@ -224,7 +227,8 @@ class Broadcaster:
     def size(self) -> tuple[int, int]:
         """The number of runs that are read, and of texts that are kept."""
         with self._lock:
-            return len(self._followers), len(self._local) + len(self._remote)
+            runs = self._followers.keys() - {FEED_CHANNEL}
+            return len(runs), len(self._local) + len(self._remote)
 
     def _newest(self, run_id: str) -> LiveText | None:
         texts = [self._local.get(run_id), self._remote.get(run_id)]

@@ -6,8 +6,6 @@ from sqlmodel import Session
 
 _NEWS, _STOPPED, _DUE, _WARNINGS = "kern.news", "kern.stopped", "kern.due", "kern.warnings"
 _FED = "kern.fed"
-# Followed in the place of a run by whoever reads the feed: no run has an id of this kind.
-FEED_CHANNEL = "kern:feed"
 
 
 def mark_news(tx: Session, run_id: str, seq: int) -> None:

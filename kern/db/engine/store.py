@@ -14,7 +14,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
 from kern.db.engine.after_commit import (
-    FEED_CHANNEL,
     is_due,
     is_fed,
     news_of,
@@ -35,7 +34,7 @@ from kern.db.engine.unit_of_work import save
 from kern.errors import Conflict, DatabaseFailure, InvalidInput, KernError, Unavailable
 from kern.process.checkpoints import reach
 from kern.process.forks import abandon
-from kern.process.live_text import Broadcaster
+from kern.process.live_text import FEED_CHANNEL, Broadcaster
 from kern.process.logs import get_logger
 from kern.process.settings import Migrates
 from kern.process.stop_signals import Stops

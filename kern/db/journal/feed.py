@@ -33,7 +33,7 @@ from pydantic import JsonValue
 from sqlalchemy import BigInteger, bindparam, func, select
 from sqlmodel import Session
 
-from kern.db.engine.after_commit import FEED_CHANNEL, mark_fed, mark_news
+from kern.db.engine.after_commit import mark_fed, mark_news
 from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.mutable_rows import MutableFeedHead
 from kern.db.engine.plain_rows import add_later, execute
@@ -41,6 +41,7 @@ from kern.db.engine.records import RequirementRecord, RunRecord
 from kern.db.engine.typed_tables import FEED, FEED_HEADS
 from kern.db.engine.unit_of_work import hold
 from kern.errors import Conflict
+from kern.process.live_text import FEED_CHANNEL
 from kern.values.feed import FeedKind
 from kern.values.ids import new_id
 
