@@ -1,6 +1,7 @@
 """The steps in the life of a session, each made in a database and in the model."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import ClassVar, TypeVar
 
@@ -32,6 +33,8 @@ from tests.support.stored_runs import Stored, after
 Result = TypeVar("Result")
 One = TypeVar("One")
 
+# The model knows no leases: a person may have a call executed again as soon as it was lost.
+_NO_LEASE = timedelta(0)
 # Above it, what is picked need not make sense.
 SELDOM = 40
 
@@ -52,9 +55,9 @@ class SessionSteps(RuleBasedStateMachine):
         now = self.tick(call.run.session)
 
         def begin(tx: Session) -> Execution | Settled:
-            taken = calls.begin(tx, call.id, Claim(token), after(now))
+            taken = calls.begin(tx, call.id, Claim(token, lease=_NO_LEASE), after(now))
             if isinstance(taken, Execution):
-                calls.may_begin(tx, call.id, token, after(now))
+                calls.may_begin(tx, call.id, token, after(now), _NO_LEASE)
             return taken
 
         done = self.write(begin, again=again)
