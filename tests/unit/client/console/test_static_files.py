@@ -9,7 +9,7 @@ from kern.client.console.static_files import PREFIX, static_files, static_url
 
 # Of htmx.org 4.0.1: `dist/htmx.min.js` of the package.
 DIGESTS = {
-    "style.css": "374ca544a2f53346b189d80cda921f1ec4628e200c995490009d4f5f6ef846fd",
+    "style.css": "f519ef1d5927e834ee2a5c0195ba2b03660faae28e66ba64874f1b670a3ab723",
     "icon.svg": "400e053a890c88858e60114543947fa3154976f48e53248fec2e8a97f9ca910b",
     "desk.js": "5ac2743b16fa5add1e43fa6793ef080aaa3b53fd621e18ee6d64461bd96024c4",
     "htmx.min.js": "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130",
