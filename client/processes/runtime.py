@@ -202,4 +202,8 @@ class Runtime:
         await self._thread.refuse_calls()
         if stopping is not None:
             await stopping
+        ended = [one for one in (self._relay, self._outbound, self._reporting) if one is not None]
+        if ended:
+            # Otherwise the loop closes over them, and asyncio says so where a user reads.
+            await asyncio.wait(ended, timeout=1)
         await self.services.close()
