@@ -20,6 +20,7 @@ from kern.client.web.callers import Reader, ServiceOf
 from kern.client.web.conditional import ConditionalRoute
 from kern.client.web.problems import FieldProblem, ProblemError
 from kern.contracts.caller import Caller
+from kern.contracts.queries import RequirementFilters
 from kern.contracts.reports import InboxCounts, RequirementPage
 from kern.errors import NotFound
 from kern.values.states import InboxOrder, RequirementKind, Risk
@@ -153,22 +154,15 @@ async def _pending(service: Service, caller: Caller, filters: Filters) -> Requir
         caller.viewer,
         limit=filters.limit,
         cursor=filters.after,
-        user_id=filters.user,
-        run_id=filters.run,
-        session_id=filters.session,
-        kind=filters.kind,
         for_principal=caller.principal if filters.scope == "me" else None,
-        tool=filters.tool,
-        component=filters.component,
-        risk=filters.risk,
-        shape=filters.shape,
         due_before=filters.due_before,
-        created_after=filters.created_after,
         group=filters.group,
         claimed_by=claimed_by,
         snoozed_by=caller.principal if filters.snoozed == "me" else None,
-        search=filters.q,
         sort=filters.sort,
+        created_after=filters.created_after,
+        search=filters.q,
+        **_narrowing(filters),
     )
 
 
@@ -194,14 +188,21 @@ async def _closed(service: Service, caller: Caller, filters: Filters) -> Require
         caller.viewer,
         limit=filters.limit,
         cursor=filters.after,
-        user_id=filters.user,
-        run_id=filters.run,
-        session_id=filters.session,
-        kind=filters.kind,
-        tool=filters.tool,
-        component=filters.component,
-        risk=filters.risk,
-        shape=filters.shape,
         created_after=filters.created_after,
         search=filters.q,
+        **_narrowing(filters),
     )
+
+
+def _narrowing(filters: Filters) -> RequirementFilters:
+    """Return what narrows open requirements as it does closed ones."""
+    return {
+        "user_id": filters.user,
+        "run_id": filters.run,
+        "session_id": filters.session,
+        "kind": filters.kind,
+        "tool": filters.tool,
+        "component": filters.component,
+        "risk": filters.risk,
+        "shape": filters.shape,
+    }

@@ -1,6 +1,6 @@
 """Decides requirements, cancels and retries runs, and prints the consequence."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -94,31 +94,37 @@ def approve_calls(
 def reject_calls(ids: Sequence[str], *, note: str | None, by: str | None, as_json: bool) -> int:
     """Reject requirements; return the exit code as `approve_calls`."""
     name = decider(by)
-
-    async def reject(service: OperatorService, identifier: str) -> Report:
-        item = (await find_open_requirement(service, identifier)).reject(note, name)
-        receipt = await service.inbox.decide(present_operator(), item, name)
-        return _report(item, receipt, name)
-
-    return report_each(
-        ids,
-        lambda identifier: perform(lambda service: reject(service, identifier)),
-        as_json=as_json,
+    return _decide_each(
+        ids, find_open_requirement, lambda item: item.reject(note, name), name, as_json=as_json
     )
 
 
 def withdraw_votes(ids: Sequence[str], *, note: str | None, by: str | None, as_json: bool) -> int:
     """Take back what the person approved, unless the call has begun; as `reject_calls`."""
     name = decider(by)
+    return _decide_each(
+        ids, find_requirement, lambda item: item.withdraw(note, name), name, as_json=as_json
+    )
 
-    async def withdraw(service: OperatorService, identifier: str) -> Report:
-        item = (await find_requirement(service, identifier)).withdraw(note, name)
+
+def _decide_each(
+    ids: Sequence[str],
+    find: Callable[[OperatorService, str], Awaitable[Requirement]],
+    fill: Callable[[Requirement], Requirement],
+    name: str,
+    *,
+    as_json: bool,
+) -> int:
+    """Fill in a decision on each requirement that is found, and send it."""
+
+    async def decide(service: OperatorService, identifier: str) -> Report:
+        item = fill(await find(service, identifier))
         receipt = await service.inbox.decide(present_operator(), item, name)
         return _report(item, receipt, name)
 
     return report_each(
         ids,
-        lambda identifier: perform(lambda service: withdraw(service, identifier)),
+        lambda identifier: perform(lambda service: decide(service, identifier)),
         as_json=as_json,
     )
 

@@ -10,9 +10,8 @@ from starlette.exceptions import HTTPException
 
 from kern.client.console import pages
 from kern.client.console.frame import Frame, theme_of
-from kern.client.console.headers import STATIC_HEADERS
 from kern.client.console.problems import Problem, problem, problem_of
-from kern.client.console.static_files import PREFIX, static_files
+from kern.client.console.static_files import PREFIX, STATIC_HEADERS, static_files
 from kern.client.desk import (
     audit,
     batches,

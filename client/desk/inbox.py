@@ -12,6 +12,7 @@ from kern.client.console.inbox import Checks, Entry, Select, Tab, capped, inbox_
 from kern.client.console.problems import Problem
 from kern.client.desk.facts import facts_of
 from kern.client.desk.visitors import Reader, Visitor
+from kern.contracts.queries import RequirementFilters
 from kern.contracts.reports import InboxCounts, RequirementPage
 from kern.requirements import Requirement
 from kern.values.ids import new_id
@@ -108,17 +109,16 @@ async def inbox_page(visitor: Reader, query: Annotated[InboxQuery, Query()]) -> 
 
 async def _page(visitor: Visitor, query: InboxQuery) -> RequirementPage:
     inbox, viewer, principal = visitor.service.inbox, visitor.viewer, visitor.principal
+    narrowing: RequirementFilters = {
+        "kind": query.kind or None,
+        "risk": query.risk or None,
+        "tool": query.tool or None,
+        "component": query.component or None,
+    }
     search = query.q.strip() or None
     if query.view == "closed":
         return await inbox.closed(
-            viewer,
-            limit=ROWS,
-            cursor=query.after or None,
-            kind=query.kind or None,
-            risk=query.risk or None,
-            tool=query.tool or None,
-            component=query.component or None,
-            search=search,
+            viewer, limit=ROWS, cursor=query.after or None, search=search, **narrowing
         )
     return await inbox.pending(
         viewer,
@@ -127,12 +127,9 @@ async def _page(visitor: Visitor, query: InboxQuery) -> RequirementPage:
         for_principal=principal if query.view == "me" else None,
         claimed_by=principal if query.view == "claimed" else None,
         snoozed_by=principal if query.view == "snoozed" else None,
-        kind=query.kind or None,
-        risk=query.risk or None,
-        tool=query.tool or None,
-        component=query.component or None,
         search=search,
         sort=query.sort,
+        **narrowing,
     )
 
 

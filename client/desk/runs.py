@@ -1,5 +1,6 @@
 """The routes of runs: the list, one run's story, cancel and retry."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
@@ -13,6 +14,7 @@ from kern.client.console.run import run_view
 from kern.client.console.runs import run_url, runs_view
 from kern.client.desk.forms import PostedForm
 from kern.client.desk.visitors import Operator, Reader, Visitor
+from kern.contracts.viewer import Viewer
 from kern.errors import KernError
 from kern.values.states import RunStatus
 
@@ -67,19 +69,21 @@ async def run_page(
 async def cancel(visitor: Operator, run_id: RunId, posted: PostedForm) -> Response:
     """Cancel a run."""
     del posted
-    try:
-        await visitor.service.runs.cancel(visitor.viewer, run_id)
-    except KernError as error:
-        return await _page(visitor, run_id, 0, problem_of(error))
-    return RedirectResponse(run_url(run_id), 303)
+    return await _change(visitor, run_id, visitor.service.runs.cancel)
 
 
 @router.post("/{run_id}/retry")
 async def retry(visitor: Operator, run_id: RunId, posted: PostedForm) -> Response:
     """Continue a failed run."""
     del posted
+    return await _change(visitor, run_id, visitor.service.runs.retry)
+
+
+async def _change(
+    visitor: Visitor, run_id: str, change: Callable[[Viewer, str], Awaitable[object]]
+) -> Response:
     try:
-        await visitor.service.runs.retry(visitor.viewer, run_id)
+        await change(visitor.viewer, run_id)
     except KernError as error:
         return await _page(visitor, run_id, 0, problem_of(error))
     return RedirectResponse(run_url(run_id), 303)

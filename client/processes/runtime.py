@@ -1,9 +1,9 @@
 """A runtime: everything with which a process runs components, and executes them if it may."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future, wait
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from kern.client.processes.loop_thread import LoopThread
@@ -45,10 +45,9 @@ class Runtime:
         self._components: WeakValueDictionary[str, Component] = WeakValueDictionary()
         self._thread = LoopThread("kern")
         self._workers: ComponentWorkers | None = None
-        self._relay: asyncio.Task[None] | None = None
-        self._outbound: asyncio.Task[None] | None = None
         self._presence: Presence | None = None
-        self._reporting: asyncio.Task[None] | None = None
+        # What goes on until the runtime closes.
+        self._lasting: list[asyncio.Task[None]] = []
         opening = self._thread.submit(self._open(db))
         try:
             opening.result()
@@ -140,8 +139,8 @@ class Runtime:
                 services.temporal, services.db, self._registry, self._settings, lasting=True
             )
             services.waiting.listen()
-            self._relay = asyncio.create_task(supervise("the relay", services.relay.run))
-            self._outbound = asyncio.create_task(supervise("outbound", services.outbound.run))
+            self._last(supervise("the relay", services.relay.run))
+            self._last(supervise("outbound", services.outbound.run))
         else:
             self._registry.keeps_orphans = False
         self.services = services
@@ -181,17 +180,17 @@ class Runtime:
         if self._presence is None:
             self._presence = Presence(self.services.db, self._registry)
             self._workers.on_change = self._presence.changed
-            self._reporting = asyncio.create_task(self._presence.run())
+            self._last(self._presence.run())
         self._presence.changed()
+
+    def _last(self, work: Coroutine[Any, Any, None]) -> None:
+        self._lasting.append(asyncio.create_task(work))
 
     async def _close(self) -> None:
         stopping: asyncio.Task[None] | None = None
-        if self._relay is not None:
-            self._relay.cancel()
-        if self._outbound is not None:
-            self._outbound.cancel()
-        if self._presence is not None and self._reporting is not None:
-            self._reporting.cancel()
+        for task in self._lasting:
+            task.cancel()
+        if self._presence is not None:
             await self._presence.leave()
         if self._workers is not None:
             await self.services.waiting.settle()
@@ -202,8 +201,7 @@ class Runtime:
         await self._thread.refuse_calls()
         if stopping is not None:
             await stopping
-        ended = [one for one in (self._relay, self._outbound, self._reporting) if one is not None]
-        if ended:
+        if self._lasting:
             # Otherwise the loop closes over them, and asyncio says so where a user reads.
-            await asyncio.wait(ended, timeout=1)
+            await asyncio.wait(self._lasting, timeout=1)
         await self.services.close()

@@ -1,7 +1,7 @@
 """The log of decisions over HTTP: list, verify, export."""
 
 from collections.abc import AsyncGenerator
-from datetime import datetime
+from typing import Unpack
 
 import httpx2
 
@@ -10,10 +10,13 @@ from kern.client.api.resources import DecisionResource, Verification
 from kern.client.remote.connection import Connection
 from kern.client.remote.identity import Identity
 from kern.client.remote.pages import collect
+from kern.contracts.queries import DecisionFilters
 from kern.contracts.reports import AuditReport, DecisionPage
 from kern.contracts.viewer import Viewer
 from kern.errors import AuditBroken
-from kern.values.states import Verdict
+
+# How the API calls what the service calls otherwise.
+_PARAMETERS = {"since": "from", "until": "to"}
 
 
 class RemoteAudit:
@@ -61,18 +64,14 @@ class RemoteAudit:
         *,
         limit: int,
         cursor: str | None = None,
-        by: str | None = None,
-        tool: str | None = None,
-        verdict: Verdict | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        **filters: Unpack[DecisionFilters],
     ) -> DecisionPage:
         """List decisions, the latest first."""
         await self._identity.check_tenant(viewer)
-        filters = {"by": by, "tool": tool, "verdict": verdict, "from": since, "to": until}
+        query = {_PARAMETERS.get(name, name): value for name, value in filters.items()}
 
         async def read(count: int, before: str | None) -> Page[DecisionResource]:
-            parameters = {**filters, "limit": count, "before": before}
+            parameters = {**query, "limit": count, "before": before}
             return await self._connection.get(
                 Page[DecisionResource], "decisions", parameters=parameters
             )

@@ -1,7 +1,6 @@
 """The inbox over HTTP: what waits for people, and their decisions, each made once."""
 
-from datetime import datetime
-from typing import Literal
+from typing import Unpack
 
 from pydantic import JsonValue
 
@@ -11,6 +10,7 @@ from kern.client.api.run_resources import RunDetails
 from kern.client.remote.connection import Connection
 from kern.client.remote.identity import Identity
 from kern.client.remote.pages import collect
+from kern.contracts.queries import PendingFilters
 from kern.contracts.reports import Decision, InboxCounts, Receipt, RequirementPage
 from kern.contracts.viewer import Viewer
 from kern.errors import InvalidDecision, InvalidInput, NotAllowed, NotFound
@@ -18,10 +18,12 @@ from kern.process.calling_run import calling_run
 from kern.requirements import DecisionDraft, Requirement, submitted_digest
 from kern.values.ids import new_id, require_id
 from kern.values.principals import Principal
-from kern.values.states import InboxOrder, RequirementKind, Risk, Verdict
+from kern.values.states import Verdict
 
 # What lets a call run, or says what it did, names what was shown.
 _ABOUT_THE_CALL = frozenset({Verdict.approve, Verdict.answer, Verdict.run_again, Verdict.happened})
+# How the API calls what the service calls otherwise.
+_PARAMETERS = {"user_id": "user", "run_id": "run", "session_id": "session"}
 
 
 class RemoteInbox:
@@ -37,42 +39,27 @@ class RemoteInbox:
         *,
         limit: int,
         cursor: str | None = None,
-        user_id: str | None = None,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        kind: RequirementKind | None = None,
-        for_principal: Principal | None = None,
-        tool: str | None = None,
-        component: str | None = None,
-        risk: Risk | None = None,
-        shape: str | None = None,
-        due_before: datetime | None = None,
-        sort: InboxOrder | Literal["created", "due", "risk"] = InboxOrder.created,
+        **filters: Unpack[PendingFilters],
     ) -> RequirementPage:
         """List pending requirements; `for_principal` can only be whoever the token belongs to."""
         await self._identity.check_tenant(viewer)
+        for_principal = filters.get("for_principal")
         if for_principal is not None and not await self._is_own(for_principal):
             message = (
                 f"What waits for {for_principal.name!r} is asked for with the token of somebody "
                 "else: over HTTP it can be asked for oneself."
             )
             raise InvalidInput(message)
-        filters = {
-            "for": None if for_principal is None else "me",
-            "user": user_id,
-            "run": run_id,
-            "session": session_id,
-            "kind": kind,
-            "tool": tool,
-            "component": component,
-            "risk": risk,
-            "shape": shape,
-            "due_before": due_before,
-            "sort": sort,
+        query = {
+            _PARAMETERS.get(name, name): value
+            for name, value in filters.items()
+            if name != "for_principal"
         }
+        if for_principal is not None:
+            query["for"] = "me"
 
         async def read(count: int, after: str | None) -> Page[RequirementResource]:
-            parameters = {**filters, "limit": count, "after": after}
+            parameters = {**query, "limit": count, "after": after}
             return await self._connection.get(
                 Page[RequirementResource], "requirements", parameters=parameters
             )

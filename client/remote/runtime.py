@@ -2,22 +2,18 @@
 
 import atexit
 import threading
-from collections.abc import Awaitable, Callable
 from functools import cache
-from typing import TypeVar
 
-from kern.client.processes.loop_thread import LoopThread
+from kern.client.processes.service_thread import ServiceThread
 from kern.client.remote.address import Address, configured_address
 from kern.client.remote.service import RemoteService
 from kern.process.forks import abandon, on_fork
-
-Result = TypeVar("Result")
 
 _lock = threading.Lock()
 _runtime: "RemoteRuntime | None" = None
 
 
-class RemoteRuntime:
+class RemoteRuntime(ServiceThread[RemoteService]):
     """The service over HTTP, with a thread and an event loop of its own.
 
     Args:
@@ -26,29 +22,7 @@ class RemoteRuntime:
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        self._service = RemoteService(address)
-        self._thread = LoopThread("kern-remote")
-
-    def call(self, work: Callable[[RemoteService], Awaitable[Result]]) -> Result:
-        """Have an operation done, and wait for it in synchronous code."""
-        return self._thread.call(lambda: self._perform(work))
-
-    async def acall(self, work: Callable[[RemoteService], Awaitable[Result]]) -> Result:
-        """Have an operation done, whatever loop the caller is on."""
-        return await self._thread.acall(lambda: self._perform(work))
-
-    def wait_for_threads(self) -> None:
-        """Wait for threads that outlast the main one and wait for answers."""
-        self._thread.wait_for_threads()
-
-    def close(self) -> None:
-        """Answer no more calls, and let the connections go."""
-        if self._thread.is_running:
-            self._thread.submit(self._service.close()).result()
-            self._thread.end()
-
-    async def _perform(self, work: Callable[[RemoteService], Awaitable[Result]]) -> Result:
-        return await work(self._service)
+        super().__init__(RemoteService(address), "kern-remote")
 
 
 def remote_runtime() -> RemoteRuntime:

@@ -1,10 +1,11 @@
 """Listing, verification and export of the log of decisions."""
 
 from collections.abc import AsyncGenerator
-from datetime import datetime
+from typing import Unpack
 
 from sqlmodel import Session
 
+from kern.contracts.queries import DecisionFilters
 from kern.contracts.reports import LONGEST_PAGE, AuditReport, DecisionPage
 from kern.contracts.viewer import Viewer
 from kern.db.engine.records import DecisionRecord, SealRecord
@@ -14,8 +15,7 @@ from kern.db.reading import decision_pages, listings, run_outputs
 from kern.db.reading.decision_pages import DecisionFilter
 from kern.errors import InvalidInput, NotAllowed
 from kern.values.ids import optional_id
-from kern.values.states import Verdict
-from kern.values.validation import require_count
+from kern.values.validation import optional_time, require_count
 
 
 class Audit:
@@ -62,11 +62,7 @@ class Audit:
         *,
         limit: int,
         cursor: str | None = None,
-        by: str | None = None,
-        tool: str | None = None,
-        verdict: Verdict | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        **filters: Unpack[DecisionFilters],
     ) -> DecisionPage:
         """List decisions, the latest first, at a cost that does not depend on how many there are.
 
@@ -74,11 +70,7 @@ class Audit:
             viewer: Who asks: an operator, who is shown those of their tenant, or of all.
             limit: How many at most, up to 1,000.
             cursor: `DecisionPage.next_cursor` of the page before: the id of its last decision.
-            by: Only those of this person: the subject that authenticated, or the name as typed.
-            tool: Only those about this tool or step.
-            verdict: Only those with this verdict.
-            since: Only those of this moment and later.
-            until: Only those before this moment.
+            filters: `DecisionFilters` says which there are.
 
         Raises:
             InvalidInput: the limit or a time makes no sense.
@@ -87,16 +79,12 @@ class Audit:
         """
         _require_any_operator(viewer)
         require_count("limit", limit, most=LONGEST_PAGE)
-        for name, moment in (("since", since), ("until", until)):
-            if moment is not None and moment.tzinfo is None:
-                message = f"{name} is {moment!r}: give a time with its zone."
-                raise InvalidInput(message)
         only = DecisionFilter(
-            by=optional_id("by", by),
-            tool=optional_id("tool", tool),
-            verdict=verdict,
-            since=since,
-            until=until,
+            by=optional_id("by", filters.get("by")),
+            tool=optional_id("tool", filters.get("tool")),
+            verdict=filters.get("verdict"),
+            since=optional_time("since", filters.get("since")),
+            until=optional_time("until", filters.get("until")),
         )
         return await self._store.read(
             lambda tx: decision_pages.list_decisions(

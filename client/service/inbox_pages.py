@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Literal
+from typing import Unpack
 
 from sqlmodel import Session
 
+from kern.contracts.queries import PendingFilters, RequirementFilters
 from kern.contracts.reports import LONGEST_PAGE, InboxCounts, RequirementPage
 from kern.contracts.viewer import Viewer
 from kern.db.engine.store import Store
@@ -17,8 +18,8 @@ from kern.values.canonical import clean_text
 from kern.values.ids import optional_id, require_text
 from kern.values.names import name_key
 from kern.values.principals import Principal
-from kern.values.states import InboxOrder, RequirementKind, Risk
-from kern.values.validation import member_of, require_count
+from kern.values.states import InboxOrder, Risk
+from kern.values.validation import member_of, optional_time, require_count
 
 _LONGEST_SEARCH = 200
 
@@ -35,22 +36,12 @@ class InboxPages:
         *,
         limit: int,
         cursor: str | None = None,
-        user_id: str | None = None,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        kind: RequirementKind | None = None,
-        for_principal: Principal | None = None,
-        tool: str | None = None,
-        component: str | None = None,
-        risk: Risk | None = None,
-        shape: str | None = None,
-        due_before: datetime | None = None,
         created_after: datetime | None = None,
         group: str | None = None,
         claimed_by: str | Principal | None = None,
         snoozed_by: Principal | None = None,
         search: str | None = None,
-        sort: InboxOrder | Literal["created", "due", "risk"] = InboxOrder.created,
+        **filters: Unpack[PendingFilters],
     ) -> RequirementPage:
         """List pending requirements, the oldest first or as `sort` says.
 
@@ -58,19 +49,6 @@ class InboxPages:
             viewer: Who asks; only an operator sees the requirements of all users of the tenant.
             limit: How many at most, up to 1,000.
             cursor: `RequirementPage.next_cursor` of the page before, or the end of the last id.
-            user_id: Only those in sessions of this user.
-            run_id: Only those of this run and its child runs; the end of its id is enough.
-            session_id: Only those of this session.
-            kind: Only those of this kind.
-            for_principal: Only those that wait for this principal: as a candidate, by name, group
-                or as the requester, because somebody handed it to them, or because anybody may
-                decide. Not those that exclude it, that it has handed on or put off. For who is no
-                person nothing waits.
-            tool: Only those about this tool or step.
-            component: Only those that runs of this component ask.
-            risk: Only those of this risk.
-            shape: Only look-alikes: those of this `Requirement.shape`.
-            due_before: Only those with a deadline before this moment.
             created_after: Only those asked after this moment.
             group: Only those that this group may decide, as a rule or a delegation names it.
             claimed_by: Only those that this person takes care of.
@@ -78,29 +56,20 @@ class InboxPages:
             search: Only those with this text in the title, the tool, the arguments or the user, in
                 capitals or not, or whose id ends so. One page looks at 2,000 requirements at most,
                 so it may have few or none, and the next one goes on.
-            sort: `due` has the next deadline first, and what has none last; `risk` the riskiest.
-                The cursor is that of a page in the same order.
+            filters: `PendingFilters` says which there are.
 
         Raises:
             InvalidInput: the limit, an id, a time without a zone or an order makes no sense.
             NotFound: there is no requirement at the cursor.
         """
         require_count("limit", limit, most=LONGEST_PAGE)
-        order = member_of("sort", sort, InboxOrder) or InboxOrder.created
-        only = InboxFilter(
-            user_id=optional_id("user_id", user_id),
-            session_id=optional_id("session_id", session_id),
-            kind=kind,
-            tool=tool,
-            component_id=optional_id("component", component),
-            risk=member_of("risk", risk, Risk),
-            shape=shape,
-            due_before=_aware("due_before", due_before),
-            created_after=_aware("created_after", created_after),
+        order = member_of("sort", filters.get("sort"), InboxOrder) or InboxOrder.created
+        only = replace(
+            _narrowing(filters, created_after, search),
+            due_before=optional_time("due_before", filters.get("due_before")),
             group_key=None if group is None else name_key(require_text("group", group)),
             claimed_keys=None if claimed_by is None else _keys_of(claimed_by),
             snoozed_by=snoozed_by,
-            words=_words(search),
         )
 
         def read(tx: Session) -> RequirementPage:
@@ -111,10 +80,10 @@ class InboxPages:
                 tx,
                 viewer,
                 limit=limit,
-                principal=for_principal,
+                principal=filters.get("for_principal"),
                 order=order,
                 after=after,
-                only=_of_run(tx, viewer, only, run_id),
+                only=_of_run(tx, viewer, only, filters.get("run_id")),
                 now=utc_now(),
             )
 
@@ -126,16 +95,9 @@ class InboxPages:
         *,
         limit: int,
         cursor: str | None = None,
-        user_id: str | None = None,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        kind: RequirementKind | None = None,
-        tool: str | None = None,
-        component: str | None = None,
-        risk: Risk | None = None,
-        shape: str | None = None,
         created_after: datetime | None = None,
         search: str | None = None,
+        **filters: Unpack[RequirementFilters],
     ) -> RequirementPage:
         """List requirements that were decided, have expired or were cancelled, the latest first.
 
@@ -145,20 +107,10 @@ class InboxPages:
             InvalidInput: the limit, the cursor, an id or a time without a zone makes no sense.
         """
         require_count("limit", limit, most=LONGEST_PAGE)
-        only = InboxFilter(
-            user_id=optional_id("user_id", user_id),
-            session_id=optional_id("session_id", session_id),
-            kind=kind,
-            tool=tool,
-            component_id=optional_id("component", component),
-            risk=member_of("risk", risk, Risk),
-            shape=shape,
-            created_after=_aware("created_after", created_after),
-            words=_words(search),
-        )
+        only = _narrowing(filters, created_after, search)
 
         def read(tx: Session) -> RequirementPage:
-            narrowed = _of_run(tx, viewer, only, run_id)
+            narrowed = _of_run(tx, viewer, only, filters.get("run_id"))
             return closed_pages.list_closed(
                 tx, viewer, limit=limit, cursor=cursor, only=narrowed, now=utc_now()
             )
@@ -173,17 +125,27 @@ class InboxPages:
         )
 
 
+def _narrowing(
+    filters: RequirementFilters, created_after: datetime | None, search: str | None
+) -> InboxFilter:
+    """Return what narrows open requirements as it does closed ones, but for the run."""
+    return InboxFilter(
+        user_id=optional_id("user_id", filters.get("user_id")),
+        session_id=optional_id("session_id", filters.get("session_id")),
+        kind=filters.get("kind"),
+        tool=filters.get("tool"),
+        component_id=optional_id("component", filters.get("component")),
+        risk=member_of("risk", filters.get("risk"), Risk),
+        shape=filters.get("shape"),
+        created_after=optional_time("created_after", created_after),
+        words=_words(search),
+    )
+
+
 def _of_run(tx: Session, viewer: Viewer, only: InboxFilter, run_id: str | None) -> InboxFilter:
     return (
         only if run_id is None else replace(only, run_id=listings.full_run_id(tx, viewer, run_id))
     )
-
-
-def _aware(name: str, moment: datetime | None) -> datetime | None:
-    if moment is not None and moment.tzinfo is None:
-        message = f"{name} is {moment!r}: give a time with its zone."
-        raise InvalidInput(message)
-    return moment
 
 
 def _keys_of(person: str | Principal) -> tuple[str, ...]:

@@ -6,11 +6,12 @@ signatures. They raise what `Service` documents.
 
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Unpack
 
 from kern.client.service.subscription_operations import OperatorSubscriptions
 from kern.client.service.triage_operations import OperatorTriage
 from kern.components.operations import EventReader, InboxOperations, RunOperations, Show
+from kern.contracts.queries import DecisionFilters
 from kern.contracts.reports import (
     Acceptance,
     AuditReport,
@@ -33,7 +34,7 @@ from kern.requirements import Requirement
 from kern.session import Session, SessionPage
 from kern.values.principals import Principal
 from kern.values.roles import Role
-from kern.values.states import InboxOrder, RequirementKind, Risk, RunStatus, Verdict
+from kern.values.states import InboxOrder, RequirementKind, Risk, RunStatus
 
 
 class OperatorRuns(RunOperations, Protocol):
@@ -85,7 +86,10 @@ class OperatorInbox(InboxOperations, Protocol):
         due_before: datetime | None = None,
         sort: InboxOrder | Literal["created", "due", "risk"] = InboxOrder.created,
     ) -> RequirementPage:
-        """List pending requirements."""
+        """List pending requirements; `PendingFilters` says what narrows them.
+
+        The names stand here again, since what takes `PendingFilters` and more would not fit it.
+        """
         ...
 
     async def counts(self, viewer: Viewer, principal: Principal) -> InboxCounts:
@@ -185,11 +189,7 @@ class OperatorAudit(Protocol):
         *,
         limit: int,
         cursor: str | None = None,
-        by: str | None = None,
-        tool: str | None = None,
-        verdict: Verdict | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        **filters: Unpack[DecisionFilters],
     ) -> DecisionPage:
         """List decisions, the latest first."""
         ...

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from sqlmodel import Session
@@ -25,7 +26,7 @@ from kern.values.canonical import clean_text
 from kern.values.decisions import LONGEST_NOTE
 from kern.values.ids import new_id, optional_id, require_id
 from kern.values.principals import Principal, principal_of
-from kern.values.validation import require_count
+from kern.values.validation import optional_time, require_count
 
 CLAIM_MINUTES = 30
 _MOST_MINUTES = 480
@@ -74,13 +75,14 @@ class Triage:
         now = utc_now()
         until = now + timedelta(minutes=minutes)
 
-        def act(
-            tx: Session, run: MutableRun, row: MutableRequirement, principal: Principal
-        ) -> Requirement:
-            triage.claim(tx, run, row, principal, until=until, now=now)
-            return _requirement(tx, row, viewer)
-
-        return await self._act(viewer, requirement_id, by, act)
+        return await self._change(
+            viewer,
+            requirement_id,
+            by,
+            lambda tx, run, row, principal: triage.claim(
+                tx, run, row, principal, until=until, now=now
+            ),
+        )
 
     async def release(
         self, viewer: Viewer, requirement_id: str, by: str | Principal | None = None
@@ -93,13 +95,8 @@ class Triage:
         """
         now = utc_now()
 
-        def act(
-            tx: Session, run: MutableRun, row: MutableRequirement, principal: Principal
-        ) -> Requirement:
-            triage.give_back(tx, run, row, principal, now)
-            return _requirement(tx, row, viewer)
-
-        return await self._act(viewer, requirement_id, by, act)
+        act = partial(triage.give_back, now=now)
+        return await self._change(viewer, requirement_id, by, act)
 
     async def delegate(
         self,
@@ -134,14 +131,13 @@ class Triage:
         now, text = utc_now(), None if note is None else comment_text("note", note)
         note_id = optional_id("comment_id", comment_id) or new_id()
 
-        def act(
+        def delegate(
             tx: Session, run: MutableRun, row: MutableRequirement, principal: Principal
-        ) -> Requirement:
+        ) -> None:
             written = None if text is None else _comment(note_id, row, principal, text, now)
             triage.delegate(tx, run, row, principal, to=to, note=written, now=now)
-            return _requirement(tx, row, viewer)
 
-        return await self._act(viewer, requirement_id, by, act)
+        return await self._change(viewer, requirement_id, by, delegate)
 
     async def snooze(
         self,
@@ -187,13 +183,8 @@ class Triage:
         """
         now = utc_now()
 
-        def act(
-            tx: Session, run: MutableRun, row: MutableRequirement, principal: Principal
-        ) -> Requirement:
-            triage.wake(tx, run, row, principal, now)
-            return _requirement(tx, row, viewer)
-
-        return await self._act(viewer, requirement_id, by, act)
+        act = partial(triage.wake, now=now)
+        return await self._change(viewer, requirement_id, by, act)
 
     async def comment(
         self,
@@ -247,6 +238,20 @@ class Triage:
 
         return await self._store.read(read)
 
+    async def _change(
+        self, viewer: Viewer, requirement_id: str, by: str | Principal | None, change: _Act[None]
+    ) -> Requirement:
+        """Do something about a requirement, and return it as it is then."""
+
+        def act(
+            tx: Session, run: MutableRun, row: MutableRequirement, principal: Principal
+        ) -> Requirement:
+            change(tx, run, row, principal)
+            save(tx)
+            return requirement_outputs.requirement_of(tx, row, viewer)
+
+        return await self._act(viewer, requirement_id, by, act)
+
     async def _act(
         self,
         viewer: Viewer,
@@ -281,11 +286,6 @@ def comment_text(name: str, text: str) -> str:
     return cleaned
 
 
-def _requirement(tx: Session, row: MutableRequirement, viewer: Viewer) -> Requirement:
-    save(tx)
-    return requirement_outputs.requirement_of(tx, row, viewer)
-
-
 def _comment(
     comment_id: str, row: MutableRequirement, principal: Principal, text: str, now: datetime
 ) -> Comment:
@@ -293,9 +293,7 @@ def _comment(
 
 
 def _checked_time(until: datetime, now: datetime) -> datetime:
-    if until.tzinfo is None:
-        message = f"until is {until!r}: give a time with its zone."
-        raise InvalidInput(message)
+    optional_time("until", until)
     if not now < until <= now + _LONGEST_SNOOZE:
         message = (
             f"until is {until:%Y-%m-%d %H:%M:%S%z}: give a time in the future, within "

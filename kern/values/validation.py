@@ -1,5 +1,6 @@
 """Validation of what callers pass, and how messages show values."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Self, TypeVar
 
@@ -82,6 +83,18 @@ class Declaration(BaseModel):
             if not isinstance(values, dict):
                 raise
             raise InvalidDefinition(f"{cls.__name__}: {misfit(error)}") from None
+
+
+def optional_time(name: str, moment: datetime | None) -> datetime | None:
+    """Return a moment from a caller.
+
+    Raises:
+        InvalidInput: it has no zone.
+    """
+    if moment is not None and moment.tzinfo is None:
+        message = f"{name} is {moment!r}: give a time with its zone."
+        raise InvalidInput(message)
+    return moment
 
 
 def member_of(name: str, value: object, kinds: type[MemberT]) -> MemberT | None:

@@ -7,8 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
-from kern.client.console.headers import PAGE_HEADERS, STATIC_HEADERS
-from kern.client.console.static_files import static_files
+from kern.client.console.static_files import STATIC_HEADERS, static_files
+from kern.client.web.headers import SECURITY_HEADERS
+
+_PAGE_HEADERS = {"Content-Type": "text/html; charset=utf-8", **SECURITY_HEADERS}
 
 
 @dataclass
@@ -47,18 +49,18 @@ def _handler(site: ConsoleServer) -> type[BaseHTTPRequestHandler]:
                 feed = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
                 self._answer(200, b"retry: 100000\n\n", feed)
             elif path in site.pages:
-                self._answer(200, site.pages[path].encode(), PAGE_HEADERS)
+                self._answer(200, site.pages[path].encode(), _PAGE_HEADERS)
             else:
                 if path != "/favicon.ico":
                     site.missing.append(path)
-                self._answer(404, b"", PAGE_HEADERS)
+                self._answer(404, b"", _PAGE_HEADERS)
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             path = urlsplit(self.path).path
             site.posted.append((path, parse_qs(body, keep_blank_values=True)))
             status, page = site.answers.get(path, (200, "<h1>Stored</h1>"))
-            self._answer(status, page.encode(), PAGE_HEADERS)
+            self._answer(status, page.encode(), _PAGE_HEADERS)
 
         def _answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
             self.send_response(status)

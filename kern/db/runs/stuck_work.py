@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Executable, GenerativeSelect, select
+from sqlalchemy import ColumnElement, Executable, GenerativeSelect, Row, select
 from sqlmodel import Session, func
 
 from kern.contracts.reports import AwaitedWorker
@@ -124,15 +124,9 @@ def _not_started(tx: Session, viewer: Viewer, now: datetime) -> Iterator[StuckIt
         .order_by(_requirements.c.resolved_at)
     )
     for row in execute(tx, _bounded(query)):
-        yield StuckItem(
-            reason=StuckReason.not_started,
-            run_id=row.run_id,
-            requirement_id=row.requirement_id,
-            component_id=row.component_id,
-            tool=row.tool_name,
-            since=row.resolved_at,
-            why="It is decided, and no worker has begun the call.",
-        )
+        why = "It is decided, and no worker has begun the call."
+        about = (StuckReason.not_started, row, row.resolved_at, why)
+        yield _of_call(*about, component_id=row.component_id)
 
 
 def _not_executed(tx: Session, viewer: Viewer, now: datetime) -> Iterator[StuckItem]:
@@ -146,14 +140,7 @@ def _not_executed(tx: Session, viewer: Viewer, now: datetime) -> Iterator[StuckI
         .order_by(_requirements.c.resolved_at)
     )
     for row in execute(tx, _bounded(query)):
-        yield StuckItem(
-            reason=StuckReason.not_executed,
-            run_id=row.run_id,
-            requirement_id=row.requirement_id,
-            tool=row.tool_name,
-            since=row.resolved_at,
-            why=row.not_executed,
-        )
+        yield _of_call(StuckReason.not_executed, row, row.resolved_at, row.not_executed)
 
 
 def _not_delivered(tx: Session, viewer: Viewer, now: datetime) -> Iterator[StuckItem]:
@@ -197,14 +184,8 @@ def _unknown_outcomes(tx: Session, viewer: Viewer) -> Iterator[StuckItem]:
     )
     for row in execute(tx, _bounded(query)):
         attempt = None if row.attempt is None else UnknownAttempt.model_validate(row.attempt)
-        yield StuckItem(
-            reason=StuckReason.unknown_outcome,
-            run_id=row.run_id,
-            requirement_id=row.requirement_id,
-            tool=row.tool_name,
-            since=row.created_at,
-            why="Nobody knows whether the call happened." if attempt is None else attempt.sentence,
-        )
+        why = "Nobody knows whether the call happened." if attempt is None else attempt.sentence
+        yield _of_call(StuckReason.unknown_outcome, row, row.created_at, why)
 
 
 def _past_deadlines(tx: Session, viewer: Viewer, now: datetime) -> Iterator[StuckItem]:
@@ -218,13 +199,11 @@ def _past_deadlines(tx: Session, viewer: Viewer, now: datetime) -> Iterator[Stuc
         .order_by(_requirements.c.due_at)
     )
     for row in execute(tx, _bounded(query)):
-        yield StuckItem(
-            reason=StuckReason.deadline_passed,
-            run_id=row.run_id,
-            requirement_id=row.requirement_id,
-            tool=row.tool_name,
-            since=row.due_at,
-            why="Its deadline has passed, and nothing has acted on it.",
+        yield _of_call(
+            StuckReason.deadline_passed,
+            row,
+            row.due_at,
+            "Its deadline has passed, and nothing has acted on it.",
         )
 
 
@@ -251,6 +230,26 @@ def _queued(tx: Session, viewer: Viewer) -> Iterable[StuckItem]:
             since=row.created_at,
             why="Another run of its session comes first.",
         )
+
+
+def _of_call(
+    reason: StuckReason,
+    row: Row[Any],
+    since: datetime,
+    why: str,
+    *,
+    component_id: str | None = None,
+) -> StuckItem:
+    """Return what is stuck about a call; `row` has the columns of `_REQUIREMENT`."""
+    return StuckItem(
+        reason=reason,
+        run_id=row.run_id,
+        requirement_id=row.requirement_id,
+        component_id=component_id,
+        tool=row.tool_name,
+        since=since,
+        why=why,
+    )
 
 
 def _waiting_runs(viewer: Viewer, condition: ColumnElement[bool]) -> Executable:
