@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.acceptance.test_desk_browser import demonstration
-from tests.support.browser import Tab, chromium
+from tests.support.browser import Tab, chromium, settle
 from tests.support.documents import ROOT
 from tests.support.waiting import wait_until
 
@@ -41,7 +41,7 @@ def test_the_tutorial_can_be_walked_through(tmp_path: Path) -> None:
         expect(page.locator("[data-live]")).to_have_text("Live", timeout=30_000)
         picture(page, "inbox", folder)
 
-        page.wait_for_function("performance.now() > 400")
+        settle(page)
         page.keyboard.press("j")
         page.keyboard.press("a")
         shows(page, "Approved by dana")

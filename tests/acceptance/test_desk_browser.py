@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import Tab, chromium, violations
+from tests.support.browser import Tab, chromium, settle, violations
 from tests.support.cli import COMMAND, Said, command, environment
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
@@ -16,8 +16,6 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.timeout(300)
 
 LINK = re.compile(r"http://\S+/desk/link/\S+")
-# A key that is pressed before the eye has seen the page does nothing.
-SETTLED = "performance.now() > 400"
 FIRST, SECOND = "Refund 40 EUR for order 1042", "Refund 12,500 EUR for order 2077"
 
 
@@ -89,7 +87,7 @@ def test_two_keys_decide_what_is_harmless_and_typing_what_is_not(
     page = tab.page
     inbox(tab, demo)
 
-    page.wait_for_function(SETTLED)
+    settle(page)
     page.keyboard.press("j")
     page.keyboard.press("a")
     shows(page, "Approved by dana")
@@ -102,7 +100,7 @@ def test_two_keys_decide_what_is_harmless_and_typing_what_is_not(
     shows(page, "This moves money and cannot be undone")
     approve = page.locator("button[value=approve]")
     expect(approve).to_be_disabled()
-    page.wait_for_function(SETTLED)
+    settle(page)
     page.keyboard.press("a")
     page.keyboard.type("12,500")
     expect(approve).to_be_enabled()

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from axe_playwright_python.sync_playwright import Axe  # pyright: ignore[reportMissingTypeStubs]
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.support.waiting import wait_until
+
 
 @contextmanager
 def chromium() -> Generator[Browser]:
@@ -35,6 +37,15 @@ class Tab:
         # Browsers ask for an icon that nobody has named.
         if "404" not in text:
             self.reports.append(text)
+
+
+def settle(page: Page) -> None:
+    """Wait until the page listens to keys: one that is pressed before it was seen does nothing.
+
+    `Page.wait_for_function` would look once past the page's policy, and then break it, since it asks
+    the page to evaluate text.
+    """
+    wait_until(lambda: page.evaluate("performance.now() > 400"))
 
 
 def violations(page: Page, options: dict[str, object] | None = None) -> list[str]:
