@@ -122,6 +122,12 @@ class AlreadyResolved(Conflict):
     code = "already_resolved"
 
 
+class CallStarted(AlreadyResolved):
+    """The call that was approved has begun, so the approval cannot be withdrawn any more."""
+
+    code = "call_started"
+
+
 class Claimed(Conflict):
     """Somebody else takes care of the requirement; the message says who, and until when."""
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, StrictStr
 
+from kern.client.api.pages import Id
+from kern.client.api.parameters import Note
 from kern.client.api.refusals import closed_problem, require_person
 from kern.client.api.resources import AcceptedDecision, DecisionResource, RequirementResource
 from kern.client.service.inbox import Inbox
@@ -19,6 +21,7 @@ from kern.errors import AlreadyResolved, NotFound
 from kern.requirements import Requirement, Risk
 from kern.values.decisions import LONGEST_NOTE
 from kern.values.ids import new_id
+from kern.values.principals import Principal
 from kern.values.states import RequirementStatus, Verdict
 
 # Decision ids are derived from keys in a space of their own.
@@ -75,6 +78,19 @@ class DecisionBody(BaseModel):
     even_if_running: StrictBool = False
 
 
+class WithdrawalBody(BaseModel):
+    """Which approval of one's own is taken back, and why.
+
+    Attributes:
+        decision_id: The id of the decision; without it, the latest that still counts.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    decision_id: Id | None = None
+    note: Note | None = None
+
+
 class Decider:
     """Accepts the decisions of one caller, each once under its key.
 
@@ -129,6 +145,27 @@ class Decider:
             raise NotFound(message)
         return _accepted(decision, receipt.requirement, delivered=receipt.delivered), False
 
+    async def withdraw(
+        self, requirement_id: str, body: WithdrawalBody, key: str | None
+    ) -> tuple[AcceptedDecision, bool]:
+        """Take back what the caller has approved. Returns and raises as `decide`.
+
+        Raises:
+            NotFound: the decision that is named is none of the caller's.
+        """
+        viewer, caller = self._caller.viewer, self._caller.principal
+        requirement = await self._inbox.read(viewer, requirement_id)
+        decisions = await self._inbox.decisions(viewer, requirement.id)
+        own = [item.id for item in decisions if _is_by(item, caller)]
+        if body.decision_id is not None and body.decision_id not in own:
+            message = (
+                f"Requirement {requirement.id!r} has no decision {body.decision_id!r} of "
+                f"{caller.name}'s: one takes back what one has decided oneself."
+            )
+            raise NotFound(message)
+        decision = DecisionBody(verdict="withdraw", note=body.note)
+        return await self.decide(requirement.id, decision, key)
+
     def _id_of(self, requirement_id: str, key: str) -> str:
         """Return the id of the decision under a key: the same key, the same id."""
         principal = self._caller.principal
@@ -147,6 +184,11 @@ def decider_of(service: ServiceOf, caller: Operator, rate: RateOf) -> Decider:
 
 
 DeciderOf = Annotated[Decider, Depends(decider_of)]
+
+
+def _is_by(decision: Decision, principal: Principal) -> bool:
+    made_by = decision.principal
+    return (made_by.issuer, made_by.subject) == (principal.issuer, principal.subject)
 
 
 def _accepted(

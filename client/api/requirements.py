@@ -5,14 +5,15 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Response, status
 from pydantic import AwareDatetime, Field
 
-from kern.client.api.decisions import DeciderOf, DecisionBody
+from kern.client.api.decisions import DeciderOf, DecisionBody, WithdrawalBody
 from kern.client.api.documented import PROBLEMS
 from kern.client.api.pages import Id, Page, PageQuery
-from kern.client.api.parameters import Key, RequirementId
+from kern.client.api.parameters import Key, RequirementId, Search
 from kern.client.api.resources import (
     AcceptedDecision,
     DecisionResource,
     HistoryResource,
+    RequirementDetails,
     RequirementResource,
 )
 from kern.client.service.service import Service
@@ -20,6 +21,7 @@ from kern.client.web.callers import Reader, ServiceOf
 from kern.client.web.conditional import ConditionalRoute
 from kern.client.web.problems import FieldProblem, ProblemError
 from kern.contracts.caller import Caller
+from kern.contracts.decision_states import DecisionState
 from kern.contracts.queries import RequirementFilters
 from kern.contracts.reports import InboxCounts, RequirementPage
 from kern.errors import NotFound
@@ -57,12 +59,21 @@ class Filters(PageQuery):
     group: Id | None = None
     claimed_by: Id | None = None
     snoozed: Literal["me"] | None = None
-    q: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    q: Search | None = None
     due_before: AwareDatetime | None = None
     created_after: AwareDatetime | None = None
     sort: InboxOrder = InboxOrder.created
 
 
+_EXPANDABLE = ("history", "session_effects", "messages", "similar")
+Expand = Annotated[
+    list[str] | None,
+    Query(
+        description=f"What is read besides: any of {', '.join(_EXPANDABLE)}, with commas between "
+        "them or each in a parameter of its own.",
+        max_length=len(_EXPANDABLE),
+    ),
+]
 router = APIRouter(
     prefix="/requirements",
     tags=["requirements"],
@@ -98,12 +109,32 @@ async def read_history(
     return Page(items=[HistoryResource.of(item) for item in entries])
 
 
-@router.get("/{requirement_id}")
+@router.get("/{requirement_id}", response_model_exclude_unset=True)
 async def read_requirement(
+    service: ServiceOf, caller: Reader, requirement_id: RequirementId, expand: Expand = None
+) -> RequirementDetails:
+    """Read a requirement, pending or not, with what `expand` names besides."""
+    parts = _parts(expand)
+    if not parts:
+        item = await service.inbox.read(caller.viewer, requirement_id)
+        return RequirementDetails.of(item)
+    dossier = await service.inbox.dossier(caller.viewer, requirement_id)
+    values: dict[str, object] = {
+        "history": [HistoryResource.of(entry) for entry in dossier.history],
+        "session_effects": dossier.requirement.earlier_calls,
+        "messages": dossier.report.run.messages,
+        "similar": dossier.similar,
+    }
+    details = RequirementDetails.of(dossier.requirement)
+    return details.model_copy(update={name: values[name] for name in parts})
+
+
+@router.get("/{requirement_id}/state")
+async def read_state(
     service: ServiceOf, caller: Reader, requirement_id: RequirementId
-) -> RequirementResource:
-    """Read a requirement, pending or not."""
-    return RequirementResource.of(await service.inbox.read(caller.viewer, requirement_id))
+) -> DecisionState:
+    """Read where a decision and its call stand."""
+    return await service.inbox.state(caller.viewer, requirement_id)
 
 
 @router.get("/{requirement_id}/decisions")
@@ -146,6 +177,32 @@ async def decide(
     path = f"/v1/requirements/{decision.requirement}/decisions/{decision.id}"
     response.headers["Location"] = path
     return accepted
+
+
+@router.post("/{requirement_id}/withdrawal")
+async def withdraw(
+    decider: DeciderOf,
+    requirement_id: RequirementId,
+    response: Response,
+    body: WithdrawalBody | None = None,
+    key: Key = None,
+) -> AcceptedDecision:
+    """Take back what the caller has approved, until its call has begun."""
+    accepted, is_replay = await decider.withdraw(requirement_id, body or WithdrawalBody(), key)
+    if is_replay:
+        response.headers["Idempotent-Replay"] = "true"
+    return accepted
+
+
+def _parts(expand: list[str] | None) -> list[str]:
+    """Return what `expand` names: commas and repetitions are the same."""
+    names = [name for text in expand or [] for name in text.split(",") if name]
+    unknown = [name for name in names if name not in _EXPANDABLE]
+    if unknown:
+        message = f"not {unknown[0]:.40}: use {', '.join(_EXPANDABLE)}"
+        errors = [FieldProblem(field="expand", message=message)]
+        raise ProblemError(422, "invalid_input", f"expand is {message}.", errors=errors)
+    return names
 
 
 async def _pending(service: Service, caller: Caller, filters: Filters) -> RequirementPage:

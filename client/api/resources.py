@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import BaseModel, JsonValue
 
-from kern.contracts.reports import AuditReport, Decision
+from kern.contracts.reports import AuditReport, Decision, SimilarDecisions
 from kern.contracts.triage import Comment, HistoryEntry, HistoryKind
 from kern.requirements import (
     Bounds,
@@ -20,6 +20,7 @@ from kern.requirements import (
     Risk,
     UserInputField,
 )
+from kern.run import Message
 from kern.values.attempts import UnknownAttempt
 from kern.values.decisions import EarlierCall
 from kern.values.principals import Principal
@@ -208,6 +209,23 @@ class DecisionResource(BaseModel):
             given=self.values,
             hash=self.hash,
         )
+
+
+class RequirementDetails(RequirementResource):
+    """A requirement with what was asked for besides.
+
+    Attributes:
+        history: What happened to it, the oldest first, with `expand=history`.
+        session_effects: What its session has already done with the same tool, with
+            `expand=session_effects`: the same as `earlier_calls`.
+        messages: The messages of its run, with `expand=messages`.
+        similar: What people decided about calls like it, with `expand=similar`; null if nobody did.
+    """
+
+    history: "list[HistoryResource] | None" = None
+    session_effects: list[EarlierCall] | None = None
+    messages: list[Message] | None = None
+    similar: SimilarDecisions | None = None
 
 
 class HistoryResource(BaseModel):

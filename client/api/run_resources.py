@@ -6,7 +6,14 @@ from typing import Self
 from pydantic import BaseModel, JsonValue
 
 from kern.client.api.resources import DecisionResource, RequirementResource
-from kern.contracts.reports import Acceptance, AwaitedWorker, LateResult, RunPolicy, RunReport
+from kern.contracts.reports import (
+    Acceptance,
+    AwaitedWorker,
+    LateResult,
+    RunChange,
+    RunPolicy,
+    RunReport,
+)
 from kern.contracts.triage import HistoryEntry
 from kern.run import (
     Message,
@@ -89,6 +96,7 @@ class RunDetails(RunResource):
         policy: What was pinned, and how those who execute it differ.
         awaited_workers: What it, or a run inside it, waits for that no worker has.
         waits_behind: The run of its session behind which it is queued.
+        changes: Who cancelled or retried it, and why.
     """
 
     messages: list[Message]
@@ -106,6 +114,7 @@ class RunDetails(RunResource):
     policy: RunPolicy | None
     awaited_workers: list[AwaitedWorker]
     waits_behind: str | None
+    changes: list[RunChange] = []
 
     @classmethod
     def of_report(cls, report: RunReport) -> Self:
@@ -131,6 +140,7 @@ class RunDetails(RunResource):
                 "policy": report.policy,
                 "awaited_workers": report.awaited_workers,
                 "waits_behind": report.waits_behind,
+                "changes": report.changes,
             }
         )
 
@@ -153,6 +163,7 @@ class RunDetails(RunResource):
             policy=self.policy,
             awaited_workers=self.awaited_workers,
             waits_behind=self.waits_behind,
+            changes=self.changes,
         )
 
 

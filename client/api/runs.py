@@ -3,9 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, status
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from kern.client.api.documented import PROBLEMS
 from kern.client.api.pages import MOST_NUMBER, Id, Page, PageQuery
+from kern.client.api.parameters import Note, Search
 from kern.client.api.run_resources import AcceptedChange, RunDetails, RunResource
 from kern.client.web.callers import Operator, Reader, ServiceOf
 from kern.client.web.conditional import ConditionalRoute
@@ -20,11 +22,28 @@ router = APIRouter(prefix="/runs", tags=["runs"], route_class=ConditionalRoute, 
 
 
 class RunFilters(PageQuery):
-    """Which runs are listed."""
+    """Which runs are listed.
+
+    Attributes:
+        q: Only those with this text in the input, the user, the component or the id, among the
+            latest 10,000.
+        created_after: Only those that were accepted after this moment.
+    """
 
     status: RunStatus | None = None
     component: Id | None = None
     user: Id | None = None
+    session: Id | None = None
+    q: Search | None = None
+    created_after: AwareDatetime | None = None
+
+
+class ChangeBody(BaseModel):
+    """Why a run is changed; people read it on the run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    note: Note | None = None
 
 
 @router.get("")
@@ -41,6 +60,9 @@ async def list_runs(
         status=filters.status,
         user_id=filters.user,
         component_id=filters.component,
+        session_id=filters.session,
+        created_after=filters.created_after,
+        search=filters.q,
     )
     return Page(items=[RunResource.of(item) for item in page.runs], next=page.next_cursor)
 
@@ -67,14 +89,20 @@ async def list_steps(
 
 
 @router.post("/{run_id}/cancellation", status_code=status.HTTP_202_ACCEPTED)
-async def cancel_run(service: ServiceOf, caller: Operator, run_id: RunId) -> AcceptedChange:
+async def cancel_run(
+    service: ServiceOf, caller: Operator, run_id: RunId, body: ChangeBody | None = None
+) -> AcceptedChange:
     """Cancel a run: nothing new begins in it. One that is cancelled already is cancelled."""
     full = await service.runs.full_id(caller.viewer, run_id)
-    return AcceptedChange.of(await service.runs.cancel(caller.viewer, full))
+    accepted = await service.runs.cancel(caller.viewer, full, note=(body or ChangeBody()).note)
+    return AcceptedChange.of(accepted)
 
 
 @router.post("/{run_id}/retry", status_code=status.HTTP_202_ACCEPTED)
-async def retry_run(service: ServiceOf, caller: Operator, run_id: RunId) -> AcceptedChange:
+async def retry_run(
+    service: ServiceOf, caller: Operator, run_id: RunId, body: ChangeBody | None = None
+) -> AcceptedChange:
     """Have a run that failed continue where it failed."""
     full = await service.runs.full_id(caller.viewer, run_id)
-    return AcceptedChange.of(await service.runs.retry(caller.viewer, full))
+    accepted = await service.runs.retry(caller.viewer, full, note=(body or ChangeBody()).note)
+    return AcceptedChange.of(accepted)

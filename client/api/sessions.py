@@ -1,5 +1,6 @@
 """The routes of sessions: list, read, rename, delete."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -7,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, StrictStr
 
 from kern.client.api.documented import PROBLEMS
 from kern.client.api.pages import Id, Page, PageQuery
+from kern.client.api.parameters import Search
 from kern.client.api.session_resources import SessionReportResource, SessionResource
 from kern.client.web.callers import Administrator, Operator, Reader, ServiceOf
 from kern.client.web.conditional import ConditionalRoute
@@ -44,9 +46,16 @@ class MessageResource(BaseModel):
 
 
 class SessionFilters(PageQuery):
-    """Which sessions are listed."""
+    """Which sessions are listed.
+
+    Attributes:
+        q: Only those with this text in the name, the user, the component or the id, among the
+            latest 10,000.
+    """
 
     user: Id | None = None
+    component: Id | None = None
+    q: Search | None = None
 
 
 @router.get("")
@@ -56,7 +65,12 @@ async def list_sessions(
     filters: Annotated[SessionFilters, Query()],
 ) -> Page[SessionResource]:
     """List sessions, the latest first."""
-    page = await service.sessions.page(caller.viewer, filters.limit, filters.after, filters.user)
+    viewer = caller.viewer
+    if filters.component is not None:
+        viewer = replace(viewer, component_id=filters.component)
+    page = await service.sessions.page(
+        viewer, filters.limit, filters.after, filters.user, search=filters.q
+    )
     items = [SessionResource.of(item) for item in page.sessions]
     return Page(items=items, next=page.next_cursor)
 

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, Str
 
 from kern.client.api.documented import PROBLEMS
 from kern.client.api.pages import Page, PageQuery
-from kern.client.api.parameters import Key, RequirementId
+from kern.client.api.parameters import Key, Note, RequirementId
 from kern.client.api.refusals import explained, require_person
 from kern.client.api.resources import CommentResource, RequirementResource, SnoozeResource
 from kern.client.service.triage import CLAIM_MINUTES
@@ -18,7 +18,6 @@ from kern.client.web.problems import ProblemError
 from kern.contracts.caller import Caller
 from kern.process.clock import utc_now
 from kern.values.canonical import clean_text
-from kern.values.decisions import LONGEST_NOTE
 
 # Ids of comments are derived from keys in a space of their own.
 _KEYS = uuid.UUID("5b1de0c5-6a3b-5a39-9a0b-2a0f94f1f1a7")
@@ -46,7 +45,7 @@ class DelegationBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     to: Annotated[StrictStr, Field(min_length=1, max_length=240)]
-    note: Annotated[StrictStr, Field(min_length=1, max_length=LONGEST_NOTE)] | None = None
+    note: Note | None = None
 
 
 class SnoozeBody(BaseModel):
@@ -62,7 +61,7 @@ class CommentBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    text: Annotated[StrictStr, Field(min_length=1, max_length=LONGEST_NOTE)]
+    text: Note
 
 
 @router.put("/claim")

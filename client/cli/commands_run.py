@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kern.client.cli.options import After, AsJson, Limit, RunId, Tenant, UserFilter
+from kern.client.cli.options import After, AsJson, By, ChangeNote, Limit, RunId, Tenant, UserFilter
 from kern.values.states import RunStatus
 
 _PANEL = "Runs"
@@ -159,15 +159,27 @@ def events(
     print_events(run_id, after=after, follow=follow, as_json=as_json)
 
 
-def retry(run_id: RunId, _tenant: Tenant = None, as_json: AsJson = False) -> None:
+def retry(
+    run_id: RunId,
+    note: ChangeNote = None,
+    by: By = None,
+    _tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
     """Continue a run that failed where it stopped, without repeating what has ended."""
     from kern.client.cli.deciding import retry_run
 
-    retry_run(run_id, as_json=as_json)
+    retry_run(run_id, note=note, by=by, as_json=as_json)
 
 
-def cancel(run_id: RunId, _tenant: Tenant = None, as_json: AsJson = False) -> None:
+def cancel(
+    run_id: RunId,
+    note: ChangeNote = None,
+    by: By = None,
+    _tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
     """Cancel a run: nothing new begins in it."""
     from kern.client.cli.deciding import cancel_run
 
-    cancel_run(run_id, as_json=as_json)
+    cancel_run(run_id, note=note, by=by, as_json=as_json)

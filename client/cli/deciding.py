@@ -178,12 +178,13 @@ def _submit(item: Requirement, name: str, digest: str) -> Report:
     return _report(item, receipt, name, digest)
 
 
-def cancel_run(run_id: str, *, as_json: bool) -> None:
+def cancel_run(run_id: str, *, note: str | None, by: str | None, as_json: bool) -> None:
     """Cancel a run."""
+    name = decider(by)
 
     async def cancel(service: OperatorService) -> Acceptance:
-        viewer = present_operator()
-        return await service.runs.cancel(viewer, await find_run(service, run_id))
+        full = await find_run(service, run_id)
+        return await service.runs.cancel(present_operator(), full, by=name, note=note)
 
     accepted = perform(cancel)
     if as_json:
@@ -195,12 +196,13 @@ def cancel_run(run_id: str, *, as_json: bool) -> None:
         say("Its workflow is notified when a worker runs.")
 
 
-def retry_run(run_id: str, *, as_json: bool) -> None:
+def retry_run(run_id: str, *, note: str | None, by: str | None, as_json: bool) -> None:
     """Have a run that failed continue."""
+    name = decider(by)
 
     async def retry(service: OperatorService) -> Acceptance:
-        viewer = present_operator()
-        return await service.runs.retry(viewer, await find_run(service, run_id))
+        full = await find_run(service, run_id)
+        return await service.runs.retry(present_operator(), full, by=name, note=note)
 
     accepted = perform(retry)
     full = accepted.run_id

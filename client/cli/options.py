@@ -11,8 +11,9 @@ def _in_lower_case(texts: list[str] | None) -> list[str] | None:
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 By = Annotated[
-    str | None, typer.Option("--by", help="Who decides. Default: the user of this machine.")
+    str | None, typer.Option("--by", help="Who acts. Default: the user of this machine.")
 ]
+ChangeNote = Annotated[str | None, typer.Option("--note", help="Why, for people.")]
 Note = Annotated[str | None, typer.Option("--note", help="Why; the model gets it as well.")]
 Digests = Annotated[
     list[str] | None,

@@ -307,6 +307,9 @@ def _asks_for(field: UserInputField) -> str:
     about = f" ({plain(field.description)})" if field.description else ""
     kind = "" if field.type == "string" else f" <{one_line(field.type)}>"
     optional = "" if field.required else f" [{_default_text(field.default)}]"
+    if field.source is not None:
+        # Suggested, and never taken by itself: an end of the input would decide.
+        optional = f" (suggested: {_default_text(field.default)}. {plain(field.source, '()')})"
     return f"{plain(field.name, '<>()[]')}{kind}{about}{optional}"
 
 

@@ -79,6 +79,10 @@ def print_report(run_id: str, *, as_json: bool) -> None:
         say_json(_as_json(report))
         return
     _head(report.run)
+    for change in report.changes:
+        by = f" by {plain(change.by, ':')}" if change.by else ""
+        note = f": {plain(change.note)}" if change.note else ""
+        say(f"  {change.kind}{by} {show_time(change.at)}{note}")
     if report.waits_behind is not None:
         say(styled(f"  waits behind run {report.waits_behind} of its session", "yellow"))
     _policy(report.policy)
@@ -101,6 +105,7 @@ def _as_json(report: RunReport) -> dict[str, JsonValue]:
         "undelivered": report.undelivered,
         "awaited_workers": [item.model_dump(mode="json") for item in report.awaited_workers],
         "waits_behind": report.waits_behind,
+        "changes": [change.model_dump(mode="json") for change in report.changes],
         "history": [entry.model_dump(mode="json") for entry in report.history],
         "policy": None if report.policy is None else report.policy.model_dump(mode="json"),
         "steps": [step.model_dump(mode="json") for step in report.steps],

@@ -91,7 +91,7 @@ def decision_form(
     """Return the form with which a person decides about a requirement."""
     posted = draft or Draft()
     is_confirmation = requirement.kind is RequirementKind.confirmation
-    fields = posted.fields or tuple(input_fields(requirement.fields, facts.sources))
+    fields = posted.fields or tuple(input_fields(requirement.fields))
     return DecisionForm(
         template=f"_decide_{requirement.kind.value}.html",
         url=f"{url}/decisions",

@@ -1,7 +1,7 @@
 """What a page shows of a requirement beside the requirement itself, all of it optional."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Literal
@@ -30,7 +30,6 @@ class Facts:
         current_digest: The digest of those.
         edited_by: Who edited them.
         shape: What look-alikes have in common.
-        sources: Where the agent found a value that it filled in, by its name.
     """
 
     title: str | None = None
@@ -47,7 +46,6 @@ class Facts:
     current_digest: str | None = None
     edited_by: str | None = None
     shape: str | None = None
-    sources: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def sum(self) -> Decimal | None:

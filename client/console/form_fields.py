@@ -53,7 +53,7 @@ class FormField:
         selected: Of options, the values that are selected.
         hint: What the author says of the value.
         note: What the console says of it, such as its bounds.
-        source: Where the agent found the value.
+        source: Where what it is filled with was found.
         problem: Why what was posted does not fit.
         is_fixed: Whether nobody may change it.
     """
@@ -82,9 +82,7 @@ class FormField:
         return self.control in {"textarea", "json", "checkboxes"}
 
 
-def input_fields(
-    fields: Iterable[UserInputField], sources: Mapping[str, str] | None = None
-) -> list[FormField]:
+def input_fields(fields: Iterable[UserInputField]) -> list[FormField]:
     """Return the controls for the values that a requirement asks for."""
     return [
         form_field(
@@ -95,7 +93,7 @@ def input_fields(
             required=field.required,
             value=field.default,
             hint=field.description,
-            source=(sources or {}).get(field.name, ""),
+            source=field.source or "",
         )
         for number, field in enumerate(fields, 1)
     ]

@@ -1,7 +1,7 @@
 """Reads the values of a posted form, or says of each what is wrong with it, all at once."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -68,21 +68,18 @@ class _RefusedError(ValueError):
     """What was typed is no value of its kind; the text says why."""
 
 
-def read_input(
-    fields: Iterable[UserInputField], posted: Posted, sources: Mapping[str, str] | None = None
-) -> FormResult:
+def read_input(fields: Iterable[UserInputField], posted: Posted) -> FormResult:
     """Read the values that a requirement asks for.
 
     Args:
         fields: What is asked for.
         posted: The posted form; the names of values begin with `values.`.
-        sources: Where the agent text a value, for the controls.
     """
     items = list(fields)
     values: dict[str, JsonValue] = {}
     problems: list[FieldProblem] = []
     controls: list[FormField] = []
-    for item, control in zip(items, input_fields(items, sources), strict=True):
+    for item, control in zip(items, input_fields(items), strict=True):
         value, problem = read_value(control, schema_of(item), posted, item.default)
         if not isinstance(value, _Missing):
             values[item.name] = value

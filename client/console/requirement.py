@@ -12,9 +12,10 @@ from kern.client.console.facts import Facts, arguments_of, digest_of, is_edited
 from kern.client.console.history import Event, Speech, history_of, messages_of
 from kern.client.console.people import PersonRow, people_of, waiting_for
 from kern.client.console.problems import Problem
+from kern.client.console.similar import similar_text
 from kern.client.console.states import Stage, State, call_of, stages_of, state_of
 from kern.client.console.text import path_text, spelled_count
-from kern.contracts.reports import Decision, RunReport
+from kern.contracts.reports import Decision, RunReport, SimilarDecisions
 from kern.requirements import Requirement, Resolution, UnknownAttempt
 from kern.run import ToolExecution
 from kern.values.decisions import EarlierCall
@@ -113,6 +114,7 @@ class RequirementView:
     form: DecisionForm | None
     problem: Problem | None = None
     triage: Triage | None = None
+    similar: str | None = None
 
     @property
     def kind(self) -> RequirementKind:
@@ -139,6 +141,7 @@ def requirement_view(
     draft: Draft | None = None,
     problem: Problem | None = None,
     triage: Triage | None = None,
+    similar: SimilarDecisions | None = None,
 ) -> RequirementView:
     """Return what the page of a decision shows.
 
@@ -155,6 +158,7 @@ def requirement_view(
         draft: What was posted and refused.
         problem: Why it was refused.
         triage: Who has claimed it; None where nobody can.
+        similar: What people decided about calls like it.
     """
     facts = facts or Facts()
     url = requirement_url(requirement.id)
@@ -192,6 +196,7 @@ def requirement_view(
         form=None,
         problem=problem,
         triage=triage,
+        similar=None if similar is None else similar_text(similar),
     )
     if not may_decide or requirement.status is not RequirementStatus.pending:
         return view

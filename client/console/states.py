@@ -1,38 +1,16 @@
-"""The state of a decision and of its call, as rows say it: never as a pressed button would."""
+"""The state of a decision and of its call, in the words of pages."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from kern.client.console.facts import Facts
+from kern.contracts.decision_states import StateName, decision_state
 from kern.contracts.reports import RunReport
 from kern.requirements import Requirement
 from kern.run import ToolExecution
-from kern.values.states import (
-    OnExpiry,
-    RequirementKind,
-    RequirementStatus,
-    ToolCallStatus,
-    ToolOutcome,
-    Verdict,
-)
+from kern.values.states import OnExpiry, RequirementKind, RequirementStatus, Verdict
 
-StateName = Literal[
-    "waiting",
-    "waiting_for_more",
-    "undelivered",
-    "delivered",
-    "executing",
-    "done",
-    "error",
-    "not_executed",
-    "unknown",
-    "recorded",
-    "rejected",
-    "expired",
-    "withdrawn",
-    "cancelled",
-]
 Style = Literal["", "wait", "live-now", "good", "bad", "high"]
 StageMark = Literal["done", "now", "bad", "open"]
 
@@ -66,8 +44,6 @@ _EXPIRED = {
     OnExpiry.approve: "Approved by deadline",
     OnExpiry.fail: "Failed by deadline",
 }
-# After these, nothing is executed.
-_REFUSALS = frozenset({Verdict.reject, Verdict.skip, Verdict.fail, Verdict.unknown})
 
 
 @dataclass(frozen=True)
@@ -124,21 +100,16 @@ def state_of(
         call: Its call; None if it has none, or it was not read.
         waits_for: For whom it waits, such as `you`.
     """
-    match requirement.status:
-        case RequirementStatus.pending if requirement.approvals:
-            return _state(
-                "waiting_for_more", label="Waiting for you" if waits_for == "you" else None
-            )
-        case RequirementStatus.pending:
-            return _state("waiting", label=f"Waiting for {waits_for}")
-        case RequirementStatus.cancelled:
-            return _state("cancelled")
-        case RequirementStatus.expired:
-            state = _state("expired", label=_EXPIRED[requirement.on_expiry])
-            runs = requirement.on_expiry is OnExpiry.approve
-            return _executed(requirement, facts, call) if runs and call is not None else state
-        case RequirementStatus.resolved:
-            return _resolved(requirement, facts, call)
+    core = decision_state(requirement, call, facts.delivered_at)
+    return State(
+        core.state,
+        _label(core.state, requirement, waits_for),
+        _STYLES.get(core.state, ""),
+        core.since,
+        core.attempt,
+        core.result,
+        core.can_withdraw,
+    )
 
 
 def stages_of(requirement: Requirement, facts: Facts, state: State) -> list[Stage]:
@@ -199,66 +170,31 @@ def _after_acceptance(facts: Facts, state: State) -> list[Stage]:
             return [Stage("Delivered", "done"), Stage(state.label, "bad", state.since)]
 
 
-def _resolved(requirement: Requirement, facts: Facts, call: ToolExecution | None) -> State:
-    resolution = requirement.resolution
-    verdict = None if resolution is None else resolution.verdict
-    if verdict is Verdict.withdraw:
-        return _state("withdrawn")
-    if verdict in _REFUSALS:
-        return _state("rejected", label=_refusal(requirement, verdict))
-    return _executed(requirement, facts, call)
-
-
-def _executed(requirement: Requirement, facts: Facts, call: ToolExecution | None) -> State:
-    if requirement.not_executed is not None:
-        return _state("not_executed", result=requirement.not_executed)
-    if call is None:
-        is_delivered = facts.delivered_at is not None
-        return _state("recorded" if is_delivered else "undelivered")
-    match call.status:
-        case ToolCallStatus.waiting:
-            name: StateName = "undelivered" if facts.delivered_at is None else "delivered"
-            return _state(name, since=facts.delivered_at, can_withdraw=True)
-        case ToolCallStatus.running:
-            return _state("executing", since=call.started_at, attempt=call.attempts)
-        case ToolCallStatus.unknown:
-            return _state("unknown", since=call.started_at, attempt=call.attempts)
-        case ToolCallStatus.done:
-            return _ended(call)
-
-
-def _ended(call: ToolExecution) -> State:
-    match call.outcome:
-        case ToolOutcome.error:
-            return _state("error", since=call.finished_at, result=call.result)
-        case ToolOutcome.cancelled:
-            return _state("cancelled", since=call.finished_at)
-        case ToolOutcome.rejected:
-            return _state("rejected", label="Rejected", since=call.finished_at)
+def _label(name: StateName, requirement: Requirement, waits_for: str) -> str:
+    match name:
+        case "waiting":
+            return f"Waiting for {waits_for}"
+        case "waiting_for_more" if waits_for == "you":
+            return "Waiting for you"
+        case "expired":
+            return _EXPIRED[requirement.on_expiry]
+        case "rejected":
+            resolution = requirement.resolution
+            return _refusal(requirement, None if resolution is None else resolution.verdict)
         case _:
-            return _state("done", since=call.finished_at, result=call.result)
+            return _LABELS[name]
 
 
 def _refusal(requirement: Requirement, verdict: Verdict | None) -> str:
     if verdict is Verdict.reject and requirement.kind is RequirementKind.user_input:
         return "Declined"
-    return "Rejected" if verdict is None else verdict_word(verdict)
+    match verdict:
+        case Verdict.skip | Verdict.fail | Verdict.unknown:
+            return verdict_word(verdict)
+        case _:
+            return "Rejected"
 
 
 def _approvers(requirement: Requirement) -> list[str]:
     leading = max(requirement.proposals, key=lambda item: item.approvals, default=None)
     return [] if leading is None else leading.by
-
-
-def _state(
-    name: StateName,
-    *,
-    label: str | None = None,
-    since: datetime | None = None,
-    attempt: int = 0,
-    result: str | None = None,
-    can_withdraw: bool = False,
-) -> State:
-    text = _LABELS.get(name, "") if label is None else label
-    style = _STYLES.get(name, "")
-    return State(name, text, style, since, attempt, result, can_withdraw)

@@ -77,6 +77,7 @@ class Desk:
             draft=draft,
             problem=problem,
             triage=self._triage(),
+            similar=self.dossier.similar,
         )
 
     def _triage(self) -> Triage | None:

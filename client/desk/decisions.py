@@ -72,7 +72,7 @@ def body_of(
         values["confirm"] = requirement.confirm_value
     if edit is not None:
         values["edit"] = edit.changes
-    values |= _content(requirement, facts, verdict, posted)
+    values |= _content(requirement, verdict, posted)
     try:
         return DecisionBody.model_validate(values)
     except ValidationError as error:
@@ -80,11 +80,9 @@ def body_of(
         raise RefusedForm(Draft(posted), _problem(f"{place} does not fit.")) from None
 
 
-def _content(
-    requirement: Requirement, facts: Facts, verdict: Verdict, posted: Posted
-) -> dict[str, Any]:
+def _content(requirement: Requirement, verdict: Verdict, posted: Posted) -> dict[str, Any]:
     if verdict is Verdict.answer:
-        return _values(requirement, facts, posted)
+        return _values(requirement, posted)
     contents: dict[Verdict, Callable[[], dict[str, Any]]] = {
         Verdict.choose: lambda: {"choices": _choices(requirement, posted)},
         Verdict.result: lambda: {"result": read_result(text_in(posted, "result"))},
@@ -111,8 +109,8 @@ def _confirm_value(
     return confirm_value_after(edited_facts, arguments_of(requirement, facts), edit.changes)
 
 
-def _values(requirement: Requirement, facts: Facts, posted: Posted) -> dict[str, Any]:
-    result = read_input(requirement.fields, posted, facts.sources)
+def _values(requirement: Requirement, posted: Posted) -> dict[str, Any]:
+    result = read_input(requirement.fields, posted)
     if result.problems:
         raise RefusedForm(Draft(posted, tuple(result.fields), tuple(result.problems)))
     return {"values": result.values}

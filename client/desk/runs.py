@@ -1,19 +1,21 @@
 """The routes of runs: the list, one run's story, cancel and retry."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Literal
+from collections.abc import Awaitable
+from typing import Annotated, Literal, Protocol
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from kern.client.console import pages
+from kern.client.console.form_fields import Posted
 from kern.client.console.inbox import Tab
 from kern.client.console.problems import Problem, problem_of
 from kern.client.console.run import run_view
 from kern.client.console.runs import run_url, runs_view
-from kern.client.desk.forms import PostedForm
+from kern.client.desk.forms import PostedForm, text_in
 from kern.client.desk.visitors import Operator, Reader, Visitor
+from kern.contracts.reports import Acceptance
 from kern.contracts.viewer import Viewer
 from kern.errors import KernError
 from kern.values.states import RunStatus
@@ -68,22 +70,25 @@ async def run_page(
 @router.post("/{run_id}/cancel")
 async def cancel(visitor: Operator, run_id: RunId, posted: PostedForm) -> Response:
     """Cancel a run."""
-    del posted
-    return await _change(visitor, run_id, visitor.service.runs.cancel)
+    return await _change(visitor, run_id, visitor.service.runs.cancel, posted)
 
 
 @router.post("/{run_id}/retry")
 async def retry(visitor: Operator, run_id: RunId, posted: PostedForm) -> Response:
     """Continue a failed run."""
-    del posted
-    return await _change(visitor, run_id, visitor.service.runs.retry)
+    return await _change(visitor, run_id, visitor.service.runs.retry, posted)
 
 
-async def _change(
-    visitor: Visitor, run_id: str, change: Callable[[Viewer, str], Awaitable[object]]
-) -> Response:
+class _Change(Protocol):
+    def __call__(
+        self, viewer: Viewer, run_id: str, *, note: str | None
+    ) -> Awaitable[Acceptance]: ...
+
+
+async def _change(visitor: Visitor, run_id: str, change: _Change, posted: Posted) -> Response:
+    note = text_in(posted, "note").strip() or None
     try:
-        await change(visitor.viewer, run_id)
+        await change(visitor.viewer, run_id, note=note)
     except KernError as error:
         return await _page(visitor, run_id, 0, problem_of(error))
     return RedirectResponse(run_url(run_id), 303)

@@ -1,5 +1,9 @@
 """Runs over HTTP: read, list, cancel, retry."""
 
+from datetime import datetime
+
+from pydantic import JsonValue
+
 from kern.client.api.pages import Page
 from kern.client.api.run_resources import AcceptedChange, RunDetails, RunResource
 from kern.client.remote.connection import Connection
@@ -11,6 +15,7 @@ from kern.contracts.viewer import Viewer
 from kern.errors import InvalidInput
 from kern.run import RunOutput, StepExecution
 from kern.values.ids import new_id, require_id
+from kern.values.principals import Principal
 from kern.values.states import RunStatus
 
 
@@ -58,6 +63,9 @@ class RemoteRuns:
         status: RunStatus | None = None,
         user_id: str | None = None,
         component_id: str | None = None,
+        session_id: str | None = None,
+        created_after: datetime | None = None,
+        search: str | None = None,
     ) -> RunPage:
         """List runs, the latest first, without child runs."""
         await self._identity.check_tenant(viewer)
@@ -69,6 +77,9 @@ class RemoteRuns:
                 "status": status,
                 "user": user_id,
                 "component": component_id,
+                "session": session_id,
+                "created_after": created_after,
+                "q": search,
             }
             return await self._connection.get(Page[RunResource], "runs", parameters=parameters)
 
@@ -92,18 +103,38 @@ class RemoteRuns:
         accepted = await self._connection.post(AcceptedChange, "runs", body=fields, key=new_id())
         return accepted.acceptance()
 
-    async def cancel(self, viewer: Viewer, run_id: str) -> Acceptance:
+    async def cancel(
+        self,
+        viewer: Viewer,
+        run_id: str,
+        *,
+        by: str | Principal | None = None,
+        note: str | None = None,
+    ) -> Acceptance:
         """Cancel a run. One that is cancelled already is cancelled, so it may be sent again."""
-        return await self._change(viewer, run_id, "cancellation", again=True)
-
-    async def retry(self, viewer: Viewer, run_id: str) -> Acceptance:
-        """Have a run that failed continue."""
-        return await self._change(viewer, run_id, "retry", again=False)
-
-    async def _change(self, viewer: Viewer, run_id: str, change: str, *, again: bool) -> Acceptance:
         await self._identity.check_tenant(viewer)
+        await self._identity.check_person(by)
+        return await self._change(run_id, "cancellation", note, again=True)
+
+    async def retry(
+        self,
+        viewer: Viewer,
+        run_id: str,
+        *,
+        by: str | Principal | None = None,
+        note: str | None = None,
+    ) -> Acceptance:
+        """Have a run that failed continue."""
+        await self._identity.check_tenant(viewer)
+        await self._identity.check_person(by)
+        return await self._change(run_id, "retry", note, again=False)
+
+    async def _change(
+        self, run_id: str, change: str, note: str | None, *, again: bool
+    ) -> Acceptance:
         path = ("runs", require_id("run_id", run_id), change)
-        accepted = await self._connection.post(AcceptedChange, *path, again=again)
+        body: dict[str, JsonValue] = {} if note is None else {"note": note}
+        accepted = await self._connection.post(AcceptedChange, *path, body=body, again=again)
         return accepted.acceptance()
 
     async def _details(self, viewer: Viewer, run_id: str) -> RunDetails:

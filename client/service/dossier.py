@@ -5,16 +5,25 @@ from dataclasses import dataclass
 from sqlmodel import Session
 
 from kern.client.service.reports import read_report
-from kern.contracts.reports import Decision, RunReport
+from kern.contracts.reports import Decision, RunReport, SimilarDecisions
 from kern.contracts.triage import HistoryEntry
 from kern.contracts.viewer import Viewer
 from kern.db.decisions.entitlement import check_person
 from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord
 from kern.db.journal import audit_chain
 from kern.db.reading import listings, requirement_history, requirement_outputs, run_outputs
+from kern.db.reading.similar_decisions import similar_decisions
 from kern.errors import NotAllowed
+from kern.process.clock import utc_now
 from kern.requirements import Requirement
-from kern.values.states import RequirementKind, Verdict
+from kern.values.states import RequirementKind, RequirementStatus, Verdict
+
+# What happened once, or failed once, says nothing of another time.
+_COMPARED = {
+    item.value
+    for item in RequirementKind
+    if item not in (RequirementKind.error, RequirementKind.unknown_outcome)
+}
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,7 @@ class Dossier:
         requirement: What waits, or was decided.
         hindrance: Why the viewer's principal may not approve it; None if it may.
         history: What happened to it, the oldest first.
+        similar: What people decided about calls like it; None if there are none, or it is closed.
         report: Its run, with its messages, its calls and the decisions about the requirement; with
             everything inside it where a step failed, since trying again would repeat that.
     """
@@ -32,6 +42,7 @@ class Dossier:
     requirement: Requirement
     hindrance: str | None
     history: list[HistoryEntry]
+    similar: SimilarDecisions | None
     report: RunReport
 
 
@@ -52,6 +63,7 @@ def read_dossier(tx: Session, viewer: Viewer, requirement_id: str) -> Dossier:
         requirement=requirement,
         hindrance=_hindrance(run, row, viewer, records),
         history=requirement_history.history_of(tx, [row.id], decisions),
+        similar=_similar(tx, viewer, row),
         report=_report(tx, viewer, run, requirement, decisions),
     )
 
@@ -66,6 +78,12 @@ def _hindrance(
     except NotAllowed as error:
         return str(error)
     return None
+
+
+def _similar(tx: Session, viewer: Viewer, row: RequirementRecord) -> SimilarDecisions | None:
+    if row.status != RequirementStatus.pending.value or row.kind not in _COMPARED:
+        return None
+    return similar_decisions(tx, viewer, row, utc_now())
 
 
 def _report(

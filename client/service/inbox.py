@@ -12,10 +12,8 @@ from kern.client.service.dossier import Dossier, read_dossier
 from kern.client.service.inbox_pages import InboxPages
 from kern.client.service.own_runs import refuse_own_decision
 from kern.client.service.ports import Deliverer
-from kern.contracts.reports import (
-    Decision,
-    Receipt,
-)
+from kern.contracts.decision_states import DecisionState, decision_state
+from kern.contracts.reports import Decision, Receipt
 from kern.contracts.triage import HistoryEntry
 from kern.contracts.viewer import Viewer
 from kern.db.decisions import deciding
@@ -82,6 +80,18 @@ class Inbox(InboxPages):
             full = listings.full_requirement_id(tx, viewer, requirement_id)
             row = run_outputs.find_requirement(tx, full, viewer)
             return requirement_outputs.requirement_of(tx, row, viewer)
+
+        return await self._store.read(read)
+
+    async def state(self, viewer: Viewer, requirement_id: str) -> DecisionState:
+        """Read where a requirement and its call stand. Raises as `read`."""
+
+        def read(tx: Session) -> DecisionState:
+            full = listings.full_requirement_id(tx, viewer, requirement_id)
+            row = run_outputs.find_requirement(tx, full, viewer)
+            item = requirement_outputs.requirement_of(tx, row, viewer)
+            call = run_outputs.execution_of(tx, row.tool_call_id)
+            return decision_state(item, call, item.delivered_at)
 
         return await self._store.read(read)
 

@@ -56,12 +56,26 @@ class OperatorRuns(RunOperations, Protocol):
         """Accept a run of a component that a running worker has."""
         ...
 
-    async def cancel(self, viewer: Viewer, run_id: str) -> Acceptance:
-        """Cancel a run."""
+    async def cancel(
+        self,
+        viewer: Viewer,
+        run_id: str,
+        *,
+        by: str | Principal | None = None,
+        note: str | None = None,
+    ) -> Acceptance:
+        """Cancel a run, and note by whom and why."""
         ...
 
-    async def retry(self, viewer: Viewer, run_id: str) -> Acceptance:
-        """Have a run that failed continue."""
+    async def retry(
+        self,
+        viewer: Viewer,
+        run_id: str,
+        *,
+        by: str | Principal | None = None,
+        note: str | None = None,
+    ) -> Acceptance:
+        """Have a run that failed continue, and note by whom and why."""
         ...
 
 

@@ -4,7 +4,7 @@ from sqlmodel import Session
 
 from kern.contracts.reports import RunPolicy, RunReport
 from kern.contracts.viewer import Viewer
-from kern.db.reading import listings, requirement_history, run_outputs, step_progress
+from kern.db.reading import listings, requirement_history, run_changes, run_outputs, step_progress
 from kern.db.runs import policies, session_queue, workers
 from kern.db.runs.awaited_workers import awaited_by
 from kern.db.turns import late_results
@@ -43,6 +43,7 @@ def read_report(tx: Session, viewer: Viewer, run_id: str, *, is_root: bool = Tru
         awaited_workers=awaited_by(tx, run_id, utc_now()) if is_root else [],
         waits_behind=session_queue.run_ahead(tx, run_id),
         history=requirement_history.history_of(tx, [item.id for item in run.requirements], []),
+        changes=run_changes.changes_of(tx, run_id),
     )
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from sqlmodel import Session
 
 from kern.client.service.acceptance import accepting_run, changing_run, deliver
+from kern.client.service.actors import actor_of
 from kern.client.service.ports import Deliverer
 from kern.client.service.reports import read_report
 from kern.components.component import Component, definition_of
@@ -24,9 +25,12 @@ from kern.media import read_all
 from kern.process.calling_run import calling_run
 from kern.process.checkpoints import reach
 from kern.run import RunOutput, StepExecution
+from kern.values.decisions import comment_text
 from kern.values.ids import new_id, require_id
+from kern.values.principals import Principal
+from kern.values.reasons import Reason
 from kern.values.states import RunStatus
-from kern.values.validation import require_count
+from kern.values.validation import optional_time, require_count
 
 
 class Runs:
@@ -73,37 +77,61 @@ class Runs:
             raise NotFound(message)
         return await self._accept(viewer, component, request)
 
-    async def cancel(self, viewer: Viewer, run_id: str) -> Acceptance:
+    async def cancel(
+        self,
+        viewer: Viewer,
+        run_id: str,
+        *,
+        by: str | Principal | None = None,
+        note: str | None = None,
+    ) -> Acceptance:
         """Cancel a run: the cancellation is stored first, and then delivered.
 
         One that is cancelled already is cancelled.
 
+        Args:
+            viewer: Who asks.
+            run_id: The whole id.
+            by: Who cancels it, where nobody was authenticated.
+            note: Why, for people.
+
         Raises:
+            InvalidInput: the name or the note can be none.
             NotFound: there is no such run.
             NotAllowed: it belongs to somebody else.
             RunEnded: it has ended otherwise.
         """
         require_id("run_id", run_id)
-        now = datetime.now(UTC)
+        now, reason = datetime.now(UTC), _reason(viewer, by, note)
         reach("cancel.before_store")
         with changing_run(run_id, "cancellation"):
-            delivery = await self._store.write(lambda tx: lifecycle.cancel(tx, run_id, viewer, now))
+            delivery = await self._store.write(
+                lambda tx: lifecycle.cancel(tx, run_id, viewer, now, reason)
+            )
         reach("cancel.after_store")
         return await self._deliver(run_id, delivery)
 
-    async def retry(self, viewer: Viewer, run_id: str) -> Acceptance:
-        """Have a run that failed continue where it failed.
+    async def retry(
+        self,
+        viewer: Viewer,
+        run_id: str,
+        *,
+        by: str | Principal | None = None,
+        note: str | None = None,
+    ) -> Acceptance:
+        """Have a run that failed continue where it failed; the arguments are those of `cancel`.
 
         Raises:
+            InvalidInput: the name or the note can be none.
             NotFound: there is no such run.
             NotAllowed: it belongs to somebody else.
             Conflict: it has not failed, or is a part of another run.
         """
         require_id("run_id", run_id)
-        now, caller = datetime.now(UTC), calling_run()
+        now, caller, reason = datetime.now(UTC), calling_run(), _reason(viewer, by, note)
         with changing_run(run_id, "retry"):
             delivery = await self._store.write(
-                lambda tx: retries.retry(tx, run_id, viewer, now, caller)
+                lambda tx: retries.retry(tx, run_id, viewer, now, caller=caller, reason=reason)
             )
         return await self._deliver(run_id, delivery)
 
@@ -148,6 +176,8 @@ class Runs:
         status: RunStatus | None = None,
         user_id: str | None = None,
         component_id: str | None = None,
+        session_id: str | None = None,
+        created_after: datetime | None = None,
         search: str | None = None,
     ) -> RunPage:
         """List runs, the latest first, without child runs.
@@ -159,14 +189,17 @@ class Runs:
             status: Only runs with this status.
             user_id: Only runs of this user.
             component_id: Only runs of this component.
+            session_id: Only runs of this session.
+            created_after: Only runs that were accepted after this moment.
             search: Only runs with this text in their input, user, component or id, among the latest
                 10,000.
 
         Raises:
-            InvalidInput: the limit or an id makes no sense.
+            InvalidInput: the limit, an id or the time makes no sense.
             NotFound: there is no run at the cursor.
         """
         require_count("limit", limit, most=LONGEST_PAGE)
+        since = optional_time("created_after", created_after)
         return await self._store.read(
             lambda tx: listings.list_runs(
                 tx,
@@ -178,6 +211,8 @@ class Runs:
                 status=status,
                 user_id=user_id,
                 component_id=component_id,
+                session_id=session_id,
+                created_after=since,
                 search=search,
             )
         )
@@ -232,3 +267,11 @@ class Runs:
             return Acceptance(run_id=run_id, is_new=False, delivered=True)
         delivered = await deliver(self._deliverer, delivery)
         return Acceptance(run_id=run_id, is_new=True, delivered=delivered)
+
+
+def _reason(viewer: Viewer, by: str | Principal | None, note: str | None) -> Reason:
+    actor = actor_of(viewer, by)
+    return Reason(
+        by=actor.name if isinstance(actor, Principal) else actor,
+        note=None if note is None else comment_text("note", note),
+    )

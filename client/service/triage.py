@@ -22,8 +22,7 @@ from kern.errors import InvalidInput
 from kern.process.calling_run import calling_run
 from kern.process.clock import utc_now
 from kern.requirements import Requirement
-from kern.values.canonical import clean_text
-from kern.values.decisions import LONGEST_NOTE
+from kern.values.decisions import comment_text
 from kern.values.ids import new_id, optional_id, require_id
 from kern.values.principals import Principal, principal_of
 from kern.values.validation import optional_time, require_count
@@ -271,19 +270,6 @@ class Triage:
             return act(tx, run, row, principal_of(actor, row.tenant))
 
         return await self._store.write(change)
-
-
-def comment_text(name: str, text: str) -> str:
-    """Return what somebody wrote, as it is kept.
-
-    Raises:
-        InvalidInput: it is empty or too long.
-    """
-    cleaned = clean_text(text)
-    if not cleaned.strip() or len(cleaned) > LONGEST_NOTE:
-        message = f"{name} has {len(cleaned):,} characters: write 1 to {LONGEST_NOTE:,} of them."
-        raise InvalidInput(message)
-    return cleaned
 
 
 def _comment(

@@ -26,6 +26,7 @@ _TYPE = "urn:kern:problem:"
 _RETRY_SECONDS = 5
 _TITLES = {
     "already_resolved": "Somebody decided first",
+    "call_started": "The call has started",
     "arguments_changed": "It is not what you were shown",
     "expired": "Its deadline has passed",
     "cancelled": "It was cancelled with its run",

@@ -42,6 +42,7 @@ _TEXTS = {
     FeedKind.run_failed: "The run failed at {time}.",
     FeedKind.run_cancelled: "The run was cancelled at {time}.",
 }
+_CANCELLED_BY = "{by} cancelled the run at {time}."
 
 
 class Audience(BaseModel):
@@ -93,6 +94,8 @@ class FeedEntry(BaseModel):
         verdict, people = self.data.get("verdict"), self.data.get("to")
         names = [str(name) for name in people] if isinstance(people, list) else []
         template = _TEXTS.get(FeedKind(self.kind)) if self.kind in set(FeedKind) else None
+        if self.kind == FeedKind.run_cancelled and self.data.get("by"):
+            template = _CANCELLED_BY
         sentence = (template or "Changed at {time}.").format(
             by=_short(self.data.get("by") or "Somebody"),
             act=_ACTS.get(str(verdict), "decided"),

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, Self, TypedDict, Unpack
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from kern.errors import InvalidDefinition
+from kern.values.amounts import amount_band
 from kern.values.bounds import Bounds, stricter_bounds
 from kern.values.states import Effect, Risk
 from kern.values.titles import decimal_text, fields_of, rendered, value_text
@@ -39,6 +40,7 @@ class PresentedValues(NamedTuple):
         confirm_value: What a person types to approve.
         subject: What the call is about.
         amount: How much it moves, in plain decimal digits.
+        amount_band: How many digits that is, roughly how much.
         unit: Of what.
     """
 
@@ -46,6 +48,7 @@ class PresentedValues(NamedTuple):
     confirm_value: str | None
     subject: str | None
     amount: str | None
+    amount_band: int | None
     unit: str | None
 
 
@@ -100,11 +103,13 @@ class Presentation(BaseModel):
         title = self.title
         if title is not None:
             title = rendered(title, arguments, amount=self.amount)
+        amount = None if self.amount is None else decimal_text(arguments.get(self.amount))
         return PresentedValues(
             title=title,
             confirm_value=_value(arguments, self.confirm),
             subject=_value(arguments, self.subject),
-            amount=None if self.amount is None else decimal_text(arguments.get(self.amount)),
+            amount=amount,
+            amount_band=amount_band(amount),
             unit=_value(arguments, self.unit),
         )
 

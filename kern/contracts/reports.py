@@ -1,6 +1,7 @@
 """What surfaces show of runs and requirements: pages, receipts, and the report of one run."""
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -247,6 +248,44 @@ class RunPolicy(_Model):
     fault: str | None = None
 
 
+class RunChange(_Model):
+    """That a run was cancelled, or continued after it had failed.
+
+    Attributes:
+        by: The name of whoever had it so; None where nobody was named, as when it was cancelled
+            with the run that started it.
+        note: Why, for people.
+    """
+
+    kind: Literal["cancelled", "retried"]
+    by: str | None = None
+    note: str | None = None
+    at: datetime
+
+
+class SimilarDecisions(_Model):
+    """What people decided about calls of the same tool and kind that move about as much.
+
+    Attributes:
+        band: How many digits the amounts have before the point; None if the calls name no amount.
+        unit: Of what the amounts are.
+        days: How far back it was looked.
+        approved: How many were let through; `edited` of them with other arguments.
+        median_seconds: Half of them were decided in less time than this.
+        is_cut: Whether there are more, and these are the latest.
+    """
+
+    tool: str | None
+    band: int | None = None
+    unit: str | None = None
+    days: int
+    approved: int
+    edited: int
+    rejected: int
+    median_seconds: float
+    is_cut: bool = False
+
+
 class RunReport(_Model):
     """A run with everything that happened in it.
 
@@ -260,6 +299,7 @@ class RunReport(_Model):
         awaited_workers: What it, or a run inside it, waits for that no worker has.
         waits_behind: The run of its session behind which it is queued.
         history: What happened to its requirements beside the decisions.
+        changes: Who cancelled or retried it, the first first.
     """
 
     run: RunOutput
@@ -273,6 +313,7 @@ class RunReport(_Model):
     awaited_workers: list[AwaitedWorker] = []
     waits_behind: str | None = None
     history: list[HistoryEntry] = []
+    changes: list[RunChange] = []
 
 
 class Backlog(_Model):

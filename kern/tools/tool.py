@@ -15,6 +15,7 @@ from kern.errors import InvalidDefinition
 from kern.models.base import ToolSpec
 from kern.tools.reconciling import OutcomeRules, Reconciler, outcome_rules
 from kern.tools.signature import Signature, without_fields
+from kern.tools.suggestions import SUGGESTIONS, with_suggestions
 from kern.values.deciders import is_group
 from kern.values.names import name_key
 from kern.values.states import Effect, OnExpiry, RequirementKind
@@ -38,6 +39,7 @@ class ToolDefinition:
         kind: What a call may wait for; None if it never waits.
         confirm_when: Whether a person confirms: always, never, or when the predicate says so.
         input_fields: The arguments that a person fills in.
+        takes_suggestions: Whether the model may suggest values for them.
         outcome_rules: When a call's outcome is unknown, and whom to ask first.
         presentation: What people are shown of a call beside its arguments.
         code: The objects of this process that a call executes, such as function and predicate.
@@ -49,6 +51,7 @@ class ToolDefinition:
     kind: RequirementKind | None
     confirm_when: bool | Predicate
     input_fields: tuple[str, ...]
+    takes_suggestions: bool
     outcome_rules: OutcomeRules
     presentation: Presentation
     code: tuple[object, ...]
@@ -56,7 +59,8 @@ class ToolDefinition:
     @cached_property
     def spec(self) -> ToolSpec:
         """The tool as the model sees it: without the arguments that a person fills in."""
-        parameters = without_fields(self.signature.schema, self.input_fields)
+        omit = with_suggestions if self.takes_suggestions else without_fields
+        parameters = omit(self.signature.schema, self.input_fields)
         return ToolSpec(name=self.name, description=self.description, parameters=parameters)
 
 
@@ -75,6 +79,7 @@ class Tool:
         requires_confirmation: bool | Predicate = False,
         requires_user_input: bool = False,
         user_input_fields: Sequence[str] = (),
+        agent_suggests: bool = False,
         requires_user_feedback: bool = False,
         external_execution: bool = False,
         effect: Effect | Literal["once", "idempotent", "read"] = Effect.once,
@@ -88,6 +93,7 @@ class Tool:
         require_bools(
             requires_confirmation=callable(requires_confirmation) or requires_confirmation,
             requires_user_input=requires_user_input,
+            agent_suggests=agent_suggests,
             requires_user_feedback=requires_user_feedback,
             external_execution=external_execution,
         )
@@ -96,6 +102,7 @@ class Tool:
         signature = Signature(function, self.name)
         self.description = description or signature.description
         self.user_input_fields = tuple(user_input_fields)
+        self.agent_suggests = agent_suggests
         self.effect = _effect(effect, self.name)
         self.retries = retries
         self.timeout = timeout
@@ -136,6 +143,7 @@ class Tool:
             kind=kinds[0] if kinds else None,
             confirm_when=confirm_when,
             input_fields=input_fields,
+            takes_suggestions=self.agent_suggests,
             outcome_rules=outcome_rules,
             presentation=presentation,
             code=(self.function, confirm_when, self.unknown_on, self.reconcile),
@@ -173,6 +181,14 @@ class Tool:
             (
                 bool(set(self.user_input_fields) - set(signature.names)),
                 f"asks for {', '.join(self.user_input_fields)}, not all of which it takes",
+            ),
+            (
+                self.agent_suggests and kind is not RequirementKind.user_input,
+                "has agent_suggests=True but asks nobody for values: add requires_user_input=True",
+            ),
+            (
+                self.agent_suggests and SUGGESTIONS in signature.names,
+                f"has agent_suggests=True, and takes {SUGGESTIONS!r} itself: rename that argument",
             ),
             *self._approval_problems(kind),
         ):
@@ -217,6 +233,7 @@ def tool(
     requires_confirmation: bool | Predicate = False,
     requires_user_input: bool = False,
     user_input_fields: Sequence[str] = (),
+    agent_suggests: bool = False,
     requires_user_feedback: bool = False,
     external_execution: bool = False,
     effect: Effect | Literal["once", "idempotent", "read"] = Effect.once,
@@ -237,6 +254,7 @@ def tool(
     requires_confirmation: bool | Predicate = False,
     requires_user_input: bool = False,
     user_input_fields: Sequence[str] = (),
+    agent_suggests: bool = False,
     requires_user_feedback: bool = False,
     external_execution: bool = False,
     effect: Effect | Literal["once", "idempotent", "read"] = Effect.once,
@@ -260,7 +278,8 @@ def tool(
         **options: The options of a `Tool`. `requires_confirmation`: True, or a predicate on the
             arguments, which takes a dict of them, or some of them by name, and is no coroutine
             function; only if it returns False does the call run without a person.
-            `requires_user_input`, `user_input_fields`: a person fills in these arguments.
+            `requires_user_input`, `user_input_fields`: a person fills in these arguments;
+            `agent_suggests`: the agent may suggest values for them, and say where it found each.
             `requires_user_feedback`: a person answers instead of the function; see `ask_user`.
             `external_execution`: a person or a program gives the result; the function never runs.
             `effect`: what a repetition would do: `once` (default; never repeated blindly),

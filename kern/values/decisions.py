@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Va
 from pydantic_core import PydanticCustomError
 
 from kern.errors import InvalidDecision, InvalidInput
-from kern.values.canonical import canonical_json, clean_json
+from kern.values.canonical import canonical_json, clean_json, clean_text
 from kern.values.principals import Principal
 from kern.values.states import RequirementKind, Verdict
 
@@ -23,8 +23,26 @@ def _of_note_length(note: str) -> str:
     return note
 
 
+def comment_text(name: str, text: str) -> str:
+    """Return what somebody wrote, as it is kept.
+
+    Raises:
+        InvalidInput: it is empty or too long.
+    """
+    cleaned = clean_text(text)
+    if not cleaned.strip() or len(cleaned) > LONGEST_NOTE:
+        message = f"{name} has {len(cleaned):,} characters: write 1 to {LONGEST_NOTE:,} of them."
+        raise InvalidInput(message)
+    return cleaned
+
+
 class UserInputField(BaseModel):
-    """One value that a person fills in: its name, its JSON Schema, and whether it is required."""
+    """One value that a person fills in: its name, its JSON Schema, and whether it is required.
+
+    Attributes:
+        default: What a form is filled with.
+        source: Where that was found, for the person.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,6 +52,7 @@ class UserInputField(BaseModel):
     required: bool = True
     json_schema: dict[str, JsonValue] = Field(default_factory=dict)
     default: JsonValue = None
+    source: str | None = None
 
 
 class DecisionDraft(BaseModel):

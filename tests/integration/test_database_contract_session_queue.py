@@ -265,7 +265,7 @@ def test_a_run_that_is_retried_by_the_code_of_another_does_not_wait_behind_it(
     failed, _ = stored.accept(session_id=session_id)
     fail(stored, failed)
     caller, _ = stored.accept(session_id=session_id)
-    stored.do(lambda tx: retry.retry(tx, failed, OPERATOR, NOW, caller))
+    stored.do(lambda tx: retry.retry(tx, failed, OPERATOR, NOW, caller=caller))
     assert not is_queued(stored, failed)
     assert stored.output(failed).status is not RunStatus.error
 

@@ -169,6 +169,24 @@ def test_values_are_asked_again_and_what_was_typed_is_kept(dana: Visitor) -> Non
     assert ended(agent, run).tools[0].result == "Ann in 3 days"
 
 
+def test_what_the_agent_found_is_filled_in_with_where_it_found_it(dana: Visitor) -> None:
+    @tool(requires_user_input=True, agent_suggests=True)
+    def register(name: str, days: int) -> str:
+        """Register."""
+        return f"{name} in {days} days"
+
+    suggestions: dict[str, JsonValue] = {
+        "name": {"value": "Ateliers Roche", "source": "letterhead of quote.pdf"}
+    }
+    agent, run, item = asking(register, suggestions=suggestions)
+    page = dana.get(url(item))
+    assert "From the agent: letterhead of quote.pdf" in page.text
+    form = page.form("/decisions")
+    assert dict(form.fields)["values.name"] == "Ateliers Roche"
+    dana.send(form, **{"verdict": "answer", "values.days": "3"})
+    assert ended(agent, run).tools[0].result == "Ateliers Roche in 3 days"
+
+
 def test_whoever_is_second_sees_an_ending(api: Api, dana: Visitor, ledger: Ledger) -> None:
     _, _, item = asking(paying(ledger), amount=5)
     with at_the_desk(api, "ravi") as ravi:

@@ -42,8 +42,8 @@ class Tab:
 def settle(page: Page) -> None:
     """Wait until the page listens to keys: one that is pressed before it was seen does nothing.
 
-    `Page.wait_for_function` would look once past the page's policy, and then break it, since it asks
-    the page to evaluate text.
+    `Page.wait_for_function` would look once past the page's policy, and break it at the second
+    look, which has the page evaluate text.
     """
     wait_until(lambda: page.evaluate("performance.now() > 400"))
 

@@ -123,7 +123,8 @@ def _question_of(field: UserInputField, control: FormField) -> _Question:
     labels = [f"   {number}  {plain(item.label)}" for number, item in enumerate(control.options, 1)]
     several = ", numbers with commas" if control.control == "checkboxes" else ", a number"
     how = several if labels else ", y or n" if control.control == "yes_no" else ""
-    head = spelled(f"{field.name}{about}{note}{optional}{how}", is_escaped=True)
+    source = f" [{field.source}]" if field.source else ""
+    head = spelled(f"{field.name}{about}{note}{source}{optional}{how}", is_escaped=True)
     return _Question(
         name=field.name,
         prompt=f"   {head}: ",

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from kern.client.cli.printing import show_length
 from kern.client.console.facts import Facts
-from kern.client.console.states import State, StateName, state_of
+from kern.client.console.states import State, state_of
 from kern.client.service.operations import OperatorService
+from kern.contracts.decision_states import StateName
 from kern.contracts.viewer import Viewer
 from kern.errors import NotFound
 from kern.requirements import Requirement

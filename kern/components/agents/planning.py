@@ -1,7 +1,8 @@
 """Turns a model's answer into what is stored: checked and frozen calls, or the final content."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from pydantic import JsonValue, ValidationError
 
@@ -16,6 +17,7 @@ from kern.run import RequestedCall, ToolExecution
 from kern.tools.gates import gate_of
 from kern.tools.policy import AppliedPolicy, applied_policy
 from kern.tools.signature import describe
+from kern.tools.suggestions import Suggestion, take_suggestions
 from kern.tools.tool import Tool, tool_definition
 from kern.values.canonical import clean_text, parse_json
 from kern.values.states import RequirementKind, ToolCallStatus, ToolOutcome
@@ -25,6 +27,7 @@ _MOST_CORRECTIONS = 3
 _MOST_CALLS = 500
 # This many calls beyond the limit are answered with an error; then the run fails.
 _CALLS_BEYOND_LIMIT = 3
+_NONE_SUGGESTED: Mapping[str, Suggestion] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -178,14 +181,13 @@ def _checked(
     signature = tool_definition(tool).signature
     try:
         kind: RequirementKind | None = RequirementKind.user_input
+        suggested = _NONE_SUGGESTED
         if applied.kind is kind:
-            input_fields = set(applied.fields)
-            proposal = {key: value for key, value in arguments.items() if key not in input_fields}
-            frozen = signature.freeze(proposal, without=input_fields)
+            frozen, suggested = _freeze_for_input(tool, applied, arguments)
         else:
             frozen = signature.freeze(arguments)
             kind = gate_of(tool, signature.validate(frozen), applied)
-        question = None if kind is None else question_about(tool, applied, kind, frozen)
+        question = None if kind is None else question_about(tool, applied, kind, frozen, suggested)
         child = tool.child(frozen, so_far.input) if isinstance(tool, Delegation) else None
         _check_pinned(child, so_far.pinned)
         check_task(tool, frozen, so_far.calls)
@@ -206,6 +208,24 @@ def _checked(
         child=child,
         is_answer=isinstance(tool, Delegation) and tool.is_answer,
     )
+
+
+def _freeze_for_input(
+    tool: Tool, applied: AppliedPolicy, arguments: dict[str, JsonValue]
+) -> tuple[dict[str, JsonValue], dict[str, Suggestion]]:
+    """Freeze what a person does not fill in; return it, and what was suggested for the rest."""
+    definition, fields = tool_definition(tool), set(applied.fields)
+    suggested: dict[str, Suggestion] = {}
+    if definition.takes_suggestions:
+        arguments, suggested = take_suggestions(arguments, applied.fields)
+    proposal = {key: value for key, value in arguments.items() if key not in fields}
+    frozen = definition.signature.freeze(proposal, without=fields)
+    if suggested:
+        # They have to fit as arguments do, and are shown as those are written.
+        values = {name: item.value for name, item in suggested.items()}
+        filled = definition.signature.freeze(proposal | values, without=fields - values.keys())
+        suggested = {name: item._replace(value=filled[name]) for name, item in suggested.items()}
+    return frozen, suggested
 
 
 def _check_pinned(child: NewChild | None, pinned: Policy | None) -> None:
@@ -242,7 +262,11 @@ def _refused(requested: RequestedCall, name: str, problem: str) -> NewCall:
 
 
 def question_about(
-    tool: Tool, applied: AppliedPolicy, kind: RequirementKind, frozen: dict[str, JsonValue]
+    tool: Tool,
+    applied: AppliedPolicy,
+    kind: RequirementKind,
+    frozen: dict[str, JsonValue],
+    suggested: Mapping[str, Suggestion] = _NONE_SUGGESTED,
 ) -> Question:
     """Return what people are asked about a call with these frozen arguments.
 
@@ -255,7 +279,7 @@ def question_about(
         kind=kind,
         arguments_schema=schema,
         question=text,
-        fields=[_input_field(schema, name) for name in applied.fields],
+        fields=[_input_field(schema, name, suggested.get(name)) for name in applied.fields],
         choices=choices,
         multiple=kind is RequirementKind.user_feedback and frozen.get("multiple") is True,
         approval=applied.approval,
@@ -274,7 +298,9 @@ def _choices(tool: Tool, frozen: dict[str, JsonValue]) -> tuple[list[str], str |
     return choices, text if isinstance(text, str) else None
 
 
-def _input_field(schema: dict[str, JsonValue], name: str) -> UserInputField:
+def _input_field(
+    schema: dict[str, JsonValue], name: str, suggestion: Suggestion | None
+) -> UserInputField:
     properties, required = schema.get("properties"), schema.get("required")
     value = properties.get(name) if isinstance(properties, dict) else None
     field_schema = value if isinstance(value, dict) else {}
@@ -284,7 +310,8 @@ def _input_field(schema: dict[str, JsonValue], name: str) -> UserInputField:
         description=str(field_schema.get("description", "")),
         required=isinstance(required, list) and name in required,
         json_schema=field_schema,
-        default=field_schema.get("default"),
+        default=field_schema.get("default") if suggestion is None else suggestion.value,
+        source=None if suggestion is None else suggestion.source_text,
     )
 
 

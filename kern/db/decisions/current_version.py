@@ -29,3 +29,4 @@ def update(row: MutableRequirement, decisions: Sequence[DecisionRecord]) -> None
     values = presentation.values_for(row.arguments if latest is None else latest.arguments)
     row.title, row.confirm_value = values.title, values.confirm_value
     row.subject, row.amount, row.unit = values.subject, values.amount, values.unit
+    row.amount_band = values.amount_band

@@ -17,7 +17,7 @@ from kern.db.journal import votes
 from kern.db.journal.audit_chain import NewDecision
 from kern.db.reading.requirement_outputs import requirement_of
 from kern.db.runs import lifecycle, people, step_waits
-from kern.errors import AlreadyResolved, InvalidDecision
+from kern.errors import AlreadyResolved, CallStarted, InvalidDecision
 from kern.requirements import closed_message
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, Verdict
 
@@ -38,7 +38,8 @@ def check(
     """Return the vote that a person withdraws.
 
     Raises:
-        AlreadyResolved: it is too late; the message says what has begun, and when.
+        AlreadyResolved: it was closed without letting anything run.
+        CallStarted: it is too late; the message says what has begun, and when.
         InvalidDecision: the person has no vote that lets anything happen.
     """
     is_open = row.status == RequirementStatus.pending.value
@@ -57,7 +58,7 @@ def check(
         return vote
     boundary = _boundary(run, row, call)
     if boundary is not None:
-        raise AlreadyResolved(f"{boundary}; it can no longer be withdrawn. Nothing was changed.")
+        raise CallStarted(f"{boundary}; it can no longer be withdrawn. Nothing was changed.")
     return vote
 
 

@@ -204,6 +204,7 @@ class MutableRequirement(PlainRow):
     confirm_value: str | None
     subject: str | None
     amount: str | None
+    amount_band: int | None
     unit: str | None
     shape: str
     attempt: dict[str, JsonValue] | None

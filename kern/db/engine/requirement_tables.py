@@ -32,7 +32,8 @@ class RequirementRow(KernRow, table=True):
 
     `presentation` is what the author of the call declared for it, with the templates of what is
     shown; `title`, `confirm_value`, `subject`, `amount` and `unit` are what it comes to with the
-    arguments, as they were edited last by a decision that still counts. Those are
+    arguments, as they were edited last by a decision that still counts; `amount_band` says how many
+    digits the amount has, so that decisions about as much are found. Those arguments are
     `current_arguments` with their `current_digest`, which `edited_by` proposed first; all three are
     empty while nothing is edited. `shape` is the same for requirements that look alike.
     `delivered_at` says when Temporal heard of the decision; what it says of a pending requirement
@@ -72,6 +73,15 @@ class RequirementRow(KernRow, table=True):
             postgresql_where=_CLOSED,
             sqlite_where=_CLOSED,
         ),
+        Index(
+            "kern_requirements_alike",
+            "tenant",
+            "tool_name",
+            "amount_band",
+            "resolved_at",
+            postgresql_where=_CLOSED,
+            sqlite_where=_CLOSED,
+        ),
     )
 
     id: str = Field(primary_key=True)
@@ -99,6 +109,7 @@ class RequirementRow(KernRow, table=True):
     confirm_value: str | None = Field(default=None, sa_type=Text)
     subject: str | None = Field(default=None, sa_type=Text)
     amount: str | None = None
+    amount_band: int | None = None
     unit: str | None = Field(default=None, sa_type=Text)
     shape: str = ""
     attempt: dict[str, JsonValue] | None = Field(default=None, sa_type=JsonText)

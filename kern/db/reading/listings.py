@@ -1,5 +1,6 @@
 """Listings for operators: pages of runs and requirements, and ids found by their ends."""
 
+from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import Table
@@ -42,6 +43,8 @@ def list_runs(
     status: RunStatus | None = None,
     user_id: str | None = None,
     component_id: str | None = None,
+    session_id: str | None = None,
+    created_after: datetime | None = None,
     search: str | None = None,
 ) -> RunPage:
     """Return the runs that the viewer may see, the latest first, without child runs.
@@ -62,6 +65,10 @@ def list_runs(
         query = query.where(RunRow.status == status.value)
     if optional_id("user_id", user_id) is not None:
         query = query.where(RunRow.user_id == user_id)
+    if optional_id("session_id", session_id) is not None:
+        query = query.where(RunRow.session_id == session_id)
+    if created_after is not None:
+        query = query.where(col(RunRow.created_at) > created_after)
     if after is not None:
         last = find_run(tx, after, viewer)
         at = col(RunRow.created_at)

@@ -57,6 +57,7 @@ _runs, _sessions, _calls, _requirements = (
 )
 _RUN = _runs.select().where(_runs.c.id == bindparam("run_id"))
 _SESSION = _sessions.select().where(_sessions.c.id == bindparam("session_id"))
+_CALL = _calls.select().where(_calls.c.id == bindparam("call_id"))
 _CALLS = (
     _calls.select()
     .where(_calls.c.run_id == bindparam("run_id"), _calls.c.step_id.is_(None))
@@ -223,6 +224,13 @@ def message_of(
 def tool_executions(tx: Session, run_id: str) -> list[ToolExecution]:
     """Return a run's tool calls in their order."""
     return [tool_execution(row) for row in rows(tx, TOOL_CALLS, _CALLS, run_id=run_id)]
+
+
+def execution_of(tx: Session, tool_call_id: str | None) -> ToolExecution | None:
+    """Return one tool call; None if there is none."""
+    if tool_call_id is None:
+        return None
+    return next(map(tool_execution, rows(tx, TOOL_CALLS, _CALL, call_id=tool_call_id)), None)
 
 
 def tool_execution(row: ToolCallRecord) -> ToolExecution:

@@ -23,6 +23,7 @@ from kern.db.runs import child_runs, people, session_queue, step_waits, unexecut
 from kern.errors import RunEnded
 from kern.models.base import Usage
 from kern.values.feed import FeedKind
+from kern.values.reasons import NO_REASON, Reason
 from kern.values.states import RequirementStatus, RunStatus, ToolCallStatus, ToolOutcome
 
 # Built once: every write executes them.
@@ -188,7 +189,9 @@ def end_outside(tx: Session, run_id: str, how: str, now: datetime) -> None:
         fail(tx, run, "ended_outside", message, now)
 
 
-def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery | None:
+def cancel(
+    tx: Session, run_id: str, viewer: Viewer, now: datetime, reason: Reason = NO_REASON
+) -> Delivery | None:
     """Cancel a run: its requirements close, and waiting calls never run. Deliver it afterwards.
 
     A run that is cancelled stays as it is: the commit may be acknowledged only now. None if its
@@ -208,15 +211,15 @@ def cancel(tx: Session, run_id: str, viewer: Viewer, now: datetime) -> Delivery 
             "cancel."
         )
         raise RunEnded(message)
-    cancel_now(tx, run, now)
+    cancel_now(tx, run, now, reason)
     _resume_parent(tx, run, now)
     return outbox.enqueue(tx, run, DeliveryKind.cancel, now)
 
 
-def cancel_now(tx: Session, run: MutableRun, now: datetime) -> None:
+def cancel_now(tx: Session, run: MutableRun, now: datetime, reason: Reason = NO_REASON) -> None:
     """End a run and its descendants as cancelled, and close what they waited for."""
     descendants = child_runs.hold_open_descendants(tx, run)
-    _cancel_one(tx, run, now)
+    _cancel_one(tx, run, now, reason)
     _cancel_all(tx, descendants, now)
 
 
@@ -234,13 +237,13 @@ def _cancel_all(tx: Session, descendants: Sequence[MutableRun], now: datetime) -
         outbox.enqueue(tx, descendant, DeliveryKind.cancel, now, grace=timedelta(0))
 
 
-def _cancel_one(tx: Session, run: MutableRun, now: datetime) -> None:
+def _cancel_one(tx: Session, run: MutableRun, now: datetime, reason: Reason = NO_REASON) -> None:
     _end(tx, run, RunStatus.cancelled, now)
     _close_open(tx, run, "The run was cancelled", now)
     if run.component_kind == "workflow":
         step_waits.cancel_steps(tx, run.id, now)
-    record(tx, run, "run_cancelled", now)
-    feed.announce_run(tx, run, FeedKind.run_cancelled, now)
+    record(tx, run, "run_cancelled", now, **reason.facts)
+    feed.announce_run(tx, run, FeedKind.run_cancelled, now, **reason.facts)
 
 
 def _add_tool_message(tx: Session, call: ToolCallRecord, content: str, now: datetime) -> None:

@@ -31,6 +31,7 @@ from kern.db.steps.questions import effects_of
 from kern.errors import Conflict
 from kern.pipeline.frames import Outcome, Phase
 from kern.pipeline.machine import EVALUATION_FAILED, REJECTED, Machine
+from kern.values.reasons import NO_REASON, Reason
 from kern.values.states import (
     Effect,
     OnBusy,
@@ -76,7 +77,13 @@ _ENDED_BADLY = {RunStatus.error.value, RunStatus.cancelled.value}
 
 
 def retry(
-    tx: Session, run_id: str, viewer: Viewer, now: datetime, caller: str | None = None
+    tx: Session,
+    run_id: str,
+    viewer: Viewer,
+    now: datetime,
+    *,
+    caller: str | None = None,
+    reason: Reason = NO_REASON,
 ) -> Delivery | None:
     """Continue a failed run where it failed; steps that have ended are not executed again.
 
@@ -96,7 +103,7 @@ def retry(
     session_queue.lock_session(tx, run.session_id)
     callers = [*(run.callers or ()), *session_queue.callers_of(tx, caller)]
     waits = session_queue.has_to_wait(tx, run.session_id, run.id, OnBusy.queue, callers)
-    _reopen_run(tx, run, now)
+    _reopen_run(tx, run, now, reason)
     run.is_queued, run.callers = waits, callers or None
     return None if waits else outbox.enqueue(tx, run, DeliveryKind.reopen, now)
 
@@ -118,13 +125,13 @@ def _check_failed(tx: Session, run: RunRecord) -> None:
         raise Conflict(message)
 
 
-def _reopen_run(tx: Session, run: MutableRun, now: datetime) -> None:
+def _reopen_run(tx: Session, run: MutableRun, now: datetime, reason: Reason) -> None:
     run.status, run.retries = RunStatus.pending.value, run.retries + 1
     run.error_code = run.error_message = run.finished_at = None
     run.counted_at = run.updated_at = now
     # A cancellation that came with its parent's must not reach it any more.
     outbox.forget(tx, run.id)
-    record(tx, run, _EVENT, now)
+    record(tx, run, _EVENT, now, **reason.facts)
     if run.shape is None:
         # It failed before any step was opened.
         return
@@ -252,7 +259,7 @@ class _Reopening:
             return True
         if child.component_kind != "workflow" or child.status not in _ENDED_BADLY:
             return False
-        _reopen_run(self._frames.tx, child, self._frames.now)
+        _reopen_run(self._frames.tx, child, self._frames.now, NO_REASON)
         self._wait_again(call)
         return True
 

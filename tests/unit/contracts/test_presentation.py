@@ -122,5 +122,5 @@ def test_values_of_a_call_are_what_people_are_shown() -> None:
         unit="currency",
     )
     values = presentation.values_for({"order_id": "1042", "amount": 12500.0, "currency": "EUR"})
-    assert values == ("Refund 12,500 EUR for order 1042", "12500", "1042", "12500", "EUR")
-    assert presentation.values_for({}) == ("Refund ? ? for order ?", None, None, None, None)
+    assert values == ("Refund 12,500 EUR for order 1042", "12500", "1042", "12500", 5, "EUR")
+    assert presentation.values_for({}) == ("Refund ? ? for order ?", None, None, None, None, None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -46,6 +46,7 @@ def made(**options: object) -> Tool:
         ({"user_input_fields": ["nope"]}, "asks for nope"),
         ({"user_input_fields": ["run_context"]}, "asks for run_context"),
         ({"approval": Approval(candidates=("dana",))}, "waits for nobody.*requires_confirmation"),
+        ({"agent_suggests": True}, "asks nobody for values.*requires_user_input"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(
@@ -110,6 +111,21 @@ def test_the_model_does_not_see_what_a_person_fills_in() -> None:
     assert definition.spec.parameters["required"] == []
     whole = tool_definition(made(requires_user_input=True))
     assert whole.input_fields == ("order_id", "amount")
+
+
+def test_the_model_may_suggest_what_a_person_fills_in() -> None:
+    definition = tool_definition(made(user_input_fields=["amount"], agent_suggests=True))
+    properties = cast("dict[str, dict[str, Any]]", definition.spec.parameters["properties"])
+    assert list(properties) == ["order_id", "suggestions"]
+    assert definition.spec.parameters["required"] == ["order_id"]
+    (suggested,) = properties["suggestions"]["properties"].items()
+    name, shape = suggested
+    assert (name, shape["properties"]["value"]["type"]) == ("amount", "number")
+    with pytest.raises(InvalidDefinition, match="takes 'suggestions' itself"):
+
+        @tool(requires_user_input=True, agent_suggests=True)
+        def suggest(suggestions: str) -> None:
+            """Suggest."""
 
 
 def test_the_decorator_works_with_and_without_parentheses() -> None:

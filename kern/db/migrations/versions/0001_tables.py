@@ -427,6 +427,7 @@ def _create_requirements() -> None:
         sa.Column("confirm_value", sa.Text(), nullable=True),
         sa.Column("subject", sa.Text(), nullable=True),
         sa.Column("amount", sa.String(), nullable=True),
+        sa.Column("amount_band", sa.Integer(), nullable=True),
         sa.Column("unit", sa.Text(), nullable=True),
         sa.Column("shape", sa.String(), nullable=False),
         sa.Column("attempt", sa.Text(), nullable=True),
@@ -501,6 +502,12 @@ def _create_requirements() -> None:
         "kern_requirements_by_closing",
         "kern_requirements",
         ["tenant", "resolved_at", "id"],
+        where="resolved_at IS NOT NULL",
+    )
+    _create_partial_index(
+        "kern_requirements_alike",
+        "kern_requirements",
+        ["tenant", "tool_name", "amount_band", "resolved_at"],
         where="resolved_at IS NOT NULL",
     )
 

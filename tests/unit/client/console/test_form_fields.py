@@ -88,8 +88,10 @@ def test_options_post_printable_ascii(text: str) -> None:
 
 def test_a_requirement_has_a_control_for_each_value() -> None:
     fields = input_fields(
-        [UserInputField(name="a", default="x"), UserInputField(name="b", type="integer")],
-        {"a": "quote.pdf"},
+        [
+            UserInputField(name="a", default="x", source="quote.pdf"),
+            UserInputField(name="b", type="integer"),
+        ]
     )
     assert [(item.name, item.control, item.value, item.source) for item in fields] == [
         ("values.a", "text", "x", "quote.pdf"),

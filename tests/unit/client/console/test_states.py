@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from kern.client.console.facts import Facts
-from kern.client.console.states import StateName, call_of, stages_of, state_of
+from kern.client.console.states import call_of, stages_of, state_of
+from kern.contracts.decision_states import StateName
 from kern.requirements import OnExpiry, RequirementKind, RequirementStatus, Resolution, Verdict
 from kern.run import ToolCallStatus, ToolExecution, ToolOutcome
 from tests.support.console_samples import report, requirement, tool_call

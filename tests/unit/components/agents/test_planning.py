@@ -126,6 +126,42 @@ def test_what_a_person_fills_in_is_never_taken_from_the_model() -> None:
     assert question.fields[0].default == 5.0
 
 
+def test_what_the_model_suggests_is_filled_in_with_where_it_was_found() -> None:
+    one = tool(user_input_fields=["amount", "order_id"], agent_suggests=True)(refund)
+    arguments, question = asked(
+        '{"suggestions": {"amount": {"value": "40", "source": " mail of\\u0000 25 Nov "},'
+        ' "order_id": {"value": "1042"}}}',
+        one,
+    )
+    assert arguments == {}
+    assert [(field.name, field.default, field.source) for field in question.fields] == [
+        ("amount", 40.0, "From the agent: mail of\ufffd 25 Nov"),
+        ("order_id", "1042", "From the agent, which does not say where it found it."),
+    ]
+    _, question = asked("{}", one)
+    assert [(field.default, field.source) for field in question.fields] == [
+        (5.0, None),
+        (None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("suggestions", "why"),
+    [
+        ("[]", "suggestions: give an object with any of amount"),
+        ('{"order_id": {"value": "1"}}', "suggestions: give an object with any of amount"),
+        ('{"amount": 4}', "suggestions.amount: give an object with `value`"),
+        ('{"amount": {"value": "much"}}', "amount: Input should be a valid number"),
+    ],
+)
+def test_a_suggestion_that_does_not_fit_is_refused(suggestions: str, why: str) -> None:
+    one = tool(user_input_fields=["amount"], agent_suggests=True)(refund)
+    assert why in str(planned(f'{{"order_id": "1", "suggestions": {suggestions}}}', one).error)
+    # Without the option it is an argument that there is not.
+    other = tool(user_input_fields=["amount"])(refund)
+    assert "suggestions: Extra" in str(planned('{"order_id": "1", "suggestions": {}}', other).error)
+
+
 def test_the_models_own_part_is_checked_before_a_person_is_asked() -> None:
     one = tool(user_input_fields=["amount"])(refund)
     assert "order_id: Field required" in str(planned('{"amount": 1}', one).error)
