@@ -14,10 +14,12 @@ from kern.client.console.states import Style
 from kern.contracts.reports import Decision, RunReport
 from kern.requirements import Requirement
 from kern.run import RunOutput
-from kern.values.states import Verdict
+from kern.values.states import RunStatus, Verdict
 
 # So much of a story stands on a page; the rest is a link away.
 PAGE_LENGTH = 25
+# How often an open page looks again, in seconds: while something runs, and while people are asked.
+_ACTIVE_SECONDS, _PAUSED_SECONDS = 2, 15
 _YES = frozenset(
     {Verdict.approve, Verdict.answer, Verdict.choose, Verdict.result, Verdict.happened}
 )
@@ -39,12 +41,16 @@ class RunView:
 
     Attributes:
         notices: What delays it: a worker that is missing, a run ahead of it.
+        here_url: The address of this page of it.
+        live_seconds: How often the page looks again; 0 once nothing changes any more.
         scenes: The part of the story that stands on this page.
         more_url: Where the rest is; None at its end.
     """
 
     run: RunOutput
     url: str
+    here_url: str
+    live_seconds: int
     title: str
     status: str
     style: Style
@@ -76,6 +82,8 @@ def run_view(report: RunReport, *, after: int = 0, problem: Problem | None = Non
     return RunView(
         run=run,
         url=run_url(run.run_id),
+        here_url=f"{run_url(run.run_id)}?after={after}" if after else run_url(run.run_id),
+        live_seconds=_live_seconds(run.status),
         title=run_title(run),
         status=status,
         style=style,
@@ -95,6 +103,12 @@ def run_view(report: RunReport, *, after: int = 0, problem: Problem | None = Non
         problem=problem,
         open_url=requirement_url(active[0].id) if active else None,
     )
+
+
+def _live_seconds(status: RunStatus) -> int:
+    if status.is_final:
+        return 0
+    return _PAUSED_SECONDS if status is RunStatus.paused else _ACTIVE_SECONDS
 
 
 def _row(decision: Decision, requirements: Mapping[str, Requirement]) -> DecidedRow:

@@ -154,6 +154,31 @@ def test_what_somebody_else_decides_closes_in_place(browser: Browser, demo: Demo
     assert demo.ledger == []
 
 
+def test_the_page_of_a_run_follows_it_and_keeps_what_is_typed(
+    browser: Browser, demo: Demonstration
+) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    tab = Tab(context)
+    inbox(tab, demo)
+    waiting = demo.command("pending", "--json").json["requirements"]
+    (item,) = [item for item in waiting if item["title"] == FIRST]
+    base = demo.link.partition("/desk/")[0]
+    tab.page.goto(f"{base}/desk/runs/{item['run_id']}")
+    shows(tab.page, "Paused")
+    why = tab.page.get_by_label("Why, for people")
+    why.fill("A duplicate")
+    demo.command("comment", item["id"], "A look at it.", "--by", "ravi")
+    # It has looked again at least once by the time at which it shows the end.
+    tab.page.wait_for_event("response", lambda answer: answer.request.resource_type == "fetch")
+    expect(why).to_have_value("A duplicate")
+    expect(why).to_be_focused()
+    demo.command("approve", item["id"], "--digest", item["digest"][:8], "--by", "ravi")
+    shows(tab.page, "Completed")
+    shows(tab.page, "Approved")
+    context.close()
+    assert not tab.reports
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_pages_are_accessible_in_both_themes(
     browser: Browser, demo: Demonstration, width: int
