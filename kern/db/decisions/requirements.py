@@ -16,7 +16,7 @@ from kern.db.engine.typed_tables import REQUIREMENTS
 from kern.db.engine.unit_of_work import hold_all
 from kern.db.journal import feed
 from kern.db.journal.audit_chain import NewDecision
-from kern.db.runs import people
+from kern.db.runs import closing, people
 from kern.values.feed import FeedKind
 from kern.values.states import RequirementStatus
 
@@ -93,10 +93,5 @@ def close(
     row.status, row.verdict = status.value, decision.verdict.value
     row.resolved_by, row.resolved_note, row.resolved_at = decision.actor, decision.note, now
     row.delivered_at = None
-    release(row)
+    closing.release(row)
     people.set_status(tx, row.id, status)
-
-
-def release(row: MutableRequirement) -> None:
-    """End the claim of a requirement, if there is one."""
-    row.claimed_by, row.claimed_key, row.claimed_until = None, None, None

@@ -15,7 +15,6 @@ from sqlmodel import Session
 
 from kern.contracts.triage import Comment
 from kern.db.decisions import comments, delegations, entitlement
-from kern.db.decisions.requirements import release
 from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.mutable_rows import MutableRequirement, MutableRun
 from kern.db.engine.plain_rows import add, execute
@@ -25,6 +24,7 @@ from kern.db.journal import audit_chain
 from kern.db.journal.events import record
 from kern.db.reading.requirement_outputs import claim_of, delegations_of, requirement_of
 from kern.db.runs import people
+from kern.db.runs.closing import release
 from kern.errors import AlreadyResolved, Claimed, InvalidInput, NotAllowed
 from kern.requirements import closed_message
 from kern.values.deciders import REQUESTER, decider, is_about, is_group
