@@ -124,6 +124,13 @@ class InboxPages:
             lambda tx: inbox_pages.count_inbox(tx, viewer, principal, now)
         )
 
+    async def count_for_me(self, viewer: Viewer, principal: Principal) -> int:
+        """Count only what waits for a principal, up to 1,001."""
+        now = utc_now()
+        return await self._store.read(
+            lambda tx: inbox_pages.count_for_me(tx, viewer, principal, now)
+        )
+
 
 def _narrowing(
     filters: RequirementFilters, created_after: datetime | None, search: str | None

@@ -445,6 +445,8 @@ def test_counts_say_what_is_claimed_put_off_and_unknown(stored: Stored) -> None:
     read = partial(inbox_pages.count_inbox, viewer=OPERATOR, principal=DANA, now=NOW)
     expected = InboxCounts(for_me=3, all=4, claimed=1, snoozed=1, unknown=1)
     assert stored.look(read) == expected
+    for_me = partial(inbox_pages.count_for_me, viewer=OPERATOR, principal=DANA, now=NOW)
+    assert stored.look(for_me) == expected.for_me
     count = statements(stored, partial(stored.look, read))
     stored.gated()
     assert statements(stored, partial(stored.look, read)) == count
