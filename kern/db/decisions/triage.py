@@ -29,7 +29,7 @@ from kern.errors import AlreadyResolved, Claimed, InvalidInput, NotAllowed
 from kern.requirements import closed_message
 from kern.values.deciders import REQUESTER, decider, is_about, is_group
 from kern.values.names import looks_like, name_key
-from kern.values.principals import KERN, Principal
+from kern.values.principals import KERN, Principal, is_one_person
 from kern.values.states import PrincipalKind, RequirementStatus, Verdict
 from kern.values.triage import Delegation
 
@@ -113,7 +113,7 @@ def delegate(
     key = name_key(entry)
     present = delegations_of(row)
     is_new = not any(
-        name_key(item.to) == key and delegations.is_same(item.by, principal) for item in present
+        name_key(item.to) == key and is_one_person(item.by, principal) for item in present
     )
     if is_new and len(present) >= MOST_DELEGATIONS:
         message = (
