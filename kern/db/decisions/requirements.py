@@ -1,6 +1,5 @@
 """The requirements of a call: reading, holding and closing them."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic import JsonValue
@@ -72,14 +71,14 @@ def pending_gates(tx: Session, run_id: str) -> dict[str, Gate]:
 def announce_last(
     tx: Session,
     run: RunRecord,
-    requirements: Sequence[RequirementRecord],
+    last: RequirementRecord | None,
     kind: FeedKind,
     now: datetime,
     **data: JsonValue,
 ) -> None:
-    """Add to the feed how a call stands, for whoever was asked about it last."""
-    if requirements:
-        feed.announce(tx, requirements[-1], run.component_id, kind, now, **data)
+    """Add to the feed how a call stands, for whoever was asked about it last, if anybody was."""
+    if last is not None:
+        feed.announce(tx, last, run.component_id, kind, now, **data)
 
 
 def close(
