@@ -86,6 +86,11 @@ class Principal(BaseModel):
         return self.issuer == LOCAL
 
 
+def keys_of(principal: Principal) -> tuple[str, ...]:
+    """Return the keys by which rows name a principal: those of its name and of its id, sorted."""
+    return tuple(sorted({name_key(principal.name), name_key(principal.subject)}))
+
+
 def is_one_person(principal: Principal, other: Principal) -> bool:
     """Whether two principals count as one: by their name, or by who vouches for them.
 

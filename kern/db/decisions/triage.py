@@ -29,7 +29,7 @@ from kern.errors import AlreadyResolved, Claimed, InvalidInput, NotAllowed
 from kern.requirements import closed_message
 from kern.values.deciders import REQUESTER, decider, is_about, is_group
 from kern.values.names import looks_like, name_key
-from kern.values.principals import KERN, Principal, is_one_person
+from kern.values.principals import KERN, Principal, is_one_person, keys_of
 from kern.values.states import PrincipalKind, RequirementStatus, Verdict
 from kern.values.triage import Delegation
 
@@ -246,7 +246,7 @@ def _check_claim(row: RequirementRecord, principal: Principal, now: datetime) ->
     present = claim_of(row, now)
     if present is None:
         return False
-    if row.claimed_key in {name_key(principal.name), name_key(principal.subject)}:
+    if row.claimed_key in keys_of(principal):
         return True
     message = (
         f"{present.by!r} takes care of requirement {row.id!r} until "

@@ -48,8 +48,7 @@ from kern.db.reading.run_outputs import find_requirement
 from kern.db.reading.visibility import visible
 from kern.process.clock import utc_now
 from kern.values.deciders import entries_about
-from kern.values.names import name_key
-from kern.values.principals import Principal
+from kern.values.principals import Principal, keys_of
 from kern.values.states import (
     InboxOrder,
     PersonKind,
@@ -135,11 +134,10 @@ def count_inbox(
     now = now or utc_now()
     conditions = visible(viewer, _requirements)
     pending = select(_requirements.c.id).where(_requirements.c.status == _PENDING, *conditions)
-    keys = tuple(sorted({name_key(principal.name), name_key(principal.subject)}))
     unknown = _requirements.c.kind == RequirementKind.unknown_outcome.value
     queries: dict[str, Select[Any] | CompoundSelect[Any]] = {
         "all": pending,
-        "claimed": pending.where(_requirements.c.id.in_(claimed_ids(keys, now))),
+        "claimed": pending.where(_requirements.c.id.in_(claimed_ids(keys_of(principal), now))),
         "snoozed": pending.where(_requirements.c.id.in_(snoozed_ids(principal, now))),
         "unknown": pending.where(unknown),
     }

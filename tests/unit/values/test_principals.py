@@ -3,7 +3,7 @@
 import pytest
 
 from kern.errors import InvalidInput
-from kern.values.principals import Principal, is_one_person, principal_of
+from kern.values.principals import Principal, is_one_person, keys_of, principal_of
 from kern.values.states import PrincipalKind
 
 
@@ -18,6 +18,11 @@ def test_a_name_is_a_local_claim_of_a_person_without_groups() -> None:
 def test_kern_itself_is_a_system() -> None:
     assert principal_of("kern").kind is PrincipalKind.system
     assert not principal_of("kern").is_local
+
+
+def test_rows_name_a_principal_by_its_name_and_its_id() -> None:
+    assert keys_of(Principal(issuer="https://id", subject="S9", name="Dana ")) == ("dana", "s9")
+    assert keys_of(principal_of("Dana")) == ("dana",)
 
 
 DANA = Principal(issuer="https://id", subject="s9", name="Dana")
