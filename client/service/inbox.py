@@ -26,7 +26,6 @@ from kern.db.reading import (
     listings,
     requirement_history,
     requirement_outputs,
-    run_outputs,
 )
 from kern.db.reading.agent_words import agent_words
 from kern.db.reading.open_requirements import open_requirements
@@ -79,8 +78,7 @@ class Inbox(InboxPages):
         """
 
         def read(tx: Session) -> Requirement:
-            full = listings.full_requirement_id(tx, viewer, requirement_id)
-            row = run_outputs.find_requirement(tx, full, viewer)
+            row = listings.find_requirement_by_ending(tx, viewer, requirement_id)
             return requirement_outputs.requirement_of(tx, row, viewer)
 
         return await self._store.read(read)
@@ -89,8 +87,7 @@ class Inbox(InboxPages):
         """Read what was decided about a requirement, in order. Raises as `read`."""
 
         def read(tx: Session) -> list[Decision]:
-            full = listings.full_requirement_id(tx, viewer, requirement_id)
-            row = run_outputs.find_requirement(tx, full, viewer)
+            row = listings.find_requirement_by_ending(tx, viewer, requirement_id)
             return listings.decisions_about(tx, row.id)
 
         return await self._store.read(read)
@@ -128,8 +125,7 @@ class Inbox(InboxPages):
         """
 
         def read(tx: Session) -> list[HistoryEntry]:
-            full = listings.full_requirement_id(tx, viewer, requirement_id)
-            row = run_outputs.find_requirement(tx, full, viewer)
+            row = listings.find_requirement_by_ending(tx, viewer, requirement_id)
             decisions = listings.decisions_about(tx, row.id)
             return requirement_history.history_of(tx, [row.id], decisions)
 
