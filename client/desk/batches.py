@@ -34,13 +34,13 @@ async def decide_batch(visitor: Operator, rate: RateOf, posted: PostedForm) -> R
         rate.count(visitor.principal, len(batch.items))
     answers = await visitor.service.batches.decide(visitor.viewer, batch, key=key)
     results = [await _result(visitor, answer) for answer in answers]
-    counts = await visitor.service.inbox.counts(visitor.viewer, visitor.principal)
+    waiting = await visitor.service.inbox.count_for_me(visitor.viewer, visitor.principal)
     view = batch_view(
         results,
         "approved" if batch.verdict == "approve" else "rejected",
-        remaining=counts.for_me,
+        remaining=waiting,
     )
-    return HTMLResponse(pages.batch_page(await visitor.frame(inbox_count=counts.for_me), view))
+    return HTMLResponse(pages.batch_page(await visitor.frame(inbox_count=waiting), view))
 
 
 def _batch(posted: PostedForm) -> Batch:

@@ -22,8 +22,8 @@ async def feed(
     """Send what happens for as long as the page is open."""
 
     async def counts(caller: Caller) -> Mapping[str, int]:
-        waiting = await visitor.service.inbox.counts(caller.viewer, caller.principal)
-        return {"inbox": waiting.for_me, "stuck": await visitor.stuck.of(caller.viewer)}
+        waiting = await visitor.service.inbox.count_for_me(caller.viewer, caller.principal)
+        return {"inbox": waiting, "stuck": await visitor.stuck.of(caller.viewer)}
 
     return await event_stream(
         request,

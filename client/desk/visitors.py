@@ -77,8 +77,7 @@ class Visitor:
     ) -> Frame:
         """Return what every page shows around its content; what was counted already is passed."""
         if inbox_count is None:
-            counts = await self.service.inbox.counts(self.viewer, self.principal)
-            inbox_count = counts.for_me
+            inbox_count = await self.service.inbox.count_for_me(self.viewer, self.principal)
         principal, method = self.principal, self.caller.method
         return Frame(
             now=self.now,

@@ -7,6 +7,7 @@ from kern.contracts.viewer import Viewer
 from kern.errors import NotAllowed
 from kern.requirements import Principal
 from kern.values.names import name_key
+from kern.values.principals import keys_of
 
 
 class _Me(BaseModel):
@@ -48,7 +49,7 @@ class Identity:
         principal = await self.principal()
         if isinstance(person, Principal):
             return (person.issuer, person.subject) == (principal.issuer, principal.subject)
-        return name_key(person) in {name_key(principal.name), name_key(principal.subject)}
+        return name_key(person) in keys_of(principal)
 
     async def check_person(self, by: str | Principal | None) -> None:
         """Refuse a name that is not that of whoever the token lets in: they alone decide.

@@ -18,7 +18,15 @@ from kern.db.decisions.batches import Key, Outcome, Refusal
 from kern.db.decisions.deciding import Submission
 from kern.db.engine.store import Store
 from kern.db.reading import listings
-from kern.errors import HighRisk, InvalidInput, KernError, MixedShapes, RunEnded
+from kern.errors import (
+    DatabaseFailure,
+    HighRisk,
+    InvalidInput,
+    KernError,
+    MixedShapes,
+    RunEnded,
+    Unavailable,
+)
 from kern.process.calling_run import calling_run
 from kern.process.clock import utc_now
 from kern.requirements import Requirement
@@ -73,6 +81,8 @@ class Batches:
             HighRisk: one of them is of high risk; nothing was decided.
             KeyReused: another batch was sent under the key.
             InvalidInput: there are none or too many of them, or one is there twice.
+            Unavailable: the database does not answer. Send it again, with the same key.
+            DatabaseFailure: it answers with an error. Nothing is kept under the key.
         """
         _check_number(batch)
         kept = None if key is None else _key(viewer, batch, key)
@@ -114,6 +124,9 @@ class Batches:
                 items.append(
                     submission_of(viewer, requirement, by, id=_decision_id(key, requirement.id))
                 )
+            except (Unavailable, DatabaseFailure):
+                # It says nothing of the requirement, so it must not be kept as the answer.
+                raise
             except KernError as error:
                 refusal = Refusal(error.code, str(error))
                 items.append(Outcome(item.requirement_id, refusal=refusal))

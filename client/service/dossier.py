@@ -53,8 +53,7 @@ def read_dossier(tx: Session, viewer: Viewer, requirement_id: str) -> Dossier:
         NotFound: there is no such requirement.
         NotAllowed: it belongs to somebody else.
     """
-    full = listings.full_requirement_id(tx, viewer, requirement_id)
-    row = run_outputs.find_requirement(tx, full, viewer)
+    row = listings.find_requirement_by_ending(tx, viewer, requirement_id)
     run = run_outputs.find_run(tx, row.run_id, viewer)
     records = list(audit_chain.decisions_of(tx, row.id))
     decisions = [listings.decision_of(record) for record in records]

@@ -77,8 +77,7 @@ class Inbox(InboxPages):
         """
 
         def read(tx: Session) -> Requirement:
-            full = listings.full_requirement_id(tx, viewer, requirement_id)
-            row = run_outputs.find_requirement(tx, full, viewer)
+            row = listings.find_requirement_by_ending(tx, viewer, requirement_id)
             return requirement_outputs.requirement_of(tx, row, viewer)
 
         return await self._store.read(read)
@@ -87,8 +86,7 @@ class Inbox(InboxPages):
         """Read where a requirement and its call stand. Raises as `read`."""
 
         def read(tx: Session) -> DecisionState:
-            full = listings.full_requirement_id(tx, viewer, requirement_id)
-            row = run_outputs.find_requirement(tx, full, viewer)
+            row = listings.find_requirement_by_ending(tx, viewer, requirement_id)
             item = requirement_outputs.requirement_of(tx, row, viewer)
             call = run_outputs.execution_of(tx, row.tool_call_id)
             return decision_state(item, call, item.delivered_at)
@@ -99,8 +97,7 @@ class Inbox(InboxPages):
         """Read what was decided about a requirement, in order. Raises as `read`."""
 
         def read(tx: Session) -> list[Decision]:
-            full = listings.full_requirement_id(tx, viewer, requirement_id)
-            row = run_outputs.find_requirement(tx, full, viewer)
+            row = listings.find_requirement_by_ending(tx, viewer, requirement_id)
             return listings.decisions_about(tx, row.id)
 
         return await self._store.read(read)
@@ -138,8 +135,7 @@ class Inbox(InboxPages):
         """
 
         def read(tx: Session) -> list[HistoryEntry]:
-            full = listings.full_requirement_id(tx, viewer, requirement_id)
-            row = run_outputs.find_requirement(tx, full, viewer)
+            row = listings.find_requirement_by_ending(tx, viewer, requirement_id)
             decisions = listings.decisions_about(tx, row.id)
             return requirement_history.history_of(tx, [row.id], decisions)
 

@@ -17,7 +17,7 @@ from kern.process.clock import utc_now
 from kern.values.canonical import clean_text
 from kern.values.ids import optional_id, require_text
 from kern.values.names import name_key
-from kern.values.principals import Principal
+from kern.values.principals import Principal, keys_of
 from kern.values.states import InboxOrder, Risk
 from kern.values.validation import member_of, optional_time, require_count
 
@@ -68,7 +68,7 @@ class InboxPages:
             _narrowing(filters, created_after, search),
             due_before=optional_time("due_before", filters.get("due_before")),
             group_key=None if group is None else name_key(require_text("group", group)),
-            claimed_keys=None if claimed_by is None else _keys_of(claimed_by),
+            claimed_keys=None if claimed_by is None else _claimed_keys(claimed_by),
             snoozed_by=snoozed_by,
         )
 
@@ -124,6 +124,13 @@ class InboxPages:
             lambda tx: inbox_pages.count_inbox(tx, viewer, principal, now)
         )
 
+    async def count_for_me(self, viewer: Viewer, principal: Principal) -> int:
+        """Count only what waits for a principal, up to 1,001."""
+        now = utc_now()
+        return await self._store.read(
+            lambda tx: inbox_pages.count_for_me(tx, viewer, principal, now)
+        )
+
 
 def _narrowing(
     filters: RequirementFilters, created_after: datetime | None, search: str | None
@@ -148,9 +155,9 @@ def _of_run(tx: Session, viewer: Viewer, only: InboxFilter, run_id: str | None) 
     )
 
 
-def _keys_of(person: str | Principal) -> tuple[str, ...]:
+def _claimed_keys(person: str | Principal) -> tuple[str, ...]:
     if isinstance(person, Principal):
-        return tuple(sorted({name_key(person.name), name_key(person.subject)}))
+        return keys_of(person)
     return (name_key(require_text("claimed_by", person)),)
 
 

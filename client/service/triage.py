@@ -17,7 +17,7 @@ from kern.db.decisions.locking import lock_requirement
 from kern.db.engine.mutable_rows import MutableRequirement, MutableRun
 from kern.db.engine.store import Store
 from kern.db.engine.unit_of_work import save
-from kern.db.reading import listings, requirement_history, requirement_outputs, run_outputs
+from kern.db.reading import listings, requirement_history, requirement_outputs
 from kern.errors import InvalidInput
 from kern.process.calling_run import calling_run
 from kern.process.clock import utc_now
@@ -231,8 +231,7 @@ class Triage:
         require_count("limit", limit, most=LONGEST_PAGE)
 
         def read(tx: Session) -> CommentPage:
-            full = listings.full_requirement_id(tx, viewer, requirement_id)
-            row = run_outputs.find_requirement(tx, full, viewer)
+            row = listings.find_requirement_by_ending(tx, viewer, requirement_id)
             return requirement_history.comments_of(tx, row.id, limit=limit, cursor=cursor)
 
         return await self._store.read(read)

@@ -174,7 +174,6 @@ def _json(facts: Mapping[str, JsonValue]) -> str:
 
 def _inbox_counts(service: Service) -> Counts:
     async def counts(caller: Caller) -> Mapping[str, int]:
-        waiting = await service.inbox.counts(caller.viewer, caller.principal)
-        return {"inbox": waiting.for_me}
+        return {"inbox": await service.inbox.count_for_me(caller.viewer, caller.principal)}
 
     return counts

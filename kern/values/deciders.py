@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from kern.values.names import name_key, person_name
-from kern.values.principals import Principal
+from kern.values.principals import Principal, keys_of
 from kern.values.states import PersonKind
 
 # Stands for whoever asked for the run. No name of a person begins so.
@@ -42,21 +42,21 @@ def group_of(entry: str) -> str:
 
 def is_about(entry: str, principal: Principal, requester: Collection[str]) -> bool:
     """Whether an entry is about a principal; `requester` has the names of who asked."""
-    names = {name_key(principal.name), name_key(principal.subject)}
+    keys = keys_of(principal)
     if name_key(entry) == REQUESTER:
-        return not names.isdisjoint(name_key(name) for name in requester)
+        return any(name_key(name) in keys for name in requester)
     if is_group(entry):
         return name_key(group_of(entry)) in {name_key(group) for group in principal.groups}
-    return name_key(entry) in names
+    return name_key(entry) in keys
 
 
 def entries_about(principal: Principal) -> list[tuple[str, str]]:
     """Return the kinds and keys of the entries that are about a principal, as they are stored."""
-    names = sorted({name_key(principal.name), name_key(principal.subject)})
+    keys = keys_of(principal)
     groups = sorted({name_key(group) for group in principal.groups})
     return [
         (PersonKind.anybody.value, ""),
-        *((PersonKind.person.value, name) for name in names),
-        *((PersonKind.requester.value, name) for name in names),
+        *((PersonKind.person.value, key) for key in keys),
+        *((PersonKind.requester.value, key) for key in keys),
         *((PersonKind.group.value, group) for group in groups),
     ]

@@ -86,6 +86,30 @@ class Principal(BaseModel):
         return self.issuer == LOCAL
 
 
+def keys_of(principal: Principal) -> tuple[str, ...]:
+    """Return the keys by which rows name a principal: those of its name and of its id, sorted."""
+    return tuple(sorted({name_key(principal.name), name_key(principal.subject)}))
+
+
+def is_one_person(principal: Principal, other: Principal) -> bool:
+    """Whether two principals count as one: by their name, or by who vouches for them.
+
+    Two people of one name count as one, and so does a name that is the id of who is vouched for: it
+    is better to ask for another than to let one pass for two.
+    """
+    return (
+        name_key(principal.name) == name_key(other.name)
+        or (principal.issuer, principal.subject) == (other.issuer, other.subject)
+        or _claims(principal, other)
+        or _claims(other, principal)
+    )
+
+
+def _claims(claim: Principal, other: Principal) -> bool:
+    """Whether a name that nobody has checked is the id of somebody else."""
+    return claim.is_local and name_key(claim.name) == name_key(other.subject)
+
+
 def principal_of(actor: str | Principal, tenant: str = DEFAULT_TENANT) -> Principal:
     """Return the principal of whoever acts; of a name, the local claim in a tenant."""
     if isinstance(actor, Principal):

@@ -113,6 +113,7 @@ def test_nothing_waits_for_who_is_no_person(stored: Stored) -> None:
     assert mine(stored, agent) == []
     counts = stored.look(lambda tx: inbox_pages.count_inbox(tx, OPERATOR, agent))
     assert counts == InboxCounts(for_me=0, all=1)
+    assert stored.look(lambda tx: inbox_pages.count_for_me(tx, OPERATOR, agent)) == 0
 
 
 def test_who_is_asked_by_an_escalation_finds_it_from_then_on(stored: Stored) -> None:
@@ -235,9 +236,12 @@ def test_counts_end_at_a_cap(stored: Stored, monkeypatch: pytest.MonkeyPatch) ->
     stored.gated(approval=Approval(candidates="eli"))
     dana = person("dana", "finance")
     count = partial(inbox_pages.count_inbox, viewer=OPERATOR, principal=dana)
+    count_for_me = partial(inbox_pages.count_for_me, viewer=OPERATOR, principal=dana)
     assert stored.look(count) == InboxCounts(for_me=3, all=4)
+    assert stored.look(count_for_me) == 3
     monkeypatch.setattr(inbox_pages, "MOST_COUNTED", 2)
     assert stored.look(count) == InboxCounts(for_me=2, all=2)
+    assert stored.look(count_for_me) == 2
 
 
 def test_a_page_takes_the_same_statements_however_much_waits(stored: Stored) -> None:

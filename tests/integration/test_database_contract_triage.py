@@ -31,6 +31,9 @@ from kern.tools import Approval, Requester
 from kern.values.ids import new_id
 from kern.values.names import name_key
 from kern.values.states import RequirementKind, RequirementStatus, Verdict
+from kern.workflow import HumanReview, Parallel, Step
+from tests.support.lanes import Lanes
+from tests.support.pipelines import pipeline
 from tests.support.raw_sql import execute_sql
 from tests.support.statements import statements
 from tests.support.stored_runs import NAMES, NOW, Stored, after, opened
@@ -179,6 +182,21 @@ def test_a_cancelled_run_has_no_claims(stored: Stored) -> None:
     assert holder(stored, seen) is None
     with pytest.raises(AlreadyResolved, match="is cancelled"):
         delegate(stored, seen, DANA, "ravi")
+
+
+def test_a_step_that_is_stopped_has_no_claims(stored: Stored) -> None:
+    asked = Step("asked", str, human_review=HumanReview(requires_confirmation=True))
+    flow = pipeline(Parallel(asked, Step("bad", str)))
+    lanes = Lanes(stored, flow, failing="bad")
+    begun = lanes.finish(lanes.begin())
+    (seen,) = stored.output(lanes.run_id).active_requirements
+    claim(stored, seen, DANA)
+    assert holder(stored, seen) == "dana"
+    (lane,) = (work.lane for work in begun.work if work.gate is None)
+    lanes.finish(lanes.serve(lane))
+    (stopped,) = stored.output(lanes.run_id).requirements
+    assert stopped.status is RequirementStatus.cancelled
+    assert holder(stored, seen) is None
 
 
 @pytest.mark.parametrize(
@@ -427,6 +445,8 @@ def test_counts_say_what_is_claimed_put_off_and_unknown(stored: Stored) -> None:
     read = partial(inbox_pages.count_inbox, viewer=OPERATOR, principal=DANA, now=NOW)
     expected = InboxCounts(for_me=3, all=4, claimed=1, snoozed=1, unknown=1)
     assert stored.look(read) == expected
+    for_me = partial(inbox_pages.count_for_me, viewer=OPERATOR, principal=DANA, now=NOW)
+    assert stored.look(for_me) == expected.for_me
     count = statements(stored, partial(stored.look, read))
     stored.gated()
     assert statements(stored, partial(stored.look, read)) == count

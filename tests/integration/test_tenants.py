@@ -350,6 +350,9 @@ OF_THE_SERVICE: dict[str, Asking] = {
         v, Principal(issuer="test", subject="ann", name="ann", tenant=v.accepting_tenant)
     ),
     "inbox.state": lambda s, v, ids, _: s.inbox.state(v, ids.requirement.id),
+    "inbox.count_for_me": lambda s, v, _ids, _: s.inbox.count_for_me(
+        v, Principal(issuer="test", subject="ann", name="ann", tenant=v.accepting_tenant)
+    ),
     "inbox.decisions": lambda s, v, ids, _: s.inbox.decisions(v, ids.requirement.id),
     "inbox.history": lambda s, v, ids, _: s.inbox.history(v, ids.requirement.id),
     "inbox.closed": lambda s, v, _ids, _: s.inbox.closed(v, limit=1000),

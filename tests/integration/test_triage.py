@@ -5,10 +5,12 @@ from collections.abc import Iterator
 import pytest
 
 from kern.client.processes.runtime import Runtime
+from kern.client.service.inbox import Inbox
 from kern.client.service.runtime_service import RuntimeService
 from kern.contracts.batches import Batch, BatchAnswer, BatchItem
+from kern.contracts.reports import RequirementPage
 from kern.contracts.viewer import OPERATOR, Viewer
-from kern.errors import InvalidInput, KeyReused, NotAllowed
+from kern.errors import DatabaseFailure, InvalidInput, KernError, KeyReused, NotAllowed, Unavailable
 from kern.models.scripted import Call
 from kern.process.calling_run import executing_for
 from kern.requirements import Principal, Requirement
@@ -82,6 +84,40 @@ def test_a_batch_that_nobody_heard_of_decides_once(
         lambda: {agent.get_run_output(run_id).status for run_id in ids} == {RunStatus.completed}
     )
     assert ledger.lines == ["paid 5", "paid 5"]
+
+
+@pytest.mark.parametrize("failure", [Unavailable, DatabaseFailure])
+def test_an_outage_is_no_answer_that_a_batch_keeps(
+    runtime: Runtime,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: type[KernError],
+) -> None:
+    agent = scripted([Call("pay", amount=5), "Paid."], [paying(ledger)])
+    seen = [agent.run("Pay").active_requirements[0] for _ in range(2)]
+    items = tuple(BatchItem(requirement_id=item.id, digest=item.digest) for item in seen)
+    batch = Batch(verdict="approve", items=items)
+
+    def decide() -> list[BatchAnswer]:
+        return runtime.call(lambda service: service.batches.decide(AS_DANA, batch, key="outage"))
+
+    async def read(inbox: Inbox, viewer: Viewer, requirement_id: str) -> Requirement:
+        if requirement_id == seen[1].id:
+            raise failure("The database does not answer.")
+        return await present(inbox, viewer, requirement_id)
+
+    async def pending(service: RuntimeService) -> RequirementPage:
+        return await service.inbox.pending(AS_DANA, limit=100)
+
+    present = Inbox.read
+    with monkeypatch.context() as patch:
+        patch.setattr(Inbox, "read", read)
+        with pytest.raises(failure):
+            decide()
+    open_ids = {item.id for item in runtime.call(pending).requirements}
+    assert {item.id for item in seen} <= open_ids
+    assert [item.code for item in decide()] == [None, None]
+    wait_until(lambda: ledger.lines == ["paid 5", "paid 5"])
 
 
 def test_a_batch_names_requirements_by_their_endings_and_each_once(

@@ -101,6 +101,15 @@ class Lanes:
             task = self._stored.do(partial(_both, end=end, take=take))
         return task
 
+    def finish(self, activity: Activity) -> PipelineOutcome:
+        """Play an activity to its end, and nothing beside it; return what it reports."""
+        try:
+            while True:
+                next(activity)
+        except StopIteration as stop:
+            outcome: PipelineOutcome = stop.value
+            return outcome
+
     def _take(self, tx: Session, lane: str, token: str) -> Task:
         return transactions.take(tx, self.run_id, lane, Claim(token), NOW)
 

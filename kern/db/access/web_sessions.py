@@ -13,6 +13,7 @@ from kern.db.access.callers import caller_of, caller_values
 from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.plain_rows import add, execute
 from kern.db.engine.typed_tables import TOKENS, WEB_SESSIONS
+from kern.db.reading.visibility import visible_tenant
 
 _sessions, _tokens = WEB_SESSIONS.table, TOKENS.table
 # Every page asks, so the token comes with the session.
@@ -33,9 +34,13 @@ _USE = (
 _END = _sessions.delete().where(_sessions.c.secret_hash == bindparam("secret_hash"))
 _END_OF_SUBJECT = _sessions.delete().where(_sessions.c.subject == bindparam("of_subject"))
 _END_IN_TENANT = _END_OF_SUBJECT.where(_sessions.c.tenant == bindparam("of_tenant"))
-_ALL = _sessions.select().where(
-    _sessions.c.expires_at > bindparam("now", type_=UtcDateTime),
-    _sessions.c.used_at > bindparam("idle", type_=UtcDateTime),
+_LATEST = (
+    _sessions.select()
+    .where(
+        _sessions.c.expires_at > bindparam("now", type_=UtcDateTime),
+        _sessions.c.used_at > bindparam("idle", type_=UtcDateTime),
+    )
+    .order_by(_sessions.c.created_at.desc(), _sessions.c.secret_hash)
 )
 _FORGET = _sessions.delete().where(_sessions.c.expires_at < bindparam("now", type_=UtcDateTime))
 
@@ -79,9 +84,8 @@ def session_with(tx: Session, secret_hash: str, now: datetime) -> WebSession | N
 
 def sessions_of(tx: Session, viewer: Viewer, now: datetime) -> list[WebSession]:
     """Return the sessions of the viewer's tenant that are not over, the latest first."""
-    rows = execute(tx, _ALL, now=now, idle=now - IDLE)
-    sessions = [_session(row) for row in rows if viewer.tenant in {None, row.tenant}]
-    return sorted(sessions, key=lambda session: session.created_at, reverse=True)
+    query = _LATEST.where(*visible_tenant(viewer, _sessions))
+    return [_session(row) for row in execute(tx, query, now=now, idle=now - IDLE)]
 
 
 def note_use(tx: Session, secret_hash: str, now: datetime) -> None:

@@ -23,11 +23,12 @@ from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.plain_rows import add, execute
 from kern.db.engine.typed_tables import BATCHES
 from kern.db.reading.requirement_outputs import requirement_of
-from kern.errors import KernError, KeyReused
+from kern.errors import Conflict, InvalidInput, KeyReused, NotAllowed, NotFound
 from kern.values.states import RequirementStatus, Verdict
 
 # So long a key is remembered.
 _REMEMBERED = timedelta(days=30)
+_REFUSALS = (InvalidInput, NotFound, NotAllowed, Conflict)
 _batches = BATCHES.table
 _BATCH = _batches.select().where(_batches.c.id == bindparam("batch_id"))
 _FORGET = _batches.delete().where(_batches.c.at < bindparam("before", type_=UtcDateTime))
@@ -124,14 +125,17 @@ def decide(
 
 
 def _decide_one(tx: Session, submission: Submission, viewer: Viewer, now: datetime) -> Outcome:
-    """Decide, or return why not: whatever is refused is refused before anything was changed."""
+    """Decide, or return why not: what is refused is refused before anything was changed.
+
+    Any other error, such as a log that was tampered with, may come after that, and ends the batch.
+    """
     requirement_id = submission.requirement_id
     try:
         refusal = _short_path_refusal(tx, submission, viewer)
         if refusal is not None:
             return Outcome(requirement_id, refusal=refusal)
         accepted = deciding.resolve(tx, submission, viewer, now)
-    except KernError as error:
+    except _REFUSALS as error:
         return Outcome(requirement_id, refusal=Refusal(error.code, str(error)))
     return Outcome(requirement_id, decision_id=submission.id, accepted=accepted)
 

@@ -292,7 +292,7 @@ def _is_enough(
     others = [
         vote
         for vote in votes.supporters(earlier, decision)
-        if not votes.is_same_person(vote, decision)
+        if not votes.is_of_one_person(vote, decision)
     ]
     return len(others) + 1 >= row.quorum
 

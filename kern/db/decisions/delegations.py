@@ -15,8 +15,7 @@ from kern.db.journal.audit_chain import principal_of_row
 from kern.db.reading.requirement_outputs import delegations_of
 from kern.errors import NotAllowed
 from kern.values.deciders import is_about
-from kern.values.names import name_key
-from kern.values.principals import Principal
+from kern.values.principals import Principal, is_one_person
 from kern.values.states import Verdict
 
 
@@ -57,7 +56,7 @@ def check_voice(
         voter
         for vote in votes.standing(earlier)
         if Verdict(vote.verdict) in votes.PROPOSING
-        and not is_same(voter := principal_of_row(vote), principal)
+        and not is_one_person(voter := principal_of_row(vote), principal)
     ]
     choices = [voices_of(row, voter, requester) for voter in (*voters, principal)]
     if _all_have_one(choices):
@@ -71,24 +70,18 @@ def check_voice(
     raise NotAllowed(message)
 
 
-def is_same(principal: Principal, other: Principal) -> bool:
-    """Whether two principals are one person, as the votes count them."""
-    return (
-        (principal.issuer, principal.subject) == (other.issuer, other.subject)
-        or name_key(principal.name) == name_key(other.name)
-        or (principal.is_local and name_key(principal.name) == name_key(other.subject))
-        or (other.is_local and name_key(other.name) == name_key(principal.subject))
-    )
-
-
 def _all_have_one(choices: Sequence[Sequence[Principal]]) -> bool:
     """Whether each can have a voice that no other has: a matching, by augmenting paths."""
     voices: list[Principal] = []
     for voice in (item for options in choices for item in options):
-        if not any(is_same(voice, present) for present in voices):
+        if not any(is_one_person(voice, present) for present in voices):
             voices.append(voice)
     options_of = [
-        [place for place, voice in enumerate(voices) if any(is_same(voice, item) for item in items)]
+        [
+            place
+            for place, voice in enumerate(voices)
+            if any(is_one_person(voice, item) for item in items)
+        ]
         for items in choices
     ]
     owners: dict[int, int] = {}

@@ -10,7 +10,7 @@ from kern.db.runs.people import names_of_requester
 from kern.errors import AlreadyResolved, NotAllowed
 from kern.values.deciders import REQUESTER, is_about, is_group, is_name
 from kern.values.names import looks_like, name_key
-from kern.values.principals import KERN, LOCAL, Principal
+from kern.values.principals import KERN, LOCAL, Principal, keys_of
 from kern.values.states import PrincipalKind, Verdict
 
 # They let nothing run.
@@ -77,7 +77,7 @@ def check_name(principal: Principal) -> None:
     Raises:
         NotAllowed: it is Kern's, or stands for a group or a role.
     """
-    if name_key(KERN) in {name_key(principal.name), name_key(principal.subject)}:
+    if name_key(KERN) in keys_of(principal):
         message = f"{KERN!r} is Kern itself, in whose name nobody acts. Give the person's name."
         raise NotAllowed(message)
     if not is_name(principal.name):
@@ -132,7 +132,7 @@ def _check_claim(
     """
     if not principal.is_local or verdict in {Verdict.reject, Verdict.fail}:
         return
-    keys = {name_key(principal.name), name_key(principal.subject)}
+    keys = set(keys_of(principal))
     vote = next(
         (
             vote

@@ -1,6 +1,5 @@
 """The requirements of a call: reading, holding and closing them."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic import JsonValue
@@ -16,7 +15,7 @@ from kern.db.engine.typed_tables import REQUIREMENTS
 from kern.db.engine.unit_of_work import hold_all
 from kern.db.journal import feed
 from kern.db.journal.audit_chain import NewDecision
-from kern.db.runs import people
+from kern.db.runs import closing, people
 from kern.values.feed import FeedKind
 from kern.values.states import RequirementStatus
 
@@ -72,14 +71,14 @@ def pending_gates(tx: Session, run_id: str) -> dict[str, Gate]:
 def announce_last(
     tx: Session,
     run: RunRecord,
-    requirements: Sequence[RequirementRecord],
+    last: RequirementRecord | None,
     kind: FeedKind,
     now: datetime,
     **data: JsonValue,
 ) -> None:
-    """Add to the feed how a call stands, for whoever was asked about it last."""
-    if requirements:
-        feed.announce(tx, requirements[-1], run.component_id, kind, now, **data)
+    """Add to the feed how a call stands, for whoever was asked about it last, if anybody was."""
+    if last is not None:
+        feed.announce(tx, last, run.component_id, kind, now, **data)
 
 
 def close(
@@ -93,10 +92,5 @@ def close(
     row.status, row.verdict = status.value, decision.verdict.value
     row.resolved_by, row.resolved_note, row.resolved_at = decision.actor, decision.note, now
     row.delivered_at = None
-    release(row)
+    closing.release(row)
     people.set_status(tx, row.id, status)
-
-
-def release(row: MutableRequirement) -> None:
-    """End the claim of a requirement, if there is one."""
-    row.claimed_by, row.claimed_key, row.claimed_until = None, None, None

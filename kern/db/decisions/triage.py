@@ -15,7 +15,6 @@ from sqlmodel import Session
 
 from kern.contracts.triage import Comment
 from kern.db.decisions import comments, delegations, entitlement
-from kern.db.decisions.requirements import release
 from kern.db.engine.columns import UtcDateTime
 from kern.db.engine.mutable_rows import MutableRequirement, MutableRun
 from kern.db.engine.plain_rows import add, execute
@@ -25,11 +24,12 @@ from kern.db.journal import audit_chain
 from kern.db.journal.events import record
 from kern.db.reading.requirement_outputs import claim_of, delegations_of, requirement_of
 from kern.db.runs import people
+from kern.db.runs.closing import release
 from kern.errors import AlreadyResolved, Claimed, InvalidInput, NotAllowed
 from kern.requirements import closed_message
 from kern.values.deciders import REQUESTER, decider, is_about, is_group
 from kern.values.names import looks_like, name_key
-from kern.values.principals import KERN, Principal
+from kern.values.principals import KERN, Principal, is_one_person, keys_of
 from kern.values.states import PrincipalKind, RequirementStatus, Verdict
 from kern.values.triage import Delegation
 
@@ -113,7 +113,7 @@ def delegate(
     key = name_key(entry)
     present = delegations_of(row)
     is_new = not any(
-        name_key(item.to) == key and delegations.is_same(item.by, principal) for item in present
+        name_key(item.to) == key and is_one_person(item.by, principal) for item in present
     )
     if is_new and len(present) >= MOST_DELEGATIONS:
         message = (
@@ -246,7 +246,7 @@ def _check_claim(row: RequirementRecord, principal: Principal, now: datetime) ->
     present = claim_of(row, now)
     if present is None:
         return False
-    if row.claimed_key in {name_key(principal.name), name_key(principal.subject)}:
+    if row.claimed_key in keys_of(principal):
         return True
     message = (
         f"{present.by!r} takes care of requirement {row.id!r} until "

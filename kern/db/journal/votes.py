@@ -12,8 +12,7 @@ from kern.db.engine.records import DecisionRecord, RequirementRecord
 from kern.db.journal.audit_chain import NewDecision
 from kern.requirements import Proposal
 from kern.values.canonical import canonical_json
-from kern.values.names import name_key
-from kern.values.principals import KERN, LOCAL, principal_of
+from kern.values.principals import KERN, Principal, is_one_person, principal_of
 from kern.values.states import Verdict
 
 # Verdicts that let something happen: they take as many people as the quorum says. What reports a
@@ -30,22 +29,12 @@ def standing(decisions: Sequence[DecisionRecord]) -> list[DecisionRecord]:
 
 def vote_of(decisions: Sequence[DecisionRecord], person: _Vote) -> DecisionRecord | None:
     """Return the vote of the person who makes a decision; None without one that counts."""
-    return next((vote for vote in standing(decisions) if is_same_person(vote, person)), None)
+    return next((vote for vote in standing(decisions) if is_of_one_person(vote, person)), None)
 
 
-def is_same_person(vote: _Vote, other: _Vote) -> bool:
-    """Whether two decisions are one person's: by their name, or by who vouches for them.
-
-    Two people of one name count as one, and so does a name that is the id of who is vouched for: it
-    is better to ask for another than to let one pass for two.
-    """
-    is_same_name = name_key(vote.actor) == name_key(other.actor)
-    return (
-        is_same_name
-        or _identity(vote) == _identity(other)
-        or _claims(vote, other)
-        or _claims(other, vote)
-    )
+def is_of_one_person(vote: _Vote, other: _Vote) -> bool:
+    """Whether two decisions are one person's."""
+    return is_one_person(_person_of(vote), _person_of(other))
 
 
 def is_same_content(vote: _Vote, other: _Vote) -> bool:
@@ -103,21 +92,16 @@ def _latest(decisions: Sequence[DecisionRecord]) -> list[DecisionRecord]:
     latest: list[DecisionRecord] = []
     for decision in decisions:
         if decision.actor != KERN:
-            latest = [vote for vote in latest if not is_same_person(vote, decision)]
+            latest = [vote for vote in latest if not is_of_one_person(vote, decision)]
             latest.append(decision)
     return latest
 
 
-def _claims(claim: _Vote, other: _Vote) -> bool:
-    """Whether a name that nobody has checked is the id of somebody else's decision."""
-    return _identity(claim)[0] == LOCAL and name_key(claim.actor) == name_key(_identity(other)[1])
-
-
-def _identity(vote: _Vote) -> tuple[str, str]:
-    if not isinstance(vote, NewDecision):
-        return vote.issuer, vote.subject
-    principal = vote.principal or principal_of(vote.actor)
-    return principal.issuer, principal.subject
+def _person_of(vote: _Vote) -> Principal:
+    if isinstance(vote, NewDecision):
+        return vote.principal or principal_of(vote.actor)
+    # What else the row says of them does not matter, and may be anything in a row that was forged.
+    return Principal.model_construct(issuer=vote.issuer, subject=vote.subject, name=vote.actor)
 
 
 def _proposal(row: RequirementRecord, votes: Sequence[DecisionRecord]) -> Proposal:

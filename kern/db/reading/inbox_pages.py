@@ -48,8 +48,7 @@ from kern.db.reading.run_outputs import find_requirement
 from kern.db.reading.visibility import visible
 from kern.process.clock import utc_now
 from kern.values.deciders import entries_about
-from kern.values.names import name_key
-from kern.values.principals import Principal
+from kern.values.principals import Principal, keys_of
 from kern.values.states import (
     InboxOrder,
     PersonKind,
@@ -135,28 +134,40 @@ def count_inbox(
     now = now or utc_now()
     conditions = visible(viewer, _requirements)
     pending = select(_requirements.c.id).where(_requirements.c.status == _PENDING, *conditions)
-    keys = tuple(sorted({name_key(principal.name), name_key(principal.subject)}))
     unknown = _requirements.c.kind == RequirementKind.unknown_outcome.value
     queries: dict[str, Select[Any] | CompoundSelect[Any]] = {
         "all": pending,
-        "claimed": pending.where(_requirements.c.id.in_(claimed_ids(keys, now))),
+        "claimed": pending.where(_requirements.c.id.in_(claimed_ids(keys_of(principal), now))),
         "snoozed": pending.where(_requirements.c.id.in_(snoozed_ids(principal, now))),
         "unknown": pending.where(unknown),
     }
     if principal.kind is PrincipalKind.person:
-        conditions = [*conditions, ~is_snoozed(principal, now)]
-        columns = [_people.c.requirement_id]
-        entries = _entries_of(principal)
-        queries["for_me"] = union(*_branches(entries, conditions, columns, MOST_COUNTED))
-    counts = [
-        select(func.count())
-        .select_from(query.limit(MOST_COUNTED).subquery())
-        .scalar_subquery()
-        .label(name)
-        for name, query in queries.items()
-    ]
+        queries["for_me"] = _for_me(viewer, principal, now)
+    counts = [_counted(query).scalar_subquery().label(name) for name, query in queries.items()]
     found = execute(tx, select(*counts)).mappings().one()
     return InboxCounts.model_validate({"for_me": 0, **found})
+
+
+def count_for_me(
+    tx: Session, viewer: Viewer, principal: Principal, now: datetime | None = None
+) -> int:
+    """Count only what waits for a principal, up to a cap: every page shows it."""
+    if principal.kind is not PrincipalKind.person:
+        return 0
+    query = _for_me(viewer, principal, now or utc_now())
+    count: int = execute(tx, _counted(query)).scalar_one()
+    return count
+
+
+def _for_me(viewer: Viewer, principal: Principal, now: datetime) -> CompoundSelect[Any]:
+    """Return the query for the ids of what waits for a person."""
+    conditions = [*visible(viewer, _requirements), ~is_snoozed(principal, now)]
+    columns = [_people.c.requirement_id]
+    return union(*_branches(_entries_of(principal), conditions, columns, MOST_COUNTED))
+
+
+def _counted(query: Select[Any] | CompoundSelect[Any]) -> Select[int]:
+    return select(func.count()).select_from(query.limit(MOST_COUNTED).subquery())
 
 
 def _places_of_all(

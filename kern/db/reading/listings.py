@@ -11,14 +11,14 @@ from sqlmodel.sql.expression import SelectOfScalar
 from kern.contracts.reports import Backlog, Decision, RunPage
 from kern.contracts.viewer import Viewer
 from kern.db.engine.plain_rows import execute
-from kern.db.engine.records import DecisionRecord
+from kern.db.engine.records import DecisionRecord, RequirementRecord
 from kern.db.engine.requirement_tables import RequirementRow
 from kern.db.engine.tables import DecisionRow, OutboxRow, RunRow
 from kern.db.engine.typed_tables import REQUIREMENTS, RUNS, SESSIONS
 from kern.db.journal import audit_chain
 from kern.db.journal.audit_chain import principal_of_row
 from kern.db.journal.installation import run_id_of
-from kern.db.reading.run_outputs import find_run, summary_of
+from kern.db.reading.run_outputs import find_requirement, find_run, summary_of
 from kern.db.reading.search import matching
 from kern.db.reading.visibility import visible
 from kern.errors import InvalidInput
@@ -162,6 +162,20 @@ def full_requirement_id(
         InvalidInput: several ids have this ending, or no id can; `name` says whose it is.
     """
     return _full_id(tx, viewer, REQUIREMENTS.table, require_id(name, ending), "requirements")
+
+
+def find_requirement_by_ending(tx: Session, viewer: Viewer, ending: str) -> RequirementRecord:
+    """Return the requirement that alone has this id or ending, if the viewer may see it.
+
+    Raises:
+        InvalidInput: several ids have this ending, or no id can.
+        NotFound: there is no such requirement.
+        NotAllowed: it belongs to somebody else's run.
+    """
+    # Mostly it is the whole id, and the row is read once.
+    row = tx.get(RequirementRow, require_id("requirement_id", ending))
+    full = full_requirement_id(tx, viewer, ending) if row is None else row.id
+    return find_requirement(tx, full, viewer)
 
 
 def _full_id(tx: Session, viewer: Viewer, table: Table, ending: str, things: str) -> str:

@@ -19,7 +19,7 @@ from kern.db.journal.outbox import Delivery, DeliveryKind
 from kern.db.reading import run_timing
 from kern.db.reading.run_outputs import check
 from kern.db.reading.visibility import no_run
-from kern.db.runs import child_runs, people, session_queue, step_waits, unexecuted
+from kern.db.runs import child_runs, closing, session_queue, step_waits, unexecuted
 from kern.errors import RunEnded
 from kern.models.base import Usage
 from kern.values.feed import FeedKind
@@ -308,12 +308,7 @@ def _start_next_run(tx: Session, run: RunRecord, now: datetime) -> None:
 
 def _close_open(tx: Session, run: MutableRun, reason: str, now: datetime) -> None:
     for requirement in hold_all(tx, REQUIREMENTS, _OPEN, run_id=run.id):
-        requirement.status = RequirementStatus.cancelled.value
-        requirement.resolved_at, requirement.claimed_by = now, None
-        requirement.claimed_key, requirement.claimed_until = None, None
-        people.set_status(tx, requirement.id, RequirementStatus.cancelled)
-        record(tx, run, "requirement_cancelled", now, requirement_id=requirement.id)
-        feed.announce(tx, requirement, run.component_id, FeedKind.cancelled, now)
+        closing.cancel(tx, run, requirement, now)
     for call in hold_all(tx, TOOL_CALLS, _NOT_BEGUN, run_id=run.id):
         if call.status == ToolCallStatus.running.value:
             untake(call)

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from weakref import WeakKeyDictionary
 
+from pydantic import JsonValue
 from sqlalchemy import bindparam, event, select
 from sqlmodel import Session
 
@@ -23,14 +24,12 @@ from kern.values.states import RunStatus
 from kern.values.tenants import DEFAULT_TENANT
 
 _policies, _runs = POLICIES.table, RUNS.table
-_POLICY = select(_policies.c.policy).where(_policies.c.digest == bindparam("digest"))
+# Each tenant has a row of its own, with the same content unless one was changed.
+_POLICY = select(_policies.c.policy).where(_policies.c.digest == bindparam("digest")).distinct()
 _ACTIVE = [status.value for status in RunStatus if not status.is_final]
 _UNFINISHED = (
     select(_runs.c.policy)
-    .where(
-        _runs.c.status.in_([status.value for status in RunStatus if not status.is_final]),
-        _runs.c.policy.is_not(None),
-    )
+    .where(_runs.c.status.in_(_ACTIVE), _runs.c.policy.is_not(None))
     .distinct()
 )
 _HAS_POLICY = select(_policies.c.digest).where(
@@ -106,12 +105,22 @@ def read(tx: Session, policy_digest: str | None) -> Policy | None:
         return None
     cached = _cached(policy_digest)
     if not cached:
-        contents = execute(tx, _POLICY, digest=policy_digest).scalars().all()
-        content = next((item for item in contents if digest(item) == policy_digest), None)
-        if content is None:
-            raise NotFound(_fault_in(policy_digest, is_stored=bool(contents)))
-        cached.append(Policy.read(content))
+        cached.append(Policy.read(_content(tx, policy_digest)))
     return cached[0]
+
+
+def _content(tx: Session, policy_digest: str) -> dict[str, JsonValue]:
+    """Return the stored content that has the digest.
+
+    Raises:
+        NotFound: there is none, which a changed one is, too.
+    """
+    contents = execute(tx, _POLICY, digest=policy_digest).scalars().all()
+    for content in contents:
+        if digest(content) == policy_digest:
+            intact: dict[str, JsonValue] = content
+            return intact
+    raise NotFound(_fault_in(policy_digest, is_stored=bool(contents)))
 
 
 def _fault_in(policy_digest: str, *, is_stored: bool) -> str:
@@ -132,10 +141,11 @@ def fault_of(tx: Session, policy_digest: str) -> str | None:
 
     The rows are read, whatever this process remembers of them.
     """
-    contents = execute(tx, _POLICY, digest=policy_digest).scalars().all()
-    if any(digest(item) == policy_digest for item in contents):
-        return None
-    return _fault_in(policy_digest, is_stored=bool(contents))
+    try:
+        _content(tx, policy_digest)
+    except NotFound as error:
+        return str(error)
+    return None
 
 
 def faults(tx: Session) -> list[str]:

@@ -16,11 +16,10 @@ from kern.db.engine.plain_rows import add_row, new_row
 from kern.db.engine.records import RequirementRecord, ToolCallRecord
 from kern.db.engine.typed_tables import TOOL_CALLS
 from kern.db.engine.unit_of_work import hold_all, save
-from kern.db.journal import feed, outbox
-from kern.db.journal.events import record
+from kern.db.journal import outbox
 from kern.db.journal.outbox import DeliveryKind
 from kern.db.reading.run_outputs import effective_arguments
-from kern.db.runs import lifecycle, people
+from kern.db.runs import closing, lifecycle
 from kern.db.runs.frames import StoredFrames, path_within
 from kern.db.runs.idempotency import new_key
 from kern.db.steps.decision_checks import is_as_decided, matches_shown_arguments, refuse, routes_of
@@ -30,7 +29,6 @@ from kern.pipeline.frames import Phase
 from kern.pipeline.machine import Machine
 from kern.pipeline.nodes import RESERVED, Ask, Node
 from kern.values.canonical import arguments_digest
-from kern.values.feed import FeedKind
 from kern.values.ids import new_id
 from kern.values.principals import KERN
 from kern.values.states import (
@@ -154,10 +152,7 @@ def drop(frames: StoredFrames, frame: MutableStep) -> None:
     frame.is_waiting = False
     for call in hold_all(tx, TOOL_CALLS, _OPEN_CALLS, step_id=frame.id):
         for row in hold_pending(tx, call.id):
-            row.status, row.resolved_at = RequirementStatus.cancelled.value, now
-            people.set_status(tx, row.id, RequirementStatus.cancelled)
-            record(tx, run, "requirement_cancelled", now, requirement_id=row.id)
-            feed.announce(tx, row, run.component_id, FeedKind.cancelled, now)
+            closing.cancel(tx, run, row, now)
             # The workflow waits for a decision, and has to learn that there will be none.
             no_grace = timedelta(0)
             outbox.enqueue(

@@ -9,8 +9,9 @@ from sqlmodel import Session
 
 from kern.contracts.subscriptions import Delivery, DeliveryStatus, SubscriptionSort
 from kern.contracts.viewer import OPERATOR
+from kern.db.engine.mutable_rows import MutableRun
 from kern.db.engine.plain_rows import rows
-from kern.db.engine.typed_tables import REQUIREMENTS, RUNS, SUBSCRIPTIONS
+from kern.db.engine.typed_tables import REQUIREMENTS, RUNS
 from kern.db.engine.unit_of_work import hold
 from kern.db.journal import feed
 from kern.db.journal.events import record
@@ -22,10 +23,9 @@ from kern.db.subscriptions.deliveries import Attempt
 from kern.requirements import Requirement
 from kern.values.states import RequirementStatus
 
-_requirements, _runs, _subscriptions = REQUIREMENTS.table, RUNS.table, SUBSCRIPTIONS.table
+_requirements, _runs = REQUIREMENTS.table, RUNS.table
 _REQUIREMENT = _requirements.select().where(_requirements.c.id == bindparam("requirement_id"))
 _RUN = _runs.select().where(_runs.c.id == bindparam("run_id"))
-_SUBSCRIPTION = _subscriptions.select().where(_subscriptions.c.id == bindparam("subscription_id"))
 _LOCKED_RUN = lifecycle.locking(bindparam("run_id"))
 
 
@@ -39,7 +39,7 @@ class Notice:
 
 def is_any_undispatched(tx: Session) -> bool:
     """Whether the feed has entries of which no deliveries were made, and somebody is subscribed."""
-    return feed.dispatched_of(tx) < feed.head_of(tx)[0] and bool(records.active(tx))
+    return feed.dispatched_of(tx) < feed.head_of(tx)[0] and records.is_any_active(tx)
 
 
 def still_waiting(tx: Session, about: Sequence[Delivery]) -> dict[str, Notice]:
@@ -63,28 +63,27 @@ def record_all(
 ) -> None:
     """Keep what came of attempts; that people were reached is an event of the runs `run_ids`."""
     # The rows of runs are locked before all others.
-    for run_id in sorted(run_ids):
-        hold(tx, RUNS, _LOCKED_RUN, run_id=run_id)
+    held = [hold(tx, RUNS, _LOCKED_RUN, run_id=run_id) for run_id in sorted(run_ids)]
+    runs = {run.id: run for run in held if run is not None}
     for delivery_id, attempt in attempts.items():
         delivery = deliveries.record(tx, delivery_id, attempt, now)
         if delivery is not None and delivery.status is DeliveryStatus.delivered:
-            _record_notice(tx, delivery, now)
+            run = runs.get(delivery.run_id)
+            if run is not None:
+                _record_notice(tx, run, delivery, now)
 
 
-def _record_notice(tx: Session, delivery: Delivery, now: datetime) -> None:
-    query = {"subscription_id": delivery.subscription_id}
-    subscription = next(rows(tx, SUBSCRIPTIONS, _SUBSCRIPTION, **query), None)
+def _record_notice(tx: Session, run: MutableRun, delivery: Delivery, now: datetime) -> None:
+    subscription = records.read(tx, delivery.subscription_id)
     if subscription is None or subscription.sort != SubscriptionSort.channel.value:
         return
-    run = hold(tx, RUNS, _LOCKED_RUN, run_id=delivery.run_id)
-    if run is not None:
-        record(
-            tx,
-            run,
-            "requirement_notified",
-            now,
-            requirement_id=delivery.requirement_id,
-            to=subscription.recipient,
-            via=subscription.address,
-            about=delivery.kind,
-        )
+    record(
+        tx,
+        run,
+        "requirement_notified",
+        now,
+        requirement_id=delivery.requirement_id,
+        to=subscription.recipient,
+        via=subscription.address,
+        about=delivery.kind,
+    )

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, select
 from sqlmodel import Session
 
 from kern.contracts.subscriptions import Subscription, SubscriptionSort
 from kern.contracts.viewer import Viewer
 from kern.db.engine.mutable_rows import MutableSubscription
-from kern.db.engine.plain_rows import add, rows
+from kern.db.engine.plain_rows import add, execute, rows
 from kern.db.engine.records import SubscriptionRecord
 from kern.db.engine.typed_tables import SUBSCRIPTIONS
 from kern.db.engine.unit_of_work import hold
@@ -22,6 +22,7 @@ _table = SUBSCRIPTIONS.table
 _BY_ID = _table.select().where(_table.c.id == bindparam("subscription_id"))
 _LOCKED = _BY_ID.with_for_update()
 _ACTIVE = _table.select().where(_table.c.disabled_at.is_(None)).order_by(_table.c.id)
+_ANY_ACTIVE = select(_table.c.id).where(_table.c.disabled_at.is_(None)).limit(1)
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Secrets:
 def store(tx: Session, subscription: Subscription, secret: str) -> None:
     """Keep a new subscription: it gets what is numbered from now on."""
     head, _ = feed.head_of(tx)
-    if next(rows(tx, SUBSCRIPTIONS, _ACTIVE.limit(1)), None) is None:
+    if not is_any_active(tx):
         # While nobody is subscribed, nobody counts how far entries were dispatched.
         feed.skip_dispatched(tx, head)
     values = subscription.model_dump(mode="json", include={"kinds", "components", "tools", "risks"})
@@ -97,6 +98,16 @@ def rotate(row: MutableSubscription, secret: str, old_until: datetime) -> None:
 def active(tx: Session) -> list[SubscriptionRecord]:
     """Return the subscriptions to which something is delivered."""
     return list(rows(tx, SUBSCRIPTIONS, _ACTIVE))
+
+
+def is_any_active(tx: Session) -> bool:
+    """Whether something is delivered to anybody."""
+    return execute(tx, _ANY_ACTIVE).first() is not None
+
+
+def read(tx: Session, subscription_id: str) -> SubscriptionRecord | None:
+    """Return a subscription, disabled or not; None if it is gone."""
+    return next(rows(tx, SUBSCRIPTIONS, _BY_ID, subscription_id=subscription_id), None)
 
 
 def secrets_of(row: SubscriptionRecord, now: datetime) -> Secrets:

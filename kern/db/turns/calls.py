@@ -49,7 +49,12 @@ from sqlmodel import Session
 from kern.contracts.messages import Gate
 from kern.db.decisions.approval_checks import approvals_of, is_as_approved
 from kern.db.decisions.reminders import gate_of
-from kern.db.decisions.requirements import announce_last, pending_gate, requirements_of_call
+from kern.db.decisions.requirements import (
+    announce_last,
+    last_requirement,
+    pending_gate,
+    requirements_of_call,
+)
 from kern.db.engine.mutable_rows import MutableRun, MutableToolCall
 from kern.db.engine.records import RequirementRecord, ToolCallRecord
 from kern.db.engine.typed_tables import RUNS, TOOL_CALLS
@@ -239,8 +244,8 @@ def finish(
     question = unknown_outcomes.open_question(tx, call)
     if is_begun and (call.gate is not None or call.attempt > 1):
         # Somebody may have been asked about it: whoever was, sees that it is done.
-        requirements = requirements_of_call(tx, call.id)
-        announce_last(tx, run, requirements, FeedKind.done, now, outcome=outcome.value)
+        last = last_requirement(tx, call.id)
+        announce_last(tx, run, last, FeedKind.done, now, outcome=outcome.value)
     if not is_begun:
         unexecuted.note(tx, run, call, now, reason="arguments_refused", why=result)
     lifecycle.finish_call(tx, call, outcome, result, now)
@@ -368,7 +373,8 @@ def _start(
         call.attempt += 1
         if call.step_id is None:
             _record(tx, run, call, "started", now, attempt=call.attempt)
-        announce_last(tx, run, requirements, FeedKind.executing, now)
+        last = requirements[-1] if requirements else None
+        announce_last(tx, run, last, FeedKind.executing, now)
     call.status, call.token = ToolCallStatus.running.value, claim.token
     call.worker, call.scheduled_at = claim.worker, claim.scheduled_at or call.scheduled_at
     call.begun_at, call.beat_at = None, now

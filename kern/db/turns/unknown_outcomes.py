@@ -14,7 +14,7 @@ from sqlmodel import Session
 from kern.contracts.messages import Gate
 from kern.db.decisions.opening import open_requirement
 from kern.db.decisions.reminders import gate_id_of, gate_of
-from kern.db.decisions.requirements import close, last_requirement
+from kern.db.decisions.requirements import announce_last, close, last_requirement
 from kern.db.engine.mutable_rows import MutableRequirement, MutableRun, MutableToolCall
 from kern.db.engine.records import ToolCallRecord
 from kern.db.engine.typed_tables import REQUIREMENTS
@@ -85,19 +85,12 @@ def ask(
     report = external_reports.latest(tx, call)
     if report is not None:
         facts = facts.model_copy(update=report)
-    _announce_unknown(tx, run, call, now)
+    announce_last(tx, run, last_requirement(tx, call.id), FeedKind.unknown, now)
     call.status = ToolCallStatus.unknown.value
     question = replace(outcome_question(tx, run, call, now), attempt=facts)
     row = open_requirement(tx, run, call, question, now)
     lifecycle.update_status(tx, run, now)
     return gate_of(row)
-
-
-def _announce_unknown(tx: Session, run: MutableRun, call: ToolCallRecord, now: datetime) -> None:
-    """Add to the feed, for whoever was asked about the call before, that its outcome is unknown."""
-    last = last_requirement(tx, call.id)
-    if last is not None:
-        feed.announce(tx, last, run.component_id, FeedKind.unknown, now)
 
 
 def _shortened(text: str) -> str:
