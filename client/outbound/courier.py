@@ -84,10 +84,9 @@ class OutboundCourier:
 
     async def deliver_due(self) -> int:
         """Begin the attempts that are due; return how many deliveries were claimed."""
-        now = utc_now()
-        if not await self._db.read(lambda tx: deliveries.is_any_due(tx, now)):
+        now, busy = utc_now(), list(self._busy)
+        if not await self._db.read(lambda tx: deliveries.is_any_due(tx, busy, now)):
             return 0
-        busy = list(self._busy)
         claimed = await self._db.write(lambda tx: deliveries.claim(tx, busy, now))
         reach("outbound.after_claim")
         groups: dict[str, list[ClaimedDelivery]] = {}

@@ -330,6 +330,34 @@ async def test_a_removed_webhook_gets_nothing(outside: Outside, receiver: Receiv
     assert receiver.received == []
 
 
+async def test_what_may_not_be_sent_opens_no_transaction(
+    outside: Outside, receiver: Receiver
+) -> None:
+    new = await outside.add(receiver)
+    receiver.hangs = True
+    waiting(outside)
+    while outside.stored.do(feed.number):
+        pass
+    await dispatched_and_begun(outside.courier)
+    outside.make_due()
+    reached: list[str] = []
+    checkpoints.arm(reached.append)
+    await outside.courier.deliver_due()
+    assert reached == [], "the courier is busy with it"
+    checkpoints.arm(None)
+    receiver.let_go.set()
+    await outside.courier.settle()
+    waiting(outside)
+    while outside.stored.do(feed.number):
+        pass
+    await outside.courier.dispatch()
+    await outside.subscriptions.remove(VIEWER, SubscriptionSort.webhook, new.webhook.id, "dana")
+    checkpoints.arm(reached.append)
+    await outside.courier.deliver_due()
+    assert reached == [], "it is removed"
+    assert receiver.kinds == ["opened"]
+
+
 async def test_a_private_address_is_refused_where_it_is_not_allowed(
     stored: Stored, tmp_path: Path, receiver: Receiver
 ) -> None:
