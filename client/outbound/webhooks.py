@@ -1,6 +1,8 @@
 """Sends webhooks: signed CloudEvents, each to the address that was checked, and nowhere else."""
 
 import asyncio
+import functools
+import ssl
 from urllib.parse import urlsplit
 
 import httpx2
@@ -45,7 +47,9 @@ async def _post(target: Target, claimed: ClaimedDelivery, signing: list[str]) ->
     }
     # What is around the process, such as proxies and .netrc, would undo the check of the address.
     async with (
-        httpx2.AsyncClient(trust_env=False, follow_redirects=False, timeout=None) as client,
+        httpx2.AsyncClient(
+            verify=_ssl_context(), trust_env=False, follow_redirects=False, timeout=None
+        ) as client,
         client.stream(
             "POST",
             _url_at(target),
@@ -60,6 +64,12 @@ async def _post(target: Target, claimed: ClaimedDelivery, signing: list[str]) ->
     if _REDIRECT <= status < _REFUSAL:
         text = f"Redirected, which is not followed. {text}"
     return Attempt(is_delivered=False, status=status, answer=text, is_gone=status == _GONE_STATUS)
+
+
+@functools.cache
+def _ssl_context() -> ssl.SSLContext:
+    """Return what connections are verified with, read once: it takes longer than to send."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 async def _beginning(response: httpx2.Response) -> str:
