@@ -13,7 +13,7 @@ from kern.values.roles import Role
 from tests.support.agents import Ledger, paying, scripted
 from tests.support.api import Api, serving
 from tests.support.cli import Cli
-from tests.support.http_receiver import Receiver, receiving
+from tests.support.http_receiver import Receiver
 from tests.support.mail_server import mail_server
 from tests.support.waiting import wait_until
 
@@ -31,7 +31,7 @@ def api(runtime: Runtime) -> Iterator[Api]:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with receiving() as received:
+    with Receiver() as received:
         yield received
 
 

@@ -24,7 +24,7 @@ from kern.errors import InvalidInput, NotFound
 from kern.process import checkpoints
 from kern.process.settings import Settings
 from kern.requirements import Requirement
-from tests.support.http_receiver import Receiver, receiving
+from tests.support.http_receiver import Receiver
 from tests.support.raw_sql import execute_sql
 from tests.support.stored_runs import NAMES, Stored, opened, question
 
@@ -77,7 +77,7 @@ async def outside(stored: Stored, tmp_path: Path) -> AsyncIterator[Outside]:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with receiving() as received:
+    with Receiver() as received:
         yield received
 
 
@@ -194,7 +194,7 @@ async def test_a_receiver_that_is_gone_is_left_alone(outside: Outside, receiver:
 
 
 async def test_a_redirect_is_not_followed(outside: Outside, receiver: Receiver) -> None:
-    with receiving() as other:
+    with Receiver() as other:
         new = await outside.add(receiver)
         receiver.status, receiver.location = 307, other.url()
         waiting(outside)
@@ -207,7 +207,7 @@ async def test_a_redirect_is_not_followed(outside: Outside, receiver: Receiver) 
 async def test_a_receiver_that_hangs_delays_nobody_else(
     outside: Outside, receiver: Receiver
 ) -> None:
-    with receiving() as other:
+    with Receiver() as other:
         hanging = await outside.add(receiver)
         await outside.add(other)
         receiver.hangs = True
@@ -345,7 +345,7 @@ async def test_what_may_not_be_sent_opens_no_transaction(
     await outside.courier.deliver_due()
     assert reached == [], "the courier is busy with it"
     checkpoints.arm(None)
-    receiver.let_go.set()
+    receiver.let_go()
     await outside.courier.settle()
     waiting(outside)
     while outside.stored.do(feed.number):
