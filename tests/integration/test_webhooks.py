@@ -39,12 +39,6 @@ async def outside(stored: Stored, tmp_path: Path) -> AsyncIterator[Outside]:
     checkpoints.arm(None)
 
 
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as received:
-        yield received
-
-
 async def dispatched_and_begun(courier: OutboundCourier) -> None:
     await courier.dispatch()
     await courier.deliver_due()
