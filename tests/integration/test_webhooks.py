@@ -340,6 +340,8 @@ async def test_a_private_address_is_refused_where_it_is_not_allowed(
         *("127.0.0.1", "10.1.2.3", "169.254.169.254", "0.0.0.1", "224.0.0.1", "100.64.0.1"),
         *("[::1]", "[fe80::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]"),
         *("[fec0::1]", "[fc00::1]", "2130706433", "127.1"),
+        # Others that lead to IPv4 addresses, and what a cloud has between its own.
+        *("[::7f00:1]", "[64:ff9b:1::7f00:1]", "[::ffff:0:7f00:1]", "192.0.0.192"),
     ],
 )
 async def test_every_spelling_of_a_private_address_is_refused(address: str) -> None:
