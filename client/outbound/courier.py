@@ -46,6 +46,7 @@ class OutboundCourier:
     def __init__(self, db: Store, settings: Settings, patience: float = 15.0) -> None:
         self._db = db
         self._seconds = settings.relay_seconds
+        self._patience = timedelta(seconds=patience)
         self._public_url = settings.public_url
         self._box = SecretBox(settings)
         self._webhooks = WebhookSender(AddressGuard(settings.outbound_allow), patience)
@@ -134,6 +135,9 @@ class OutboundCourier:
                 await self._tell(claimed, secrets)
                 return
             for item in claimed:
+                if utc_now() + self._patience > item.delivery.next_at:
+                    # The lease is nearly over: whoever claims the rest next sends it.
+                    return
                 if subscription.sort is SubscriptionSort.channel:
                     is_delivered = await self._tell([item], secrets)
                 else:

@@ -16,8 +16,8 @@ from kern.contracts.subscriptions import (
 )
 from kern.contracts.viewer import Viewer
 from kern.db.journal import feed
-from kern.db.subscriptions.deliveries import LEASE
-from kern.errors import InvalidInput, NotFound
+from kern.db.subscriptions.deliveries import LEASE, prune
+from kern.errors import Conflict, InvalidInput, NotFound
 from kern.process import checkpoints
 from kern.process.settings import Settings
 from kern.requirements import Requirement
@@ -125,7 +125,10 @@ async def test_after_days_a_delivery_is_given_up_and_can_be_replayed(
         outside.make_due()
     (delivery,) = await outside.deliveries(new.webhook)
     assert delivery.status is DeliveryStatus.failed
-    assert sum(waits[:-1], timedelta()) > timedelta(days=3)
+    minutes = [wait / timedelta(minutes=1) for wait in waits[:-1]]
+    assert minutes[:5] == [5 / 60, 0.5, 2, 10, 30]
+    assert minutes == sorted(minutes)
+    assert timedelta(days=5) < sum(waits[:-1], timedelta()) < timedelta(days=6)
     await outside.deliver()
     assert len(receiver.received) == 15
     receiver.status = 204
@@ -151,6 +154,20 @@ async def test_a_receiver_that_is_gone_is_left_alone(outside: Outside, receiver:
     assert [item.status for item in await outside.deliveries(new.webhook)] == [
         DeliveryStatus.failed
     ]
+
+
+@pytest.mark.parametrize("stalls", [False, True])
+async def test_an_answer_counts_by_its_status_whatever_becomes_of_its_body(
+    outside: Outside, receiver: Receiver, *, stalls: bool
+) -> None:
+    new = await outside.add_webhook(receiver.url())
+    receiver.status, receiver.body, receiver.length = 299, b"thanks", 100
+    receiver.stalls = stalls
+    waiting(outside)
+    await outside.deliver()
+    (delivery,) = await outside.deliveries(new.webhook)
+    assert (delivery.status, delivery.answer_status) == (DeliveryStatus.delivered, 299)
+    assert delivery.answer == "thanks"
 
 
 async def test_a_redirect_is_not_followed(outside: Outside, receiver: Receiver) -> None:
@@ -180,6 +197,20 @@ async def test_a_receiver_that_hangs_delays_nobody_else(
         assert len(receiver.received) == 1
         first = (await outside.deliveries(hanging.webhook))[-1]
         assert first.answer == "No answer within 1 s."
+
+
+async def test_no_attempt_begins_that_may_outlast_its_lease(
+    outside: Outside, receiver: Receiver
+) -> None:
+    """Another courier takes what is left over, and sends nothing while this one does."""
+    await outside.add_webhook(receiver.url())
+    waiting(outside)
+    slow = Outside(outside.stored, outside.settings, patience=LEASE.total_seconds() + 1)
+    await slow.deliver()
+    assert receiver.received == []
+    outside.make_due()
+    await outside.deliver()
+    assert receiver.kinds == ["opened"]
 
 
 async def test_a_courier_that_dies_leaves_nothing_undelivered(
@@ -229,6 +260,11 @@ async def test_a_rotated_secret_signs_beside_the_old_one_for_a_while(
     await outside.deliver()
     assert receiver.received[1].is_signed_with(last.secret)
     assert not receiver.received[1].is_signed_with(new.secret)
+    for _ in range(2):
+        await outside.subscriptions.rotate(VIEWER, old.webhook.id, timedelta(hours=1), "dana")
+    waiting(outside)
+    await outside.deliver()
+    assert not receiver.received[2].is_signed_with(last.secret), "only the last two sign"
 
 
 async def test_filters_choose_what_is_sent(outside: Outside, receiver: Receiver) -> None:
@@ -315,6 +351,38 @@ async def test_what_may_not_be_sent_opens_no_transaction(
     await outside.courier.deliver_due()
     assert reached == [], "it is removed"
     assert receiver.kinds == ["opened"]
+
+
+async def test_nothing_is_said_to_be_sent_again_to_a_webhook_that_is_off(
+    outside: Outside, receiver: Receiver
+) -> None:
+    new = await outside.add_webhook(receiver.url())
+    waiting(outside)
+    await outside.deliver()
+    await outside.subscriptions.remove(VIEWER, SubscriptionSort.webhook, new.webhook.id, "dana")
+    (delivery,) = await outside.deliveries(new.webhook)
+    with pytest.raises(Conflict, match="Removed by dana"):
+        await outside.subscriptions.replay(VIEWER, delivery.id)
+    with pytest.raises(Conflict, match="Add it anew"):
+        await outside.subscriptions.replay_since(VIEWER, new.webhook.id, 0)
+    assert list(await outside.deliveries(new.webhook)) == [delivery]
+
+
+async def test_deliveries_are_kept_for_a_time_and_what_is_still_to_be_sent_for_longer(
+    outside: Outside, receiver: Receiver
+) -> None:
+    receiver.status = 500
+    kept = await outside.add_webhook(receiver.url())
+    removed = await outside.add_webhook(receiver.url())
+    waiting(outside)
+    await outside.deliver()
+    await outside.subscriptions.remove(VIEWER, SubscriptionSort.webhook, removed.webhook.id, "dana")
+    (delivery,) = await outside.deliveries(kept.webhook)
+    before, later = delivery.created_at, delivery.created_at + timedelta(seconds=1)
+    assert outside.stored.do(lambda tx: prune(tx, before)) == 0
+    assert outside.stored.do(lambda tx: prune(tx, later)) == 1
+    assert await outside.deliveries(removed.webhook) == []
+    assert [item.status for item in await outside.deliveries(kept.webhook)] == ["pending"]
 
 
 async def test_a_private_address_is_refused_where_it_is_not_allowed(

@@ -1,11 +1,12 @@
 """A receiver of webhooks, which verifies signatures, and fails, hangs or redirects on demand."""
 
 import json
+import ssl
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -38,20 +39,29 @@ class Received:
 class Receiver(ThreadedServer):
     """Receives while it is entered, and answers with a status and a body.
 
+    Args:
+        tls: With what it proves who it is; None for plain HTTP.
+
     Attributes:
         location: Where a redirect leads.
         hangs: Set while requests get no answer.
+        length: How long a body is said to be, if that is not true: then it is cut off.
+        stalls: Set while answers begin, and do not end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.status = 204
         self.body = b""
         self.location: str | None = None
         self.received: list[Received] = []
         self.hangs = False
+        self.length: int | None = None
+        self.stalls = False
         self._let_go = threading.Event()
         http = _Http(("127.0.0.1", 0), _Handler)
         http.receiver = self
+        if tls is not None:
+            http.socket = tls.wrap_socket(http.socket, server_side=True)
         super().__init__(http)
 
     def __exit__(
@@ -86,10 +96,8 @@ class _Http(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Http
-
     def do_POST(self) -> None:
-        receiver = self.server.receiver
+        receiver = cast("_Http", self.server).receiver
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         receiver.received.append(Received(self.path, dict(self.headers.items()), body))
         if receiver.hangs:
@@ -98,10 +106,13 @@ class _Handler(BaseHTTPRequestHandler):
         if receiver.location is not None:
             self.send_header("Location", receiver.location)
         if receiver.status != 204:
-            self.send_header("Content-Length", str(len(receiver.body)))
+            length = len(receiver.body) if receiver.length is None else receiver.length
+            self.send_header("Content-Length", str(length))
         self.end_headers()
         if receiver.status != 204:
             self.wfile.write(receiver.body)
+        if receiver.stalls:
+            receiver.wait()
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""

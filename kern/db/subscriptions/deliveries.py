@@ -188,17 +188,24 @@ def replay(tx: Session, viewer: Viewer, delivery_id: str, now: datetime) -> Deli
 
     Raises:
         NotFound: there is none with this id in the viewer's tenant.
+        Conflict: its subscription is disabled.
     """
     row = hold(tx, DELIVERIES, _BY_ID.with_for_update(), delivery_id=delivery_id)
     if row is None or viewer.tenant not in (None, row.tenant):
         message = f"There is no delivery with the id {delivery_id!r}."
         raise NotFound(message)
+    records.require_active(tx, row.subscription_id)
     _again(row, now)
     return delivery_of(row)
 
 
 def replay_since(tx: Session, subscription_id: str, after_seq: int, now: datetime) -> int:
-    """Send the deliveries of a subscription again that are about later entries; return how many."""
+    """Send the deliveries of a subscription again that are about later entries; return how many.
+
+    Raises:
+        Conflict: the subscription is disabled.
+    """
+    records.require_active(tx, subscription_id)
     query = _deliveries.select().where(
         _deliveries.c.subscription_id == subscription_id, _deliveries.c.seq > after_seq
     )
@@ -209,8 +216,10 @@ def replay_since(tx: Session, subscription_id: str, after_seq: int, now: datetim
 
 
 def prune(tx: Session, before: datetime) -> int:
-    """Delete the deliveries that were settled before this; return how many."""
-    old = (~_PENDING) & (_deliveries.c.created_at < before)
+    """Delete the deliveries from before this, unless they are still to be sent; return how many."""
+    disabled = select(_subscriptions.c.id).where(_subscriptions.c.disabled_at.is_not(None))
+    is_settled = ~_PENDING | _deliveries.c.subscription_id.in_(disabled)
+    old = is_settled & (_deliveries.c.created_at < before)
     return execute(tx, _deliveries.delete().where(old)).rowcount
 
 
