@@ -46,6 +46,7 @@ class OutboundCourier:
     def __init__(self, db: Store, settings: Settings, patience: float = 15.0) -> None:
         self._db = db
         self._seconds = settings.relay_seconds
+        self._patience = timedelta(seconds=patience)
         self._public_url = settings.public_url
         self._box = SecretBox(settings)
         self._webhooks = WebhookSender(AddressGuard(settings.outbound_allow), patience)
@@ -84,10 +85,9 @@ class OutboundCourier:
 
     async def deliver_due(self) -> int:
         """Begin the attempts that are due; return how many deliveries were claimed."""
-        now = utc_now()
-        if not await self._db.read(lambda tx: deliveries.is_any_due(tx, now)):
+        now, busy = utc_now(), list(self._busy)
+        if not await self._db.read(lambda tx: deliveries.is_any_due(tx, busy, now)):
             return 0
-        busy = list(self._busy)
         claimed = await self._db.write(lambda tx: deliveries.claim(tx, busy, now))
         reach("outbound.after_claim")
         groups: dict[str, list[ClaimedDelivery]] = {}
@@ -135,6 +135,9 @@ class OutboundCourier:
                 await self._tell(claimed, secrets)
                 return
             for item in claimed:
+                if utc_now() + self._patience > item.delivery.next_at:
+                    # The lease is nearly over: whoever claims the rest next sends it.
+                    return
                 if subscription.sort is SubscriptionSort.channel:
                     is_delivered = await self._tell([item], secrets)
                 else:

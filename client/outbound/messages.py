@@ -25,7 +25,10 @@ _ASKS = {
     RequirementKind.error: "A step failed; what to do is asked for",
     RequirementKind.unknown_outcome: "Whether a call happened is unknown, and somebody must say",
 }
-_PREFIXES = {FeedKind.reminded: "Reminder: ", FeedKind.escalated: "Escalated to you: "}
+_PREFIXES: dict[str, str] = {
+    FeedKind.reminded: "Reminder: ",
+    FeedKind.escalated: "Escalated to you: ",
+}
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def message_of(items: Sequence[WaitingItem], subscription: Subscription) -> Mess
 
 
 def _title_of(item: WaitingItem, *, with_content: bool) -> str:
-    prefix = _PREFIXES.get(FeedKind(item.kind), "") if item.kind in set(FeedKind) else ""
+    prefix = _PREFIXES.get(item.kind, "")
     return f"{prefix}{_subject_of(item.requirement, with_content=with_content)}"
 
 
@@ -86,11 +89,8 @@ def _text_of(item: WaitingItem, *, with_content: bool) -> str:
 def _until(requirement: Requirement) -> str:
     if requirement.due_at is None:
         return "There is no deadline: it waits until somebody decides."
-    return f"Until {_time(requirement.due_at)}. If nobody decides, {_silence(requirement)}."
-
-
-def _silence(requirement: Requirement) -> str:
-    return _SILENCE.get(OnExpiry(requirement.on_expiry), "the deadline decides")
+    silence = _SILENCE[requirement.on_expiry]
+    return f"Until {_time(requirement.due_at)}. If nobody decides, {silence}."
 
 
 def _time(moment: datetime) -> str:

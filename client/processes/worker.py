@@ -90,7 +90,7 @@ def run_process(
 
     Args:
         app: The app, as `load_app` takes it; default: the settings'.
-        companion: Makes what is served companion.
+        companion: Makes what is served beside, from the settings.
         ui: Also serve Temporal's web pages, if a server has to be started.
     """
     logs.forward("WARN")

@@ -187,6 +187,7 @@ class Subscriptions:
 
         Raises:
             NotFound: there is none with this id in the viewer's tenant.
+            Conflict: the webhook or channel is off.
         """
         now = utc_now()
         return await self._store.write(lambda tx: deliveries.replay(tx, viewer, delivery_id, now))
@@ -196,6 +197,7 @@ class Subscriptions:
 
         Raises:
             NotFound: there is no webhook with this id in the viewer's tenant.
+            Conflict: the webhook is off.
             InvalidInput: `after` can be no number of an entry.
         """
         require_count("after", after, least=0)

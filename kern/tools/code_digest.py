@@ -56,7 +56,6 @@ from kern.tools.code_state import DOUBT, attributes, has_reducer, held, holds_li
 from kern.tools.plain_data import plain_digest
 
 _METHODS = (FunctionType, staticmethod, classmethod, property, MethodType, BuiltinFunctionType)
-_METHODS_TOO = (functools.partial, functools.partialmethod)
 # What the import system sets: it says where a module lies, and not what the module does.
 _IMPORT_NAMES = {
     *("__name__", "__file__", "__path__", "__package__", "__spec__", "__loader__"),

@@ -115,6 +115,10 @@ def _named_in(
     code: CodeType, importers: frozenset[str], *, has_sys: bool
 ) -> tuple[list[str], bool]:
     """Return the modules that code names in texts, and whether it may reach others."""
+    named = {*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars}
+    if named.isdisjoint(importers | _EVALUATORS | {"modules"}):
+        # Disassembling takes far longer, and most code names none of them.
+        return [], False
     steps = [step for step in dis.get_instructions(code) if step.opname not in _NO_STEPS]
     names: list[str] = []
     for position, step in enumerate(steps):

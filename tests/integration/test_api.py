@@ -1,6 +1,5 @@
 """The API over HTTP: who may call, what it shows, and decisions that are accepted once."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,14 +18,8 @@ from kern.tools import Approval, Bounds, Tool, tool
 from kern.values.roles import Role
 from kern.values.states import PrincipalKind, RunStatus
 from tests.support.agents import Ledger, paying, scripted
-from tests.support.api import Api, serving
+from tests.support.api import Api
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture
-def api(runtime: Runtime) -> Iterator[Api]:
-    with serving(runtime) as served:
-        yield served
 
 
 def payer(ledger: Ledger, approval: Approval | None = None) -> Agent:

@@ -1,12 +1,10 @@
 """Triage over HTTP: claims, delegations, snoozes, comments, and the history of a requirement."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import httpx2
 import pytest
 
-from kern.client.processes.runtime import Runtime
 from kern.models.scripted import Call
 from kern.process.clock import utc_now
 from kern.requirements import Requirement
@@ -15,16 +13,10 @@ from kern.tools import Approval
 from kern.values.roles import Role
 from kern.values.states import PrincipalKind, RunStatus
 from tests.support.agents import Ledger, paying, scripted
-from tests.support.api import Api, serving
+from tests.support.api import Api
 from tests.support.waiting import wait_until
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def api(runtime: Runtime) -> Iterator[Api]:
-    with serving(runtime) as served:
-        yield served
 
 
 def waiting(ledger: Ledger, approval: Approval | None = None, amount: int = 5) -> Requirement:

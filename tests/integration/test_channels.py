@@ -7,68 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from kern.client.outbound.courier import OutboundCourier
 from kern.client.service.subscriptions import Subscriptions
 from kern.contracts.subscriptions import (
     DeliveryStatus,
-    Subscription,
     SubscriptionFilter,
     SubscriptionSort,
 )
-from kern.contracts.viewer import Viewer
 from kern.db.decisions import deciding
-from kern.db.journal import feed
-from kern.db.journal.events import events_of
 from kern.errors import InvalidInput
 from kern.process import checkpoints
 from kern.process.settings import Settings
 from kern.requirements import Requirement
 from kern.tools import Approval, Escalation
 from tests.support.mail_server import Mailbox, mail_server
+from tests.support.outbound import VIEWER, Outside
 from tests.support.raw_sql import execute_sql
 from tests.support.stored_runs import NAMES, Stored, after, opened
 
-VIEWER = Viewer(is_operator=True)
 DANA, RAVI = "dana@example.com", "ravi@example.com"
-
-
-class Outside:
-    """A database with a courier, and an administrator of channels."""
-
-    def __init__(self, stored: Stored, mailbox: Mailbox, settings: Settings) -> None:
-        self.stored, self.mailbox = stored, mailbox
-        self.courier = OutboundCourier(stored.database, settings)
-        self.subscriptions = Subscriptions(stored.database, settings)
-
-    async def reach(self, who: str, mail: str, **options: object) -> Subscription:
-        return await self.subscriptions.add_channel(
-            VIEWER,
-            who,
-            self.mailbox.url(mail),
-            by="mia",
-            **options,  # type: ignore[arg-type]
-        )
-
-    async def deliver(self) -> None:
-        """Deliver what is due, once."""
-        while self.stored.do(feed.number):
-            pass
-        await self.courier.dispatch()
-        await self.courier.deliver_due()
-        await self.courier.settle()
-
-    def make_due(self) -> None:
-        """Let the time pass until every delivery is due."""
-        self.stored.sql("UPDATE kern_deliveries SET next_at = created_at")
-
-    def notified(self, requirement: Requirement) -> list[tuple[object, object]]:
-        """Return who was reached about a requirement, and on which occasion."""
-        events = self.stored.look(lambda tx: events_of(tx, requirement.run_id))
-        return [
-            (event.data["to"], event.data["about"])
-            for event in events
-            if event.kind == "requirement_notified"
-        ]
 
 
 @pytest.fixture(params=NAMES)
@@ -84,9 +40,8 @@ def mailbox() -> Iterator[Mailbox]:
 
 
 @pytest.fixture
-async def outside(stored: Stored, mailbox: Mailbox, tmp_path: Path) -> AsyncIterator[Outside]:
-    settings = Settings(home=tmp_path, public_url="https://kern.example.com/")
-    yield Outside(stored, mailbox, settings)
+async def outside(stored: Stored, tmp_path: Path) -> AsyncIterator[Outside]:
+    yield Outside(stored, Settings(home=tmp_path, public_url="https://kern.example.com/"))
     checkpoints.arm(None)
 
 
@@ -98,15 +53,15 @@ def for_dana(
 
 
 async def test_whoever_may_decide_is_told_what_waits_until_when_and_where(
-    outside: Outside,
+    outside: Outside, mailbox: Mailbox
 ) -> None:
-    await outside.reach("Dana", DANA)
-    await outside.reach("ravi", RAVI)
+    await outside.add_channel("Dana", mailbox.url(DANA))
+    await outside.add_channel("ravi", mailbox.url(RAVI))
     requirement = for_dana(outside.stored)
     await outside.deliver()
-    assert outside.mailbox.subjects(RAVI) == []
-    assert outside.mailbox.subjects(DANA) == ["refund waits for a decision"]
-    text = outside.mailbox.text(DANA)
+    assert mailbox.subjects(RAVI) == []
+    assert mailbox.subjects(DANA) == ["refund waits for a decision"]
+    text = mailbox.text(DANA)
     assert "Asked by: agent > refund" in text
     assert "For: ann" in text
     assert "Until 2026-05-04 05:02 UTC. If nobody decides, it is rejected." in text
@@ -115,46 +70,48 @@ async def test_whoever_may_decide_is_told_what_waits_until_when_and_where(
     assert outside.notified(requirement) == [("Dana", "opened")]
 
 
-async def test_reminders_and_escalations_reach_whom_they_name(outside: Outside) -> None:
-    await outside.reach("dana", DANA)
-    await outside.reach("group:leads", RAVI)
+async def test_reminders_and_escalations_reach_whom_they_name(
+    outside: Outside, mailbox: Mailbox
+) -> None:
+    await outside.add_channel("dana", mailbox.url(DANA))
+    await outside.add_channel("group:leads", mailbox.url(RAVI))
     requirement = for_dana(
         outside.stored,
         remind=timedelta(minutes=30),
         escalate=Escalation(to="group:leads", after=timedelta(minutes=45)),
     )
     await outside.deliver()
-    assert outside.mailbox.subjects(RAVI) == []
+    assert mailbox.subjects(RAVI) == []
     for minutes in (31, 46):
         outside.stored.do(partial(deciding.expire, gate_id=requirement.id, now=after(60 * minutes)))
         await outside.deliver()
-    assert outside.mailbox.subjects(DANA) == [
+    assert mailbox.subjects(DANA) == [
         "refund waits for a decision",
         "Reminder: refund waits for a decision",
     ]
-    assert outside.mailbox.subjects(RAVI) == ["Escalated to you: refund waits for a decision"]
+    assert mailbox.subjects(RAVI) == ["Escalated to you: refund waits for a decision"]
     assert ("group:leads", "escalated") in outside.notified(requirement)
 
 
-async def test_what_was_decided_meanwhile_is_not_told(outside: Outside) -> None:
-    channel = await outside.reach("dana", DANA)
+async def test_what_was_decided_meanwhile_is_not_told(outside: Outside, mailbox: Mailbox) -> None:
+    channel = await outside.add_channel("dana", mailbox.url(DANA))
     outside.stored.resolve(for_dana(outside.stored), by="dana")
     await outside.deliver()
-    assert outside.mailbox.mails == []
-    (delivery,) = await outside.subscriptions.deliveries(VIEWER, channel.id)
+    assert mailbox.mails == []
+    (delivery,) = await outside.deliveries(channel)
     assert delivery.status is DeliveryStatus.dropped
 
 
-async def test_a_digest_says_everything_at_once(outside: Outside) -> None:
-    await outside.reach("dana", DANA, digest=timedelta(hours=1))
+async def test_a_digest_says_everything_at_once(outside: Outside, mailbox: Mailbox) -> None:
+    await outside.add_channel("dana", mailbox.url(DANA), digest=timedelta(hours=1))
     requirements = [for_dana(outside.stored) for _ in range(3)]
     await outside.deliver()
-    assert outside.mailbox.mails == []
+    assert mailbox.mails == []
     outside.stored.resolve(requirements[0], by="dana")
     outside.make_due()
     await outside.deliver()
-    assert outside.mailbox.subjects(DANA) == ["2 decisions wait for you"]
-    assert outside.mailbox.text(DANA).count("/desk/requirements/") == 2
+    assert mailbox.subjects(DANA) == ["2 decisions wait for you"]
+    assert mailbox.text(DANA).count("/desk/requirements/") == 2
     assert [outside.notified(item) for item in requirements] == [
         [],
         [("dana", "opened")],
@@ -162,52 +119,58 @@ async def test_a_digest_says_everything_at_once(outside: Outside) -> None:
     ]
 
 
-async def test_all_of_a_digest_is_due_together(outside: Outside, stored: Stored) -> None:
-    channel = await outside.reach("dana", DANA, digest=timedelta(hours=1))
+async def test_all_of_a_digest_is_due_together(
+    outside: Outside, mailbox: Mailbox, stored: Stored
+) -> None:
+    channel = await outside.add_channel("dana", mailbox.url(DANA), digest=timedelta(hours=1))
     for _ in range(2):
         for_dana(stored)
         await outside.deliver()
-    deliveries = await outside.subscriptions.deliveries(VIEWER, channel.id)
+    deliveries = await outside.deliveries(channel)
     assert len({item.next_at for item in deliveries}) == 1
     assert deliveries[0].next_at > datetime.now(UTC) + timedelta(minutes=50)
 
 
-async def test_a_server_that_refuses_is_tried_again_and_tells_once(outside: Outside) -> None:
-    channel = await outside.reach("dana", DANA)
-    outside.mailbox.refuses = 1
+async def test_a_server_that_refuses_is_tried_again_and_tells_once(
+    outside: Outside, mailbox: Mailbox
+) -> None:
+    channel = await outside.add_channel("dana", mailbox.url(DANA))
+    mailbox.refuses = 1
     requirement = for_dana(outside.stored)
     await outside.deliver()
-    (delivery,) = await outside.subscriptions.deliveries(VIEWER, channel.id)
+    (delivery,) = await outside.deliveries(channel)
     assert (delivery.status, delivery.attempts) == (DeliveryStatus.pending, 1)
     for _ in range(3):
         outside.make_due()
         await outside.deliver()
-    assert len(outside.mailbox.mails) == 1
+    assert len(mailbox.mails) == 1
     assert outside.notified(requirement) == [("dana", "opened")]
 
 
-async def test_a_channel_tells_only_of_the_risks_that_it_is_for(outside: Outside) -> None:
-    await outside.reach("dana", DANA, only=SubscriptionFilter(risks=("high",)))
+async def test_a_channel_tells_only_of_the_risks_that_it_is_for(
+    outside: Outside, mailbox: Mailbox
+) -> None:
+    await outside.add_channel("dana", mailbox.url(DANA), only=SubscriptionFilter(risks=("high",)))
     for_dana(outside.stored)
     await outside.deliver()
-    assert outside.mailbox.mails == []
+    assert mailbox.mails == []
 
 
 async def test_what_anybody_may_decide_reaches_everybody_but_the_excluded(
-    outside: Outside,
+    outside: Outside, mailbox: Mailbox
 ) -> None:
-    await outside.reach("dana", DANA)
-    await outside.reach("ravi", RAVI)
+    await outside.add_channel("dana", mailbox.url(DANA))
+    await outside.add_channel("ravi", mailbox.url(RAVI))
     outside.stored.gated(approval=Approval(excluded="ravi"))
     await outside.deliver()
-    assert len(outside.mailbox.subjects(DANA)) == 1
-    assert outside.mailbox.subjects(RAVI) == []
+    assert len(mailbox.subjects(DANA)) == 1
+    assert mailbox.subjects(RAVI) == []
 
 
 async def test_the_address_of_a_channel_is_neither_shown_nor_readable(
-    outside: Outside, stored: Stored
+    outside: Outside, mailbox: Mailbox, stored: Stored
 ) -> None:
-    await outside.reach("dana", DANA)
+    await outside.add_channel("dana", mailbox.url(DANA))
     (channel,) = await outside.subscriptions.read_all(VIEWER, SubscriptionSort.channel)
     assert DANA not in channel.model_dump_json()
     assert channel.address == "mailto://"
@@ -224,9 +187,11 @@ async def test_a_url_that_reaches_nobody_is_refused(outside: Outside, url: str) 
 
 
 @pytest.mark.parametrize("recipient", ["", "@requester", "a\u200bb"])
-async def test_a_recipient_that_is_none_is_refused(outside: Outside, recipient: str) -> None:
+async def test_a_recipient_that_is_none_is_refused(
+    outside: Outside, mailbox: Mailbox, recipient: str
+) -> None:
     with pytest.raises(InvalidInput):
-        await outside.reach(recipient, DANA)
+        await outside.add_channel(recipient, mailbox.url(DANA))
 
 
 async def test_without_a_key_no_secret_is_kept(stored: Stored, tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """The console without a script: what waits, decisions of each kind, and what became of them."""
 
-from collections.abc import Iterator
-
 import pytest
 from pydantic import JsonValue
 
@@ -14,25 +12,13 @@ from kern.tools import Approval, Bounds, RunContext, Tool, tool
 from kern.values.roles import Role
 from kern.values.states import RunStatus
 from tests.support.agents import Ledger, paying, scripted
-from tests.support.api import Api, serving
+from tests.support.api import Api
 from tests.support.desk import Page, Visitor, at_the_desk, link_to_the_desk
 from tests.support.statements import statements_of
 from tests.support.waiting import wait_until
 
 # What the worker of this process reads all the time.
 OF_WORKERS = ("kern_feed", "kern_outbox", "kern_deliver", "kern_subscr", "kern_worker", "kern_un")
-
-
-@pytest.fixture
-def api(runtime: Runtime) -> Iterator[Api]:
-    with serving(runtime) as served:
-        yield served
-
-
-@pytest.fixture
-def dana(api: Api) -> Iterator[Visitor]:
-    with at_the_desk(api, "dana") as visitor:
-        yield visitor
 
 
 def asking(tool_: Tool, **arguments: JsonValue) -> tuple[Agent, RunOutput, Requirement]:

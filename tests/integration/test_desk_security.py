@@ -1,7 +1,6 @@
 """The console against other sites, other people and other tenants."""
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -19,23 +18,11 @@ from kern.tenants import tenant
 from kern.values.roles import Role
 from kern.values.states import PrincipalKind
 from tests.support.agents import Ledger, paying, scripted
-from tests.support.api import Api, serving
+from tests.support.api import Api
 from tests.support.desk import Page, Visitor, at_the_desk, link_to_the_desk
 from tests.support.waiting import wait_until
 
 PAGES = ["inbox", "runs", "sessions", "inbox?for=all", "inbox?sort=risk&kind=confirmation"]
-
-
-@pytest.fixture
-def api(runtime: Runtime) -> Iterator[Api]:
-    with serving(runtime) as served:
-        yield served
-
-
-@pytest.fixture
-def dana(api: Api) -> Iterator[Visitor]:
-    with at_the_desk(api, "dana") as visitor:
-        yield visitor
 
 
 @pytest.fixture

@@ -31,12 +31,6 @@ from tests.support.statements import statements_of
 from tests.support.waiting import wait_until
 
 
-@pytest.fixture
-def api(runtime: Runtime) -> Iterator[Api]:
-    with serving(runtime) as served:
-        yield served
-
-
 def paused(ledger: Ledger, approval: Approval | None = None) -> tuple[Agent, Requirement]:
     agent = scripted([Call("pay", amount=5), "Paid."], [paying(ledger, approval)])
     run: RunOutput = agent.run("Pay")

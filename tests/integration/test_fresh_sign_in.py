@@ -31,12 +31,6 @@ def mount(disk: str) -> str:
 
 
 @pytest.fixture
-def provider() -> Iterator[IdentityProvider]:
-    with IdentityProvider() as running:
-        yield running
-
-
-@pytest.fixture
 def api(runtime: Runtime, provider: IdentityProvider) -> Iterator[Api]:
     with serving(runtime, SignOn(config(provider.address)), fresh_seconds=300) as served:
         yield served

@@ -34,12 +34,6 @@ class Clock:
 
 
 @pytest.fixture
-def provider() -> Iterator[IdentityProvider]:
-    with IdentityProvider() as running:
-        yield running
-
-
-@pytest.fixture
 def clock() -> Clock:
     return Clock()
 

@@ -35,14 +35,8 @@ from kern.tools import Approval, tool
 from kern.values.roles import Role
 from kern.values.states import PrincipalKind, RequirementKind, RunStatus
 from tests.support.agents import Ledger, paying, scripted
-from tests.support.api import Api, serving
+from tests.support.api import Api
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture
-def api(runtime: Runtime) -> Iterator[Api]:
-    with serving(runtime) as served:
-        yield served
 
 
 @pytest.fixture

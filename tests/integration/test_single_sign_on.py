@@ -22,12 +22,6 @@ SSO = "/desk/signin/sso"
 
 
 @pytest.fixture
-def provider() -> Iterator[IdentityProvider]:
-    with IdentityProvider() as running:
-        yield running
-
-
-@pytest.fixture
 def api(runtime: Runtime, provider: IdentityProvider) -> Iterator[Api]:
     with serving(runtime, SignOn(config(provider.address))) as served:
         yield served

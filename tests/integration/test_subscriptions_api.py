@@ -1,19 +1,17 @@
 """Webhooks and channels over HTTP and on the command line, up to what a receiver gets."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kern.client.processes.runtime import Runtime
 from kern.db.engine.stores import SqliteStore
 from kern.models.scripted import Call
 from kern.process.settings import Settings
 from kern.values.roles import Role
 from tests.support.agents import Ledger, paying, scripted
-from tests.support.api import Api, serving
+from tests.support.api import Api
 from tests.support.cli import Cli
-from tests.support.http_receiver import Receiver, receiving
+from tests.support.http_receiver import Receiver
 from tests.support.mail_server import mail_server
 from tests.support.waiting import wait_until
 
@@ -21,18 +19,6 @@ from tests.support.waiting import wait_until
 @pytest.fixture
 def settings(folder: Path) -> Settings:
     return Settings(home=folder, relay_seconds=0.1, outbound_allow="127.0.0.0/8")
-
-
-@pytest.fixture
-def api(runtime: Runtime) -> Iterator[Api]:
-    with serving(runtime) as served:
-        yield served
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as received:
-        yield received
 
 
 def test_an_administrator_adds_a_webhook_and_a_worker_sends_to_it(

@@ -67,11 +67,6 @@ class Snapshot:
             if call.status == "running" and call.begun_at is not None
         }
 
-    @property
-    def unstored(self) -> set[int]:
-        """The turns that the model was asked for and whose answer is not stored."""
-        return set(self.asked) - self.rows.answers
-
 
 def rows_of(tx: Session, run_id: str) -> Rows:
     """Read a run under its lock: a transaction that a death left behind has ended then."""

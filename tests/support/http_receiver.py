@@ -1,14 +1,16 @@
 """A receiver of webhooks, which verifies signatures, and fails, hangs or redirects on demand."""
 
 import json
+import ssl
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from types import TracebackType
+from typing import Any, cast
 
 from standardwebhooks import Webhook, WebhookVerificationError
+
+from tests.support.threaded_server import ThreadedServer
 
 
 @dataclass
@@ -34,63 +36,83 @@ class Received:
         return True
 
 
-@dataclass
-class Receiver:
-    """What was received, and how it is answered: with a status, and a body.
+class Receiver(ThreadedServer):
+    """Receives while it is entered, and answers with a status and a body.
+
+    Args:
+        tls: With what it proves who it is; None for plain HTTP.
 
     Attributes:
         location: Where a redirect leads.
         hangs: Set while requests get no answer.
+        length: How long a body is said to be, if that is not true: then it is cut off.
+        stalls: Set while answers begin, and do not end.
     """
 
-    address: str = ""
-    status: int = 204
-    body: bytes = b""
-    location: str | None = None
-    received: list[Received] = field(default_factory=list)
-    hangs: bool = False
-    let_go: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.status = 204
+        self.body = b""
+        self.location: str | None = None
+        self.received: list[Received] = []
+        self.hangs = False
+        self.length: int | None = None
+        self.stalls = False
+        self._let_go = threading.Event()
+        http = _Http(("127.0.0.1", 0), _Handler)
+        http.receiver = self
+        if tls is not None:
+            http.socket = tls.wrap_socket(http.socket, server_side=True)
+        super().__init__(http)
 
-    def url(self, path: str = "/hook") -> str:
-        return f"{self.address}{path}"
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.let_go()
+        super().__exit__(kind, error, trace)
 
     @property
     def kinds(self) -> list[str]:
+        """What the events are about, in the order in which they came."""
         return [item.event["data"]["kind"] for item in list(self.received)]
 
+    def url(self, path: str = "/hook") -> str:
+        """Return where it receives."""
+        return f"{self.address}{path}"
 
-@contextmanager
-def receiving() -> Generator[Receiver]:
-    """Receive on a free port of this machine as long as the block lasts."""
-    receiver = Receiver()
+    def wait(self) -> None:
+        """Leave a request without an answer."""
+        self._let_go.wait(30)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            receiver.received.append(Received(self.path, dict(self.headers.items()), body))
-            if receiver.hangs:
-                receiver.let_go.wait(30)
-            self.send_response(receiver.status)
-            if receiver.location is not None:
-                self.send_header("Location", receiver.location)
-            if receiver.status != 204:
-                self.send_header("Content-Length", str(len(receiver.body)))
-            self.end_headers()
-            if receiver.status != 204:
-                self.wfile.write(receiver.body)
+    def let_go(self) -> None:
+        """Answer the requests that hang."""
+        self._let_go.set()
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    receiver.address = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield receiver
-    finally:
-        receiver.let_go.set()
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+class _Http(ThreadingHTTPServer):
+    receiver: Receiver
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        receiver = cast("_Http", self.server).receiver
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        receiver.received.append(Received(self.path, dict(self.headers.items()), body))
+        if receiver.hangs:
+            receiver.wait()
+        self.send_response(receiver.status)
+        if receiver.location is not None:
+            self.send_header("Location", receiver.location)
+        if receiver.status != 204:
+            length = len(receiver.body) if receiver.length is None else receiver.length
+            self.send_header("Content-Length", str(length))
+        self.end_headers()
+        if receiver.status != 204:
+            self.wfile.write(receiver.body)
+        if receiver.stalls:
+            receiver.wait()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""

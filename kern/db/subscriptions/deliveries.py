@@ -44,10 +44,32 @@ _LONGEST_ANSWER = 500
 _deliveries, _subscriptions = DELIVERIES.table, SUBSCRIPTIONS.table
 _BY_ID = _deliveries.select().where(_deliveries.c.id == bindparam("delivery_id"))
 _PENDING = _deliveries.c.status == DeliveryStatus.pending.value
-_ANY_DUE = (
-    select(_deliveries.c.id)
-    .where(_PENDING, _deliveries.c.next_at <= bindparam("now", type_=UtcDateTime))
-    .limit(1)
+_IS_DUE = _PENDING & (_deliveries.c.next_at <= bindparam("now", type_=UtcDateTime))
+_MAY_BE_SENT = _subscriptions.c.disabled_at.is_(None) & _subscriptions.c.id.not_in(
+    bindparam("busy", expanding=True)
+)
+_ROUTES = _deliveries.join(_subscriptions, _subscriptions.c.id == _deliveries.c.subscription_id)
+_ANY_DUE = select(_deliveries.c.id).select_from(_ROUTES).where(_IS_DUE, _MAY_BE_SENT).limit(1)
+_PLACED = (
+    select(
+        _deliveries.c.id,
+        func.row_number()
+        .over(
+            partition_by=_deliveries.c.subscription_id,
+            order_by=(_deliveries.c.next_at, _deliveries.c.seq),
+        )
+        .label("place"),
+    )
+    .select_from(_ROUTES)
+    .where(_IS_DUE, _MAY_BE_SENT)
+    .subquery()
+)
+_CLAIM = (
+    _deliveries.select()
+    .where(_deliveries.c.id.in_(select(_PLACED.c.id).where(_PLACED.c.place <= _MOST_EACH)), _IS_DUE)
+    .order_by(_deliveries.c.seq)
+    .limit(_MOST)
+    .with_for_update(skip_locked=True)
 )
 _DIGEST = (
     select(func.min(_deliveries.c.next_at))
@@ -109,41 +131,14 @@ def dispatch(
     return len(entries)
 
 
-def is_any_due(tx: Session, now: datetime) -> bool:
-    """Whether anything is due, without taking a lock."""
-    return execute(tx, _ANY_DUE, now=now).first() is not None
+def is_any_due(tx: Session, busy: Collection[str], now: datetime) -> bool:
+    """Whether `claim` would find anything, without taking a lock."""
+    return execute(tx, _ANY_DUE, busy=sorted(busy), now=now).first() is not None
 
 
 def claim(tx: Session, busy: Collection[str], now: datetime) -> list[ClaimedDelivery]:
     """Take what is due, but for the subscriptions that are busy, and postpone it by the lease."""
-    due = (
-        select(
-            _deliveries.c.id,
-            func.row_number()
-            .over(
-                partition_by=_deliveries.c.subscription_id,
-                order_by=(_deliveries.c.next_at, _deliveries.c.seq),
-            )
-            .label("place"),
-        )
-        .join(_subscriptions, _subscriptions.c.id == _deliveries.c.subscription_id)
-        .where(
-            _PENDING,
-            _deliveries.c.next_at <= now,
-            _subscriptions.c.disabled_at.is_(None),
-            _deliveries.c.subscription_id.not_in(sorted(busy)),
-        )
-        .subquery()
-    )
-    matching = select(due.c.id).where(due.c.place <= _MOST_EACH)
-    query = (
-        _deliveries.select()
-        .where(_deliveries.c.id.in_(matching), _PENDING, _deliveries.c.next_at <= now)
-        .order_by(_deliveries.c.seq)
-        .limit(_MOST)
-        .with_for_update(skip_locked=True)
-    )
-    claimed = hold_all(tx, DELIVERIES, query)
+    claimed = hold_all(tx, DELIVERIES, _CLAIM, busy=sorted(busy), now=now)
     targets = {row.id: row for row in records.active(tx)}
     result: list[ClaimedDelivery] = []
     for row in claimed:
@@ -193,17 +188,24 @@ def replay(tx: Session, viewer: Viewer, delivery_id: str, now: datetime) -> Deli
 
     Raises:
         NotFound: there is none with this id in the viewer's tenant.
+        Conflict: its subscription is disabled.
     """
     row = hold(tx, DELIVERIES, _BY_ID.with_for_update(), delivery_id=delivery_id)
     if row is None or viewer.tenant not in (None, row.tenant):
         message = f"There is no delivery with the id {delivery_id!r}."
         raise NotFound(message)
+    records.require_active(tx, row.subscription_id)
     _again(row, now)
     return delivery_of(row)
 
 
 def replay_since(tx: Session, subscription_id: str, after_seq: int, now: datetime) -> int:
-    """Send the deliveries of a subscription again that are about later entries; return how many."""
+    """Send the deliveries of a subscription again that are about later entries; return how many.
+
+    Raises:
+        Conflict: the subscription is disabled.
+    """
+    records.require_active(tx, subscription_id)
     query = _deliveries.select().where(
         _deliveries.c.subscription_id == subscription_id, _deliveries.c.seq > after_seq
     )
@@ -214,8 +216,10 @@ def replay_since(tx: Session, subscription_id: str, after_seq: int, now: datetim
 
 
 def prune(tx: Session, before: datetime) -> int:
-    """Delete the deliveries that were settled before this; return how many."""
-    old = (~_PENDING) & (_deliveries.c.created_at < before)
+    """Delete the deliveries from before this, unless they are still to be sent; return how many."""
+    disabled = select(_subscriptions.c.id).where(_subscriptions.c.disabled_at.is_not(None))
+    is_settled = ~_PENDING | _deliveries.c.subscription_id.in_(disabled)
+    old = is_settled & (_deliveries.c.created_at < before)
     return execute(tx, _deliveries.delete().where(old)).rowcount
 
 

@@ -15,7 +15,7 @@ from kern.db.engine.typed_tables import SUBSCRIPTIONS
 from kern.db.engine.unit_of_work import hold
 from kern.db.journal import feed
 from kern.db.reading.visibility import visible_tenant
-from kern.errors import NotFound
+from kern.errors import Conflict, NotFound
 from kern.values.states import Risk
 
 _table = SUBSCRIPTIONS.table
@@ -88,6 +88,18 @@ def disable(row: MutableSubscription, why: str, now: datetime) -> None:
     """Deliver nothing more to a subscription."""
     if row.disabled_at is None:
         row.disabled_at, row.disabled_why = now, why
+
+
+def require_active(tx: Session, subscription_id: str) -> None:
+    """Refuse what can no longer be sent.
+
+    Raises:
+        Conflict: the subscription is disabled; the message says why.
+    """
+    for row in rows(tx, SUBSCRIPTIONS, _BY_ID, subscription_id=subscription_id):
+        if row.disabled_at is not None:
+            message = f"The {row.sort} is off, so nothing is sent: {row.disabled_why} Add it anew."
+            raise Conflict(message)
 
 
 def rotate(row: MutableSubscription, secret: str, old_until: datetime) -> None:
