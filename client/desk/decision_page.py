@@ -60,10 +60,13 @@ class Desk:
         """Its address."""
         return requirement_url(self.requirement.id)
 
-    async def view(
-        self, draft: Draft | None = None, problem: Problem | None = None
+    def view(
+        self,
+        draft: Draft | None = None,
+        problem: Problem | None = None,
+        position: Position | None = None,
     ) -> RequirementView:
-        """Return what its page shows."""
+        """Return what its page shows; a part of the page shows no position."""
         return requirement_view(
             self.requirement,
             self.dossier.report,
@@ -72,7 +75,7 @@ class Desk:
             new_id() if draft is None else draft.text("decision_id") or new_id(),
             facts=self.facts,
             may_decide=self.hindrance is None,
-            position=await self._position(),
+            position=position,
             events=events_of(self.dossier.history),
             draft=draft,
             problem=problem,
@@ -90,7 +93,7 @@ class Desk:
         is_mine = name_key(claim.by) == name_key(self.visitor.name)
         return Triage(claim.by, is_mine, new_id())
 
-    async def _position(self) -> Position:
+    async def position(self) -> Position:
         """Return where it stands among what waits for the visitor, as far as a page shows it."""
         visitor = self.visitor
         page = await visitor.service.inbox.pending(
@@ -145,11 +148,22 @@ def problem_of(error: ProblemError | KernError) -> Problem:
 
 
 async def page_of(
-    desk: Desk, refusal: Problem | None = None, draft: Draft | None = None
+    desk: Desk,
+    refusal: Problem | None = None,
+    draft: Draft | None = None,
+    status: int | None = None,
 ) -> Response:
-    """Return the page of a decision, with a refusal and what was posted."""
-    page = pages.requirement_page(await desk.visitor.frame(), await desk.view(draft, refusal))
-    return HTMLResponse(page, 200 if refusal is None else refusal.status)
+    """Return the page of a decision, with a refusal and what was posted.
+
+    Args:
+        desk: The decision.
+        refusal: Why something was refused.
+        draft: What was posted.
+        status: The HTTP status; default: that of the refusal.
+    """
+    view = desk.view(draft, refusal, await desk.position())
+    page = pages.requirement_page(await desk.visitor.frame(), view)
+    return HTMLResponse(page, status or (200 if refusal is None else refusal.status))
 
 
 async def refused(desk: Desk, error: ProblemError | KernError) -> Response:

@@ -75,10 +75,15 @@ class Visitor:
     async def frame(
         self, *, inbox_count: int | None = None, stuck_count: int | None = None
     ) -> Frame:
-        """Return what every page shows around its content; what was counted already is passed."""
-        if inbox_count is None:
+        """Return what every page shows around its content; what was counted already is passed.
+
+        A fragment shows nothing around it, so nothing is counted for it.
+        """
+        if inbox_count is None and not self.is_fragment:
             counts = await self.service.inbox.counts(self.viewer, self.principal)
             inbox_count = counts.for_me
+        if stuck_count is None and not self.is_fragment:
+            stuck_count = await self.stuck.of(self.viewer)
         principal, method = self.principal, self.caller.method
         return Frame(
             now=self.now,
@@ -93,7 +98,7 @@ class Visitor:
             csrf=self.csrf,
             theme=theme_of(self.theme),
             inbox_count=inbox_count,
-            stuck_count=await self.stuck.of(self.viewer) if stuck_count is None else stuck_count,
+            stuck_count=stuck_count,
             is_local=method == LOCAL_METHOD,
             is_fragment=self.is_fragment,
         )

@@ -327,6 +327,16 @@ def test_the_inbox_and_a_decision_take_few_statements(
     assert min(reads(runtime, dana, url(items[0])) for _ in range(8)) == 12
 
 
+def test_a_fragment_reads_only_what_it_shows(
+    runtime: Runtime, dana: Visitor, ledger: Ledger
+) -> None:
+    _, _, item = asking(paying(ledger), amount=5)
+    dana.http.headers["HX-Request-Type"] = "partial"
+
+    assert min(reads(runtime, dana, f"{url(item)}/state") for _ in range(8)) == 9
+    assert min(reads(runtime, dana, url(item)) for _ in range(8)) == 11
+
+
 def reads(runtime: Runtime, dana: Visitor, path: str) -> int:
     with statements_of(runtime.services.db) as executed:
         dana.get(path)
