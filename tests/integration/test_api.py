@@ -20,6 +20,7 @@ from kern.values.roles import Role
 from kern.values.states import PrincipalKind, RunStatus
 from tests.support.agents import Ledger, paying, scripted
 from tests.support.api import Api, serving
+from tests.support.statements import statements_of
 from tests.support.waiting import wait_until
 
 
@@ -386,6 +387,17 @@ def test_lists_come_in_the_order_that_is_asked_for(api: Api, ledger: Ledger) -> 
         moment = (utc_now() + timedelta(minutes=90)).isoformat()
         due = dana.get("/v1/requirements", params={"due_before": moment}).json()["items"]
         assert [item["id"] for item in due] == [soon.id]
+
+
+def test_the_list_of_workers_reads_no_calls(api: Api, runtime: Runtime) -> None:
+    with api.as_person("dana") as dana:
+        assert min(reads_of_calls(runtime, dana) for _ in range(4)) == 0
+
+
+def reads_of_calls(runtime: Runtime, dana: httpx2.Client) -> int:
+    with statements_of(runtime.services.db) as executed:
+        dana.get("/v1/workers")
+    return sum("kern_tool_calls" in statement for statement in executed)
 
 
 def test_a_run_is_started_by_the_id_of_a_component_that_a_worker_has(
