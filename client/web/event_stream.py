@@ -4,12 +4,18 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 
+from fastapi import Request
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
 MEDIA_TYPE = "text/event-stream"
 _BEAT = format_sse_event(comment="beat")
 _BEAT_SECONDS = 15.0
+
+
+def wants_events(request: Request) -> bool:
+    """Whether a request asks for a stream of events instead of a page."""
+    return MEDIA_TYPE in request.headers.get("Accept", "")
 
 
 def event_stream(
