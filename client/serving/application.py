@@ -66,8 +66,9 @@ def application(
     desk.state.fresh_seconds = fresh_seconds
     app.mount("/desk", desk)
     app.add_middleware(BodyLimit)
-    app.add_middleware(SecurityHeaders)
     app.add_middleware(KnownHosts, names=_names(address.hostname, is_open=is_open))
+    # What is added last is outermost: refusals of the others have the headers, too.
+    app.add_middleware(SecurityHeaders)
     return app
 
 
