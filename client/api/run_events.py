@@ -48,7 +48,7 @@ async def read_events(
     position = after if last_event_id is None else last_event_id
     if wants_events(request):
         reader = await service.readers.watch(caller.viewer, full, position)
-        return event_stream(_batches(reader))
+        return event_stream(request, _batches(reader))
     status = await service.runs.status(caller.viewer, full)
     stored = service.readers.open_stored(caller.viewer, full, position)
     try:

@@ -1,6 +1,8 @@
 """The API over HTTP: who may call, what it shows, and decisions that are accepted once."""
 
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -467,6 +469,25 @@ def test_a_stream_goes_on_while_the_run_does(api: Api, ledger: Ledger, tmp_path:
                 (tmp_path / "go").touch()
     assert events[0] == "run_started"
     assert events[-1] == "run_completed"
+
+
+def test_a_stream_of_a_run_ends_properly_when_its_server_stops(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    agent = scripted([Call("wait"), "Done."], [waiting_for(tmp_path / "go")])
+    run = agent.run("Wait", background=True)
+    path = f"/v1/runs/{run.run_id}/events"
+    with ExitStack() as left:
+        with serving(runtime) as api:
+            dana = left.enter_context(api.as_person("dana"))
+            headers = {"Accept": "text/event-stream"}
+            live = left.enter_context(dana.stream("GET", path, headers=headers)).iter_lines()
+            assert any(line == "event: tool_call_started" for line in live)
+            begun = time.monotonic()
+        assert time.monotonic() - begun < 2
+        # A stream that is cut instead has no end: reading it raises.
+        assert "event: run_completed" not in list(live)
+    (tmp_path / "go").touch()
 
 
 def test_the_log_and_what_is_stuck_are_listed(api: Api, ledger: Ledger) -> None:
