@@ -9,6 +9,7 @@ from kern.client.api.refusals import require_person
 from kern.client.console import pages
 from kern.client.console.batch import BatchItem as Result
 from kern.client.console.batch import batch_view
+from kern.client.console.facts import Facts
 from kern.client.console.states import call_of, state_of
 from kern.client.desk.decisions import decision_id_of
 from kern.client.desk.facts import facts_of
@@ -18,6 +19,7 @@ from kern.client.service.batches import MOST_ITEMS
 from kern.client.web.callers import RateOf
 from kern.client.web.problems import ProblemError
 from kern.contracts.batches import Batch, BatchAnswer, BatchItem
+from kern.errors import NotFound
 
 router = APIRouter()
 
@@ -64,12 +66,17 @@ def _batch(posted: PostedForm) -> Batch:
 
 
 async def _result(visitor: Visitor, answer: BatchAnswer) -> Result:
-    dossier = await visitor.service.inbox.dossier(visitor.viewer, answer.requirement_id)
+    decision = answer.decision
+    skipped = "" if decision is not None else answer.detail or answer.code or "It is closed."
+    entry = "" if decision is None else f"decision {decision.seq} of its run"
+    try:
+        dossier = await visitor.service.inbox.dossier(visitor.viewer, answer.requirement_id)
+    except NotFound:
+        # There never was one, or its session has been deleted; the others were decided.
+        return Result(None, Facts(), entry=entry, skipped=skipped)
     requirement = dossier.requirement
     facts = facts_of(requirement)
-    if answer.decision is None:
-        return Result(requirement, facts, skipped=answer.detail or answer.code or "It is closed.")
+    if decision is None:
+        return Result(requirement, facts, skipped=skipped)
     call = call_of(requirement, dossier.report)
-    state = state_of(requirement, facts, call, waits_for="others")
-    entry = f"decision {answer.decision.seq} of its run"
-    return Result(requirement, facts, state, entry)
+    return Result(requirement, facts, state_of(requirement, facts, call, waits_for="others"), entry)
