@@ -71,8 +71,8 @@ def desk_application(
         desk.include_router(room.router)
     desk.add_api_route("/static/{name}", _static_file)
     desk.add_exception_handler(Unauthenticated, _on_unauthenticated)
-    desk.add_exception_handler(KernError, _on_kern_error)
-    desk.add_exception_handler(ProblemError, _on_problem)
+    desk.add_exception_handler(KernError, _on_refusal)
+    desk.add_exception_handler(ProblemError, _on_refusal)
     desk.add_exception_handler(RequestValidationError, _on_invalid)
     desk.add_exception_handler(HTTPException, _on_http)
     desk.add_exception_handler(Exception, _on_error)
@@ -102,13 +102,8 @@ async def _on_unauthenticated(request: Request, error: Exception) -> Response:
     return response
 
 
-async def _on_kern_error(request: Request, error: Exception) -> Response:
-    return await _answer(request, problem_of(cast("KernError", error)))
-
-
-async def _on_problem(request: Request, error: Exception) -> Response:
-    refused = cast("ProblemError", error)
-    return await _answer(request, problem(refused.code, refused.status, refused.detail))
+async def _on_refusal(request: Request, error: Exception) -> Response:
+    return await _answer(request, problem_of(cast("KernError | ProblemError", error)))
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:

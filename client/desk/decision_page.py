@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from kern.client.console import pages
 from kern.client.console.decision_form import Draft
 from kern.client.console.facts import Facts
-from kern.client.console.problems import Problem, problem
+from kern.client.console.problems import Problem, problem_of
 from kern.client.console.requirement import (
     Position,
     RequirementView,
@@ -138,13 +138,6 @@ DecidingDesk = Annotated[Desk, Depends(deciding_desk)]
 async def read_again(desk: Desk) -> Desk:
     """Return the same decision as it stands by now."""
     return await desk_of(desk.visitor, desk.requirement.id)
-
-
-def problem_of(error: ProblemError | KernError) -> Problem:
-    """Return what a page says of a refusal."""
-    if isinstance(error, ProblemError):
-        return problem(error.code, error.status, error.detail)
-    return problem(error.code, error.http_status, str(error))
 
 
 async def page_of(

@@ -13,14 +13,13 @@ from kern.client.console.decision_form import Draft
 from kern.client.console.edit import EditResult, edit_view, read_edit
 from kern.client.console.form_fields import Posted
 from kern.client.console.inbox import row_of
-from kern.client.console.problems import Problem, problem
+from kern.client.console.problems import Problem, problem, problem_of
 from kern.client.console.row_approval import can_approve_on_row
 from kern.client.desk.decision_page import (
     DecidingDesk,
     Desk,
     DeskOf,
     page_of,
-    problem_of,
     read_again,
     refused,
 )

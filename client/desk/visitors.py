@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from kern.client.console.frame import Frame, Person, theme_of
-from kern.client.console.inbox import capped
 from kern.client.desk.cookies import THEME, csrf_token, session_secret
 from kern.client.desk.stuck_counts import StuckCounts
 from kern.client.service.service import Service
@@ -145,5 +144,3 @@ Reader = Annotated[Visitor, _with(Right.read)]
 Operator = Annotated[Visitor, _with(Right.operate)]
 Auditor = Annotated[Visitor, _with(Right.audit)]
 Administrator = Annotated[Visitor, _with(Right.administer)]
-
-__all__ = ["Administrator", "Auditor", "Operator", "Reader", "Visitor", "capped", "visitor_of"]
