@@ -53,6 +53,7 @@ def desk_application(
     *,
     is_secure: bool,
     is_local: bool,
+    fresh_seconds: float | None = None,
 ) -> FastAPI:
     """Return the console over a service.
 
@@ -62,11 +63,13 @@ def desk_application(
         sign_on: Has people sign in with an identity provider; None without one.
         is_secure: Whether browsers reach it over TLS, so that cookies may say so.
         is_local: Whether only this machine reaches it, so that links let people in.
+        fresh_seconds: How recently somebody must have authenticated before they decide what has a
+            high risk; None for at any time.
     """
     desk = FastAPI(title="Kern's desk", openapi_url=None, docs_url=None, redoc_url=None)
     desk.state.service, desk.state.rate, desk.state.is_secure = service, rate, is_secure
     desk.state.stuck, desk.state.is_local = StuckCounts(service), is_local
-    desk.state.sign_on = sign_on
+    desk.state.sign_on, desk.state.fresh_seconds = sign_on, fresh_seconds
     for room in _ROOMS:
         desk.include_router(room.router)
     desk.add_api_route("/static/{name}", _static_file)

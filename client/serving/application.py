@@ -15,8 +15,9 @@ from kern.client.web import problems
 from kern.client.web.body_limit import BodyLimit
 from kern.client.web.headers import SecurityHeaders
 from kern.client.web.health import Readiness, health_router
-from kern.client.web.hosts import LOOPBACK, KnownHosts
+from kern.client.web.hosts import KnownHosts
 from kern.client.web.rates import DecisionRate
+from kern.process.settings import LOOPBACK
 
 _DESCRIPTION = """Runs of agents, what they wait for from people, and the decisions about it.
 
@@ -62,8 +63,14 @@ def application(
     app.add_api_route("/", _to_the_desk, include_in_schema=False)
     address = urlsplit(public_url or "")
     is_secure = address.scheme == "https" if public_url else is_open
-    desk = desk_application(service, rate, sign_on, is_secure=is_secure, is_local=not is_open)
-    desk.state.fresh_seconds = fresh_seconds
+    desk = desk_application(
+        service,
+        rate,
+        sign_on,
+        is_secure=is_secure,
+        is_local=not is_open,
+        fresh_seconds=fresh_seconds,
+    )
     app.mount("/desk", desk)
     app.add_middleware(BodyLimit)
     app.add_middleware(KnownHosts, names=_names(address.hostname, is_open=is_open))

@@ -25,7 +25,8 @@ async def desk_link(service: Service, settings: Settings, port: int) -> str:
     return f"{site(settings, port)}/desk/link/{secret}"
 
 
-def site(settings: Settings, port: int) -> str:
-    """Return the address at which people reach the console."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return settings.public_url or f"http://{host}:{port}"
+def site(settings: Settings, port: int, host: str | None = None) -> str:
+    """Return the address at which people reach the console; default host: the settings'."""
+    name = host or settings.host
+    literal = f"[{name}]" if ":" in name else name
+    return settings.public_url or f"http://{literal}:{port}"

@@ -15,7 +15,6 @@ from kern.client.web.problems import ProblemError, answer
 
 # Probes ask by addresses, and learn nothing that anybody may not know.
 _HEALTH = frozenset({"/healthz", "/readyz"})
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class KnownHosts:
