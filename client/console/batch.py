@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from kern.client.console.addresses import requirement_url
 from kern.client.console.facts import Facts, arguments_of, grouped_amount
-from kern.client.console.requirement import requirement_url
 from kern.client.console.states import State
 from kern.requirements import Requirement
 

@@ -1,7 +1,6 @@
 """The console as an application of its own, which a server mounts at `/desk`."""
 
 from typing import cast
-from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -9,9 +8,10 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from kern.client.console import pages
+from kern.client.console.addresses import SIGN_IN, STATIC, with_query
 from kern.client.console.frame import Frame, theme_of
 from kern.client.console.problems import Problem, problem, problem_of
-from kern.client.console.static_files import PREFIX, STATIC_HEADERS, static_files
+from kern.client.console.static_files import STATIC_HEADERS, static_files
 from kern.client.desk import (
     audit,
     batches,
@@ -83,7 +83,7 @@ def desk_application(
 
 
 async def _static_file(name: str) -> Response:
-    file = static_files().get(PREFIX + name)
+    file = static_files().get(STATIC + name)
     if file is None:
         raise HTTPException(404)
     headers = {"Content-Type": file.content_type, **STATIC_HEADERS}
@@ -95,10 +95,10 @@ async def _on_unauthenticated(request: Request, error: Exception) -> Response:
     del error
     if request.method in {"GET", "HEAD"} and not is_fragment(request):
         query = f"?{request.url.query}" if request.url.query else ""
-        target = urlencode({"next": f"{request.url.path}{query}"})
-        response: Response = RedirectResponse(f"{sign_in.SIGN_IN}?{target}", 303)
+        target = with_query(SIGN_IN, next=f"{request.url.path}{query}")
+        response: Response = RedirectResponse(target, 303)
     else:
-        refusal = problem("unauthenticated", 401, link=sign_in.SIGN_IN, link_text="Sign in")
+        refusal = problem("unauthenticated", 401, link=SIGN_IN, link_text="Sign in")
         response = await _answer(request, refusal)
     if session_secret(request) is not None:
         forget_session(request, response)

@@ -3,7 +3,6 @@
 import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import HTMLResponse
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kern.client.api.audit import export_answer
 from kern.client.console import pages
+from kern.client.console.addresses import AUDIT, with_query
 from kern.client.console.audit import LogEntry, Verification, audit_view
 from kern.client.console.inbox import Select
 from kern.client.console.problems import Problem, problem_of
@@ -49,7 +49,7 @@ class LogQuery(BaseModel):
     def url(self, **changes: str) -> str:
         """Return the address of this list with something else."""
         values = self.model_dump(mode="json", by_alias=True) | changes
-        return f"/desk/audit?{urlencode({name: text for name, text in values.items() if text})}"
+        return with_query(AUDIT, **values)
 
 
 @router.get("")

@@ -7,16 +7,11 @@ from fastapi import Depends, Path, Response
 from fastapi.responses import HTMLResponse
 
 from kern.client.console import pages
+from kern.client.console.addresses import requirement_url
 from kern.client.console.decision_form import Draft
 from kern.client.console.facts import Facts
 from kern.client.console.problems import Problem, problem_of
-from kern.client.console.requirement import (
-    Position,
-    RequirementView,
-    Triage,
-    requirement_url,
-    requirement_view,
-)
+from kern.client.console.requirement import Position, RequirementView, Triage, requirement_view
 from kern.client.desk.facts import facts_of
 from kern.client.desk.history import events_of
 from kern.client.desk.inbox import ROWS

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 from typing import Literal
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from kern.client.api.decisions import Decider, DecisionBody
 from kern.client.console import pages
+from kern.client.console.addresses import INBOX, SIGN_IN, with_query
 from kern.client.console.decision_form import Draft
 from kern.client.console.edit import EditResult, edit_view, read_edit
 from kern.client.console.form_fields import Posted
@@ -26,7 +26,6 @@ from kern.client.desk.decision_page import (
 from kern.client.desk.decisions import RefusedForm, body_of, decision_id_of
 from kern.client.desk.forms import PostedForm, text_in
 from kern.client.desk.inbox import entry_of
-from kern.client.desk.sign_in import SIGN_IN
 from kern.client.web.callers import RateOf
 from kern.client.web.problems import ProblemError
 from kern.errors import KernError
@@ -126,7 +125,7 @@ def with_sign_in(refusal: Problem, url: str) -> Problem:
     """Return a refusal with the link that mends it, if a fresh sign-in does."""
     if refusal.code != "fresh_sign_in_required":
         return refusal
-    link = f"{SIGN_IN}?{urlencode({'fresh': '1', 'next': url})}"
+    link = with_query(SIGN_IN, fresh="1", next=url)
     return replace(refusal, link=link, link_text="Sign in again")
 
 
@@ -141,7 +140,7 @@ async def _ended(desk: Desk, *, is_row: bool) -> Response:
     if not is_row:
         return RedirectResponse(desk.url, 303)
     if not desk.visitor.is_fragment:
-        return RedirectResponse("/desk/inbox", 303)
+        return RedirectResponse(INBOX, 303)
     return await _row(await read_again(desk))
 
 

@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 
 from kern import __version__
 from kern.client.api.routes import router
+from kern.client.console.addresses import DESK, INBOX
 from kern.client.desk.application import desk_application
 from kern.client.identity.sign_on import SignOn
 from kern.client.service.service import Service
@@ -71,7 +72,7 @@ def application(
         is_local=not is_open,
         fresh_seconds=fresh_seconds,
     )
-    app.mount("/desk", desk)
+    app.mount(DESK, desk)
     app.add_middleware(BodyLimit)
     app.add_middleware(KnownHosts, names=_names(address.hostname, is_open=is_open))
     # What is added last is outermost: refusals of the others have the headers, too.
@@ -96,4 +97,4 @@ def _readiness_of(service: Service) -> Readiness:
 
 
 async def _to_the_desk() -> RedirectResponse:
-    return RedirectResponse("/desk/inbox", 303)
+    return RedirectResponse(INBOX, 303)

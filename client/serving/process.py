@@ -3,6 +3,7 @@
 import asyncio
 import signal
 
+from kern.client.console.addresses import DESK
 from kern.client.identity.sign_on import configured_sign_on
 from kern.client.service.installation import existing_service
 from kern.client.serving.application import application
@@ -48,7 +49,7 @@ async def serve(settings: Settings, host: str, port: int, *, is_open: bool) -> N
         address = site(settings, bound, host)
         if sign_on is None and not await service.access.has_tokens():
             _log.warning("nobody_can_come_in", todo=_NOBODY)
-        _log.info("api_served", url=f"{address}/v1", desk=f"{address}/desk")
+        _log.info("api_served", url=f"{address}/v1", desk=f"{address}{DESK}")
         try:
             await stop.wait()
         finally:
