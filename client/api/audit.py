@@ -1,6 +1,6 @@
 """The routes of the log of decisions: verify and export."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -43,13 +43,23 @@ async def export(
     text: Annotated[bool, Query(description="Also notes, edits and values.")] = False,
 ) -> StreamingResponse:
     """Export the log as JSON lines, which `examples/verify_audit.py` verifies without Kern."""
-    lines = service.audit.export(caller.viewer, run, with_text=text)
+    return await export_answer(service.audit.export(caller.viewer, run, with_text=text))
+
+
+async def export_answer(
+    lines: AsyncGenerator[str], headers: Mapping[str, str] | None = None
+) -> StreamingResponse:
+    """Return the answer that sends the lines of the log.
+
+    Raises:
+        KernError: it is refused.
+    """
     # The first line is read before the answer begins: a refusal is a problem, not a cut file.
     first = await anext(lines)
 
     async def every_line() -> AsyncGenerator[str]:
-        yield first + "\n"
+        yield f"{first}\n"
         async for line in lines:
-            yield line + "\n"
+            yield f"{line}\n"
 
-    return StreamingResponse(every_line(), media_type="application/jsonl")
+    return StreamingResponse(every_line(), media_type="application/jsonl", headers=headers)

@@ -19,19 +19,17 @@ from kern.contracts.caller import Caller
 from kern.contracts.reports import Decision
 from kern.errors import AlreadyResolved, NotFound
 from kern.requirements import Requirement, Risk
-from kern.values.decisions import LONGEST_NOTE
+from kern.values.decisions import LONGEST_NOTE, TYPED_VERDICTS
 from kern.values.ids import new_id
 from kern.values.principals import Principal
 from kern.values.states import RequirementStatus, Verdict
 
 # Decision ids are derived from keys in a space of their own.
 _KEYS = uuid.UUID("7d0c9a52-6b54-5c39-9d6e-3f2f0c5b8e11")
-# What lets a call run, or says what it did, has to name what was shown.
-# What a person types first, where the author of the call asks for it.
-_CONFIRMABLE = frozenset({Verdict.approve, Verdict.run_again})
 # They let nothing run.
 _HARMLESS = frozenset({Verdict.reject, Verdict.skip, Verdict.fail, Verdict.withdraw})
 _NEEDS = {Verdict.answer: "values", Verdict.choose: "choices"}
+# What lets a call run, or says what it did, has to name what was shown.
 _NEED_DIGEST = frozenset({Verdict.approve, Verdict.answer, Verdict.run_again, Verdict.happened})
 
 
@@ -238,7 +236,7 @@ def _check_typed(requirement: Requirement, verdict: Verdict, body: DecisionBody)
     the decision covers it, and the value under review is still what was read.
     """
     confirm_value = requirement.confirm_value
-    if verdict not in _CONFIRMABLE or confirm_value is None or body.confirm == confirm_value:
+    if verdict not in TYPED_VERDICTS or confirm_value is None or body.confirm == confirm_value:
         return
     detail = (
         f"This call is confirmed by typing {confirm_value!r}, and `confirm` is not that. Nothing "

@@ -9,7 +9,8 @@ from kern.client.api.documented import PROBLEMS
 from kern.client.service.feed import FeedSelection
 from kern.client.web.callers import Reader, ServiceOf
 from kern.client.web.conditional import ConditionalRoute
-from kern.client.web.feed_stream import MEDIA_TYPE, event_stream, wants_events
+from kern.client.web.event_stream import MEDIA_TYPE, wants_events
+from kern.client.web.feed_stream import event_stream
 from kern.contracts.feed import FeedEntry
 from kern.values.feed import FeedKind, event_of
 from kern.values.states import Risk

@@ -14,7 +14,7 @@ from kern.client.api.run_resources import EventPage
 from kern.client.api.runs import RunId
 from kern.client.service.reading import RunReader
 from kern.client.web.callers import Reader, ServiceOf
-from kern.client.web.event_stream import MEDIA_TYPE, event_stream
+from kern.client.web.event_stream import MEDIA_TYPE, event_stream, wants_events
 from kern.errors import Unavailable
 from kern.events import RunEvent
 
@@ -46,9 +46,9 @@ async def read_events(
     """Read what happened in a run; as a stream, until it pauses or ends."""
     full = await service.runs.full_id(caller.viewer, run_id)
     position = after if last_event_id is None else last_event_id
-    if MEDIA_TYPE in request.headers.get("Accept", ""):
+    if wants_events(request):
         reader = await service.readers.watch(caller.viewer, full, position)
-        return event_stream(_batches(reader))
+        return event_stream(request, _batches(reader))
     status = await service.runs.status(caller.viewer, full)
     stored = service.readers.open_stored(caller.viewer, full, position)
     try:

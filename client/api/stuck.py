@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from kern.client.api.documented import PROBLEMS
 from kern.client.web.callers import Reader, ServiceOf
 from kern.contracts.stuck import StuckReport, WorkerStatus
+from kern.process.clock import utc_now
 
 router = APIRouter(tags=["operation"], responses=PROBLEMS)
 
@@ -33,5 +34,6 @@ async def read_stuck(service: ServiceOf, caller: Reader) -> StuckReport:
 @router.get("/workers")
 async def list_workers(service: ServiceOf, caller: Reader) -> WorkerList:
     """List the processes that execute runs, and when they were seen last."""
-    report = await service.stuck.read(caller.viewer)
-    return WorkerList(checked_at=report.checked_at, items=report.workers)
+    del caller
+    now = utc_now()
+    return WorkerList(checked_at=now, items=await service.stuck.workers(now))

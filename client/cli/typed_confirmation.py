@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from kern.requirements import Requirement, RequirementKind, Risk
+from kern.values.decisions import TYPED_VERDICTS
 from kern.values.states import Verdict
 from kern.values.titles import value_text
 
 # What lets a call run. Who gives a result, or refuses, types nothing.
 _LETS_RUN = frozenset({Verdict.approve, Verdict.answer, Verdict.choose, Verdict.run_again})
-# Where what the author of a call asks for has been typed, whoever submits the decision.
-_CONFIRMED = frozenset({Verdict.approve, Verdict.run_again})
 
 
 def typed_value(item: Requirement, verdict: Verdict) -> str | None:
@@ -55,7 +54,7 @@ def submitted_confirmation(item: Requirement) -> str | None:
 
     It is the value under review, also of a call that they have edited: the digest says what runs.
     """
-    is_confirmed = item.draft is not None and item.draft.verdict in _CONFIRMED
+    is_confirmed = item.draft is not None and item.draft.verdict in TYPED_VERDICTS
     return item.confirm_value if is_confirmed else None
 
 

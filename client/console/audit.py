@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from kern.client.console.addresses import requirement_url
 from kern.client.console.inbox import Select
 from kern.client.console.problems import Problem
-from kern.client.console.requirement import requirement_url
 from kern.client.console.states import Style, verdict_word
 from kern.contracts.reports import AuditReport, Decision
 from kern.values.principals import KERN, LOCAL, Principal

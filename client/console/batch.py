@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from kern.client.console.addresses import requirement_url
 from kern.client.console.facts import Facts, arguments_of, grouped_amount
-from kern.client.console.requirement import requirement_url
 from kern.client.console.states import State
 from kern.requirements import Requirement
 
@@ -18,12 +18,13 @@ class BatchItem:
     """One of the decisions.
 
     Attributes:
-        state: Where it stands now; None if it was skipped.
+        requirement: What it is about; None where there is none, as far as the person may know.
+        state: Where it stands now; None if it was skipped, or is not known.
         entry: Where the decision stands in the log, such as `number 4,814`.
         skipped: Why it was skipped; it is still open, or somebody else decided.
     """
 
-    requirement: Requirement
+    requirement: Requirement | None
     facts: Facts
     state: State | None = None
     entry: str = ""
@@ -32,9 +33,9 @@ class BatchItem:
 
 @dataclass(frozen=True)
 class BatchRow:
-    """A row of the result."""
+    """A row of the result; `url` is None where there is nothing to open."""
 
-    url: str
+    url: str | None
     cells: list[JsonValue]
     state: State | None
     entry: str
@@ -66,7 +67,11 @@ def batch_view(
     remaining: int | None = None,
 ) -> BatchView:
     """Return the result of a batch; `remaining` is how many decisions still wait for the person."""
-    arguments = [arguments_of(item.requirement, item.facts) for item in items]
+    arguments = [
+        {} if item.requirement is None else arguments_of(item.requirement, item.facts)
+        for item in items
+    ]
+    present = [item.requirement for item in items if item.requirement is not None]
     columns = list(dict.fromkeys(name for values in arguments for name in values))
     accepted = [item for item in items if not item.skipped]
     return BatchView(
@@ -74,7 +79,7 @@ def batch_view(
         columns=columns,
         rows=[
             BatchRow(
-                requirement_url(item.requirement.id),
+                None if item.requirement is None else requirement_url(item.requirement.id),
                 [values.get(name) for name in columns],
                 item.state,
                 item.entry,
@@ -82,7 +87,7 @@ def batch_view(
             )
             for item, values in zip(items, arguments, strict=True)
         ],
-        tool=items[0].requirement.tool_name or "" if items else "",
+        tool=present[0].tool_name or "" if present else "",
         accepted=len(accepted),
         total=_total(accepted),
         remaining=remaining,

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from kern.client.console.addresses import DELIVERIES, requirement_url, run_url, with_query
 from kern.client.console.inbox import Tab
-from kern.client.console.requirement import requirement_url
-from kern.client.console.runs import run_url
 from kern.client.console.states import Style
 from kern.contracts.subscriptions import (
     Delivery,
@@ -102,7 +101,7 @@ def _subscription(item: Subscription, is_current: bool) -> SubscriptionRow:  # n
         label=item.label,
         what="Webhook" if is_webhook else "Channel",
         target=item.address if is_webhook else f"{item.recipient}, by {item.address}",
-        url=f"/desk/deliveries?subscription={item.id}",
+        url=with_query(DELIVERIES, subscription=item.id),
         is_current=is_current,
         created_by=item.created_by,
         created_at=item.created_at,

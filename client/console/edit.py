@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
 
+from kern.client.console.addresses import requirement_url
 from kern.client.console.decision_form import DecisionForm, Draft, decision_form
 from kern.client.console.facts import Facts, arguments_of
 from kern.client.console.form_fields import FormField, Posted, as_posted, form_field
 from kern.client.console.form_schema import Schema
 from kern.client.console.form_values import FieldProblem, read_value, unchanged_text
 from kern.client.console.problems import Problem
-from kern.client.console.requirement import ArgumentRow, requirement_url, title_of
+from kern.client.console.requirement import ArgumentRow, title_of
 from kern.requirements import Requirement
 from kern.values.canonical import arguments_digest
 

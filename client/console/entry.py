@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from kern.client.console.addresses import DESK, INBOX
 from kern.client.console.problems import Problem
 
-_DESK = "/desk/"
-_INBOX = "/desk/inbox"
+_PLACES = f"{DESK}/"
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class SignInView:
     """
 
     sso_url: str | None
-    next_url: str = _INBOX
+    next_url: str = INBOX
     has_token: bool = True
     csrf: str = ""
     problem: Problem | None = None
@@ -35,7 +35,7 @@ class SignInView:
     @property
     def destination(self) -> str:
         """Where the visitor is going, in words."""
-        place = self.next_url.removeprefix(_DESK).split("/")[0].split("?")[0]
+        place = self.next_url.removeprefix(_PLACES).split("/")[0].split("?")[0]
         words = {
             "requirements": "a decision",
             "runs": "a run",
@@ -51,7 +51,7 @@ def local_path(path: str | None) -> str:
 
     Nothing that a browser could read as another site is taken.
     """
-    if path is None or not path.startswith(_DESK):
-        return _INBOX
+    if path is None or not path.startswith(_PLACES):
+        return INBOX
     is_plain = path.isascii() and path.isprintable() and "\\" not in path and "//" not in path
-    return path if is_plain else _INBOX
+    return path if is_plain else INBOX

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from kern.client.console.addresses import FEED
+
 
 class Place(StrEnum):
     """A place in the header."""
@@ -63,7 +65,7 @@ class Frame:
     theme: Theme = Theme.auto
     inbox_count: int | None = None
     stuck_count: int | None = None
-    feed_url: str | None = "/desk/feed"
+    feed_url: str | None = FEED
     is_local: bool = False
     is_fragment: bool = False
 

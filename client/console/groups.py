@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
+from kern.client.console.addresses import requirement_url
 from kern.client.console.facts import Facts, arguments_of, digest_of, grouped_amount
 from kern.client.console.text import path_text
 from kern.requirements import Requirement
@@ -102,7 +103,7 @@ def _row(item: Requirement, facts: Facts, columns: Sequence[str]) -> GroupRow:
         amount=None if facts.sum is None else str(facts.sum),
         label=", ".join(value if isinstance(value, str) else exact(value) for value in cells),
         created_at=item.created_at,
-        url=f"/desk/requirements/{item.id}",
+        url=requirement_url(item.id),
     )
 
 

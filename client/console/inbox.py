@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, cast
 
+from kern.client.console.addresses import requirement_url
 from kern.client.console.facts import Facts, arguments_of, digest_of, is_edited
 from kern.client.console.groups import Group, group_of
 from kern.client.console.history import changes_of
 from kern.client.console.problems import Problem
-from kern.client.console.requirement import requirement_url, title_of
+from kern.client.console.requirement import title_of
 from kern.client.console.row_approval import (
     ROW_LENGTH,
     can_approve_in_group,

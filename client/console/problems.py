@@ -2,11 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from kern.errors import KernError
 
 BoxStyle = Literal["", "warn", "stop", "good", "note"]
+
+
+class Refusal(Protocol):
+    """A refusal with a code of its own, which no error of Kern's has."""
+
+    code: str
+    status: int
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -94,9 +102,11 @@ _DEFAULT = (
 )
 
 
-def problem_of(error: KernError) -> Problem:
-    """Return what a page says of an error of Kern's."""
-    return problem(error.code, error.http_status, str(error))
+def problem_of(error: KernError | Refusal) -> Problem:
+    """Return what a page says of an error of Kern's, or of another refusal."""
+    if isinstance(error, KernError):
+        return problem(error.code, error.http_status, str(error))
+    return problem(error.code, error.status, error.detail)
 
 
 def problem(

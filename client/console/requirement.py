@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from kern.client.console.addresses import requirement_url, run_url, session_url
 from kern.client.console.decision_form import DecisionForm, Draft, decision_form
 from kern.client.console.facts import Facts, arguments_of, digest_of, is_edited
 from kern.client.console.history import Event, Speech, history_of, messages_of
@@ -179,8 +180,8 @@ def requirement_view(
         digest=digest_of(requirement, facts),
         spelled_count=spelled_count(arguments_of(requirement, facts)),
         caller=path_text(requirement.path) or "a run",
-        run_url=f"/desk/runs/{requirement.run_id}",
-        session_url=f"/desk/sessions/{requirement.session_id}",
+        run_url=run_url(requirement.run_id),
+        session_url=session_url(requirement.session_id),
         history=history_of(requirement, report, events),
         messages=messages,
         message_count=message_count,
@@ -222,11 +223,6 @@ def _form(
         effect=effect,
         draft=draft,
     )
-
-
-def requirement_url(requirement_id: str) -> str:
-    """Return the address of a decision. It holds no text of models."""
-    return f"/desk/requirements/{requirement_id}"
 
 
 def title_of(requirement: Requirement, facts: Facts) -> str:

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 from pydantic import BaseModel
 
+from kern.client.console.addresses import requirement_url, run_url, with_query
 from kern.client.console.problems import Problem
-from kern.client.console.requirement import requirement_url
 from kern.client.console.run_story import Scene, story_of
-from kern.client.console.runs import run_title, run_url, status_of, waits_of
+from kern.client.console.runs import run_title, status_of, waits_of
 from kern.client.console.states import Style
 from kern.contracts.reports import Decision, RunReport
 from kern.requirements import Requirement
@@ -93,7 +93,7 @@ def run_view(report: RunReport, *, after: int = 0, problem: Problem | None = Non
         working=timedelta(seconds=run.metrics.working_seconds),
         waiting=timedelta(seconds=run.metrics.waiting_seconds),
         scenes=story[after : after + PAGE_LENGTH],
-        more_url=f"{run_url(run.run_id)}?after={after + PAGE_LENGTH}" if rest else None,
+        more_url=with_query(run_url(run.run_id), after=str(after + PAGE_LENGTH)) if rest else None,
         decisions=[_row(item, requirements) for item in report.decisions],
         open=active,
         report=report,

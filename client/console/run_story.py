@@ -7,9 +7,10 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from kern.client.console.addresses import requirement_url, run_url
 from kern.client.console.facts import Facts
 from kern.client.console.history import Mark
-from kern.client.console.requirement import requirement_url, title_of
+from kern.client.console.requirement import title_of
 from kern.client.console.states import verdict_word
 from kern.contracts.reports import Decision, RunReport
 from kern.requirements import Requirement, RequirementStatus
@@ -98,7 +99,7 @@ def _call(call: ToolExecution, report: RunReport, levels: int) -> Scene:
     if child is not None and levels:
         scenes += story_of(child, levels=levels - 1)
     elif call.child_run_id:
-        link = f"/desk/runs/{call.child_run_id}"
+        link = run_url(call.child_run_id)
         parts.append(Part("muted", "It is executed by a run of its own.", link, "Open"))
     return Scene(
         call.tool_name,
@@ -165,7 +166,7 @@ def _step(step: StepExecution, report: RunReport) -> Scene:
     if step.error:
         parts.append(Part("note", step.error))
     if step.child_run_id:
-        link = f"/desk/runs/{step.child_run_id}"
+        link = run_url(step.child_run_id)
         parts.append(Part("muted", "", link, "Open its run"))
     inside = f"inside {step.depth} others" if step.depth > 1 else ""
     state = step.outcome or step.phase

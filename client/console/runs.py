@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from kern.client.console.addresses import run_url
 from kern.client.console.inbox import Tab
 from kern.client.console.states import Style
 from kern.run import RunOutput
@@ -85,11 +86,6 @@ def run_row(run: RunOutput) -> RunRow:
         created_at=run.created_at,
         tokens=run.metrics.total_tokens,
     )
-
-
-def run_url(run_id: str) -> str:
-    """Return the address of a run."""
-    return f"/desk/runs/{run_id}"
 
 
 def run_title(run: RunOutput) -> str:

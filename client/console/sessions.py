@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from kern.client.console.addresses import session_url
 from kern.client.console.problems import Problem
 from kern.client.console.run_story import Scene, story_of
 from kern.client.console.runs import RunRow, run_row
@@ -94,11 +95,6 @@ def session_view(report: SessionReport, latest: RunReport | None = None) -> Sess
         working=timedelta(seconds=report.metrics.working_seconds),
         waiting=timedelta(seconds=report.metrics.waiting_seconds),
     )
-
-
-def session_url(session_id: str) -> str:
-    """Return the address of a session."""
-    return f"/desk/sessions/{session_id}"
 
 
 def session_name(session: Session) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from kern.client.console.addresses import STATIC
+
 _FOLDER = Path(__file__).with_name("static")
-# Where the server has to serve them.
-PREFIX = "/desk/static/"
 _KERN = "Apache-2.0"
 # What is served, its content type, and its licence. htmx's text is in `htmx.LICENSE.txt`.
 _FILES = {
@@ -64,5 +64,5 @@ def _read(name: str, content_type: str, licence: str) -> StaticFile:
     content = (_FOLDER / name).read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     stem, _, suffix = name.rpartition(".")
-    url = f"{PREFIX}{stem}.{digest[:_DIGEST_LENGTH]}.{suffix}"
+    url = f"{STATIC}{stem}.{digest[:_DIGEST_LENGTH]}.{suffix}"
     return StaticFile(name, url, content_type, digest, licence, content)

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from kern.client.console.requirement import requirement_url
-from kern.client.console.runs import run_url
+from kern.client.console.addresses import requirement_url, run_url
 from kern.contracts.stuck import StuckItem, StuckReason, StuckReport, WorkerStatus
 
 _WAITING = "Waiting, not stuck"

@@ -1,7 +1,6 @@
 """The console as an application of its own, which a server mounts at `/desk`."""
 
 from typing import cast
-from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -9,9 +8,10 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from kern.client.console import pages
+from kern.client.console.addresses import SIGN_IN, STATIC, with_query
 from kern.client.console.frame import Frame, theme_of
 from kern.client.console.problems import Problem, problem, problem_of
-from kern.client.console.static_files import PREFIX, STATIC_HEADERS, static_files
+from kern.client.console.static_files import STATIC_HEADERS, static_files
 from kern.client.desk import (
     audit,
     batches,
@@ -53,6 +53,7 @@ def desk_application(
     *,
     is_secure: bool,
     is_local: bool,
+    fresh_seconds: float | None = None,
 ) -> FastAPI:
     """Return the console over a service.
 
@@ -62,17 +63,19 @@ def desk_application(
         sign_on: Has people sign in with an identity provider; None without one.
         is_secure: Whether browsers reach it over TLS, so that cookies may say so.
         is_local: Whether only this machine reaches it, so that links let people in.
+        fresh_seconds: How recently somebody must have authenticated before they decide what has a
+            high risk; None for at any time.
     """
     desk = FastAPI(title="Kern's desk", openapi_url=None, docs_url=None, redoc_url=None)
     desk.state.service, desk.state.rate, desk.state.is_secure = service, rate, is_secure
     desk.state.stuck, desk.state.is_local = StuckCounts(service), is_local
-    desk.state.sign_on = sign_on
+    desk.state.sign_on, desk.state.fresh_seconds = sign_on, fresh_seconds
     for room in _ROOMS:
         desk.include_router(room.router)
     desk.add_api_route("/static/{name}", _static_file)
     desk.add_exception_handler(Unauthenticated, _on_unauthenticated)
-    desk.add_exception_handler(KernError, _on_kern_error)
-    desk.add_exception_handler(ProblemError, _on_problem)
+    desk.add_exception_handler(KernError, _on_refusal)
+    desk.add_exception_handler(ProblemError, _on_refusal)
     desk.add_exception_handler(RequestValidationError, _on_invalid)
     desk.add_exception_handler(HTTPException, _on_http)
     desk.add_exception_handler(Exception, _on_error)
@@ -80,7 +83,7 @@ def desk_application(
 
 
 async def _static_file(name: str) -> Response:
-    file = static_files().get(PREFIX + name)
+    file = static_files().get(STATIC + name)
     if file is None:
         raise HTTPException(404)
     headers = {"Content-Type": file.content_type, **STATIC_HEADERS}
@@ -92,23 +95,18 @@ async def _on_unauthenticated(request: Request, error: Exception) -> Response:
     del error
     if request.method in {"GET", "HEAD"} and not is_fragment(request):
         query = f"?{request.url.query}" if request.url.query else ""
-        target = urlencode({"next": f"{request.url.path}{query}"})
-        response: Response = RedirectResponse(f"{sign_in.SIGN_IN}?{target}", 303)
+        target = with_query(SIGN_IN, next=f"{request.url.path}{query}")
+        response: Response = RedirectResponse(target, 303)
     else:
-        refusal = problem("unauthenticated", 401, link=sign_in.SIGN_IN, link_text="Sign in")
+        refusal = problem("unauthenticated", 401, link=SIGN_IN, link_text="Sign in")
         response = await _answer(request, refusal)
     if session_secret(request) is not None:
         forget_session(request, response)
     return response
 
 
-async def _on_kern_error(request: Request, error: Exception) -> Response:
-    return await _answer(request, problem_of(cast("KernError", error)))
-
-
-async def _on_problem(request: Request, error: Exception) -> Response:
-    refused = cast("ProblemError", error)
-    return await _answer(request, problem(refused.code, refused.status, refused.detail))
+async def _on_refusal(request: Request, error: Exception) -> Response:
+    return await _answer(request, problem_of(cast("KernError | ProblemError", error)))
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:

@@ -1,16 +1,16 @@
 """The routes of the decision log: the list, its verification, its export."""
 
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from kern.client.api.audit import export_answer
 from kern.client.console import pages
+from kern.client.console.addresses import AUDIT, with_query
 from kern.client.console.audit import LogEntry, Verification, audit_view
 from kern.client.console.inbox import Select
 from kern.client.console.problems import Problem, problem_of
@@ -49,7 +49,7 @@ class LogQuery(BaseModel):
     def url(self, **changes: str) -> str:
         """Return the address of this list with something else."""
         values = self.model_dump(mode="json", by_alias=True) | changes
-        return f"/desk/audit?{urlencode({name: text for name, text in values.items() if text})}"
+        return with_query(AUDIT, **values)
 
 
 @router.get("")
@@ -76,19 +76,11 @@ async def verify(visitor: Auditor, posted: PostedForm) -> Response:
 @router.get("/export")
 async def export(visitor: Auditor) -> Response:
     """Download the log as lines of JSON, which a script verifies without Kern."""
-    lines = visitor.service.audit.export(visitor.viewer)
-    # What is wrong with it is said before the download begins.
-    first = await anext(lines)
-    _log.info("log_exported", subject=visitor.principal.subject)
-
-    async def whole() -> AsyncIterator[str]:
-        yield f"{first}\n"
-        async for line in lines:
-            yield f"{line}\n"
-
     name = f"kern-decisions-{visitor.now:%Y-%m-%d}.jsonl"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(whole(), media_type="application/jsonl", headers=headers)
+    answer = await export_answer(visitor.service.audit.export(visitor.viewer), headers)
+    _log.info("log_exported", subject=visitor.principal.subject)
+    return answer
 
 
 async def _page(

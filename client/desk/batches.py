@@ -5,9 +5,11 @@ from typing import Literal, cast
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 
+from kern.client.api.refusals import require_person
 from kern.client.console import pages
 from kern.client.console.batch import BatchItem as Result
 from kern.client.console.batch import batch_view
+from kern.client.console.facts import Facts
 from kern.client.console.states import call_of, state_of
 from kern.client.desk.decisions import decision_id_of
 from kern.client.desk.facts import facts_of
@@ -17,7 +19,7 @@ from kern.client.service.batches import MOST_ITEMS
 from kern.client.web.callers import RateOf
 from kern.client.web.problems import ProblemError
 from kern.contracts.batches import Batch, BatchAnswer, BatchItem
-from kern.values.states import PrincipalKind
+from kern.errors import NotFound
 
 router = APIRouter()
 
@@ -28,8 +30,7 @@ Verdict = Literal["approve", "reject"]
 async def decide_batch(visitor: Operator, rate: RateOf, posted: PostedForm) -> Response:
     """Decide look-alikes together, and show what became of each."""
     batch, key = _batch(posted), decision_id_of(posted)
-    if visitor.principal.kind is not PrincipalKind.person:
-        raise ProblemError(403, "person_required", "Only a person decides. Nothing was changed.")
+    require_person(visitor.caller)
     if not await visitor.service.batches.is_kept(visitor.viewer, batch, key):
         rate.count(visitor.principal, len(batch.items))
     answers = await visitor.service.batches.decide(visitor.viewer, batch, key=key)
@@ -65,12 +66,17 @@ def _batch(posted: PostedForm) -> Batch:
 
 
 async def _result(visitor: Visitor, answer: BatchAnswer) -> Result:
-    service, viewer = visitor.service, visitor.viewer
-    requirement = await service.inbox.read(viewer, answer.requirement_id)
+    decision = answer.decision
+    skipped = "" if decision is not None else answer.detail or answer.code or "It is closed."
+    entry = "" if decision is None else f"decision {decision.seq} of its run"
+    try:
+        dossier = await visitor.service.inbox.dossier(visitor.viewer, answer.requirement_id)
+    except NotFound:
+        # There never was one, or its session has been deleted; the others were decided.
+        return Result(None, Facts(), entry=entry, skipped=skipped)
+    requirement = dossier.requirement
     facts = facts_of(requirement)
-    if answer.decision is None:
-        return Result(requirement, facts, skipped=answer.detail or answer.code or "It is closed.")
-    report = await service.runs.report(viewer, requirement.run_id)
-    state = state_of(requirement, facts, call_of(requirement, report), waits_for="others")
-    entry = f"decision {answer.decision.seq} of its run"
-    return Result(requirement, facts, state, entry)
+    if decision is None:
+        return Result(requirement, facts, skipped=skipped)
+    call = call_of(requirement, dossier.report)
+    return Result(requirement, facts, state_of(requirement, facts, call, waits_for="others"), entry)

@@ -7,16 +7,11 @@ from fastapi import Depends, Path, Response
 from fastapi.responses import HTMLResponse
 
 from kern.client.console import pages
+from kern.client.console.addresses import requirement_url
 from kern.client.console.decision_form import Draft
 from kern.client.console.facts import Facts
-from kern.client.console.problems import Problem, problem
-from kern.client.console.requirement import (
-    Position,
-    RequirementView,
-    Triage,
-    requirement_url,
-    requirement_view,
-)
+from kern.client.console.problems import Problem, problem_of
+from kern.client.console.requirement import Position, RequirementView, Triage, requirement_view
 from kern.client.desk.facts import facts_of
 from kern.client.desk.history import events_of
 from kern.client.desk.inbox import ROWS
@@ -60,10 +55,13 @@ class Desk:
         """Its address."""
         return requirement_url(self.requirement.id)
 
-    async def view(
-        self, draft: Draft | None = None, problem: Problem | None = None
+    def view(
+        self,
+        draft: Draft | None = None,
+        problem: Problem | None = None,
+        position: Position | None = None,
     ) -> RequirementView:
-        """Return what its page shows."""
+        """Return what its page shows; a part of the page shows no position."""
         return requirement_view(
             self.requirement,
             self.dossier.report,
@@ -72,7 +70,7 @@ class Desk:
             new_id() if draft is None else draft.text("decision_id") or new_id(),
             facts=self.facts,
             may_decide=self.hindrance is None,
-            position=await self._position(),
+            position=position,
             events=events_of(self.dossier.history),
             draft=draft,
             problem=problem,
@@ -91,7 +89,7 @@ class Desk:
         is_mine = name_key(claim.by) == name_key(self.visitor.name)
         return Triage(claim.by, is_mine, new_id())
 
-    async def _position(self) -> Position:
+    async def position(self) -> Position:
         """Return where it stands among what waits for the visitor, as far as a page shows it."""
         visitor = self.visitor
         page = await visitor.service.inbox.pending(
@@ -138,19 +136,23 @@ async def read_again(desk: Desk) -> Desk:
     return await desk_of(desk.visitor, desk.requirement.id)
 
 
-def problem_of(error: ProblemError | KernError) -> Problem:
-    """Return what a page says of a refusal."""
-    if isinstance(error, ProblemError):
-        return problem(error.code, error.status, error.detail)
-    return problem(error.code, error.http_status, str(error))
-
-
 async def page_of(
-    desk: Desk, refusal: Problem | None = None, draft: Draft | None = None
+    desk: Desk,
+    refusal: Problem | None = None,
+    draft: Draft | None = None,
+    status: int | None = None,
 ) -> Response:
-    """Return the page of a decision, with a refusal and what was posted."""
-    page = pages.requirement_page(await desk.visitor.frame(), await desk.view(draft, refusal))
-    return HTMLResponse(page, 200 if refusal is None else refusal.status)
+    """Return the page of a decision, with a refusal and what was posted.
+
+    Args:
+        desk: The decision.
+        refusal: Why something was refused.
+        draft: What was posted.
+        status: The HTTP status; default: that of the refusal.
+    """
+    view = desk.view(draft, refusal, await desk.position())
+    page = pages.requirement_page(await desk.visitor.frame(), view)
+    return HTMLResponse(page, status or (200 if refusal is None else refusal.status))
 
 
 async def refused(desk: Desk, error: ProblemError | KernError) -> Response:

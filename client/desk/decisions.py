@@ -16,11 +16,11 @@ from kern.client.console.form_values import read_choices, read_input, read_resul
 from kern.client.desk.forms import text_in
 from kern.client.web.problems import ProblemError
 from kern.requirements import Requirement
+from kern.values.decisions import TYPED_VERDICTS
 from kern.values.states import RequirementKind, Verdict
 
 # As long as an `Idempotency-Key` may be.
 _LONGEST_KEY = 64
-_CONFIRMED = frozenset({Verdict.approve, Verdict.run_again})
 _NOTED = frozenset({Verdict.reject, Verdict.unknown})
 
 
@@ -68,7 +68,7 @@ def body_of(
     edit = _edit(requirement, facts, posted) if is_edited else None
     _check_typed(_confirm_value(requirement, facts, form, edit), verdict, posted, edit)
     values: dict[str, Any] = {"verdict": name, "note": note, "digest": text_in(posted, "digest")}
-    if requirement.confirm_value is not None and verdict in _CONFIRMED:
+    if requirement.confirm_value is not None and verdict in TYPED_VERDICTS:
         values["confirm"] = requirement.confirm_value
     if edit is not None:
         values["edit"] = edit.changes
@@ -146,7 +146,7 @@ def _check_typed(
     expected: str | None, verdict: Verdict, posted: Posted, edit: EditResult | None
 ) -> None:
     if (
-        verdict not in _CONFIRMED
+        verdict not in TYPED_VERDICTS
         or expected is None
         or same_typed(text_in(posted, "typed"), expected)
     ):

@@ -1,12 +1,12 @@
 """The routes of webhooks and channels: the list, the latest deliveries, and sending again."""
 
 from typing import Annotated, Literal
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from kern.client.console import pages
+from kern.client.console.addresses import DELIVERIES, with_query
 from kern.client.console.deliveries import deliveries_view
 from kern.client.console.inbox import Tab
 from kern.client.desk.forms import PostedForm
@@ -33,7 +33,11 @@ async def deliveries_page(
         viewer, subscription or None, limit=_MOST, status=status or None
     )
     tabs = [
-        Tab(label, _url(status=value, subscription=subscription), is_current=value == status)
+        Tab(
+            label,
+            with_query(DELIVERIES, status=value, subscription=subscription),
+            is_current=value == status,
+        )
         for value, label in (
             ("", "All"),
             *((item.value, item.value.capitalize()) for item in DeliveryStatus),
@@ -52,9 +56,4 @@ async def replay(
     """Send a delivery again."""
     del posted
     await visitor.service.subscriptions.replay(visitor.viewer, delivery_id)
-    return RedirectResponse("/desk/deliveries", 303)
-
-
-def _url(**query: str) -> str:
-    filled = {name: value for name, value in query.items() if value}
-    return f"/desk/deliveries?{urlencode(filled)}" if filled else "/desk/deliveries"
+    return RedirectResponse(DELIVERIES, 303)

@@ -1,13 +1,13 @@
 """The routes of the inbox: what waits, for whom, in which order."""
 
 from typing import Annotated, Literal
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from kern.client.console import pages
+from kern.client.console.addresses import INBOX, with_query
 from kern.client.console.inbox import Checks, Entry, Select, Tab, capped, inbox_view
 from kern.client.console.problems import Problem
 from kern.client.desk.facts import facts_of
@@ -64,13 +64,13 @@ class InboxQuery(BaseModel):
         values = self.model_dump(mode="json", by_alias=True) | changes
         defaults = InboxQuery().model_dump(mode="json", by_alias=True)
         query = {name: value for name, value in values.items() if value != defaults[name]}
-        return f"/desk/inbox?{urlencode(query)}" if query else "/desk/inbox"
+        return with_query(INBOX, **query)
 
 
 @router.get("/")
 async def desk() -> Response:
     """Lead to the inbox."""
-    return RedirectResponse("/desk/inbox", 303)
+    return RedirectResponse(INBOX, 303)
 
 
 @router.get("/inbox")

@@ -2,32 +2,30 @@
 
 from dataclasses import replace
 from typing import Literal
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from kern.client.api.decisions import Decider, DecisionBody
 from kern.client.console import pages
+from kern.client.console.addresses import INBOX, SIGN_IN, with_query
 from kern.client.console.decision_form import Draft
 from kern.client.console.edit import EditResult, edit_view, read_edit
 from kern.client.console.form_fields import Posted
 from kern.client.console.inbox import row_of
-from kern.client.console.problems import Problem, problem
+from kern.client.console.problems import Problem, problem, problem_of
 from kern.client.console.row_approval import can_approve_on_row
 from kern.client.desk.decision_page import (
     DecidingDesk,
     Desk,
     DeskOf,
     page_of,
-    problem_of,
     read_again,
     refused,
 )
 from kern.client.desk.decisions import RefusedForm, body_of, decision_id_of
 from kern.client.desk.forms import PostedForm, text_in
 from kern.client.desk.inbox import entry_of
-from kern.client.desk.sign_in import SIGN_IN
 from kern.client.web.callers import RateOf
 from kern.client.web.problems import ProblemError
 from kern.errors import KernError
@@ -49,20 +47,20 @@ async def requirement_page(desk: DeskOf) -> Response:
 @router.get("/state")
 async def requirement_state(desk: DeskOf, part: Literal["line", "whole"] = "whole") -> Response:
     """Show where a decision stands."""
-    frame, view = await desk.visitor.frame(), await desk.view()
-    return HTMLResponse(pages.state_fragment(frame, view, is_line=part == "line"))
+    frame = await desk.visitor.frame()
+    return HTMLResponse(pages.state_fragment(frame, desk.view(), is_line=part == "line"))
 
 
 @router.post("/decisions")
 async def decide(desk: DecidingDesk, rate: RateOf, posted: PostedForm) -> Response:
     """Decide."""
     is_row = text_in(posted, "from") == "row"
-    view = await desk.view()
-    if view.form is None:
+    form = desk.view().form
+    if form is None:
         # It is closed by now, or asks for others: the page says so.
         return await _ended(desk, is_row=is_row)
     try:
-        body = body_of(desk.requirement, desk.facts, view.form, posted)
+        body = body_of(desk.requirement, desk.facts, form, posted)
         if is_row:
             _check_row(desk)
         await _decide(desk, rate, body, decision_id_of(posted))
@@ -71,11 +69,11 @@ async def decide(desk: DecidingDesk, rate: RateOf, posted: PostedForm) -> Respon
     except (ProblemError, KernError) as error:
         refusal = with_sign_in(problem_of(error), desk.url)
         if refusal.code in _CLOSED:
-            return await _ended(await read_again(desk), is_row=is_row)
+            return await _ended(desk, is_row=is_row)
         if is_row:
             return await _row(await read_again(desk), refusal)
         return await page_of(await read_again(desk), refusal, Draft(posted))
-    return await _ended(await read_again(desk), is_row=is_row)
+    return await _ended(desk, is_row=is_row)
 
 
 @router.get("/edit")
@@ -127,7 +125,7 @@ def with_sign_in(refusal: Problem, url: str) -> Problem:
     """Return a refusal with the link that mends it, if a fresh sign-in does."""
     if refusal.code != "fresh_sign_in_required":
         return refusal
-    link = f"{SIGN_IN}?{urlencode({'fresh': '1', 'next': url})}"
+    link = with_query(SIGN_IN, fresh="1", next=url)
     return replace(refusal, link=link, link_text="Sign in again")
 
 
@@ -141,7 +139,9 @@ async def _ended(desk: Desk, *, is_row: bool) -> Response:
     """Go on after a decision: to its page, or to the row as it stands now."""
     if not is_row:
         return RedirectResponse(desk.url, 303)
-    return await _row(desk) if desk.visitor.is_fragment else RedirectResponse("/desk/inbox", 303)
+    if not desk.visitor.is_fragment:
+        return RedirectResponse(INBOX, 303)
+    return await _row(await read_again(desk))
 
 
 async def _row(desk: Desk, refusal: Problem | None = None) -> Response:
@@ -159,8 +159,7 @@ async def _refused(desk: Desk, error: RefusedForm, posted: Posted, *, is_row: bo
         return await _edit_page(desk, error.edit, text_in(posted, "note"), refusal, status=422)
     if is_row:
         return await _row(desk, refusal)
-    page = pages.requirement_page(await desk.visitor.frame(), await desk.view(error.draft, refusal))
-    return HTMLResponse(page, 422)
+    return await page_of(desk, refusal, error.draft, 422)
 
 
 async def _edit_page(

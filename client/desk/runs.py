@@ -2,17 +2,17 @@
 
 from collections.abc import Awaitable
 from typing import Annotated, Literal, Protocol
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from kern.client.console import pages
+from kern.client.console.addresses import RUNS, run_url, with_query
 from kern.client.console.form_fields import Posted
 from kern.client.console.inbox import Tab
 from kern.client.console.problems import Problem, problem_of
 from kern.client.console.run import run_view
-from kern.client.console.runs import run_url, runs_view
+from kern.client.console.runs import runs_view
 from kern.client.desk.forms import PostedForm, text_in
 from kern.client.desk.visitors import Operator, Reader, Visitor
 from kern.contracts.reports import Acceptance
@@ -46,7 +46,8 @@ async def runs_page(
     )
     waiting = await visitor.service.inbox.open_in(visitor.viewer, [run.run_id for run in page.runs])
     tabs = [
-        Tab(label, _url(status=value), is_current=value == status) for value, label in _TABS.items()
+        Tab(label, with_query(RUNS, status=value), is_current=value == status)
+        for value, label in _TABS.items()
     ]
     more = page.next_cursor
     view = runs_view(
@@ -54,7 +55,7 @@ async def runs_page(
         tabs=tabs,
         query=q,
         status=status,
-        next_url=None if more is None else _url(status=status, q=q, after=more),
+        next_url=None if more is None else with_query(RUNS, status=status, q=q, after=more),
     )
     return HTMLResponse(pages.runs_page(await visitor.frame(), view))
 
@@ -102,8 +103,3 @@ async def _page(
     view = run_view(report, after=after, problem=refusal)
     page = pages.run_page(await visitor.frame(), view)
     return HTMLResponse(page, 200 if refusal is None else refusal.status)
-
-
-def _url(**query: str) -> str:
-    filled = {name: value for name, value in query.items() if value}
-    return f"/desk/runs?{urlencode(filled)}" if filled else "/desk/runs"

@@ -1,14 +1,14 @@
 """The routes of sessions: the list, one conversation, rename and delete."""
 
 from typing import Annotated
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from kern.client.console import pages
+from kern.client.console.addresses import SESSIONS, session_url, with_query
 from kern.client.console.problems import Problem, problem, problem_of
-from kern.client.console.sessions import session_name, session_url, session_view, sessions_view
+from kern.client.console.sessions import session_name, session_view, sessions_view
 from kern.client.desk.forms import PostedForm, text_in
 from kern.client.desk.visitors import Administrator, Operator, Reader, Visitor
 from kern.errors import KernError
@@ -59,7 +59,7 @@ async def delete(visitor: Administrator, session_id: SessionId, posted: PostedFo
         await visitor.service.sessions.delete(visitor.viewer, full)
     except KernError as error:
         return await _page(visitor, session_id, refusal=problem_of(error))
-    return RedirectResponse("/desk/sessions", 303)
+    return RedirectResponse(SESSIONS, 303)
 
 
 async def _page(
@@ -81,8 +81,7 @@ async def _page(
         )
     page = await service.sessions.page(viewer, _ROWS, after or None, search=q or None)
     more = page.next_cursor
-    query = {"q": q, "after": more} if q else {"after": more}
-    next_url = None if more is None else f"/desk/sessions?{urlencode(query)}"
+    next_url = None if more is None else with_query(SESSIONS, q=q, after=more)
     listed = sessions_view(page.sessions, view, query=q, next_url=next_url, problem=refusal)
     text = pages.sessions_page(await visitor.frame(), listed)
     return HTMLResponse(text, 200 if refusal is None else refusal.status)

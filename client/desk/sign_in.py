@@ -7,6 +7,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from kern.client.console import pages
+from kern.client.console.addresses import INBOX, SIGN_IN
 from kern.client.console.entry import SignInView, local_path
 from kern.client.console.frame import Frame, theme_of
 from kern.client.console.problems import Problem, problem_of
@@ -25,9 +26,7 @@ from kern.process.clock import utc_now
 
 router = APIRouter()
 
-SIGN_IN = "/desk/signin"
 SSO = f"{SIGN_IN}/sso"
-_INBOX = "/desk/inbox"
 
 
 @router.get("/signin")
@@ -102,6 +101,6 @@ async def signed_in_answer(
     before = session_secret(request)
     if before is not None:
         await service.access.end_session(before)
-    response = RedirectResponse(local_path(next_url) if next_url else _INBOX, 303)
+    response = RedirectResponse(local_path(next_url) if next_url else INBOX, 303)
     keep_session(request, response, secret)
     return response

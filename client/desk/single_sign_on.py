@@ -5,17 +5,18 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from kern.client.console.addresses import DESK, SIGN_IN
 from kern.client.console.entry import local_path
 from kern.client.console.problems import Problem
 from kern.client.desk.cookies import form_secret, keep_form_secret, session_secret
-from kern.client.desk.sign_in import SIGN_IN, SSO, sign_in_answer, signed_in_answer
+from kern.client.desk.sign_in import SSO, sign_in_answer, signed_in_answer
 from kern.client.identity.code_flow import Answer
 from kern.client.identity.sign_on import SignOn
 from kern.client.web.callers import ServiceOf, SignOnOf
 from kern.client.web.problems import ProblemError
 from kern.errors import KernError, NotAllowed, Unauthenticated, Unavailable
 
-router = APIRouter(prefix=SIGN_IN.removeprefix("/desk"))
+router = APIRouter(prefix=SIGN_IN.removeprefix(DESK))
 
 # Nothing of what comes back is longer.
 _LONGEST = 8_000

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
 
 from kern.client.api.triage import comment_id_of
+from kern.client.console.addresses import INBOX
 from kern.client.console.problems import problem
 from kern.client.desk.decision_page import DecidingDesk, page_of, refused
 from kern.client.desk.forms import PostedForm, text_in
@@ -49,7 +50,7 @@ async def snooze(desk: DecidingDesk, posted: PostedForm) -> Response:
         await visitor.service.triage.snooze(visitor.viewer, desk.requirement.id, until)
     except KernError as error:
         return await refused(desk, error)
-    return RedirectResponse("/desk/inbox", 303)
+    return RedirectResponse(INBOX, 303)
 
 
 @router.post("/delegate")

@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from kern.client.console.frame import Frame, Person, theme_of
-from kern.client.console.inbox import capped
 from kern.client.desk.cookies import THEME, csrf_token, session_secret
 from kern.client.desk.stuck_counts import StuckCounts
 from kern.client.service.service import Service
@@ -75,9 +74,14 @@ class Visitor:
     async def frame(
         self, *, inbox_count: int | None = None, stuck_count: int | None = None
     ) -> Frame:
-        """Return what every page shows around its content; what was counted already is passed."""
-        if inbox_count is None:
+        """Return what every page shows around its content; what was counted already is passed.
+
+        A fragment shows nothing around it, so nothing is counted for it.
+        """
+        if inbox_count is None and not self.is_fragment:
             inbox_count = await self.service.inbox.count_for_me(self.viewer, self.principal)
+        if stuck_count is None and not self.is_fragment:
+            stuck_count = await self.stuck.of(self.viewer)
         principal, method = self.principal, self.caller.method
         return Frame(
             now=self.now,
@@ -92,7 +96,7 @@ class Visitor:
             csrf=self.csrf,
             theme=theme_of(self.theme),
             inbox_count=inbox_count,
-            stuck_count=await self.stuck.of(self.viewer) if stuck_count is None else stuck_count,
+            stuck_count=stuck_count,
             is_local=method == LOCAL_METHOD,
             is_fragment=self.is_fragment,
         )
@@ -139,5 +143,3 @@ Reader = Annotated[Visitor, _with(Right.read)]
 Operator = Annotated[Visitor, _with(Right.operate)]
 Auditor = Annotated[Visitor, _with(Right.audit)]
 Administrator = Annotated[Visitor, _with(Right.administer)]
-
-__all__ = ["Administrator", "Auditor", "Operator", "Reader", "Visitor", "capped", "visitor_of"]

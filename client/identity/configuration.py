@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from kern.errors import InvalidInput
-from kern.process.settings import Settings
+from kern.process.settings import LOOPBACK, Settings
 from kern.values.roles import Role
-
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 """What should be progressing and is not."""
 
-from kern.contracts.stuck import StuckReport
+from datetime import datetime
+
+from kern.contracts.stuck import StuckReport, WorkerStatus
 from kern.contracts.viewer import Viewer
 from kern.db.engine.store import Store
 from kern.db.runs.stuck_work import stuck_work
+from kern.db.runs.workers import known_workers
 from kern.process.clock import utc_now
 
 
@@ -20,3 +23,7 @@ class Stuck:
         """
         now = utc_now()
         return await self._store.read(lambda tx: stuck_work(tx, viewer, now))
+
+    async def workers(self, now: datetime) -> list[WorkerStatus]:
+        """Read the workers of the installation, those that were lost among them."""
+        return await self._store.read(lambda tx: known_workers(tx, now))

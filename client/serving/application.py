@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 
 from kern import __version__
 from kern.client.api.routes import router
+from kern.client.console.addresses import DESK, INBOX
 from kern.client.desk.application import desk_application
 from kern.client.identity.sign_on import SignOn
 from kern.client.service.service import Service
@@ -15,8 +16,9 @@ from kern.client.web import problems
 from kern.client.web.body_limit import BodyLimit
 from kern.client.web.headers import SecurityHeaders
 from kern.client.web.health import Readiness, health_router
-from kern.client.web.hosts import LOOPBACK, KnownHosts
+from kern.client.web.hosts import KnownHosts
 from kern.client.web.rates import DecisionRate
+from kern.process.settings import LOOPBACK
 
 _DESCRIPTION = """Runs of agents, what they wait for from people, and the decisions about it.
 
@@ -62,12 +64,19 @@ def application(
     app.add_api_route("/", _to_the_desk, include_in_schema=False)
     address = urlsplit(public_url or "")
     is_secure = address.scheme == "https" if public_url else is_open
-    desk = desk_application(service, rate, sign_on, is_secure=is_secure, is_local=not is_open)
-    desk.state.fresh_seconds = fresh_seconds
-    app.mount("/desk", desk)
+    desk = desk_application(
+        service,
+        rate,
+        sign_on,
+        is_secure=is_secure,
+        is_local=not is_open,
+        fresh_seconds=fresh_seconds,
+    )
+    app.mount(DESK, desk)
     app.add_middleware(BodyLimit)
-    app.add_middleware(SecurityHeaders)
     app.add_middleware(KnownHosts, names=_names(address.hostname, is_open=is_open))
+    # What is added last is outermost: refusals of the others have the headers, too.
+    app.add_middleware(SecurityHeaders)
     return app
 
 
@@ -88,4 +97,4 @@ def _readiness_of(service: Service) -> Readiness:
 
 
 async def _to_the_desk() -> RedirectResponse:
-    return RedirectResponse("/desk/inbox", 303)
+    return RedirectResponse(INBOX, 303)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 
+from kern.client.console.addresses import DESK
 from kern.client.identity.sign_on import configured_sign_on
 from kern.client.processes.health import Health
 from kern.client.processes.worker import Companion
@@ -112,7 +113,7 @@ class DeskCompanion(HealthCompanion):
                 raise
             port = await self._desk.start(settings.host, 0)
         if settings.open:
-            self._say(f"People sign in at {site(settings, port)}/desk to decide what waits.")
+            self._say(f"People sign in at {site(settings, port)}{DESK} to decide what waits.")
             return
         link = await desk_link(service, settings, port)
         self._say(f"Open {link} to decide what waits. The link works once, for an hour.")

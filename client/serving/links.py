@@ -1,5 +1,6 @@
 """The link with which whoever runs the processes of this machine opens the console."""
 
+from kern.client.console.addresses import link_url
 from kern.client.service.service import Service
 from kern.contracts.caller import Caller
 from kern.contracts.viewer import system_user
@@ -22,10 +23,11 @@ async def desk_link(service: Service, settings: Settings, port: int) -> str:
     )
     caller = Caller(principal, (Role.administrator,), "link", all_tenants=tenant is None)
     secret = await service.access.make_link(caller)
-    return f"{site(settings, port)}/desk/link/{secret}"
+    return f"{site(settings, port)}{link_url(secret)}"
 
 
-def site(settings: Settings, port: int) -> str:
-    """Return the address at which people reach the console."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return settings.public_url or f"http://{host}:{port}"
+def site(settings: Settings, port: int, host: str | None = None) -> str:
+    """Return the address at which people reach the console; default host: the settings'."""
+    name = host or settings.host
+    literal = f"[{name}]" if ":" in name else name
+    return settings.public_url or f"http://{literal}:{port}"

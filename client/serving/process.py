@@ -3,17 +3,18 @@
 import asyncio
 import signal
 
+from kern.client.console.addresses import DESK
 from kern.client.identity.sign_on import configured_sign_on
 from kern.client.service.installation import existing_service
 from kern.client.serving.application import application
+from kern.client.serving.links import site
 from kern.client.web.server import WebServer
 from kern.errors import InvalidInput
 from kern.process.logs import get_logger
-from kern.process.settings import Settings
+from kern.process.settings import LOOPBACK, Settings
 
 _log = get_logger("kern.web")
 
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _NOBODY = (
     "There is no token and no identity provider, so nobody can sign in or call the API. Make a "
     "token with `kern token create`, or set KERN_OIDC_ISSUER and serve again."
@@ -45,10 +46,10 @@ async def serve(settings: Settings, host: str, port: int, *, is_open: bool) -> N
         )
         server = WebServer(app)
         bound = await server.start(host, port)
-        address = settings.public_url or f"http://{host}:{bound}"
+        address = site(settings, bound, host)
         if sign_on is None and not await service.access.has_tokens():
             _log.warning("nobody_can_come_in", todo=_NOBODY)
-        _log.info("api_served", url=f"{address}/v1", desk=f"{address}/desk")
+        _log.info("api_served", url=f"{address}/v1", desk=f"{address}{DESK}")
         try:
             await stop.wait()
         finally:
@@ -62,7 +63,7 @@ def check_address(host: str, *, is_open: bool) -> None:
     Raises:
         InvalidInput: the address is no loopback address, and nobody said that it may be.
     """
-    if host in _LOOPBACK or is_open:
+    if host in LOOPBACK or is_open:
         return
     message = (
         f"The address {host!r} is reached from other machines. Put a proxy with TLS in front of "

@@ -18,6 +18,7 @@ from pydantic import JsonValue
 
 from kern.client.service.feed import FeedReader, FeedReset, FeedSelection
 from kern.client.service.service import Service
+from kern.client.web.event_stream import MEDIA_TYPE
 from kern.client.web.problems import FieldProblem, ProblemError
 from kern.client.web.stopping import stopping_of
 from kern.contracts.caller import Caller
@@ -25,7 +26,6 @@ from kern.contracts.feed import FeedEntry
 from kern.errors import Unavailable
 from kern.values.feed import COUNTED, event_of
 
-MEDIA_TYPE = "text/event-stream"
 # Proxies cut what is silent for half a minute or more.
 _BEAT_SECONDS = 20.0
 _RETRY_MILLISECONDS = 3_000
@@ -79,11 +79,6 @@ def event_number(text: str) -> int:
     detail = "Last-Event-ID is none that was ever sent: send that of the last event, or none."
     field = FieldProblem(field="header.Last-Event-ID", message="not the number of an event")
     raise ProblemError(422, "invalid_input", detail, errors=[field])
-
-
-def wants_events(request: Request) -> bool:
-    """Whether a request asks for a stream of events instead of a page."""
-    return MEDIA_TYPE in request.headers.get("Accept", "")
 
 
 def facts_of(entry: FeedEntry) -> dict[str, JsonValue]:

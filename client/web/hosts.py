@@ -8,14 +8,13 @@ alone, and to that of its public address.
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kern.client.web.problems import MEDIA_TYPE
+from kern.client.web.problems import ProblemError, answer
 
 # Probes ask by addresses, and learn nothing that anybody may not know.
 _HEALTH = frozenset({"/healthz", "/readyz"})
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class KnownHosts:
@@ -36,15 +35,9 @@ class KnownHosts:
         if is_free or _host(scope) in (self._names or ()):
             await self._app(scope, receive, send)
             return
-        problem = {
-            "type": "urn:kern:problem:unknown_host",
-            "title": "This server has another name",
-            "status": 421,
-            "code": "unknown_host",
-            "detail": "Use the address that Kern printed, or set KERN_PUBLIC_URL to this one.",
-            "changed": False,
-        }
-        await JSONResponse(problem, 421, media_type=MEDIA_TYPE)(scope, receive, send)
+        detail = "Use the address that Kern printed, or set KERN_PUBLIC_URL to this one."
+        refusal = ProblemError(421, "unknown_host", detail)
+        await answer(Request(scope), refusal)(scope, receive, send)
 
 
 def _host(scope: Scope) -> str:

@@ -35,6 +35,7 @@ _TITLES = {
     "fresh_sign_in_required": "This decision needs a fresh sign-in",
     "not_allowed": "You may not do this",
     "not_found": "There is no such thing",
+    "unknown_host": "This server has another name",
     "invalid_input": "A value is refused",
     "invalid_decision": "The decision does not fit",
     "malformed": "The request cannot be read",

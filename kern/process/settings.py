@@ -17,6 +17,8 @@ from kern.values.names import person_name
 from kern.values.roles import Role, role_names
 from kern.values.tenants import tenant_name
 
+# The names and addresses by which only this machine reaches a server.
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 DEFAULT_SCHEMA = "kern"
 DEFAULT_TOOL_SLOTS = 64
 DEFAULT_MODEL_SLOTS = 100

@@ -14,6 +14,8 @@ from kern.values.states import RequirementKind, Verdict
 
 _LONGEST_PATH = 5
 LONGEST_NOTE = 8_000
+# Before these a person types what the author of the call asks for.
+TYPED_VERDICTS = frozenset({Verdict.approve, Verdict.run_again})
 
 
 def _of_note_length(note: str) -> str:

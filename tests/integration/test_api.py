@@ -1,5 +1,7 @@
 """The API over HTTP: who may call, what it shows, and decisions that are accepted once."""
 
+import time
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,7 +20,8 @@ from kern.tools import Approval, Bounds, Tool, tool
 from kern.values.roles import Role
 from kern.values.states import PrincipalKind, RunStatus
 from tests.support.agents import Ledger, paying, scripted
-from tests.support.api import Api
+from tests.support.api import Api, serving
+from tests.support.statements import statements_of
 from tests.support.waiting import wait_until
 
 
@@ -381,6 +384,17 @@ def test_lists_come_in_the_order_that_is_asked_for(api: Api, ledger: Ledger) -> 
         assert [item["id"] for item in due] == [soon.id]
 
 
+def test_the_list_of_workers_reads_no_calls(api: Api, runtime: Runtime) -> None:
+    with api.as_person("dana") as dana:
+        assert min(reads_of_calls(runtime, dana) for _ in range(4)) == 0
+
+
+def reads_of_calls(runtime: Runtime, dana: httpx2.Client) -> int:
+    with statements_of(runtime.services.db) as executed:
+        dana.get("/v1/workers")
+    return sum("kern_tool_calls" in statement for statement in executed)
+
+
 def test_a_run_is_started_by_the_id_of_a_component_that_a_worker_has(
     api: Api, ledger: Ledger, runtime: Runtime
 ) -> None:
@@ -448,6 +462,25 @@ def test_a_stream_goes_on_while_the_run_does(api: Api, ledger: Ledger, tmp_path:
                 (tmp_path / "go").touch()
     assert events[0] == "run_started"
     assert events[-1] == "run_completed"
+
+
+def test_a_stream_of_a_run_ends_properly_when_its_server_stops(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    agent = scripted([Call("wait"), "Done."], [waiting_for(tmp_path / "go")])
+    run = agent.run("Wait", background=True)
+    path = f"/v1/runs/{run.run_id}/events"
+    with ExitStack() as left:
+        with serving(runtime) as api:
+            dana = left.enter_context(api.as_person("dana"))
+            headers = {"Accept": "text/event-stream"}
+            live = left.enter_context(dana.stream("GET", path, headers=headers)).iter_lines()
+            assert any(line == "event: tool_call_started" for line in live)
+            begun = time.monotonic()
+        assert time.monotonic() - begun < 2
+        # A stream that is cut instead has no end: reading it raises.
+        assert "event: run_completed" not in list(live)
+    (tmp_path / "go").touch()
 
 
 def test_the_log_and_what_is_stuck_are_listed(api: Api, ledger: Ledger) -> None:

@@ -320,6 +320,29 @@ def test_an_administrator_sees_who_is_told_and_has_it_sent_again(
         assert again.path == "/desk/deliveries"
 
 
+def test_what_is_missing_of_look_alikes_is_skipped_with_its_reason(
+    dana: Visitor, ledger: Ledger
+) -> None:
+    agent = scripted([Call("pay", amount=5), "Paid."], [paying(ledger)])
+    for _ in range(2):
+        agent.run("Pay")
+    form = dana.get("/desk/inbox").form("/batches")
+    present = [value for name, value in form.fields if name == "item"]
+    missing = f"019ac0e2-9f4f-7c31-a5d0-2f0f26799eb1:{'0' * 12}"
+
+    page = dana.send(form, verdict="approve", item=[present[0], missing, present[1]])
+
+    assert page.status == 200, page.text
+    assert "2 of 3 calls of pay approved" in page.text
+    assert "1 was skipped" in page.text
+    assert "There is no requirement" in page.text
+    assert page.text.count("approved, decision 1 of its run") == 2
+    wait_until(lambda: ledger.lines == ["paid 5", "paid 5"])
+
+    alone = dana.send(form, verdict="approve", item=[missing], decision_id="another")
+    assert (alone.status, "0 of 1 calls approved" in alone.text) == (200, True)
+
+
 def test_the_inbox_and_a_decision_take_few_statements(
     runtime: Runtime, dana: Visitor, ledger: Ledger
 ) -> None:
@@ -329,6 +352,16 @@ def test_the_inbox_and_a_decision_take_few_statements(
     # How many things are stuck is read every few seconds: the fewest are those of the page alone.
     assert min(reads(runtime, dana, "/desk/inbox") for _ in range(8)) == 5
     assert min(reads(runtime, dana, url(items[0])) for _ in range(8)) == 12
+
+
+def test_a_fragment_reads_only_what_it_shows(
+    runtime: Runtime, dana: Visitor, ledger: Ledger
+) -> None:
+    _, _, item = asking(paying(ledger), amount=5)
+    dana.http.headers["HX-Request-Type"] = "partial"
+
+    assert min(reads(runtime, dana, f"{url(item)}/state") for _ in range(8)) == 9
+    assert min(reads(runtime, dana, url(item)) for _ in range(8)) == 11
 
 
 def reads(runtime: Runtime, dana: Visitor, path: str) -> int:

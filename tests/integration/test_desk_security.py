@@ -11,6 +11,7 @@ import pytest
 from kern.client.processes.runtime import Runtime
 from kern.client.service.runtime_service import RuntimeService
 from kern.client.serving.application import application
+from kern.client.web.headers import SECURITY_HEADERS
 from kern.client.web.server import WebServer
 from kern.models.scripted import Call
 from kern.requirements import Requirement
@@ -249,6 +250,29 @@ def test_no_page_can_be_framed_or_load_anything_else(
         page = client.get("/desk/signin").text
         style = next(part for part in page.split('"') if part.endswith(".css"))
         assert "immutable" in client.get(style).headers["Cache-Control"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "[", ""])
+def test_another_name_is_refused_like_all_else_is(api: Api, host: str) -> None:
+    with httpx2.Client(base_url=api.address) as client:
+        known = client.get("/v1/nowhere")
+        answer = client.get("/desk/inbox", headers={"Host": host})
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (
+        421,
+        known.headers["Content-Type"],
+    )
+    assert {name: answer.headers.get(name) for name in SECURITY_HEADERS} == SECURITY_HEADERS
+    assert answer.json() == {
+        "type": "urn:kern:problem:unknown_host",
+        "title": "This server has another name",
+        "status": 421,
+        "code": "unknown_host",
+        "detail": "Use the address that Kern printed, or set KERN_PUBLIC_URL to this one.",
+        "instance": "/desk/inbox",
+        "changed": False,
+        "retryable": False,
+    }
 
 
 def rows(folder: Path) -> dict[str, list[object]]:

@@ -3,6 +3,7 @@
 import pytest
 
 from kern.client.console.problems import problem, problem_of
+from kern.client.web.problems import ProblemError
 from kern.errors import AlreadyResolved, KernError, NotFound, Unavailable
 
 
@@ -15,6 +16,12 @@ def test_an_error_has_its_title_code_and_status(kind: type[KernError]) -> None:
         "Ravi approved it.",
     )
     assert found.title
+
+
+def test_a_refusal_with_a_code_of_its_own_says_its_detail() -> None:
+    found = problem_of(ProblemError(401, "fresh_sign_in_required", "Sign in again."))
+    assert (found.code, found.status) == ("fresh_sign_in_required", 401)
+    assert found.text == problem("fresh_sign_in_required", 401, "Sign in again.").text
 
 
 def test_a_code_alone_says_what_to_do() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from kern.client.console import static_files as module
-from kern.client.console.static_files import PREFIX, static_files, static_url
+from kern.client.console.addresses import STATIC
+from kern.client.console.static_files import static_files, static_url
 
 # Of htmx.org 4.0.1: `dist/htmx.min.js` of the package.
 DIGESTS = {
@@ -22,7 +23,7 @@ def test_the_files_are_the_ones_that_were_reviewed() -> None:
 
 def test_an_address_holds_the_digest_and_the_kind() -> None:
     for url, file in static_files().items():
-        stem, digest, suffix = url.removeprefix(PREFIX).rsplit(".", 2)
+        stem, digest, suffix = url.removeprefix(STATIC).rsplit(".", 2)
         assert file.digest.startswith(digest)
         assert f"{stem}.{suffix}" == file.name
         types = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
