@@ -13,7 +13,9 @@ _PANEL = "Operation"
 AuditedRun = Annotated[
     str | None,
     typer.Argument(
-        metavar="RUN", help="Only this run and those of its tree: its id, or the end of it."
+        metavar="RUN",
+        help="Only this run and those of its tree: its id, or that of a decision in it, or their "
+        "end.",
     ),
 ]
 

@@ -281,6 +281,34 @@ def test_several_are_decided_by_either_id(kern: Cli, db: SqliteStore, acting: Si
     assert "'dana' decided 'approve'" in kern("reject", ids[0], "--note", "No.", code=5).err
 
 
+@pytest.mark.parametrize("length", [36, 8])
+def test_either_id_of_a_run_that_waits_serves(
+    kern: Cli, db: SqliteStore, acting: Signing, length: int
+) -> None:
+    acting("dana")
+    seeded = seeds.waiting(db, REFUND)
+    for whole in (seeded.run_id, seeded.requirement_id):
+        identifier = whole[-length:]
+        assert f"Run {seeded.run_id}" in kern("show", identifier).out
+        assert "run_paused" in kern("events", identifier).out
+        page = kern("pending", "--run", identifier, "--json").json["requirements"]
+        assert [item["id"] for item in page] == [seeded.requirement_id]
+        items = kern("inbox", "--run", identifier, "--json").json["items"]
+        assert [item["id"] for item in items] == [seeded.requirement_id]
+        assert "not_found" not in kern("retry", identifier, "--json", code=5).err
+    assert "dana' has approved nothing" in kern("withdraw", seeded.run_id[-length:], code=2).err
+    kern("reject", seeded.run_id[-length:], "--note", "No.")
+    for whole in (seeded.run_id, seeded.requirement_id):
+        verified = kern("audit", "verify", whole[-length:], "--json").json
+        assert (verified["root_run_id"], verified["decisions"]) == (seeded.run_id, 1)
+        assert seeded.run_id in kern("audit", "export", whole[-length:]).out
+    other = seeds.waiting(db, REFUND)
+    kern("cancel", other.requirement_id[-length:])
+    assert kern("show", other.run_id, "--json").json["status"] == "cancelled"
+    for command in ("show", "cancel", "events", "retry", "reject"):
+        assert kern(command, "00000000", "--json", code=3).error["code"] == "not_found"
+
+
 @pytest.mark.timeout(120)
 def test_the_walk_decides_and_triages(
     kern: Cli, db: SqliteStore, acting: Signing, mode: str
