@@ -315,9 +315,7 @@ def test_the_walk_decides_and_triages(
 ) -> None:
     acting("dana")
     refund = seeds.waiting(db, Call("dangerous", amount=12500), text="Pay it.")
-    names = ("KERN_BY",) if mode == DATABASE else ("KERN_API_URL", "KERN_API_TOKEN")
-    more = {name: os.environ[name] for name in names}
-    with terminal("inbox", cwd=Path.cwd(), **more) as screen:
+    with terminal("inbox", cwd=Path.cwd(), **settings_of(mode)) as screen:
         press(screen, "w", "│ Pay it.")
         press(screen, "x", "[c]laim  [s]nooze  [m] comment")
         press(screen, "c", "You take care of it for 30 minutes.")
@@ -353,6 +351,18 @@ def test_the_walk_decides_and_triages(
     assert (decision["verdict"], decision["edit"]) == ("approve", {"amount": 12000})
 
 
+@pytest.mark.timeout(120)
+def test_where_nothing_waits_the_walk_says_how_much_it_checked(
+    db: SqliteStore, acting: Signing, mode: str
+) -> None:
+    acting("dana")
+    seeds.waiting(db, REFUND)
+    seeds.waiting(db, Call("wire", amount=5.0))
+    with terminal("inbox", "--tool", "none", cwd=Path.cwd(), **settings_of(mode)) as screen:
+        screen.expect("Nothing waits for dana. Checked 2 open decisions")
+        assert screen.end() == 0
+
+
 def test_over_http_the_walk_is_through_what_waits_for_oneself(
     kern: Cli, db: SqliteStore, api: ServedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,6 +372,12 @@ def test_over_http_the_walk_is_through_what_waits_for_oneself(
     assert len(kern("inbox", "--for", "Dana", "--json").json["items"]) == 1
     assert "somebody else" in kern("inbox", "--for", "eli", code=2).err
     assert len(kern("inbox", "--all", "--json").json["items"]) == 1
+
+
+def settings_of(mode: str) -> dict[str, str]:
+    """Return the settings with which a process works as this one does."""
+    names = ("KERN_BY",) if mode == DATABASE else ("KERN_API_URL", "KERN_API_TOKEN")
+    return {name: os.environ[name] for name in names}
 
 
 def press(screen: Terminal, key: str, expected: str) -> None:

@@ -9,6 +9,7 @@ from kern.contracts.viewer import present_operator
 from kern.errors import NotFound
 from kern.process.clock import utc_now
 from kern.requirements import Requirement
+from kern.values.principals import principal_of
 from kern.values.states import InboxOrder
 
 _PAGE = 100
@@ -20,11 +21,13 @@ class Items:
     Args:
         connection: Where it is read.
         query: What it is.
+        name: As whom it is decided.
     """
 
-    def __init__(self, connection: Connection, query: InboxQuery) -> None:
+    def __init__(self, connection: Connection, query: InboxQuery, name: str) -> None:
         self._connection = connection
         self._query = query
+        self._name = name
         self._items: list[Requirement] = []
         self._ids: set[str] = set()
         self._cursor: str | None = None
@@ -79,11 +82,9 @@ class Items:
     def checked(self) -> tuple[int, datetime]:
         """Return how many decisions are open in all, up to 1,001, and when they were counted."""
         viewer = present_operator()
-        every = InboxQuery()
-        page = self._connection.call(
-            lambda service: every.page(service, viewer, utc_now(), limit=1000)
-        )
-        return len(page.requirements) + (page.next_cursor is not None), utc_now()
+        person = principal_of(self._name, viewer.accepting_tenant)
+        counts = self._connection.call(lambda service: service.inbox.counts(viewer, person))
+        return counts.all, utc_now()
 
     def _page(self, cursor: str | None, sort: InboxOrder | None) -> RequirementPage:
         viewer, now = present_operator(), utc_now()

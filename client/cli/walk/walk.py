@@ -74,7 +74,7 @@ class Walk:
         self._name = name
         self._terminal = terminal
         self._is_watching = is_watching
-        self._items = Items(connection, query)
+        self._items = Items(connection, query, name)
         self._triage = Triage(connection, terminal, name)
         self._dialogs: dict[str, Dialogs] = {}
         self._index = 0
