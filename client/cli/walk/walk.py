@@ -279,7 +279,7 @@ class Walk:
     def _look_aside(self, item: Requirement, key: Key) -> None:
         look: Callable[[], list[Text]] = {
             "w": lambda: reading.why(self._connection, item, self._terminal.width),
-            "o": lambda: reading.run_lines(item.run_id),
+            "o": lambda: reading.run_lines(self._connection, item.run_id),
             "?": lambda: [Text(f" {line}") for line in HELP],
         }[key.name]
         try:
