@@ -13,7 +13,13 @@ from kern.client.cli.printing import count, one_line, show_id
 from kern.client.cli.typed_confirmation import submitted_confirmation
 from kern.client.cli.walk import reading
 from kern.client.cli.walk.dialogs import Dialogs
-from kern.client.cli.walk.following import ending_text, follow, progress_of, stage_text
+from kern.client.cli.walk.following import (
+    ending_text,
+    follow,
+    progress_of,
+    read_progress,
+    stage_text,
+)
 from kern.client.cli.walk.items import Items
 from kern.client.cli.walk.keyboard import RESIZED, Key
 from kern.client.cli.walk.keys import HELP, TRIAGE_KEYS, Verb, verb_for
@@ -238,7 +244,7 @@ class Walk:
             self._terminal.write("\n")
             return self._ending([Text(f" {consequence_of(receipt)}")])
         progress = follow(
-            lambda: self._connection.call(lambda service: progress_of(service, viewer, item.id)),
+            lambda: self._connection.call(lambda service: read_progress(service, viewer, item.id)),
             self._terminal.write,
             self._terminal.is_pressed,
             is_delivered=receipt.delivered,
@@ -254,7 +260,7 @@ class Walk:
     def _show_closed(self, item: Requirement, lines: list[Text]) -> Move:
         """Show the ending of what somebody else decided, or nobody did: it is no error."""
         viewer, now = present_operator(), utc_now()
-        progress = self._connection.call(lambda service: progress_of(service, viewer, item.id))
+        progress = self._connection.call(lambda service: progress_of(service, viewer, item))
         if lines:
             self._terminal.begin()
         self._open = None
