@@ -518,6 +518,27 @@ def test_an_operators_machine_loads_no_database_and_no_temporal(tmp_path: Path) 
     assert said.stdout.splitlines() == ["Unavailable", "6 []"]
 
 
+@pytest.mark.parametrize("words", ["doctor", "pending"])
+def test_on_a_database_no_http_client_is_loaded(home: Path, tmp_path: Path, words: str) -> None:
+    program = (
+        "import sys\n"
+        "from kern.client.cli.main import execute\n"
+        f"execute([{words!r}])\n"
+        "print([n for n in sys.modules if n.startswith(('httpx', 'kern.client.remote'))])\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    said = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        env=environment(KERN_HOME=str(home)),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert said.stdout.splitlines()[-1] == "[]"
+
+
 def timeless(text: str) -> str:
     """Leave out what differs from one look to the next: how long something has been waiting."""
     try:
