@@ -75,8 +75,10 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the API over HTTP, until SIGTERM or Ctrl-C. It executes nothing."""
+    from kern.client.cli.access import require_database
     from kern.client.cli.serving import serve_api
 
+    require_database("serve")
     serve_api(host, port, is_open=is_open)
 
 

@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from kern.client.api.pages import Page
 from kern.client.api.resources import AcceptedDecision, DecisionResource, RequirementResource
-from kern.client.api.run_resources import RunDetails
+from kern.client.api.run_resources import RunResource
 from kern.client.remote.connection import Connection
 from kern.client.remote.identity import Identity
 from kern.client.remote.pages import collect
@@ -142,7 +142,7 @@ class RemoteInbox:
         while following is not None:
             run_id = following
             try:
-                following = (await self._connection.get(RunDetails, "runs", run_id)).parent
+                following = (await self._connection.get(RunResource, "runs", run_id)).parent
             except NotFound:
                 return None
         return run_id

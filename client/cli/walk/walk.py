@@ -303,8 +303,7 @@ class Walk:
 
     def _is_changed(self) -> bool:
         """Whether the present decision is closed by now, or new ones have come."""
-        if self._is_watching and self._items.load_new():
-            self._terminal.ring()
+        if self._is_watching and self._has_news():
             return True
         with suppress(KernError):
             item = self._items.refresh(self._index)
@@ -324,7 +323,7 @@ class Walk:
         text = f" Nothing more waits {self._scope()}. New ones appear here."
         self._terminal.show([Text(text), Text(" [k] previous  [q]uit", _BOLD)])
         while True:
-            key = self._terminal.key(self._is_changed_at_end)
+            key = self._terminal.key(self._has_news)
             if self._index < len(self._items):
                 return True
             if key.name in {"q", "escape"}:
@@ -333,7 +332,8 @@ class Walk:
                 self._index -= 1
                 return True
 
-    def _is_changed_at_end(self) -> bool:
+    def _has_news(self) -> bool:
+        """Add what is new, and ring for it; whether there was any."""
         if self._items.load_new():
             self._terminal.ring()
             return True
