@@ -309,6 +309,58 @@ def test_either_id_of_a_run_that_waits_serves(
         assert kern(command, "00000000", "--json", code=3).error["code"] == "not_found"
 
 
+def test_several_are_triaged_by_either_id(kern: Cli, db: SqliteStore, acting: Signing) -> None:
+    acting("dana")
+    first, second = (seeds.waiting(db, REFUND) for _ in range(2))
+    ids = (first.run_id[-8:], second.requirement_id)
+    assert kern("claim", *ids, "--minutes", "5").out.count("Claimed by dana until") == 2
+    kern("snooze", *ids, "--until", "2h")
+    assert kern("inbox", "--json").json["items"] == []
+    results = kern("snooze", *ids, "--off", "--json").json["results"]
+    assert [item["id"] for item in results] == list(ids)
+    assert [item["requirement"]["id"] for item in results] == [
+        first.requirement_id,
+        second.requirement_id,
+    ]
+    assert "Kept as a comment" in kern("comment", first.run_id, "Asked the warehouse.").out
+    kern("comment", first.requirement_id[-8:], "They know.")
+    released = kern("release", *ids, "00000000", "--json", code=3).json["results"]
+    assert [item["requirement"]["claim"] for item in released[:2]] == [None, None]
+    assert released[2]["error"]["code"] == "not_found"
+    handed = kern("delegate", *ids, "--to", "ravi").out
+    assert handed.count("Handed to ravi by dana") == 2
+    kern("reject", first.run_id, "--note", "No.")
+    late = kern("claim", *ids, code=5).out
+    assert f"Not done: {ids[0]}: " in late
+    assert "'dana' decided 'reject'" in late
+    assert "Claimed by dana until" in late
+    kinds = [entry["kind"] for entry in kern("show", ids[0], "--json").json["history"]]
+    assert kinds.count("commented") == 2
+    assert {"claimed", "snoozed", "woken", "released", "delegated"} <= set(kinds)
+
+
+def test_a_run_that_waits_for_several_is_triaged_by_none(
+    kern: Cli, db: SqliteStore, acting: Signing
+) -> None:
+    acting("dana")
+    run_id = seeds.waiting_for_two(db)
+    waiting = kern("pending", "--run", run_id, "--json").json["requirements"]
+    for words in (
+        ("claim", run_id),
+        ("release", run_id),
+        ("delegate", run_id, "--to", "ravi"),
+        ("snooze", run_id, "--until", "2h"),
+        ("snooze", run_id, "--off"),
+        ("comment", run_id, "Which?"),
+        ("withdraw", run_id),
+    ):
+        refused = kern(*words, code=2).err
+        assert all(f"'{item['id']}'" in refused for item in waiting), words
+        assert "name one" in refused
+    history = kern("show", run_id, "--json").json["history"]
+    assert {entry["kind"] for entry in history} == {"opened"}
+
+
 @pytest.mark.timeout(120)
 def test_the_walk_decides_and_triages(
     kern: Cli, db: SqliteStore, acting: Signing, mode: str
