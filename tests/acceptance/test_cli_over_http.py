@@ -415,6 +415,22 @@ def test_where_nothing_waits_the_walk_says_how_much_it_checked(
         assert screen.end() == 0
 
 
+@pytest.mark.timeout(120)
+def test_a_walk_that_stays_open_rings_for_what_is_new(
+    kern: Cli, db: SqliteStore, acting: Signing, mode: str
+) -> None:
+    acting("dana")
+    with terminal("inbox", "--watch", cwd=Path.cwd(), **settings_of(mode)) as screen:
+        screen.expect("Nothing more waits for dana. New ones appear here.")
+        screen.expect("\r > ")
+        for number in (1, 2):
+            seeds.waiting(db, REFUND)
+            screen.expect("\a", timeout=20)
+            screen.expect(f"1 of {number}   for dana · {number} new")
+        press(screen, "q", "0 decisions made.")
+        assert screen.end() == 0
+
+
 def test_over_http_the_walk_is_through_what_waits_for_oneself(
     kern: Cli, db: SqliteStore, api: ServedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
