@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TextIO
 
 from kern.client.cli.access import perform
+from kern.client.cli.identifiers import run_named
 from kern.client.cli.printing import count, say, say_json, say_table, show_id, show_time
 from kern.client.service.operations import OperatorService
 from kern.contracts.reports import AuditReport
@@ -67,7 +68,12 @@ def verify_log(run_id: str | None, head: str | None, *, as_json: bool) -> None:
     Raises:
         AuditBroken: it does not verify; the message names the first decision or seal that does not.
     """
-    report = perform(lambda service: service.audit.verify(present_operator(), run_id, head))
+
+    async def verify(service: OperatorService) -> AuditReport:
+        run = await _run_named(service, run_id)
+        return await service.audit.verify(present_operator(), run, head)
+
+    report = perform(verify)
     if as_json:
         say_json({**report.model_dump(mode="json"), "verified": True})
         return
@@ -122,11 +128,15 @@ def export_log(run_id: str | None, out: Path | None, *, with_text: bool) -> None
 async def _write(
     service: OperatorService, run_id: str | None, file: TextIO, *, with_text: bool
 ) -> int:
-    lines: AsyncGenerator[str] = service.audit.export(
-        present_operator(), run_id, with_text=with_text
-    )
+    run = await _run_named(service, run_id)
+    lines: AsyncGenerator[str] = service.audit.export(present_operator(), run, with_text=with_text)
     number = 0
     async for line in lines:
         file.write(line + "\n")
         number += 1
     return number
+
+
+async def _run_named(service: OperatorService, run_id: str | None) -> str | None:
+    # The log outlives its runs: an id that no run has any more is looked up in it as it is.
+    return None if run_id is None else await run_named(service, run_id)

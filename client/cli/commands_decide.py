@@ -107,8 +107,10 @@ def inbox(
              if is_set]  # fmt: skip
     if len(names) > 1:
         raise typer.BadParameter(f"{names[0]} and {names[1]} contradict each other: give one.")
+    is_own = person is None and not everybody
+    name = decider(by) if is_own else None
     query = InboxQuery(
-        person=None if everybody else decider(by) if person is None else person,
+        person=name if is_own else person,
         user=user,
         run=run,
         kind=kind,
@@ -119,7 +121,7 @@ def inbox(
         sort=sort,
     )
     options = PageOptions(limit, after, is_watching=watch, as_json=as_json)
-    return open_inbox(query, options, by)
+    return open_inbox(query, options, lambda: name or decider(by))
 
 
 def pending(

@@ -13,7 +13,9 @@ _PANEL = "Operation"
 AuditedRun = Annotated[
     str | None,
     typer.Argument(
-        metavar="RUN", help="Only this run and those of its tree: its id, or the end of it."
+        metavar="RUN",
+        help="Only this run and those of its tree: its id, or that of a decision in it, or their "
+        "end.",
     ),
 ]
 
@@ -73,8 +75,10 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the API over HTTP, until SIGTERM or Ctrl-C. It executes nothing."""
+    from kern.client.cli.access import require_database
     from kern.client.cli.serving import serve_api
 
+    require_database("serve")
     serve_api(host, port, is_open=is_open)
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kern.client.cli.options import AsJson, By, RequirementId, Tenant
+from kern.client.cli.options import AsJson, By, RequirementId, RequirementIds, Tenant
 
 _PANEL = "Triage"
 # As the service has it, which is slow to import.
@@ -19,37 +19,37 @@ def add_to(app: typer.Typer) -> None:
 
 
 def claim(
-    requirement_id: RequirementId,
+    requirement_ids: RequirementIds,
     minutes: Annotated[
         int, typer.Option("--minutes", min=1, max=480, help="For how long.")
     ] = _MINUTES,
     by: By = None,
     _tenant: Tenant = None,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Take care of a requirement for a while, so that others see it.
 
     It keeps nobody from deciding, and is over by itself. Claiming again extends it.
     """
-    from kern.client.cli.triage import claim_requirement
+    from kern.client.cli.triage import claim_requirements
 
-    claim_requirement(requirement_id, minutes=minutes, by=by, as_json=as_json)
+    return claim_requirements(requirement_ids, minutes=minutes, by=by, as_json=as_json)
 
 
 def release(
-    requirement_id: RequirementId,
+    requirement_ids: RequirementIds,
     by: By = None,
     _tenant: Tenant = None,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """End your own claim."""
-    from kern.client.cli.triage import release_requirement
+    from kern.client.cli.triage import release_requirements
 
-    release_requirement(requirement_id, by=by, as_json=as_json)
+    return release_requirements(requirement_ids, by=by, as_json=as_json)
 
 
 def delegate(
-    requirement_id: RequirementId,
+    requirement_ids: RequirementIds,
     to: Annotated[
         str, typer.Option("--to", metavar="NAME", help="A person, or group: and a group's name.")
     ],
@@ -57,18 +57,18 @@ def delegate(
     by: By = None,
     _tenant: Tenant = None,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Hand a decision to another person or group, who may decide it from now on.
 
     Whoever the rule excludes stays excluded, and you have one voice with those who take it over.
     """
-    from kern.client.cli.triage import delegate_requirement
+    from kern.client.cli.triage import delegate_requirements
 
-    delegate_requirement(requirement_id, to=to, note=note, by=by, as_json=as_json)
+    return delegate_requirements(requirement_ids, to=to, note=note, by=by, as_json=as_json)
 
 
 def snooze(
-    requirement_id: RequirementId,
+    requirement_ids: RequirementIds,
     until: Annotated[
         str | None,
         typer.Option(
@@ -79,14 +79,14 @@ def snooze(
     by: By = None,
     _tenant: Tenant = None,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Put a requirement off: until then it is not among what waits for you.
 
     Nothing is hidden from anybody else, and it is back an hour before it is due.
     """
-    from kern.client.cli.triage import snooze_requirement
+    from kern.client.cli.triage import snooze_requirements
 
-    snooze_requirement(requirement_id, until=until, off=off, by=by, as_json=as_json)
+    return snooze_requirements(requirement_ids, until=until, off=off, by=by, as_json=as_json)
 
 
 def comment(
@@ -95,8 +95,8 @@ def comment(
     by: By = None,
     _tenant: Tenant = None,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Write something about a requirement, open or closed, for the people who read it."""
     from kern.client.cli.triage import comment_on
 
-    comment_on(requirement_id, text, by=by, as_json=as_json)
+    return comment_on(requirement_id, text, by=by, as_json=as_json)

@@ -1,25 +1,15 @@
 """Examines what Kern stands on, without starting or changing anything."""
 
 import asyncio
-import os
 import platform
-import re
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from kern import DISTRIBUTION
 from kern.client.cli.awaited import awaited_text
-from kern.client.cli.doctor_remote import Finding, remote_findings
-from kern.client.cli.printing import (
-    count,
-    one_line,
-    say,
-    say_json,
-    show_age,
-    show_time,
-    styled,
-)
+from kern.client.cli.findings import Finding, print_findings
+from kern.client.cli.printing import count, show_age, show_time
 from kern.client.processes.app import load_app
 from kern.client.server.embedded import status
 from kern.client.service.installation import DatabaseStatus, database_status, missing_file
@@ -40,32 +30,13 @@ _PACKAGES = (
     "psycopg",
 )
 _DIGEST = 8
-_PREFIXES = ("KERN_", "TEMPORAL_", "OPENAI_")
-_SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CERT|AUTHORIZATION|CODEC_AUTH|HEADER|META")
-_IN_A_URL = re.compile(r"(?<=://).*(?=@)|(?<=\?).*")
 
 
 def examine(app: str | None, *, as_json: bool) -> int:
     """Print what was found; the exit code is 6 if something does not work."""
     findings = list(_findings(app))
-    failed = any(finding.ok is False for finding in findings)
-    if as_json:
-        checks = [{"name": check.name, "ok": check.ok, "text": check.text} for check in findings]
-        say_json({"ok": not failed, "checks": checks, "environment": environment()})
-    else:
-        _say(findings)
-    return Unavailable.exit_code if failed else 0
-
-
-def environment() -> dict[str, str]:
-    """Return the settings that the environment holds, without secrets."""
-    names = sorted(name for name in os.environ if name.startswith(_PREFIXES))
-    return {name: masked(name, os.environ[name]) for name in names}
-
-
-def masked(name: str, value: str) -> str:
-    """Return a setting as it may be shown: no keys, and no user, password or options of a URL."""
-    return "***" if _SECRET.search(name) and value else _IN_A_URL.sub("***", value)
+    print_findings(findings, as_json=as_json)
+    return Unavailable.exit_code if any(finding.ok is False for finding in findings) else 0
 
 
 def _findings(app: str | None) -> Iterator[Finding]:
@@ -78,6 +49,9 @@ def _findings(app: str | None) -> Iterator[Finding]:
         yield Finding("settings", ok=False, text=str(error))
         return
     if is_remote():
+        # On a machine with a database, no HTTP client is loaded.
+        from kern.client.cli.doctor_remote import remote_findings
+
         yield from remote_findings(settings, app)
         return
     home = settings.home.absolute()
@@ -221,11 +195,3 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "missing"
-
-
-def _say(findings: list[Finding]) -> None:
-    marks = {True: ("ok  ", "green"), False: ("FAIL", "bold red"), None: ("    ", "dim")}
-    for finding in findings:
-        say(styled(*marks[finding.ok]), f" {finding.name:<9} {one_line(finding.text)}")
-    for name, value in environment().items():
-        say(styled("    ", "dim"), f" {name}={one_line(value)}")

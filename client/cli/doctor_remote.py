@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from kern.client.cli.findings import Finding
 from kern.client.cli.printing import count
 from kern.client.remote.address import configured_address
 from kern.client.remote.service import RemoteService
@@ -12,15 +12,6 @@ from kern.contracts.viewer import present_operator
 from kern.errors import KernError
 from kern.process.settings import Settings
 from kern.requirements import Principal
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; `ok` is None where it is neither good nor bad."""
-
-    name: str
-    ok: bool | None
-    text: str
 
 
 def remote_findings(settings: Settings, app: str | None) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Decides several requirements, each on its own, and prints what became of each."""
+"""Decides or triages several requirements, each on its own, and prints what became of each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,32 +13,37 @@ from kern.values.canonical import arguments_digest
 
 @dataclass(frozen=True)
 class Report:
-    """What became of one decision: for programs, and in lines for people."""
+    """What became of one requirement: for programs, and in lines for people."""
 
     document: dict[str, JsonValue]
     lines: tuple[str, ...]
 
 
 def report_each(
-    ids: Sequence[str], decide: Callable[[str], Report | None], *, as_json: bool
+    ids: Sequence[str],
+    act: Callable[[str], Report | None],
+    *,
+    as_json: bool,
+    refusal: str = "Not decided",
 ) -> int:
-    """Decide each requirement and print what became of it.
+    """Decide, or triage, each requirement and print what became of it.
 
     A single one that is refused raises as it always did. Of several, each has a result of its own,
-    and the others are decided all the same.
+    and the others are acted on all the same.
 
     Args:
-        ids: Their ids; what is named twice is decided once.
-        decide: Decides one; None if the person left it open.
+        ids: Their ids; what is named twice is acted on once.
+        act: Acts on one; None if the person left it open.
         as_json: Whether it is printed for programs: a single one as it always was, several as
             `{"results": [...]}`.
+        refusal: What is printed before the reason why one of several was refused.
 
     Returns:
         The exit code: that of the first error, or 0.
     """
     first, *others = names = list(dict.fromkeys(ids))
     if not others:
-        report = decide(first)
+        report = act(first)
         if report is not None and as_json:
             say_json(report.document)
         elif not as_json:
@@ -48,13 +53,13 @@ def report_each(
     documents: list[JsonValue] = []
     for name in names:
         try:
-            report = decide(name)
+            report = act(name)
         except KernError as error:
             code = code or error.exit_code
             message = str(error)
             documents.append({"id": name, "error": {"code": error.code, "message": message}})
             if not as_json:
-                say(styled(f"Not decided: {one_line(name)}: {one_line(message)}", "red"))
+                say(styled(f"{refusal}: {one_line(name)}: {one_line(message)}", "red"))
             continue
         documents.append({"id": name, **(report.document if report else {"accepted": False})})
         if not as_json:

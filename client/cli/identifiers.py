@@ -6,6 +6,9 @@ from kern.errors import AlreadyResolved, InvalidInput, NotFound
 from kern.requirements import Requirement, closed_message
 from kern.values.states import RequirementStatus
 
+# So many decisions are named where a run waits for several.
+_MOST_NAMED = 20
+
 
 async def find_run(service: OperatorService, identifier: str) -> str:
     """Return the id of the run that an id, or the end of one, means.
@@ -49,12 +52,13 @@ async def find_requirement(service: OperatorService, identifier: str) -> Require
             run_id = await service.runs.full_id(viewer, identifier)
         except NotFound:
             raise error from None
-    page = await service.inbox.pending(viewer, limit=2, run_id=run_id)
+    page = await service.inbox.pending(viewer, limit=_MOST_NAMED, run_id=run_id)
     if len(page.requirements) > 1:
-        first, second = page.requirements
+        ids = ", ".join(repr(item.id) for item in page.requirements)
+        more = " and more" if page.next_cursor else ""
         message = (
-            f"Run {run_id!r} waits for several decisions, such as {first.id!r} and {second.id!r}: "
-            "name one. Nothing was changed."
+            f"Run {run_id!r} waits for several decisions, {ids}{more}: name one. Nothing was "
+            "changed."
         )
         raise InvalidInput(message)
     last = page.requirements or (await service.runs.read(viewer, run_id)).requirements

@@ -36,14 +36,18 @@ Confirms = Annotated[
 ]
 RequirementId = Annotated[
     str,
-    typer.Argument(metavar="ID", help="The requirement's id, or its last 6 characters or more."),
+    typer.Argument(
+        metavar="ID",
+        help="The requirement's id, or that of the run that waits for it, or their last 6 "
+        "characters or more.",
+    ),
 ]
 RequirementIds = Annotated[
     list[str],
     typer.Argument(
         metavar="ID...",
         help="The requirement's id, or that of the run that waits for it, or their last 6 "
-        "characters or more. Each of several is decided on its own.",
+        "characters or more. Each of several is treated on its own.",
     ),
 ]
 RunId = Annotated[

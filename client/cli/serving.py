@@ -5,7 +5,6 @@ import logging
 import sys
 from typing import NoReturn
 
-from kern.client.cli.access import require_database
 from kern.client.temporal import connection
 from kern.errors import InvalidInput
 from kern.process.logs import log_json
@@ -23,7 +22,6 @@ def serve_app(
     """Execute the runs of an app until stopped; the log is JSON on standard error."""
     from kern.client.serving.worker import run_worker
 
-    require_database("up" if with_desk else "worker")
     if not (app or read_settings().app):
         message = "No app was named. Pass --app package.module:attribute, or set KERN_APP."
         raise InvalidInput(message)
@@ -40,7 +38,6 @@ def serve_app(
 
 def serve_api(host: str | None, port: int | None, *, is_open: bool) -> None:
     """Serve the API until stopped; the log is JSON on standard error."""
-    require_database("serve")
     from kern.client.serving.process import check_address, serve
 
     settings = read_settings()

@@ -77,7 +77,12 @@ def print_report(run_id: str, *, as_json: bool) -> None:
     report = perform(read)
     if as_json:
         say_json(_as_json(report))
-        return
+    else:
+        print_run(report)
+
+
+def print_run(report: RunReport) -> None:
+    """Print what happened in a run, for people."""
     _head(report.run)
     for change in report.changes:
         by = f" by {plain(change.by, ':')}" if change.by else ""

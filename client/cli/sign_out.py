@@ -1,7 +1,7 @@
 """Lists who has signed in with a browser, and ends their sessions."""
 
 from kern.client.cli.access import decider, perform
-from kern.client.cli.printing import say, say_json, say_table, show_time
+from kern.client.cli.printing import count, say, say_json, say_table, show_time
 from kern.contracts.viewer import present_operator
 from kern.contracts.web_sessions import WebSession
 
@@ -13,11 +13,11 @@ def sign_out_person(subject: str, by: str | None, *, as_json: bool) -> None:
         NotFound: there is none.
     """
     name = decider(by)
-    count = perform(lambda service: service.access.end_sessions(present_operator(), subject, name))
+    ended = perform(lambda service: service.access.end_sessions(present_operator(), subject, name))
     if as_json:
-        say_json({"subject": subject, "ended": count})
+        say_json({"subject": subject, "ended": ended})
         return
-    say(f"{subject} is signed out: {count} session{'' if count == 1 else 's'} ended.")
+    say(f"{subject} is signed out: {count(ended, 'session')} ended.")
     say("Tokens are revoked with `kern token revoke`; the identity provider may let them in again.")
 
 

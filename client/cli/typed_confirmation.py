@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from kern.requirements import Requirement, RequirementKind, Risk
 from kern.values.decisions import TYPED_VERDICTS
 from kern.values.states import Verdict
-from kern.values.titles import value_text
+from kern.values.titles import value_after_edit
 
 # What lets a call run. Who gives a result, or refuses, types nothing.
 _LETS_RUN = frozenset({Verdict.approve, Verdict.answer, Verdict.choose, Verdict.run_again})
@@ -27,15 +27,9 @@ def typed_value(item: Requirement, verdict: Verdict) -> str | None:
 
 
 def edited_value(item: Requirement, arguments: Mapping[str, JsonValue]) -> str | None:
-    """Return what is typed of a call as edited: the new value of the argument that is asked for.
-
-    None if it is not clear which argument that is: then it is the value under review.
-    """
-    if item.confirm_value is None:
-        return None
+    """Return what is typed of a call as edited; None if its author asks for nothing."""
     current = item.current_arguments or item.arguments
-    names = [name for name, value in current.items() if value_text(value) == item.confirm_value]
-    return value_text(arguments.get(names[0])) if len(names) == 1 else None
+    return value_after_edit(item.confirm_value, current, arguments)
 
 
 def drafted_value(item: Requirement, digest: str) -> str | None:

@@ -1,6 +1,5 @@
 """The page on which the arguments of a call are edited, within the bounds of its author."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +15,7 @@ from kern.client.console.problems import Problem
 from kern.client.console.requirement import ArgumentRow, title_of
 from kern.requirements import Requirement
 from kern.values.canonical import arguments_digest
+from kern.values.titles import value_after_edit
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,10 @@ def edit_view(
     facts = facts or Facts()
     url = requirement_url(requirement.id)
     current = arguments_of(requirement, facts)
-    changes = {} if result is None else result.changes
+    edited = current if result is None else {**current, **result.changes}
     form = decision_form(
         requirement,
-        replace(facts, confirm_value=confirm_value_after(facts, current, changes)),
+        replace(facts, confirm_value=value_after_edit(facts.confirm_value, current, edited)),
         url=url,
         csrf=csrf,
         decision_id=decision_id,
@@ -147,27 +147,12 @@ def edit_view(
     )
     if result is None or not result.changes:
         return view
-    edited = {**current, **result.changes}
     rows = [
         ArgumentRow(name, value, current[name], name in result.changes)
         for name, value in edited.items()
     ]
     digest = arguments_digest(requirement.tool_name or "", edited)
     return replace(view, rows=rows, changes=result.changes, digest=digest)
-
-
-def confirm_value_after(
-    facts: Facts, current: Mapping[str, JsonValue], changes: Mapping[str, JsonValue]
-) -> str | None:
-    """Return what has to be typed: if it is the value of an argument, that which will run."""
-    for name, value in changes.items():
-        if facts.confirm_value == _as_typed(current[name]):
-            return _as_typed(value)
-    return facts.confirm_value
-
-
-def _as_typed(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _field(name: str, id: str, value: JsonValue, facts: Facts, schema: Schema | None) -> FormField:

@@ -1,7 +1,7 @@
 """Decisions from the console's forms: what was posted, as the body that the API takes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from kern.client.api.decisions import DecisionBody
 from kern.client.console.decision_form import DecisionForm, Draft
-from kern.client.console.edit import EditResult, confirm_value_after, read_edit
+from kern.client.console.edit import EditResult, read_edit
 from kern.client.console.facts import Facts, arguments_of
 from kern.client.console.form_fields import Posted
 from kern.client.console.form_values import read_choices, read_input, read_result
@@ -18,6 +18,7 @@ from kern.client.web.problems import ProblemError
 from kern.requirements import Requirement
 from kern.values.decisions import TYPED_VERDICTS
 from kern.values.states import RequirementKind, Verdict
+from kern.values.titles import value_after_edit
 
 # As long as an `Idempotency-Key` may be.
 _LONGEST_KEY = 64
@@ -103,10 +104,10 @@ def _confirm_value(
     requirement: Requirement, facts: Facts, form: DecisionForm, edit: EditResult | None
 ) -> str | None:
     """Return what has to be typed: of an edited call, the value that will run."""
-    if edit is None:
+    if edit is None or facts.confirm_value is None:
         return form.confirm_value
-    edited_facts = replace(facts, confirm_value=form.confirm_value)
-    return confirm_value_after(edited_facts, arguments_of(requirement, facts), edit.changes)
+    current = arguments_of(requirement, facts)
+    return value_after_edit(facts.confirm_value, current, {**current, **edit.changes})
 
 
 def _values(requirement: Requirement, posted: Posted) -> dict[str, Any]:

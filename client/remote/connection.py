@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from enum import Enum
 from typing import Literal, TypeVar
 from urllib.parse import quote
 
@@ -201,8 +200,6 @@ def _text(value: object) -> str:
     match value:
         case bool():
             return "true" if value else "false"
-        case Enum():
-            return str(value.value)
         case datetime():
             return value.isoformat()
         case _:

@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from kern.client.api.pages import Page
 from kern.client.api.resources import AcceptedDecision, DecisionResource, RequirementResource
-from kern.client.api.run_resources import RunDetails
+from kern.client.api.run_resources import RunResource
 from kern.client.remote.connection import Connection
 from kern.client.remote.identity import Identity
 from kern.client.remote.pages import collect
@@ -44,7 +44,7 @@ class RemoteInbox:
         """List pending requirements; `for_principal` can only be whoever the token belongs to."""
         await self._identity.check_tenant(viewer)
         for_principal = filters.get("for_principal")
-        if for_principal is not None and not await self._is_own(for_principal):
+        if for_principal is not None and not await self._identity.is_owner(_typed(for_principal)):
             message = (
                 f"What waits for {for_principal.name!r} is asked for with the token of somebody "
                 "else: over HTTP it can be asked for oneself."
@@ -71,7 +71,7 @@ class RemoteInbox:
     async def counts(self, viewer: Viewer, principal: Principal) -> InboxCounts:
         """Count what waits for whoever the token belongs to, and in all."""
         await self._identity.check_tenant(viewer)
-        await self._identity.check_person(principal)
+        await self._identity.check_person(_typed(principal))
         return await self._connection.get(InboxCounts, "requirements", "counts")
 
     async def read(self, viewer: Viewer, requirement_id: str) -> Requirement:
@@ -122,10 +122,6 @@ class RemoteInbox:
         )
         return Receipt(requirement=accepted.requirement.requirement(), delivered=accepted.delivered)
 
-    async def _is_own(self, principal: Principal) -> bool:
-        """Whether it is whoever the token belongs to, as a name that somebody typed may say."""
-        return await self._identity.is_owner(principal.name if principal.is_local else principal)
-
     async def _refuse_own(self, requirement: Requirement) -> None:
         """Refuse a decision of code about what its own run waits for, as the database does."""
         caller = calling_run()
@@ -146,10 +142,15 @@ class RemoteInbox:
         while following is not None:
             run_id = following
             try:
-                following = (await self._connection.get(RunDetails, "runs", run_id)).parent
+                following = (await self._connection.get(RunResource, "runs", run_id)).parent
             except NotFound:
                 return None
         return run_id
+
+
+def _typed(principal: Principal) -> str | Principal:
+    """Return the name of a principal that somebody typed: it is compared with the token's owner."""
+    return principal.name if principal.is_local else principal
 
 
 def _body(

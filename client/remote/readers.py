@@ -62,9 +62,8 @@ class RemoteReader:
 
     async def _read_all(self) -> AsyncGenerator[RunEvent]:
         pauses = iter(_PAUSES)
-        is_at_stop = False
-        while not is_at_stop:
-            broken = None
+        while True:
+            broken, is_at_stop = None, False
             try:
                 async for document in self._stream():
                     pauses = iter(_PAUSES)

@@ -26,9 +26,11 @@ class RemoteRuns:
         self._connection = connection
         self._identity = identity
 
-    async def full_id(self, viewer: Viewer, ending: str) -> str:  # noqa: ARG002  the server looks
-        """Return the id as it is: the server knows the run by its end, too."""
-        return require_id("run_id", ending)
+    async def full_id(self, viewer: Viewer, ending: str) -> str:
+        """Return the id of the only run whose id ends so."""
+        await self._identity.check_tenant(viewer)
+        path = ("runs", require_id("run_id", ending))
+        return (await self._connection.get(RunResource, *path)).id
 
     async def status(self, viewer: Viewer, run_id: str) -> RunStatus:
         """Read where a run stands."""

@@ -4,6 +4,7 @@ from kern.client.remote.access import RemoteAccess
 from kern.client.remote.address import Address
 from kern.client.remote.audit import RemoteAudit
 from kern.client.remote.connection import Connection
+from kern.client.remote.feed import RemoteFeed
 from kern.client.remote.identity import Identity
 from kern.client.remote.inbox import RemoteInbox
 from kern.client.remote.readers import RemoteReaders
@@ -30,6 +31,7 @@ class RemoteService:
         self.runs = RemoteRuns(*parts)
         self.inbox = RemoteInbox(*parts)
         self.sessions = RemoteSessions(*parts)
+        self.feed = RemoteFeed(*parts)
         self.readers = RemoteReaders(*parts)
         self.audit = RemoteAudit(*parts)
         self.access = RemoteAccess(*parts)
@@ -39,4 +41,5 @@ class RemoteService:
 
     async def close(self) -> None:
         """Let the connections go."""
+        await self.feed.close()
         await self._connection.close()

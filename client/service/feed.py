@@ -19,10 +19,11 @@ from kern.client.temporal.supervision import supervise
 from kern.contracts.feed import FeedEntry, FeedPage
 from kern.contracts.viewer import Viewer
 from kern.db.engine.store import Store
-from kern.db.journal.feed import head_of
+from kern.db.journal.feed import head_of, is_any_unnumbered
 from kern.db.reading.feed_pages import entries_after
 from kern.errors import Unavailable
 from kern.process.live_text import FEED_CHANNEL, Follower
+from kern.values.feed import FeedKind
 from kern.values.principals import Principal
 from kern.values.validation import require_count
 
@@ -35,6 +36,8 @@ _BATCH = 500
 _SCANNED = 4 * _BATCH
 # Processes that cannot be heard, as on SQLite, are looked after this often.
 _LOOK_SECONDS = 1.0
+# After these, more may wait for somebody than before.
+_OPENING = frozenset({FeedKind.opened.value, FeedKind.escalated.value})
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,10 @@ class Feed:
         await self.start()
         return FeedReader(self._store, self._recent, selection, after)
 
+    async def watch(self, viewer: Viewer) -> "FeedLook":
+        """Watch for new requirements by the last number, at the cost of a short read each time."""
+        return FeedLook(self._store, viewer)
+
     async def start(self) -> None:
         """Begin to number the feed, and to read it for the readers of this process."""
         async with self._starting:
@@ -157,6 +164,28 @@ class Feed:
             ):
                 self._recent.add(batch)
             await follower.wait(_LOOK_SECONDS)
+
+
+class FeedLook:
+    """Says whether more may wait for somebody whom a viewer reaches, each time since the last."""
+
+    def __init__(self, store: Store, viewer: Viewer) -> None:
+        self._store, self._viewer = store, viewer
+        self._seq: int | None = None
+
+    async def is_new(self) -> bool:
+        """Whether more may wait. While entries are without a number, it may be one of them."""
+        seen = self._seq
+
+        def look(tx: Session) -> tuple[int, bool]:
+            head, _ = head_of(tx)
+            if seen is None or head < seen:
+                return head, True
+            opened = entries_after(tx, seen, 1, self._viewer, _OPENING)
+            return head, bool(opened) or is_any_unnumbered(tx)
+
+        self._seq, is_new = await self._store.read(look)
+        return is_new
 
 
 class FeedReader:

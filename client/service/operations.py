@@ -249,6 +249,26 @@ class StuckOperations(Protocol):
         ...
 
 
+class FeedWatch(Protocol):
+    """Says when to look for new requirements."""
+
+    async def is_new(self) -> bool:
+        """Whether more may wait than the last time; at the first, that may be.
+
+        Raises:
+            Unavailable: the feed has been away for long.
+        """
+        ...
+
+
+class OperatorFeed(Protocol):
+    """Watches what happens."""
+
+    async def watch(self, viewer: Viewer) -> FeedWatch:
+        """Watch for new requirements from now on, until the service closes."""
+        ...
+
+
 class OperatorService(Protocol):
     """Everything that people ask for, and nothing that waits for a run."""
 
@@ -265,6 +285,11 @@ class OperatorService(Protocol):
     @property
     def sessions(self) -> OperatorSessions:
         """Read, name and delete sessions."""
+        ...
+
+    @property
+    def feed(self) -> OperatorFeed:
+        """Watch what happens."""
         ...
 
     @property

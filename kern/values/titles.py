@@ -68,6 +68,19 @@ def value_text(value: JsonValue) -> str | None:
     return spelled(value) if isinstance(value, str) else exact(value)
 
 
+def value_after_edit(
+    text: str | None, before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]
+) -> str | None:
+    """Return what is typed of an edited call: the new value of the argument whose value it was.
+
+    It stays the same text if it is not clear which argument that is, or if there is no new value.
+    """
+    if text is None:
+        return None
+    names = [name for name, value in before.items() if value_text(value) == text]
+    return (value_text(after.get(names[0])) if len(names) == 1 else None) or text
+
+
 def _parts(template: str) -> Iterator[tuple[str, str | None]]:
     """Yield each literal text with the name behind it.
 

@@ -281,15 +281,93 @@ def test_several_are_decided_by_either_id(kern: Cli, db: SqliteStore, acting: Si
     assert "'dana' decided 'approve'" in kern("reject", ids[0], "--note", "No.", code=5).err
 
 
+@pytest.mark.parametrize("length", [36, 8])
+def test_either_id_of_a_run_that_waits_serves(
+    kern: Cli, db: SqliteStore, acting: Signing, length: int
+) -> None:
+    acting("dana")
+    seeded = seeds.waiting(db, REFUND)
+    for whole in (seeded.run_id, seeded.requirement_id):
+        identifier = whole[-length:]
+        assert f"Run {seeded.run_id}" in kern("show", identifier).out
+        assert "run_paused" in kern("events", identifier).out
+        page = kern("pending", "--run", identifier, "--json").json["requirements"]
+        assert [item["id"] for item in page] == [seeded.requirement_id]
+        items = kern("inbox", "--run", identifier, "--json").json["items"]
+        assert [item["id"] for item in items] == [seeded.requirement_id]
+        assert "not_found" not in kern("retry", identifier, "--json", code=5).err
+    assert "dana' has approved nothing" in kern("withdraw", seeded.run_id[-length:], code=2).err
+    kern("reject", seeded.run_id[-length:], "--note", "No.")
+    for whole in (seeded.run_id, seeded.requirement_id):
+        verified = kern("audit", "verify", whole[-length:], "--json").json
+        assert (verified["root_run_id"], verified["decisions"]) == (seeded.run_id, 1)
+        assert seeded.run_id in kern("audit", "export", whole[-length:]).out
+    other = seeds.waiting(db, REFUND)
+    kern("cancel", other.requirement_id[-length:])
+    assert kern("show", other.run_id, "--json").json["status"] == "cancelled"
+    for command in ("show", "cancel", "events", "retry", "reject"):
+        assert kern(command, "00000000", "--json", code=3).error["code"] == "not_found"
+
+
+def test_several_are_triaged_by_either_id(kern: Cli, db: SqliteStore, acting: Signing) -> None:
+    acting("dana")
+    first, second = (seeds.waiting(db, REFUND) for _ in range(2))
+    ids = (first.run_id[-8:], second.requirement_id)
+    assert kern("claim", *ids, "--minutes", "5").out.count("Claimed by dana until") == 2
+    kern("snooze", *ids, "--until", "2h")
+    assert kern("inbox", "--json").json["items"] == []
+    results = kern("snooze", *ids, "--off", "--json").json["results"]
+    assert [item["id"] for item in results] == list(ids)
+    assert [item["requirement"]["id"] for item in results] == [
+        first.requirement_id,
+        second.requirement_id,
+    ]
+    assert "Kept as a comment" in kern("comment", first.run_id, "Asked the warehouse.").out
+    kern("comment", first.requirement_id[-8:], "They know.")
+    released = kern("release", *ids, "00000000", "--json", code=3).json["results"]
+    assert [item["requirement"]["claim"] for item in released[:2]] == [None, None]
+    assert released[2]["error"]["code"] == "not_found"
+    handed = kern("delegate", *ids, "--to", "ravi").out
+    assert handed.count("Handed to ravi by dana") == 2
+    kern("reject", first.run_id, "--note", "No.")
+    late = kern("claim", *ids, code=5).out
+    assert f"Not done: {ids[0]}: " in late
+    assert "'dana' decided 'reject'" in late
+    assert "Claimed by dana until" in late
+    kinds = [entry["kind"] for entry in kern("show", ids[0], "--json").json["history"]]
+    assert kinds.count("commented") == 2
+    assert {"claimed", "snoozed", "woken", "released", "delegated"} <= set(kinds)
+
+
+def test_a_run_that_waits_for_several_is_triaged_by_none(
+    kern: Cli, db: SqliteStore, acting: Signing
+) -> None:
+    acting("dana")
+    run_id = seeds.waiting_for_two(db)
+    waiting = kern("pending", "--run", run_id, "--json").json["requirements"]
+    for words in (
+        ("claim", run_id),
+        ("release", run_id),
+        ("delegate", run_id, "--to", "ravi"),
+        ("snooze", run_id, "--until", "2h"),
+        ("snooze", run_id, "--off"),
+        ("comment", run_id, "Which?"),
+        ("withdraw", run_id),
+    ):
+        refused = kern(*words, code=2).err
+        assert all(f"'{item['id']}'" in refused for item in waiting), words
+        assert "name one" in refused
+    history = kern("show", run_id, "--json").json["history"]
+    assert {entry["kind"] for entry in history} == {"opened"}
+
+
 @pytest.mark.timeout(120)
 def test_the_walk_decides_and_triages(
     kern: Cli, db: SqliteStore, acting: Signing, mode: str
 ) -> None:
     acting("dana")
     refund = seeds.waiting(db, Call("dangerous", amount=12500), text="Pay it.")
-    names = ("KERN_BY",) if mode == DATABASE else ("KERN_API_URL", "KERN_API_TOKEN")
-    more = {name: os.environ[name] for name in names}
-    with terminal("inbox", cwd=Path.cwd(), **more) as screen:
+    with terminal("inbox", cwd=Path.cwd(), **settings_of(mode)) as screen:
         press(screen, "w", "│ Pay it.")
         press(screen, "x", "[c]laim  [s]nooze  [m] comment")
         press(screen, "c", "You take care of it for 30 minutes.")
@@ -325,6 +403,34 @@ def test_the_walk_decides_and_triages(
     assert (decision["verdict"], decision["edit"]) == ("approve", {"amount": 12000})
 
 
+@pytest.mark.timeout(120)
+def test_where_nothing_waits_the_walk_says_how_much_it_checked(
+    db: SqliteStore, acting: Signing, mode: str
+) -> None:
+    acting("dana")
+    seeds.waiting(db, REFUND)
+    seeds.waiting(db, Call("wire", amount=5.0))
+    with terminal("inbox", "--tool", "none", cwd=Path.cwd(), **settings_of(mode)) as screen:
+        screen.expect("Nothing waits for dana. Checked 2 open decisions")
+        assert screen.end() == 0
+
+
+@pytest.mark.timeout(120)
+def test_a_walk_that_stays_open_rings_for_what_is_new(
+    kern: Cli, db: SqliteStore, acting: Signing, mode: str
+) -> None:
+    acting("dana")
+    with terminal("inbox", "--watch", cwd=Path.cwd(), **settings_of(mode)) as screen:
+        screen.expect("Nothing more waits for dana. New ones appear here.")
+        screen.expect("\r > ")
+        for number in (1, 2):
+            seeds.waiting(db, REFUND)
+            screen.expect("\a", timeout=20)
+            screen.expect(f"1 of {number}   for dana · {number} new")
+        press(screen, "q", "0 decisions made.")
+        assert screen.end() == 0
+
+
 def test_over_http_the_walk_is_through_what_waits_for_oneself(
     kern: Cli, db: SqliteStore, api: ServedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,6 +440,12 @@ def test_over_http_the_walk_is_through_what_waits_for_oneself(
     assert len(kern("inbox", "--for", "Dana", "--json").json["items"]) == 1
     assert "somebody else" in kern("inbox", "--for", "eli", code=2).err
     assert len(kern("inbox", "--all", "--json").json["items"]) == 1
+
+
+def settings_of(mode: str) -> dict[str, str]:
+    """Return the settings with which a process works as this one does."""
+    names = ("KERN_BY",) if mode == DATABASE else ("KERN_API_URL", "KERN_API_TOKEN")
+    return {name: os.environ[name] for name in names}
 
 
 def press(screen: Terminal, key: str, expected: str) -> None:
@@ -472,6 +584,27 @@ def test_an_operators_machine_loads_no_database_and_no_temporal(tmp_path: Path) 
         timeout=60,
     )
     assert said.stdout.splitlines() == ["Unavailable", "6 []"]
+
+
+@pytest.mark.parametrize("words", ["doctor", "pending"])
+def test_on_a_database_no_http_client_is_loaded(home: Path, tmp_path: Path, words: str) -> None:
+    program = (
+        "import sys\n"
+        "from kern.client.cli.main import execute\n"
+        f"execute([{words!r}])\n"
+        "print([n for n in sys.modules if n.startswith(('httpx', 'kern.client.remote'))])\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    said = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        env=environment(KERN_HOME=str(home)),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert said.stdout.splitlines()[-1] == "[]"
 
 
 def timeless(text: str) -> str:

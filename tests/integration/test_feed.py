@@ -10,7 +10,7 @@ import pytest
 
 from kern.agent import Agent
 from kern.client.processes.runtime import Runtime
-from kern.client.service.feed import FeedReset, FeedSelection
+from kern.client.service.feed import FeedLook, FeedReset, FeedSelection
 from kern.client.service.runtime_service import RuntimeService
 from kern.client.web import event_stream
 from kern.contracts.feed import FeedEntry
@@ -251,3 +251,23 @@ def test_an_owner_hears_of_their_own_runs_alone(runtime: Runtime, ledger: Ledger
 
     wait_until(lambda: kinds_of("ann") == ["opened"])
     assert kinds_of("bob") == []
+
+
+def test_a_look_says_whether_more_may_wait(runtime_on_each: Runtime, ledger: Ledger) -> None:
+    def watch_of(viewer: Viewer) -> FeedLook:
+        return runtime_on_each.call(lambda service: service.feed.watch(viewer))
+
+    mine, theirs = watch_of(OPERATOR), watch_of(Viewer(is_operator=True, tenant="other"))
+
+    def looks() -> list[bool]:
+        return [
+            runtime_on_each.call(lambda _: mine.is_new()),
+            runtime_on_each.call(lambda _: theirs.is_new()),
+        ]
+
+    assert looks() == [True, True]
+    wait_until(lambda: looks() == [False, False])
+    paused(ledger)
+    # Until it is numbered, it may be anybody's.
+    wait_until(lambda: looks() == [True, False])
+    wait_until(lambda: looks() == [False, False])

@@ -1,10 +1,11 @@
 """`kern inbox`: a walk at a terminal, a table off one, or the page of the API."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kern.client.api.resources import RequirementResource
 from kern.client.cli import prompts
-from kern.client.cli.access import connected, decider, perform
+from kern.client.cli.access import connected, perform
 from kern.client.cli.inbox import print_page
 from kern.client.cli.printing import say_json
 from kern.client.cli.walk.query import InboxQuery
@@ -30,8 +31,13 @@ class PageOptions:
     as_json: bool = False
 
 
-def open_inbox(query: InboxQuery, options: PageOptions, by: str | None) -> int:
+def open_inbox(query: InboxQuery, options: PageOptions, name_of: Callable[[], str]) -> int:
     """Walk through what waits, or print it where nobody can be asked; return the exit code.
+
+    Args:
+        query: What waits.
+        options: How it is shown.
+        name_of: Says who decides; it is asked only where somebody does.
 
     Raises:
         InvalidInput: to watch takes a terminal.
@@ -47,7 +53,7 @@ def open_inbox(query: InboxQuery, options: PageOptions, by: str | None) -> int:
     from kern.client.cli.walk.terminal import Terminal
     from kern.client.cli.walk.walk import Walk
 
-    name = decider(by)
+    name = name_of()
     with connected() as connection, Keyboard().opened() as keyboard:
         walk = Walk(connection, query, name, Terminal(keyboard), is_watching=options.is_watching)
         return walk.run()

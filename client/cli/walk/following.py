@@ -49,9 +49,13 @@ class Progress:
         return self.state.name in _LAST
 
 
-async def progress_of(service: OperatorService, viewer: Viewer, requirement_id: str) -> Progress:
-    """Read how far a requirement has come."""
-    item = await service.inbox.read(viewer, requirement_id)
+async def read_progress(service: OperatorService, viewer: Viewer, requirement_id: str) -> Progress:
+    """Read a requirement, and how far it has come."""
+    return await progress_of(service, viewer, await service.inbox.read(viewer, requirement_id))
+
+
+async def progress_of(service: OperatorService, viewer: Viewer, item: Requirement) -> Progress:
+    """Read how far a requirement has come that was just read."""
     call = None
     if item.resolution is not None:
         try:

@@ -4,7 +4,7 @@ from rich.text import Text
 
 from kern.client.cli.access import Connection
 from kern.client.cli.printing import console
-from kern.client.cli.show import print_report
+from kern.client.cli.show import print_run
 from kern.client.cli.walk.following import call_of
 from kern.client.cli.walk.screen import quoted
 from kern.client.console.history import messages_of
@@ -31,10 +31,11 @@ def why(connection: Connection, item: Requirement, width: int) -> list[Text]:
     return lines or [Text(" No messages.")]
 
 
-def run_lines(run_id: str) -> list[Text]:
+def run_lines(connection: Connection, run_id: str) -> list[Text]:
     """Return the lines that show a run, as `kern show` prints them."""
+    report = _report(connection, run_id)
     with console().capture() as capture:
-        print_report(run_id, as_json=False)
+        print_run(report)
     return [Text.from_ansi(line) for line in capture.get().splitlines()]
 
 

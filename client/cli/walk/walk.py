@@ -13,7 +13,13 @@ from kern.client.cli.printing import count, one_line, show_id
 from kern.client.cli.typed_confirmation import submitted_confirmation
 from kern.client.cli.walk import reading
 from kern.client.cli.walk.dialogs import Dialogs
-from kern.client.cli.walk.following import ending_text, follow, progress_of, stage_text
+from kern.client.cli.walk.following import (
+    ending_text,
+    follow,
+    progress_of,
+    read_progress,
+    stage_text,
+)
 from kern.client.cli.walk.items import Items
 from kern.client.cli.walk.keyboard import RESIZED, Key
 from kern.client.cli.walk.keys import HELP, TRIAGE_KEYS, Verb, verb_for
@@ -74,7 +80,7 @@ class Walk:
         self._name = name
         self._terminal = terminal
         self._is_watching = is_watching
-        self._items = Items(connection, query)
+        self._items = Items(connection, query, name)
         self._triage = Triage(connection, terminal, name)
         self._dialogs: dict[str, Dialogs] = {}
         self._index = 0
@@ -238,7 +244,7 @@ class Walk:
             self._terminal.write("\n")
             return self._ending([Text(f" {consequence_of(receipt)}")])
         progress = follow(
-            lambda: self._connection.call(lambda service: progress_of(service, viewer, item.id)),
+            lambda: self._connection.call(lambda service: read_progress(service, viewer, item.id)),
             self._terminal.write,
             self._terminal.is_pressed,
             is_delivered=receipt.delivered,
@@ -254,7 +260,7 @@ class Walk:
     def _show_closed(self, item: Requirement, lines: list[Text]) -> Move:
         """Show the ending of what somebody else decided, or nobody did: it is no error."""
         viewer, now = present_operator(), utc_now()
-        progress = self._connection.call(lambda service: progress_of(service, viewer, item.id))
+        progress = self._connection.call(lambda service: progress_of(service, viewer, item))
         if lines:
             self._terminal.begin()
         self._open = None
@@ -279,7 +285,7 @@ class Walk:
     def _look_aside(self, item: Requirement, key: Key) -> None:
         look: Callable[[], list[Text]] = {
             "w": lambda: reading.why(self._connection, item, self._terminal.width),
-            "o": lambda: reading.run_lines(item.run_id),
+            "o": lambda: reading.run_lines(self._connection, item.run_id),
             "?": lambda: [Text(f" {line}") for line in HELP],
         }[key.name]
         try:
@@ -297,8 +303,7 @@ class Walk:
 
     def _is_changed(self) -> bool:
         """Whether the present decision is closed by now, or new ones have come."""
-        if self._is_watching and self._items.load_new():
-            self._terminal.ring()
+        if self._is_watching and self._has_news():
             return True
         with suppress(KernError):
             item = self._items.refresh(self._index)
@@ -318,7 +323,7 @@ class Walk:
         text = f" Nothing more waits {self._scope()}. New ones appear here."
         self._terminal.show([Text(text), Text(" [k] previous  [q]uit", _BOLD)])
         while True:
-            key = self._terminal.key(self._is_changed_at_end)
+            key = self._terminal.key(self._has_news)
             if self._index < len(self._items):
                 return True
             if key.name in {"q", "escape"}:
@@ -327,7 +332,8 @@ class Walk:
                 self._index -= 1
                 return True
 
-    def _is_changed_at_end(self) -> bool:
+    def _has_news(self) -> bool:
+        """Add what is new, and ring for it; whether there was any."""
         if self._items.load_new():
             self._terminal.ring()
             return True

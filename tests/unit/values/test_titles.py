@@ -4,7 +4,7 @@ import pytest
 from pydantic import JsonValue
 
 from kern.errors import InvalidDefinition
-from kern.values.titles import decimal_text, fields_of, rendered, value_text
+from kern.values.titles import decimal_text, fields_of, rendered, value_after_edit, value_text
 
 ARGUMENTS: dict[str, JsonValue] = {
     "amount": 12500.5,
@@ -106,3 +106,22 @@ def test_an_amount_is_plain_digits(value: JsonValue, text: str | None) -> None:
 )
 def test_a_value_is_text_as_people_type_it(value: JsonValue, text: str | None) -> None:
     assert value_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("old", "typed", "new", "typed_after"),
+    [(14250.0, "14250", 12000.5, "12000.5"), (0.1, "0.1", 30.0, "30"), ("a b", "a b", "c", "c")],
+)
+def test_of_an_edited_call_the_new_value_is_typed(
+    old: JsonValue, typed: str, new: JsonValue, typed_after: str
+) -> None:
+    before: dict[str, JsonValue] = {"amount": old, "note": "x"}
+    assert value_after_edit(typed, before, before | {"amount": new}) == typed_after
+    assert value_after_edit(typed, before, before | {"note": "y"}) == typed
+    assert value_after_edit(typed, before, before | {"amount": None}) == typed
+
+
+def test_the_value_under_review_is_typed_where_it_is_not_clear_which_argument_it_is() -> None:
+    before: dict[str, JsonValue] = {"amount": 14250, "fee": 14250}
+    assert value_after_edit("14250", before, before | {"fee": 1}) == "14250"
+    assert value_after_edit(None, before, before | {"fee": 1}) is None

@@ -62,3 +62,11 @@ def test_comparing_shows_the_digest_and_the_value_that_will_run() -> None:
     assert view.rows is not None
     assert [row.name for row in view.rows if row.is_changed] == ["amount"]
     assert edit_view(ITEM, "Dana", "c", "d", facts=facts).rows is None
+
+
+def test_of_an_edited_float_the_new_value_is_typed_as_it_is_shown() -> None:
+    item, facts = requirement(arguments={"amount": 14250.0}), Facts(confirm_value="14250")
+    result = read_edit(item, facts, {"edit.amount": ["12000.50"]})
+    assert result.changes == {"amount": 12000.5}
+    view = edit_view(item, "Dana", "c", "d", facts=facts, result=result)
+    assert view.form.confirm_value == "12000.5"
