@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response, status
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from kern.client.api.decisions import DeciderOf, DecisionBody, WithdrawalBody
 from kern.client.api.documented import PROBLEMS
@@ -28,7 +28,31 @@ from kern.errors import NotFound
 from kern.values.states import InboxOrder, RequirementKind, Risk
 
 
-class Filters(PageQuery):
+class Narrowing(BaseModel):
+    """Which open requirements are listed or counted.
+
+    Attributes:
+        group: Only those that this group may decide.
+        due_before: Only those with a deadline before this moment.
+        created_after: Only those asked after this moment.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: RequirementKind | None = None
+    tool: Id | None = None
+    component: Id | None = None
+    risk: Risk | None = None
+    shape: Id | None = None
+    user: Id | None = None
+    run: Id | None = None
+    session: Id | None = None
+    group: Id | None = None
+    due_before: AwareDatetime | None = None
+    created_after: AwareDatetime | None = None
+
+
+class Filters(PageQuery, Narrowing):
     """Which requirements are listed, and in which order.
 
     Attributes:
@@ -48,20 +72,9 @@ class Filters(PageQuery):
 
     status: Literal["pending", "closed"] = "pending"
     scope: Annotated[Literal["me", "all"], Field(alias="for")] = "all"
-    kind: RequirementKind | None = None
-    tool: Id | None = None
-    component: Id | None = None
-    risk: Risk | None = None
-    shape: Id | None = None
-    user: Id | None = None
-    run: Id | None = None
-    session: Id | None = None
-    group: Id | None = None
     claimed_by: Id | None = None
     snoozed: Literal["me"] | None = None
     q: Search | None = None
-    due_before: AwareDatetime | None = None
-    created_after: AwareDatetime | None = None
     sort: InboxOrder = InboxOrder.created
 
 
@@ -95,9 +108,18 @@ async def list_requirements(
 
 
 @router.get("/counts")
-async def count_requirements(service: ServiceOf, caller: Reader) -> InboxCounts:
+async def count_requirements(
+    service: ServiceOf, caller: Reader, filters: Annotated[Narrowing, Query()]
+) -> InboxCounts:
     """Count what waits for the caller and in all, each up to 1,001."""
-    return await service.inbox.counts(caller.viewer, caller.principal)
+    return await service.inbox.counts(
+        caller.viewer,
+        caller.principal,
+        created_after=filters.created_after,
+        due_before=filters.due_before,
+        group=filters.group,
+        **_narrowing(filters),
+    )
 
 
 @router.get("/{requirement_id}/history")
@@ -251,7 +273,7 @@ async def _closed(service: Service, caller: Caller, filters: Filters) -> Require
     )
 
 
-def _narrowing(filters: Filters) -> RequirementFilters:
+def _narrowing(filters: Narrowing) -> RequirementFilters:
     """Return what narrows open requirements as it does closed ones."""
     return {
         "user_id": filters.user,

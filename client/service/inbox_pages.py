@@ -65,9 +65,7 @@ class InboxPages:
         require_count("limit", limit, most=LONGEST_PAGE)
         order = member_of("sort", filters.get("sort"), InboxOrder) or InboxOrder.created
         only = replace(
-            _narrowing(filters, created_after, search),
-            due_before=optional_time("due_before", filters.get("due_before")),
-            group_key=None if group is None else name_key(require_text("group", group)),
+            _of_pending(filters, created_after, search, group, filters.get("due_before")),
             claimed_keys=None if claimed_by is None else _claimed_keys(claimed_by),
             snoozed_by=snoozed_by,
         )
@@ -117,11 +115,28 @@ class InboxPages:
 
         return await self._store.read(read)
 
-    async def counts(self, viewer: Viewer, principal: Principal) -> InboxCounts:
-        """Count what waits for a principal and in all, each up to 1,001."""
-        now = utc_now()
+    async def counts(
+        self,
+        viewer: Viewer,
+        principal: Principal,
+        *,
+        created_after: datetime | None = None,
+        due_before: datetime | None = None,
+        group: str | None = None,
+        **filters: Unpack[RequirementFilters],
+    ) -> InboxCounts:
+        """Count what waits for a principal and in all, each up to 1,001.
+
+        The filters are those of `pending`, and narrow each of the counts.
+
+        Raises:
+            InvalidInput: an id or a time without a zone makes no sense.
+        """
+        now, only = utc_now(), _of_pending(filters, created_after, None, group, due_before)
         return await self._store.read(
-            lambda tx: inbox_pages.count_inbox(tx, viewer, principal, now)
+            lambda tx: inbox_pages.count_inbox(
+                tx, viewer, principal, now, _of_run(tx, viewer, only, filters.get("run_id"))
+            )
         )
 
     async def count_for_me(self, viewer: Viewer, principal: Principal) -> int:
@@ -146,6 +161,21 @@ def _narrowing(
         shape=filters.get("shape"),
         created_after=optional_time("created_after", created_after),
         words=_words(search),
+    )
+
+
+def _of_pending(
+    filters: RequirementFilters,
+    created_after: datetime | None,
+    search: str | None,
+    group: str | None,
+    due_before: datetime | None,
+) -> InboxFilter:
+    """Return what narrows open requirements alone, besides."""
+    return replace(
+        _narrowing(filters, created_after, search),
+        due_before=optional_time("due_before", due_before),
+        group_key=None if group is None else name_key(require_text("group", group)),
     )
 
 

@@ -172,3 +172,21 @@ def test_a_run_says_who_cancelled_it_and_why(api: Api, ledger: Ledger) -> None:
         entries = dana.get("/v1/feed", params={"kinds": "run_cancelled"}).json()["items"]
     assert (change["kind"], change["by"], change["note"]) == ("cancelled", "dana", "A duplicate.")
     assert "dana cancelled the run" in entries[-1]["text"]
+
+
+def test_what_waits_is_counted_as_it_is_listed(api: Api, ledger: Ledger) -> None:
+    first, second = paused(paying(ledger)), paused(paying(ledger))
+    with api.as_person("dana") as dana:
+
+        def counts(**query: str) -> tuple[int, int]:
+            answer = dana.get("/v1/requirements/counts", params=query)
+            assert answer.status_code == 200, answer.text
+            return answer.json()["all"], answer.json()["for_me"]
+
+        assert counts() == (2, 2)
+        assert counts(run=first.run_id) == (1, 1)
+        assert counts(component=second.component_id, tool="pay") == (1, 1)
+        assert counts(kind="user_input") == (0, 0)
+        assert counts(group="finance") == (0, 0)
+        assert counts(created_after=utc_now().isoformat()) == (0, 0)
+        assert dana.get("/v1/requirements/counts", params={"color": "red"}).status_code == 422

@@ -128,11 +128,19 @@ def list_inbox(
 
 
 def count_inbox(
-    tx: Session, viewer: Viewer, principal: Principal, now: datetime | None = None
+    tx: Session,
+    viewer: Viewer,
+    principal: Principal,
+    now: datetime | None = None,
+    only: InboxFilter | None = None,
 ) -> InboxCounts:
-    """Count what waits for a principal, and all that the viewer may see, each up to a cap."""
-    now = now or utc_now()
-    conditions = visible(viewer, _requirements)
+    """Count what waits for a principal, and all that the viewer may see, each up to a cap.
+
+    `only` narrows each of the counts; its words do not.
+    """
+    now, only = now or utc_now(), only or InboxFilter()
+    narrowing = [*only.conditions(now), *([only.of_group] if only.group_key is not None else [])]
+    conditions = [*visible(viewer, _requirements), *narrowing]
     pending = select(_requirements.c.id).where(_requirements.c.status == _PENDING, *conditions)
     unknown = _requirements.c.kind == RequirementKind.unknown_outcome.value
     queries: dict[str, Select[Any] | CompoundSelect[Any]] = {
@@ -142,7 +150,7 @@ def count_inbox(
         "unknown": pending.where(unknown),
     }
     if principal.kind is PrincipalKind.person:
-        queries["for_me"] = _for_me(viewer, principal, now)
+        queries["for_me"] = _for_me(viewer, principal, now, narrowing)
     counts = [_counted(query).scalar_subquery().label(name) for name, query in queries.items()]
     found = execute(tx, select(*counts)).mappings().one()
     return InboxCounts.model_validate({"for_me": 0, **found})
@@ -159,9 +167,14 @@ def count_for_me(
     return count
 
 
-def _for_me(viewer: Viewer, principal: Principal, now: datetime) -> CompoundSelect[Any]:
+def _for_me(
+    viewer: Viewer,
+    principal: Principal,
+    now: datetime,
+    narrowing: Sequence[ColumnElement[bool]] = (),
+) -> CompoundSelect[Any]:
     """Return the query for the ids of what waits for a person."""
-    conditions = [*visible(viewer, _requirements), ~is_snoozed(principal, now)]
+    conditions = [*visible(viewer, _requirements), ~is_snoozed(principal, now), *narrowing]
     columns = [_people.c.requirement_id]
     return union(*_branches(_entries_of(principal), conditions, columns, MOST_COUNTED))
 
