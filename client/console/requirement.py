@@ -1,6 +1,6 @@
 """The page of one decision, of any kind, open or closed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from kern.client.console.decision_form import DecisionForm, Draft, decision_form
 from kern.client.console.facts import Facts, arguments_of, digest_of, is_edited
 from kern.client.console.history import Event, Speech, history_of, messages_of
-from kern.client.console.people import PersonRow, people_of, waiting_for
+from kern.client.console.people import NOBODY, PersonRow, people_of, waiting_for
 from kern.client.console.problems import Problem
 from kern.client.console.states import Stage, State, call_of, stages_of, state_of
 from kern.client.console.text import path_text, spelled_count
@@ -139,6 +139,7 @@ def requirement_view(
     draft: Draft | None = None,
     problem: Problem | None = None,
     triage: Triage | None = None,
+    away: Mapping[str, str] = NOBODY,
 ) -> RequirementView:
     """Return what the page of a decision shows.
 
@@ -155,6 +156,7 @@ def requirement_view(
         draft: What was posted and refused.
         problem: Why it was refused.
         triage: Who has claimed it; None where nobody can.
+        away: What is said of those who are away, by the keys of their names.
     """
     facts = facts or Facts()
     url = requirement_url(requirement.id)
@@ -180,7 +182,7 @@ def requirement_view(
         history=history_of(requirement, report, events),
         messages=messages,
         message_count=message_count,
-        people=people_of(requirement, viewer_name),
+        people=people_of(requirement, viewer_name, away),
         earlier=requirement.earlier_calls,
         uses=_uses(report) if requirement.kind is RequirementKind.error else [],
         attempt=requirement.attempt,

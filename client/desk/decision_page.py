@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 from kern.client.console import pages
 from kern.client.console.decision_form import Draft
 from kern.client.console.facts import Facts
+from kern.client.console.people import away_notes
 from kern.client.console.problems import Problem, problem
 from kern.client.console.requirement import (
     Position,
@@ -23,6 +24,7 @@ from kern.client.desk.inbox import ROWS
 from kern.client.desk.visitors import Operator, Reader, Visitor
 from kern.client.service.dossier import Dossier
 from kern.client.web.problems import ProblemError
+from kern.contracts.triage import away_until
 from kern.errors import KernError
 from kern.requirements import Requirement
 from kern.values.ids import new_id
@@ -77,6 +79,7 @@ class Desk:
             draft=draft,
             problem=problem,
             triage=self._triage(),
+            away=away_notes(away_until(self.dossier.absences), self.visitor.now),
         )
 
     def _triage(self) -> Triage | None:

@@ -6,15 +6,17 @@ from sqlmodel import Session
 
 from kern.client.service.reports import read_report
 from kern.contracts.reports import Decision, RunReport
-from kern.contracts.triage import HistoryEntry
+from kern.contracts.triage import Absence, HistoryEntry, named_keys
 from kern.contracts.viewer import Viewer
+from kern.db.decisions import absences
 from kern.db.decisions.entitlement import check_person
 from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord
 from kern.db.journal import audit_chain
 from kern.db.reading import listings, requirement_history, requirement_outputs, run_outputs
 from kern.errors import NotAllowed
+from kern.process.clock import utc_now
 from kern.requirements import Requirement
-from kern.values.states import RequirementKind, Verdict
+from kern.values.states import RequirementKind, RequirementStatus, Verdict
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Dossier:
         requirement: What waits, or was decided.
         hindrance: Why the viewer's principal may not approve it; None if it may.
         history: What happened to it, the oldest first.
+        absences: Who is away of the people whom it names, while it waits.
         report: Its run, with its messages, its calls and the decisions about the requirement; with
             everything inside it where a step failed, since trying again would repeat that.
     """
@@ -33,6 +36,7 @@ class Dossier:
     hindrance: str | None
     history: list[HistoryEntry]
     report: RunReport
+    absences: list[Absence]
 
 
 def read_dossier(tx: Session, viewer: Viewer, requirement_id: str) -> Dossier:
@@ -53,7 +57,14 @@ def read_dossier(tx: Session, viewer: Viewer, requirement_id: str) -> Dossier:
         hindrance=_hindrance(run, row, viewer, records),
         history=requirement_history.history_of(tx, [row.id], decisions),
         report=_report(tx, viewer, run, requirement, decisions),
+        absences=_absences(tx, requirement),
     )
+
+
+def _absences(tx: Session, requirement: Requirement) -> list[Absence]:
+    if requirement.status is not RequirementStatus.pending:
+        return []
+    return absences.named(tx, requirement.tenant, named_keys(requirement), utc_now())
 
 
 def _hindrance(
