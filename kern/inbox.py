@@ -1,4 +1,4 @@
-"""The inbox for programs: what waits for people, their decisions, and the runs behind them.
+"""The inbox for programs: what waits for people, their decisions, the runs, and who is away.
 
 It is meant for operators' programs, such as an inbox in a web application: it reaches the runs of
 all users of the tenant that is named (`kern.tenants`, `KERN_TENANT`), or of all tenants if none is,
@@ -12,10 +12,12 @@ needs no database. Whoever the token belongs to decides then, and reaches their 
 Every function has an async twin whose name begins with `a`.
 """
 
+from datetime import datetime
 from typing import Literal
 
 from kern.components.runner import OperatorWork, aoperator_runner, is_remote, operator_runner
 from kern.contracts.reports import Receipt, RequirementPage, RunPage
+from kern.contracts.triage import Absence, AbsencePage
 from kern.contracts.viewer import present_operator
 from kern.errors import InvalidDecision, InvalidInput
 from kern.requirements import Principal, Requirement
@@ -23,14 +25,22 @@ from kern.values.states import RequirementKind, RunStatus
 from kern.values.validation import described, member_of
 
 __all__ = [
+    "Absence",
+    "AbsencePage",
     "Principal",
     "Receipt",
     "RequirementPage",
     "RunPage",
+    "aabsences",
+    "aaway",
+    "aback",
+    "absences",
     "adecide",
     "aget",
     "apending",
     "aruns",
+    "away",
+    "back",
     "decide",
     "get",
     "pending",
@@ -217,6 +227,88 @@ async def aruns(
     return await (await aoperator_runner()).acall(listing)
 
 
+def away(
+    *,
+    until: datetime,
+    since: datetime | None = None,
+    note: str | None = None,
+    by: str | Principal | None = None,
+) -> Absence:
+    """Say that somebody is away, for people who see whom a decision waits for.
+
+    It decides nothing, keeps nobody from deciding, and changes nobody who is asked. Each person has
+    one absence: saying it again replaces it. It ends by itself.
+
+    Args:
+        until: A time with its zone, in the future, within 366 days.
+        since: From when on; default: now, or as it was said before if that has begun.
+        note: Something that people who look read; models do not.
+        by: Who is away, as for `decide`. Pass the user whom your application authenticated.
+
+    Raises:
+        InvalidInput: an argument makes no sense, or nobody is named.
+        NotAllowed: it is no person.
+        Unavailable: the database does not answer.
+    """
+    viewer, name = present_operator(), _person(by)
+    return operator_runner().call(
+        lambda service: service.absences.begin(viewer, until, name, since=since, note=note)
+    )
+
+
+async def aaway(
+    *,
+    until: datetime,
+    since: datetime | None = None,
+    note: str | None = None,
+    by: str | Principal | None = None,
+) -> Absence:
+    """As `away`, for async callers."""
+    viewer, name = present_operator(), _person(by)
+    return await (await aoperator_runner()).acall(
+        lambda service: service.absences.begin(viewer, until, name, since=since, note=note)
+    )
+
+
+def back(*, by: str | Principal | None = None) -> bool:
+    """Say that somebody is back, and return whether they were away. Raises as `away`."""
+    viewer, name = present_operator(), _person(by)
+    return operator_runner().call(lambda service: service.absences.end(viewer, name))
+
+
+async def aback(*, by: str | Principal | None = None) -> bool:
+    """As `back`, for async callers."""
+    viewer, name = present_operator(), _person(by)
+    return await (await aoperator_runner()).acall(
+        lambda service: service.absences.end(viewer, name)
+    )
+
+
+def absences(*, limit: int = 50, cursor: str | None = None) -> AbsencePage:
+    """List who is away now, whoever is back first to begin with.
+
+    Args:
+        limit: How many at most, up to 1,000.
+        cursor: `AbsencePage.next_cursor` of the page before.
+
+    Raises:
+        InvalidInput: an argument makes no sense.
+        Unavailable: the database does not answer.
+    """
+    viewer = present_operator()
+    return operator_runner().call(
+        lambda service: service.absences.page(viewer, limit=limit, cursor=cursor)
+    )
+
+
+async def aabsences(*, limit: int = 50, cursor: str | None = None) -> AbsencePage:
+    """As `absences`, for async callers."""
+    viewer = present_operator()
+    return await (await aoperator_runner()).acall(
+        lambda service: service.absences.page(viewer, limit=limit, cursor=cursor)
+    )
+
+
 def _pending(
     user_id: str | None,
     run_id: str | None,
@@ -278,3 +370,17 @@ def _decider(requirement: object, by: object, confirm: object) -> str | Principa
         )
         raise InvalidDecision(message)
     return name
+
+
+def _person(by: object) -> str | Principal | None:
+    if isinstance(by, Principal) or (isinstance(by, str) and by.strip()):
+        return by
+    if by is None and is_remote():
+        return None
+    if by is not None and not isinstance(by, str):
+        raise InvalidInput(f"by is {described(by)}: it has to be a text or a Principal.")
+    message = (
+        "Nobody is named who is away or back: pass by= with the user whom your application "
+        "authenticated."
+    )
+    raise InvalidInput(message)

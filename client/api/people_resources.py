@@ -1,4 +1,4 @@
-"""People as the API shows them: who has signed in."""
+"""People as the API shows them: who has signed in, and who is away."""
 
 from datetime import datetime
 from typing import Self
@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import BaseModel
 
 from kern.contracts.caller import Caller
+from kern.contracts.triage import Absence
 from kern.contracts.web_sessions import WebSession
 from kern.values.principals import Principal
 from kern.values.roles import Role
@@ -48,3 +49,33 @@ class EndedSessions(BaseModel):
 
     subject: str
     ended: int
+
+
+class AbsenceResource(BaseModel):
+    """Somebody who is away, as they said themselves.
+
+    Attributes:
+        since: From when on.
+        until: Until when; it is over by itself.
+        note: What they say about it; people read it, models do not.
+    """
+
+    by: Principal
+    since: datetime
+    until: datetime
+    note: str | None
+
+    @classmethod
+    def of(cls, absence: Absence) -> Self:
+        """Return an absence as the API shows it."""
+        return cls(by=absence.by, since=absence.since, until=absence.until, note=absence.note)
+
+    def absence(self) -> Absence:
+        """Return the absence that is shown."""
+        return Absence(by=self.by, since=self.since, until=self.until, note=self.note)
+
+
+class EndedAbsence(BaseModel):
+    """Whether there was an absence to end."""
+
+    ended: bool

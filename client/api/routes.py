@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from kern.client.api import (
+    absences,
     audit,
     batches,
     decision_log,
@@ -21,6 +22,6 @@ from kern.client.api import (
 router = APIRouter(prefix="/v1")
 for part in (
     *(requirements, triage, batches, runs, run_starts, run_events, sessions),
-    *(decision_log, stuck, feed, audit, people, subscriptions),
+    *(decision_log, stuck, feed, audit, people, absences, subscriptions),
 ):
     router.include_router(part.router)

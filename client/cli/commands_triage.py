@@ -1,10 +1,18 @@
-"""The commands of triage: claim, hand on, put off, and comment on what waits."""
+"""The commands of triage: claim, hand on, put off, comment on what waits; and who is away."""
 
 from typing import Annotated
 
 import typer
 
-from kern.client.cli.options import AsJson, By, RequirementId, RequirementIds, Tenant
+from kern.client.cli.options import (
+    After,
+    AsJson,
+    By,
+    Limit,
+    RequirementId,
+    RequirementIds,
+    Tenant,
+)
 
 _PANEL = "Triage"
 # As the service has it, which is slow to import.
@@ -14,7 +22,7 @@ Why = Annotated[str | None, typer.Option("--note", help="Why; it is kept as a co
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (claim, release, delegate, snooze, comment):
+    for command in (claim, release, delegate, snooze, comment, away):
         app.command(rich_help_panel=_PANEL)(command)
 
 
@@ -100,3 +108,38 @@ def comment(
     from kern.client.cli.triage import comment_on
 
     return comment_on(requirement_id, text, by=by, as_json=as_json)
+
+
+def away(
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until", metavar="TIME", help="8h, 3d, or a time with its zone; 366 days at most."
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="From when on, as --until. Default: now."),
+    ] = None,
+    note: Annotated[
+        str | None, typer.Option("--note", help="Something that people who look read.")
+    ] = None,
+    is_back: Annotated[bool, typer.Option("--back", help="Say that you are back.")] = False,
+    limit: Limit = 50,
+    after: After = None,
+    by: By = None,
+    _tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say that you are away, or that you are back; without options, list who is away.
+
+    People see it where a decision names you. You may still decide, and it waits for you as before.
+    """
+    from kern.client.cli.absences import begin_absence, end_absence, list_absences
+
+    if until is not None and not is_back:
+        begin_absence(until, since=since, note=note, by=by, as_json=as_json)
+    elif is_back and not (until or since or note):
+        end_absence(by=by, as_json=as_json)
+    else:
+        list_absences(limit, after, is_alone=not (is_back or since or note), as_json=as_json)

@@ -20,6 +20,7 @@ from kern.client.console.row_approval import (
 from kern.client.console.states import verdict_word
 from kern.client.console.text import path_text, row_call
 from kern.client.console.times import clock
+from kern.contracts.triage import Absence
 from kern.requirements import Requirement
 from kern.values.states import RequirementKind, RequirementStatus
 
@@ -141,6 +142,26 @@ class Checks:
 
 
 @dataclass(frozen=True)
+class AwayForm:
+    """The form in which who looks says that they are away.
+
+    Attributes:
+        absence: What they said before; None if they are not away.
+        until: What they typed, and was refused.
+    """
+
+    absence: Absence | None = None
+    until: str = ""
+    since: str = ""
+    note: str = ""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether something was typed already."""
+        return bool(self.until or self.since or self.note)
+
+
+@dataclass(frozen=True)
 class InboxView:
     """What the page of the inbox shows."""
 
@@ -155,6 +176,7 @@ class InboxView:
     checks: Checks
     next_url: str | None = None
     problem: Problem | None = None
+    away: AwayForm | None = None
 
     @property
     def on_page(self) -> int:
@@ -174,6 +196,7 @@ def inbox_view(
     query: str = "",
     next_url: str | None = None,
     problem: Problem | None = None,
+    away: AwayForm | None = None,
 ) -> InboxView:
     """Return what the inbox shows.
 
@@ -188,6 +211,7 @@ def inbox_view(
         query: What was searched for.
         next_url: Where the next page is.
         problem: Why something was refused.
+        away: How who looks says that they are away; None where they cannot.
     """
     parts = (
         [("The latest first", entries)]
@@ -214,6 +238,7 @@ def inbox_view(
         checks=checks,
         next_url=next_url,
         problem=problem,
+        away=away,
     )
 
 

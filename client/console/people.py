@@ -1,8 +1,12 @@
-"""Who can decide about a requirement, who has, and who may not."""
+"""Who can decide about a requirement, who has, who may not, and who is away."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
 from typing import Literal
 
+from kern.client.console.times import moment
 from kern.requirements import Requirement
 from kern.values.deciders import REQUESTER, group_of, is_group
 from kern.values.names import name_key
@@ -17,8 +21,21 @@ class PersonRow:
     mark: Literal["", "yes", "not"] = ""
 
 
-def people_of(requirement: Requirement, viewer_name: str) -> list[PersonRow]:
-    """Return who has approved, who can decide, and who is excluded."""
+NOBODY: Mapping[str, str] = MappingProxyType({})
+
+
+def away_notes(until: Mapping[str, datetime], now: datetime) -> dict[str, str]:
+    """Return what is said of people who are away, by the keys of their names."""
+    return {key: f"away until {moment(at, now)} UTC" for key, at in until.items()}
+
+
+def people_of(
+    requirement: Requirement, viewer_name: str, away: Mapping[str, str] = NOBODY
+) -> list[PersonRow]:
+    """Return who has approved, who can decide, and who is excluded.
+
+    `away` has what is said of those who are away, by the keys of their names.
+    """
     approvers = [name for item in requirement.proposals for name in item.by]
     rows = [PersonRow(name, "approved", "yes") for name in dict.fromkeys(approvers)]
     keys = {name_key(name) for name in approvers}
@@ -26,9 +43,12 @@ def people_of(requirement: Requirement, viewer_name: str) -> list[PersonRow]:
         name = _name(entry, requirement)
         if name_key(name) not in keys:
             note = "you" if name_key(name) == name_key(viewer_name) else _note(entry)
-            rows.append(PersonRow(name, note))
+            rows.append(PersonRow(name, _joined(note, _absence(entry, requirement, away))))
     rows += [
-        PersonRow(_name(item.to, requirement), f"by delegation of {item.by.name}")
+        PersonRow(
+            _name(item.to, requirement),
+            _joined(f"by delegation of {item.by.name}", _absence(item.to, requirement, away)),
+        )
         for item in requirement.delegations
         if name_key(item.to) not in keys
     ]
@@ -68,3 +88,11 @@ def _bare(entry: str, requirement: Requirement) -> str:
 
 def _note(entry: str) -> str:
     return "requester" if entry == REQUESTER else ""
+
+
+def _absence(entry: str, requirement: Requirement, away: Mapping[str, str]) -> str:
+    return "" if is_group(entry) else away.get(name_key(_bare(entry, requirement)), "")
+
+
+def _joined(*notes: str) -> str:
+    return ", ".join(note for note in notes if note)

@@ -1,6 +1,6 @@
 """The page of one decision, of any kind, open or closed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -11,7 +11,7 @@ from kern.client.console.addresses import requirement_url, run_url, session_url
 from kern.client.console.decision_form import DecisionForm, Draft, decision_form
 from kern.client.console.facts import Facts, arguments_of, digest_of, is_edited
 from kern.client.console.history import Event, Speech, history_of, messages_of
-from kern.client.console.people import PersonRow, people_of, waiting_for
+from kern.client.console.people import NOBODY, PersonRow, people_of, waiting_for
 from kern.client.console.problems import Problem
 from kern.client.console.similar import similar_text
 from kern.client.console.states import Stage, State, call_of, stages_of, state_of
@@ -143,6 +143,7 @@ def requirement_view(
     problem: Problem | None = None,
     triage: Triage | None = None,
     similar: SimilarDecisions | None = None,
+    away: Mapping[str, str] = NOBODY,
 ) -> RequirementView:
     """Return what the page of a decision shows.
 
@@ -160,6 +161,7 @@ def requirement_view(
         problem: Why it was refused.
         triage: Who has claimed it; None where nobody can.
         similar: What people decided about calls like it.
+        away: What is said of those who are away, by the keys of their names.
     """
     facts = facts or Facts()
     url = requirement_url(requirement.id)
@@ -185,7 +187,7 @@ def requirement_view(
         history=history_of(requirement, report, events),
         messages=messages,
         message_count=message_count,
-        people=people_of(requirement, viewer_name),
+        people=people_of(requirement, viewer_name, away),
         earlier=requirement.earlier_calls,
         uses=_uses(report) if requirement.kind is RequirementKind.error else [],
         attempt=requirement.attempt,

@@ -13,6 +13,7 @@ from kern.client.console.frame import Frame, theme_of
 from kern.client.console.problems import Problem, problem, problem_of
 from kern.client.console.static_files import STATIC_HEADERS, static_files
 from kern.client.desk import (
+    absences,
     audit,
     batches,
     deliveries,
@@ -40,7 +41,7 @@ from kern.process.logs import get_logger
 _log = get_logger("kern.web")
 
 _ROOMS = (
-    *(sign_in, single_sign_on, inbox, batches, requirements, triage),
+    *(sign_in, single_sign_on, inbox, batches, requirements, triage, absences),
     *(runs, sessions, stuck, deliveries, audit, feed),
 )
 _CODES = {404: "not_found", 413: "too_large"}

@@ -10,6 +10,7 @@ from kern.client.console import pages
 from kern.client.console.addresses import requirement_url
 from kern.client.console.decision_form import Draft
 from kern.client.console.facts import Facts
+from kern.client.console.people import away_notes
 from kern.client.console.problems import Problem, problem_of
 from kern.client.console.requirement import Position, RequirementView, Triage, requirement_view
 from kern.client.desk.facts import facts_of
@@ -18,6 +19,7 @@ from kern.client.desk.inbox import ROWS
 from kern.client.desk.visitors import Operator, Reader, Visitor
 from kern.client.service.dossier import Dossier
 from kern.client.web.problems import ProblemError
+from kern.contracts.triage import away_until
 from kern.errors import KernError
 from kern.requirements import Requirement
 from kern.values.ids import new_id
@@ -76,6 +78,7 @@ class Desk:
             problem=problem,
             triage=self._triage(),
             similar=self.dossier.similar,
+            away=away_notes(away_until(self.dossier.absences), self.visitor.now),
         )
 
     def _triage(self) -> Triage | None:

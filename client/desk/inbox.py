@@ -1,5 +1,6 @@
 """The routes of the inbox: what waits, for whom, in which order."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -8,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kern.client.console import pages
 from kern.client.console.addresses import INBOX, with_query
-from kern.client.console.inbox import Checks, Entry, Select, Tab, capped, inbox_view
+from kern.client.console.inbox import AwayForm, Checks, Entry, Select, Tab, capped, inbox_view
 from kern.client.console.problems import Problem
 from kern.client.desk.facts import facts_of
 from kern.client.desk.visitors import Reader, Visitor
@@ -16,7 +17,8 @@ from kern.contracts.queries import RequirementFilters
 from kern.contracts.reports import InboxCounts, RequirementPage
 from kern.requirements import Requirement
 from kern.values.ids import new_id
-from kern.values.states import InboxOrder, RequirementKind, RequirementStatus, Risk
+from kern.values.roles import Right
+from kern.values.states import InboxOrder, PrincipalKind, RequirementKind, RequirementStatus, Risk
 
 router = APIRouter()
 
@@ -76,6 +78,16 @@ async def desk() -> Response:
 @router.get("/inbox")
 async def inbox_page(visitor: Reader, query: Annotated[InboxQuery, Query()]) -> Response:
     """Show what waits."""
+    return await page_of(visitor, query)
+
+
+async def page_of(
+    visitor: Visitor,
+    query: InboxQuery,
+    refusal: Problem | None = None,
+    form: AwayForm | None = None,
+) -> Response:
+    """Return the inbox, with why something was refused that was posted from it, and that."""
     service, viewer, principal = visitor.service, visitor.viewer, visitor.principal
     page = await _page(visitor, query)
     counts = await service.inbox.counts(viewer, principal)
@@ -102,9 +114,20 @@ async def inbox_page(visitor: Reader, query: Annotated[InboxQuery, Query()]) -> 
         selects=_selects(query),
         query=query.q,
         next_url=None if page.next_cursor is None else query.url(after=page.next_cursor),
+        problem=refusal,
+        away=await _away(visitor, form or AwayForm()),
     )
     frame = await visitor.frame(inbox_count=counts.for_me)
-    return HTMLResponse(pages.inbox_page(frame, view))
+    status = 200 if refusal is None else refusal.status
+    return HTMLResponse(pages.inbox_page(frame, view), status)
+
+
+async def _away(visitor: Visitor, form: AwayForm) -> AwayForm | None:
+    """Return the form in which a visitor says that they are away; None where they cannot."""
+    is_person = visitor.principal.kind is PrincipalKind.person
+    if not is_person or not visitor.may(Right.operate):
+        return None
+    return replace(form, absence=await visitor.service.absences.own(visitor.viewer))
 
 
 async def _page(visitor: Visitor, query: InboxQuery) -> RequirementPage:

@@ -1,5 +1,6 @@
 """The one service, over HTTP: the same operations as on a database."""
 
+from kern.client.remote.absences import RemoteAbsences
 from kern.client.remote.access import RemoteAccess
 from kern.client.remote.address import Address
 from kern.client.remote.audit import RemoteAudit
@@ -37,6 +38,7 @@ class RemoteService:
         self.access = RemoteAccess(*parts)
         self.stuck = RemoteStuck(*parts)
         self.triage = RemoteTriage(*parts)
+        self.absences = RemoteAbsences(*parts)
         self.subscriptions = RemoteSubscriptions(*parts)
 
     async def close(self) -> None:

@@ -6,8 +6,9 @@ from sqlmodel import Session
 
 from kern.client.service.reports import read_report
 from kern.contracts.reports import Decision, RunReport, SimilarDecisions
-from kern.contracts.triage import HistoryEntry
+from kern.contracts.triage import Absence, HistoryEntry, named_keys
 from kern.contracts.viewer import Viewer
+from kern.db.decisions import absences
 from kern.db.decisions.entitlement import check_person
 from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord
 from kern.db.journal import audit_chain
@@ -35,6 +36,7 @@ class Dossier:
         hindrance: Why the viewer's principal may not approve it; None if it may.
         history: What happened to it, the oldest first.
         similar: What people decided about calls like it; None if there are none, or it is closed.
+        absences: Who is away of the people whom it names, while it waits.
         report: Its run, with its messages, its calls and the decisions about the requirement; with
             everything inside it where a step failed, since trying again would repeat that.
     """
@@ -44,6 +46,7 @@ class Dossier:
     history: list[HistoryEntry]
     similar: SimilarDecisions | None
     report: RunReport
+    absences: list[Absence]
 
 
 def read_dossier(tx: Session, viewer: Viewer, requirement_id: str) -> Dossier:
@@ -64,7 +67,14 @@ def read_dossier(tx: Session, viewer: Viewer, requirement_id: str) -> Dossier:
         history=requirement_history.history_of(tx, [row.id], decisions),
         similar=_similar(tx, viewer, row),
         report=_report(tx, viewer, run, requirement, decisions),
+        absences=_absences(tx, requirement),
     )
+
+
+def _absences(tx: Session, requirement: Requirement) -> list[Absence]:
+    if requirement.status is not RequirementStatus.pending:
+        return []
+    return absences.named(tx, requirement.tenant, named_keys(requirement), utc_now())
 
 
 def _hindrance(

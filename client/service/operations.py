@@ -10,7 +10,13 @@ from typing import Literal, Protocol, Unpack
 
 from kern.client.service.subscription_operations import OperatorSubscriptions
 from kern.client.service.triage_operations import OperatorTriage
-from kern.components.operations import EventReader, InboxOperations, RunOperations, Show
+from kern.components.operations import (
+    AbsenceOperations,
+    EventReader,
+    InboxOperations,
+    RunOperations,
+    Show,
+)
 from kern.contracts.queries import DecisionFilters
 from kern.contracts.reports import (
     Acceptance,
@@ -310,6 +316,11 @@ class OperatorService(Protocol):
     @property
     def triage(self) -> OperatorTriage:
         """Claim, hand on, put off and comment."""
+        ...
+
+    @property
+    def absences(self) -> AbsenceOperations:
+        """Say that one is away, and list who is."""
         ...
 
     @property

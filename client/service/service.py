@@ -2,6 +2,7 @@
 
 import asyncio
 
+from kern.client.service.absences import Absences
 from kern.client.service.access import Access
 from kern.client.service.audit import Audit
 from kern.client.service.batches import Batches
@@ -31,6 +32,7 @@ class Service:
         inbox: List and read requirements, and decide them.
         batches: Decide look-alikes together.
         triage: Claim requirements, hand them on, put them off, comment on them.
+        absences: Say that one is away, and list who is.
         sessions: Read, list, change, copy and delete sessions.
         readers: Read the events of runs.
         audit: List, verify and export the log of decisions.
@@ -49,6 +51,7 @@ class Service:
         self.inbox = Inbox(store, deliverer)
         self.batches = Batches(store, self.inbox)
         self.triage = Triage(store)
+        self.absences = Absences(store)
         self.sessions = Sessions(store, deliverer)
         self.readers = Readers(store)
         self.feed = Feed(store, self.readers)

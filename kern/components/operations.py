@@ -6,6 +6,7 @@ where there is no such run or session, and NotAllowed where it belongs to somebo
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal, Protocol
 
 from pydantic import JsonValue
@@ -13,6 +14,7 @@ from pydantic import JsonValue
 from kern.components.component import Component
 from kern.contracts.reports import Receipt, RequirementPage, RunPage
 from kern.contracts.requests import RunRequest
+from kern.contracts.triage import Absence, AbsencePage
 from kern.contracts.viewer import Viewer
 from kern.events import RunEvent
 from kern.media import FileContent
@@ -217,6 +219,30 @@ class InboxOperations(Protocol):
         ...
 
 
+class AbsenceOperations(Protocol):
+    """Says who is away."""
+
+    async def begin(
+        self,
+        viewer: Viewer,
+        until: datetime,
+        by: str | Principal | None = None,
+        *,
+        since: datetime | None = None,
+        note: str | None = None,
+    ) -> Absence:
+        """Say that one is away until then."""
+        ...
+
+    async def end(self, viewer: Viewer, by: str | Principal | None = None) -> bool:
+        """Say that one is back, and return whether one was away."""
+        ...
+
+    async def page(self, viewer: Viewer, *, limit: int, cursor: str | None = None) -> AbsencePage:
+        """List who is away now."""
+        ...
+
+
 class OperatorOperations(Protocol):
     """The part of the service that waits for no run, as `kern.inbox` sees it."""
 
@@ -228,6 +254,11 @@ class OperatorOperations(Protocol):
     @property
     def inbox(self) -> InboxOperations:
         """Read and decide requirements."""
+        ...
+
+    @property
+    def absences(self) -> AbsenceOperations:
+        """Say who is away."""
         ...
 
 

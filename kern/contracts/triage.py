@@ -1,10 +1,14 @@
-"""What is read of a requirement beside the requirement: comments, and what happened to it."""
+"""What is read beside requirements: comments, what happened to one, and who is away."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from kern.requirements import Requirement
+from kern.values.deciders import REQUESTER, is_group
+from kern.values.names import name_key
 from kern.values.principals import Principal
 from kern.values.states import Verdict
 
@@ -39,6 +43,35 @@ class Snooze(_Model):
 
     requirement_id: str
     until: datetime
+
+
+class Absence(_Model):
+    """Somebody is away, as they said themselves.
+
+    It keeps nobody from deciding, and changes nobody who is asked.
+
+    Attributes:
+        by: Who is away.
+        since: From when on (UTC).
+        until: Until when (UTC); it is over by itself.
+        note: What they say about it; people read it, models do not.
+    """
+
+    by: Principal
+    since: datetime
+    until: datetime
+    note: str | None = None
+
+
+class AbsencePage(_Model):
+    """A page of those who are away, in the order in which they are back.
+
+    Attributes:
+        next_cursor: Where the next page begins; None at the end.
+    """
+
+    absences: list[Absence]
+    next_cursor: str | None = None
 
 
 class HistoryKind(StrEnum):
@@ -82,3 +115,22 @@ class HistoryEntry(_Model):
     edit: dict[str, JsonValue] | None = None
     to: tuple[str, ...] = ()
     until: datetime | None = None
+
+
+def named_keys(requirement: Requirement) -> frozenset[str]:
+    """Return the keys of the people whom a requirement names to decide, groups left out."""
+    entries = [*requirement.candidates, *(item.to for item in requirement.delegations)]
+    names = [requirement.user_id if entry == REQUESTER else entry for entry in entries]
+    return frozenset(name_key(name) for name in names if name and not is_group(name))
+
+
+def away_until(absences: Iterable[Absence]) -> dict[str, datetime]:
+    """Return until when people are away, by the keys of their names and ids.
+
+    Of several who are named alike, the one who is back last counts.
+    """
+    moments: dict[str, datetime] = {}
+    for absence in absences:
+        for key in {name_key(absence.by.name), name_key(absence.by.subject)}:
+            moments[key] = max(absence.until, moments.get(key, absence.until))
+    return moments

@@ -97,6 +97,17 @@ def optional_time(name: str, moment: datetime | None) -> datetime | None:
     return moment
 
 
+def require_time(name: str, moment: object) -> datetime:
+    """Return a moment from a caller.
+
+    Raises:
+        InvalidInput: it is none, or has no zone.
+    """
+    if isinstance(moment, datetime) and moment.tzinfo is not None:
+        return moment
+    raise InvalidInput(f"{name} is {described(moment)}: give a time with its zone.")
+
+
 def member_of(name: str, value: object, kinds: type[MemberT]) -> MemberT | None:
     """Return a value as a member of a closed set of words; None for None.
 

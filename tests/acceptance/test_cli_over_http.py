@@ -361,6 +361,51 @@ def test_a_run_that_waits_for_several_is_triaged_by_none(
     assert {entry["kind"] for entry in history} == {"opened"}
 
 
+def test_who_is_away_is_listed(kern: Cli, db: SqliteStore, acting: Signing) -> None:
+    acting("dana")
+    assert "Nobody is away." in kern("away").out
+    assert "dana is away until" in kern("away", "--until", "3d", "--note", "Ask Ravi.").out
+    [row] = kern("away").out.splitlines()[1:]
+    assert row.startswith("dana ")
+    assert row.rstrip().endswith("Ask Ravi.")
+    acting("eli")
+    kern("away", "--until", "2d", "--json")
+    first = kern("away", "--limit", "1", "--json").json
+    assert [absence["by"]["name"] for absence in first["absences"]] == ["eli"]
+    second = kern("away", "--limit", "1", "--after", first["next"], "--json").json
+    assert [absence["note"] for absence in second["absences"]] == ["Ask Ravi."]
+    assert "is back" in kern("away", "--back").out
+    assert "was not away" in kern("away", "--back").out
+    assert kern("away", "--back", "--json").json == {"ended": False}
+    assert "is away from" in kern("away", "--until", "9d", "--since", "8d").out
+    for wrong in (
+        ("--until", "soon"),
+        ("--until", "2026-12-08T09:00"),
+        ("--until", "367d"),
+        ("--until", "2d", "--since", "3d"),
+        ("--until", "2d", "--note", " "),
+        ("--until", "2d", "--back"),
+        ("--back", "--note", "Hm."),
+        ("--note", "Hm."),
+    ):
+        assert kern("away", *wrong, "--json", code=2).error["code"] == "invalid_input"
+    assert len(kern("away", "--json").json["absences"]) == 1
+
+
+@pytest.mark.timeout(120)
+def test_the_walk_shows_who_is_away(kern: Cli, db: SqliteStore, acting: Signing, mode: str) -> None:
+    seeds.waiting(db, Call("wire", amount=5.0))
+    acting("eli")
+    kern("away", "--until", "3d")
+    acting("dana")
+    names = ("KERN_BY",) if mode == DATABASE else ("KERN_API_URL", "KERN_API_TOKEN")
+    more = {name: os.environ[name] for name in names}
+    with terminal("inbox", cwd=Path.cwd(), **more) as screen:
+        screen.expect("dana (you), eli (away until")
+        press(screen, "q", "0 decisions made.")
+        assert screen.end() == 0
+
+
 @pytest.mark.timeout(120)
 def test_the_walk_decides_and_triages(
     kern: Cli, db: SqliteStore, acting: Signing, mode: str

@@ -31,6 +31,7 @@ _BODIES: dict[tuple[str, str], object] = {
     ("post", "/v1/requirements/{requirement_id}/delegation"): {"to": "ravi"},
     ("post", "/v1/requirements/{requirement_id}/comments"): {"text": "Why?"},
     ("put", "/v1/requirements/{requirement_id}/snooze"): {"until": _SOON},
+    ("put", "/v1/me/absence"): {"until": _SOON},
     ("post", "/v1/batches"): {
         "verdict": "reject",
         "note": "No.",

@@ -204,6 +204,8 @@ OF_THE_INBOX: dict[str, Doing] = {
     "runs: from a cursor": lambda ids: inbox.runs(cursor=ids.run),
     "runs: from a cursor by its ending": lambda ids: inbox.runs(cursor=ids.run[-_ENDING:]),
 }
+# They take no id of a run's: tests/integration/test_absences.py
+ABOUT_PEOPLE = {"away", "back", "absences"}
 
 
 def component_of(world: World, name: str) -> Runnable:
@@ -296,7 +298,7 @@ def test_every_method_of_a_component_is_tried() -> None:
 
 
 def test_every_function_of_the_inbox_is_tried() -> None:
-    tried = {name.partition(":")[0] for name in OF_THE_INBOX}
+    tried = {name.partition(":")[0] for name in OF_THE_INBOX} | ABOUT_PEOPLE
     functions = {name for name in inbox.__all__ if name.islower()}
     assert functions == {prefix + name for name in tried for prefix in ("", "a")}
 
@@ -429,6 +431,11 @@ OTHERWISE = {
     "inbox.refuse_terminated",
     # By the key of whoever asks.
     "batches.is_kept",
+    # tests/integration/test_absences.py, and test_database_contract_absences.py
+    "absences.begin",
+    "absences.end",
+    "absences.own",
+    "absences.page",
     # tests/integration/test_api.py
     "access.tokens",
     "access.revoke_token",
@@ -472,6 +479,8 @@ WITHOUT_VIEWER = {
     "access.sign_in_with_link",
     "access.sign_in_with_token",
     "access.end_session",
+    # The workers of the installation, which serve every tenant.
+    "stuck.workers",
 }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -80,6 +81,7 @@ def valid_for(run: RunOutput) -> dict[str, object]:
         "file_id": "none-such",
         "changes": {"a": 1},
         "input": "Hi",
+        "until": datetime.now(UTC) + timedelta(days=1),
     }
 
 

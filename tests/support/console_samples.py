@@ -12,6 +12,7 @@ from kern.client.console.frame import Frame, Person
 from kern.client.console.history import Event
 from kern.client.console.requirement import Position, RequirementView, Triage, requirement_view
 from kern.contracts.reports import Decision, RunReport
+from kern.contracts.triage import Absence
 from kern.requirements import (
     OnExpiry,
     Principal,
@@ -355,6 +356,11 @@ def inbox_entries(text: str = "damaged") -> list[inbox.Entry]:
     ]
 
 
+def absence_sample(text: str) -> Absence:
+    by = Principal(issuer="test", subject="dana", name="Dana Whitfield")
+    return Absence(by=by, since=NOW, until=NOW + timedelta(days=3), note=text)
+
+
 def inbox_sample(text: str = "damaged", *, empty: bool = False) -> str:
     checks = inbox.Checks(
         open=25,
@@ -379,6 +385,7 @@ def inbox_sample(text: str = "damaged", *, empty: bool = False) -> str:
             inbox.Select("sort", "Order", [("due", "Due first"), ("risk", "Highest risk first")]),
         ],
         query="" if empty else text,
+        away=None if empty else inbox.AwayForm(absence_sample(text), note=text),
     )
     return pages.inbox_page(replace(FRAME, inbox_count=0) if empty else FRAME, view)
 

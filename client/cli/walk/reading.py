@@ -1,5 +1,9 @@
 """What a person reads before they decide: why a call came up, and what its run has done."""
 
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+
 from rich.text import Text
 
 from kern.client.cli.access import Connection
@@ -8,8 +12,11 @@ from kern.client.cli.show import print_run
 from kern.client.cli.walk.following import call_of
 from kern.client.cli.walk.screen import quoted
 from kern.client.console.history import messages_of
-from kern.contracts.reports import RunReport
+from kern.client.console.people import NOBODY, away_notes
+from kern.contracts.reports import LONGEST_PAGE, RunReport
+from kern.contracts.triage import away_until, named_keys
 from kern.contracts.viewer import present_operator
+from kern.errors import KernError
 from kern.requirements import Requirement
 from kern.values.states import Effect
 from kern.values.visible_text import plain
@@ -45,6 +52,22 @@ def effect_of(connection: Connection, item: Requirement) -> Effect:
     run = connection.call(lambda service: service.runs.read(viewer, item.run_id))
     call = call_of(run, item)
     return Effect.once if call is None else call.effect
+
+
+def away(connection: Connection, item: Requirement, now: datetime) -> Mapping[str, str]:
+    """Return what is said of those who are away, where a decision names people.
+
+    It is a hint: where it cannot be read, the decision is shown without it.
+    """
+    if not named_keys(item):
+        return NOBODY
+    viewer = present_operator()
+    with suppress(KernError):
+        page = connection.call(lambda service: service.absences.page(viewer, limit=LONGEST_PAGE))
+        return away_notes(
+            away_until(each for each in page.absences if each.by.tenant == item.tenant), now
+        )
+    return NOBODY
 
 
 def _from_the_root(connection: Connection, run_id: str) -> list[RunReport]:

@@ -5,7 +5,7 @@ right than any line of Kern's own: no value passes for another.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -61,6 +61,7 @@ class Place:
         person: As whom it is decided.
         now: The present moment.
         news: How many have come since the walk began.
+        away: What is said of those who are away, by the keys of their names.
     """
 
     number: int
@@ -69,6 +70,7 @@ class Place:
     person: str
     now: datetime
     news: int = 0
+    away: Mapping[str, str] | None = None
 
 
 def screen_of(
@@ -94,7 +96,7 @@ def screen_of(
     if item.claim is not None:
         rows.add("   ", _claim(item.claim, item, place))
     rows.add("   ", _silence(item, place))
-    rows.add("   ", _people(item, place.person))
+    rows.add("   ", _people(item, place))
     rows.add("   Digest ", short_digest(item.current_digest), "dim")
     return rows.lines
 
@@ -284,8 +286,8 @@ def _claim(claim: Claim, item: Requirement, place: Place) -> str:
     return f"Claimed by {name} until {moment(claim.until, place.now)} UTC."
 
 
-def _people(item: Requirement, person: str) -> str:
-    rows = people_of(item, person)
+def _people(item: Requirement, place: Place) -> str:
+    rows = people_of(item, place.person, place.away or {})
     able = [_with_note(row.name, row.note) for row in rows if row.mark == ""]
     unable = [_with_note(row.name, row.note) for row in rows if row.mark == "not"]
     parts = [f"May decide: {', '.join(able)}." if able else "", _not(unable)]

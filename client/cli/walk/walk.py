@@ -128,10 +128,11 @@ class Walk:
             return self._ending([Text(f" {one_line(str(error))}", _RED)])
         self._open = item if item.status is RequirementStatus.pending else None
         effect = self._effect_of(item)
-        lines = screen_of(item, self._place(), self._terminal.width, effect)
+        place = self._place(item)
+        lines = screen_of(item, place, self._terminal.width, effect)
         if item.status is not RequirementStatus.pending:
             return self._show_closed(item, lines)
-        keys = keys_of(item, self._place(), self._terminal.width)
+        keys = keys_of(item, place, self._terminal.width)
         self._terminal.begin()
         *before, last = self._terminal.pages(lines, len(keys))
         for page in before:
@@ -344,14 +345,16 @@ class Walk:
             return None
         return reading.effect_of(self._connection, item)
 
-    def _place(self) -> Place:
+    def _place(self, item: Requirement) -> Place:
+        now = utc_now()
         return Place(
             self._index + 1,
             self._items.total,
             self._query.scope,
             self._name,
-            utc_now(),
+            now,
             self._items.news,
+            reading.away(self._connection, item, now),
         )
 
     def _scope(self) -> str:

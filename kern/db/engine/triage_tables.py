@@ -1,4 +1,4 @@
-"""The tables of what people do about a requirement beside deciding it."""
+"""The tables of what people do beside deciding: about a requirement, and about themselves."""
 
 # SQLModel takes the name of a table as a plain string, and SQLAlchemy declares another type for it.
 # pyright: reportAssignmentType=false
@@ -29,6 +29,32 @@ class SnoozeRow(KernRow, table=True):
     run_id: str = Field(index=True)
     tenant: str = ""
     until: datetime = Field(sa_type=UtcDateTime)
+
+
+class AbsenceRow(KernRow, table=True):
+    """Until when somebody is away, as they said themselves; one that is over counts no more.
+
+    `id` is derived from who it is: the tenant, the issuer and the subject. They are found by the
+    keys of their name and of their id, either of which a rule may have.
+    """
+
+    __tablename__ = "kern_absences"
+    __table_args__ = (
+        Index("kern_absences_of_tenant", "tenant", "until", "id"),
+        Index("kern_absences_by_key", "tenant", "key", "until"),
+        Index("kern_absences_by_subject_key", "tenant", "subject_key", "until"),
+    )
+
+    id: str = Field(primary_key=True)
+    tenant: str = ""
+    issuer: str
+    subject: str
+    name: str
+    key: str
+    subject_key: str
+    since: datetime = Field(sa_type=UtcDateTime)
+    until: datetime = Field(sa_type=UtcDateTime)
+    note: str | None = Field(default=None, sa_type=Text)
 
 
 class CommentRow(KernRow, table=True):

@@ -54,7 +54,7 @@ from kern.db.engine.tables import (
     SessionRow,
     ToolCallRow,
 )
-from kern.db.engine.triage_tables import BatchRow, CommentRow, SnoozeRow
+from kern.db.engine.triage_tables import AbsenceRow, BatchRow, CommentRow, SnoozeRow
 
 SESSIONS: TypedTable[SessionRecord, MutableSession] = TypedTable(SessionRow, MutableSession)
 RUNS: TypedTable[RunRecord, MutableRun] = TypedTable(RunRow, MutableRun)
@@ -87,6 +87,7 @@ FILES: TypedTable[object, PlainRow] = TypedTable(FileRow, PlainRow)
 SHAPES: TypedTable[object, PlainRow] = TypedTable(ShapeRow, PlainRow)
 PEOPLE: TypedTable[object, PlainRow] = TypedTable(RequirementPersonRow, PlainRow)
 SNOOZES: TypedTable[object, PlainRow] = TypedTable(SnoozeRow, PlainRow)
+ABSENCES: TypedTable[object, PlainRow] = TypedTable(AbsenceRow, PlainRow)
 COMMENTS: TypedTable[object, PlainRow] = TypedTable(CommentRow, PlainRow)
 BATCHES: TypedTable[object, PlainRow] = TypedTable(BatchRow, PlainRow)
 POLICIES: TypedTable[object, PlainRow] = TypedTable(PolicyRow, PlainRow)

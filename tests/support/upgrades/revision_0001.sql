@@ -234,6 +234,8 @@ INSERT INTO kern_feed ("id", "seq", "tenant", "user_id", "component_id", "kind",
 
 INSERT INTO kern_snoozes ("requirement_id", "issuer", "subject", "run_id", "tenant", "until") VALUES ('01a204d2-c370-70d8-98bb-e4b97a922d17', 'kern-token', 'dana', 'run-paused', '', '2026-05-05 03:02:12.123456');
 
+INSERT INTO kern_absences ("id", "tenant", "issuer", "subject", "name", "key", "subject_key", "since", "until", "note") VALUES ('3187fd52-27b8-5bfe-81ab-5cea5225ee19', '', 'kern-token', 'dana', 'Dana', 'dana', 'dana', '2026-05-04 03:02:12.123456', '2026-05-09 03:02:12.123456', 'Ask Ravi.');
+
 INSERT INTO kern_comments ("id", "requirement_id", "run_id", "tenant", "author", "issuer", "subject", "author_kind", "text", "at") VALUES ('01a204d2-c370-70d8-98bb-e4b97a922d18', '01a204d2-c370-70d8-98bb-e4b97a922d17', 'run-paused', '', 'dana', 'kern-token', 'dana', 'person', 'Asked the warehouse.', '2026-05-04 03:02:33.123456');
 
 INSERT INTO kern_batches ("id", "tenant", "body_digest", "answers", "at") VALUES ('3e1d31ba-3f3a-5c4c-9a5b-6a0c5a1f3b11', '', 'cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc', '[{"requirement_id":"01a204d2-c370-70d8-98bb-e4b97a922d17","code":"not_found","detail":"There is none."}]', '2026-05-04 03:02:33.123456');

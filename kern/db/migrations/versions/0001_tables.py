@@ -574,6 +574,25 @@ def _create_triage_tables() -> None:
     op.create_index("kern_snoozes_by_run_id", "kern_snoozes", ["run_id"])
     op.create_index("kern_snoozes_of_person", "kern_snoozes", ["issuer", "subject", "until"])
     op.create_table(
+        "kern_absences",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=False),
+        sa.Column("issuer", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("subject_key", sa.String(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="kern_absences_pkey"),
+    )
+    op.create_index("kern_absences_of_tenant", "kern_absences", ["tenant", "until", "id"])
+    op.create_index("kern_absences_by_key", "kern_absences", ["tenant", "key", "until"])
+    op.create_index(
+        "kern_absences_by_subject_key", "kern_absences", ["tenant", "subject_key", "until"]
+    )
+    op.create_table(
         "kern_comments",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("requirement_id", sa.String(), nullable=False),
@@ -756,6 +775,7 @@ def downgrade() -> None:
     op.drop_table("kern_tokens")
     op.drop_table("kern_batches")
     op.drop_table("kern_comments")
+    op.drop_table("kern_absences")
     op.drop_table("kern_snoozes")
     op.drop_table("kern_requirement_people")
     op.drop_table("kern_requirements")

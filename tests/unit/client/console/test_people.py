@@ -1,10 +1,11 @@
-"""Who can decide, who has, and who may not."""
+"""Who can decide, who has, who may not, and who is away."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from kern.client.console.people import PersonRow, people_of, waiting_for
+from kern.client.console.people import PersonRow, away_notes, people_of, waiting_for
+from kern.contracts.triage import named_keys
 from kern.requirements import Delegation, Principal
 from tests.support.console_samples import dangerous, requirement
 
@@ -35,6 +36,29 @@ def test_whoever_took_it_over_is_named_with_who_handed_it_on() -> None:
         PersonRow("Ines"),
         PersonRow("Anyone in ops", "by delegation of Ines"),
     ]
+
+
+def test_whoever_is_away_is_still_there_with_until_when() -> None:
+    ines = Principal(issuer="test", subject="ines", name="Ines")
+    now = datetime(2026, 11, 26, tzinfo=UTC)
+    handed = Delegation(by=ines, to="Eli", at=now, voices=(ines,))
+    item = requirement(
+        candidates=["Ines", "Ravi", "@requester", "group:ops"],
+        excluded=["Sam"],
+        delegations=[handed],
+    )
+    until = datetime(2026, 12, 8, 9, tzinfo=UTC)
+    away = away_notes(dict.fromkeys(("ines", "eli", "mia lindqvist", "ops", "sam"), until), now)
+    assert people_of(item, "ines", away) == [
+        PersonRow("Ines", "you, away until 8 Dec, 9:00 UTC"),
+        PersonRow("Ravi"),
+        PersonRow("Mia Lindqvist", "requester, away until 8 Dec, 9:00 UTC"),
+        PersonRow("Anyone in ops"),
+        PersonRow("Eli", "by delegation of Ines, away until 8 Dec, 9:00 UTC"),
+        PersonRow("Sam", "excluded", "not"),
+    ]
+    assert away_notes({"ines": now}, now) == {"ines": "away until 0:00 UTC"}
+    assert named_keys(item) == {"ines", "ravi", "mia lindqvist", "eli"}
 
 
 @pytest.mark.parametrize(

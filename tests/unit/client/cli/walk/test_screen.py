@@ -1,6 +1,7 @@
 """The screen of a decision, to the character, on wide and narrow terminals."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -68,6 +69,15 @@ def test_a_decision_on_200_columns() -> None:
         '   So far: 1 of 2 refund(order_id="88-10423", amount=12500, currency="EUR", '
         'reference="RMA-3391\\u200b pallet 7 of 12"), edited (by Sam Okafor, 5c55e5f8)'
     )
+
+
+def test_whoever_is_away_may_still_decide() -> None:
+    away = replace(PLACE, away={"ravi pillai": "away until 8 Dec, 9:00 UTC"})
+    lines = [line.plain for line in screen_of(edited_refund(), away, 200)]
+    assert (
+        "   May decide: dana (you), Ravi Pillai (away until 8 Dec, 9:00 UTC).    "
+        "Not: Mia Lindqvist (excluded)."
+    ) in lines
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
