@@ -132,24 +132,17 @@ class Audit:
         scope = await self._store.read(lambda tx: _scope(tx, viewer, run_id, since, until))
         _log_export(viewer, scope, with_text=with_text)
         yield audit_export.first_line(scope)
-        count, head = 1, scope.head if scope.is_whole else GENESIS
+        count, last_seal = 1, GENESIS
         async for line, seal_hash in self._lines(scope, with_text=with_text):
-            count, head = count + 1, head if scope.is_whole else seal_hash or head
+            count, last_seal = count + 1, seal_hash or last_seal
             yield line
-        yield audit_export.last_line(count, head)
+        yield audit_export.last_line(count, scope.head if scope.is_whole else last_seal)
 
     async def _lines(
         self, scope: Scope, *, with_text: bool
     ) -> AsyncGenerator[tuple[str, str | None]]:
-        """Yield the lines of all chains, or of a few at a time, and the hash of each seal."""
-        chains: ChainPage | None = None
-        while True:
-            if not scope.is_whole:
-                chains = await self._store.read(
-                    lambda tx: audit_export.next_chains(tx, scope, chains)  # noqa: B023  at once
-                )
-                if chains is None:
-                    return
+        """Yield the lines of decisions and seals; with that of a seal, its hash."""
+        async for chains in self._chains(scope):
             decision: DecisionRecord | None = None
             while decisions := await self._store.read(
                 lambda tx: audit_export.next_decisions(tx, chains, decision)  # noqa: B023  at once
@@ -165,8 +158,17 @@ class Audit:
             ):
                 for seal in seals:
                     yield audit_export.line_of_seal(seal), seal.hash
-            if scope.is_whole:
-                return
+
+    async def _chains(self, scope: Scope) -> AsyncGenerator[ChainPage | None]:
+        """Yield the chains of a part, some at a time; of the whole log, None for all of them."""
+        if scope.is_whole:
+            yield None
+            return
+        chains: ChainPage | None = None
+        while chains := await self._store.read(
+            lambda tx: audit_export.next_chains(tx, scope, chains)
+        ):
+            yield chains
 
 
 def _scope(
