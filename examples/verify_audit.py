@@ -7,7 +7,9 @@ import json
 ROW, WHO = "version root_run_id seq at previous_hash", "actor issuer subject principal_kind groups"
 WHAT = "tenant id requirement_id position run_id kind verdict tool_name digest text_digest"
 FIELDS = {"decision": f"{ROW} {WHO} {WHAT}", "seal": f"{ROW} chain_seq chain_hash"}
-chains, seals, unsealed, run, kind, number = {"": [""]}, ["0" * 64], {"": 0}, None, "", 0
+ALL, ZERO = {"run": None, "tenant": None, "from": None, "to": None}, "0" * 64
+chains, seals, unsealed, in_time = {"": {0: ZERO}}, {0: ZERO}, {"": 0}, {"": True}
+part, kind, number, head = {"": ""}, "", 0, ZERO
 
 
 def digest(value: object) -> str:
@@ -28,23 +30,34 @@ def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 try:
     for number, text in enumerate(fileinput.input(encoding="ascii"), start=1):  # noqa: SIM115
         line = json.loads(text, object_pairs_hook=unique)
-        kind, row, run = line.pop("type"), line.get("content"), line.get("run", run)
+        kind, row = line.pop("type"), line.get("content")
+        if number == 1:
+            part = {name: line[name] for name in ALL if line[name] is not None}
         if kind in {"log", "end"}:
-            known = {"format": number, "run": run}, {"lines": number - 1, "head": seals[-1]}
+            known = {**ALL, **part, "format": number}, {"lines": number - 1, "head": head}
             expect(line == known[kind == "end"], "lines are missing or new")
             continue
-        expect({*row} == {*FIELDS[kind].split()} and row["version"] == 1 < number, "it is unknown")
-        run_id, at, texts = row["root_run_id"], row.get("chain_seq", 0), line.pop("texts", None)
-        chain = seals if (is_seal := kind == "seal") else chains.setdefault(run_id, ["0" * 64])
-        follows = (row["seq"], row["previous_hash"]) == (len(chain), chain[-1]) or (is_seal and run)
-        expect(follows and run in {None, run_id}, "it does not follow from the one before it")
-        expect(line == {"content": row, "hash": digest(row)}, "its hash is not that of its content")
+        expect({*row} == {*FIELDS[kind].split()} and row["version"] == 1, "it is unknown")
+        run_id, seq, own, texts = row["root_run_id"], row["seq"], digest(row), line.pop("texts", 0)
+        expect(line == {"content": row, "hash": own}, "its hash is not that of its content")
         expect(not texts or digest(texts) == row["text_digest"], "its texts were changed")
-        expect(not is_seal or chains[run_id][at] == row["chain_hash"], "it seals another one")
-        chain.append(line["hash"])
-        unsealed[run_id] = len(chains[run_id]) - 1 - at
+        expect(part.get("run", run_id) == run_id, "it is of another run")
+        chain, before, sealed = chains.setdefault(run_id, {0: ZERO}), row["previous_hash"], 0
+        links = chain if kind == "decision" else seals
+        expect(seq == len(links) or (part and links is seals), "one before it is missing")
+        follows = links.setdefault(seq - 1, before), links.setdefault(seq, own)
+        expect(follows == (before, own), "it does not follow from the one before it")
+        if kind == "decision":
+            expect(part.get("tenant", row["tenant"]) == row["tenant"], "it is of another tenant")
+            in_time.setdefault(run_id, False)
+            in_time[run_id] |= part.get("from", "") <= row["at"] < part.get("to", "~")
+        else:
+            head, sealed = own, row["chain_seq"]
+            expect(chain[sealed] == row["chain_hash"], "it seals another one")
+        unsealed[run_id] = len(chain) - 1 - sealed
     expect(kind == "end", "the file ends with it, so that lines are missing")
-    print("Intact:", f"run {run}" if run else "the whole log", f"(head {seals[-1]})")
-    print(sum(unsealed.values()), "decisions not sealed")
+    expect(all(in_time.values()), "a run has no decision from then")
+    covered = ", ".join(f"{name} {text!r}" for name, text in part.items()) or "the whole log"
+    print(f"Intact: {covered} (head {head})\n{sum(unsealed.values())} decisions not sealed")
 except (OSError, RecursionError, ValueError, LookupError, TypeError) as error:
     raise SystemExit(f"Line {number}: it cannot be read ({error!r}).") from None

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, StrictStr
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StrictStr
 
 from kern.client.api.documented import PROBLEMS
 from kern.client.api.resources import Verification
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/audit", tags=["audit"], responses=PROBLEMS)
 
 
 class VerificationBody(BaseModel):
-    """What is verified: the whole log, with a head that was noted earlier; or one run's part."""
+    """What is verified: the caller's part of the log, with a head that was noted; or a run's."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,11 +39,18 @@ async def export(
     service: ServiceOf,
     caller: Auditor,
     run: Annotated[str | None, Query(min_length=1, max_length=240)] = None,
+    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
     *,
     text: Annotated[bool, Query(description="Also notes, edits and values.")] = False,
 ) -> StreamingResponse:
-    """Export the log as JSON lines, which `examples/verify_audit.py` verifies without Kern."""
-    return await export_answer(service.audit.export(caller.viewer, run, with_text=text))
+    """Export the caller's part of the log, which `examples/verify_audit.py` verifies without Kern.
+
+    With `from` and `to`, it is that of the runs with a decision in this time: the whole chain of
+    each, since its seals cover it from its beginning.
+    """
+    lines = service.audit.export(caller.viewer, run, since=since, until=until, with_text=text)
+    return await export_answer(lines)
 
 
 async def export_answer(

@@ -1,13 +1,14 @@
 """Lists, verifies and exports the log of decisions."""
 
 import sys
-from collections.abc import AsyncGenerator
+from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
 from kern.client.cli.access import perform
 from kern.client.cli.identifiers import run_named
 from kern.client.cli.printing import count, say, say_json, say_table, show_id, show_time
+from kern.client.cli.triage import zoned_time
 from kern.client.service.operations import OperatorService
 from kern.contracts.reports import AuditReport
 from kern.contracts.viewer import present_operator
@@ -63,7 +64,7 @@ def print_decisions(
 
 
 def verify_log(run_id: str | None, head: str | None, *, as_json: bool) -> None:
-    """Verify the log of decisions, or the part of one run.
+    """Verify the log of decisions, or the part of one run or one tenant.
 
     Raises:
         AuditBroken: it does not verify; the message names the first decision or seal that does not.
@@ -79,7 +80,7 @@ def verify_log(run_id: str | None, head: str | None, *, as_json: bool) -> None:
         return
     decisions = count(report.decisions, "decision")
     if report.root_run_id is None:
-        say(f"The log of decisions is intact: {decisions}.")
+        say(f"The log of decisions{_of_tenant(report)} is intact: {decisions}.")
         _say_unsealed(report)
         say(f"Head: {report.head}")
         say(
@@ -93,6 +94,12 @@ def verify_log(run_id: str | None, head: str | None, *, as_json: bool) -> None:
     say("That the seals are part of the log is shown by `kern audit verify`, without a run.")
 
 
+def _of_tenant(report: AuditReport) -> str:
+    if report.tenant is None:
+        return ""
+    return f" of tenant {report.tenant!r}" if report.tenant else " of the default tenant"
+
+
 def _say_unsealed(report: AuditReport) -> None:
     if report.unsealed_since is not None:
         say(
@@ -101,21 +108,41 @@ def _say_unsealed(report: AuditReport) -> None:
         )
 
 
-def export_log(run_id: str | None, out: Path | None, *, with_text: bool) -> None:
-    """Write the log of decisions, or the part of one run, as lines of JSON.
+def export_log(
+    run_id: str | None,
+    out: Path | None,
+    *,
+    since: str | None,
+    until: str | None,
+    with_text: bool,
+) -> None:
+    """Write the log of decisions, or a part of it, as lines of JSON.
 
     A file is complete once it has its name.
 
     Raises:
-        InvalidInput: the file cannot be written.
+        InvalidInput: a time is none with a zone, or the file cannot be written.
     """
+    first, end = _time("--from", since), _time("--to", until)
+
+    async def write(service: OperatorService, file: TextIO) -> int:
+        run = await _run_named(service, run_id)
+        lines = service.audit.export(
+            present_operator(), run, since=first, until=end, with_text=with_text
+        )
+        number = 0
+        async for line in lines:
+            file.write(line + "\n")
+            number += 1
+        return number
+
     if out is None:
-        perform(lambda service: _write(service, run_id, sys.stdout, with_text=with_text))
+        perform(lambda service: write(service, sys.stdout))
         return
     part = out.with_name(f"{out.name}.part")
     try:
         with part.open("w", encoding="ascii", newline="\n") as file:
-            lines = perform(lambda service: _write(service, run_id, file, with_text=with_text))
+            lines = perform(lambda service: write(service, file))
         part.replace(out)
     except OSError as error:
         message = f"{str(out)!r} cannot be written: {error.strerror}. Name another file."
@@ -125,18 +152,14 @@ def export_log(run_id: str | None, out: Path | None, *, with_text: bool) -> None
     say(f"{count(lines, 'line')} in {out}. Verify them with `python verify_audit.py {out}`.")
 
 
-async def _write(
-    service: OperatorService, run_id: str | None, file: TextIO, *, with_text: bool
-) -> int:
-    run = await _run_named(service, run_id)
-    lines: AsyncGenerator[str] = service.audit.export(present_operator(), run, with_text=with_text)
-    number = 0
-    async for line in lines:
-        file.write(line + "\n")
-        number += 1
-    return number
-
-
 async def _run_named(service: OperatorService, run_id: str | None) -> str | None:
     # The log outlives its runs: an id that no run has any more is looked up in it as it is.
     return None if run_id is None else await run_named(service, run_id)
+
+
+def _time(name: str, text: str | None) -> datetime | None:
+    moment = None if text is None else zoned_time(text)
+    if text is not None and moment is None:
+        message = f"{name} is {text!r}: give a time with its zone, such as 2026-12-01T09:00+01:00."
+        raise InvalidInput(message)
+    return moment

@@ -214,6 +214,18 @@ def verify(
 
 def export(
     run_id: AuditedRun = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            help="Only runs that were decided about at this time or later.",
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option("--to", metavar="TIME", help="Only runs that were decided about before it."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", help="Write to this file, not to standard output."),
@@ -226,7 +238,7 @@ def export(
     """Write the log as JSON lines, which examples/verify_audit.py verifies without Kern."""
     from kern.client.cli.audit import export_log
 
-    export_log(run_id, out, with_text=with_text)
+    export_log(run_id, out, since=since, until=until, with_text=with_text)
 
 
 def stuck(_tenant: Tenant = None, as_json: AsJson = False) -> None:

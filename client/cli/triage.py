@@ -135,14 +135,20 @@ def moment_of(text: str, now: datetime, name: str = "--until") -> datetime:
     length = _LENGTH.fullmatch(text.strip())
     if length is not None:
         return now + int(length[1]) * _UNITS[length[2]]
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+    moment = zoned_time(text)
+    if moment is None:
         message = (
             f"{name} is {text!r}: give a length such as 30m, 2h or 3d, or a time with its zone "
             "such as 2026-12-01T09:00+01:00."
         )
         raise InvalidInput(message)
-    return moment.astimezone(UTC)
+    return moment
+
+
+def zoned_time(text: str) -> datetime | None:
+    """Return a time that somebody typed with its zone, in UTC; None if it is anything else."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else moment.astimezone(UTC)

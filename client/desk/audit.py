@@ -18,16 +18,22 @@ from kern.client.console.states import verdict_word
 from kern.client.desk.forms import PostedForm, text_in
 from kern.client.desk.visitors import Auditor, Visitor
 from kern.errors import AuditBroken, KernError
-from kern.process.logs import get_logger
 from kern.values.states import Verdict
-
-_log = get_logger("kern.audit")
 
 router = APIRouter(prefix="/audit")
 _ROWS = 25
 
 
-class LogQuery(BaseModel):
+class Days(BaseModel):
+    """The days (UTC) whose decisions are listed or exported. What is empty narrows nothing."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    since: Annotated[date | Literal[""], Field(alias="from")] = ""
+    until: Annotated[date | Literal[""], Field(alias="to")] = ""
+
+
+class LogQuery(Days):
     """Which decisions are listed. What is empty narrows nothing.
 
     Attributes:
@@ -37,13 +43,9 @@ class LogQuery(BaseModel):
         before: The last decision of the page before.
     """
 
-    model_config = ConfigDict(extra="ignore")
-
     q: Annotated[str, Field(max_length=240)] = ""
     tool: Annotated[str, Field(max_length=240)] = ""
     verdict: Verdict | Literal[""] = ""
-    since: Annotated[date | Literal[""], Field(alias="from")] = ""
-    until: Annotated[date | Literal[""], Field(alias="to")] = ""
     before: Annotated[str, Field(max_length=240)] = ""
 
     def url(self, **changes: str) -> str:
@@ -74,13 +76,13 @@ async def verify(visitor: Auditor, posted: PostedForm) -> Response:
 
 
 @router.get("/export")
-async def export(visitor: Auditor) -> Response:
+async def export(visitor: Auditor, span: Annotated[Days, Query()]) -> Response:
     """Download the log as lines of JSON, which a script verifies without Kern."""
+    since, until = _start(span.since), _start(span.until, days=1)
+    lines = visitor.service.audit.export(visitor.viewer, since=since, until=until)
     name = f"kern-decisions-{visitor.now:%Y-%m-%d}.jsonl"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    answer = await export_answer(visitor.service.audit.export(visitor.viewer), headers)
-    _log.info("log_exported", subject=visitor.principal.subject)
-    return answer
+    return await export_answer(lines, headers)
 
 
 async def _page(

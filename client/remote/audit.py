@@ -1,6 +1,7 @@
 """The log of decisions over HTTP: list, verify, export."""
 
 from collections.abc import AsyncGenerator
+from datetime import datetime
 from typing import Unpack
 
 import httpx2
@@ -39,15 +40,21 @@ class RemoteAudit:
         return verification.report
 
     async def export(
-        self, viewer: Viewer, run_id: str | None = None, *, with_text: bool = False
+        self,
+        viewer: Viewer,
+        run_id: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        with_text: bool = False,
     ) -> AsyncGenerator[str]:
-        """Yield the lines of the log, or of one run's part, while they come.
+        """Yield the lines of the log, or of a part of it, while they come.
 
         Raises:
             Unavailable: the answer broke off.
         """
         await self._identity.check_tenant(viewer)
-        parameters = {"run": run_id, "text": with_text}
+        parameters = {"run": run_id, "from": since, "to": until, "text": with_text}
         answer = self._connection.stream(
             "audit", "export", parameters=parameters, accept="application/jsonl"
         )

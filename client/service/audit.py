@@ -1,21 +1,27 @@
 """Listing, verification and export of the log of decisions."""
 
 from collections.abc import AsyncGenerator
+from datetime import datetime
 from typing import Unpack
 
 from sqlmodel import Session
 
 from kern.contracts.queries import DecisionFilters
 from kern.contracts.reports import LONGEST_PAGE, AuditReport, DecisionPage
-from kern.contracts.viewer import Viewer
+from kern.contracts.viewer import Viewer, system_user
 from kern.db.engine.records import DecisionRecord, SealRecord
 from kern.db.engine.store import Store
 from kern.db.journal import audit_export, verification
+from kern.db.journal.audit_export import ChainPage, Scope
+from kern.db.journal.hash_chains import GENESIS
 from kern.db.reading import decision_pages, listings, run_outputs
 from kern.db.reading.decision_pages import DecisionFilter
 from kern.errors import InvalidInput, NotAllowed
+from kern.process.logs import get_logger
 from kern.values.ids import optional_id
 from kern.values.validation import optional_time, require_count
+
+_log = get_logger("kern.audit")
 
 
 class Audit:
@@ -30,8 +36,8 @@ class Audit:
         """Verify that no decision was changed, removed, added or reordered.
 
         Args:
-            viewer: Who asks; the log covers all users and tenants, so only the operator of the
-                installation may. The operator of one tenant may verify a run of theirs.
+            viewer: Who asks: an operator, for the chains of their tenant; the operator of the
+                installation, for the whole log.
             run_id: Verify only the decisions about this run and those of its tree, and their seals;
                 the end of the id is enough.
             head: A hash that was noted earlier, that of a seal: the log has to hold it.
@@ -41,11 +47,14 @@ class Audit:
                 not.
             InvalidInput: both a run and a head are named.
             NotFound: there is no such run, and the log has no decision about it.
-            NotAllowed: the viewer is no operator, or that of one tenant.
+            NotAllowed: the viewer is no operator.
         """
-        _require_operator(viewer, run_id)
+        _require_operator(viewer)
         if run_id is None:
-            return await self._store.read(lambda tx: verification.verify(tx, head))
+            tenant = viewer.tenant
+            if tenant is None:
+                return await self._store.read(lambda tx: verification.verify(tx, head))
+            return await self._store.read(lambda tx: verification.verify_tenant(tx, tenant, head))
         if head is not None:
             message = (
                 f"The head {head!r} is that of the whole log, and run {run_id!r} is a part of it: "
@@ -77,7 +86,7 @@ class Audit:
             NotFound: there is no decision at the cursor.
             NotAllowed: the viewer is no operator.
         """
-        _require_any_operator(viewer)
+        _require_operator(viewer)
         require_count("limit", limit, most=LONGEST_PAGE)
         only = DecisionFilter(
             by=optional_id("by", filters.get("by")),
@@ -93,43 +102,115 @@ class Audit:
         )
 
     async def export(
-        self, viewer: Viewer, run_id: str | None = None, *, with_text: bool = False
+        self,
+        viewer: Viewer,
+        run_id: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        with_text: bool = False,
     ) -> AsyncGenerator[str]:
-        """Yield the lines of the log, or of one run's part, for verifying it without Kern.
+        """Yield the lines of the log, or of a part of it, for verifying it without Kern.
 
         Args:
             viewer: Who asks, as for `verify`.
             run_id: Export only what is about this run and those of its tree.
+            since: Export only the chains with a decision at this moment or later.
+            until: Export only the chains with a decision before this moment; with `since`, those
+                with one in between.
             with_text: Also write the notes, edits and values, with their salt.
 
         Raises:
             AuditBroken: the end of the log is missing, or a row holds what is no JSON.
+            InvalidInput: a time has no zone, the first is not before the second, or a run is named
+                with them.
             NotFound: there is no such run, and the log has no decision about it.
-            NotAllowed: the viewer is no operator, or that of one tenant.
+            NotAllowed: the viewer is no operator.
         """
-        _require_operator(viewer, run_id)
-        scope = await self._store.read(
-            lambda tx: audit_export.scope_of(
-                tx, None if run_id is None else _root_run_id(tx, viewer, run_id)
-            )
-        )
+        _require_operator(viewer)
+        _require_span(run_id, since, until)
+        scope = await self._store.read(lambda tx: _scope(tx, viewer, run_id, since, until))
+        _log_export(viewer, scope, with_text=with_text)
         yield audit_export.first_line(scope)
-        count = 1
-        decision: DecisionRecord | None = None
-        while decisions := await self._store.read(
-            lambda tx: audit_export.next_decisions(tx, scope, decision)  # noqa: B023  at once
+        count, last_seal = 1, GENESIS
+        async for line, seal_hash in self._lines(scope, with_text=with_text):
+            count, last_seal = count + 1, seal_hash or last_seal
+            yield line
+        yield audit_export.last_line(count, scope.head if scope.is_whole else last_seal)
+
+    async def _lines(
+        self, scope: Scope, *, with_text: bool
+    ) -> AsyncGenerator[tuple[str, str | None]]:
+        """Yield the lines of decisions and seals; with that of a seal, its hash."""
+        async for chains in self._chains(scope):
+            decision: DecisionRecord | None = None
+            while decisions := await self._store.read(
+                lambda tx: audit_export.next_decisions(tx, chains, decision)  # noqa: B023  at once
+            ):
+                for decision in decisions:
+                    if scope.tenant not in (None, decision.tenant):
+                        # Somebody wrote into the table: the file does not verify, and says no more.
+                        continue
+                    yield audit_export.line_of_decision(decision, with_text=with_text), None
+            seal: SealRecord | None = None
+            while seals := await self._store.read(
+                lambda tx: audit_export.next_seals(tx, scope, chains, seal)  # noqa: B023  at once
+            ):
+                for seal in seals:
+                    yield audit_export.line_of_seal(seal), seal.hash
+
+    async def _chains(self, scope: Scope) -> AsyncGenerator[ChainPage | None]:
+        """Yield the chains of a part, some at a time; of the whole log, None for all of them."""
+        if scope.is_whole:
+            yield None
+            return
+        chains: ChainPage | None = None
+        while chains := await self._store.read(
+            lambda tx: audit_export.next_chains(tx, scope, chains)
         ):
-            for decision in decisions:
-                yield audit_export.line_of_decision(decision, with_text=with_text)
-            count += len(decisions)
-        seal: SealRecord | None = None
-        while seals := await self._store.read(
-            lambda tx: audit_export.next_seals(tx, scope, seal)  # noqa: B023  at once
-        ):
-            for seal in seals:
-                yield audit_export.line_of_seal(seal)
-            count += len(seals)
-        yield audit_export.last_line(scope, count)
+            yield chains
+
+
+def _scope(
+    tx: Session,
+    viewer: Viewer,
+    run_id: str | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> Scope:
+    if run_id is not None:
+        scope = Scope(root_run_id=_root_run_id(tx, viewer, run_id))
+    else:
+        scope = Scope(tenant=viewer.tenant, since=since, until=until)
+    return audit_export.bounded(tx, scope)
+
+
+def _log_export(viewer: Viewer, scope: Scope, *, with_text: bool) -> None:
+    _log.info(
+        "log_exported",
+        subject=system_user() if viewer.principal is None else viewer.principal.subject,
+        tenant=viewer.tenant,
+        run_id=scope.root_run_id,
+        since=None if scope.since is None else scope.since.isoformat(),
+        until=None if scope.until is None else scope.until.isoformat(),
+        with_text=with_text,
+    )
+
+
+def _require_span(run_id: str | None, since: datetime | None, until: datetime | None) -> None:
+    optional_time("since", since)
+    optional_time("until", until)
+    if since is not None and until is not None and since >= until:
+        message = (
+            f"The export begins at {since.isoformat()} and ends at {until.isoformat()}: name an "
+            "end that is later than the beginning."
+        )
+        raise InvalidInput(message)
+    if run_id is not None and (since, until) != (None, None):
+        message = (
+            f"The part of run {run_id!r} is exported as a whole: leave out the times, or the run."
+        )
+        raise InvalidInput(message)
 
 
 def _root_run_id(tx: Session, viewer: Viewer, run_id: str) -> str:
@@ -149,18 +230,7 @@ def _root_run_id(tx: Session, viewer: Viewer, run_id: str) -> str:
     return root_run_id
 
 
-def _require_any_operator(viewer: Viewer) -> None:
+def _require_operator(viewer: Viewer) -> None:
     if not viewer.is_operator:
         message = "Only an operator reads the log of decisions: it covers all users."
-        raise NotAllowed(message)
-
-
-def _require_operator(viewer: Viewer, run_id: str | None) -> None:
-    _require_any_operator(viewer)
-    if viewer.tenant is not None and run_id is None:
-        message = (
-            "Only the operator of the installation reads the whole log of decisions: it covers all "
-            f"tenants, and {viewer.tenant!r} was named. Name a run of this tenant, or no tenant: "
-            "pass no --tenant, and unset KERN_TENANT."
-        )
         raise NotAllowed(message)

@@ -198,9 +198,15 @@ class OperatorAudit(Protocol):
         ...
 
     def export(
-        self, viewer: Viewer, run_id: str | None = None, *, with_text: bool = False
+        self,
+        viewer: Viewer,
+        run_id: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        with_text: bool = False,
     ) -> AsyncGenerator[str]:
-        """Yield the lines of the log, or of one run's part."""
+        """Yield the lines of the log, or of a part of it."""
         ...
 
     async def decisions(

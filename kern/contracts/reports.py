@@ -142,16 +142,17 @@ class DecisionPage(_Model):
 
 
 class AuditReport(_Model):
-    """A log of decisions that verifies, or the part of it that is of one run.
+    """A log of decisions that verifies, or the part of it that is of one run or one tenant.
 
     Attributes:
         decisions: How many decisions it has.
-        head: The hash of the last seal, which covers all that is sealed; of one run, the hash of
-            its last decision.
+        head: The hash of the last seal of the whole log, which covers all that is sealed; of one
+            run, the hash of its last decision.
         seals: How many seals it has.
         unsealed: How many of the decisions no seal covers yet.
         unsealed_since: When the first of those was made.
         root_run_id: The run at the root, if only its part was verified.
+        tenant: The tenant, if only its part was verified; the default one is empty.
     """
 
     decisions: int
@@ -160,6 +161,7 @@ class AuditReport(_Model):
     unsealed: int = 0
     unsealed_since: datetime | None = None
     root_run_id: str | None = None
+    tenant: str | None = None
 
 
 class LateResult(_Model):

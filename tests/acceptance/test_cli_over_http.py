@@ -14,8 +14,10 @@ import pytest
 from kern.db.engine.stores import SqliteStore
 from kern.models.scripted import Call
 from tests.support import seeds
+from tests.support.audit_exports import seal, verify
 from tests.support.cli import Cli, Terminal, environment, terminal
 from tests.support.served_store import ServedStore, served
+from tests.support.stored_runs import NOW, Stored, after, question
 
 REFUND = Call("refund", order_id="1042", amount=40.0)
 DATABASE, HTTP = "database", "http"
@@ -224,6 +226,39 @@ def test_what_is_stuck_and_the_log_are_listed(kern: Cli, db: SqliteStore, acting
     assert "A fraud." in kern("audit", "list", "--verdict", "reject").out
     assert kern("audit", "list", "--tool", "other", "--json").json["decisions"] == []
     kern("audit", "list", "--after", "nothing", code=3)
+
+
+def test_the_log_of_a_tenant_is_verified_and_exported_without_naming_a_run(
+    kern: Cli, db: SqliteStore, api: ServedStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stored = Stored(db)
+    ours, foreign = (
+        stored.requirement(stored.call(question(), user_id="ann", tenant=name))
+        for name in ("acme", "globex")
+    )
+    for seen in (ours, foreign):
+        stored.resolve(seen)
+    seal(stored)
+    api.enter(monkeypatch, "dana", tenant="acme")
+    said = kern("audit", "verify").out
+    assert "The log of decisions of tenant 'acme' is intact: 1 decision." in said
+    report = kern("audit", "verify", "--json").json
+    assert (report["tenant"], report["decisions"], report["unsealed"]) == ("acme", 1, 0)
+    kern("audit", "verify", "--head", report["head"])
+    assert "not part of the log" in kern("audit", "verify", "--head", "f" * 64, code=8).err
+    out = tmp_path / "log.jsonl"
+    span = ("--from", NOW.isoformat(), "--to", after(1).isoformat())
+    kern("audit", "export", *span, "--out", str(out))
+    text = out.read_text(encoding="ascii")
+    assert ours.run_id in text
+    assert foreign.run_id not in text
+    assert "Intact: tenant 'acme', from " in verify(text).stdout
+    assert ours.run_id not in kern("audit", "export", "--to", NOW.isoformat()).out
+    kern("audit", "export", foreign.run_id, code=3)
+    stored.sql("UPDATE kern_decisions SET verdict = 'reject' WHERE tenant = 'globex'")
+    kern("audit", "verify")
+    stored.sql("UPDATE kern_decisions SET verdict = 'reject' WHERE tenant = 'acme'")
+    assert f"decision 1 of run '{ours.run_id}'" in kern("audit", "verify", code=8).err
 
 
 def test_doctor_says_what_it_looks_at(

@@ -1,5 +1,6 @@
 """The API over HTTP: who may call, what it shows, and decisions that are accepted once."""
 
+import json
 import time
 from contextlib import ExitStack
 from datetime import timedelta
@@ -303,9 +304,55 @@ def test_the_log_is_verified_and_exported(api: Api, ledger: Ledger) -> None:
         assert (report["intact"], report["report"]["decisions"]) == (True, 1)
         lines = dana.get("/v1/audit/export", params={"run": run.run_id}).text.splitlines()
         assert len(lines) > 2
-        whole = dana.get("/v1/audit/export")
-        # That of all tenants is the installation's operator's.
-        assert code_of(whole) == (403, "not_allowed")
+
+
+def test_each_tenant_verifies_and_exports_its_part_of_the_log(api: Api, ledger: Ledger) -> None:
+    waits = {}
+    for name in ("acme", "globex"):
+        with tenant(name):
+            waits[name] = waiting(paused(ledger)[1])
+    for name, other in (("acme", "globex"), ("globex", "acme")):
+        with api.as_person("dana", Role.operator, Role.auditor, tenant=name) as dana:
+            rejected = dana.post(
+                decisions(waits[name]), json={"verdict": "reject", "note": f"No, {name}."}
+            )
+            assert rejected.status_code == 201
+            answer = dana.post("/v1/audit/verifications", json={}).json()
+            assert (answer["intact"], answer["report"]["tenant"]) == (True, name)
+            assert answer["report"]["decisions"] == 1
+            head = answer["report"]["head"]
+            noted = dana.post("/v1/audit/verifications", json={"head": head}).json()
+            assert noted["intact"]
+            unknown = dana.post("/v1/audit/verifications", json={"head": "f" * 64}).json()
+            assert "whose 1 decisions" in unknown["broken"]
+            exported = dana.get("/v1/audit/export", params={"text": True})
+            assert f"No, {name}." in exported.text
+            assert waits[name].run_id in exported.text
+            assert waits[other].run_id not in exported.text
+            foreign = dana.post("/v1/audit/verifications", json={"run": waits[other].run_id})
+            assert code_of(foreign) == (404, "not_found")
+
+
+def test_a_time_narrows_an_export_and_has_a_zone(api: Api, ledger: Ledger) -> None:
+    requirement = waiting(paused(ledger)[1])
+    with api.as_person("dana", Role.operator, Role.auditor) as dana:
+        dana.post(decisions(requirement), json={"verdict": "reject", "note": "No."})
+        past = {"from": "2000-01-01T00:00:00Z", "to": "2001-01-01T00:00:00+01:00"}
+        answer = dana.get("/v1/audit/export", params=past)
+        first, end = map(json.loads, answer.text.splitlines())
+        assert (first["from"], first["to"]) == (
+            "2000-01-01T00:00:00+00:00",
+            "2000-12-31T23:00:00+00:00",
+        )
+        assert end["lines"] == 1
+        since = {"from": "2001-01-01T00:00:00Z"}
+        assert requirement.run_id in dana.get("/v1/audit/export", params=since).text
+        for name in ("from", "to"):
+            refused = dana.get("/v1/audit/export", params={name: "2026-05-04T03:02:01"})
+            assert code_of(refused) == (422, "invalid_input")
+            assert [error["field"] for error in refused.json()["errors"]] == [f"query.{name}"]
+        backwards = dana.get("/v1/audit/export", params={"from": past["to"], "to": past["from"]})
+        assert code_of(backwards) == (422, "invalid_input")
 
 
 def test_a_token_is_made_shown_once_and_revoked(api: Api) -> None:

@@ -1,5 +1,7 @@
 """The console without a script: what waits, decisions of each kind, and what became of them."""
 
+from datetime import UTC, datetime
+
 import pytest
 from pydantic import JsonValue
 
@@ -274,9 +276,23 @@ def test_an_auditor_finds_who_decided_what_and_verifies_the_log(
         assert "No such decisions" in ada.get("/desk/audit?q=nobody").text
         assert "approved pay" in ada.get("/desk/audit?q=dana&verdict=approve").text
         assert "No such decisions" in ada.get("/desk/audit?to=2000-01-01").text
-        refused = ada.send(page.form("/verify"))
-        assert (refused.status, "all tenants" in refused.text) == (403, True)
-        assert ada.http.get("/desk/audit/export").status_code == 403
+        assert "Intact:" in ada.send(page.form("/verify")).text
+        assert run.run_id in ada.http.get("/desk/audit/export").text
+        dates = ("export-from", "export-to")
+        assert all(f'id="{name}"' in page.answer.text for name in dates)
+        today = f"{datetime.now(UTC):%Y-%m-%d}"
+        # The last day is part of it, as in the list.
+        for query, is_there in (
+            (f"from={today}&to={today}", True),
+            ("from=&to=", True),
+            ("to=2000-01-01", False),
+        ):
+            text = ada.http.get(f"/desk/audit/export?{query}").text
+            assert (run.run_id in text) == is_there
+        assert ada.http.get(f"/desk/audit/export?from={today}&to=2000-01-01").status_code == 422
+    with at_the_desk(api, "eve", Role.auditor, tenant="globex") as eve:
+        assert "Intact: 0 decisions" in eve.send(eve.get("/desk/audit").form("/verify")).text
+        assert run.run_id not in eve.http.get("/desk/audit/export").text
 
 
 def test_the_operator_of_the_installation_verifies_and_exports_the_log(

@@ -263,6 +263,7 @@ class DecisionRow(KernRow, table=True):
         UniqueConstraint("requirement_id", "position"),
         Index("kern_decisions_by_time", "at", "id"),
         Index("kern_decisions_of_tenant", "tenant", "at", "id"),
+        Index("kern_decisions_of_tenant_run", "tenant", "root_run_id", "seq"),
         Index("kern_decisions_of_subject", "tenant", "subject", "at", "id"),
         Index("kern_decisions_of_tool", "tenant", "tool_name", "at", "id"),
         Index("kern_decisions_of_verdict", "tenant", "verdict", "at", "id"),

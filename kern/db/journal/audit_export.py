@@ -6,117 +6,187 @@ snapshot. What was there at the beginning bounds what is exported.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from pydantic import JsonValue
-from sqlalchemy import bindparam, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Integer,
+    String,
+    bindparam,
+    exists,
+    func,
+    literal,
+    select,
+    tuple_,
+)
 from sqlmodel import Session
 
 from kern.db.engine.columns import as_stored
 from kern.db.engine.plain_rows import execute, rows
 from kern.db.engine.records import DecisionRecord, SealRecord
-from kern.db.engine.typed_tables import CHAIN_HEADS, DECISIONS, SEALS
+from kern.db.engine.typed_tables import DECISIONS, SEALS
 from kern.db.journal import audit_chain, seals
 from kern.db.journal.hash_chains import GENESIS
 from kern.errors import AuditBroken
 
 FORMAT = 1
-PAGE = 500
-_decisions, _heads, _seals = (DECISIONS.table, CHAIN_HEADS.table, SEALS.table)
-_LAST_DECISION = select(_heads.c.seq).where(_heads.c.root_run_id == bindparam("root_run_id"))
-_LAST_SEAL = (
-    select(_seals.c.hash)
-    .where(_seals.c.root_run_id == bindparam("root_run_id"), _seals.c.seq <= bindparam("last_seq"))
-    .order_by(_seals.c.seq.desc())
-    .limit(1)
-)
-_NEXT_DECISIONS = (
+# How many rows are read at once, and of how many chains.
+PAGE, CHAINS = 500, 100
+_decisions, _seals = (DECISIONS.table, SEALS.table)
+_page = bindparam("page", type_=Integer)
+_decision_place = tuple_(_decisions.c.root_run_id, _decisions.c.seq)
+_seal_place = tuple_(_seals.c.root_run_id, _seals.c.chain_seq)
+_after = tuple_(bindparam("after_run_id", type_=String), bindparam("after_seq", type_=Integer))
+_ALL_DECISIONS = (
     select(*as_stored(_decisions))
-    .where(
-        tuple_(_decisions.c.root_run_id, _decisions.c.seq)
-        > tuple_(bindparam("after_run_id"), bindparam("after_seq"))
-    )
+    .where(_decision_place > _after)
     .order_by(_decisions.c.root_run_id, _decisions.c.seq)
-    .limit(PAGE)
+    .limit(_page)
 )
-_NEXT_OF_RUN = (
-    select(*as_stored(_decisions))
-    .where(
-        _decisions.c.root_run_id == bindparam("after_run_id"),
-        _decisions.c.seq > bindparam("after_seq"),
-        _decisions.c.seq <= bindparam("last_seq"),
-    )
-    .order_by(_decisions.c.seq)
-    .limit(PAGE)
+_of_chains = bindparam("root_run_ids", type_=String, expanding=True)
+_DECISIONS = _ALL_DECISIONS.where(_decisions.c.root_run_id.in_(_of_chains))
+_NEXT_SEALS = select(*as_stored(_seals)).where(_seals.c.seq <= bindparam("last_seal")).limit(_page)
+_ALL_SEALS = _NEXT_SEALS.where(_seals.c.seq > bindparam("after_seq")).order_by(_seals.c.seq)
+_SEALS = _NEXT_SEALS.where(_seals.c.root_run_id.in_(_of_chains), _seal_place > _after).order_by(
+    _seals.c.root_run_id, _seals.c.chain_seq
 )
-_NEXT_SEALS = (
-    select(*as_stored(_seals))
-    .where(_seals.c.seq > bindparam("after_seq"), _seals.c.seq <= bindparam("last_seq"))
-    .order_by(_seals.c.seq)
-    .limit(PAGE)
-)
-_NEXT_SEALS_OF_RUN = _NEXT_SEALS.where(_seals.c.root_run_id == bindparam("root_run_id"))
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What is exported: all of the log as it is now, or the part of one root run.
+    """What is exported: all of the log as it is now, or a part of it.
 
     Attributes:
-        root_run_id: The run; None for all.
-        head: The hash of the last seal, or of the last one of the run.
-        last_seal: The number of the last seal.
-        last_decision: The number of the run's last decision, if it is one run's part.
+        root_run_id: The run whose chain it is; None for all.
+        tenant: The tenant whose chains they are; None for all.
+        since: Only chains with a decision at this moment or later.
+        until: Only chains with a decision before this moment.
+        head: The hash of the last seal of the log.
+        last_seal: The number of that seal.
     """
 
-    root_run_id: str | None
-    head: str
-    last_seal: int
-    last_decision: int | None = None
+    root_run_id: str | None = None
+    tenant: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    head: str = GENESIS
+    last_seal: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of the log."""
+        return {self.root_run_id, self.tenant, self.since, self.until} == {None}
 
 
-def scope_of(tx: Session, root_run_id: str | None) -> Scope:
-    """Return what there is to be exported at this moment."""
+@dataclass(frozen=True)
+class ChainPage:
+    """The chains whose lines come next.
+
+    Attributes:
+        root_run_ids: Their runs.
+        last_id: The first decision in the scope of the last chain.
+    """
+
+    root_run_ids: tuple[str, ...]
+    last_id: str | None = None
+
+
+def bounded(tx: Session, scope: Scope) -> Scope:
+    """Return a scope with the end of the log at this moment.
+
+    Raises:
+        AuditBroken: the end is missing.
+    """
     last_seal, head = seals.head_of(tx)
-    if root_run_id is None:
-        return Scope(None, head, last_seal)
-    run = {"root_run_id": root_run_id}
-    last_decision: int | None = execute(tx, _LAST_DECISION, **run).scalar()
-    own_head: str | None = execute(tx, _LAST_SEAL, **run, last_seq=last_seal).scalar()
-    return Scope(root_run_id, own_head or GENESIS, last_seal, last_decision or 0)
+    return replace(scope, last_seal=last_seal, head=head)
 
 
-def next_decisions(tx: Session, scope: Scope, after: DecisionRecord | None) -> list[DecisionRecord]:
-    """Return the decisions of the next page, in the order of their chains."""
-    seq = 0 if after is None else after.seq
-    if scope.root_run_id is None:
-        run_id = "" if after is None else after.root_run_id
-        page = rows(tx, DECISIONS, _NEXT_DECISIONS, after_run_id=run_id, after_seq=seq)
-    else:
-        values = {"after_seq": seq, "last_seq": scope.last_decision}
-        page = rows(tx, DECISIONS, _NEXT_OF_RUN, after_run_id=scope.root_run_id, **values)
-    return list(page)
+def next_chains(tx: Session, scope: Scope, after: ChainPage | None) -> ChainPage | None:
+    """Return the next chains of a part, in the order of their first decisions in it.
+
+    A chain is exported as a whole: its seals cover it from its beginning. None if none is left.
+    """
+    if scope.root_run_id is not None:
+        return ChainPage((scope.root_run_id,)) if after is None else None
+    earlier = _decisions.alias("earlier")
+    is_first = ~exists().where(
+        earlier.c.root_run_id == _decisions.c.root_run_id,
+        earlier.c.seq < _decisions.c.seq,
+        # Of no index: SQLite would take that of the times, and read the whole span for each.
+        *_in_scope(earlier, scope, func.coalesce(earlier.c.at, earlier.c.at)),
+    )
+    query = (
+        select(_decisions.c.root_run_id, _decisions.c.id)
+        .where(*_in_scope(_decisions, scope, _decisions.c.at), is_first)
+        .order_by(_decisions.c.at, _decisions.c.id)
+        .limit(CHAINS)
+    )
+    if after is not None:
+        # The database compares the time, which may be none after somebody wrote into the table.
+        last_at = select(earlier.c.at).where(earlier.c.id == after.last_id).scalar_subquery()
+        place = tuple_(last_at, literal(after.last_id))
+        query = query.where(tuple_(_decisions.c.at, _decisions.c.id) > place)
+    found = execute(tx, query).all()
+    return ChainPage(tuple(row.root_run_id for row in found), found[-1].id) if found else None
 
 
-def next_seals(tx: Session, scope: Scope, after: SealRecord | None) -> list[SealRecord]:
-    """Return the seals of the next page, in their order."""
+def _in_scope(
+    decisions: FromClause, scope: Scope, at: ColumnElement[datetime]
+) -> Iterator[ColumnElement[bool]]:
+    if scope.tenant is not None:
+        yield decisions.c.tenant == scope.tenant
+    if scope.since is not None:
+        yield at >= scope.since
+    if scope.until is not None:
+        yield at < scope.until
+
+
+def next_decisions(
+    tx: Session, chains: ChainPage | None, after: DecisionRecord | None
+) -> list[DecisionRecord]:
+    """Return the next decisions of chains, or of all, in the order of their chains."""
     values: dict[str, object] = {
+        "after_run_id": "" if after is None else after.root_run_id,
         "after_seq": 0 if after is None else after.seq,
-        "last_seq": scope.last_seal,
+        "page": PAGE,
     }
-    if scope.root_run_id is None:
-        return list(rows(tx, SEALS, _NEXT_SEALS, **values))
-    return list(rows(tx, SEALS, _NEXT_SEALS_OF_RUN, root_run_id=scope.root_run_id, **values))
+    if chains is None:
+        return list(rows(tx, DECISIONS, _ALL_DECISIONS, **values))
+    return list(rows(tx, DECISIONS, _DECISIONS, root_run_ids=chains.root_run_ids, **values))
+
+
+def next_seals(
+    tx: Session, scope: Scope, chains: ChainPage | None, after: SealRecord | None
+) -> list[SealRecord]:
+    """Return the next seals of chains, in the order of their chains; or of all, in their own."""
+    values: dict[str, object] = {"last_seal": scope.last_seal, "page": PAGE}
+    if chains is None:
+        return list(rows(tx, SEALS, _ALL_SEALS, after_seq=after.seq if after else 0, **values))
+    values |= {
+        "root_run_ids": chains.root_run_ids,
+        "after_run_id": "" if after is None else after.root_run_id,
+        "after_seq": 0 if after is None else after.chain_seq,
+    }
+    return list(rows(tx, SEALS, _SEALS, **values))
 
 
 def first_line(scope: Scope) -> str:
-    """Return the line with which an export begins."""
-    return _line({"type": "log", "format": FORMAT, "run": scope.root_run_id})
+    """Return the line with which an export begins: what it covers."""
+    line: dict[str, JsonValue] = {"type": "log", "format": FORMAT, "run": scope.root_run_id}
+    times: dict[str, JsonValue] = {
+        name: None if moment is None else moment.astimezone(UTC).isoformat()
+        for name, moment in (("from", scope.since), ("to", scope.until))
+    }
+    return _line({**line, "tenant": scope.tenant, **times})
 
 
-def last_line(scope: Scope, lines: int) -> str:
+def last_line(lines: int, head: str) -> str:
     """Return the line that shows that none of the lines before it is missing."""
-    return _line({"type": "end", "lines": lines, "head": scope.head})
+    return _line({"type": "end", "lines": lines, "head": head})
 
 
 def line_of_decision(row: DecisionRecord, *, with_text: bool) -> str:

@@ -71,18 +71,23 @@ _OF_TREE = _DIFFERENT.where(
         )
     )
 )
+_OF_TENANT = _DIFFERENT.where(_requirements.c.tenant == bindparam("tenant"))
 
 
-def check_resolutions(tx: Session, root_run_id: str | None = None) -> None:
-    """Compare all requirements with the log, or those of a run's tree.
+def check_resolutions(
+    tx: Session, root_run_id: str | None = None, tenant: str | None = None
+) -> None:
+    """Compare all requirements with the log, or those of a run's tree or of a tenant.
 
     Raises:
         AuditBroken: one says something else than the log; the message names the first.
     """
-    if root_run_id is None:
-        different = execute(tx, _DIFFERENT).first()
-    else:
+    if root_run_id is not None:
         different = execute(tx, _OF_TREE, root=root_run_id).first()
+    elif tenant is not None:
+        different = execute(tx, _OF_TENANT, tenant=tenant).first()
+    else:
+        different = execute(tx, _DIFFERENT).first()
     if different is not None:
         raise AuditBroken(_message(different))
 

@@ -141,13 +141,18 @@ def title_of(row: SealRecord) -> str:
     return f"seal {row.seq} (decision {row.chain_seq} of run {row.root_run_id!r})"
 
 
+def has_head(tx: Session, expected_head: str) -> bool:
+    """Whether a seal has a hash, or it is that of a log without seals."""
+    return expected_head == GENESIS or execute(tx, _OF_HASH, hash=expected_head).first() is not None
+
+
 def require_head(tx: Session, expected_head: str) -> None:
     """Check that the database is not older than a hash that was noted elsewhere.
 
     Raises:
         AuditBroken: no seal has it; nothing else of the log is verified.
     """
-    if expected_head == GENESIS or execute(tx, _OF_HASH, hash=expected_head).first() is not None:
+    if has_head(tx, expected_head):
         return
     message = (
         f"KERN_AUDIT_HEAD is {expected_head!r}, and no seal of the log of decisions has this hash: "

@@ -6,26 +6,44 @@ nobody who decides meanwhile waits.
 
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from itertools import groupby
-from operator import attrgetter
+from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import Row, Select, and_, bindparam, exists, func, select
+from sqlalchemy import (
+    Executable,
+    Row,
+    Select,
+    String,
+    and_,
+    bindparam,
+    exists,
+    func,
+    select,
+    union_all,
+)
 from sqlmodel import Session
 
 from kern.contracts.reports import AuditReport
 from kern.db.engine.columns import as_stored
 from kern.db.engine.plain_rows import execute
-from kern.db.engine.records import DecisionRecord, SealRecord
-from kern.db.engine.typed_tables import CHAIN_HEADS, DECISIONS, RUNS, SEALS
-from kern.db.journal import audit_chain, seals
+from kern.db.engine.records import DecisionRecord
+from kern.db.engine.typed_tables import (
+    CHAIN_HEADS,
+    DECISIONS,
+    DELETED_RUNS,
+    RUNS,
+    SEALS,
+    UNSEALED,
+)
+from kern.db.journal import audit_chain, chain_checks, seals
 from kern.db.journal.hash_chains import GENESIS
 from kern.db.journal.resolutions import check_resolutions
 from kern.errors import AuditBroken, NotFound
 
 _AT_ONCE = 500
 _decisions, _heads, _seals, _runs = (DECISIONS.table, CHAIN_HEADS.table, SEALS.table, RUNS.table)
-_earlier = _seals.alias("earlier")
+_deleted, _pending = (DELETED_RUNS.table, UNSEALED.table)
+_earlier, _later = (_seals.alias("earlier"), _seals.alias("later"))
 
 _CHAINS = (
     select(*as_stored(_decisions), _heads.c.seq.label("head_seq"), _heads.c.hash.label("head_hash"))
@@ -52,12 +70,12 @@ _SEALS = (
     )
     .order_by(_seals.c.seq)
 )
-_UNSEALED = select(func.count().label("number"), func.min(_decisions.c.at).label("since")).where(
-    ~exists().where(
-        _seals.c.root_run_id == _decisions.c.root_run_id, _seals.c.chain_seq >= _decisions.c.seq
-    )
+_is_unsealed = ~exists().where(
+    _seals.c.root_run_id == _decisions.c.root_run_id, _seals.c.chain_seq >= _decisions.c.seq
 )
-_LENGTH = select(func.count()).where(_decisions.c.root_run_id == bindparam("root"))
+_UNSEALED = select(func.count().label("number"), func.min(_decisions.c.at).label("since")).where(
+    _is_unsealed
+)
 _ROOT = select(func.coalesce(_runs.c.root_run_id, _runs.c.id)).where(
     _runs.c.id == bindparam("run_id")
 )
@@ -77,10 +95,69 @@ _DECIDED_ROOT = (
 )
 
 
-_RUN_CHAIN = _CHAINS.where(_decisions.c.root_run_id == bindparam("root"))
-_RUN_EMPTY = _EMPTY.where(_heads.c.root_run_id == bindparam("root"))
-_RUN_SEALS = _SEALS.where(_seals.c.root_run_id == bindparam("root"))
-_RUN_UNSEALED = _UNSEALED.where(_decisions.c.root_run_id == bindparam("root"))
+# In a part of the log, the seals between its own are those of others: a seal has to stand between
+# its two neighbours, and a decision without a seal has to wait for one.
+_PART_SEALS = (
+    _SEALS.add_columns(_later.c.previous_hash.label("next_previous_hash"))
+    .outerjoin_from(_seals, _later, _later.c.seq == _seals.c.seq + 1)
+    .order_by(None)
+    .order_by(_seals.c.root_run_id, _seals.c.chain_seq)
+)
+_SEAL_LOST = (
+    select(*as_stored(_decisions))
+    .where(
+        _is_unsealed,
+        ~exists().where(
+            _pending.c.root_run_id == _decisions.c.root_run_id, _pending.c.seq == _decisions.c.seq
+        ),
+    )
+    .order_by(_decisions.c.root_run_id, _decisions.c.seq)
+    .limit(1)
+)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The statements that read a part of the log: its chains, what is gone, and its seals."""
+
+    chains: Select[Any]
+    empty: Executable
+    seals: Select[Any]
+    unsealed: Executable
+    seal_lost: Executable
+
+
+_root, _tenant = (bindparam("root", type_=String), bindparam("tenant", type_=String))
+_OF_RUN = _Part(
+    chains=_CHAINS.where(_decisions.c.root_run_id == _root),
+    empty=_EMPTY.where(_heads.c.root_run_id == _root),
+    seals=_PART_SEALS.where(_seals.c.root_run_id == _root),
+    unsealed=_UNSEALED.where(_decisions.c.root_run_id == _root),
+    seal_lost=_SEAL_LOST.where(_decisions.c.root_run_id == _root),
+)
+# A chain of which nothing is left but its end, or its seals, is known by its run.
+_tenant_runs = union_all(
+    select(_runs.c.id).where(_runs.c.tenant == _tenant),
+    select(_deleted.c.id).where(_deleted.c.tenant == _tenant),
+)
+_OF_TENANT = _Part(
+    chains=_CHAINS.where(_decisions.c.tenant == _tenant),
+    empty=union_all(
+        _EMPTY.where(_heads.c.root_run_id.in_(_tenant_runs)),
+        select(_seals.c.root_run_id, _seals.c.chain_seq).where(
+            _seals.c.root_run_id.in_(_tenant_runs),
+            ~exists().where(_decisions.c.root_run_id == _seals.c.root_run_id),
+        ),
+    ).limit(1),
+    seals=_PART_SEALS.where(
+        _seals.c.root_run_id.in_(
+            select(_decisions.c.root_run_id).where(_decisions.c.tenant == _tenant)
+        )
+    ),
+    unsealed=_UNSEALED.where(_decisions.c.tenant == _tenant),
+    seal_lost=_SEAL_LOST.where(_decisions.c.tenant == _tenant),
+)
+_LAST_SEAL = select(_seals.c.seq, _seals.c.hash).order_by(_seals.c.seq.desc()).limit(1)
 
 
 def verify(tx: Session, expected_head: str | None = None) -> AuditReport:
@@ -95,24 +172,19 @@ def verify(tx: Session, expected_head: str | None = None) -> AuditReport:
     """
     empty = execute(tx, _EMPTY).first()
     with _streamed(tx, _CHAINS) as decisions:
-        count, _ = _check_chains(decisions, empty)
+        count, _ = chain_checks.check_chains(decisions, empty)
     seal_count, head, is_expected = 0, GENESIS, expected_head in (None, GENESIS)
     with _streamed(tx, _SEALS) as seal_rows:
         for seal_count, row in enumerate(seal_rows, start=1):
             if row.seq != seal_count:
                 raise AuditBroken(f"Seal {seal_count} is missing before seal {row.seq}.")
-            _check_seal(tx, row)
+            chain_checks.check_seal(tx, row)
             head = row.hash
             is_expected = is_expected or head == expected_head
-    _check_seal_head(tx, seal_count, head)
+    chain_checks.check_seal_head(tx, seal_count, head)
     check_resolutions(tx)
-    if not is_expected:
-        message = (
-            f"The hash {expected_head!r} is not part of the log, whose {count} decisions and "
-            f"{seal_count} seals fit together: the database is older than that hash, as after "
-            "restoring a backup, or the log was rewritten since it was noted."
-        )
-        raise AuditBroken(message)
+    if expected_head is not None and not is_expected:
+        raise _head_missing(expected_head, count, seal_count)
     return _report(execute(tx, _UNSEALED).one(), count, seal_count, head)
 
 
@@ -121,18 +193,26 @@ def verify_run(tx: Session, root_run_id: str) -> AuditReport:
 
     Raises as `verify`.
     """
-    root = {"root": root_run_id}
-    empty = execute(tx, _RUN_EMPTY, **root).first()
-    with _streamed(tx, _RUN_CHAIN, **root) as decisions:
-        count, head = _check_chains(decisions, empty)
-    seal_count = 0
-    with _streamed(tx, _RUN_SEALS, **root) as seal_rows:
-        for row in seal_rows:
-            _check_seal(tx, row)
-            seal_count += 1
+    count, seal_count, head = _check_part(tx, _OF_RUN, root=root_run_id)
     check_resolutions(tx, root_run_id)
-    unsealed = execute(tx, _RUN_UNSEALED, **root).one()
-    return _report(unsealed, count, seal_count, head, root_run_id)
+    unsealed = execute(tx, _OF_RUN.unsealed, root=root_run_id).one()
+    return _report(unsealed, count, seal_count, head, root_run_id=root_run_id)
+
+
+def verify_tenant(tx: Session, tenant: str, expected_head: str | None = None) -> AuditReport:
+    """Walk the chains whose decisions are of one tenant, and their seals.
+
+    Of the others, nothing is read but the hashes beside these seals, and the last one: `head` is
+    that of the whole log, and `expected_head` may be any seal's.
+
+    Raises as `verify`.
+    """
+    count, seal_count, _ = _check_part(tx, _OF_TENANT, tenant=tenant)
+    check_resolutions(tx, tenant=tenant)
+    if expected_head is not None and not seals.has_head(tx, expected_head):
+        raise _head_missing(expected_head, count, seal_count)
+    unsealed = execute(tx, _OF_TENANT.unsealed, tenant=tenant).one()
+    return _report(unsealed, count, seal_count, seals.head_of(tx)[1], tenant=tenant)
 
 
 def root_run_id_of(tx: Session, run_id: str) -> str:
@@ -169,106 +249,51 @@ def _streamed(tx: Session, query: Select[Any], **values: object) -> Generator[It
         yield result
 
 
+def _check_part(tx: Session, part: _Part, **values: str) -> tuple[int, int, str]:
+    """Return how many decisions and seals a part has, and the last hash of its last chain."""
+    empty = execute(tx, part.empty, **values).first()
+    with _streamed(tx, part.chains, **values) as decisions:
+        count, head = chain_checks.check_chains(decisions, empty)
+    last = execute(tx, _LAST_SEAL).first()
+    end = chain_checks.check_last_seal(tx, None if last is None else (last.seq, last.hash))
+    seal_count = 0
+    with _streamed(tx, part.seals, **values) as seal_rows:
+        for row in seal_rows:
+            chain_checks.check_seal(tx, row)
+            chain_checks.check_next_seal(row, end)
+            seal_count += 1
+    lost = execute(tx, part.seal_lost, **values).first()
+    if lost is not None:
+        where = audit_chain.title_of(cast("DecisionRecord", lost))
+        message = f"The seal of {where} is missing: it was sealed, and the seal was removed."
+        raise AuditBroken(message)
+    return count, seal_count, head
+
+
+def _head_missing(expected_head: str, count: int, seal_count: int) -> AuditBroken:
+    message = (
+        f"The hash {expected_head!r} is not part of the log, whose {count} decisions and "
+        f"{seal_count} seals fit together: the database is older than that hash, as after "
+        "restoring a backup, or the log was rewritten since it was noted."
+    )
+    return AuditBroken(message)
+
+
 def _report(
-    unsealed: Row[Any], count: int, seal_count: int, head: str, root_run_id: str | None = None
+    unsealed: Row[Any],
+    count: int,
+    seal_count: int,
+    head: str,
+    *,
+    root_run_id: str | None = None,
+    tenant: str | None = None,
 ) -> AuditReport:
     return AuditReport(
         root_run_id=root_run_id,
+        tenant=tenant,
         decisions=count,
         seals=seal_count,
         head=head,
         unsealed=unsealed.number,
         unsealed_since=unsealed.since,
     )
-
-
-def _check_chains(decisions: Iterable[Row[Any]], empty: Row[Any] | None) -> tuple[int, str]:
-    """Return how many decisions the chains have, and the last hash of the last one."""
-    count, head = 0, GENESIS
-    for root, chain in groupby(decisions, key=attrgetter("root_run_id")):
-        length, head = _check_chain(root, chain)
-        count += length
-    if empty is not None:
-        message = (
-            f"The chain of run {empty.root_run_id!r} should have {empty.seq} decisions, and has "
-            "none: it was removed."
-        )
-        raise AuditBroken(message)
-    return count, head
-
-
-def _check_chain(root: str, chain: Iterable[Row[Any]]) -> tuple[int, str]:
-    count, previous, end = 0, GENESIS, None
-    for row in chain:
-        count += 1
-        _check_decision(cast("DecisionRecord", row), count, previous)
-        previous, end = row.hash, (row.head_seq, row.head_hash)
-    if end == (count, previous):
-        return count, previous
-    if end is None or end[0] is None:
-        message = (
-            f"The end of the chain of run {root!r} is missing from kern_chain_heads: somebody "
-            "removed it."
-        )
-        raise AuditBroken(message)
-    message = (
-        f"The chain of run {root!r} should end at decision {end[0]} with the hash {end[1][:12]}…, "
-        f"but ends at {count} with {previous[:12]}…: decisions are missing at its end, or were "
-        "added by hand."
-    )
-    raise AuditBroken(message)
-
-
-def _check_decision(row: DecisionRecord, expected_seq: int, previous: str) -> None:
-    where = audit_chain.title_of(row)
-    if row.seq != expected_seq:
-        raise AuditBroken(f"Decision {expected_seq} is missing before {where}.")
-    if row.previous_hash != previous:
-        message = (
-            f"The log of decisions is broken before {where}: it does not follow from the decision "
-            "before it."
-        )
-        raise AuditBroken(message)
-    if not audit_chain.is_intact(row):
-        # Of a version that this code does not know, it says so.
-        audit_chain.hashed_content(row)
-        raise AuditBroken(f"The content of {where} was changed after it was written.")
-
-
-def _check_seal(tx: Session, row: Row[Any]) -> None:
-    # A row with the fields of a seal, and those of what it refers to.
-    seal = cast("SealRecord", row)
-    where = seals.title_of(seal)
-    if row.previous_hash != (GENESIS if row.seq == 1 else row.earlier_hash):
-        message = (
-            f"The log of seals is broken before {where}: it does not follow from the seal before "
-            "it, which was changed or removed."
-        )
-        raise AuditBroken(message)
-    if not seals.is_intact(seal):
-        raise AuditBroken(f"The content of {where} was changed after it was written.")
-    if row.present_hash == row.chain_hash:
-        return
-    if row.present_hash is None:
-        length = execute(tx, _LENGTH, root=row.root_run_id).scalar_one()
-        message = (
-            f"The chain of run {row.root_run_id!r} has {length} decisions, and had {row.chain_seq} "
-            f"when {where} was written at {row.at.isoformat()}: decisions were removed."
-        )
-        raise AuditBroken(message)
-    message = (
-        f"The chain of run {row.root_run_id!r} is not the one of {where}, written at "
-        f"{row.at.isoformat()}: its first {row.chain_seq} decisions were rewritten."
-    )
-    raise AuditBroken(message)
-
-
-def _check_seal_head(tx: Session, count: int, head: str) -> None:
-    end = seals.head_of(tx)
-    if end == (count, head):
-        return
-    message = (
-        f"The log of seals should end at seal {end[0]} with the hash {end[1][:12]}…, but ends at "
-        f"{count} with {head[:12]}…: seals are missing at its end, or were added by hand."
-    )
-    raise AuditBroken(message)

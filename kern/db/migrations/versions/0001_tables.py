@@ -86,6 +86,9 @@ def upgrade() -> None:
     op.create_index("kern_decisions_by_time", "kern_decisions", ["at", "id"])
     op.create_index("kern_decisions_of_tenant", "kern_decisions", ["tenant", "at", "id"])
     op.create_index(
+        "kern_decisions_of_tenant_run", "kern_decisions", ["tenant", "root_run_id", "seq"]
+    )
+    op.create_index(
         "kern_decisions_of_subject", "kern_decisions", ["tenant", "subject", "at", "id"]
     )
     op.create_index("kern_decisions_of_tool", "kern_decisions", ["tenant", "tool_name", "at", "id"])
