@@ -14,11 +14,11 @@ def similar_text(similar: SimilarDecisions) -> str:
     amount = "" if similar.band is None else f" {band_text(similar.band)}{unit}"
     count = similar.approved + similar.rejected
     when = f"the last {similar.days} days"
-    which = f"the latest {count:,} of {when}" if similar.is_cut else when
+    scope = f"the latest {count:,} of {when}" if similar.is_cut else when
     edited = f" ({similar.edited:,} after an edit)" if similar.edited else ""
     half = length(timedelta(seconds=similar.median_seconds))
     speed = f"Half took less than {half}." if count > 1 else f"It took {half}."
     return (
-        f"{name}{amount}, in {which}: {similar.approved:,} approved{edited}, "
+        f"{name}{amount}, in {scope}: {similar.approved:,} approved{edited}, "
         f"{similar.rejected:,} rejected. {speed}"
     )

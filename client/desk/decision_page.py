@@ -95,11 +95,11 @@ class Desk:
     async def position(self) -> Position:
         """Return where it stands among what waits for the visitor, as far as a page shows it."""
         visitor = self.visitor
-        page = await visitor.service.inbox.pending(
-            visitor.viewer, limit=ROWS, for_principal=visitor.principal, sort=InboxOrder.due
+        first = await visitor.service.inbox.first_ids(
+            visitor.viewer, visitor.principal, limit=ROWS + 1, sort=InboxOrder.due
         )
-        ids = [item.id for item in page.requirements]
-        total = None if page.next_cursor else len(ids)
+        ids = first[:ROWS]
+        total = None if first[ROWS:] else len(ids)
         if self.requirement.id not in ids:
             after = requirement_url(ids[0]) if ids else None
             return Position(total=total, next_url=after, remaining=total)

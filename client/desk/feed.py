@@ -22,7 +22,7 @@ async def feed(
     """Send what happens for as long as the page is open."""
 
     async def counts(caller: Caller) -> Mapping[str, int]:
-        waiting = await visitor.service.inbox.count_for_me(caller.viewer, caller.principal)
+        waiting = await visitor.service.feed.count_for_me(caller.viewer, caller.principal)
         return {"inbox": waiting, "stuck": await visitor.stuck.of(caller.viewer)}
 
     return await event_stream(

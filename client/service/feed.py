@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sqlmodel import Session
 
+from kern.client.service.shared_counts import SharedCounts
 from kern.client.service.streams import Readers
 from kern.client.temporal.numbering import Numberer
 from kern.client.temporal.supervision import supervise
@@ -20,8 +21,10 @@ from kern.contracts.feed import FeedEntry, FeedPage
 from kern.contracts.viewer import Viewer
 from kern.db.engine.store import Store
 from kern.db.journal.feed import head_of, is_any_unnumbered
+from kern.db.reading import inbox_pages
 from kern.db.reading.feed_pages import entries_after
 from kern.errors import Unavailable
+from kern.process.clock import utc_now
 from kern.process.live_text import FEED_CHANNEL, Follower
 from kern.values.feed import FeedKind
 from kern.values.principals import Principal
@@ -80,6 +83,7 @@ class Feed:
         self._recent = _Recent()
         self._reading: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
+        self._counts = SharedCounts()
 
     async def page(
         self,
@@ -132,6 +136,16 @@ class Feed:
         """Return a reader of what follows a number, or of what happens from now on."""
         await self.start()
         return FeedReader(self._store, self._recent, selection, after)
+
+    async def count_for_me(self, viewer: Viewer, principal: Principal) -> int:
+        """Count what waits for a reader, up to 1,001; those who are the same share one count."""
+        key = (viewer.tenant, principal.model_dump_json())
+        return await self._counts.of(
+            key,
+            lambda: self._store.read(
+                lambda tx: inbox_pages.count_for_me(tx, viewer, principal, utc_now())
+            ),
+        )
 
     async def watch(self, viewer: Viewer) -> "FeedLook":
         """Watch for new requirements by the last number, at the cost of a short read each time."""

@@ -87,6 +87,17 @@ class InboxPages:
 
         return await self._store.read(read)
 
+    async def first_ids(
+        self, viewer: Viewer, principal: Principal, *, limit: int, sort: InboxOrder
+    ) -> list[str]:
+        """Read the ids of the first things that wait for a principal, as `pending` lists them."""
+        now = utc_now()
+        return await self._store.read(
+            lambda tx: inbox_pages.first_ids(
+                tx, principal, viewer, limit=limit, order=sort, now=now
+            )
+        )
+
     async def closed(
         self,
         viewer: Viewer,

@@ -109,6 +109,8 @@ class _Stream:
         self._clock = asyncio.get_running_loop().time
         self._last_counts: Mapping[str, int] | None = None
         self._is_count_due, self._next_count = True, 0.0
+        self._reading: asyncio.Task[Sequence[FeedEntry | FeedReset]] | None = None
+        self._counting: asyncio.Future[Mapping[str, int]] | None = None
 
     async def events(self, stopping: asyncio.Event) -> AsyncGenerator[bytes]:
         """Yield events until the server or this process stops."""
@@ -117,29 +119,37 @@ class _Stream:
         try:
             with contextlib.suppress(Unavailable):
                 while not stop.done():
-                    async for event in self._next(stop):
+                    for event in await self._next(stop):
                         yield event
         finally:
-            stop.cancel()
+            for task in (stop, self._reading, self._counting):
+                if task is not None:
+                    task.cancel()
 
-    async def _next(self, stop: asyncio.Task[bool]) -> AsyncGenerator[bytes]:
-        if self._is_count_due and self._clock() >= self._next_count:
-            async for event in self._counted():
-                yield event
-        wait = _BEAT_SECONDS
-        if self._is_count_due:
-            wait = min(wait, max(0.0, self._next_count - self._clock()))
-        reading = asyncio.create_task(self._reader.read(wait))
-        try:
-            await asyncio.wait({reading, stop}, return_when=asyncio.FIRST_COMPLETED)
-            items = reading.result() if reading.done() else []
-        finally:
-            reading.cancel()
-        for item in items:
-            yield _event(item)
-        if not items and not self._is_count_due:
-            yield format_sse_event(comment="beat", id=str(self._reader.seq))
+    async def _next(self, stop: asyncio.Task[bool]) -> list[bytes]:
+        """Wait for what comes next: entries never wait for a count."""
+        now = self._clock()
+        if self._counting is None and self._is_count_due and now >= self._next_count:
+            self._is_count_due, self._next_count = False, now + _COUNT_SECONDS
+            self._counting = asyncio.ensure_future(self._counts(self._caller))
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._reader.read(_BEAT_SECONDS))
+        is_waiting = self._counting is None and self._is_count_due
+        await asyncio.wait(
+            {task for task in (stop, self._reading, self._counting) if task is not None},
+            timeout=self._next_count - now if is_waiting else None,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        return [*self._counted(), *self._read()]
+
+    def _read(self) -> list[bytes]:
+        if self._reading is None or not self._reading.done():
+            return []
+        items, self._reading = self._reading.result(), None
         self._note(items)
+        if not items:
+            return [format_sse_event(comment="beat", id=str(self._reader.seq))]
+        return [_event(item) for item in items]
 
     def _note(self, items: Sequence[FeedEntry | FeedReset]) -> None:
         for item in items:
@@ -148,12 +158,14 @@ class _Stream:
             ):
                 self._is_count_due = True
 
-    async def _counted(self) -> AsyncGenerator[bytes]:
-        self._is_count_due, self._next_count = False, self._clock() + _COUNT_SECONDS
-        present = await self._counts(self._caller)
-        if present != self._last_counts:
-            self._last_counts = present
-            yield format_sse_event(event="counts", data_str=_json(dict(present)))
+    def _counted(self) -> list[bytes]:
+        if self._counting is None or not self._counting.done():
+            return []
+        present, self._counting = self._counting.result(), None
+        if present == self._last_counts:
+            return []
+        self._last_counts = present
+        return [format_sse_event(event="counts", data_str=_json(dict(present)))]
 
 
 def _event(item: FeedEntry | FeedReset) -> bytes:
@@ -169,6 +181,6 @@ def _json(facts: Mapping[str, JsonValue]) -> str:
 
 def _inbox_counts(service: Service) -> Counts:
     async def counts(caller: Caller) -> Mapping[str, int]:
-        return {"inbox": await service.inbox.count_for_me(caller.viewer, caller.principal)}
+        return {"inbox": await service.feed.count_for_me(caller.viewer, caller.principal)}
 
     return counts

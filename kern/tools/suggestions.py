@@ -48,12 +48,12 @@ def with_suggestions(schema: dict[str, JsonValue], names: Collection[str]) -> di
         }
         for name in names
     }
-    kept = {key: value for key, value in described.items() if key not in names}
+    properties_without = {key: value for key, value in described.items() if key not in names}
     required = schema.get("required")
     return {
         **schema,
         "properties": {
-            **kept,
+            **properties_without,
             SUGGESTIONS: {
                 "type": "object",
                 "description": "A person fills in the rest. Values that you have found for it, if "
@@ -76,14 +76,16 @@ def take_suggestions(
     Raises:
         ValueError: it does not have the form that was asked for; the message is for the model.
     """
-    given = arguments.get(SUGGESTIONS)
+    suggestions = arguments.get(SUGGESTIONS)
     rest = {name: value for name, value in arguments.items() if name != SUGGESTIONS}
-    if given is None:
+    if suggestions is None:
         return rest, {}
-    if not isinstance(given, dict) or not given.keys() <= set(names):
+    if not isinstance(suggestions, dict) or not suggestions.keys() <= set(names):
         message = f"{SUGGESTIONS}: give an object with any of {', '.join(names)}"
         raise ValueError(message)
-    return rest, {name: _suggestion(name, item) for name, item in given.items() if item is not None}
+    return rest, {
+        name: _suggestion(name, item) for name, item in suggestions.items() if item is not None
+    }
 
 
 def _suggestion(name: str, item: JsonValue) -> Suggestion:

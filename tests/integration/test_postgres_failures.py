@@ -222,6 +222,15 @@ def test_a_transaction_has_time_limits_unless_the_url_sets_others(
         assert own.write_now(limits) == ("7s", "1min", "15s")
 
 
+def test_no_plan_is_compiled_unless_the_url_asks_for_it(url: str, store: PostgresStore) -> None:
+    def jit(tx: Session) -> str:
+        return str(tx.connection().execute(text("SHOW jit")).scalar_one())
+
+    assert store.read_now(jit) == store.write_now(jit) == "off"
+    with closing(PostgresStore(f"{url}?options=-c%20jit%3Don")) as own:
+        assert own.read_now(jit) == "on"
+
+
 def test_a_read_sees_one_snapshot(store: PostgresStore) -> None:
     def look(tx: Session) -> tuple[int, int]:
         before = count(tx)

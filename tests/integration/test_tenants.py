@@ -50,6 +50,7 @@ from kern.team import Team
 from kern.tenants import tenant
 from kern.tools import Happened, RunContext, tool
 from kern.values.ids import new_id
+from kern.values.states import InboxOrder
 from kern.workflow import Step, StepInput, Workflow
 from tests.conftest import running
 from tests.support.agents import Ledger, paying, scripted
@@ -356,6 +357,12 @@ OF_THE_SERVICE: dict[str, Asking] = {
     "inbox.count_for_me": lambda s, v, _ids, _: s.inbox.count_for_me(
         v, Principal(issuer="test", subject="ann", name="ann", tenant=v.accepting_tenant)
     ),
+    "inbox.first_ids": lambda s, v, _ids, _: s.inbox.first_ids(
+        v,
+        Principal(issuer="test", subject="ann", name="ann", tenant=v.accepting_tenant),
+        limit=1000,
+        sort=InboxOrder.due,
+    ),
     "inbox.decisions": lambda s, v, ids, _: s.inbox.decisions(v, ids.requirement.id),
     "inbox.history": lambda s, v, ids, _: s.inbox.history(v, ids.requirement.id),
     "inbox.closed": lambda s, v, _ids, _: s.inbox.closed(v, limit=1000),
@@ -448,6 +455,7 @@ OTHERWISE = {
     "access.sessions",
     "access.end_sessions",
     # tests/integration/test_feed.py: its next number is that of all tenants, and it shows nothing
+    "feed.count_for_me",
     "feed.page",
     "feed.watch",
     # tests/integration/test_webhooks.py

@@ -28,14 +28,14 @@ _PRINCIPALS = uuid.UUID("0b9e7f52-5f0c-5d0b-8f6e-3c1f6a1f4a83")
 _absences = ABSENCES.table
 _now = bindparam("now", type_=UtcDateTime)
 _of_tenant = _absences.c.tenant == bindparam("of_tenant")
-_OWN = _absences.select().where(_absences.c.id == bindparam("of_id"))
+_ABSENCE_OF_ID = _absences.select().where(_absences.c.id == bindparam("of_id"))
 _END = _absences.delete().where(_absences.c.id == bindparam("of_id"))
 _FORGET = _absences.delete().where(_of_tenant, _absences.c.until <= _now)
 _is_present = (_absences.c.since <= _now) & (_absences.c.until > _now)
 _PRESENT = _absences.select().where(_is_present).order_by(_absences.c.until, _absences.c.id)
 _keys: BindParameter[str] = bindparam("keys", expanding=True)
 # Each part reads a few entries of an index, where an OR reads everybody of the tenant.
-_NAMED = union(
+_ABSENCES_OF_KEYS = union(
     *(
         _absences.select().where(_of_tenant, key.in_(_keys), _is_present)
         for key in (_absences.c.key, _absences.c.subject_key)
@@ -101,7 +101,7 @@ def end(tx: Session, principal: Principal, now: datetime) -> bool:
 
 def absence_of(tx: Session, principal: Principal, now: datetime) -> Absence | None:
     """Return somebody's own absence that is not over, also one that is still to begin."""
-    row = execute(tx, _OWN, of_id=_id_of(principal)).first()
+    row = execute(tx, _ABSENCE_OF_ID, of_id=_id_of(principal)).first()
     return None if row is None or row.until <= now else _absence(row)
 
 
@@ -110,7 +110,8 @@ def named(tx: Session, tenant: str, keys: Collection[str], now: datetime) -> lis
     if not keys:
         return []
     return [
-        _absence(row) for row in execute(tx, _NAMED, of_tenant=tenant, keys=sorted(keys), now=now)
+        _absence(row)
+        for row in execute(tx, _ABSENCES_OF_KEYS, of_tenant=tenant, keys=sorted(keys), now=now)
     ]
 
 

@@ -42,6 +42,9 @@ _LIMITS: Mapping[str, int] = MappingProxyType(
         "idle_in_transaction_session_timeout": 15_000,
     }
 )
+# Pages read the beginning of what may be large, and Postgres plans for all of it: beyond
+# `jit_above_cost` it compiles the plan, which takes longer than the query.
+_PLANNING: Mapping[str, str] = MappingProxyType({"jit": "off"})
 _THRESHOLD = "prepare_threshold"
 # Execution options: the transaction reads one snapshot; it has no limits (a migration).
 SNAPSHOT, UNLIMITED = "kern_snapshot", "kern_unlimited"
@@ -72,7 +75,9 @@ def begin_with_limits(engine: Engine, url: URL) -> None:
     """
     url_options = " ".join(_texts(url, "options"))
     limits = [
-        f"SET LOCAL {name} = {value}" for name, value in _LIMITS.items() if name not in url_options
+        f"SET LOCAL {name} = {value}"
+        for name, value in (*_LIMITS.items(), *_PLANNING.items())
+        if name not in url_options
     ]
     # Several statements in one cannot be prepared.
     is_split = _threshold(url) is not None

@@ -134,10 +134,12 @@ def snoozed_ids(principal: Principal, now: datetime) -> Select[Any]:
     )
 
 
-def is_snoozed(principal: Principal, now: datetime) -> ColumnElement[bool]:
+def is_snoozed(
+    principal: Principal, now: datetime, requirement_id: ColumnElement[str] = _requirements.c.id
+) -> ColumnElement[bool]:
     """Return the condition that somebody has put a requirement off."""
     entry = select(_snoozes.c.requirement_id).where(
-        _snoozes.c.requirement_id == _requirements.c.id,
+        _snoozes.c.requirement_id == requirement_id,
         _snoozes.c.issuer == principal.issuer,
         _snoozes.c.subject == principal.subject,
         _snoozes.c.until > now,

@@ -17,8 +17,10 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
+    ScalarSelect,
     Select,
     and_,
+    case,
     func,
     literal,
     or_,
@@ -127,6 +129,25 @@ def list_inbox(
     )
 
 
+def first_ids(
+    tx: Session,
+    principal: Principal,
+    viewer: Viewer,
+    *,
+    limit: int,
+    order: InboxOrder,
+    now: datetime | None = None,
+) -> list[str]:
+    """Return the ids of the first things that wait for a principal, as `list_inbox` has them."""
+    if principal.kind is not PrincipalKind.person:
+        return []
+    hidden = ~is_snoozed(principal, now or utc_now())
+    conditions = [*visible(viewer, _requirements), hidden]
+    places = _places_of(_entries_of(principal), conditions, order, None, limit).subquery("page")
+    query = select(places.c.id).order_by(places.c.at, places.c.id)
+    return list(execute(tx, query).scalars())
+
+
 def count_inbox(
     tx: Session,
     viewer: Viewer,
@@ -149,9 +170,10 @@ def count_inbox(
         "snoozed": pending.where(_requirements.c.id.in_(snoozed_ids(principal, now))),
         "unknown": pending.where(unknown),
     }
+    counts_for_me: list[ColumnElement[int]] = []
     if principal.kind is PrincipalKind.person:
-        queries["for_me"] = _for_me(viewer, principal, now, narrowing)
-    counts = [_counted(query).scalar_subquery().label(name) for name, query in queries.items()]
+        counts_for_me = [_count_for_me(viewer, principal, now, narrowing).label("for_me")]
+    counts = [_counted(query).label(name) for name, query in queries.items()] + counts_for_me
     found = execute(tx, select(*counts)).mappings().one()
     return InboxCounts.model_validate({"for_me": 0, **found})
 
@@ -162,25 +184,38 @@ def count_for_me(
     """Count only what waits for a principal, up to a cap: every page shows it."""
     if principal.kind is not PrincipalKind.person:
         return 0
-    query = _for_me(viewer, principal, now or utc_now())
-    count: int = execute(tx, _counted(query)).scalar_one()
+    count: int = execute(
+        tx, select(_count_for_me(viewer, principal, now or utc_now()))
+    ).scalar_one()
     return count
 
 
-def _for_me(
+def _count_for_me(
     viewer: Viewer,
     principal: Principal,
     now: datetime,
     narrowing: Sequence[ColumnElement[bool]] = (),
-) -> CompoundSelect[Any]:
-    """Return the query for the ids of what waits for a person."""
-    conditions = [*visible(viewer, _requirements), ~is_snoozed(principal, now), *narrowing]
+) -> ColumnElement[int]:
+    """Return the number of what waits for a person, up to the cap.
+
+    Several entries may be about one requirement, so the ranges are merged; but where one of them
+    alone reaches the cap, the others need not be read.
+    """
+    # The rows of entries have the tenant themselves, which is all that narrows an operator's view.
+    joins = bool(narrowing) or not viewer.is_operator
+    conditions = [~is_snoozed(principal, now, _people.c.requirement_id), *narrowing]
+    if joins:
+        conditions += visible(viewer, _requirements)
     columns = [_people.c.requirement_id]
-    return union(*_branches(_entries_of(principal), conditions, columns, MOST_COUNTED))
+    branches = _branches(_entries_of(principal), conditions, columns, MOST_COUNTED, joins=joins)
+    counts = [_counted(branch) for branch in branches]
+    full = [(count >= MOST_COUNTED, literal(MOST_COUNTED)) for count in counts]
+    return case(*full, else_=_counted(union(*branches)))
 
 
-def _counted(query: Select[Any] | CompoundSelect[Any]) -> Select[int]:
-    return select(func.count()).select_from(query.limit(MOST_COUNTED).subquery())
+def _counted(query: Select[Any] | CompoundSelect[Any]) -> ScalarSelect[int]:
+    counted = select(func.count()).select_from(query.limit(MOST_COUNTED).subquery())
+    return counted.scalar_subquery()
 
 
 def _places_of_all(
@@ -264,10 +299,12 @@ def _branches(
     ordering: Sequence[ColumnElement[Any]] = (),
     *,
     hides: bool = True,
+    joins: bool = True,
 ) -> list[Select[Any]]:
     """Return a query for each entry: the beginning of an index range.
 
-    With `hides`, what an entry hides from the same person is left out.
+    With `hides`, what an entry hides from the same person is left out. Without `joins`, nothing is
+    asked of the requirements themselves.
     """
     conditions = [*conditions]
     if hides:
@@ -276,10 +313,11 @@ def _branches(
         conditions.append(_people.c.tenant == entries.tenant)
     branches: list[Select[Any]] = []
     for kind, key in entries.keys:
+        branch = select(*columns)
+        if joins:
+            branch = branch.join(_requirements, _requirements.c.id == _people.c.requirement_id)
         branch = (
-            select(*columns)
-            .join(_requirements, _requirements.c.id == _people.c.requirement_id)
-            .where(
+            branch.where(
                 _people.c.status == _PENDING,
                 _people.c.kind == kind,
                 _people.c.key == key,
@@ -288,9 +326,8 @@ def _branches(
             )
             .order_by(*ordering)
             .limit(limit)
-            .subquery()
         )
-        branches.append(select(branch))
+        branches.append(select(branch.subquery()))
     return branches
 
 
