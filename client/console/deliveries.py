@@ -48,6 +48,7 @@ class DeliveryRow:
 
     Attributes:
         answer: What the last attempt was answered.
+        can_replay: Whether it can be sent again: nothing is sent where a webhook is off.
     """
 
     id: str
@@ -61,6 +62,7 @@ class DeliveryRow:
     next_at: datetime | None
     tried_at: datetime | None
     answer: str
+    can_replay: bool
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,13 @@ def deliveries_view(
         current: The id of the only subscription whose deliveries are shown; empty for all.
     """
     labels = {item.id: item.label for item in subscriptions}
+    active = {item.id for item in subscriptions if item.disabled_at is None}
     return DeliveriesView(
         [_subscription(item, item.id == current) for item in subscriptions],
-        [_delivery(item, labels.get(item.subscription_id, "")) for item in deliveries],
+        [
+            _delivery(item, labels.get(item.subscription_id, ""), item.subscription_id in active)
+            for item in deliveries
+        ],
         list(tabs),
     )
 
@@ -109,11 +115,12 @@ def _subscription(item: Subscription, is_current: bool) -> SubscriptionRow:  # n
     )
 
 
-def _delivery(item: Delivery, label: str) -> DeliveryRow:
+def _delivery(item: Delivery, label: str, can_replay: bool) -> DeliveryRow:  # noqa: FBT001  one call
     has_requirement = item.requirement_id is not None
     status = "" if item.answer_status is None else f"{item.answer_status} "
     return DeliveryRow(
         id=item.id,
+        can_replay=can_replay,
         seq=item.seq,
         kind=item.kind,
         about_url=requirement_url(item.requirement_id or "")

@@ -254,6 +254,7 @@ def _require_file(settings: Settings) -> None:
     if path is not None:
         message = (
             f"There is no database at {str(path)!r}: nothing was run here yet. Change to the "
-            "folder in which it was, or set KERN_HOME or KERN_DATABASE_URL."
+            "folder in which it was, or set KERN_HOME or KERN_DATABASE_URL; `kern migrate` makes "
+            "an empty one here."
         )
         raise NotFound(message)

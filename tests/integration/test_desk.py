@@ -334,6 +334,10 @@ def test_an_administrator_sees_who_is_told_and_has_it_sent_again(
         assert "No such deliveries" in visitor.get("/desk/deliveries?status=delivered").text
         again = visitor.send(next(form for form in page.forms if "/replay" in form.action))
         assert again.path == "/desk/deliveries"
+        with api.as_person("root", Role.administrator) as root:
+            root.delete(f"/v1/webhooks/{added.json()['webhook']['id']}")
+        page = visitor.get("/desk/deliveries")
+        assert not any("/replay" in form.action for form in page.forms)
 
 
 def test_what_is_missing_of_look_alikes_is_skipped_with_its_reason(
