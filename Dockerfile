@@ -1,5 +1,5 @@
-# A worker with Kern installed. Put your own code into /app, with a mount or in an image built on
-# this one, and name it in KERN_APP: `kern worker --app` loads it.
+# A worker with Kern installed, and what channels need. Put your own code into /app, with a mount or
+# in an image built on this one, and name it in KERN_APP: `kern worker --app` loads it.
 
 FROM python:3.12-slim AS build
 RUN pip install --no-cache-dir uv==0.13.9
@@ -10,13 +10,13 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/kern \
 WORKDIR /src
 # The libraries change less often than the code, so they have a layer of their own.
 COPY pyproject.toml uv.lock ./
-RUN uv sync --locked --no-dev --no-install-project
+RUN uv sync --locked --no-dev --extra notify --no-install-project
 COPY README.md LICENSE ./
 COPY workflows workflows
 COPY activities activities
 COPY client client
 COPY kern kern
-RUN uv sync --locked --no-dev --no-editable
+RUN uv sync --locked --no-dev --extra notify --no-editable
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --create-home --home-dir /home/kern kern \
