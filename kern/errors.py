@@ -13,6 +13,7 @@
     ├── Unauthenticated       unauthenticated        4   401
     ├── Conflict              conflict               5   409
     │   ├── AlreadyResolved   already_resolved       5   409
+    │   │   └── CallStarted   call_started           5   409
     │   ├── Claimed           claimed                5   409
     │   ├── ArgumentsChanged  arguments_changed      5   409
     │   ├── RunEnded          run_ended              5   409

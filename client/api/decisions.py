@@ -17,6 +17,7 @@ from kern.client.web.problems import FieldProblem, ProblemError
 from kern.client.web.rates import DecisionRate
 from kern.contracts.caller import Caller
 from kern.contracts.reports import Decision
+from kern.contracts.typed_values import value_to_type
 from kern.errors import AlreadyResolved, NotFound
 from kern.requirements import Requirement, Risk
 from kern.values.decisions import LONGEST_NOTE, TYPED_VERDICTS
@@ -42,7 +43,8 @@ class DecisionBody(BaseModel):
             `run_again`, `skip`, `fail` or `withdraw`.
         digest: The beginning of the digest of what was shown, 8 characters or more. What lets a
             call run, or says what it did, needs it.
-        confirm: What the person typed: `confirm_value` of the requirement, where it has one.
+        confirm: What the person typed: `confirm_value` of the requirement, where it has one; of a
+            call that the decision edits, the value as edited.
         note: Why; a rejection needs it.
         edit: Arguments to change, by name.
         values: The values that were asked for, by name.
@@ -232,14 +234,19 @@ def _check(caller: Caller, verdict: Verdict, body: DecisionBody) -> None:
 def _check_typed(requirement: Requirement, verdict: Verdict, body: DecisionBody) -> None:
     """Refuse to let a call run before the person has typed what its author asks for.
 
-    With an edit of one's own, the value of the edited argument is what would run; the digest of
-    the decision covers it, and the value under review is still what was read.
+    It is the value in the version that would run: as the digest or the edit says.
     """
-    confirm_value = requirement.confirm_value
-    if verdict not in TYPED_VERDICTS or confirm_value is None or body.confirm == confirm_value:
+    # Of what is closed, the answer is who decided.
+    is_open = requirement.status is RequirementStatus.pending
+    if not is_open or verdict not in TYPED_VERDICTS or requirement.confirm_value is None:
+        return
+    expected: str | None = requirement.confirm_value
+    if verdict is Verdict.approve:
+        expected = value_to_type(requirement, body.edit, body.digest)
+    if body.confirm == expected:
         return
     detail = (
-        f"This call is confirmed by typing {confirm_value!r}, and `confirm` is not that. Nothing "
+        f"This call is confirmed by typing {expected!r}, and `confirm` is not that. Nothing "
         "was decided. Have the person read what will run, and send what they typed."
     )
     raise ProblemError(422, "confirmation_mismatch", detail)

@@ -86,4 +86,6 @@ def _id_of(caller: Caller, key: str) -> str:
     """Return the id of the run under a key: the same key of the same caller, the same run."""
     principal = caller.principal
     # None of them has a line break.
-    return str(uuid.uuid5(_KEYS, f"{principal.issuer}\n{principal.subject}\n{key}"))
+    return str(
+        uuid.uuid5(_KEYS, f"{principal.tenant}\n{principal.issuer}\n{principal.subject}\n{key}")
+    )

@@ -171,7 +171,7 @@ def _decide(item: Requirement, name: str, digest: str | None, display: Display) 
 
 
 def _submit(item: Requirement, name: str, digest: str) -> Report:
-    viewer, confirm = present_operator(), submitted_confirmation(item)
+    viewer, confirm = present_operator(), submitted_confirmation(item, digest)
     receipt = perform(
         lambda service: service.inbox.decide(viewer, item, name, digest=digest, confirm=confirm)
     )

@@ -14,11 +14,11 @@ from kern.client.cli.inbox import DIGEST_LENGTH, print_whole, short_digest
 from kern.client.cli.printing import console, one_line, say, show_call, show_value, styled
 from kern.client.cli.typed_confirmation import (
     drafted_value,
-    edited_value,
     submitted_confirmation,
     typed_value,
 )
 from kern.client.service.decision_checks import misfit
+from kern.contracts.typed_values import value_to_type
 from kern.errors import InvalidDecision
 from kern.requirements import Requirement, UserInputField
 from kern.tools import Tool
@@ -197,7 +197,7 @@ def _edit(item: Requirement, by: str, edits: Edits) -> bool | None:
         problem = edits.tool and misfit(edits.tool, {**item.arguments, **changes})
         if not problem:
             digest = print_edited(item, changes)
-            edited = edited_value(item, {**item.arguments, **changes})
+            edited = value_to_type(item, changes, None)
             if not _confirms(item, Verdict.approve, edited):
                 return False
             item.edit(changes, by=by, digest=digest)

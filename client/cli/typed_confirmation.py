@@ -1,13 +1,9 @@
 """What a person types before they let a call run: where a single key would be too quick."""
 
-from collections.abc import Mapping
-
-from pydantic import JsonValue
-
+from kern.contracts.typed_values import value_to_type
 from kern.requirements import Requirement, RequirementKind, Risk
 from kern.values.decisions import TYPED_VERDICTS
 from kern.values.states import Verdict
-from kern.values.titles import value_after_edit
 
 # What lets a call run. Who gives a result, or refuses, types nothing.
 _LETS_RUN = frozenset({Verdict.approve, Verdict.answer, Verdict.choose, Verdict.run_again})
@@ -26,12 +22,6 @@ def typed_value(item: Requirement, verdict: Verdict) -> str | None:
     return item.confirm_value or by_default
 
 
-def edited_value(item: Requirement, arguments: Mapping[str, JsonValue]) -> str | None:
-    """Return what is typed of a call as edited; None if its author asks for nothing."""
-    current = item.current_arguments or item.arguments
-    return value_after_edit(item.confirm_value, current, arguments)
-
-
 def drafted_value(item: Requirement, digest: str) -> str | None:
     """Return what is typed for the decision that is filled in, about the call with a digest."""
     draft = item.draft
@@ -40,25 +30,14 @@ def drafted_value(item: Requirement, digest: str) -> str | None:
     value = typed_value(item, draft.verdict)
     if value is None or draft.verdict is not Verdict.approve:
         return value
-    return edited_value(item, _approved_arguments(item, draft.edit, digest)) or value
+    return value_to_type(item, draft.edit, digest) or value
 
 
-def submitted_confirmation(item: Requirement) -> str | None:
-    """Return what is submitted once the person has typed what `drafted_value` says.
-
-    It is the value under review, also of a call that they have edited: the digest says what runs.
-    """
-    is_confirmed = item.draft is not None and item.draft.verdict in TYPED_VERDICTS
-    return item.confirm_value if is_confirmed else None
-
-
-def _approved_arguments(
-    item: Requirement, edit: dict[str, JsonValue] | None, digest: str
-) -> Mapping[str, JsonValue]:
-    if edit is not None:
-        return {**item.arguments, **edit}
-    for proposal in item.proposals:
-        if proposal.digest.startswith(digest):
-            return proposal.arguments
-    is_original = item.digest.startswith(digest)
-    return item.arguments if is_original else item.current_arguments or item.arguments
+def submitted_confirmation(item: Requirement, digest: str | None = None) -> str | None:
+    """Return what is submitted once the person has typed what `drafted_value` says."""
+    draft = item.draft
+    if draft is None or draft.verdict not in TYPED_VERDICTS or item.confirm_value is None:
+        return None
+    if draft.verdict is not Verdict.approve:
+        return item.confirm_value
+    return value_to_type(item, draft.edit, digest or draft.digest or item.current_digest)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from kern.client.api.decisions import DecisionBody
 from kern.client.console.decision_form import DecisionForm, Draft
@@ -15,10 +15,10 @@ from kern.client.console.form_fields import Posted
 from kern.client.console.form_values import read_choices, read_input, read_result
 from kern.client.desk.forms import text_in
 from kern.client.web.problems import ProblemError
+from kern.contracts.typed_values import value_to_type
 from kern.requirements import Requirement
 from kern.values.decisions import TYPED_VERDICTS
 from kern.values.states import RequirementKind, Verdict
-from kern.values.titles import value_after_edit
 
 # As long as an `Idempotency-Key` may be.
 _LONGEST_KEY = 64
@@ -67,12 +67,20 @@ def body_of(
     _check_note(requirement, verdict, note, posted)
     is_edited = verdict is Verdict.approve and text_in(posted, "edited") == "true"
     edit = _edit(requirement, facts, posted) if is_edited else None
-    _check_typed(_confirm_value(requirement, facts, form, edit), verdict, posted, edit)
-    values: dict[str, Any] = {"verdict": name, "note": note, "digest": text_in(posted, "digest")}
+    digest = text_in(posted, "digest")
+    edited = None if edit is None else _edited(requirement, facts, edit)
+    expected = form.confirm_value if edit is None else value_to_type(requirement, edited, None)
+    _check_typed(expected, verdict, posted, edit)
+    values: dict[str, Any] = {"verdict": name, "note": note, "digest": digest}
     if requirement.confirm_value is not None and verdict in TYPED_VERDICTS:
-        values["confirm"] = requirement.confirm_value
-    if edit is not None:
-        values["edit"] = edit.changes
+        # What was typed is that, whatever way numbers were grouped.
+        values["confirm"] = (
+            value_to_type(requirement, edited, digest)
+            if verdict is Verdict.approve
+            else requirement.confirm_value
+        )
+    if edited:
+        values["edit"] = edited
     values |= _content(requirement, verdict, posted)
     try:
         return DecisionBody.model_validate(values)
@@ -100,14 +108,13 @@ def _edit(requirement: Requirement, facts: Facts, posted: Posted) -> EditResult:
     return result
 
 
-def _confirm_value(
-    requirement: Requirement, facts: Facts, form: DecisionForm, edit: EditResult | None
-) -> str | None:
-    """Return what has to be typed: of an edited call, the value that will run."""
-    if edit is None or facts.confirm_value is None:
-        return form.confirm_value
-    current = arguments_of(requirement, facts)
-    return value_after_edit(facts.confirm_value, current, {**current, **edit.changes})
+def _edited(requirement: Requirement, facts: Facts, edit: EditResult) -> dict[str, JsonValue]:
+    """Return what an edit of the version under review changes of what the agent asked for."""
+    edited = {**arguments_of(requirement, facts), **edit.changes}
+    asked = requirement.arguments
+    return {
+        name: value for name, value in edited.items() if name not in asked or asked[name] != value
+    }
 
 
 def _values(requirement: Requirement, posted: Posted) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from kern.client.service.ports import Deliverer
 from kern.contracts.decision_states import DecisionState, decision_state
 from kern.contracts.reports import Decision, Receipt
 from kern.contracts.triage import HistoryEntry
+from kern.contracts.typed_values import value_to_type
 from kern.contracts.viewer import Viewer
 from kern.db.decisions import deciding
 from kern.db.decisions.deciding import Accepted, Submission
@@ -37,6 +38,7 @@ from kern.requirements import Requirement, submitted_digest
 from kern.values.decisions import new_draft
 from kern.values.ids import new_id, require_id
 from kern.values.principals import Principal
+from kern.values.states import Verdict
 
 
 @dataclass(frozen=True)
@@ -156,14 +158,15 @@ class Inbox(InboxPages):
         Returns as soon as it is stored and delivery was tried; the run continues by itself. With a
         `digest`, nothing is decided but the call of which it is the beginning. The same
         `decision_id` again decides nothing more. What the person typed to `confirm` has to be the
-        requirement's `confirm_value`, if it has one; whether they have to type, the surface says.
+        requirement's `confirm_value`, in the version that would run, if it has one; whether they
+        have to type, the surface says.
 
         Raises:
             AlreadyResolved: somebody decided first; the message says who.
             KernError: it is refused, and nothing was changed.
         """
         if confirm is not None:
-            _check_typed(requirement, confirm)
+            _check_typed(requirement, confirm, digest)
         submission = submission_of(viewer, requirement, by, digest, id=decision_id)
         (accepted,) = await self._accept(viewer, [submission])
         return accepted.receipt
@@ -238,8 +241,14 @@ class Inbox(InboxPages):
         return AcceptedDecision(receipt, accepted.run_ids, accepted.stands_still, gate_id)
 
 
-def _check_typed(requirement: Requirement, confirm: str) -> None:
+def _check_typed(requirement: Requirement, confirm: str, digest: str | None) -> None:
+    draft = requirement.draft
     expected = requirement.confirm_value
+    if draft is not None and draft.verdict is Verdict.approve:
+        # Without a digest it is about the call as it was asked for.
+        expected = value_to_type(
+            requirement, draft.edit, digest or draft.digest or requirement.digest
+        )
     if expected == confirm:
         return
     if expected is None:

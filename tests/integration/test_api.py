@@ -413,8 +413,11 @@ def test_what_its_author_says_is_shown_and_its_value_is_typed(api: Api, ledger: 
         for confirm in (None, "6"):
             refused = dana.post(path, json=approval_of(requirement, confirm=confirm))
             assert code_of(refused) == (422, "confirmation_mismatch")
-        more = approval_of(requirement, confirm="5", edit={"amount": 6})
+        more = approval_of(requirement, confirm="6", edit={"amount": 6})
         assert code_of(dana.post(path, json=more)) == (422, "invalid_decision")
+        # What is typed is what would run.
+        less = approval_of(requirement, confirm="5", edit={"amount": 4})
+        assert code_of(dana.post(path, json=less)) == (422, "confirmation_mismatch")
         accepted = dana.post(path, json=approval_of(requirement, confirm="5"))
         assert accepted.json()["requirement"]["status"] == "resolved"
         wait_until(lambda: ledger.lines == ["paid 5"])

@@ -13,9 +13,13 @@ from kern.requirements import Requirement
 from kern.tools import Approval
 from kern.values.canonical import arguments_digest
 from kern.values.states import RequirementKind, Verdict
+from tests.support.raw_sql import execute_sql
 from tests.support.stored_runs import ARGUMENTS, Stored, after, question
 
 TWO = Approval(quorum=3)
+LAST_ENTRY = (
+    "SELECT data FROM kern_feed WHERE requirement_id = :id AND kind = 'resolved' ORDER BY at DESC"
+)
 TITLED = Presentation(title="Refund {amount}", confirm="amount", amount="amount")
 
 
@@ -55,6 +59,23 @@ def test_who_changes_their_mind_takes_their_edit_back(stored: Stored) -> None:
     stored.resolve(seen, by="ann", edit={"amount": 60})
     stored.resolve(seen, by="ann")
     assert version(again(stored, seen)) == (80.0, None)
+
+
+@pytest.mark.parametrize("winner", [None, {"amount": 60}])
+def test_what_others_proposed_is_nothing_that_was_decided(
+    stored: Stored, winner: dict[str, JsonValue] | None
+) -> None:
+    seen = stored.gated(approval=Approval(quorum=2), presentation=TITLED)
+    stored.resolve(seen, by="ann", edit=winner)
+    stored.resolve(seen, by="bob", edit={"amount": 50})
+    accepted = stored.resolve(seen, by="eli", edit=winner)
+    amount = 80 if winner is None else 60
+    for item in (accepted.requirement, again(stored, seen)):
+        assert item.current_arguments["amount"] == amount
+        assert item.edited_by == (None if winner is None else "ann")
+        assert (item.title, item.amount) == (f"Refund {amount}", str(amount))
+    entry = stored.look(lambda tx: execute_sql(tx, LAST_ENTRY, id=seen.id).scalar_one())
+    assert f"Refund {amount}" in str(entry)
 
 
 def test_an_edit_that_resolves_is_what_was_decided(stored: Stored) -> None:

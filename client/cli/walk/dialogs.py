@@ -7,11 +7,12 @@ from pydantic import JsonValue
 
 from kern.client.cli.answers import json_or_text
 from kern.client.cli.printing import say, show_call, styled
-from kern.client.cli.typed_confirmation import edited_value, typed_value
+from kern.client.cli.typed_confirmation import typed_value
 from kern.client.cli.walk.fields import Form, Lines, print_fixed
 from kern.client.cli.walk.keys import Action, editable_names
 from kern.client.cli.walk.screen import comparison_of
 from kern.client.console.editable_text import from_field, needs_escapes, to_field
+from kern.contracts.typed_values import value_to_type
 from kern.requirements import Requirement, RequirementKind, Verdict
 from kern.values.canonical import arguments_digest
 from kern.values.visible_text import plain
@@ -121,7 +122,7 @@ class Dialogs:
             say(line, exact_blanks=True)
         if item.approvals and digest not in {each.digest for each in item.proposals}:
             say("   What others have approved so far does not count for this.")
-        edited = edited_value(item, arguments)
+        edited = value_to_type(item, arguments, None)
         if not self._confirms(
             Verdict.approve, "to approve it as edited", value=edited, needs_key=True
         ):

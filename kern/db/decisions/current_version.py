@@ -6,18 +6,26 @@ from kern.contracts.presentation import Presentation
 from kern.db.engine.mutable_rows import MutableRequirement
 from kern.db.engine.records import DecisionRecord
 from kern.db.journal import votes
-from kern.values.states import Verdict
+from kern.values.states import RequirementStatus, Verdict
 
 
 def update(row: MutableRequirement, decisions: Sequence[DecisionRecord]) -> None:
     """Keep with a requirement the latest edit that still counts, and what people see of it.
 
-    Whoever agrees with an edit does not make it a later one.
+    Whoever agrees with an edit does not make it a later one. Once it is approved, it is the version
+    that won, with the last of the decisions: what others proposed does not run.
     """
+    is_approved = (row.status, row.verdict) == (
+        RequirementStatus.resolved.value,
+        Verdict.approve.value,
+    )
+    winning = decisions[-1].digest if is_approved else None
     edits = [
         proposal
         for proposal in votes.proposals(row, decisions)
-        if proposal.verdict is Verdict.approve and proposal.digest != row.digest
+        if proposal.verdict is Verdict.approve
+        and proposal.digest != row.digest
+        and winning in (None, proposal.digest)
     ]
     if not edits and row.current_digest is None:
         return

@@ -154,13 +154,19 @@ def resolve(
         _apply(tx, run, row, call, decision=decision, now=now, arguments=arguments)
         gate_id = reminders.gate_id_of(row)
         delivery = outbox.enqueue(tx, run, DeliveryKind.resolved, now, requirement_id=gate_id)
-    _record(tx, run, row, decision, now)
+    facts: dict[str, JsonValue] = {"verdict": decision.verdict.value, "by": decision.actor}
+    is_open = row.status == RequirementStatus.pending.value
+    event = "requirement_approved" if is_open else "requirement_resolved"
+    record(tx, run, event, now, requirement_id=row.id, **facts)
     # A call that may run needs nobody's answer, so its run is active again. In all other cases the
     # status is derived from what else is open.
     is_closed = delivery is not None
     continues = is_closed and (resume_step(tx, call) or decision.verdict in _EXECUTING)
     lifecycle.update_status(tx, run, now, paused=False if continues else None)
     current_version.update(row, [*earlier, audit_chain.append(tx, row, decision, earlier, now)])
+    # The feed says what it is about as it was decided.
+    kind = FeedKind.approved if is_open else FeedKind.resolved
+    feed.announce(tx, row, run.component_id, kind, now, **facts)
     return _accepted(tx, run, row, delivery)
 
 
@@ -197,9 +203,9 @@ def _withdraw(
         withdrawals.reopen(tx, row, call)
     details: dict[str, JsonValue] = {"by": decision.actor, "reopened": is_reopened}
     record(tx, run, "requirement_withdrawn", now, requirement_id=row.id, **details)
-    feed.announce(tx, row, run.component_id, FeedKind.withdrawn, now, **details)
     lifecycle.update_status(tx, run, now)
     current_version.update(row, [*earlier, audit_chain.append(tx, row, decision, earlier, now)])
+    feed.announce(tx, row, run.component_id, FeedKind.withdrawn, now, **details)
     return _accepted(tx, run, row, None)
 
 
@@ -334,17 +340,6 @@ def _apply(
             # A call that was executed elsewhere, or by an attempt that died, counts as executed.
             run.tool_calls += decision.verdict is not Verdict.choose and call.step_id is None
             lifecycle.finish_call(tx, call, ToolOutcome.result, outcome_text(row, decision), now)
-
-
-def _record(
-    tx: Session, run: MutableRun, row: RequirementRecord, decision: NewDecision, now: datetime
-) -> None:
-    is_open = row.status == RequirementStatus.pending.value
-    event = "requirement_approved" if is_open else "requirement_resolved"
-    kind = FeedKind.approved if is_open else FeedKind.resolved
-    facts: dict[str, JsonValue] = {"verdict": decision.verdict.value, "by": decision.actor}
-    record(tx, run, event, now, requirement_id=row.id, **facts)
-    feed.announce(tx, row, run.component_id, kind, now, **facts)
 
 
 def _decision_of_deadline(row: RequirementRecord, earlier: Sequence[DecisionRecord]) -> NewDecision:

@@ -21,7 +21,7 @@ def test_of_a_call_as_it_stands_it_is_the_value_under_review() -> None:
 def test_of_an_edited_call_it_is_the_new_value() -> None:
     item = refund().edit({"amount": 12000}, by="dana")
     assert drafted_value(item, DIGEST) == "12000"
-    assert submitted_confirmation(item) == "14250"
+    assert submitted_confirmation(item) == "12000"
 
 
 def test_of_an_argument_that_is_not_clear_it_is_the_value_under_review() -> None:
