@@ -13,6 +13,7 @@
     ├── Unauthenticated       unauthenticated        4   401
     ├── Conflict              conflict               5   409
     │   ├── AlreadyResolved   already_resolved       5   409
+    │   │   ├── AlreadyDecided already_decided_by_you 5  409
     │   │   └── CallStarted   call_started           5   409
     │   ├── Claimed           claimed                5   409
     │   ├── ArgumentsChanged  arguments_changed      5   409
@@ -121,6 +122,12 @@ class AlreadyResolved(Conflict):
     """Somebody else decided first; the message says who, what and when."""
 
     code = "already_resolved"
+
+
+class AlreadyDecided(AlreadyResolved):
+    """The same person has decided exactly so already; the requirement waits for others."""
+
+    code = "already_decided_by_you"
 
 
 class CallStarted(AlreadyResolved):

@@ -178,9 +178,16 @@ class RunFailed(_Stop):
 
 
 class RunCancelled(_Stop):
-    """The run was cancelled."""
+    """The run was cancelled.
+
+    Attributes:
+        by: The name of whoever cancelled it; None where nobody was named.
+        note: Why, for people.
+    """
 
     kind: Literal["run_cancelled"] = "run_cancelled"
+    by: str | None = None
+    note: str | None = None
 
 
 class RunNoted(_Durable):

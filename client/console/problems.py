@@ -70,6 +70,7 @@ _TEXTS: Mapping[str, tuple[str, str, BoxStyle]] = {
         ),
         "",
     ),
+    "already_decided_by_you": ("You have decided so already", "It waits for others.", "warn"),
     "expired": ("This closed at its deadline", "", ""),
     "cancelled": ("This was cancelled with its run", "", ""),
     "claimed": ("Somebody else has claimed this", "", "warn"),

@@ -124,4 +124,8 @@ def _verdicts(query: LogQuery) -> Select:
 def _start(day: date | Literal[""], days: int = 0) -> datetime | None:
     if not day:
         return None
-    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=days)
+    try:
+        return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=days)
+    except OverflowError:
+        # The last day of all: nothing is later.
+        return None

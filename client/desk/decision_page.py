@@ -45,7 +45,7 @@ class Desk:
     @property
     def hindrance(self) -> str | None:
         """Why the visitor may not decide it; None if they may."""
-        return self.dossier.hindrance
+        return self.visitor.role_hindrance or self.dossier.hindrance
 
     @property
     def facts(self) -> Facts:

@@ -22,6 +22,8 @@ async def feed(
     """Send what happens for as long as the page is open."""
 
     async def counts(caller: Caller) -> Mapping[str, int]:
+        if visitor.role_hindrance is not None:
+            return {"inbox": 0, "stuck": await visitor.stuck.of(caller.viewer)}
         waiting = await visitor.service.feed.count_for_me(caller.viewer, caller.principal)
         return {"inbox": waiting, "stuck": await visitor.stuck.of(caller.viewer)}
 

@@ -91,12 +91,14 @@ async def page_of(
     service, viewer, principal = visitor.service, visitor.viewer, visitor.principal
     page = await _page(visitor, query)
     counts = await service.inbox.counts(viewer, principal)
+    if visitor.role_hindrance is not None:
+        counts = counts.model_copy(update={"for_me": 0})
     ids = [item.id for item in page.requirements]
     # What waits for somebody is theirs to decide.
     reasons = {} if query.view == "me" else await service.inbox.hindrances(viewer, ids)
     quotes = await service.inbox.agent_words(viewer, ids)
     entries = [
-        entry_of(item, reasons.get(item.id), quote=quotes.get(item.id))
+        entry_of(item, visitor.role_hindrance or reasons.get(item.id), quote=quotes.get(item.id))
         for item in page.requirements
     ]
     view = inbox_view(
@@ -132,6 +134,9 @@ async def _away(visitor: Visitor, form: AwayForm) -> AwayForm | None:
 
 async def _page(visitor: Visitor, query: InboxQuery) -> RequirementPage:
     inbox, viewer, principal = visitor.service.inbox, visitor.viewer, visitor.principal
+    if query.view == "me" and visitor.role_hindrance is not None:
+        # Nothing waits for whoever may only look.
+        return RequirementPage(requirements=[])
     narrowing: RequirementFilters = {
         "kind": query.kind or None,
         "risk": query.risk or None,

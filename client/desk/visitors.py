@@ -71,6 +71,13 @@ class Visitor:
         """Whether they have a right."""
         return right in self.caller.rights
 
+    @property
+    def role_hindrance(self) -> str | None:
+        """Why they may decide nothing at all; None if their role lets them."""
+        if self.may(Right.operate):
+            return None
+        return f"{self.name} has no role that decides: they may look."
+
     async def frame(
         self, *, inbox_count: int | None = None, stuck_count: int | None = None
     ) -> Frame:
@@ -78,6 +85,8 @@ class Visitor:
 
         A fragment shows nothing around it, so nothing is counted for it.
         """
+        if inbox_count is None and self.role_hindrance is not None:
+            inbox_count = 0
         if inbox_count is None and not self.is_fragment:
             inbox_count = await self.service.inbox.count_for_me(self.viewer, self.principal)
         if stuck_count is None and not self.is_fragment:

@@ -1,5 +1,6 @@
 """Listing, verification and export of the log of decisions."""
 
+import re
 from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Unpack
@@ -19,9 +20,11 @@ from kern.db.reading.decision_pages import DecisionFilter
 from kern.errors import InvalidInput, NotAllowed
 from kern.process.logs import get_logger
 from kern.values.ids import optional_id
-from kern.values.validation import optional_time, require_count
+from kern.values.validation import described, optional_time, require_count
 
 _log = get_logger("kern.audit")
+
+_HEAD = re.compile(r"[0-9a-f]{64}")
 
 
 class Audit:
@@ -45,11 +48,17 @@ class Audit:
         Raises:
             AuditBroken: it does not verify; the message names the first decision or seal that does
                 not.
-            InvalidInput: both a run and a head are named.
+            InvalidInput: both a run and a head are named, or the head can be no hash.
             NotFound: there is no such run, and the log has no decision about it.
             NotAllowed: the viewer is no operator.
         """
         _require_operator(viewer)
+        if head is not None and not _HEAD.fullmatch(head):
+            message = (
+                f"head is {described(head)}: give the whole hash of a seal, 64 hexadecimal digits, "
+                "as `kern audit verify` prints it."
+            )
+            raise InvalidInput(message)
         if run_id is None:
             tenant = viewer.tenant
             if tenant is None:

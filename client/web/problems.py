@@ -26,6 +26,7 @@ _TYPE = "urn:kern:problem:"
 _RETRY_SECONDS = 5
 _TITLES = {
     "already_resolved": "Somebody decided first",
+    "already_decided_by_you": "You have decided so already",
     "call_started": "The call has started",
     "arguments_changed": "It is not what you were shown",
     "expired": "Its deadline has passed",

@@ -66,7 +66,9 @@ def decision_state(
         case RequirementStatus.pending:
             more = requirement.approvals > 0
             return DecisionState(
-                state="waiting_for_more" if more else "waiting", since=requirement.created_at
+                state="waiting_for_more" if more else "waiting",
+                since=requirement.created_at,
+                can_withdraw=more,
             )
         case RequirementStatus.cancelled:
             return DecisionState(state="cancelled")

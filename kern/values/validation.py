@@ -1,6 +1,6 @@
 """Validation of what callers pass, and how messages show values."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Self, TypeVar
 
@@ -88,24 +88,25 @@ class Declaration(BaseModel):
 def optional_time(name: str, moment: datetime | None) -> datetime | None:
     """Return a moment from a caller.
 
-    Raises:
-        InvalidInput: it has no zone.
+    Raises as `require_time`.
     """
-    if moment is not None and moment.tzinfo is None:
-        message = f"{name} is {moment!r}: give a time with its zone."
-        raise InvalidInput(message)
-    return moment
+    return None if moment is None else require_time(name, moment)
 
 
 def require_time(name: str, moment: object) -> datetime:
     """Return a moment from a caller.
 
     Raises:
-        InvalidInput: it is none, or has no zone.
+        InvalidInput: it is none, has no zone, or is out of range in UTC.
     """
-    if isinstance(moment, datetime) and moment.tzinfo is not None:
-        return moment
-    raise InvalidInput(f"{name} is {described(moment)}: give a time with its zone.")
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        raise InvalidInput(f"{name} is {described(moment)}: give a time with its zone.")
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        message = f"{name} is {moment.isoformat()}: in UTC there is no such year."
+        raise InvalidInput(message) from None
+    return moment
 
 
 def member_of(name: str, value: object, kinds: type[MemberT]) -> MemberT | None:

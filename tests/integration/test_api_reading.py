@@ -11,6 +11,7 @@ from kern.process.clock import utc_now
 from kern.requirements import Requirement
 from kern.run import RunOutput
 from kern.tools import Approval, Tool, tool
+from kern.values.roles import Role
 from kern.values.states import RunStatus
 from tests.support.agents import Ledger, paying, scripted
 from tests.support.api import Api, serving
@@ -190,3 +191,53 @@ def test_what_waits_is_counted_as_it_is_listed(api: Api, ledger: Ledger) -> None
         assert counts(group="finance") == (0, 0)
         assert counts(created_after=utc_now().isoformat()) == (0, 0)
         assert dana.get("/v1/requirements/counts", params={"color": "red"}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/v1/requirements?due_before=9999-12-31T23:59:59-14:00", "due_before"),
+        ("/v1/requirements/counts?created_after=0001-01-01T00:00:00%2B14:00", "created_after"),
+        ("/v1/runs?created_after=0001-01-01T00:00:00%2B14:00", "created_after"),
+        ("/v1/decisions?from=0001-01-01T00:00:00%2B14:00", "since"),
+        ("/v1/audit/export?to=9999-12-31T23:59:59-14:00", "until"),
+    ],
+)
+def test_a_time_that_is_out_of_range_is_refused(api: Api, path: str, name: str) -> None:
+    with api.as_person("root", Role.administrator) as root:
+        refused = root.get(path)
+    assert refused.status_code == 422
+    assert name in refused.json()["detail"]
+
+
+def test_whoever_has_decided_so_already_is_told_and_may_take_it_back(
+    api: Api, ledger: Ledger
+) -> None:
+    requirement = waiting(paused(paying(ledger, Approval(quorum=2))))
+    with api.as_person("dana") as dana:
+        assert dana.post(path(requirement, "/decisions"), json=approval(requirement)).is_success
+        again = dana.post(path(requirement, "/decisions"), json=approval(requirement))
+        assert (again.status_code, again.json()["code"]) == (409, "already_decided_by_you")
+        state = dana.get(path(requirement, "/state")).json()
+        assert (state["state"], state["can_withdraw"]) == ("waiting_for_more", True)
+        assert dana.post(path(requirement, "/withdrawal")).status_code == 200
+        assert not dana.get(path(requirement, "/state")).json()["can_withdraw"]
+
+
+def test_a_key_of_a_run_is_that_of_its_tenant(api: Api, ledger: Ledger) -> None:
+    agent = scripted(["Done."], [paying(ledger)])
+    assert agent.run("Begin").run_id is not None
+    body = {"component": agent.id, "input": "Go"}
+    headers = {"Idempotency-Key": "one"}
+    with api.as_person("dana") as dana, api.as_person("dana", tenant="acme") as other:
+        first = dana.post("/v1/runs", json=body, headers=headers)
+        second = other.post("/v1/runs", json=body, headers=headers)
+        assert (first.status_code, second.status_code) == (202, 202)
+        assert first.json()["run"] != second.json()["run"]
+
+
+def test_a_head_that_can_be_no_hash_is_a_wrong_value_and_no_forgery(api: Api) -> None:
+    with api.as_person("root", Role.administrator) as root:
+        refused = root.post("/v1/audit/verifications", json={"head": "5c55e5f8"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input")
+    assert "64 hexadecimal digits" in refused.json()["detail"]

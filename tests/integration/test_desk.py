@@ -394,3 +394,52 @@ def reads(runtime: Runtime, dana: Visitor, path: str) -> int:
         and not any(table in statement for table in OF_WORKERS)
         for statement in executed
     )
+
+
+def test_whoever_may_only_look_is_offered_nothing_to_decide(api: Api, ledger: Ledger) -> None:
+    _, _, item = asking(paying(ledger), amount=5)
+    with at_the_desk(api, "vera", Role.viewer) as vera:
+        assert "Inbox 0 wait for you" in vera.get("/desk/inbox").text
+        everything = vera.get("/desk/inbox?for=all")
+        assert "pay" in everything.text
+        page = vera.get(url(item))
+        for shown in (everything, page):
+            assert not any(form.action.endswith("/decisions") for form in shown.forms)
+        assert "You cannot decide this one" in page.text
+
+
+def test_what_was_decided_already_is_said_where_it_is_sent_again(
+    dana: Visitor, ledger: Ledger
+) -> None:
+    _, _, item = asking(paying(ledger, Approval(quorum=2)), amount=5)
+    form = dana.get(url(item)).form("/decisions")
+    dana.send(form, verdict="approve")
+    again = dana.send(dana.get(url(item)).form("/decisions"), verdict="approve")
+    assert again.status == 409
+    assert "You have decided so already" in again.text
+
+
+def test_an_edit_of_an_edit_changes_what_is_under_review(
+    api: Api, dana: Visitor, ledger: Ledger
+) -> None:
+    @tool(requires_confirmation=True, approval=Approval(quorum=2))
+    def wire(account: str, amount: int) -> str:
+        """Wire."""
+        ledger.add(f"{account} {amount}")
+        return "wired"
+
+    agent, run, item = asking(wire, account="DE1", amount=9)
+    with at_the_desk(api, "ravi") as ravi:
+        edit = ravi.get(f"{url(item)}/edit").form("/edit")
+        compared = ravi.send(edit, **{"edit.amount": "7", "note": "Less."})
+        ravi.send(compared.form("/decisions"), verdict="approve")
+    edit = dana.get(f"{url(item)}/edit").form("/edit")
+    compared = dana.send(edit, **{"edit.account": "DE2", "note": "Another account."})
+    accepted = dana.send(compared.form("/decisions"), verdict="approve")
+    assert accepted.status == 200, accepted.text
+    shown = dana.get(url(item)).text
+    assert "DE2" in shown
+    with at_the_desk(api, "eli") as eli:
+        eli.send(eli.get(url(item)).form("/decisions"), verdict="approve")
+    ended(agent, run)
+    assert ledger.lines == ["DE2 7"]

@@ -7,7 +7,7 @@ from kern.db.engine.records import DecisionRecord, RequirementRecord, RunRecord
 from kern.db.journal import votes
 from kern.db.journal.audit_chain import NewDecision
 from kern.db.runs.people import names_of_requester
-from kern.errors import AlreadyResolved, NotAllowed
+from kern.errors import AlreadyDecided, NotAllowed
 from kern.values.deciders import REQUESTER, is_about, is_group, is_name
 from kern.values.names import looks_like, name_key
 from kern.values.principals import KERN, LOCAL, Principal, keys_of
@@ -185,7 +185,7 @@ def check_repetition(
     Another one replaces it, until the requirement is resolved.
 
     Raises:
-        AlreadyResolved: the person has decided exactly this.
+        AlreadyDecided: the person has decided exactly this.
     """
     vote = votes.vote_of(earlier, decision)
     if vote is not None and votes.is_same_content(vote, decision):
@@ -193,4 +193,4 @@ def check_repetition(
             f"{decision.actor!r} has already decided requirement {row.id!r} exactly so; it needs "
             f"{row.quorum} different people. Edit, reject or withdraw to decide otherwise."
         )
-        raise AlreadyResolved(message)
+        raise AlreadyDecided(message)

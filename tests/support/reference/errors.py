@@ -20,6 +20,7 @@ _ADVICE = {
     "NotAllowed": "Pass the `user_id` that owns the session, or have somebody entitled decide.",
     "Conflict": "Read the run again before you repeat the call.",
     "AlreadyResolved": "Nothing: the first decision stands, and the run continues with it.",
+    "AlreadyDecided": "Nothing: it counts already. To take it back, withdraw.",
     "CallStarted": "Wait for the call's end; what it did has to be undone elsewhere.",
     "Claimed": "Wait until then, or ask whoever takes care of it. You may still decide.",
     "ArgumentsChanged": "Read the requirement again, and decide on what it shows now.",
