@@ -3,16 +3,34 @@
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from fastapi import Request
 from pydantic import JsonValue
 
 from kern.client.service.inbox import Inbox
-from kern.client.web.problems import ProblemError
+from kern.client.web.problems import FieldProblem, ProblemError
 from kern.contracts.caller import Caller
 from kern.contracts.viewer import Viewer
 from kern.errors import AlreadyResolved, Claimed
 from kern.values.states import PrincipalKind, RequirementStatus
 
 Result = TypeVar("Result")
+# Of these, every value counts.
+_LISTS = frozenset({"kinds", "expand"})
+
+
+def refuse_repetitions(request: Request) -> None:
+    """Refuse a parameter that stands several times where one value counts.
+
+    Raises:
+        ProblemError: there is one (422).
+    """
+    names = [name for name, _ in request.query_params.multi_items() if name not in _LISTS]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if not repeated:
+        return
+    errors = [FieldProblem(field=f"query.{name}", message="several values") for name in repeated]
+    detail = f"{', '.join(repeated)}: give one value, and ask again for another."
+    raise ProblemError(422, "invalid_input", detail, errors=errors)
 
 
 def require_person(caller: Caller) -> None:

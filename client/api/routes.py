@@ -1,6 +1,6 @@
 """All routes of the API, under `/v1`."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from kern.client.api import (
     absences,
@@ -18,8 +18,9 @@ from kern.client.api import (
     subscriptions,
     triage,
 )
+from kern.client.api.refusals import refuse_repetitions
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", dependencies=[Depends(refuse_repetitions)])
 for part in (
     *(requirements, triage, batches, runs, run_starts, run_events, sessions),
     *(decision_log, stuck, feed, audit, people, absences, subscriptions),

@@ -241,3 +241,13 @@ def test_a_head_that_can_be_no_hash_is_a_wrong_value_and_no_forgery(api: Api) ->
         refused = root.post("/v1/audit/verifications", json={"head": "5c55e5f8"})
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input")
     assert "64 hexadecimal digits" in refused.json()["detail"]
+
+
+def test_a_filter_that_stands_twice_is_refused(api: Api) -> None:
+    with api.as_person("dana") as dana:
+        refused = dana.get("/v1/requirements?tool=pay&tool=refund&limit=1")
+        assert (refused.status_code, refused.json()["errors"]) == (
+            422,
+            [{"field": "query.tool", "message": "several values"}],
+        )
+        assert dana.get("/v1/feed?kinds=opened&kinds=resolved").status_code == 200
