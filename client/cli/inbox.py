@@ -105,7 +105,7 @@ def print_pending(
 def print_page(page: RequirementPage, command: str) -> None:
     """Print requirements as a table; `command` lists the next ones."""
     if not page.requirements:
-        say("Nothing waits for a person.")
+        say("Of what was asked for, nothing waits for a person.")
         return
     headings = ("ID", "RUN", "SINCE", "DUE", "DIGEST", "WHAT")
     rows = [(item.tenant, row) for item in page.requirements for row in _pending_rows(item)]

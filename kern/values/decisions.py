@@ -32,8 +32,10 @@ def comment_text(name: str, text: str) -> str:
         InvalidInput: it is empty or too long.
     """
     cleaned = clean_text(text)
-    if not cleaned.strip() or len(cleaned) > LONGEST_NOTE:
-        message = f"{name} has {len(cleaned):,} characters: write 1 to {LONGEST_NOTE:,} of them."
+    if not cleaned.strip():
+        raise InvalidInput(f"{name} is blank: write something, or leave it out.")
+    if len(cleaned) > LONGEST_NOTE:
+        message = f"{name} has {len(cleaned):,} characters: write {LONGEST_NOTE:,} of them at most."
         raise InvalidInput(message)
     return cleaned
 
