@@ -99,7 +99,8 @@ def test_the_inbox_off_a_terminal_is_a_table_or_the_page_of_the_api(
     mine = kern("inbox", "--by", "eli", "--tool", "wire", "--json").json
     assert [item["tool"] for item in mine["items"]] == ["wire"]
     assert mine["next"] is None
-    assert kern("inbox", "--for", "eve", "--tool", "wire").out == "Of what was asked for, nothing waits for a person.\n"
+    empty = "Of what was asked for, nothing waits for a person.\n"
+    assert kern("inbox", "--for", "eve", "--tool", "wire").out == empty
     assert "wire(" in kern("inbox", "--all", "--tool", "wire").out
     page = kern("inbox", "--all", "--sort", "created", "--limit", "2", "--json").json
     rest = kern("inbox", "--all", "--sort", "created", "--after", page["next"], "--json").json
