@@ -154,6 +154,26 @@ def test_what_somebody_else_decides_closes_in_place(browser: Browser, demo: Demo
     assert demo.ledger == []
 
 
+def test_the_page_of_a_decision_closes_when_somebody_else_decides(
+    browser: Browser, demo: Demonstration
+) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    tab = Tab(context)
+    inbox(tab, demo)
+    waiting = demo.command("pending", "--json").json["requirements"]
+    (item,) = [item for item in waiting if item["title"] == FIRST]
+    base = demo.link.partition("/desk/")[0]
+    tab.page.goto(f"{base}/desk/requirements/{item['id']}")
+    shows(tab.page, "Decide as")
+    expect(tab.page.locator("[data-live]")).to_have_text("Live", timeout=30_000)
+    said = demo.command("approve", item["id"], "--digest", item["digest"][:8], "--by", "ravi")
+    assert said.code == 0, said.err
+    shows(tab.page, "ravi decided first")
+    expect(tab.page.locator("main button[value=approve]")).to_have_count(0)
+    context.close()
+    assert not tab.reports
+
+
 def test_the_page_of_a_run_follows_it_and_keeps_what_is_typed(
     browser: Browser, demo: Demonstration
 ) -> None:
